@@ -1,0 +1,113 @@
+"""L-BFGS on an objective: quasi-Newton steps from the last gradients (Liu and Nocedal 1989)."""
+
+import numpy as np
+
+from fastlin.kernels.vectors import apply_inverse_hessian, dot
+from fastlin.solvers import line_search
+from fastlin.solvers.solution import Solution
+
+# Pairs of steps and gradient changes kept. SciPy's L-BFGS-B is not used: its inner products go through BLAS, whose
+# sums depend on the number of threads above 10,000 parameters.
+N_PAIRS = 20
+MAX_EVALUATIONS = 30
+# The relative decrease of an iteration that is rounding rather than progress; scikit-learn stops at the same.
+SMALLEST_DECREASE = 64 * np.finfo(np.float64).eps
+
+
+def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
+    """Minimise the objective from the given start.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+    coef, intercept : ndarray of shape (K, d) and (K,)
+        The start; not changed.
+    tol : float
+        Stop when no entry of the gradient exceeds this in absolute value, or when an iteration lowers the
+        objective by less than 64 times the rounding of float64.
+    max_iter : int
+    on_iteration : callable or None
+        Called with (n_iter, objective value, largest gradient entry) after each iteration.
+
+    Returns
+    -------
+    Solution
+    """
+    shape, n_coef = coef.shape, coef.size
+    parameters = np.concatenate([coef.ravel(), intercept]).astype(np.float64)
+
+    def evaluate(parameters):
+        value, coef_gradient, intercept_gradient = objective.value_and_gradient(
+            parameters[:n_coef].reshape(shape), parameters[n_coef:]
+        )
+        return value, np.concatenate([coef_gradient.ravel(), intercept_gradient])
+
+    value, gradient = evaluate(parameters)
+    pairs = _Pairs(len(parameters))
+    history = []
+    message = "the objective or its gradient is not finite" if not np.isfinite(gradient).all() else ""
+    converged = False
+    while not message:
+        if np.max(np.abs(gradient)) <= tol:
+            converged, message = True, "no gradient entry exceeds tol"
+            break
+        if len(history) >= max_iter:
+            message = "max_iter reached"
+            break
+        direction = pairs.direction(gradient)
+        slope = dot(direction, gradient)
+        if not slope < 0:
+            # Rounding has spoilt the pairs: start again from steepest descent.
+            pairs = _Pairs(len(parameters))
+            direction = -gradient
+            slope = dot(direction, gradient)
+        trial = {}
+
+        def along(step, direction=direction, trial=trial):
+            trial["parameters"] = parameters + step * direction
+            trial["value"], trial["gradient"] = evaluate(trial["parameters"])
+            return trial["value"], dot(trial["gradient"], direction)
+
+        first_step = 1.0 if pairs.n_pairs else min(1.0, 1.0 / np.sqrt(-slope))
+        step = line_search.search(along, value, slope, first_step, MAX_EVALUATIONS)
+        if step is None:
+            # No lower point although the direction descends: what it promises is below the rounding of the sums.
+            converged = -slope <= np.sqrt(np.finfo(objective.dtype).eps) * max(abs(value), np.finfo(float).tiny)
+            message = "the objective cannot be lowered further in its precision"
+            break
+        pairs.add(trial["parameters"] - parameters, trial["gradient"] - gradient)
+        decrease = value - trial["value"]
+        parameters, value, gradient = trial["parameters"], trial["value"], trial["gradient"]
+        history.append((float(value), float(np.max(np.abs(gradient)))))
+        if on_iteration is not None:
+            on_iteration(len(history), *history[-1])
+        if decrease <= SMALLEST_DECREASE * max(abs(value), 1.0) and np.isfinite(value):
+            converged, message = True, "the objective no longer falls"
+    coef, intercept = objective.center(parameters[:n_coef].reshape(shape), parameters[n_coef:])
+    return Solution(coef, intercept, len(history), converged, message, history)
+
+
+class _Pairs:
+    """The last steps and the gradient changes they made, in a ring of N_PAIRS rows."""
+
+    def __init__(self, n_parameters):
+        self._steps = np.empty((N_PAIRS, n_parameters))
+        self._changes = np.empty((N_PAIRS, n_parameters))
+        self._inner_products = np.empty(N_PAIRS)
+        self._newest = -1
+        self.n_pairs = 0
+
+    def add(self, step, change):
+        inner_product = dot(step, change)
+        # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
+        if inner_product > np.finfo(np.float64).eps * dot(change, change):
+            self._newest = (self._newest + 1) % N_PAIRS
+            self._steps[self._newest] = step
+            self._changes[self._newest] = change
+            self._inner_products[self._newest] = inner_product
+            self.n_pairs = min(self.n_pairs + 1, N_PAIRS)
+
+    def direction(self, gradient):
+        direction = -gradient
+        apply_inverse_hessian(self._steps, self._changes, self._inner_products, self._newest, self.n_pairs, direction)
+        return direction

@@ -1,0 +1,71 @@
+"""A line search that meets the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6)."""
+
+import numpy as np
+
+# The usual constants for quasi-Newton directions (Nocedal and Wright 2006, section 3.1).
+SUFFICIENT_DECREASE = 1e-4
+CURVATURE = 0.9
+# A bracket that is smaller than this part of its end is rounding, not progress.
+SMALLEST_BRACKET = 1e-12
+# Two values this close, relative to the first, are equal up to rounding: then the slope alone decides
+# (Hager and Zhang 2005, approximate Wolfe conditions).
+ROUNDING = 1e-14
+
+
+def search(function, value, slope, step, max_evaluations):
+    """Find a step along a descent direction.
+
+    Parameters
+    ----------
+    function : callable
+        Step -> (value, slope), the slope along the direction.
+    value, slope : float
+        At step 0; slope < 0.
+    step : float
+        The first step to try.
+    max_evaluations : int
+
+    Returns
+    -------
+    float or None
+        The accepted step, the last one that was evaluated; None where none was found.
+    """
+    slack = ROUNDING * abs(value)
+    low, low_value, low_slope = 0.0, value, slope
+    high = high_value = high_slope = None
+    for _ in range(max_evaluations):
+        trial_value, trial_slope = function(step)
+        if not np.isfinite(trial_value) or trial_value > value + slack + SUFFICIENT_DECREASE * step * slope:
+            too_far = True
+        elif abs(trial_slope) <= CURVATURE * -slope:
+            return step
+        else:
+            too_far = trial_value >= low_value + slack
+        if too_far:
+            high, high_value, high_slope = step, trial_value, trial_slope
+        else:
+            if trial_slope * (step - low if high is None else high - low) >= 0:
+                high, high_value, high_slope = low, low_value, low_slope
+            low, low_value, low_slope = step, trial_value, trial_slope
+        if high is None:
+            step *= 4.0
+        else:
+            if abs(high - low) <= SMALLEST_BRACKET * max(high, low):
+                return None
+            step = _interpolate(low, low_value, low_slope, high, high_value, high_slope)
+    return None
+
+
+def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
+    """Return the minimiser of the cubic through both ends, kept off the ends; the middle where there is none."""
+    width = high - low
+    if np.isfinite(high_value) and np.isfinite(high_slope):
+        d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
+        radicand = d1 * d1 - low_slope * high_slope
+        if radicand >= 0:
+            d2 = np.copysign(np.sqrt(radicand), width)
+            denominator = high_slope - low_slope + 2 * d2
+            if denominator != 0:
+                part = 1 - (high_slope + d2 - d1) / denominator
+                return low + width * min(max(part, 0.1), 0.9)
+    return low + 0.5 * width
