@@ -37,9 +37,9 @@ class DatasetNotFoundError(FileNotFoundError):
     """The data are neither on disk nor within reach."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, split into training and test.
+    """Images and labels, split into training and test; one equals itself alone.
 
     Attributes
     ----------

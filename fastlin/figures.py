@@ -1,21 +1,262 @@
-"""Draws pictures from results; computes nothing but means and spreads of what is drawn."""
+"""Draws pictures from results; computes nothing but the means and spreads of what is drawn.
+
+`draw` draws the results of a study into a folder. Matplotlib is imported when something is drawn.
+"""
 
 import numpy as np
 
+TRAIN, VALIDATION, PLAIN, SHUFFLED = "tab:blue", "tab:orange", "tab:red", "tab:blue"
+DOTS_PER_INCH = 110
+# Large enough to read at half size.
+STYLE = {
+    "font.size": 13,
+    "legend.fontsize": 11,
+    "figure.titlesize": 15,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.6,
+}
+STEP = "global step (batches of 128)"
 
-def plot_history(history, label=None, npoints_to_average=1, plot_variance=True):
-    """Plot a dict from global step to value on the current axes; see trainers.plot_loss."""
-    import matplotlib.pyplot as plt
 
+def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, axes=None, color=None):
+    """Plot a dict from global step to value, on the current axes where none are given; see trainers.plot_loss."""
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        axes = plt.gca()
     steps = np.array(list(history))
     values = np.array(list(history.values()))
     if npoints_to_average <= 1:
-        plt.plot(steps, values, label=label)
+        axes.plot(steps, values, label=label, color=color)
         return
     n_groups = len(values) // npoints_to_average
     groups = values[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average)
     middles = steps[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average).mean(axis=1)
     mean, spread = groups.mean(axis=1), groups.std(axis=1)
-    (line,) = plt.plot(middles, mean, label=label)
+    (line,) = axes.plot(middles, mean, label=label, color=color)
     if plot_variance:
-        plt.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
+        axes.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
+
+
+def draw(study, results, folder, mnist):
+    """Draw the results of a study and return the names of the files, none where there is nothing to draw.
+
+    Parameters
+    ----------
+    study : str
+        Its name in studies.STUDIES.
+    results : studies.settings.Results
+    folder : Path
+    mnist : bool
+        Use the axis limits that show MNIST's curves best.
+    """
+    if study not in DRAWINGS:
+        return []
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        return DRAWINGS[study](results, folder, mnist)
+
+
+def _draw_binary(results, folder, mnist):
+    """Draw loss and accuracy of 2 against 3."""
+    figure, axes = _open(1, 2)
+    _draw_loss(axes[0], results.series, limits=(0, 0.2) if mnist else None)
+    _draw_accuracy(axes[1], results.series, limits=(0.93, 0.99) if mnist else None)
+    figure.suptitle("Logistic regression, 2 against 3, without shuffling")
+    return [_save(figure, folder, "binary.png")]
+
+
+def _draw_early_stopping(results, folder, mnist):
+    """Draw the losses up to the stop, without and with shuffling, and the stops of all seeds."""
+    figure, axes = _open(1, 3)
+    merits, per_epoch = results.merits, results.series["steps_per_epoch"]
+    for panel, case, title in ((axes[0], "plain", "no shuffling"), (axes[1], "shuffled", "shuffled, first seed")):
+        series = results.series[case]
+        _draw_loss(panel, series, limits=(0, 0.2) if mnist else None)
+        stop = len(series["train"]["loss"])
+        panel.axvline(stop, color="black", linestyle="--", label=f"stop, epoch {stop / per_epoch:.1f}")
+        panel.legend()
+        panel.set_title(title)
+    stops = merits["stop_epochs_with_shuffling"]
+    axes[2].hist(stops, bins=min(10, len(stops)), color=SHUFFLED, alpha=0.7, label=f"shuffled, {len(stops)} seeds")
+    plain = merits["stop_epoch_without_shuffling"]
+    axes[2].axvline(plain, color=PLAIN, linestyle="--", label=f"no shuffling, {plain:.1f}")
+    axes[2].set(xlabel="epoch of the stop", ylabel="number of seeds", title="where training stops")
+    axes[2].set_ylim(top=axes[2].get_ylim()[1] * 1.35)
+    axes[2].yaxis.get_major_locator().set_params(integer=True)
+    axes[2].legend(loc="upper left")
+    figure.suptitle("Early stopping, patience of 10 validations")
+    return [_save(figure, folder, "early_stopping.png")]
+
+
+def _draw_shuffling(results, folder, mnist):
+    """Draw validation accuracy and training loss with and without shuffling, early stopping on and off."""
+    figure, axes = _open(2, 2)
+    for row, (case, title) in enumerate((("early_stopping", "early stopping"), ("full_length", "full length"))):
+        for name, label, color in (("in_order", "in order", PLAIN), ("shuffled", "shuffled", SHUFFLED)):
+            series = results.series[case, name]
+            spikes = results.merits[f"accuracy_spikes_{case}_{name}"]
+            plot_history(series["val"]["accuracy"], f"{label}, spikes {spikes:.4f}", axes=axes[row, 0], color=color)
+            plot_history(series["train"]["loss"], label, npoints_to_average=10, axes=axes[row, 1], color=color)
+        axes[row, 0].set(xlabel=STEP, ylabel="validation accuracy", title=title)
+        axes[row, 1].set(xlabel=STEP, ylabel="training loss (mean of 10 steps)", title=title)
+        if mnist:
+            axes[row, 0].set_ylim(0.93, 0.99)
+            axes[row, 1].set_ylim(0, 0.2)
+        for panel, place in zip(axes[row], ("lower right", "upper right"), strict=True):
+            panel.legend(loc=place)
+    figure.suptitle("Shuffling smooths the curves (spikes: spread of successive differences)")
+    return [_save(figure, folder, "shuffling.png")]
+
+
+def _draw_softmax(results, folder, mnist):
+    """Draw loss, accuracy close up and whole, and the gap between training and validation accuracy."""
+    figure, axes = _open(2, 2)
+    _draw_loss(axes[0, 0], results.series, limits=(0.2, 0.8) if mnist else None)
+    _draw_accuracy(axes[0, 1], results.series, limits=(0.89, 0.93) if mnist else None)
+    _draw_accuracy(axes[1, 0], results.series, limits=(0, 1))
+    panel = axes[1, 1]
+    panel.plot(results.series["gap_steps"], results.series["gap"], color="tab:green", label="mean of 5 validations")
+    panel.axhline(0, color="black", linewidth=1)
+    onset = results.merits["overfitting_onset_step"]
+    if onset is not None:
+        panel.axvline(onset, color="black", linestyle="--", label=f"above 0 from step {onset:,} on")
+    panel.set(xlabel=STEP, ylabel="training − validation accuracy", title="where overfitting begins")
+    panel.legend(loc="lower right")
+    figure.suptitle("Softmax regression, ten digits")
+    return [_save(figure, folder, "softmax.png")]
+
+
+def _draw_l2_weights(results, folder, mnist):
+    """Draw the weights of each digit, without a penalty above and with one below, once per convention."""
+    weights = results.series["weights"]
+    files = []
+    for file, penalised in (("l2_weights.png", "1"), ("l2_weights_half.png", "2 (½ convention)")):
+        figure, axes = _open(2, 10, width=15, height=4.1)
+        for row, name in enumerate(("0", penalised)):
+            pixels = weights[name][:-1]
+            side = round(len(pixels) ** 0.5)
+            # One scale per row: the penalised weights are much smaller.
+            largest = np.abs(pixels).max()
+            for digit, panel in enumerate(axes[row]):
+                panel.imshow(pixels[:, digit].reshape(side, side), cmap="RdBu_r", vmin=-largest, vmax=largest)
+                panel.set(xticks=[], yticks=[], title=str(digit) if row == 0 else "")
+                panel.grid(False)
+            axes[row, 0].set_ylabel(f"λ = {name.replace(' ', chr(10), 1)}", fontsize=13)
+            figure.colorbar(panel.images[0], ax=axes[row], fraction=0.012, pad=0.01)
+        figure.suptitle("Weights per digit: red speaks for it, blue against it")
+        files.append(_save(figure, folder, file))
+    return files
+
+
+def _draw_l2_sweep(results, folder, mnist):
+    """Draw validation accuracy against steps for each strength of the penalty."""
+    figure, axes = _open(1, 1)
+    for l2_reg_lambda, history in results.series["accuracy"].items():
+        plot_history(history, f"λ = {l2_reg_lambda:g}, best {max(history.values()):.3f}", axes=axes)
+    if mnist:
+        axes.set_ylim(0.7, 0.93)
+    axes.set(xlabel=STEP, ylabel="validation accuracy", title="L2 penalties on the softmax model")
+    axes.legend(loc="lower right")
+    return [_save(figure, folder, "l2_sweep.png")]
+
+
+def _draw_l2_norm(results, folder, mnist):
+    """Draw the squared length of the weights against the strength of the penalty."""
+    figure, axes = _open(1, 1)
+    norms = results.series["norms"]
+    axes.plot(list(norms), list(norms.values()), "o-", markersize=8)
+    for l2_reg_lambda, norm in norms.items():
+        axes.annotate(f"{norm:.2f}", (l2_reg_lambda, norm), textcoords="offset points", xytext=(6, 8))
+    axes.set(xscale="log", xlabel="λ", ylabel="‖w‖²", title="The penalty shortens the weights")
+    axes.set_ylim(0, 1.15 * max(norms.values()))
+    axes.margins(x=0.12)
+    return [_save(figure, folder, "l2_norm.png")]
+
+
+def _draw_compare(results, folder, mnist):
+    """Draw the seconds of each contender as bars, with the objective each reached."""
+    figure, axes = _open(1, 1, width=10, height=4.2)
+    merits, parameters = results.merits, results.parameters
+    bars = []
+    for name, row in merits["contenders"].items():
+        figures = f"{row['seconds']:.3g} s, objective {row['objective']:.6g}, accuracy {row['test_accuracy']:.4f}"
+        color = "tab:green" if name == "fastlin" else "tab:gray"
+        bars.append((f"{name}\n{_count(row['threads'], 'thread')}", row["seconds"], figures, color))
+    seconds = merits["fastlin_seconds_to_scikit_learn_objective"]
+    if seconds is not None:
+        figures = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times faster"
+        bars.append(("fastlin\nto equal objective", seconds, figures, "limegreen"))
+    longest = max(bar[1] for bar in bars)
+    for place, (_, seconds, figures, color) in enumerate(bars):
+        axes.barh(place, seconds, color=color)
+        inside = seconds > 0.55 * longest
+        axes.text(
+            seconds - 0.01 * longest if inside else seconds + 0.01 * longest,
+            place,
+            figures,
+            va="center",
+            ha="right" if inside else "left",
+            color="white" if inside else "black",
+        )
+    axes.set_yticks(range(len(bars)), [bar[0] for bar in bars])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(
+        xlabel="seconds of a fit (median), less is better",
+        title=f"{parameters['data']}, {parameters['samples']:,} × {parameters['features']}, "
+        f"{parameters['classes']} classes, {parameters['dtype']}, C = {parameters['C']:g}",
+    )
+    return [_save(figure, folder, "compare.png")]
+
+
+DRAWINGS = {
+    "binary": _draw_binary,
+    "early_stopping": _draw_early_stopping,
+    "shuffling": _draw_shuffling,
+    "softmax": _draw_softmax,
+    "l2_weights": _draw_l2_weights,
+    "l2_sweep": _draw_l2_sweep,
+    "l2_norm": _draw_l2_norm,
+    "compare": _draw_compare,
+}
+
+
+def _draw_loss(axes, series, limits):
+    plot_history(series["train"]["loss"], "training (mean and spread of 10)", 10, axes=axes, color=TRAIN)
+    plot_history(series["val"]["loss"], "validation", axes=axes, color=VALIDATION)
+    axes.set(xlabel=STEP, ylabel="cross-entropy loss")
+    if limits:
+        axes.set_ylim(*limits)
+    axes.legend(loc="upper right")
+
+
+def _draw_accuracy(axes, series, limits):
+    plot_history(series["train"]["accuracy"], "training", axes=axes, color=TRAIN)
+    plot_history(series["val"]["accuracy"], "validation", axes=axes, color=VALIDATION)
+    axes.set(xlabel=STEP, ylabel="accuracy")
+    if limits:
+        axes.set_ylim(*limits)
+    axes.legend(loc="lower right")
+
+
+def _open(n_rows, n_columns, width=None, height=None):
+    # Not pyplot's: no window, no global state, and the caller's own figures stay as they are.
+    from matplotlib.figure import Figure
+
+    figure = Figure(
+        figsize=(width or min(7.5 * n_columns, 18), height or 5.2 * n_rows), dpi=DOTS_PER_INCH, layout="constrained"
+    )
+    return figure, figure.subplots(n_rows, n_columns)
+
+
+def _save(figure, folder, name):
+    figure.savefig(folder / name)
+    return name
+
+
+def _count(number, noun):
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -68,6 +68,10 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         float32 for float32 data, else float64. For three classes and more they sum to zero over the classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
     n_iter_ : ndarray of shape (1,), int32
+    n_passes_ : int
+        Walks over X.
+    history_ : list
+        Per iteration the objective J, the largest gradient entry (``gradient``), ``n_passes`` and ``seconds``.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Where X has string column names.
@@ -188,7 +192,7 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         if not solution.converged:
             warnings.warn(
                 f"The fit stopped after {solution.n_iter} iterations before it reached tol={self.tol} "
-                f"({solution.message.lower()}). Raise max_iter (now {self.max_iter}) or scale the features, for "
+                f"({solution.message}). Raise max_iter (now {self.max_iter}) or scale the features, for "
                 "instance with sklearn.preprocessing.StandardScaler.",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -198,6 +202,8 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         self.coef_ = solution.coef.astype(dtype)
         self.intercept_ = solution.intercept.astype(dtype)
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
+        self.n_passes_ = objective.n_passes
+        self.history_ = solution.history
         return self
 
     def decision_function(self, X):
@@ -300,5 +306,9 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         return coef, intercept
 
 
-def _print_iteration(n_iter, value, largest_gradient):
-    print(f"iteration {n_iter:4d}  objective {value:.9g}  largest gradient entry {largest_gradient:.3g}", flush=True)
+def _print_iteration(n_iter, iteration):
+    print(
+        f"iteration {n_iter:4d}  objective {iteration.objective:.9g}  largest gradient entry {iteration.gradient:.3g}  "
+        f"{iteration.seconds:.2f} s",
+        flush=True,
+    )

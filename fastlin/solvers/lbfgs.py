@@ -1,10 +1,12 @@
 """L-BFGS on an objective: quasi-Newton steps from the last gradients (Liu and Nocedal 1989)."""
 
+from time import perf_counter
+
 import numpy as np
 
 from fastlin.kernels.vectors import apply_inverse_hessian, dot
 from fastlin.solvers import line_search
-from fastlin.solvers.solution import Solution
+from fastlin.solvers.solution import Iteration, Solution
 
 # Pairs of steps and gradient changes kept. SciPy's L-BFGS-B is not used: its inner products go through BLAS, whose
 # sums depend on the number of threads above 10,000 parameters.
@@ -27,12 +29,13 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         objective by less than 64 times the rounding of float64.
     max_iter : int
     on_iteration : callable or None
-        Called with (n_iter, objective value, largest gradient entry) after each iteration.
+        Called with (n_iter, Iteration) after each iteration.
 
     Returns
     -------
     Solution
     """
+    started = perf_counter()
     shape, n_coef = coef.shape, coef.size
     parameters = np.concatenate([coef.ravel(), intercept]).astype(np.float64)
 
@@ -63,8 +66,8 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
             slope = dot(direction, gradient)
         trial = {}
 
-        def along(step, direction=direction, trial=trial):
-            trial["parameters"] = parameters + step * direction
+        def along(step, start=parameters, direction=direction, trial=trial):
+            trial["parameters"] = start + step * direction
             trial["value"], trial["gradient"] = evaluate(trial["parameters"])
             return trial["value"], dot(trial["gradient"], direction)
 
@@ -78,9 +81,11 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         pairs.add(trial["parameters"] - parameters, trial["gradient"] - gradient)
         decrease = value - trial["value"]
         parameters, value, gradient = trial["parameters"], trial["value"], trial["gradient"]
-        history.append((float(value), float(np.max(np.abs(gradient)))))
+        history.append(
+            Iteration(float(value), float(np.max(np.abs(gradient))), objective.n_passes, perf_counter() - started)
+        )
         if on_iteration is not None:
-            on_iteration(len(history), *history[-1])
+            on_iteration(len(history), history[-1])
         if decrease <= SMALLEST_DECREASE * max(abs(value), 1.0) and np.isfinite(value):
             converged, message = True, "the objective no longer falls"
     coef, intercept = objective.center(parameters[:n_coef].reshape(shape), parameters[n_coef:])

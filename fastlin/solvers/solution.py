@@ -1,8 +1,29 @@
 """What every solver returns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """The state after one iteration.
+
+    Attributes
+    ----------
+    objective : float
+    gradient : float
+        The largest absolute entry of the gradient.
+    n_passes : int
+        Walks over X so far.
+    seconds : float
+        Since the start.
+    """
+
+    objective: float
+    gradient: float
+    n_passes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -17,8 +38,7 @@ class Solution:
     converged : bool
     message : str
         Why it stopped, in words.
-    history : list of tuple (objective, largest gradient entry)
-        One entry per iteration.
+    history : list of Iteration
     """
 
     coef: np.ndarray
@@ -26,4 +46,4 @@ class Solution:
     n_iter: int
     converged: bool
     message: str
-    history: list = field(default_factory=list)
+    history: list

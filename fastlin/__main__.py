@@ -1,0 +1,8 @@
+"""``python -m fastlin`` is the program ``fastlin``."""
+
+import sys
+
+from fastlin.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""The program ``fastlin``: reproduce the studies, compare with scikit-learn, show what is installed, warm up."""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from fastlin import __version__, datasets, figures
+from fastlin.kernels.compilation import cache_folder
+from fastlin.kernels.threads import count_threads
+from fastlin.studies import STUDIES, compare
+from fastlin.studies.settings import Settings
+
+COURSE_IMAGES = 20_000
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "matplotlib", "threadpoolctl", "rich", "joblib")
+THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
+
+
+class CommandError(Exception):
+    """A mistake of the user's: one line on standard error and exit status 2."""
+
+
+def main(arguments=None):
+    """Run the program; return its exit status: 0 done, 1 a study failed, 2 a bad call, 130 interrupted."""
+    parser = _build_parser()
+    try:
+        options = parser.parse_args(arguments)
+        return options.run(options)
+    except CommandError as error:
+        print(f"fastlin: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fastlin: interrupted", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise CommandError(f"{message} (see {self.prog} --help)")
+
+
+def _build_parser():
+    parser = _Parser(prog="fastlin", description="Train linear classifiers fast; reproduce the studies.")
+    parser.add_argument("--version", action="version", version=f"fastlin {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    reproduce = commands.add_parser("reproduce", help="run the studies and write pictures and results.json")
+    reproduce.add_argument("studies", nargs="*", metavar="STUDY", help=f"of {', '.join(STUDIES)}; default: all")
+    reproduce.add_argument("--quick", action="store_true", help="fewer epochs and rows, to see that all works")
+    reproduce.set_defaults(run=_reproduce, dtype="float64")
+
+    comparison = commands.add_parser("compare", help="fastlin and scikit-learn on the same objective")
+    comparison.add_argument("--classes", type=_count_from(2), help="classes of synthetic data (default 10)")
+    comparison.add_argument("--samples", type=_count_from(10), help="rows of synthetic data (default 20000)")
+    comparison.add_argument("--features", type=_count_from(1), help="columns of synthetic data (default 100)")
+    comparison.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    comparison.set_defaults(run=_compare, quick=False)
+
+    for command in (reproduce, comparison):
+        command.add_argument("--data", metavar="DIR", help="folder with the MNIST files; default: see the README")
+        command.add_argument("--output", metavar="DIR", default="results", help="default: results")
+        command.add_argument("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
+
+    info = commands.add_parser("info", help="versions, processor, threads and the place of compiled code")
+    info.set_defaults(run=_info)
+    warmup = commands.add_parser("warmup", help="compile what the estimators need, once")
+    warmup.set_defaults(run=_warmup)
+    return parser
+
+
+def _count_from(lowest):
+    def whole_number(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not lowest <= value < 2**32:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {lowest}")
+        return value
+
+    return whole_number
+
+
+def _reproduce(options):
+    unknown = [name for name in options.studies if name not in STUDIES]
+    if unknown:
+        raise CommandError(f"unknown study {unknown[0]!r}; there are {', '.join(STUDIES)}")
+    output = _writable_folder(options.output)
+    data = _load_data(options.data)
+    return _run_studies(list(dict.fromkeys(options.studies)) or list(STUDIES), STUDIES, data, options, output)
+
+
+def _compare(options):
+    sizes = (options.classes, options.samples, options.features)
+    output = _writable_folder(options.output)
+    if any(size is not None for size in sizes):
+        classes, samples, features = options.classes or 10, options.samples or 20_000, options.features or 100
+        if samples < classes:
+            raise CommandError(f"--samples {samples} must be at least --classes {classes}")
+        data = compare.make_synthetic(classes, samples, features, options.seed)
+    else:
+        data = _load_data(options.data)
+    studies = {"compare": lambda settings: compare.run(settings, options.dtype)}
+    return _run_studies(["compare"], studies, data, options, output)
+
+
+def _writable_folder(name):
+    """Return the folder, made where it does not exist; refuse one that cannot be written."""
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CommandError(f"cannot write to the folder {name!r}: {error.strerror}") from error
+    return folder
+
+
+def _load_data(folder):
+    """Return MNIST's course data, or the embedded digits where MNIST is neither on disk nor within reach."""
+    try:
+        return datasets.load_mnist(COURSE_IMAGES, folder)
+    except datasets.DatasetNotFoundError as error:
+        if folder is not None:
+            raise CommandError(str(error).splitlines()[0] + " Looked in " + str(folder)) from error
+        print("MNIST is neither on disk nor within reach: the studies run on scikit-learn's 8 × 8 digits instead.")
+        return datasets.load_digits()
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _run_studies(names, studies, data, options, output):
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console()
+    report = {}
+    failed = []
+    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=len(names))
+
+        def show(name, what):
+            bar.update(task, description=f"{name}: {what}")
+
+        for name in names:
+            show(name, "start")
+            settings = Settings(data, options.quick, options.seed, lambda what, name=name: show(name, what))
+            begin = perf_counter()
+            try:
+                results = studies[name](settings)
+                show(name, "drawing")
+                draw = figures.DRAWINGS.get(name)
+                pictures = draw(results, output, data.name == "mnist") if draw else []
+            except Exception as error:
+                failed.append(name)
+                bar.console.print(f"[bold red]{name} failed:[/] {type(error).__name__}: {error}", highlight=False)
+            else:
+                report[f"{data.name}.{name}"] = {
+                    "parameters": results.parameters,
+                    "merits": results.merits,
+                    "seconds": perf_counter() - begin,
+                    "pictures": pictures,
+                }
+                bar.console.print(_table(f"{data.name}.{name}", results.merits, pictures))
+            bar.advance(task)
+        bar.update(task, description="done")
+    _write_report(output / "results.json", {**report, "environment": describe_environment(), "seed": options.seed})
+    console.print(f"Wrote {output / 'results.json'} and {sum(len(r['pictures']) for r in report.values())} pictures.")
+    if failed:
+        print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _write_report(path, report):
+    """Write by way of a temporary name, so that an interrupted run leaves no half-written file."""
+    temporary = path.with_suffix(".json.part")
+    temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _table(title, merits, pictures):
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan")
+    table.add_column(overflow="fold")
+    contenders = merits.get("contenders")
+    if contenders:
+        inner = Table(box=None, padding=(0, 2, 0, 0))
+        for column in ("", *next(iter(contenders.values()))):
+            inner.add_column(column.replace("_", " "), justify="left" if column == "" else "right")
+        for name, row in contenders.items():
+            inner.add_row(name, *(_format(value) for value in row.values()))
+        table.add_row("contenders", inner)
+    for name, value in merits.items():
+        if name != "contenders":
+            table.add_row(name.replace("_", " "), _format(value))
+    if pictures:
+        table.add_row("pictures", ", ".join(pictures))
+    return table
+
+
+def _format(value):
+    if isinstance(value, dict):
+        return "  ".join(f"{key}: {_format(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "  ".join(_format(item) for item in value)
+    if value is None:
+        return "none"
+    return (
+        f"{value:.5g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:,.2f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def describe_environment():
+    """Return versions, processor, threads and the place of compiled code, as plain values."""
+    import threadpoolctl
+
+    folder = cache_folder()
+    size = sum(file.stat().st_size for file in folder.iterdir()) if folder else 0
+    return {
+        "fastlin": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
+        "processor": _processor_name(),
+        "processors": os.cpu_count(),
+        "threads": count_threads(),
+        "threading_layer": THREADING_LAYER,
+        "blas": [
+            f"{library['internal_api']} {library['version']}, {library['num_threads']} threads"
+            for library in threadpoolctl.threadpool_info()
+            if library["user_api"] == "blas"
+        ],
+        "cache": str(folder) if folder else "none: no place is writable",
+        "cache_megabytes": round(size / 1e6, 1),
+    }
+
+
+def _processor_name():
+    """Return the processor's name and LLVM's name for it, which decides the instructions that kernels use."""
+    import llvmlite.binding
+
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{name} ({llvmlite.binding.get_host_cpu_name()})"
+
+
+def _info(options):
+    environment = describe_environment()
+    width = max(map(len, environment))
+    for name, value in environment.items():
+        print(f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}")
+    return 0
+
+
+def _warmup(options):
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from fastlin.warmup import STEPS
+
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    begin = perf_counter()
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=len(STEPS))
+        for name, compile_step in STEPS.items():
+            bar.update(task, description=name)
+            compile_step()
+            bar.advance(task)
+        bar.update(task, description="done")
+    print(f"Compiled in {perf_counter() - begin:.1f} s; kept in {cache_folder() or 'no folder: none is writable'}")
+    return 0

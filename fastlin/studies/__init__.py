@@ -1,0 +1,29 @@
+"""The studies of the course's reports and the comparison with scikit-learn, one file each.
+
+A study is a function ``run(settings)`` that returns plain results: parameters, merits (its figures of merit, which
+go into results.json) and series (what figures.py draws). It writes nothing and draws nothing.
+"""
+
+from fastlin.studies import (
+    binary,
+    compare,
+    early_stopping,
+    gradient_check,
+    l2_norm,
+    l2_sweep,
+    l2_weights,
+    shuffling,
+    softmax,
+)
+
+STUDIES = {
+    "binary": binary.run,
+    "early_stopping": early_stopping.run,
+    "shuffling": shuffling.run,
+    "softmax": softmax.run,
+    "l2_weights": l2_weights.run,
+    "l2_sweep": l2_sweep.run,
+    "l2_norm": l2_norm.run,
+    "gradient_check": gradient_check.run,
+    "compare": compare.run,
+}

@@ -1,0 +1,112 @@
+"""fastlin's LogisticRegression beside scikit-learn's, on the same data and the same objective."""
+
+import os
+import warnings
+from time import perf_counter
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+
+import fastlin
+from fastlin.datasets import Dataset
+from fastlin.kernels.threads import count_threads
+from fastlin.objective import LinearObjective
+from fastlin.studies.settings import Results
+
+C = 1.0
+# scikit-learn stops where its own tol and iteration limit end it; fastlin runs further than that, to lie below.
+SCIKIT_LEARN_ITERATIONS = 1000
+FASTLIN_TOL = 1e-5
+# Fits are repeated in turn until there are so many of each, or they have taken so long.
+N_REPEATS = 3
+MAX_SECONDS = 15.0
+
+
+def run(settings, dtype="float64"):
+    """Fit both in turn on settings.data, pixels scaled to [0, 1], and report the medians."""
+    data = settings.data
+    scale = 255 if data.X_train.dtype == np.uint8 else 1
+    n_train = 1000 if settings.quick else len(data.X_train)
+    X, X_test = (np.ascontiguousarray(X / scale, dtype=dtype) for X in (data.X_train[:n_train], data.X_test))
+    y, y_test = data.y_train[:n_train], data.y_test
+    contenders = {
+        "scikit-learn": ScikitLearnLogisticRegression(C=C, max_iter=SCIKIT_LEARN_ITERATIONS),
+        "fastlin": fastlin.LogisticRegression(C=C, tol=FASTLIN_TOL),
+    }
+    settings.notify("warm-up")
+    # Compiles the kernels for this type, and for the number of classes at hand.
+    contenders["fastlin"].fit(X[: min(len(X), 500)], y[: min(len(X), 500)])
+    seconds = {name: [] for name in contenders}
+    started = perf_counter()
+    while len(seconds["fastlin"]) < N_REPEATS and (not seconds["fastlin"] or perf_counter() - started < MAX_SECONDS):
+        for name, estimator in contenders.items():
+            settings.notify(f"{name}, {len(X):,} × {X.shape[1]}")
+            begin = perf_counter()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                estimator.fit(X, y)
+            seconds[name].append(perf_counter() - begin)
+    objective = _objective(X, y)
+    rows = {}
+    for name, estimator in contenders.items():
+        rows[name] = {
+            "seconds": float(np.median(seconds[name])),
+            "iterations": int(estimator.n_iter_[0]),
+            "objective": objective(estimator),
+            "test_accuracy": float(estimator.score(X_test, y_test)),
+            "threads": count_threads() if name == "fastlin" else 1,
+        }
+    to_equal = _seconds_to(contenders["fastlin"].history_, rows["scikit-learn"]["objective"] / (C * len(X)))
+    return Results(
+        parameters={
+            "data": data.name,
+            "samples": len(X),
+            "features": X.shape[1],
+            "classes": len(np.unique(y)),
+            "dtype": str(dtype),
+            "C": C,
+            "scikit_learn_tol": contenders["scikit-learn"].tol,
+            "scikit_learn_max_iter": SCIKIT_LEARN_ITERATIONS,
+            "fastlin_tol": FASTLIN_TOL,
+            "repeats": len(seconds["fastlin"]),
+            "processors": os.cpu_count(),
+        },
+        merits={
+            "contenders": rows,
+            "fastlin_seconds_to_scikit_learn_objective": to_equal,
+            "speedup_at_equal_objective": None if to_equal is None else rows["scikit-learn"]["seconds"] / to_equal,
+            "speedup_whole_fit": rows["scikit-learn"]["seconds"] / rows["fastlin"]["seconds"],
+        },
+    )
+
+
+def make_synthetic(classes, samples, features, seed):
+    """Return Gaussian clusters, one per class and overlapping, a fifth as many again for testing."""
+    generator = np.random.default_rng(seed)
+    centers = generator.normal(0, 2 / np.sqrt(features), (classes, features))
+    n_test = max(samples // 5, classes)
+    # Every class is there in both parts.
+    y = np.arange(samples + n_test) % classes
+    generator.shuffle(y[:samples])
+    X = centers[y] + generator.normal(0, 1, (len(y), features))
+    return Dataset("synthetic", X[:samples], y[:samples], X[samples:], y[samples:])
+
+
+def _objective(X, y):
+    """Return the function from a fitted estimator to J times C times S, computed in float64 for everyone."""
+    classes, labels = np.unique(y, return_inverse=True)
+    objective = LinearObjective(X.astype(np.float64), labels.astype(np.int64), len(classes), l2=1 / (C * len(X)))
+
+    def evaluate(estimator):
+        value, *_ = objective.value_and_gradient(
+            estimator.coef_.astype(np.float64), estimator.intercept_.astype(np.float64)
+        )
+        return float(value * C * len(X))
+
+    return evaluate
+
+
+def _seconds_to(history, objective):
+    """Return when the fit reached the objective J, or None."""
+    return next((iteration.seconds for iteration in history if iteration.objective <= objective), None)
