@@ -6,4 +6,5 @@ the course assignment, `fastlin.datasets` the data they run on.
 
 from fastlin.estimators import LogisticRegression
 
+__all__ = ["LogisticRegression", "__version__"]
 __version__ = "0.1.0"

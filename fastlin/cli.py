@@ -10,8 +10,6 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from fastlin import __version__, datasets, figures
 from fastlin.kernels.compilation import cache_folder
 from fastlin.kernels.threads import count_threads
@@ -156,8 +154,7 @@ def _run_studies(names, studies, data, options, output):
             try:
                 results = studies[name](settings)
                 show(name, "drawing")
-                draw = figures.DRAWINGS.get(name)
-                pictures = draw(results, output, data.name == "mnist") if draw else []
+                pictures = figures.draw(name, results, output, mnist=data.name == "mnist")
             except Exception as error:
                 failed.append(name)
                 bar.console.print(f"[bold red]{name} failed:[/] {type(error).__name__}: {error}", highlight=False)
@@ -192,16 +189,11 @@ def _table(title, merits, pictures):
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="cyan")
     table.add_column(overflow="fold")
-    contenders = merits.get("contenders")
-    if contenders:
-        inner = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("", *next(iter(contenders.values()))):
-            inner.add_column(column.replace("_", " "), justify="left" if column == "" else "right")
-        for name, row in contenders.items():
-            inner.add_row(name, *(_format(value) for value in row.values()))
-        table.add_row("contenders", inner)
     for name, value in merits.items():
-        if name != "contenders":
+        if name == "contenders":
+            for contender, row in value.items():
+                table.add_row(contender, _format(row))
+        else:
             table.add_row(name.replace("_", " "), _format(value))
     if pictures:
         table.add_row("pictures", ", ".join(pictures))
@@ -210,18 +202,14 @@ def _table(title, merits, pictures):
 
 def _format(value):
     if isinstance(value, dict):
-        return "  ".join(f"{key}: {_format(item)}" for key, item in value.items())
+        return "   ".join(f"{key.replace('_', ' ')} {_format(item)}" for key, item in value.items())
     if isinstance(value, list):
         return "  ".join(_format(item) for item in value)
     if value is None:
         return "none"
-    return (
-        f"{value:.5g}"
-        if isinstance(value, float) and abs(value) < 1000
-        else f"{value:,.2f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:.5g}" if abs(value) < 1000 else f"{value:,.2f}"
+    return str(value)
 
 
 def describe_environment():
