@@ -39,6 +39,8 @@ class LinearObjective:
     ----------
     n_rows_coef : int
         K, the number of rows of coefficients.
+    scale : float
+        A power of two near the largest |X|: coefficients of X / scale are of order one, and dividing by it is exact.
     n_passes : int
         Walks over X so far.
     """
@@ -47,6 +49,8 @@ class LinearObjective:
         self.X = writable_view(X)
         self.labels = labels
         self.l2 = l2
+        largest = max(float(X.max()), -float(X.min()))
+        self.scale = 2.0 ** min(round(np.log2(largest)), 1023) if largest > 0 else 1.0
         self.fit_intercept = fit_intercept
         self.n_rows_coef = 1 if n_classes == 2 else n_classes
         self.n_passes = 0

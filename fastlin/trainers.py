@@ -464,10 +464,10 @@ class BaseTrainer:
                         end = min(end, begin + steps_per_epoch)
                         run.take_steps(order, run.n_steps - begin, end - begin)
                         run.record_validation()
+                        if not run.exhausted and (end - 1) % steps_per_validation == 0:
+                            run.start_validation()
                         if run.exhausted:
                             return run.histories()
-                        if (end - 1) % steps_per_validation == 0:
-                            run.start_validation()
                     self.learning_rate *= self.learning_rate_decay
                 run.record_validation()
         except KeyboardInterrupt:

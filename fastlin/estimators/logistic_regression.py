@@ -176,19 +176,20 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         objective = LinearObjective(
             X, labels.astype(np.int64), n_classes, weights=weights, l2=l2, fit_intercept=self.fit_intercept
         )
-        with limit_threads(None if self.n_jobs is None else joblib.effective_n_jobs(self.n_jobs)):
-            solution = lbfgs.minimize(
-                objective,
-                *self._start(objective.n_rows_coef, X.shape[1]),
-                tol=self.tol,
-                max_iter=self.max_iter,
-                on_iteration=_print_iteration if self.verbose else None,
-            )
-        if not (np.isfinite(solution.coef).all() and np.isfinite(solution.intercept).all()):
+        try:
+            with limit_threads(None if self.n_jobs is None else joblib.effective_n_jobs(self.n_jobs)):
+                solution = lbfgs.minimize(
+                    objective,
+                    *self._start(objective.n_rows_coef, X.shape[1]),
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    on_iteration=_print_iteration if self.verbose else None,
+                )
+        except OverflowError as error:
             raise ValueError(
-                f"The fit overflowed: X reaches {np.abs(X).max():.3g}, too large for its type {X.dtype}. Scale X, for "
-                "instance with sklearn.preprocessing.StandardScaler."
-            )
+                f"X overflows: its values reach {objective.scale:.3g}, so that sums over its rows are infinite in "
+                f"{X.dtype}. Scale X, for instance with sklearn.preprocessing.StandardScaler."
+            ) from error
         if not solution.converged:
             warnings.warn(
                 f"The fit stopped after {solution.n_iter} iterations before it reached tol={self.tol} "

@@ -23,13 +23,13 @@ ROWS = 4
 CLASSES = 5
 # A tile's rows, its scores and the coefficients share the second-level cache (1 MB and more).
 TILE_BYTES = 300_000
-MAX_TILE_ROWS = 512
+MAX_TILE_ROWS = 128
 # A product walks at most so many bytes of each row, so that prefetches come in bursts the processor can queue: with
 # whole float64 rows of MNIST prefetching ahead of the scores gained nothing (11.6 ms, in chunks 8.5).
 CHUNK_BYTES = 3_200
 # So many rows add up in the type of the coefficients before their sum goes to float64: moving it costs 4 % of a
 # pass if done after each tile.
-PART_ROWS = 256
+PART_ROWS = 128
 
 
 def count_tile_rows(n_features, n_classes, itemsize):

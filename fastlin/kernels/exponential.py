@@ -45,6 +45,6 @@ def exponentiate_in_place(values):
         # The exponent goes straight into its bits; the product follows in a loop of its own because a view of
         # the same memory inside one loop keeps LLVM from vectorising it.
         bits[j] = (np.int64(n) + EXPONENT_BIAS) << MANTISSA_BITS
-        values[j] = p if np.float64(values[j]) > LOWEST else 0.0
+        values[j] = p if np.float64(values[j]) >= LOWEST else 0.0
     for j in range(n_values):
         values[j] *= power[j]

@@ -12,8 +12,8 @@ from fastlin.solvers.solution import Iteration, Solution
 # sums depend on the number of threads above 10,000 parameters.
 N_PAIRS = 20
 MAX_EVALUATIONS = 30
-# The relative decrease of an iteration that is rounding rather than progress; scikit-learn stops at the same.
-SMALLEST_DECREASE = 64 * np.finfo(np.float64).eps
+# The relative decrease of an iteration that is rounding rather than progress.
+SMALLEST_DECREASE = np.finfo(np.float64).eps
 
 
 def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
@@ -26,7 +26,7 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         The start; not changed.
     tol : float
         Stop when no entry of the gradient exceeds this in absolute value, or when an iteration lowers the
-        objective by less than 64 times the rounding of float64.
+        objective by no more than rounding.
     max_iter : int
     on_iteration : callable or None
         Called with (n_iter, Iteration) after each iteration.
@@ -34,24 +34,38 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
     Returns
     -------
     Solution
+
+    Raises
+    ------
+    OverflowError
+        The objective or its gradient is not finite at the start.
     """
     started = perf_counter()
     shape, n_coef = coef.shape, coef.size
-    parameters = np.concatenate([coef.ravel(), intercept]).astype(np.float64)
+    # The coordinates worked in are the coefficients of X / scale, beside the intercept: images of 0 to 255 or data
+    # of 1e150 then take the same path as data of order one.
+    unit = np.ones(n_coef + len(intercept))
+    unit[:n_coef] = objective.scale
+    parameters = np.concatenate([coef.ravel(), intercept]) * unit
 
     def evaluate(parameters):
+        unscaled = parameters / unit
         value, coef_gradient, intercept_gradient = objective.value_and_gradient(
-            parameters[:n_coef].reshape(shape), parameters[n_coef:]
+            unscaled[:n_coef].reshape(shape), unscaled[n_coef:]
         )
-        return value, np.concatenate([coef_gradient.ravel(), intercept_gradient])
+        return value, np.concatenate([coef_gradient.ravel(), intercept_gradient]) / unit
+
+    def largest_entry(gradient):
+        return float(np.max(np.abs(gradient) * unit))
 
     value, gradient = evaluate(parameters)
+    if not (np.isfinite(value) and np.isfinite(gradient).all()):
+        raise OverflowError("the objective or its gradient is not finite at the start")
     pairs = _Pairs(len(parameters))
     history = []
-    message = "the objective or its gradient is not finite" if not np.isfinite(gradient).all() else ""
-    converged = False
+    converged, message = False, ""
     while not message:
-        if np.max(np.abs(gradient)) <= tol:
+        if largest_entry(gradient) <= tol:
             converged, message = True, "no gradient entry exceeds tol"
             break
         if len(history) >= max_iter:
@@ -81,13 +95,12 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         pairs.add(trial["parameters"] - parameters, trial["gradient"] - gradient)
         decrease = value - trial["value"]
         parameters, value, gradient = trial["parameters"], trial["value"], trial["gradient"]
-        history.append(
-            Iteration(float(value), float(np.max(np.abs(gradient))), objective.n_passes, perf_counter() - started)
-        )
+        history.append(Iteration(float(value), largest_entry(gradient), objective.n_passes, perf_counter() - started))
         if on_iteration is not None:
             on_iteration(len(history), history[-1])
-        if decrease <= SMALLEST_DECREASE * max(abs(value), 1.0) and np.isfinite(value):
+        if decrease <= SMALLEST_DECREASE * abs(value):
             converged, message = True, "the objective no longer falls"
+    parameters /= unit
     coef, intercept = objective.center(parameters[:n_coef].reshape(shape), parameters[n_coef:])
     return Solution(coef, intercept, len(history), converged, message, history)
 

@@ -61,9 +61,11 @@ def _interpolate(low, low_value, low_slope, high, high_value, high_slope):
     width = high - low
     if np.isfinite(high_value) and np.isfinite(high_slope):
         d1 = low_slope + high_slope - 3 * (high_value - low_value) / width
-        radicand = d1 * d1 - low_slope * high_slope
+        # Relative to the largest of the three, so that no square overflows.
+        unit = max(abs(d1), abs(low_slope), abs(high_slope))
+        radicand = (d1 / unit) ** 2 - (low_slope / unit) * (high_slope / unit)
         if radicand >= 0:
-            d2 = np.copysign(np.sqrt(radicand), width)
+            d2 = np.copysign(unit * np.sqrt(radicand), width)
             denominator = high_slope - low_slope + 2 * d2
             if denominator != 0:
                 part = 1 - (high_slope + d2 - d1) / denominator

@@ -40,7 +40,8 @@ def run(settings, dtype="float64"):
     contenders["fastlin"].fit(X[: min(len(X), 500)], y[: min(len(X), 500)])
     seconds = {name: [] for name in contenders}
     started = perf_counter()
-    while len(seconds["fastlin"]) < N_REPEATS and (not seconds["fastlin"] or perf_counter() - started < MAX_SECONDS):
+    n_repeats = 1 if settings.quick else N_REPEATS
+    while len(seconds["fastlin"]) < n_repeats and (not seconds["fastlin"] or perf_counter() - started < MAX_SECONDS):
         for name, estimator in contenders.items():
             settings.notify(f"{name}, {len(X):,} × {X.shape[1]}")
             begin = perf_counter()

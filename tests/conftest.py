@@ -1,0 +1,50 @@
+"""What several tests share: random problems, and MNIST where it is on disk."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastlin import datasets
+
+# Everything in tests/kernels runs a second time with this set (tests/test_without_compilation.py).
+COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+
+
+def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
+    """Return X, labels, weights, coef and intercept of a random problem; two classes have one row of coef."""
+    generator = np.random.default_rng(seed)
+    rows = 1 if n_classes == 2 else n_classes
+    if np.issubdtype(dtype, np.integer):
+        X = generator.integers(0, 256, (n, d)).astype(dtype)
+        scale = 1 / 255
+    else:
+        X = generator.normal(size=(n, d)).astype(dtype)
+        scale = 1.0
+    labels = generator.integers(0, n_classes, n)
+    weights = generator.uniform(0, 2, n) if weighted else np.ones(n)
+    coef = generator.normal(size=(rows, d)) * scale
+    return X, labels, weights, coef, generator.normal(size=rows)
+
+
+@pytest.fixture(scope="session")
+def mnist_folder():
+    """The folder with the MNIST files, or a skip that says what is missing."""
+    for place in datasets._places(None):
+        if all(datasets._find(name, [place]) for name, *_ in datasets.MNIST_FILES.values()):
+            return Path(place)
+    pytest.skip("MNIST is not on disk: set FASTLIN_DATA to the folder with its four files")
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_folder):
+    """MNIST's first 20,000 training and 10,000 test images."""
+    return datasets.load_mnist(20_000, mnist_folder)
+
+
+@pytest.fixture
+def fastlin_program():
+    """The command line that runs fastlin in this environment."""
+    return [sys.executable, "-m", "fastlin"]

@@ -1,0 +1,444 @@
+"""LogisticRegression against scikit-learn's, its estimator checks, and input of every kind."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
+
+import fastlin
+from fastlin.kernels.threads import limit_threads
+
+NEEDS_SPARSE = "sparse input is not built yet and raises NotImplementedError"
+
+
+def expected_failures(estimator):
+    return dict.fromkeys(
+        ("check_estimator_sparse_tag", "check_estimator_sparse_array", "check_estimator_sparse_matrix"), NEEDS_SPARSE
+    )
+
+
+@parametrize_with_checks([fastlin.LogisticRegression()], expected_failed_checks=expected_failures, xfail_strict=True)
+@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning")
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def load_scaled(loader):
+    X, y = loader(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def fit_reference(X, y, sample_weight=None, **parameters):
+    return ScikitLearnLogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=1000, **parameters).fit(
+        X, y, sample_weight
+    )
+
+
+def assert_same_model(found, expected, tolerance=1e-5):
+    np.testing.assert_array_equal(found.classes_, expected.classes_)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=tolerance)
+    np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=tolerance)
+
+
+@pytest.mark.parametrize("loader", [load_iris, load_digits, load_breast_cancer])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"C": 0.01}, {"fit_intercept": False}, {"class_weight": "balanced"}, {"class_weight": {0: 3.0, 1: 0.5}}],
+    ids=str,
+)
+def test_the_model_is_scikit_learns(loader, parameters):
+    X, y = load_scaled(loader)
+    found = fastlin.LogisticRegression(tol=1e-10, **parameters).fit(X, y)
+    expected = fit_reference(X, y, **parameters)
+    assert_same_model(found, expected)
+    np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-3)
+    assert found.n_iter_.shape == (1,)
+    assert found.n_iter_.dtype == np.int32
+    assert found.n_passes_ > found.n_iter_[0]
+    assert len(found.history_) == found.n_iter_[0]
+
+
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky", "sag", "saga"])
+def test_every_solver_name_leads_to_the_same_optimum(solver):
+    X, y = load_scaled(load_iris)
+    assert_same_model(fastlin.LogisticRegression(solver=solver, tol=1e-8).fit(X, y), fit_reference(X, y))
+
+
+def test_liblinear_takes_two_classes_only():
+    X, y = load_scaled(load_breast_cancer)
+    assert_same_model(
+        fastlin.LogisticRegression(solver="liblinear", dual=True, tol=1e-8).fit(X, y), fit_reference(X, y)
+    )
+    with pytest.raises(ValueError, match=r"liblinear.*multiclass"):
+        fastlin.LogisticRegression(solver="liblinear").fit(X, np.arange(len(y)) % 3)
+
+
+def test_sample_weights_count_like_repeated_rows_and_like_scikit_learn():
+    X, y = load_scaled(load_iris)
+    times = np.random.default_rng(0).integers(0, 4, len(y))
+    weighted = fastlin.LogisticRegression(tol=1e-9).fit(X, y, times)
+    repeated = fastlin.LogisticRegression(tol=1e-9).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
+    assert_same_model(weighted, repeated)
+    assert_same_model(weighted, fit_reference(X, y, times))
+    both = fastlin.LogisticRegression(tol=1e-9, class_weight="balanced").fit(X, y, times)
+    assert_same_model(both, fit_reference(X, y, times, class_weight="balanced"))
+
+
+def test_without_penalty():
+    X, y = load_scaled(load_iris)
+    y = np.random.default_rng(0).permutation(y)
+    found = fastlin.LogisticRegression(C=np.inf, tol=1e-9).fit(X, y)
+    assert_same_model(found, fit_reference(X, y, C=np.inf))
+    np.testing.assert_allclose(found.coef_.sum(axis=0), 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_narrow_types_are_fitted_as_they_are(dtype):
+    X, y = load_digits(return_X_y=True)
+    expected = fit_reference(X, y, C=1e-3)
+    found = fastlin.LogisticRegression(C=1e-3, tol=1e-6).fit(X.astype(dtype), y)
+    assert found.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=2e-4)
+    assert found.predict_proba(X.astype(dtype)).dtype == found.coef_.dtype
+    np.testing.assert_allclose(found.predict_proba(X.astype(dtype)), expected.predict_proba(X), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda X: np.repeat(X, 2, axis=0)[::2],
+        lambda X: X.astype(">f8"),
+        lambda X: X.tolist(),
+        lambda X: pd.DataFrame(X),
+    ],
+    ids=["Fortran order", "strided", "big-endian", "lists", "pandas"],
+)
+def test_any_form_of_dense_data_gives_the_same_bits(change):
+    X, y = load_scaled(load_iris)
+    expected = fastlin.LogisticRegression().fit(X, y)
+    found = fastlin.LogisticRegression().fit(change(X), y)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(found.predict(change(X)), expected.predict(X))
+
+
+def test_read_only_and_memory_mapped_data(tmp_path):
+    X, y = load_scaled(load_iris)
+    expected = fastlin.LogisticRegression().fit(X, y)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(mapped, y).coef_, expected.coef_)
+    for kind in (np.float16, bool, np.int64):
+        narrow = X.astype(kind)
+        fastlin.LogisticRegression().fit(narrow, y).predict(narrow)
+
+
+@pytest.mark.parametrize(
+    "shape", [(50, 1), (12, 40), (4, 3)], ids=["one feature", "fewer rows than features", "few rows"]
+)
+def test_unusual_shapes(shape):
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=shape), np.arange(shape[0]) % 3
+    assert_same_model(fastlin.LogisticRegression(tol=1e-9).fit(X, y), fit_reference(X, y))
+
+
+def test_a_constant_column_gets_no_weight():
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression(tol=1e-8).fit(np.column_stack([X, np.full(len(X), 3.0)]), y)
+    assert np.abs(model.coef_[:, -1]).max() < 1e-5
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -5, 3], [0.0, 1.0, 2.0], np.array(["x", "yy", "z"], object)])
+def test_labels_of_any_kind_are_kept(labels):
+    X, y = load_scaled(load_iris)
+    named = np.asarray(labels)[y]
+    model = fastlin.LogisticRegression().fit(X, named)
+    np.testing.assert_array_equal(model.classes_, np.unique(named))
+    assert model.predict(X).dtype == named.dtype
+    assert model.score(X, named) > 0.9
+
+
+def test_bool_labels():
+    X, y = load_scaled(load_breast_cancer)
+    model = fastlin.LogisticRegression().fit(X, y == 1)
+    assert model.classes_.dtype == bool
+    assert model.score(X, y == 1) > 0.97
+
+
+def test_data_frames_are_remembered_by_name():
+    X, y = load_scaled(load_iris)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = fastlin.LogisticRegression().fit(frame, y)
+    np.testing.assert_array_equal(model.feature_names_in_, list("abcd"))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[list("dcba")])
+    with pytest.warns(UserWarning, match="feature names"):
+        model.predict(X)
+
+
+def bad_input(name):
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    weights = np.ones(20)
+    match name:
+        case "NaN in X":
+            X[3, 1] = np.nan
+        case "infinity in X":
+            X[3, 1] = np.inf
+        case "NaN in y":
+            y = np.where(y == 1, np.nan, 0.0)
+        case "NaN in weights":
+            weights[2] = np.nan
+        case "negative weight":
+            weights[2] = -1
+        case "all weights zero":
+            weights[:] = 0
+        case "short weights":
+            weights = weights[:-1]
+        case "short y":
+            y = y[:-1]
+        case "one class":
+            y = np.zeros(20)
+        case "1-D X":
+            X = X[:, 0]
+        case "no rows":
+            X, y, weights = X[:0], y[:0], weights[:0]
+        case "no columns":
+            X = X[:, :0]
+        case "complex X":
+            X = X + 1j
+        case "continuous y":
+            y = y + 0.3 * X[:, 0]
+        case "mixed labels":
+            y = np.array([0, "a"] * 10, dtype=object)
+    return X, y, weights
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("NaN in X", "X contains NaN"),
+        ("infinity in X", "X contains infinity"),
+        ("NaN in y", "y contains NaN"),
+        ("NaN in weights", "sample_weight contains NaN"),
+        ("negative weight", "sample_weight"),
+        ("all weights zero", "weight.*zero|zero.*weight"),
+        ("short weights", "sample_weight.shape"),
+        ("short y", "inconsistent numbers of samples"),
+        ("one class", "only one class"),
+        ("1-D X", "Expected 2D array"),
+        ("no rows", "0 sample"),
+        ("no columns", "0 feature"),
+        ("complex X", "[Cc]omplex"),
+        ("continuous y", "continuous"),
+        ("mixed labels", "label|y contains|supported"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_fitted(name, message):
+    X, y, weights = bad_input(name)
+    model = fastlin.LogisticRegression()
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.fit(X, y, weights)
+    assert not hasattr(model, "coef_")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("C", 0), ("C", -1.0), ("C", np.nan), ("C", "1"), ("tol", -1e-3), ("max_iter", -1), ("max_iter", 1.5),
+        ("solver", "sgd"), ("class_weight", "even"), ("fit_intercept", "yes"), ("l1_ratio", 2), ("penalty", "l3"),
+    ],
+)  # fmt: skip
+def test_parameters_out_of_range_are_named(parameter, value):
+    X, y = load_scaled(load_iris)
+    with pytest.raises(ValueError, match=f"'{parameter}' parameter"):
+        fastlin.LogisticRegression(**{parameter: value}).fit(X, y)
+
+
+def test_class_weights_must_be_at_least_zero():
+    X, y = load_scaled(load_iris)
+    with pytest.raises(ValueError, match="class_weight"):
+        fastlin.LogisticRegression(class_weight={0: -1.0}).fit(X, y)
+
+
+def test_a_column_of_labels_is_taken_with_a_warning():
+    X, y = load_scaled(load_iris)
+    with pytest.warns(DataConversionWarning):
+        model = fastlin.LogisticRegression().fit(X, y[:, None])
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(X, y).coef_)
+
+
+def test_what_is_not_built_says_so():
+    X, y = load_scaled(load_iris)
+    with pytest.raises(NotImplementedError, match="sparse"):
+        fastlin.LogisticRegression().fit(sparse.csr_array(X), y)
+    with pytest.raises(NotImplementedError, match="L1"):
+        fastlin.LogisticRegression(l1_ratio=0.5, solver="saga").fit(X, y)
+    with pytest.warns(FutureWarning, match="penalty"), pytest.raises(NotImplementedError, match="L1"):
+        fastlin.LogisticRegression(penalty="l1", l1_ratio=1, solver="saga").fit(X, y)
+
+
+@pytest.mark.parametrize(("penalty", "C"), [("l2", 1.0), (None, np.inf)])
+def test_deprecated_penalties_mean_what_they_meant(penalty, C):
+    X, y = load_scaled(load_iris)
+    y = np.random.default_rng(0).permutation(y)
+    with pytest.warns(FutureWarning, match="penalty"):
+        model = fastlin.LogisticRegression(penalty=penalty).fit(X, y)
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(C=C).fit(X, y).coef_)
+    with pytest.warns(FutureWarning, match="l1_ratio"):
+        fastlin.LogisticRegression(l1_ratio=None).fit(X, y)
+
+
+def test_contradictory_parameters_warn_like_scikit_learn():
+    X, y = load_scaled(load_iris)
+    for parameters in ({"penalty": None, "C": 2.0}, {"penalty": "l2", "l1_ratio": 0.5}):
+        with warnings.catch_warnings(record=True) as theirs:
+            warnings.simplefilter("always")
+            ScikitLearnLogisticRegression(**parameters).fit(X, y)
+        with warnings.catch_warnings(record=True) as ours:
+            warnings.simplefilter("always")
+            fastlin.LogisticRegression(**parameters).fit(X, y)
+        kinds = [{warning.category for warning in caught} - {ConvergenceWarning} for caught in (ours, theirs)]
+        assert kinds[0] == kinds[1]
+    with pytest.raises(ValueError, match="dual"):
+        fastlin.LogisticRegression(dual=True).fit(X, y)
+
+
+def test_scikit_learns_parameters_are_ours():
+    theirs = ScikitLearnLogisticRegression(C=0.3, class_weight="balanced")
+    ours = fastlin.LogisticRegression(**theirs.get_params())
+    assert ours.get_params() == theirs.get_params()
+    assert fastlin.LogisticRegression().solver == "auto"
+    assert fastlin.LogisticRegression().max_iter == 1000
+
+
+def test_an_unfinished_fit_warns_with_what_to_do():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        model = fastlin.LogisticRegression(max_iter=2).fit(X, y)
+    assert model.n_iter_[0] == 2
+
+
+def test_warm_start_goes_on_from_the_last_fit():
+    X, y = load_scaled(load_digits)
+    model = fastlin.LogisticRegression(warm_start=True).fit(X, y)
+    first = model.n_iter_[0]
+    model.fit(X, y)
+    assert model.n_iter_[0] < first / 5
+    model.set_params(tol=1e-10).fit(X, y)
+    assert_same_model(model, fit_reference(X, y))
+    with pytest.raises(ValueError, match="warm_start"):
+        model.fit(X[:, :5], y)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+def test_overflowing_data_raise_instead_of_giving_a_wrong_model():
+    X, y = load_scaled(load_iris)
+    with pytest.raises(ValueError, match="X overflows"):
+        fastlin.LogisticRegression().fit(X * 5e307, y)
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(np.float64, 1e150), (np.float64, 1e-150), (np.float32, 1e30)])
+def test_huge_and_tiny_data_give_the_right_model(dtype, factor):
+    # With C scaled along, the problem is the same but for the unit of X.
+    X, y = load_scaled(load_iris)
+    expected = fastlin.LogisticRegression(tol=1e-8, C=np.inf if factor > 1 else 1.0).fit(X, y % 2)
+    C = np.inf if factor > 1 else factor**-2
+    found = fastlin.LogisticRegression(tol=1e-8 * min(factor, 1), C=C).fit((X * factor).astype(dtype), y % 2)
+    np.testing.assert_allclose(found.coef_.astype(float) * factor, expected.coef_, rtol=1e-3, atol=1e-3)
+
+
+def test_pickle_clone_pipeline_and_grid_search():
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), fastlin.LogisticRegression())
+    search = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0, 10.0]}, cv=3).fit(X, y)
+    assert search.best_score_ > 0.9
+    copy = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(copy.predict_proba(X), search.best_estimator_.predict_proba(X))
+    fresh = clone(search.best_estimator_)
+    with pytest.raises(NotFittedError):
+        fresh[-1].predict(X)
+
+
+def test_sparsify_and_densify():
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression().fit(X, y)
+    expected = model.decision_function(X)
+    model.sparsify()
+    np.testing.assert_allclose(model.decision_function(X), expected)
+    model.densify()
+    np.testing.assert_array_equal(model.decision_function(X), expected)
+
+
+def test_the_callers_arrays_stay_as_they_are():
+    X, y = load_scaled(load_iris)
+    weights = np.full(len(y), 2.0)
+    copies = X.copy(), y.copy(), weights.copy()
+    fastlin.LogisticRegression(class_weight="balanced").fit(X, y, weights)
+    for array, copy in zip((X, y, weights), copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_bits_do_not_depend_on_threads_nor_on_blas():
+    # More than 10,000 parameters: BLAS splits inner products of such vectors among its threads.
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(1500, 700)), generator.integers(0, 16, 1500)
+    models = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"):
+            models.append(fastlin.LogisticRegression(C=0.01).fit(X, y))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTLIN_NUM_THREADS", "1")
+        models.append(fastlin.LogisticRegression(C=0.01, n_jobs=2).fit(X, y))
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.coef_, models[0].coef_)
+        np.testing.assert_array_equal(model.intercept_, models[0].intercept_)
+
+
+def test_verbose_prints_a_line_per_iteration(capsys):
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression(verbose=1).fit(X, y)
+    assert len(capsys.readouterr().out.splitlines()) == model.n_iter_[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.integers(6, 60),
+    d=st.integers(1, 8),
+    n_classes=st.integers(2, 4),
+    C=st.floats(1e-3, 10),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_nearby_point_is_better(n, d, n_classes, C, seed):
+    generator = np.random.default_rng(seed)
+    X, y = generator.normal(size=(n, d)), np.arange(n) % n_classes
+    model = fastlin.LogisticRegression(C=C, tol=1e-9).fit(X, y)
+
+    def objective(coef, intercept):
+        scores = X @ coef.T + intercept
+        if n_classes == 2:
+            losses = np.logaddexp(0, np.where(y == 1, -scores[:, 0], scores[:, 0]))
+        else:
+            losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(n), y]
+        return losses.mean() + np.sum(coef**2) / (2 * C * n)
+
+    best = objective(model.coef_, model.intercept_)
+    for _ in range(5):
+        coef = model.coef_ + 0.01 * generator.normal(size=model.coef_.shape)
+        intercept = model.intercept_ + 0.01 * generator.normal(size=model.intercept_.shape)
+        assert objective(coef, intercept) >= best - 1e-12

@@ -1,0 +1,26 @@
+"""The vectorised exponential against the mathematical one."""
+
+import math
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+
+from fastlin.kernels.exponential import exponentiate_in_place
+
+
+@pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -708.0), (np.float32, -87.0)])
+def test_agrees_to_the_last_places(dtype, lowest):
+    x = np.linspace(lowest, 0, 20_001 if COMPILED else 301).astype(dtype)
+    values = x.copy()
+    exponentiate_in_place(values)
+    expected = np.array([math.exp(float(value)) for value in x])
+    error = np.abs(values.astype(np.float64) - expected) / np.spacing(expected.astype(dtype)).astype(np.float64)
+    assert error.max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_ends(dtype):
+    values = np.array([0.0, -1e4, -708.5, -1e30, -0.0], dtype=dtype)
+    exponentiate_in_place(values)
+    np.testing.assert_array_equal(values, [1, 0, 0, 0, 1])

@@ -1,0 +1,86 @@
+"""Which way the arrows go: what each part of the package may import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import fastlin
+
+PACKAGE = Path(fastlin.__file__).parent
+# Each part, in order from the floor up, and the parts it may use beside its own files.
+MAY_USE = {
+    "kernels": set(),
+    "objective": {"kernels"},
+    "solvers": {"objective", "kernels"},
+    "figures": set(),
+    "datasets": set(),
+    "estimators": {"solvers", "objective", "kernels"},
+    "trainers": {"datasets", "figures", "kernels"},
+    "studies": {"trainers", "estimators", "objective", "datasets", "kernels", ""},
+    "warmup": {"trainers", "estimators"},
+    "cli": {"studies", "warmup", "figures", "datasets", "kernels", ""},
+    "__main__": {"cli"},
+    "__init__": {"estimators"},
+}
+OUTSIDE = {
+    "numba": {"kernels"},
+    "llvmlite": {"kernels", "cli"},
+    "sklearn": {"estimators", "datasets", "studies", "trainers"},
+    "matplotlib": {"figures"},
+}
+
+
+def imports_of(path):
+    """Yield (imported module, whether the import is at the top level) of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [node.module]
+            if node.module == "fastlin":
+                names = [f"fastlin.{a.name}" if (PACKAGE / f"{a.name}.py").exists() else "fastlin" for a in node.names]
+                names = [
+                    f"fastlin.{a.name}" if (PACKAGE / a.name).is_dir() else n
+                    for a, n in zip(node.names, names, strict=True)
+                ]
+        for name in names:
+            yield name, node in tree.body
+
+
+def files():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def test_imports_point_downwards():
+    for path, part in files():
+        for name, _ in imports_of(path):
+            if name == "fastlin" or name.startswith("fastlin."):
+                used = name.partition(".")[2].partition(".")[0]
+                assert used == part or used in MAY_USE[part], f"{path.name} of {part} imports {name}"
+
+
+def test_libraries_stay_in_their_rooms():
+    for path, part in files():
+        for name, at_top in imports_of(path):
+            library = name.split(".")[0]
+            if library in OUTSIDE:
+                assert part in OUTSIDE[library], f"{path} imports {name}"
+            assert not (library == "matplotlib" and at_top), f"{path} imports matplotlib at the top"
+
+
+def test_every_module_opens_with_one_sentence():
+    for path, _ in files():
+        documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert documentation, path
+        assert documentation.splitlines()[0].endswith((".", ":")) or "\n\n" not in documentation.split(".")[0], path
+
+
+def test_importing_fastlin_leaves_matplotlib_alone():
+    program = "import sys, fastlin.trainers, fastlin.cli; print('matplotlib' in sys.modules)"
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "False"

@@ -1,0 +1,172 @@
+"""The program as a process, in an empty folder."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from fastlin.studies import STUDIES
+
+OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+@pytest.fixture
+def run(fastlin_program, tmp_path):
+    """Run the program in an empty folder, offline and without data unless told otherwise."""
+
+    def run(*arguments, **environment):
+        variables = {
+            **os.environ,
+            **OFFLINE,
+            "FASTLIN_DATA": "",
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "COLUMNS": "100",
+        }
+        # Compiled code may be kept where it is: only the data should be missing.
+        variables.setdefault("NUMBA_CACHE_DIR", os.path.expanduser("~/.cache/fastlin-tests"))
+        return subprocess.run(
+            [*fastlin_program, *arguments],
+            cwd=tmp_path,
+            env={**variables, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def test_everything_on_the_embedded_digits(run, tmp_path):
+    finished = run("reproduce", "--quick")
+    assert finished.returncode == 0, finished.stderr
+    assert "8 × 8 digits" in finished.stdout
+    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert set(report) == {f"digits.{name}" for name in STUDIES} | {"environment", "seed"}
+    assert report["environment"]["threads"] >= 1
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    assert written == {"results.json"} | {
+        picture for study in STUDIES for picture in report[f"digits.{study}"]["pictures"]
+    }
+    assert {path.name for path in tmp_path.iterdir()} <= {"results", "cache"}
+
+
+def test_chosen_studies_on_mnist(run, tmp_path, mnist_folder):
+    finished = run("reproduce", "binary", "gradient_check", "--quick", "--output", "here", "--data", str(mnist_folder))
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads((tmp_path / "here" / "results.json").read_text(encoding="utf-8"))
+    assert set(report) == {"mnist.binary", "mnist.gradient_check", "environment", "seed"}
+    assert report["mnist.binary"]["merits"]["n_train"] == 4005
+
+
+def test_the_same_seed_gives_the_same_figures(run, tmp_path):
+    merits = []
+    for output in ("first", "second"):
+        assert run("reproduce", "softmax", "--quick", "--seed", "7", "--output", output).returncode == 0
+        report = json.loads((tmp_path / output / "results.json").read_text(encoding="utf-8"))
+        merits.append(report["digits.softmax"]["merits"])
+        assert report["seed"] == 7
+    assert merits[0] == merits[1]
+
+
+def test_compare_on_synthetic_data(run, tmp_path):
+    finished = run("compare", "--classes", "3", "--samples", "300", "--features", "8", "--dtype", "float32")
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    parameters = report["synthetic.compare"]["parameters"]
+    assert (parameters["classes"], parameters["samples"], parameters["features"]) == (3, 300, 8)
+    assert parameters["dtype"] == "float32"
+    assert "speedup" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reproduce", "binry"], "unknown study 'binry'"),
+        (["reproduce", "--data", "nowhere"], "nowhere"),
+        (["reproduce", "--seed", "-1"], "--seed"),
+        (["reproduce", "--seed", "x"], "--seed"),
+        (["reproduce", "--fast"], "--fast"),
+        (["compare", "--classes", "1"], "--classes"),
+        (["compare", "--dtype", "int8"], "--dtype"),
+        (["compare", "--samples", "10", "--classes", "20"], "--samples"),
+        (["dance"], "dance"),
+        ([], "COMMAND"),
+    ],
+)
+def test_a_bad_call_gets_one_line_and_status_2(run, tmp_path, arguments, words):
+    finished = run(*arguments)
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert finished.stderr.count("\n") == 1
+    assert words in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_an_output_that_is_a_file_is_refused(run, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    finished = run("reproduce", "binary", "--output", "taken")
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_damaged_data_are_named(run, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ):
+        (folder / name).write_bytes(b"\0\0\x08\x03 short")
+    finished = run("reproduce", "binary", FASTLIN_DATA=str(folder))
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert "train-images-idx3-ubyte" in finished.stderr
+
+
+def test_a_failing_study_gives_status_1_and_the_others_still_run(monkeypatch, tmp_path, capsys):
+    from fastlin import cli, datasets
+
+    def fail(settings):
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setitem(cli.STUDIES, "binary", fail)
+    monkeypatch.setattr(cli, "_load_data", lambda folder: datasets.load_digits())
+    status = cli.main(["reproduce", "binary", "gradient_check", "--quick", "--output", str(tmp_path)])
+    assert status == 1
+    captured = capsys.readouterr()
+    assert "on purpose" in captured.out
+    assert "binary" in captured.err
+    assert "digits.gradient_check" in json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
+def test_ctrl_c_ends_without_a_traceback(fastlin_program, tmp_path):
+    process = subprocess.Popen(
+        [*fastlin_program, "reproduce", "compare", "--output", str(tmp_path)],
+        env={**os.environ, **OFFLINE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in errors
+
+
+def test_info_and_warmup(run, tmp_path):
+    finished = run("info")
+    assert finished.returncode == 0
+    for word in ("numba", "processor", "threads", "threading layer", "cache"):
+        assert word in finished.stdout
+    assert run("--version").stdout.startswith("fastlin ")
+    finished = run("warmup")
+    assert finished.returncode == 0, finished.stderr
+    assert "Compiled in" in finished.stdout

@@ -1,0 +1,236 @@
+"""MNIST from disk and from a server on this machine, whole, damaged, interrupted and out of reach."""
+
+import gzip
+import hashlib
+import http.server
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastlin import datasets
+
+SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test": (10,)}
+
+
+def to_idx(array):
+    header = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return header + array.tobytes()
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """A small stand-in for MNIST: its files' bytes by name, and no other place to look in than those of the test."""
+    generator = np.random.default_rng(0)
+    contents, files = {}, {}
+    for part, (name, _, _) in datasets.MNIST_FILES.items():
+        values = generator.integers(0, 10 if part.startswith("y") else 256, SHAPES[part]).astype(np.uint8)
+        contents[name] = to_idx(values)
+        files[part] = (name, hashlib.md5(contents[name]).hexdigest(), SHAPES[part])
+    monkeypatch.setattr(datasets, "MNIST_FILES", files)
+    monkeypatch.setattr(datasets, "MNIST_MIRRORS", ())
+    monkeypatch.delenv("FASTLIN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    return contents
+
+
+def write(folder, contents, zipped=False):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in contents.items():
+        (folder / (f"{name}.gz" if zipped else name)).write_bytes(gzip.compress(data) if zipped else data)
+
+
+@pytest.fixture
+def server():
+    """A function that serves contents from this machine and returns the address; the requests are listed on it."""
+    running = []
+
+    def serve(contents, answer=None):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                serve.requests.append(self.path)
+                if answer is not None:
+                    return answer(self)
+                name = self.path.rsplit("/", 1)[1].removesuffix(".gz")
+                if name not in contents:
+                    return self.send_error(404)
+                body = gzip.compress(contents[name])
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        instance = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=instance.serve_forever, daemon=True).start()
+        running.append(instance)
+        return f"http://127.0.0.1:{instance.server_port}/"
+
+    serve.requests = []
+    yield serve
+    for instance in running:
+        instance.shutdown()
+        instance.server_close()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_files_of_either_kind_are_read(small, tmp_path, zipped):
+    write(tmp_path / "data", small, zipped)
+    data = datasets.load_mnist(20, tmp_path / "data")
+    assert data.name == "mnist"
+    assert data.X_train.shape == (20, 16)
+    assert data.X_train.dtype == np.uint8
+    assert data.X_train.flags.c_contiguous
+    assert data.y_train.shape == (20,)
+    assert data.X_test.shape == (10, 16)
+    name = datasets.MNIST_FILES["X_train"][0]
+    np.testing.assert_array_equal(data.X_train.ravel(), np.frombuffer(small[name][16:], np.uint8)[: 20 * 16])
+    with pytest.raises(AttributeError):
+        data.name = "other"
+
+
+def test_places_are_looked_in_in_order(small, tmp_path, monkeypatch):
+    write(datasets.cache_folder(), small)
+    assert len(datasets.load_mnist(30).X_train) == 30
+    changed = {name: data[:-1] + bytes((data[-1] ^ 1,)) for name, data in small.items()}
+    write(tmp_path / "named", changed)
+    monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
+    first = datasets.load_mnist(30)
+    monkeypatch.delenv("FASTLIN_DATA")
+    second = datasets.load_mnist(30)
+    assert (first.X_train != second.X_train).sum() == 1
+    write(tmp_path / "explicit", small)
+    monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
+    np.testing.assert_array_equal(datasets.load_mnist(30, tmp_path / "explicit").X_train, second.X_train)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data + b"\0",
+        lambda data: b"",
+        lambda data: b"a page, not a data file",
+        lambda data: b"\0\0\x0d" + data[3:],
+        lambda data: gzip.compress(data)[:-20],
+        lambda data: gzip.compress(data)[:30] + b"damage" + gzip.compress(data)[36:],
+    ],
+    ids=["short", "long", "empty", "foreign", "other type", "truncated gzip", "damaged gzip"],
+)
+def test_a_damaged_file_is_named(small, tmp_path, damage):
+    write(tmp_path / "data", small)
+    damaged = tmp_path / "data" / datasets.MNIST_FILES["X_test"][0]
+    damaged.write_bytes(damage(damaged.read_bytes()))
+    with pytest.raises(ValueError, match=damaged.name):
+        datasets.load_mnist(30, tmp_path / "data")
+
+
+def test_files_that_are_missing_are_downloaded_once(small, server, monkeypatch):
+    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server({}), server(small)))
+    present = datasets.MNIST_FILES["y_train"][0]
+    write(datasets.cache_folder(), {present: small[present]})
+    data = datasets.load_mnist(30)
+    np.testing.assert_array_equal(data.y_test, np.frombuffer(small[datasets.MNIST_FILES["y_test"][0]][8:], np.uint8))
+    assert sorted(path.name for path in datasets.cache_folder().iterdir()) == sorted(small)
+    assert not any(present in request for request in server.requests)
+    n_requests = len(server.requests)
+    datasets.load_mnist(30)
+    assert len(server.requests) == n_requests
+
+
+def broken_off(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    handler.wfile.write(gzip.compress(b"x" * 1000)[:20])
+
+
+def foreign(handler):
+    body = gzip.compress(b"not MNIST")
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(broken_off, "IncompleteRead|md5"), (foreign, "md5")])
+def test_a_bad_download_leaves_nothing(small, server, monkeypatch, answer, reason):
+    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server({}, answer),))
+    with pytest.raises(datasets.DatasetNotFoundError, match=reason):
+        datasets.load_mnist(30)
+    assert not list(datasets.cache_folder().iterdir())
+
+
+def test_an_interrupted_download_leaves_nothing(small, server, monkeypatch):
+    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server(small),))
+
+    def interrupt(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets.hashlib, "md5", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        datasets.load_mnist(30)
+    assert not list(datasets.cache_folder().iterdir())
+
+
+def test_a_server_that_does_not_answer_counts_as_offline(small, server, monkeypatch):
+    monkeypatch.setattr(datasets, "TIMEOUT", 0.2)
+    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server({}, lambda handler: time.sleep(2)),))
+    began = time.monotonic()
+    with pytest.raises(datasets.DatasetNotFoundError, match="timed out"):
+        datasets.load_mnist(30)
+    assert time.monotonic() - began < 1.5
+
+
+def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
+    monkeypatch.setattr(datasets, "MNIST_MIRRORS", ("http://127.0.0.1:9/",))
+    with pytest.raises(datasets.DatasetNotFoundError) as caught:
+        datasets.load_mnist(30)
+    message = str(caught.value)
+    for name, md5, _ in datasets.MNIST_FILES.values():
+        assert name in message
+        assert md5 in message
+    assert str(tmp_path / "named") in message
+    assert str(datasets.cache_folder()) in message
+
+
+def test_an_explicit_folder_is_the_only_place(small, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server(small),))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(datasets.DatasetNotFoundError, match="empty"):
+        datasets.load_mnist(30, tmp_path / "empty")
+    with pytest.raises(datasets.DatasetNotFoundError, match="does not exist"):
+        datasets.load_mnist(30, tmp_path / "nowhere")
+    assert not server.requests
+
+
+@pytest.mark.parametrize("n_train", [0, -1, 31, 2.5, "all"])
+def test_n_train_is_checked(small, n_train):
+    with pytest.raises(ValueError, match="n_train"):
+        datasets.load_mnist(n_train)
+
+
+def test_digits():
+    data = datasets.load_digits()
+    assert data.name == "digits"
+    assert data.X_train.shape == (1297, 64)
+    assert data.X_test.shape == (500, 64)
+    assert data.X_train.dtype == np.uint8
+    assert data.X_train.max() == 255
+    assert set(data.y_test) == set(range(10))
+
+
+def test_the_real_files_have_their_checksums(mnist_folder):
+    data = datasets.load_mnist(folder=mnist_folder)
+    assert data.X_train.shape == (60000, 784)
+    for part, shape in (("X_train", (60000, 28, 28)), ("X_test", (10000, 28, 28))):
+        image_bytes = to_idx(getattr(data, part).reshape(shape))
+        assert hashlib.md5(image_bytes).hexdigest() == datasets.MNIST_FILES[part][1]
+    for part in ("y_train", "y_test"):
+        label_bytes = to_idx(getattr(data, part).astype(np.uint8))
+        assert hashlib.md5(label_bytes).hexdigest() == datasets.MNIST_FILES[part][1]
