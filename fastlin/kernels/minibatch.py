@@ -75,12 +75,12 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     scores = empty_aligned(tile_rows, n_classes, coef)
     intercept = np.zeros(n_classes, coef.dtype)
     loss = 0.0
-    correct = 0
+    correct = np.int64(0)
     for start in range(0, n_rows, tile_rows):
         stop = min(start + tile_rows, n_rows)
         fill_scores(X, rows, start, stop, tile_rows, n_features, coef, intercept, scores)
         for i in range(stop - start):
-            correct += _best_class(scores[i]) == labels[rows[start + i]]
+            correct += _is_best(scores[i], labels[rows[start + i]])
         if losses.shape[0] > 0:
             loss += turn_scores_to_residuals(scores[: stop - start], labels, weights, rows, start)
     if losses.shape[0] > 0:
@@ -89,11 +89,13 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
 
 
 @kernel(inline=True)
-def _best_class(scores):
+def _is_best(scores, label):
+    """Say (1 or 0) whether the label's score is the largest, the first of equal ones; one score: its sign decides."""
     if scores.shape[0] == 1:
-        return 1 if scores[0] >= 0 else 0
-    best = 0
-    for k in range(1, scores.shape[0]):
-        if scores[k] > scores[best]:
-            best = k
-    return best
+        return np.int64((scores[0] >= 0) == (label == 1))
+    own = scores[label]
+    n_better = np.int64(0)
+    # Without branches, which the processor would guess wrong for every other row.
+    for k in range(scores.shape[0]):
+        n_better += np.int64((scores[k] > own) | ((scores[k] == own) & (k < label)))
+    return np.int64(n_better == 0)

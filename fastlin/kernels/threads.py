@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import joblib
 
-# A block is at least this many multiply-adds (100 to 200 microseconds), so that handing it out costs little.
-MIN_BLOCK_WORK = 5_000_000
+# A block is at least this many multiply-adds (200 to 400 microseconds), so that handing it out and starting it, its
+# first tile without prefetch, cost little.
+MIN_BLOCK_WORK = 10_000_000
 # Enough blocks to keep 16 cores busy; the first tile of each comes without prefetch: 64 cost 4 % more than 32.
 MAX_BLOCKS = 32
 # Partial sums of all blocks together take no more than this, or 2 % of X where that is more.
@@ -93,8 +94,11 @@ class BlockRun:
             self._work()
         finally:
             self._blocks = iter(())
-            wait(self._others)
-        for other in self._others:
+            # What has not started has nothing left to do. Waiting for it would never end where every thread of the
+            # pool waits like this one, in runs that nest.
+            running = [other for other in self._others if not other.cancel()]
+            wait(running)
+        for other in running:
             other.result()
 
     def _work(self):
