@@ -148,10 +148,12 @@ def gradient_approximation_test(model, X, Y):
 class _LinearModel:
     """Weights, their gradient and the backward pass that both models share."""
 
-    def __init__(self, n_inputs, n_outputs, l2):
+    # The factor of w in the gradient of the L2 term.
+    l2 = 0.0
+
+    def __init__(self, n_inputs, n_outputs):
         self.w = np.zeros((n_inputs, n_outputs))
         self.grad = None
-        self.l2 = l2
 
     def backward(self, X, outputs, targets):
         """Set ``grad`` to the mean gradient X' (outputs - targets) / N plus that of the L2 term.
@@ -195,7 +197,7 @@ class BinaryModel(_LinearModel):
     """
 
     def __init__(self, n_inputs=N_PIXELS + 1):
-        super().__init__(n_inputs, 1, 0.0)
+        super().__init__(n_inputs, 1)
 
     def forward(self, X):
         """Return the probabilities 1 / (1 + exp(-X w)), of shape (N, 1)."""
@@ -230,9 +232,14 @@ class SoftmaxModel(_LinearModel):
     def __init__(self, l2_reg_lambda=0.0, half=False, *, n_inputs=N_PIXELS + 1, n_outputs=10):
         if not (np.isfinite(l2_reg_lambda) and l2_reg_lambda >= 0):
             raise ValueError(f"l2_reg_lambda must be a finite number of at least 0, got {l2_reg_lambda!r}")
-        super().__init__(n_inputs, n_outputs, l2_reg_lambda * (1 if half else 2))
+        super().__init__(n_inputs, n_outputs)
         self.l2_reg_lambda = l2_reg_lambda
         self.half = half
+
+    @property
+    def l2(self):
+        """Factor of w in the gradient: 2 lambda, or lambda in the half convention."""
+        return self.l2_reg_lambda * (1 if self.half else 2)
 
     def forward(self, X):
         """Return the probabilities exp(s_k) / sum_k exp(s_k) of the scores s = X w, of shape (N, K)."""
@@ -472,7 +479,8 @@ class BaseTrainer:
                 run.record_validation()
         except KeyboardInterrupt:
             run.record_validation()
-            run.best.w = None
+            if not run.exhausted:
+                run.best.w = None
         finally:
             self.learning_rate = learning_rate
         return run.histories()
@@ -551,8 +559,9 @@ class _Run:
         if self._pending is None:
             return
         step, w, finish = self._pending
-        val_loss, accuracy_train, accuracy_val = finish()
+        # First: Ctrl-C while it is waited for leaves it unfinished, and then it is not to be recorded.
         self._pending = None
+        val_loss, accuracy_train, accuracy_val = finish()
         self._val_loss[step] = val_loss
         self._val_accuracy[step] = accuracy_val
         self._train_accuracy[step] = accuracy_train

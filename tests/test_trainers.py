@@ -265,6 +265,38 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
     assert loss == pytest.approx(expected["loss"][4], abs=1e-12)
 
 
+def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
+    data = make_data(3)
+    original = trainers._CompiledTraining.start_evaluation
+    calls = []
+
+    def start_evaluation(self):
+        finish = original(self)
+        calls.append(1)
+
+        def interrupted():
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return finish()
+
+        return interrupted
+
+    monkeypatch.setattr(trainers._CompiledTraining, "start_evaluation", start_evaluation)
+    model = make_model(3)
+    train, val = make_trainer(model, data).train(10)
+    assert list(val["loss"]) == [0, 1]
+    assert list(train["loss"]) == [0, 1, 2, 3]
+
+
+def test_a_penalty_changed_later_counts():
+    data = make_data(3)
+    model, expected = make_model(3, 0.0), make_model(3, 0.7)
+    model.l2_reg_lambda = 0.7
+    make_trainer(model, data).train(1)
+    make_trainer(expected, data).train(1)
+    np.testing.assert_array_equal(model.w, expected.w)
+
+
 def test_without_a_seed_numpys_global_state_is_drawn_from():
     data = make_data(3)
     results = []
