@@ -1,0 +1,1 @@
+"""The benchmarks of fastlin: an asv suite in these modules, pytest-benchmark files in the folder pytest."""

@@ -1,0 +1,38 @@
+"""asv plugin: `asv run benchmarks` means `asv run`, where asv itself takes the folder's name for a git range.
+
+It lies in a folder without __init__.py, since asv imports every module of the package benchmarks in the environment
+that it measures, where asv itself is not installed.
+"""
+
+from pathlib import Path
+
+from asv.commands.run import Run
+from asv.console import log
+from asv.repo import NoSuchNameError, get_repo
+
+
+def setup():
+    """Put `run` in the place of asv's own; asv calls this once, when it has read its configuration."""
+    asv_run = Run.run_from_conf_args
+
+    def run(conf, args, **options):
+        if _names_folder(conf, args.range):
+            log.info(
+                f'"{args.range}" is the folder of the benchmarks and no git range: running as "asv run" does without '
+                f"it, which measures {' '.join(conf.branches)}, or what an existing environment holds."
+            )
+            args.range = None
+        return asv_run(conf, args, **options)
+
+    Run.run_from_conf_args = run
+
+
+def _names_folder(conf, range_spec):
+    """Say whether the range is the benchmark folder, and no branch, tag or commit of that name."""
+    if range_spec is None or Path(range_spec).resolve() != Path(conf.benchmark_dir).resolve():
+        return False
+    try:
+        get_repo(conf).get_hash_from_name(range_spec)
+    except NoSuchNameError:
+        return True
+    return False
