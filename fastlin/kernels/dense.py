@@ -16,7 +16,7 @@ import numpy as np
 
 from fastlin.kernels.arrays import empty_aligned
 from fastlin.kernels.compilation import kernel
-from fastlin.kernels.exponential import exponentiate_in_place
+from fastlin.kernels.exponential import exponentiate_in_place, log_one_plus
 from fastlin.kernels.prefetch import prefetch_row
 
 ROWS = 4
@@ -256,22 +256,29 @@ def turn_scores_to_residuals(scores, labels, weights, rows, start):
     score of the label. Both are shifted so that no score overflows; sums over rows are float64.
     """
     if scores.shape[1] == 1:
-        return _logistic_residuals(scores[:, 0], labels, weights, rows, start)
+        return _logistic_residuals(scores.reshape(scores.shape[0]), labels, weights, rows, start)
     return _softmax_residuals(scores, labels, weights, rows, start)
 
 
 @kernel
 def _logistic_residuals(scores, labels, weights, rows, start):
-    loss = 0.0
-    for i in range(scores.shape[0]):
+    n_rows = scores.shape[0]
+    signs, row_weights, exponentials = np.empty((3, n_rows), scores.dtype)
+    one, zero = scores.dtype.type(1), scores.dtype.type(0)
+    for i in range(n_rows):
         row = rows[start + i]
-        sign = scores.dtype.type(2 * labels[row] - 1)
-        margin = sign * scores[i]
-        e = math.exp(-abs(margin))
+        signs[i] = 2 * labels[row] - 1
+        row_weights[i] = weights[row]
+        exponentials[i] = -abs(scores[i])
+    exponentiate_in_place(exponentials)
+    loss = 0.0
+    for i in range(n_rows):
+        margin = signs[i] * scores[i]
+        e = exponentials[i]
         # sigmoid(-margin), of the smaller exponential: no cancellation where the label is well predicted.
-        probability = (e if margin > 0 else scores.dtype.type(1)) / (scores.dtype.type(1) + e)
-        loss += np.float64(weights[row]) * (math.log1p(np.float64(e)) - np.float64(min(margin, margin - margin)))
-        scores[i] = -sign * probability * weights[row]
+        probability = (e if margin > zero else one) / (one + e)
+        loss += np.float64(row_weights[i]) * (log_one_plus(np.float64(e)) - np.float64(min(margin, zero)))
+        scores[i] = -signs[i] * probability * row_weights[i]
     return loss
 
 

@@ -15,7 +15,9 @@ import joblib
 
 # A block is at least this many multiply-adds (200 to 400 microseconds), so that handing it out and starting it, its
 # first tile without prefetch, cost little.
-MIN_BLOCK_WORK = 10_000_000
+MIN_BLOCK_WORK = 8_000_000
+# What a row costs beside its products (loss, residuals, the start of each product), in multiply-adds.
+ROW_OVERHEAD = 250
 # Enough blocks to keep 16 cores busy; the first tile of each comes without prefetch: 64 cost 4 % more than 32.
 MAX_BLOCKS = 32
 # Partial sums of all blocks together take no more than this, or 2 % of X where that is more.
@@ -65,7 +67,7 @@ def count_blocks(n_rows, row_work, partial_bytes, data_bytes):
     data_bytes : int
         Bytes of X.
     """
-    by_work = n_rows * row_work // MIN_BLOCK_WORK
+    by_work = n_rows * (row_work + ROW_OVERHEAD) // MIN_BLOCK_WORK
     by_memory = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
     return int(max(1, min(by_work, max(2, by_memory), MAX_BLOCKS, n_rows)))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.exponential import exponentiate_in_place
+from fastlin.kernels.exponential import exponentiate_in_place, log_one_plus
 
 
 @pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -708.0), (np.float32, -87.0)])
@@ -24,3 +24,8 @@ def test_ends(dtype):
     values = np.array([0.0, -1e4, -708.5, -1e30, -0.0], dtype=dtype)
     exponentiate_in_place(values)
     np.testing.assert_array_equal(values, [1, 0, 0, 0, 1])
+
+
+def test_log_one_plus():
+    for e in [0.0, 1e-300, 1e-17, 1e-8, 1e-3, *np.linspace(0, 1, 101)]:
+        assert log_one_plus(float(e)) == pytest.approx(math.log1p(e), rel=4e-16, abs=0)
