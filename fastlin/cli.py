@@ -154,7 +154,7 @@ def _run_studies(names, studies, data, options, output):
             try:
                 results = studies[name](settings)
                 show(name, "drawing")
-                pictures = figures.draw(name, results, output, mnist=data.name == "mnist")
+                pictures = figures.draw(name, results, output, data.name == "mnist" and not options.quick)
             except Exception as error:
                 failed.append(name)
                 bar.console.print(f"[bold red]{name} failed:[/] {type(error).__name__}: {error}", highlight=False)

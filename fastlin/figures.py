@@ -40,7 +40,7 @@ def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, 
         axes.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
 
 
-def draw(study, results, folder, mnist):
+def draw(study, results, folder, full_mnist):
     """Draw the results of a study and return the names of the files, none where there is nothing to draw.
 
     Parameters
@@ -49,33 +49,33 @@ def draw(study, results, folder, mnist):
         Its name in studies.STUDIES.
     results : studies.settings.Results
     folder : Path
-    mnist : bool
-        Use the axis limits that show MNIST's curves best.
+    full_mnist : bool
+        Use the axis limits that show MNIST's curves best, at full length.
     """
     if study not in DRAWINGS:
         return []
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        return DRAWINGS[study](results, folder, mnist)
+        return DRAWINGS[study](results, folder, full_mnist)
 
 
-def _draw_binary(results, folder, mnist):
+def _draw_binary(results, folder, full_mnist):
     """Draw loss and accuracy of 2 against 3."""
     figure, axes = _open(1, 2)
-    _draw_loss(axes[0], results.series, limits=(0, 0.2) if mnist else None)
-    _draw_accuracy(axes[1], results.series, limits=(0.93, 0.99) if mnist else None)
+    _draw_loss(axes[0], results.series, limits=(0, 0.2) if full_mnist else None)
+    _draw_accuracy(axes[1], results.series, limits=(0.93, 0.99) if full_mnist else None)
     figure.suptitle("Logistic regression, 2 against 3, without shuffling")
     return [_save(figure, folder, "binary.png")]
 
 
-def _draw_early_stopping(results, folder, mnist):
+def _draw_early_stopping(results, folder, full_mnist):
     """Draw the losses up to the stop, without and with shuffling, and the stops of all seeds."""
     figure, axes = _open(1, 3)
     merits, per_epoch = results.merits, results.series["steps_per_epoch"]
     for panel, case, title in ((axes[0], "plain", "no shuffling"), (axes[1], "shuffled", "shuffled, first seed")):
         series = results.series[case]
-        _draw_loss(panel, series, limits=(0, 0.2) if mnist else None)
+        _draw_loss(panel, series, limits=(0, 0.2) if full_mnist else None)
         stop = len(series["train"]["loss"])
         panel.axvline(stop, color="black", linestyle="--", label=f"stop, epoch {stop / per_epoch:.1f}")
         panel.legend()
@@ -92,7 +92,7 @@ def _draw_early_stopping(results, folder, mnist):
     return [_save(figure, folder, "early_stopping.png")]
 
 
-def _draw_shuffling(results, folder, mnist):
+def _draw_shuffling(results, folder, full_mnist):
     """Draw validation accuracy and training loss with and without shuffling, early stopping on and off."""
     figure, axes = _open(2, 2)
     for row, (case, title) in enumerate((("early_stopping", "early stopping"), ("full_length", "full length"))):
@@ -103,7 +103,7 @@ def _draw_shuffling(results, folder, mnist):
             plot_history(series["train"]["loss"], label, npoints_to_average=10, axes=axes[row, 1], color=color)
         axes[row, 0].set(xlabel=STEP, ylabel="validation accuracy", title=title)
         axes[row, 1].set(xlabel=STEP, ylabel="training loss (mean of 10 steps)", title=title)
-        if mnist:
+        if full_mnist:
             axes[row, 0].set_ylim(0.93, 0.99)
             axes[row, 1].set_ylim(0, 0.2)
         for panel, place in zip(axes[row], ("lower right", "upper right"), strict=True):
@@ -112,11 +112,11 @@ def _draw_shuffling(results, folder, mnist):
     return [_save(figure, folder, "shuffling.png")]
 
 
-def _draw_softmax(results, folder, mnist):
+def _draw_softmax(results, folder, full_mnist):
     """Draw loss, accuracy close up and whole, and the gap between training and validation accuracy."""
     figure, axes = _open(2, 2)
-    _draw_loss(axes[0, 0], results.series, limits=(0.2, 0.8) if mnist else None)
-    _draw_accuracy(axes[0, 1], results.series, limits=(0.89, 0.93) if mnist else None)
+    _draw_loss(axes[0, 0], results.series, limits=(0.2, 0.8) if full_mnist else None)
+    _draw_accuracy(axes[0, 1], results.series, limits=(0.89, 0.93) if full_mnist else None)
     _draw_accuracy(axes[1, 0], results.series, limits=(0, 1))
     panel = axes[1, 1]
     panel.plot(results.series["gap_steps"], results.series["gap"], color="tab:green", label="mean of 5 validations")
@@ -130,7 +130,7 @@ def _draw_softmax(results, folder, mnist):
     return [_save(figure, folder, "softmax.png")]
 
 
-def _draw_l2_weights(results, folder, mnist):
+def _draw_l2_weights(results, folder, full_mnist):
     """Draw the weights of each digit, without a penalty above and with one below, once per convention."""
     weights = results.series["weights"]
     files = []
@@ -152,19 +152,19 @@ def _draw_l2_weights(results, folder, mnist):
     return files
 
 
-def _draw_l2_sweep(results, folder, mnist):
+def _draw_l2_sweep(results, folder, full_mnist):
     """Draw validation accuracy against steps for each strength of the penalty."""
     figure, axes = _open(1, 1)
     for l2_reg_lambda, history in results.series["accuracy"].items():
         plot_history(history, f"λ = {l2_reg_lambda:g}, best {max(history.values()):.3f}", axes=axes)
-    if mnist:
-        axes.set_ylim(0.7, 0.93)
+    if full_mnist:
+        axes.set_ylim(0.65, 0.93)
     axes.set(xlabel=STEP, ylabel="validation accuracy", title="L2 penalties on the softmax model")
     axes.legend(loc="lower right")
     return [_save(figure, folder, "l2_sweep.png")]
 
 
-def _draw_l2_norm(results, folder, mnist):
+def _draw_l2_norm(results, folder, full_mnist):
     """Draw the squared length of the weights against the strength of the penalty."""
     figure, axes = _open(1, 1)
     norms = results.series["norms"]
@@ -177,7 +177,7 @@ def _draw_l2_norm(results, folder, mnist):
     return [_save(figure, folder, "l2_norm.png")]
 
 
-def _draw_compare(results, folder, mnist):
+def _draw_compare(results, folder, full_mnist):
     """Draw the seconds of each contender as bars, with the objective each reached."""
     figure, axes = _open(1, 1, width=10, height=4.2)
     merits, parameters = results.merits, results.parameters

@@ -48,7 +48,7 @@ def test_without_intercept_its_gradient_is_zero():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_bits_do_not_depend_on_threads(dtype):
-    objective, coef, intercept = make_objective(30_000, 40, 10, dtype, l2=0.1)
+    objective, coef, intercept = make_objective(60_000, 40, 10, dtype, l2=0.1)
     assert len(objective._losses) > 3
     results = []
     for n_threads in (1, 2, 3):

@@ -30,7 +30,7 @@ def test_every_study_runs_and_is_drawn(name, digits, tmp_path):
     assert results.merits
     assert plain(results.merits)
     assert plain(results.parameters)
-    pictures = figures.draw(name, results, tmp_path, mnist=False)
+    pictures = figures.draw(name, results, tmp_path, full_mnist=False)
     assert bool(pictures) == (name != "gradient_check")
     for picture in pictures:
         assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
@@ -44,7 +44,7 @@ def test_pictures_leave_the_callers_figures_alone(digits, tmp_path):
     import matplotlib.pyplot as plt
 
     before = dict(plt.rcParams)
-    figures.draw("binary", STUDIES["binary"](digits), tmp_path, mnist=False)
+    figures.draw("binary", STUDIES["binary"](digits), tmp_path, full_mnist=False)
     assert plt.get_fignums() == []
     assert dict(plt.rcParams) == before
 
