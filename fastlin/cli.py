@@ -1,6 +1,7 @@
 """The program ``fastlin``: reproduce the studies, compare with scikit-learn, show what is installed, warm up."""
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -102,7 +103,10 @@ def _compare(options):
         classes, samples, features = options.classes or 10, options.samples or 20_000, options.features or 100
         if samples < classes:
             raise CommandError(f"--samples {samples} must be at least --classes {classes}")
-        data = compare.make_synthetic(classes, samples, features, options.seed)
+        try:
+            data = compare.make_synthetic(classes, samples, features, options.seed)
+        except MemoryError as error:
+            raise CommandError(f"{samples:,} × {features:,} values do not fit into memory") from error
     else:
         data = _load_data(options.data)
     studies = {"compare": lambda settings: compare.run(settings, options.dtype)}
@@ -126,7 +130,8 @@ def _load_data(folder):
         return datasets.load_mnist(COURSE_IMAGES, folder)
     except datasets.DatasetNotFoundError as error:
         if folder is not None:
-            raise CommandError(str(error).splitlines()[0] + " Looked in " + str(folder)) from error
+            names = ", ".join(name for name, *_ in datasets.MNIST_FILES.values())
+            raise CommandError(f"{folder} does not hold MNIST's files {names} (gzipped or not)") from error
         print("MNIST is neither on disk nor within reach: the studies run on scikit-learn's 8 × 8 digits instead.")
         return datasets.load_digits()
     except ValueError as error:
@@ -160,7 +165,7 @@ def _run_studies(names, studies, data, options, output):
                 bar.console.print(f"[bold red]{name} failed:[/] {type(error).__name__}: {error}", highlight=False)
             else:
                 report[f"{data.name}.{name}"] = {
-                    "parameters": results.parameters,
+                    "parameters": {**results.parameters, "seed": options.seed, "quick": options.quick},
                     "merits": results.merits,
                     "seconds": perf_counter() - begin,
                     "pictures": pictures,
@@ -168,12 +173,22 @@ def _run_studies(names, studies, data, options, output):
                 bar.console.print(_table(f"{data.name}.{name}", results.merits, pictures))
             bar.advance(task)
         bar.update(task, description="done")
-    _write_report(output / "results.json", {**report, "environment": describe_environment(), "seed": options.seed})
-    console.print(f"Wrote {output / 'results.json'} and {sum(len(r['pictures']) for r in report.values())} pictures.")
+    path = output / "results.json"
+    # What earlier runs of other studies found stays there.
+    _write_report(path, {**_read_report(path), **report, "environment": describe_environment()})
+    console.print(f"Wrote {path} and {sum(len(r['pictures']) for r in report.values())} pictures.")
     if failed:
         print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _read_report(path):
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def _write_report(path, report):
@@ -217,7 +232,11 @@ def describe_environment():
     import threadpoolctl
 
     folder = cache_folder()
-    size = sum(file.stat().st_size for file in folder.iterdir()) if folder else 0
+    size = 0
+    for file in folder.iterdir() if folder else ():
+        # Another process may be writing there.
+        with contextlib.suppress(OSError):
+            size += file.stat().st_size
     return {
         "fastlin": __version__,
         "python": platform.python_version(),

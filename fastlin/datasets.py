@@ -7,11 +7,14 @@ number 0x0000TTDD (type, number of dimensions), one 32-bit size per dimension, t
 import gzip
 import hashlib
 import os
+import queue
 import sys
 import tempfile
+import threading
 import urllib.request
 import zlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +94,7 @@ def load_mnist(n_train=60000, folder=None):
             raise DatasetNotFoundError(_describe_missing(places, "Nothing is downloaded where a folder is given."))
         _download([MNIST_FILES[part] for part, path in paths.items() if path is None], places)
         paths = {part: _find(name, places) for part, (name, _, _) in MNIST_FILES.items()}
-    arrays = {part: _read_idx(paths[part], MNIST_FILES[part][2]) for part in MNIST_FILES}
+    arrays = {part: _read_idx(paths[part], *MNIST_FILES[part][1:]) for part in MNIST_FILES}
     return Dataset(
         "mnist",
         arrays["X_train"][:n_train].reshape(n_train, -1),
@@ -122,7 +125,7 @@ def cache_folder():
     if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
         base = Path(os.environ["LOCALAPPDATA"])
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     return base / "fastlin" / "data"
 
 
@@ -141,8 +144,8 @@ def _find(name, places):
     return None
 
 
-def _read_idx(path, shape):
-    """Read an IDX file of unsigned bytes, gzipped or not, and check that it has the shape it should have."""
+def _read_idx(path, md5, shape):
+    """Read an IDX file of unsigned bytes, gzipped or not, and check that it is the one it should be."""
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
@@ -157,6 +160,11 @@ def _read_idx(path, shape):
         raise ValueError(
             f"{path} is truncated or not the MNIST file of that name: it announces {found} values and holds "
             f"{len(data) - n_header} bytes of them, where {shape} are expected. Delete it to fetch it anew."
+        )
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+        raise ValueError(
+            f"{path} has the form of the MNIST file of that name but other contents: its md5 is not {md5}. Is it of "
+            "another data set?"
         )
     return np.frombuffer(data, np.uint8, offset=n_header).reshape(shape).copy()
 
@@ -177,7 +185,7 @@ def _download(files, places):
                 try:
                     _fetch(f"{mirror}{name}.gz", folder / name, md5, bar)
                     break
-                except (OSError, EOFError, zlib.error, ValueError) as error:
+                except (OSError, EOFError, zlib.error, ValueError, HTTPException) as error:
                     reasons.append(f"{mirror}: {error}")
             else:
                 raise DatasetNotFoundError(_describe_missing(places, "; ".join(reasons)))
@@ -188,7 +196,7 @@ def _fetch(address, target, md5, bar):
     task = bar.add_task(target.name, total=None)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, suffix=".part", delete=False) as part:
         try:
-            with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
+            with _connect(address) as answer:
                 size = answer.headers.get("Content-Length")
                 bar.update(task, total=int(size) if size else None)
                 unpack = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -207,6 +215,30 @@ def _fetch(address, target, md5, bar):
             Path(part.name).unlink(missing_ok=True)
             bar.remove_task(task)
             raise
+
+
+def _connect(address):
+    """Open the address, or raise TimeoutError where nothing has answered within TIMEOUT seconds in all.
+
+    urlopen's own limit holds for each address of the server anew, and not at all for looking up its name: so it runs
+    in a thread that is left to itself where it takes longer.
+    """
+    answers = queue.SimpleQueue()
+
+    def ask():
+        try:
+            answers.put(urllib.request.urlopen(address, timeout=TIMEOUT))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=TIMEOUT)
+    except queue.Empty:
+        raise TimeoutError(f"timed out: no answer within {TIMEOUT} seconds") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _describe_missing(places, reason):

@@ -81,7 +81,9 @@ def _draw_early_stopping(results, folder, full_mnist):
         panel.legend()
         panel.set_title(title)
     stops = merits["stop_epochs_with_shuffling"]
-    axes[2].hist(stops, bins=min(10, len(stops)), color=SHUFFLED, alpha=0.7, label=f"shuffled, {len(stops)} seeds")
+    # Bins of whole epochs, two each.
+    edges = np.arange(np.floor(min(stops)), np.ceil(max(stops)) + 2, 2)
+    axes[2].hist(stops, bins=edges, color=SHUFFLED, alpha=0.7, label=f"shuffled, {len(stops)} seeds")
     plain = merits["stop_epoch_without_shuffling"]
     axes[2].axvline(plain, color=PLAIN, linestyle="--", label=f"no shuffling, {plain:.1f}")
     axes[2].set(xlabel="epoch of the stop", ylabel="number of seeds", title="where training stops")
@@ -100,7 +102,9 @@ def _draw_shuffling(results, folder, full_mnist):
             series = results.series[case, name]
             spikes = results.merits[f"accuracy_spikes_{case}_{name}"]
             plot_history(series["val"]["accuracy"], f"{label}, spikes {spikes:.4f}", axes=axes[row, 0], color=color)
-            plot_history(series["train"]["loss"], label, npoints_to_average=10, axes=axes[row, 1], color=color)
+            spikes = results.merits[f"loss_spikes_{case}_{name}"]
+            # Without their bands, which would cover each other.
+            plot_history(series["train"]["loss"], f"{label}, spikes {spikes:.3f}", 10, False, axes[row, 1], color)
         axes[row, 0].set(xlabel=STEP, ylabel="validation accuracy", title=title)
         axes[row, 1].set(xlabel=STEP, ylabel="training loss (mean of 10 steps)", title=title)
         if full_mnist:
@@ -189,7 +193,8 @@ def _draw_compare(results, folder, full_mnist):
     seconds = merits["fastlin_seconds_to_scikit_learn_objective"]
     if seconds is not None:
         figures = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times faster"
-        bars.append(("fastlin\nto equal objective", seconds, figures, "limegreen"))
+        threads = _count(merits["contenders"]["fastlin"]["threads"], "thread")
+        bars.append((f"fastlin, {threads}\nto equal objective", seconds, figures, "limegreen"))
     longest = max(bar[1] for bar in bars)
     for place, (_, seconds, figures, color) in enumerate(bars):
         axes.barh(place, seconds, color=color)

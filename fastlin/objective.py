@@ -18,6 +18,8 @@ from fastlin.kernels.arrays import empty_aligned, writable_view
 from fastlin.kernels.dense import count_tile_rows, fill_block_loss_and_gradient, fill_block_scores
 from fastlin.kernels.threads import count_blocks, run_blocks
 
+SAMPLED_ROWS = 500
+
 
 class LinearObjective:
     """J for given data: value and gradient in one walk over X.
@@ -87,6 +89,12 @@ class LinearObjective:
         coef_gradient = self._gradients.sum(axis=0) / self.total_weight + self.l2 * coef
         intercept_gradient = self._intercept_gradients.sum(axis=0) / self.total_weight
         return value, coef_gradient, intercept_gradient if self.fit_intercept else np.zeros_like(intercept_gradient)
+
+    def estimate_column_scale(self):
+        """Return the largest |x| of each column, of shape (d,), over a sample of the rows."""
+        step = max(1, len(self.X) // SAMPLED_ROWS)
+        sample = self.X[::step].astype(np.float64)
+        return np.abs(sample).max(axis=0)
 
     def center(self, coef, intercept):
         """Return the equivalent coef and intercept whose sums over the classes are zero, for K >= 3.

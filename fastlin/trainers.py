@@ -8,13 +8,30 @@ stretches of an epoch in one compiled call; everything a subclass overrides is c
 import contextlib
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from fastlin import datasets
 from fastlin.kernels.arrays import empty_aligned, writable_view
 from fastlin.kernels.dense import count_tile_rows
 from fastlin.kernels.minibatch import evaluate_block, train_steps
 from fastlin.kernels.threads import BlockRun, count_blocks
+
+__all__ = [
+    "BaseTrainer",
+    "BinaryModel",
+    "LogisticTrainer",
+    "SoftmaxModel",
+    "SoftmaxTrainer",
+    "batch_loader",
+    "binary_prune_dataset",
+    "calculate_accuracy",
+    "cross_entropy_loss",
+    "gradient_approximation_test",
+    "load_binary_dataset",
+    "load_full_mnist",
+    "one_hot_encode",
+    "plot_loss",
+    "pre_process_images",
+]
 
 # The assignment uses the first 20,000 training images.
 COURSE_IMAGES = 20_000
@@ -95,10 +112,12 @@ def calculate_accuracy(X, targets, model):
     targets : ndarray of shape (N, 1) or (N, K)
     model : object with ``forward(X)``
     """
-    outputs = np.asarray(model.forward(X))
+    outputs, targets = np.asarray(model.forward(X)), np.asarray(targets)
+    if targets.shape != outputs.shape:
+        raise ValueError(f"targets must have the shape of the model's outputs, {outputs.shape}, got {targets.shape}")
     if outputs.shape[1] == 1:
-        return float(np.mean((outputs >= 0.5) == (np.asarray(targets) >= 0.5)))
-    return float(np.mean(outputs.argmax(axis=1) == np.asarray(targets).argmax(axis=1)))
+        return float(np.mean((outputs >= 0.5) == (targets >= 0.5)))
+    return float(np.mean(outputs.argmax(axis=1) == targets.argmax(axis=1)))
 
 
 def gradient_approximation_test(model, X, Y):
@@ -122,6 +141,13 @@ def gradient_approximation_test(model, X, Y):
     original = model.w
     l2 = getattr(model, "l2", 0.0)
     largest = 0.0
+
+    def cost():
+        # Of our own models from the scores: probabilities that round to 1 have no logarithm of the rest.
+        if _is_known(model):
+            return _cross_entropy_of_scores(Y, X @ model.w)
+        return cross_entropy_loss(Y, model.forward(X))
+
     try:
         model.w = original.astype(np.float64)
         model.backward(X, model.forward(X), Y)
@@ -130,8 +156,7 @@ def gradient_approximation_test(model, X, Y):
             costs = []
             for sign in (1, -1):
                 model.w[j, k] = original[j, k] + sign * epsilon
-                penalty = 0.5 * l2 * np.sum(model.w**2)
-                costs.append(cross_entropy_loss(Y, model.forward(X)) + penalty)
+                costs.append(cost() + 0.5 * l2 * np.sum(model.w**2))
             model.w[j, k] = original[j, k]
             difference = abs((costs[0] - costs[1]) / (2 * epsilon) - gradient[j, k])
             largest = max(largest, float(difference))
@@ -143,6 +168,14 @@ def gradient_approximation_test(model, X, Y):
     finally:
         model.w = original
     return largest
+
+
+def _cross_entropy_of_scores(targets, scores):
+    """Return the mean cross-entropy of the model's scores, exact also where a probability rounds to 0 or 1."""
+    if scores.shape[1] == 1:
+        return float(np.mean(targets * np.logaddexp(0, -scores) + (1 - targets) * np.logaddexp(0, scores)))
+    log_totals = np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    return float(np.sum(targets * (log_totals - scores)) / len(scores))
 
 
 class _LinearModel:
@@ -347,6 +380,11 @@ class BaseTrainer:
         v = momentum v + gradient, w -= learning_rate v.
     learning_rate_decay : float, default=1.0
         Factor on the learning rate after each epoch.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C ended the last training.
     """
 
     def __init__(
@@ -367,6 +405,10 @@ class BaseTrainer:
         momentum=0.0,
         learning_rate_decay=1.0,
     ):
+        X_train, Y_train, X_val, Y_val = (np.asarray(array) for array in (X_train, Y_train, X_val, Y_val))
+        if X_train.dtype == np.float32:
+            # Targets of float64 would turn the residuals, and with them everything, into float64.
+            X_val, Y_train, Y_val = (array.astype(np.float32, copy=False) for array in (X_val, Y_train, Y_val))
         for name, X, Y in (("train", X_train, Y_train), ("val", X_val, Y_val)):
             if np.ndim(X) != 2 or np.ndim(Y) != 2 or len(X) != len(Y):
                 raise ValueError(
@@ -379,11 +421,6 @@ class BaseTrainer:
                 )
             if len(X) == 0 or not np.isfinite(X).all():
                 raise ValueError(f"X_{name} must have rows and no NaN or infinite values")
-        if np.shape(model.w) != (X_train.shape[1], Y_train.shape[1]):
-            raise ValueError(
-                f"model.w has shape {np.shape(model.w)}, but X_train and Y_train need "
-                f"{(X_train.shape[1], Y_train.shape[1])}: columns of X_train times columns of Y_train"
-            )
         _check_count("batch_size", batch_size, len(X_train))
         _check_count("patience", patience)
         for name, value, lowest, highest in (
@@ -405,7 +442,9 @@ class BaseTrainer:
         self.progress = progress
         self.momentum = momentum
         self.learning_rate_decay = learning_rate_decay
+        self.interrupted = False
         self._velocity = None
+        self._check_weights()
 
     def train_step(self, X_batch, Y_batch):
         """Take one step on a batch and return its mean loss before the step.
@@ -415,12 +454,9 @@ class BaseTrainer:
         outputs = self.model.forward(X_batch)
         loss = cross_entropy_loss(Y_batch, outputs)
         self.model.backward(X_batch, outputs, Y_batch)
-        if self.momentum:
-            previous = 0.0 if self._velocity is None else self._velocity
-            self._velocity = self.momentum * previous + self.model.grad
-            self.model.w = self.model.w - self.learning_rate * self._velocity
-        else:
-            self.model.w = self.model.w - self.learning_rate * self.model.grad
+        previous = 0.0 if self._velocity is None else self._velocity
+        self._velocity = self.momentum * previous + self.model.grad
+        self.model.w = self.model.w - self.learning_rate * self._velocity
         return loss
 
     def validation_step(self):
@@ -455,8 +491,13 @@ class BaseTrainer:
         num_epochs = int(num_epochs)
         steps_per_epoch = len(self.X_train) // self.batch_size
         steps_per_validation = max(1, steps_per_epoch // 5)
+        self._check_weights()
+        self.interrupted = False
         run = _Run(self, num_epochs * steps_per_epoch)
-        random_state = check_random_state(self.seed)
+        # The global state, which np.random.seed sets, is what the assignment's own code draws from.
+        random_state = self.seed if isinstance(self.seed, np.random.RandomState) else np.random
+        if random_state is np.random and self.seed is not None:
+            random_state = np.random.RandomState(self.seed)
         learning_rate = self.learning_rate
         try:
             with run.bar:
@@ -477,7 +518,9 @@ class BaseTrainer:
                             return run.histories()
                     self.learning_rate *= self.learning_rate_decay
                 run.record_validation()
+                run.bar.finish()
         except KeyboardInterrupt:
+            self.interrupted = True
             run.record_validation()
             if not run.exhausted:
                 run.best.w = None
@@ -485,18 +528,22 @@ class BaseTrainer:
             self.learning_rate = learning_rate
         return run.histories()
 
+    def _check_weights(self):
+        shape = self.X_train.shape[1], self.Y_train.shape[1]
+        if np.shape(self.model.w) != shape:
+            raise ValueError(
+                f"model.w has shape {np.shape(self.model.w)}, but X_train and Y_train need {shape}: columns of X_train "
+                "times columns of Y_train"
+            )
+
     def _overrides(self, name):
-        """Say whether a subclass outside this module has its own method of that name."""
-        return getattr(type(self), name).__module__ != __name__ or name in vars(self)
+        """Say whether a subclass, or this object, has its own method of that name."""
+        return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
 
     def _can_compile(self):
         """Say whether model and targets are those the kernels know, so that nothing of the user's is passed by."""
         known = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
-        own_model = isinstance(self.model, known) and all(
-            getattr(type(self.model), name) is getattr(known, name) and name not in vars(self.model)
-            for name in ("forward", "backward")
-        )
-        return own_model and all(_has_labels(Y) for Y in (self.Y_train, self.Y_val))
+        return isinstance(self.model, known) and _is_known(self.model) and _has_labels(self.Y_train, self.Y_val)
 
 
 class LogisticTrainer(BaseTrainer):
@@ -522,6 +569,8 @@ class _Run:
         self._train_accuracy, self._val_loss, self._val_accuracy = {}, {}, {}
         self._pending = None
         trainer._velocity = None
+        model, dtype = trainer.model, _compute_type(trainer.X_train)
+        model.w = np.array(model.w, dtype=dtype, order="C")
         self._compiled = _CompiledTraining(trainer) if trainer._can_compile() else None
         self._steps_compiled = self._compiled is not None and not trainer._overrides("train_step")
         self._validation_compiled = self._compiled is not None and not trainer._overrides("validation_step")
@@ -552,6 +601,8 @@ class _Run:
         else:
             figures = self._trainer.validation_step()
             self._pending = (self.n_steps - 1, w, lambda: figures)
+        if not (self._validation_compiled and self._steps_compiled):
+            # The user's own code must not be called for steps that are dropped again.
             self.record_validation()
 
     def record_validation(self):
@@ -586,13 +637,12 @@ class _CompiledTraining:
 
     def __init__(self, trainer):
         self._trainer = trainer
-        self._dtype = np.float32 if trainer.X_train.dtype == np.float32 else np.float64
+        self._dtype = _compute_type(trainer.X_train)
         self._X_train, self._labels_train = self._prepare(trainer.X_train, trainer.Y_train)
         self._X_val, self._labels_val = self._prepare(trainer.X_val, trainer.Y_val)
         self._weights = np.ones(max(len(self._X_train), len(self._X_val)), self._dtype)
         n_inputs, n_outputs = trainer.model.w.shape
         self._tile_rows = count_tile_rows(n_inputs, n_outputs, np.dtype(self._dtype).itemsize)
-        trainer.model.w = np.array(trainer.model.w, dtype=self._dtype, order="C")
         self._velocity = np.zeros_like(trainer.model.w)
 
     def _prepare(self, X, Y):
@@ -679,17 +729,40 @@ class _Bar:
         figures = f"loss {loss:.4f}  validation {val_loss:.4f}  accuracy {accuracy_train:.4f} / {accuracy_val:.4f}"
         self._progress.update(self._task, completed=step, figures=figures)
 
+    def finish(self):
+        self._progress.update(self._task, completed=self._progress.tasks[0].total)
+
 
 class _NoBar(contextlib.nullcontext):
     def show(self, *figures):
         pass
 
+    def finish(self):
+        pass
 
-def _has_labels(Y):
+
+def _compute_type(X):
+    return np.float32 if X.dtype == np.float32 else np.float64
+
+
+def _is_known(model):
+    """Say whether forward and backward are this module's, so that kernels may stand in for them."""
+    return any(
+        isinstance(model, known)
+        and all(getattr(type(model), name) is method and name not in vars(model) for name, method in methods.items())
+        for known, methods in _KNOWN_METHODS.items()
+    )
+
+
+# Taken here, so that a method that is put on the class later counts as the user's.
+_KNOWN_METHODS = {
+    known: {"forward": known.forward, "backward": known.backward} for known in (BinaryModel, SoftmaxModel)
+}
+
+
+def _has_labels(*targets):
     """Say whether targets are labels: 0 or 1 in one column, or exactly one 1 among zeros per row."""
-    Y = np.asarray(Y)
-    zeros_and_ones = ((Y == 0) | (Y == 1)).all()
-    return bool(zeros_and_ones and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()))
+    return all(((Y == 0) | (Y == 1)).all() and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()) for Y in targets)
 
 
 def _check_count(name, value, highest=None):

@@ -60,7 +60,7 @@ def test_bits_do_not_depend_on_threads(dtype):
         np.testing.assert_array_equal(intercept_gradient, results[0][2])
 
 
-def test_uint8_gives_the_bits_of_float64():
+def test_uint8_gives_what_float64_gives():
     X, labels, weights, coef, intercept = make_problem(500, 20, 5, np.uint8)
     results = [
         LinearObjective(data, labels, 5, weights=weights, l2=0.1).value_and_gradient(coef, intercept)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fastlin import trainers
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.threads import count_blocks, limit_threads
 
 N_FEATURES = 12
 
@@ -31,7 +31,7 @@ def make_model(n_outputs, l2_reg_lambda=0.0, half=False):
 
 
 def make_trainer(model, data, **options):
-    kind = trainers.LogisticTrainer if data[1].shape[1] == 1 else trainers.SoftmaxTrainer
+    kind = trainers.LogisticTrainer if np.shape(data[1])[1] == 1 else trainers.SoftmaxTrainer
     arguments = {"learning_rate": 0.1, "batch_size": 16, "shuffle_dataset": True, "seed": 3, "progress": False}
     arguments.update(options)
     positional = [arguments.pop(name) for name in ("learning_rate", "batch_size", "shuffle_dataset")]
@@ -136,12 +136,13 @@ def test_float32_data_train_in_float32():
 
 
 def test_numbers_of_threads_give_the_same_bits():
-    data = make_data(10, n_train=3000, n_val=3000)
+    data = make_data(10, n_train=100_000, n_val=100_000)
+    assert count_blocks(100_000, N_FEATURES * 10, 0, data[0].nbytes) > 3
     results = []
     for n_threads in (1, 2, 3):
         model = make_model(10)
         with limit_threads(n_threads):
-            histories = make_trainer(model, data).train(3)
+            histories = make_trainer(model, data, batch_size=5000).train(2)
         results.append((model.w.tobytes(), histories))
     assert results[1:] == results[:1] * 2
 
@@ -207,6 +208,77 @@ def test_a_method_put_on_the_instance_counts_as_overridden():
     train, _ = trainer.train(1)
     assert seen == [16] * 8
     assert set(train["loss"].values()) == {0.5}
+
+
+def test_own_steps_are_not_called_for_steps_that_early_stopping_drops():
+    data = make_data(3, n_train=40, n_val=200)
+    trainer = OwnStep(make_model(3), 2.0, 10, True, *data, seed=3, progress=False, early_stopping=True, patience=3)
+    train, val = trainer.train(500)
+    assert trainer.n_steps == len(train["loss"]) == list(val["loss"])[-1] + 1
+
+
+def test_a_method_put_on_the_model_class_counts_as_overridden(monkeypatch):
+    data = make_data(3)
+    calls = []
+    forward = trainers.SoftmaxModel.forward
+    monkeypatch.setattr(trainers.SoftmaxModel, "forward", lambda self, X: calls.append(1) or forward(self, X))
+    make_trainer(make_model(3), data).train(1)
+    assert len(calls) >= 8
+
+
+class PlainModel:
+    """A student's model that shares nothing with ours."""
+
+    def __init__(self):
+        self.w = np.zeros((N_FEATURES, 3))
+        self.grad = None
+
+    def forward(self, X):
+        exponentials = np.exp(X @ self.w)
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def backward(self, X, outputs, targets):
+        self.grad = X.T @ (outputs - targets) / len(X)
+
+
+def test_a_model_of_the_students_own_is_trained():
+    data = make_data(3)
+    assert_same_histories(make_trainer(PlainModel(), data).train(2), make_trainer(make_model(3), data).train(2))
+
+
+@pytest.mark.parametrize("model", [PlainModel, lambda: OwnModel(0.0, n_inputs=N_FEATURES, n_outputs=3)])
+def test_float32_stays_float32_where_nothing_is_compiled(model):
+    model = model()
+    train, _ = make_trainer(model, make_data(3, dtype=np.float32), momentum=0.5).train(1)
+    assert model.w.dtype == model.grad.dtype == np.float32
+    expected, _ = make_trainer(make_model(3), make_data(3, dtype=np.float32), momentum=0.5).train(1)
+    assert list(train["loss"].values()) == pytest.approx(list(expected["loss"].values()), abs=1e-5)
+
+
+def test_lists_are_taken():
+    data = make_data(3)
+    expected = make_trainer(make_model(3), data).train(1)
+    lists = [array.tolist() for array in data]
+    assert_same_histories(make_trainer(make_model(3), lists).train(1), expected)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_a_diverged_training_is_not_right_about_anything(n_outputs):
+    data = make_data(n_outputs)
+    train, val = make_trainer(make_model(n_outputs), data, learning_rate=1e308).train(2)
+    assert not np.isfinite(list(train["loss"].values())[-1])
+    if n_outputs == 3:
+        assert np.isnan(list(val["loss"].values())[-1])
+        assert list(val["accuracy"].values())[-1] == 0
+
+
+def test_weights_of_another_shape_are_refused():
+    trainer = make_trainer(make_model(3), make_data(3))
+    trainer.train(1)
+    trainer.model.w = np.zeros((N_FEATURES - 1, 3))
+    with pytest.raises(ValueError, match=r"model\.w has shape"):
+        trainer.train(1)
 
 
 def test_soft_targets_are_not_taken_for_labels():
@@ -436,6 +508,23 @@ def test_gradient_check_passes_and_can_fail(n_outputs):
     with pytest.raises(AssertionError, match=r"w\[2, 0\]"):
         trainers.gradient_approximation_test(model, X, Y)
     assert model.w is weights
+
+
+def test_gradient_check_passes_where_probabilities_round_to_one():
+    X, *_ = make_data(1)
+    model = make_model(1)
+    model.w = 30 * np.random.default_rng(0).normal(size=model.w.shape)
+    # Rows far from the bend of the loss, each predicted with certainty and half of them wrongly.
+    X = X[np.abs(X @ model.w)[:, 0] > 40][:10]
+    assert np.isin(model.forward(X), (0, 1)).any()
+    Y = np.arange(len(X))[:, None] % 2
+    assert trainers.gradient_approximation_test(model, X, Y) < 1e-6
+
+
+def test_accuracy_refuses_targets_of_another_shape():
+    X, Y, *_ = make_data(3)
+    with pytest.raises(ValueError, match="targets"):
+        trainers.calculate_accuracy(X, Y.argmax(axis=1), make_model(3))
 
 
 def test_batches():

@@ -162,7 +162,7 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         if n_classes < 2:
             raise ValueError(
                 f"LogisticRegression needs samples of at least 2 classes in y, but y contains only one class: "
-                f"{classes[0]!r}"
+                f"{classes[0]}"
             )
         if self.solver == "liblinear" and n_classes > 2:
             raise ValueError(
@@ -170,7 +170,11 @@ class LogisticRegression(ScikitLearnLogisticRegression):
                 "scikit-learn; use solver='auto', or wrap the estimator in a OneVsRestClassifier."
             )
         weights = self._row_weights(X, y, classes, labels, sample_weight)
-        total = float(len(y)) if weights is None else float(weights.sum())
+        total = float(len(y))
+        if weights is not None:
+            total = float(weights.sum())
+            # Only their ratios count below: of order one they survive float32.
+            weights /= 2.0 ** np.floor(np.log2(weights.max()))
         # C = inf gives 0; a C so small that this overflows is as good as the largest finite penalty.
         l2 = min(1.0 / C / total, np.finfo(np.float64).max)
         objective = LinearObjective(
@@ -223,8 +227,17 @@ class LogisticRegression(ScikitLearnLogisticRegression):
             return super().decision_function(X)
         X = validate_data(self, X, dtype=DTYPES, order="C", reset=False)
         dtype = np.float32 if X.dtype == self.coef_.dtype == np.float32 else np.float64
-        scores = compute_scores(X, self.coef_.astype(dtype), self.intercept_)
+        scores = compute_scores(X, self.coef_.astype(dtype), np.atleast_1d(self.intercept_))
         return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def set_callbacks(self, *callbacks):
+        """Warn: callbacks are not called by any of fastlin's solvers yet."""
+        warnings.warn(
+            "fastlin.LogisticRegression does not call callbacks yet; verbose=1 prints a line per iteration, and "
+            "history_ holds them.",
+            stacklevel=2,
+        )
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -279,9 +292,15 @@ class LogisticRegression(ScikitLearnLogisticRegression):
             return None
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, copy=True, ensure_non_negative=True)
         if self.class_weight is not None:
-            class_weights = compute_class_weight(
-                self.class_weight, classes=classes, y=y, sample_weight=None if sample_weight is None else weights
-            )
+            with np.errstate(divide="ignore"):
+                class_weights = compute_class_weight(
+                    self.class_weight, classes=classes, y=y, sample_weight=None if sample_weight is None else weights
+                )
+            if self.class_weight == "balanced" and not np.isfinite(class_weights).all():
+                raise ValueError(
+                    f"class_weight='balanced' needs rows of weight above zero in every class, but sample_weight leaves "
+                    f"none in class {classes[~np.isfinite(class_weights)][0]}"
+                )
             if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
                 raise ValueError(f"class_weight must hold finite numbers of at least 0, got {self.class_weight!r}")
             weights *= class_weights[labels]

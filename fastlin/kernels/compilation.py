@@ -8,9 +8,9 @@ sources: Numba's own stamp covers only the defining file, so that a caller in an
 import contextlib
 import hashlib
 import os
-import pickle
 import sys
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import numba
@@ -40,22 +40,23 @@ def kernel(function=None, *, reassociate=True, inline=False):
     compiled = numba.njit(
         function, nogil=True, fastmath=flags, error_model="numpy", boundscheck=False, forceinline=inline
     )
-    folder = cache_folder()
-    if folder is not None and not config.DISABLE_JIT:
-        compiled._cache = _KernelCache(function)
+    if cache_folder() is not None and not config.DISABLE_JIT:
+        # Numba's classes for it are not public: where another version has changed them, the kernel is not kept.
+        with contextlib.suppress(AttributeError, TypeError):
+            compiled._cache = _KernelCache(function)
     return compiled
 
 
+@lru_cache(maxsize=1)
 def cache_folder():
     """Return the folder that keeps the compiled kernels, or None where no place can be written.
 
     ``NUMBA_CACHE_DIR`` comes first, then the user's cache folder.
     """
-    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    if sys.platform == "win32":
-        user_cache = os.environ.get("LOCALAPPDATA", user_cache)
-    for place in (config.CACHE_DIR, user_cache):
-        if not place:
+    user_cache = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME") or "~/.cache"
+    for place in (config.CACHE_DIR, os.path.expanduser(user_cache)):
+        # What cannot be expanded: a user without a home directory.
+        if not place or place.startswith("~"):
             continue
         folder = Path(place) / "fastlin" / f"kernels-{_sources_hash()}"
         try:
@@ -68,7 +69,7 @@ def cache_folder():
 
 
 def _sources_hash():
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
@@ -103,7 +104,8 @@ class _IndexAndData(caching.IndexDataCacheFile):
 
     Numba numbers the data files of a kernel 1, 2, 3, so that two processes that compile two signatures at once
     give both the same name, and an index may then name the other's code: a crash (numba issue 4807). Names that
-    follow from the signature cannot collide. A damaged index or data file (numba issue 10434) counts as absent.
+    follow from the signature cannot collide. A damaged index or data file (numba issue 10434) counts as absent,
+    whatever unpickling makes of it.
     """
 
     def save(self, key, data):
@@ -113,12 +115,12 @@ class _IndexAndData(caching.IndexDataCacheFile):
         self._save_index(overloads)
 
     def _load_index(self):
-        with contextlib.suppress(EOFError, pickle.UnpicklingError, ValueError):
+        with contextlib.suppress(Exception):
             return super()._load_index()
         return {}
 
     def load(self, key):
-        with contextlib.suppress(EOFError, pickle.UnpicklingError, ValueError):
+        with contextlib.suppress(Exception):
             return super().load(key)
         return None
 

@@ -277,7 +277,9 @@ def _logistic_residuals(scores, labels, weights, rows, start):
         e = exponentials[i]
         # sigmoid(-margin), of the smaller exponential: no cancellation where the label is well predicted.
         probability = (e if margin > zero else one) / (one + e)
-        loss += np.float64(row_weights[i]) * (log_one_plus(np.float64(e)) - np.float64(min(margin, zero)))
+        loss += np.float64(row_weights[i]) * (
+            log_one_plus(np.float64(e)) - np.float64(zero if margin > zero else margin)
+        )
         scores[i] = -signs[i] * probability * row_weights[i]
     return loss
 
@@ -291,7 +293,8 @@ def _softmax_residuals(scores, labels, weights, rows, start):
         s = scores[i]
         largest = s[0]
         for k in range(1, n_classes):
-            largest = max(largest, s[k])
+            # NaN, of a training that diverged, must not get lost in comparisons: it then reaches loss and residuals.
+            largest = s[k] if s[k] > largest or s[k] != s[k] else largest
         for k in range(n_classes):
             s[k] -= largest
         loss -= np.float64(weights[row]) * np.float64(s[labels[row]])

@@ -25,7 +25,8 @@ def exponentiate_in_place(values):
     bits = np.empty(n_values, np.int64)
     power = bits.view(np.float64)
     for j in range(n_values):
-        x = max(np.float64(values[j]), LOWEST)
+        # Written so that NaN stays NaN.
+        x = LOWEST if np.float64(values[j]) < LOWEST else np.float64(values[j])
         n = np.floor(x * LOG2_E + 0.5)
         r = (x - n * LOG2_HIGH) - n * LOG2_LOW
         p = 1.0 / 6227020800.0
@@ -45,7 +46,7 @@ def exponentiate_in_place(values):
         # The exponent goes straight into its bits; the product follows in a loop of its own because a view of
         # the same memory inside one loop keeps LLVM from vectorising it.
         bits[j] = (np.int64(n) + EXPONENT_BIAS) << MANTISSA_BITS
-        values[j] = p if np.float64(values[j]) >= LOWEST else 0.0
+        values[j] = 0.0 if np.float64(values[j]) < LOWEST else p
     for j in range(n_values):
         values[j] *= power[j]
 

@@ -98,4 +98,5 @@ def _is_best(scores, label):
     # Without branches, which the processor would guess wrong for every other row.
     for k in range(scores.shape[0]):
         n_better += np.int64((scores[k] > own) | ((scores[k] == own) & (k < label)))
-    return np.int64(n_better == 0)
+    # A training that diverged has NaN for scores: never right.
+    return np.int64((n_better == 0) & (own == own))

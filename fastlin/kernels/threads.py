@@ -83,8 +83,12 @@ class BlockRun:
         # Blocks are handed out in turn: threads that walk neighbouring rows read memory faster than threads that
         # each walk a part of their own (MNIST, two threads: 24.4 against 27.5 ms a pass).
         self._blocks = iter(range(n_blocks))
-        n_others = min(count_threads(), n_blocks) - 1
-        self._others = [_pool(n_others).submit(self._work) for _ in range(n_others)]
+        n_threads = count_threads()
+        self._others = []
+        # After the main thread has ended, Python starts no more of them: then this one does all the work.
+        with contextlib.suppress(RuntimeError):
+            for _ in range(min(n_threads, n_blocks) - 1):
+                self._others.append(_pool(n_threads - 1).submit(self._work))
 
     def finish(self):
         """Return when every block is done.
@@ -115,7 +119,7 @@ def run_blocks(kernel, n_blocks, *arguments):
 
 
 def _pool(n_threads):
-    # One pool per size: a pool cannot grow, and a program uses one or two sizes.
+    # One pool per limit: a pool cannot grow, and a program has one or two limits.
     if n_threads not in _pools:
         _pools[n_threads] = ThreadPoolExecutor(n_threads, thread_name_prefix="fastlin")
     return _pools[n_threads]

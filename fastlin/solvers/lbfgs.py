@@ -43,9 +43,10 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
     started = perf_counter()
     shape, n_coef = coef.shape, coef.size
     # The coordinates worked in are the coefficients of X / scale, beside the intercept: images of 0 to 255 or data
-    # of 1e150 then take the same path as data of order one.
+    # of 1e150 then take the same path as data of order one. Where the penalty is the larger curvature, as for data
+    # of 1e-10, it sets the unit instead.
     unit = np.ones(n_coef + len(intercept))
-    unit[:n_coef] = objective.scale
+    unit[:n_coef] = 2.0 ** min(round(np.log2(np.hypot(objective.scale, np.sqrt(objective.l2)))), 1023)
     parameters = np.concatenate([coef.ravel(), intercept]) * unit
 
     def evaluate(parameters):
@@ -55,6 +56,15 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         )
         return value, np.concatenate([coef_gradient.ravel(), intercept_gradient]) / unit
 
+    def is_rounding(gradient):
+        # The objective resolves a relative eps, which a step of relative size sqrt(eps) makes: a gradient entry below
+        # sqrt(eps) of the root of its curvature, a few times, is all that can be asked for.
+        floor = np.ones((len(intercept), shape[1] + 1))
+        floor[:, :-1] = np.hypot(objective.estimate_column_scale(), np.sqrt(objective.l2))
+        floor = np.maximum(tol, 4 * np.sqrt(np.finfo(objective.dtype).eps) * floor)
+        gradient = np.abs(gradient) * unit
+        return (gradient[:n_coef] <= floor[:, :-1].ravel()).all() and (gradient[n_coef:] <= floor[:, -1]).all()
+
     def largest_entry(gradient):
         return float(np.max(np.abs(gradient) * unit))
 
@@ -63,7 +73,7 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         raise OverflowError("the objective or its gradient is not finite at the start")
     pairs = _Pairs(len(parameters))
     history = []
-    converged, message = False, ""
+    converged, stalled, message = False, False, ""
     while not message:
         if largest_entry(gradient) <= tol:
             converged, message = True, "no gradient entry exceeds tol"
@@ -88,9 +98,8 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         first_step = 1.0 if pairs.n_pairs else min(1.0, 1.0 / np.sqrt(-slope))
         step = line_search.search(along, value, slope, first_step, MAX_EVALUATIONS)
         if step is None:
-            # No lower point although the direction descends: what it promises is below the rounding of the sums.
-            converged = -slope <= np.sqrt(np.finfo(objective.dtype).eps) * max(abs(value), np.finfo(float).tiny)
-            message = "the objective cannot be lowered further in its precision"
+            # No lower point although the direction descends.
+            converged, message = is_rounding(gradient), "the objective cannot be lowered further in its precision"
             break
         pairs.add(trial["parameters"] - parameters, trial["gradient"] - gradient)
         decrease = value - trial["value"]
@@ -98,8 +107,15 @@ def minimize(objective, coef, intercept, *, tol, max_iter, on_iteration=None):
         history.append(Iteration(float(value), largest_entry(gradient), objective.n_passes, perf_counter() - started))
         if on_iteration is not None:
             on_iteration(len(history), history[-1])
-        if decrease <= SMALLEST_DECREASE * abs(value):
+        if decrease > SMALLEST_DECREASE * abs(value):
+            stalled = False
+        elif is_rounding(gradient):
             converged, message = True, "the objective no longer falls"
+        elif stalled:
+            message = "the objective no longer falls, though its gradient is not small"
+        else:
+            # The pairs may be at fault: one more try without them.
+            pairs, stalled = _Pairs(len(parameters)), True
     parameters /= unit
     coef, intercept = objective.center(parameters[:n_coef].reshape(shape), parameters[n_coef:])
     return Solution(coef, intercept, len(history), converged, message, history)

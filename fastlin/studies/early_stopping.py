@@ -7,7 +7,7 @@ from fastlin.studies.settings import BATCH_SIZE, Results, binary_data, steps_per
 
 def run(settings):
     """Train without shuffling and with 20 seeds of it (4 where quick), patience 10, for up to 500 epochs."""
-    seeds = [settings.seed + i for i in range(4 if settings.quick else 20)]
+    seeds = [(settings.seed + i) % 2**32 for i in range(4 if settings.quick else 20)]
     per_epoch = steps_per_epoch(binary_data(settings.data)[0])
     max_epochs = 500
 

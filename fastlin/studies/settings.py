@@ -86,7 +86,7 @@ def train_binary(settings, epochs, *, shuffle, early_stopping=False, seed=None):
         seed=settings.seed if seed is None else seed,
         progress=False,
     )
-    return model, *trainer.train(epochs)
+    return model, *_train_whole(trainer, epochs)
 
 
 @lru_cache(maxsize=8)
@@ -97,7 +97,15 @@ def train_softmax(settings, epochs, l2_reg_lambda=0.0, half=False):
     trainer = trainers.SoftmaxTrainer(
         model, 0.01, BATCH_SIZE, True, X_train, *others, seed=settings.seed, progress=False
     )
-    return model, *trainer.train(epochs)
+    return model, *_train_whole(trainer, epochs)
+
+
+def _train_whole(trainer, epochs):
+    """Train; a training that Ctrl-C has cut short is no result, and ends the program instead."""
+    histories = trainer.train(epochs)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return histories
 
 
 def steps_per_epoch(X_train):

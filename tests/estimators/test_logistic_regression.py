@@ -363,6 +363,60 @@ def test_huge_and_tiny_data_give_the_right_model(dtype, factor):
     np.testing.assert_allclose(found.coef_.astype(float) * factor, expected.coef_, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("factor", [1e-10, 1e-12, 1e-150, 1e-5])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(300, 3)), (generator.uniform(size=300) < 0.1) * generator.integers(1, n_classes, 300)
+    found = fastlin.LogisticRegression(tol=1e-8).fit(X * factor, y)
+    shares = np.bincount(y) / 300
+    np.testing.assert_allclose(found.predict_proba(X * factor), np.tile(shares, (300, 1)), atol=1e-4)
+
+
+@pytest.mark.parametrize("C", [1e-20, 1e-300])
+def test_a_tiny_C_leaves_the_intercept(C):
+    X, y = load_scaled(load_breast_cancer)
+    found = fastlin.LogisticRegression(C=C, tol=1e-8).fit(X, y)
+    assert np.abs(found.coef_).max() < 1e-15
+    np.testing.assert_allclose(found.predict_proba(X)[:, 1], y.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("unit", [1e-50, 1e40, 1e-200])
+def test_weights_of_any_unit(dtype, unit):
+    X, y = load_scaled(load_iris)
+    X = X.astype(dtype)
+    expected = fastlin.LogisticRegression().fit(X, y, np.ones(150))
+    found = fastlin.LogisticRegression(C=1 / unit).fit(X, y, np.full(150, unit))
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
+
+
+def test_a_fit_that_stalls_far_from_the_optimum_warns():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, 3)) * [1, 1e4, 1e8]
+    y = (X[:, 0] + generator.normal(size=200) > 0).astype(int)
+    with pytest.warns(ConvergenceWarning, match="no longer falls|cannot be lowered"):
+        model = fastlin.LogisticRegression().fit(X, y)
+    assert model.history_[-1].gradient > 1e-2
+
+
+def test_balanced_weights_need_a_row_in_every_class():
+    X, y = load_scaled(load_iris)
+    with pytest.raises(ValueError, match="class 2"):
+        fastlin.LogisticRegression(class_weight="balanced").fit(X, y, (y != 2).astype(float))
+
+
+def test_callbacks_are_refused_with_a_warning():
+    with pytest.warns(UserWarning, match="callbacks"):
+        fastlin.LogisticRegression(solver="lbfgs").set_callbacks()
+
+
+def test_a_model_set_by_hand_predicts():
+    model = fastlin.LogisticRegression()
+    model.classes_, model.coef_, model.intercept_ = np.array([0, 1]), np.array([[1.0, -1.0]]), 0.0
+    np.testing.assert_array_equal(model.predict(np.array([[2.0, 1.0], [1.0, 2.0]])), [1, 0])
+
+
 def test_pickle_clone_pipeline_and_grid_search():
     X, y = load_iris(return_X_y=True)
     pipeline = make_pipeline(StandardScaler(), fastlin.LogisticRegression())

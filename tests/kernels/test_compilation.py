@@ -37,7 +37,7 @@ def test_the_second_process_takes_the_code_of_the_first(tmp_path):
     assert list(tmp_path.glob("fastlin/kernels-*/vectors.dot*.nbi"))
 
 
-@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x05K"])
+@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x05K", b"cno_such_module\nname\n."])
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 def test_a_damaged_file_is_compiled_anew(tmp_path, content, ending):
     run(tmp_path)

@@ -125,6 +125,17 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, n_classes):
             np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_nan_reaches_loss_and_gradient(n_classes):
+    X, labels, weights, coef, intercept = make_problem(9, 2, n_classes)
+    for k in range(len(coef)):
+        broken = coef.copy()
+        broken[k, 1] = np.nan
+        loss, gradient, _ = run_pass(X, labels, weights, broken, intercept)
+        assert np.isnan(loss)
+        assert np.isnan(gradient).all()
+
+
 def test_weights_of_zero_leave_rows_out():
     X, labels, weights, coef, intercept = make_problem(12, 5, 4)
     weights[3:] = 0

@@ -24,6 +24,9 @@ def test_ends(dtype):
     values = np.array([0.0, -1e4, -708.5, -1e30, -0.0], dtype=dtype)
     exponentiate_in_place(values)
     np.testing.assert_array_equal(values, [1, 0, 0, 0, 1])
+    values = np.array([np.nan, -1.0], dtype=dtype)
+    exponentiate_in_place(values)
+    assert np.isnan(values[0])
 
 
 def test_log_one_plus():

@@ -1,6 +1,8 @@
 """Blocks on threads: every block once, errors passed on, forks and nesting survived."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -67,6 +69,22 @@ def test_a_forked_child_works():
             run_blocks(lambda block, n_blocks: seen.append(block), 4)
         os._exit(0 if len(seen) == 4 else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_run_after_the_main_thread_has_ended():
+    program = """
+import threading, time
+from fastlin.kernels.threads import limit_threads, run_blocks
+def late():
+    time.sleep(0.5)
+    seen = []
+    with limit_threads(3):
+        run_blocks(lambda block, n_blocks: seen.append(block), 7)
+    print(len(seen), flush=True)
+threading.Thread(target=late).start()
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert finished.stdout.strip() == "7", finished.stderr
 
 
 def test_limits(monkeypatch):

@@ -13,6 +13,7 @@ class Quadratic:
 
     dtype = np.float64
     scale = 4.0
+    l2 = 0.0
 
     def __init__(self, eigenvalues, seed=0):
         generator = np.random.default_rng(seed)
@@ -26,6 +27,9 @@ class Quadratic:
         self.n_passes += 1
         gradient = self.matrix @ (coef[0] - self.center_point)
         return 1 + 0.5 * gradient @ (coef[0] - self.center_point), gradient[None], np.zeros(1)
+
+    def estimate_column_scale(self):
+        return np.full(len(self.center_point), np.sqrt(np.linalg.eigvalsh(self.matrix)[-1]))
 
     def center(self, coef, intercept):
         return coef, intercept
