@@ -16,6 +16,7 @@ import zlib
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 import numpy as np
 
@@ -229,6 +230,8 @@ def _connect(address):
         try:
             answers.put(urllib.request.urlopen(address, timeout=TIMEOUT))
         except Exception as error:
+            if isinstance(error, HTTPError):
+                error.close()
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
