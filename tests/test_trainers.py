@@ -6,6 +6,7 @@ import pytest
 
 from fastlin import trainers
 from fastlin.kernels.threads import count_blocks, limit_threads
+from fastlin.trainers.run import CompiledTraining
 
 N_FEATURES = 12
 
@@ -313,7 +314,7 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
     data = make_data(3)
     model = make_model(3)
     calls = []
-    original = trainers._CompiledTraining.train
+    original = CompiledTraining.train
 
     def interrupted(self, order, first, last, losses, taken):
         calls.append(1)
@@ -321,7 +322,7 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
             raise KeyboardInterrupt
         original(self, order, first, last, losses, taken)
 
-    monkeypatch.setattr(trainers._CompiledTraining, "train", interrupted)
+    monkeypatch.setattr(CompiledTraining, "train", interrupted)
     train, val = make_trainer(model, data, early_stopping=True).train(10)
     assert list(train["loss"]) == [0, 1, 2, 3]
     assert list(val["loss"]) == [0, 1, 2, 3]
@@ -339,7 +340,7 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
 
 def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
     data = make_data(3)
-    original = trainers._CompiledTraining.start_evaluation
+    original = CompiledTraining.start_evaluation
     calls = []
 
     def start_evaluation(self):
@@ -353,7 +354,7 @@ def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
 
         return interrupted
 
-    monkeypatch.setattr(trainers._CompiledTraining, "start_evaluation", start_evaluation)
+    monkeypatch.setattr(CompiledTraining, "start_evaluation", start_evaluation)
     model = make_model(3)
     train, val = make_trainer(model, data).train(10)
     assert list(val["loss"]) == [0, 1]

@@ -1,0 +1,36 @@
+"""The course API: models, trainers and small functions of the classic assignment, as a drop-in for its NumPy code.
+
+Names, shapes and histories are those of the assignment: X (N, pixels + 1) with a last column of ones, Y (N, 1) or
+one-hot (N, K), weights ``w`` (pixels + 1, outputs) whose last row is the bias. `BaseTrainer.train` runs whole
+stretches of an epoch in one compiled call; everything a subclass overrides is called instead, step by step.
+"""
+
+from fastlin.trainers.data import (
+    batch_loader,
+    binary_prune_dataset,
+    load_binary_dataset,
+    load_full_mnist,
+    one_hot_encode,
+    pre_process_images,
+)
+from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss, gradient_approximation_test, plot_loss
+from fastlin.trainers.models import BinaryModel, SoftmaxModel
+from fastlin.trainers.trainer import BaseTrainer, LogisticTrainer, SoftmaxTrainer
+
+__all__ = [
+    "BaseTrainer",
+    "BinaryModel",
+    "LogisticTrainer",
+    "SoftmaxModel",
+    "SoftmaxTrainer",
+    "batch_loader",
+    "binary_prune_dataset",
+    "calculate_accuracy",
+    "cross_entropy_loss",
+    "gradient_approximation_test",
+    "load_binary_dataset",
+    "load_full_mnist",
+    "one_hot_encode",
+    "plot_loss",
+    "pre_process_images",
+]

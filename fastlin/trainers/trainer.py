@@ -1,0 +1,214 @@
+"""The course's trainers: what a student's script constructs, subclasses and calls."""
+
+import numpy as np
+
+from fastlin.trainers.checks import check_count
+from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss
+from fastlin.trainers.models import BinaryModel, SoftmaxModel, is_known
+from fastlin.trainers.run import Run
+
+
+class BaseTrainer:
+    """Mini-batch gradient descent.
+
+    Parameters
+    ----------
+    model : BinaryModel, SoftmaxModel or any object with ``w``, ``grad``, ``forward`` and ``backward``
+    learning_rate : float
+    batch_size : int
+    shuffle_dataset : bool
+        Draw a new order of the rows for each epoch.
+    X_train : ndarray of shape (N, inputs)
+        float32 or float64; the model is trained in this type (anything else is trained in float64).
+    Y_train : ndarray of shape (N, 1) or (N, K)
+    X_val, Y_val : ndarray
+        Alike, for validation.
+    early_stopping : bool, default=False
+        Stop when the validation loss has not improved in the last `patience` validations. At the end of a training,
+        stopped or not, the model goes back to its best weights; Ctrl-C leaves it where it is.
+    patience : int, default=10
+    seed : int, RandomState or None, default=None
+        Of the shuffling; None: NumPy's global random state, as ``np.random.seed`` sets it.
+    progress : bool, default=True
+        Show a bar with loss and accuracy.
+    momentum : float, default=0.0
+        v = momentum v + gradient, w -= learning_rate v.
+    learning_rate_decay : float, default=1.0
+        Factor on the learning rate after each epoch.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C ended the last training.
+    """
+
+    def __init__(
+        self,
+        model,
+        learning_rate,
+        batch_size,
+        shuffle_dataset,
+        X_train,
+        Y_train,
+        X_val,
+        Y_val,
+        *,
+        early_stopping=False,
+        patience=10,
+        seed=None,
+        progress=True,
+        momentum=0.0,
+        learning_rate_decay=1.0,
+    ):
+        X_train, Y_train, X_val, Y_val = (np.asarray(array) for array in (X_train, Y_train, X_val, Y_val))
+        if X_train.dtype == np.float32:
+            # Targets of float64 would turn the residuals, and with them everything, into float64.
+            X_val, Y_train, Y_val = (array.astype(np.float32, copy=False) for array in (X_val, Y_train, Y_val))
+        for name, X, Y in (("train", X_train, Y_train), ("val", X_val, Y_val)):
+            if np.ndim(X) != 2 or np.ndim(Y) != 2 or len(X) != len(Y):
+                raise ValueError(
+                    f"X_{name} and Y_{name} must be two-dimensional with the same number of rows, got shapes "
+                    f"{np.shape(X)} and {np.shape(Y)}"
+                )
+            if X.shape[1] != X_train.shape[1] or Y.shape[1] != Y_train.shape[1]:
+                raise ValueError(
+                    f"X_val and Y_val must have the columns of X_train and Y_train, got {X.shape}, {Y.shape}"
+                )
+            if len(X) == 0 or not np.isfinite(X).all():
+                raise ValueError(f"X_{name} must have rows and no NaN or infinite values")
+        check_count("batch_size", batch_size, len(X_train))
+        check_count("patience", patience)
+        for name, value, lowest, highest in (
+            ("learning_rate", learning_rate, 0, np.inf),
+            ("momentum", momentum, 0, 1),
+            ("learning_rate_decay", learning_rate_decay, 0, np.inf),
+        ):
+            if not (np.isfinite(value) and lowest <= value <= highest):
+                raise ValueError(f"{name} must be a finite number from {lowest} to {highest}, got {value!r}")
+        self.model = model
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.shuffle_dataset = shuffle_dataset
+        self.X_train, self.Y_train = X_train, Y_train
+        self.X_val, self.Y_val = X_val, Y_val
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.seed = seed
+        self.progress = progress
+        self.momentum = momentum
+        self.learning_rate_decay = learning_rate_decay
+        self.interrupted = False
+        self._velocity = None
+        self._check_weights()
+
+    def train_step(self, X_batch, Y_batch):
+        """Take one step on a batch and return its mean loss before the step.
+
+        A subclass may override it; then every step of `train` goes through it.
+        """
+        outputs = self.model.forward(X_batch)
+        loss = cross_entropy_loss(Y_batch, outputs)
+        self.model.backward(X_batch, outputs, Y_batch)
+        previous = 0.0 if self._velocity is None else self._velocity
+        self._velocity = self.momentum * previous + self.model.grad
+        self.model.w = self.model.w - self.learning_rate * self._velocity
+        return loss
+
+    def validation_step(self):
+        """Return the loss over X_val and the accuracies over X_train and X_val.
+
+        A subclass may override it; then every validation of `train` goes through it.
+        """
+        return (
+            cross_entropy_loss(self.Y_val, self.model.forward(self.X_val)),
+            calculate_accuracy(self.X_train, self.Y_train, self.model),
+            calculate_accuracy(self.X_val, self.Y_val, self.model),
+        )
+
+    def train(self, num_epochs):
+        """Train for a number of epochs, or fewer with early stopping.
+
+        The training loss is recorded at every step, before the update; validation loss and both accuracies after
+        each step whose number is a multiple of a fifth of an epoch. The last incomplete batch of an epoch is left
+        out. Ctrl-C ends the training after a whole step and returns what there is.
+
+        Parameters
+        ----------
+        num_epochs : int
+
+        Returns
+        -------
+        train_history, val_history : dict
+            Each with the dicts ``loss`` and ``accuracy`` from global step to value.
+        """
+        if num_epochs < 0 or num_epochs != int(num_epochs):
+            raise ValueError(f"num_epochs must be a whole number of at least 0, got {num_epochs!r}")
+        num_epochs = int(num_epochs)
+        steps_per_epoch = len(self.X_train) // self.batch_size
+        steps_per_validation = max(1, steps_per_epoch // 5)
+        self._check_weights()
+        self.interrupted = False
+        run = Run(self, num_epochs * steps_per_epoch)
+        # The global state, which np.random.seed sets, is what the assignment's own code draws from.
+        random_state = self.seed if isinstance(self.seed, np.random.RandomState) else np.random
+        if random_state is np.random and self.seed is not None:
+            random_state = np.random.RandomState(self.seed)
+        learning_rate = self.learning_rate
+        try:
+            with run.bar:
+                for epoch in range(num_epochs):
+                    order = np.arange(len(self.X_train))
+                    if self.shuffle_dataset:
+                        random_state.shuffle(order)
+                    begin = epoch * steps_per_epoch
+                    while run.n_steps < begin + steps_per_epoch:
+                        # Up to the next step with a validation behind it, or to the end of the epoch.
+                        end = -(-run.n_steps // steps_per_validation) * steps_per_validation + 1
+                        end = min(end, begin + steps_per_epoch)
+                        run.take_steps(order, run.n_steps - begin, end - begin)
+                        run.record_validation()
+                        if not run.exhausted and (end - 1) % steps_per_validation == 0:
+                            run.start_validation()
+                        if run.exhausted:
+                            return run.histories()
+                    self.learning_rate *= self.learning_rate_decay
+                run.record_validation()
+                run.bar.finish()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            run.record_validation()
+            if not run.exhausted:
+                run.best.w = None
+        finally:
+            self.learning_rate = learning_rate
+        return run.histories()
+
+    def _check_weights(self):
+        shape = self.X_train.shape[1], self.Y_train.shape[1]
+        if np.shape(self.model.w) != shape:
+            raise ValueError(
+                f"model.w has shape {np.shape(self.model.w)}, but X_train and Y_train need {shape}: columns of X_train "
+                "times columns of Y_train"
+            )
+
+    def overrides(self, name):
+        """Say whether a subclass, or this object, has its own method of that name."""
+        return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
+
+    def can_compile(self):
+        """Say whether model and targets are those the kernels know, so that nothing of the user's is passed by."""
+        known = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
+        return isinstance(self.model, known) and is_known(self.model) and _has_labels(self.Y_train, self.Y_val)
+
+
+class LogisticTrainer(BaseTrainer):
+    """Trainer of a BinaryModel, targets (N, 1)."""
+
+
+class SoftmaxTrainer(BaseTrainer):
+    """Trainer of a SoftmaxModel, targets one-hot (N, K)."""
+
+
+def _has_labels(*targets):
+    """Say whether targets are labels: 0 or 1 in one column, or exactly one 1 among zeros per row."""
+    return all(((Y == 0) | (Y == 1)).all() and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()) for Y in targets)
