@@ -45,7 +45,8 @@ def exponentiate_in_place(values):
         p = p * r + 1.0
         # The exponent goes straight into its bits; the product follows in a loop of its own because a view of
         # the same memory inside one loop keeps LLVM from vectorising it.
-        bits[j] = (np.int64(n) + EXPONENT_BIAS) << MANTISSA_BITS
+        # A NaN, whose p is NaN already, has no whole number for an exponent.
+        bits[j] = (np.int64(n if n == n else 0.0) + EXPONENT_BIAS) << MANTISSA_BITS
         values[j] = 0.0 if np.float64(values[j]) < LOWEST else p
     for j in range(n_values):
         values[j] *= power[j]
