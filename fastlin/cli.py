@@ -17,7 +17,6 @@ from fastlin.kernels.threads import count_threads
 from fastlin.studies import STUDIES, compare
 from fastlin.studies.settings import Settings
 
-COURSE_IMAGES = 20_000
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "matplotlib", "threadpoolctl", "rich", "joblib")
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 
@@ -53,7 +52,7 @@ def _build_parser():
     reproduce = commands.add_parser("reproduce", help="run the studies and write pictures and results.json")
     reproduce.add_argument("studies", nargs="*", metavar="STUDY", help=f"of {', '.join(STUDIES)}; default: all")
     reproduce.add_argument("--quick", action="store_true", help="fewer epochs and rows, to see that all works")
-    reproduce.set_defaults(run=_reproduce, dtype="float64")
+    reproduce.set_defaults(run=_reproduce)
 
     comparison = commands.add_parser("compare", help="fastlin and scikit-learn on the same objective")
     comparison.add_argument("--classes", type=_count_from(2), help="classes of synthetic data (default 10)")
@@ -127,7 +126,7 @@ def _writable_folder(name):
 def _load_data(folder):
     """Return MNIST's course data, or the embedded digits where MNIST is neither on disk nor within reach."""
     try:
-        return datasets.load_mnist(COURSE_IMAGES, folder)
+        return datasets.load_mnist(datasets.COURSE_IMAGES, folder)
     except datasets.DatasetNotFoundError as error:
         if folder is not None:
             names = ", ".join(name for name, *_ in datasets.MNIST_FILES.values())

@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import os
 import queue
-import sys
 import tempfile
 import threading
 import urllib.request
@@ -19,6 +18,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import numpy as np
+
+from fastlin.places import user_cache_folder
 
 # Name, md5 of the unpacked bytes, and shape.
 MNIST_FILES = {
@@ -35,6 +36,8 @@ MNIST_MIRRORS = (
 TIMEOUT = 5
 UNSIGNED_BYTE = 0x08
 DIGITS_TRAIN = 1297
+# The course and its studies use the first training images only.
+COURSE_IMAGES = 20_000
 
 
 class DatasetNotFoundError(FileNotFoundError):
@@ -122,12 +125,8 @@ def load_digits():
 
 
 def cache_folder():
-    """Return the user's cache folder for data; it need not exist."""
-    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
-        base = Path(os.environ["LOCALAPPDATA"])
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    return base / "fastlin" / "data"
+    """Return the user's cache folder for data, in the temporary folder for a user without a home; it need not exist."""
+    return (user_cache_folder() or Path(tempfile.gettempdir()) / "fastlin") / "data"
 
 
 def _places(folder):

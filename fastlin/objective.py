@@ -14,7 +14,7 @@ and coefficients sum to zero over the classes (for l2 > 0 that is where the opti
 
 import numpy as np
 
-from fastlin.kernels.arrays import empty_aligned, writable_view
+from fastlin.kernels.arrays import compute_type, copy_aligned, empty_aligned, writable_view
 from fastlin.kernels.dense import count_tile_rows, fill_block_loss_and_gradient, fill_block_scores
 from fastlin.kernels.threads import count_blocks, run_blocks
 
@@ -56,8 +56,7 @@ class LinearObjective:
         self.fit_intercept = fit_intercept
         self.n_rows_coef = 1 if n_classes == 2 else n_classes
         self.n_passes = 0
-        # float32 data are multiplied in float32, everything else in float64; sums over rows are float64.
-        self.dtype = np.float32 if X.dtype == np.float32 else np.float64
+        self.dtype = compute_type(X)
         self.weights = np.ones(len(X), self.dtype) if weights is None else weights.astype(self.dtype)
         self.total_weight = float(np.sum(self.weights, dtype=np.float64))
         n, d = X.shape
@@ -111,10 +110,16 @@ def compute_scores(X, coef, intercept):
     """Return X coef' + intercept, of shape (n, K), in the type of coef; X as LinearObjective takes it."""
     n, d = X.shape
     K = len(coef)
-    aligned = empty_aligned(K, d, coef)
-    aligned[:] = coef
     scores = np.empty((n, K), coef.dtype)
     n_blocks = count_blocks(n, row_work=K * d, partial_bytes=0, data_bytes=X.nbytes)
     tile_rows = count_tile_rows(d, K, coef.itemsize)
-    run_blocks(fill_block_scores, n_blocks, writable_view(X), aligned, intercept.astype(coef.dtype), tile_rows, scores)
+    run_blocks(
+        fill_block_scores,
+        n_blocks,
+        writable_view(X),
+        copy_aligned(coef),
+        intercept.astype(coef.dtype),
+        tile_rows,
+        scores,
+    )
     return scores

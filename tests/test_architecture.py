@@ -10,11 +10,12 @@ import fastlin
 PACKAGE = Path(fastlin.__file__).parent
 # Each part, in order from the floor up, and the parts it may use beside its own files.
 MAY_USE = {
-    "kernels": set(),
+    "places": set(),
+    "kernels": {"places"},
     "objective": {"kernels"},
     "solvers": {"objective", "kernels"},
     "figures": set(),
-    "datasets": set(),
+    "datasets": {"places"},
     "estimators": {"solvers", "objective", "kernels"},
     "trainers": {"datasets", "figures", "kernels"},
     "studies": {"trainers", "estimators", "objective", "datasets", "kernels", ""},

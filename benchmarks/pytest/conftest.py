@@ -1,13 +1,8 @@
-"""What the pytest-benchmark files share: the way to the package benchmarks, and what a smoke run leaves out."""
+"""What the pytest-benchmark files share: which runs are smoke runs, and how data that are missing are skipped."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
-
-# Last, so that an installed fastlin is measured where there is one.
-sys.path.append(str(Path(__file__).parents[2]))
 
 SMOKE = os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1"
 

@@ -19,6 +19,19 @@ def empty_aligned(n_rows, n_columns, like):
     return memory[first : first + n_rows * n_columns].reshape(n_rows, n_columns)
 
 
+def compute_type(X):
+    """Return the type that X is worked on in: float32 data in float32, everything else in float64."""
+    return np.float32 if X.dtype == np.float32 else np.float64
+
+
+def copy_aligned(values):
+    """Return a copy of values (n, d) that starts on a cache line."""
+    # A type to imitate that is the same for every layout of values: one compilation.
+    copy = empty_aligned(*values.shape, np.empty(0, values.dtype))
+    copy[:] = values
+    return copy
+
+
 def writable_view(X):
     """Return X as an array marked writable, the same memory: kernels never write to X.
 

@@ -7,14 +7,14 @@ sources: Numba's own stamp covers only the defining file, so that a caller in an
 
 import contextlib
 import hashlib
-import os
-import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 
 import numba
 from numba.core import caching, config
+
+from fastlin.places import user_cache_folder
 
 # Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
@@ -53,12 +53,11 @@ def cache_folder():
 
     ``NUMBA_CACHE_DIR`` comes first, then the user's cache folder.
     """
-    user_cache = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME") or "~/.cache"
-    for place in (config.CACHE_DIR, os.path.expanduser(user_cache)):
-        # What cannot be expanded: a user without a home directory.
-        if not place or place.startswith("~"):
+    named = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
+    for place in (named, user_cache_folder()):
+        if place is None:
             continue
-        folder = Path(place) / "fastlin" / f"kernels-{_sources_hash()}"
+        folder = place / f"kernels-{_sources_hash()}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()

@@ -5,9 +5,6 @@ import numpy as np
 from fastlin import datasets
 from fastlin.trainers.checks import check_count
 
-# The assignment uses the first 20,000 training images.
-COURSE_IMAGES = 20_000
-
 
 def pre_process_images(X):
     """Map images from 0..255 to [-1, 1] and append the column of ones of the bias trick.
@@ -77,7 +74,7 @@ def batch_loader(X, Y, batch_size, shuffle=False, drop_last=True):
 
 def load_full_mnist():
     """Return X_train, Y_train, X_val, Y_val: 20,000 training and 10,000 test images, labels of shape (N, 1)."""
-    mnist = datasets.load_mnist(COURSE_IMAGES)
+    mnist = datasets.load_mnist(datasets.COURSE_IMAGES)
     return mnist.X_train, mnist.y_train.reshape(-1, 1), mnist.X_test, mnist.y_test.reshape(-1, 1)
 
 

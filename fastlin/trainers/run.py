@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from fastlin.kernels.arrays import empty_aligned, writable_view
+from fastlin.kernels.arrays import compute_type, copy_aligned, writable_view
 from fastlin.kernels.dense import count_tile_rows
 from fastlin.kernels.minibatch import evaluate_block, train_steps
 from fastlin.kernels.threads import BlockRun, count_blocks
@@ -24,9 +24,7 @@ class Run:
         self._taken = np.zeros(1, dtype=np.int64)
         self._train_accuracy, self._val_loss, self._val_accuracy = {}, {}, {}
         self._pending = None
-        trainer._velocity = None
-        model, dtype = trainer.model, _compute_type(trainer.X_train)
-        model.w = np.array(model.w, dtype=dtype, order="C")
+        trainer.model.w = np.array(trainer.model.w, dtype=compute_type(trainer.X_train), order="C")
         self._compiled = CompiledTraining(trainer) if trainer.can_compile() else None
         self._steps_compiled = self._compiled is not None and not trainer.overrides("train_step")
         self._validation_compiled = self._compiled is not None and not trainer.overrides("validation_step")
@@ -93,7 +91,7 @@ class CompiledTraining:
 
     def __init__(self, trainer):
         self._trainer = trainer
-        self._dtype = _compute_type(trainer.X_train)
+        self._dtype = compute_type(trainer.X_train)
         self._X_train, self._labels_train = self._prepare(trainer.X_train, trainer.Y_train)
         self._X_val, self._labels_val = self._prepare(trainer.X_val, trainer.Y_val)
         self._weights = np.ones(max(len(self._X_train), len(self._X_val)), self._dtype)
@@ -118,9 +116,7 @@ class CompiledTraining:
 
     def start_evaluation(self):
         """Begin to evaluate the model as it is now, on threads beside this one; return the function that ends it."""
-        w = self._trainer.model.w
-        coef = empty_aligned(w.shape[1], w.shape[0], np.empty(0, self._dtype))
-        coef[:] = w.T
+        coef = copy_aligned(self._trainer.model.w.T.astype(self._dtype, copy=False))
         train, _, n_correct_train = self._start(self._X_train, self._labels_train, coef, with_loss=False)
         val, losses, n_correct_val = self._start(self._X_val, self._labels_val, coef, with_loss=True)
 
@@ -195,7 +191,3 @@ class _NoBar(contextlib.nullcontext):
 
     def finish(self):
         pass
-
-
-def _compute_type(X):
-    return np.float32 if X.dtype == np.float32 else np.float64

@@ -148,11 +148,9 @@ class BaseTrainer:
         steps_per_validation = max(1, steps_per_epoch // 5)
         self._check_weights()
         self.interrupted = False
+        self._velocity = None
         run = Run(self, num_epochs * steps_per_epoch)
-        # The global state, which np.random.seed sets, is what the assignment's own code draws from.
-        random_state = self.seed if isinstance(self.seed, np.random.RandomState) else np.random
-        if random_state is np.random and self.seed is not None:
-            random_state = np.random.RandomState(self.seed)
+        random_state = _random_state(self.seed)
         learning_rate = self.learning_rate
         try:
             with run.bar:
@@ -207,6 +205,13 @@ class LogisticTrainer(BaseTrainer):
 
 class SoftmaxTrainer(BaseTrainer):
     """Trainer of a SoftmaxModel, targets one-hot (N, K)."""
+
+
+def _random_state(seed):
+    """Return what shuffles: without a seed the global state, which the assignment's own code draws from."""
+    if seed is None:
+        return np.random
+    return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
 
 
 def _has_labels(*targets):
