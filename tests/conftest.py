@@ -4,13 +4,22 @@ import os
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
 from fastlin import datasets
+from fastlin.objective import LinearObjective
 
 # Everything in tests/kernels runs a second time with this set (tests/test_without_compilation.py).
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+
+
+def from_python(function):
+    """Return an inner kernel, which only kernels may call, as a function to call from Python."""
+    if not COMPILED:
+        return function
+    return numba.njit(function.py_func, fastmath=function.targetoptions["fastmath"], error_model="numpy")
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
@@ -27,6 +36,35 @@ def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
     weights = generator.uniform(0, 2, n) if weighted else np.ones(n)
     coef = generator.normal(size=(rows, d)) * scale
     return X, labels, weights, coef, generator.normal(size=rows)
+
+
+def change_columns(X, name):
+    """Return X with columns that are hard to work with."""
+    generator = np.random.default_rng(X.shape[1])
+    X = X.copy()
+    match name:
+        case "badly scaled":
+            X *= 10.0 ** generator.uniform(-4, 4, X.shape[1])
+        case "shifted":
+            X += 1e4 * generator.normal(size=X.shape[1])
+        case "constant":
+            X[:, 0], X[:, -1] = 3.0, 0.0
+    return X
+
+
+COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
+
+
+def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
+    """Return an objective and parameters whose scores are of order one."""
+    X, labels, weights, _, _ = make_problem(n, d, n_classes, dtype, seed=seed)
+    objective = LinearObjective(
+        change_columns(X, columns), labels, n_classes, weights=weights if weighted else None, **options
+    )
+    parameters = np.random.default_rng(seed + 1).normal(size=(objective.n_rows_coef, d + 1))
+    if not objective.fit_intercept:
+        parameters[:, -1] = 0
+    return objective, parameters
 
 
 @pytest.fixture(scope="session")

@@ -60,3 +60,46 @@ def train(X, targets, w, learning_rate, batches, l2=0.0, momentum=0.0):
                 velocity[j][k] = momentum * velocity[j][k] + gradient[k][j] / len(batch) + l2 * row[k]
                 row[k] -= learning_rate * velocity[j][k]
     return w, losses
+
+
+def hessian_product(X, weights, probabilities, direction, intercept_direction):
+    """Return sum_i s_i H_i v by coef and intercept, H_i the derivative of the residuals; probabilities as rows."""
+    n_classes, n_features = len(direction), len(direction[0])
+    product = [[0.0] * n_features for _ in range(n_classes)]
+    intercept_product = [0.0] * n_classes
+    for x, weight, p in zip(X, weights, probabilities, strict=True):
+        x = [float(value) for value in x]
+        t = [
+            sum(v * w for v, w in zip(direction[k], x, strict=True)) + intercept_direction[k] for k in range(n_classes)
+        ]
+        for k in range(n_classes):
+            mean = p[0] * t[0] if n_classes == 1 else sum(q * u for q, u in zip(p, t, strict=True))
+            slope = weight * p[k] * (t[k] - mean)
+            intercept_product[k] += slope
+            for j in range(n_features):
+                product[k][j] += slope * x[j]
+    return product, intercept_product
+
+
+def weighted_gram(X, weights):
+    """Return sum_i s_i [x_i, 1][x_i, 1]'."""
+    rows = [[float(value) for value in x] + [1.0] for x in X]
+    size = len(rows[0])
+    return [
+        [sum(s * x[j] * x[h] for s, x in zip(weights, rows, strict=True)) for h in range(size)] for j in range(size)
+    ]
+
+
+def class_pair_hessian(X, weights, probabilities):
+    """Return sum_i s_i (diag(p) - p p') x [x_i, 1][x_i, 1]', one class: s_i p (1 - p) [x_i, 1][x_i, 1]'."""
+    n_classes, size = len(probabilities[0]), len(X[0]) + 1
+    hessian = [[0.0] * (n_classes * size) for _ in range(n_classes * size)]
+    for x, weight, p in zip(X, weights, probabilities, strict=True):
+        x = [float(value) for value in x] + [1.0]
+        for k in range(n_classes):
+            for other in range(n_classes):
+                factor = weight * ((k == other) * p[k] - p[k] * p[other])
+                for j in range(size):
+                    for h in range(size):
+                        hessian[k * size + j][other * size + h] += factor * x[j] * x[h]
+    return hessian

@@ -1,5 +1,6 @@
 """Every compiled function, and the only package that imports Numba: functions over arrays, no validation.
 
-dense.py walks full rows, minibatch.py takes steps over shuffled ones; compilation.py holds the decorator and the
+dense.py and curvature.py walk full rows, minibatch.py takes steps over shuffled ones, columns.py walks columns: all of
+them load tiles (tiles.py) and multiply them (products.py, simd.py). compilation.py holds the decorator and the
 cache, threads.py the spreading over row blocks.
 """

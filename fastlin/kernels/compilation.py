@@ -6,6 +6,7 @@ sources: Numba's own stamp covers only the defining file, so that a caller in an
 """
 
 import contextlib
+import gc
 import hashlib
 import tempfile
 from functools import lru_cache
@@ -21,7 +22,7 @@ REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
 
 
-def kernel(function=None, *, reassociate=True, inline=False):
+def kernel(function=None, *, reassociate=True, inner=False, inline=False):
     """Compile a function of arrays and scalars, lazily, once per combination of types, and cache the result.
 
     Parameters
@@ -29,22 +30,46 @@ def kernel(function=None, *, reassociate=True, inline=False):
     function : callable
         The kernel; it allocates what it needs and writes into arrays that the caller owns.
     reassociate : bool
-        False where the order of the additions carries the accuracy (compensated constants).
+        False where the order of the additions carries the accuracy (compensated constants), or has to be the same in
+        two places: products read from X or from a tile.
+    inner : bool
+        True where only other kernels call it: Python cannot, which saves a wrapper to compile. Numbers among its
+        arguments are variables: Numba compiles it anew for each literal.
     inline : bool
-        True for the innermost loops: a call passes each array as seven words on the stack, 200 to 400 cycles
-        where a tile's product takes 1,000.
+        True for the shortest of those, whose code becomes part of the caller's before it is compiled: a function of
+        its own takes 0.05 to 0.1 seconds.
     """
     if function is None:
-        return lambda function: kernel(function, reassociate=reassociate, inline=inline)
+        return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
     flags = set(REASSOCIATE if reassociate else KEEP_ORDER)
+    # Nothing takes kernels as arguments: without Numba's wrapper for that a fit's compilation is a tenth shorter.
     compiled = numba.njit(
-        function, nogil=True, fastmath=flags, error_model="numpy", boundscheck=False, forceinline=inline
-    )
-    if cache_folder() is not None and not config.DISABLE_JIT:
+        function, nogil=True, fastmath=flags, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True,
+        no_cpython_wrapper=inner or inline, inline="always" if inline else "never",
+    )  # fmt: skip
+    if not config.DISABLE_JIT:
         # Numba's classes for it are not public: where another version has changed them, the kernel is not kept.
         with contextlib.suppress(AttributeError, TypeError):
-            compiled._cache = _KernelCache(function)
+            compiled._compiler.compile = _without_collector(compiled._compiler.compile)
+            if cache_folder() is not None:
+                compiled._cache = _KernelCache(function)
     return compiled
+
+
+def _without_collector(compile_kernel):
+    """Return compile_kernel with the garbage collector at rest, whose walks over Numba's objects take a tenth of it."""
+
+    def compile_at_rest(*arguments):
+        # Under Numba's lock: no two threads are here at once.
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return compile_kernel(*arguments)
+        finally:
+            if enabled:
+                gc.enable()
+
+    return compile_at_rest
 
 
 @lru_cache(maxsize=1)

@@ -1,55 +1,52 @@
 """Exponential and logarithm in a form that the compiler can vectorise: Numba's own are a call per element."""
 
-import numpy as np
-
 from fastlin.kernels.compilation import kernel
+from fastlin.kernels.simd import binary_exponent, power_of_two
 
 LOG2_E = 1.4426950408889634
-# log 2 in two parts: the first has 32 trailing zero bits, so that n * LOG2_HIGH is exact (Cody and Waite 1980).
-LOG2_HIGH = 0.6931471803691238
-LOG2_LOW = 1.9082149292705877e-10
-# exp underflows to subnormal numbers below this, where the exponent bits can no longer be set directly.
+# log 2 in two parts: the first has 9 bits, so that n * LOG2_HIGH is exact in either type (Cody and Waite 1980).
+LOG2_HIGH = 0.693359375
+LOG2_LOW = -2.1219444005469057e-4
+LOG2 = 0.6931471805599453
+# exp underflows to subnormal numbers below these, where the exponent bits can no longer be set directly.
 LOWEST = -708.0
-MANTISSA_BITS = 52
-EXPONENT_BIAS = 1023
+LOWEST_SINGLE = -87.0
+# Beside such a number there is no room for a fraction: adding it and subtracting it again rounds.
+WHOLE, WHOLE_SINGLE = 1.5 * 2.0**52, 1.5 * 2.0**23
 
 
-@kernel(reassociate=False)
+@kernel(reassociate=False, inner=True)
 def exponentiate_in_place(values):
-    """Overwrite values (any float type, 1-D, contiguous, each <= 0) with exp(values); below -708 gives 0.
+    """Overwrite values (float32 or float64, 1-D, contiguous, each <= 0) with exp(values); below -87 or -708 gives 0.
 
-    exp(x) = 2^n exp(r), n = round(x / log 2), |r| <= log(2) / 2, exp(r) by its Taylor polynomial of degree 13:
-    the remainder is 4e-18, below half a unit in the last place. Worked in float64 for every type.
+    exp(x) = 2^n exp(r), n = round(x / log 2), |r| <= log(2) / 2, exp(r) by its Taylor polynomial of degree 13: the
+    remainder is 4e-18, below half a unit in the last place. Worked in the type of values: in float32 sixteen at once.
     """
-    n_values = values.shape[0]
-    bits = np.empty(n_values, np.int64)
-    power = bits.view(np.float64)
-    for j in range(n_values):
+    kind = values.dtype.type
+    lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)
+    whole = kind(WHOLE_SINGLE if values.itemsize == 4 else WHOLE)
+    for j in range(values.shape[0]):
         # Written so that NaN stays NaN.
-        x = LOWEST if np.float64(values[j]) < LOWEST else np.float64(values[j])
-        n = np.floor(x * LOG2_E + 0.5)
-        r = (x - n * LOG2_HIGH) - n * LOG2_LOW
-        p = 1.0 / 6227020800.0
-        p = p * r + 1.0 / 479001600.0
-        p = p * r + 1.0 / 39916800.0
-        p = p * r + 1.0 / 3628800.0
-        p = p * r + 1.0 / 362880.0
-        p = p * r + 1.0 / 40320.0
-        p = p * r + 1.0 / 5040.0
-        p = p * r + 1.0 / 720.0
-        p = p * r + 1.0 / 120.0
-        p = p * r + 1.0 / 24.0
-        p = p * r + 1.0 / 6.0
-        p = p * r + 0.5
-        p = p * r + 1.0
-        p = p * r + 1.0
-        # The exponent goes straight into its bits; the product follows in a loop of its own because a view of
-        # the same memory inside one loop keeps LLVM from vectorising it.
+        x = lowest if values[j] < lowest else values[j]
+        n = (x * kind(LOG2_E) + whole) - whole
+        r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
+        p = kind(1.0 / 6227020800.0)
+        p = p * r + kind(1.0 / 479001600.0)
+        p = p * r + kind(1.0 / 39916800.0)
+        p = p * r + kind(1.0 / 3628800.0)
+        p = p * r + kind(1.0 / 362880.0)
+        p = p * r + kind(1.0 / 40320.0)
+        p = p * r + kind(1.0 / 5040.0)
+        p = p * r + kind(1.0 / 720.0)
+        p = p * r + kind(1.0 / 120.0)
+        p = p * r + kind(1.0 / 24.0)
+        p = p * r + kind(1.0 / 6.0)
+        p = p * r + kind(0.5)
+        p = p * r + kind(1.0)
+        p = p * r + kind(1.0)
         # A NaN, whose p is NaN already, has no whole number for an exponent.
-        bits[j] = (np.int64(n if n == n else 0.0) + EXPONENT_BIAS) << MANTISSA_BITS
-        values[j] = 0.0 if np.float64(values[j]) < LOWEST else p
-    for j in range(n_values):
-        values[j] *= power[j]
+        p *= power_of_two(n if n == n else kind(0))
+        values[j] = kind(0) if values[j] < lowest else p
 
 
 @kernel(inline=True)
@@ -79,3 +76,10 @@ def log_one_plus(e):
     p = p * q + 1.0 / 3.0
     p = p * q + 1.0
     return 2.0 * s * p
+
+
+@kernel(inline=True)
+def log_from_one(x):
+    """Return log(x) for float64 x >= 1, NaN for NaN: x = 2^n (1 + e) with 0 <= e < 1."""
+    n = binary_exponent(x if x == x else 1.0)
+    return n * LOG2 + log_one_plus(x * power_of_two(-n) - 1.0)

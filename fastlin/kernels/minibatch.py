@@ -1,17 +1,22 @@
 """Kernels of mini-batch gradient descent: a run of whole update steps, and the evaluation of the result.
 
-Labels, coef layout and losses are those of dense.py; rows are read in place through an index, so that a shuffled
-epoch copies nothing.
+Labels, coef layout and losses are those of dense.py; rows are read through an index, so that a shuffled epoch copies
+a tile at a time.
 """
 
 import numpy as np
 
-from fastlin.kernels.arrays import empty_aligned
+from fastlin.kernels.arrays import zeros_aligned
 from fastlin.kernels.compilation import kernel
-from fastlin.kernels.dense import add_gradient, block_rows, fill_scores, turn_scores_to_residuals
+from fastlin.kernels.dense import block_rows
+from fastlin.kernels.prefetch import empty_list, list_rows
+from fastlin.kernels.products import add_product, load_and_multiply
+from fastlin.kernels.residuals import turn_scores_to_residuals
+from fastlin.kernels.simd import compile_apart
+from fastlin.kernels.tiles import ones_and_zeros, pad_columns, zeros_padded
 
 
-@kernel
+@kernel(reassociate=False)
 def train_steps(
     X, labels, weights, order, batch_size, first, last, w, gradient, velocity, learning_rate, momentum,
     l2, tile_rows, losses, progress,
@@ -24,45 +29,58 @@ def train_steps(
     end, so that a caller who is interrupted finds whole steps.
     """
     n_features, n_classes = w.shape
-    coef = empty_aligned(n_classes, n_features, w)
-    v = empty_aligned(n_classes, n_features, w)
-    g = empty_aligned(n_classes, n_features, w)
-    coef[:] = w.T
-    v[:] = velocity.T
-    scores = empty_aligned(tile_rows, n_classes, w)
-    intercept = np.zeros(n_classes, w.dtype)
+    coef, v = zeros_padded(n_classes, n_features, w.dtype), zeros_padded(n_classes, n_features, w.dtype)
+    for j in range(n_features):
+        for k in range(n_classes):
+            coef[k, j], v[k, j] = w[j, k], velocity[j, k]
+    g = zeros_aligned((n_classes, coef.shape[1]), np.float64)
+    tile = zeros_padded(tile_rows, n_features, w.dtype)
+    scales, shifts = ones_and_zeros(tile)
+    ahead = empty_list(tile_rows)
+    scores = zeros_aligned((n_classes, tile_rows), w.dtype)
+    intercept = zeros_aligned(n_classes, w.dtype)
+    no_probabilities, beginning = zeros_aligned((n_classes, 0), w.dtype), np.int64(0)
     type_of = w.dtype.type
     for step in range(first, last):
         begin, end = step * batch_size, (step + 1) * batch_size
-        g[:] = 0
+        for k in range(n_classes):
+            for j in range(coef.shape[1]):
+                g[k, j] = 0
         loss = 0.0
         for start in range(begin, end, tile_rows):
-            stop = min(start + tile_rows, end)
-            fill_scores(X, order, start, stop, tile_rows, n_features // 2, coef, intercept, scores)
-            loss += turn_scores_to_residuals(scores[: stop - start], labels, weights, order, start)
-            add_gradient(X, order, start, stop, tile_rows, n_features // 2, scores, g)
+            stop = start + tile_rows if start + tile_rows < end else end
+            batch_end = end if stop < end or step + 1 == last else end + batch_size
+            list_rows(X, order, stop, tile_rows, batch_end, ahead)
+            load_and_multiply(X, order, start, stop, scales, shifts, tile, coef, intercept, scores, ahead)
+            loss += turn_scores_to_residuals(
+                scores, stop - start, labels, weights, order, start, no_probabilities, beginning
+            )
+            add_product(tile, stop - start, scores, beginning, g, ahead)
         losses[progress[0] + step - first] = loss / batch_size
         for k in range(n_classes):
             _update(
                 coef[k], g[k], v[k], type_of(1) / type_of(batch_size), type_of(l2), type_of(momentum), learning_rate
             )
-    w[:] = coef.T
-    gradient[:] = g.T
-    velocity[:] = v.T
+    for j in range(n_features):
+        for k in range(n_classes):
+            w[j, k] = coef[k, j]
+            gradient[j, k] = g[k, j]
+            velocity[j, k] = v[k, j]
     progress[0] += last - first
 
 
 @kernel(inline=True)
 def _update(w, g, v, scale, l2, momentum, learning_rate):
     """g = scale g + l2 w, v = momentum v + g, w -= learning_rate v."""
-    rate = w.dtype.type(learning_rate)
+    type_of = w.dtype.type
+    rate = type_of(learning_rate)
     for j in range(w.shape[0]):
-        g[j] = g[j] * scale + l2 * w[j]
-        v[j] = momentum * v[j] + g[j]
+        g[j] = type_of(g[j]) * scale + l2 * w[j]
+        v[j] = momentum * v[j] + type_of(g[j])
         w[j] -= rate * v[j]
 
 
-@kernel
+@kernel(reassociate=False)
 def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses, n_correct):
     """losses[block] = sum of the losses, n_correct[block] = number of rows whose best class is their label.
 
@@ -72,31 +90,52 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     n_classes, n_features = coef.shape
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    scores = empty_aligned(tile_rows, n_classes, coef)
-    intercept = np.zeros(n_classes, coef.dtype)
+    padded = pad_columns(coef)
+    tile = zeros_padded(tile_rows, n_features, coef.dtype)
+    scales, shifts = ones_and_zeros(tile)
+    ahead = empty_list(tile_rows)
+    scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
+    intercept = zeros_aligned(n_classes, coef.dtype)
+    no_probabilities, beginning = zeros_aligned((n_classes, 0), coef.dtype), np.int64(0)
     loss = 0.0
     correct = np.int64(0)
     for start in range(0, n_rows, tile_rows):
-        stop = min(start + tile_rows, n_rows)
-        fill_scores(X, rows, start, stop, tile_rows, n_features, coef, intercept, scores)
-        for i in range(stop - start):
-            correct += _is_best(scores[i], labels[rows[start + i]])
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
+        load_and_multiply(X, rows, start, stop, scales, shifts, tile, padded, intercept, scores, ahead)
+        correct += _count_right(scores, stop - start, labels, rows[start])
         if losses.shape[0] > 0:
-            loss += turn_scores_to_residuals(scores[: stop - start], labels, weights, rows, start)
+            loss += turn_scores_to_residuals(
+                scores, stop - start, labels, weights, rows, start, no_probabilities, beginning
+            )
     if losses.shape[0] > 0:
         losses[block] = loss
     n_correct[block] = correct
 
 
-@kernel(inline=True)
-def _is_best(scores, label):
-    """Say (1 or 0) whether the label's score is the largest, the first of equal ones; one score: its sign decides."""
+@kernel(inner=True)
+def _count_right(scores, n_rows, labels, first_row):
+    """Return how many rows' labels, from first_row on, have the largest score, the first of equal ones.
+
+    One score: its sign decides. A training that diverged has NaN for scores: never right.
+    """
+    compile_apart()
+    n_right = 0
     if scores.shape[0] == 1:
-        return np.int64((scores[0] >= 0) == (label == 1))
-    own = scores[label]
-    n_better = np.int64(0)
-    # Without branches, which the processor would guess wrong for every other row.
+        for i in range(n_rows):
+            n_right += np.int64((scores[0, i] >= 0) == (labels[first_row + i] == 1))
+        return n_right
+    own = zeros_aligned(n_rows, scores.dtype)
+    right = zeros_aligned(n_rows, np.int64)
+    for i in range(n_rows):
+        right[i] = 1
+        own[i] = scores[labels[first_row + i], i]
     for k in range(scores.shape[0]):
-        n_better += np.int64((scores[k] > own) | ((scores[k] == own) & (k < label)))
-    # A training that diverged has NaN for scores: never right.
-    return np.int64((n_better == 0) & (own == own))
+        s = scores[k, :n_rows]
+        for i in range(n_rows):
+            # Without branches, which the processor would guess wrong for every other row.
+            label = labels[first_row + i]
+            right[i] &= np.int64((s[i] < own[i]) | ((s[i] == own[i]) & (k >= label)))
+    for i in range(n_rows):
+        n_right += right[i]
+    return n_right

@@ -1,46 +1,54 @@
-"""Asks the processor to bring rows into the second-level cache while other rows are being worked on.
+"""Which memory the products ask for while they work on a tile: the rows of X that the next tile is loaded from.
 
-Without it a fused pass takes the sum of its memory time and its arithmetic time; with it MNIST (60,000 × 784 ×
-10, two threads) went from 33 to 29 ms in float64 and from 19.6 to 15.2 ms in float32. The hint for the
-first-level cache gained nothing (36 and 21 ms).
+Without it a pass takes the sum of its memory time and its arithmetic time. The products ask for one cache line in every
+step of their loops: in bursts the processor cannot queue them. Loading the next tile itself inside those loops was
+slower: 54.6 against 49.6 ms (MNIST, one thread).
 """
 
-from llvmlite import ir
-from numba.core import cgutils, config, types
-from numba.extending import intrinsic
+import numpy as np
 
-from fastlin.kernels.arrays import CACHE_LINE
+from fastlin.kernels.arrays import zeros_aligned
 from fastlin.kernels.compilation import kernel
+from fastlin.kernels.simd import CACHE_LINE, compile_small
 
-SECOND_LEVEL = 2
-
-
-if config.DISABLE_JIT:
-
-    def _prefetch_line(values, j):
-        """Stand in for the processor's hint where nothing is compiled."""
-
-else:
-
-    @intrinsic
-    def _prefetch_line(typing_context, values, j):
-        """Emit LLVM's prefetch of the cache line that holds ``values[j]``, for reading."""
-
-        def generate(context, builder, signature, arguments):
-            array = context.make_array(signature.args[0])(context, builder, arguments[0])
-            pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), cgutils.voidptr_t)
-            number = ir.IntType(32)
-            shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-            hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
-            builder.call(hint, [pointer, number(0), number(SECOND_LEVEL), number(1)])
-            return context.get_dummy_value()
-
-        return types.void(values, types.intp), generate
+# What a list of pieces of memory holds: the piece and the byte of it that come next, how many pieces there are and
+# how many bytes each has, then their addresses.
+PIECE, BYTE, COUNT, LENGTH, ADDRESSES = range(5)
 
 
 @kernel(inline=True)
-def prefetch_row(row, first, last):
-    """Prefetch ``row[first:last]`` of a contiguous row, line by line."""
-    step = CACHE_LINE // row.itemsize
-    for j in range(first, last, step):
-        _prefetch_line(row, j)
+def empty_list(tile_rows):
+    """Return a list of no memory, with room for the rows of a tile."""
+    return zeros_aligned(ADDRESSES + tile_rows, np.int64)
+
+
+@kernel(inner=True)
+def list_rows(X, rows, start, count, stop, ahead):
+    """Overwrite the list with the memory of the rows ``rows[start:stop]`` of X, of ``count`` of them at most.
+
+    Without any where a row is not one piece.
+    """
+    compile_small()
+    stop = start + count if start + count < stop else stop
+    for i in range(ADDRESSES):
+        ahead[i] = 0
+    if start < stop and X.strides[1] == X.itemsize:
+        together = rows[stop - 1] - rows[start] == stop - 1 - start and X.strides[0] == X.shape[1] * X.itemsize
+        ahead[COUNT] = 1 if together else stop - start
+        ahead[LENGTH] = X.shape[1] * X.itemsize * (stop - start if together else 1)
+        for i in range(ahead[COUNT]):
+            ahead[ADDRESSES + i] = np.intp(X.ctypes.data) + rows[start + i] * X.strides[0]
+
+
+@kernel(inline=True)
+def next_address(ahead, n_lines, tile):
+    """Return where the next n_lines cache lines start and the bytes from one to the next; 0 where nothing is left."""
+    if ahead[PIECE] >= ahead[COUNT]:
+        # Something that is in the cache already.
+        return np.intp(tile.ctypes.data), 0
+    address = ahead[ADDRESSES + ahead[PIECE]] + ahead[BYTE]
+    ahead[BYTE] += n_lines * CACHE_LINE
+    if ahead[BYTE] >= ahead[LENGTH]:
+        ahead[PIECE] += 1
+        ahead[BYTE] = 0
+    return address, CACHE_LINE

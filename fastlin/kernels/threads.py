@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache
 
 import joblib
 
@@ -40,7 +41,13 @@ def count_threads():
     for name in ("FASTLIN_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")
         if value.isdigit() and int(value) > 0:
-            return int(value) if name == "FASTLIN_NUM_THREADS" else min(int(value), joblib.cpu_count())
+            return int(value) if name == "FASTLIN_NUM_THREADS" else min(int(value), _count_processors())
+    return _count_processors()
+
+
+@lru_cache(maxsize=1)
+def _count_processors():
+    # joblib reads a container's quota from files: 60 microseconds, as much as a small walk takes.
     return joblib.cpu_count()
 
 
@@ -115,7 +122,10 @@ class BlockRun:
 
 def run_blocks(kernel, n_blocks, *arguments):
     """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done."""
-    BlockRun(kernel, n_blocks, *arguments).finish()
+    if n_blocks == 1:
+        kernel(0, 1, *arguments)
+    else:
+        BlockRun(kernel, n_blocks, *arguments).finish()
 
 
 def _pool(n_threads):

@@ -1,7 +1,5 @@
 """Kernels over the solvers' own vectors, whose sums come out the same for any number of BLAS threads."""
 
-import numpy as np
-
 from fastlin.kernels.compilation import kernel
 
 
@@ -15,25 +13,36 @@ def dot(a, b):
 
 
 @kernel
-def apply_inverse_hessian(steps, changes, inner_products, newest, n_pairs, vector):
-    """Overwrite vector (p,) with H vector, H the L-BFGS approximation of the inverse Hessian.
+def fill_dots(rows, n_rows, vector, products):
+    """products[i] = rows[i] . vector for the first n_rows of rows (m, p); products (m,) is overwritten so far."""
+    for i in range(n_rows):
+        products[i] = dot(rows[i], vector)
 
-    Two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) over n_pairs pairs of steps (m, p) and gradient
-    changes (m, p), kept in a ring whose newest row is ``newest``; inner_products (m,) holds steps . changes.
+
+@kernel
+def subtract_changes(steps, changes, inner_products, newest, n_pairs, vector, scales):
+    """vector -= scale_i change_i from the newest pair to the oldest, scale_i = step_i . vector / inner_products_i.
+
+    The first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) over n_pairs pairs of steps (m, p) and gradient
+    changes (m, p), kept in a ring whose newest row is ``newest``; scales (m,) takes the scales.
     """
     m = steps.shape[0]
-    scales = np.empty(n_pairs)
     for i in range(n_pairs):
         row = (newest - i) % m
-        scales[i] = dot(steps[row], vector) / inner_products[row]
+        scales[row] = dot(steps[row], vector) / inner_products[row]
         for j in range(vector.shape[0]):
-            vector[j] -= scales[i] * changes[row, j]
-    if n_pairs > 0:
-        curvature = inner_products[newest] / dot(changes[newest], changes[newest])
-        for j in range(vector.shape[0]):
-            vector[j] *= curvature
+            vector[j] -= scales[row] * changes[row, j]
+
+
+@kernel
+def add_steps(steps, changes, inner_products, newest, n_pairs, vector, scales):
+    """vector += (scale_i - change_i . vector / inner_products_i) step_i from the oldest pair to the newest.
+
+    The second loop of L-BFGS, with the scales of the first.
+    """
+    m = steps.shape[0]
     for i in range(n_pairs - 1, -1, -1):
         row = (newest - i) % m
-        scale = scales[i] - dot(changes[row], vector) / inner_products[row]
+        scale = scales[row] - dot(changes[row], vector) / inner_products[row]
         for j in range(vector.shape[0]):
             vector[j] += scale * steps[row, j]

@@ -5,9 +5,9 @@ import contextlib
 import numpy as np
 
 from fastlin.kernels.arrays import compute_type, copy_aligned, writable_view
-from fastlin.kernels.dense import count_tile_rows
 from fastlin.kernels.minibatch import evaluate_block, train_steps
 from fastlin.kernels.threads import BlockRun, count_blocks
+from fastlin.kernels.tiles import count_tile_rows
 
 
 class Run:

@@ -28,14 +28,18 @@ def run_pass(X, labels, weights, coef, intercept, n_blocks=1, tile_rows=8):
         dense.fill_block_loss_and_gradient,
         n_blocks,
         X,
+        np.empty(0, np.int64),
         labels,
         weights.astype(dtype),
+        np.ones(d, dtype),
+        np.zeros(d, dtype),
         coef.astype(dtype),
         intercept.astype(dtype),
         tile_rows,
         losses,
         gradients,
         intercept_gradients,
+        np.empty((n_classes, 0), dtype),
     )
     return losses.sum(), gradients.sum(axis=0), intercept_gradients.sum(axis=0)
 
@@ -162,14 +166,82 @@ def test_scores(dtype, n_classes):
     X, _, _, coef, intercept = make_problem(21, 9, n_classes, dtype)
     kind = compute_type(dtype)
     scores = np.full((21, len(coef)), np.nan, kind)
-    run_blocks(dense.fill_block_scores, 3, X, coef.astype(kind), intercept.astype(kind), 8, scores)
+    run_blocks(
+        dense.fill_block_scores,
+        3,
+        X,
+        np.ones(9, kind),
+        np.zeros(9, kind),
+        coef.astype(kind),
+        intercept.astype(kind),
+        8,
+        scores,
+    )
     np.testing.assert_allclose(scores, X.astype(float) @ coef.T + intercept, rtol=1e-4 if kind == np.float32 else 1e-12)
 
 
-@pytest.mark.parametrize("n_features", [1, 3, 784, 100_000])
-@pytest.mark.parametrize("n_classes", [1, 10, 1000])
-def test_tiles_hold_whole_groups_of_rows(n_features, n_classes):
-    rows = dense.count_tile_rows(n_features, n_classes, 8)
-    assert rows >= 2 * dense.ROWS
-    assert rows % dense.ROWS == 0
-    assert rows <= dense.MAX_TILE_ROWS
+# Every type and layout is loaded in test_tiles.py; here are those that a pass is compiled for most.
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [
+        ("float64", np.float64),
+        ("float64", np.float32),
+        ("float32", np.float32),
+        ("uint8", np.float32),
+        ("bool", np.float64),
+    ],
+)
+def test_every_type_and_layout_scaled_and_centred(dtype, kind):
+    generator = np.random.default_rng(3)
+    for n_classes in (1, 3, 7):
+        n, d = 19, 5
+        X = (generator.normal(0, 40, (n, d)) % 120).astype(dtype)
+        labels, weights = generator.integers(0, max(2, n_classes), n), generator.uniform(0, 2, n).astype(kind)
+        factors = np.full(d, 1 / 64, kind)
+        offsets = (-X.astype(float).mean(axis=0) / 64).astype(kind)
+        coef, intercept = (
+            generator.normal(size=(n_classes, d)).astype(kind),
+            generator.normal(size=n_classes).astype(kind),
+        )
+        scaled = X.astype(float) * factors + offsets
+        expected = naive.loss_and_gradient(scaled, labels, weights, coef, intercept)
+        scores = scaled @ coef.T + intercept
+        found = []
+        for layout in (X, np.asfortranarray(X)):
+            losses, gradients, intercept_gradients = np.empty(2), np.empty((2, *coef.shape)), np.empty((2, n_classes))
+            probabilities, all_scores = np.full((n_classes, n), np.nan, kind), np.empty((n, n_classes), kind)
+            best = np.full(n, -1)
+            arguments = layout, factors, offsets, coef, intercept, 8
+            for block in range(2):
+                dense.fill_block_loss_and_gradient(
+                    block, 2, layout, np.empty(0, np.int64), labels, weights, factors, offsets, coef, intercept, 8,
+                    losses, gradients, intercept_gradients, probabilities,
+                )  # fmt: skip
+                dense.fill_block_scores(block, 2, *arguments, all_scores)
+                dense.fill_block_best_class(block, 2, *arguments, best)
+            tolerance = 1e-11 if kind == np.float64 else 1e-4
+            sums = losses.sum(), gradients.sum(axis=0), intercept_gradients.sum(axis=0)
+            assert_agrees(sums, expected, tolerance)
+            assert_agrees([all_scores], [scores], tolerance)
+            right = [naive.logistic(s[0], 0)[1] if n_classes == 1 else softmax(s) for s in scores]
+            assert_agrees([probabilities.T], [np.array(right)], tolerance)
+            np.testing.assert_array_equal(best, scores[:, 0] > 0 if n_classes == 1 else scores.argmax(axis=1))
+            found.append((*sums, probabilities, all_scores))
+        for other in found[1:]:
+            for first, second in zip(found[0], other, strict=True):
+                np.testing.assert_array_equal(first, second)
+
+
+def softmax(scores):
+    residuals = naive.softmax(list(scores), 0)[1]
+    residuals[0] += 1
+    return residuals
+
+
+def test_of_equal_scores_the_first_class_is_best():
+    best = np.full(3, -1)
+    plain = np.ones(2), np.zeros(2)
+    dense.fill_block_best_class(0, 1, np.ones((3, 2)), *plain, np.zeros((4, 2)), np.array([0.0, 1, 1, 0]), 8, best)
+    assert (best == 1).all()
+    dense.fill_block_best_class(0, 1, np.ones((3, 2)), *plain, np.zeros((1, 2)), np.zeros(1), 8, best)
+    assert (best == 0).all()

@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, from_python
 
-from fastlin.kernels.exponential import exponentiate_in_place, log_one_plus
+from fastlin.kernels import exponential
+
+exponentiate_in_place = from_python(exponential.exponentiate_in_place)
+log_from_one, log_one_plus = from_python(exponential.log_from_one), from_python(exponential.log_one_plus)
 
 
 @pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -708.0), (np.float32, -87.0)])
@@ -32,3 +35,9 @@ def test_ends(dtype):
 def test_log_one_plus():
     for e in [0.0, 1e-300, 1e-17, 1e-8, 1e-3, *np.linspace(0, 1, 101)]:
         assert log_one_plus(float(e)) == pytest.approx(math.log1p(e), rel=4e-16, abs=0)
+
+
+def test_log_from_one():
+    for x in [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]:
+        assert log_from_one(float(x)) == pytest.approx(math.log(x), rel=4e-16, abs=1e-18)
+    assert np.isnan(log_from_one(np.nan))

@@ -12,7 +12,7 @@ from fastlin.kernels.minibatch import evaluate_block, train_steps
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
 @pytest.mark.parametrize(("momentum", "l2"), [(0.0, 0.0), (0.9, 0.3)])
 def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
-    n, d, batch_size, n_steps = 23, 6, 5, 4
+    n, d, batch_size, n_steps = 43, 6, 10, 4
     X, labels, _, coef, _ = make_problem(n, d, n_classes, dtype)
     order = np.random.default_rng(1).permutation(n)
     w = np.ascontiguousarray(coef.T, dtype=dtype)
@@ -23,7 +23,7 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
     # Two calls and tiles smaller than a batch.
     for first, last in ((0, 3), (3, 4)):
         train_steps(
-            X, labels, np.ones(n, dtype), order, batch_size, first, last, w, gradient, velocity, 0.1, momentum, l2, 4,
+            X, labels, np.ones(n, dtype), order, batch_size, first, last, w, gradient, velocity, 0.1, momentum, l2, 8,
             losses, taken,
         )  # fmt: skip
     assert taken[0] == n_steps
