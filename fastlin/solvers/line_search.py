@@ -1,6 +1,10 @@
 """A line search that meets the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6)."""
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from fastlin.kernels.vectors import dot
 
 # The usual constants for quasi-Newton directions (Nocedal and Wright 2006, section 3.1).
 SUFFICIENT_DECREASE = 1e-4
@@ -9,10 +13,42 @@ CURVATURE = 0.9
 SMALLEST_BRACKET = 1e-12
 # Two values this close, relative to the first, are equal up to rounding: then the slope alone decides
 # (Hager and Zhang 2005, approximate Wolfe conditions).
-ROUNDING = 1e-14
+ROUNDING = {np.float32: 1e-7, np.float64: 1e-14}
+MAX_EVALUATIONS = 30
 
 
-def search(function, value, slope, step, max_evaluations):
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Where a search ended: parameters (K, d + 1) and their Evaluation."""
+
+    parameters: np.ndarray
+    evaluation: object
+
+
+def along(objective, parameters, evaluation, direction, first_step=1.0):
+    """Return the Step along a direction (K, d + 1) from a point that was evaluated, or None where none was found.
+
+    The objective is left as last evaluated at the step's end.
+    """
+    precision = evaluation.precision
+    last = None
+
+    def function(step):
+        nonlocal last
+        # A point that float32 can hold: the gradient of a rounded one belongs to another place, and would leave the
+        # certificate at 1e-4 of J (MNIST).
+        end = (parameters + step * direction).astype(precision).astype(np.float64)
+        last = Step(end, objective.evaluate(end, precision))
+        return last.evaluation.value, dot(last.evaluation.gradient.ravel(), direction.ravel())
+
+    slope = dot(evaluation.gradient.ravel(), direction.ravel())
+    if not slope < 0:
+        return None
+    step = search(function, evaluation.value, slope, first_step, MAX_EVALUATIONS, ROUNDING[precision])
+    return None if step is None else last
+
+
+def search(function, value, slope, step, max_evaluations, rounding=ROUNDING[np.float64]):
     """Find a step along a descent direction.
 
     Parameters
@@ -24,13 +60,15 @@ def search(function, value, slope, step, max_evaluations):
     step : float
         The first step to try.
     max_evaluations : int
+    rounding : float
+        Values this close, relative to the first, count as equal.
 
     Returns
     -------
     float or None
         The accepted step, the last one that was evaluated; None where none was found.
     """
-    slack = ROUNDING * abs(value)
+    slack = rounding * abs(value)
     low, low_value, low_slope = 0.0, value, slope
     high = high_value = high_slope = None
     for _ in range(max_evaluations):

@@ -1,4 +1,4 @@
-"""What every solver returns."""
+"""What a solver hands back, and what it tells after each iteration."""
 
 from dataclasses import dataclass
 
@@ -7,43 +7,59 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Iteration:
-    """The state after one iteration.
+    """The state after an iteration.
 
     Attributes
     ----------
     objective : float
+        J.
+    bound : float
+        Upper bound on J - J*, the distance to the optimum: rigorous where the iteration was computed in float64,
+        infinite where none exists.
     gradient : float
-        The largest absolute entry of the gradient.
-    n_passes : int
+        Largest absolute entry of the gradient by coefficients and intercept.
+    n_passes : float
         Walks over X so far.
     seconds : float
-        Since the start.
+        Since the solver began.
     """
 
     objective: float
+    bound: float
     gradient: float
-    n_passes: int
+    n_passes: float
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
-    """The end of a minimisation.
+    """Where a solver ended.
 
     Attributes
     ----------
-    coef : ndarray of shape (K, d), float64
-    intercept : ndarray of shape (K,), float64
-    n_iter : int
+    parameters : ndarray of shape (K, d + 1)
+        In the coordinates of the objective.
+    value : float
+        J.
+    gradient : ndarray of shape (K, d + 1)
+    certificate : float
+        Upper bound on J - J*; infinite where none exists.
     converged : bool
+        Whether tol was reached, or the floor that the precision of the data sets.
     message : str
-        Why it stopped, in words.
+        Why it ended.
     history : list of Iteration
     """
 
-    coef: np.ndarray
-    intercept: np.ndarray
-    n_iter: int
+    parameters: np.ndarray
+    value: float
+    gradient: np.ndarray
+    certificate: float
     converged: bool
     message: str
     history: list
+
+    @property
+    def n_iter(self):
+        """Number of iterations."""
+        return len(self.history)

@@ -1,126 +1,143 @@
-"""L-BFGS on problems with a known optimum."""
+"""L-BFGS: its float32 phase, its preconditioners and refreshes, and the combination of the last steps."""
 
 import numpy as np
 import pytest
-from conftest import make_problem
+import reference
+from conftest import make_objective, make_problem
 
 from fastlin.objective import LinearObjective
-from fastlin.solvers import lbfgs, line_search
+from fastlin.solvers import lbfgs, preconditioners
+from fastlin.solvers.stopping import Stopping
+
+PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
 
 
-class Quadratic:
-    """Half (w - center)' A (w - center), in the shape of an objective."""
-
-    dtype = np.float64
-    scale = 4.0
-    l2 = 0.0
-
-    def __init__(self, eigenvalues, seed=0):
-        generator = np.random.default_rng(seed)
-        d = len(eigenvalues)
-        rotation = np.linalg.qr(generator.normal(size=(d, d)))[0]
-        self.matrix = rotation @ np.diag(eigenvalues) @ rotation.T
-        self.center_point = generator.normal(size=d)
-        self.n_passes = 0
-
-    def value_and_gradient(self, coef, intercept):
-        self.n_passes += 1
-        gradient = self.matrix @ (coef[0] - self.center_point)
-        return 1 + 0.5 * gradient @ (coef[0] - self.center_point), gradient[None], np.zeros(1)
-
-    def estimate_column_scale(self):
-        return np.full(len(self.center_point), np.sqrt(np.linalg.eigvalsh(self.matrix)[-1]))
-
-    def center(self, coef, intercept):
-        return coef, intercept
+def minimize(objective, tol=1e-8, rule="excess", max_iter=500, precondition=preconditioners.class_blocks, **options):
+    stopping = Stopping(objective, tol, rule, max_iter)
+    return lbfgs.minimize(objective, objective.start(), stopping, precondition=precondition, **options)
 
 
-def test_reaches_the_known_optimum_of_a_quadratic():
-    objective = Quadratic(np.logspace(0, 3, 12))
-    start = np.zeros((1, 12))
-    solution = lbfgs.minimize(objective, start, np.zeros(1), tol=1e-9, max_iter=500)
+def minimum_of(objective):
+    return reference.minimum(
+        objective.X, objective.labels, max(2, objective.n_rows_coef), objective.l2, objective.weights
+    )[0]
+
+
+@pytest.mark.parametrize("precondition", PRECONDITIONERS)
+@pytest.mark.parametrize("n_classes", [2, 5])
+@pytest.mark.parametrize("refreshes", [(), (2, 5)])
+def test_every_preconditioner_leads_to_the_minimum(precondition, n_classes, refreshes):
+    objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
+    solution = minimize(objective, precondition=precondition, refreshes=refreshes)
     assert solution.converged
-    np.testing.assert_allclose(solution.coef[0], objective.center_point, atol=1e-7)
-    assert not start.any()
+    assert solution.value - minimum_of(objective) <= solution.certificate <= 1e-8 * solution.value
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_gradient_at_the_end_is_below_tol_and_the_objective_fell(n_classes):
-    X, labels, weights, coef, intercept = make_problem(200, 6, n_classes)
-    objective = LinearObjective(X, labels, n_classes, weights=weights, l2=0.01)
-    seen = []
-    solution = lbfgs.minimize(
-        objective, np.zeros_like(coef), np.zeros_like(intercept), tol=1e-8, max_iter=300,
-        on_iteration=lambda n_iter, iteration: seen.append((n_iter, iteration)),
-    )  # fmt: skip
-    value, gradient, intercept_gradient = objective.value_and_gradient(solution.coef, solution.intercept)
+@pytest.mark.parametrize("columns", ["plain", "badly scaled", "shifted"])
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-8])
+def test_a_phase_in_float32_ends_with_a_certificate_in_float64(n_classes, columns, tol):
+    objective, _ = make_objective(150, 4, n_classes, columns=columns, l2=1e-3)
+    precisions = []
+    evaluate = objective.evaluate
+
+    def evaluate_and_tell(parameters, precision=np.float64):
+        precisions.append(precision)
+        return evaluate(parameters, precision)
+
+    objective.evaluate = evaluate_and_tell
+    solution = minimize(objective, tol=tol, precision=np.float32)
+    assert precisions[0] is np.float32
+    assert precisions[-1] is np.float64
     assert solution.converged
-    assert max(np.abs(gradient).max(), np.abs(intercept_gradient).max()) <= 1.1e-8
-    objectives = [iteration.objective for iteration in solution.history]
-    assert (np.diff(objectives) <= 1e-14).all()
-    assert value == pytest.approx(objectives[-1], rel=1e-12)
-    assert seen == list(enumerate(solution.history, 1))
-    assert solution.n_iter == len(seen)
+    minimum = minimum_of(objective)
+    assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate
+    assert evaluate(solution.parameters).value == solution.value
+    if columns == "plain":
+        assert solution.certificate <= tol * solution.value
 
 
-def test_stops_at_max_iter_and_says_so():
-    X, labels, _, coef, intercept = make_problem(100, 5, 3)
-    objective = LinearObjective(X, labels, 3, l2=1e-3)
-    solution = lbfgs.minimize(objective, 0 * coef, 0 * intercept, tol=1e-12, max_iter=3)
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+@pytest.mark.parametrize("max_iter", [0, 1, 3])
+def test_an_end_by_max_iter_comes_from_float64_too(precision, max_iter):
+    objective, _ = make_objective(150, 6, 4, l2=1e-4)
+    solution = minimize(objective, max_iter=max_iter, precision=precision)
+    assert solution.n_iter == max_iter
     assert not solution.converged
-    assert solution.n_iter == 3
-    assert "max_iter" in solution.message
+    assert objective.evaluate(solution.parameters).value == solution.value
+    assert solution.value - minimum_of(objective) <= solution.certificate < np.inf
 
 
-def test_a_start_at_the_optimum_takes_no_step():
-    X, labels, _, coef, intercept = make_problem(100, 5, 3)
-    objective = LinearObjective(X, labels, 3, l2=0.1)
-    first = lbfgs.minimize(objective, 0 * coef, 0 * intercept, tol=1e-8, max_iter=200)
-    again = lbfgs.minimize(objective, first.coef, first.intercept, tol=1e-6, max_iter=200)
-    assert again.n_iter == 0
-    assert again.converged
+def test_the_preconditioner_is_built_anew_after_the_iterations_asked_for():
+    objective, _ = make_objective(150, 6, 4, l2=1e-4)
+    built = []
+
+    def precondition(objective, parameters):
+        built.append(parameters)
+        return preconditioners.class_blocks(objective, parameters)
+
+    solution = minimize(objective, precondition=precondition, refreshes=(2, 4), tol=1e-10)
+    assert solution.n_iter > 4
+    assert len(built) == 3
+    np.testing.assert_array_equal(built[0], objective.start())
 
 
-def test_a_tol_below_rounding_ends_without_a_false_alarm():
-    X, labels, _, coef, intercept = make_problem(300, 5, 3, np.float32)
-    objective = LinearObjective(X, labels, 3, l2=0.1)
-    solution = lbfgs.minimize(objective, 0 * coef, 0 * intercept, tol=0.0, max_iter=1000)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_more_iterations_than_pairs_are_kept_still_converge(n_classes):
+    X, labels, *_ = make_problem(200, 30, n_classes)
+    # Columns that are much alike, which the diagonal does not know.
+    X += 5 * X[:, :1]
+    objective = LinearObjective(X, labels, n_classes, l2=1e-6)
+    solution = minimize(objective, precondition=preconditioners.diagonal, tol=1e-9)
+    assert solution.n_iter > lbfgs.N_PAIRS
     assert solution.converged
-    assert solution.n_iter < 200
+    minimum, *_ = reference.minimum(X, labels, n_classes, 1e-6)
+    assert solution.value - minimum <= 1e-9 * minimum
 
 
-@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
-def test_an_infinite_start_is_refused():
-    X, labels, _, coef, intercept = make_problem(20, 2, 2)
-    objective = LinearObjective(X * 1e300, labels, 2, l2=0.0)
-    with pytest.raises(OverflowError):
-        lbfgs.minimize(objective, coef * 1e100, intercept, tol=1e-4, max_iter=10)
+def test_the_combination_of_the_last_steps_is_the_least_squares_solution():
+    objective, parameters = make_objective(100, 3, 3, l2=0.01)
+    generator = np.random.default_rng(0)
+    pairs = lbfgs._Pairs(parameters.size, objective)
+    # Gradient changes of a quadratic with the Hessian of the objective.
+    objective.evaluate(parameters)
+    hessian = objective.hessian()
+    steps = generator.normal(size=(4, parameters.size))
+    for step in steps:
+        pairs.add(step.reshape(parameters.shape), (hessian @ step).reshape(parameters.shape))
+    evaluation = objective.evaluate(parameters)
+    foreseen, candidate = pairs.smallest_gradient(parameters, evaluation, np.inf)
+    root = np.sqrt(pairs._weights)
+    changes = (hessian @ steps.T) * root[:, None]
+    best, *_ = np.linalg.lstsq(changes, root * evaluation.gradient.ravel(), rcond=None)
+    np.testing.assert_allclose(candidate.ravel(), parameters.ravel() - steps.T @ best, rtol=1e-4, atol=1e-5)
+    left = root * evaluation.gradient.ravel() - changes @ best
+    assert foreseen == pytest.approx(0.5 * left @ left, rel=1e-4)
+    assert pairs.smallest_gradient(parameters, evaluation, 0.99 * foreseen) == (np.inf, None)
+    assert pairs.smallest_gradient(parameters, evaluation, 0.0) == (np.inf, None)
 
 
-@pytest.mark.parametrize("first_step", [1e-4, 1.0, 50.0, 1e6])
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda t: ((t - 3) ** 2, 2 * (t - 3)),
-        lambda t: (np.cosh(t - 2), np.sinh(t - 2)) if t < 700 else (np.inf, np.inf),
-        lambda t: (-t / (t * t + 2), (t * t - 2) / (t * t + 2) ** 2),
-    ],
-)
-def test_line_search_meets_the_strong_wolfe_conditions(function, first_step):
-    value, slope = function(0.0)
-    step = line_search.search(function, value, slope, first_step, 60)
-    end_value, end_slope = function(step)
-    assert end_value <= value + line_search.SUFFICIENT_DECREASE * step * slope
-    assert abs(end_slope) <= line_search.CURVATURE * abs(slope)
+def test_the_direction_inverts_the_hessian_along_the_newest_change():
+    objective, parameters = make_objective(100, 3, 3, l2=0.01)
+    pairs = lbfgs._Pairs(parameters.size, objective)
+    objective.evaluate(parameters)
+    preconditioner = preconditioners.class_blocks(objective, parameters)
+    generator = np.random.default_rng(0)
+    hessian = objective.hessian()
+    for _ in range(3):
+        step = generator.normal(size=parameters.shape)
+        change = (hessian @ step.ravel()).reshape(step.shape)
+        pairs.add(step, change)
+    direction, decrement = pairs.direction(change, preconditioner)
+    np.testing.assert_allclose(direction, -step, rtol=1e-8, atol=1e-10)
+    assert decrement == pytest.approx(0.5 * np.sum(step * change), rel=1e-9)
 
 
-def test_line_search_steps_back_from_infinity():
-    def function(t):
-        return (np.inf, np.nan) if t > 1 else (-t + t * t / 1.5, -1 + 2 * t / 1.5)
-
-    step = line_search.search(function, 0.0, -1.0, 100.0, 60)
-    assert 0 < step <= 1
-
-
-def test_line_search_gives_up_where_nothing_falls():
-    assert line_search.search(lambda t: (1.0 + t, 1.0), 1.0, -1e-3, 1.0, 40) is None
+def test_a_pair_without_curvature_is_left_out():
+    objective, parameters = make_objective(20, 3, 2, l2=0.1)
+    pairs = lbfgs._Pairs(parameters.size, objective)
+    pairs.add(parameters, -parameters)
+    pairs.add(0 * parameters, parameters)
+    assert pairs.n_pairs == 0
+    pairs.add(parameters, parameters)
+    assert pairs.n_pairs == 1

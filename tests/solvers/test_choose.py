@@ -1,0 +1,326 @@
+"""Every solver by its name, on problems whose minimum is known."""
+
+import numpy as np
+import pytest
+import reference
+from conftest import COLUMNS, make_objective, make_problem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastlin.kernels.threads import limit_threads
+from fastlin.objective import LinearObjective
+from fastlin.solvers import choose, lbfgs, newton_cg, newton_cholesky
+from fastlin.solvers.stopping import LIMITED, SEPARABLE
+
+SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky", "saga"]
+
+
+def minimize(objective, solver, start=None, tol=1e-10, max_iter=1000, **options):
+    return choose.minimize(objective, start, solver=solver, tol=tol, max_iter=max_iter, **options)
+
+
+def minimum_of(objective):
+    return reference.minimum(
+        objective.X, objective.labels, max(2, objective.n_rows_coef), objective.l2,
+        objective.weights if len(objective.weights) else None, objective.fit_intercept,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize(("n", "n_classes", "weighted"), [(80, 2, True), (80, 3, False), (12, 4, True)])
+@pytest.mark.parametrize("l2", [1e-4, 0.1])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_every_solver_reaches_the_minimum(solver, columns, n, n_classes, weighted, l2, fit_intercept):
+    objective, _ = make_objective(
+        n, 5, n_classes, columns=columns, weighted=weighted, fit_intercept=fit_intercept, l2=l2
+    )
+    minimum, coef, intercept = minimum_of(objective)
+    solution = minimize(objective, solver)
+    found_coef, found_intercept, certificate = objective.finish(solution, np.float64)
+    value = reference.objective(
+        objective.X, objective.labels, found_coef, found_intercept, l2, objective.weights if weighted else None
+    )
+    assert value - minimum <= 1e-8 * minimum
+    assert value - minimum <= certificate
+    if columns in ("plain", "constant"):
+        np.testing.assert_allclose(found_coef, coef, atol=1e-5)
+        np.testing.assert_allclose(found_intercept, intercept, atol=1e-5)
+        assert solution.converged
+    assert (found_intercept != 0).any() == fit_intercept
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("l2", [0.0, 1e-3])
+@pytest.mark.parametrize("distance", [10.0, 200.0, 1000.0])
+def test_a_start_far_away_leads_to_the_same_minimum(solver, n_classes, l2, distance):
+    objective, parameters = make_objective(80, 4, n_classes, l2=l2)
+    near = minimize(objective, solver)
+    far = minimize(objective, solver, start=distance * parameters)
+    assert far.value == pytest.approx(near.value, rel=1e-7)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_history_tells_how_it_went(solver, n_classes):
+    objective, _ = make_objective(100, 5, n_classes, l2=1e-3)
+    told = []
+    solution = minimize(objective, solver, on_iteration=lambda *news: told.append(news))
+    assert solution.n_iter == len(solution.history) > 1
+    assert told == list(enumerate(solution.history, 1))
+    figures = np.array([(i.objective, i.bound, i.gradient, i.n_passes, i.seconds) for i in solution.history])
+    assert np.isfinite(figures).all()
+    minimum, *_ = minimum_of(objective)
+    assert (np.diff(figures[:, 0]) <= 1e-13 * minimum).all()
+    assert (figures[:, 0] - minimum <= figures[:, 1]).all()
+    assert (np.diff(figures[:, 3]) > 0).all()
+    assert (np.diff(figures[:, 4]) >= 0).all()
+    assert figures[-1, 3] <= objective.n_passes
+    assert solution.value <= figures[-1, 0]
+    assert figures[-1, 2] < 1e-4 * figures[0, 2]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_at_the_optimum_no_step_is_taken(solver):
+    objective, _ = make_objective(100, 5, 3, l2=0.1)
+    first = minimize(objective, solver, tol=1e-9)
+    again = minimize(objective, solver, start=first.parameters, tol=1e-6)
+    assert again.n_iter <= 1
+    assert again.converged
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_start_is_not_changed(solver):
+    objective, start = make_objective(60, 4, 3, l2=0.1)
+    before = start.copy()
+    minimize(objective, solver, start=start)
+    np.testing.assert_array_equal(start, before)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
+    objective, _ = make_objective(100, 5, 3, l2=1e-4)
+    solution = minimize(objective, solver, max_iter=1, tol=1e-12)
+    assert solution.n_iter == 1
+    assert not solution.converged
+    assert solution.message == LIMITED
+    assert np.isfinite(solution.parameters).all()
+    assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes, dtype, columns):
+    X = make_objective(200, 4, n_classes, columns=columns)[0].X.astype(dtype)
+    labels = make_objective(200, 4, n_classes)[0].labels
+    objective = LinearObjective(X, labels, n_classes, l2=0.01)
+    solution = minimize(objective, solver, tol=0.0)
+    assert solution.converged
+    assert solution.n_iter < 300
+    assert solution.value == pytest.approx(minimum_of(objective)[0], rel=1e-11)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_weights_count_like_repeated_rows(solver, n_classes):
+    objective, _ = make_objective(60, 3, n_classes)
+    times = np.random.default_rng(4).integers(0, 4, 60)
+    weighted = LinearObjective(objective.X, objective.labels, n_classes, weights=times.astype(float), l2=0.02)
+    repeated = LinearObjective(
+        np.repeat(objective.X, times, axis=0), np.repeat(objective.labels, times), n_classes, l2=0.02
+    )
+    solutions = [each.finish(minimize(each, solver), np.float64) for each in (weighted, repeated)]
+    np.testing.assert_allclose(solutions[0][0], solutions[1][0], atol=1e-5)
+    np.testing.assert_allclose(solutions[0][1], solutions[1][1], atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_separable_classes_without_penalty_end_at_a_small_loss(solver, n_classes):
+    generator = np.random.default_rng(0)
+    labels = np.arange(60) % n_classes
+    X = generator.normal(size=(60, 3)) + 20 * np.eye(3)[labels]
+    solution = minimize(LinearObjective(X, labels, n_classes), solver, tol=1e-12)
+    assert solution.message == SEPARABLE
+    assert not solution.converged
+    assert solution.certificate == np.inf
+    assert solution.n_iter < 100
+    assert solution.value < 1e-3
+    assert np.isfinite(solution.parameters).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+@pytest.mark.parametrize("columns", ["plain", "constant", "badly scaled"])
+def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solver, n_classes, columns):
+    objective, _ = make_objective(200, 3, n_classes, columns=columns)
+    solution = minimize(objective, solver)
+    assert solution.converged
+    assert solution.certificate == np.inf
+    coef, intercept, _ = objective.finish(solution, np.float64)
+    gradient = objective.evaluate(objective.to_parameters(coef, intercept)).gradient
+    np.testing.assert_allclose(gradient, 0, atol=2e-5)
+    if n_classes > 2:
+        np.testing.assert_allclose(coef.sum(axis=0), 0, atol=1e-13 * np.abs(coef).max())
+        assert intercept.sum() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
+    objective, _ = make_objective(100, 3, 3)
+    weights = (objective.labels != 1).astype(float)
+    without = LinearObjective(objective.X, objective.labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept)
+    solution = minimize(without, solver, tol=1e-8)
+    assert np.isfinite(solution.parameters).all()
+    if not fit_intercept:
+        minimum = reference.minimum(objective.X, objective.labels, 3, 0.05, weights, False)[0]
+        assert solution.value == pytest.approx(minimum, rel=1e-7)
+        return
+    # The intercept of the class falls without end: what is left is the problem of the other two, softmax over them.
+    two = weights > 0
+    logistic = LinearObjective(objective.X[two], objective.labels[two] // 2, 2, l2=0.05 / 2)
+    assert solution.value == pytest.approx(minimize(logistic, "newton-cholesky", tol=1e-10).value, rel=1e-3)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_objective_without_minimum_gives_the_same_bits_every_time(solver):
+    X = np.random.RandomState(0).uniform(size=(10, 10))
+    labels = np.arange(10) % 2
+    solutions, rubbish = [], []
+    for attempt in range(40):
+        # What else lies in memory may not matter.
+        rubbish.append(np.full(1 + 37 * attempt % 400, 1e300))
+        if attempt % 3 == 0:
+            rubbish.clear()
+        objective = LinearObjective(X, labels, 2, weights=labels.astype(float), l2=0.2)
+        with np.errstate(all="ignore"):
+            solutions.append(minimize(objective, solver, tol=1e-4))
+    for solution in solutions[1:]:
+        np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(("n", "d", "n_classes"), [(90, 4, 30), (50, 1, 3), (50, 1, 2), (6, 30, 3), (2, 3, 2)])
+def test_unusual_shapes(solver, n, d, n_classes):
+    generator = np.random.default_rng(0)
+    X, labels = generator.normal(size=(n, d)), np.arange(n) % n_classes
+    objective = LinearObjective(X, labels, n_classes, l2=0.05)
+    solution = minimize(objective, solver)
+    assert solution.converged
+    minimum, coef, _ = minimum_of(objective)
+    assert solution.value == pytest.approx(minimum, rel=1e-9)
+    np.testing.assert_allclose(objective.finish(solution, np.float64)[0], coef, atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_constant_columns_alone_leave_the_intercept(solver, n_classes):
+    labels = (np.arange(60) % 7 < 2) * (np.arange(60) % (n_classes - 1) + 1)
+    objective = LinearObjective(np.tile([0.0, 3.0], (60, 1)), labels, n_classes, l2=0.1)
+    solution = minimize(objective, solver)
+    assert solution.converged
+    shares = np.bincount(labels) / 60
+    assert solution.value == pytest.approx(-np.sum(shares * np.log(shares)), rel=1e-10)
+    assert np.abs(objective.finish(solution, np.float64)[0]).max() < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_infinite_start_is_left_for_a_better_one(solver):
+    objective, parameters = make_objective(20, 2, 2, l2=0.1)
+    far = minimize(objective, solver, start=parameters * np.inf)
+    assert far.value == minimize(objective, solver).value
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_bits_do_not_depend_on_threads(solver, dtype):
+    labels = np.random.default_rng(2).integers(0, 10, 20_000)
+    X = make_objective(20_000, 30, 10, dtype)[0].X
+    solutions = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            objective = LinearObjective(X, labels, 10, l2=1e-3)
+            solutions.append(minimize(objective, solver, tol=1e-6, max_iter=2))
+    assert objective._n_blocks > 1
+    for solution in solutions[1:]:
+        np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
+        assert solution.certificate == solutions[0].certificate
+        assert solution.value == solutions[0].value
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_without_room_for_probabilities_every_name_still_works(solver):
+    objective, _ = make_objective(300, 4, 3, l2=0.01)
+    expected = minimize(objective, solver).value
+    objective.keeps_probabilities, objective.probabilities = False, np.empty((3, 0))
+    found = minimize(objective, solver)
+    assert found.value == pytest.approx(expected, rel=1e-9)
+    assert found.converged
+
+
+def test_names_lead_to_their_solvers(monkeypatch):
+    called = []
+    for module in (lbfgs, newton_cg, newton_cholesky):
+        original = module.minimize
+
+        def minimize_and_tell(*arguments, module=module, original=original, **options):
+            called.append(module)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, "minimize", minimize_and_tell)
+    narrow, _ = make_objective(100, 3, 2, l2=0.1)
+    wide, _ = make_objective(20, 60, 11, l2=0.1)
+    for name, objective, expected in (
+        ("lbfgs", narrow, lbfgs),
+        ("newton-cg", narrow, newton_cg),
+        ("newton-cholesky", wide, newton_cholesky),
+        ("auto", narrow, newton_cholesky),
+        ("auto", wide, lbfgs),
+    ):
+        minimize(objective, name)
+        assert called == [expected], name
+        called.clear()
+
+
+def test_many_rows_are_begun_on_a_sample():
+    X, *_ = make_problem(25_000, 60, 11, np.float32)
+    labels = (X @ np.random.default_rng(1).normal(size=(60, 11))).argmax(axis=1)
+    objective = LinearObjective(X, labels, 11, l2=1e-3)
+    first = []
+    solution = minimize(objective, "auto", tol=1e-6, on_iteration=lambda n_iter, iteration: first.append(iteration))
+    begun = objective.evaluate(objective.start()).value
+    assert first[0].objective < 0.5 * begun
+    assert solution.converged
+    assert objective.lower_bound(solution.parameters, objective.evaluate(solution.parameters)) <= solution.value
+    assert solution.certificate <= 1e-6 * solution.value
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    n=st.integers(6, 50),
+    d=st.integers(1, 8),
+    n_classes=st.integers(2, 5),
+    exponent=st.floats(-4, 1),
+    solver=st.sampled_from(SOLVERS),
+    fit_intercept=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_random_problems_end_with_a_vanishing_gradient_and_a_true_certificate(
+    n, d, n_classes, exponent, solver, fit_intercept, seed
+):
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, d)) * 10 ** generator.uniform(-1, 1, d) + generator.normal(size=d)
+    objective = LinearObjective(
+        X, np.arange(n) % n_classes, n_classes, weights=generator.uniform(0.1, 2, n), l2=10**exponent,
+        fit_intercept=fit_intercept,
+    )  # fmt: skip
+    solution = minimize(objective, solver, tol=1e-11)
+    assert solution.converged
+    assert np.abs(solution.gradient).max() < 1e-5
+    minimum = minimum_of(objective)[0]
+    assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate

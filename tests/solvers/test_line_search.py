@@ -1,0 +1,84 @@
+"""The line search on functions of one variable, and along directions of an objective."""
+
+import numpy as np
+import pytest
+from conftest import make_objective
+
+from fastlin.solvers import line_search
+
+
+@pytest.mark.parametrize("first_step", [1e-4, 1.0, 50.0, 1e6])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t: ((t - 3) ** 2, 2 * (t - 3)),
+        lambda t: (np.cosh(t - 2), np.sinh(t - 2)) if t < 700 else (np.inf, np.inf),
+        lambda t: (-t / (t * t + 2), (t * t - 2) / (t * t + 2) ** 2),
+    ],
+)
+def test_the_step_meets_the_strong_wolfe_conditions(function, first_step):
+    value, slope = function(0.0)
+    step = line_search.search(function, value, slope, first_step, 60)
+    end_value, end_slope = function(step)
+    assert end_value <= value + line_search.SUFFICIENT_DECREASE * step * slope
+    assert abs(end_slope) <= line_search.CURVATURE * abs(slope)
+
+
+def test_a_step_into_infinity_is_taken_back():
+    def function(t):
+        return (np.inf, np.nan) if t > 1 else (-t + t * t / 1.5, -1 + 2 * t / 1.5)
+
+    step = line_search.search(function, 0.0, -1.0, 100.0, 60)
+    assert 0 < step <= 1
+
+
+def test_the_search_gives_up_where_nothing_falls():
+    assert line_search.search(lambda t: (1.0 + t, 1.0), 1.0, -1e-3, 1.0, 40) is None
+
+
+def test_the_step_that_is_returned_was_evaluated_last():
+    steps = []
+
+    def function(t):
+        steps.append(t)
+        return (t - 3) ** 2, 2 * (t - 3)
+
+    assert line_search.search(function, 9.0, -6.0, 1e4, 60) == steps[-1]
+    assert len(steps) > 1
+
+
+def test_values_equal_up_to_rounding_are_decided_by_the_slope():
+    noise = {0.0: 1.0, 1.0: 1.0 + 5e-15}
+    assert line_search.search(lambda t: (noise[t], 1e-12), 1.0, -1e-11, 1.0, 1) == 1.0
+    assert line_search.search(lambda t: (1.0 + 1e-9, 1e-12), 1.0, -1e-11, 1.0, 1) is None
+    assert line_search.search(lambda t: (1.0 + 5e-8, 1e-6), 1.0, -1e-5, 1.0, 1, line_search.ROUNDING[np.float32])
+
+
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+@pytest.mark.parametrize("first_step", [1e-3, 1.0, 1e5])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_along_the_steepest_descent_the_objective_falls_and_is_left_at_the_end(n_classes, first_step, precision):
+    objective, parameters = make_objective(60, 4, n_classes, l2=0.01)
+    evaluation = objective.evaluate(parameters, precision)
+    before = parameters.copy()
+    step = line_search.along(
+        objective, parameters.astype(precision).astype(float), evaluation, -evaluation.gradient, first_step
+    )
+    np.testing.assert_array_equal(parameters, before)
+    assert step.evaluation.value < evaluation.value
+    assert step.evaluation.precision is precision
+    np.testing.assert_array_equal(step.parameters, step.parameters.astype(precision))
+    kept = objective.probabilities.copy()
+    again = objective.evaluate(step.parameters, precision)
+    assert again.value == step.evaluation.value
+    np.testing.assert_array_equal(again.gradient, step.evaluation.gradient)
+    np.testing.assert_array_equal(objective.probabilities, kept)
+
+
+def test_a_direction_that_does_not_descend_has_no_step():
+    objective, parameters = make_objective(30, 3, 3, l2=0.1)
+    evaluation = objective.evaluate(parameters)
+    n_passes = objective.n_passes
+    for direction in (evaluation.gradient, np.zeros_like(parameters), np.full_like(parameters, np.nan)):
+        assert line_search.along(objective, parameters, evaluation, direction) is None
+    assert objective.n_passes == n_passes

@@ -1,0 +1,67 @@
+"""Newton's method with the whole Hessian."""
+
+import numpy as np
+import pytest
+import reference
+from conftest import make_objective
+
+from fastlin.objective import LinearObjective
+from fastlin.solvers import newton_cholesky
+from fastlin.solvers.stopping import Stopping
+
+
+def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=100):
+    start = objective.start() if start is None else start
+    return newton_cholesky.minimize(objective, start, Stopping(objective, tol, rule, max_iter))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+@pytest.mark.parametrize("l2", [1e-6, 1e-2])
+def test_few_steps_lead_to_the_minimum(n_classes, l2):
+    objective, _ = make_objective(150, 5, n_classes, l2=l2)
+    solution = minimize(objective)
+    minimum, *_ = reference.minimum(objective.X, objective.labels, n_classes, l2, objective.weights)
+    assert solution.converged
+    assert solution.n_iter < 15
+    assert solution.value == pytest.approx(minimum, rel=1e-12)
+
+
+def test_the_gradient_falls_quadratically_near_the_end():
+    objective, _ = make_objective(150, 5, 3, l2=1e-2)
+    gradients = np.array([each.gradient for each in minimize(objective).history])
+    near = gradients[:-1] < 1e-2
+    assert near.any()
+    assert (gradients[1:][near] < np.maximum(10 * gradients[:-1][near] ** 2, 1e-12)).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_repeated_columns_share_their_coefficient(n_classes):
+    objective, _ = make_objective(80, 3, n_classes)
+    doubled = LinearObjective(
+        np.column_stack([objective.X, objective.X]), objective.labels, n_classes, weights=objective.weights, l2=0.1
+    )
+    single = LinearObjective(objective.X, objective.labels, n_classes, weights=objective.weights, l2=0.05)
+    coef, intercept, _ = doubled.finish(minimize(doubled), np.float64)
+    expected_coef, expected_intercept, _ = single.finish(minimize(single), np.float64)
+    np.testing.assert_allclose(coef[:, :3], coef[:, 3:], atol=1e-7)
+    np.testing.assert_allclose(coef[:, :3] + coef[:, 3:], expected_coef, atol=1e-6)
+    np.testing.assert_allclose(intercept, expected_intercept, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_end(n_classes):
+    objective, _ = make_objective(80, 3, n_classes)
+    doubled = LinearObjective(
+        np.column_stack([objective.X, objective.X[:, :2]]), objective.labels, n_classes, weights=objective.weights
+    )
+    solution = minimize(doubled, tol=1e-10)
+    assert solution.converged
+    assert solution.value == pytest.approx(minimize(objective, tol=1e-10).value, rel=1e-9)
+
+
+def test_a_single_step_on_a_nearly_quadratic_objective_is_enough():
+    # With a strong penalty the loss is as good as its second-order expansion.
+    objective, _ = make_objective(80, 3, 2, l2=1e4)
+    solution = minimize(objective, tol=1e-9)
+    assert solution.n_iter <= 1
+    assert solution.converged
