@@ -1,5 +1,6 @@
 """Compiles what the estimators and trainers need, by fitting each type of data once on a few rows."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -8,10 +9,21 @@ from fastlin import trainers
 from fastlin.estimators import LogisticRegression
 
 
-def fit_estimator(dtype):
-    """Fit and predict on a few rows of the type."""
-    X = (np.arange(24).reshape(12, 2) % 5).astype(dtype)
-    LogisticRegression(max_iter=5, tol=1).fit(X, np.arange(12) % 3).predict(X)
+def fit_small(dtype):
+    """Fit and predict on a few rows of the type, by every solver."""
+    X, y = (np.arange(400).reshape(200, 2) % 7).astype(dtype), np.arange(200) % 3
+    for solver in ("auto", "lbfgs", "newton-cg"):
+        LogisticRegression(solver=solver, max_iter=2, tol=1).fit(X, y).predict(X)
+
+
+def fit_large(dtype):
+    """Fit so much data of the type that the work is done in float32 first."""
+    X = np.random.default_rng(0).integers(0, 8, (5_000, 400)).astype(dtype)
+    with warnings.catch_warnings():
+        # It is stopped long before it has converged.
+        warnings.simplefilter("ignore")
+        for solver in ("auto", "newton-cg"):
+            LogisticRegression(solver=solver, max_iter=3).fit(X, np.arange(len(X)) % 10).predict(X)
 
 
 def train_model(dtype):
@@ -21,6 +33,7 @@ def train_model(dtype):
 
 
 STEPS = {
-    **{f"estimators, {dtype}": partial(fit_estimator, dtype) for dtype in ("float64", "float32", "uint8")},
+    **{f"small fits, {dtype}": partial(fit_small, dtype) for dtype in ("float64", "float32", "uint8")},
+    **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in ("float64", "float32", "uint8")},
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},
 }

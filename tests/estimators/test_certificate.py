@@ -1,0 +1,133 @@
+"""The certificate of a fit against the true distance to an independent minimum."""
+
+import warnings
+
+import numpy as np
+import pytest
+import reference
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+
+import fastlin
+
+SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
+
+
+def make_data(n, d, n_classes, scaled, seed=0):
+    """Return X, labels that its columns tell something of, and weights."""
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, d))
+    scores = 0.7 * X @ generator.normal(size=(d, n_classes)) + generator.gumbel(size=(n, n_classes))
+    y = scores.argmax(axis=1)
+    y[:n_classes] = np.arange(n_classes)
+    if scaled:
+        X = X * 10.0 ** generator.uniform(-3, 3, d) + 10.0 ** generator.uniform(-3, 3, d)
+    return X, y, generator.uniform(0, 2, n)
+
+
+def penalty(C, weights):
+    return 1 / (C * weights.sum())
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("C", [1e-3, 1.0, 100.0, 1e4])
+@pytest.mark.parametrize(("n", "d", "n_classes", "weighted"), [(80, 4, 2, True), (80, 4, 4, False), (12, 20, 3, True)])
+def test_the_certificate_bounds_the_distance_to_the_minimum(n, d, n_classes, weighted, C, scaled, fit_intercept):
+    X, y, weights = make_data(n, d, n_classes, scaled)
+    weights = weights if weighted else np.ones(n)
+    l2 = penalty(C, weights)
+    minimum, *_ = reference.minimum(X, y, n_classes, l2, weights, fit_intercept)
+    for tol in (1e-2, 1e-4, 1e-6, 1e-8):
+        model = fastlin.LogisticRegression(C=C, tol=tol, fit_intercept=fit_intercept)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X, y, weights if weighted else None)
+        assert model.converged_ == (not caught)
+        value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
+        # The reference and J itself are known to rounding only.
+        assert -1e-13 * minimum <= value - minimum <= model.certificate_
+        if not scaled and (C < 1e4 or n > d):
+            assert model.converged_
+            assert model.certificate_ <= tol * value * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_it_holds_for_every_solver_and_wherever_a_fit_is_cut_short(solver, n_classes):
+    X, y, weights = make_data(100, 6, n_classes, scaled=False)
+    l2 = penalty(10.0, weights)
+    minimum, *_ = reference.minimum(X, y, n_classes, l2, weights)
+    certificates = []
+    for max_iter in range(1, 12):
+        model = fastlin.LogisticRegression(C=10.0, solver=solver, tol=1e-9, max_iter=max_iter)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(X, y, weights)
+        value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
+        assert -1e-13 * minimum <= value - minimum <= model.certificate_ < np.inf
+        certificates.append(model.certificate_)
+    assert certificates[-1] < 1e-2 * certificates[0]
+
+
+@pytest.mark.parametrize("C", [1e-2, 1.0, 1e3])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-8])
+def test_it_holds_for_coefficients_rounded_to_float32(C, n_classes, scaled, tol):
+    X, y, weights = make_data(80, 4, n_classes, scaled)
+    X = X.astype(np.float32)
+    l2 = penalty(C, weights)
+    minimum, *_ = reference.minimum(X, y, n_classes, l2, weights)
+    model = fastlin.LogisticRegression(C=C, tol=tol).fit(X, y, weights)
+    assert model.coef_.dtype == model.intercept_.dtype == np.float32
+    value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
+    assert -1e-13 * minimum <= value - minimum <= model.certificate_
+    if not scaled:
+        assert model.certificate_ < (tol + 1e-5) * value
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_without_penalty_there_is_none(solver):
+    X, y, weights = make_data(80, 3, 3, scaled=False)
+    model = fastlin.LogisticRegression(C=np.inf, solver=solver).fit(X, y, weights)
+    assert model.certificate_ == np.inf
+    assert model.converged_
+    assert all(iteration.bound == np.inf for iteration in model.history_)
+
+
+def test_a_class_of_weight_zero_is_never_predicted_and_the_bound_holds():
+    X, y, _ = make_data(80, 3, 3, scaled=False)
+    model = fastlin.LogisticRegression().fit(X, y, (y != 1).astype(float))
+    assert model.converged_
+    assert model.certificate_ <= 1e-4 * model.history_[-1].objective
+    assert (model.predict(X) != 1).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_the_reference_is_the_minimum_of_scikit_learn(n_classes, fit_intercept):
+    X, y, weights = make_data(80, 4, n_classes, scaled=False)
+    _, coef, intercept = reference.minimum(X, y, n_classes, penalty(3.0, weights), weights, fit_intercept)
+    theirs = ScikitLearnLogisticRegression(
+        C=3.0, solver="newton-cholesky", tol=1e-12, max_iter=1000, fit_intercept=fit_intercept
+    ).fit(X, y, weights)
+    np.testing.assert_allclose(coef - (coef.mean(axis=0) if n_classes > 2 else 0), theirs.coef_, atol=1e-8)
+    if fit_intercept:
+        shift = intercept.mean() if n_classes > 2 else 0
+        np.testing.assert_allclose(intercept - shift, theirs.intercept_, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize(("C", "factor"), [(0.01, 10), (1.0, 100)])
+def test_without_intercept_it_is_above_the_distance_by_the_curvature_over_the_penalty_at_most(n_classes, C, factor):
+    X, y, weights = make_data(300, 5, n_classes, scaled=False)
+    l2 = penalty(C, weights)
+    minimum, *_ = reference.minimum(X, y, n_classes, l2, weights, fit_intercept=False)
+    excesses = []
+    for tol in (1e-2, 1e-4, 1e-6, 1e-8):
+        model = fastlin.LogisticRegression(C=C, tol=tol, fit_intercept=False).fit(X, y, weights)
+        excesses.append(reference.objective(X, y, model.coef_, model.intercept_, l2, weights) - minimum)
+        if excesses[-1] > 1e-12 * minimum:
+            assert model.certificate_ <= factor * excesses[-1]
+    assert excesses[0] > 1e-12 * minimum
