@@ -14,7 +14,7 @@ from time import perf_counter
 from fastlin import __version__, datasets, figures
 from fastlin.kernels.compilation import cache_folder
 from fastlin.kernels.threads import count_threads
-from fastlin.studies import STUDIES, compare
+from fastlin.studies import STUDIES, compare, peers
 from fastlin.studies.settings import Settings
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "matplotlib", "threadpoolctl", "rich", "joblib")
@@ -55,11 +55,13 @@ def _build_parser():
     reproduce.set_defaults(run=_reproduce)
 
     comparison = commands.add_parser("compare", help="fastlin and scikit-learn on the same objective")
+    comparison.add_argument("--peers", action="store_true", help="beside every installed peer; writes peers.json")
+    comparison.add_argument("--quick", action="store_true", help="fewer rows and seconds, to see that all works")
     comparison.add_argument("--classes", type=_count_from(2), help="classes of synthetic data (default 10)")
     comparison.add_argument("--samples", type=_count_from(10), help="rows of synthetic data (default 20000)")
     comparison.add_argument("--features", type=_count_from(1), help="columns of synthetic data (default 100)")
     comparison.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    comparison.set_defaults(run=_compare, quick=False)
+    comparison.set_defaults(run=_compare)
 
     for command in (reproduce, comparison):
         command.add_argument("--data", metavar="DIR", help="folder with the MNIST files; default: see the README")
@@ -108,8 +110,21 @@ def _compare(options):
             raise CommandError(f"{samples:,} × {features:,} values do not fit into memory") from error
     else:
         data = _load_data(options.data)
-    studies = {"compare": lambda settings: compare.run(settings, options.dtype)}
-    return _run_studies(["compare"], studies, data, options, output)
+    if not options.peers:
+        studies = {"compare": lambda settings: compare.run(settings, options.dtype)}
+        return _run_studies(["compare"], studies, data, options, output)
+    missing = peers.find_missing()
+    if missing:
+        print(f"Not installed, so not compared: {', '.join(missing)}. pip install 'fastlin[peers]' installs them.")
+
+    def run_peers(settings):
+        results = peers.run(settings, options.dtype)
+        path = output / "peers.json"
+        parameters = {**results.parameters, "seed": options.seed, "quick": options.quick}
+        _write_report(path, {**parameters, **results.series, "environment": describe_environment()})
+        return results
+
+    return _run_studies(["peers"], {"peers": run_peers}, data, options, output)
 
 
 def _writable_folder(name):

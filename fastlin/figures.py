@@ -18,6 +18,20 @@ STYLE = {
     "lines.linewidth": 1.6,
 }
 STEP = "global step (batches of 128)"
+# Colour and marker of each contender: colours that the colour-blind tell apart (Okabe and Ito 2008, and Tol's wine),
+# one hue for the solvers of one library.
+CONTENDERS = {
+    "fastlin": ("#D55E00", "o"),
+    "scikit-learn lbfgs": ("#0072B2", "s"),
+    "scikit-learn newton-cg": ("#56B4E9", "D"),
+    "scikit-learn newton-cholesky": ("#0072B2", "^"),
+    "scikit-learn-intelex": ("#E69F00", "v"),
+    "cyanure": ("#009E73", "P"),
+    "snapml": ("#CC79A7", "X"),
+    "skglm": ("#000000", "*"),
+    "glum": ("#882255", "<"),
+    "torch": ("#808080", ">"),
+}
 
 
 def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, axes=None, color=None):
@@ -218,6 +232,63 @@ def _draw_compare(results, folder, full_mnist):
     return [_save(figure, folder, "compare.png")]
 
 
+def _draw_peers(results, folder, full_mnist):
+    """Draw the excess of the objective against the seconds of a fit for each contender, a panel for each problem."""
+    problems, parameters = results.series["problems"], results.parameters
+    figure, axes = _open(1, len(problems), width=3 + 6.5 * len(problems), height=7.6)
+    floor = parameters["floor"]
+    panels = np.atleast_1d(axes)
+    lines = {}
+    for panel, problem in zip(panels, problems, strict=True):
+        # fastlin last, on top of the others.
+        for name, points in reversed(problem["points"].items()):
+            color, marker = CONTENDERS[name]
+            excess = np.maximum([point["excess"] for point in points], floor)
+            (lines[name],) = panel.plot(
+                [point["seconds"] for point in points],
+                excess,
+                color=color,
+                marker=marker,
+                markersize=9 if name == "fastlin" else 7,
+                linewidth=3.5 if name == "fastlin" else 1.6,
+                linestyle="--" if name == "scikit-learn newton-cholesky" else "-",
+            )
+        panel.set(xscale="log", yscale="log")
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.axhspan(floor / 10, floor, color="black", alpha=0.08, linewidth=0)
+        panel.text(
+            0.01,
+            floor,
+            f" counted as the optimum: {floor:.0e} or less",
+            va="top",
+            transform=panel.get_yaxis_transform(),
+        )
+        left_out = f"not in this panel: {', '.join(problem['left_out'])}" if problem["left_out"] else ""
+        panel.set(
+            xlabel=f"seconds of a whole fit\n{left_out}",
+            title=f"{parameters['data']}, {problem['samples']:,} × {problem['features']}, {problem['name']}, "
+            f"{'with' if problem['intercept'] else 'no'} intercept",
+        )
+    top = max(panel.get_ylim()[1] for panel in panels)
+    for panel in panels:
+        panel.set_ylim(floor / 6, top)
+    panels[0].set_ylabel("excess over the optimum, (J − J*) / J*\n(J*: the lowest J of any fit)")
+    names = [name for name in CONTENDERS if name in lines]
+    figure.legend(
+        [lines[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=5 if len(problems) > 1 else 2,
+        fontsize=STYLE["font.size"],
+    )
+    figure.suptitle(
+        f"Time to the optimum, further left is better: {parameters['dtype']}, C = {parameters['C']:g}, "
+        f"{_count(parameters['threads'], 'thread')}\n"
+        f"each point is a fit from the start; a curve ends at the optimum or after {parameters['budget']:g} s of fits"
+    )
+    return [_save(figure, folder, "peers.png")]
+
+
 DRAWINGS = {
     "binary": _draw_binary,
     "early_stopping": _draw_early_stopping,
@@ -227,6 +298,7 @@ DRAWINGS = {
     "l2_sweep": _draw_l2_sweep,
     "l2_norm": _draw_l2_norm,
     "compare": _draw_compare,
+    "peers": _draw_peers,
 }
 
 

@@ -82,6 +82,24 @@ def test_compare_on_synthetic_data(run, tmp_path):
     assert "speedup" in finished.stdout
 
 
+def test_compare_with_peers(run, tmp_path):
+    finished = run("compare", "--peers", "--quick")
+    assert finished.returncode == 0, finished.stderr
+    folder = tmp_path / "results"
+    assert {path.name for path in folder.iterdir()} == {"results.json", "peers.json", "peers.png"}
+    found = json.loads((folder / "peers.json").read_text(encoding="utf-8"))
+    assert [problem["classes"] for problem in found["problems"]] == [10, 2]
+    for problem in found["problems"]:
+        assert {"fastlin", "scikit-learn lbfgs"} <= set(problem["points"])
+    assert {"numpy", "processor", "processors"} <= set(found["environment"])
+    assert {"fastlin", "scikit-learn"} <= set(found["versions"])
+    for package in found["not_installed"]:
+        assert package in finished.stdout
+    assert ("pip install 'fastlin[peers]'" in finished.stdout) == bool(found["not_installed"])
+    report = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert report["digits.peers"]["pictures"] == ["peers.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

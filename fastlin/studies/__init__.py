@@ -1,7 +1,8 @@
 """The studies of the course's reports and the comparison with scikit-learn, one file each.
 
 A study is a function ``run(settings)`` that returns plain results: parameters, merits (its figures of merit, which
-go into results.json) and series (what figures.py draws). It writes nothing and draws nothing.
+go into results.json) and series (what figures.py draws). It writes nothing and draws nothing. peers.py, the comparison
+with what contenders.py holds, is not of the reports: `fastlin compare --peers` runs it.
 """
 
 from fastlin.studies import (

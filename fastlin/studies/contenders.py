@@ -1,0 +1,276 @@
+"""The contenders of the comparison with peers: a function each, which solves fastlin's objective with one library.
+
+A function takes a `Problem` and an effort, a tolerance or a number of iterations, and returns coef (K, d) and intercept
+(K,) in scikit-learn's shapes. Its docstring says how the library's parameters come to mean
+
+    J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalised;
+
+tests/studies/test_contenders.py holds each to it. A library is imported where it is used, for it may not be installed.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+
+import fastlin
+from fastlin.kernels.threads import count_threads
+
+TOLERANCES = tuple(10.0**-k for k in range(1, 11))
+ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
+# Beyond so many parameters the Hessian, which newton-cholesky builds whole, takes more than 50 MB, and its
+# factorisation more time than the other contenders need for their fits.
+MOST_PARAMETERS_OF_A_HESSIAN = 2500
+
+
+class CannotSolveError(Exception):
+    """The contender does not solve this problem on the common objective; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What all contenders are given.
+
+    Attributes
+    ----------
+    name : str
+    X : ndarray of shape (n, d), float64 or float32, C order
+    y : ndarray of shape (n,), int64, 0 to n_classes - 1
+    n_classes : int
+    C : float
+    fit_intercept : bool
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    n_classes: int
+    C: float
+    fit_intercept: bool
+
+    @property
+    def l2(self):
+        """The weight of the penalty beside the mean of the losses."""
+        return 1 / (self.C * len(self.X))
+
+    @property
+    def n_rows_coef(self):
+        """K, the number of rows of coefficients."""
+        return 1 if self.n_classes == 2 else self.n_classes
+
+    def objective(self, coef, intercept):
+        """Return J in float64, by NumPy from the formula: a judge that is nobody's own code."""
+        coef, intercept = np.asarray(coef, np.float64), np.asarray(intercept, np.float64)
+        if coef.shape != (self.n_rows_coef, self.X.shape[1]) or intercept.shape != (self.n_rows_coef,):
+            raise ValueError(f"coef has the shape {coef.shape}, intercept {intercept.shape}")
+        scores = self.X.astype(np.float64, copy=False) @ coef.T + intercept
+        if self.n_classes == 2:
+            # The logistic loss is the softmax cross-entropy of the scores 0 and z.
+            scores = np.hstack([np.zeros_like(scores), scores])
+        losses = logsumexp(scores, axis=1) - scores[np.arange(len(self.y)), self.y]
+        return float(np.mean(losses) + 0.5 * self.l2 * np.sum(coef * coef))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A library and one of its solvers.
+
+    Attributes
+    ----------
+    fit : callable
+        (Problem, effort) -> coef, intercept; raises CannotSolveError.
+    efforts : tuple
+        The efforts it is run at, the tightest last.
+    package : str
+        What pip installs, and whose version is told.
+    module : str
+        What Python imports.
+    """
+
+    fit: Callable
+    efforts: tuple
+    package: str
+    module: str
+
+    def is_installed(self):
+        """Say whether the library is there, without importing it."""
+        return importlib.util.find_spec(self.module) is not None
+
+
+def fit_fastlin(problem, tol):
+    """Fit fastlin.LogisticRegression, with its default solver."""
+    model = fastlin.LogisticRegression(C=problem.C, tol=tol, max_iter=10_000, fit_intercept=problem.fit_intercept)
+    model.fit(problem.X, problem.y)
+    return model.coef_, model.intercept_
+
+
+def fit_scikit_learn(problem, max_iter, solver):
+    """Fit scikit-learn's LogisticRegression, of which the objective is; tol = 0 leaves the end to max_iter."""
+    if solver == "newton-cholesky":
+        size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
+        if size > MOST_PARAMETERS_OF_A_HESSIAN:
+            raise CannotSolveError(f"its Hessian would have {size:,} × {size:,} entries")
+    model = ScikitLearnLogisticRegression(
+        C=problem.C, solver=solver, tol=0, max_iter=max_iter, fit_intercept=problem.fit_intercept
+    )
+    model.fit(problem.X, problem.y)
+    return model.coef_, model.intercept_
+
+
+def fit_scikit_learn_intelex(problem, max_iter):
+    """Fit the LogisticRegression of sklearnex, its own class: scikit-learn itself stays unpatched."""
+    from sklearnex.linear_model import LogisticRegression
+
+    model = LogisticRegression(
+        C=problem.C, tol=0, max_iter=max_iter, fit_intercept=problem.fit_intercept, n_jobs=count_threads()
+    )
+    model.fit(problem.X, problem.y)
+    return model.coef_, model.intercept_
+
+
+def fit_cyanure(problem, max_iter):
+    """Fit Cyanure's Classifier: the mean of the losses and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
+
+    Its intercept is free of the penalty. "logistic" would be one-vs-rest for three classes and more.
+    """
+    from cyanure.estimators import Classifier
+
+    model = Classifier(
+        loss="logistic" if problem.n_classes == 2 else "multiclass-logistic",
+        penalty="l2",
+        lambda_1=problem.l2,
+        fit_intercept=problem.fit_intercept,
+        tol=0,
+        max_iter=max_iter,
+        n_threads=count_threads(),
+        verbose=False,
+    )
+    model.fit(problem.X, problem.y)
+    # Features are its rows; for two classes it returns a vector.
+    coef = model.coef_.reshape(problem.X.shape[1], problem.n_rows_coef).T
+    return coef, model.intercept_.ravel() if problem.fit_intercept else np.zeros(len(coef))
+
+
+def fit_snapml(problem, max_iter):
+    """Fit Snap ML's LogisticRegression: the sum of the losses and regularizer / 2 ||w||^2, so regularizer = 1 / C.
+
+    It works in float32, whatever it is given.
+    """
+    if problem.n_classes > 2:
+        raise CannotSolveError("it fits one class against the rest, no softmax")
+    if problem.fit_intercept:
+        raise CannotSolveError("it penalises the intercept")
+    from snapml import LogisticRegression
+
+    model = LogisticRegression(
+        regularizer=1 / problem.C,
+        fit_intercept=False,
+        tol=0.0,
+        max_iter=max_iter,
+        n_jobs=count_threads(),
+        random_state=0,
+    )
+    model.fit(problem.X, problem.y)
+    return model.coef_.reshape(1, -1), np.zeros(1)
+
+
+def fit_skglm(problem, max_iter):
+    """Minimise skglm's Logistic (the mean of the losses) and L2 (alpha / 2 ||w||^2, alpha = l2) by its L-BFGS."""
+    if problem.n_classes > 2:
+        raise CannotSolveError("it has no softmax")
+    if problem.fit_intercept:
+        raise CannotSolveError("its L-BFGS has no intercept")
+    if problem.X.dtype == np.float32:
+        raise CannotSolveError("its logistic loss does not compile for float32")
+    from skglm.datafits import Logistic
+    from skglm.penalties import L2
+    from skglm.solvers import LBFGS
+
+    coef, *_ = LBFGS(max_iter=max_iter, tol=0).solve(problem.X, 2.0 * problem.y - 1.0, Logistic(), L2(problem.l2))
+    return coef.reshape(1, -1), np.zeros(1)
+
+
+def fit_glum(problem, max_iter):
+    """Fit glum's binomial family: half the mean deviance is the mean loss, beside alpha / 2 ||w||^2 with alpha = l2."""
+    if problem.n_classes > 2:
+        raise CannotSolveError("it has no softmax")
+    if problem.X.dtype == np.float32:
+        # On the digits' float32 pixels glum 3.4.1 ends 1e-3 above the optimum with each of its solvers; on twice the
+        # pixels, or without the columns that are not zero in fewer than five rows, it reaches 1e-14.
+        raise CannotSolveError("in float32 it loses columns that hardly vary")
+    from glum import GeneralizedLinearRegressor
+
+    model = GeneralizedLinearRegressor(
+        family="binomial",
+        alpha=problem.l2,
+        l1_ratio=0,
+        fit_intercept=problem.fit_intercept,
+        solver="irls-ls",
+        # It takes no zero; this is one.
+        gradient_tol=1e-300,
+        max_iter=max_iter,
+    )
+    model.fit(problem.X, problem.y.astype(problem.X.dtype))
+    return model.coef_.reshape(1, -1), np.array([model.intercept_])
+
+
+def fit_torch(problem, max_iter):
+    """Minimise J, written in PyTorch, by its L-BFGS with strong Wolfe line searches and 10 pairs, in the type of X."""
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+    torch.set_num_threads(count_threads())
+    X, y = torch.from_numpy(problem.X), torch.from_numpy(problem.y)
+    coef = torch.zeros((problem.n_rows_coef, X.shape[1]), dtype=X.dtype, requires_grad=True)
+    intercept = torch.zeros(problem.n_rows_coef, dtype=X.dtype, requires_grad=problem.fit_intercept)
+    optimizer = torch.optim.LBFGS(
+        [coef, intercept] if problem.fit_intercept else [coef],
+        max_iter=max_iter,
+        # By default a quarter more than iterations, which would cut the last ones short.
+        max_eval=100 * max_iter,
+        history_size=10,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+    targets = y.to(X.dtype) if problem.n_classes == 2 else y
+
+    def evaluate():
+        optimizer.zero_grad()
+        scores = X @ coef.T + intercept
+        if problem.n_classes == 2:
+            loss = binary_cross_entropy_with_logits(scores[:, 0], targets)
+        else:
+            loss = cross_entropy(scores, targets)
+        objective = loss + 0.5 * problem.l2 * coef.square().sum()
+        objective.backward()
+        return objective
+
+    optimizer.step(evaluate)
+    return coef.detach().numpy(), intercept.detach().numpy()
+
+
+CONTENDERS = {
+    "fastlin": Contender(fit_fastlin, TOLERANCES, "fastlin", "fastlin"),
+    **{
+        f"scikit-learn {solver}": Contender(
+            partial(fit_scikit_learn, solver=solver), efforts, "scikit-learn", "sklearn"
+        )
+        for solver, efforts in (
+            ("lbfgs", ITERATIONS),
+            ("newton-cg", NEWTON_ITERATIONS),
+            ("newton-cholesky", NEWTON_ITERATIONS),
+        )
+    },
+    "scikit-learn-intelex": Contender(fit_scikit_learn_intelex, ITERATIONS, "scikit-learn-intelex", "sklearnex"),
+    "cyanure": Contender(fit_cyanure, ITERATIONS, "cyanure", "cyanure"),
+    "snapml": Contender(fit_snapml, ITERATIONS, "snapml", "snapml"),
+    "skglm": Contender(fit_skglm, ITERATIONS, "skglm", "skglm"),
+    "glum": Contender(fit_glum, NEWTON_ITERATIONS, "glum", "glum"),
+    "torch": Contender(fit_torch, ITERATIONS, "torch", "torch"),
+}

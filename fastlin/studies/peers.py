@@ -1,0 +1,208 @@
+"""How far each library is from the optimum after how many seconds, on the same data and the same objective.
+
+Every point of a curve is a fit from the start, timed whole. A contender may take part in a problem only after it has
+reached the optimum of a small sample of it; that fit also loads and compiles what it needs.
+"""
+
+import importlib.metadata
+import os
+import warnings
+from dataclasses import replace
+from statistics import median
+from time import perf_counter, sleep
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import fastlin
+from fastlin.kernels.threads import count_threads
+from fastlin.studies.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
+from fastlin.studies.settings import Results
+
+C = 1.0
+# A contender is admitted where its objective on the sample exceeds the optimum by no more than this part of it.
+ADMITTED_EXCESS = 1e-4
+SAMPLE_ROWS = 300
+# What counts as the optimum: there a curve ends.
+FLOOR = 1e-10
+# Of the fit in float64 that says when a contender has come to the floor.
+REFERENCE_TOL = 1e-12
+# A contender gets so many seconds for its fits of a problem.
+BUDGET, QUICK_BUDGET = 25.0, 1.0
+QUICK_ROWS = 1000
+# Fits shorter than a second are repeated, and their median taken.
+SHORT = 1.0
+N_REPEATS, QUICK_REPEATS = 3, 1
+# OpenBLAS's threads keep the cores busy for a while after a call.
+PAUSE = 0.1
+MERITS = (1e-2, 1e-4, 1e-6)
+
+
+def run(settings, dtype="float64"):
+    """Run every contender that is installed on the problems of settings.data, in turn, and report its points.
+
+    Returns
+    -------
+    Results
+        Its series "problems" has for each problem name, shape, optimum, points and the reasons of those left out,
+        all plain values.
+    """
+    names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
+    problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]
+    merits = {"figures": "seconds to an excess of so much"}
+    for problem in problems:
+        for name, points in problem["points"].items():
+            merits[f"{problem['name']}: {name}"] = {f"{excess:.0e}": _seconds_to(points, excess) for excess in MERITS}
+        for name, reason in problem["left_out"].items():
+            merits[f"{problem['name']}: {name}"] = f"left out: {reason}"
+    return Results(
+        parameters={
+            "data": settings.data.name,
+            "dtype": str(dtype),
+            "C": C,
+            "budget": QUICK_BUDGET if settings.quick else BUDGET,
+            "floor": FLOOR,
+            "threads": count_threads(),
+            "processors": os.cpu_count(),
+            "versions": {package: _find_version(package) for package in _packages(names)},
+            "not_installed": find_missing(),
+        },
+        merits=merits,
+        series={"problems": problems},
+    )
+
+
+def find_missing():
+    """Return the packages of contenders that are not installed."""
+    return _packages(name for name, contender in CONTENDERS.items() if not contender.is_installed())
+
+
+def make_problems(settings, dtype):
+    """Return the Problems of settings.data: all classes with an intercept, and even against odd labels without one.
+
+    Several libraries know two classes only, and one of them penalises the intercept.
+    """
+    data = settings.data
+    n_train = QUICK_ROWS if settings.quick else len(data.X_train)
+    scale = 255 if data.X_train.dtype == np.uint8 else 1
+    X = np.ascontiguousarray(data.X_train[:n_train] / scale, dtype=dtype)
+    classes, y = np.unique(data.y_train[:n_train], return_inverse=True)
+    problems = [Problem("even or odd", X, y % 2, 2, C, fit_intercept=False)]
+    if len(classes) > 2:
+        problems.insert(0, Problem(f"{len(classes)} classes", X, y, len(classes), C, fit_intercept=True))
+    return problems
+
+
+def check(name, problem):
+    """Raise CannotSolveError where the contender, at its tightest effort, misses the optimum of the problem."""
+    contender = CONTENDERS[name]
+    excess = problem.objective(*_fit(contender.fit, problem, contender.efforts[-1])) / _find_optimum(problem) - 1
+    # Not a number is no admission either.
+    if not abs(excess) <= ADMITTED_EXCESS:
+        raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(problem.X)} rows")
+
+
+def _compete(problem, names, settings):
+    """Return what the contenders reached on the problem, as plain values."""
+    sample = take_sample(problem)
+    admitted, left_out = [], {}
+    for name in names:
+        settings.notify(f"{problem.name}, {name} on a sample")
+        try:
+            check(name, sample)
+        except CannotSolveError as error:
+            left_out[name] = str(error)
+        except Exception as error:
+            # A library that fails is no reason to lose the others; fastlin has to work.
+            if name == "fastlin":
+                raise
+            left_out[name] = f"{type(error).__name__}: {error}"
+        else:
+            admitted.append(name)
+    settings.notify(f"{problem.name}, optimum")
+    optimum = _find_optimum(problem)
+    budget, n_repeats = (QUICK_BUDGET, QUICK_REPEATS) if settings.quick else (BUDGET, N_REPEATS)
+    points = {name: [] for name in admitted}
+    # As many threads for BLAS and OpenMP, which the sample has loaded, as for fastlin.
+    with threadpool_limits(count_threads()):
+        for rung in range(max(len(CONTENDERS[name].efforts) for name in admitted)):
+            # In turn, since a machine's speed drifts.
+            for name in admitted:
+                efforts = CONTENDERS[name].efforts
+                if rung < len(efforts) and not _is_done(points[name], optimum, budget):
+                    settings.notify(f"{problem.name}, {name}")
+                    points[name].append(_measure(CONTENDERS[name], problem, efforts[rung], n_repeats))
+    optimum = min(optimum, *(point["objective"] for row in points.values() for point in row))
+    for row in points.values():
+        for point in row:
+            point["excess"] = (point["objective"] - optimum) / optimum
+    return {
+        "name": problem.name,
+        "samples": len(problem.X),
+        "features": problem.X.shape[1],
+        "classes": problem.n_classes,
+        "intercept": problem.fit_intercept,
+        "optimum": optimum,
+        "points": points,
+        "left_out": left_out,
+    }
+
+
+def take_sample(problem):
+    """Return the problem with the first rows of each class only, and a penalty so strong that a mistaken one shows.
+
+    The weight l2 is the mean variance of the features: at C = 1 the penalty may be too small a part of the objective.
+    """
+    n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
+    rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])
+    X = problem.X[rows]
+    l2 = float(np.mean(np.var(X, axis=0, dtype=np.float64)))
+    return replace(problem, X=X, y=problem.y[rows], C=1 / (l2 * len(X)))
+
+
+def _find_optimum(problem):
+    """Return the objective of a tight fit in float64."""
+    return problem.objective(*_fit(fit_fastlin, replace(problem, X=problem.X.astype(np.float64)), REFERENCE_TOL))
+
+
+def _fit(fit, problem, effort):
+    with warnings.catch_warnings():
+        # That a fit has not converged is what is measured, and each library has a class of warnings for it.
+        warnings.simplefilter("ignore")
+        return fit(problem, effort)
+
+
+def _measure(contender, problem, effort, n_repeats):
+    seconds = []
+    while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
+        sleep(PAUSE)
+        begin = perf_counter()
+        coef, intercept = _fit(contender.fit, problem, effort)
+        seconds.append(perf_counter() - begin)
+    return {
+        "effort": effort,
+        "seconds": median(seconds),
+        "fits": len(seconds),
+        "objective": problem.objective(coef, intercept),
+    }
+
+
+def _is_done(points, optimum, budget):
+    """Say whether the last point is at the floor, or the next would probably end beyond the budget."""
+    if not points:
+        return False
+    spent = sum(point["seconds"] * point["fits"] for point in points)
+    return points[-1]["objective"] <= optimum * (1 + FLOOR) or spent + 2 * points[-1]["seconds"] > budget
+
+
+def _packages(names):
+    return list(dict.fromkeys(CONTENDERS[name].package for name in names))
+
+
+def _find_version(package):
+    # A checkout that is not installed has no metadata.
+    return fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
+
+
+def _seconds_to(points, excess):
+    return min((point["seconds"] for point in points if point["excess"] <= excess), default=None)

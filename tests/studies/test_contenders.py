@@ -1,0 +1,138 @@
+"""Every contender minimises the same objective: the proof that has to stand before any of their times counts."""
+
+import warnings
+from dataclasses import replace
+from functools import lru_cache
+
+import naive
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+
+from fastlin.studies.contenders import CONTENDERS, CannotSolveError, Problem
+
+# Relative, of the objective.
+SAME_OPTIMUM = 1e-4
+# Number of classes and intercept.
+KINDS = {"softmax": (3, True), "logistic": (2, True), "logistic without intercept": (2, False)}
+REFUSALS = {
+    ("snapml", "softmax"): "softmax",
+    ("snapml", "logistic"): "penalises the intercept",
+    ("skglm", "softmax"): "softmax",
+    ("skglm", "logistic"): "no intercept",
+    ("glum", "softmax"): "softmax",
+}
+REFUSED_TYPES = {("skglm", "float32"), ("glum", "float32")}
+
+
+@lru_cache
+def make(kind, dtype="float64"):
+    """Return a problem whose optimum moves when C, the intercept or its penalty is mistaken."""
+    n_classes, fit_intercept = KINDS[kind]
+    generator = np.random.default_rng(0)
+    centers = generator.normal(0, 0.7, (n_classes, 8))
+    # Far from balanced, and far from the origin: a large intercept.
+    y = generator.choice(n_classes, 300, p=[0.7, 0.2, 0.1] if n_classes == 3 else [0.8, 0.2])
+    X = (centers[y] + generator.normal(0.5, 1, (300, 8))).astype(dtype)
+    return Problem(kind, X, y, n_classes, C=0.05, fit_intercept=fit_intercept)
+
+
+@lru_cache
+def solve(kind):
+    """Return coef, intercept and J at the optimum, by SciPy's BFGS from the formulas as plain loops."""
+    problem = make(kind)
+    K, d = problem.n_rows_coef, problem.X.shape[1]
+    n, l2 = len(problem.X), 1 / (problem.C * len(problem.X))
+
+    def evaluate(parameters):
+        coef, intercept = parameters[: K * d].reshape(K, d), parameters[K * d :] * problem.fit_intercept
+        loss, gradient, intercept_gradient = naive.loss_and_gradient(problem.X, problem.y, np.ones(n), coef, intercept)
+        slope = np.concatenate([np.ravel(gradient), np.array(intercept_gradient) * problem.fit_intercept]) / n
+        slope[: K * d] += l2 * parameters[: K * d]
+        return loss / n + 0.5 * l2 * np.sum(coef**2), slope
+
+    found = minimize(evaluate, np.zeros(K * d + K), jac=True, method="BFGS", options={"gtol": 1e-7})
+    assert found.success
+    return found.x[: K * d].reshape(K, d), found.x[K * d :] * problem.fit_intercept, found.fun
+
+
+def fit(name, problem):
+    """Fit at the tightest effort; iteration limits are reached on purpose, and libraries warn at their import."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return CONTENDERS[name].fit(problem, CONTENDERS[name].efforts[-1])
+
+
+def excess(kind, coef, intercept):
+    return make(kind).objective(coef, intercept) / solve(kind)[2] - 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_judge_agrees_with_plain_loops(kind):
+    coef, intercept, optimum = solve(kind)
+    assert make(kind).objective(coef, intercept) == pytest.approx(optimum, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name in CONTENDERS for kind in KINDS if (name, kind) not in REFUSALS]
+)
+def test_every_contender_reaches_the_optimum_of_the_common_objective(name, kind, dtype):
+    if not CONTENDERS[name].is_installed():
+        pytest.skip(f"{CONTENDERS[name].package} is not installed")
+    if (name, dtype) in REFUSED_TYPES:
+        with pytest.raises(CannotSolveError, match="float32"):
+            fit(name, make(kind, dtype))
+        return
+    coef, intercept = fit(name, make(kind, dtype))
+    assert abs(excess(kind, coef, intercept)) < SAME_OPTIMUM
+    best_coef, best_intercept, _ = solve(kind)
+    close = 1e-3 if dtype == "float64" else 1e-2
+    np.testing.assert_allclose(coef, best_coef, atol=close)
+    # Softmax is blind to a constant added to all intercepts.
+    shift = np.mean(intercept) - np.mean(best_intercept) if kind == "softmax" else 0
+    np.testing.assert_allclose(intercept - shift, best_intercept, atol=close)
+
+
+@pytest.mark.parametrize(("name", "kind"), REFUSALS)
+def test_what_a_contender_cannot_solve_is_refused_with_the_reason(name, kind):
+    with pytest.raises(CannotSolveError, match=REFUSALS[name, kind]):
+        fit(name, make(kind))
+
+
+def test_a_hessian_that_is_too_large_is_refused():
+    problem = replace(make("softmax"), X=np.zeros((300, 1000)))
+    with pytest.raises(CannotSolveError, match="3,003 × 3,003"):
+        fit("scikit-learn newton-cholesky", problem)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_another_C_is_found_out(kind, factor):
+    problem = make(kind)
+    assert excess(kind, *fit("scikit-learn lbfgs", replace(problem, C=factor * problem.C))) > SAME_OPTIMUM
+
+
+@pytest.mark.parametrize("kind", ["softmax", "logistic"])
+def test_a_penalised_intercept_is_found_out(kind):
+    problem = make(kind)
+    X = np.hstack([problem.X, np.ones((len(problem.X), 1))])
+    coef, _ = fit("scikit-learn lbfgs", replace(problem, X=X, fit_intercept=False))
+    assert excess(kind, coef[:, :-1], coef[:, -1]) > SAME_OPTIMUM
+
+
+def test_one_class_against_the_rest_is_found_out():
+    problem = make("softmax")
+    models = OneVsRestClassifier(LogisticRegression(C=problem.C)).fit(problem.X, problem.y).estimators_
+    coef, intercept = (np.concatenate([getattr(m, part) for m in models]) for part in ("coef_", "intercept_"))
+    assert excess("softmax", coef, intercept) > SAME_OPTIMUM
+
+
+def test_snapml_penalises_its_intercept():
+    snapml = pytest.importorskip("snapml", reason="snapml is not installed")
+    problem = make("logistic")
+    model = snapml.LogisticRegression(regularizer=1 / problem.C, fit_intercept=True, tol=0.0, max_iter=1000)
+    model.fit(problem.X, problem.y)
+    assert excess("logistic", model.coef_.reshape(1, -1), model.intercept_.ravel()) > SAME_OPTIMUM

@@ -1,0 +1,115 @@
+"""The comparison with peers on the embedded digits: who is admitted, what is measured and what is drawn."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fastlin import datasets, figures
+from fastlin.studies import compare, peers
+from fastlin.studies.contenders import CONTENDERS, CannotSolveError
+from fastlin.studies.settings import Settings
+
+FEW = ("fastlin", "scikit-learn lbfgs")
+
+
+def fail(problem, effort):
+    raise RuntimeError("on purpose")
+
+
+def fit_with_another_penalty(problem, effort):
+    return CONTENDERS["scikit-learn lbfgs"].fit(replace(problem, C=2 * problem.C), effort)
+
+
+def return_nothing_finite(problem, effort):
+    shape = problem.n_rows_coef, problem.X.shape[1]
+    return np.full(shape, np.nan), np.zeros(shape[0])
+
+
+@pytest.fixture
+def contenders(monkeypatch):
+    """A few contenders, of which the test may change some."""
+    few = {name: CONTENDERS[name] for name in FEW}
+    monkeypatch.setattr(peers, "CONTENDERS", few)
+    return few
+
+
+def test_every_point_is_measured_and_drawn(contenders, tmp_path):
+    told = []
+    results = peers.run(Settings(datasets.load_digits(), quick=True, notify=told.append))
+    assert told
+    problems = results.series["problems"]
+    assert [(problem["classes"], problem["intercept"]) for problem in problems] == [(10, True), (2, False)]
+    for problem in problems:
+        assert set(problem["points"]) == set(FEW)
+        assert problem["left_out"] == {}
+        objectives = [point["objective"] for points in problem["points"].values() for point in points]
+        assert problem["optimum"] <= min(objectives)
+        for name, points in problem["points"].items():
+            assert [point["effort"] for point in points] == list(CONTENDERS[name].efforts[: len(points)])
+            for point in points:
+                assert point["excess"] == pytest.approx(point["objective"] / problem["optimum"] - 1, abs=1e-12)
+                assert point["seconds"] > 0
+            assert points[-1]["excess"] < min(1e-2, points[0]["excess"])
+    assert set(results.parameters["versions"]) == {"fastlin", "scikit-learn"}
+    everything = {**results.parameters, **results.merits, **results.series}
+    assert json.loads(json.dumps(everything)) == everything
+    assert figures.draw("peers", results, tmp_path, full_mnist=False) == ["peers.png"]
+    picture = (tmp_path / "peers.png").read_bytes()
+    assert picture[:4] == b"\x89PNG"
+    assert len(picture) > 50_000
+
+
+def test_two_classes_make_one_problem_and_one_panel(contenders, tmp_path):
+    results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True), "float32")
+    assert [problem["classes"] for problem in results.series["problems"]] == [2]
+    assert figures.draw("peers", results, tmp_path, full_mnist=False) == ["peers.png"]
+
+
+@pytest.mark.parametrize(
+    ("fit", "reason"),
+    [
+        (fail, "RuntimeError: on purpose"),
+        (fit_with_another_penalty, "its optimum is another"),
+        (return_nothing_finite, "its optimum is another"),
+    ],
+)
+def test_who_fails_or_solves_another_problem_is_left_out_with_the_reason(contenders, tmp_path, fit, reason):
+    contenders["torch"] = replace(CONTENDERS["torch"], fit=fit, package="scikit-learn", module="sklearn")
+    results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True))
+    (problem,) = results.series["problems"]
+    assert reason in problem["left_out"]["torch"]
+    assert set(problem["points"]) == set(FEW)
+    assert "left out" in results.merits["even or odd: torch"]
+    assert figures.draw("peers", results, tmp_path, full_mnist=False) == ["peers.png"]
+
+
+def test_a_failing_fastlin_is_no_comparison(contenders):
+    contenders["fastlin"] = replace(CONTENDERS["fastlin"], fit=fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True))
+
+
+def test_what_is_not_installed_is_not_run_but_named(contenders):
+    contenders["torch"] = replace(CONTENDERS["torch"], fit=fail, module="no_such_module")
+    results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True))
+    assert results.parameters["not_installed"] == ["torch"]
+    assert "torch" not in results.series["problems"][0]["points"]
+
+
+def test_the_check_admits_the_common_objective_only(contenders):
+    contenders["other"] = replace(CONTENDERS["scikit-learn lbfgs"], fit=fit_with_another_penalty)
+    for data in (datasets.load_digits(), compare.make_synthetic(4, 2000, 3, seed=0)):
+        for problem in peers.make_problems(Settings(data), "float64"):
+            sample = peers.take_sample(problem)
+            assert set(sample.y) == set(problem.y)
+            peers.check("fastlin", sample)
+            peers.check("scikit-learn lbfgs", sample)
+            with pytest.raises(CannotSolveError, match="another"):
+                peers.check("other", sample)
+
+
+def test_every_contender_has_a_colour_and_marker_of_its_own():
+    assert set(figures.CONTENDERS) == set(CONTENDERS)
+    assert len(set(figures.CONTENDERS.values())) == len(CONTENDERS)
