@@ -9,6 +9,7 @@ import reference
 from conftest import COLUMNS, change_columns, make_objective, make_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from fastlin.kernels.threads import limit_threads
 from fastlin.objective import LinearObjective, compute_scores, find_best_class, measure_columns
@@ -509,3 +510,25 @@ def test_columns_with_numbers_that_are_not_finite_are_reported(bad):
     X = np.random.default_rng(0).normal(size=(30, 3))
     X[29, 2] = bad
     assert not measure_columns(X).finite
+
+
+def test_the_intercept_of_many_columns_does_not_depend_on_the_threads_of_blas():
+    generator = np.random.default_rng(0)
+    X = generator.normal(3.0, 1.0, (40, 100_000))
+    objective = LinearObjective(X, np.arange(40) % 2, 2, l2=0.1)
+    parameters = generator.normal(size=(1, 100_001))
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            coef, intercept = objective.to_coefficients(parameters)
+            found.append((intercept, objective.to_parameters(coef, intercept)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_the_certificate_counts_the_rounding_of_a_large_intercept():
+    X, labels, *_ = make_problem(60, 3, 2)
+    objective = LinearObjective(X + 1e10, labels, 2, l2=0.1)
+    solution = choose.minimize(objective, None, solver="auto", tol=1e-12, max_iter=100)
+    _, intercept, certificate = objective.finish(solution, np.float64)
+    assert certificate >= solution.certificate + 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
