@@ -97,6 +97,8 @@ class LinearObjective:
     ----------
     n_rows_coef : int
         K, the number of rows of coefficients.
+    shape : tuple of int
+        (K, d + 1), of parameters and gradients.
     penalties : ndarray of shape (d + 1,)
         l2 unit_j^2, and zero for the intercept: the curvature of the penalty by each parameter.
     n_passes : float
@@ -120,6 +122,7 @@ class LinearObjective:
         self.l2 = l2
         self.fit_intercept = fit_intercept
         self.n_rows_coef = 1 if n_classes == 2 else n_classes
+        self.shape = self.n_rows_coef, X.shape[1] + 1
         self._n_classes = n_classes
         columns = columns or measure_columns(X, weights)
         spread = columns.spread if fit_intercept else columns.root_mean_square
@@ -143,7 +146,6 @@ class LinearObjective:
         self._mean = columns.mean * self.units + self.offsets
         self.mean_squares = np.append(self._mean**2 + (self.units * columns.spread) ** 2, 1.0)
         self.penalties = np.append(l2 * self.units**2, 0.0)
-        self._class_features = None
         self._walked = np.zeros(1)
         self._use_rows(np.empty(0, np.int64))
 
@@ -169,6 +171,7 @@ class LinearObjective:
             MAX_PROBABILITY_BYTES, row_bytes * n
         )
         self.probabilities = np.empty((K, 0), self.fast_precision)
+        self._class_features = None
 
     def sample(self, n_rows):
         """Return J over about `n_rows` rows spread evenly over the classes, with the same coordinates and l2.
@@ -187,7 +190,7 @@ class LinearObjective:
 
     def start(self):
         """Return the parameters whose scores are the logarithms of the class weights: the best without features."""
-        parameters = np.zeros((self.n_rows_coef, self.X.shape[1] + 1))
+        parameters = np.zeros(self.shape)
         if self.fit_intercept and (self.class_weights > 0).all():
             intercept = np.log(self.class_weights)
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
@@ -208,30 +211,35 @@ class LinearObjective:
 
         Sums over rows are float64 in both. Without an intercept its entry of the gradient is zero.
         """
-        K, d = self.n_rows_coef, self.X.shape[1]
         if self.keeps_probabilities and not self.probabilities.size:
-            self.probabilities = np.empty((K, self.n_rows), self.fast_precision)
-        run_blocks(
-            fill_block_loss_and_gradient, self._n_blocks, self.X, self.rows, self.labels, self.weights,
-            *self._columns(precision), *_split(parameters, precision), self._tile_rows(precision),
-            self._losses, self._gradients, self._intercept_gradients, self.probabilities,
-        )  # fmt: skip
-        self._walked += self.n_rows / len(self.X)
-        loss = self._losses.sum() / self.total_weight
-        gradient = np.empty((K, d + 1))
-        gradient[:, :-1] = self._gradients.sum(axis=0)
-        gradient[:, -1] = self._intercept_gradients.sum(axis=0) if self.fit_intercept else 0
-        gradient /= self.total_weight
+            self.probabilities = np.empty((self.n_rows_coef, self.n_rows), self.fast_precision)
+        loss, gradient = self._walk(parameters, precision, self.probabilities)
         shrinkage = self.penalties * parameters
         value = loss + 0.5 * float(np.sum(shrinkage * parameters))
         return Evaluation(float(value), gradient + shrinkage, float(loss), precision)
+
+    def _walk(self, parameters, precision, probabilities):
+        """Return the mean loss and its gradient (K, d + 1); probabilities (K, n_rows) are filled, (K, 0) left out."""
+        run_blocks(
+            fill_block_loss_and_gradient, self._n_blocks, self.X, self.rows, self.labels, self.weights,
+            *self._columns(precision), *_split(parameters, precision), self._tile_rows(precision),
+            self._losses, self._gradients, self._intercept_gradients, probabilities,
+        )  # fmt: skip
+        self._walked += self.n_rows / len(self.X)
+        return self._losses.sum() / self.total_weight, self._mean_of_blocks()
+
+    def _mean_of_blocks(self):
+        """Return the sums of the blocks of a walk over S, (K, d + 1); without an intercept its part is zero."""
+        total = np.empty(self.shape)
+        total[:, :-1] = self._gradients.sum(axis=0)
+        total[:, -1] = self._intercept_gradients.sum(axis=0) if self.fit_intercept else 0
+        return total / self.total_weight
 
     def hessian_product(self, direction):
         """Return the second derivative of J at the point last evaluated, times direction (K, d + 1).
 
         In the type of the kept probabilities; one walk over the rows.
         """
-        K, d = direction.shape[0], direction.shape[1] - 1
         precision = self.probabilities.dtype.type
         run_blocks(
             fill_block_hessian_product, self._n_blocks, self.X, self._row_numbers(self.rows),
@@ -239,10 +247,7 @@ class LinearObjective:
             self._tile_rows(precision), self._gradients, self._intercept_gradients,
         )  # fmt: skip
         self._walked += self.n_rows / len(self.X)
-        product = np.empty((K, d + 1))
-        product[:, :-1] = self._gradients.sum(axis=0)
-        product[:, -1] = self._intercept_gradients.sum(axis=0) if self.fit_intercept else 0
-        return product / self.total_weight + self.penalties * direction
+        return self._mean_of_blocks() + self.penalties * direction
 
     def gram(self, rows, row_weights, precision):
         """Return (1 / S) sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
@@ -250,7 +255,7 @@ class LinearObjective:
         Over the given row numbers (all where there are none), row_weights (C, m) in their order. Without an intercept
         its row and column are zero.
         """
-        size = self.X.shape[1] + 1
+        size = self.shape[1]
         grams = np.empty((len(row_weights), size, size), precision)
         if not row_weights.shape[1]:
             grams[:] = 0
@@ -267,7 +272,7 @@ class LinearObjective:
 
     def hessian(self):
         """Return the second derivative of J at the point last evaluated, (K (d + 1), K (d + 1)), by classes."""
-        K, size = self.n_rows_coef, self.X.shape[1] + 1
+        K, size = self.shape
         precision = self.probabilities.dtype.type
         hessian = np.empty((K * size, K * size))
         run_blocks(
@@ -340,8 +345,8 @@ class LinearObjective:
             return None
         weights = np.broadcast_to(self.row_weights(self.rows), self.n_rows) / self.total_weight
         # einsum, not BLAS, whose bits depend on its threads; the matrix of K^2 entries would take n K^2 steps.
-        diagonal = np.einsum("ki,i->k", self.probabilities, weights, dtype=np.float64)
-        diagonal -= np.einsum("ki,ki,i->k", self.probabilities, self.probabilities, weights, dtype=np.float64)
+        shares = np.einsum("ki,i->k", self.probabilities, weights, dtype=np.float64)
+        diagonal = shares - np.einsum("ki,ki,i->k", self.probabilities, self.probabilities, weights, dtype=np.float64)
         if not diagonal.min() > 0:
             return None
         step = np.zeros(len(diagonal))
@@ -350,8 +355,7 @@ class LinearObjective:
         square = first = residual @ solved
         for _ in range(SETTLING_STEPS):
             means = np.einsum("ki,k->i", self.probabilities, direction, dtype=np.float64) * weights
-            product = -np.einsum("ki,i->k", self.probabilities, means, dtype=np.float64)
-            product += np.einsum("ki,i->k", self.probabilities, weights, dtype=np.float64) * direction
+            product = shares * direction - np.einsum("ki,i->k", self.probabilities, means, dtype=np.float64)
             curvature = direction @ product
             if not curvature > 0:
                 break
@@ -369,15 +373,14 @@ class LinearObjective:
     def _features_of_classes(self):
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, for all classes: (n_classes, d)."""
         if self._class_features is None:
-            probabilities, self.probabilities = self.probabilities, np.empty((self.n_rows_coef, 0), self.fast_precision)
-            kept, self.keeps_probabilities = self.keeps_probabilities, False
-            zero = np.zeros((self.n_rows_coef, self.X.shape[1] + 1))
+            # The kept probabilities stay those of the point last evaluated.
+            none = np.empty((self.n_rows_coef, 0), self.fast_precision)
+            _, gradient = self._walk(np.zeros(self.shape), self.fast_precision, none)
             # With all probabilities equal the gradient is their share of the mean, less the class's part.
-            features = self._mean / self._n_classes - self.evaluate(zero, self.fast_precision).gradient[:, :-1]
+            features = self._mean / self._n_classes - gradient[:, :-1]
             if len(features) == 1:
                 features = np.concatenate([self._mean - features, features])
             self._class_features = features
-            self.probabilities, self.keeps_probabilities = probabilities, kept
         return self._class_features
 
     def largest_gradient_entry(self, evaluation):

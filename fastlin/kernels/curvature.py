@@ -108,9 +108,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, factors, offsets, til
         first_column = begin // lanes * lanes
         for c in range(0, n_sets, n_together):
             n_here = n_together if n_sets - c > n_together else n_sets - c
-            for j in range(n_here * PANEL):
-                for other in range(width):
-                    sums[j, other] = 0
+            _clear(sums)
             for start in range(0, n_rows, tile_rows):
                 stop = start + tile_rows if start + tile_rows < n_rows else n_rows
                 load_tile(X, rows, start, stop, scales, shifts, tile)

@@ -89,7 +89,7 @@ def minimize(objective, start, *, solver, tol, max_iter, on_iteration=None):
 
 def choose_solver(objective, solver):
     """Return "lbfgs", "newton-cg" or "newton-cholesky" for any name of a solver."""
-    n_parameters = objective.n_rows_coef * (objective.X.shape[1] + 1)
+    n_parameters = objective.shape[0] * objective.shape[1]
     if not objective.keeps_probabilities:
         return "lbfgs"
     if solver == "newton-cholesky":
@@ -102,7 +102,7 @@ def choose_solver(objective, solver):
 
 def choose_preconditioner(objective):
     """Return what builds the best preconditioner that memory allows, and the iterations after which to do it anew."""
-    n, K, size = objective.n_rows, objective.n_rows_coef, objective.X.shape[1] + 1
+    n, (K, size) = objective.n_rows, objective.shape
     if 1 < K and K * size <= MAX_HESSIAN:
         build, n_blocks, block = partial(preconditioners.hessian, sampled=True), 1, K * size
     elif _has_room(objective, K):

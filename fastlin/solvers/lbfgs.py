@@ -10,7 +10,7 @@ import numpy as np
 from fastlin.kernels.cholesky import factorize_block, solve_block
 from fastlin.kernels.vectors import add_steps, dot, fill_dots, subtract_changes
 from fastlin.solvers import line_search
-from fastlin.solvers.stopping import AT_FLOOR, FLOOR, IMPATIENT, LIMITED, REACHED, STALLED
+from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
 
 # Pairs of steps and gradient changes kept.
 N_PAIRS = 40
@@ -53,10 +53,7 @@ def minimize(objective, parameters, stopping, *, precondition, refreshes=(), pre
         The objective or its gradient is not finite at the start.
     """
     parameters = parameters.astype(precision).astype(np.float64)
-    evaluation = objective.evaluate(parameters, precision)
-    if not evaluation.is_finite:
-        raise OverflowError("the objective or its gradient is not finite at the start")
-    bound = stopping.observe(parameters, evaluation)
+    evaluation, bound = stopping.begin(parameters, precision)
     preconditioner = precondition(objective, parameters)
     pairs = _Pairs(parameters.size, objective)
     tried, restarted, message, decrements = np.inf, False, "", []
@@ -103,7 +100,7 @@ def minimize(objective, parameters, stopping, *, precondition, refreshes=(), pre
             # Rounding may have spoilt the pairs: once more without them.
             pairs, restarted = _Pairs(parameters.size, objective), True
         else:
-            message = AT_FLOOR if 0 <= decrement <= FLOOR * abs(evaluation.value) else STALLED
+            message = stopping.why_stalled(evaluation, decrement)
             break
     if evaluation.precision != np.float64 and message != REACHED:
         evaluation = objective.evaluate(parameters)

@@ -7,7 +7,6 @@ import numpy as np
 
 from fastlin.kernels.vectors import dot
 from fastlin.solvers import line_search
-from fastlin.solvers.stopping import AT_FLOOR, FLOOR, STALLED
 
 MAX_PRODUCTS = 100
 # Where the decrement has to stand in for a bound, it must not miss what a loose solution leaves out.
@@ -36,31 +35,27 @@ def minimize(objective, parameters, stopping, *, precondition):
     OverflowError
         The objective or its gradient is not finite at the start.
     """
-    evaluation = objective.evaluate(parameters)
-    if not evaluation.is_finite:
-        raise OverflowError("the objective or its gradient is not finite at the start")
-    bound = stopping.observe(parameters, evaluation)
+    evaluation, bound = stopping.begin(parameters)
     start_norm = None
-    while True:
+    message = stopping.why(evaluation, bound, np.inf)
+    while not message:
         preconditioner = precondition(objective, parameters)
         norm = np.sqrt(max(0.0, _inner(evaluation.gradient, preconditioner.solve(evaluation.gradient))))
         start_norm = start_norm or norm
-        message = stopping.why(evaluation, bound, np.inf)
-        if message:
-            break
         forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm))
         direction = conjugate_gradients(objective, evaluation.gradient, preconditioner, forcing)
-        message = stopping.why(evaluation, bound, -0.5 * _inner(direction, evaluation.gradient))
+        decrement = -0.5 * _inner(direction, evaluation.gradient)
+        message = stopping.why(evaluation, bound, decrement)
         if message:
             break
         step = line_search.along(objective, parameters, evaluation, direction)
         if step is None or not step.evaluation.value < evaluation.value:
-            decrement = -0.5 * _inner(direction, evaluation.gradient)
-            message = AT_FLOOR if 0 <= decrement <= FLOOR * abs(evaluation.value) else STALLED
+            message = stopping.why_stalled(evaluation, decrement)
             break
         parameters, evaluation = step.parameters, step.evaluation
         bound = stopping.settle(parameters, evaluation)
         stopping.record(evaluation, bound)
+        message = stopping.why(evaluation, bound, np.inf)
     return stopping.solution(message)
 
 

@@ -3,7 +3,6 @@
 from fastlin.kernels.vectors import dot
 from fastlin.solvers import line_search
 from fastlin.solvers.preconditioners import hessian
-from fastlin.solvers.stopping import AT_FLOOR, FLOOR, STALLED
 
 
 def minimize(objective, parameters, stopping):
@@ -30,10 +29,7 @@ def minimize(objective, parameters, stopping):
     OverflowError
         The objective or its gradient is not finite at the start.
     """
-    evaluation = objective.evaluate(parameters)
-    if not evaluation.is_finite:
-        raise OverflowError("the objective or its gradient is not finite at the start")
-    bound = stopping.observe(parameters, evaluation)
+    evaluation, bound = stopping.begin(parameters)
     message = stopping.why(evaluation, bound, float("inf"))
     while not message:
         direction = -hessian(objective).solve(evaluation.gradient)
@@ -43,7 +39,7 @@ def minimize(objective, parameters, stopping):
             break
         step = line_search.along(objective, parameters, evaluation, direction)
         if step is None or not step.evaluation.value < evaluation.value:
-            message = AT_FLOOR if 0 <= decrement <= FLOOR * abs(evaluation.value) else STALLED
+            message = stopping.why_stalled(evaluation, decrement)
             break
         parameters, evaluation = step.parameters, step.evaluation
         bound = stopping.settle(parameters, evaluation)

@@ -90,7 +90,7 @@ def shared_block(objective, parameters=None):
         curvature += class_curvature
         shares[k] = class_curvature.sum()
     shares = _positive(shares / max(shares.mean(), np.finfo(np.float64).tiny))
-    n_drawn = SHARED_ROWS_PER_COLUMN * (objective.X.shape[1] + 1)
+    n_drawn = SHARED_ROWS_PER_COLUMN * objective.shape[1]
     block = _blocks(objective, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])
     block.shares = shares
     return block
@@ -98,7 +98,7 @@ def shared_block(objective, parameters=None):
 
 def count_bytes(objective, n_matrices):
     """Return how much memory so many blocks take."""
-    size = objective.X.shape[1] + 1
+    size = objective.shape[1]
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
@@ -112,7 +112,7 @@ def class_blocks(objective, parameters):
     if not objective.keeps_probabilities:
         objective = _evaluated_sample(objective, parameters)
     generator = np.random.default_rng(0)
-    n_drawn = max(ROWS_PER_COLUMN * (objective.X.shape[1] + 1), objective.n_rows // 32)
+    n_drawn = max(ROWS_PER_COLUMN * objective.shape[1], objective.n_rows // 32)
     samples = [_draw(objective, curvature, n_drawn, generator) for curvature in _curvatures(objective)]
     return _blocks(objective, samples)
 
@@ -145,14 +145,14 @@ def hessian(objective, parameters=None, sampled=False):
 
     At the point last evaluated or, sampled, from some of the rows only, evaluated at the parameters.
     """
-    n_drawn = ROWS_PER_COLUMN * objective.n_rows_coef * (objective.X.shape[1] + 1)
+    K, m = objective.shape
+    n_drawn = ROWS_PER_COLUMN * K * m
     if sampled and n_drawn < objective.n_rows:
         objective = objective.sample(n_drawn)
         objective.evaluate(parameters, objective.fast_precision)
     matrix = objective.hessian()
     # Softmax is flat along equal changes of all classes; where the penalty does not bend that direction, add a
     # curvature there. The gradient has no part in it.
-    K, m = objective.n_rows_coef, objective.X.shape[1] + 1
     if K > 1:
         blocks = matrix.reshape(K, m, K, m)
         scale = np.einsum("kiki->i", blocks) / K**2
@@ -180,7 +180,7 @@ def _chances(curvature, n_drawn):
 
 def _blocks(objective, samples):
     """Return a Preconditioner of a block for each of the samples, pairs of row numbers and weights (1, m)."""
-    size, precision = objective.X.shape[1] + 1, objective.fast_precision
+    size, precision = objective.shape[1], objective.fast_precision
     preconditioner = Preconditioner(len(samples), size, precision)
     n_together = max(1, min(len(samples), MATRIX_BYTES // (size**2 * np.dtype(precision).itemsize)))
     matrices = np.empty((n_together, size, size), precision)

@@ -56,6 +56,19 @@ class Stopping:
         is_single = np.count_nonzero(objective.class_weights) == 1
         self._smallest_value = np.log(len(objective.class_weights)) if is_single else 0.0
 
+    def begin(self, parameters, precision=np.float64):
+        """Evaluate the start; return its Evaluation and the bound, as `observe` has it.
+
+        Raises
+        ------
+        OverflowError
+            The objective or its gradient is not finite there.
+        """
+        evaluation = self.objective.evaluate(parameters, precision)
+        if not evaluation.is_finite:
+            raise OverflowError("the objective or its gradient is not finite at the start")
+        return evaluation, self.observe(parameters, evaluation)
+
     def observe(self, parameters, evaluation):
         """Take note of a point: the best one is returned in the end, the best lower bound of J* kept.
 
@@ -70,7 +83,7 @@ class Stopping:
             if self._best is None or not evaluation.value > self._best[1].value:
                 self._best = parameters, evaluation
             lower_bound = self._lower_bound
-        return float(max(0.0, evaluation.value - lower_bound) + ROUNDING * abs(evaluation.value))
+        return _bound(evaluation.value, lower_bound)
 
     def record(self, evaluation, bound):
         """Write an iteration into the history and tell the caller's function of it."""
@@ -131,6 +144,10 @@ class Stopping:
             return REACHED
         return LIMITED if len(self.history) >= self.max_iter else ""
 
+    def why_stalled(self, evaluation, decrement):
+        """Return why no step goes on from a point: that it is at the floor, where next to nothing is left to gain."""
+        return AT_FLOOR if 0 <= decrement <= FLOOR * abs(evaluation.value) else STALLED
+
     def _is_separated(self, evaluation):
         """Say whether nothing is penalised and every row is proven to be classified right: J then has no minimum.
 
@@ -147,8 +164,13 @@ class Stopping:
     def solution(self, message):
         """Return the best point seen in float64."""
         parameters, evaluation = self._best
-        certificate = float(max(0.0, evaluation.value - self._lower_bound) + ROUNDING * abs(evaluation.value))
+        certificate = _bound(evaluation.value, self._lower_bound)
         converged = message in (REACHED, AT_FLOOR)
         return Solution(
             parameters, evaluation.value, evaluation.gradient, certificate, converged, message, self.history
         )
+
+
+def _bound(value, lower_bound):
+    """Return the upper bound on J - J* that a lower bound of J* gives, with room for rounding."""
+    return float(max(0.0, value - lower_bound) + ROUNDING * abs(value))
