@@ -1,4 +1,4 @@
-"""Statistics of the columns of X in one walk: what centring, scaling and the check for finite numbers need."""
+"""The columns of X in one walk over its rows: statistics for centring and scaling, and X transposed."""
 
 import numpy as np
 
@@ -46,3 +46,21 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, tile_rows
     for j in range(n_features):
         sums[block, j], squares[block, j] = figures[0, j], figures[1, j]
         smallest[block, j], largest[block, j] = figures[2, j], figures[3, j]
+
+
+@kernel
+def fill_block_panel(block, n_blocks, X, units, offsets, tile_rows, like, panel):
+    """panel[j, i] = X[i, j] units[j] + offsets[j] for the block's rows i, in the type of like (0,)."""
+    compile_small()
+    n_rows, n_features = X.shape
+    first, last = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
+    rows = block_rows(block, n_blocks, n_rows)
+    tile = zeros_padded(tile_rows, n_features, like.dtype)
+    factors, shifts = pad_vector(units, tile), pad_vector(offsets, tile)
+    for start in range(0, last - first, tile_rows):
+        stop = start + tile_rows if start + tile_rows < last - first else last - first
+        load_tile(X, rows, start, stop, factors, shifts, tile)
+        for j in range(n_features):
+            row = panel[j, first + start : first + stop]
+            for i in range(row.shape[0]):
+                row[i] = tile[i, j]

@@ -46,7 +46,7 @@ def fill_block_hessian_product(
         stop = start + tile_rows if start + tile_rows < last else last
         list_rows(X, rows, stop, tile_rows, last, ahead)
         load_and_multiply(X, rows, start, stop, scales, shifts, tile, padded, intercept_direction, slopes, ahead)
-        _curve(slopes, stop - start, row_weights, probabilities, start)
+        turn_products_to_slopes(slopes, stop - start, row_weights, probabilities, start)
         for k in range(n_classes):
             for i in range(stop - start):
                 intercept_products[block, k] += slopes[k, i]
@@ -57,7 +57,7 @@ def fill_block_hessian_product(
 
 
 @kernel(inner=True)
-def _curve(slopes, n_rows, all_weights, probabilities, start):
+def turn_products_to_slopes(slopes, n_rows, all_weights, probabilities, start):
     """Overwrite slopes t (K, tile rows) with s_i p_k (t_k - sum_l p_l t_l), for K = 1 with s_i p (1 - p) t.
 
     The first n_rows of each take the entries of all_weights and probabilities from ``start`` on.

@@ -35,7 +35,7 @@ LOADED_ROWS = 8
 WIDE_LINES = 4
 
 
-class _Emitter:
+class Emitter:
     """A builder of LLVM instructions with the few that the loops need, on vectors of one type."""
 
     def __init__(self, context, builder, kind, lanes=None):
@@ -167,7 +167,7 @@ class _Loader:
     def __init__(self, emit, X_type, X, factors_type, factors, offsets_type, offsets):
         context, builder = emit.context, emit.builder
         self._emit, self._X_kind, self._kind = emit, X_type.dtype, factors_type.dtype
-        self._work = _Emitter(context, builder, factors_type.dtype, emit.lanes)
+        self._work = Emitter(context, builder, factors_type.dtype, emit.lanes)
         self.n_features = cgutils.unpack_tuple(builder, context.make_array(X_type)(context, builder, X).shape)[1]
         self._scale = context.make_array(factors_type)(context, builder, factors).data
         self._shift = context.make_array(offsets_type)(context, builder, offsets).data
@@ -204,7 +204,7 @@ def _multiplication(n_rows, n_classes):
         def generate(context, builder, signature, arguments):
             tile_type, _, coef_type, _, _, _, scores_type, _, _ = signature.args
             tile, i, coef, k, first, last, scores, address, step = arguments
-            emit = _Emitter(context, builder, tile_type.dtype)
+            emit = Emitter(context, builder, tile_type.dtype)
             rows = [emit.pointer(tile_type, tile, i, first, row_step=r) for r in range(n_rows)]
             classes = [emit.pointer(coef_type, coef, k, first, row_step=c) for c in range(n_classes)]
             sums = [emit.zeros(n_rows) for _ in range(n_classes)]
@@ -256,7 +256,7 @@ def _loading_multiplication(n_rows, n_classes):
                 signature.args
             )
             X, rows, start, stop, i, factors, offsets, tile, coef, first, last, scores, address, step = arguments
-            emit = _Emitter(context, builder, tile_type.dtype)
+            emit = Emitter(context, builder, tile_type.dtype)
             load = _Loader(emit, X_type, X, factors_type, factors, offsets_type, offsets)
             zero, lanes = first.type(0), first.type(emit.lanes)
             numbers = context.make_array(rows_type)(context, builder, rows).data
@@ -320,7 +320,7 @@ def _accumulation(n_vectors, n_classes):
         def generate(context, builder, signature, arguments):
             tile_type, _, _, multipliers_type, _, sums_type, _, _ = signature.args
             tile, n_rows, j, multipliers, k, sums, address, step = arguments
-            emit = _Emitter(context, builder, tile_type.dtype)
+            emit = Emitter(context, builder, tile_type.dtype)
             zero = n_rows.type(0)
             classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_step=c) for c in range(n_classes)]
             parts = [emit.zeros(n_vectors) for _ in range(n_classes)]
@@ -367,7 +367,7 @@ def _statistics(n_vectors):
         def generate(context, builder, signature, arguments):
             tile_type, _, weights_type, shifts_type, figures_type, _ = signature.args
             tile, n_rows, weights, shifts, figures, j = arguments
-            emit = _Emitter(context, builder, tile_type.dtype)
+            emit = Emitter(context, builder, tile_type.dtype)
             factors = context.make_array(weights_type)(context, builder, weights).data
             origins = context.make_array(shifts_type)(context, builder, shifts).data
             zero = j.type(0)
@@ -483,7 +483,7 @@ else:
         def generate(context, builder, signature, arguments):
             X_type, _, factors_type, offsets_type, tile_type, _ = signature.args
             X, row, factors, offsets, tile, i = arguments
-            emit = _Emitter(context, builder, tile_type.dtype)
+            emit = Emitter(context, builder, tile_type.dtype)
             load = _Loader(emit, X_type, X, factors_type, factors, offsets_type, offsets)
             zero, lanes = row.type(0), row.type(emit.lanes)
             source, target = emit.pointer(X_type, X, row, zero), emit.pointer(tile_type, tile, i, zero)

@@ -12,11 +12,26 @@ def dot(a, b):
     return total
 
 
+@kernel(reassociate=False)
+def compensated_dot(first, a, b):
+    """Return first + the sum of a_j b_j with the rounding of the additions made up for (Neumaier 1974)."""
+    total, lost = first, 0.0
+    for j in range(a.shape[0]):
+        product = a[j] * b[j]
+        longer = total + product
+        lost += (total - longer) + product if abs(total) >= abs(product) else (product - longer) + total
+        total = longer
+    return total + lost
+
+
 @kernel
-def fill_dots(rows, n_rows, vector, products):
-    """products[i] = rows[i] . vector for the first n_rows of rows (m, p); products (m,) is overwritten so far."""
-    for i in range(n_rows):
-        products[i] = dot(rows[i], vector)
+def fill_block_dots(block, n_blocks, rows, n_rows, weights, vector, products):
+    """products[i] = sum of weights_j rows[i, j] vector_j, for the block's part of the first n_rows of rows (m, p)."""
+    for i in range(block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks):
+        row, total = rows[i], 0.0
+        for j in range(row.shape[0]):
+            total += weights[j] * row[j] * vector[j]
+        products[i] = total
 
 
 @kernel

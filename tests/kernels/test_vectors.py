@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastlin.kernels.vectors import add_steps, dot, fill_dots, subtract_changes
+from fastlin.kernels.threads import run_blocks
+from fastlin.kernels.vectors import add_steps, compensated_dot, dot, fill_block_dots, subtract_changes
 
 
 def make_pairs(p, m, n_pairs, seed=0):
@@ -25,10 +26,16 @@ def test_dot():
     assert dot(a, b) == np.sum(a * b)
 
 
+def test_a_compensated_dot_keeps_what_rounding_takes():
+    a, b = np.array([1e16, 1.0, -1e16, 3.0]), np.array([1.0, 1.0, 1.0, 0.5])
+    assert compensated_dot(0.25, a, b) == 2.75
+    assert compensated_dot(-1e16, np.array([1.0, 1e16]), np.ones(2)) == 1.0
+
+
 def test_dots_of_the_first_rows_leave_the_others_alone():
     rows = np.arange(12.0).reshape(4, 3)
     products = np.full(4, -1.0)
-    fill_dots(rows, 3, np.array([1.0, 0.0, 2.0]), products)
+    run_blocks(fill_block_dots, 2, rows, 3, np.array([1.0, 5.0, 2.0]), np.array([1.0, 0.0, 1.0]), products)
     np.testing.assert_array_equal(products, [4.0, 13.0, 22.0, -1.0])
 
 
