@@ -38,6 +38,20 @@ def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
     return X, labels, weights, coef, generator.normal(size=rows)
 
 
+def make_sparse(n, d, dtype=np.float64, index_dtype=np.int32, density=0.3, seed=0):
+    """Return data, indices and indptr of a random CSR matrix: unsorted, some rows and columns empty, no duplicates."""
+    generator = np.random.default_rng(seed)
+    present = generator.uniform(size=(n, d)) < density
+    present[n // 2] = present[:, d // 2] = False
+    present[0] = True
+    present[0, d // 2] = False
+    indices = [generator.permutation(np.flatnonzero(row)) for row in present]
+    indptr = np.cumsum([0] + [len(row) for row in indices]).astype(index_dtype)
+    indices = np.concatenate(indices).astype(index_dtype)
+    data = generator.integers(1, 100, len(indices)) * generator.choice([1, -1], len(indices))
+    return (data / 32 if np.issubdtype(dtype, np.floating) else data).astype(dtype), indices, indptr
+
+
 def change_columns(X, name):
     """Return X with columns that are hard to work with."""
     generator = np.random.default_rng(X.shape[1])

@@ -9,10 +9,12 @@ import reference
 from conftest import COLUMNS, change_columns, make_objective, make_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from fastlin.kernels.threads import limit_threads
-from fastlin.objective import LinearObjective, compute_scores, find_best_class, measure_columns
+from fastlin.matrices import as_matrix
+from fastlin.objective import LinearObjective
 from fastlin.solvers import choose
 
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
@@ -21,9 +23,9 @@ DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool
 def naive_value_and_gradient(objective, parameters):
     """Return J and its derivatives by coef and intercept at the parameters, from the definition."""
     coef, intercept = objective.to_coefficients(parameters)
-    weights = objective.weights if len(objective.weights) else np.ones(len(objective.X))
+    weights = objective.weights if len(objective.weights) else np.ones(len(objective.matrix.X))
     loss, gradient, intercept_gradient = naive.loss_and_gradient(
-        objective.X, objective.labels, weights, coef, intercept
+        objective.matrix.X, objective.labels, weights, coef, intercept
     )
     total = weights.sum()
     value = loss / total + 0.5 * objective.l2 * np.sum(coef**2)
@@ -46,7 +48,7 @@ def test_value_is_the_definition(n, n_classes, weighted, fit_intercept, columns)
     largest = np.abs(gradient).max()
     if fit_intercept:
         largest = max(largest, np.abs(intercept_gradient).max())
-    assert objective.largest_gradient_entry(evaluation) == pytest.approx(largest, rel=1e-7)
+    assert evaluation.largest_entry == pytest.approx(largest, rel=1e-7)
     assert evaluation.precision is np.float64
     assert evaluation.is_finite
 
@@ -110,7 +112,7 @@ def test_grams_are_numpys(dtype, fit_intercept, some):
     rows = generator.permutation(50)[:20] if some else np.empty(0, np.int64)
     row_weights = generator.uniform(size=(2, 20 if some else 50))
     found = objective.gram(rows, row_weights, np.float64)
-    scaled = objective.X.astype(float) * objective.units + objective.offsets
+    scaled = objective.matrix.X.astype(float) * objective.units + objective.offsets
     scaled = np.column_stack([scaled, np.full(50, float(fit_intercept))])[rows if some else slice(None)]
     for weights, gram in zip(row_weights, found, strict=True):
         expected = scaled.T @ (weights[:, None] * scaled) / objective.total_weight
@@ -127,16 +129,16 @@ def test_parameters_and_coefficients_are_each_others_inverse_and_give_the_same_s
     objective, parameters = make_objective(20, 5, n_classes, columns=columns, l2=0.1)
     coef, intercept = objective.to_coefficients(parameters)
     np.testing.assert_allclose(objective.to_parameters(coef, intercept), parameters, rtol=1e-9, atol=1e-9)
-    scaled = objective.X * objective.units + objective.offsets
+    scaled = objective.matrix.X * objective.units + objective.offsets
     expected = scaled @ parameters[:, :-1].T + parameters[:, -1]
-    np.testing.assert_allclose(objective.X @ coef.T + intercept, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(objective.matrix.X @ coef.T + intercept, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns):
     objective, _ = make_objective(200, 5, 2, columns=columns)
-    scaled = objective.X * objective.units + objective.offsets
-    varied = np.ptp(objective.X, axis=0) > 0
+    scaled = objective.matrix.X * objective.units + objective.offsets
+    varied = np.ptp(objective.matrix.X, axis=0) > 0
     mean = np.average(scaled, axis=0, weights=objective.weights)
     variance = np.average((scaled - mean) ** 2, axis=0, weights=objective.weights)
     assert (np.abs(mean) < 1e-2).all()
@@ -239,7 +241,7 @@ def test_float32_sums_over_rows_in_float64():
 @pytest.mark.parametrize("columns", [None, "given"])
 def test_no_copy_of_the_data_is_made(columns):
     X, labels, weights, _, _ = make_problem(20_000, 40, 3, np.float32)
-    measured = columns and measure_columns(X, weights)
+    measured = columns and as_matrix(X).measure(weights)
     warmed = LinearObjective(X[:50], labels[:50], 3, l2=0.1)
     warmed.evaluate(warmed.start())
     warmed.hessian_product(warmed.start())
@@ -250,7 +252,7 @@ def test_no_copy_of_the_data_is_made(columns):
     objective.evaluate(objective.start(), np.float32)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert np.shares_memory(objective.X, X)
+    assert np.shares_memory(objective.matrix.X, X)
     # Labels, weights and at most one array (K, n) a precision, all smaller than X.
     assert peak < 0.8 * X.nbytes
 
@@ -261,7 +263,7 @@ def test_read_only_data_are_used_in_place():
     labels.flags.writeable = False
     before = X.copy()
     objective = LinearObjective(X, labels, 3)
-    assert np.shares_memory(objective.X, X)
+    assert np.shares_memory(objective.matrix.X, X)
     objective.evaluate(objective.start())
     assert not X.flags.writeable
     np.testing.assert_array_equal(X, before)
@@ -271,7 +273,7 @@ def test_read_only_data_are_used_in_place():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_bits_do_not_depend_on_threads(dtype, precision):
     objective, parameters = make_objective(60_000, 40, 10, dtype, l2=0.1)
-    assert objective._n_blocks > 3
+    assert objective.walks._n_blocks > 3
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
@@ -286,7 +288,7 @@ def test_bits_do_not_depend_on_threads(dtype, precision):
                     objective.settle_intercept(parameters, evaluation),
                     objective.lower_bound(parameters, evaluation),
                     sample.hessian(),
-                    measure_columns(objective.X, objective.weights).spread,
+                    objective.matrix.measure(objective.weights).spread,
                 )
             )
     for result in results[1:]:
@@ -307,7 +309,7 @@ def test_the_unit_of_the_data_does_not_matter(factor, n_classes):
     parameters = objective.to_parameters(coef / factor, intercept)
     found = objective.evaluate(parameters)
     assert found.value == pytest.approx(expected.value, rel=1e-12)
-    assert objective.largest_gradient_entry(found) == pytest.approx(
+    assert found.largest_entry == pytest.approx(
         max(
             np.abs(naive_value_and_gradient(objective, parameters)[1]).max(),
             np.abs(naive_value_and_gradient(objective, parameters)[2]).max(),
@@ -342,13 +344,13 @@ def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes
     sample = objective.sample(30)
     assert sample.n_rows == len(sample.rows) == len(np.unique(sample.rows)) == 30
     alone = LinearObjective(
-        objective.X[sample.rows], objective.labels[sample.rows], n_classes, l2=0.3,
+        objective.matrix.X[sample.rows], objective.labels[sample.rows], n_classes, l2=0.3,
         weights=objective.weights[sample.rows] if weighted else None,
     )  # fmt: skip
     found = sample.evaluate(parameters)
     expected = alone.evaluate(alone.to_parameters(*sample.to_coefficients(parameters)))
     assert found.value == pytest.approx(expected.value, rel=1e-9)
-    assert sample.largest_gradient_entry(found) == pytest.approx(alone.largest_gradient_entry(expected), rel=1e-6)
+    assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-6)
     for of_sample, of_all in zip(
         sample.to_coefficients(parameters), objective.to_coefficients(parameters), strict=True
     ):
@@ -436,7 +438,7 @@ def test_no_point_has_a_lower_bound_above_the_minimum(n, n_classes, weighted, fi
         n, 6, n_classes, columns=columns, weighted=weighted, fit_intercept=fit_intercept, l2=penalty, seed=n
     )
     minimum, coef, intercept = reference.minimum(
-        objective.X, objective.labels, n_classes, penalty, objective.weights if weighted else None, fit_intercept
+        objective.matrix.X, objective.labels, n_classes, penalty, objective.weights if weighted else None, fit_intercept
     )
     best = objective.to_parameters(coef, intercept)
     assert objective.evaluate(best).value == pytest.approx(minimum, rel=1e-9)
@@ -480,10 +482,12 @@ def test_the_lower_bound_holds_for_random_problems(n, d, n_classes, exponent, di
 @pytest.mark.parametrize(("dtype", "coef_dtype"), [(np.uint8, np.float64), (np.float32, np.float64)])
 def test_scores_of_mixed_types(dtype, coef_dtype):
     X, _, _, coef, intercept = make_problem(3000, 30, 4, dtype)
-    scores = compute_scores(X, coef.astype(coef_dtype), intercept)
+    scores = as_matrix(X).compute_scores(coef.astype(coef_dtype), intercept)
     assert scores.dtype == coef_dtype
     np.testing.assert_allclose(scores, X.astype(float) @ coef.T + intercept, rtol=1e-10, atol=1e-10)
-    np.testing.assert_array_equal(find_best_class(X, coef.astype(coef_dtype), intercept), scores.argmax(axis=1))
+    np.testing.assert_array_equal(
+        as_matrix(X).find_best_class(coef.astype(coef_dtype), intercept), scores.argmax(axis=1)
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -491,7 +495,7 @@ def test_columns_are_measured_as_numpy_does(dtype):
     generator = np.random.default_rng(0)
     X = generator.integers(0, 2 if dtype is np.bool_ else 100, (50, 4)).astype(dtype)
     weights = generator.uniform(size=50)
-    columns = measure_columns(X, weights)
+    columns = as_matrix(X).measure(weights)
     values = X.astype(float)
     mean = np.average(values, axis=0, weights=weights)
     np.testing.assert_allclose(columns.mean, mean, rtol=1e-12)
@@ -509,7 +513,7 @@ def test_columns_are_measured_as_numpy_does(dtype):
 def test_columns_with_numbers_that_are_not_finite_are_reported(bad):
     X = np.random.default_rng(0).normal(size=(30, 3))
     X[29, 2] = bad
-    assert not measure_columns(X).finite
+    assert not as_matrix(X).measure().finite
 
 
 def test_the_intercept_of_many_columns_does_not_depend_on_the_threads_of_blas():
@@ -532,3 +536,66 @@ def test_the_certificate_counts_the_rounding_of_a_large_intercept():
     solution = choose.minimize(objective, None, solver="auto", tol=1e-12, max_iter=100)
     _, intercept, certificate = objective.finish(solution, np.float64)
     assert certificate >= solution.certificate + 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
+
+
+def make_separable(n_classes, n=400, weighted=False, rows=None):
+    """Return an objective whose rows are mostly decided at the returned parameters."""
+    generator = np.random.default_rng(n_classes)
+    labels = generator.integers(0, n_classes, n)
+    X = generator.normal(size=(n, 4)) + 3 * np.eye(max(4, n_classes))[labels][:, :4]
+    weights = generator.uniform(0.5, 2, n) if weighted else None
+    objective = LinearObjective(X, labels, n_classes, weights=weights, l2=1e-5, rows=rows)
+    coef = 5 * np.eye(max(4, n_classes))[:n_classes, :4] if n_classes > 2 else np.array([[-5.0, 5.0, 0.0, 0.0]])
+    return objective, objective.to_parameters(coef, np.zeros(len(coef)))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("some", [False, True])
+def test_a_narrowed_objective_touches_the_whole_one(n_classes, weighted, some):
+    rows = np.arange(0, 400, 2) if some else None
+    objective, parameters = make_separable(n_classes, weighted=weighted, rows=rows)
+    evaluation = objective.evaluate(parameters)
+    narrowed = objective.narrow(evaluation)
+    assert narrowed is not objective
+    assert narrowed.n_rows < 0.7 * objective.n_rows
+    found = narrowed.evaluate(parameters)
+    assert found.value == pytest.approx(evaluation.value, rel=1e-12)
+    np.testing.assert_allclose(found.gradient, evaluation.gradient, rtol=1e-9, atol=1e-14)
+    # Tangents lie below what they touch, and near by only a little.
+    generator = np.random.default_rng(1)
+    for size, part in ((1.0, np.inf), (0.01, 1e-5)):
+        step = size * generator.normal(size=parameters.shape)
+        whole, partial = objective.evaluate(parameters + step).value, narrowed.evaluate(parameters + step).value
+        assert partial <= whole * (1 + 1e-12)
+        assert whole - partial < part * whole
+    assert narrowed.n_passes == objective.n_passes
+
+
+def test_an_objective_whose_rows_are_undecided_is_not_narrowed():
+    objective, _ = make_objective(60, 3, 3, l2=0.1)
+    assert objective.narrow(objective.evaluate(np.zeros(objective.shape))) is objective
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("outside", [0.3, 7.0])
+def test_a_column_that_does_not_vary_where_rows_count_has_no_part_in_the_model(make, outside):
+    generator = np.random.default_rng(0)
+    X = np.column_stack([np.full(30, 0.3), generator.normal(size=(30, 2))])
+    labels, weights = generator.integers(0, 3, 30), generator.uniform(0.1, 1, 30)
+    X[0, 0], weights[0] = outside, 0
+    objective = LinearObjective(make(X), labels, 3, weights=weights)
+    objective.evaluate(np.random.default_rng(1).normal(size=(3, 4)))
+    assert not objective.evaluate(objective.start()).gradient[:, 0].any()
+    hessian = objective.hessian().reshape(3, 4, 3, 4)
+    assert not hessian[:, 0].any()
+    assert not hessian[:, :, :, 0].any()
+    assert hessian[:, 1:, :, 1:].any()
+
+
+def test_settling_does_not_move_all_intercepts_at_once():
+    objective, parameters = make_objective(60, 4, 3, l2=1e-3)
+    evaluation = objective.evaluate(parameters)
+    settled = objective.settle_intercept(parameters, evaluation)
+    assert settled[:, -1].sum() == pytest.approx(parameters[:, -1].sum(), abs=1e-12)
+    assert np.abs(objective.evaluate(settled).gradient[:, -1]).max() < np.abs(evaluation.gradient[:, -1]).max()

@@ -1,0 +1,79 @@
+"""The columns of X: what one walk tells of them, and X column by column."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# A spread of so small a part of the mean is its rounding.
+CONSTANT = 8 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64.
+
+    Attributes
+    ----------
+    mean, spread, root_mean_square : ndarray of shape (d,)
+        spread is the standard deviation.
+    largest : ndarray of shape (d,)
+        The largest magnitude, of all rows.
+    finite : bool
+        Whether X holds finite numbers only.
+    """
+
+    mean: np.ndarray
+    spread: np.ndarray
+    root_mean_square: np.ndarray
+    largest: np.ndarray
+    finite: bool
+
+    def choose_coordinates(self):
+        """Return units and offsets (d,) with which x units + offsets has a spread near one and a mean near zero."""
+        exponents = -np.log2(self.spread, where=self.spread > 0, out=np.zeros_like(self.spread))
+        units = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
+        return units, -self.mean * units
+
+    @classmethod
+    def from_moments(cls, mean, variance, smallest, largest):
+        """Return the Columns of the mean, variance, smallest and largest entry of each, arrays (d,), float64."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = np.sqrt(variance)
+            # Squares of numbers beyond 1e+-150 leave the range of float64.
+            half = 0.5 * largest - 0.5 * smallest
+            spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
+            # What rounding of the mean leaves of a column that does not vary.
+            spread = np.where(spread > CONSTANT * np.abs(mean), spread, 0.0)
+            mean = np.where(smallest == largest, smallest, mean)
+            return cls(
+                mean=mean,
+                spread=spread,
+                root_mean_square=np.hypot(mean, spread),
+                largest=np.maximum(-smallest, largest),
+                finite=bool(np.isfinite(smallest).all() and np.isfinite(largest).all()),
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Transposed:
+    """X column by column: column j holds x_j units_j + offsets_j of all rows, whole or as entries.
+
+    Attributes
+    ----------
+    panel : ndarray of shape (m, n)
+        Whole columns.
+    places : ndarray of shape (d,), int64
+        Where column j stands in panel; -1 for one that is kept as entries.
+    starts, indices, values : ndarray
+        The entries of column j are those from starts[j] to starts[j + 1], their rows distinct.
+    units, offsets : ndarray of shape (d,), float64
+        Of entries the offsets are zero.
+    """
+
+    panel: np.ndarray
+    places: np.ndarray
+    starts: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+    units: np.ndarray
+    offsets: np.ndarray

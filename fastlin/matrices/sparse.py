@@ -1,0 +1,379 @@
+"""Sparse X, by rows and by columns: statistics of its columns, predictions, an objective's walks; never densified."""
+
+from bisect import bisect_left
+from threading import RLock
+
+import numpy as np
+
+from fastlin.kernels.arrays import writable_view
+from fastlin.kernels.gather import count_columns, zeros_table
+from fastlin.kernels.sparse_columns import (
+    count_block_disorder,
+    fill_block_product,
+    fill_block_sparse_gram,
+    fill_block_sparse_statistics,
+)
+from fastlin.kernels.sparse_rows import (
+    fill_block_residuals,
+    fill_block_slopes,
+    fill_block_sparse_best_class,
+    fill_block_sparse_scores,
+    fill_block_table,
+)
+from fastlin.kernels.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
+from fastlin.kernels.tiles import count_tile_rows
+from fastlin.matrices.columns import Columns, Transposed
+from fastlin.matrices.containers import read_container
+
+# Residuals of so many bytes, or of as many as the coefficients take, lie between the walk by rows and that by columns.
+RESIDUAL_BYTES = 8 << 20
+# Entries in a block, some 100 microseconds, and what a row or column takes beside its entries.
+MIN_BLOCK_WORK = 100_000
+LINE_WORK = 8
+# Numbers of the table of coefficients that are transposed in a block.
+MIN_TABLE_BLOCK = 200_000
+# Rows of a Gram matrix that are scaled and centred together.
+GRAM_ROWS = 64
+# Rows with less than this part of the entries are copied with their columns, since a walk by columns passes over all.
+COPIED_PART = 0.05
+
+
+class SparseMatrix:
+    """X of shape (n, d) by rows (CSR) as it came and, once that is needed, by columns (CSC): one transposed copy.
+
+    Entries may be unsorted; where there are several of one place, one copy is made that holds their sum.
+
+    Parameters
+    ----------
+    X : SciPy sparse container
+        Of real numbers. It is not changed.
+
+    Attributes
+    ----------
+    X : SciPy CSR matrix or array
+        The caller's own where it is CSR.
+    shape : tuple of int
+    dtype : dtype
+    nbytes : int
+        Of the entries by rows.
+
+    Raises
+    ------
+    ValueError
+        X is not two-dimensional, its values are not real numbers, or its arrays contradict each other.
+    """
+
+    def __init__(self, X):
+        self.X, csc = read_container(X)
+        self.shape, self.dtype = X.shape, self.X.dtype
+        # Sums of whole numbers and of truth values are those of their type, as in a dense array.
+        if self.dtype.kind != "f" and _count_disorder(self.X).any():
+            self.X = _sum_duplicates(self.X)
+        self._lock = RLock()
+        self._transposed = None
+        self._csc = csc if csc is not None and not _count_disorder(csc).any() else None
+
+    @property
+    def nbytes(self):
+        return self.X.data.nbytes + self.X.indices.nbytes + self.X.indptr.nbytes
+
+    @property
+    def csc(self):
+        """X as CSC whose rows ascend in each column."""
+        # Folds in threads ask for it at once.
+        with self._lock:
+            if self._csc is None:
+                self._csc = self.X.tocsc()
+                if _count_disorder(self._csc).any():
+                    self.X = _sum_duplicates(self.X)
+                    self._csc = self.X.tocsc()
+        return self._csc
+
+    def gains_from_float32(self, n_rows_coef):
+        """Say whether walks are faster in float32: entries are widened one by one, so that they are not."""
+        return False
+
+    def count_gram_work(self):
+        """Return the multiply-adds of a Gram matrix of the columns: each entry with those of its row."""
+        n_entries = self.X.indptr[-1]
+        return int(n_entries) ** 2 // max(1, self.shape[0])
+
+    def measure(self, weights=None):
+        """Return the Columns with weights (n,), None for ones; numbers that are not finite are told of, not refused."""
+        n, d = self.shape
+        data, indices, indptr = _arrays(self.csc)
+        borders = _cut(indptr, _count_blocks(d, len(data), 1))
+        mean, variance, smallest, largest = np.empty((4, d))
+        run_blocks(
+            fill_block_sparse_statistics, len(borders) - 1, data, indices, indptr, borders, n,
+            np.empty(0) if weights is None else weights, float(n) if weights is None else float(weights.sum()),
+            mean, variance, smallest, largest,
+        )  # fmt: skip
+        return Columns.from_moments(mean, variance, smallest, largest)
+
+    def compute_scores(self, coef, intercept):
+        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
+        scores = np.empty((self.shape[0], len(coef)), coef.dtype)
+        self._score(fill_block_sparse_scores, coef, intercept, scores)
+        return scores
+
+    def find_best_class(self, coef, intercept):
+        """Return the class of the largest of the scores of each row, (n,) int64; those of all rows are never held."""
+        best = np.empty(self.shape[0], np.int64)
+        self._score(fill_block_sparse_best_class, coef, intercept, best)
+        return best
+
+    def _score(self, kernel, coef, intercept, found):
+        K, d = coef.shape
+        table = zeros_table(d, K)
+        _fill_table(coef.astype(np.float64), np.ones(d), np.zeros(d), table)
+        data, indices, indptr = _arrays(self.X)
+        borders = _cut(indptr, _count_blocks(self.shape[0], len(data), K))
+        run_blocks(kernel, len(borders) - 1, data, indices, indptr, borders, table, intercept.astype(np.float64), found)
+
+    def transposed(self, precision):
+        """Return X column by column: the entries as they are, columns far from zero whole and centred, in float64.
+
+        Not centred these and the intercept would stand for nearly the same. More than half of such a column is filled,
+        so that whole it takes no more memory than its entries.
+        """
+        with self._lock:
+            if self._transposed is None:
+                self._transposed = self._transpose()
+        return self._transposed
+
+    def _transpose(self):
+        values, indices, starts = _arrays(self.csc)
+        n, d = self.shape
+        units, offsets = self.measure().choose_coordinates()
+        far = np.flatnonzero(np.abs(offsets) > 1)
+        panel = np.zeros((len(far), n))
+        places = np.full(d, -1)
+        places[far] = np.arange(len(far))
+        for row, j in zip(panel, far, strict=True):
+            row[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
+            row *= units[j]
+            row += offsets[j]
+        stored_units, stored_offsets = np.ones(d), np.zeros(d)
+        stored_units[far], stored_offsets[far] = units[far], offsets[far]
+        return Transposed(panel, places, starts, indices, values, stored_units, stored_offsets)
+
+    def walks(self, *, rows, labels, weights, n_rows_coef, units, offsets):
+        """Return the SparseWalks over the given rows."""
+        return SparseWalks(self, rows, labels, weights, n_rows_coef, units, offsets)
+
+    def take(self, rows):
+        """Return the matrix of the given row numbers, in their order."""
+        return SparseMatrix(self.X[rows])
+
+    def gram(self, rows, row_weights, units, offsets):
+        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64."""
+        d = self.shape[1]
+        data, indices, indptr = _arrays(self.X)
+        # For each entry the entries of its row.
+        row_length = max(1, len(data) // max(1, self.shape[0]))
+        n_blocks = _count_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
+        n_blocks = int(np.clip(MAX_PARTIAL_BYTES // (8 * d * d), 1, n_blocks))
+        halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
+        run_blocks(fill_block_sparse_gram, n_blocks, data, indices, indptr, rows, row_weights, halves, totals)
+        half, total, weight = halves.sum(axis=0), totals.sum(axis=0) * units, row_weights.sum()
+        gram = np.empty((d + 1, d + 1))
+        # Some rows at a time: a temporary array is as large as the result.
+        for first in range(0, d, GRAM_ROWS):
+            part = slice(first, min(first + GRAM_ROWS, d))
+            unit, offset = units[part, None], offsets[part, None]
+            mixed = total[part, None] * offsets + offset * total
+            gram[part, :-1] = (half[part] + half[:, part].T) * (unit * units) + mixed + offset * offsets * weight
+        gram[-1, :-1] = gram[:-1, -1] = total + offsets * weight
+        gram[-1, -1] = weight
+        return gram
+
+
+class SparseWalks:
+    """The sums over rows that an objective is made of: a walk by rows, then one by columns; parameters as DenseWalks.
+
+    Rows far fewer than X has, or in another order, are copied with their columns.
+    """
+
+    def __init__(self, matrix, rows, labels, weights, n_rows_coef, units, offsets):
+        self._whole, self._units, self._offsets = matrix, units, offsets
+        self._n_rows = len(rows) or matrix.shape[0]
+        if len(rows):
+            n_entries = np.asarray(matrix.X.indptr[rows + 1] - matrix.X.indptr[rows]).sum(dtype=np.int64)
+            if n_entries <= COPIED_PART * matrix.X.indptr[-1] or (rows[1:] <= rows[:-1]).any():
+                matrix, labels = matrix.take(rows), labels[rows]
+                weights = weights[rows] if len(weights) else weights
+                rows = rows[:0]
+        self._matrix, self._rows, self._labels, self._weights = matrix, rows, labels, weights
+        n, d = matrix.shape
+        K = n_rows_coef
+        self._shape = K, d + 1
+        columns = matrix.csc
+        self._by_rows, self._by_columns = _arrays(matrix.X), _arrays(columns)
+        self._table = zeros_table(d, K)
+        n_together = max(1, max(RESIDUAL_BYTES, 8 * K * (d + 1)) // (8 * count_columns(K)))
+        n_chunks = max(1, -(-n // n_together))
+        self._residuals = zeros_table(-(-n // n_chunks), K)
+        self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
+        self._column_borders = _cut(columns.indptr, _count_blocks(d, columns.indptr[-1], K))
+        self._tile_rows = count_tile_rows(K, K, 8)
+        # Of every walk: new memory for a million parameters takes a fifth of one.
+        self._gradient = None
+
+    def _chunk(self, first, last):
+        """Return a range of rows and the places among the walked rows where its blocks begin."""
+        indptr = self._by_rows[2]
+        if not len(self._rows):
+            starts, place = indptr[first : last + 1], first
+        else:
+            place, end = np.searchsorted(self._rows, (first, last))
+            rows = self._rows[place:end]
+            starts = np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
+        n_blocks = _count_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
+        return first, last, place + _cut(starts, n_blocks)
+
+    def empty_probabilities(self, precision):
+        """Return room for the probabilities of the walked rows, (K, m), float64."""
+        return np.empty((self._shape[0], self._n_rows))
+
+    def evaluate(self, parameters, precision, probabilities):
+        """Return sum s_i l_i and its gradient (K, d + 1) by parameters (K, d + 1), in float64 whatever the precision.
+
+        probabilities (K, m) are filled, (K, 0) left out. The gradient is overwritten by the next walk.
+        """
+        losses = []
+
+        def fill_residuals(first, borders, sums):
+            losses.append(np.empty(len(sums)))
+            run_blocks(
+                fill_block_residuals, len(sums), *self._by_rows, self._rows, borders, self._labels, self._weights,
+                self._table, intercept, self._tile_rows, first, self._residuals, losses[-1], sums, probabilities,
+            )  # fmt: skip
+
+        intercept = _fill_table(parameters, self._units, self._offsets, self._table)
+        if self._gradient is None:
+            self._gradient = np.empty(self._shape)
+        gradient = self._multiply_columns(fill_residuals, self._gradient)
+        return float(np.concatenate(losses).sum()), gradient
+
+    def hessian_product(self, direction, probabilities):
+        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
+        row_weights = self._row_weights()
+
+        def fill_slopes(first, borders, sums):
+            run_blocks(
+                fill_block_slopes, len(sums), *self._by_rows, self._rows, borders, row_weights, self._table, intercept,
+                self._tile_rows, first, self._residuals, sums, probabilities,
+            )  # fmt: skip
+
+        intercept = _fill_table(direction, self._units, self._offsets, self._table)
+        return self._multiply_columns(fill_slopes, np.empty(self._shape))
+
+    def _multiply_columns(self, fill_residuals, product):
+        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]' with the residuals r of fill_residuals.
+
+        Chunk by chunk of rows. It takes the first row of the chunk, the borders of its blocks and room for the sums of
+        each (B, K).
+        """
+        totals = np.zeros(self._shape[0])
+        for first, last, borders in self._chunks:
+            if len(self._rows) and len(self._chunks) > 1:
+                # Rows that are not walked had others' residuals.
+                self._residuals[:] = 0
+            sums = np.empty((len(borders) - 1, self._shape[0]))
+            fill_residuals(first, borders, sums)
+            chunk_totals = sums.sum(axis=0)
+            run_blocks(
+                fill_block_product, len(self._column_borders) - 1, *self._by_columns, self._column_borders, first, last,
+                self._residuals, chunk_totals, self._units, self._offsets, first > 0, product,
+            )  # fmt: skip
+            totals += chunk_totals
+        product[:, -1] = totals
+        return product
+
+    def gram(self, rows, row_weights, precision):
+        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
+
+        Over the given row numbers (all of X where there are none), row_weights (C, m) in their order.
+        """
+        rows = rows if len(rows) else np.arange(self._whole.shape[0])
+        grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
+        for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
+            gram[:] = self._whole.gram(rows, weights, self._units, self._offsets)
+        return grams
+
+    def class_pair_gram(self, probabilities):
+        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
+        K, size = self._shape
+        hessian = np.empty((K * size, K * size))
+        blocks = hessian.reshape(K, size, K, size)
+        rows = self._rows if len(self._rows) else np.arange(self._matrix.shape[0])
+        for k in range(K):
+            weights = self._row_weights() * probabilities[k]
+            for other in range(k + 1):
+                factors = 1 - probabilities[k] if other == k else -probabilities[other]
+                gram = self._matrix.gram(rows, weights * factors, self._units, self._offsets)
+                blocks[k, :, other], blocks[other, :, k] = gram, gram
+        return hessian
+
+    def _row_weights(self):
+        """Return s_i of the walked rows, (m,)."""
+        if not len(self._weights):
+            return np.ones(self._n_rows)
+        return self._weights[self._rows] if len(self._rows) else self._weights
+
+
+def _fill_table(coef, units, offsets, table):
+    """Fill table (d, columns) with the transposed coef (K, d) times units; return sum_j coef_kj offset_j, (K,).
+
+    Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
+    """
+    d = len(units)
+    n_blocks = int(np.clip(table.size // MIN_TABLE_BLOCK, 1, MAX_BLOCKS))
+    shifts = np.empty((n_blocks, len(coef)))
+    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef), units, offsets, table, shifts)
+    intercept = shifts.sum(axis=0)
+    return intercept + coef[:, -1] if coef.shape[1] > d else intercept
+
+
+def _count_blocks(n_lines, n_entries, n_classes):
+    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
+    width = 1 + count_columns(n_classes) // 8
+    return int(np.clip((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_WORK, 1, MAX_BLOCKS))
+
+
+def _cut(starts, n_blocks):
+    """Return the n_blocks + 1 borders of blocks of rows or columns that have about as much work each.
+
+    The entries of line i stand from starts[i] to starts[i + 1]: a few columns of text have most of the entries.
+    """
+    n_lines, origin = len(starts) - 1, int(starts[0])
+
+    def work(i):
+        return int(starts[i]) - origin + LINE_WORK * i
+
+    total = work(n_lines)
+    borders = [bisect_left(range(n_lines), total * block // n_blocks, key=work) for block in range(n_blocks)]
+    return np.array([*borders, n_lines])
+
+
+def _arrays(compressed):
+    """Return data, indices and indptr of a CSR or CSC matrix as kernels take them, the same memory."""
+    data = compressed.data.view(np.uint8) if compressed.dtype == bool else compressed.data
+    return tuple(writable_view(np.ascontiguousarray(array)) for array in (data, compressed.indices, compressed.indptr))
+
+
+def _count_disorder(compressed):
+    """Return how many entries of a CSR or CSC matrix follow a later place, or the same, in their row or column."""
+    _, indices, indptr = _arrays(compressed)
+    borders = _cut(indptr, _count_blocks(len(indptr) - 1, len(indices), 1))
+    counts = np.empty((len(borders) - 1, 2), np.int64)
+    run_blocks(count_block_disorder, len(counts), indices, indptr, borders, counts)
+    return counts.sum(axis=0)
+
+
+def _sum_duplicates(csr):
+    """Return a copy of a CSR matrix with one entry for each place, in ascending order."""
+    csr = csr.copy()
+    csr.sum_duplicates()
+    return csr

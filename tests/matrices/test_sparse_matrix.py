@@ -1,0 +1,346 @@
+"""Sparse matrices against dense ones for every call, the containers that are read, and those that are refused."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import make_sparse
+from scipy import sparse
+
+from fastlin.kernels.threads import limit_threads
+from fastlin.matrices import as_matrix
+from fastlin.matrices import sparse as sparse_matrices
+
+NONE = np.empty(0, np.int64)
+N, D = 60, 13
+ROWS = {"all": NONE, "some": np.arange(0, N, 2), "few": np.array([7, 8]), "repeated": np.array([5, 3, 3, 9])}
+CONTAINERS = [
+    getattr(sparse, f"{name}_{kind}")
+    for name in ("csr", "csc", "coo", "lil", "dok", "bsr", "dia")
+    for kind in ("array", "matrix")
+]
+
+
+def make_csr(n=N, d=D, seed=0, **options):
+    return sparse.csr_array(make_sparse(n, d, seed=seed, **options), shape=(n, d))
+
+
+def make_walks(X, n_classes, rows=NONE, weighted=True):
+    n, d = X.shape
+    generator = np.random.default_rng(1)
+    return as_matrix(X).walks(
+        rows=rows, labels=generator.integers(0, max(2, n_classes), n).astype(np.int32),
+        weights=generator.uniform(0, 2, n) if weighted else np.empty(0), n_rows_coef=n_classes,
+        units=2.0 ** generator.integers(-4, 1, d), offsets=generator.normal(size=d),
+    )  # fmt: skip
+
+
+def walk(walks, shape, rows=NONE):
+    """Return what every walk gives, at random parameters."""
+    generator = np.random.default_rng(2)
+    n_classes, d = shape
+    parameters, direction = generator.normal(size=(2, n_classes, d + 1))
+    probabilities = walks.empty_probabilities(np.float64)
+    loss, gradient = walks.evaluate(parameters, np.float64, probabilities)
+    none = np.empty((n_classes, 0))
+    again = walks.evaluate(parameters, np.float64, none)
+    assert again[0] == loss
+    np.testing.assert_array_equal(again[1], gradient)
+    product = walks.hessian_product(direction, probabilities)
+    row_weights = generator.uniform(0, 2, (2, len(rows) or N))
+    grams = walks.gram(rows, row_weights, np.float64)
+    assert walks.gram(rows, row_weights, np.float32).dtype == np.float32
+    return loss, gradient, probabilities, product, grams, walks.class_pair_gram(probabilities)
+
+
+def assert_close(found, expected, tolerance=1e-11):
+    for value, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance * max(1.0, np.abs(right).max()))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("n_classes", [1, 3, 5])
+def test_walks_are_those_of_dense_data(n_classes, rows, weighted):
+    X, rows = make_csr(), ROWS[rows]
+    expected = walk(make_walks(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
+    found = walk(make_walks(X, n_classes, rows, weighted), (n_classes, D), rows)
+    assert_close(found, expected)
+    np.testing.assert_array_equal(found[-1], found[-1].T)
+
+
+@pytest.mark.parametrize("rows", ["all", "some"])
+@pytest.mark.parametrize("n_classes", [1, 3, 20])
+def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
+    X, rows = make_csr(), ROWS[rows]
+    expected = walk(make_walks(X, n_classes, rows), (n_classes, D), rows)
+    monkeypatch.setattr(sparse_matrices, "RESIDUAL_BYTES", 0)
+    walks = make_walks(X, n_classes, rows)
+    assert len(walks._chunks) > 3
+    assert_close(walk(walks, (n_classes, D), rows), expected)
+
+
+@pytest.mark.parametrize("n_classes", [1, 20])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes):
+    monkeypatch.setattr(sparse_matrices, "MIN_BLOCK_WORK", 50)
+    monkeypatch.setattr(sparse_matrices, "MIN_TABLE_BLOCK", 20)
+    X = make_csr()
+    results = []
+    for n_threads in (1, 2, 3, 7):
+        with limit_threads(n_threads):
+            results.append(walk(make_walks(X, n_classes), (n_classes, D)))
+    for other in results[1:]:
+        for first, second in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8, np.bool_])
+def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
+    X = make_csr(dtype=dtype)
+    matrix, dense = as_matrix(X), as_matrix(X.toarray())
+    assert matrix.shape == dense.shape
+    assert matrix.dtype == dense.dtype == dtype
+    assert matrix.nbytes == X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+    weights = np.random.default_rng(3).uniform(0, 2, N) if weighted else None
+    found, expected = matrix.measure(weights), dense.measure(weights)
+    for name in ("mean", "spread", "root_mean_square", "largest"):
+        assert_close([getattr(found, name)], [getattr(expected, name)], 1e-6 if dtype == np.float32 else 1e-12)
+    assert found.finite
+    for n_classes in (1, 4):
+        coef, intercept = np.random.default_rng(4).normal(size=(n_classes, D)), np.arange(n_classes) - 1.0
+        assert_close([matrix.compute_scores(coef, intercept)], [X.toarray().astype(float) @ coef.T + intercept])
+        assert matrix.compute_scores(coef.astype(np.float32), intercept).dtype == np.float32
+        np.testing.assert_array_equal(matrix.find_best_class(coef, intercept), dense.find_best_class(coef, intercept))
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_columns_of_huge_and_tiny_numbers(scale):
+    X = make_csr()
+    X.data *= scale
+    found, expected = as_matrix(X).measure(), as_matrix(X.toarray()).measure()
+    np.testing.assert_allclose(found.spread, expected.spread, rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_told_of(value):
+    X = make_csr()
+    assert as_matrix(X).measure().finite
+    X.data[5] = value
+    weights = np.ones(N)
+    weights[0] = 0
+    with np.errstate(invalid="ignore"):
+        assert not as_matrix(X).measure(weights).finite
+
+
+@pytest.mark.parametrize("make", CONTAINERS, ids=lambda make: make.__name__)
+def test_every_container_is_read_and_left_alone(make):
+    dense = make_csr().toarray()
+    X = make(dense)
+    before = {name: np.copy(value) for name, value in vars(X).items() if isinstance(value, np.ndarray)}
+    attributes = set(vars(X))
+    matrix = as_matrix(X)
+    np.testing.assert_array_equal(matrix.X.toarray(), dense)
+    np.testing.assert_array_equal(matrix.csc.toarray(), dense)
+    assert set(vars(X)) == attributes
+    for name, value in before.items():
+        np.testing.assert_array_equal(getattr(X, name), value)
+
+
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+def test_rows_are_used_as_they_are(index_dtype):
+    X = make_csr()
+    X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
+    matrix = as_matrix(X)
+    assert matrix.X is X
+    assert matrix.csc.indices.dtype == index_dtype
+    assert matrix.X is X
+
+
+def test_columns_are_used_as_they_are():
+    X = make_csr().tocsc()
+    assert as_matrix(X).csc is X
+
+
+def with_duplicates(X):
+    """Return X as CSR whose entries stand there in two halves, and two of them in four quarters."""
+    data, indices = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2)
+    return sparse.csr_array((data, indices, 2 * X.indptr), shape=X.shape)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr"])
+def test_duplicates_are_summed_in_a_copy(form):
+    plain = make_csr()
+    X = with_duplicates(plain)
+    X = X.tocsc() if form == "csc" else sparse.coo_array(X) if form == "coo" else X
+    if form == "bsr":
+        X = sparse.bsr_array((X.data.reshape(-1, 1, 1), X.indices, X.indptr), shape=X.shape)
+    n_entries = len(X.data)
+    for n_classes in (1, 3):
+        found = walk(make_walks(X, n_classes), (n_classes, D))
+        assert_close(found, walk(make_walks(plain, n_classes), (n_classes, D)))
+    found, expected = as_matrix(X).measure(), as_matrix(plain).measure()
+    assert_close([found.spread, found.largest], [expected.spread, expected.largest])
+    assert len(X.data) == n_entries
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8])
+def test_duplicates_of_narrow_types_sum_as_in_a_dense_array(dtype):
+    X = sparse.csr_array((np.array([100, 100, 1], dtype), np.array([1, 1, 0]), np.array([0, 2, 3])), shape=(2, 2))
+    coef = np.eye(2)
+    np.testing.assert_array_equal(as_matrix(X).compute_scores(coef, np.zeros(2)), X.toarray().astype(float))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, ">f8", ">f4", ">i4"])
+def test_other_real_types_become_float64(dtype):
+    X = make_csr()
+    X.data = X.data.astype(dtype)
+    for form in (X, sparse.csc_array(make_csr())):
+        form.data = form.data.astype(dtype)
+        matrix = as_matrix(form)
+        assert matrix.dtype == np.float64
+        np.testing.assert_array_equal(matrix.X.toarray(), make_csr().toarray().astype(dtype).astype(np.float64))
+
+
+def test_other_types_of_indices():
+    X = make_csr()
+    X.indices, X.indptr = X.indices.astype(np.uint16), X.indptr.astype(">i8")
+    np.testing.assert_array_equal(as_matrix(X).X.toarray(), make_csr().toarray())
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, object])
+def test_what_is_not_a_real_number_is_refused(dtype):
+    X = make_csr()
+    X.data = X.data.astype(dtype)
+    with pytest.raises(ValueError, match="data not supported"):
+        as_matrix(X)
+
+
+def test_one_dimension_is_refused():
+    with pytest.raises(ValueError, match="Expected 2D"):
+        as_matrix(sparse.coo_array(np.ones(3)))
+
+
+def broken(form, what):
+    X = make_csr().asformat(form)
+    if form == "coo":
+        match what:
+            case "index too large":
+                X.coords[1][3] = D
+            case "negative index":
+                X.coords[0][3] = -1
+            case "fewer values":
+                X.data = X.data[:-1]
+            case "fractions":
+                X.coords = X.coords[0] + 0.5, X.coords[1]
+        return X
+    match what:
+        case "index too large":
+            X.indices[3] = 1_000_000_000
+        case "negative index":
+            X.indices[3] = -5
+        case "fewer values":
+            X.data = X.data[:-1]
+        case "fractions":
+            X.indices = X.indices + 0.5
+        case "falling indptr":
+            X.indptr[1] = X.indptr[2] + 1
+        case "indptr starts late":
+            X.indptr[0] = 1
+        case "indptr beyond the end":
+            X.indptr[-1] += 5
+        case "short indptr":
+            X.indptr = X.indptr[:-1]
+        case "fewer indices":
+            X.indices = X.indices[:-1]
+        case "data of two dimensions":
+            X.data = np.zeros((len(X.data), 1))
+    return X
+
+
+BROKEN = {
+    "index too large": "lies outside",
+    "negative index": "-[15] lies outside",
+    "fewer values": "entries|values",
+    "fractions": "whole numbers",
+}
+BROKEN_COMPRESSED = BROKEN | {
+    "falling indptr": "indptr falls",
+    "indptr starts late": "starts at 1",
+    "indptr beyond the end": "beyond",
+    "short indptr": "indptr has",
+    "fewer indices": "indices has",
+    "data of two dimensions": "data",
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "what", "message"),
+    [(form, *case) for form in ("csr", "csc", "bsr") for case in BROKEN_COMPRESSED.items()]
+    + [("coo", *case) for case in BROKEN.items()],
+)
+def test_broken_index_arrays_are_refused(form, what, message):
+    with pytest.raises(ValueError, match=rf"X is a (broken )?{form.upper()} matrix.*({message})"):
+        as_matrix(broken(form, what))
+
+
+def test_other_broken_containers_are_refused():
+    X = sparse.lil_array(make_csr())
+    X.rows[3] = [0, 99]
+    X.data[3] = [1.0, 2.0]
+    with pytest.raises(ValueError, match="lies outside"):
+        as_matrix(X)
+    X.rows[3] = [0]
+    with pytest.raises(ValueError, match="LIL"):
+        as_matrix(X)
+    X = sparse.dia_array(make_csr())
+    X.offsets = X.offsets[1:]
+    with pytest.raises(ValueError, match="DIA"):
+        as_matrix(X)
+
+
+def test_nothing_stored():
+    X = sparse.csr_array((20, 4))
+    columns = as_matrix(X).measure()
+    assert columns.finite
+    assert not np.concatenate([columns.mean, columns.spread, columns.largest]).any()
+    walks = make_walks(X, 3)
+    dense = make_walks(np.zeros((20, 4)), 3)
+    parameters = np.random.default_rng(0).normal(size=(3, 5))
+    found, expected = (w.evaluate(parameters, np.float64, np.empty((3, 0))) for w in (walks, dense))
+    assert_close(found, expected)
+
+
+def test_blocks_have_equal_work():
+    starts = np.concatenate([np.arange(10), 10 + 1000 * np.arange(1, 4), 3010 + np.arange(1, 100)])
+    borders = sparse_matrices._cut(starts, 4)
+    assert borders[0] == 0
+    assert borders[-1] == len(starts) - 1
+    assert (np.diff(borders) > 0).all()
+    work = np.diff(starts[borders] + sparse_matrices.LINE_WORK * borders)
+    assert work.max() < 1100 + sparse_matrices.LINE_WORK * 100
+
+
+def test_wide_data_are_never_made_dense():
+    n, d, n_entries = 1_000, 10_000_000, 5_000
+    generator = np.random.default_rng(0)
+    columns = generator.integers(0, d, n_entries)
+    X = sparse.csr_array((np.ones(n_entries), columns, np.linspace(0, n_entries, n + 1).astype(np.int64)), shape=(n, d))
+    coef = generator.normal(size=(1, d))
+    tracemalloc.start()
+    try:
+        matrix = as_matrix(X)
+        matrix.measure()
+        walks = matrix.walks(
+            rows=NONE, labels=np.zeros(n, np.int32), weights=np.empty(0), n_rows_coef=1, units=np.ones(d),
+            offsets=np.zeros(d),
+        )  # fmt: skip
+        loss, gradient = walks.evaluate(np.column_stack([coef, [0.0]]), np.float64, np.empty((1, 0)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Vectors of one number a column take 80 MB each, X as dense 80 GB.
+    assert peak < 1.5e9
+    scores = X @ coef[0]
+    assert loss == pytest.approx(np.logaddexp(0, scores).sum(), rel=1e-10)
+    np.testing.assert_allclose(gradient[0, :-1], X.T @ (1 / (1 + np.exp(-scores))), atol=1e-10)
