@@ -5,10 +5,13 @@ L-BFGS-B is not used: its inner products go through BLAS, whose sums depend on t
 parameters, and its starting matrix is a multiple of the identity.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastlin.kernels.cholesky import factorize_block, solve_block
-from fastlin.kernels.vectors import add_steps, dot, fill_dots, subtract_changes
+from fastlin.kernels.threads import run_blocks
+from fastlin.kernels.vectors import add_steps, dot, fill_block_dots, subtract_changes
 from fastlin.solvers import line_search
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
 
@@ -19,13 +22,22 @@ SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: np.finfo(np.float64).eps}
 # It is progress where the gradient promises more than this part of J: in float32 gradients are better than values,
 # which are off by 5e-9 of J (MNIST, Letter).
 SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
+# Steps after which the preconditioner's scale is found anew, which costs a solution with it.
+RESCALED = 4
+# Multiply-adds of inner products that are worth handing out to threads.
+MIN_SHARED_WORK = 1_000_000
+# Iterations until decided rows are looked for anew.
+NARROWED_FOR = 25
 # What the gradient changes of the last steps have in common up to this part, squared, is rounding.
 RIDGE = 1e-10
 # The bound foreseen for a combination of the last steps must lie so far below the last one that was tried in vain.
 IMPROVEMENT = 0.3
 
 
-def minimize(objective, parameters, stopping, *, precondition, refreshes=(), precision=np.float64, patience=None):
+def minimize(
+    objective, parameters, stopping, *, precondition, refreshes=(), precision=np.float64, patience=None,
+    preconditioner=None,
+):  # fmt: skip
     """Minimise the objective from the given parameters.
 
     Parameters
@@ -40,6 +52,8 @@ def minimize(objective, parameters, stopping, *, precondition, refreshes=(), pre
         The iterations after which to build it anew; the pairs are kept.
     precision : type
         float32: work in float32 until that makes no more progress or the end is in sight, then in float64.
+    preconditioner : Preconditioner or None
+        To begin with; None: one of the start.
     patience : int or None
         Leave the rest to another solver after this many iterations, where as many will not do for the rest.
 
@@ -54,17 +68,23 @@ def minimize(objective, parameters, stopping, *, precondition, refreshes=(), pre
     """
     parameters = parameters.astype(precision).astype(np.float64)
     evaluation, bound = stopping.begin(parameters, precision)
-    preconditioner = precondition(objective, parameters)
+    preconditioner = preconditioner or precondition(objective, parameters)
     pairs = _Pairs(parameters.size, objective)
     tried, restarted, message, decrements = np.inf, False, "", []
+    working, anchor = objective, None
     while True:
+        if evaluation.precision != np.float64 and len(decrements) % NARROWED_FOR == NARROWED_FOR - 1:
+            working, anchor, evaluation = _narrow(objective, evaluation, anchor)
+            parameters = evaluation.parameters
         direction, decrement = pairs.direction(evaluation.gradient, preconditioner)
         if evaluation.precision != np.float64 and stopping.is_met(evaluation, bound, decrement):
             evaluation = objective.evaluate(parameters)
             bound = stopping.settle(parameters, evaluation)
         message = stopping.why(evaluation, bound, decrement)
         decrements.append(decrement)
-        if not message and patience is not None and _is_slow(decrements, stopping.tol * evaluation.value, patience):
+        # With few rows left the others' steps, of all rows, cost more.
+        is_impatient = not message and patience is not None and working is objective
+        if is_impatient and _is_slow(decrements, stopping.tol * evaluation.value, patience):
             message = IMPATIENT
         if message:
             break
@@ -77,10 +97,11 @@ def minimize(objective, parameters, stopping, *, precondition, refreshes=(), pre
             if message:
                 stopping.record(candidate_evaluation, candidate_bound)
                 break
-        step = line_search.along(objective, parameters, evaluation, direction)
+        is_rough = evaluation.precision != np.float64
+        step = line_search.along(working if is_rough else objective, parameters, evaluation, direction)
         stalled = step is None
         if not stalled:
-            pairs.add(step.parameters - parameters, step.evaluation.gradient - evaluation.gradient)
+            pairs.add(evaluation, step.evaluation)
             decrease = evaluation.value - step.evaluation.value
             precision, scale = evaluation.precision, abs(evaluation.value)
             stalled = (
@@ -100,14 +121,26 @@ def minimize(objective, parameters, stopping, *, precondition, refreshes=(), pre
             # Rounding may have spoilt the pairs: once more without them.
             pairs, restarted = _Pairs(parameters.size, objective), True
         else:
-            message = stopping.why_stalled(evaluation, decrement)
+            message = stopping.why_stalled(evaluation, bound, decrement)
             break
     if evaluation.precision != np.float64 and message != REACHED:
         evaluation = objective.evaluate(parameters)
         bound = stopping.observe(parameters, evaluation)
         if message == LIMITED and bound < np.inf and stopping.is_met(evaluation, bound, np.inf):
             message = REACHED
-    return stopping.solution(message)
+    return replace(stopping.solution(message), preconditioner=preconditioner)
+
+
+def _narrow(objective, evaluation, anchor):
+    """Return what to go on with in float32: an objective of fewer rows, the point where it was made, where to go on.
+
+    anchor is the last of these points, None at first. Where J is above its value there, tangents have misled: then on
+    from there, with all rows.
+    """
+    at_hand = objective.evaluate(evaluation.parameters, evaluation.precision)
+    if anchor is not None and at_hand.value > anchor.value:
+        return objective, anchor, anchor
+    return objective.narrow(at_hand), at_hand, at_hand
 
 
 def _is_slow(decrements, target, patience):
@@ -129,11 +162,13 @@ class _Pairs:
         self._inner_products = np.empty(N_PAIRS)
         self._scales = np.empty(N_PAIRS)
         self._newest = -1
+        self._n_added = 0
+        self._scaled, self._scale = None, 1.0
         self.n_pairs = 0
         # Of the certificate's norm, sum G_kj^2 / penalty_j. An intercept that is not stationary costs its share of
         # the class times what all features have (LinearObjective.lower_bound).
         self._weights = None
-        if objective.l2 > 0:
+        if objective.is_bounded:
             K = objective.n_rows_coef
             weights = np.empty((K, n_parameters // K))
             shares = np.maximum(objective.class_weights[-K:], 1 / objective.n_rows)
@@ -144,21 +179,32 @@ class _Pairs:
                 self._weights = weights.ravel()
         self._grams = np.zeros((N_PAIRS, N_PAIRS))
 
-    def add(self, step, change):
-        step, change = step.ravel(), change.ravel()
-        inner_product = dot(step, change)
+    def add(self, before, step):
+        """Take in the step from one Evaluation to another, unless rounding has spoilt it."""
+        newest = (self._newest + 1) % N_PAIRS
+        # Where they stay: new memory for a million parameters takes longer than the subtraction.
+        np.subtract(step.parameters.ravel(), before.parameters.ravel(), out=self._steps[newest])
+        np.subtract(step.gradient.ravel(), before.gradient.ravel(), out=self._changes[newest])
+        inner_product = dot(self._steps[newest], self._changes[newest])
         # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
-        if not inner_product > np.finfo(np.float64).eps * dot(change, change):
+        if not inner_product > np.finfo(np.float64).eps * dot(self._changes[newest], self._changes[newest]):
+            if self.n_pairs == N_PAIRS:
+                # Its place was that of the oldest pair: none is better than one that is another's.
+                self.n_pairs = 0
             return
-        self._newest = (self._newest + 1) % N_PAIRS
-        self._steps[self._newest] = step
-        self._changes[self._newest] = change
+        self._newest = newest
         self._inner_products[self._newest] = inner_product
         self.n_pairs = min(self.n_pairs + 1, N_PAIRS)
+        self._n_added += 1
         if self._weights is not None:
             products = self._grams[self._newest]
-            fill_dots(self._changes, self.n_pairs, self._weights * change, products)
+            self._weigh(self._changes[self._newest], products)
             self._grams[:, self._newest] = products
+
+    def _weigh(self, vector, products):
+        """Fill products with the certificate's inner products of the changes and a vector."""
+        n_blocks = self.n_pairs if vector.size * self.n_pairs > MIN_SHARED_WORK else 1
+        run_blocks(fill_block_dots, n_blocks, self._changes, self.n_pairs, self._weights, vector, products)
 
     def direction(self, gradient, preconditioner):
         """Return the step -H gradient, and half the product of the two: an estimate of J - J*."""
@@ -167,9 +213,12 @@ class _Pairs:
         subtract_changes(*ring, vector, self._scales)
         vector = preconditioner.solve(vector.reshape(gradient.shape)).ravel()
         if self.n_pairs:
-            change = self._changes[self._newest]
-            solved = preconditioner.solve(change.reshape(gradient.shape)).ravel()
-            vector *= self._inner_products[self._newest] / dot(change, solved)
+            if self._scaled is not preconditioner or self._n_added % RESCALED == 0:
+                change = self._changes[self._newest]
+                solved = preconditioner.solve(change.reshape(gradient.shape)).ravel()
+                self._scale = self._inner_products[self._newest] / dot(change, solved)
+                self._scaled = preconditioner
+            vector *= self._scale
         add_steps(*ring, vector, self._scales)
         return -vector.reshape(gradient.shape), 0.5 * dot(vector, gradient.ravel())
 
@@ -189,15 +238,16 @@ class _Pairs:
         if not target > 0 or self.n_pairs < 2 or self._weights is None:
             return np.inf, None
         gradient = evaluation.gradient.ravel()
-        weighted = self._weights * gradient
         products = np.empty((1, self.n_pairs))
-        fill_dots(self._changes, self.n_pairs, weighted, products[0])
+        self._weigh(gradient, products[0])
         grams = self._grams[None, : self.n_pairs, : self.n_pairs].copy()
         combination = products.copy()
         factors = np.empty((1, self.n_pairs * (self.n_pairs + 1) // 2))
         factorize_block(0, 1, grams, RIDGE, factors)
         solve_block(0, 1, factors, combination)
-        foreseen = 0.5 * (dot(weighted, gradient) - dot(products[0], combination[0]))
+        square = np.empty(1)
+        fill_block_dots(0, 1, gradient[None], 1, self._weights, gradient, square)
+        foreseen = 0.5 * (square[0] - dot(products[0], combination[0]))
         if not foreseen <= target:
             return np.inf, None
         candidate = parameters.ravel().copy()

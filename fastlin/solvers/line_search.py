@@ -37,7 +37,10 @@ def along(objective, parameters, evaluation, direction, first_step=1.0):
         nonlocal last
         # A point that float32 can hold: the gradient of a rounded one belongs to another place, and would leave the
         # certificate at 1e-4 of J (MNIST).
-        end = (parameters + step * direction).astype(precision).astype(np.float64)
+        end = step * direction
+        end += parameters
+        if precision != np.float64:
+            end = end.astype(precision).astype(np.float64)
         last = Step(end, objective.evaluate(end, precision))
         return last.evaluation.value, dot(last.evaluation.gradient.ravel(), direction.ravel())
 

@@ -50,7 +50,7 @@ def minimize(objective, parameters, stopping, *, precondition):
             break
         step = line_search.along(objective, parameters, evaluation, direction)
         if step is None or not step.evaluation.value < evaluation.value:
-            message = stopping.why_stalled(evaluation, decrement)
+            message = stopping.why_stalled(evaluation, bound, decrement)
             break
         parameters, evaluation = step.parameters, step.evaluation
         bound = stopping.settle(parameters, evaluation)

@@ -49,6 +49,10 @@ class Solution:
     message : str
         Why it ended.
     history : list of Iteration
+    preconditioner : Preconditioner or None
+        What L-BFGS divided gradients by last, for the next fit of nearly the same objective to begin with.
+    model : HessianModel or None
+        The last model of proximal Newton, likewise.
     """
 
     parameters: np.ndarray
@@ -58,6 +62,8 @@ class Solution:
     converged: bool
     message: str
     history: list
+    preconditioner: object = None
+    model: object = None
 
     @property
     def n_iter(self):

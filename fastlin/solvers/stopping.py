@@ -17,6 +17,11 @@ FORESIGHT = 0.9
 TRIED = 1e4
 # Near the end a bound that exceeds ||dJ/dW||^2 / (2 l2) so many times is due to the intercept, and worth a walk.
 SETTLED = 5.0
+# Iterations for which an estimate has to hold, and over how many its pace is taken.
+PERSISTENCE = 5
+SHORTEST_PACE, LONGEST_PACE = 3, 15
+# Part of J without features below which a finer J changes no prediction.
+NEGLIGIBLE = 0.01
 REACHED = "tol is reached"
 LIMITED = "max_iter is reached"
 IMPATIENT = "another solver may do better"
@@ -24,7 +29,7 @@ AT_FLOOR = "the objective is at the floor that its precision sets"
 # A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
 FLOOR = 1e-13
 STALLED = "the objective no longer falls"
-SEPARABLE = "the classes are separable and nothing is penalised"
+SEPARABLE = "the classes are separable by what is not penalised"
 
 
 class Stopping:
@@ -34,9 +39,11 @@ class Stopping:
     ----------
     objective : LinearObjective
     tol : float
-    rule : {"excess", "gradient"}
+    rule : {"excess", "estimate", "gradient"}
         "excess": J is within tol * J of the optimum, by the certificate, or by the solver's estimate where there is
-        none. "gradient": no entry of the gradient exceeds tol, as scikit-learn has it.
+        none. "estimate": the certificate or, for some iterations on end, the pace at which J falls says so; a J below a
+        part of the best without features counts as that part. "gradient": no entry of the gradient exceeds tol, as
+        scikit-learn has it.
     max_iter : int
     on_iteration : callable or None
         Called with (n_iter, Iteration) after each iteration.
@@ -52,19 +59,21 @@ class Stopping:
         self._started = perf_counter()
         self._lower_bound = -np.inf
         self._best = None
+        self._met_since = None
         # Where all weight is on one class, J falls towards zero without end.
         is_single = np.count_nonzero(objective.class_weights) == 1
         self._smallest_value = np.log(len(objective.class_weights)) if is_single else 0.0
 
-    def begin(self, parameters, precision=np.float64):
-        """Evaluate the start; return its Evaluation and the bound, as `observe` has it.
+    def begin(self, parameters, precision=np.float64, evaluation=None):
+        """Evaluate the start, where it is not; return its Evaluation and the bound, as `observe` has it.
 
         Raises
         ------
         OverflowError
             The objective or its gradient is not finite there.
         """
-        evaluation = self.objective.evaluate(parameters, precision)
+        if evaluation is None:
+            evaluation = self.objective.evaluate(parameters, precision)
         if not evaluation.is_finite:
             raise OverflowError("the objective or its gradient is not finite at the start")
         return evaluation, self.observe(parameters, evaluation)
@@ -91,7 +100,7 @@ class Stopping:
             Iteration(
                 evaluation.value,
                 bound,
-                self.objective.largest_gradient_entry(evaluation),
+                evaluation.largest_entry,
                 self.objective.n_passes,
                 perf_counter() - self._started,
             )
@@ -117,8 +126,11 @@ class Stopping:
             As `observe` has it.
         """
         bound = self.observe(parameters, evaluation)
-        asked, natural = self.tol * evaluation.value, self.objective.natural_gap(evaluation)
-        if self.rule == "excess" and natural <= asked and min(asked, SETTLED * natural) < bound < np.inf:
+        asked = self.tol * evaluation.value
+        if self.rule != "excess" or bound == np.inf:
+            return bound
+        natural = self.objective.natural_gap(evaluation)
+        if natural <= asked and min(asked, SETTLED * natural) < bound:
             settled = self.objective.settle_intercept(parameters, evaluation)
             if settled is not None:
                 self.observe(settled, self.objective.evaluate(settled))
@@ -131,31 +143,54 @@ class Stopping:
         decrement estimates J - J* where no bound exists: half the square of the Newton decrement.
         """
         if self.rule == "gradient":
-            return self.objective.largest_gradient_entry(evaluation) <= self.tol
+            return evaluation.largest_entry <= self.tol
+        if self.rule == "estimate" and bound < np.inf:
+            asked = self.tol * max(evaluation.value, NEGLIGIBLE * self.objective.value_at_start())
+            if not min(bound, self._excess_by_pace()) <= asked:
+                self._met_since = None
+            elif self._met_since is None:
+                self._met_since = len(self.history)
+            return self._met_since is not None and len(self.history) - self._met_since >= PERSISTENCE
         return (decrement if bound == np.inf else bound) <= self.tol * max(evaluation.value, self._smallest_value)
+
+    def _excess_by_pace(self):
+        """Return what J has still to fall if it goes on as in the last iterations: by equal parts in equal times."""
+        values = [iteration.objective for iteration in self.history]
+        n_steps = min(len(values) // 3, LONGEST_PACE)
+        if n_steps < SHORTEST_PACE:
+            return np.inf
+        before, now = values[-1 - 2 * n_steps] - values[-1 - n_steps], values[-1 - n_steps] - values[-1]
+        if now <= 0:
+            return 0.0
+        return now * now / (before - now) if now < before else np.inf
 
     def why(self, evaluation, bound, decrement):
         """Return why to end at a point, or an empty text; it has arrived where float64 says so."""
         is_met = evaluation.precision == np.float64 and self.is_met(evaluation, bound, decrement)
         limit = SEPARABLE_LOSS * np.log(len(self.objective.class_weights))
-        if (is_met or evaluation.loss < limit) and self._is_separated(evaluation):
+        is_free = not (self.objective.penalties.any() or self.objective.thresholds.any())
+        if ((is_met and is_free) or evaluation.value < limit) and self._is_separated(evaluation):
             return SEPARABLE
         if is_met:
             return REACHED
         return LIMITED if len(self.history) >= self.max_iter else ""
 
-    def why_stalled(self, evaluation, decrement):
-        """Return why no step goes on from a point: that it is at the floor, where next to nothing is left to gain."""
+    def why_stalled(self, evaluation, bound, decrement):
+        """Return why no step goes on from a point: that it is within tol, or at the floor with next to nothing left."""
+        if self.rule != "gradient" and bound <= self.tol * evaluation.value:
+            return REACHED
         return AT_FLOOR if 0 <= decrement <= FLOOR * abs(evaluation.value) else STALLED
 
     def _is_separated(self, evaluation):
-        """Say whether nothing is penalised and every row is proven to be classified right: J then has no minimum.
+        """Say whether something is not penalised and every row is proven to be classified right.
+
+        Where nothing is penalised J then has no minimum; else where it falls on towards zero.
 
         A loss below log(2) of a row puts its label's probability above one half, whatever the others are; so does
         the sum of all, where it is below the smallest weight times log(2).
         """
         objective = self.objective
-        if objective.l2 > 0:
+        if objective.is_bounded:
             return False
         weights = objective.weights
         smallest = weights[weights > 0].min() if len(weights) else 1.0

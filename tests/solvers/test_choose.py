@@ -21,7 +21,7 @@ def minimize(objective, solver, start=None, tol=1e-10, max_iter=1000, **options)
 
 def minimum_of(objective):
     return reference.minimum(
-        objective.X, objective.labels, max(2, objective.n_rows_coef), objective.l2,
+        objective.matrix.X, objective.labels, max(2, objective.n_rows_coef), objective.l2,
         objective.weights if len(objective.weights) else None, objective.fit_intercept,
     )  # fmt: skip
 
@@ -39,7 +39,7 @@ def test_every_solver_reaches_the_minimum(solver, columns, n, n_classes, weighte
     solution = minimize(objective, solver)
     found_coef, found_intercept, certificate = objective.finish(solution, np.float64)
     value = reference.objective(
-        objective.X, objective.labels, found_coef, found_intercept, l2, objective.weights if weighted else None
+        objective.matrix.X, objective.labels, found_coef, found_intercept, l2, objective.weights if weighted else None
     )
     assert value - minimum <= 1e-8 * minimum
     assert value - minimum <= certificate
@@ -114,7 +114,7 @@ def test_max_iter_ends_a_fit_with_a_finite_solution(solver):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes, dtype, columns):
-    X = make_objective(200, 4, n_classes, columns=columns)[0].X.astype(dtype)
+    X = make_objective(200, 4, n_classes, columns=columns)[0].matrix.X.astype(dtype)
     labels = make_objective(200, 4, n_classes)[0].labels
     objective = LinearObjective(X, labels, n_classes, l2=0.01)
     solution = minimize(objective, solver, tol=0.0)
@@ -128,9 +128,9 @@ def test_a_tol_of_zero_ends_at_the_floor_without_a_false_alarm(solver, n_classes
 def test_weights_count_like_repeated_rows(solver, n_classes):
     objective, _ = make_objective(60, 3, n_classes)
     times = np.random.default_rng(4).integers(0, 4, 60)
-    weighted = LinearObjective(objective.X, objective.labels, n_classes, weights=times.astype(float), l2=0.02)
+    weighted = LinearObjective(objective.matrix.X, objective.labels, n_classes, weights=times.astype(float), l2=0.02)
     repeated = LinearObjective(
-        np.repeat(objective.X, times, axis=0), np.repeat(objective.labels, times), n_classes, l2=0.02
+        np.repeat(objective.matrix.X, times, axis=0), np.repeat(objective.labels, times), n_classes, l2=0.02
     )
     solutions = [each.finish(minimize(each, solver), np.float64) for each in (weighted, repeated)]
     np.testing.assert_allclose(solutions[0][0], solutions[1][0], atol=1e-5)
@@ -173,16 +173,18 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
 def test_a_class_with_rows_of_weight_zero_alone(solver, fit_intercept):
     objective, _ = make_objective(100, 3, 3)
     weights = (objective.labels != 1).astype(float)
-    without = LinearObjective(objective.X, objective.labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept)
+    without = LinearObjective(
+        objective.matrix.X, objective.labels, 3, weights=weights, l2=0.05, fit_intercept=fit_intercept
+    )
     solution = minimize(without, solver, tol=1e-8)
     assert np.isfinite(solution.parameters).all()
     if not fit_intercept:
-        minimum = reference.minimum(objective.X, objective.labels, 3, 0.05, weights, False)[0]
+        minimum = reference.minimum(objective.matrix.X, objective.labels, 3, 0.05, weights, False)[0]
         assert solution.value == pytest.approx(minimum, rel=1e-7)
         return
     # The intercept of the class falls without end: what is left is the problem of the other two, softmax over them.
     two = weights > 0
-    logistic = LinearObjective(objective.X[two], objective.labels[two] // 2, 2, l2=0.05 / 2)
+    logistic = LinearObjective(objective.matrix.X[two], objective.labels[two] // 2, 2, l2=0.05 / 2)
     assert solution.value == pytest.approx(minimize(logistic, "newton-cholesky", tol=1e-10).value, rel=1e-3)
 
 
@@ -240,13 +242,13 @@ def test_an_infinite_start_is_left_for_a_better_one(solver):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_bits_do_not_depend_on_threads(solver, dtype):
     labels = np.random.default_rng(2).integers(0, 10, 20_000)
-    X = make_objective(20_000, 30, 10, dtype)[0].X
+    X = make_objective(20_000, 30, 10, dtype)[0].matrix.X
     solutions = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
             objective = LinearObjective(X, labels, 10, l2=1e-3)
             solutions.append(minimize(objective, solver, tol=1e-6, max_iter=2))
-    assert objective._n_blocks > 1
+    assert objective.walks._n_blocks > 1
     for solution in solutions[1:]:
         np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
         assert solution.certificate == solutions[0].certificate

@@ -1,5 +1,7 @@
 """L-BFGS: its float32 phase, its preconditioners and refreshes, and the combination of the last steps."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import reference
@@ -19,7 +21,7 @@ def minimize(objective, tol=1e-8, rule="excess", max_iter=500, precondition=prec
 
 def minimum_of(objective):
     return reference.minimum(
-        objective.X, objective.labels, max(2, objective.n_rows_coef), objective.l2, objective.weights
+        objective.matrix.X, objective.labels, max(2, objective.n_rows_coef), objective.l2, objective.weights
     )[0]
 
 
@@ -95,6 +97,12 @@ def test_more_iterations_than_pairs_are_kept_still_converge(n_classes):
     assert solution.value - minimum <= 1e-9 * minimum
 
 
+def add(pairs, step, change):
+    """Let pairs take in a step from one point to another and the change of the gradient."""
+    before = SimpleNamespace(parameters=np.ones(step.size), gradient=np.ones(step.size))
+    pairs.add(before, SimpleNamespace(parameters=1 + step.ravel(), gradient=1 + change.ravel()))
+
+
 def test_the_combination_of_the_last_steps_is_the_least_squares_solution():
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     generator = np.random.default_rng(0)
@@ -104,7 +112,7 @@ def test_the_combination_of_the_last_steps_is_the_least_squares_solution():
     hessian = objective.hessian()
     steps = generator.normal(size=(4, parameters.size))
     for step in steps:
-        pairs.add(step.reshape(parameters.shape), (hessian @ step).reshape(parameters.shape))
+        add(pairs, step, hessian @ step)
     evaluation = objective.evaluate(parameters)
     foreseen, candidate = pairs.smallest_gradient(parameters, evaluation, np.inf)
     root = np.sqrt(pairs._weights)
@@ -127,7 +135,7 @@ def test_the_direction_inverts_the_hessian_along_the_newest_change():
     for _ in range(3):
         step = generator.normal(size=parameters.shape)
         change = (hessian @ step.ravel()).reshape(step.shape)
-        pairs.add(step, change)
+        add(pairs, step, change)
     direction, decrement = pairs.direction(change, preconditioner)
     np.testing.assert_allclose(direction, -step, rtol=1e-8, atol=1e-10)
     assert decrement == pytest.approx(0.5 * np.sum(step * change), rel=1e-9)
@@ -136,8 +144,67 @@ def test_the_direction_inverts_the_hessian_along_the_newest_change():
 def test_a_pair_without_curvature_is_left_out():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
     pairs = lbfgs._Pairs(parameters.size, objective)
-    pairs.add(parameters, -parameters)
-    pairs.add(0 * parameters, parameters)
+    add(pairs, parameters, -parameters)
+    add(pairs, 0 * parameters, parameters)
     assert pairs.n_pairs == 0
-    pairs.add(parameters, parameters)
+    add(pairs, parameters, parameters)
     assert pairs.n_pairs == 1
+
+
+def count_narrowed(objective):
+    """Return a list that grows by the number of rows of each objective that `narrow` makes."""
+    made, narrow = [], objective.narrow
+
+    def narrow_and_tell(evaluation):
+        made.append(narrow(evaluation))
+        return made[-1]
+
+    objective.narrow = narrow_and_tell
+    return made
+
+
+def make_hard(n=3_000):
+    """Return an objective with a weak penalty, that takes many iterations and decides most rows."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 5, n)
+    X = generator.normal(size=(n, 40)) * np.linspace(0.7, 0.01, 40) + 2.5 * np.eye(40)[labels]
+    return LinearObjective(X, labels, 5, l2=1e-7)
+
+
+def test_with_few_rows_undecided_the_minimum_is_the_same():
+    objective = make_hard()
+    made = count_narrowed(objective)
+    narrowed = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
+    assert made
+    assert min(part.n_rows for part in made) < objective.n_rows / 2
+    whole = make_hard()
+    expected = minimize(whole, tol=1e-8, precondition=preconditioners.class_blocks, max_iter=2000)
+    assert narrowed.converged
+    assert expected.converged
+    assert abs(narrowed.value - expected.value) <= 2e-6 * expected.value
+    assert narrowed.value - expected.value <= narrowed.certificate
+
+
+def test_tangents_that_mislead_are_left(monkeypatch):
+    objective = make_hard(600)
+    # All rows but one by their tangents: J falls without end along them.
+    monkeypatch.setattr("fastlin.objective.DECIDED", np.inf)
+    made = count_narrowed(objective)
+    solution = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
+    assert made
+    assert solution.converged
+    reached = minimize(make_hard(600), tol=1e-8, max_iter=2000)
+    assert abs(solution.value - reached.value) <= 2e-6 * reached.value
+
+
+def test_the_preconditioner_of_a_fit_serves_the_next():
+    objective, _ = make_objective(150, 6, 4, l2=1e-3)
+    first = minimize(objective)
+    near = LinearObjective(objective.matrix, objective.labels, 4, weights=objective.weights, l2=8e-4)
+
+    def build(*_):
+        raise AssertionError("it was built anew")
+
+    again = minimize(near, precondition=build, preconditioner=first.preconditioner)
+    assert again.converged
+    assert again.value == pytest.approx(minimize(near).value, rel=1e-8)

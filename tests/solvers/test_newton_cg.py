@@ -54,7 +54,7 @@ def test_few_steps_lead_to_the_minimum(precondition, n_classes):
     solution = newton_cg.minimize(
         objective, objective.start(), Stopping(objective, 1e-10, "excess", 100), precondition=precondition
     )
-    minimum, *_ = reference.minimum(objective.X, objective.labels, n_classes, 1e-3, objective.weights)
+    minimum, *_ = reference.minimum(objective.matrix.X, objective.labels, n_classes, 1e-3, objective.weights)
     assert solution.converged
     assert solution.n_iter < 20
     assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value

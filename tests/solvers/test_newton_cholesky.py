@@ -20,7 +20,7 @@ def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=100):
 def test_few_steps_lead_to_the_minimum(n_classes, l2):
     objective, _ = make_objective(150, 5, n_classes, l2=l2)
     solution = minimize(objective)
-    minimum, *_ = reference.minimum(objective.X, objective.labels, n_classes, l2, objective.weights)
+    minimum, *_ = reference.minimum(objective.matrix.X, objective.labels, n_classes, l2, objective.weights)
     assert solution.converged
     assert solution.n_iter < 15
     assert solution.value == pytest.approx(minimum, rel=1e-12)
@@ -38,9 +38,13 @@ def test_the_gradient_falls_quadratically_near_the_end():
 def test_repeated_columns_share_their_coefficient(n_classes):
     objective, _ = make_objective(80, 3, n_classes)
     doubled = LinearObjective(
-        np.column_stack([objective.X, objective.X]), objective.labels, n_classes, weights=objective.weights, l2=0.1
+        np.column_stack([objective.matrix.X, objective.matrix.X]),
+        objective.labels,
+        n_classes,
+        weights=objective.weights,
+        l2=0.1,
     )
-    single = LinearObjective(objective.X, objective.labels, n_classes, weights=objective.weights, l2=0.05)
+    single = LinearObjective(objective.matrix.X, objective.labels, n_classes, weights=objective.weights, l2=0.05)
     coef, intercept, _ = doubled.finish(minimize(doubled), np.float64)
     expected_coef, expected_intercept, _ = single.finish(minimize(single), np.float64)
     np.testing.assert_allclose(coef[:, :3], coef[:, 3:], atol=1e-7)
@@ -52,7 +56,10 @@ def test_repeated_columns_share_their_coefficient(n_classes):
 def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_end(n_classes):
     objective, _ = make_objective(80, 3, n_classes)
     doubled = LinearObjective(
-        np.column_stack([objective.X, objective.X[:, :2]]), objective.labels, n_classes, weights=objective.weights
+        np.column_stack([objective.matrix.X, objective.matrix.X[:, :2]]),
+        objective.labels,
+        n_classes,
+        weights=objective.weights,
     )
     solution = minimize(doubled, tol=1e-10)
     assert solution.converged

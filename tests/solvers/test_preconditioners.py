@@ -19,7 +19,7 @@ def build(name, objective, parameters):
 
 
 def scaled_rows(objective):
-    scaled = objective.X * objective.units + objective.offsets
+    scaled = objective.matrix.X * objective.units + objective.offsets
     return np.column_stack([scaled, np.ones(len(scaled))])
 
 
@@ -135,7 +135,7 @@ def test_chances_add_up_to_the_number_drawn_and_follow_the_curvature():
 
 def test_large_weights_give_the_preconditioner_of_small_ones():
     objective, parameters = make_objective(20, 4, 3, l2=0.1)
-    heavy = LinearObjective(objective.X, objective.labels, 3, weights=1e6 * objective.weights, l2=0.1)
+    heavy = LinearObjective(objective.matrix.X, objective.labels, 3, weights=1e6 * objective.weights, l2=0.1)
     gradient = np.random.default_rng(3).normal(size=parameters.shape)
     found, expected = (build("class_blocks", each, parameters).solve(gradient) for each in (heavy, objective))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)

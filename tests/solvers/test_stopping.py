@@ -1,17 +1,19 @@
 """The rules of stopping, one by one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import reference
 from conftest import make_objective
 
 from fastlin.objective import LinearObjective
-from fastlin.solvers.stopping import LIMITED, REACHED, SEPARABLE, STALLED, Stopping
+from fastlin.solvers.stopping import LIMITED, NEGLIGIBLE, PERSISTENCE, REACHED, SEPARABLE, STALLED, Stopping
 
 
 def test_the_bound_of_a_point_uses_the_best_lower_bound_so_far():
     objective, parameters = make_objective(40, 3, 3, l2=0.05)
-    minimum, coef, intercept = reference.minimum(objective.X, objective.labels, 3, 0.05, objective.weights)
+    minimum, coef, intercept = reference.minimum(objective.matrix.X, objective.labels, 3, 0.05, objective.weights)
     best = objective.to_parameters(coef, intercept)
     stopping = Stopping(objective, 1e-4, "excess", 100)
     far = stopping.observe(parameters, objective.evaluate(parameters))
@@ -34,7 +36,7 @@ def test_the_solution_is_the_best_point_seen_in_float64():
     assert solution.value == better.value
     np.testing.assert_array_equal(solution.gradient, better.gradient)
     assert not solution.converged
-    minimum, *_ = reference.minimum(objective.X, objective.labels, 3, 0.05, objective.weights)
+    minimum, *_ = reference.minimum(objective.matrix.X, objective.labels, 3, 0.05, objective.weights)
     assert solution.value - minimum <= solution.certificate < np.inf
 
 
@@ -63,7 +65,7 @@ def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
 def test_the_gradient_rule_looks_at_its_largest_entry_in_the_units_of_the_data():
     objective, parameters = make_objective(40, 3, 2, columns="badly scaled", l2=0.05)
     evaluation = objective.evaluate(parameters)
-    largest = objective.largest_gradient_entry(evaluation)
+    largest = evaluation.largest_entry
     assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(evaluation, np.inf, np.inf)
     assert not Stopping(objective, 0.99 * largest, "gradient", 100).is_met(evaluation, 0.0, 0.0)
     assert Stopping(objective, 1e-3, "gradient", 100).target(evaluation, 1e-3) == 0
@@ -89,7 +91,7 @@ def test_iterations_are_written_down_and_told():
     assert told == list(enumerate(stopping.history, 1))
     first, second = stopping.history
     assert (first.objective, first.bound, first.n_passes) == (evaluation.value, 0.25, 1.0)
-    assert first.gradient == objective.largest_gradient_entry(evaluation)
+    assert first.gradient == evaluation.largest_entry
     assert 0 <= first.seconds <= second.seconds
 
 
@@ -120,7 +122,7 @@ def test_a_wrong_row_of_little_weight_is_not_separated():
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
     objective, _ = make_objective(200, 3, n_classes, l2=1e-3)
-    _, coef, intercept = reference.minimum(objective.X, objective.labels, n_classes, 1e-3, objective.weights)
+    _, coef, intercept = reference.minimum(objective.matrix.X, objective.labels, n_classes, 1e-3, objective.weights)
     best = objective.to_parameters(coef, intercept)
     # An intercept that is off by little, whose repair costs more than tol allows.
     best[0, -1] += 1e-4
@@ -129,3 +131,44 @@ def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
     assert stopping.observe(best, evaluation) > 1e-6 * evaluation.value
     assert objective.natural_gap(evaluation) <= 1e-6 * evaluation.value
     assert stopping.settle(best, evaluation) <= 1e-6 * evaluation.value
+
+
+def run_down(stopping, values, bounds):
+    """Record iterations of given values; return the numbers of those at which the rule was met."""
+    met = []
+    for place, (value, bound) in enumerate(zip(values, bounds, strict=True), start=1):
+        evaluation = SimpleNamespace(value=value, largest_entry=1.0)
+        stopping.record(evaluation, bound)
+        if stopping.is_met(evaluation, bound, np.inf):
+            met.append(place)
+    return met
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
+def test_the_estimate_tells_what_a_steady_fall_leaves(rate):
+    objective, _ = make_objective(40, 3, 3, l2=0.05)
+    steps = np.arange(1, 400)
+    values = 1 + rate**steps
+    met = run_down(Stopping(objective, 1e-4, "estimate", 1000), values, np.full(len(steps), 100.0))
+    # It has to hold for some iterations.
+    first = int(np.ceil(np.log(1e-4) / np.log(rate))) + PERSISTENCE
+    assert met == list(range(first, len(steps) + 1))
+
+
+def test_an_estimate_that_does_not_last_is_not_believed():
+    objective, _ = make_objective(40, 3, 3, l2=0.05)
+    bounds = np.full(40, 100.0)
+    # A bound that is within tol now and then, and from the 30th iteration on.
+    bounds[10:13] = bounds[29:] = 1e-6
+    values = 2.0 - 0.01 * np.arange(40)
+    met = run_down(Stopping(objective, 1e-4, "estimate", 1000), values, bounds)
+    assert met == list(range(30 + PERSISTENCE, 41))
+
+
+def test_an_objective_near_zero_is_estimated_beside_that_of_no_features():
+    objective, _ = make_objective(40, 3, 3, l2=0.05)
+    # A steady fall has no end in sight.
+    tiny = 1e-9 * (2 - 0.01 * np.arange(40))
+    asked = 1e-4 * NEGLIGIBLE * objective.value_at_start()
+    assert not run_down(Stopping(objective, 1e-4, "estimate", 1000), tiny, np.full(40, 1.1 * asked))
+    assert run_down(Stopping(objective, 1e-4, "estimate", 1000), tiny, np.full(40, 0.9 * asked))

@@ -1,0 +1,393 @@
+"""Proximal Newton against known optima, a proximal-gradient reference and the optimality conditions."""
+
+import warnings
+
+import numpy as np
+import pytest
+import reference
+from conftest import COLUMNS, change_columns, make_objective, make_problem
+from scipy import sparse
+
+from fastlin.kernels.threads import limit_threads
+from fastlin.matrices import dense
+from fastlin.objective import LinearObjective
+from fastlin.solvers import choose, proximal_newton
+from fastlin.solvers.stopping import AT_FLOOR, LIMITED, REACHED, Stopping
+
+PENALTIES = [(0.03, 0.0), (0.02, 0.05), (1e-3, 0.0)]
+
+
+@pytest.fixture(params=["by hessian", "by columns"])
+def model(request, monkeypatch):
+    """Which quadratic model the steps minimise, whatever the number of parameters."""
+    monkeypatch.setattr(proximal_newton, "MAX_HESSIAN", 10**9 if request.param == "by hessian" else 0)
+    return request.param
+
+
+def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=200, on_iteration=None):
+    start = objective.start() if start is None else start
+    return proximal_newton.minimize(objective, start, Stopping(objective, tol, rule, max_iter, on_iteration))
+
+
+def options_of(objective):
+    return {"factors": objective._factors, "group_by_class": objective.group_by_class}
+
+
+def dense_rows(objective):
+    """Return X (n, d), labels and weights of the rows that the objective sums over."""
+    X = objective.matrix.X
+    X = X.toarray() if sparse.issparse(X) else X
+    weights = objective.weights if len(objective.weights) else np.ones(len(X))
+    rows = objective.rows if len(objective.rows) else slice(None)
+    return X[rows], objective.labels[rows], weights[rows]
+
+
+def minimum_of(objective):
+    X, labels, weights = dense_rows(objective)
+    return reference.sparse_minimum(
+        X, labels, len(objective.class_weights), objective.l2, objective.l1, weights, objective.fit_intercept,
+        **options_of(objective),
+    )  # fmt: skip
+
+
+def violation_of(objective, coef, intercept):
+    X, labels, weights = dense_rows(objective)
+    return reference.violation(
+        X, labels, coef, intercept, objective.l2, weights, objective.fit_intercept, l1=objective.l1,
+        **options_of(objective),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+@pytest.mark.parametrize(("l1", "l2"), PENALTIES)
+def test_both_models_lead_to_the_minimum(model, l1, l2, n_classes, grouped, fit_intercept):
+    objective, _ = make_objective(
+        80, 6, n_classes, l1=l1, l2=l2, penalty_factors=np.array([1.0, 0.5, 9.0, 1.0, 2.0, 0.1]),
+        group_by_class=grouped, fit_intercept=fit_intercept,
+    )  # fmt: skip
+    solution = minimize(objective)
+    minimum, expected_coef, expected_intercept = minimum_of(objective)
+    assert solution.converged
+    assert solution.n_iter < 30
+    assert -1e-14 <= solution.value - minimum <= solution.certificate <= 1e-11
+    coef, intercept, certificate = objective.finish(solution, np.float64)
+    assert solution.certificate <= certificate <= 1e-11
+    assert violation_of(objective, coef, intercept) < 1e-6
+    np.testing.assert_array_equal(coef == 0, expected_coef == 0)
+    assert l1 < 0.01 or (coef == 0).any()
+    np.testing.assert_allclose(coef, expected_coef, atol=1e-5)
+    np.testing.assert_allclose(intercept, expected_intercept - expected_intercept.mean() * (n_classes > 2), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float32 worked in float32", "uint8", "int32", "sparse", "dense in parts"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_data_of_every_kind(model, monkeypatch, kind, n_classes):
+    if "worked" in kind:
+        monkeypatch.setattr(dense, "MIN_FLOAT32_WORK", 0)
+    X, labels, weights, *_ = make_problem(100, 6, n_classes, np.dtype(kind) if "int" in kind else np.float64)
+    if "float32" in kind:
+        X = X.astype(np.float32)
+    if kind in ("sparse", "dense in parts"):
+        X[np.random.default_rng(0).uniform(size=X.shape) < 0.5] = 0
+        X[:, [1, 3]] += 20 if kind == "dense in parts" else 0
+        X = sparse.csr_array(X)
+    l1 = 2.0 if "int" in kind else 0.02
+    objective = LinearObjective(X, labels, n_classes, weights=weights, l1=l1)
+    solution = minimize(objective)
+    minimum, *_ = minimum_of(objective)
+    assert solution.converged
+    assert -1e-14 <= solution.value - minimum <= solution.certificate <= 1e-11
+    coef, intercept, _ = objective.finish(solution, np.float64)
+    assert violation_of(objective, coef, intercept) < 1e-6 * (100 if "int" in kind else 1)
+    assert (coef == 0).any() and (coef != 0).any()
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_bound_of_every_iteration_holds(model, columns, grouped, n_classes):
+    X, labels, weights, *_ = make_problem(60, 6, n_classes)
+    X = change_columns(X, columns)
+    factors = np.maximum(X.std(axis=0), 0.01)
+    objective = LinearObjective(
+        X, labels, n_classes, weights=weights, l1=0.01, penalty_factors=factors, group_by_class=grouped
+    )
+    parameters = np.random.default_rng(0).normal(size=objective.shape)
+    solution = minimize(objective, parameters)
+    minimum, *_ = minimum_of(objective)
+    assert solution.converged
+    assert solution.n_iter > 2
+    values = np.array([step.objective for step in solution.history])
+    bounds = np.array([step.bound for step in solution.history])
+    assert (values[:-1] > values[-1]).any()
+    assert (values - minimum <= bounds).all()
+    assert (values - minimum >= -1e-13).all()
+    assert bounds[-1] < 1e-11
+    for n_steps in (1, 2):
+        cut = minimize(objective, parameters, max_iter=n_steps)
+        assert cut.n_iter == n_steps
+        assert (cut.message, cut.converged) == (LIMITED, False)
+        np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
+        assert 0 < cut.value - minimum <= cut.certificate
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("columns", ["plain", "badly scaled"])
+def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes, grouped, columns):
+    X, labels, weights, *_ = make_problem(80, 5, n_classes)
+    X = change_columns(X, columns)
+    factors = X.std(axis=0) * [1, 0.5, 2, 1, 3]
+    shares = np.bincount(labels, weights) / weights.sum()
+    intercept = np.log(shares[1:] / shares[0]) if n_classes == 2 else np.log(shares)
+    slopes = reference.gradient(X, labels, np.zeros((len(intercept), 5)), intercept, weights)[0].astype(float)
+    sizes = np.linalg.norm(slopes, axis=0) if grouped else np.abs(slopes).max(axis=0)
+    critical, first = (sizes / factors).max(), (sizes / factors).argmax()
+    options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
+    for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical):
+        objective = LinearObjective(X, labels, n_classes, l1=l1, **options)
+        for start in (None, np.ones(objective.shape)):
+            solution = minimize(objective, start)
+            coef, found, certificate = objective.finish(solution, np.float64)
+            assert not coef.any()
+            assert solution.converged
+            assert certificate <= 1e-11
+            np.testing.assert_allclose(found, intercept - intercept.mean() * (n_classes > 2), atol=1e-5)
+    objective = LinearObjective(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
+    coef, *_ = objective.finish(minimize(objective, tol=1e-14), np.float64)
+    assert coef[:, first].any()
+    assert not np.delete(coef, first, axis=1).any()
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
+    # Each row has one feature, of which a share of the rows is of class 1: sigmoid(w) = share -+ l1 / frequency.
+    generator = np.random.default_rng(0)
+    features = np.repeat(np.arange(6), [50, 80, 30, 40, 60, 40])
+    labels = (generator.uniform(size=300) < np.array([0.9, 0.1, 0.5, 0.55, 0.7, 0.2])[features]).astype(int)
+    frequency = np.bincount(features) / 300
+    share = np.bincount(features, labels) / np.bincount(features)
+    for l1 in (0.02, 0.03, 0.05):
+        X = np.eye(6)[features]
+        objective = LinearObjective(
+            sparse.csr_array(X) if kind == "sparse" else X, labels, 2, l1=l1, fit_intercept=False
+        )
+        coef, *_ = objective.finish(minimize(objective, tol=1e-15), np.float64)
+        shrunk = np.sign(share - 0.5) * np.maximum(np.abs(share - 0.5) - l1 / frequency, 0) + 0.5
+        expected = np.log(shrunk / (1 - shrunk))
+        assert (expected == 0).any() and (expected != 0).any()
+        np.testing.assert_array_equal(coef[0] == 0, expected == 0)
+        np.testing.assert_allclose(coef[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("columns", ["badly scaled", "shifted", "constant"])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_hard_columns_have_the_solution_of_easy_ones(model, columns, grouped, n_classes, kind):
+    X, labels, weights, *_ = make_problem(80, 6, n_classes)
+    hard = change_columns(X, columns)
+    units = np.round(np.log2(np.maximum(hard.std(axis=0), 1e-3)))
+    easy = (hard - hard.mean(axis=0)) / 2**units
+    options = {"weights": weights, "l1": 0.02, "group_by_class": grouped}
+    objective = LinearObjective(
+        sparse.csr_array(hard) if kind == "sparse" else hard, labels, n_classes, penalty_factors=2**units, **options
+    )
+    solution = minimize(objective, tol=1e-10)
+    coef, intercept, _ = objective.finish(solution, np.float64)
+    expected_objective = LinearObjective(easy, labels, n_classes, **options)
+    expected = minimize(expected_objective, tol=1e-10)
+    expected_coef, expected_intercept, _ = expected_objective.finish(expected, np.float64)
+    assert solution.converged
+    assert solution.value == pytest.approx(expected.value, rel=1e-9)
+    np.testing.assert_allclose(coef * 2**units, expected_coef, atol=1e-4)
+    np.testing.assert_array_equal(coef == 0, expected_coef == 0)
+    scores, expected_scores = hard @ coef.T + intercept, easy @ expected_coef.T + expected_intercept
+    if n_classes > 2:
+        # Their intercepts sum to zero, ours are those of other columns.
+        scores, expected_scores = (each - each.mean(axis=1)[:, None] for each in (scores, expected_scores))
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", ["some", "repeated"])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_rows_and_weights_of_zero_choose_the_data(model, rows, kind, n_classes):
+    X, labels, weights, *_ = make_problem(60, 5, n_classes)
+    container = sparse.csr_array(X) if kind == "sparse" else X
+    numbers = np.arange(0, 60, 2) if rows == "some" else np.random.default_rng(0).integers(0, 60, 80)
+    alone = LinearObjective(X[numbers], labels[numbers], n_classes, weights=weights[numbers], l1=0.02)
+    expected = alone.finish(minimize(alone), np.float64)
+    counts = np.bincount(numbers, minlength=60)
+    for options in ({"weights": weights, "rows": numbers}, {"weights": weights * counts}):
+        objective = LinearObjective(container, labels, n_classes, l1=0.02, **options)
+        solution = minimize(objective)
+        assert solution.converged
+        coef, intercept, _ = objective.finish(solution, np.float64)
+        np.testing.assert_allclose(coef, expected[0], atol=1e-6)
+        np.testing.assert_allclose(intercept, expected[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_class_without_rows(model, grouped):
+    X, labels, *_ = make_problem(60, 4, 3)
+    objective = LinearObjective(X, labels, 4, l1=0.02, group_by_class=grouped)
+    solution = minimize(objective, tol=1e-6)
+    assert np.isfinite(solution.value)
+    present = LinearObjective(X, labels, 3, l1=0.02, group_by_class=grouped)
+    # J has no minimum along the absent class's intercept, and comes as near as it likes to that of the others.
+    assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
+    coef, *_ = objective.finish(solution, np.float64)
+    np.testing.assert_allclose(coef[3], 0, atol=1e-3 if grouped else 0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("l1", [0.01, 1e-4])
+def test_separable_classes_have_a_minimum_with_a_penalty(model, n_classes, l1):
+    X, labels, *_ = make_problem(60, 4, n_classes)
+    X[:, 0] += 20 * labels
+    objective = LinearObjective(X, labels, n_classes, l1=l1)
+    solution = minimize(objective, tol=1e-6)
+    assert solution.message == REACHED
+    assert solution.certificate <= 1e-6 * solution.value
+    coef, intercept, _ = objective.finish(solution, np.float64)
+    np.testing.assert_array_equal(
+        (X @ coef.T + intercept).argmax(axis=1) if n_classes > 2 else (X @ coef[0] + intercept[0] > 0), labels
+    )
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("tol", [1e-10, 1e-15, 0.0])
+def test_a_tiny_tol_ends_at_the_floor(model, columns, grouped, n_classes, tol):
+    objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_by_class=grouped)
+    solution = minimize(objective, tol=tol)
+    assert solution.converged
+    assert solution.message in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
+    assert solution.n_iter < 60
+    assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
+
+
+@pytest.mark.parametrize("rule", ["excess", "gradient"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_solution_is_a_start_where_nothing_is_left_to_do(model, rule, n_classes):
+    objective, _ = make_objective(80, 6, n_classes, l1=0.01)
+    solution = minimize(objective, tol=1e-12)
+    again = minimize(objective, solution.parameters, tol=1e-5, rule=rule)
+    assert again.n_iter == 0
+    assert again.converged
+    assert again.value == solution.value
+
+
+def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
+    objective, _ = make_objective(80, 6, 3, l1=0.02)
+    for tol in (1e-2, 1e-4, 1e-6):
+        solution = minimize(objective, tol=tol, rule="gradient")
+        assert solution.message == REACHED
+        coef, intercept, _ = objective.finish(solution, np.float64)
+        found = violation_of(objective, coef, intercept)
+        # The intercept's slope comes in by the offsets of the columns, here below 1.
+        assert found <= 2 * tol
+        assert solution.history[-1].gradient <= tol
+
+
+def test_iterations_are_told_of_and_limited(model):
+    objective, parameters = make_objective(80, 6, 3, l1=0.01)
+    told = []
+    solution = minimize(objective, parameters, max_iter=3, on_iteration=lambda *each: told.append(each))
+    assert [number for number, _ in told] == [1, 2, 3]
+    assert [each for _, each in told] == solution.history
+    assert solution.message == LIMITED
+    assert all(each.n_passes > 0 for each in solution.history)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+def test_a_factor_of_zero_frees_its_feature(model, l2, n_classes, grouped):
+    factors = np.array([1.0, 0.0, 1.0, 5.0, 1.0])
+    objective, _ = make_objective(80, 5, n_classes, l1=0.03, l2=l2, penalty_factors=factors, group_by_class=grouped)
+    solution = minimize(objective, tol=1e-12)
+    assert solution.converged
+    assert solution.certificate == np.inf
+    assert all(each.bound == np.inf for each in solution.history)
+    minimum, *_ = minimum_of(objective)
+    assert solution.value == pytest.approx(minimum, rel=1e-11)
+    coef, intercept, certificate = objective.finish(solution, np.float64)
+    assert certificate == np.inf
+    assert violation_of(objective, coef, intercept) < 1e-5
+    assert (coef[:, 1] != 0).all()
+    assert not coef[:, 3].any()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_without_a_bound_the_steps_are_newtons(model, n_classes):
+    # The Hessian of the start is far from that of the end.
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(200, 5))
+    labels = (4 * X @ generator.normal(size=(5, n_classes)) + generator.gumbel(size=(200, n_classes))).argmax(axis=1)
+    objective = LinearObjective(X, labels, n_classes, l1=1e-3, penalty_factors=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
+    solution = minimize(objective, tol=1e-10)
+    assert solution.converged
+    assert solution.n_iter < 40
+    assert solution.value == pytest.approx(minimum_of(objective)[0], rel=1e-9)
+
+
+def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
+    X, labels, *_ = make_problem(60, 4, 3)
+    X[:, 2] = 3.0
+    objective = LinearObjective(X, labels, 3, l1=0.02)
+    start = minimize(objective).parameters.copy()
+    start[:, 2] = [0.1, 0.0, -0.1]
+    solution = minimize(objective, start, tol=1e-10)
+    assert solution.message == REACHED
+    assert not solution.parameters[:, 2].any()
+    assert start[0, 2] == 0.1
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_the_bits_do_not_depend_on_threads(model, kind):
+    X, labels, *_ = make_problem(4000, 60, 4, np.float32)
+    if kind == "sparse":
+        X[np.random.default_rng(0).uniform(size=X.shape) < 0.7] = 0
+        X = sparse.csr_array(X)
+    objective = LinearObjective(X, labels, 4, l1=1e-3)
+    solutions = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            solutions.append(minimize(objective, tol=1e-6))
+    for solution in solutions[1:]:
+        np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
+        assert solution.certificate == solutions[0].certificate
+    assert solutions[0].converged
+
+
+def test_the_rule_that_picks_solvers_comes_here_for_a_penalty_by_size(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("another solver was called")
+
+    for name in ("lbfgs", "newton_cg", "newton_cholesky"):
+        monkeypatch.setattr(getattr(choose, name), "minimize", refuse)
+    objective, _ = make_objective(60, 4, 3, l1=0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for solver in ("auto", "lbfgs", "newton-cg", "newton-cholesky", "liblinear", "saga"):
+            solution = choose.minimize(objective, None, solver=solver, tol=1e-8, max_iter=100)
+            assert solution.value == pytest.approx(minimum_of(objective)[0], rel=1e-7)
+
+
+def test_the_working_set_holds_what_is_not_zero_and_what_would_leave_it(model):
+    for grouped in (False, True):
+        objective, _ = make_objective(60, 6, 3, l1=0.03, group_by_class=grouped)
+        evaluation = objective.evaluate(minimize(objective).parameters)
+        chosen = proximal_newton.choose_working_set(objective, evaluation)
+        assert chosen[evaluation.parameters[:, :-1] != 0].all()
+        start = objective.evaluate(objective.start())
+        chosen = proximal_newton.choose_working_set(objective, start)
+        assert chosen[minimize(objective).parameters[:, :-1] != 0].mean() > 0.5
+        assert not grouped or (chosen == chosen[0]).all()
+        heavy, _ = make_objective(60, 6, 3, l1=10.0, group_by_class=grouped)
+        assert not proximal_newton.choose_working_set(heavy, heavy.evaluate(heavy.start())).any()
