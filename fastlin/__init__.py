@@ -1,10 +1,11 @@
 """fastlin: the fastest way to train a linear classifier in Python.
 
-`LogisticRegression` is a drop-in for scikit-learn's; `fastlin.trainers` holds the mini-batch models and trainers of
-the course assignment, `fastlin.datasets` the data they run on.
+`LogisticRegression` and `LogisticRegressionCV` are drop-ins for scikit-learn's, `logistic_path` fits many C;
+`fastlin.trainers` holds the mini-batch models and trainers of the course assignment, `fastlin.datasets` the data they
+run on.
 """
 
-from fastlin.estimators import LogisticRegression
+from fastlin.estimators import LogisticRegression, LogisticRegressionCV, logistic_path
 
-__all__ = ["LogisticRegression", "__version__"]
+__all__ = ["LogisticRegression", "LogisticRegressionCV", "__version__", "logistic_path"]
 __version__ = "0.1.0"

@@ -4,6 +4,7 @@ import warnings
 from functools import partial
 
 import numpy as np
+from scipy import sparse
 
 from fastlin import trainers
 from fastlin.estimators import LogisticRegression
@@ -26,6 +27,21 @@ def fit_large(dtype):
             LogisticRegression(solver=solver, max_iter=3).fit(X, np.arange(len(X)) % 10).predict(X)
 
 
+def fit_sparse(dtype):
+    """Fit and predict on a few sparse rows of the type, two classes and three."""
+    X, y = sparse.csr_array((np.arange(400).reshape(200, 2) % 7).astype(dtype)), np.arange(200) % 3
+    for labels in (y, y > 0):
+        for solver in ("auto", "lbfgs", "newton-cg"):
+            LogisticRegression(solver=solver, max_iter=2, tol=1).fit(X, labels).predict(X)
+
+
+def fit_sizes(dtype, n_features):
+    """Fit with an L1 penalty, dense and sparse: by the whole Hessian where features are few, else by columns."""
+    X, y = (np.arange(40 * n_features).reshape(40, n_features) % 7).astype(dtype), np.arange(40) % 3
+    for rows in (X, sparse.csr_array(X)):
+        LogisticRegression(l1_ratio=1, C=0.1, tol=1).fit(rows, y)
+
+
 def train_model(dtype):
     """Train and validate on a few rows of the type."""
     X, Y = np.ones((8, 3), dtype), np.tile([[0], [1]], (4, 1))
@@ -35,5 +51,7 @@ def train_model(dtype):
 STEPS = {
     **{f"small fits, {dtype}": partial(fit_small, dtype) for dtype in ("float64", "float32", "uint8")},
     **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in ("float64", "float32", "uint8")},
+    **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
+    **{f"L1, {d} features, {t}": partial(fit_sizes, t, d) for d in (2, 300) for t in ("float64", "float32", "uint8")},
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},
 }

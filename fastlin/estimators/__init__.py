@@ -1,5 +1,7 @@
 """Estimators: scikit-learn's interface over the solvers; validation, labels and C live here and nowhere below."""
 
 from fastlin.estimators.logistic_regression import LogisticRegression
+from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+from fastlin.estimators.regularization_path import RegularizationPath, logistic_path
 
-__all__ = ["LogisticRegression"]
+__all__ = ["LogisticRegression", "LogisticRegressionCV", "RegularizationPath", "logistic_path"]

@@ -1,4 +1,4 @@
-"""The line that verbose=1 shows while a fit runs: iteration, objective, gap to the optimum, seconds."""
+"""What verbose=1 shows: the line of a fit (iteration, objective, gap to the optimum, seconds), the bar of many fits."""
 
 import contextlib
 
@@ -32,3 +32,17 @@ def show_iterations(verbose):
 
         yield on_iteration
         progress.refresh()
+
+
+@contextlib.contextmanager
+def count_fits(verbose, n_fits):
+    """Yield what to call after each of many fits, from any thread: it moves a bar on; None where verbose is 0."""
+    if not verbose:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("fastlin: fits"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns) as progress:
+        task = progress.add_task("", total=n_fits)
+        yield lambda: progress.advance(task)

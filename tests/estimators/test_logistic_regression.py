@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
@@ -25,16 +24,8 @@ import fastlin
 from fastlin.kernels.threads import limit_threads
 from fastlin.solvers import choose
 
-NEEDS_SPARSE = "sparse input is not built yet and raises NotImplementedError"
 
-
-def expected_failures(estimator):
-    return dict.fromkeys(
-        ("check_estimator_sparse_tag", "check_estimator_sparse_array", "check_estimator_sparse_matrix"), NEEDS_SPARSE
-    )
-
-
-@parametrize_with_checks([fastlin.LogisticRegression()], expected_failed_checks=expected_failures, xfail_strict=True)
+@parametrize_with_checks([fastlin.LogisticRegression()], xfail_strict=True)
 @pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning")
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -286,16 +277,6 @@ def test_a_column_of_labels_is_taken_with_a_warning():
     np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(X, y).coef_)
 
 
-def test_what_is_not_built_says_so():
-    X, y = load_scaled(load_iris)
-    with pytest.raises(NotImplementedError, match="sparse"):
-        fastlin.LogisticRegression().fit(sparse.csr_array(X), y)
-    with pytest.raises(NotImplementedError, match="L1"):
-        fastlin.LogisticRegression(l1_ratio=0.5, solver="saga").fit(X, y)
-    with pytest.warns(FutureWarning, match="penalty"), pytest.raises(NotImplementedError, match="L1"):
-        fastlin.LogisticRegression(penalty="l1", l1_ratio=1, solver="saga").fit(X, y)
-
-
 @pytest.mark.parametrize(("penalty", "C"), [("l2", 1.0), (None, np.inf)])
 def test_deprecated_penalties_mean_what_they_meant(penalty, C):
     X, y = load_scaled(load_iris)
@@ -325,7 +306,7 @@ def test_contradictory_parameters_warn_like_scikit_learn():
 def test_scikit_learns_parameters_are_ours():
     theirs = ScikitLearnLogisticRegression(C=0.3, class_weight="balanced")
     ours = fastlin.LogisticRegression(**theirs.get_params())
-    assert ours.get_params() == theirs.get_params()
+    assert ours.get_params() == {**theirs.get_params(), "penalty_factors": None, "group_by_class": False}
     assert fastlin.LogisticRegression().solver == "auto"
     assert fastlin.LogisticRegression().max_iter == 1000
 

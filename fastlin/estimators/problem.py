@@ -1,0 +1,150 @@
+"""The problem of a fit: the objective over some rows of the training data at any C and l1_ratio, and its minimum."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.validation import assert_all_finite
+
+from fastlin.estimators.training_data import check_penalty_factors
+from fastlin.objective import LARGEST_PENALTY, LinearObjective
+from fastlin.solvers import choose
+from fastlin.solvers.solution import Solution
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Where a fit ended.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (K, d)
+    intercept : ndarray of shape (K,)
+        Both float32 for float32 data, else float64.
+    certificate : float
+        Upper bound on J - J* of these; inf where none exists.
+    solution : Solution
+    n_passes : float
+        Walks over X.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    certificate: float
+    solution: Solution
+    n_passes: float
+
+    @property
+    def start(self):
+        """coef and intercept in float64, to start another fit from."""
+        return self.coef.astype(np.float64), self.intercept.astype(np.float64)
+
+
+class Problem:
+    """J over some rows of the training data, whose columns are measured once, for any C and l1_ratio.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression or LogisticRegressionCV
+        Its fit_intercept, penalty_factors, group_by_class, solver, tol and max_iter count.
+    data : TrainingData
+    rows : ndarray of shape (m,), int64, or None
+        Row numbers, a row counting as often as it is named; None for all rows.
+
+    Raises
+    ------
+    ValueError
+        Where the rows have no weight, where X holds NaN or infinity, and where the penalty factors are not one number
+        of at least 0 for each feature.
+    """
+
+    def __init__(self, estimator, data, rows=None):
+        self.estimator = estimator
+        self.data = data
+        self.rows = rows
+        self.group_by_class = estimator.group_by_class
+        self.penalty_factors = check_penalty_factors(estimator.penalty_factors, data.matrix.shape[1])
+        weights = data.weights
+        if rows is not None:
+            # Rows of weight zero tell the columns nothing.
+            counts = np.bincount(rows, minlength=len(data.labels)).astype(np.float64)
+            weights = counts if weights is None else counts * weights
+        # S of the weights as they were given.
+        self.total_weight = float(len(data.labels) if weights is None else weights.sum()) * data.weight_unit
+        if not self.total_weight > 0:
+            raise ValueError("There is no row of weight above zero to fit: a fold without training rows?")
+        self._objective = None
+        self.columns = data.matrix.measure(weights)
+        if not self.columns.finite:
+            assert_all_finite(data.matrix.X, estimator_name=type(estimator).__name__, input_name="X")
+
+    def objective(self, C, l1_ratio):
+        """Return J at C and l1_ratio, a LinearObjective."""
+        # C = inf gives 0; a C so small that this overflows is as good as a penalty that leaves nothing.
+        penalty = min(1.0 / C / self.total_weight, LARGEST_PENALTY)
+        l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
+        if self._objective is not None:
+            return self._objective.with_penalties(l2, l1)
+        self._objective = LinearObjective(
+            self.data.matrix,
+            self.data.labels,
+            len(self.data.classes),
+            weights=self.data.weights,
+            l2=l2,
+            l1=l1,
+            penalty_factors=self.penalty_factors,
+            group_by_class=self.group_by_class,
+            fit_intercept=self.estimator.fit_intercept,
+            columns=self.columns,
+            rows=self.rows,
+        )
+        return self._objective
+
+    def slopes(self, coef, intercept):
+        """Return the gradient of the mean loss by the coefficients, (K, d), at coef and intercept."""
+        objective = self.objective(np.inf, 0.0)
+        gradient = objective.evaluate(objective.to_parameters(coef, intercept)).gradient
+        # x_j = (x~_j - offset_j) / unit_j.
+        return (gradient[:, :-1] - gradient[:, -1:] * objective.offsets) / objective.units
+
+    def minimize(self, C, l1_ratio, starts=(), on_iteration=None, tol=None, **hints):
+        """Return the Fit at C and l1_ratio.
+
+        Parameters
+        ----------
+        C, l1_ratio : float
+        starts : sequence of tuple of ndarray
+            Pairs of coef (K, d) and intercept (K,), float64, of which the fit starts from the best.
+        on_iteration : callable or None
+            As `choose.minimize` calls it.
+        tol : float or None
+            None: the estimator's.
+        **hints
+            proven and near, as `choose.minimize` has them.
+
+        Raises
+        ------
+        ValueError
+            Where sums over X or the coefficients overflow.
+        """
+        estimator, matrix = self.estimator, self.data.matrix
+        objective = self.objective(C, l1_ratio)
+        try:
+            solution = choose.minimize(
+                objective,
+                [objective.to_parameters(*start) for start in starts],
+                solver=estimator.solver,
+                tol=estimator.tol if tol is None else tol,
+                max_iter=estimator.max_iter,
+                on_iteration=on_iteration,
+                **hints,
+            )
+            dtype = np.float32 if matrix.dtype == np.float32 else np.float64
+            coef, intercept, certificate = objective.finish(solution, dtype)
+        except OverflowError as error:
+            largest = self.columns.largest.max()
+            raise ValueError(
+                f"X {'overflows' if largest > 1 else 'underflows'}: its values reach {largest:.3g}, so that sums "
+                f"over its rows or the coefficients leave the range of {matrix.dtype}. Scale X, for instance with "
+                "sklearn.preprocessing.StandardScaler."
+            ) from error
+        return Fit(coef, intercept, certificate, solution, objective.n_passes)

@@ -1,0 +1,150 @@
+"""What a fit takes from X, y and weights: rows in a type that kernels read, classes from 0, one weight a row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from fastlin.matrices import DenseMatrix, SparseMatrix, as_matrix
+
+# The types that are read as they are; anything else becomes float64.
+DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
+# Whole numbers as labels are counted rather than sorted where they span no more than this, or the number of rows.
+LABEL_RANGE = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """The matrix, labels and weights of a fit, checked but for numbers that are not finite, which `measure` tells of.
+
+    Attributes
+    ----------
+    matrix : DenseMatrix or SparseMatrix
+        Dense of one of DTYPES.
+    y : ndarray of shape (n,)
+        The labels as they were given.
+    classes : ndarray of shape (n_classes,)
+        Sorted.
+    labels : ndarray of shape (n,), int64
+        The number of each row's class.
+    weights : ndarray of shape (n,), float64, or None
+        Sample weight times class weight over `weight_unit`; None where every row counts alike.
+    weight_unit : float
+    """
+
+    matrix: DenseMatrix | SparseMatrix
+    y: np.ndarray
+    classes: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray | None
+    weight_unit: float
+
+
+def read_training_data(estimator, X, y, sample_weight):
+    """Return the TrainingData of a fit of an estimator with `class_weight`, `solver` and `dual`.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, one class, continuous labels, three classes with liblinear, dual with another solver, and
+        weights that are negative, not finite or all zero.
+    """
+    if estimator.dual and estimator.solver != "liblinear":
+        raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
+    matrix, y = read_matrix(estimator, X, y, ensure_all_finite=False)
+    classes, labels = encode_labels(y)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{type(estimator).__name__} needs samples of at least 2 classes in y, but y contains only one class: "
+            f"{classes[0]}"
+        )
+    if estimator.solver == "liblinear" and len(classes) > 2:
+        raise ValueError(
+            "The 'liblinear' solver does not support multiclass classification (n_classes >= 3), as in "
+            "scikit-learn; use solver='auto', or wrap the estimator in a OneVsRestClassifier."
+        )
+    weights, unit = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight), 1.0
+    if weights is not None:
+        # Only their ratios count below: of order one they survive float32, and their sum does not overflow.
+        unit = 2.0 ** np.floor(np.log2(weights.max()))
+        weights /= unit
+    return TrainingData(matrix, y, classes, labels, weights, unit)
+
+
+def read_matrix(estimator, X, y="no_validation", **checks):
+    """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
+    # Before scikit-learn, which converts a broken container without looking.
+    matrix = as_matrix(X) if sparse.issparse(X) else None
+    checked = validate_data(
+        estimator, X if matrix is None else matrix.X, y, accept_sparse="csr",
+        dtype=DTYPES if matrix is None else None, **checks,
+    )  # fmt: skip
+    if isinstance(checked, tuple):
+        return matrix or as_matrix(checked[0]), checked[1]
+    return matrix or as_matrix(checked)
+
+
+def encode_labels(y):
+    """Return the classes in order and the number of each row's class; y with one label a row."""
+    if y.dtype.kind in "iub" and y.size:
+        smallest, largest = int(y.min()), int(y.max())
+        if largest - smallest < max(LABEL_RANGE, len(y)) and largest <= np.iinfo(np.int64).max:
+            # Counting takes a tenth of sorting: 6 against 60 ms for a million labels.
+            places = y.astype(np.int64) - smallest
+            present = np.bincount(places) > 0
+            classes = (np.flatnonzero(present) + smallest).astype(y.dtype)
+            if len(classes) <= len(y) // 2:
+                return classes, (np.cumsum(present) - 1)[places]
+    check_classification_targets(y)
+    return np.unique(y, return_inverse=True)
+
+
+def weigh_rows(y, classes, labels, sample_weight, class_weight):
+    """Return sample weight times class weight per row, float64, or None where every row counts alike."""
+    if sample_weight is None and class_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
+    if class_weight is not None:
+        with np.errstate(divide="ignore"):
+            class_weights = compute_class_weight(
+                class_weight, classes=classes, y=y, sample_weight=None if sample_weight is None else weights
+            )
+        if isinstance(class_weight, str) and not np.isfinite(class_weights).all():
+            raise ValueError(
+                f"class_weight='balanced' needs rows of weight above zero in every class, but sample_weight leaves "
+                f"none in class {classes[~np.isfinite(class_weights)][0]}"
+            )
+        if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
+            raise ValueError(f"class_weight must hold finite numbers of at least 0, got {class_weight!r}")
+        weights *= class_weights[labels]
+    if not weights.any():
+        raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
+    return weights
+
+
+def check_penalty_factors(penalty_factors, n_features):
+    """Return the factors as an array (d,) of float64, or None.
+
+    Raises
+    ------
+    ValueError
+        Where they are not d finite numbers of at least 0.
+    """
+    if penalty_factors is None:
+        return None
+    try:
+        factors = np.asarray(penalty_factors, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"penalty_factors must be numbers, one for each feature, got {penalty_factors!r}") from None
+    if factors.shape != (n_features,):
+        raise ValueError(
+            f"penalty_factors must hold one number for each of the {n_features} features, got the shape {factors.shape}"
+        )
+    wrong = ~(np.isfinite(factors) & (factors >= 0))
+    if wrong.any():
+        j = int(np.argmax(wrong))
+        raise ValueError(f"penalty_factors must be finite and at least 0, got {factors[j]} for feature {j}")
+    return factors

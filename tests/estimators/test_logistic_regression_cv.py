@@ -1,0 +1,401 @@
+"""LogisticRegressionCV against plain loops, scikit-learn's and its estimator checks."""
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from conftest import make_problem
+from scipy import sparse
+from sklearn import config_context
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
+from sklearn.metrics import get_scorer, log_loss, make_scorer
+from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, ShuffleSplit, StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastlin
+from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+from fastlin.kernels.threads import limit_threads
+
+QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
+CS = [0.01, 1.0, 100.0]
+
+
+@parametrize_with_checks([LogisticRegressionCV(Cs=3, cv=2, **QUIET)], xfail_strict=True)
+@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore:The least populated class")
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def load_scaled(loader):
+    X, y = loader(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def center(coef):
+    """Return coefficients without what softmax does not see, which an L1 penalty need not determine."""
+    return coef - coef.mean(axis=0) if len(coef) > 1 else coef
+
+
+@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer, load_digits])
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy", None])
+def test_it_chooses_what_scikit_learn_chooses(loader, scoring):
+    X, y = load_scaled(loader)
+    # Every fifth row: scikit-learn takes seconds for all of them.
+    X, y = X[::5], y[::5]
+    found = LogisticRegressionCV(Cs=CS, scoring=scoring, use_legacy_attributes=False, tol=1e-11).fit(X, y)
+    expected = ScikitLearnLogisticRegressionCV(
+        Cs=CS, scoring=scoring, use_legacy_attributes=False, l1_ratios=(0,), tol=1e-8, max_iter=10_000
+    ).fit(X, y)
+    assert found.C_ == expected.C_
+    assert found.l1_ratio_ == expected.l1_ratio_ == 0
+    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=2e-5)
+    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=2e-3)
+    for name in ("classes_", "Cs_", "n_features_in_"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    for name in ("coef_", "intercept_", "n_iter_", "scores_", "coefs_paths_", "l1_ratios_"):
+        assert getattr(found, name).shape == getattr(expected, name).shape
+    assert found.score(X, y) == pytest.approx(expected.score(X, y), rel=1e-4)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(("l1_ratios", "tol", "near"), [((0.0,), 1e-10, 1e-5), ((0.3, 1.0), 1e-6, 5e-3)])
+def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, near):
+    X, y, weights, *_ = make_problem(90, 5, n_classes)
+    options = {"fit_intercept": fit_intercept, "tol": tol}
+    model = LogisticRegressionCV(Cs=CS, l1_ratios=l1_ratios, **QUIET, **options).fit(X, y, weights)
+    folds = list(StratifiedKFold(5).split(X, y))
+    assert model.scores_.shape == model.certificates_.shape == (5, len(l1_ratios), 3)
+    for fold, (train, test) in enumerate(folds):
+        for r, l1_ratio in enumerate(l1_ratios):
+            for c, C in enumerate(CS):
+                plain = fastlin.LogisticRegression(C=C, l1_ratio=l1_ratio, **options)
+                plain.fit(X[train], y[train], weights[train])
+                coefs = model.coefs_paths_[fold, r, c]
+                np.testing.assert_allclose(center(coefs[:, :5]), center(plain.coef_), atol=near)
+                if fit_intercept:
+                    np.testing.assert_allclose(coefs[:, 5], plain.intercept_, atol=near)
+                assert coefs.shape[1] == 5 + fit_intercept
+                score = -log_loss(y[test], plain.predict_proba(X[test]), sample_weight=weights[test])
+                assert model.scores_[fold, r, c] == pytest.approx(score, rel=near)
+                size = l1_ratio * np.abs(plain.coef_).sum() + (1 - l1_ratio) / 2 * np.sum(plain.coef_**2)
+                loss = log_loss(y[train], plain.predict_proba(X[train]), sample_weight=weights[train])
+                value = loss + size / (C * weights[train].sum())
+                assert model.objectives_[fold, r, c] == pytest.approx(value, rel=2 * tol)
+                assert 0 <= model.certificates_[fold, r, c] <= 100 * tol * value
+    total = model.scores_.sum(axis=0)
+    assert (model.l1_ratio_, model.C_) == tuple(
+        grid[place] for grid, place in zip((l1_ratios, CS), np.unravel_index(total.argmax(), total.shape), strict=True)
+    )
+    plain = fastlin.LogisticRegression(C=model.C_, l1_ratio=model.l1_ratio_, **options).fit(X, y, weights)
+    np.testing.assert_allclose(center(model.coef_), center(plain.coef_), atol=near)
+    np.testing.assert_allclose(model.intercept_, plain.intercept_, atol=near)
+    np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+
+
+def test_balanced_weights_are_those_of_all_rows_as_in_scikit_learn():
+    X, y = load_scaled(load_iris)
+    X, y = X[:120], y[:120]
+    options = {"Cs": [0.1], "class_weight": "balanced", "scoring": "neg_log_loss", "use_legacy_attributes": False}
+    found = LogisticRegressionCV(tol=1e-11, **options).fit(X, y)
+    expected = ScikitLearnLogisticRegressionCV(l1_ratios=(0,), tol=1e-8, **options).fit(X, y)
+    np.testing.assert_allclose(found.coefs_paths_, expected.coefs_paths_, atol=1e-5)
+
+
+def test_penalty_factors_and_groups_reach_every_fit():
+    X, y, *_ = make_problem(120, 6, 3)
+    options = {"penalty_factors": [1, 0, 2, 1, 1, 5], "group_by_class": True, "tol": 1e-9}
+    model = LogisticRegressionCV(Cs=[0.05, 0.5], l1_ratios=[1.0], **QUIET, **options).fit(X, y)
+    train = next(StratifiedKFold(5).split(X, y))[0]
+    for c, C in enumerate(model.Cs_):
+        plain = fastlin.LogisticRegression(C=C, l1_ratio=1.0, **options).fit(X[train], y[train])
+        np.testing.assert_allclose(model.coefs_paths_[0, 0, c, :, :6], plain.coef_, atol=1e-4)
+    with pytest.raises(ValueError, match="penalty_factors"):
+        LogisticRegressionCV(penalty_factors=[1.0, -1.0], **QUIET).fit(X[:, :2], y)
+
+
+def test_sparse_data_give_the_model_of_dense_data():
+    X, y, *_ = make_problem(100, 6, 3)
+    X[np.abs(X) < 0.7] = 0
+    dense = LogisticRegressionCV(Cs=CS, tol=1e-10, **QUIET).fit(X, y)
+    for kind in (sparse.csr_array, sparse.csc_matrix):
+        found = LogisticRegressionCV(Cs=CS, tol=1e-10, **QUIET).fit(kind(X), y)
+        np.testing.assert_allclose(found.coefs_paths_, dense.coefs_paths_, atol=1e-4)
+        np.testing.assert_allclose(found.scores_, dense.scores_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("legacy_ratios", [None, (0.0, 0.5)], ids=["no l1_ratios", "l1_ratios"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
+    X, y, *_ = make_problem(60, 4, n_classes)
+    # scikit-learn takes no tuple where refit is False.
+    l1_ratios = legacy_ratios and np.array(legacy_ratios)
+    options = {"Cs": [0.1, 1.0], "cv": 3, "l1_ratios": l1_ratios, "scoring": "accuracy", "refit": refit}
+    found = LogisticRegressionCV(use_legacy_attributes=True, **options).fit(X, y)
+    expected = ScikitLearnLogisticRegressionCV(use_legacy_attributes=True, solver="saga", **options).fit(X, y)
+    for name in ("scores_", "coefs_paths_"):
+        assert list(getattr(found, name)) == list(getattr(expected, name))
+        for label, array in getattr(found, name).items():
+            assert array.shape == getattr(expected, name)[label].shape
+    for name in ("C_", "l1_ratio_", "n_iter_", "coef_", "intercept_"):
+        assert getattr(found, name).shape == getattr(expected, name).shape
+    coming = LogisticRegressionCV(use_legacy_attributes=False, **options).fit(X, y)
+    label = found.classes_[-1]
+    scores = found.scores_[label] if legacy_ratios else found.scores_[label][..., None]
+    np.testing.assert_array_equal(scores, coming.scores_.swapaxes(1, 2))
+    coefs = found.coefs_paths_[label] if legacy_ratios else found.coefs_paths_[label][..., None, :]
+    np.testing.assert_array_equal(coefs, coming.coefs_paths_[:, :, :, -1].swapaxes(1, 2))
+
+
+def test_without_refit_the_folds_are_averaged():
+    X, y, *_ = make_problem(90, 4, 3)
+    model = LogisticRegressionCV(Cs=CS, l1_ratios=[0.0, 0.5], refit=False, **QUIET).fit(X, y)
+    best = [np.unravel_index(scores.argmax(), scores.shape) for scores in model.scores_]
+    assert model.C_ == np.mean([CS[c] for _, c in best])
+    assert model.l1_ratio_ == np.mean([[0.0, 0.5][r] for r, _ in best])
+    coefs = np.mean([model.coefs_paths_[fold, r, c] for fold, (r, c) in enumerate(best)], axis=0)
+    np.testing.assert_array_equal(model.coef_, coefs[:, :-1])
+    np.testing.assert_array_equal(model.intercept_, coefs[:, -1])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_the_same_bits_for_any_number_of_threads(dtype):
+    # So large that a walk is cut into blocks.
+    X, y, weights, *_ = make_problem(3000, 60, 4, dtype)
+    options = {"Cs": [1e-4, 1e-2], "l1_ratios": [0.0, 1.0], "cv": 3, "max_iter": 5, **QUIET}
+    models = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        models = [LogisticRegressionCV(n_jobs=n_jobs, **options).fit(X, y, weights) for n_jobs in (1, 2, 3, 16)]
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.coefs_paths_, models[0].coefs_paths_)
+        np.testing.assert_array_equal(model.scores_, models[0].scores_)
+        np.testing.assert_array_equal(model.certificates_, models[0].certificates_)
+        np.testing.assert_array_equal(model.coef_, models[0].coef_)
+    assert models[0].coefs_paths_.dtype == models[0].coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [
+        3,
+        KFold(4, shuffle=True, random_state=0),
+        ShuffleSplit(2, random_state=0),
+        PredefinedSplit(np.arange(90) % 3),
+        [(np.arange(60), np.arange(60, 90)), (np.arange(30, 90)[::-1], np.arange(30))],
+        [(np.arange(90) < 60, np.arange(90) >= 60)],
+        [(np.repeat(np.arange(60), 2), np.arange(60, 90))],
+    ],
+    ids=["int", "shuffled", "shuffle split", "predefined", "arrays", "masks", "rows named twice"],
+)
+def test_any_splitter(cv):
+    X, y, *_ = make_problem(90, 4, 3)
+    model = LogisticRegressionCV(Cs=[1.0], cv=cv, tol=1e-11, **QUIET).fit(X, y)
+    splits = cv if isinstance(cv, list) else (StratifiedKFold(3) if cv == 3 else cv).split(X, y)
+    for fold, (train, _) in enumerate(splits):
+        plain = fastlin.LogisticRegression(tol=1e-11).fit(X[train], y[train])
+        np.testing.assert_allclose(model.coefs_paths_[fold, 0, 0, :, :4], plain.coef_, atol=1e-5)
+
+
+def test_a_generator_of_folds_is_used_once():
+    X, y, *_ = make_problem(90, 4, 3)
+    model = LogisticRegressionCV(Cs=[1.0], cv=StratifiedKFold(3).split(X, y), **QUIET).fit(X, y)
+    assert model.scores_.shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy", "neg_brier_score"])
+def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes, scoring):
+    X, y, *_ = make_problem(60, 3, n_classes)
+    y = np.sort(y)
+    options = {"Cs": [0.01, 1.0], "cv": KFold(n_classes), "scoring": scoring, "use_legacy_attributes": False}
+    found = LogisticRegressionCV(tol=1e-6, **options).fit(X, y)
+    expected = ScikitLearnLogisticRegressionCV(l1_ratios=(0,), tol=1e-8, max_iter=1000, **options).fit(X, y)
+    assert found.coefs_paths_.shape == expected.coefs_paths_.shape
+    assert np.isfinite(found.scores_).all()
+    if scoring != "neg_log_loss":
+        # A class that is missing has a probability that falls towards zero without end: its logarithm says little.
+        np.testing.assert_allclose(found.scores_, expected.scores_, atol=0.02)
+
+
+def test_scorers_are_called_in_order_and_see_their_rows():
+    X, y = load_scaled(load_iris)
+    calls = []
+
+    def scorer(estimator, X_test, y_test):
+        calls.append((estimator.C, estimator.l1_ratio, X_test.copy(), y_test))
+        return len(calls)
+
+    model = LogisticRegressionCV(
+        Cs=CS, l1_ratios=[0.0, 1.0], cv=2, scoring=scorer, use_legacy_attributes=False, n_jobs=2
+    ).fit(X, np.asarray(list("abc"))[y])
+    assert [call[:2] for call in calls] == [(C, r) for _ in range(2) for r in (0.0, 1.0) for C in CS]
+    np.testing.assert_array_equal(model.scores_.ravel(), np.arange(1, 13))
+    test = next(StratifiedKFold(2).split(X, y))[1]
+    np.testing.assert_array_equal(calls[0][2], X[test])
+    assert set(calls[0][3]) == set("abc")
+    assert model.C_ == CS[-1]
+
+
+def test_ties_choose_the_strongest_penalty_and_missing_scores_choose_nothing():
+    X, y = load_scaled(load_iris)
+
+    def score_by(scores):
+        return LogisticRegressionCV(
+            Cs=CS, cv=2, scoring=lambda model, *_: scores[CS.index(model.C)], use_legacy_attributes=False
+        ).fit(X, y)
+
+    assert score_by([1.0, 1.0, 1.0]).C_ == CS[0]
+    assert score_by([np.nan, 0.5, 0.7]).C_ == CS[2]
+
+
+def test_sample_weights_reach_the_scorer_with_and_without_routing():
+    X, y, weights, *_ = make_problem(90, 4, 3)
+    train, test = next(StratifiedKFold(5).split(X, y))
+    plain = fastlin.LogisticRegression(tol=1e-11).fit(X[train], y[train], weights[train])
+    probabilities = plain.predict_proba(X[test])
+    weighted = -log_loss(y[test], probabilities, sample_weight=weights[test])
+    model = LogisticRegressionCV(Cs=[1.0], tol=1e-11, **QUIET).fit(X, y, weights)
+    assert model.scores_[0, 0, 0] == pytest.approx(weighted, rel=1e-6)
+    accuracy = LogisticRegressionCV(Cs=[1.0], tol=1e-11, scoring=None, use_legacy_attributes=False).fit(X, y, weights)
+    assert accuracy.scores_[0, 0, 0] == pytest.approx(plain.score(X[test], y[test], weights[test]))
+    with config_context(enable_metadata_routing=True):
+        for requested, expected in ((True, weighted), (False, -log_loss(y[test], probabilities))):
+            scorer = get_scorer("neg_log_loss").set_score_request(sample_weight=requested)
+            model = LogisticRegressionCV(Cs=[1.0], tol=1e-11, scoring=scorer, use_legacy_attributes=False)
+            model.fit(X, y, sample_weight=weights)
+            assert model.scores_[0, 0, 0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_groups_reach_the_splitter():
+    X, y, *_ = make_problem(90, 4, 3)
+    groups = np.arange(90) % 9
+    with config_context(enable_metadata_routing=True):
+        model = LogisticRegressionCV(Cs=[1.0], cv=GroupKFold(3).set_split_request(groups=True), tol=1e-11, **QUIET)
+        model.fit(X, y, groups=groups)
+    for fold, (train, _) in enumerate(GroupKFold(3).split(X, y, groups)):
+        plain = fastlin.LogisticRegression(tol=1e-11).fit(X[train], y[train])
+        np.testing.assert_allclose(model.coefs_paths_[fold, 0, 0, :, :4], plain.coef_, atol=1e-5)
+    with pytest.raises(ValueError, match="enable_metadata_routing"):
+        LogisticRegressionCV(Cs=[1.0], **QUIET).fit(X, y, groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"Cs": []}, "Cs .*empty"),
+        ({"Cs": [1.0, 0.0]}, "Cs .*holds 0"),
+        ({"Cs": [1.0, -1.0]}, "Cs .*holds -1"),
+        ({"Cs": [np.nan]}, "Cs .*holds nan"),
+        ({"Cs": ["a"]}, "Cs .*got"),
+        ({"Cs": [[1.0]]}, "Cs .*got"),
+        ({"Cs": 0}, "Cs"),
+        ({"l1_ratios": [-0.1]}, "l1_ratios .*between 0 and 1"),
+        ({"l1_ratios": [0.5, 1.1]}, "l1_ratios .*between 0 and 1"),
+        ({"l1_ratios": [np.nan]}, "l1_ratios .*between 0 and 1"),
+        ({"l1_ratios": []}, "l1_ratios .*between 0 and 1"),
+        ({"cv": [(np.array([], int), np.arange(10))]}, "without training rows"),
+        ({"solver": "liblinear"}, "liblinear.*multiclass"),
+        ({"dual": True}, "dual"),
+        ({"scoring": "no such scorer"}, "scoring"),
+    ],
+    ids=str,
+)
+def test_bad_parameters(parameters, message):
+    X, y, *_ = make_problem(60, 3, 3)
+    with pytest.raises(ValueError, match=message):
+        LogisticRegressionCV(**{"cv": 2, **QUIET, **parameters}).fit(X, y)
+
+
+def test_a_grid_is_sorted_and_left_as_it_was():
+    X, y = load_scaled(load_iris)
+    grid = np.array([10.0, 0.1, 1.0])
+    model = LogisticRegressionCV(Cs=grid, **QUIET).fit(X, y)
+    np.testing.assert_array_equal(model.Cs_, [0.1, 1.0, 10.0])
+    np.testing.assert_array_equal(grid, [10.0, 0.1, 1.0])
+    np.testing.assert_array_equal(LogisticRegressionCV(Cs=np.sort(grid), **QUIET).fit(X, y).scores_, model.scores_)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_error_leaves_the_estimator_as_it_was(error, n_jobs):
+    X, y = load_scaled(load_iris)
+    model = LogisticRegressionCV(Cs=CS, n_jobs=n_jobs, **QUIET).fit(X, y)
+    before = dict(model.__dict__)
+
+    def scorer(estimator, X_test, y_test):
+        raise error("stop")
+
+    model.scoring = scorer
+    with pytest.raises(error, match="stop"):
+        model.fit(X[:, :2], y)
+    assert model.__dict__ == {**before, "scoring": scorer}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_error_in_a_fold_ends_the_fit(n_jobs):
+    X, y, *_ = make_problem(60, 3, 2)
+    X[50, 1] = np.nan
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        LogisticRegressionCV(n_jobs=n_jobs, **QUIET).fit(X, y)
+
+
+def test_no_copy_of_x_is_made_for_a_fold():
+    X, y, *_ = make_problem(20_000, 100, 2)
+    # Few rows to score, which are copied.
+    folds = [(np.arange(19_000), np.arange(19_000, 20_000)), (np.arange(1_000, 20_000), np.arange(1_000))]
+    model = LogisticRegressionCV(Cs=[1e-3, 1e-2], cv=folds, **QUIET)
+    with limit_threads(2):
+        model.fit(X, y)
+        tracemalloc.start()
+        model.fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 0.5 * X.nbytes
+
+
+def test_warnings_say_what_a_user_would_miss():
+    X, y = load_scaled(load_iris)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LogisticRegressionCV(Cs=[1.0], **QUIET).fit(X, y)
+    with pytest.warns(FutureWarning, match="scoring"):
+        model = LogisticRegressionCV(Cs=[1.0], use_legacy_attributes=False).fit(X, y)
+    assert model.score(X, y) == np.mean(model.predict(X) == y)
+    with pytest.warns(FutureWarning, match="use_legacy_attributes"):
+        model = LogisticRegressionCV(Cs=[1.0], scoring=None).fit(X, y)
+    assert isinstance(model.C_, float)
+    with pytest.warns(FutureWarning, match="penalty"):
+        model = LogisticRegressionCV(Cs=[1.0], penalty="l1", **QUIET).fit(X, y)
+    assert model.l1_ratio_ == 1
+    with pytest.warns(ConvergenceWarning, match="of 16 fits"):
+        LogisticRegressionCV(Cs=CS, max_iter=1, tol=1e-9, **QUIET).fit(X, y)
+
+
+def test_a_scorer_of_any_kind():
+    X, y = load_scaled(load_breast_cancer)
+    for scoring in ("roc_auc", "f1", make_scorer(log_loss, response_method="predict_proba", greater_is_better=False)):
+        model = LogisticRegressionCV(Cs=[0.1], scoring=scoring, use_legacy_attributes=False, tol=1e-10).fit(X, y)
+        expected = ScikitLearnLogisticRegressionCV(
+            Cs=[0.1], scoring=scoring, use_legacy_attributes=False, l1_ratios=(0,), tol=1e-8
+        ).fit(X, y)
+        np.testing.assert_allclose(model.scores_, expected.scores_, rtol=1e-5)
+
+
+def test_a_bar_counts_the_fits(capsys):
+    X, y = load_scaled(load_iris)
+    LogisticRegressionCV(Cs=CS, verbose=1, **QUIET).fit(X, y)
+    assert "16/16" in capsys.readouterr().out
+
+
+def test_a_splitter_without_folds_is_told_of():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="cv gave no folds"):
+        fastlin.LogisticRegressionCV(cv=[], scoring="accuracy", use_legacy_attributes=False).fit(X, y)

@@ -1,0 +1,149 @@
+"""logistic_path against separate fits, and where its grid begins."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+from conftest import make_problem
+from scipy import sparse
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+
+import fastlin
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize(("l1_ratio", "tol", "near"), [(0.0, 1e-11, 1e-5), (0.6, 1e-6, 5e-3), (1.0, 1e-6, 5e-3)])
+def test_a_path_is_separate_cold_fits(n_classes, l1_ratio, tol, near):
+    X, y, weights, *_ = make_problem(120, 6, n_classes)
+    options = {"l1_ratio": l1_ratio, "tol": tol, "class_weight": "balanced"}
+    path = fastlin.logistic_path(X, y, Cs=[1.0, 0.03, 10.0], sample_weight=weights, **options)
+    np.testing.assert_array_equal(path.Cs, [0.03, 1.0, 10.0])
+    assert path.coefs.shape == (3, 1 if n_classes == 2 else n_classes, 6)
+    for c, C in enumerate(path.Cs):
+        cold = fastlin.LogisticRegression(C=C, **options).fit(X, y, weights)
+        # What softmax does not see an L1 penalty need not determine.
+        free = (path.coefs[c] - cold.coef_).mean(axis=0) if n_classes > 2 else 0
+        np.testing.assert_allclose(path.coefs[c] - free, cold.coef_, atol=near)
+        np.testing.assert_allclose(path.intercepts[c], cold.intercept_, atol=near)
+        if n_classes == 2:
+            np.testing.assert_array_equal(path.coefs[c] == 0, cold.coef_ == 0)
+        if cold.history_:
+            assert path.objectives[c] == pytest.approx(cold.history_[-1].objective, rel=2 * tol)
+        assert path.certificates[c] <= 10 * tol * path.objectives[c]
+    np.testing.assert_array_equal(path.n_nonzeros, np.count_nonzero(path.coefs, axis=(1, 2)))
+    np.testing.assert_array_equal(path.classes, np.unique(y))
+    assert path.converged.all()
+    assert path.l1_ratio == l1_ratio
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"fit_intercept": False},
+        {"group_by_class": True},
+        {"penalty_factors": [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]},
+        {"penalty_factors": [1.0, 0.0, 0.5, 3.0, 0.0, 2.0], "group_by_class": True, "class_weight": "balanced"},
+    ],
+    ids=str,
+)
+def test_the_grid_begins_where_the_first_coefficient_leaves_zero(n_classes, l1_ratio, options):
+    X, y, weights, *_ = make_problem(150, 6, n_classes)
+    path = fastlin.logistic_path(X * 10.0 + 5, y, Cs=5, l1_ratio=l1_ratio, sample_weight=weights, **options)
+    np.testing.assert_allclose(np.diff(np.log10(path.Cs)), 0.75)
+    penalised = np.array(options.get("penalty_factors", np.ones(6))) > 0
+    assert not path.coefs[0][:, penalised].any()
+    assert path.coefs[0][:, ~penalised].all()
+    assert (np.diff(path.n_nonzeros) >= 0).all()
+    assert path.n_nonzeros[-1] > 0.7 * path.coefs[0].size
+    for factor in (0.99, 1.01):
+        fit = fastlin.LogisticRegression(C=factor * path.Cs[0], l1_ratio=l1_ratio, tol=1e-6, **options)
+        coef = fit.fit(X * 10.0 + 5, y, weights).coef_[:, penalised]
+        assert coef.any() == (factor > 1)
+
+
+def test_the_grid_without_an_l1_penalty_is_scikit_learns():
+    X, y = load_iris(return_X_y=True)
+    np.testing.assert_array_equal(fastlin.logistic_path(X, y, Cs=4, l1_ratio=0.0).Cs, np.logspace(-4, 4, 4))
+
+
+def test_columns_that_tell_nothing_leave_no_place_to_begin():
+    X, y = np.ones((20, 2)), np.arange(20) % 2
+    path = fastlin.logistic_path(X, y, Cs=3)
+    assert not path.coefs.any()
+
+
+def test_the_same_bits_for_any_number_of_threads_in_float32_too():
+    X, y, *_ = make_problem(3000, 60, 3)
+    for dtype in (np.float64, np.float32):
+        paths = [fastlin.logistic_path(X.astype(dtype), y, Cs=4, n_jobs=n_jobs) for n_jobs in (1, 2, 3)]
+        for path in paths[1:]:
+            for field in dataclasses.fields(path):
+                np.testing.assert_array_equal(getattr(path, field.name), getattr(paths[0], field.name))
+        assert paths[0].coefs.dtype == paths[0].intercepts.dtype == dtype
+
+
+def test_sparse_data_give_the_path_of_dense_data():
+    X, y, *_ = make_problem(120, 6, 3)
+    X[np.abs(X) < 0.7] = 0
+    dense = fastlin.logistic_path(X, y, Cs=5, tol=1e-6)
+    found = fastlin.logistic_path(sparse.csr_array(X), y, Cs=5, tol=1e-6)
+    np.testing.assert_allclose(found.Cs, dense.Cs, rtol=1e-6)
+    np.testing.assert_allclose(found.coefs, dense.coefs, atol=5e-3)
+
+
+@pytest.mark.parametrize("Cs", [[], 0, -3, True, [0.0], [1.0, -1.0], [np.nan], ["a"], [[1.0]], None, 2.5], ids=str)
+def test_bad_grids_are_named(Cs):
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="Cs must be"):
+        fastlin.logistic_path(X, y, Cs=Cs)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"l1_ratio": 1.5}, "l1_ratio"),
+        ({"l1_ratio": np.nan}, "l1_ratio"),
+        ({"tol": -1.0}, "tol"),
+        ({"penalty_factors": [1.0, 2.0, np.nan, 0.0]}, "penalty_factors"),
+        ({"sample_weight": np.zeros(150)}, "weight"),
+    ],
+    ids=str,
+)
+def test_bad_parameters(options, message):
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=message):
+        fastlin.logistic_path(X, y, **options)
+
+
+def test_fits_that_do_not_arrive_are_counted():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="of 3 fits"):
+        path = fastlin.logistic_path(X, y, Cs=[0.1, 1.0, 10.0], l1_ratio=0.0, max_iter=1, tol=1e-9)
+    assert not path.converged.all()
+
+
+def test_a_bar_counts_the_fits(capsys):
+    X, y = load_iris(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fastlin.logistic_path(X, y, Cs=3, verbose=1)
+    assert "3/3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("solver", ["auto", "lbfgs"])
+def test_a_path_may_end_without_a_penalty(solver):
+    X, y = load_iris(return_X_y=True)
+    y = np.random.default_rng(0).permutation(y)
+    path = fastlin.logistic_path(X, y, Cs=[1.0, 10.0, np.inf], solver=solver, tol=1e-6)
+    expected = fastlin.LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
+    assert path.objectives[-1] == pytest.approx(expected.history_[-1].objective, rel=1e-5)
+
+
+def test_a_ratio_of_none_is_refused():
+    with pytest.raises(ValueError, match="l1_ratio must be a number from 0 to 1, got None"):
+        fastlin.logistic_path(*load_iris(return_X_y=True), l1_ratio=None)

@@ -1,0 +1,376 @@
+"""LogisticRegression with L1, elastic net, penalty factors and groups: agreement, exact zeros, bad input."""
+
+import warnings
+
+import numpy as np
+import pytest
+import reference
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastlin
+
+
+def load_scaled(loader):
+    X, y = loader(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def fit(X, y, sample_weight=None, **parameters):
+    return fastlin.LogisticRegression(**{"l1_ratio": 1.0, "tol": 1e-12, **parameters}).fit(X, y, sample_weight)
+
+
+def fit_saga(X, y, sample_weight=None, **parameters):
+    model = ScikitLearnLogisticRegression(solver="saga", tol=1e-10, max_iter=100_000, random_state=0, **parameters)
+    return model.fit(X, y, sample_weight)
+
+
+def assert_same(found, expected, tolerance=1e-8):
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(found.intercept_, expected.intercept_, rtol=tolerance, atol=tolerance)
+
+
+def value_of(model, X, labels, weights=None, l1_ratio=1.0, C=1.0, factors=1.0):
+    total = len(X) if weights is None else np.sum(weights)
+    return reference.objective(
+        X, labels, model.coef_, model.intercept_, (1 - l1_ratio) / (C * total), weights, l1=l1_ratio / (C * total),
+        factors=factors, group_by_class=getattr(model, "group_by_class", False),
+    )  # fmt: skip
+
+
+def centred(intercept):
+    return intercept - intercept.mean() if len(intercept) > 1 else intercept
+
+
+@parametrize_with_checks([fastlin.LogisticRegression(l1_ratio=0.5)], xfail_strict=True)
+@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning")
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"l1_ratio": 1.0, "C": 0.1},
+        {"l1_ratio": 0.5, "C": 0.05},
+        {"l1_ratio": 0.1, "C": 0.02, "fit_intercept": False},
+        {"l1_ratio": 1.0, "C": 0.05, "class_weight": "balanced"},
+        {"l1_ratio": 1.0, "C": 0.05, "class_weight": {0: 3.0, 1: 0.5}, "fit_intercept": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_model_is_sagas(loader, parameters, weighted):
+    X, y = load_scaled(loader)
+    weights = np.random.default_rng(0).integers(0, 3, len(y)) if weighted else None
+    found, expected = fit(X, y, weights, **parameters), fit_saga(X, y, weights, **parameters)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
+    np.testing.assert_allclose(found.intercept_, centred(expected.intercept_), atol=1e-6)
+    np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
+    assert (found.coef_ == 0).any() and (found.coef_ != 0).any()
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
+    assert found.converged_
+    assert 0 < found.certificate_ < 1e-11
+
+
+@pytest.mark.parametrize("C", [0.01, 0.1, 1.0])
+def test_without_an_intercept_the_model_is_liblinears(C):
+    X, y = load_scaled(load_breast_cancer)
+    expected = ScikitLearnLogisticRegression(
+        l1_ratio=1, C=C, solver="liblinear", fit_intercept=False, tol=1e-10, max_iter=100_000, random_state=0
+    ).fit(X, y)
+    for solver in ("auto", "liblinear"):
+        tol = 1e-14 if solver == "auto" else 1e-10
+        found = fit(X, y, C=C, fit_intercept=False, solver=solver, tol=tol)
+        np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-5 * np.abs(expected.coef_).max())
+        np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
+
+
+@pytest.mark.parametrize("group_by_class", [False, True])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
+def test_sparse_data_give_the_model_of_dense_data(l1_ratio, n_classes, fit_intercept, group_by_class):
+    generator = np.random.default_rng(0)
+    X = np.where(generator.uniform(size=(200, 12)) < 1 / 3, generator.integers(1, 9, (200, 12)), 0)
+    y = (X @ generator.normal(size=(12, n_classes)) / 4 + generator.gumbel(size=(200, n_classes))).argmax(axis=1)
+    X[:, 4], X[7] = 0, 0
+    parameters = {
+        "l1_ratio": l1_ratio, "C": 0.1, "fit_intercept": fit_intercept, "group_by_class": group_by_class, "tol": 1e-17,
+    }  # fmt: skip
+    weights = generator.uniform(0, 2, 200)
+    expected = fit(X, y, weights, **parameters)
+    for container in (sparse.csr_array(X.astype(float)), sparse.csc_matrix(X)):
+        found = fit(container, y, weights, **parameters)
+        assert_same(found, expected)
+        np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
+    assert not expected.coef_[:, 4].any()
+    assert (expected.coef_ == 0).mean() < 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_copies_of_a_feature_share_its_weight(n_classes):
+    X, y = load_scaled(load_iris)
+    y = np.minimum(y, n_classes - 1)
+    single = fit(X, y, C=0.1)
+    doubled = fit(np.column_stack([X, X[:, 2], X[:, :1]]), y, C=0.1)
+    assert doubled.converged_
+    assert value_of(doubled, np.column_stack([X, X[:, 2], X[:, :1]]), y, C=0.1) == pytest.approx(
+        value_of(single, X, y, C=0.1), rel=1e-10
+    )
+    together = doubled.coef_[:, :4].copy()
+    together[:, 2] += doubled.coef_[:, 4]
+    together[:, 0] += doubled.coef_[:, 5]
+    np.testing.assert_allclose(together, single.coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize("group_by_class", [False, True])
+@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer])
+def test_a_factor_is_a_division_of_its_column(loader, group_by_class):
+    X, y = load_scaled(loader)
+    factors = np.random.default_rng(0).uniform(0.3, 3, X.shape[1])
+    before = factors.copy()
+    found = fit(X, y, C=0.1, penalty_factors=factors, group_by_class=group_by_class)
+    divided = fit(X / factors, y, C=0.1, group_by_class=group_by_class)
+    np.testing.assert_allclose(found.coef_ * factors, divided.coef_, atol=1e-5)
+    np.testing.assert_array_equal(found.coef_ == 0, divided.coef_ == 0)
+    np.testing.assert_array_equal(factors, before)
+    # With l2 alone it is a division by the square root.
+    found = fit(X, y, C=0.1, l1_ratio=0.0, penalty_factors=list(factors))
+    divided = fit(X / np.sqrt(factors), y, C=0.1, l1_ratio=0.0)
+    np.testing.assert_allclose(found.coef_ * np.sqrt(factors), divided.coef_, atol=1e-5)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_a_factor_of_zero_frees_its_feature_and_leaves_no_certificate(l1_ratio):
+    X, y = load_scaled(load_iris)
+    model = fit(X, y, C=0.05, l1_ratio=l1_ratio, penalty_factors=[1.0, 0.0, 1.0, 1.0], tol=1e-10)
+    assert model.converged_
+    assert model.certificate_ == np.inf
+    total = len(y) * 0.05
+    expected, coef, _ = reference.sparse_minimum(
+        X, y, 3, (1 - l1_ratio) / total, l1_ratio / total, factors=np.array([1.0, 0.0, 1.0, 1.0])
+    )
+    assert value_of(model, X, y, l1_ratio=l1_ratio, C=0.05, factors=np.array([1.0, 0, 1, 1])) == pytest.approx(
+        expected, rel=1e-9
+    )
+    np.testing.assert_allclose(model.coef_[:, 1], coef[:, 1] - coef[:, 1].mean(), atol=1e-4)
+    assert model.coef_[:, 1].sum() == pytest.approx(0, abs=1e-12)
+
+
+def test_factors_of_one_are_no_factors_and_none_are_rescaled():
+    X, y = load_scaled(load_iris)
+    plain = fit(X, y, C=0.1)
+    np.testing.assert_array_equal(fit(X, y, C=0.1, penalty_factors=np.ones(4)).coef_, plain.coef_)
+    assert_same(fit(X, y, C=0.2, penalty_factors=np.full(4, 2.0)), plain, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ([1.0, 1.0], r"each of the 4 features.*\(2,\)"),
+        (np.ones((4, 1)), "each of the 4 features"),
+        ([1.0, -1.0, 1.0, 1.0], "at least 0, got -1.0 for feature 1"),
+        ([1.0, 1.0, np.nan, 1.0], "finite.*got nan for feature 2"),
+        ([np.inf, 1.0, 1.0, 1.0], "finite.*got inf for feature 0"),
+        (["a", "b", "c", "d"], "could not convert|penalty_factors"),
+        ("balanced", "'penalty_factors' parameter"),
+        (1.0, "'penalty_factors' parameter"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_bad_factors_are_refused(factors, message, l1_ratio):
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression(l1_ratio=l1_ratio, penalty_factors=factors)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+    assert not hasattr(model, "coef_")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("l1_ratio", -0.1), ("l1_ratio", 1.1), ("l1_ratio", np.nan), ("l1_ratio", "all"), ("group_by_class", "yes")],
+)
+def test_parameters_out_of_range_are_named(parameter, value):
+    X, y = load_scaled(load_iris)
+    with pytest.raises(ValueError, match=f"'{parameter}' parameter"):
+        fastlin.LogisticRegression(**{parameter: value}).fit(X, y)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
+def test_grouped_a_feature_is_in_or_out_for_all_classes(l1_ratio):
+    X, y = load_scaled(load_digits)
+    model = fit(X[:600], y[:600], C=0.02, l1_ratio=l1_ratio, group_by_class=True, tol=1e-8)
+    active = model.coef_ != 0
+    np.testing.assert_array_equal(active.any(axis=0), active.all(axis=0))
+    assert 5 < active[0].sum() < 60
+    assert model.converged_
+    single = fit(X[:600], y[:600], C=0.02, l1_ratio=l1_ratio, tol=1e-8).coef_ != 0
+    assert (single.any(axis=0) != single.all(axis=0)).any()
+
+
+def test_grouped_two_classes_are_plain_l1():
+    X, y = load_scaled(load_breast_cancer)
+    found, expected = (fit(X, y, C=0.1, group_by_class=grouped) for grouped in (True, False))
+    assert_same(found, expected, 1e-6)
+    np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
+
+
+@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer])
+def test_between_l1_and_l2_lies_the_elastic_net(loader):
+    X, y = load_scaled(loader)
+    models = {r: fit(X, y, C=0.05, l1_ratio=r) for r in (0.0, 0.01, 0.5, 0.99, 1.0)}
+    zeros = [np.count_nonzero(model.coef_ == 0) for model in models.values()]
+    assert zeros[0] == 0 < zeros[2] <= zeros[-1]
+    for r, model in models.items():
+        assert value_of(model, X, y, l1_ratio=r, C=0.05) <= min(
+            value_of(other, X, y, l1_ratio=r, C=0.05) + 1e-12 for other in models.values()
+        )
+    assert np.abs(models[0.0].coef_ - models[0.01].coef_).max() < 0.05
+    assert np.abs(models[1.0].coef_ - models[0.99].coef_).max() < 0.05
+
+
+@pytest.mark.parametrize("group_by_class", [False, True])
+@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer])
+def test_a_tiny_C_leaves_nothing(loader, group_by_class):
+    X, y = load_scaled(loader)
+    shares = np.log(np.bincount(y))
+    intercept = shares - shares.mean() if len(shares) > 2 else shares[1:] - shares[0]
+    for C in (1e-300, 1e-10, 1e-4):
+        model = fit(X, y, C=C, group_by_class=group_by_class)
+        assert not model.coef_.any()
+        assert model.converged_
+        np.testing.assert_allclose(model.intercept_, intercept, atol=1e-6)
+
+
+SLOW = pytest.mark.xfail(
+    raises=ConvergenceWarning,
+    reason="for groups there is no step among the active features at once, and sweeps gain too little",
+)
+
+
+@pytest.mark.parametrize(
+    ("loader", "C", "group_by_class"),
+    [
+        (load_iris, 10.0, False), (load_iris, 10.0, True), (load_breast_cancer, 10.0, False), (load_iris, 1e5, False),
+        (load_breast_cancer, 1e5, False), pytest.param(load_iris, 1e5, True, marks=SLOW),
+    ],
+)  # fmt: skip
+def test_a_large_C_converges(loader, C, group_by_class):
+    X, y = load_scaled(loader)
+    model = fit(X, y, C=C, tol=1e-4, group_by_class=group_by_class)
+    assert model.converged_
+    assert model.certificate_ <= 1e-4 * value_of(model, X, y, C=C)
+    assert model.score(X, y) > 0.97
+
+
+@pytest.mark.parametrize("group_by_class", [False, True])
+def test_a_huge_C_is_next_to_no_penalty(group_by_class):
+    X, y = load_scaled(load_iris)
+    y = np.random.default_rng(0).permutation(y)
+    found = fit(X, y, C=1e6, group_by_class=group_by_class, tol=1e-10)
+    expected = fastlin.LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-3)
+
+
+def test_an_infinite_C_is_no_penalty_whatever_the_ratio():
+    X, y = load_scaled(load_iris)
+    y = np.random.default_rng(0).permutation(y)
+    expected = fastlin.LogisticRegression(C=np.inf).fit(X, y)
+    np.testing.assert_array_equal(fit(X, y, C=np.inf, tol=1e-4).coef_, expected.coef_)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.int32])
+@pytest.mark.parametrize("group_by_class", [False, True])
+def test_narrow_types_are_fitted_as_they_are(dtype, group_by_class):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:500], y[:500]
+    before = X.astype(dtype)
+    expected = fit(X, y, C=3e-3, tol=1e-10, group_by_class=group_by_class)
+    found = fit(before, y, C=3e-3, tol=1e-10, group_by_class=group_by_class)
+    assert found.coef_.dtype == (np.float32 if dtype == np.float32 else np.float64)
+    np.testing.assert_array_equal(before, X)
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-4)
+    excess = value_of(found, X, y, C=3e-3) - value_of(expected, X, y, C=3e-3)
+    assert excess <= found.certificate_ < 1e-5
+
+
+def test_columns_of_any_scale_converge():
+    X, y = load_breast_cancer(return_X_y=True)
+    for C in (0.1, 10.0):
+        model = fit(X, y, C=C, tol=1e-5)
+        assert model.converged_
+        assert model.n_iter_[0] < 100
+        assert model.certificate_ <= 1e-5 * value_of(model, X, y, C=C) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("penalty", "given", "l1_ratio"), [("l1", 1, 1.0), ("elasticnet", 0.4, 0.4), ("l1", 0, 1.0)])
+def test_deprecated_penalties_mean_what_they_meant(penalty, given, l1_ratio):
+    X, y = load_scaled(load_iris)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fastlin.LogisticRegression(penalty=penalty, l1_ratio=given, C=0.1).fit(X, y)
+    assert FutureWarning in {warning.category for warning in caught}
+    # Where the two contradict each other, that is said, and the penalty counts.
+    assert (UserWarning in {warning.category for warning in caught}) == (given != l1_ratio)
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(l1_ratio=l1_ratio, C=0.1).fit(X, y).coef_)
+    assert (model.coef_ == 0).any()
+
+
+def test_clones_and_parameters():
+    factors = np.array([1.0, 0.0, 2.0, 1.0])
+    model = fastlin.LogisticRegression(l1_ratio=0.5, penalty_factors=factors, group_by_class=True)
+    parameters = model.get_params()
+    assert parameters["penalty_factors"] is factors
+    assert parameters["group_by_class"] is True
+    copy = clone(model)
+    np.testing.assert_array_equal(copy.penalty_factors, factors)
+    X, y = load_scaled(load_iris)
+    np.testing.assert_array_equal(copy.fit(X, y).coef_, model.fit(X, y).coef_)
+    assert model.penalty_factors is factors
+
+
+def test_a_warm_start_goes_on_and_a_limit_is_told_of():
+    X, y = load_scaled(load_digits)
+    model = fit(X[:500], y[:500], C=0.1, tol=1e-8, warm_start=True)
+    first = model.n_iter_[0]
+    assert model.fit(X[:500], y[:500]).n_iter_[0] <= 1 < first
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        cut = fit(X[:500], y[:500], C=0.1, tol=1e-8, max_iter=2)
+    assert cut.n_iter_[0] == 2
+    assert (
+        value_of(cut, X[:500], y[:500], C=0.1) - value_of(model, X[:500], y[:500], C=0.1) <= cut.certificate_ < np.inf
+    )
+
+
+def test_a_certificate_without_end_is_not_claimed_where_nothing_of_a_feature_is_penalised():
+    # Separable by the feature that is free: J has no minimum, and none is claimed.
+    X, y = load_scaled(load_iris)
+    y = (y == 0).astype(int)
+    X = np.column_stack([X, 5.0 * y])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fastlin.LogisticRegression(
+            l1_ratio=1.0, C=0.1, penalty_factors=[1.0, 1.0, 1.0, 1.0, 0.0], max_iter=50
+        ).fit(X, y)
+    assert model.certificate_ == np.inf
+    assert np.isfinite(model.coef_).all()
+    assert model.converged_ == (not caught)
+    assert model.score(X, y) == 1
+
+
+@pytest.mark.parametrize("l1_ratio", [0, 1])
+def test_classes_separable_by_a_feature_without_penalty_are_told_of(l1_ratio):
+    X, y = np.array([[-1, 0.3], [1, 0.1], [-2, -0.4], [2, 0.2]]), np.array([0, 1, 0, 1])
+    with pytest.warns(ConvergenceWarning, match="separable by features without a penalty"):
+        model = fastlin.LogisticRegression(l1_ratio=l1_ratio, penalty_factors=[0, 1]).fit(X, y)
+    assert not model.converged_
+    assert model.n_iter_[0] < 100
+    assert np.abs(model.coef_).max() < 100

@@ -1,0 +1,76 @@
+"""The pictures of paths and of cross-validation: what is drawn, and what it is called."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.datasets import load_breast_cancer, load_iris
+
+import fastlin
+from fastlin import figures
+
+
+@pytest.fixture
+def axes():
+    return Figure(layout="constrained").subplots()
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_a_path_of_two_classes_names_its_largest_coefficients(axes, tmp_path):
+    data = load_breast_cancer()
+    path = fastlin.logistic_path(data.data, data.target, Cs=6, tol=1e-3)
+    assert figures.plot_path(path, axes, n_labels=4, feature_names=data.feature_names) is axes
+    largest = np.argsort(-np.abs(path.coefs[-1, 0]))[:4]
+    assert set(texts(axes)) == set(data.feature_names[largest])
+    assert axes.get_xscale() == "log"
+    assert "C" in axes.get_xlabel()
+    drawn = [line.get_ydata() for line in axes.lines]
+    for j in largest:
+        assert any(np.array_equal(path.coefs[:, 0, j], heights) for heights in drawn)
+    (top,) = axes.child_axes
+    assert [int(label.get_text()) for label in top.get_xticklabels()] == path.n_nonzeros.tolist()
+    axes.figure.savefig(tmp_path / "path.png")
+    heights = [text.xyann[1] if text.xycoords == "data" else text.xy[1] for text in axes.texts]
+    low, high = axes.get_ylim()
+    assert (np.diff(np.sort(heights)) > 0.04 * (high - low)).all()
+
+
+def test_a_path_of_more_classes_has_a_colour_for_each(axes, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    path = fastlin.logistic_path(X, np.array(["a", "b", "c"])[y], Cs=[0.1, 1.0, np.inf], l1_ratio=0.0, tol=1e-2)
+    figures.plot_path(path, axes)
+    assert legend(axes) == ["class a", "class b", "class c"]
+    assert len({line.get_color() for line in axes.lines if not line.get_label().startswith("_")}) == 3
+    assert axes.get_xlim() == (0.1, 1.0)
+    axes.figure.savefig(tmp_path / "path.png")
+
+
+def test_scores_have_mean_spread_and_the_chosen_C(axes, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    model = fastlin.LogisticRegressionCV(Cs=4, cv=3, scoring="neg_log_loss", use_legacy_attributes=False).fit(X, y)
+    assert figures.plot_scores(model, axes) is axes
+    mean, chosen = axes.lines
+    np.testing.assert_allclose(mean.get_ydata(), model.scores_.mean(axis=(0, 1)))
+    np.testing.assert_array_equal(chosen.get_xdata(), [model.C_, model.C_])
+    (band,) = axes.collections
+    lowest = (model.scores_.mean(axis=0) - model.scores_.std(axis=0)).min()
+    assert band.get_paths()[0].vertices[:, 1].min() == pytest.approx(lowest)
+    assert axes.get_ylabel() == "neg log loss"
+    assert any(f"C = {model.C_:.3g}" in text for text in legend(axes))
+    axes.figure.savefig(tmp_path / "scores.png")
+
+
+def test_scores_of_several_l1_ratios_have_a_line_each():
+    X, y = load_iris(return_X_y=True)
+    model = fastlin.LogisticRegressionCV(
+        Cs=[0.1, 1], cv=2, l1_ratios=(0, 1), scoring=None, use_legacy_attributes=False
+    ).fit(X, y)
+    axes = figures.plot_scores(model, Figure().subplots())
+    assert [text for text in legend(axes) if text.startswith("l1_ratio")] == ["l1_ratio = 0", "l1_ratio = 1"]
+    assert axes.get_ylabel() == "accuracy"
