@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -9,6 +10,7 @@ from time import perf_counter, sleep
 
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from fastlin import datasets
@@ -126,6 +128,13 @@ def evaluate_objective(estimator, X, y, C):
     coef = estimator.coef_.astype(np.float64)
     loss = evaluate_scores(X, np.searchsorted(estimator.classes_, y), coef, estimator.intercept_)
     return loss + float(np.sum(coef**2)) / (2 * C * len(y))
+
+
+def fit(estimator, X, y):
+    """Fit, without the warning of a fit that is ended on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(X, y)
 
 
 def interleaved_ratio(slow, fast, n):

@@ -4,7 +4,8 @@ import numpy as np
 
 from benchmarks.common import interleaved_ratio, load_data
 from benchmarks.plain_numpy import NumPyObjective
-from fastlin.objective import LinearObjective, compute_scores
+from fastlin.matrices import as_matrix
+from fastlin.objective import LinearObjective
 
 N_ROWS = 60_000
 N_CLASSES = 10
@@ -134,10 +135,10 @@ class Scores(_Pass):
 
     def setup(self, data, dtype):
         super().setup(data, dtype)
-        compute_scores(self.X, self.coef, self.intercept)
+        as_matrix(self.X).compute_scores(self.coef, self.intercept)
 
     def time_scores(self, data, dtype):
-        compute_scores(self.X, self.coef, self.intercept)
+        as_matrix(self.X).compute_scores(self.coef, self.intercept)
 
     def peakmem_scores(self, data, dtype):
-        compute_scores(self.X, self.coef, self.intercept)
+        as_matrix(self.X).compute_scores(self.coef, self.intercept)

@@ -1,20 +1,20 @@
-"""pytest-benchmark: whole fits at the peer's objective or below, faster by what the table in benchmarks/fits.py says.
+"""pytest-benchmark: whole fits at the peer's objective or below, faster by what benchmarks/fits.py and paths.py say.
 
 With FASTLIN_BENCHMARK_SMOKE=1 the data are small and no ratio of times is asserted.
 """
 
 import pytest
 
-from benchmarks.fits import EQUAL, RACES, THREADS, count_race_threads, fit, make_problem, run_race
-from fastlin import LogisticRegression
+from benchmarks import fits, paths
+from benchmarks.races import EQUAL, count_race_threads, make_problem, run_race
 
+RACES = {**fits.RACES, **paths.RACES}
 # Between the accuracies, on the rows fitted, of two fits with about the same objective.
 ACCURACY_TOLERANCE = 0.005
 SMOKE_ACCURACY_TOLERANCE = 0.03
 
 
-@pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("name", list(RACES))
+@pytest.mark.parametrize(("name", "threads"), [(name, threads) for name in RACES for threads in RACES[name].threads])
 def test_race(benchmark, smoke, name, threads):
     race, n_threads = RACES[name], count_race_threads(threads)
     problem = make_problem(race, race.smoke_rows if smoke else None)
@@ -27,7 +27,7 @@ def test_race(benchmark, smoke, name, threads):
     )
 
     n, d = problem.X.shape
-    benchmark.group = f"fit, {n} x {d}, {problem.n_classes} classes, {problem.X.dtype}, threads: {threads}"
+    benchmark.group = f"{name}, {n} x {d}, {problem.n_classes} classes, {problem.X.dtype}, threads: {threads}"
     benchmark.extra_info.update(
         {
             "threads": n_threads,
@@ -39,5 +39,4 @@ def test_race(benchmark, smoke, name, threads):
     )
     if not smoke:
         assert outcome.ratio >= race.least_ratio
-    model = LogisticRegression(C=problem.C, tol=race.tol, n_jobs=n_threads)
-    benchmark.pedantic(fit, (model, problem.X, problem.y), rounds=1 if smoke else 3)
+    benchmark.pedantic(race.fit, (problem, race.tol, n_threads), rounds=1 if smoke else 3)

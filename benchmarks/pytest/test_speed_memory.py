@@ -1,17 +1,20 @@
-"""pytest-benchmark: what a fit of MNIST takes beside X, in memory, at its peak.
+"""pytest-benchmark: what a fit takes beside X, in memory, at its peak.
 
 With FASTLIN_BENCHMARK_SMOKE=1 the data are small.
 """
 
+import numpy as np
 import pytest
 
-from benchmarks.memory import DTYPES, N_ROWS, load, measure
+from benchmarks.memory import CASES, count_allowed_bytes, count_bytes, measure
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_peak_memory(benchmark, smoke, dtype):
-    X, y, C = load(dtype, 1_000 if smoke else N_ROWS)
-    taken = benchmark.pedantic(measure, (X, y, C), rounds=1)
-    benchmark.group = f"fit in a process of its own, {X.shape[0]} x {X.shape[1]}"
-    benchmark.extra_info["% of X"] = 100 * taken / X.nbytes
+@pytest.mark.parametrize("name", list(CASES))
+def test_peak_memory(benchmark, smoke, name):
+    X, y, parameters = CASES[name].load(CASES[name].smoke_rows if smoke else None)
+    taken = benchmark.pedantic(measure, (X, y, parameters), rounds=1)
+    benchmark.group = f"fit in a process of its own, {name}"
+    benchmark.extra_info["% of X"] = 100 * taken / count_bytes(X)
     assert taken >= 0
+    if not smoke:
+        assert taken <= count_allowed_bytes(X, len(np.unique(y)), parameters.get("l1_ratio", 0.0))

@@ -1,0 +1,260 @@
+"""asv benchmarks of many fits at once: fastlin's path over C and its cross-validation beside their peers.
+
+A race is run as in benchmarks/races.py, and each of its fits has to reach the peer's objective. `python -m
+benchmarks.paths` prints the table.
+"""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
+from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
+
+import fastlin
+from benchmarks.common import load_data
+from benchmarks.races import Race, make_problem, measure_ratio, print_races
+from benchmarks.sparse_data import make_one_hot
+from fastlin.studies.contenders import Problem
+
+N_CS = 50
+# From the smallest C with a coefficient that is not zero to so many times that.
+SPAN = 1e3
+CV_ROWS, N_FOLDS = 10_000, 5
+# scikit-learn's default, ten from the first to the second.
+CV_CS = np.logspace(-4, 4, 10)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Problems that differ in C and rows: solved by coef (n_fits, K, d) and intercept (n_fits, K), fold by fold.
+
+    Attributes
+    ----------
+    name : str
+    X : ndarray or csr_matrix of shape (n, d)
+    y : ndarray of shape (n,), int64, 0 to n_classes - 1
+    n_classes : int
+    Cs : ndarray of shape (n_Cs,), ascending
+    fit_intercept : bool
+    l1_ratio : float
+    n_folds : int
+        1: every fit has all rows. Otherwise each has the training rows of a stratified fold, as in scikit-learn.
+    """
+
+    name: str
+    X: np.ndarray | csr_matrix
+    y: np.ndarray
+    n_classes: int
+    Cs: np.ndarray
+    fit_intercept: bool = True
+    l1_ratio: float = 0.0
+    n_folds: int = 1
+
+    def problems(self):
+        """Yield the Problem of each fit."""
+        folds = StratifiedKFold(self.n_folds).split(self.y, self.y) if self.n_folds > 1 else [(slice(None), None)]
+        for rows, _ in folds:
+            X, y = self.X[rows], self.y[rows]
+            for C in self.Cs:
+                yield Problem(self.name, X, y, self.n_classes, float(C), self.fit_intercept, self.l1_ratio)
+
+    def objective(self, coef, intercept):
+        """Return J of each fit, of shape (n_fits,)."""
+        fits = zip(self.problems(), coef, intercept, strict=True)
+        return np.array([problem.objective(*solution) for problem, *solution in fits])
+
+    def accuracy(self, coef, intercept):
+        """Return the mean over the fits of the accuracy on their rows."""
+        fits = zip(self.problems(), coef, intercept, strict=True)
+        return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
+
+
+def fit_path(grid, tol, threads):
+    """Compute fastlin's path; return coef, intercept and whether all of it has converged."""
+    path = fastlin.logistic_path(
+        grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=tol, fit_intercept=grid.fit_intercept, n_jobs=threads
+    )
+    return path.coefs, path.intercepts, path.converged.all()
+
+
+def fit_skglm_path(grid, threads, tol):
+    """Go along C with skglm's ProxNewton, the solver of its SparseLogisticRegression, from the last solution each.
+
+    Its Logistic is the mean of the losses, so that alpha = l1. One thread, of BLAS too: with two a path takes as long,
+    and up to ten times as long where another process runs.
+    """
+    from skglm.datafits import Logistic
+    from skglm.penalties import L1
+    from skglm.solvers import ProxNewton
+
+    X, targets = grid.X.tocsc(), 2.0 * grid.y - 1.0
+    n, d = X.shape
+    parameters, scores = np.zeros(d + grid.fit_intercept), np.zeros(n)
+    solutions = np.zeros((len(grid.Cs), 1, d + 1))
+    with threadpool_limits(1):
+        for solution, C in zip(solutions, grid.Cs, strict=True):
+            solver = ProxNewton(
+                # As its own path does it: the features that were selected are worked on first.
+                p0=max(10, np.count_nonzero(parameters[:d])),
+                max_iter=50,
+                tol=tol,
+                fit_intercept=grid.fit_intercept,
+            )
+            # It goes on from parameters and scores in place.
+            parameters, _, _ = solver.solve(X, targets, Logistic(), L1(1 / (C * n)), parameters, scores)
+            solution[0, : len(parameters)] = parameters
+    return solutions[..., :-1], solutions[..., -1]
+
+
+def fit_celer_path(grid, threads, tol):
+    """Run celer's path, whose objective is the sum of the losses and alpha ||w||_1, so that alpha = 1 / C.
+
+    It has no intercept. One thread, of BLAS too, as for skglm.
+    """
+    from celer.homotopy import celer_path
+
+    # It goes from the largest alpha down.
+    with threadpool_limits(1):
+        _, coef, _ = celer_path(
+            grid.X.tocsc(), 2.0 * grid.y - 1.0, "logreg", alphas=1 / grid.Cs, tol=tol, max_iter=50, use_PN=True
+        )
+    return coef.T[:, None, :], np.zeros((len(grid.Cs), 1))
+
+
+def fit_liblinear_path(grid, threads, tol):
+    """Fit liblinear at each C, which goes on from nothing; it would penalise an intercept. One thread."""
+    model = ScikitLearnLogisticRegression(
+        solver="liblinear",
+        l1_ratio=grid.l1_ratio,
+        tol=tol,
+        fit_intercept=grid.fit_intercept,
+        max_iter=10_000,
+        random_state=0,
+    )
+    coef = [model.set_params(C=C).fit(grid.X, grid.y).coef_.copy() for C in grid.Cs]
+    return np.stack(coef), np.zeros((len(coef), 1))
+
+
+def fit_cross_validation(grid, tol, threads):
+    """Run fastlin's LogisticRegressionCV on all folds, and the last fit; it warns where one falls short."""
+    model = fastlin.LogisticRegressionCV(tol=tol, n_jobs=threads, **_ask_for(grid))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(grid.X, grid.y)
+    return *_take_paths(model), not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+
+
+def fit_scikit_learn_cross_validation(grid, threads):
+    """Run scikit-learn's LogisticRegressionCV with its default max_iter, the folds in as many processes as threads.
+
+    That is faster than its folds one by one with as many threads of BLAS.
+    """
+    model = ScikitLearnLogisticRegressionCV(n_jobs=threads, **_ask_for(grid))
+    return _take_paths(model.fit(grid.X, grid.y))
+
+
+def _ask_for(grid):
+    """Return the parameters that both estimators are given."""
+    return {
+        "Cs": grid.Cs,
+        "cv": grid.n_folds,
+        "l1_ratios": (grid.l1_ratio,),
+        "fit_intercept": grid.fit_intercept,
+        "scoring": "neg_log_loss",
+        "use_legacy_attributes": False,
+    }
+
+
+def _take_paths(model):
+    """Return coef (n_fits, K, d) and intercept (n_fits, K) of all folds, of one l1_ratio."""
+    n_folds, _, n_Cs, K, size = model.coefs_paths_.shape
+    solutions = model.coefs_paths_.reshape(n_folds * n_Cs, K, size)
+    return solutions[..., :-1], solutions[..., -1]
+
+
+def _load_one_hot(n_rows, fit_intercept):
+    data = make_one_hot(n_rows) if n_rows else make_one_hot()
+    X, y = data.X_train, data.y_train
+    # The largest slope of the sum of the losses where all coefficients are zero.
+    smallest = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
+    return Grid("one-hot", X, y, 2, np.geomspace(smallest, SPAN * smallest, N_CS), fit_intercept, l1_ratio=1.0)
+
+
+def _load_mnist(n_rows):
+    data = load_data("mnist", n_rows or CV_ROWS, "float64")
+    return Grid("MNIST", data.X_train, data.y_train.astype(np.int64), 10, CV_CS, n_folds=N_FOLDS)
+
+
+_PATH = {
+    "least_ratio": 3,
+    "tol": 1e-5,
+    "rounds": 3,
+    # All: what a few rows lead through is not all that skglm and celer compile.
+    "warm_up_rows": 16_000,
+    "threads": ("all",),
+    "fit": fit_path,
+}
+RACES = {
+    "path-skglm": Race(
+        "one-hot, 50 C, L1",
+        partial(_load_one_hot, fit_intercept=True),
+        {"skglm, tol 1e-4": partial(fit_skglm_path, tol=1e-4)},
+        package="skglm",
+        **_PATH,
+    ),
+    "path-skglm-without-intercept": Race(
+        "the same without intercept",
+        partial(_load_one_hot, fit_intercept=False),
+        {"skglm, tol 1e-4": partial(fit_skglm_path, tol=1e-4)},
+        package="skglm",
+        **_PATH,
+    ),
+    "path-celer": Race(
+        "the same without intercept",
+        partial(_load_one_hot, fit_intercept=False),
+        {"celer, tol 1e-4": partial(fit_celer_path, tol=1e-4)},
+        package="celer",
+        **_PATH,
+    ),
+    "path-liblinear": Race(
+        "the same without intercept",
+        partial(_load_one_hot, fit_intercept=False),
+        {"scikit-learn liblinear, tol 1e-4": partial(fit_liblinear_path, tol=1e-4)},
+        **_PATH,
+    ),
+    "cross-validation": Race(
+        "MNIST, 10,000 images, 10 C × 5 folds",
+        _load_mnist,
+        {"scikit-learn, max_iter 100": fit_scikit_learn_cross_validation},
+        8,
+        smoke_rows=150,
+        threads=("all",),
+        fit=fit_cross_validation,
+    ),
+}
+
+
+class PathRaces:
+    """The table of races on all threads: the time of the fastest peer over fastlin's."""
+
+    params = list(RACES)
+    param_names = ("race",)
+    timeout = 900
+
+    def setup(self, name):
+        self.grid = make_problem(RACES[name])
+
+    def track_ratio_to_peer(self, name):
+        return measure_ratio(RACES[name], self.grid, "all")
+
+    track_ratio_to_peer.unit = "the fastest peer's time / fastlin's"
+
+
+if __name__ == "__main__":
+    print_races(RACES, "benchmarks.paths")
