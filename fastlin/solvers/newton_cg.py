@@ -6,7 +6,7 @@ Nocedal and Wright 2006, algorithm 7.1, with the forcing term min(0.5, sqrt(||g|
 import numpy as np
 
 from fastlin.kernels.vectors import dot
-from fastlin.solvers import line_search
+from fastlin.solvers import newton
 
 MAX_PRODUCTS = 100
 # Where the decrement has to stand in for a bound, it must not miss what a loose solution leaves out.
@@ -14,49 +14,21 @@ TIGHT_FORCING = 0.01
 
 
 def minimize(objective, parameters, stopping, *, precondition):
-    """Minimise the objective from the given parameters.
+    """Minimise the objective from the given parameters; arguments, result and errors are those of newton.minimize.
 
-    Parameters
-    ----------
-    objective : LinearObjective
-        One that keeps probabilities.
-    parameters : ndarray of shape (K, d + 1)
-        The start; not changed.
-    stopping : Stopping
-    precondition : callable
-        (objective, parameters last evaluated) -> Preconditioner; called for each step.
-
-    Returns
-    -------
-    Solution
-
-    Raises
-    ------
-    OverflowError
-        The objective or its gradient is not finite at the start.
+    precondition : (objective, parameters last evaluated) -> Preconditioner, called for each step.
     """
-    evaluation, bound = stopping.begin(parameters)
     start_norm = None
-    message = stopping.why(evaluation, bound, np.inf)
-    while not message:
-        preconditioner = precondition(objective, parameters)
-        norm = np.sqrt(max(0.0, _inner(evaluation.gradient, preconditioner.solve(evaluation.gradient))))
+
+    def find_direction(evaluation, bound):
+        nonlocal start_norm
+        gradient, preconditioner = evaluation.gradient, precondition(objective, evaluation.parameters)
+        norm = np.sqrt(max(0.0, _inner(gradient, preconditioner.solve(gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm))
-        direction = conjugate_gradients(objective, evaluation.gradient, preconditioner, forcing)
-        decrement = -0.5 * _inner(direction, evaluation.gradient)
-        message = stopping.why(evaluation, bound, decrement)
-        if message:
-            break
-        step = line_search.along(objective, parameters, evaluation, direction)
-        if step is None or not step.evaluation.value < evaluation.value:
-            message = stopping.why_stalled(evaluation, bound, decrement)
-            break
-        parameters, evaluation = step.parameters, step.evaluation
-        bound = stopping.settle(parameters, evaluation)
-        stopping.record(evaluation, bound)
-        message = stopping.why(evaluation, bound, np.inf)
-    return stopping.solution(message)
+        return conjugate_gradients(objective, gradient, preconditioner, forcing)
+
+    return newton.minimize(objective, parameters, stopping, find_direction)
 
 
 def conjugate_gradients(objective, gradient, preconditioner, forcing):
