@@ -172,7 +172,7 @@ class LinearObjective:
         self._n_classes = n_classes
         self._factors = np.ones(d) if penalty_factors is None else penalty_factors.astype(np.float64)
         rows = np.empty(0, np.int64) if rows is None else rows
-        columns = columns or self.matrix.measure(_weights_of(rows, weights, n))
+        columns = columns or self.matrix.measure(weights_of_rows(rows, weights, n) if len(rows) else weights)
         spread = columns.spread if fit_intercept else columns.root_mean_square
         with np.errstate(over="ignore"):
             curvatures = np.minimum(l2 * self._factors, LARGEST_PENALTY)
@@ -275,9 +275,8 @@ class LinearObjective:
         if not self.probabilities.size:
             return self
         curvature = np.zeros(self.n_rows)
-        for probability in self.probabilities:
-            curvature += probability * (1 - probability)
-        curvature *= self.row_weights(self.rows)
+        for class_curvature in self.curvatures():
+            curvature += class_curvature
         undecided = np.flatnonzero(curvature > DECIDED * curvature.mean())
         if len(undecided) > WORTH_NARROWING * self.n_rows:
             return self
@@ -318,12 +317,12 @@ class LinearObjective:
         if self.keeps_probabilities and not self.probabilities.size:
             self.probabilities = self.walks.empty_probabilities(self.fast_precision)
         loss, total = self._walk(parameters, precision, self.probabilities)
-        if self._class_features is None and not parameters[:, :-1].any():
-            self._learn_class_features(parameters, total)
         if self._tangent is not None:
             point, rest, slopes = self._tangent
             loss += rest + float(np.sum(slopes * (parameters - point)))
             total += self.total_weight * slopes
+        elif self._class_features is None and not parameters[:, :-1].any():
+            self._learn_class_features(parameters, total)
         gradient, figures = np.empty(self.shape), np.empty((self._n_column_blocks, 5))
         run_blocks(
             fill_block_penalties, self._n_column_blocks, total, self.total_weight, parameters, self.penalties,
@@ -419,6 +418,12 @@ class LinearObjective:
         if not len(self.weights):
             return 1.0
         return self.weights[rows] if len(rows) else self.weights
+
+    def curvatures(self):
+        """Yield s_i p_ik (1 - p_ik) of all rows at the point last evaluated, class by class."""
+        weights = self.row_weights(self.rows)
+        for probability in self.probabilities:
+            yield probability * (1 - probability) * weights
 
     def lower_bound(self, parameters, evaluation):
         """Return a lower bound of the minimum of J from an evaluation: the dual objective at a feasible point.
@@ -625,9 +630,7 @@ class LinearObjective:
         return coef, intercept, solution.certificate + rise
 
 
-def _weights_of(rows, weights, n):
-    """Return weights (n,) that are zero but for the given rows, or the weights themselves where there are no rows."""
-    if not len(rows):
-        return weights
+def weights_of_rows(rows, weights, n):
+    """Return weights (n,), None for ones, times how often each row is named: zero for all but the given rows."""
     counts = np.bincount(rows, minlength=n).astype(np.float64)
     return counts if weights is None else counts * weights

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.training_data import check_penalty_factors
-from fastlin.objective import LARGEST_PENALTY, LinearObjective
+from fastlin.objective import LARGEST_PENALTY, LinearObjective, weights_of_rows
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
@@ -66,8 +66,7 @@ class Problem:
         weights = data.weights
         if rows is not None:
             # Rows of weight zero tell the columns nothing.
-            counts = np.bincount(rows, minlength=len(data.labels)).astype(np.float64)
-            weights = counts if weights is None else counts * weights
+            weights = weights_of_rows(rows, weights, len(data.labels))
         # S of the weights as they were given.
         self.total_weight = float(len(data.labels) if weights is None else weights.sum()) * data.weight_unit
         if not self.total_weight > 0:

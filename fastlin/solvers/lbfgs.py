@@ -74,7 +74,7 @@ def minimize(
     working, anchor = objective, None
     while True:
         if evaluation.precision != np.float64 and len(decrements) % NARROWED_FOR == NARROWED_FOR - 1:
-            working, anchor, evaluation = _narrow(objective, evaluation, anchor)
+            working, anchor, evaluation = _narrow(objective, working, evaluation, anchor)
             parameters = evaluation.parameters
         direction, decrement = pairs.direction(evaluation.gradient, preconditioner)
         if evaluation.precision != np.float64 and stopping.is_met(evaluation, bound, decrement):
@@ -131,13 +131,13 @@ def minimize(
     return replace(stopping.solution(message), preconditioner=preconditioner)
 
 
-def _narrow(objective, evaluation, anchor):
+def _narrow(objective, working, evaluation, anchor):
     """Return what to go on with in float32: an objective of fewer rows, the point where it was made, where to go on.
 
-    anchor is the last of these points, None at first. Where J is above its value there, tangents have misled: then on
-    from there, with all rows.
+    working is what evaluation was made by, anchor the last of these points, None at first. Where J is above its value
+    there, tangents have misled: then on from there, with all rows.
     """
-    at_hand = objective.evaluate(evaluation.parameters, evaluation.precision)
+    at_hand = evaluation if working is objective else objective.evaluate(evaluation.parameters, evaluation.precision)
     if anchor is not None and at_hand.value > anchor.value:
         return objective, anchor, anchor
     return objective.narrow(at_hand), at_hand, at_hand

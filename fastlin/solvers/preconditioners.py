@@ -93,7 +93,7 @@ def shared_block(objective, parameters=None):
         objective = evaluated_sample(objective, parameters)
     curvature = np.zeros(objective.n_rows)
     shares = np.empty((objective.n_rows_coef, 1))
-    for k, class_curvature in enumerate(_curvatures(objective)):
+    for k, class_curvature in enumerate(objective.curvatures()):
         curvature += class_curvature
         shares[k] = class_curvature.sum()
     shares = _positive(shares / max(shares.mean(), np.finfo(np.float64).tiny))
@@ -125,11 +125,11 @@ def class_blocks(objective, parameters):
     n_drawn = [max(ROWS_PER_COLUMN * size, objective.n_rows // 32)] * K
     affordable = MAX_WALKS * _walk_work(objective) / (size**2 / 2)
     if K > 1 and sum(n_drawn) > affordable:
-        n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in _curvatures(objective)]
+        n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in objective.curvatures()]
         if sum(n_drawn) > affordable:
             return shared_block(objective, parameters)
     generator = np.random.default_rng(0)
-    pairs = zip(_curvatures(objective), n_drawn, strict=True)
+    pairs = zip(objective.curvatures(), n_drawn, strict=True)
     return _blocks(objective, [_draw(objective, curvature, m, generator) for curvature, m in pairs])
 
 
@@ -152,13 +152,6 @@ def evaluated_sample(objective, parameters):
     sample = objective.sample(max(1, MAX_SAMPLE_BYTES // (itemsize * objective.n_rows_coef)))
     sample.evaluate(parameters, objective.fast_precision)
     return sample
-
-
-def _curvatures(objective):
-    """Yield s_i p_ik (1 - p_ik) of all rows, class by class."""
-    weights = objective.row_weights(objective.rows)
-    for probability in objective.probabilities:
-        yield probability * (1 - probability) * weights
 
 
 def _draw(objective, curvature, n_drawn, generator):

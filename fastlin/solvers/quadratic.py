@@ -72,8 +72,7 @@ class HessianModel:
         def visit(only_active):
             return descend_by_hessian(
                 self._hessian, slopes, objective.penalties, objective.thresholds, objective.n_rows_coef,
-                objective.group_by_class,
-                only_active, parameters,
+                objective.group_by_class, only_active, parameters,
             )  # fmt: skip
 
         # A norm over the classes has no signs to keep.
@@ -125,6 +124,9 @@ class ColumnModel:
     precision : type
     """
 
+    # Its columns stand for one point only.
+    is_borrowed = False
+
     def __init__(self, objective, evaluation, working_set, precision):
         self._objective = objective
         self._evaluation = evaluation
@@ -146,8 +148,6 @@ class ColumnModel:
         run_blocks(
             fill_block_curvatures, n_blocks, *self._columns, self._row_weights, self._probabilities, self._curvatures
         )
-
-    is_borrowed = False
 
     def minimize(self, accuracy):
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""
