@@ -1,8 +1,10 @@
-"""What several tests share: random problems, and MNIST where it is on disk."""
+"""What several tests share: random problems, MNIST where it is on disk, an empty cache and a server of the test."""
 
+import contextlib
+import http.server
 import os
 import sys
-from pathlib import Path
+import threading
 
 import numba
 import numpy as np
@@ -84,9 +86,9 @@ def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=
 @pytest.fixture(scope="session")
 def mnist_folder():
     """The folder with the MNIST files, or a skip that says what is missing."""
-    for place in datasets._places(None):
-        if all(datasets._find(name, [place]) for name, *_ in datasets.MNIST_FILES.values()):
-            return Path(place)
+    for place in datasets.list_places():
+        if all(datasets.find_mnist([place]).values()):
+            return place
     pytest.skip("MNIST is not on disk: set FASTLIN_DATA to the folder with its four files")
 
 
@@ -94,6 +96,58 @@ def mnist_folder():
 def mnist(mnist_folder):
     """MNIST's first 20,000 training and 10,000 test images."""
     return datasets.load_mnist(20_000, mnist_folder)
+
+
+@pytest.fixture(scope="session")
+def cifar10():
+    """CIFAR-10 with the validation images of the studies, or a skip that says what is missing."""
+    for place in datasets.list_places():
+        # Where a folder is given nothing is downloaded.
+        with contextlib.suppress(datasets.DatasetNotFoundError):
+            return datasets.load_cifar10(6_000, folder=place)
+    pytest.skip("CIFAR-10 is not on disk: set FASTLIN_DATA to the folder that holds it in any of its forms")
+
+
+@pytest.fixture
+def empty_places(monkeypatch, tmp_path):
+    """No folder of data but an empty cache folder of the test's own."""
+    monkeypatch.delenv("FASTLIN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def server():
+    """A function that serves {name: bytes} from this machine and returns the address; it lists the requests."""
+    running = []
+
+    def serve(contents, answer=None):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                serve.requests.append(self.path)
+                if answer is not None:
+                    return answer(self)
+                body = contents.get(self.path.removeprefix("/"))
+                if body is None:
+                    return self.send_error(404)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        instance = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=instance.serve_forever, daemon=True).start()
+        running.append(instance)
+        return f"http://127.0.0.1:{instance.server_port}/"
+
+    serve.requests = []
+    yield serve
+    for instance in running:
+        instance.shutdown()
+        instance.server_close()
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import gzip
 import hashlib
-import http.server
-import threading
 import time
 
 import numpy as np
 import pytest
 
 from fastlin import datasets
+from fastlin.datasets import download, mnist
 
 SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test": (10,)}
 
@@ -20,19 +19,16 @@ def to_idx(array):
 
 
 @pytest.fixture
-def small(monkeypatch, tmp_path):
+def small(monkeypatch, empty_places):
     """A small stand-in for MNIST: its files' bytes by name, and no other place to look in than those of the test."""
     generator = np.random.default_rng(0)
     contents, files = {}, {}
-    for part, (name, _, _) in datasets.MNIST_FILES.items():
+    for part, (name, _, _) in mnist.MNIST_FILES.items():
         values = generator.integers(0, 10 if part.startswith("y") else 256, SHAPES[part]).astype(np.uint8)
         contents[name] = to_idx(values)
         files[part] = (name, hashlib.md5(contents[name]).hexdigest(), SHAPES[part])
-    monkeypatch.setattr(datasets, "MNIST_FILES", files)
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", ())
-    monkeypatch.delenv("FASTLIN_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    monkeypatch.setattr(mnist, "MNIST_FILES", files)
+    monkeypatch.setattr(mnist, "MNIST_MIRRORS", ())
     return contents
 
 
@@ -42,39 +38,8 @@ def write(folder, contents, zipped=False):
         (folder / (f"{name}.gz" if zipped else name)).write_bytes(gzip.compress(data) if zipped else data)
 
 
-@pytest.fixture
-def server():
-    """A function that serves contents from this machine and returns the address; the requests are listed on it."""
-    running = []
-
-    def serve(contents, answer=None):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                serve.requests.append(self.path)
-                if answer is not None:
-                    return answer(self)
-                name = self.path.rsplit("/", 1)[1].removesuffix(".gz")
-                if name not in contents:
-                    return self.send_error(404)
-                body = gzip.compress(contents[name])
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments):
-                pass
-
-        instance = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=instance.serve_forever, daemon=True).start()
-        running.append(instance)
-        return f"http://127.0.0.1:{instance.server_port}/"
-
-    serve.requests = []
-    yield serve
-    for instance in running:
-        instance.shutdown()
-        instance.server_close()
+def zip_files(contents):
+    return {f"{name}.gz": gzip.compress(data) for name, data in contents.items()}
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -87,7 +52,7 @@ def test_files_of_either_kind_are_read(small, tmp_path, zipped):
     assert data.X_train.flags.c_contiguous
     assert data.y_train.shape == (20,)
     assert data.X_test.shape == (10, 16)
-    name = datasets.MNIST_FILES["X_train"][0]
+    name = mnist.MNIST_FILES["X_train"][0]
     np.testing.assert_array_equal(data.X_train.ravel(), np.frombuffer(small[name][16:], np.uint8)[: 20 * 16])
     with pytest.raises(AttributeError):
         data.name = "other"
@@ -128,18 +93,18 @@ def test_places_are_looked_in_in_order(small, tmp_path, monkeypatch):
 )
 def test_a_damaged_file_is_named(small, tmp_path, damage):
     write(tmp_path / "data", small)
-    damaged = tmp_path / "data" / datasets.MNIST_FILES["X_test"][0]
+    damaged = tmp_path / "data" / mnist.MNIST_FILES["X_test"][0]
     damaged.write_bytes(damage(damaged.read_bytes()))
     with pytest.raises(ValueError, match=damaged.name):
         datasets.load_mnist(30, tmp_path / "data")
 
 
 def test_files_that_are_missing_are_downloaded_once(small, server, monkeypatch):
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server({}), server(small)))
-    present = datasets.MNIST_FILES["y_train"][0]
+    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server({}), server(zip_files(small))))
+    present = mnist.MNIST_FILES["y_train"][0]
     write(datasets.cache_folder(), {present: small[present]})
     data = datasets.load_mnist(30)
-    np.testing.assert_array_equal(data.y_test, np.frombuffer(small[datasets.MNIST_FILES["y_test"][0]][8:], np.uint8))
+    np.testing.assert_array_equal(data.y_test, np.frombuffer(small[mnist.MNIST_FILES["y_test"][0]][8:], np.uint8))
     assert sorted(path.name for path in datasets.cache_folder().iterdir()) == sorted(small)
     assert not any(present in request for request in server.requests)
     n_requests = len(server.requests)
@@ -170,27 +135,27 @@ def foreign(handler):
     ("answer", "reason"), [(broken_off, "IncompleteRead|md5"), (foreign, "md5"), (not_http, "220 mail")]
 )
 def test_a_bad_download_leaves_nothing(small, server, monkeypatch, answer, reason):
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server({}, answer),))
+    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server({}, answer),))
     with pytest.raises(datasets.DatasetNotFoundError, match=reason):
         datasets.load_mnist(30)
     assert not list(datasets.cache_folder().iterdir())
 
 
 def test_an_interrupted_download_leaves_nothing(small, server, monkeypatch):
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server(small),))
+    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server(zip_files(small)),))
 
     def interrupt(**options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets.hashlib, "md5", interrupt)
+    monkeypatch.setattr(download.hashlib, "md5", interrupt)
     with pytest.raises(KeyboardInterrupt):
         datasets.load_mnist(30)
     assert not list(datasets.cache_folder().iterdir())
 
 
 def test_a_server_that_does_not_answer_counts_as_offline(small, server, monkeypatch):
-    monkeypatch.setattr(datasets, "TIMEOUT", 0.2)
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server({}, lambda handler: time.sleep(2)),))
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server({}, lambda handler: time.sleep(2)),))
     began = time.monotonic()
     with pytest.raises(datasets.DatasetNotFoundError, match="timed out"):
         datasets.load_mnist(30)
@@ -199,11 +164,11 @@ def test_a_server_that_does_not_answer_counts_as_offline(small, server, monkeypa
 
 def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch):
     monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", ("http://127.0.0.1:9/",))
+    monkeypatch.setattr(mnist, "MNIST_MIRRORS", ("http://127.0.0.1:9/",))
     with pytest.raises(datasets.DatasetNotFoundError) as caught:
         datasets.load_mnist(30)
     message = str(caught.value)
-    for name, md5, _ in datasets.MNIST_FILES.values():
+    for name, md5, _ in mnist.MNIST_FILES.values():
         assert name in message
         assert md5 in message
     assert str(tmp_path / "named") in message
@@ -211,7 +176,7 @@ def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch
 
 
 def test_an_explicit_folder_is_the_only_place(small, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "MNIST_MIRRORS", (server(small),))
+    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (server(zip_files(small)),))
     (tmp_path / "empty").mkdir()
     with pytest.raises(datasets.DatasetNotFoundError, match="empty"):
         datasets.load_mnist(30, tmp_path / "empty")
@@ -226,22 +191,12 @@ def test_n_train_is_checked(small, n_train):
         datasets.load_mnist(n_train)
 
 
-def test_digits():
-    data = datasets.load_digits()
-    assert data.name == "digits"
-    assert data.X_train.shape == (1297, 64)
-    assert data.X_test.shape == (500, 64)
-    assert data.X_train.dtype == np.uint8
-    assert data.X_train.max() == 255
-    assert set(data.y_test) == set(range(10))
-
-
 def test_the_real_files_have_their_checksums(mnist_folder):
     data = datasets.load_mnist(folder=mnist_folder)
     assert data.X_train.shape == (60000, 784)
     for part, shape in (("X_train", (60000, 28, 28)), ("X_test", (10000, 28, 28))):
         image_bytes = to_idx(getattr(data, part).reshape(shape))
-        assert hashlib.md5(image_bytes).hexdigest() == datasets.MNIST_FILES[part][1]
+        assert hashlib.md5(image_bytes).hexdigest() == mnist.MNIST_FILES[part][1]
     for part in ("y_train", "y_test"):
         label_bytes = to_idx(getattr(data, part).astype(np.uint8))
-        assert hashlib.md5(label_bytes).hexdigest() == datasets.MNIST_FILES[part][1]
+        assert hashlib.md5(label_bytes).hexdigest() == mnist.MNIST_FILES[part][1]

@@ -1,0 +1,76 @@
+"""CIFAR-10, Krizhevsky's 60,000 colour images of ten classes, from whichever form of it is at hand."""
+
+import numpy as np
+
+from fastlin.datasets.cifar10_batches import BINARY, PICKLED, find_batches
+from fastlin.datasets.cifar10_jpeg import ARCHIVE, CLASS_NAMES, find_jpegs
+from fastlin.datasets.dataset import Dataset
+from fastlin.datasets.download import download
+from fastlin.datasets.folders import list_places
+
+N_TRAIN = 50_000
+CIFAR10_FORMS = PICKLED.folder, PICKLED.archive, BINARY.folder, BINARY.archive, ARCHIVE
+ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+
+
+def load_cifar10(n_validation=0, seed=0, folder=None):
+    """Load CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels in red, green and blue from 0 to 255.
+
+    A row is an image: its 1,024 red values, row by row, then the green, then the blue ones. In `folder`, then in
+    ``FASTLIN_DATA``, then in the user's cache folder, the first of these is taken: the published Python batches, in
+    ``cifar-10-batches-py/``, directly, or in ``cifar-10-python.tar.gz``; the binary ones, in
+    ``cifar-10-batches-bin/``, directly, or in ``cifar-10-binary.tar.gz``; the JPEG copy ``cifar10-jpeg.zip``, whose
+    images differ from the published ones by what JPEG loses, and whose rows are in another order. It is decoded once
+    and kept in the cache folder. Where there is none, the Python archive is downloaded into the cache folder.
+
+    Parameters
+    ----------
+    n_validation : int, default=0
+        How many of the training images are set apart, drawn at random; those left and those drawn keep their order.
+    seed : int, default=0
+        Of the draw: the same images are drawn for the same seed, and all of a smaller draw are in a larger one.
+    folder : path or None
+        The only place to look in, where given.
+
+    Returns
+    -------
+    Dataset
+        Named "cifar10", with labels from 0 to 9 and their class names; without validation images where
+        `n_validation` is 0.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        Not on disk and no connection: names the files, their checksums and the places looked in.
+    ValueError
+        For damaged or foreign files and archives, which it names with the member concerned, and for `n_validation`
+        or `seed` out of range.
+    """
+    if not (isinstance(n_validation, (int, np.integer)) and 0 <= n_validation < N_TRAIN):
+        raise ValueError(f"n_validation must be a whole number from 0 to {N_TRAIN - 1}, got {n_validation!r}")
+    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+        raise ValueError(f"seed must be a whole number from 0, got {seed!r}")
+    read = _find(list_places(folder))
+    if read is None:
+        download([(PICKLED.archive, PICKLED.archive_md5, [ADDRESS])], folder, _describe_wanted())
+        read = _find(list_places(folder))
+    X_train, y_train, X_test, y_test = read()
+    if n_validation == 0:
+        return Dataset("cifar10", X_train, y_train, X_test, y_test, class_names=CLASS_NAMES)
+    drawn = np.random.default_rng(seed).permutation(N_TRAIN) < n_validation
+    return Dataset(
+        "cifar10", X_train[~drawn], y_train[~drawn], X_test, y_test, X_train[drawn], y_train[drawn], CLASS_NAMES
+    )
+
+
+def _find(places):
+    found = (find(place) for place in places for find in (find_batches, find_jpegs))
+    return next((read for read in found if read is not None), None)
+
+
+def _describe_wanted():
+    forms = "\n".join(
+        f"  {kind.folder}/ with {', '.join(kind.files)}\n  {kind.archive}  md5 {kind.archive_md5}"
+        for kind in (PICKLED, BINARY)
+    )
+    return f"CIFAR-10 was not found. Any one of these is enough:\n{forms}\n  {ARCHIVE}"

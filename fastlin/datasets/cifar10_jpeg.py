@@ -1,0 +1,113 @@
+"""CIFAR-10 as a zip of JPEG files, ``train/<class>/<nnnn>.jpg`` and ``test/<class>/<nnnn>.jpg``, decoded once.
+
+The decoded images are kept in the cache folder, with the md5 of the zip they are of. Since JPEG is lossy, they are not
+those of the published batches, and of the order of these only that within a class is left: so the rows are ordered by
+number, then by class, and any beginning of them holds all classes alike.
+"""
+
+import hashlib
+import io
+import zipfile
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from fastlin.datasets.archives import check_names
+from fastlin.datasets.folders import cache_folder, open_whole
+
+ARCHIVE = "cifar10-jpeg.zip"
+KEPT = "cifar10-jpeg.npz"
+# In the order of the published labels.
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
+SIDE = 32
+# The files of the zip have about 900 bytes each: what claims more than this is none of them, and is not unpacked.
+MOST_BYTES = 1 << 16
+
+
+def find_jpegs(place):
+    """Return a function that reads the zip in the place to X_train, y_train, X_test, y_test; None without it."""
+    path = place / ARCHIVE
+    return partial(_read_jpegs, path) if path.is_file() else None
+
+
+def _read_jpegs(path):
+    data = path.read_bytes()
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    X = _load_kept(md5)
+    if X is None:
+        X = _decode_archive(path, data)
+        _keep(md5, X)
+    y = {part: np.tile(np.arange(len(CLASS_NAMES), dtype=np.int64), n) for part, n in IMAGES_PER_CLASS.items()}
+    return X["train"], y["train"], X["test"], y["test"]
+
+
+def _load_kept(md5):
+    try:
+        # np.load leaves a file of its own opening open where it is damaged.
+        with (cache_folder() / KEPT).open("rb") as file, np.load(file) as kept:
+            return {part: kept[part] for part in IMAGES_PER_CLASS} if str(kept["md5"]) == md5 else None
+    except Exception:
+        # Whatever is wrong with the kept file, or if there is none: the zip is there to be decoded anew.
+        return None
+
+
+def _keep(md5, X):
+    path = cache_folder() / KEPT
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_whole(path) as part:
+            np.savez(part, md5=md5, **X)
+    except OSError:
+        # A cache that cannot be written costs the next load its time, and nothing else.
+        return
+
+
+def _decode_archive(path, data):
+    with _naming_damage(path):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    members = {
+        part: [[f"{part}/{name}/{number:04}.jpg" for name in CLASS_NAMES] for number in range(n)]
+        for part, n in IMAGES_PER_CLASS.items()
+    }
+    expected = [member for rows in members.values() for row in rows for member in row]
+    # Folders have entries of their own in some archives.
+    check_names(path, [name for name in archive.namelist() if not name.endswith("/")], expected)
+    X = {}
+    for part, rows in members.items():
+        images = np.empty((len(rows), len(CLASS_NAMES), 3, SIDE, SIDE), np.uint8)
+        for i, row in enumerate(rows):
+            for k, member in enumerate(row):
+                with _naming_damage(f"{path}: {member}"):
+                    images[i, k] = _decode_member(archive, member)
+        X[part] = images.reshape(len(rows) * len(CLASS_NAMES), -1)
+    return X
+
+
+def _decode_member(archive, member):
+    """Return an image of shape (3, SIDE, SIDE): the colours one after another, as in the published batches."""
+    from PIL import Image
+
+    info = archive.getinfo(member)
+    size = max(info.file_size, info.compress_size)
+    if size > MOST_BYTES:
+        raise ValueError(f"it claims {size:,} bytes, where an image takes about 900")
+    image = Image.open(io.BytesIO(archive.read(info)), formats=["JPEG"])
+    if (image.size, image.mode) != ((SIDE, SIDE), "RGB"):
+        raise ValueError(
+            f"it is {image.width} × {image.height} pixels in mode {image.mode}, not {SIDE} × {SIDE} in RGB"
+        )
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(SIDE, SIDE, 3).transpose(2, 0, 1)
+
+
+@contextmanager
+def _naming_damage(where):
+    """Turn every error into a ValueError that says where: zipfile and Pillow have a dozen kinds of them for damage."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        # No fault of the archive: Pillow is not installed, or the memory is used up.
+        raise
+    except Exception as error:
+        raise ValueError(f"{where} is damaged or not of the JPEG copy of CIFAR-10: {error}.") from error

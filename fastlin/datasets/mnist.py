@@ -1,0 +1,116 @@
+"""MNIST, the database of handwritten digits of LeCun, Cortes and Burges.
+
+Its files are of the IDX format: a big-endian magic number 0x0000TTDD (type, number of dimensions), one 32-bit size per
+dimension, then the values.
+"""
+
+import gzip
+import hashlib
+import zlib
+
+import numpy as np
+
+from fastlin.datasets.dataset import Dataset
+from fastlin.datasets.download import download
+from fastlin.datasets.folders import list_places
+
+# Name, md5 of the unpacked bytes, and shape.
+MNIST_FILES = {
+    "X_train": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb", (60000, 28, 28)),
+    "y_train": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624", (60000,)),
+    "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
+    "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
+}
+MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+UNSIGNED_BYTE = 0x08
+# The course and its studies use the first training images only.
+COURSE_IMAGES = 20_000
+
+
+def load_mnist(n_train=60000, folder=None):
+    """Load MNIST: the first `n_train` training images and the 10,000 test images, 28 x 28 pixels from 0 to 255.
+
+    The four IDX files, gzipped or not, are looked for in `folder`, then in ``FASTLIN_DATA``, then in the user's
+    cache folder, and else downloaded into the latter.
+
+    Parameters
+    ----------
+    n_train : int, default=60000
+    folder : path or None
+        The only place to look in, where given.
+
+    Returns
+    -------
+    Dataset
+        Named "mnist".
+
+    Raises
+    ------
+    DatasetNotFoundError
+        Not on disk and no connection: names the files, their checksums and the places looked in.
+    ValueError
+        For a truncated or foreign file, which it names, and for `n_train` out of range.
+    """
+    n_all = MNIST_FILES["X_train"][2][0]
+    if not (isinstance(n_train, (int, np.integer)) and 1 <= n_train <= n_all):
+        raise ValueError(f"n_train must be a whole number from 1 to {n_all}, got {n_train!r}")
+    paths = find_mnist(list_places(folder))
+    missing = [part for part, path in paths.items() if path is None]
+    if missing:
+        described = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
+        files = [
+            (name, md5, [f"{mirror}{name}.gz" for mirror in MNIST_MIRRORS])
+            for name, md5, _ in (MNIST_FILES[part] for part in missing)
+        ]
+        download(
+            files,
+            folder,
+            f"MNIST was not found. Its files, gzipped or not, with the md5 of their unpacked bytes:\n{described}",
+        )
+        paths = find_mnist(list_places(folder))
+    arrays = {part: _read_idx(paths[part], *MNIST_FILES[part][1:]) for part in MNIST_FILES}
+    return Dataset(
+        "mnist",
+        arrays["X_train"][:n_train].reshape(n_train, -1),
+        arrays["y_train"][:n_train].astype(np.int64),
+        arrays["X_test"].reshape(len(arrays["X_test"]), -1),
+        arrays["y_test"].astype(np.int64),
+    )
+
+
+def find_mnist(places):
+    """Return the path of each part of MNIST in the first of the places that holds it, or None where none does."""
+
+    def find(name):
+        candidates = (place / file for place in places for file in (name, f"{name}.gz"))
+        return next((path for path in candidates if path.is_file()), None)
+
+    return {part: find(name) for part, (name, _, _) in MNIST_FILES.items()}
+
+
+def _read_idx(path, md5, shape):
+    """Read an IDX file of unsigned bytes, gzipped or not, and check that it is the one it should be."""
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged and cannot be unpacked: {error}. Delete it to fetch it anew.") from error
+    n_header = 4 + 4 * len(shape)
+    if len(data) < n_header or data[:3] != bytes((0, 0, UNSIGNED_BYTE)) or data[3] != len(shape):
+        raise ValueError(f"{path} is not the MNIST file of that name: its IDX header is missing or of another kind.")
+    found = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(len(shape)))
+    if found != shape or len(data) - n_header != int(np.prod(shape)):
+        raise ValueError(
+            f"{path} is truncated or not the MNIST file of that name: it announces {found} values and holds "
+            f"{len(data) - n_header} bytes of them, where {shape} are expected. Delete it to fetch it anew."
+        )
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
+        raise ValueError(
+            f"{path} has the form of the MNIST file of that name but other contents: its md5 is not {md5}. Is it of "
+            "another data set?"
+        )
+    return np.frombuffer(data, np.uint8, offset=n_header).reshape(shape).copy()

@@ -1,0 +1,309 @@
+"""CIFAR-10 from its published batches: folders and archives, whole, damaged, malicious and downloaded; the split."""
+
+import dataclasses
+import hashlib
+import io
+import pickle
+import struct
+import tarfile
+
+import numpy as np
+import pytest
+
+from fastlin import datasets
+from fastlin.datasets import cifar10, cifar10_batches
+
+ROWS = 6
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def md5_of(data):
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def pickle_by_python_2(X, y):
+    """Write a batch opcode by opcode as Python 2 did, whose strings (U, T) Python 3 can read but not write."""
+    labels = b"".join(b"K" + bytes((label,)) for label in y)
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    kind = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    shape = b"M" + struct.pack("<H", X.shape[0]) + b"M" + struct.pack("<H", X.shape[1]) + b"\x86"
+    state = b"(K\x01" + shape + kind + b"\x89T" + struct.pack("<i", X.size) + X.tobytes() + b"tb"
+    return b"\x80\x02}(U\x06labels](" + labels + b"eU\x04data" + array + state + b"u."
+
+
+def write_binary(X, y):
+    return np.column_stack((y.astype(np.uint8), X)).tobytes()
+
+
+def pack(folder, contents, others=()):
+    """Return the archive of a folder with these files, and of other members given as (name, type, bytes)."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        members = [(f"{folder}/{name}", tarfile.REGTYPE, data) for name, data in contents.items()]
+        for name, kind, data in [(folder, tarfile.DIRTYPE, b""), *members, *others]:
+            member = tarfile.TarInfo(name)
+            member.type, member.size, member.linkname = kind, len(data), "/etc/passwd"
+            archive.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
+
+
+class Small:
+    """Random batches of 6 images that pass for CIFAR-10: files by name, archives, and the arrays they hold."""
+
+    def __init__(self, monkeypatch):
+        self.monkeypatch = monkeypatch
+        generator = np.random.default_rng(0)
+        self.X = generator.integers(0, 256, (6, ROWS, 3072), dtype=np.uint8)
+        self.y = generator.integers(0, 10, (6, ROWS))
+        self.kinds = {"PICKLED": cifar10_batches.PICKLED, "BINARY": cifar10_batches.BINARY}
+        writers = {"PICKLED": pickle_by_python_2, "BINARY": write_binary}
+        self.files = {
+            key: {name: writers[key](self.X[i], self.y[i]) for i, name in enumerate(kind.files)}
+            for key, kind in self.kinds.items()
+        }
+        self.archives = {key: pack(kind.folder, self.files[key]) for key, kind in self.kinds.items()}
+        monkeypatch.setattr(cifar10_batches, "BATCH_ROWS", ROWS)
+        monkeypatch.setattr(cifar10, "N_TRAIN", 5 * ROWS)
+        monkeypatch.setattr(cifar10, "ADDRESS", "http://127.0.0.1:9/")
+        for key in self.kinds:
+            self.publish(key, self.files[key], self.archives[key])
+
+    def publish(self, key, files, archive):
+        """Make these files and this archive the ones whose checksums are known."""
+        kind = self.kinds[key]
+        md5s = {name: md5_of(files[name]) if key == "PICKLED" else None for name in kind.files}
+        self.kinds[key] = dataclasses.replace(kind, archive_md5=md5_of(archive), files=md5s)
+        self.monkeypatch.setattr(cifar10_batches, key, self.kinds[key])
+        self.monkeypatch.setattr(cifar10, key, self.kinds[key])
+
+    def write(self, folder, key, form):
+        """Write one kind as a folder, as the files themselves or as the archive; return where the files are."""
+        folder.mkdir(parents=True, exist_ok=True)
+        kind = self.kinds[key]
+        if form == "archive":
+            (folder / kind.archive).write_bytes(self.archives[key])
+            return folder
+        files = folder / kind.folder if form == "folder" else folder
+        files.mkdir(exist_ok=True)
+        for name, data in self.files[key].items():
+            (files / name).write_bytes(data)
+        return files
+
+
+@pytest.fixture
+def small(monkeypatch, empty_places):
+    return Small(monkeypatch)
+
+
+KINDS = pytest.mark.parametrize("key", ["PICKLED", "BINARY"])
+
+
+@KINDS
+@pytest.mark.parametrize("form", ["folder", "files", "archive"])
+def test_every_form_is_read(small, tmp_path, key, form):
+    small.write(tmp_path / "data", key, form)
+    before = sorted(tmp_path.rglob("*"))
+    data = datasets.load_cifar10(folder=tmp_path / "data")
+    assert data.name == "cifar10"
+    assert data.class_names == CLASS_NAMES
+    assert data.X_val is None
+    assert data.y_val is None
+    np.testing.assert_array_equal(data.X_train, small.X[:5].reshape(-1, 3072))
+    np.testing.assert_array_equal(data.y_train, small.y[:5].ravel())
+    np.testing.assert_array_equal(data.X_test, small.X[5])
+    np.testing.assert_array_equal(data.y_test, small.y[5])
+    for X, y in ((data.X_train, data.y_train), (data.X_test, data.y_test)):
+        assert X.dtype == np.uint8
+        assert X.flags.c_contiguous
+        assert X.flags.writeable
+        assert y.dtype == np.int64
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_places_are_looked_in_in_order(small, tmp_path, monkeypatch):
+    explicit, named, cache = tmp_path / "explicit", tmp_path / "named", datasets.cache_folder()
+    small.write(explicit, "BINARY", "files")
+    for place in (named, cache):
+        (small.write(place, "PICKLED", "folder") / "test_batch").write_bytes(b"damaged")
+    monkeypatch.setenv("FASTLIN_DATA", str(named))
+    assert len(datasets.load_cifar10(folder=explicit).X_train) == 5 * ROWS
+    with pytest.raises(ValueError, match="named"):
+        datasets.load_cifar10()
+    small.write(named, "PICKLED", "folder")
+    assert len(datasets.load_cifar10().X_train) == 5 * ROWS
+    monkeypatch.delenv("FASTLIN_DATA")
+    with pytest.raises(ValueError, match="cache"):
+        datasets.load_cifar10()
+
+
+def test_an_incomplete_folder_is_passed_over(small, tmp_path):
+    (small.write(tmp_path, "PICKLED", "folder") / "data_batch_3").unlink()
+    with pytest.raises(datasets.DatasetNotFoundError):
+        datasets.load_cifar10(folder=tmp_path)
+    small.write(tmp_path, "BINARY", "archive")
+    np.testing.assert_array_equal(datasets.load_cifar10(folder=tmp_path).y_test, small.y[5])
+
+
+@KINDS
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:50] + b"damage" + data[56:]])
+def test_a_damaged_archive_is_named(small, tmp_path, key, damage):
+    small.archives[key] = damage(small.archives[key])
+    small.write(tmp_path, key, "archive")
+    with pytest.raises(ValueError, match=rf"{small.kinds[key].archive} is damaged .* md5"):
+        datasets.load_cifar10(folder=tmp_path)
+
+
+OTHERS = {
+    "parent": ("{folder}/../../evil", tarfile.REGTYPE, b"x"),
+    "absolute": ("/evil", tarfile.REGTYPE, b"x"),
+    "unexpected": ("{folder}/evil", tarfile.REGTYPE, b"x"),
+    "doubled": ("{folder}/{last}", tarfile.REGTYPE, b"x"),
+    "link": ("{folder}/{last}", tarfile.SYMTYPE, b""),
+    "folder": ("evil", tarfile.DIRTYPE, b""),
+}
+
+
+@KINDS
+@pytest.mark.parametrize("other", OTHERS)
+def test_an_archive_of_other_names_is_refused(small, tmp_path, key, other):
+    kind = small.kinds[key]
+    name, *rest = OTHERS[other]
+    name = name.format(folder=kind.folder, last=list(kind.files)[-1])
+    small.archives[key] = pack(kind.folder, small.files[key], [(name, *rest)])
+    small.publish(key, small.files[key], small.archives[key])
+    small.write(tmp_path / "data", key, "archive")
+    with pytest.raises(ValueError, match=kind.archive) as caught:
+        datasets.load_cifar10(folder=tmp_path / "data")
+    assert name in str(caught.value)
+    assert not list(tmp_path.rglob("evil"))
+
+
+@KINDS
+def test_an_archive_without_a_batch_is_refused(small, tmp_path, key):
+    kind = small.kinds[key]
+    first, *others = kind.files
+    small.archives[key] = pack(kind.folder, {name: small.files[key][name] for name in others})
+    small.publish(key, small.files[key], small.archives[key])
+    small.write(tmp_path, key, "archive")
+    with pytest.raises(ValueError, match=rf"{kind.archive}.* lacks '{kind.folder}/{first}'"):
+        datasets.load_cifar10(folder=tmp_path)
+
+
+def test_a_changed_pickle_is_named_and_not_run(small, tmp_path):
+    folder = small.write(tmp_path, "PICKLED", "folder")
+    (folder / "data_batch_2").write_bytes(b"cbuiltins\nprint\n(S'run'\ntR.")
+    with pytest.raises(ValueError, match=r"data_batch_2 .* md5"):
+        datasets.load_cifar10(folder=tmp_path)
+    small.files["PICKLED"]["data_batch_2"] = small.files["PICKLED"]["data_batch_1"]
+    small.archives["PICKLED"] = pack(folder.name, small.files["PICKLED"])
+    small.kinds["PICKLED"] = dataclasses.replace(small.kinds["PICKLED"], archive_md5=md5_of(small.archives["PICKLED"]))
+    small.monkeypatch.setattr(cifar10_batches, "PICKLED", small.kinds["PICKLED"])
+    small.write(tmp_path / "archive", "PICKLED", "archive")
+    with pytest.raises(ValueError, match=rf"{folder.name}/data_batch_2 .* md5"):
+        datasets.load_cifar10(folder=tmp_path / "archive")
+
+
+class Evil:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('run')",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [pickle.dumps(Evil()), b"cnumpy\nload\n(S'/etc/passwd'\ntR.", b"\x80\x04\x8c\x05numpy\x8c\x0df2py.diagnose\x93."],
+    ids=["builtin", "other function of NumPy", "dotted name"],
+)
+def test_a_pickle_that_calls_anything_is_refused_even_with_its_checksum(small, tmp_path, data):
+    small.files["PICKLED"]["data_batch_2"] = data
+    small.publish("PICKLED", small.files["PICKLED"], b"")
+    small.write(tmp_path, "PICKLED", "folder")
+    with pytest.raises(ValueError, match=r"data_batch_2 .* no part of a NumPy array"):
+        datasets.load_cifar10(folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: data[:-1], f"{ROWS * 3073 - 1:,} bytes"),
+        (lambda data: data + b"\0", f"{ROWS * 3073 + 1:,} bytes"),
+        (lambda data: b"", "0 bytes"),
+        (lambda data: b"\x0a" + data[1:], "label 10"),
+    ],
+)
+def test_a_damaged_binary_batch_is_named(small, tmp_path, damage, reason):
+    damaged = small.write(tmp_path, "BINARY", "folder") / "data_batch_4.bin"
+    damaged.write_bytes(damage(damaged.read_bytes()))
+    with pytest.raises(ValueError, match=rf"data_batch_4.bin .*{reason}"):
+        datasets.load_cifar10(folder=tmp_path)
+
+
+def test_the_split_follows_from_the_seed(small, tmp_path):
+    small.write(tmp_path, "BINARY", "files")
+    whole = datasets.load_cifar10(folder=tmp_path)
+    ids = {row.tobytes(): i for i, row in enumerate(whole.X_train)}
+
+    def split(n, seed):
+        data = datasets.load_cifar10(n, seed, tmp_path)
+        left, drawn = ([ids[row.tobytes()] for row in X] for X in (data.X_train, data.X_val))
+        assert len(drawn) == n
+        assert sorted(left + drawn) == list(range(5 * ROWS))
+        assert left == sorted(left)
+        assert drawn == sorted(drawn)
+        np.testing.assert_array_equal(data.y_train, whole.y_train[left])
+        np.testing.assert_array_equal(data.y_val, whole.y_train[drawn])
+        np.testing.assert_array_equal(data.X_test, whole.X_test)
+        assert data.X_val.dtype == np.uint8
+        assert data.y_val.dtype == np.int64
+        return drawn
+
+    assert split(8, 1) == split(8, 1) != split(8, 2)
+    assert set(split(8, 1)) < set(split(29, 1))
+
+
+@pytest.mark.parametrize("n_validation", [-1, 5 * ROWS, 2.5, None])
+def test_n_validation_is_checked(small, n_validation):
+    with pytest.raises(ValueError, match="n_validation"):
+        datasets.load_cifar10(n_validation)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None])
+def test_the_seed_is_checked(small, seed):
+    with pytest.raises(ValueError, match="seed"):
+        datasets.load_cifar10(3, seed)
+
+
+def test_the_archive_is_downloaded_once(small, server, monkeypatch):
+    archive = small.kinds["PICKLED"].archive
+    monkeypatch.setattr(cifar10, "ADDRESS", server({archive: small.archives["PICKLED"]}) + archive)
+    np.testing.assert_array_equal(datasets.load_cifar10().X_test, small.X[5])
+    assert [path.name for path in datasets.cache_folder().iterdir()] == [archive]
+    datasets.load_cifar10()
+    assert len(server.requests) == 1
+
+
+def test_a_download_of_another_checksum_leaves_nothing(small, server, monkeypatch):
+    monkeypatch.setattr(cifar10, "ADDRESS", server({"archive": small.archives["PICKLED"][:-1]}) + "archive")
+    with pytest.raises(datasets.DatasetNotFoundError, match="md5"):
+        datasets.load_cifar10()
+    assert not list(datasets.cache_folder().iterdir())
+
+
+def test_not_found_names_files_checksums_and_places(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTLIN_DATA", str(tmp_path / "named"))
+    with pytest.raises(datasets.DatasetNotFoundError) as caught:
+        datasets.load_cifar10()
+    message = str(caught.value)
+    for kind in small.kinds.values():
+        for text in (kind.folder, kind.archive, kind.archive_md5, *kind.files):
+            assert text in message
+    for text in ("cifar10-jpeg.zip", str(tmp_path / "named"), str(datasets.cache_folder())):
+        assert text in message
+
+
+def test_nothing_is_downloaded_where_a_folder_is_given(small, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar10, "ADDRESS", server({}))
+    with pytest.raises(datasets.DatasetNotFoundError, match="Nothing is downloaded"):
+        datasets.load_cifar10(folder=tmp_path)
+    with pytest.raises(datasets.DatasetNotFoundError, match="does not exist"):
+        datasets.load_cifar10(folder=tmp_path / "nowhere")
+    assert not server.requests
