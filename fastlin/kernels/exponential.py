@@ -30,23 +30,45 @@ def exponentiate_in_place(values):
         x = lowest if values[j] < lowest else values[j]
         n = (x * kind(LOG2_E) + whole) - whole
         r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
-        p = kind(1.0 / 6227020800.0)
-        p = p * r + kind(1.0 / 479001600.0)
-        p = p * r + kind(1.0 / 39916800.0)
-        p = p * r + kind(1.0 / 3628800.0)
-        p = p * r + kind(1.0 / 362880.0)
-        p = p * r + kind(1.0 / 40320.0)
-        p = p * r + kind(1.0 / 5040.0)
-        p = p * r + kind(1.0 / 720.0)
-        p = p * r + kind(1.0 / 120.0)
-        p = p * r + kind(1.0 / 24.0)
-        p = p * r + kind(1.0 / 6.0)
-        p = p * r + kind(0.5)
-        p = p * r + kind(1.0)
-        p = p * r + kind(1.0)
+        p = _series(r, kind) * r + kind(1.0)
         # A NaN, whose p is NaN already, has no whole number for an exponent.
         p *= power_of_two(n if n == n else kind(0))
         values[j] = kind(0) if values[j] < lowest else p
+
+
+@kernel(reassociate=False, inner=True)
+def exponentiate_less_one_in_place(values):
+    """Overwrite values (float32 or float64, 1-D, contiguous, each <= 0) with exp(values) - 1, exact near 0 as well.
+
+    As `exponentiate_in_place`, with 2^n (exp(r) - 1) + (2^n - 1) in place of 2^n exp(r).
+    """
+    kind = values.dtype.type
+    lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)
+    whole = kind(WHOLE_SINGLE if values.itemsize == 4 else WHOLE)
+    for j in range(values.shape[0]):
+        x = lowest if values[j] < lowest else values[j]
+        n = (x * kind(LOG2_E) + whole) - whole
+        r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
+        power = power_of_two(n if n == n else kind(0))
+        values[j] = power * (_series(r, kind) * r) + (power - kind(1.0))
+
+
+@kernel(inline=True)
+def _series(r, kind):
+    """Return (exp(r) - 1) / r for |r| <= log(2) / 2 by its Taylor polynomial."""
+    p = kind(1.0 / 6227020800.0)
+    p = p * r + kind(1.0 / 479001600.0)
+    p = p * r + kind(1.0 / 39916800.0)
+    p = p * r + kind(1.0 / 3628800.0)
+    p = p * r + kind(1.0 / 362880.0)
+    p = p * r + kind(1.0 / 40320.0)
+    p = p * r + kind(1.0 / 5040.0)
+    p = p * r + kind(1.0 / 720.0)
+    p = p * r + kind(1.0 / 120.0)
+    p = p * r + kind(1.0 / 24.0)
+    p = p * r + kind(1.0 / 6.0)
+    p = p * r + kind(0.5)
+    return p * r + kind(1.0)
 
 
 @kernel(inline=True)

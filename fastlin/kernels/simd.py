@@ -466,6 +466,29 @@ compile_small = _attributes("optsize", "minsize")
 compile_apart = _attributes("noinline")
 
 
+def _request(for_writing):
+    """Make a function that asks for the cache line at an address; uncompiled it does nothing."""
+
+    def uncompiled(address):
+        pass
+
+    def compiled(typing_context, address):
+        def generate(context, builder, signature, arguments):
+            number = ir.IntType(32)
+            shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+            hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+            pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+            builder.call(hint, [pointer, number(for_writing), number(3), number(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), generate
+
+    return uncompiled if config.DISABLE_JIT else intrinsic(compiled)
+
+
+request_line, request_line_to_write = _request(0), _request(1)
+
+
 if config.DISABLE_JIT:
 
     def load_row(X, row, factors, offsets, tile, i):

@@ -61,6 +61,7 @@ def limit_threads(n_threads):
         _limit.reset(token)
 
 
+@lru_cache(maxsize=256)
 def count_blocks(n_rows, row_work, partial_bytes, data_bytes):
     """Return into how many blocks `n_rows` are cut: from the shape alone, never from the thread count.
 
