@@ -28,7 +28,7 @@ def test_the_derivations_name_what_exists(file, name):
 
 def test_every_section_of_the_derivations_names_code_and_test():
     sections = (ROOT / "docs" / "derivations.md").read_text(encoding="utf-8").split("\n## ")[1:]
-    assert len(sections) == 6
+    assert len(sections) == 7
     for section in sections:
         assert "- Computed by `fastlin/" in section
         assert "- Checked by `tests/" in section

@@ -1,6 +1,6 @@
 """Matrices: X in the form it came in, and the walks over it that an objective is made of."""
 
-from fastlin.matrices.dense import DenseMatrix
+from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 
 
@@ -17,4 +17,4 @@ def as_matrix(X):
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)
 
 
-__all__ = ["DenseMatrix", "SparseMatrix", "as_matrix"]
+__all__ = ["DTYPES", "DenseMatrix", "SparseMatrix", "as_matrix"]

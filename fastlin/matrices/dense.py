@@ -13,16 +13,19 @@ from fastlin.kernels.curvature import (
     fill_block_hessian_product,
 )
 from fastlin.kernels.dense import fill_block_best_class, fill_block_loss_and_gradient, fill_block_scores
+from fastlin.kernels.layers import fill_block_rows
 from fastlin.kernels.threads import count_blocks, run_blocks
 from fastlin.kernels.tiles import count_tile_rows
 from fastlin.matrices.columns import Columns, Transposed
 
+# The types that are read as they are.
+DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
 # Below this many multiply-adds a walk takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
 
 
 class DenseMatrix:
-    """X of shape (n, d), float64, float32, uint8, int8, int16, int32 or bool, of any strides.
+    """X of shape (n, d), of one of DTYPES and of any strides.
 
     Attributes
     ----------
@@ -88,6 +91,16 @@ class DenseMatrix:
             kernel, n_blocks, self.X, np.ones(d, coef.dtype), np.zeros(d, coef.dtype), copy_aligned(coef),
             intercept.astype(coef.dtype), count_tile_rows(d, K, coef.itemsize), found,
         )  # fmt: skip
+
+    def take_rows(self, rows, taken):
+        """Return rows (an array or a slice) in the type of taken (m, d): there, or in X where they lie so already."""
+        if isinstance(rows, slice):
+            if self.X.dtype == taken.dtype and self.X.flags.c_contiguous:
+                return self.X[rows]
+            rows = np.arange(rows.start, rows.stop)
+        n_blocks = count_blocks(*taken.shape, partial_bytes=0, data_bytes=taken.nbytes)
+        run_blocks(fill_block_rows, n_blocks, self.X, rows, taken)
+        return taken
 
     def transposed(self, precision):
         """Return X column by column, a copy made once for each precision.

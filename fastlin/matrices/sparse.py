@@ -7,6 +7,7 @@ import numpy as np
 
 from fastlin.kernels.arrays import writable_view
 from fastlin.kernels.gather import count_columns, zeros_table
+from fastlin.kernels.layers import fill_block_sparse_rows
 from fastlin.kernels.sparse_columns import (
     count_block_disorder,
     fill_block_product,
@@ -130,6 +131,13 @@ class SparseMatrix:
         data, indices, indptr = _arrays(self.X)
         borders = _cut(indptr, _count_blocks(self.shape[0], len(data), K))
         run_blocks(kernel, len(borders) - 1, data, indices, indptr, borders, table, intercept.astype(np.float64), found)
+
+    def take_rows(self, rows, taken):
+        """Return the rows (an array or a slice) as a dense array: taken (m, d), in its type."""
+        if isinstance(rows, slice):
+            rows = np.arange(rows.start, rows.stop)
+        run_blocks(fill_block_sparse_rows, _count_blocks(len(rows), taken.size, 1), *_arrays(self.X), rows, taken)
+        return taken
 
     def transposed(self, precision):
         """Return X column by column: the entries as they are, columns far from zero whole and centred, in float64.

@@ -1,0 +1,55 @@
+"""The memory that some rows of a batch need on their way through a network and back."""
+
+import numpy as np
+
+from fastlin.kernels.arrays import zeros_aligned
+from fastlin.kernels.threads import count_blocks
+
+# What a unit costs beside the products, in multiply-adds.
+UNIT_WORK = 8
+
+
+class BatchArrays:
+    """Arrays for n rows, without contents; what is never used takes no memory.
+
+    Parameters
+    ----------
+    n_rows : int
+    layer_sizes : tuple of int
+    dtype : dtype
+    normalizes_hidden : bool
+    larger : BatchArrays or None
+        Of more rows, whose memory is used.
+
+    Attributes
+    ----------
+    n_rows : int
+    activations : list of ndarray of shape (n, units), for the input and each layer
+    slopes, normalized : list of ndarray of shape (n, units), for each hidden layer
+        normalized are (0, 0) where hidden layers are not normalised.
+    n_blocks : list of int
+        Into how many blocks the rows of each layer's activations are cut.
+    sums, products : list of ndarray of shape (n_blocks, units), float64
+        Partial sums over rows; products are (n_blocks, 0) where hidden layers are not normalised.
+    losses, n_correct : ndarray of shape (n_blocks,), of the last layer
+    """
+
+    def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
+        hidden = layer_sizes[1:-1]
+        self.n_rows = n_rows
+        if larger is None:
+            self.activations = [zeros_aligned((n_rows, size), dtype) for size in layer_sizes]
+            self.slopes = [zeros_aligned((n_rows, size), dtype) for size in hidden]
+            self.normalized = [zeros_aligned((n_rows, size) if normalizes_hidden else (0, 0), dtype) for size in hidden]
+        else:
+            self.activations, self.slopes, self.normalized = (
+                [array[:n_rows] for array in arrays]
+                for arrays in (larger.activations, larger.slopes, larger.normalized)
+            )
+        self.n_blocks = [
+            count_blocks(n_rows, UNIT_WORK * size, 16 * size, n_rows * size * np.dtype(dtype).itemsize)
+            for size in layer_sizes
+        ]
+        self.sums = [np.zeros(shape) for shape in zip(self.n_blocks, layer_sizes, strict=True)]
+        self.products = [np.zeros((len(sums), sums.shape[1] * normalizes_hidden)) for sums in self.sums]
+        self.losses, self.n_correct = np.zeros((2, self.n_blocks[-1]))

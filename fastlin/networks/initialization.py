@@ -1,0 +1,32 @@
+"""Where a network begins: random coefficients, drawn layer by layer."""
+
+import numpy as np
+
+INITS = "xavier", "he", "normal"
+
+
+def initialize(network, init, random_state, scale=None):
+    """Draw the coefficients and intercepts of a network.
+
+    Parameters
+    ----------
+    network : Network
+    init : {"xavier", "he", "normal"}
+        "xavier": uniform within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6 for logistic units, intercepts
+        too, in the order in which scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he": normal with
+        variance 2 / fan in (He et al. 2015, equation 10). "normal": normal with standard deviation `scale`. The latter
+        two have intercepts of zero.
+    random_state : RandomState
+    scale : float or None
+        Of "normal".
+    """
+    factor = 2 if network.activation == "logistic" else 6
+    for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
+        if init == "xavier":
+            bound = np.sqrt(factor / sum(coef.shape))
+            coef[:] = random_state.uniform(-bound, bound, coef.shape)
+            intercept[:] = random_state.uniform(-bound, bound, intercept.shape)
+        else:
+            deviation = np.sqrt(2 / len(coef)) if init == "he" else scale
+            coef[:] = random_state.normal(0, deviation, coef.shape)
+            intercept[:] = 0

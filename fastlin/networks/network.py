@@ -1,0 +1,328 @@
+"""The one statement of a network: a chain of dense layers, its loss over a batch, and the gradient of that.
+
+A batch's rows x_i with label y_i and weight s_i >= 0 (S = sum s_i) go through L layers with coefficients W_l
+(fan in, fan out) and intercepts b_l::
+
+    a_0 = x                                     or, with "input" normalisation, N(x)
+    z_l = a_(l-1) W_l                           l = 1 ... L
+    a_l = D(f(z_l + b_l))                       l < L; with "hidden" normalisation D(f(gamma_l N(z_l) + b_l))
+    loss = (1 / S) sum_i s_i l(z_L + b_L, y_i)
+
+f is the activation, l the softmax cross-entropy or, for two classes, the logistic loss of one output. D is dropout
+(Srivastava et al. 2014): a unit is zero with probability `dropout`, else divided by 1 - dropout. N is batch
+normalisation (Ioffe and Szegedy 2015); every row counts alike there, whatever its weight. The intercept is the shift of
+a normalised layer, so that it has no other; at the input scale and shift are left to the first layer, which has both.
+
+For predictions D is left out and N takes running means and variances: `fold` puts them into coefficients and
+intercepts, so that a network that predicts is a plain chain. The derivatives are derived in docs/derivations.md.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from fastlin.kernels.arrays import zeros_aligned
+from fastlin.kernels.layers import (
+    IDENTITY,
+    LOGISTIC,
+    RELU,
+    TANH,
+    activate_block,
+    backpropagate_block,
+    fill_block_probabilities,
+    fill_block_residuals,
+)
+from fastlin.kernels.threads import run_blocks
+from fastlin.matrices import DenseMatrix, SparseMatrix
+from fastlin.networks.batch_arrays import BatchArrays
+from fastlin.networks.normalization import Normalization
+
+ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
+NORMALIZATIONS = "input", "hidden"
+# Numbers of the widest layer that go through the network together, some 5 MB in float32: gathered rows are still in the
+# cache when they are multiplied again. A batch of 22,000 × 1,200 takes 90 ms in pieces of 1,024 rows, 95 of 2,048.
+CHUNK_NUMBERS = 1_250_000
+MIN_CHUNK_ROWS = 128
+# Layers of one batch draw their dropout from seeds that lie so far apart (2^32 over the golden ratio).
+SEED_STEP = 0x9E3779B9
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled rows to train or to measure on.
+
+    Attributes
+    ----------
+    matrix : DenseMatrix or SparseMatrix of shape (n, d)
+    labels : ndarray of shape (n,), int64
+    weights : ndarray of shape (n,), float64, or None
+        None stands for ones.
+    rows : ndarray of int64 or None
+        Which of the n rows are meant; None means all.
+    """
+
+    matrix: DenseMatrix | SparseMatrix
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.labels) if self.rows is None else len(self.rows)
+
+    def rows_of(self, part):
+        """Return the rows of the matrix that a slice of the examples stands for, themselves a slice where all are."""
+        return part if self.rows is None else self.rows[part]
+
+
+class Network:
+    """Parameters of a chain of dense layers in one vector, and the gradient of a batch's loss in another.
+
+    The products are BLAS's, through NumPy; everything else gives the same bits for any number of threads.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Inputs, hidden units, outputs: K >= 2 for the softmax of K classes, 1 for the logistic loss of two.
+    activation : {"identity", "logistic", "relu", "tanh"}
+    normalization : collection of str, default=()
+        Of NORMALIZATIONS.
+    dropout : float, default=0.0
+        From 0 to below 1.
+    dtype : dtype, default=float32
+
+    Attributes
+    ----------
+    parameters, gradient : ndarray of shape (p,)
+        Of the coefficients of all layers, then of intercepts, then of the scales gamma.
+    n_coefficients : int
+        How many of them are coefficients.
+    coefs, intercepts, scales : list of ndarray
+        Views of the parameters; zeros at first, scales ones.
+    normalizations : list of Normalization
+        Of the input first where that is normalised, then of the hidden layers where those are.
+    """
+
+    def __init__(self, layer_sizes, activation="relu", *, normalization=(), dropout=0.0, dtype=np.float32):
+        self.layer_sizes = tuple(layer_sizes)
+        self.dtype = np.dtype(dtype)
+        self.activation, self.dropout = activation, dropout
+        self.n_layers = len(self.layer_sizes) - 1
+        inputs, *hidden = self.layer_sizes[:-1]
+        self._input_normalization = Normalization(inputs) if "input" in normalization else None
+        self._hidden_normalizations = [Normalization(width) for width in hidden] if "hidden" in normalization else []
+        self.normalizations = [*filter(None, [self._input_normalization]), *self._hidden_normalizations]
+        scale_sizes = hidden if self._hidden_normalizations else []
+        shapes = [*pairwise(self.layer_sizes), *((size,) for size in (*self.layer_sizes[1:], *scale_sizes))]
+        n_parameters = sum(int(np.prod(shape)) for shape in shapes)
+        self.n_coefficients = n_parameters - sum(self.layer_sizes[1:]) - sum(scale_sizes)
+        self.parameters, self.gradient, self._chunk_gradient = (
+            zeros_aligned(n_parameters, self.dtype) for _ in range(3)
+        )
+        self.coefs, self.intercepts, self.scales = self._cut(self.parameters, shapes)
+        self._gradients = self._cut(self.gradient, shapes)
+        self._chunk_gradients = self._cut(self._chunk_gradient, shapes)
+        for scale in self.scales:
+            scale[:] = 1
+        self._arrays, self._none = {}, np.empty(0, self.dtype)
+
+    def _cut(self, vector, shapes):
+        """Return views of a vector's coefficients, intercepts and scales."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+        views = [part.reshape(shape) for part, shape in zip(np.split(vector, ends), shapes, strict=True)]
+        n = self.n_layers
+        return views[:n], views[n : 2 * n], views[2 * n :]
+
+    def compute_gradient(self, examples, rows, seed=0):
+        """Set `gradient` to that of a batch's loss; running statistics take the batch in.
+
+        Parameters
+        ----------
+        examples : Examples
+        rows : ndarray of int64, or slice
+            The batch: at least one of the rows of the examples' matrix.
+        seed : int
+            Of the batch's dropout, from 0 to 2^32 - 1.
+
+        Returns
+        -------
+        loss : float
+        n_correct : float
+            The weights of the rows whose best class was their label, summed.
+        total : float
+            S. Where it is 0, so are loss and gradient.
+        """
+        labels, weights = _targets(examples, rows)
+        total = float(weights.sum()) if len(weights) else float(len(labels))
+        if total == 0:
+            self.gradient[:] = 0
+            return 0.0, 0.0, 0.0
+        loss = n_correct = 0.0
+        for part in self._chunks(len(labels)):
+            taken = _part_of(rows, part)
+            arrays = self._arrays_for(taken)
+            inputs = examples.matrix.take_rows(taken, arrays.activations[0])
+            inputs = self._go_forward(inputs, arrays, seed, part.start)
+            gradients = self._gradients if part.start == 0 else self._chunk_gradients
+            found = self._fill_residuals(arrays, labels[part], weights[part], total, gradients[1][-1])
+            self._go_backward(inputs, arrays, seed, part.start, gradients)
+            if part.start > 0:
+                self.gradient += self._chunk_gradient
+            loss, n_correct = loss + found[0], n_correct + found[1]
+        return loss / total, n_correct, total
+
+    def fold(self):
+        """Return the network that predicts: without dropout, with running means and variances in its parameters."""
+        if not self.normalizations and not self.dropout:
+            return self
+        folded = Network(self.layer_sizes, self.activation, dtype=self.dtype)
+        for layer in range(self.n_layers):
+            coef, shift = self.coefs[layer].astype(np.float64), 0.0
+            if layer == 0 and self._input_normalization:
+                coef *= self._input_normalization.factors()[:, np.newaxis]
+                shift = self._input_normalization.mean @ coef
+            if layer < len(self.scales):
+                normalization = self._hidden_normalizations[layer]
+                factors = self.scales[layer] * normalization.factors()
+                coef *= factors
+                shift = (shift + normalization.mean) * factors
+            folded.coefs[layer][:] = coef
+            folded.intercepts[layer][:] = self.intercepts[layer] - shift
+        return folded
+
+    def compute_scores(self, matrix):
+        """Return the scores z_L + b_L, (n, K), of a network that predicts."""
+        scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
+        for part in self._chunks(len(scores)):
+            np.add(self._score(matrix, part), self.intercepts[-1], out=scores[part])
+        return scores
+
+    def predict_probabilities(self, matrix):
+        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1); for a network that predicts."""
+        n = matrix.shape[0]
+        probabilities = np.empty((n, self.layer_sizes[-1]), self.dtype)
+        for part in self._chunks(n):
+            scores = self._score(matrix, part)
+            fill_block_probabilities(0, 1, scores, self.intercepts[-1])
+            probabilities[part] = scores
+        return probabilities
+
+    def measure(self, examples):
+        """Return mean loss and accuracy, by weight, of a network that predicts."""
+        loss = n_correct = total = 0.0
+        sums = np.empty(self.layer_sizes[-1], self.dtype)
+        for part in self._chunks(len(examples)):
+            rows = examples.rows_of(part)
+            labels, weights = _targets(examples, rows)
+            self._score(examples.matrix, rows)
+            found = self._fill_residuals(self._arrays_for(rows), labels, weights, 1.0, sums)
+            loss, n_correct = loss + found[0], n_correct + found[1]
+            total += float(weights.sum()) if len(weights) else len(labels)
+        return loss / total, n_correct / total
+
+    def save(self):
+        """Return a copy of the parameters and the running statistics, for `restore`."""
+        return self.parameters.copy(), [(n.mean.copy(), n.variance.copy()) for n in self.normalizations]
+
+    def restore(self, saved):
+        """Go back to where the network was when `save` returned this."""
+        parameters, statistics = saved
+        self.parameters[:] = parameters
+        for normalization, (mean, variance) in zip(self.normalizations, statistics, strict=True):
+            normalization.mean[:], normalization.variance[:] = mean, variance
+
+    def _chunks(self, n_rows):
+        """Return slices of the rows that go through the network together."""
+        # Rows of a normalised batch depend on one another.
+        chunk = n_rows if self.normalizations else max(MIN_CHUNK_ROWS, CHUNK_NUMBERS // max(self.layer_sizes))
+        return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
+
+    def _score(self, matrix, rows):
+        """Return z_L of rows."""
+        arrays = self._arrays_for(rows)
+        self._go_forward(matrix.take_rows(rows, arrays.activations[0]), arrays, 0, 0)
+        return arrays.activations[-1]
+
+    def _arrays_for(self, rows):
+        """Return the arrays for so many rows, the same for each batch."""
+        n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        if n not in self._arrays:
+            larger = next((arrays for arrays in self._arrays.values() if arrays.n_rows > n), None)
+            if larger is None:
+                # The memory of fewer rows goes with them.
+                self._arrays.clear()
+            self._arrays[n] = BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
+        return self._arrays[n]
+
+    def _go_forward(self, inputs, arrays, seed, first_row):
+        """Fill activations with a_1 ... a_(L-1) and z_L, normalized with N(z_l) of the hidden layers; return a_0."""
+        activations = arrays.activations
+        if self._input_normalization:
+            self._input_normalization.normalize(inputs, activations[0], arrays.n_blocks[0])
+            inputs = activations[0]
+        previous = inputs
+        for layer in range(1, self.n_layers):
+            products = np.dot(previous, self.coefs[layer - 1], out=activations[layer])
+            if self._hidden_normalizations:
+                products = arrays.normalized[layer - 1]
+                self._hidden_normalizations[layer - 1].normalize(activations[layer], products, arrays.n_blocks[layer])
+            run_blocks(
+                activate_block, arrays.n_blocks[layer], products, self.scales[layer - 1] if self.scales else self._none,
+                self.intercepts[layer - 1], ACTIVATIONS[self.activation], *self._drop(seed, layer), first_row,
+                activations[layer],
+            )  # fmt: skip
+            previous = activations[layer]
+        np.dot(previous, self.coefs[-1], out=activations[-1])
+        return inputs
+
+    def _drop(self, seed, layer):
+        """Return the part of a layer's units that dropout keeps, and the seed of which."""
+        return 1.0 - self.dropout, (seed + layer * SEED_STEP) % 2**32
+
+    def _fill_residuals(self, arrays, labels, weights, total, intercept_gradient):
+        """Turn z_L into slopes of the loss; return sum s_i l_i and the weight of the rows that are right."""
+        run_blocks(
+            fill_block_residuals, arrays.n_blocks[-1], arrays.activations[-1], self.intercepts[-1], labels, weights,
+            total, arrays.losses, arrays.n_correct, arrays.sums[-1],
+        )  # fmt: skip
+        intercept_gradient[:] = _total(arrays.sums[-1])
+        return float(_total(arrays.losses)), float(_total(arrays.n_correct))
+
+    def _go_backward(self, inputs, arrays, seed, first_row, gradients):
+        """Fill the gradients from the slopes by z_L, which lie in the last activations."""
+        coef_gradients, intercept_gradients, scale_gradients = gradients
+        slopes = arrays.activations[-1]
+        n = len(slopes)
+        for layer in range(self.n_layers - 1, 0, -1):
+            activations, normalized = arrays.activations[layer], arrays.normalized[layer - 1]
+            sums, products, n_blocks = arrays.sums[layer], arrays.products[layer], arrays.n_blocks[layer]
+            np.dot(activations.T, slopes, out=coef_gradients[layer])
+            slopes = np.dot(slopes, self.coefs[layer].T, out=arrays.slopes[layer - 1])
+            run_blocks(
+                backpropagate_block, n_blocks, activations, normalized, ACTIVATIONS[self.activation],
+                *self._drop(seed, layer), first_row, slopes, sums, products,
+            )  # fmt: skip
+            sums = _total(sums)
+            intercept_gradients[layer - 1][:] = sums
+            if self._hidden_normalizations:
+                products = _total(products)
+                scale_gradients[layer - 1][:] = products
+                self._hidden_normalizations[layer - 1].backpropagate(
+                    normalized, self.scales[layer - 1], sums / n, products / n, slopes, n_blocks
+                )
+        np.dot(inputs.T, slopes, out=coef_gradients[0])
+
+
+def _targets(examples, rows):
+    """Return labels and weights of rows; weights (0,) stand for ones."""
+    return examples.labels[rows], np.empty(0) if examples.weights is None else examples.weights[rows]
+
+
+def _total(partials):
+    """Return the sum over blocks; of one block, a small batch's, without a call that takes as long as its kernel."""
+    return partials[0] if len(partials) == 1 else np.add.reduce(partials)
+
+
+def _part_of(rows, part):
+    """Return the slice `part` of rows, an array or itself a slice."""
+    return slice(rows.start + part.start, rows.start + part.stop) if isinstance(rows, slice) else rows[part]

@@ -1,0 +1,111 @@
+"""An independent oracle of networks: the formulas of fastlin/networks/network.py; it imports nothing of fastlin."""
+
+import math
+
+import naive
+import numpy as np
+
+EPSILON = 1e-5
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": lambda z: np.array([[1 / (1 + math.exp(-value)) for value in row] for row in z]),
+    "relu": lambda z: np.where(z > 0, z, 0.0),
+    "tanh": np.tanh,
+}
+SLOPES = {
+    "identity": np.ones_like,
+    "logistic": lambda z: ACTIVATIONS["logistic"](z) * ACTIVATIONS["logistic"](-z),
+    "relu": lambda z: np.where(z > 0, 1.0, 0.0),
+    "tanh": lambda z: np.cosh(z) ** -2.0,
+}
+
+
+def mix(x):
+    """Return lowbias32 of C. Wellons for a whole number below 2^32."""
+    x ^= x >> 16
+    x = x * 0x7FEB352D % 2**32
+    x ^= x >> 15
+    x = x * 0x846CA68B % 2**32
+    return x ^ x >> 16
+
+
+def keep_units(n, width, dropout, seed, first_row=0):
+    """Return what D multiplies the units of n rows by: 0 or 1 / (1 - dropout)."""
+    keep = 1 - dropout
+    places = [[(first_row + i) * width + j for j in range(width)] for i in range(n)]
+    return np.array([[(mix(mix(p) ^ seed) < int(keep * 2**32)) / keep for p in row] for row in places])
+
+
+def keep_layer(n, width, dropout, seed, layer):
+    """Return what the dropout of a layer, counted from 1, multiplies its units by in a batch with this seed."""
+    return keep_units(n, width, dropout, (seed + layer * 0x9E3779B9) % 2**32) if dropout else np.ones((n, width))
+
+
+def normalize(z):
+    """Return N(z) by the batch's means and variances."""
+    return (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + EPSILON)
+
+
+def normalization_slopes(z, slopes):
+    """Return the slopes by z of what has these slopes by N(z): each column times the matrix of all derivatives."""
+    n = len(z)
+    x, deviations = normalize(z), np.sqrt(z.var(axis=0) + EPSILON)
+    by_z = np.empty_like(slopes)
+    for j in range(z.shape[1]):
+        derivatives = (np.eye(n) - 1 / n - np.outer(x[:, j], x[:, j]) / n) / deviations[j]
+        by_z[:, j] = derivatives.T @ slopes[:, j]
+    return by_z
+
+
+def loss_and_gradient(
+    X, labels, weights, coefs, intercepts, scales=(), *, activation="relu", normalize_input=False, dropout=0.0, seed=0
+):
+    """Return the loss of a batch and its gradients by coefs, intercepts and scales, lists of arrays in float64."""
+    coefs, intercepts, scales = ([np.asarray(p, float) for p in parts] for parts in (coefs, intercepts, scales))
+    weights = np.ones(len(labels)) if weights is None else weights
+    a = [normalize(np.asarray(X, float)) if normalize_input else np.asarray(X, float)]
+    z, inner, masks = [], [], []
+    for layer, (coef, intercept) in enumerate(zip(coefs[:-1], intercepts[:-1], strict=True)):
+        z.append(a[-1] @ coef)
+        inner.append((scales[layer] * normalize(z[-1]) if scales else z[-1]) + intercept)
+        masks.append(keep_layer(*inner[-1].shape, dropout, seed, layer + 1))
+        a.append(masks[-1] * ACTIVATIONS[activation](inner[-1]))
+    scores = a[-1] @ coefs[-1] + intercepts[-1]
+    losses_and_residuals = [
+        naive.logistic(row[0], label) if len(row) == 1 else naive.softmax(list(row), label)
+        for row, label in zip(scores, labels, strict=True)
+    ]
+    shares = np.asarray(weights, float) / np.sum(weights)
+    loss = sum(share * loss for share, (loss, _) in zip(shares, losses_and_residuals, strict=True))
+    slopes = shares[:, np.newaxis] * np.array([residuals for _, residuals in losses_and_residuals])
+    coef_gradients, intercept_gradients, scale_gradients = [a[-1].T @ slopes], [slopes.sum(axis=0)], []
+    for layer in reversed(range(len(inner))):
+        slopes = slopes @ coefs[layer + 1].T * masks[layer] * SLOPES[activation](inner[layer])
+        intercept_gradients.insert(0, slopes.sum(axis=0))
+        if scales:
+            scale_gradients.insert(0, (slopes * normalize(z[layer])).sum(axis=0))
+            slopes = normalization_slopes(z[layer], slopes * scales[layer])
+        coef_gradients.insert(0, a[layer].T @ slopes)
+    return loss, coef_gradients, intercept_gradients, scale_gradients
+
+
+def predict(X, coefs, intercepts, scales=(), *, activation="relu", input_statistics=None, hidden_statistics=()):
+    """Return the probabilities of the classes, (n, K), or of class 1, by running means and variances."""
+
+    def by_statistics(values, statistics):
+        mean, variance = statistics
+        return (values - mean) / np.sqrt(variance + EPSILON)
+
+    a = np.asarray(X, float)
+    if input_statistics is not None:
+        a = by_statistics(a, input_statistics)
+    for layer, (coef, intercept) in enumerate(zip(coefs[:-1], intercepts[:-1], strict=True)):
+        z = a @ coef.astype(float)
+        if len(scales):
+            z = scales[layer] * by_statistics(z, hidden_statistics[layer])
+        a = ACTIVATIONS[activation](z + intercept)
+    scores = a @ coefs[-1].astype(float) + intercepts[-1]
+    if scores.shape[1] == 1:
+        return ACTIVATIONS["logistic"](scores)
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

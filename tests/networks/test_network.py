@@ -1,0 +1,431 @@
+"""Networks against the naive oracle, finite differences and PyTorch; their batches in pieces, sparse and folded."""
+
+import itertools
+
+import naive_network
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from fastlin.kernels.threads import limit_threads
+from fastlin.matrices import as_matrix
+from fastlin.networks import ACTIVATIONS, Examples, Network, batch_arrays, network
+
+NORMALIZATIONS = [(), ("input",), ("hidden",), ("input", "hidden")]
+DEPTHS = [(), (4,), (4, 5), (3, 5, 4)]
+N, D, SEED = 9, 6, 2**32 - 3
+
+
+def make_network(
+    hidden=(4, 5), activation="relu", normalization=(), dropout=0.0, n_classes=3, dtype=np.float64, seed=0
+):
+    """Return a network with parameters of order one."""
+    made = Network(
+        (D, *hidden, 1 if n_classes == 2 else n_classes), activation,
+        normalization=normalization, dropout=dropout, dtype=dtype,
+    )  # fmt: skip
+    # Drawn in float64, so that networks of both types have the same.
+    made.parameters[:] = 0.7 * np.random.default_rng(seed).normal(size=len(made.parameters))
+    return made
+
+
+def make_examples(n=N, n_classes=3, weighted=False, seed=1, dtype=np.float64):
+    generator = np.random.default_rng(seed)
+    X = (1.5 * generator.normal(size=(n, D)) + 0.3).astype(dtype)
+    weights = generator.uniform(0, 2, n) if weighted else None
+    return Examples(as_matrix(X), generator.integers(0, n_classes, n), weights)
+
+
+def evaluate_naively(made, examples, seed=SEED):
+    return naive_network.loss_and_gradient(
+        examples.matrix.X, examples.labels, examples.weights, made.coefs, made.intercepts, made.scales,
+        activation=made.activation, dropout=made.dropout, seed=seed,
+        normalize_input=len(made.normalizations) > len(made.scales),
+    )  # fmt: skip
+
+
+def gradient_parts(made):
+    """Return copies of the gradients by coefficients, intercepts and scales, in the order of the parameters."""
+    parts = [*made.coefs, *made.intercepts, *made.scales]
+    ends = np.cumsum([part.size for part in parts])[:-1]
+    return [cut.reshape(part.shape).copy() for cut, part in zip(np.split(made.gradient, ends), parts, strict=True)]
+
+
+def everything(n):
+    return slice(0, n)
+
+
+COMBINATIONS = pytest.mark.parametrize(
+    ("activation", "normalization", "dropout", "n_classes"),
+    list(itertools.product(ACTIVATIONS, NORMALIZATIONS, [0.0, 0.3], [2, 3])),
+)
+
+
+@COMBINATIONS
+@pytest.mark.parametrize("hidden", DEPTHS)
+def test_loss_and_gradient_agree_with_naive(hidden, activation, normalization, dropout, n_classes):
+    for weighted in (False, True):
+        examples = make_examples(n_classes=n_classes, weighted=weighted)
+        made = make_network(hidden, activation, normalization, dropout, n_classes)
+        loss, n_correct, total = made.compute_gradient(examples, everything(N), SEED)
+        expected_loss, *expected = evaluate_naively(made, examples)
+        assert loss == pytest.approx(expected_loss, rel=1e-12)
+        assert total == pytest.approx(N if examples.weights is None else examples.weights.sum())
+        assert 0 <= n_correct <= total
+        for found, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
+            np.testing.assert_allclose(found, part, rtol=1e-8, atol=1e-11)
+
+
+def test_two_outputs_are_a_softmax_of_two_classes():
+    examples = make_examples(n_classes=2)
+    made = Network((D, 4, 2), "tanh", dtype=np.float64)
+    made.parameters[:] = np.random.default_rng(0).normal(size=len(made.parameters))
+    loss, _, _ = made.compute_gradient(examples, everything(N))
+    expected_loss, *expected = evaluate_naively(made, examples)
+    assert loss == pytest.approx(expected_loss, rel=1e-12)
+    for found, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
+        np.testing.assert_allclose(found, part, rtol=1e-9, atol=1e-12)
+
+
+@COMBINATIONS
+@pytest.mark.parametrize("hidden", DEPTHS)
+def test_every_kind_of_parameter_by_finite_differences(hidden, activation, normalization, dropout, n_classes):
+    examples = make_examples(n_classes=n_classes, weighted=True)
+    made = make_network(hidden, activation, normalization, dropout, n_classes)
+    made.compute_gradient(examples, everything(N), SEED)
+    kinds = [*made.coefs, *made.intercepts, *made.scales]
+    gradients = gradient_parts(made)
+    generator = np.random.default_rng(3)
+    for part, gradient in zip(kinds, gradients, strict=True):
+        start, direction = part.copy(), generator.normal(size=part.shape)
+        losses = []
+        for step in (1e-6, -1e-6):
+            part[:] = start + step * direction
+            losses.append(made.compute_gradient(examples, everything(N), SEED)[0])
+        part[:] = start
+        assert np.sum(gradient * direction) == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4, abs=1e-8)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    hidden=st.lists(st.integers(1, 7), max_size=4),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+    normalization=st.sampled_from(NORMALIZATIONS),
+    dropout=st.sampled_from([0.0, 0.1, 0.7]),
+    n_classes=st.integers(2, 6),
+    n=st.integers(2, 12),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_gradients_of_any_architecture(hidden, activation, normalization, dropout, n_classes, n, seed):
+    examples = make_examples(n, n_classes, weighted=True, seed=seed)
+    made = make_network(hidden, activation, normalization, dropout, n_classes, seed=seed)
+    loss, _, _ = made.compute_gradient(examples, everything(n), seed)
+    expected_loss, *expected = evaluate_naively(made, examples, seed)
+    assert loss == pytest.approx(expected_loss, rel=1e-10)
+    # Columns that dropout has made constant are normalised by EPSILON alone: their slopes are large and cancel.
+    for found, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
+        np.testing.assert_allclose(found, part, rtol=1e-5, atol=1e-7 * max(1, np.abs(part).max()))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_float32_is_float64_but_for_rounding(activation, normalization, dropout):
+    results = []
+    for dtype in (np.float32, np.float64):
+        made = make_network((4, 5), activation, normalization, dropout, dtype=dtype)
+        loss, n_correct, _ = made.compute_gradient(make_examples(60, dtype=np.float32), everything(60), SEED)
+        assert made.gradient.dtype == dtype
+        results.append((loss, n_correct, made.gradient.copy()))
+    (loss, n_correct, gradient), (expected_loss, expected_correct, expected) = results
+    assert loss == pytest.approx(expected_loss, rel=1e-6)
+    assert n_correct == expected_correct
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(network, "CHUNK_NUMBERS", 1)
+    monkeypatch.setattr(network, "MIN_CHUNK_ROWS", 4)
+
+
+@pytest.fixture
+def many_blocks(monkeypatch):
+    monkeypatch.setattr(batch_arrays, "count_blocks", lambda *arguments, **options: 5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("rows", [slice(3, 17), np.array([18, 0, 0, 7, 3, 12, 1, 9, 5])], ids=["slice", "array"])
+def test_pieces_of_a_batch_add_up_to_it(small_pieces, rows, n_classes, dropout):
+    examples = make_examples(19, n_classes, weighted=True)
+    made = make_network((4, 5), "tanh", (), dropout, n_classes)
+    loss, n_correct, total = made.compute_gradient(examples, rows, SEED)
+    batch = Examples(as_matrix(examples.matrix.X[rows]), examples.labels[rows], examples.weights[rows])
+    expected_loss, *expected = evaluate_naively(made, batch)
+    assert loss == pytest.approx(expected_loss, rel=1e-12)
+    assert total == pytest.approx(batch.weights.sum(), rel=1e-14)
+    for found, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
+        np.testing.assert_allclose(found, part, rtol=1e-9, atol=1e-12)
+    best = made.fold().predict_probabilities(batch.matrix)
+    best = best.argmax(axis=1) if n_classes > 2 else best[:, 0] >= 0.5
+    if not dropout:
+        assert n_correct == pytest.approx(np.sum(batch.weights * (best == batch.labels)))
+
+
+def test_rows_of_a_normalised_batch_stay_together(small_pieces):
+    examples = make_examples(19)
+    for normalization in NORMALIZATIONS[1:]:
+        made = make_network((4,), "relu", normalization)
+        loss, _, _ = made.compute_gradient(examples, everything(19))
+        assert loss == pytest.approx(evaluate_naively(made, examples)[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_blocks_add_up_to_the_batch(many_blocks, normalization):
+    # Among the batches one of fewer rows than blocks.
+    for n in (3, 19):
+        examples = make_examples(n, weighted=True)
+        made = make_network((4, 5), "tanh", normalization, 0.3)
+        loss, _, _ = made.compute_gradient(examples, everything(n), SEED)
+        expected_loss, *expected = evaluate_naively(made, examples)
+        assert loss == pytest.approx(expected_loss, rel=1e-12)
+        for found, part in zip(gradient_parts(made), itertools.chain(*expected), strict=True):
+            np.testing.assert_allclose(found, part, rtol=1e-7, atol=1e-10)
+
+
+LAYOUTS = {
+    "C": lambda X: X,
+    "Fortran": np.asfortranarray,
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+    "reversed": lambda X: X[::-1].copy()[::-1],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_dense_data_of_every_type_and_layout(dtype, kind, layout):
+    whole = np.random.default_rng(0).integers(0, 4, (12, D))
+    X = LAYOUTS[layout](whole.astype(kind))
+    before, labels = X.copy(), np.arange(12) % 3
+    for normalization in ((), ("input",)):
+        for rows in (slice(2, 9), np.array([11, 2, 2, 5])):
+            made = make_network((4,), normalization=normalization, dtype=dtype)
+            reference = make_network((4,), normalization=normalization, dtype=dtype)
+            loss, _, _ = made.compute_gradient(Examples(as_matrix(X), labels), rows)
+            copied = Examples(as_matrix(before[rows].astype(dtype)), labels[rows])
+            expected, _, _ = reference.compute_gradient(copied, everything(len(labels[rows])))
+            assert loss == expected
+            np.testing.assert_array_equal(made.gradient, reference.gradient)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_sparse_data_are_their_dense_copy(dtype, normalization):
+    generator = np.random.default_rng(0)
+    dense = np.where(generator.uniform(size=(12, D)) < 0.4, generator.integers(1, 9, (12, D)), 0).astype(float)
+    dense[3] = 0
+    tidy = sparse.csr_array(dense)
+    # Each entry as two of half the size, the second half in reverse order.
+    rows = np.repeat(np.arange(12), np.diff(tidy.indptr))
+    order = np.argsort(np.concatenate([rows, rows]), kind="stable")
+    doubled = sparse.csr_array(
+        (
+            np.concatenate([tidy.data, tidy.data])[order] / 2,
+            np.concatenate([tidy.indices, tidy.indices])[order],
+            2 * tidy.indptr,
+        ),
+        shape=dense.shape,
+    )
+    assert doubled.nnz == 2 * tidy.nnz
+    labels = np.arange(12) % 3
+    for X in (tidy, doubled, sparse.csc_array(dense)):
+        for part in (slice(1, 10), np.array([3, 11, 0, 0])):
+            made, reference = (make_network((4,), normalization=normalization, dtype=dtype) for _ in range(2))
+            loss, _, _ = made.compute_gradient(Examples(as_matrix(X), labels), part)
+            assert loss == reference.compute_gradient(Examples(as_matrix(dense), labels), part)[0]
+            np.testing.assert_array_equal(made.gradient, reference.gradient)
+        np.testing.assert_array_equal(
+            made.fold().predict_probabilities(as_matrix(X)), reference.fold().predict_probabilities(as_matrix(dense))
+        )
+
+
+def test_examples_are_some_rows_of_a_matrix():
+    examples = make_examples(12, weighted=True)
+    some = Examples(examples.matrix, examples.labels, examples.weights, np.array([7, 3, 11, 0]))
+    assert len(examples) == 12
+    assert len(some) == 4
+    np.testing.assert_array_equal(some.rows_of(slice(1, 3)), [3, 11])
+    assert examples.rows_of(slice(1, 3)) == slice(1, 3)
+    made = make_network()
+    rows = some.rows
+    copied = Examples(as_matrix(examples.matrix.X[rows]), examples.labels[rows], examples.weights[rows])
+    assert made.measure(some) == made.measure(copied)
+
+
+def test_a_batch_without_weight_has_no_loss_and_no_gradient():
+    examples = make_examples()
+    made = make_network(normalization=("hidden",))
+    made.gradient[:] = 1
+    statistics = made.save()[1]
+    assert made.compute_gradient(Examples(examples.matrix, examples.labels, np.zeros(N)), everything(N)) == (0, 0, 0)
+    np.testing.assert_array_equal(made.gradient, 0)
+    for found, before in zip(made.save()[1], statistics, strict=True):
+        np.testing.assert_array_equal(found, before)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("hidden", DEPTHS)
+def test_predictions_take_running_statistics_and_leave_dropout_out(
+    small_pieces, hidden, normalization, activation, n_classes
+):
+    made = make_network(hidden, activation, normalization, 0.5, n_classes)
+    examples = make_examples(19, n_classes, weighted=True)
+    for seed in range(3):
+        made.compute_gradient(examples, slice(4 * seed, 4 * seed + 9), seed)
+    statistics = [(n.mean, n.variance) for n in made.normalizations]
+    expected = naive_network.predict(
+        examples.matrix.X, made.coefs, made.intercepts, made.scales, activation=activation,
+        input_statistics=statistics.pop(0) if "input" in normalization else None, hidden_statistics=statistics,
+    )  # fmt: skip
+    before = made.save()
+    folded = made.fold()
+    found = folded.predict_probabilities(examples.matrix)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
+    scores = folded.compute_scores(examples.matrix)
+    by_scores = np.exp(scores) / (1 + np.exp(scores) if n_classes == 2 else np.exp(scores).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(by_scores, expected, rtol=1e-10, atol=1e-13)
+    loss, accuracy = folded.measure(examples)
+    own = np.column_stack([1 - found, found]) if n_classes == 2 else found
+    shares = examples.weights / examples.weights.sum()
+    assert loss == pytest.approx(-shares @ np.log(own[np.arange(19), examples.labels]), rel=1e-10)
+    assert accuracy == pytest.approx(shares @ (own.argmax(axis=1) == examples.labels), rel=1e-12)
+    # Neither folding nor measuring changes what is trained.
+    np.testing.assert_array_equal(made.parameters, before[0])
+    for (mean, variance), normalization_layer in zip(before[1], made.normalizations, strict=True):
+        np.testing.assert_array_equal(normalization_layer.mean, mean)
+        np.testing.assert_array_equal(normalization_layer.variance, variance)
+
+
+def test_a_network_comes_back_to_where_it_was_saved():
+    made = make_network(normalization=("input", "hidden"))
+    examples = make_examples()
+    made.compute_gradient(examples, everything(N))
+    saved = made.save()
+    expected = made.fold().predict_probabilities(examples.matrix)
+    made.parameters += 1
+    made.compute_gradient(make_examples(seed=5), everything(N))
+    assert not np.allclose(made.fold().predict_probabilities(examples.matrix), expected)
+    made.restore(saved)
+    np.testing.assert_array_equal(made.fold().predict_probabilities(examples.matrix), expected)
+    # What was saved is a copy, both ways.
+    made.parameters += 1
+    made.normalizations[0].mean += 1
+    made.restore(saved)
+    np.testing.assert_array_equal(made.fold().predict_probabilities(examples.matrix), expected)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_same_bits_for_any_number_of_threads(many_blocks, normalization, dtype):
+    examples = make_examples(400, weighted=True, dtype=dtype)
+    results = []
+    for n_threads in (1, 2, 5):
+        # The threads of BLAS are another matter: its products may depend on them.
+        with limit_threads(n_threads), threadpool_limits(1, user_api="blas"):
+            made = make_network((7, 5), "tanh", normalization, 0.3, dtype=dtype)
+            loss, n_correct, _ = made.compute_gradient(examples, everything(400), SEED)
+            results.append((loss, n_correct, *made.fold().measure(examples), *made.gradient))
+    np.testing.assert_array_equal(results[1], results[0])
+    np.testing.assert_array_equal(results[2], results[0])
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch, of the extra `peers`, is not installed")
+
+
+def build_torch_network(torch, made, dropout):
+    """Return a network as a module of PyTorch, with its parameters and statistics."""
+    names = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "logistic": torch.nn.Sigmoid, "identity": torch.nn.Identity}
+    modules, normalizations = [], list(made.normalizations)
+
+    def add_batch_norm(affine):
+        statistics = normalizations.pop(0)
+        module = torch.nn.BatchNorm1d(len(statistics.mean), affine=affine, dtype=torch.float64)
+        module.running_mean[:] = torch.from_numpy(statistics.mean)
+        module.running_var[:] = torch.from_numpy(statistics.variance)
+        modules.append(module)
+        return module
+
+    def add_linear(layer, bias):
+        module = torch.nn.Linear(*made.coefs[layer].shape, bias=bias, dtype=torch.float64)
+        module.weight.data[:] = torch.from_numpy(made.coefs[layer].T.copy())
+        if bias:
+            module.bias.data[:] = torch.from_numpy(made.intercepts[layer].copy())
+        modules.append(module)
+
+    if len(made.normalizations) > len(made.scales):
+        add_batch_norm(affine=False)
+    for layer in range(made.n_layers - 1):
+        add_linear(layer, bias=not made.scales)
+        if made.scales:
+            module = add_batch_norm(affine=True)
+            module.weight.data[:] = torch.from_numpy(made.scales[layer].copy())
+            module.bias.data[:] = torch.from_numpy(made.intercepts[layer].copy())
+        modules.append(names[made.activation]())
+        if dropout:
+            modules.append(torch.nn.Dropout(dropout))
+    add_linear(made.n_layers - 1, bias=True)
+    return torch.nn.Sequential(*modules)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_training_is_pytorchs_batch_norm(torch, activation, normalization):
+    made = make_network((4, 5), activation, normalization)
+    examples = make_examples(30)
+    module = build_torch_network(torch, made, 0.0).train()
+    for rows in (slice(0, 13), slice(13, 30)):
+        loss, _, _ = made.compute_gradient(examples, rows)
+        module.zero_grad()
+        theirs = torch.nn.functional.cross_entropy(
+            module(torch.from_numpy(examples.matrix.X[rows])), torch.from_numpy(examples.labels[rows])
+        )
+        theirs.backward()
+        assert loss == pytest.approx(theirs.item(), rel=1e-12)
+        coefs = [p.weight.grad.numpy().T for p in module if isinstance(p, torch.nn.Linear)]
+        affine = [p for p in module if isinstance(p, torch.nn.BatchNorm1d) and p.affine]
+        shifts = [p.bias.grad.numpy() for p in (affine or [p for p in module if isinstance(p, torch.nn.Linear)])]
+        shifts = [*shifts, module[-1].bias.grad.numpy()] if affine else shifts
+        scales = [p.weight.grad.numpy() for p in affine]
+        for found, expected in zip(gradient_parts(made), [*coefs, *shifts, *scales], strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    normalizers = [p for p in module if isinstance(p, torch.nn.BatchNorm1d)]
+    for ours, peer in zip(made.normalizations, normalizers, strict=True):
+        np.testing.assert_allclose(ours.mean, peer.running_mean.numpy(), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(ours.variance, peer.running_var.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_evaluation_is_pytorchs_batch_norm_and_dropout(torch, activation, normalization):
+    made = make_network((4, 5), activation, normalization, 0.4)
+    examples = make_examples(30)
+    for seed in range(3):
+        made.compute_gradient(examples, slice(10 * seed, 10 * seed + 10), seed)
+    module = build_torch_network(torch, made, 0.4).eval()
+    with torch.no_grad():
+        scores = module(torch.from_numpy(examples.matrix.X))
+        theirs = torch.nn.functional.cross_entropy(scores, torch.from_numpy(examples.labels)).item()
+        probabilities = scores.softmax(dim=1).numpy()
+    folded = made.fold()
+    np.testing.assert_allclose(folded.predict_probabilities(examples.matrix), probabilities, rtol=1e-10)
+    assert folded.measure(examples)[0] == pytest.approx(theirs, rel=1e-11)
