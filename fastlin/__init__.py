@@ -1,11 +1,12 @@
 """fastlin: the fastest way to train a linear classifier in Python.
 
 `LogisticRegression` and `LogisticRegressionCV` are drop-ins for scikit-learn's, `logistic_path` fits many C;
-`fastlin.trainers` holds the mini-batch models and trainers of the course assignment, `fastlin.datasets` the data they
-run on.
+`MLPClassifier` and `TwoLayerNet` train networks; `fastlin.trainers` holds the mini-batch models and trainers of the
+course assignment, `fastlin.datasets` the data they run on.
 """
 
-from fastlin.estimators import LogisticRegression, LogisticRegressionCV, logistic_path
+from fastlin.estimators import LogisticRegression, LogisticRegressionCV, MLPClassifier, logistic_path
+from fastlin.trainers import TwoLayerNet
 
-__all__ = ["LogisticRegression", "LogisticRegressionCV", "__version__", "logistic_path"]
+__all__ = ["LogisticRegression", "LogisticRegressionCV", "MLPClassifier", "TwoLayerNet", "__version__", "logistic_path"]
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from fastlin import trainers
-from fastlin.estimators import LogisticRegression
+from fastlin.estimators import LogisticRegression, MLPClassifier
 
 
 def fit_small(dtype):
@@ -42,6 +42,14 @@ def fit_sizes(dtype, n_features):
         LogisticRegression(l1_ratio=1, C=0.1, tol=1).fit(rows, y)
 
 
+def fit_network(dtype, network_dtype):
+    """Train and use a network of one type on a few dense and sparse rows of another."""
+    X, y = (np.arange(40).reshape(20, 2) % 7).astype(dtype), np.arange(20) % 3
+    network = MLPClassifier(3, batch_norm="both", dropout=0.1, dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
+    for rows in (X, sparse.csr_array(X)):
+        network.fit(rows, y, X_val=rows, y_val=y).predict(rows)
+
+
 def train_model(dtype):
     """Train and validate on a few rows of the type."""
     X, Y = np.ones((8, 3), dtype), np.tile([[0], [1]], (4, 1))
@@ -53,5 +61,10 @@ STEPS = {
     **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in ("float64", "float32", "uint8")},
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
     **{f"L1, {d} features, {t}": partial(fit_sizes, t, d) for d in (2, 300) for t in ("float64", "float32", "uint8")},
+    **{
+        f"networks of {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
+        for network_dtype in ("float32", "float64")
+        for dtype in ("float32", "float64", "uint8")
+    },
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},
 }

@@ -1,6 +1,5 @@
 """LogisticRegression: scikit-learn's estimator, with its penalties and attributes, fitted by fastlin's solvers."""
 
-import contextlib
 import warnings
 
 import joblib
@@ -11,6 +10,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.training_data import read_matrix, read_training_data
@@ -19,18 +19,6 @@ from fastlin.matrices import as_matrix
 from fastlin.solvers.stopping import SEPARABLE
 
 SOLVERS = {"auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
-
-
-@contextlib.contextmanager
-def kept_on_error(estimator):
-    """Leave the estimator as it was where the ``with`` block raises, Ctrl-C included."""
-    before = estimator.__dict__.copy()
-    try:
-        yield
-    except BaseException:
-        # Also n_features_in_ of the last fit, which the checks of X overwrite.
-        estimator.__dict__ = before
-        raise
 
 
 class LogisticRegression(ScikitLearnLogisticRegression):

@@ -15,7 +15,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import _manual_routing, _raise_for_params, _routing_enabled, process_routing
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
-from fastlin.estimators.logistic_regression import SOLVERS, LogisticRegression, kept_on_error
+from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.logistic_regression import SOLVERS, LogisticRegression
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.regularization_path import WIDE, fit_along, read_Cs, warn_of_limits

@@ -8,10 +8,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastlin.matrices import DenseMatrix, SparseMatrix, as_matrix
+from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, as_matrix
 
-# The types that are read as they are; anything else becomes float64.
-DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
 # Whole numbers as labels are counted rather than sorted where they span no more than this, or the number of rows.
 LABEL_RANGE = 10_000
 

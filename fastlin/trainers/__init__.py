@@ -1,8 +1,9 @@
 """The course API: models, trainers and small functions of the classic assignment, as a drop-in for its NumPy code.
 
 Names, shapes and histories are those of the assignment: X (N, pixels + 1) with a last column of ones, Y (N, 1) or
-one-hot (N, K), weights ``w`` (pixels + 1, outputs) whose last row is the bias. `BaseTrainer.train` runs whole
-stretches of an epoch in one compiled call; everything a subclass overrides is called instead, step by step.
+one-hot (N, K), weights ``w`` (pixels + 1, outputs) whose last row is the bias. `BaseTrainer.train` runs whole stretches
+of an epoch in one compiled call; everything a subclass overrides is called instead, step by step. `TwoLayerNet` is of
+another homework, whose names and shapes it has.
 """
 
 from fastlin.trainers.data import (
@@ -16,6 +17,7 @@ from fastlin.trainers.data import (
 from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss, gradient_approximation_test, plot_loss
 from fastlin.trainers.models import BinaryModel, SoftmaxModel
 from fastlin.trainers.trainer import BaseTrainer, LogisticTrainer, SoftmaxTrainer
+from fastlin.trainers.two_layer_net import TwoLayerNet
 
 __all__ = [
     "BaseTrainer",
@@ -23,6 +25,7 @@ __all__ = [
     "LogisticTrainer",
     "SoftmaxModel",
     "SoftmaxTrainer",
+    "TwoLayerNet",
     "batch_loader",
     "binary_prune_dataset",
     "calculate_accuracy",

@@ -1,5 +1,7 @@
 """Checks of arguments that more than one part of the course API makes."""
 
+from numbers import Real
+
 import numpy as np
 
 
@@ -8,3 +10,10 @@ def check_count(name, value, highest=None):
     if not (isinstance(value, (int, np.integer)) and value >= 1 and (highest is None or value <= highest)):
         limit = "" if highest is None else f" and at most the number of rows, {highest}"
         raise ValueError(f"{name} must be a whole number of at least 1{limit}, got {value!r}")
+
+
+def check_number(name, value, lowest=0, highest=np.inf, *, but_not=None):
+    """Raise ValueError, naming the argument, unless value is a finite number from lowest to highest, but not that."""
+    if not (isinstance(value, Real) and np.isfinite(value) and lowest <= value <= highest and value != but_not):
+        exception = "" if but_not is None else f" but not {but_not}"
+        raise ValueError(f"{name} must be a finite number from {lowest} to {highest}{exception}, got {value!r}")

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastlin.trainers.checks import check_number
+
 N_PIXELS = 784
 
 
@@ -90,8 +92,7 @@ class SoftmaxModel(_LinearModel):
     """
 
     def __init__(self, l2_reg_lambda=0.0, half=False, *, n_inputs=N_PIXELS + 1, n_outputs=10):
-        if not (np.isfinite(l2_reg_lambda) and l2_reg_lambda >= 0):
-            raise ValueError(f"l2_reg_lambda must be a finite number of at least 0, got {l2_reg_lambda!r}")
+        check_number("l2_reg_lambda", l2_reg_lambda)
         super().__init__(n_inputs, n_outputs)
         self.l2_reg_lambda = l2_reg_lambda
         self.half = half

@@ -1,6 +1,4 @@
-"""One training as it goes: compiled or own steps, validation in the background, best weights, progress bar."""
-
-import contextlib
+"""One training as it goes: compiled or own steps, validation in the background, best weights."""
 
 import numpy as np
 
@@ -8,6 +6,7 @@ from fastlin.kernels.arrays import compute_type, copy_aligned, writable_view
 from fastlin.kernels.minibatch import evaluate_block, train_steps
 from fastlin.kernels.threads import BlockRun, count_blocks
 from fastlin.kernels.tiles import count_tile_rows
+from fastlin.trainers.progress import make_bar
 
 
 class Run:
@@ -29,7 +28,7 @@ class Run:
         self._steps_compiled = self._compiled is not None and not trainer.overrides("train_step")
         self._validation_compiled = self._compiled is not None and not trainer.overrides("validation_step")
         self.best = _Best(trainer.patience)
-        self.bar = _Bar(n_steps) if trainer.progress and n_steps else _NoBar()
+        self.bar = make_bar(n_steps, trainer.progress)
         self.exhausted = False
 
     @property
@@ -70,7 +69,10 @@ class Run:
         self._val_loss[step] = val_loss
         self._val_accuracy[step] = accuracy_val
         self._train_accuracy[step] = accuracy_train
-        self.bar.show(step + 1, self._losses[step], val_loss, accuracy_train, accuracy_val)
+        self.bar.show(
+            step + 1, loss=f"{self._losses[step]:.4f}", validation=f"{val_loss:.4f}",
+            accuracy=f"{accuracy_train:.4f} / {accuracy_val:.4f}",
+        )  # fmt: skip
         if self._trainer.early_stopping and self.best.exhausted(val_loss, w):
             self.exhausted = True
             self._taken[0] = step + 1
@@ -154,40 +156,3 @@ class _Best:
         else:
             self._n_worse += 1
         return self._n_worse >= self._patience
-
-
-class _Bar:
-    """A progress bar with loss and accuracy."""
-
-    def __init__(self, n_steps):
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            TextColumn("step {task.completed}/{task.total}  {task.fields[figures]}"),
-            TimeRemainingColumn(),
-        )
-        self._task = self._progress.add_task("training", total=n_steps, figures="")
-
-    def __enter__(self):
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error):
-        self._progress.stop()
-
-    def show(self, step, loss, val_loss, accuracy_train, accuracy_val):
-        figures = f"loss {loss:.4f}  validation {val_loss:.4f}  accuracy {accuracy_train:.4f} / {accuracy_val:.4f}"
-        self._progress.update(self._task, completed=step, figures=figures)
-
-    def finish(self):
-        self._progress.update(self._task, completed=self._progress.tasks[0].total)
-
-
-class _NoBar(contextlib.nullcontext):
-    def show(self, *figures):
-        pass
-
-    def finish(self):
-        pass

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin.trainers.checks import check_count
+from fastlin.trainers.checks import check_count, check_number
 from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.trainers.models import BinaryModel, SoftmaxModel, is_known
 from fastlin.trainers.run import Run
@@ -78,13 +78,9 @@ class BaseTrainer:
                 raise ValueError(f"X_{name} must have rows and no NaN or infinite values")
         check_count("batch_size", batch_size, len(X_train))
         check_count("patience", patience)
-        for name, value, lowest, highest in (
-            ("learning_rate", learning_rate, 0, np.inf),
-            ("momentum", momentum, 0, 1),
-            ("learning_rate_decay", learning_rate_decay, 0, np.inf),
-        ):
-            if not (np.isfinite(value) and lowest <= value <= highest):
-                raise ValueError(f"{name} must be a finite number from {lowest} to {highest}, got {value!r}")
+        check_number("learning_rate", learning_rate)
+        check_number("momentum", momentum, highest=1)
+        check_number("learning_rate_decay", learning_rate_decay)
         self.model = model
         self.learning_rate = learning_rate
         self.batch_size = batch_size

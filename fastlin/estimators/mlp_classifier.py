@@ -1,0 +1,539 @@
+"""MLPClassifier: scikit-learn's network of dense layers by mini-batches, with batch normalisation and dropout."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import _check_feature_names, check_array, check_is_fitted, column_or_1d
+
+from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.progress import count_epochs
+from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
+from fastlin.matrices import DTYPES, as_matrix
+from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Examples, Network
+from fastlin.networks.initialization import INITS, initialize
+from fastlin.solvers.epochs import Schedule, train_by_epochs
+from fastlin.solvers.momentum import MomentumDescent
+
+# As scikit-learn's "auto".
+AUTO_BATCH_SIZE = 200
+
+
+class MLPClassifier(ClassifierMixin, BaseEstimator):
+    """A chain of dense layers with softmax cross-entropy, trained by mini-batch gradient descent with momentum.
+
+    A drop-in for scikit-learn's estimator of the same name with ``solver="sgd"``: parameters and attributes of that
+    name mean the same, and with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the
+    same. Beyond it: batch normalisation, dropout, a learning rate that decays, other initialisations, and validation
+    data of one's own. Dense float64, float32, uint8, int8, int16, int32 and bool data, and CSR, are read in place, a
+    batch at a time; other types become float64 first, other sparse containers CSR.
+
+    The same seed gives the same bits, for any number of threads as far as the BLAS that NumPy uses does: OpenBLAS adds
+    up the products of some shapes in another order on another number of threads.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer; () makes a softmax regression.
+    activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
+        Of the hidden layers.
+    solver : {"sgd"}, default="sgd"
+    alpha : float, default=0.0001
+        The loss of a batch has the penalty alpha / 2 times the sum of squares of all coefficients, divided by the
+        number of rows of the batch (or by their weight).
+    batch_size : int or "auto", default="auto"
+        "auto" is 200, or all rows where there are fewer. The last batch of an epoch has what is left; with
+        `batch_norm`, which needs at least 2 rows, batches are of about equal size.
+    learning_rate_init : float, default=0.001
+    learning_rate_decay : float, default=1.0
+        Factor on the learning rate after each epoch, above 0 and at most 1.
+    max_iter : int, default=200
+        Epochs.
+    shuffle : bool, default=True
+        Draw a new order of the rows for each epoch.
+    momentum : float, default=0.9
+        From 0 to below 1.
+    nesterovs_momentum : bool, default=True
+    batch_norm : {False, "input", "hidden", "both"}, default=False
+        Batch normalisation (Ioffe and Szegedy 2015): "input" at the beginning of the chain, without scale and shift of
+        its own, which the first layer has; "hidden" before each activation, with a scale and with the layer's
+        intercept for a shift; "both". Predictions take running statistics.
+    dropout : float, default=0.0
+        Part of the hidden units, from 0 to below 1, that are left out of each step (Srivastava et al. 2014).
+    init : {"xavier", "he", "normal"}, default="xavier"
+        "xavier": uniform within +-sqrt(6 / (fan in + fan out)) (2 in place of 6 for logistic units), intercepts too,
+        as scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he": normal with variance 2 / fan in (He et
+        al. 2015, equation 10), which deep chains of ReLU need. "normal": normal with standard deviation `init_scale`.
+        The latter two have intercepts of zero.
+    init_scale : float, default=0.01
+        Of ``init="normal"``.
+    early_stopping : bool, default=False
+        Stop by the accuracy on validation data, which are given to `fit` or else set aside.
+    validation_fraction : float, default=0.1
+        Part of the rows that early_stopping sets aside where it is given no data: as scikit-learn draws it, stratified
+        for two classes.
+    n_iter_no_change : int or np.inf, default=10
+        Stop after more than so many epochs without an improvement by `tol`; np.inf: take max_iter epochs.
+    tol : float, default=0.0001
+        Of the loss, or of the validation accuracy with early_stopping.
+    warm_start : bool, default=False
+        Begin with the last fit's parameters.
+    random_state : int, RandomState or None, default=None
+    verbose : bool or int, default=False
+        Show a progress bar with loss and accuracy, after a stroke those on the validation data.
+    dtype : {"float32", "float64"}, default="float32"
+        What the network is computed in, X included: columns whose spread is below 1e-6 of their values need float64.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    coefs_ : list of ndarray of shape (fan in, fan out)
+    intercepts_ : list of ndarray of shape (fan out,)
+        Two classes have one output, the score of the second.
+    batch_norm_scales_ : list of ndarray
+        Of the hidden layers where those are normalised, else empty.
+    batch_norm_means_, batch_norm_variances_ : list of ndarray
+        Running statistics of the input, where that is normalised, then of the hidden layers, where those are.
+    loss_curve_ : list of float
+        Mean loss of each epoch's batches, the penalty included, before each step.
+    accuracy_curve_ : list of float
+        Accuracy on each epoch's batches, before each step.
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Accuracy and mean loss on the validation data after each epoch.
+    best_validation_score_ : float or None
+    loss_, best_loss_ : float
+        The last of loss_curve_ and the smallest, also with early_stopping.
+    n_iter_ : int
+        Whole epochs of the last fit, or, after partial_fit, of all calls since the last fit and of that fit.
+    t_ : int
+        Rows trained on so far.
+    interrupted_ : bool
+        Whether Ctrl-C ended the last training; it keeps the last whole epoch.
+    n_layers_, n_outputs_ : int
+    out_activation_ : {"softmax", "logistic"}
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+    """
+
+    _parameter_constraints = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({"sgd"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "batch_norm": [Options(bool, {False}), StrOptions({*NORMALIZATIONS, "both"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "init": [StrOptions(set(INITS))],
+        "init_scale": [Interval(Real, 0, None, closed="neither")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "dtype": [StrOptions({"float32", "float64"})],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="sgd",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate_init=0.001,
+        learning_rate_decay=1.0,
+        max_iter=200,
+        shuffle=True,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        batch_norm=False,
+        dropout=0.0,
+        init="xavier",
+        init_scale=0.01,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+        dtype="float32",
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.learning_rate_decay = learning_rate_decay
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.init = init
+        self.init_scale = init_scale
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.dtype = dtype
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+        """Train the network.
+
+        Where there are validation data, given here or set aside by early_stopping, the parameters of the best epoch by
+        accuracy on them are kept, of equal ones the first; else those of the last epoch.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,) or None
+            Of the loss; batch normalisation counts every row alike.
+        X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
+            Validation data.
+
+        Returns
+        -------
+        MLPClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            A parameter out of range, data of wrong shape or with numbers that are not finite, one class only, a
+            `batch_size` above the number of rows.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The training diverged, or came to max_iter before the loss stopped to improve.
+        """
+        with kept_on_error(self):
+            self._validate_params()
+            continues = self.warm_start and hasattr(self, "coefs_")
+            matrix, y = read_matrix(self, X, y, reset=not continues)
+            classes, labels = encode_labels(y)
+            if len(classes) < 2:
+                raise ValueError(
+                    "MLPClassifier needs samples of at least 2 classes in y, but y contains only one class: "
+                    f"{classes[0]}"
+                )
+            if continues and not np.array_equal(classes, self.classes_):
+                raise ValueError(
+                    f"warm_start needs y with the classes of the last fit, {self.classes_}, got {classes}; make a new "
+                    "estimator for other classes."
+                )
+            self.classes_ = classes
+            examples = Examples(matrix, labels, weigh_rows(y, classes, labels, sample_weight, None))
+            validation = self._read_validation(X_val, y_val)
+            random_state = check_random_state(self.random_state)
+            network = self._network_to_train(random_state, continues)
+            if self.early_stopping and validation is None:
+                examples, validation = self._set_aside(examples, random_state)
+            if self.batch_size != "auto" and self.batch_size > len(examples):
+                raise ValueError(
+                    f"batch_size must be at most the number of rows to train on, {len(examples)}, got {self.batch_size}"
+                )
+            descent = MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
+            training = self._train(
+                descent, examples, validation, random_state, self.learning_rate_init, self.max_iter, continues
+            )
+            self.n_iter_ = len(training.epochs)
+        self._warn_of_end(training)
+        return self
+
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch over these rows; momentum, learning rate and random numbers go on from call to call.
+
+        Fewer rows than `batch_size` make one batch.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,) or None
+        classes : array-like of shape (n_classes,) or None
+            All classes of all calls: needed in the first one.
+
+        Returns
+        -------
+        MLPClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; for labels that are not among the classes, and with early_stopping.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The training diverged; the parameters are those before the call.
+        """
+        with kept_on_error(self):
+            self._validate_params()
+            if self.early_stopping:
+                raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
+            continues = hasattr(self, "coefs_")
+            _check_partial_fit_first_call(self, classes)
+            if len(self.classes_) < 2:
+                raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
+            matrix, y = read_matrix(self, X, y, reset=not continues)
+            labels = self._number_labels(y, "y")
+            examples = Examples(matrix, labels, weigh_rows(y, self.classes_, labels, sample_weight, None))
+            random_state = self._random_state if continues else check_random_state(self.random_state)
+            network = self._network_to_train(random_state, continues)
+            descent = MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
+            if continues:
+                descent.velocity[:] = self._velocity
+            rate = self.learning_rate_init * self.learning_rate_decay ** (len(self.loss_curve_) if continues else 0)
+            training = self._train(descent, examples, None, random_state, rate, 1, continues)
+            self.n_iter_ = len(self.loss_curve_)
+        if training.ended == "diverged":
+            self._warn_of_end(training)
+        return self
+
+    def predict(self, X):
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        probabilities = self._predict_probabilities(X)
+        if probabilities.shape[1] == 1:
+            return self.classes_[(probabilities[:, 0] >= 0.5).astype(np.int64)]
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Return the probabilities of the classes, in the type of the network.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        probabilities = self._predict_probabilities(X)
+        return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
+
+    def predict_log_proba(self, X):
+        """Return the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _predict_probabilities(self, X):
+        check_is_fitted(self)
+        matrix = read_matrix(self, X, reset=False)
+        # A network of its own, so that several threads may predict at once.
+        network = Network(**self._plan)
+        self._load(network)
+        with np.errstate(over="ignore", invalid="ignore"):
+            probabilities = network.fold().predict_probabilities(matrix)
+        if not np.isfinite(probabilities).all():
+            raise ValueError(
+                f"X has rows whose scores overflow {network.dtype}: scale X"
+                + (', or train with dtype="float64".' if network.dtype == np.float32 else ".")
+            )
+        return probabilities
+
+    def _plan_network(self):
+        """Return what the network is to be but for its dropout, as arguments of Network."""
+        hidden = self.hidden_layer_sizes if np.iterable(self.hidden_layer_sizes) else (self.hidden_layer_sizes,)
+        hidden = tuple(hidden)
+        if not all(isinstance(size, Integral) and size > 0 for size in hidden):
+            raise ValueError(f"hidden_layer_sizes must be whole numbers > 0, got {self.hidden_layer_sizes!r}")
+        n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
+        return {
+            "layer_sizes": (self.n_features_in_, *map(int, hidden), n_outputs),
+            "activation": self.activation,
+            "normalization": tuple(name for name in NORMALIZATIONS if self.batch_norm in (name, "both")),
+            "dtype": self.dtype,
+        }
+
+    def _network_to_train(self, random_state, continues):
+        """Return a network with the parameters of the last training, or with new ones."""
+        plan = self._plan_network()
+        if continues:
+            for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
+                if plan[name] != self._plan[name]:
+                    raise ValueError(
+                        f"{parameter} must be that of the last training, which this one continues: {name} was "
+                        f"{self._plan[name]}, got {plan[name]}; make a new estimator for another network."
+                    )
+        if plan["normalization"] and self.batch_size == 1:
+            raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
+        self._plan = plan
+        network = Network(**plan, dropout=float(self.dropout))
+        if continues:
+            self._load(network)
+        else:
+            initialize(network, self.init, random_state, self.init_scale)
+        return network
+
+    def _load(self, network):
+        """Give a network the parameters and statistics of the last training."""
+        places = [
+            *zip(network.coefs, self.coefs_, strict=True),
+            *zip(network.intercepts, self.intercepts_, strict=True),
+            *zip(network.scales, self.batch_norm_scales_, strict=True),
+            *zip((n.mean for n in network.normalizations), self.batch_norm_means_, strict=True),
+            *zip((n.variance for n in network.normalizations), self.batch_norm_variances_, strict=True),
+        ]
+        for target, values in places:
+            target[:] = values
+
+    def _number_labels(self, y, name):
+        """Return the number of each label's class."""
+        found, labels = encode_labels(y)
+        unknown = found[~np.isin(found, self.classes_)]
+        if len(unknown):
+            raise ValueError(f"{name} must hold classes of {self.classes_} only, got {unknown}")
+        return np.searchsorted(self.classes_, found)[labels]
+
+    def _read_validation(self, X_val, y_val):
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError(
+                f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}"
+            )
+        _check_feature_names(self, X_val, reset=False)
+        # Before scikit-learn, which converts a broken container without looking.
+        X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
+        X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
+        y_val = column_or_1d(check_array(y_val, ensure_2d=False, dtype=None, input_name="y_val"), warn=True)
+        if X_val.shape != (len(y_val), self.n_features_in_):
+            raise ValueError(
+                f"X_val must have the {self.n_features_in_} columns of X and a row for each of the {len(y_val)} labels "
+                f"of y_val, got the shape {X_val.shape}"
+            )
+        return Examples(as_matrix(X_val), self._number_labels(y_val, "y_val"))
+
+    def _set_aside(self, examples, random_state):
+        """Return examples to train on and examples to validate on, as scikit-learn's MLPClassifier splits them."""
+        try:
+            train, val = train_test_split(
+                np.arange(len(examples)), random_state=random_state, test_size=self.validation_fraction,
+                stratify=examples.labels if len(self.classes_) == 2 else None,
+            )  # fmt: skip
+            if len(val) < 2:
+                raise ValueError("at least 2 rows are needed")
+        except ValueError as error:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} of {len(examples)} rows cannot be set aside to "
+                f"validate on: change it, or give X_val and y_val ({error})."
+            ) from error
+        if examples.weights is not None and not (examples.weights[train].any() and examples.weights[val].any()):
+            raise ValueError(
+                "sample_weight leaves no weight above zero to the rows to train on or to those that "
+                f"validation_fraction={self.validation_fraction} sets aside; give X_val and y_val."
+            )
+        return (Examples(examples.matrix, examples.labels, examples.weights, rows) for rows in (train, val))
+
+    def _train(self, descent, examples, validation, random_state, learning_rate, max_epochs, continues):
+        """Train, keep what was trained and met, and return the Training."""
+        if descent.network.normalizations and len(examples) < 2:
+            raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
+        schedule = Schedule(
+            max_epochs=max_epochs,
+            batch_size=min(AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size, len(examples)),
+            learning_rate=learning_rate, decay=self.learning_rate_decay, alpha=self.alpha, shuffle=self.shuffle,
+            patience=self.n_iter_no_change, tol=self.tol, early_stopping=self.early_stopping,
+        )  # fmt: skip
+        with count_epochs(self.verbose, max_epochs) as on_epoch:
+            training = train_by_epochs(descent, examples, validation, schedule, random_state, on_epoch)
+        if training.ended == "diverged":
+            # Of numbers that are not finite no later training would rid itself.
+            descent.velocity[:] = 0
+        network = descent.network
+        self.coefs_, self.intercepts_, self.batch_norm_scales_ = (
+            [part.copy() for part in parts] for parts in (network.coefs, network.intercepts, network.scales)
+        )
+        self.batch_norm_means_ = [n.mean.copy() for n in network.normalizations]
+        self.batch_norm_variances_ = [n.variance.copy() for n in network.normalizations]
+        self._velocity, self._random_state = descent.velocity, random_state
+        for name, figure, is_met in (
+            ("loss_curve_", "loss", True),
+            ("accuracy_curve_", "accuracy", True),
+            ("validation_loss_curve_", "validation_loss", validation is not None),
+            ("validation_scores_", "validation_accuracy", validation is not None),
+        ):
+            figures = [getattr(epoch, figure) for epoch in training.epochs]
+            if continues and is_met and getattr(self, name):
+                # In place: a long stream of calls must not copy what was met at each of them.
+                getattr(self, name).extend(figures)
+            else:
+                setattr(self, name, figures if is_met else None)
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
+        self.best_loss_ = min([self.best_loss_ if continues else np.inf, *(epoch.loss for epoch in training.epochs)])
+        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+        self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
+        self.interrupted_ = training.ended == "interrupted"
+        self.n_layers_, self.n_outputs_ = network.n_layers + 1, network.layer_sizes[-1]
+        self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
+        return training
+
+    def _warn_of_end(self, training):
+        """Warn where the training ended otherwise than by its rules."""
+        n_epochs = len(training.epochs)
+        if training.ended == "diverged":
+            kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
+            warnings.warn(
+                f"The training diverged: its loss was no longer finite in epoch {n_epochs + 1}. The parameters kept "
+                f"are {kept}. Lower learning_rate_init (now {self.learning_rate_init}) or scale X.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif training.ended == "interrupted":
+            warnings.warn(f"Ctrl-C ended the training after {n_epochs} whole epochs, which are kept.", stacklevel=3)
+        elif training.ended == "limit" and self.n_iter_no_change != np.inf:
+            warnings.warn(
+                f"The training came to max_iter={self.max_iter} epochs before "
+                f"{'the validation accuracy' if self.early_stopping else 'the loss'} stopped to improve. Raise "
+                "max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,300 @@
+"""TwoLayerNet: the homework's network of two dense layers with ReLU between them, over the kernels of networks."""
+
+import warnings
+
+import numpy as np
+
+from fastlin.kernels.arrays import compute_type
+from fastlin.matrices import DTYPES, DenseMatrix
+from fastlin.networks import Examples, Network
+from fastlin.solvers.momentum import MomentumDescent
+from fastlin.trainers.checks import check_count, check_number
+from fastlin.trainers.progress import make_bar
+
+
+class TwoLayerNet:
+    """A dense layer, ReLU, a dense layer and softmax: scores max(X W1 + b1, 0) W2 + b2, a column for each class.
+
+    A drop-in for the class of that name in the well-known homework on image classification: with the same global random
+    state it begins with the same weights and draws the same batches. float32 data are computed in float32, all others
+    in float64; images of whole numbers are read as they are.
+
+    Parameters
+    ----------
+    input_size : int
+        D, numbers of a row.
+    hidden_size : int
+        H, units between the layers.
+    output_size : int
+        C, classes, at least 2.
+    std : float, default=1e-4
+        Standard deviation of the first weights, drawn from NumPy's global random state, W1 before W2. The first biases
+        are zero.
+
+    Attributes
+    ----------
+    params : dict of str to ndarray
+        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), float64 at first and after each training. They are
+        yours to change or to replace, by arrays of any real type: each call reads them anew. `train` puts new arrays
+        into the dict and leaves the old ones as they are.
+    interrupted : bool
+        Whether Ctrl-C ended the last training.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin import TwoLayerNet
+    >>> np.random.seed(0)
+    >>> X, y = np.random.randn(60, 4), np.arange(60) % 3
+    >>> X[np.arange(60), y] += 3
+    >>> net = TwoLayerNet(4, 10, 3, std=0.1)
+    >>> stats = net.train(X, y, X, y, learning_rate=0.5, num_iters=100, batch_size=20, momentum=0.5)
+    >>> len(stats["loss_history"])
+    100
+    >>> bool(np.mean(net.predict(X) == y) > 0.9)
+    True
+    """
+
+    def __init__(self, input_size, hidden_size, output_size, std=1e-4):
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("output_size", output_size)):
+            check_count(name, size)
+        if output_size < 2:
+            raise ValueError(f"output_size must be at least 2 classes, got {output_size!r}")
+        check_number("std", std)
+        self._layer_sizes = int(input_size), int(hidden_size), int(output_size)
+        self.params = {
+            "W1": std * np.random.randn(input_size, hidden_size),
+            "b1": np.zeros(hidden_size),
+            "W2": std * np.random.randn(hidden_size, output_size),
+            "b2": np.zeros(output_size),
+        }
+        self.interrupted = False
+
+    def loss(self, X, y=None, reg=0.0):
+        """Return the scores of rows or, where labels are given, their loss and its gradients.
+
+        The loss is the mean softmax cross-entropy plus reg (||W1||^2 + ||W2||^2), whose gradient is 2 reg W; the biases
+        are not penalised.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+        y : array-like of int of shape (N,) or (N, 1), or None
+            Classes from 0 to C - 1.
+        reg : float, default=0.0
+
+        Returns
+        -------
+        scores : ndarray of shape (N, C)
+            Without y.
+        loss, grads : float and dict of str to ndarray
+            With y; grads has the keys and shapes of `params`.
+
+        Raises
+        ------
+        ValueError
+            Data or `params` of wrong shape or type, or with NaN or infinite values; labels that are no class; a
+            negative reg.
+        """
+        X = self._read_rows("X", X)
+        if y is not None:
+            y = self._read_labels("y", y, len(X))
+        check_number("reg", reg)
+        network = self._make_network(compute_type(X))
+        matrix = DenseMatrix(X)
+        if y is None:
+            return network.compute_scores(matrix)
+        coefs = network.parameters[: network.n_coefficients]
+        # After a training of the caller's own that diverges.
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, _, _ = network.compute_gradient(Examples(matrix, y), slice(0, len(X)))
+            network.gradient[: network.n_coefficients] += 2 * reg * coefs
+            loss += reg * float(np.sum(np.square(coefs, dtype=np.float64)))
+        return loss, _name_parts(network, network.gradient)
+
+    def train(
+        self,
+        X,
+        y,
+        X_val,
+        y_val,
+        learning_rate=1e-3,
+        learning_rate_decay=0.95,
+        reg=5e-6,
+        num_iters=100,
+        batch_size=200,
+        momentum=0.0,
+        verbose=False,
+    ):
+        """Train by mini-batch gradient descent: v = momentum v - learning_rate g, params += v, with v = 0 at first.
+
+        Each iteration draws its rows by ``np.random.choice(N, batch_size)`` from NumPy's global random state. They may
+        repeat, so that batch_size may exceed N. Iterations whose number, from 0, is a multiple of
+        max(N / batch_size, 1) end an epoch: the first one, and where batch_size divides N those one epoch after
+        another. (Where it does not, that falls on a whole number rarely or never; so it does in the homework.)
+
+        Ctrl-C ends the training after a whole iteration: `params` has what was learned so far, and the histories so far
+        are returned.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+            Its type is the one that is computed in.
+        y : array-like of int of shape (N,) or (N, 1)
+            Classes from 0 to C - 1.
+        X_val, y_val : array-like
+            Alike, for validation.
+        learning_rate : float, default=1e-3
+            At least 0.
+        learning_rate_decay : float, default=0.95
+            Factor on the learning rate at the end of each epoch, above 0 and at most 1.
+        reg : float, default=5e-6
+            As in `loss`.
+        num_iters : int, default=100
+            Updates.
+        batch_size : int, default=200
+        momentum : float, default=0.0
+            From 0 to below 1.
+        verbose : bool, default=False
+            Show a progress bar with the loss.
+
+        Returns
+        -------
+        dict of str to list of float
+            ``loss_history``: the loss of each iteration's batch before the update, the penalty included.
+            ``train_acc_history``, ``val_acc_history``: accuracy on the last batch and on all of X_val at the end of
+            each epoch, after the update.
+
+        Raises
+        ------
+        ValueError
+            As `loss`, or a number out of its range; nothing has changed then.
+
+        Warns
+        -----
+        RuntimeWarning
+            The training diverged: loss or parameters were no longer finite. `params` and the histories are those before
+            that iteration.
+        """
+        X, X_val = self._read_rows("X", X), self._read_rows("X_val", X_val)
+        y, y_val = self._read_labels("y", y, len(X)), self._read_labels("y_val", y_val, len(X_val))
+        check_number("learning_rate", learning_rate)
+        check_number("learning_rate_decay", learning_rate_decay, highest=1, but_not=0)
+        check_number("reg", reg)
+        check_number("momentum", momentum, highest=1, but_not=1)
+        check_count("num_iters", num_iters)
+        check_count("batch_size", batch_size)
+        network = self._make_network(compute_type(X))
+        descent = MomentumDescent(network, momentum)
+        examples, validation = Examples(DenseMatrix(X), y), Examples(DenseMatrix(X_val), y_val)
+        iterations_per_epoch = max(len(X) / batch_size, 1)
+        losses, accuracies = [], []
+        # How much of both lists, and which parameters, are those of whole iterations.
+        kept = 0, 0, None
+        self.interrupted = diverged = False
+        bar = make_bar(num_iters, verbose)
+        try:
+            # A training that diverges overflows; the loss tells of it.
+            with bar, np.errstate(over="ignore", invalid="ignore"):
+                for iteration in range(num_iters):
+                    rows = np.random.choice(len(X), batch_size)
+                    loss, _, _ = descent.step(examples, rows, learning_rate, 2 * reg)
+                    if not (np.isfinite(loss) and np.isfinite(network.parameters).all()):
+                        diverged = True
+                        break
+                    losses.append(loss)
+                    if iteration % iterations_per_epoch == 0:
+                        batch = Examples(examples.matrix, y, rows=rows)
+                        accuracies.append((network.measure(batch)[1], network.measure(validation)[1]))
+                        learning_rate *= learning_rate_decay
+                    kept = len(losses), len(accuracies), network.parameters.copy()
+                    bar.show(len(losses), loss=f"{loss:.4f}")
+        except KeyboardInterrupt:
+            self.interrupted = True
+        n_iterations, n_epochs, parameters = kept
+        if n_iterations:
+            learned = _name_parts(network, parameters)
+            self.params.update({name: part.astype(np.float64) for name, part in learned.items()})
+        if diverged:
+            warnings.warn(
+                f"The training diverged: loss or parameters were no longer finite in iteration {n_iterations}, counted "
+                f"from 0. params is as it was before. Lower learning_rate, {learning_rate:g} by then, or scale X.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return {
+            "loss_history": losses[:n_iterations],
+            "train_acc_history": [accuracy for accuracy, _ in accuracies[:n_epochs]],
+            "val_acc_history": [accuracy for _, accuracy in accuracies[:n_epochs]],
+        }
+
+    def predict(self, X):
+        """Return the class of the highest score of each row, the first of equal ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+
+        Returns
+        -------
+        labels : ndarray of shape (N,), int64
+
+        Raises
+        ------
+        ValueError
+            As `loss`.
+        """
+        return self.loss(X).argmax(axis=1).astype(np.int64, copy=False)
+
+    def _make_network(self, dtype):
+        """Return a network with the numbers that `params` has now."""
+        network = Network(self._layer_sizes, "relu", dtype=dtype)
+        for name, part in _name_parts(network, network.parameters).items():
+            if name not in self.params:
+                raise ValueError(f"params must hold W1, b1, W2 and b2, but {name} is missing: it has {[*self.params]}")
+            values = np.asarray(self.params[name])
+            if values.shape != part.shape or values.dtype.kind not in "fiu":
+                raise ValueError(
+                    f"params[{name!r}] must be real numbers of shape {part.shape}, got {values.dtype} of shape "
+                    f"{values.shape}"
+                )
+            with np.errstate(over="ignore"):
+                part[:] = values
+            if not np.isfinite(part).all():
+                raise ValueError(f"params[{name!r}] holds values that are NaN or infinite in {np.dtype(dtype)}")
+        return network
+
+    def _read_rows(self, name, X):
+        """Return X in a type that kernels read."""
+        X, n_inputs = np.asarray(X), self._layer_sizes[0]
+        if X.ndim != 2 or X.shape[1] != n_inputs or len(X) == 0 or X.dtype.kind not in "fiub":
+            raise ValueError(
+                f"{name} must be real numbers of shape (N, {n_inputs}) with N >= 1, got {X.dtype} of shape {X.shape}"
+            )
+        if X.dtype not in DTYPES:
+            X = X.astype(np.float64)
+        if not np.isfinite(X).all():
+            raise ValueError(f"{name} must have no NaN or infinite values")
+        return X
+
+    def _read_labels(self, name, y, n_rows):
+        """Return y as int64, (n_rows,)."""
+        y, n_classes = np.asarray(y), self._layer_sizes[-1]
+        if y.shape not in ((n_rows,), (n_rows, 1)) or y.dtype.kind not in "iu":
+            raise ValueError(
+                f"{name} must hold one whole number for each of {n_rows} rows, of shape ({n_rows},) or ({n_rows}, 1), "
+                f"got {y.dtype} of shape {y.shape}"
+            )
+        if y.min() < 0 or y.max() >= n_classes:
+            raise ValueError(f"{name} must hold classes from 0 to {n_classes - 1}, got {y.min()} to {y.max()}")
+        return y.reshape(-1).astype(np.int64)
+
+
+def _name_parts(network, vector):
+    """Return views of a vector that is laid out as the network's parameters, by their names in `params`."""
+    parts = *network.coefs, *network.intercepts
+    pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
+    return {
+        name: piece.reshape(part.shape)
+        for name, piece, part in zip(("W1", "W2", "b1", "b2"), pieces, parts, strict=True)
+    }

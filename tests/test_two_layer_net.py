@@ -1,0 +1,538 @@
+"""TwoLayerNet: the homework's figures, a plain NumPy version of it step by step, and what may go wrong."""
+
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from fastlin import TwoLayerNet
+from fastlin.kernels.threads import count_blocks, limit_threads
+from fastlin.networks import Network
+from fastlin.networks.network import CHUNK_NUMBERS
+from fastlin.solvers.momentum import MomentumDescent
+
+NAMES = "W1", "b1", "W2", "b2"
+EMPTY = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
+
+
+def make_toy():
+    """Return the homework's small network and data."""
+    np.random.seed(0)
+    net = TwoLayerNet(4, 10, 3, std=1e-1)
+    np.random.seed(1)
+    return net, 10 * np.random.randn(5, 4), np.array([0, 1, 2, 2, 1])
+
+
+def make_data(n=60, d=6, n_classes=3, seed=0):
+    """Return X, y, X_val, y_val that a network can learn from."""
+    generator = np.random.default_rng(seed)
+    y = generator.integers(0, n_classes, n + 25)
+    X = generator.normal(size=(n + 25, d))
+    X[np.arange(len(X)), y] += 2
+    return X[:n], y[:n], X[n:], y[n:]
+
+
+def make_net(d=6, n_classes=3, std=0.5, seed=5):
+    np.random.seed(seed)
+    return TwoLayerNet(d, 7, n_classes, std)
+
+
+def copy_params(net):
+    return {name: value.copy() for name, value in net.params.items()}
+
+
+def assert_same_params(found, expected, tolerance=0.0):
+    assert sorted(found) == sorted(NAMES)
+    for name in NAMES:
+        np.testing.assert_allclose(found[name], expected[name], atol=tolerance, rtol=0)
+
+
+def score_plainly(params, X):
+    return np.maximum(X @ params["W1"] + params["b1"], 0) @ params["W2"] + params["b2"]
+
+
+def differentiate_plainly(params, X, y, reg):
+    """Return loss and gradients."""
+    hidden = np.maximum(X @ params["W1"] + params["b1"], 0)
+    probabilities = np.exp(hidden @ params["W2"] + params["b2"])
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    loss = -np.mean(np.log(probabilities[np.arange(len(y)), y]))
+    slopes = (probabilities - np.eye(len(params["b2"]))[y]) / len(y)
+    hidden_slopes = slopes @ params["W2"].T * (hidden > 0)
+    return loss + reg * (np.sum(params["W1"] ** 2) + np.sum(params["W2"] ** 2)), {
+        "W1": X.T @ hidden_slopes + 2 * reg * params["W1"], "b1": hidden_slopes.sum(axis=0),
+        "W2": hidden.T @ slopes + 2 * reg * params["W2"], "b2": slopes.sum(axis=0),
+    }  # fmt: skip
+
+
+def train_plainly(params, X, y, X_val, y_val, learning_rate, decay, reg, num_iters, batch_size, momentum):
+    """Train as the homework does; return the histories and the parameters."""
+    params = {name: value.copy() for name, value in params.items()}
+    velocity = {name: 0.0 for name in params}
+    stats = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
+    for iteration in range(num_iters):
+        rows = np.random.choice(len(X), batch_size)
+        loss, grads = differentiate_plainly(params, X[rows], y[rows], reg)
+        stats["loss_history"].append(loss)
+        for name in params:
+            velocity[name] = momentum * velocity[name] - learning_rate * grads[name]
+            params[name] = params[name] + velocity[name]
+        if iteration % max(len(X) / batch_size, 1) == 0:
+            stats["train_acc_history"].append(np.mean(score_plainly(params, X[rows]).argmax(axis=1) == y[rows]))
+            stats["val_acc_history"].append(np.mean(score_plainly(params, X_val).argmax(axis=1) == y_val))
+            learning_rate *= decay
+    return stats, params
+
+
+def test_the_homeworks_figures():
+    net, X, y = make_toy()
+    scores = net.loss(X)
+    np.testing.assert_allclose(scores[0], [-0.81233741, -1.27654624, -0.70335995], atol=5e-9)
+    np.testing.assert_allclose(scores[4], [-0.00618733, -0.12435261, -0.15226949], atol=5e-9)
+    loss, _ = net.loss(X, y, reg=0.05)
+    assert loss == pytest.approx(1.30378789133, abs=1e-11)
+
+
+def test_the_homeworks_small_training_comes_to_its_loss():
+    _, X, y = make_toy()
+    net, *_ = make_toy()
+    stats = net.train(X, y, X, y, learning_rate=1e-1, reg=5e-6, num_iters=100, verbose=False)
+    assert stats["loss_history"][-1] < 0.02
+    # An epoch is one iteration where there are fewer rows than in a batch.
+    assert len(stats["train_acc_history"]) == len(stats["val_acc_history"]) == 100
+    assert stats["val_acc_history"][-1] == 1
+    np.testing.assert_array_equal(net.predict(X), y)
+
+
+def test_the_first_parameters_are_the_homeworks():
+    np.random.seed(3)
+    net = TwoLayerNet(3, 4, 2)
+    np.random.seed(3)
+    np.testing.assert_array_equal(net.params["W1"], 1e-4 * np.random.randn(3, 4))
+    np.testing.assert_array_equal(net.params["W2"], 1e-4 * np.random.randn(4, 2))
+    np.testing.assert_array_equal(np.concatenate([net.params["b1"], net.params["b2"]]), np.zeros(6))
+    assert {values.dtype for values in net.params.values()} == {np.dtype(np.float64)}
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+@pytest.mark.parametrize("reg", [0.0, 0.3])
+def test_loss_and_gradients_are_those_of_numpy_and_of_differences(n_classes, reg):
+    X, y, *_ = make_data(40, 11, n_classes)
+    net = make_net(11, n_classes)
+    loss, grads = net.loss(X, y, reg)
+    expected_loss, expected = differentiate_plainly(net.params, X, y, reg)
+    assert loss == pytest.approx(expected_loss, abs=1e-13)
+    assert_same_params(grads, expected, 1e-13)
+    np.testing.assert_allclose(net.loss(X), score_plainly(net.params, X), atol=1e-13)
+    for name in NAMES:
+        values = net.params[name]
+        for place in [(0,) * values.ndim, tuple(size - 1 for size in values.shape)]:
+            value, losses = values[place], []
+            for change in (1e-6, -1e-6):
+                values[place] = value + change
+                losses.append(net.loss(X, y, reg)[0])
+            values[place] = value
+            assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(grads[name][place], abs=1e-8)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"batch_size": 12, "momentum": 0.8, "learning_rate_decay": 0.7},
+        {"batch_size": 1, "reg": 0.0},
+        {"batch_size": 60, "reg": 0.2, "learning_rate_decay": 1.0},
+        {"batch_size": 45, "momentum": 0.5},
+        {"batch_size": 200, "learning_rate": 0.0},
+    ],
+    ids=str,
+)
+def test_training_is_the_numpy_loop(n_classes, options):
+    data = make_data(60, 11, n_classes)
+    net = make_net(11, n_classes)
+    options = {
+        "learning_rate": 0.1, "learning_rate_decay": 0.9, "reg": 0.01, "num_iters": 40, "batch_size": 20,
+        "momentum": 0.0, **options,
+    }  # fmt: skip
+    np.random.seed(8)
+    expected, params = train_plainly(net.params, *data, *options.values())
+    state = np.random.get_state()[1:3]
+    np.random.seed(8)
+    found = net.train(*data, **options)
+    assert list(found) == list(expected)
+    for name in expected:
+        assert isinstance(found[name], list)
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-12, rtol=0)
+    assert_same_params(net.params, params, 1e-12)
+    assert not net.interrupted
+    # Nothing else is drawn from the global state.
+    np.testing.assert_array_equal(np.random.get_state()[1], state[0])
+    assert np.random.get_state()[2] == state[1]
+
+
+def test_the_defaults_are_the_homeworks():
+    data = make_data(400)
+    net = make_net()
+    np.random.seed(8)
+    expected, params = train_plainly(net.params, *data, 1e-3, 0.95, 5e-6, 100, 200, 0.0)
+    np.random.seed(8)
+    found = net.train(*data)
+    np.testing.assert_allclose(found["loss_history"], expected["loss_history"], atol=1e-12, rtol=0)
+    assert_same_params(net.params, params, 1e-12)
+
+
+def test_rows_that_go_through_the_network_in_several_pieces():
+    n, d = 600, 5_000
+    assert n > 2 * CHUNK_NUMBERS // d
+    X, y, X_val, y_val = make_data(n, d)
+    net = make_net(d, std=0.02)
+    np.testing.assert_allclose(net.loss(X), score_plainly(net.params, X), atol=1e-12)
+    loss, grads = net.loss(X, y, 0.1)
+    expected_loss, expected = differentiate_plainly(net.params, X, y, 0.1)
+    assert loss == pytest.approx(expected_loss, abs=1e-12)
+    assert_same_params(grads, expected, 1e-12)
+    np.random.seed(8)
+    expected, params = train_plainly(net.params, X, y, X_val, y_val, 0.01, 0.9, 0.1, 3, n, 0.9)
+    np.random.seed(8)
+    assert (
+        net.train(X, y, X_val, y_val, 0.01, 0.9, 0.1, 3, n, 0.9)["train_acc_history"] == expected["train_acc_history"]
+    )
+    assert_same_params(net.params, params, 1e-12)
+
+
+def test_float32_rows_are_computed_in_float32():
+    X, y, X_val, y_val = make_data()
+    net = make_net()
+    scores = net.loss(X.astype(np.float32))
+    loss, grads = net.loss(X.astype(np.float32), y, 0.01)
+    assert {array.dtype for array in (scores, *grads.values())} == {np.dtype(np.float32)}
+    expected_loss, expected = differentiate_plainly(net.params, X, y, 0.01)
+    assert loss == pytest.approx(expected_loss, abs=1e-6)
+    assert_same_params(grads, expected, 1e-6)
+    np.random.seed(8)
+    expected, params = train_plainly(net.params, X, y, X_val, y_val, 0.1, 0.9, 0.01, 30, 20, 0.5)
+    np.random.seed(8)
+    found = net.train(X.astype(np.float32), y, X_val, y_val, 0.1, 0.9, 0.01, 30, 20, 0.5)
+    np.testing.assert_allclose(found["loss_history"], expected["loss_history"], atol=1e-5)
+    assert_same_params(net.params, params, 1e-5)
+    assert {values.dtype for values in net.params.values()} == {np.dtype(np.float64)}
+    for values in net.params.values():
+        np.testing.assert_array_equal(values, values.astype(np.float32))
+
+
+@pytest.mark.parametrize("change", [np.asfortranarray, lambda X: np.repeat(X, 2, axis=1)[:, ::2], np.ndarray.tolist])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64, np.float16])
+def test_rows_of_any_type_and_layout(dtype, change):
+    generator = np.random.default_rng(2)
+    X, y = generator.integers(0, 100, (50, 6)).astype(dtype), generator.integers(0, 3, 50)
+    y_column = y[:, np.newaxis].astype(np.uint8)
+    net, same = make_net(std=0.01), make_net(std=0.01)
+    rows = change(X)
+    exact = X.astype(np.float64)
+    np.testing.assert_array_equal(net.predict(rows), same.predict(exact))
+    assert net.loss(rows, y_column)[0] == pytest.approx(same.loss(exact, y)[0], abs=1e-13)
+    histories = []
+    for network, data in ((net, (rows, y_column, rows, y_column)), (same, (exact, y, exact, y))):
+        np.random.seed(8)
+        histories.append(network.train(*data, num_iters=10, batch_size=20))
+    assert histories[0] == histories[1]
+    assert_same_params(net.params, same.params)
+
+
+def test_data_that_may_not_be_written_to_are_left_alone():
+    data = make_data()
+    for array in data:
+        array.flags.writeable = False
+    before = [array.copy() for array in data]
+    net = make_net()
+    net.loss(*data[:2], 0.1)
+    net.train(*data, num_iters=5, batch_size=60)
+    for array, copy in zip(data, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_parameters_may_be_changed_and_replaced():
+    X, y, *_ = make_data()
+    net = make_net()
+    net.params["W1"] -= 0.1 * net.loss(X, y)[1]["W1"]
+    net.params["b2"] = np.array([1, 2, 3])
+    net.params["W2"] = np.asfortranarray(net.params["W2"].astype(np.float32))
+    params = {name: values.astype(np.float64) for name, values in net.params.items()}
+    np.testing.assert_allclose(net.loss(X), score_plainly(params, X), atol=1e-13)
+    loss, grads = net.loss(X, y, 0.1)
+    expected_loss, expected = differentiate_plainly(params, X, y, 0.1)
+    assert loss == pytest.approx(expected_loss, abs=1e-13)
+    assert_same_params(grads, expected, 1e-13)
+    # What was returned belongs to the caller.
+    kept = {name: grad.copy() for name, grad in grads.items()}
+    net.loss(X[:10], y[:10])
+    assert_same_params(grads, kept)
+
+
+def test_training_puts_new_arrays_into_the_same_dict():
+    net = make_net()
+    params, arrays, before = net.params, dict(net.params), copy_params(net)
+    net.train(*make_data(), learning_rate=0.1, num_iters=3, batch_size=20)
+    assert net.params is params
+    assert_same_params(arrays, before)
+    for name in NAMES:
+        assert np.abs(params[name] - before[name]).max() > 0
+
+
+def test_a_second_training_goes_on_without_the_velocity_of_the_first():
+    data = make_data()
+    net = make_net()
+    np.random.seed(8)
+    _, params = train_plainly(net.params, *data, 0.1, 0.9, 0.01, 5, 20, 0.9)
+    _, params = train_plainly(params, *data, 0.1, 0.9, 0.01, 5, 20, 0.9)
+    np.random.seed(8)
+    for _ in range(2):
+        net.train(*data, 0.1, 0.9, 0.01, 5, 20, 0.9)
+    assert_same_params(net.params, params, 1e-12)
+
+
+def test_predictions_are_the_first_of_the_best_classes():
+    X, *_ = make_data()
+    net = make_net()
+    labels = net.predict(X)
+    assert labels.dtype == np.int64
+    assert len(np.unique(labels)) == 3
+    np.testing.assert_array_equal(labels, net.loss(X).argmax(axis=1))
+    net.params["W2"] = np.zeros((7, 3))
+    net.params["b2"] = np.array([0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(net.predict(X), np.ones(60))
+
+
+def test_numbers_of_threads_give_the_same_bits():
+    n, d, hidden = 60_000, 10, 20
+    assert count_blocks(n, 8 * hidden, 16 * hidden, n * hidden * 8) > 2
+    X, y, X_val, y_val = make_data(n, d)
+    results = []
+    for n_threads in (1, 2, 3):
+        np.random.seed(0)
+        net = TwoLayerNet(d, hidden, 3, 0.1)
+        with limit_threads(n_threads):
+            stats = net.train(X, y, X_val, y_val, learning_rate=0.1, num_iters=4, batch_size=n, momentum=0.9)
+            scores = net.loss(X).tobytes()
+        results.append((stats, scores, [net.params[name].tobytes() for name in NAMES]))
+    assert results[1:] == results[:1] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "place", "n_whole"),
+    [
+        (MomentumDescent, "step", "before", 6),
+        (MomentumDescent, "step", "after", 6),
+        # The measures of an epoch's end are two, and an epoch is three iterations.
+        (Network, "measure", "before", 9),
+        (Network, "measure", "after", 9),
+    ],
+)
+def test_ctrl_c_keeps_the_whole_iterations(monkeypatch, kind, name, place, n_whole):
+    data = make_data()
+    net, same = make_net(), make_net()
+    original, calls = getattr(kind, name), []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 7 and place == "before":
+            raise KeyboardInterrupt
+        found = original(*arguments, **options)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(kind, name, interrupted)
+    np.random.seed(8)
+    stats = net.train(*data, learning_rate=0.1, batch_size=20, momentum=0.9)
+    assert net.interrupted
+    monkeypatch.undo()
+    np.random.seed(8)
+    assert stats == same.train(*data, learning_rate=0.1, batch_size=20, momentum=0.9, num_iters=n_whole)
+    assert len(stats["loss_history"]) == n_whole
+    assert_same_params(net.params, same.params)
+    net.train(*data, num_iters=1)
+    assert not net.interrupted
+
+
+def test_ctrl_c_at_any_line_leaves_whole_iterations():
+    data, options = make_data(), {"learning_rate": 0.1, "batch_size": 30, "momentum": 0.9}
+
+    def train(num_iters, last_line=np.inf):
+        """Return what a training learned and met, Ctrl-C before its line number so and so, and how many it had."""
+        net = make_net()
+        n_lines = 0
+
+        def count_line(frame, event, argument):
+            nonlocal n_lines
+            n_lines += event == "line"
+            if n_lines >= last_line:
+                raise KeyboardInterrupt
+            return count_line
+
+        before = sys.gettrace()
+        sys.settrace(lambda frame, *_: count_line if frame.f_code is TwoLayerNet.train.__code__ else None)
+        try:
+            stats = net.train(*data, **options, num_iters=num_iters)
+        except KeyboardInterrupt:
+            stats = None
+        finally:
+            sys.settrace(before)
+        return {name: values.tolist() for name, values in net.params.items()}, stats, n_lines
+
+    expected = [({name: values.tolist() for name, values in make_net().params.items()}, EMPTY)]
+    expected += [train(n)[:2] for n in (1, 2, 3)]
+    n_met = []
+    for line in range(1, train(3)[2] + 1):
+        params, stats, _ = train(3, line)
+        if stats is None:
+            # Before the training or after it.
+            assert params in (expected[0][0], expected[3][0])
+        else:
+            n_met.append(len(stats["loss_history"]))
+            assert (params, stats) == expected[n_met[-1]]
+    assert sorted(set(n_met)) == [0, 1, 2, 3]
+
+
+def test_ctrl_c_before_the_first_iteration_changes_nothing(monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MomentumDescent, "step", interrupted)
+    net = make_net()
+    before = copy_params(net)
+    X, *others = make_data()
+    # What has learned nothing is not rounded either.
+    stats = net.train(X.astype(np.float32), *others)
+    assert stats == EMPTY
+    assert_same_params(net.params, before)
+    assert net.interrupted
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("learning_rate", [1e4, 1e307])
+def test_a_training_that_diverges_stops_with_the_last_finite_parameters(dtype, learning_rate):
+    X, y, X_val, y_val = make_data()
+    X = X.astype(dtype)
+    net, same = make_net(), make_net()
+    np.random.seed(8)
+    with pytest.warns(RuntimeWarning, match="diverged") as warned:
+        stats = net.train(X, y, X_val, y_val, learning_rate, reg=1e-3, batch_size=20)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    n = len(stats["loss_history"])
+    assert n < 100
+    assert f"in iteration {n}," in str(warned[0].message)
+    assert np.isfinite(stats["loss_history"]).all()
+    assert all(np.isfinite(values).all() for values in net.params.values())
+    assert not net.interrupted
+    if n:
+        np.random.seed(8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert stats == same.train(X, y, X_val, y_val, learning_rate, reg=1e-3, batch_size=20, num_iters=n)
+    assert_same_params(net.params, same.params)
+
+
+def test_a_loss_beyond_all_numbers_is_a_divergence_too():
+    net = make_net()
+    net.params["W1"] *= 1e200
+    before = copy_params(net)
+    with pytest.warns(RuntimeWarning, match="in iteration 0,"):
+        stats = net.train(*make_data(), reg=1.0, learning_rate=0.0, num_iters=3)
+    assert stats["loss_history"] == []
+    assert_same_params(net.params, before)
+
+
+def test_verbose_shows_a_bar_with_the_loss(capsys):
+    net = make_net()
+    net.train(*make_data(), num_iters=12, batch_size=20)
+    assert capsys.readouterr().out == ""
+    stats = net.train(*make_data(), num_iters=12, batch_size=20, verbose=True)
+    shown = capsys.readouterr().out
+    assert "12/12" in shown
+    assert f"loss {stats['loss_history'][-1]:.4f}" in shown
+
+
+X, Y, X_VAL, Y_VAL = make_data()
+WITH_NAN = np.where(np.arange(6) == 3, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X", X[:, :5]), ("X", X[0]), ("X", X[:0]), ("X", WITH_NAN), ("X", np.where(np.isnan(WITH_NAN), np.inf, X)),
+        ("X", X.astype(str)), ("X", X + 1j), ("X", None), ("X", X[:-1]),
+        ("X_val", X_VAL[:, :5]), ("X_val", X_VAL[:0]), ("X_val", WITH_NAN[:25]),
+        ("y", Y[:-1]), ("y", Y + 1), ("y", Y - 1), ("y", Y.astype(float)), ("y", np.eye(3, dtype=int)[Y]), ("y", None),
+        ("y_val", Y_VAL[:-1]), ("y_val", Y_VAL + 1), ("y_val", Y_VAL > 0),
+        ("learning_rate", -0.1), ("learning_rate", np.inf), ("learning_rate", np.nan), ("learning_rate", "fast"),
+        ("learning_rate_decay", 0.0), ("learning_rate_decay", 1.1), ("learning_rate_decay", None),
+        ("reg", -1e-9), ("reg", np.nan), ("momentum", 1.0), ("momentum", -0.1),
+        ("num_iters", 0), ("num_iters", 1.5), ("batch_size", 0), ("batch_size", -1), ("batch_size", 2.0),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_by_its_name_before_anything_changes(name, value):
+    net = make_net()
+    before, state = copy_params(net), np.random.get_state()[2]
+    arguments = {"X": X, "y": Y, "X_val": X_VAL, "y_val": Y_VAL, name: value}
+    # One row less in X leaves one label too many in y.
+    named = "y" if np.shape(value) == (59, 6) else name
+    with pytest.raises(ValueError, match=rf"^{named} must"):
+        net.train(**arguments)
+    assert_same_params(net.params, before)
+    assert np.random.get_state()[2] == state
+    if name in ("X", "y", "reg") and not (name == "y" and value is None):
+        with pytest.raises(ValueError, match=rf"^{named} must"):
+            net.loss(arguments["X"], arguments["y"], arguments.get("reg", 0.0))
+    if name == named == "X":
+        with pytest.raises(ValueError, match=r"^X must"):
+            net.predict(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("W1", np.zeros((7, 6)), r"params\['W1'\] must be .* shape \(6, 7\).* shape \(7, 6\)"),
+        ("b1", np.zeros((7, 1)), r"params\['b1'\] must be"),
+        ("W2", np.zeros((7, 4)), r"params\['W2'\] must be"),
+        ("b2", 0.0, r"params\['b2'\] must be"),
+        ("b2", ["a", "b", "c"], r"params\['b2'\] must be"),
+        ("b1", np.full(7, np.nan), r"params\['b1'\] holds values that are NaN or infinite in float64"),
+        ("W2", None, "W2 is missing"),
+    ],
+)
+def test_parameters_of_the_students_making_are_checked(name, value, message):
+    net = make_net()
+    if value is None:
+        del net.params[name]
+    else:
+        net.params[name] = value
+    for call in (
+        lambda: net.loss(X), lambda: net.loss(X, Y), lambda: net.predict(X), lambda: net.train(X, Y, X_VAL, Y_VAL)
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_parameters_beyond_float32_are_told_of():
+    net = make_net()
+    net.params["b1"] = np.full(7, 1e300)
+    assert np.isfinite(net.loss(X)).all()
+    with pytest.raises(ValueError, match=r"params\['b1'\] holds values that are NaN or infinite in float32"):
+        net.loss(X.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("input_size", 0), ("hidden_size", 0), ("hidden_size", 2.5), ("output_size", 0), ("output_size", 1),
+        ("std", -1.0), ("std", np.nan),
+    ],
+)  # fmt: skip
+def test_sizes_and_scale_are_checked(name, value):
+    arguments = {"input_size": 4, "hidden_size": 5, "output_size": 3, name: value}
+    with pytest.raises(ValueError, match=f"^{name} must"):
+        TwoLayerNet(**arguments)
