@@ -1,0 +1,55 @@
+"""Draws pictures from results; computes nothing but the means and spreads of what is drawn.
+
+`draw` draws the results of a study into a folder. Matplotlib is imported when something is drawn.
+"""
+
+from fastlin.figures.comparisons import CONTENDERS, draw_compare, draw_peers
+from fastlin.figures.course import (
+    draw_binary,
+    draw_early_stopping,
+    draw_l2_norm,
+    draw_l2_sweep,
+    draw_l2_weights,
+    draw_shuffling,
+    draw_softmax,
+)
+from fastlin.figures.curves import plot_history, plot_path, plot_scores
+from fastlin.figures.networks import draw_deep, draw_search, draw_two_layer
+from fastlin.figures.style import DOTS_PER_INCH, STYLE
+
+__all__ = ["CONTENDERS", "DOTS_PER_INCH", "STYLE", "draw", "plot_history", "plot_path", "plot_scores"]
+
+DRAWINGS = {
+    "binary": draw_binary,
+    "early_stopping": draw_early_stopping,
+    "shuffling": draw_shuffling,
+    "softmax": draw_softmax,
+    "l2_weights": draw_l2_weights,
+    "l2_sweep": draw_l2_sweep,
+    "l2_norm": draw_l2_norm,
+    "compare": draw_compare,
+    "peers": draw_peers,
+    "cifar10_two_layer": draw_two_layer,
+    "cifar10_search": draw_search,
+    "cifar10_deep": draw_deep,
+}
+
+
+def draw(study, results, folder, full_mnist):
+    """Draw the results of a study and return the names of the files, none where there is nothing to draw.
+
+    Parameters
+    ----------
+    study : str
+        Its name, as the program takes it.
+    results : studies.settings.Results
+    folder : Path
+    full_mnist : bool
+        Use the axis limits that show MNIST's curves best, at full length.
+    """
+    if study not in DRAWINGS:
+        return []
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        return DRAWINGS[study](results, folder, full_mnist)

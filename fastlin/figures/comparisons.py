@@ -1,0 +1,114 @@
+"""Draws fastlin beside scikit-learn and beside all peers."""
+
+import numpy as np
+
+from fastlin.figures.style import STYLE, count_nouns, open_figure, save_figure
+
+# Colour and marker of each contender: colours that the colour-blind tell apart (Okabe and Ito 2008, and Tol's wine),
+# one hue for the solvers of one library.
+CONTENDERS = {
+    "fastlin": ("#D55E00", "o"),
+    "scikit-learn lbfgs": ("#0072B2", "s"),
+    "scikit-learn newton-cg": ("#56B4E9", "D"),
+    "scikit-learn newton-cholesky": ("#0072B2", "^"),
+    "scikit-learn-intelex": ("#E69F00", "v"),
+    "cyanure": ("#009E73", "P"),
+    "snapml": ("#CC79A7", "X"),
+    "skglm": ("#000000", "*"),
+    "glum": ("#882255", "<"),
+    "torch": ("#808080", ">"),
+}
+
+
+def draw_compare(results, folder, full_mnist):
+    """Draw the seconds of each contender as bars, with the objective each reached."""
+    figure, axes = open_figure(1, 1, width=10, height=4.2)
+    merits, parameters = results.merits, results.parameters
+    bars = []
+    for name, row in merits["contenders"].items():
+        figures = f"{row['seconds']:.3g} s, objective {row['objective']:.6g}, accuracy {row['test_accuracy']:.4f}"
+        color = "tab:green" if name == "fastlin" else "tab:gray"
+        bars.append((f"{name}\n{count_nouns(row['threads'], 'thread')}", row["seconds"], figures, color))
+    seconds = merits["fastlin_seconds_to_scikit_learn_objective"]
+    if seconds is not None:
+        figures = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times faster"
+        threads = count_nouns(merits["contenders"]["fastlin"]["threads"], "thread")
+        bars.append((f"fastlin, {threads}\nto equal objective", seconds, figures, "limegreen"))
+    longest = max(bar[1] for bar in bars)
+    for place, (_, seconds, figures, color) in enumerate(bars):
+        axes.barh(place, seconds, color=color)
+        inside = seconds > 0.55 * longest
+        axes.text(
+            seconds - 0.01 * longest if inside else seconds + 0.01 * longest,
+            place,
+            figures,
+            va="center",
+            ha="right" if inside else "left",
+            color="white" if inside else "black",
+        )
+    axes.set_yticks(range(len(bars)), [bar[0] for bar in bars])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(
+        xlabel="seconds of a fit (median), less is better",
+        title=f"{parameters['data']}, {parameters['samples']:,} × {parameters['features']}, "
+        f"{parameters['classes']} classes, {parameters['dtype']}, C = {parameters['C']:g}",
+    )
+    return [save_figure(figure, folder, "compare.png")]
+
+
+def draw_peers(results, folder, full_mnist):
+    """Draw the excess of the objective against the seconds of a fit for each contender, a panel for each problem."""
+    problems, parameters = results.series["problems"], results.parameters
+    figure, axes = open_figure(1, len(problems), width=3 + 6.5 * len(problems), height=7.6)
+    floor = parameters["floor"]
+    panels = np.atleast_1d(axes)
+    lines = {}
+    for panel, problem in zip(panels, problems, strict=True):
+        # fastlin last, on top of the others.
+        for name, points in reversed(problem["points"].items()):
+            color, marker = CONTENDERS[name]
+            excess = np.maximum([point["excess"] for point in points], floor)
+            (lines[name],) = panel.plot(
+                [point["seconds"] for point in points],
+                excess,
+                color=color,
+                marker=marker,
+                markersize=9 if name == "fastlin" else 7,
+                linewidth=3.5 if name == "fastlin" else 1.6,
+                linestyle="--" if name == "scikit-learn newton-cholesky" else "-",
+            )
+        panel.set(xscale="log", yscale="log")
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.axhspan(floor / 10, floor, color="black", alpha=0.08, linewidth=0)
+        panel.text(
+            0.01,
+            floor,
+            f" counted as the optimum: {floor:.0e} or less",
+            va="top",
+            transform=panel.get_yaxis_transform(),
+        )
+        left_out = f"not in this panel: {', '.join(problem['left_out'])}" if problem["left_out"] else ""
+        panel.set(
+            xlabel=f"seconds of a whole fit\n{left_out}",
+            title=f"{parameters['data']}, {problem['samples']:,} × {problem['features']}, {problem['name']}, "
+            f"{'with' if problem['intercept'] else 'no'} intercept",
+        )
+    top = max(panel.get_ylim()[1] for panel in panels)
+    for panel in panels:
+        panel.set_ylim(floor / 6, top)
+    panels[0].set_ylabel("excess over the optimum, (J − J*) / J*\n(J*: the lowest J of any fit)")
+    names = [name for name in CONTENDERS if name in lines]
+    figure.legend(
+        [lines[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=5 if len(problems) > 1 else 2,
+        fontsize=STYLE["font.size"],
+    )
+    figure.suptitle(
+        f"Time to the optimum, further left is better: {parameters['dtype']}, C = {parameters['C']:g}, "
+        f"{count_nouns(parameters['threads'], 'thread')}\n"
+        f"each point is a fit from the start; a curve ends at the optimum or after {parameters['budget']:g} s of fits"
+    )
+    return [save_figure(figure, folder, "peers.png")]

@@ -1,0 +1,150 @@
+"""Curves that users plot on axes of their own: histories, paths and scores of cross-validation."""
+
+import numpy as np
+
+from fastlin.figures.style import COLORS, count_nouns
+
+
+def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, axes=None, color=None):
+    """Plot a dict from global step to value, on the current axes where none are given; see trainers.plot_loss."""
+    axes = axes or _current_axes()
+    steps = np.array(list(history))
+    values = np.array(list(history.values()))
+    if npoints_to_average <= 1:
+        axes.plot(steps, values, label=label, color=color)
+        return
+    n_groups = len(values) // npoints_to_average
+    groups = values[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average)
+    middles = steps[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average).mean(axis=1)
+    mean, spread = groups.mean(axis=1), groups.std(axis=1)
+    (line,) = axes.plot(middles, mean, label=label, color=color)
+    if plot_variance:
+        axes.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
+
+
+def plot_path(path, axes=None, n_labels=8, feature_names=None):
+    """Plot the coefficients of a path against C, and above them how many are not zero.
+
+    Several classes share the axes, a colour for each; two classes have a colour for each of the features that are
+    named. Those of the largest coefficients at the largest C are.
+
+    Parameters
+    ----------
+    path : RegularizationPath
+        As `fastlin.logistic_path` returns it.
+    axes : matplotlib Axes or None
+        None: the current ones.
+    n_labels : int, default=8
+        How many coefficients to name.
+    feature_names : sequence of str or None
+        None: x0, x1 and so on.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    axes = axes or _current_axes()
+    # A log axis has no place for C = inf.
+    shown = np.isfinite(path.Cs)
+    if not shown.any():
+        raise ValueError("path has no finite C to draw")
+    Cs, coefs, n_nonzeros = path.Cs[shown], path.coefs[shown], path.n_nonzeros[shown]
+    _, n_rows, n_features = coefs.shape
+    names = [f"x{j}" for j in range(n_features)] if feature_names is None else list(feature_names)
+    if len(names) != n_features:
+        raise ValueError(f"feature_names must be one name for each of {n_features} features, got {len(names)}")
+    last = coefs[-1]
+    largest = [divmod(int(place), n_features) for place in np.argsort(-np.abs(last), axis=None)[:n_labels]]
+    largest = [(k, j) for k, j in largest if last[k, j] != 0]
+    named = {place: COLORS[rank % len(COLORS)] for rank, place in enumerate(largest)}
+    for k in range(n_rows):
+        # A class has one colour; of two classes the named features stand out.
+        color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
+        lines = axes.plot(Cs, coefs[:, k, coefs[:, k].any(axis=0)], color=color, linewidth=1.0, alpha=0.8)
+        if n_rows > 1 and lines:
+            lines[0].set_label(f"class {path.classes[k]}")
+    for (k, j), color in named.items():
+        if n_rows == 1:
+            axes.plot(Cs, coefs[:, k, j], color=color, linewidth=2.2, label=names[j])
+    _name_ends(
+        axes, [(last[k, j], names[j], named[k, j] if n_rows == 1 else COLORS[k % len(COLORS)]) for k, j in largest]
+    )
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel="coefficient")
+    if len(Cs) > 1:
+        axes.set_xlim(Cs[0], Cs[-1])
+    _write_at_top(axes, Cs, n_nonzeros, f"non-zero coefficients of {last.size:,}")
+    if 1 < n_rows <= len(COLORS) and coefs.any():
+        axes.legend(loc="upper left", ncols=1 + n_rows // 6)
+    return axes
+
+
+def plot_scores(model, axes=None):
+    """Plot the scores of a cross-validation against C: the mean over the folds, its spread, and the chosen C.
+
+    Parameters
+    ----------
+    model : LogisticRegressionCV
+        Fitted, with use_legacy_attributes=False.
+    axes : matplotlib Axes or None
+        None: the current ones.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    axes = axes or _current_axes()
+    if isinstance(model.scores_, dict):
+        raise ValueError("model must be fitted with use_legacy_attributes=False, whose scores_ are one array")
+    n_folds, n_l1_ratios, _ = model.scores_.shape
+    for r in range(n_l1_ratios):
+        mean, spread = model.scores_[:, r].mean(axis=0), model.scores_[:, r].std(axis=0)
+        label = f"mean of {count_nouns(n_folds, 'fold')}" if n_l1_ratios == 1 else f"l1_ratio = {model.l1_ratios_[r]:g}"
+        (line,) = axes.plot(model.Cs_, mean, "o-", color=COLORS[r % len(COLORS)], label=label)
+        label = "± one standard deviation of the folds" if r == 0 else None
+        axes.fill_between(
+            model.Cs_, mean - spread, mean + spread, alpha=0.2, color=line.get_color(), linewidth=0, label=label
+        )
+    chosen = f"chosen: C = {model.C_:.3g}" + (f", l1_ratio = {model.l1_ratio_:g}" if n_l1_ratios > 1 else "")
+    axes.axvline(model.C_, color="black", linestyle="--", label=chosen)
+    scoring = model.scoring if isinstance(model.scoring, str) and model.scoring != "warn" else None
+    name = "accuracy" if model.scoring in (None, "warn") else scoring or "score"
+    axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel=name.replace("_", " "))
+    axes.legend(loc="best")
+    return axes
+
+
+def _current_axes():
+    import matplotlib.pyplot as plt
+
+    return plt.gca()
+
+
+def _name_ends(axes, ends):
+    """Write names (height, name, colour) at the right edge, the lower one of two that would overlap moved down."""
+    low, high = axes.get_ylim()
+    gap = 0.045 * (high - low)
+    ends = sorted(ends, reverse=True)
+    places = [height for height, _, _ in ends]
+    for i in range(1, len(places)):
+        places[i] = min(places[i], places[i - 1] - gap)
+    # What that has moved below the axes is moved up again, with what is in its way.
+    floor = low + gap / 2
+    for i in reversed(range(len(places))):
+        places[i] = max(places[i], floor)
+        floor = places[i] + gap
+    for place, (_, name, color) in zip(places, ends, strict=True):
+        axes.annotate(
+            name, (1, place), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+            color=color, va="center", annotation_clip=False,
+        )  # fmt: skip
+
+
+def _write_at_top(axes, places, numbers, label):
+    """Write whole numbers over a few of the places of a log axis."""
+    few = np.unique(np.linspace(0, len(places) - 1, min(6, len(places))).round().astype(int))
+    top = axes.secondary_xaxis("top")
+    top.set_xscale("log")
+    top.set_xticks(places[few], [str(number) for number in numbers[few]])
+    top.set_xticks([], minor=True)
+    top.set_xlabel(label)
