@@ -8,16 +8,29 @@ import os
 import platform
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 from fastlin import __version__, datasets, figures
 from fastlin.kernels.compilation import cache_folder
 from fastlin.kernels.threads import count_threads
-from fastlin.studies import STUDIES, compare, peers
+from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
+from fastlin.studies.cifar10 import N_VALIDATION
 from fastlin.studies.settings import Settings
 
-PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "matplotlib", "threadpoolctl", "rich", "joblib")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "pillow",
+    "threadpoolctl",
+    "rich",
+    "joblib",
+)
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 
 
@@ -50,8 +63,16 @@ def _build_parser():
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
 
     reproduce = commands.add_parser("reproduce", help="run the studies and write pictures and results.json")
-    reproduce.add_argument("studies", nargs="*", metavar="STUDY", help=f"of {', '.join(STUDIES)}; default: all")
+    reproduce.add_argument(
+        "studies",
+        nargs="*",
+        metavar="STUDY",
+        help=f"of {', '.join(STUDIES)}, which all run by default, and of {', '.join(CIFAR10_STUDIES)}",
+    )
     reproduce.add_argument("--quick", action="store_true", help="fewer epochs and rows, to see that all works")
+    reproduce.add_argument(
+        "--draws", type=_count_from(1), default=100, metavar="N", help="of cifar10_search; default: 100"
+    )
     reproduce.set_defaults(run=_reproduce)
 
     comparison = commands.add_parser("compare", help="fastlin and scikit-learn on the same objective")
@@ -64,7 +85,7 @@ def _build_parser():
     comparison.set_defaults(run=_compare)
 
     for command in (reproduce, comparison):
-        command.add_argument("--data", metavar="DIR", help="folder with the MNIST files; default: see the README")
+        command.add_argument("--data", metavar="DIR", help="folder with the data; default: see the README")
         command.add_argument("--output", metavar="DIR", default="results", help="default: results")
         command.add_argument("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
 
@@ -89,12 +110,15 @@ def _count_from(lowest):
 
 
 def _reproduce(options):
-    unknown = [name for name in options.studies if name not in STUDIES]
+    studies = {**STUDIES, **CIFAR10_STUDIES}
+    unknown = [name for name in options.studies if name not in studies]
     if unknown:
-        raise CommandError(f"unknown study {unknown[0]!r}; there are {', '.join(STUDIES)}")
+        raise CommandError(f"unknown study {unknown[0]!r}; there are {', '.join(studies)}")
+    names = list(dict.fromkeys(options.studies)) or list(STUDIES)
     output = _writable_folder(options.output)
-    data = _load_data(options.data)
-    return _run_studies(list(dict.fromkeys(options.studies)) or list(STUDIES), STUDIES, data, options, output)
+    loaders = {name: _load_cifar10 if name in CIFAR10_STUDIES else _load_mnist for name in names}
+    data = {load: load(options) for load in dict.fromkeys(loaders.values())}
+    return _run_studies({name: (studies[name], data[load]) for name, load in loaders.items()}, options, output)
 
 
 def _compare(options):
@@ -109,10 +133,9 @@ def _compare(options):
         except MemoryError as error:
             raise CommandError(f"{samples:,} × {features:,} values do not fit into memory") from error
     else:
-        data = _load_data(options.data)
+        data = _load_mnist(options)
     if not options.peers:
-        studies = {"compare": lambda settings: compare.run(settings, options.dtype)}
-        return _run_studies(["compare"], studies, data, options, output)
+        return _run_studies({"compare": (lambda settings: compare.run(settings, options.dtype), data)}, options, output)
     missing = peers.find_missing()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}. pip install 'fastlin[peers]' installs them.")
@@ -124,7 +147,7 @@ def _compare(options):
         _write_report(path, {**parameters, **results.series, "environment": describe_environment()})
         return results
 
-    return _run_studies(["peers"], {"peers": run_peers}, data, options, output)
+    return _run_studies({"peers": (run_peers, data)}, options, output)
 
 
 def _writable_folder(name):
@@ -138,40 +161,64 @@ def _writable_folder(name):
     return folder
 
 
-def _load_data(folder):
+def _load_mnist(options):
     """Return MNIST's course data, or the embedded digits where MNIST is neither on disk nor within reach."""
+    names = ", ".join(name for name, *_ in datasets.MNIST_FILES.values())
+    wanted = f"MNIST's files {names} (gzipped or not)"
+    return _load_or_digits("MNIST", wanted, options.data, datasets.load_mnist, datasets.COURSE_IMAGES)
+
+
+def _load_cifar10(options):
+    """Return CIFAR-10 with validation images, or the embedded digits where it is neither on disk nor within reach."""
+    wanted = f"CIFAR-10 in any of the forms {', '.join(datasets.CIFAR10_FORMS)}"
+    return _load_or_digits("CIFAR-10", wanted, options.data, datasets.load_cifar10, N_VALIDATION, options.seed)
+
+
+def _load_or_digits(name, wanted, folder, load, *arguments):
     try:
-        return datasets.load_mnist(datasets.COURSE_IMAGES, folder)
+        return load(*arguments, folder=folder)
     except datasets.DatasetNotFoundError as error:
         if folder is not None:
-            names = ", ".join(name for name, *_ in datasets.MNIST_FILES.values())
-            raise CommandError(f"{folder} does not hold MNIST's files {names} (gzipped or not)") from error
-        print("MNIST is neither on disk nor within reach: the studies run on scikit-learn's 8 × 8 digits instead.")
+            raise CommandError(f"{folder} does not hold {wanted}") from error
+        print(f"{name} is neither on disk nor within reach: its studies run on scikit-learn's 8 × 8 digits instead.")
         return datasets.load_digits()
     except ValueError as error:
         raise CommandError(str(error)) from error
 
 
-def _run_studies(names, studies, data, options, output):
+def _run_studies(studies, options, output):
+    """Run studies, given as functions and the data of each, draw them and write the report."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console()
+    path = output / "results.json"
     report = {}
     failed = []
+
+    def write():
+        # What earlier runs of other studies found stays there.
+        _write_report(path, {**_read_report(path), **report, "environment": describe_environment()})
+
     columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=len(names))
+        part_task = bar.add_task("", total=None, visible=False)
+        task = bar.add_task("", total=len(studies))
 
-        def show(name, what):
-            bar.update(task, description=f"{name}: {what}")
+        def show(name, what, part=None):
+            bar.update(task, description=name if part is not None else f"{name}: {what}")
+            bar.update(
+                part_task, description=f"  {what}", completed=100 * (part or 0), total=100, visible=part is not None
+            )
 
-        for name in names:
+        for name, (study, data) in studies.items():
             show(name, "start")
-            settings = Settings(data, options.quick, options.seed, lambda what, name=name: show(name, what))
+            settings = Settings(
+                data, options.quick, options.seed, partial(show, name), output, getattr(options, "draws", None)
+            )
             begin = perf_counter()
             try:
-                results = studies[name](settings)
+                results = study(settings)
                 show(name, "drawing")
                 pictures = figures.draw(name, results, output, data.name == "mnist" and not options.quick)
             except Exception as error:
@@ -184,12 +231,12 @@ def _run_studies(names, studies, data, options, output):
                     "seconds": perf_counter() - begin,
                     "pictures": pictures,
                 }
-                bar.console.print(_table(f"{data.name}.{name}", results.merits, pictures))
+                # After each: studies take up to hours, and may be stopped.
+                write()
+                bar.console.print(_tables(f"{data.name}.{name}", results.merits, pictures))
             bar.advance(task)
         bar.update(task, description="done")
-    path = output / "results.json"
-    # What earlier runs of other studies found stays there.
-    _write_report(path, {**_read_report(path), **report, "environment": describe_environment()})
+    write()
     console.print(f"Wrote {path} and {sum(len(r['pictures']) for r in report.values())} pictures.")
     if failed:
         print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
@@ -212,24 +259,45 @@ def _write_report(path, report):
     os.replace(temporary, path)
 
 
-def _table(title, merits, pictures):
+def _tables(title, merits, pictures):
+    """Return what a study found: its single figures, and below them a table of each that has rows of its own."""
+    from rich.console import Group
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="cyan")
     table.add_column(overflow="fold")
+    inner = []
     for name, value in merits.items():
-        if name == "contenders":
-            for contender, row in value.items():
-                table.add_row(contender, _format(row))
+        if isinstance(value, dict) and all(isinstance(row, dict) for row in value.values()):
+            inner.append(_inner_table(name, value))
         else:
             table.add_row(name.replace("_", " "), _format(value))
     if pictures:
         table.add_row("pictures", ", ".join(pictures))
+    return Group(table, *inner)
+
+
+def _inner_table(title, rows):
+    """Return a table of rows by name, all with the same columns; turned where there are more columns than rows."""
+    from rich.table import Table
+
+    if len(next(iter(rows.values()))) > len(rows):
+        fields = next(iter(rows.values()))
+        rows = {field.replace("_", " "): {name: row[field] for name, row in rows.items()} for field in fields}
+    table = Table(
+        title=title.replace("_", " "), title_justify="left", title_style="cyan", box=None, padding=(0, 2, 0, 0)
+    )
+    columns = list(next(iter(rows.values())))
+    table.add_column(overflow="fold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right", overflow="fold")
+    for name, row in rows.items():
+        table.add_row(name, *(_format(row[column], 4) for column in columns))
     return table
 
 
-def _format(value):
+def _format(value, digits=5):
     if isinstance(value, dict):
         return "   ".join(f"{key.replace('_', ' ')} {_format(item)}" for key, item in value.items())
     if isinstance(value, list):
@@ -237,7 +305,7 @@ def _format(value):
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.5g}" if abs(value) < 1000 else f"{value:,.2f}"
+        return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.2f}"
     return str(value)
 
 

@@ -1,5 +1,7 @@
 """The program as a process, in an empty folder."""
 
+import dataclasses
+import functools
 import json
 import os
 import signal
@@ -9,7 +11,7 @@ import time
 import pytest
 
 from fastlin.kernels.compilation import cache_folder
-from fastlin.studies import STUDIES
+from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
 OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
@@ -108,6 +110,14 @@ def test_compare_with_peers(run, tmp_path):
         (["reproduce", "--seed", "-1"], "--seed"),
         (["reproduce", "--seed", "x"], "--seed"),
         (["reproduce", "--fast"], "--fast"),
+        (["reproduce", "--draws", "0"], "--draws: '0' is not a whole number of at least 1"),
+        (["reproduce", "--draws", "-3"], "--draws"),
+        (["reproduce", "--draws", "many"], "--draws: 'many'"),
+        (["reproduce", "--draws", "2.5"], "--draws: '2.5'"),
+        (["reproduce", "--draws"], "--draws"),
+        (["reproduce", "cifar10"], "unknown study 'cifar10'; there are binary"),
+        (["reproduce", "cifar10_deep", "--data", "."], "CIFAR-10 in any of the forms"),
+        (["reproduce", "cifar10_search", "--data", "nowhere"], "nowhere does not hold CIFAR-10"),
         (["compare", "--classes", "1"], "--classes"),
         (["compare", "--dtype", "int8"], "--dtype"),
         (["compare", "--samples", "10", "--classes", "20"], "--samples"),
@@ -156,13 +166,77 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(monkeypatch, tm
         raise RuntimeError("on purpose")
 
     monkeypatch.setitem(cli.STUDIES, "binary", fail)
-    monkeypatch.setattr(cli, "_load_data", lambda folder: datasets.load_digits())
+    monkeypatch.setattr(cli, "_load_mnist", lambda options: datasets.load_digits())
     status = cli.main(["reproduce", "binary", "gradient_check", "--quick", "--output", str(tmp_path)])
     assert status == 1
     captured = capsys.readouterr()
     assert "on purpose" in captured.out
     assert "binary" in captured.err
     assert "digits.gradient_check" in json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+
+
+def test_the_studies_of_cifar10_run_where_named(run, tmp_path):
+    finished = run("reproduce", *CIFAR10_STUDIES, "--quick", "--draws", "2")
+    assert finished.returncode == 0, finished.stderr
+    assert "CIFAR-10 is neither on disk nor within reach" in finished.stdout
+    assert "8 × 8 digits" in finished.stdout
+    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert set(report) == {f"digits.{name}" for name in CIFAR10_STUDIES} | {"environment"}
+    assert report["digits.cifar10_search"]["parameters"]["draws"] == 2
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    assert written == {
+        "results.json", "cifar10_search.jsonl", "cifar10_two_layer.png", "cifar10_search.png", "cifar10_deep.png",
+        "cifar10_deep_curves.png",
+    }  # fmt: skip
+    assert "mean best validation accuracy" in finished.stdout
+    assert "draw 1" in finished.stdout
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_each_study_gets_its_own_data(monkeypatch, tmp_path, capsys, found):
+    from fastlin import cli, datasets
+    from fastlin.studies.settings import Results
+
+    digits = datasets.load_digits()
+    mnist, cifar10 = (dataclasses.replace(digits, name=name) for name in ("mnist", "cifar10"))
+    given, loaded = {}, []
+
+    def load_cifar10(n_validation, seed, folder):
+        loaded.append((n_validation, seed, folder))
+        if found:
+            return cifar10
+        raise datasets.DatasetNotFoundError
+
+    def note(name, settings):
+        given[name] = settings
+        return Results({}, {"accuracy": 0.5})
+
+    for name, studies in (
+        ("gradient_check", cli.STUDIES), ("cifar10_search", cli.CIFAR10_STUDIES), ("cifar10_deep", cli.CIFAR10_STUDIES)
+    ):  # fmt: skip
+        monkeypatch.setitem(studies, name, functools.partial(note, name))
+    monkeypatch.setattr(cli.datasets, "load_mnist", lambda *arguments, folder: mnist)
+    monkeypatch.setattr(cli.datasets, "load_cifar10", load_cifar10)
+    monkeypatch.setattr(cli.figures, "draw", lambda *arguments: [])
+    names = ["cifar10_search", "gradient_check", "cifar10_deep"]
+    assert cli.main(["reproduce", *names, "--seed", "3", "--draws", "7", "--output", str(tmp_path)]) == 0
+    other = "cifar10" if found else "digits"
+    assert [given[name].data.name for name in names] == [other, "mnist", other]
+    assert given["cifar10_search"].data is given["cifar10_deep"].data
+    assert loaded == [(6_000, 3, None)]
+    assert (given["cifar10_search"].draws, given["cifar10_search"].folder) == (7, tmp_path)
+    assert ("digits" in capsys.readouterr().out) == (not found)
+    report = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert set(report) == {f"{other}.cifar10_search", "mnist.gradient_check", f"{other}.cifar10_deep", "environment"}
+
+
+def test_help_names_every_study(run):
+    finished = run("reproduce", "--help")
+    assert finished.returncode == 0
+    words = " ".join(finished.stdout.split())
+    for name in (*STUDIES, *CIFAR10_STUDIES, "--quick", "--draws N", "--data DIR", "--output DIR", "--seed N"):
+        assert name in words
+    assert "of cifar10_search; default: 100" in words
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastlin import datasets, figures
-from fastlin.studies import STUDIES, compare, softmax
+from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, softmax
 from fastlin.studies.settings import Settings, roughness, train_binary
 
 
@@ -22,11 +22,18 @@ def plain(value):
     return value is None or type(value) in (bool, int, float, str)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [*STUDIES, *CIFAR10_STUDIES])
 def test_every_study_runs_and_is_drawn(name, digits, tmp_path):
     told = []
-    results = STUDIES[name](Settings(digits.data, True, 0, told.append))
+    notify = lambda what, part=None: told.append((what, part))  # noqa: E731
+    results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(digits.data, True, 0, notify, draws=3))
     assert told
+    assert all(what and isinstance(what, str) for what, _ in told)
+    parts = [part for _, part in told if part is not None]
+    assert parts == sorted(parts)
+    if name in CIFAR10_STUDIES:
+        assert parts[0] >= 0
+        assert parts[-1] == 1
     assert results.merits
     assert plain(results.merits)
     assert plain(results.parameters)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -19,18 +20,25 @@ class Settings:
     Attributes
     ----------
     data : Dataset
-        MNIST's first 20,000 training and 10,000 test images, or the embedded digits.
+        MNIST's first 20,000 training and 10,000 test images, CIFAR-10, or the embedded digits.
     quick : bool
         Fewer epochs and seeds, to see that everything works.
     seed : int
     notify : callable
-        Told in a few words what is being worked on.
+        ``notify(what, part=None)``: told in a few words what is being worked on and, where a study counts, which part
+        of it is done, from 0 to 1.
+    folder : Path or None
+        Where a study that goes on after a stop keeps what it has; None: nowhere.
+    draws : int
+        Of a random search.
     """
 
     data: Dataset
     quick: bool = False
     seed: int = 0
-    notify: Callable = lambda what: None
+    notify: Callable = lambda what, part=None: None
+    folder: Path | None = None
+    draws: int = 100
 
 
 @dataclass(frozen=True)

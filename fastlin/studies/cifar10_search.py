@@ -1,0 +1,119 @@
+"""Random search over the report's ranges for its two-layer network: draws in parallel, kept as they end, resumable."""
+
+import json
+import os
+import zlib
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+from sklearn.model_selection import ParameterSampler
+
+from fastlin.studies.cifar10 import prepare, run_recipes
+from fastlin.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
+from fastlin.studies.settings import Results
+
+SPACE = {
+    "hidden": stats.randint(90, 151),
+    "learning_rate": stats.uniform(3.5e-3, 1.5e-3),
+    "decay": [0.98, 0.99],
+    "reg": stats.loguniform(1e-5, 2e-3),
+    "epochs": stats.randint(700, 1_301),
+    "batch_size": stats.randint(15_000, 25_001),
+}
+# The training images that the batch sizes are meant for; of fewer a batch is the same part.
+MEANT_ROWS = 44_000
+FILE = "cifar10_search.jsonl"
+N_BEST = 5
+
+
+def run(settings):
+    """Train a network for each draw that is not kept yet (on fewer images, a twentieth of the epochs where quick)."""
+    settings.notify("principal components")
+    images = prepare(settings.data, N_COMPONENTS, settings.quick)
+    draws = draw(settings.draws, settings.seed)
+    recipes = [make_recipe(parameters, len(images.y_train), settings.quick) for parameters in draws]
+    case = {
+        "data": settings.data.name,
+        # The published images and those of the JPEG copy have one name.
+        "checksum": zlib.crc32(settings.data.X_train),
+        "train_images": len(images.y_train),
+        "components": images.X_train.shape[1],
+        "seed": settings.seed,
+    }
+    marks = [{**case, "draw": number, "recipe": recipe.describe()} for number, recipe in enumerate(recipes)]
+    path = None if settings.folder is None else settings.folder / FILE
+    records = read_records(path, marks)
+    n_kept = len(records)
+    missing = [number for number in range(len(draws)) if number not in records]
+    settings.notify(f"{n_kept} of {len(draws)} draws are kept", n_kept / len(draws))
+    for place, trained in run_recipes(images, [recipes[number] for number in missing], missing):
+        number = missing[place]
+        record = {
+            **marks[number],
+            **draws[number],
+            # As trained, which is less where quick.
+            "epochs": recipes[number].epochs,
+            "batch_size": recipes[number].batch_size,
+            **trained.accuracies,
+            "ended": trained.training.ended,
+            "seconds": trained.seconds,
+        }
+        append_record(path, record)
+        records[number] = record
+        settings.notify(f"{len(records)} of {len(draws)} draws", len(records) / len(draws))
+    ranked = sorted(records.values(), key=lambda record: -record["validation"])
+    shown = [*SPACE, "train", "validation", "test"]
+    return Results(
+        parameters={**case, "draws": len(draws), "draws_kept_before": n_kept},
+        merits={
+            "median_validation": float(np.median([record["validation"] for record in ranked])),
+            "best_draws": {
+                f"draw {record['draw']}": {name: record[name] for name in shown} for record in ranked[:N_BEST]
+            },
+        },
+        series={"records": ranked, "names": list(SPACE)},
+    )
+
+
+def draw(n_draws, seed):
+    """Return the parameters of each draw; more draws of a seed begin with the same ones."""
+    sampled = ParameterSampler(SPACE, n_draws, random_state=seed)
+    # Plain numbers, as JSON takes them.
+    return [{name: np.asarray(value).item() for name, value in one.items()} for one in sampled]
+
+
+def make_recipe(parameters, n_rows, quick):
+    """Return the recipe of a draw."""
+    batch_size = max(1, round(parameters["batch_size"] * n_rows / MEANT_ROWS))
+    epochs = round(parameters["epochs"] * (QUICK_PART if quick else 1))
+    values = {**parameters, "hidden": (parameters["hidden"],), "batch_size": batch_size, "epochs": epochs}
+    return replace(REPORT, **values)
+
+
+def read_records(path, marks):
+    """Return the kept record of each draw, by its number, that bears the draw's mark; a line cut short is none."""
+    if path is None or not path.exists():
+        return {}
+    records = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        number = record.get("draw") if isinstance(record, dict) else None
+        if isinstance(number, int) and 0 <= number < len(marks) and marks[number].items() <= record.items():
+            records[number] = record
+    return records
+
+
+def append_record(path, record):
+    """Write a record so that it is there after a crash of the machine."""
+    if path is None:
+        return
+    # A line that was cut short must not swallow the next one.
+    cut_short = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * cut_short + json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,276 @@
+"""The random search: what it draws, and that a search goes on where it was and mixes nothing up."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fastlin import datasets
+from fastlin.kernels.compilation import cache_folder
+from fastlin.studies import cifar10, cifar10_search
+from fastlin.studies.cifar10_search import FILE, draw, make_recipe
+from fastlin.studies.settings import Settings
+
+
+def make_data(seed=0, n_pixels=6):
+    generator = np.random.default_rng(seed)
+    X, y = generator.integers(0, 256, (60, n_pixels), np.uint8), np.arange(60) % 3
+    return datasets.Dataset("digits", X[:50], y[:50], X[50:], y[50:])
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """A list that grows with the seeds, which are the numbers, of the draws trained, here in this process."""
+    seeds_seen = []
+
+    def run_recipes(images, recipes, seeds):
+        for number, (recipe, seed) in enumerate(zip(recipes, seeds, strict=True)):
+            seeds_seen.append(seed)
+            yield number, cifar10.train(images, recipe, seed)
+
+    monkeypatch.setattr(cifar10_search, "run_recipes", run_recipes)
+    return seeds_seen
+
+
+@pytest.fixture
+def search(tmp_path):
+    """Run a quick search that keeps its records in a folder; return those of its results, by draw."""
+
+    def search(draws, **changes):
+        settings = Settings(**{"data": DATA, "quick": True, "folder": tmp_path, "draws": draws, **changes})
+        return by_draw(cifar10_search.run(settings))
+
+    return search
+
+
+DATA = make_data()
+
+
+def by_draw(results):
+    """Return the records of results by draw, without their seconds."""
+    records = {record["draw"]: dict(record) for record in results.series["records"]}
+    for record in records.values():
+        assert record.pop("seconds") > 0
+    return records
+
+
+def lines_of(folder):
+    return (folder / FILE).read_text(encoding="utf-8").splitlines()
+
+
+def test_draws_lie_in_the_ranges_of_the_report():
+    draws = draw(1_000, 0)
+    values = {name: [one[name] for one in draws] for name in draws[0]}
+    ranges = {
+        "hidden": (90, 150),
+        "learning_rate": (3.5e-3, 5e-3),
+        "decay": (0.98, 0.99),
+        "reg": (1e-5, 2e-3),
+        "epochs": (700, 1_300),
+        "batch_size": (15_000, 25_000),
+    }
+    assert values.keys() == ranges.keys()
+    for name, (low, high) in ranges.items():
+        assert low <= min(values[name]) < max(values[name]) <= high
+        # The whole of the range; what is drawn from a logarithmic one comes near its low end.
+        assert min(values[name]) < low + 0.02 * (high - low)
+        assert max(values[name]) > high - 0.02 * (high - low)
+    assert set(values["decay"]) == {0.98, 0.99}
+    assert set(values["hidden"]) == set(range(90, 151))
+    assert all(type(value) in (int, float) for one in draws for value in one.values())
+    # As many regularisations in each factor of ten.
+    assert 0.35 < np.mean(np.array(values["reg"]) < 1e-4) < 0.52
+
+
+def test_draws_follow_from_the_seed():
+    assert draw(10, 3) == draw(10, 3)
+    assert draw(25, 3)[:10] == draw(10, 3)
+    assert draw(10, 4) != draw(10, 3)
+
+
+def test_the_recipe_of_a_draw():
+    parameters = draw(1, 0)[0]
+    whole = make_recipe(parameters, 44_000, False)
+    assert whole == dataclasses.replace(cifar10_search.REPORT, **{**parameters, "hidden": (parameters["hidden"],)})
+    quick = make_recipe(parameters, 4_000, True)
+    assert quick.batch_size == round(parameters["batch_size"] / 11)
+    assert quick.epochs == round(parameters["epochs"] / 20)
+
+
+def test_a_search_without_a_folder_keeps_nothing(trained, search, tmp_path):
+    assert set(search(2, folder=None)) == {0, 1}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results(trained, tmp_path):
+    told = []
+    results = cifar10_search.run(Settings(DATA, True, 0, lambda *what: told.append(what), tmp_path, 12))
+    records = results.series["records"]
+    validations = [record["validation"] for record in records]
+    assert validations == sorted(validations, reverse=True)
+    assert results.merits["median_validation"] == np.median(validations)
+    best = results.merits["best_draws"]
+    assert list(best) == [f"draw {record['draw']}" for record in records[: cifar10_search.N_BEST]]
+    assert all(row["validation"] == value for row, value in zip(best.values(), validations, strict=False))
+    assert results.parameters["draws_kept_before"] == 0
+    assert [json.loads(line)["draw"] for line in lines_of(tmp_path)] == list(range(12))
+    for record in records:
+        recipe = make_recipe(draw(12, 0)[record["draw"]], 40, True)
+        assert (record["epochs"], record["batch_size"]) == (recipe.epochs, recipe.batch_size)
+        assert (record["hidden"], record["reg"]) == (recipe.hidden[0], recipe.reg)
+
+
+def test_a_search_goes_on_with_what_is_kept(trained, search, tmp_path):
+    search(3)
+    kept = lines_of(tmp_path)
+    records = search(5)
+    assert trained == [0, 1, 2, 3, 4]
+    assert lines_of(tmp_path)[:3] == kept
+    assert records == search(5, folder=None)
+    # Fewer draws take the first of what is kept, and nothing is left to train.
+    del trained[:]
+    assert search(2) == {number: records[number] for number in (0, 1)}
+    assert search(5) == records
+    assert trained == []
+
+
+@pytest.mark.parametrize("damage", ["half", "no end", "empty", "garbage"])
+def test_a_line_cut_short_is_trained_again_and_swallows_nothing(trained, search, tmp_path, damage):
+    records = search(3)
+    del trained[:]
+    content = (tmp_path / FILE).read_bytes()
+    lines = content.splitlines(keepends=True)
+    (tmp_path / FILE).write_bytes(
+        {
+            "half": content[: -len(lines[2]) // 2],
+            "no end": content[:-1],
+            "empty": b"",
+            "garbage": lines[0] + b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": 1.0}' + lines[2],
+        }[damage]
+    )  # fmt: skip
+    assert search(3) == records
+    assert trained == {"half": [2], "no end": [], "empty": [0, 1, 2], "garbage": [1, 2]}[damage]
+    del trained[:]
+    # What came after the damage is whole.
+    assert search(4)[3]["draw"] == 3
+    assert search(4).keys() == {0, 1, 2, 3}
+    assert trained == [3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1}, {"quick": False}, {"data": make_data(seed=1)}, {"data": dataclasses.replace(DATA, name="cifar10")},
+        {"data": dataclasses.replace(DATA, X_train=DATA.X_train[:45], y_train=DATA.y_train[:45])},
+        {"data": make_data(n_pixels=5)},
+    ],
+    ids=["seed", "whole", "images", "name", "fewer images", "fewer pixels"],
+)  # fmt: skip
+def test_records_of_another_search_stay_and_are_left_alone(trained, search, tmp_path, changes):
+    first = search(2)
+    kept = lines_of(tmp_path)
+    other = search(2, **changes)
+    assert trained == [0, 1, 0, 1]
+    assert other == search(2, **changes, folder=None)
+    assert lines_of(tmp_path)[:2] == kept
+    del trained[:]
+    assert search(2) == first
+    assert search(2, **changes) == other
+    assert trained == []
+
+
+@pytest.mark.parametrize("changed", ["space", "recipe", "components"])
+def test_records_of_an_earlier_program_are_left_alone(trained, search, monkeypatch, changed):
+    search(2)
+    match changed:
+        case "space":
+            monkeypatch.setitem(cifar10_search.SPACE, "reg", stats.loguniform(1e-4, 1e-2))
+        case "recipe":
+            monkeypatch.setattr(cifar10_search, "REPORT", dataclasses.replace(cifar10_search.REPORT, momentum=0.9))
+        case "components":
+            monkeypatch.setattr(cifar10_search, "N_COMPONENTS", 4)
+    search(2)
+    assert trained == [0, 1, 0, 1]
+
+
+def test_a_draw_that_diverges_is_kept(trained, search, monkeypatch):
+    monkeypatch.setitem(cifar10_search.SPACE, "learning_rate", stats.uniform(1e30, 1e30))
+    records = search(2)
+    assert {record["ended"] for record in records.values()} == {"diverged"}
+    assert search(2) == records
+    assert trained == [0, 1]
+
+
+@pytest.fixture
+def start(fastlin_program, tmp_path):
+    """Start the program on a search in a session of its own, without data, and wait until it has kept some records.
+
+    What it writes goes into files, which the workers of a killed program do not keep open; they are ended at the end.
+    """
+    started = []
+
+    def start(n_draws, n_records):
+        environment = {
+            **os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "FASTLIN_DATA": "",
+            "XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMBA_CACHE_DIR": str(cache_folder().parent.parent),
+        }  # fmt: skip
+        with (tmp_path / "errors").open("w") as errors:
+            process = subprocess.Popen(
+                [*fastlin_program, "reproduce", "cifar10_search", "--quick", f"--draws={n_draws}", "--output=here"],
+                cwd=tmp_path, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=errors,
+            )  # fmt: skip
+        started.append(process)
+        path, deadline = tmp_path / "here" / FILE, time.monotonic() + 120
+        while not (path.exists() and path.read_bytes().count(b"\n") >= n_records):
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                pytest.fail((tmp_path / "errors").read_text())
+            time.sleep(0.01)
+        return process
+
+    yield start
+    for process in started:
+        # Windows has no groups; nothing is left there where all have ended.
+        with contextlib.suppress(ProcessLookupError, AttributeError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_killed_search_goes_on_where_it_was(start, tmp_path):
+    n_draws = 12
+    process = start(n_draws, 3)
+    process.kill()
+    process.wait()
+    kept = [json.loads(line) for line in lines_of(tmp_path / "here")]
+    assert 3 <= len(kept) < n_draws
+    assert not (tmp_path / "here" / "results.json").exists()
+
+    process = start(n_draws, len(kept))
+    assert (process.wait(timeout=120), (tmp_path / "errors").read_text()) == (0, "")
+    report = json.loads((tmp_path / "here" / "results.json").read_text(encoding="utf-8"))
+    assert report["digits.cifar10_search"]["parameters"]["draws_kept_before"] == len(kept)
+    records = [json.loads(line) for line in lines_of(tmp_path / "here")]
+    # None was trained again, not even for other seconds.
+    assert records[: len(kept)] == kept
+    assert sorted(record["draw"] for record in records) == list(range(n_draws))
+    whole = by_draw(cifar10_search.run(Settings(datasets.load_digits(), quick=True, draws=n_draws)))
+    for record in records:
+        del record["seconds"]
+        assert record == whole[record["draw"]]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for some processes alone")
+def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(start, tmp_path):
+    process = start(200, 1)
+    # As a terminal does: to the workers too.
+    os.killpg(process.pid, signal.SIGINT)
+    assert (process.wait(timeout=60), (tmp_path / "errors").read_text()) == (130, "fastlin: interrupted\n")
+    assert [path.name for path in (tmp_path / "here").iterdir()] == [FILE]
+    assert all(json.loads(line)["ended"] == "limit" for line in lines_of(tmp_path / "here"))

@@ -1,0 +1,331 @@
+"""What the studies of CIFAR-10 share: principal components against NumPy, training against the formula."""
+
+import dataclasses
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import fastlin
+from fastlin import datasets, figures
+from fastlin.studies import cifar10, cifar10_deep, cifar10_two_layer
+from fastlin.studies.cifar10 import Images, Recipe, prepare, run_recipes, train
+from fastlin.studies.settings import Settings
+
+RECIPE = Recipe(
+    hidden=(7,), epochs=6, batch_size=16, learning_rate=0.2, decay=0.9, reg=0.02, momentum=0.5, init="normal", scale=0.3
+)
+
+
+def make_data(n_train=60, n_val=20, n_test=15, n_pixels=12):
+    """Return bytes whose principal directions are far apart; validation and test images have others, and means."""
+    generator = np.random.default_rng(0)
+
+    def make(n, shift):
+        directions = np.linalg.qr(generator.normal(size=(n_pixels, n_pixels)))[0] * 0.7 ** np.arange(n_pixels)
+        X = 100 + shift + 60 * generator.normal(size=(n, n_pixels)) @ directions.T
+        return np.clip(np.round(X), 0, 255).astype(np.uint8), np.arange(n) % 4
+
+    X_val, y_val = make(n_val, 30) if n_val else (None, None)
+    return datasets.Dataset("cifar10", *make(n_train, 0), *make(n_test, 60), X_val, y_val)
+
+
+def make_images(n=70, n_components=5, seed=0):
+    generator = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(4), generator.integers(0, 4, n - 4)])
+    X = (generator.normal(size=(n, n_components)) + 2 * np.eye(4, n_components)[y]).astype(np.float32)
+    return Images(X[:50], y[:50], X[50:60], y[50:60], X[60:], y[60:], 1.0)
+
+
+@pytest.mark.parametrize("n_components", [4, 12, 50])
+def test_components_are_those_of_the_training_images_alone(n_components):
+    data = make_data()
+    before = {name: np.copy(part) for name, part in vars(data).items() if isinstance(part, np.ndarray)}
+    images = prepare(data, n_components, False)
+    n = min(n_components, 12)
+    X = data.X_train.astype(np.float64)
+    mean = X.mean(axis=0)
+    directions = np.linalg.eigh(np.cov(X.T))[1][:, ::-1][:, :n]
+    # Of a principal direction the sign is anybody's.
+    directions *= np.sign(np.sum(((X - mean) @ directions) * images.X_train, axis=0))
+    for name in ("X_train", "X_val", "X_test"):
+        found = getattr(images, name)
+        assert found.dtype == np.float32
+        # Products of float32 pixels around 100; the least component deviates by 0.6.
+        np.testing.assert_allclose(found, (getattr(data, name) - mean) @ directions, atol=0.05)
+    for name in ("y_train", "y_val", "y_test"):
+        np.testing.assert_array_equal(getattr(images, name), getattr(data, name))
+    assert images.pixel_deviation == pytest.approx(np.sqrt(np.mean((X - mean) ** 2)), rel=1e-5)
+    for name, part in before.items():
+        np.testing.assert_array_equal(getattr(data, name), part)
+
+
+def test_components_are_scikit_learns():
+    from sklearn.decomposition import PCA
+
+    data = make_data()
+    expected = PCA(5, svd_solver="full").fit(data.X_train.astype(np.float64)).transform(data.X_val.astype(np.float64))
+    found = prepare(data, 5, False).X_val
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=0.05)
+
+
+def test_validation_images_are_taken_from_the_end_where_there_are_none():
+    data = make_data(n_val=0)
+    images = prepare(data, 3, False)
+    assert images.X_train.shape == (48, 3)
+    np.testing.assert_array_equal(images.y_train, data.y_train[:48])
+    np.testing.assert_array_equal(images.y_val, data.y_train[48:])
+    apart = dataclasses.replace(
+        data, X_train=data.X_train[:48], y_train=data.y_train[:48], X_val=data.X_train[48:], y_val=data.y_train[48:]
+    )
+    np.testing.assert_array_equal(prepare(apart, 3, False).X_val, images.X_val)
+
+
+def test_quick_takes_the_first_images(monkeypatch):
+    monkeypatch.setattr(cifar10, "QUICK_ROWS", 10)
+    data = make_data()
+    images = prepare(data, 50, True)
+    few = {name: getattr(data, name)[:10] for name in ("X_train", "y_train", "X_val", "y_val", "X_test", "y_test")}
+    # No more components than images.
+    assert images.X_train.shape == images.X_val.shape == images.X_test.shape == (10, 10)
+    expected = prepare(dataclasses.replace(data, **few), 50, False)
+    for name, part in vars(images).items():
+        np.testing.assert_array_equal(part, getattr(expected, name))
+
+
+def test_the_components_are_computed_once():
+    data = make_data()
+    assert prepare(data, 3, False) is prepare(data, 3, False)
+    assert prepare(data, 4, False).X_train.shape == (60, 4)
+
+
+def test_scale():
+    images = prepare(make_data(), 12, False)
+    scaled = images.scale(4)
+    for name in ("X_train", "X_val", "X_test"):
+        np.testing.assert_array_equal(getattr(scaled, name), getattr(images, name) / 4)
+        assert getattr(scaled, name).dtype == np.float32
+    for name in ("y_train", "y_val", "y_test"):
+        np.testing.assert_array_equal(getattr(scaled, name), getattr(images, name))
+    unit = images.scale(images.pixel_deviation)
+    assert unit.pixel_deviation == pytest.approx(1)
+    # All components together have the variance of all pixels.
+    assert unit.X_train.var(axis=0).sum() == pytest.approx(12, rel=1e-4)
+
+
+def train_naively(images, recipe, seed):
+    """Return loss and accuracy of the batches of each epoch, by the formula of a recipe."""
+    state = np.random.RandomState(seed)
+    X, y = images.X_train.astype(float), images.y_train
+    sizes = (X.shape[1], *recipe.hidden, 4)
+    W1, W2 = (state.normal(0, recipe.scale, shape) for shape in pairwise(sizes))
+    parameters = [W1, W2, np.zeros(sizes[1]), np.zeros(4)]
+    velocities = [np.zeros_like(parameter) for parameter in parameters]
+    order, epochs = np.arange(len(X)), []
+    for epoch in range(recipe.epochs):
+        places = np.arange(len(X))
+        state.shuffle(places)
+        order = order[places]
+        losses, n_correct = [], 0
+        for start in range(0, len(X) - recipe.batch_size + 1, recipe.batch_size):
+            rows = order[start : start + recipe.batch_size]
+            W1, W2, b1, b2 = parameters
+            hidden = np.maximum(X[rows] @ W1 + b1, 0)
+            scores = hidden @ W2 + b2
+            probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+            cross_entropy = -np.log(probabilities[np.arange(len(rows)), y[rows]]).mean()
+            losses.append(cross_entropy + recipe.reg * (np.sum(W1**2) + np.sum(W2**2)))
+            n_correct += np.sum(scores.argmax(axis=1) == y[rows])
+            slopes = (probabilities - np.eye(4)[y[rows]]) / len(rows)
+            inner = slopes @ W2.T * (hidden > 0)
+            gradients = [
+                X[rows].T @ inner + 2 * recipe.reg * W1, hidden.T @ slopes + 2 * recipe.reg * W2, inner.sum(axis=0),
+                slopes.sum(axis=0),
+            ]  # fmt: skip
+            for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
+                velocity *= recipe.momentum
+                velocity -= recipe.learning_rate * recipe.decay**epoch * gradient
+                parameter += velocity
+        epochs.append((np.mean(losses), n_correct / (len(losses) * recipe.batch_size)))
+    return epochs
+
+
+def test_training_is_the_formula():
+    images = make_images()
+    # Of 50 images three batches of 16 are used.
+    trained = train(images, RECIPE, 5)
+    found = [(epoch.loss, epoch.accuracy) for epoch in trained.training.epochs]
+    np.testing.assert_allclose(found, train_naively(images, RECIPE, 5), rtol=1e-4)
+    validated = [epoch.validation_accuracy for epoch in trained.training.epochs]
+    assert trained.accuracies["validation"] == max(validated)
+    assert set(trained.accuracies) == {"train", "validation", "test"}
+    assert trained.training.ended == "limit"
+    assert trained.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"normalization": ("input",)}, {"normalization": ("hidden",)}, {"dropout": 0.2}], ids=str
+)
+def test_training_is_the_estimators(changes):
+    recipe = dataclasses.replace(RECIPE, hidden=(6, 5), batch_size=25, init="he", scale=None, **changes)
+    images = make_images()
+    trained = train(images, recipe, 3)
+    model = fastlin.MLPClassifier(
+        recipe.hidden, alpha=2 * recipe.reg * 25, batch_size=25, learning_rate_init=0.2, learning_rate_decay=0.9,
+        max_iter=6, momentum=0.5, nesterovs_momentum=False, n_iter_no_change=np.inf, init="he", random_state=3,
+        batch_norm="".join(recipe.normalization) or False, dropout=recipe.dropout,
+    )  # fmt: skip
+    model.fit(images.X_train, images.y_train, X_val=images.X_val, y_val=images.y_val)
+    np.testing.assert_allclose([epoch.loss for epoch in trained.training.epochs], model.loss_curve_, rtol=1e-6)
+    assert [epoch.validation_accuracy for epoch in trained.training.epochs] == model.validation_scores_
+    assert trained.accuracies["test"] == pytest.approx(model.score(images.X_test, images.y_test))
+
+
+@pytest.mark.parametrize("learning_rate", [1e30, 30.0])
+def test_a_training_that_diverges_is_a_result(learning_rate):
+    images = make_images().scale(0.01)
+    trained = train(images, dataclasses.replace(RECIPE, learning_rate=learning_rate), 0)
+    assert trained.training.ended == "diverged"
+    assert len(trained.training.epochs) < RECIPE.epochs
+    assert all(0 <= accuracy <= 1 for accuracy in trained.accuracies.values())
+
+
+def test_ctrl_c_gives_no_result():
+    seen = []
+
+    def interrupt(training):
+        seen.append(len(training.epochs))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(make_images(), RECIPE, 0, interrupt)
+    assert seen == [1, 2]
+
+
+def test_recipes_in_processes_are_trained_as_by_themselves():
+    images = make_images()
+    recipes = [dataclasses.replace(RECIPE, hidden=(units,)) for units in (3, 20, 7)]
+    found = dict(run_recipes(images, recipes, [4, 5, 6]))
+    assert sorted(found) == [0, 1, 2]
+    for number, recipe in enumerate(recipes):
+        expected = train(images, recipe, 4 + number)
+        assert found[number].accuracies == expected.accuracies
+        np.testing.assert_allclose(
+            [epoch.loss for epoch in found[number].training.epochs],
+            [epoch.loss for epoch in expected.training.epochs],
+            rtol=1e-5,
+        )
+
+
+@pytest.mark.parametrize(("quick", "epochs"), [(False, [1_100, 550, 30]), (True, [55, 28, 5])])
+def test_the_readings_of_the_report(quick, epochs):
+    n = 44_000
+    images = Images(np.zeros((n, 1), np.float32), np.zeros(n, np.int64), *[None] * 4, 60.0)
+    scaled = object()
+    (first, first_data), (second, second_data), (own, own_data) = cifar10_two_layer.readings(
+        images, scaled, quick
+    ).values()
+    assert [first.epochs, second.epochs, own.epochs] == epochs
+    assert first_data is second_data is images
+    assert own_data is scaled
+    assert (first.hidden, first.learning_rate, first.decay, first.reg, first.momentum) == (
+        (135,), 0.004786, 0.99, 0.001847, 0.2,
+    )  # fmt: skip
+    assert (first.init, first.scale, first.batch_size) == ("normal", 1e-4, 22_000)
+    assert dataclasses.replace(second, epochs=first.epochs, decay=first.decay) == first
+    # 1,100 updates, each with its decay; two make an epoch.
+    assert second.decay == pytest.approx(0.99**2)
+    assert quick or second.epochs * (n // second.batch_size) == 1_100
+
+
+def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        cifar10_two_layer, "OWN", dataclasses.replace(cifar10_two_layer.OWN, learning_rate=1e30, epochs=5)
+    )
+    results = cifar10_two_layer.run(Settings(datasets.load_digits(), quick=True))
+    run = results.merits["runs"]["He, batches of 128"]
+    assert (run["ended"], run["epochs"], run["last_loss"]) == ("diverged", 0, None)
+    assert figures.draw("cifar10_two_layer", results, tmp_path, full_mnist=False) == ["cifar10_two_layer.png"]
+
+
+def test_the_variants_are_what_they_are_called():
+    variants = cifar10_deep.VARIANTS
+    for name, recipe in variants.items():
+        assert (recipe.init, recipe.scale) == (("normal", 0.01) if name.startswith("normal") else ("he", None))
+        assert (recipe.dropout > 0) == ("dropout" in name)
+        if "batch norm" in name:
+            assert recipe.normalization == (("input",) if "input" in name else ("hidden",))
+        else:
+            assert recipe.normalization == ()
+        same = {"init": "he", "scale": None, "dropout": 0.0, "normalization": ()}
+        assert dataclasses.replace(recipe, **same) == variants["He, plain"]
+    assert {name.split(",")[0] for name in variants} == {"normal", "He"}
+
+
+def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
+    trained = []
+
+    def note(images, recipes, seeds):
+        trained.extend(zip(recipes, seeds, strict=True))
+        return ((number, train(images, recipes[number], seeds[number])) for number in reversed(range(len(recipes))))
+
+    monkeypatch.setattr(cifar10_deep, "run_recipes", note)
+    monkeypatch.setattr(cifar10_deep, "DEPTHS", [1, 3])
+    monkeypatch.setattr(
+        cifar10_deep, "VARIANTS",
+        {name: dataclasses.replace(recipe, epochs=2) for name, recipe in cifar10_deep.VARIANTS.items()},
+    )  # fmt: skip
+    seed = 2**32 - 1
+    results = cifar10_deep.run(Settings(datasets.load_digits(), seed=seed))
+    assert len(trained) == 6 * 2 * 3
+    # One network of every variant for each draw.
+    by_units = {}
+    for recipe, own_seed in trained:
+        by_units.setdefault((recipe.hidden, own_seed), []).append(dataclasses.replace(recipe, hidden=()))
+    assert len(by_units) == 6
+    for recipes in by_units.values():
+        assert recipes == list(cifar10_deep.VARIANTS.values())
+    assert sorted(len(units) for units, _ in by_units) == [1, 1, 1, 3, 3, 3]
+    assert all(20 <= unit <= 100 for units, _ in by_units for unit in units)
+    units = results.parameters["units"]
+    assert {tuple(value) for value in units.values()} == {units for units, _ in by_units}
+    table = results.series["best"]
+    assert list(table) == list(cifar10_deep.VARIANTS)
+    for name, row in results.merits["mean_best_validation_accuracy_by_hidden_layers"].items():
+        assert row == {depth: pytest.approx(np.mean(table[name][depth])) for depth in ("1", "3")}
+        assert all(len(values) == 3 for values in table[name].values())
+        # Those of the draw drawn are its own.
+        for depth in (1, 3):
+            epochs = results.series["curves"][name, depth].epochs
+            assert max(epoch.validation_accuracy for epoch in epochs) == table[name][str(depth)][0]
+
+
+def test_units_cover_their_range():
+    drawn = [cifar10_deep.draw_units(seed, 10, draw) for seed in range(50) for draw in range(3)]
+    assert (min(map(min, drawn)), max(map(max, drawn))) == (20, 100)
+    assert len(set(drawn)) == len(drawn)
+    assert cifar10_deep.draw_units(1, 4, 2) == cifar10_deep.draw_units(1, 4, 2)
+
+
+def test_cifar10_has_two_whole_batches_of_the_report(cifar10):
+    n = len(cifar10.X_train)
+    assert (n, len(cifar10.X_val), len(cifar10.X_test)) == (44_000, 6_000, 10_000)
+    assert divmod(n, cifar10_two_layer.REPORT.batch_size) == (2, 0)
+
+
+def test_two_layers_learn_cifar10(cifar10):
+    images = prepare(cifar10, 300, True)
+    assert images.X_train.shape == images.X_val.shape == images.X_test.shape == (4_000, 300)
+    assert images.pixel_deviation == pytest.approx(63, abs=2)
+    recipe = dataclasses.replace(cifar10_two_layer.OWN, epochs=8)
+    trained = train(images.scale(images.pixel_deviation), recipe, 0)
+    assert trained.accuracies["test"] > 0.38
+
+
+def test_depth_collapses_with_the_reports_initialisation_and_not_with_its_cure(cifar10):
+    best = cifar10_deep.run(Settings(cifar10, quick=True)).series["best"]
+    for name in ("normal, plain", "normal, batch norm of the input", "normal, dropout"):
+        assert max(best[name]["4"] + best[name]["10"]) < 0.13
+    for depth in ("2", "4", "10"):
+        assert min(best["He, batch norm of hidden layers"][depth]) > 0.3
