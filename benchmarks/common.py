@@ -1,6 +1,7 @@
 """What the benchmarks share: the data, the objective that scores every fit, and the ratio of two times."""
 
 import gzip
+import importlib.util
 import os
 import warnings
 from functools import lru_cache
@@ -112,6 +113,12 @@ def _convert(data, n_train, dtype, largest):
         for X in (data.X_train[:n_train], data.X_test)
     )
     return datasets.Dataset(data.name, X_train, data.y_train[:n_train], X_test, data.y_test)
+
+
+def require(package):
+    """Raise NotImplementedError, which skips a benchmark, where a peer's package is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise NotImplementedError(f"{package} is not installed.")
 
 
 def evaluate_scores(X, labels, coef, intercept):

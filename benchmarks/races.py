@@ -5,7 +5,6 @@ A problem is a `Problem` (fastlin/studies/contenders.py), solved by coef (K, d) 
 """
 
 import argparse
-import importlib.util
 import os
 import warnings
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from benchmarks.common import PAUSE, fit
+from benchmarks.common import PAUSE, fit, require
 from fastlin.kernels.threads import count_threads
 from fastlin.studies.contenders import Problem
 
@@ -134,8 +133,8 @@ def make_problem(race, n_rows=None):
     NotImplementedError
         Its data or its peer's library are missing; asv then skips the benchmark.
     """
-    if race.package and importlib.util.find_spec(race.package) is None:
-        raise NotImplementedError(f"{race.package} is not installed.")
+    if race.package:
+        require(race.package)
     return _load(race.load, n_rows)
 
 
