@@ -28,8 +28,7 @@ def exponentiate_in_place(values):
     for j in range(values.shape[0]):
         # Written so that NaN stays NaN.
         x = lowest if values[j] < lowest else values[j]
-        n = (x * kind(LOG2_E) + whole) - whole
-        r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
+        n, r = _reduce(x, whole, kind)
         p = _series(r, kind) * r + kind(1.0)
         # A NaN, whose p is NaN already, has no whole number for an exponent.
         p *= power_of_two(n if n == n else kind(0))
@@ -47,10 +46,16 @@ def exponentiate_less_one_in_place(values):
     whole = kind(WHOLE_SINGLE if values.itemsize == 4 else WHOLE)
     for j in range(values.shape[0]):
         x = lowest if values[j] < lowest else values[j]
-        n = (x * kind(LOG2_E) + whole) - whole
-        r = (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
+        n, r = _reduce(x, whole, kind)
         power = power_of_two(n if n == n else kind(0))
         values[j] = power * (_series(r, kind) * r) + (power - kind(1.0))
+
+
+@kernel(inline=True)
+def _reduce(x, whole, kind):
+    """Return n and r with x = n log 2 + r: n = round(x / log 2), |r| <= log(2) / 2."""
+    n = (x * kind(LOG2_E) + whole) - whole
+    return n, (x - n * kind(LOG2_HIGH)) - n * kind(LOG2_LOW)
 
 
 @kernel(inline=True)

@@ -35,6 +35,15 @@ LOADED_ROWS = 8
 WIDE_LINES = 4
 
 
+def emit_prefetch(builder, address, for_writing, locality):
+    """Ask for the cache line at an address: locality 3 is the first-level cache, 2 the second-level one."""
+    number = ir.IntType(32)
+    shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+    hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+    pointer = builder.inttoptr(address, cgutils.voidptr_t)
+    builder.call(hint, [pointer, number(int(for_writing)), number(locality), number(1)])
+
+
 class Emitter:
     """A builder of LLVM instructions with the few that the loops need, on vectors of one type."""
 
@@ -146,12 +155,8 @@ class Emitter:
                 self.store(self.builder.fadd(old, total), place, align=align)
 
     def prefetch(self, address):
-        number = ir.IntType(32)
-        shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-        hint = cgutils.get_or_insert_function(self.builder.module, shape, "llvm.prefetch.p0")
-        pointer = self.builder.inttoptr(address, cgutils.voidptr_t)
-        # For reading, into the second-level cache: the first-level one holds what is worked on.
-        self.builder.call(hint, [pointer, number(0), number(2), number(1)])
+        # Into the second-level cache: the first-level one holds what is worked on.
+        emit_prefetch(self.builder, address, for_writing=False, locality=2)
 
     def zeros(self, count):
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
@@ -474,11 +479,7 @@ def _request(for_writing):
 
     def compiled(typing_context, address):
         def generate(context, builder, signature, arguments):
-            number = ir.IntType(32)
-            shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-            hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
-            pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
-            builder.call(hint, [pointer, number(for_writing), number(3), number(1)])
+            emit_prefetch(builder, arguments[0], for_writing, locality=3)
             return context.get_dummy_value()
 
         return types.void(types.intp), generate
@@ -486,7 +487,7 @@ def _request(for_writing):
     return uncompiled if config.DISABLE_JIT else intrinsic(compiled)
 
 
-request_line, request_line_to_write = _request(0), _request(1)
+request_line, request_line_to_write = _request(for_writing=False), _request(for_writing=True)
 
 
 if config.DISABLE_JIT:

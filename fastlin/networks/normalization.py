@@ -34,7 +34,7 @@ class Normalization:
         self._factors = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
         run_blocks(normalize_block, n_blocks, values, mean.astype(values.dtype), self._factors, normalized)
         self.mean += RUNNING_PART * (mean - self.mean)
-        # One row, that an epoch may leave for its last batch, says nothing of the variance.
+        # One row says nothing of the variance.
         if n > 1:
             self.variance += RUNNING_PART * (variance * n / (n - 1) - self.variance)
 
