@@ -113,23 +113,22 @@ class Network:
         self._hidden_normalizations = [Normalization(width) for width in hidden] if "hidden" in normalization else []
         self.normalizations = [*filter(None, [self._input_normalization]), *self._hidden_normalizations]
         scale_sizes = hidden if self._hidden_normalizations else []
-        shapes = [*pairwise(self.layer_sizes), *((size,) for size in (*self.layer_sizes[1:], *scale_sizes))]
-        n_parameters = sum(int(np.prod(shape)) for shape in shapes)
+        self._shapes = [*pairwise(self.layer_sizes), *((size,) for size in (*self.layer_sizes[1:], *scale_sizes))]
+        n_parameters = sum(int(np.prod(shape)) for shape in self._shapes)
         self.n_coefficients = n_parameters - sum(self.layer_sizes[1:]) - sum(scale_sizes)
         self.parameters, self.gradient, self._chunk_gradient = (
             zeros_aligned(n_parameters, self.dtype) for _ in range(3)
         )
-        self.coefs, self.intercepts, self.scales = self._cut(self.parameters, shapes)
-        self._gradients = self._cut(self.gradient, shapes)
-        self._chunk_gradients = self._cut(self._chunk_gradient, shapes)
+        self.coefs, self.intercepts, self.scales = self.cut(self.parameters)
+        self._gradients, self._chunk_gradients = self.cut(self.gradient), self.cut(self._chunk_gradient)
         for scale in self.scales:
             scale[:] = 1
         self._arrays, self._none = {}, np.empty(0, self.dtype)
 
-    def _cut(self, vector, shapes):
-        """Return views of a vector's coefficients, intercepts and scales."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-        views = [part.reshape(shape) for part, shape in zip(np.split(vector, ends), shapes, strict=True)]
+    def cut(self, vector):
+        """Return lists of views of a vector (p,), laid out as the parameters: coefficients, intercepts and scales."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
+        views = [part.reshape(shape) for part, shape in zip(np.split(vector, ends), self._shapes, strict=True)]
         n = self.n_layers
         return views[:n], views[n : 2 * n], views[2 * n :]
 
@@ -159,10 +158,7 @@ class Network:
             return 0.0, 0.0, 0.0
         loss = n_correct = 0.0
         for part in self._chunks(len(labels)):
-            taken = _part_of(rows, part)
-            arrays = self._arrays_for(taken)
-            inputs = examples.matrix.take_rows(taken, arrays.activations[0])
-            inputs = self._go_forward(inputs, arrays, seed, part.start)
+            inputs, arrays = self._go_forward(examples.matrix, _part_of(rows, part), seed, part.start)
             gradients = self._gradients if part.start == 0 else self._chunk_gradients
             found = self._fill_residuals(arrays, labels[part], weights[part], total, gradients[1][-1])
             self._go_backward(inputs, arrays, seed, part.start, gradients)
@@ -194,7 +190,8 @@ class Network:
         """Return the scores z_L + b_L, (n, K), of a network that predicts."""
         scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(len(scores)):
-            np.add(self._score(matrix, part), self.intercepts[-1], out=scores[part])
+            _, arrays = self._go_forward(matrix, part)
+            np.add(arrays.activations[-1], self.intercepts[-1], out=scores[part])
         return scores
 
     def predict_probabilities(self, matrix):
@@ -202,9 +199,9 @@ class Network:
         n = matrix.shape[0]
         probabilities = np.empty((n, self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(n):
-            scores = self._score(matrix, part)
-            fill_block_probabilities(0, 1, scores, self.intercepts[-1])
-            probabilities[part] = scores
+            _, arrays = self._go_forward(matrix, part)
+            fill_block_probabilities(0, 1, arrays.activations[-1], self.intercepts[-1])
+            probabilities[part] = arrays.activations[-1]
         return probabilities
 
     def measure(self, examples):
@@ -214,8 +211,8 @@ class Network:
         for part in self._chunks(len(examples)):
             rows = examples.rows_of(part)
             labels, weights = _targets(examples, rows)
-            self._score(examples.matrix, rows)
-            found = self._fill_residuals(self._arrays_for(rows), labels, weights, 1.0, sums)
+            _, arrays = self._go_forward(examples.matrix, rows)
+            found = self._fill_residuals(arrays, labels, weights, 1.0, sums)
             loss, n_correct = loss + found[0], n_correct + found[1]
             total += float(weights.sum()) if len(weights) else len(labels)
         return loss / total, n_correct / total
@@ -237,12 +234,6 @@ class Network:
         chunk = n_rows if self.normalizations else max(MIN_CHUNK_ROWS, CHUNK_NUMBERS // max(self.layer_sizes))
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 
-    def _score(self, matrix, rows):
-        """Return z_L of rows."""
-        arrays = self._arrays_for(rows)
-        self._go_forward(matrix.take_rows(rows, arrays.activations[0]), arrays, 0, 0)
-        return arrays.activations[-1]
-
     def _arrays_for(self, rows):
         """Return the arrays for so many rows, the same for each batch."""
         n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
@@ -254,9 +245,11 @@ class Network:
             self._arrays[n] = BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
         return self._arrays[n]
 
-    def _go_forward(self, inputs, arrays, seed, first_row):
-        """Fill activations with a_1 ... a_(L-1) and z_L, normalized with N(z_l) of the hidden layers; return a_0."""
+    def _go_forward(self, matrix, rows, seed=0, first_row=0):
+        """Return a_0 of rows and arrays: activations hold a_1 ... a_(L-1) and z_L, normalized N(z_l)."""
+        arrays = self._arrays_for(rows)
         activations = arrays.activations
+        inputs = matrix.take_rows(rows, activations[0])
         if self._input_normalization:
             self._input_normalization.normalize(inputs, activations[0], arrays.n_blocks[0])
             inputs = activations[0]
@@ -273,7 +266,7 @@ class Network:
             )  # fmt: skip
             previous = activations[layer]
         np.dot(previous, self.coefs[-1], out=activations[-1])
-        return inputs
+        return inputs, arrays
 
     def _drop(self, seed, layer):
         """Return the part of a layer's units that dropout keeps, and the seed of which."""

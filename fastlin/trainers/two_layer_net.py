@@ -292,9 +292,5 @@ class TwoLayerNet:
 
 def _name_parts(network, vector):
     """Return views of a vector that is laid out as the network's parameters, by their names in `params`."""
-    parts = *network.coefs, *network.intercepts
-    pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
-    return {
-        name: piece.reshape(part.shape)
-        for name, piece, part in zip(("W1", "W2", "b1", "b2"), pieces, parts, strict=True)
-    }
+    coefs, intercepts, _ = network.cut(vector)
+    return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
