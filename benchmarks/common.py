@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from fastlin import datasets
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.compare import make_synthetic
 
 # Classes and features of the Gaussian clusters, which are there where MNIST is not.

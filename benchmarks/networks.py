@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 import fastlin
 from benchmarks.common import evaluate_scores, fit, interleaved_ratio, require
 from benchmarks.kernels import repeat
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
 from fastlin.solvers.momentum import MomentumDescent

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.common import PAUSE, fit, require
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import Problem
 
 TOL = 1e-4

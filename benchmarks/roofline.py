@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.common import load_data
 from benchmarks.kernels import N_CLASSES, FusedPass, draw_coef
-from fastlin.kernels.threads import count_threads, run_blocks
+from fastlin.kernels.machine.threads import count_threads, run_blocks
 
 N_ROWS, N_FEATURES = 60_000, 784
 # What X is: its type, and its order in memory.

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.kernels import FusedPass, draw_coef
 from fastlin.figures import DOTS_PER_INCH, STYLE
-from fastlin.kernels.threads import count_threads, limit_threads
+from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 # 48 MB, more than the caches of a processor hold: what is measured is the walk through memory.
 BASE = {"n": 60_000, "d": 100, "K": 10}

@@ -13,8 +13,8 @@ from pathlib import Path
 from time import perf_counter
 
 from fastlin import __version__, datasets, figures
-from fastlin.kernels.compilation import cache_folder
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.compilation import cache_folder
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.studies.cifar10 import N_VALIDATION
 from fastlin.studies.settings import Settings

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlin.kernels.penalties import (
+from fastlin.kernels.linear.penalties import (
     CONJUGATE,
     DUAL_SQUARE,
     FIRST,
@@ -44,8 +44,8 @@ from fastlin.kernels.penalties import (
     fill_block_dual,
     fill_block_penalties,
 )
-from fastlin.kernels.threads import MAX_BLOCKS, run_blocks
-from fastlin.kernels.vectors import compensated_dot, dot
+from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.vectors import compensated_dot, dot
 from fastlin.matrices import as_matrix
 
 # An array (K, n) of probabilities is kept where it takes no more than this, or than X.

@@ -80,14 +80,6 @@ def test_libraries_stay_in_their_rooms():
             assert not (library in NOT_AT_THE_TOP and at_top), f"{path} imports {library} at the top"
 
 
-def test_every_module_opens_with_one_sentence():
-    for path, _ in files():
-        documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        opening = documentation.split("\n\n")[0]
-        assert opening.endswith((".", ":")), path
-        assert ". " not in opening.replace("\n", " "), path
-
-
 def test_importing_fastlin_leaves_matplotlib_alone():
     program = "import sys, fastlin.trainers, fastlin.cli; print('matplotlib' in sys.modules)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

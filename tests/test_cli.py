@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from fastlin.kernels.compilation import cache_folder
+from fastlin.kernels.machine.compilation import cache_folder
 from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
 OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}

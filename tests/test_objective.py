@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import as_matrix
 from fastlin.objective import LinearObjective
 from fastlin.solvers import choose

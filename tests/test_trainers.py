@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fastlin import trainers
-from fastlin.kernels.threads import count_blocks, limit_threads
+from fastlin.kernels.machine.threads import count_blocks, limit_threads
 from fastlin.trainers.run import CompiledTraining
 
 N_FEATURES = 12

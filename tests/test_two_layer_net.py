@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastlin import TwoLayerNet
-from fastlin.kernels.threads import count_blocks, limit_threads
+from fastlin.kernels.machine.threads import count_blocks, limit_threads
 from fastlin.networks import Network
 from fastlin.networks.network import CHUNK_NUMBERS
 from fastlin.solvers.momentum import MomentumDescent

@@ -27,7 +27,7 @@ from benchmarks.networks import (
     measure_part_of_products,
     train_fastlin,
 )
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads
 
 LEAST_RATIO = {"scikit-learn": 2.0, "torch": 1.0}
 LEAST_PART_OF_PRODUCTS = 0.9

@@ -14,7 +14,7 @@ from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.training_data import read_matrix, read_training_data
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import as_matrix
 from fastlin.solvers.stopping import SEPARABLE
 

@@ -21,7 +21,7 @@ from fastlin.estimators.problem import Problem
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.regularization_path import WIDE, fit_along, read_Cs, warn_of_limits
 from fastlin.estimators.training_data import read_training_data
-from fastlin.kernels.threads import count_threads, limit_threads
+from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 
 class LogisticRegressionCV(LogisticRegression, ScikitLearnLogisticRegressionCV):

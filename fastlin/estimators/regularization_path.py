@@ -11,7 +11,7 @@ from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.problem import LARGEST_PENALTY, Problem
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.training_data import read_training_data
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 
 # Exponents of 10 between which C lies without an L1 penalty, as in scikit-learn, and decades that it spans with one.
 WIDE = -4, 4

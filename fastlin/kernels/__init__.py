@@ -1,7 +1,7 @@
-"""Every compiled function, and the only package that imports Numba: functions over arrays, no validation.
+"""Every compiled function. Only this package imports Numba.
 
-dense.py and curvature.py walk full rows, minibatch.py takes steps over shuffled ones, columns.py walks columns: all of
-them load tiles (tiles.py) and multiply them (products.py, simd.py). sparse_rows.py and sparse_columns.py walk the
-entries of sparse data, and sum what they meet in registers (gather.py). layers.py has what surrounds the products of a
-network, which are BLAS's. compilation.py holds the decorator and the cache, threads.py the spreading over row blocks.
+A kernel is a function over arrays and numbers: it validates nothing and writes into arrays that its caller owns. There
+are three layers. `machine` knows the processor: compilation and its cache, threads, vectors, tiles, prefetch. `linear`
+makes passes over dense rows, sparse rows and columns for linear models. `networks` holds what surrounds the products
+of a network, and the mini-batch steps of the course's models. `linear` and `networks` use `machine`, never the reverse.
 """

@@ -4,18 +4,18 @@ from threading import Lock
 
 import numpy as np
 
-from fastlin.kernels.arrays import copy_aligned, writable_view
-from fastlin.kernels.columns import fill_block_column_statistics, fill_block_panel
-from fastlin.kernels.curvature import (
+from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel
+from fastlin.kernels.linear.curvature import (
     PANEL,
     fill_block_class_pair_gram,
     fill_block_gram,
     fill_block_hessian_product,
 )
-from fastlin.kernels.dense import fill_block_best_class, fill_block_loss_and_gradient, fill_block_scores
-from fastlin.kernels.layers import fill_block_rows
-from fastlin.kernels.threads import count_blocks, run_blocks
-from fastlin.kernels.tiles import count_tile_rows
+from fastlin.kernels.linear.dense_rows import fill_block_best_class, fill_block_loss_and_gradient, fill_block_scores
+from fastlin.kernels.machine.arrays import copy_aligned, writable_view
+from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.networks.layers import fill_block_rows
 from fastlin.matrices.columns import Columns, Transposed
 
 # The types that are read as they are.

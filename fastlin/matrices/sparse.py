@@ -5,24 +5,24 @@ from threading import RLock
 
 import numpy as np
 
-from fastlin.kernels.arrays import writable_view
-from fastlin.kernels.gather import count_columns, zeros_table
-from fastlin.kernels.layers import fill_block_sparse_rows
-from fastlin.kernels.sparse_columns import (
+from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
     fill_block_product,
     fill_block_sparse_gram,
     fill_block_sparse_statistics,
 )
-from fastlin.kernels.sparse_rows import (
+from fastlin.kernels.linear.sparse_rows import (
     fill_block_residuals,
     fill_block_slopes,
     fill_block_sparse_best_class,
     fill_block_sparse_scores,
     fill_block_table,
 )
-from fastlin.kernels.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
-from fastlin.kernels.tiles import count_tile_rows
+from fastlin.kernels.machine.arrays import writable_view
+from fastlin.kernels.machine.gather import count_columns, zeros_table
+from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
+from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.networks.layers import fill_block_sparse_rows
 from fastlin.matrices.columns import Columns, Transposed
 from fastlin.matrices.containers import read_container
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastlin.kernels.arrays import zeros_aligned
-from fastlin.kernels.threads import count_blocks
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.threads import count_blocks
 
 # What a unit costs beside the products, in multiply-adds.
 UNIT_WORK = 8

@@ -22,8 +22,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastlin.kernels.arrays import zeros_aligned
-from fastlin.kernels.layers import (
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.threads import run_blocks
+from fastlin.kernels.networks.layers import (
     IDENTITY,
     LOGISTIC,
     RELU,
@@ -33,7 +34,6 @@ from fastlin.kernels.layers import (
     fill_block_probabilities,
     fill_block_residuals,
 )
-from fastlin.kernels.threads import run_blocks
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.networks.batch_arrays import BatchArrays
 from fastlin.networks.normalization import Normalization

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastlin.kernels.layers import backpropagate_normalization_block, normalize_block, sum_block_columns
-from fastlin.kernels.threads import run_blocks
+from fastlin.kernels.machine.threads import run_blocks
+from fastlin.kernels.networks.layers import backpropagate_normalization_block, normalize_block, sum_block_columns
 
 # Added to variances, and the part of a batch in the running statistics; both as PyTorch has them.
 EPSILON = 1e-5

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastlin.kernels.cholesky import factorize_block, solve_block
-from fastlin.kernels.threads import run_blocks
-from fastlin.kernels.vectors import add_steps, dot, fill_block_dots, subtract_changes
+from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.kernels.machine.threads import run_blocks
+from fastlin.kernels.machine.vectors import add_steps, dot, fill_block_dots, subtract_changes
 from fastlin.solvers import line_search
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlin.kernels.vectors import dot
+from fastlin.kernels.machine.vectors import dot
 
 # The usual constants for quasi-Newton directions (Nocedal and Wright 2006, section 3.1).
 SUFFICIENT_DECREASE = 1e-4

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastlin.kernels.layers import update_with_momentum
+from fastlin.kernels.networks.layers import update_with_momentum
 
 
 class MomentumDescent:

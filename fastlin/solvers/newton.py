@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin.kernels.vectors import dot
+from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
 
 

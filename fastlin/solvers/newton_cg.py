@@ -5,7 +5,7 @@ Nocedal and Wright 2006, algorithm 7.1, with the forcing term min(0.5, sqrt(||g|
 
 import numpy as np
 
-from fastlin.kernels.vectors import dot
+from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import newton
 
 MAX_PRODUCTS = 100

@@ -8,8 +8,8 @@ pairs of classes, the Hessian itself.
 
 import numpy as np
 
-from fastlin.kernels.cholesky import factorize_block, solve_block
-from fastlin.kernels.threads import run_blocks
+from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.kernels.machine.threads import run_blocks
 
 # Added to the diagonal, relative to it, before factorising: rounding makes a matrix of this kind indefinite by less.
 RIDGE = {np.float32: 1e-6, np.float64: 1e-13}

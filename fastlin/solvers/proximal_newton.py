@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastlin.kernels.vectors import dot
+from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers.preconditioners import evaluated_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fastlin.kernels.cholesky import factorize_block, solve_block
-from fastlin.kernels.coordinates import descend_by_columns, descend_by_hessian, fill_block_curvatures
-from fastlin.kernels.threads import count_blocks, run_blocks
+from fastlin.kernels.linear.coordinate_descent import descend_by_columns, descend_by_hessian, fill_block_curvatures
+from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.kernels.machine.threads import count_blocks, run_blocks
 
 # Visits of the coordinates that are not zero, between two of all.
 ACTIVE_SWEEPS = 10

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 import fastlin
 from fastlin.datasets import Dataset
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.objective import LinearObjective
 from fastlin.studies.settings import Results
 

@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads
 
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)

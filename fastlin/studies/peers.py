@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from fastlin.kernels.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
 from fastlin.studies.settings import Results
 

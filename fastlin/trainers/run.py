@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from fastlin.kernels.arrays import compute_type, copy_aligned, writable_view
-from fastlin.kernels.minibatch import evaluate_block, train_steps
-from fastlin.kernels.threads import BlockRun, count_blocks
-from fastlin.kernels.tiles import count_tile_rows
+from fastlin.kernels.machine.arrays import compute_type, copy_aligned, writable_view
+from fastlin.kernels.machine.threads import BlockRun, count_blocks
+from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.networks.minibatches import evaluate_block, train_steps
 from fastlin.trainers.progress import make_bar
 
 

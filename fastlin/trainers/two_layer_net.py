@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from fastlin.kernels.arrays import compute_type
+from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DTYPES, DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.solvers.momentum import MomentumDescent

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import choose
 
 

@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastlin
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 
 QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
 CS = [0.01, 1.0, 100.0]

@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from fastlin import MLPClassifier
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.networks import batch_arrays
 from fastlin.solvers.momentum import MomentumDescent
 

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import sparse as sparse_matrices
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]

@@ -7,7 +7,7 @@ import pytest
 from conftest import make_sparse
 from scipy import sparse
 
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import as_matrix
 from fastlin.matrices import sparse as sparse_matrices
 

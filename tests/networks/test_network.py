@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import ACTIVATIONS, Examples, Network, batch_arrays, network
 

@@ -7,7 +7,7 @@ from conftest import COLUMNS, make_objective, make_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import LinearObjective
 from fastlin.solvers import choose, lbfgs, newton_cg, newton_cholesky
 from fastlin.solvers.stopping import LIMITED, SEPARABLE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import COLUMNS, make_objective
 
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import LinearObjective
 from fastlin.solvers import preconditioners
 

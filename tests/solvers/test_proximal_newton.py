@@ -8,7 +8,7 @@ import reference
 from conftest import COLUMNS, change_columns, make_objective, make_problem
 from scipy import sparse
 
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
 from fastlin.objective import LinearObjective
 from fastlin.solvers import choose, proximal_newton

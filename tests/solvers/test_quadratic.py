@@ -5,8 +5,8 @@ import pytest
 from conftest import make_objective, make_problem
 from scipy import sparse
 
-from fastlin.kernels import threads
-from fastlin.kernels.threads import limit_threads
+from fastlin.kernels.machine import threads
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
 from fastlin.objective import LinearObjective
 from fastlin.solvers import quadratic

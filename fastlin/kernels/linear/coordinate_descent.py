@@ -1,0 +1,258 @@
+"""Coordinate descent on quadratic models of a penalised objective: by the whole Hessian, or column by column of X.
+
+A model of J around parameters V, for a step D to Z = V + D::
+
+    m(Z) = g . D + D' H D / 2 + sum_kj penalty_j D_kj^2 / 2 + sum_j threshold_j size(Z_.j)
+
+g is the gradient of the smooth part, H the Hessian of the loss, size the sum of magnitudes over the classes, or their
+norm (`grouped`). One coordinate (one feature of all classes, grouped) at a time is put to where the model is least
+along it (for a group, an upper bound of the model): Friedman, Hastie and Tibshirani 2010, section 2; Simon, Friedman
+and Hastie 2013. Returned is the decrease that the updates promise: the sum of curvature times change squared over 2.
+"""
+
+import math
+
+import numpy as np
+
+from fastlin.kernels.machine.compilation import kernel
+
+
+@kernel(inline=True)
+def shrink(value, threshold):
+    """Return value moved towards zero by threshold, zero where it does not reach over it."""
+    return value - threshold if value > threshold else value + threshold if value < -threshold else 0.0
+
+
+@kernel(inner=True)
+def best_shift(values, threshold, penalty, grouped):
+    """Return the number that, added to all of values (K,), makes their penalty least; the loss of K >= 3 stays.
+
+    Without it a feature that is hardly penalised creeps along a valley, one class at a time.
+    """
+    n_classes = values.shape[0]
+    total, signs, zeros = 0.0, 0.0, 0
+    for k in range(n_classes):
+        total += values[k]
+        signs += np.sign(values[k])
+        zeros += values[k] == 0
+    if grouped:
+        return -total / n_classes
+    if abs(threshold * signs + penalty * total) <= threshold * zeros:
+        return 0.0
+    segment, segment_signs = -np.inf, -n_classes
+    for k in range(n_classes):
+        shift = -values[k]
+        signs, zeros = 0.0, 0
+        for other in range(n_classes):
+            signs += np.sign(values[other] - values[k])
+            zeros += values[other] == values[k]
+        slope = threshold * signs + penalty * (total + n_classes * shift)
+        if abs(slope) <= threshold * zeros:
+            return shift
+        if slope < 0 and shift > segment:
+            segment, segment_signs = shift, signs + zeros
+    return -(threshold * segment_signs / penalty + total) / n_classes
+
+
+@kernel
+def descend_by_hessian(hessian, slopes, penalties, thresholds, n_classes, grouped, only_active, parameters):
+    """Visit every coordinate (only those that are not zero: `only_active`) once; return the decrease.
+
+    hessian (p, p) = H with the penalties on its diagonal, by classes then features; parameters (p,) are Z and slopes
+    (p,) the smooth model's gradient at Z: both are kept up to date. penalties and thresholds (p / n_classes,).
+    """
+    size = parameters.shape[0] // n_classes
+    together = n_classes if grouped else 1
+    decrease = 0.0
+    points = np.empty(n_classes)
+    for j in range(size):
+        for first in range(0, n_classes, together):
+            curvature, square, length = 0.0, 0.0, 0.0
+            for k in range(first, first + together):
+                row, total = hessian[k * size + j], 0.0
+                for other in range(first, first + together):
+                    total += abs(row[other * size + j])
+                curvature = max(curvature, total)
+                length = max(length, abs(parameters[k * size + j]))
+            if not curvature > 0 or (only_active and length == 0):
+                continue
+            for k in range(first, first + together):
+                points[k] = parameters[k * size + j] - slopes[k * size + j] / curvature
+                square += points[k] * points[k]
+            length = math.sqrt(square)
+            kept = shrink(length, thresholds[j] / curvature) / length if length > 0 else 0.0
+            for k in range(first, first + together):
+                change = kept * points[k] - parameters[k * size + j]
+                if change != 0:
+                    parameters[k * size + j] = kept * points[k]
+                    decrease += 0.5 * curvature * change * change
+                    _add_row(hessian[k * size + j], change, slopes)
+        if n_classes > 1 and (thresholds[j] > 0 or penalties[j] > 0):
+            for k in range(n_classes):
+                points[k] = parameters[k * size + j]
+            shift = best_shift(points, thresholds[j], penalties[j], grouped)
+            if shift != 0:
+                for k in range(n_classes):
+                    parameters[k * size + j] = points[k] + shift
+                    slopes[k * size + j] += penalties[j] * shift
+    return decrease
+
+
+@kernel(inner=True)
+def _add_row(row, change, slopes):
+    if change != 0:
+        for other in range(slopes.shape[0]):
+            slopes[other] += change * row[other]
+
+
+@kernel
+def descend_by_columns(
+    panel, places, starts, indices, values, scales, shifts, features, classes, gradient, curvatures, penalties,
+    thresholds, grouped, only_active, row_weights, probabilities, intercept_curvatures, intercept_gradient, origins,
+    parameters, intercept_steps, scores, means,
+):  # fmt: skip
+    """Visit the intercepts and every coordinate of a working set (the active ones) once; return the decrease.
+
+    Coordinate c is the feature features[c] of the class classes[c]; parameters (C,) are its Z, origins (C,) its V,
+    gradient (C,) its g. Column j of X is panel[places[j]] scales[j] + shifts[j] or, where places[j] is below zero, the
+    entries starts[j] to starts[j + 1] of indices and values times scales[j]. scores (K, n) = X D and means (n,) = sum
+    over k of probabilities (K, n) scores are kept up to date, so that the Hessian of the loss, with row_weights (n,),
+    comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). curvatures (C,) and intercept_curvatures (K,) are
+    its diagonal. Without an intercept intercept_curvatures are zero. Grouped, the K coordinates of a feature follow one
+    another.
+    """
+    n_classes, kind = probabilities.shape[0], probabilities.dtype.type
+    decrease = 0.0
+    for k in range(n_classes):
+        if intercept_curvatures[k] > 0:
+            slope = intercept_gradient[k] + _dense_slope(
+                row_weights, kind(0), kind(1), row_weights, probabilities[k], scores[k], means
+            )
+            change = -slope / intercept_curvatures[k]
+            intercept_steps[k] += change
+            decrease += 0.5 * intercept_curvatures[k] * change * change
+            _add_dense(row_weights, kind(0), kind(1), kind(change), probabilities[k], scores[k], means)
+    together = n_classes if grouped else 1
+    points = np.empty(n_classes)
+    n_visited = 0
+    for first in range(0, parameters.shape[0], together):
+        j = features[first]
+        n_visited = n_visited + together if first > 0 and features[first - 1] == j else together
+        place, entries, width = places[j], slice(starts[j], starts[j + 1]), scales[j]
+        curvature, length = 0.0, 0.0
+        for c in range(first, first + together):
+            # For a group the sum of a row of its block of the Hessian, p (1 - p) and the rest, bounds the block.
+            curvature = max(curvature, (2 if together > 1 else 1) * curvatures[c] + penalties[j])
+            length = max(length, abs(parameters[c]))
+        if curvature > 0 and not (only_active and length == 0):
+            square = 0.0
+            for c in range(first, first + together):
+                k = classes[c]
+                if place >= 0:
+                    slope = _dense_slope(
+                        panel[place], width, shifts[j], row_weights, probabilities[k], scores[k], means
+                    )
+                else:
+                    slope = _sparse_slope(
+                        indices[entries], values[entries], width, row_weights, probabilities[k], scores[k], means
+                    )
+                slope += gradient[c] + penalties[j] * (parameters[c] - origins[c])
+                points[c - first] = parameters[c] - slope / curvature
+                square += points[c - first] * points[c - first]
+            length = math.sqrt(square)
+            kept = shrink(length, thresholds[j] / curvature) / length if length > 0 else 0.0
+            for c in range(first, first + together):
+                change = kept * points[c - first] - parameters[c]
+                if change == 0:
+                    continue
+                parameters[c] = kept * points[c - first]
+                decrease += 0.5 * curvature * change * change
+                k = classes[c]
+                if place >= 0:
+                    _add_dense(panel[place], width, shifts[j], kind(change), probabilities[k], scores[k], means)
+                else:
+                    _add_sparse(
+                        indices[entries], values[entries], kind(change * width), probabilities[k], scores[k], means
+                    )
+        if n_visited == n_classes > 1 and (thresholds[j] > 0 or penalties[j] > 0):
+            # The scores of all classes change alike, and with them their mean: slopes stay.
+            own = slice(first + together - n_classes, first + together)
+            shift = best_shift(parameters[own], thresholds[j], penalties[j], grouped)
+            for c in range(own.start, own.stop):
+                parameters[c] += shift
+    return decrease
+
+
+@kernel
+def fill_block_curvatures(
+    block, n_blocks, panel, places, starts, indices, values, scales, shifts, features, classes, row_weights,
+    probabilities, curvatures,
+):  # fmt: skip
+    """curvatures[c] = sum_i s_i x_ij^2 p_ik (1 - p_ik) for the block's coordinates c."""
+    n_coordinates = features.shape[0]
+    for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
+        j, p = features[c], probabilities[classes[c]]
+        if places[j] >= 0:
+            curvatures[c] = _dense_curvature(panel[places[j]], scales[j], shifts[j], row_weights, p)
+        else:
+            first, last = starts[j], starts[j + 1]
+            curvatures[c] = _sparse_curvature(indices[first:last], values[first:last], scales[j], row_weights, p)
+
+
+@kernel(inner=True)
+def _dense_slope(column, scale, shift, row_weights, p, t, m):
+    kind = p.dtype.type
+    total = kind(0)
+    for i in range(column.shape[0]):
+        total += row_weights[i] * (kind(column[i]) * scale + shift) * p[i] * (t[i] - m[i])
+    return total
+
+
+@kernel(inner=True)
+def _dense_curvature(column, scale, shift, row_weights, p):
+    kind = p.dtype.type
+    total = kind(0)
+    for i in range(column.shape[0]):
+        x = kind(column[i]) * scale + shift
+        total += row_weights[i] * x * x * p[i] * (kind(1) - p[i])
+    return total
+
+
+@kernel(inner=True)
+def _add_dense(column, scale, shift, change, p, t, m):
+    kind = p.dtype.type
+    for i in range(column.shape[0]):
+        added = change * (kind(column[i]) * scale + shift)
+        t[i] += added
+        m[i] += p[i] * added
+
+
+@kernel(inner=True)
+def _sparse_slope(indices, values, scale, row_weights, p, t, m):
+    kind = p.dtype.type
+    total = kind(0)
+    for entry in range(indices.shape[0]):
+        i = np.uint64(indices[entry])
+        total += row_weights[i] * kind(values[entry]) * p[i] * (t[i] - m[i])
+    return total * scale
+
+
+@kernel(inner=True)
+def _sparse_curvature(indices, values, scale, row_weights, p):
+    kind = p.dtype.type
+    total = kind(0)
+    for entry in range(indices.shape[0]):
+        i = np.uint64(indices[entry])
+        x = kind(values[entry])
+        total += row_weights[i] * x * x * p[i] * (kind(1) - p[i])
+    return total * scale * scale
+
+
+@kernel(inner=True)
+def _add_sparse(indices, values, change, p, t, m):
+    kind = p.dtype.type
+    for entry in range(indices.shape[0]):
+        i = np.uint64(indices[entry])
+        added = change * kind(values[entry])
+        t[i] += added
+        m[i] += p[i] * added

@@ -1,0 +1,130 @@
+"""Kernels over dense rows: scores, losses and gradients of the logistic and the softmax loss.
+
+Shapes: X (n, d) of any type and strides; factors and offsets (d,), coef (K, d) and intercept (K,) in the type that is
+computed in; K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax with labels 0 to K - 1. A row enters as
+x~ = x factors + offsets. A pass works on tiles of rows, a few hundred kilobytes each: scores, residuals and gradient of
+a tile follow one another while it lies in the second-level cache, so that X is read from memory once.
+"""
+
+import numpy as np
+
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.prefetch import empty_list, list_rows
+from fastlin.kernels.machine.products import add_product, load_and_multiply
+from fastlin.kernels.machine.simd import compile_small
+from fastlin.kernels.machine.tiles import pad_columns, pad_vector, zeros_padded
+
+
+@kernel(inner=True)
+def block_rows(block, n_blocks, n_rows):
+    """Return the row numbers of one of n_blocks blocks of n_rows rows."""
+    compile_small()
+    first = block * n_rows // n_blocks
+    rows = zeros_aligned((block + 1) * n_rows // n_blocks - first, np.int64)
+    for i in range(rows.shape[0]):
+        rows[i] = first + i
+    return rows
+
+
+@kernel(reassociate=False)
+def fill_block_loss_and_gradient(
+    block, n_blocks, X, rows, labels, weights, factors, offsets, coef, intercept, tile_rows, losses, gradients,
+    intercept_gradients, probabilities,
+):  # fmt: skip
+    """Fill the block's slice of losses (B,), gradients (B, K, d) and intercept_gradients (B, K), all float64.
+
+    losses[block] = sum s_i l_i and its derivatives by coef and intercept, over the block's part of the row numbers
+    rows (m,), or of all rows where rows is empty: one walk over them. The gradient of a tile is summed in the type of
+    coef, beyond that in float64. probabilities (K, m), in the type of coef, takes those of the block's rows; (K, 0)
+    leaves them out.
+    """
+    compile_small()
+    n_features = X.shape[1]
+    n_classes = coef.shape[0]
+    first = block * rows.shape[0] // n_blocks
+    if rows.shape[0] == 0:
+        first = block * X.shape[0] // n_blocks
+        rows = block_rows(block, n_blocks, X.shape[0])
+    else:
+        rows = rows[first : (block + 1) * rows.shape[0] // n_blocks]
+    n_rows = rows.shape[0]
+    weights_padded = pad_columns(coef)
+    tile = zeros_padded(tile_rows, n_features, coef.dtype)
+    scales, shifts = pad_vector(factors, tile), pad_vector(offsets, tile)
+    ahead = empty_list(tile_rows)
+    scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
+    gradient = zeros_aligned((n_classes, tile.shape[1]), np.float64)
+    for k in range(n_classes):
+        intercept_gradients[block, k] = 0
+    loss = 0.0
+    for start in range(0, n_rows, tile_rows):
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
+        load_and_multiply(X, rows, start, stop, scales, shifts, tile, weights_padded, intercept, scores, ahead)
+        loss += turn_scores_to_residuals(
+            scores, stop - start, labels, weights, rows, start, probabilities, first + start
+        )
+        for k in range(n_classes):
+            total = 0.0
+            for i in range(stop - start):
+                total += np.float64(scores[k, i])
+            intercept_gradients[block, k] += total
+        add_product(tile, stop - start, scores, np.int64(0), gradient, ahead)
+    losses[block] = loss
+    for k in range(n_classes):
+        for j in range(n_features):
+            gradients[block, k, j] = gradient[k, j]
+
+
+@kernel(reassociate=False)
+def fill_block_scores(block, n_blocks, X, factors, offsets, coef, intercept, tile_rows, scores):
+    """scores[i] = coef x~_i + intercept for the rows i of the block; scores (n, K)."""
+    rows = block_rows(block, n_blocks, X.shape[0])
+    n_rows = rows.shape[0]
+    weights_padded = pad_columns(coef)
+    tile = zeros_padded(tile_rows, X.shape[1], coef.dtype)
+    scales, shifts = pad_vector(factors, tile), pad_vector(offsets, tile)
+    ahead = empty_list(tile_rows)
+    tile_scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
+    for start in range(0, n_rows, tile_rows):
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
+        load_and_multiply(X, rows, start, stop, scales, shifts, tile, weights_padded, intercept, tile_scores, ahead)
+        for i in range(stop - start):
+            for k in range(coef.shape[0]):
+                scores[rows[start + i], k] = tile_scores[k, i]
+
+
+@kernel(reassociate=False)
+def fill_block_best_class(block, n_blocks, X, factors, offsets, coef, intercept, tile_rows, best):
+    """best[i] = the class of the largest score of row i, the first of equal ones; K = 1: 1 for a score above 0, else 0.
+
+    best (n,), int64, for the rows i of the block.
+    """
+    rows = block_rows(block, n_blocks, X.shape[0])
+    n_rows = rows.shape[0]
+    weights_padded = pad_columns(coef)
+    tile = zeros_padded(tile_rows, X.shape[1], coef.dtype)
+    scales, shifts = pad_vector(factors, tile), pad_vector(offsets, tile)
+    ahead = empty_list(tile_rows)
+    scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
+    largest = zeros_aligned(tile_rows, coef.dtype)
+    for start in range(0, n_rows, tile_rows):
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
+        load_and_multiply(X, rows, start, stop, scales, shifts, tile, weights_padded, intercept, scores, ahead)
+        found = best[rows[start] : rows[start] + stop - start]
+        if coef.shape[0] == 1:
+            for i in range(stop - start):
+                found[i] = np.int64(scores[0, i] > 0)
+            continue
+        for i in range(stop - start):
+            found[i] = 0
+            largest[i] = scores[0, i]
+        for k in range(1, coef.shape[0]):
+            s = scores[k]
+            for i in range(stop - start):
+                found[i] = k if s[i] > largest[i] else found[i]
+                largest[i] = s[i] if s[i] > largest[i] else largest[i]

@@ -1,0 +1,1 @@
+"""What kernels know of the processor: compilation, threads, vectors, memory ahead, tiles and their products."""

@@ -1,0 +1,163 @@
+"""The one decorator that turns a Python function into a compiled kernel, and the place its code is kept.
+
+Every kernel is compiled without the interpreter lock and without threads of its own; threads.py spreads calls
+over row blocks. Compiled code is kept between processes, in a folder whose name holds a hash of all kernel
+sources: Numba's own stamp covers only the defining file, so that a caller in another file would keep stale code.
+"""
+
+import contextlib
+import gc
+import hashlib
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import numba
+from numba.core import caching, config
+
+from fastlin.places import user_cache_folder
+
+# Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
+REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
+KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
+
+
+def kernel(function=None, *, reassociate=True, inner=False, inline=False):
+    """Compile a function of arrays and scalars, lazily, once per combination of types, and cache the result.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel; it allocates what it needs and writes into arrays that the caller owns.
+    reassociate : bool
+        False where the order of the additions carries the accuracy (compensated constants), or has to be the same in
+        two places: products read from X or from a tile.
+    inner : bool
+        True where only other kernels call it: Python cannot, which saves a wrapper to compile. Numbers among its
+        arguments are variables: Numba compiles it anew for each literal.
+    inline : bool
+        True for the shortest of those, whose code becomes part of the caller's before it is compiled: a function of
+        its own takes 0.05 to 0.1 seconds.
+    """
+    if function is None:
+        return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
+    flags = set(REASSOCIATE if reassociate else KEEP_ORDER)
+    # Nothing takes kernels as arguments: without Numba's wrapper for that a fit's compilation is a tenth shorter.
+    compiled = numba.njit(
+        function, nogil=True, fastmath=flags, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True,
+        no_cpython_wrapper=inner or inline, inline="always" if inline else "never",
+    )  # fmt: skip
+    if not config.DISABLE_JIT:
+        # Numba's classes for it are not public: where another version has changed them, the kernel is not kept.
+        with contextlib.suppress(AttributeError, TypeError):
+            compiled._compiler.compile = _without_collector(compiled._compiler.compile)
+            if cache_folder() is not None:
+                compiled._cache = _KernelCache(function)
+    return compiled
+
+
+def _without_collector(compile_kernel):
+    """Return compile_kernel with the garbage collector at rest, whose walks over Numba's objects take a tenth of it."""
+
+    def compile_at_rest(*arguments):
+        # Under Numba's lock: no two threads are here at once.
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return compile_kernel(*arguments)
+        finally:
+            if enabled:
+                gc.enable()
+
+    return compile_at_rest
+
+
+@lru_cache(maxsize=1)
+def cache_folder():
+    """Return the folder that keeps the compiled kernels, or None where no place can be written.
+
+    ``NUMBA_CACHE_DIR`` comes first, then the user's cache folder.
+    """
+    named = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
+    for place in (named, user_cache_folder()):
+        if place is None:
+            continue
+        folder = place / f"kernels-{_sources_hash()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        return folder
+    return None
+
+
+def _sources_hash():
+    digest = hashlib.sha256(numba.__version__.encode())
+    # All layers: a kernel of one calls those of another.
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class _Locator(caching._CacheLocator):
+    """Places the files of one kernel; the folder's name already says which sources they belong to."""
+
+    def __init__(self, function):
+        self._function = function
+
+    def get_cache_path(self):
+        return str(cache_folder())
+
+    def get_source_stamp(self):
+        return 0
+
+    def get_disambiguator(self):
+        return self._function.__module__
+
+    @classmethod
+    def from_function(cls, function, source_file):
+        return cls(function)
+
+
+class _CompiledFunction(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _IndexAndData(caching.IndexDataCacheFile):
+    """Numba's index and data files, safe when several processes fill one cache.
+
+    Numba numbers the data files of a kernel 1, 2, 3, so that two processes that compile two signatures at once
+    give both the same name, and an index may then name the other's code: a crash (numba issue 4807). Names that
+    follow from the signature cannot collide. A damaged index or data file (numba issue 10434) counts as absent,
+    whatever unpickling makes of it.
+    """
+
+    def save(self, key, data):
+        overloads = self._load_index()
+        overloads[key] = self._data_name(int(hashlib.sha256(repr(key).encode()).hexdigest()[:12], 16))
+        self._save_data(overloads[key], data)
+        self._save_index(overloads)
+
+    def _load_index(self):
+        with contextlib.suppress(Exception):
+            return super()._load_index()
+        return {}
+
+    def load(self, key):
+        with contextlib.suppress(Exception):
+            return super().load(key)
+        return None
+
+
+class _KernelCache(caching.FunctionCache):
+    _impl_class = _CompiledFunction
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._cache_file = _IndexAndData(self._cache_path, self._impl.filename_base, 0)
+
+    def save_overload(self, sig, data):
+        # A full or read-only disk costs the cache, not the fit.
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)

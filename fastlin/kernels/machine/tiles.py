@@ -1,0 +1,93 @@
+"""Tiles: some rows of X at a time, of any type and layout, as scaled and centred vectors of the type computed in.
+
+Whatever X is made of, everything behind a tile sees one type, one layout and whole aligned vectors, so that the
+products are compiled once and X is never copied as a whole.
+"""
+
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.simd import ROW_GROUP, VECTOR_BYTES, compile_small, load_row
+
+# A tile, its scores, the coefficients and the next tile's rows share the second-level cache (1 MB and more).
+TILE_BYTES = 300_000
+# Also the number of rows that float32 products add up before the sum goes on in float64.
+MAX_TILE_ROWS = 128
+CACHE_SETS_BYTES = 512
+# Columns that are read together where rows are not contiguous: a cache line of the tile each.
+STRIP = 8
+
+
+def count_tile_rows(n_features, n_classes, itemsize):
+    """Return the rows of a tile: whole groups, from the shape alone."""
+    rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
+    return int(min(max(rows // ROW_GROUP, 1), MAX_TILE_ROWS // ROW_GROUP)) * ROW_GROUP
+
+
+@kernel(inner=True)
+def zeros_padded(n_rows, n_columns, dtype):
+    """Return zeros of a type, (n_rows, n_columns rounded up to whole vectors), that start on a cache line."""
+    compile_small()
+    itemsize = zeros_aligned(0, dtype).itemsize
+    lanes = VECTOR_BYTES // itemsize
+    width = (n_columns + lanes - 1) // lanes * lanes
+    # Rows that lie a multiple of 4,096 bytes apart compete for the eight lines of a set.
+    if width * itemsize % CACHE_SETS_BYTES == 0:
+        width += lanes
+    return zeros_aligned((n_rows, width), dtype)
+
+
+@kernel(inner=True)
+def pad_columns(values):
+    """Return a copy of values (m, d) with zeros up to the padded width, which starts on a cache line."""
+    compile_small()
+    padded = zeros_padded(values.shape[0], values.shape[1], values.dtype)
+    for k in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            padded[k, j] = values[k, j]
+    return padded
+
+
+@kernel(inner=True)
+def pad_vector(values, tile):
+    """Return a copy of values (d,) with zeros up to the width of tile, which starts on a cache line."""
+    compile_small()
+    padded = zeros_aligned(tile.shape[1], values.dtype)
+    for j in range(values.shape[0]):
+        padded[j] = values[j]
+    return padded
+
+
+@kernel(reassociate=False, inner=True)
+def load_tile(X, rows, start, stop, factors, offsets, tile):
+    """tile[i, j] = X[rows[start + i], j] factors[j] + offsets[j] for i < stop - start, in the type of factors.
+
+    X (n, d) of any type and strides; rows (m,); factors and offsets (tile's width,), aligned: float64 with a float32
+    tile centres numbers that float32 cannot hold before it rounds them. Behind the last feature tile[i, j] =
+    offsets[j]. The further rows of tile stay as they are.
+    """
+    compile_small()
+    n_rows, n_features = stop - start, X.shape[1]
+    if X.strides[1] == X.itemsize:
+        for i in range(n_rows):
+            load_row(X, rows[start + i], factors, offsets, tile, i)
+        return
+    widen = factors.dtype.type
+    for begin in range(0, n_features, STRIP):
+        end = begin + STRIP if begin + STRIP < n_features else n_features
+        f, o = factors[begin:end], offsets[begin:end]
+        for i in range(n_rows):
+            x, t = X[rows[start + i], begin:end], tile[i, begin:end]
+            for j in range(x.shape[0]):
+                t[j] = widen(x[j]) * f[j] + o[j]
+    for i in range(n_rows):
+        for j in range(n_features, offsets.shape[0]):
+            tile[i, j] = offsets[j]
+
+
+@kernel(inner=True)
+def ones_and_zeros(tile):
+    """Return factors and offsets of tile's width and type that leave X as it is."""
+    factors, offsets = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
+    for j in range(tile.shape[1]):
+        factors[j] = 1
+    return factors, offsets

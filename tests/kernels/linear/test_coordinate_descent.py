@@ -1,0 +1,364 @@
+"""Coordinate descent on quadratic models against their optimality conditions in NumPy, and the panel of columns."""
+
+import naive
+import numpy as np
+import pytest
+from conftest import COMPILED, from_python
+
+from fastlin.kernels.linear.columns import fill_block_panel
+from fastlin.kernels.linear.coordinate_descent import (
+    best_shift,
+    descend_by_columns,
+    descend_by_hessian,
+    fill_block_curvatures,
+    shrink,
+)
+from fastlin.kernels.machine.threads import limit_threads, run_blocks
+
+N, D = 24, 5
+CLASSES = [1, 3, 4] if COMPILED else [1, 3]
+MAX_SWEEPS = 3000 if COMPILED else 400
+# How columns are kept: whole in panels of a type, as entries, or some one way and some the other.
+STORAGES = ["float64", "uint8", "float32", "entries", "mixed"]
+
+
+class Model:
+    """A penalised quadratic model around random coefficients, with everything that a kernel takes, and its oracle."""
+
+    def __init__(self, n_classes, grouped, storage="float64", fit_intercept=True, seed=0):
+        self.generator = generator = np.random.default_rng(seed)
+        self.K, self.grouped = n_classes, grouped
+        self.work = np.float32 if storage in ("uint8", "float32") else np.float64
+        self._keep_columns(storage)
+        # The fourth feature has a factor of zero; the second is penalised by its size alone, the third left out.
+        self.thresholds = np.array([0.06, 0.05, 5.0, 0.0, 0.02, 0.0])
+        self.penalties = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
+        self.weights = generator.uniform(0, 2, N) / N
+        scores = generator.normal(size=(N, n_classes))
+        if n_classes == 1:
+            p = 1 / (1 + np.exp(-scores))
+            residuals = p - generator.integers(0, 2, (N, 1))
+        else:
+            p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+            residuals = p - np.eye(n_classes)[generator.integers(0, n_classes, N)]
+        self.probabilities = p.T.astype(self.work)
+        self.origin = generator.normal(size=(n_classes, D + 1)) * (generator.uniform(size=D + 1) < 0.5)
+        rows = np.column_stack([self.columns.T, np.full(N, float(fit_intercept))])
+        self.gradient = (residuals * self.weights[:, None]).T @ rows + self.penalties * self.origin
+        hessian = np.array(naive.class_pair_hessian(self.columns.T, self.weights, p))
+        if not fit_intercept:
+            hessian[D :: D + 1] = hessian[:, D :: D + 1] = 0
+        self.hessian = hessian + np.diag(np.tile(self.penalties, n_classes))
+
+    def _keep_columns(self, storage):
+        """Set the columns x~ (D, N) and the arrays that they are kept in."""
+        generator = self.generator
+        raw = np.where(generator.uniform(size=(D, N)) < 0.5, generator.integers(1, 9, (D, N)), 0)
+        scales, shifts = 2.0 ** generator.integers(-3, 0, D), generator.normal(size=D).round(3)
+        whole = {"entries": np.zeros(D, bool), "mixed": np.arange(D) % 2 == 0}.get(storage, np.ones(D, bool))
+        # Entries are not shifted.
+        shifts[~whole] = 0
+        panel = raw[whole].astype("float64" if storage in ("entries", "mixed") else storage)
+        places = np.where(whole, np.cumsum(whole) - 1, -1)
+        order = [
+            generator.permutation(np.flatnonzero(row)) if not kept else [] for row, kept in zip(raw, whole, strict=True)
+        ]
+        starts = np.cumsum([0] + [len(rows) for rows in order])
+        indices = np.concatenate(order).astype(np.int32)
+        values = np.concatenate([raw[j, rows] for j, rows in enumerate(map(np.int64, order))]).astype(float)
+        self.kept = panel, places, starts, indices, values, scales.astype(self.work), shifts.astype(self.work)
+        self.columns = raw * scales[:, None] + shifts[:, None]
+
+    def value(self, point):
+        """Return the model (without its constant) at a point Z (K, D + 1)."""
+        step = (point - self.origin).ravel()
+        sizes = np.sqrt((point**2).sum(axis=0)) if self.grouped else np.abs(point).sum(axis=0)
+        return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + sizes @ self.thresholds
+
+    def slopes(self, point):
+        """Return the gradient (K, D + 1) of the smooth model at a point."""
+        return self.gradient + (self.hessian @ (point - self.origin).ravel()).reshape(self.K, -1)
+
+    def violation(self, point, exempt=None):
+        """Return how far the smallest subgradient of the model at a point is from zero, in its largest entry."""
+        slopes, largest = self.slopes(point), 0.0
+        for j, threshold in enumerate(self.thresholds):
+            for rows in [slice(None)] if self.grouped else [slice(k, k + 1) for k in range(self.K)]:
+                z, slope = point[rows, j], slopes[rows, j]
+                size, steepness = np.sqrt((z**2).sum()), np.sqrt((slope**2).sum())
+                if exempt is None or not exempt[rows, j].any():
+                    left = slope + threshold * z / size if size > 0 else max(steepness - threshold, 0)
+                    largest = max(largest, np.abs(left).max())
+        return largest
+
+    def sweeps_by_hessian(self, point, slopes, n_sweeps, only_active=False):
+        """Sweep in place; return the decreases."""
+        flat, flat_slopes = point.reshape(-1), slopes.reshape(-1)
+        return [
+            descend_by_hessian(
+                self.hessian, flat_slopes, self.penalties, self.thresholds, self.K, self.grouped, only_active, flat
+            )
+            for _ in range(n_sweeps)
+        ]
+
+    def columns_state(self, working_set):
+        """Return the arrays of a descent by columns over a working set (K, D)."""
+        features, classes = np.nonzero(working_set.T)
+        coordinates = classes, features
+        curvatures = np.full(len(features), np.nan)
+        row_weights = self.weights.astype(self.work)
+        run_blocks(fill_block_curvatures, 2, *self.kept, features, classes, row_weights, self.probabilities, curvatures)
+        intercepts = self.hessian.reshape(self.K, D + 1, self.K, D + 1)[:, -1, :, -1].diagonal().copy()
+        return {
+            "features": features, "classes": classes, "gradient": self.gradient[coordinates], "curvatures": curvatures,
+            "row_weights": row_weights, "intercept_curvatures": intercepts,
+            "intercept_gradient": self.gradient[:, -1].copy(), "origins": self.origin[coordinates],
+            "parameters": self.origin[coordinates].copy(), "intercept_steps": np.zeros(self.K),
+            "scores": np.zeros((self.K, N), self.work), "means": np.zeros(N, self.work),
+        }  # fmt: skip
+
+    def sweeps_by_columns(self, state, n_sweeps, only_active=False):
+        """Sweep in place; return the decreases."""
+        return [
+            descend_by_columns(
+                *self.kept, state["features"], state["classes"], state["gradient"], state["curvatures"],
+                self.penalties, self.thresholds, self.grouped, only_active, state["row_weights"], self.probabilities,
+                state["intercept_curvatures"], state["intercept_gradient"], state["origins"], state["parameters"],
+                state["intercept_steps"], state["scores"], state["means"],
+            )
+            for _ in range(n_sweeps)
+        ]  # fmt: skip
+
+    def point(self, state):
+        """Return the point (K, D + 1) that a descent by columns has reached."""
+        point = self.origin.copy()
+        point[state["classes"], state["features"]] = state["parameters"]
+        point[:, -1] += state["intercept_steps"]
+        return point
+
+
+def test_shrink_moves_towards_zero_and_stops_there():
+    function = from_python(shrink)
+    for value, expected in [(3.0, 1.0), (-3.0, -1.0), (2.0, 0.0), (-2.0, 0.0), (1.9, 0.0), (0.0, 0.0)]:
+        assert function(value, 2.0) == expected
+        assert function(value, 0.0) == value
+    assert function(-1.0, np.inf) == 0
+
+
+def cost_of_shift(values, shift, threshold, penalty, grouped):
+    moved = values + shift
+    return threshold * (np.sqrt((moved**2).sum()) if grouped else np.abs(moved).sum()) + penalty / 2 * (moved**2).sum()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(("threshold", "penalty"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
+@pytest.mark.parametrize("n_classes", [3, 4, 7])
+def test_the_best_shift_is_the_best(n_classes, threshold, penalty, grouped):
+    function = from_python(best_shift)
+    generator = np.random.default_rng(n_classes)
+    for case in range(30):
+        values = generator.normal(generator.normal(), 1, n_classes)
+        if case % 3 == 0:
+            values[generator.uniform(size=n_classes) < 0.5] = 0
+        elif case % 3 == 1:
+            values = values.round()
+        shift = function(values.copy(), threshold, penalty, grouped)
+        tried = [np.linspace(-6, 6, 401), -values, [0.0, -values.mean()], shift + np.array([-1e-3, -1e-5, 1e-5, 1e-3])]
+        least = min(cost_of_shift(values, other, threshold, penalty, grouped) for other in np.concatenate(tried))
+        assert cost_of_shift(values, shift, threshold, penalty, grouped) <= least + 1e-14
+        if not grouped and threshold > 0:
+            # Already there nothing moves, and zeros stay zeros.
+            assert function(values + shift, threshold, penalty, grouped) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_best_shift_leaves_a_majority_of_zeros():
+    function = from_python(best_shift)
+    assert function(np.array([0.0, 5.0, 0.0]), 0.1, 0.0, False) == 0
+    assert function(np.array([0.0, 5.0, 0.0]), 1.0, 0.1, False) == 0
+    # The median of an odd number of values: it becomes an exact zero.
+    values = np.array([0.3, -0.1, 0.7])
+    assert values[0] + function(values, 0.1, 0.0, False) == 0
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_sweeps_by_hessian_reach_the_minimum_of_the_model(n_classes, grouped, fit_intercept):
+    model = Model(n_classes, grouped, fit_intercept=fit_intercept)
+    point, slopes = model.origin.copy(), model.gradient.copy()
+    before = model.value(point)
+    assert model.violation(point) > 0.05
+    for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
+        value = model.value(point)
+        decreases = model.sweeps_by_hessian(point, slopes, n_sweeps)
+        # A sweep keeps its promise, but for rounding.
+        assert value - model.value(point) >= sum(decreases) - 1e-14
+        np.testing.assert_allclose(slopes, model.slopes(point), atol=1e-12)
+        if decreases[-1] < 1e-19:
+            break
+    assert model.violation(point) < 1e-8
+    assert model.value(point) < before
+    penalised = point[:, model.thresholds > 0]
+    assert (penalised == 0).any() and (penalised != 0).any()
+    if not fit_intercept:
+        np.testing.assert_array_equal(point[:, -1], model.origin[:, -1])
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_sweeps_by_columns_reach_the_minimum_of_the_model(n_classes, grouped, storage, fit_intercept):
+    model = Model(n_classes, grouped, storage, fit_intercept)
+    tolerance = 2e-5 if model.work is np.float32 else 1e-8
+    state = model.columns_state(np.ones((n_classes, D), bool))
+    for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
+        value = model.value(model.point(state))
+        decreases = model.sweeps_by_columns(state, n_sweeps)
+        assert value - model.value(model.point(state)) >= sum(decreases) - tolerance / 10
+        if decreases[-1] < tolerance**2 * 1e-3:
+            break
+    point = model.point(state)
+    assert model.violation(point) < tolerance
+    penalised = point[:, model.thresholds > 0]
+    assert (penalised == 0).any() and (penalised != 0).any()
+    if not fit_intercept:
+        assert not state["intercept_steps"].any()
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_scores_and_their_means_are_kept_up_to_date(n_classes, grouped, storage):
+    model = Model(n_classes, grouped, storage)
+    state = model.columns_state(np.ones((n_classes, D), bool))
+    model.sweeps_by_columns(state, 3)
+    step = model.point(state) - model.origin
+    scores = step[:, :-1] @ model.columns + step[:, -1:]
+    assert np.abs(scores).max() > 0.1
+    tolerance = 1e-5 if model.work is np.float32 else 1e-13
+    means = (model.probabilities * scores).sum(axis=0)
+    # Shifts over the classes are left out: they change all scores and the mean alike.
+    np.testing.assert_allclose(state["scores"] - state["means"], scores - means, atol=tolerance)
+    np.testing.assert_allclose(state["means"], (model.probabilities * state["scores"]).sum(axis=0), atol=tolerance)
+    if n_classes == 1:
+        np.testing.assert_allclose(state["scores"], scores, atol=tolerance)
+
+
+@pytest.mark.parametrize("storage", ["float64", "entries"])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_a_working_set_is_minimised_alone(n_classes, grouped, storage):
+    model = Model(n_classes, grouped, storage)
+    working_set = np.ones((n_classes, D), bool)
+    working_set[:, 1] = False
+    if not grouped:
+        working_set[0, 4] = False
+    state = model.columns_state(working_set)
+    for _ in range(MAX_SWEEPS // 10):
+        if model.sweeps_by_columns(state, 10)[-1] < 1e-19:
+            break
+    point, outside = model.point(state), np.column_stack([~working_set, np.zeros(n_classes, bool)])
+    np.testing.assert_array_equal(point[outside], model.origin[outside])
+    assert model.violation(point, exempt=outside) < 1e-8 < 1e-4 < model.violation(point)
+
+
+@pytest.mark.parametrize("by", ["hessian", "columns"])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_visits_of_the_active_leave_features_at_zero_there(n_classes, grouped, by):
+    model = Model(n_classes, grouped)
+    model.origin[:, :] = 0
+    model.origin[:, [0, 4]] = 0.5 * np.arange(1, n_classes + 1)[:, None]
+    at_zero = ~model.origin.any(axis=0)
+    at_zero[-1] = False
+    for only_active in (True, False):
+        if by == "hessian":
+            point, slopes = model.origin.copy(), model.gradient.copy()
+            decrease, *_ = model.sweeps_by_hessian(point, slopes, 1, only_active)
+        else:
+            state = model.columns_state(np.ones((n_classes, D), bool))
+            decrease, *_ = model.sweeps_by_columns(state, 1, only_active)
+            point = model.point(state)
+        assert decrease > 0
+        assert (point[:, 0] != model.origin[:, 0]).any()
+        # The fourth feature is not penalised and leaves zero where it may.
+        assert point[:, at_zero].any() == (not only_active)
+
+
+@pytest.mark.parametrize("by", ["hessian", "columns"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_after_a_sweep_no_shift_over_the_classes_is_left(grouped, by):
+    model = Model(3, grouped)
+    if by == "hessian":
+        point = model.origin.copy()
+        model.sweeps_by_hessian(point, model.gradient.copy(), 1)
+    else:
+        state = model.columns_state(np.ones((3, D), bool))
+        model.sweeps_by_columns(state, 1)
+        point = model.point(state)
+    for j in np.flatnonzero(model.thresholds):
+        least, *moved = (
+            cost_of_shift(point[:, j], shift, model.thresholds[j], model.penalties[j], grouped)
+            for shift in [0.0, *np.linspace(-2, 2, 401)]
+        )
+        assert least <= min(moved) + 1e-14
+
+
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_a_coordinate_without_curvature_stays(n_classes):
+    model = Model(n_classes, False)
+    model.hessian[:], model.penalties[:] = 0, 0
+    point, slopes = model.origin.copy(), model.gradient.copy()
+    assert model.sweeps_by_hessian(point, slopes, 1) == [0]
+    # Only a shift over the classes may move it.
+    np.testing.assert_allclose(point - point[:1], model.origin - model.origin[:1], atol=1e-14)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_curvatures_are_the_diagonal_of_the_hessian(n_classes, storage):
+    model = Model(n_classes, False, storage)
+    state = model.columns_state(np.arange(n_classes * D).reshape(n_classes, D) % 3 != 1)
+    diagonal = model.hessian.diagonal().reshape(n_classes, D + 1) - model.penalties
+    tolerance = 1e-5 if model.work is np.float32 else 1e-12
+    np.testing.assert_allclose(
+        state["curvatures"], diagonal[state["classes"], state["features"]], rtol=tolerance, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_curvatures_are_the_same_bits_for_any_number_of_threads(n_threads):
+    model = Model(3, False)
+    with limit_threads(1):
+        one = model.columns_state(np.ones((3, D), bool))["curvatures"]
+    with limit_threads(n_threads):
+        np.testing.assert_array_equal(model.columns_state(np.ones((3, D), bool))["curvatures"], one)
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "int8", "int16", "int32", "bool"])
+def test_a_panel_holds_the_columns(dtype, layout):
+    n, d = (300, 21) if COMPILED else (30, 19)
+    generator = np.random.default_rng(0)
+    values = generator.integers(0, 2 if dtype == "bool" else 100, (n, d)).astype(dtype)
+    X = {"C": values, "F": np.asfortranarray(values), "strided": np.repeat(np.repeat(values, 2, 0), 3, 1)[::2, ::3]}[
+        layout
+    ]
+    units, offsets = 2.0 ** generator.integers(-3, 3, d), generator.normal(size=d)
+    for n_blocks in (1, 3):
+        panel = np.full((d, n), np.nan)
+        run_blocks(fill_block_panel, n_blocks, X, units, offsets, 8, np.empty(0), panel)
+        np.testing.assert_allclose(panel, (values * units + offsets).T, rtol=1e-15, atol=1e-15)
+    if X.itemsize <= 2:
+        # Whole numbers stay as they are.
+        same = np.zeros((d, n), X.dtype)
+        run_blocks(fill_block_panel, 2, X, np.ones(d), np.zeros(d), 8, np.empty(0), same)
+        np.testing.assert_array_equal(same, values.T)
+
+
+def test_a_panel_in_float32_is_centred_before_it_is_rounded():
+    X = 1e8 + np.random.default_rng(0).integers(0, 5, (40, 3)).astype(float)
+    panel = np.zeros((3, 40), np.float32)
+    run_blocks(fill_block_panel, 2, X, np.ones(3), np.full(3, -1e8), 8, np.empty(0, np.float32), panel)
+    np.testing.assert_array_equal(panel, (X - 1e8).T)

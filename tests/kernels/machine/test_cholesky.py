@@ -1,0 +1,149 @@
+"""Cholesky factors and solutions against NumPy's, and what becomes of matrices that have none."""
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+
+from fastlin.kernels.machine.cholesky import PANEL, factorize_block, solve_block
+from fastlin.kernels.machine.threads import limit_threads, run_blocks
+
+# Around the width of a panel, of a group of rows and of a cache line.
+SIZES = [*range(1, 101)] if COMPILED else [1, 2, 5, 17, PANEL - 1, PANEL, PANEL + 1]
+TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
+KINDS = [np.float64, np.float32]
+
+
+def make_matrices(n_matrices, size, kind, seed=0):
+    """Return symmetric matrices with eigenvalues between 1 and about 5, (n_matrices, size, size)."""
+    factors = np.random.default_rng(seed).normal(size=(n_matrices, size, size)) / np.sqrt(size)
+    return (factors @ factors.transpose(0, 2, 1) + np.eye(size)).astype(kind)
+
+
+def factorize(matrices, ridge=0.0):
+    size = matrices.shape[1]
+    factors = np.full((len(matrices), size * (size + 1) // 2), np.nan, matrices.dtype)
+    run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
+    return factors
+
+
+def solve(matrices, values, ridge=0.0):
+    factors, solution = factorize(matrices, ridge), values.copy()
+    run_blocks(solve_block, len(solution), factors, solution)
+    return solution
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_factors_and_solutions_are_numpys(kind):
+    for size in SIZES:
+        matrices = make_matrices(2, size, kind, seed=size)
+        factors = factorize(matrices)
+        expected = np.linalg.cholesky(matrices.astype(float))[:, *np.tril_indices(size)]
+        np.testing.assert_allclose(factors, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
+        values = np.random.default_rng(1).normal(size=(2, size))
+        found = values.copy()
+        run_blocks(solve_block, 2, factors, found)
+        expected = np.linalg.solve(matrices.astype(float), values[..., None])[..., 0]
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_upper_triangle_is_neither_read_nor_written(kind):
+    size = PANEL + 3
+    matrices = make_matrices(1, size, kind)
+    spoilt = matrices.copy()
+    above = np.triu_indices(size, 1)
+    spoilt[0][above] = np.nan
+    np.testing.assert_array_equal(factorize(spoilt), factorize(matrices))
+    assert np.isnan(spoilt[0][above]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_factor_serves_all_rows(kind):
+    matrices = make_matrices(1, 7, kind)
+    values = np.random.default_rng(1).normal(size=(4, 7))
+    expected = np.linalg.solve(matrices[0].astype(float), values.T).T
+    np.testing.assert_allclose(solve(matrices, values), expected, atol=TOLERANCE[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_ridge_is_added_relative_to_the_diagonal(kind):
+    matrices = make_matrices(1, 9, kind)
+    values = np.ones((1, 9))
+    ridged = matrices[0].astype(float) + 0.25 * np.diag(np.diag(matrices[0]).astype(float))
+    expected = np.linalg.solve(ridged, values[0])
+    np.testing.assert_allclose(solve(matrices, values, 0.25)[0], expected, atol=TOLERANCE[kind])
+
+
+def degenerate(name, size, kind):
+    generator = np.random.default_rng(size)
+    match name:
+        case "zero":
+            matrix = np.zeros((size, size))
+        case "rank one":
+            column = generator.normal(size=size)
+            matrix = np.outer(column, column)
+        case "low rank":
+            columns = generator.normal(size=(size, max(1, size // 3)))
+            matrix = columns @ columns.T
+        case "repeated columns":
+            columns = generator.normal(size=(2 * size, size))
+            columns[:, size // 2 :] = columns[:, : size - size // 2]
+            matrix = columns.T @ columns
+        case "zero row":
+            matrix = make_matrices(1, size, np.float64)[0]
+            matrix[size // 2] = matrix[:, size // 2] = 0
+        case "indefinite":
+            matrix = generator.normal(size=(size, size))
+            matrix = matrix + matrix.T
+            np.fill_diagonal(matrix, np.abs(np.diagonal(matrix)))
+        case "indefinite by rounding":
+            columns = generator.normal(size=(size, max(1, size // 3)))
+            noise = generator.normal(size=(size, size))
+            matrix = columns @ columns.T + 4 * np.finfo(kind).eps * (noise + noise.T)
+        case "badly scaled":
+            scale = 10.0 ** generator.uniform(-6, 6, size)
+            matrix = make_matrices(1, size, np.float64)[0] * np.outer(scale, scale)
+    return matrix.astype(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "zero", "rank one", "low rank", "repeated columns", "zero row", "indefinite by rounding",
+        "indefinite", "badly scaled",
+    ],
+)  # fmt: skip
+def test_any_symmetric_matrix_gives_a_finite_solution_that_descends(name, kind):
+    for size in (2, 6, PANEL + 5, 100) if COMPILED else (2, 6, PANEL + 1):
+        matrix = degenerate(name, size, kind)
+        for seed in range(5):
+            gradient = np.random.default_rng(seed).normal(size=(1, size))
+            solution = solve(matrix[None], gradient)
+            assert np.isfinite(solution).all(), size
+            assert np.sum(solution * gradient) > 0, size
+
+
+def test_one_bad_pivot_leaves_the_other_columns_alone():
+    matrix = make_matrices(1, 8, np.float64)[0]
+    matrix[5] = matrix[:, 5] = 0
+    gradient = np.random.default_rng(0).normal(size=8)
+    gradient[5] = 0
+    found = solve(matrix[None], gradient[None])[0]
+    others = np.arange(8) != 5
+    expected = np.linalg.solve(matrix[np.ix_(others, others)], gradient[others])
+    np.testing.assert_allclose(found[others], expected, atol=1e-12)
+    assert found[5] == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bits_do_not_depend_on_threads(kind):
+    size = 80 if COMPILED else 20
+    matrices = make_matrices(5, size, kind)
+    values = np.random.default_rng(1).normal(size=(5, size))
+    results = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            results.append(solve(matrices, values, 1e-6))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

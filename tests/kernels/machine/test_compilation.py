@@ -1,0 +1,70 @@
+"""Where compiled kernels are kept, and that damage, a full disk and company do no harm."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import COMPILED
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
+
+PROGRAM = """
+import sys
+import numpy as np
+from fastlin.kernels.machine.vectors import dot
+print(dot(np.arange(4.0), np.ones(4)), sum(dot.stats.cache_hits.values()))
+"""
+
+
+def run(folder, **environment):
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert finished.returncode == 0, finished.stderr
+    total, hits = finished.stdout.split()
+    assert float(total) == 6
+    return int(hits)
+
+
+def test_the_second_process_takes_the_code_of_the_first(tmp_path):
+    assert run(tmp_path) == 0
+    assert run(tmp_path) == 1
+    assert list(tmp_path.glob("fastlin/kernels-*/vectors.dot*.nbi"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x05K", b"cno_such_module\nname\n."])
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_a_damaged_file_is_compiled_anew(tmp_path, content, ending):
+    run(tmp_path)
+    (damaged,) = tmp_path.glob(f"fastlin/kernels-*/vectors.dot*.{ending}")
+    damaged.write_bytes(content)
+    assert run(tmp_path) == 0
+    assert run(tmp_path) == 1
+
+
+def test_no_writable_place_means_no_cache(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert run(blocked, XDG_CACHE_HOME=str(blocked), LOCALAPPDATA=str(blocked)) == 0
+    assert blocked.read_text() == ""
+
+
+def test_processes_that_compile_at_once_leave_a_good_cache(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    programs = [
+        PROGRAM.replace("np.ones(4)", f"np.ones(4, np.{dtype})") for dtype in ("float64", "float32", "int64", "int32")
+    ]
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+        for program in programs
+    ]
+    for process in running:
+        assert process.communicate(timeout=120)[0].split()[0] == "6.0"
+    for program in programs:
+        again = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert again.stdout.split()[0] == "6.0"

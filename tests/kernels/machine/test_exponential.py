@@ -1,0 +1,65 @@
+"""The vectorised exponential against the mathematical one."""
+
+import math
+
+import numpy as np
+import pytest
+from conftest import COMPILED, from_python
+
+from fastlin.kernels.machine import exponential
+
+exponentiate_in_place = from_python(exponential.exponentiate_in_place)
+exponentiate_less_one_in_place = from_python(exponential.exponentiate_less_one_in_place)
+log_from_one, log_one_plus = from_python(exponential.log_from_one), from_python(exponential.log_one_plus)
+
+
+@pytest.mark.parametrize(("dtype", "lowest"), [(np.float64, -708.0), (np.float32, -87.0)])
+def test_agrees_to_the_last_places(dtype, lowest):
+    x = np.linspace(lowest, 0, 20_001 if COMPILED else 301).astype(dtype)
+    values = x.copy()
+    exponentiate_in_place(values)
+    expected = np.array([math.exp(float(value)) for value in x])
+    error = np.abs(values.astype(np.float64) - expected) / np.spacing(expected.astype(dtype)).astype(np.float64)
+    assert error.max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_ends(dtype):
+    values = np.array([0.0, -1e4, -708.5, -1e30, -0.0], dtype=dtype)
+    exponentiate_in_place(values)
+    np.testing.assert_array_equal(values, [1, 0, 0, 0, 1])
+    values = np.array([np.nan, -1.0], dtype=dtype)
+    exponentiate_in_place(values)
+    assert np.isnan(values[0])
+
+
+@pytest.mark.parametrize(("dtype", "lowest", "smallest"), [(np.float64, -708.0, 1e-300), (np.float32, -87.0, 1e-37)])
+def test_less_one_agrees_to_the_last_places_near_zero_too(dtype, lowest, smallest):
+    n = 20_001 if COMPILED else 301
+    x = np.concatenate([np.linspace(lowest, 0, n), -np.geomspace(smallest, 1, n)]).astype(dtype)
+    values = x.copy()
+    exponentiate_less_one_in_place(values)
+    expected = np.array([math.expm1(float(value)) for value in x])
+    error = np.abs(values.astype(np.float64) - expected) / np.spacing(np.abs(expected).astype(dtype)).astype(np.float64)
+    assert error.max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_ends_less_one(dtype):
+    values = np.array([0.0, -0.0, -1e4, -708.5, -1e30, -np.inf], dtype=dtype)
+    exponentiate_less_one_in_place(values)
+    np.testing.assert_array_equal(values, [0, 0, -1, -1, -1, -1])
+    values = np.array([np.nan, -1.0], dtype=dtype)
+    exponentiate_less_one_in_place(values)
+    assert np.isnan(values[0])
+
+
+def test_log_one_plus():
+    for e in [0.0, 1e-300, 1e-17, 1e-8, 1e-3, *np.linspace(0, 1, 101)]:
+        assert log_one_plus(float(e)) == pytest.approx(math.log1p(e), rel=4e-16, abs=0)
+
+
+def test_log_from_one():
+    for x in [1.0, 1.0 + 1e-15, 1.5, 2.0, 3.0, 1e6, 1e300, *np.linspace(1, 40, 101)]:
+        assert log_from_one(float(x)) == pytest.approx(math.log(x), rel=4e-16, abs=1e-18)
+    assert np.isnan(log_from_one(np.nan))
