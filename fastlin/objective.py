@@ -14,12 +14,12 @@ derivatives are derived in docs/derivations.md; the walks over X that compute th
 Solvers see J in *scaled* coordinates, one array (K, d + 1) of parameters (V, c), in which every column has a
 curvature of order one whatever its unit and its offset::
 
-    x~_j = unit_j x_j + offset_j,   W_kj = unit_j V_kj,   b_k = c_k + sum_j offset_j V_kj
+    x~_j = scale_j x_j + shift_j,   W_kj = scale_j V_kj,   b_k = c_k + sum_j shift_j V_kj
 
-unit_j is a power of two near 1 / sqrt(var_j + l2 f_j), with the l2 that the objective was made for (`with_penalties`
-keeps it), offset_j = -unit_j mean_j (zero without an intercept). X stays as it is: a walk scales and centres while it
-reads. The scores, and so J and its optimum, are the same; V_kj is penalised by l2 f_j unit_j^2 / 2 times its square and
-by l1 f_j unit_j times its size.
+scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), with the l2 that the objective was made for (`with_penalties`
+keeps it), shift_j = -scale_j mean_j (zero without an intercept). X stays as it is: a walk scales and centres while it
+reads. The scores, and so J and its optimum, are the same; V_kj is penalised by l2 f_j scale_j^2 / 2 times its square
+and by l1 f_j scale_j times its size.
 
 Softmax does not change when a constant is added to all scores. The solution is made unique by `center`: intercepts
 and coefficients that are not penalised by their size sum to zero over the classes (with l2 > 0 that is where the
@@ -136,9 +136,9 @@ class LinearObjective:
     shape : tuple of int
         (K, d + 1), of parameters and gradients.
     penalties : ndarray of shape (d + 1,)
-        l2 f_j unit_j^2, and zero for the intercept: the curvature of the penalty by each parameter.
+        l2 f_j scale_j^2, and zero for the intercept: the curvature of the penalty by each parameter.
     thresholds : ndarray of shape (d + 1,)
-        l1 f_j unit_j, and zero for the intercept: the slope of the penalty by each parameter.
+        l1 f_j scale_j, and zero for the intercept: the slope of the penalty by each parameter.
     is_smooth : bool
         Whether J has a gradient everywhere: no threshold is above zero.
     is_bounded : bool
@@ -180,22 +180,22 @@ class LinearObjective:
             np.hypot(spread, np.sqrt(curvatures)), where=spread + curvatures > 0, out=np.zeros_like(spread)
         )
         exponents = np.clip(np.round(exponents), -1000, 1000)
-        self.units = 2.0**exponents
+        self.scale = 2.0**exponents
         # In float32, so that both precisions share one system of coordinates.
         with np.errstate(over="ignore"):
-            offsets = np.float32(-columns.mean * self.units) if fit_intercept else np.zeros(d, np.float32)
+            shift = np.float32(-columns.mean * self.scale) if fit_intercept else np.zeros(d, np.float32)
         self.allows_float32 = bool(
-            np.isfinite(offsets).all()
+            np.isfinite(shift).all()
             and (np.abs(exponents) < FLOAT32_EXPONENTS).all()
-            and (columns.largest * self.units < 2.0**FLOAT32_EXPONENTS).all()
+            and (columns.largest * self.scale < 2.0**FLOAT32_EXPONENTS).all()
         )
-        self.offsets = offsets.astype(np.float64)
-        if not np.isfinite(offsets).all():
-            self.offsets = -columns.mean * self.units
+        self.shift = shift.astype(np.float64)
+        if not np.isfinite(shift).all():
+            self.shift = -columns.mean * self.scale
         # A centred column that does not vary is zero, but for rounding, by which nothing may be divided.
         self._vanishing = np.flatnonzero(columns.spread == 0) if fit_intercept else np.empty(0, np.int64)
-        self._mean = columns.mean * self.units + self.offsets
-        self.mean_squares = np.append(self._mean**2 + (self.units * columns.spread) ** 2, 1.0)
+        self._mean = columns.mean * self.scale + self.shift
+        self.mean_squares = np.append(self._mean**2 + (self.scale * columns.spread) ** 2, 1.0)
         self.mean_squares[self._vanishing] = 0
         self._n_column_blocks = int(np.clip(self.n_rows_coef * d // MIN_COLUMN_BLOCK, 1, MAX_BLOCKS))
         self._walked = np.zeros(1)
@@ -215,10 +215,10 @@ class LinearObjective:
         self.l2, self.l1 = l2, l1
         with np.errstate(over="ignore"):
             curvatures = np.minimum(l2 * self._factors, LARGEST_PENALTY)
-            self.penalties = np.append(np.minimum(curvatures * self.units**2, LARGEST_PENALTY), 0.0)
-            self.thresholds = np.append(np.minimum(l1 * self._factors * self.units, LARGEST_PENALTY), 0.0)
+            self.penalties = np.append(np.minimum(curvatures * self.scale**2, LARGEST_PENALTY), 0.0)
+            self.thresholds = np.append(np.minimum(l1 * self._factors * self.scale, LARGEST_PENALTY), 0.0)
         # A square root of the penalties that does not leave the range of float64 where they do.
-        self._roots = self.units * np.sqrt(curvatures)
+        self._roots = self.scale * np.sqrt(curvatures)
         self.is_smooth = not self.thresholds.any()
         self.is_bounded = (l2 > 0 or l1 > 0) and bool((self._factors > 0).all())
         # Without a penalty nothing bends the directions that float32 would blur.
@@ -234,11 +234,11 @@ class LinearObjective:
         labels = self.labels[rows] if len(rows) else self.labels
         counts = np.bincount(labels, weights if len(weights) else None, minlength=self._n_classes)
         self.class_weights = counts / self.total_weight
-        self.walks = self.matrix.walks(
-            rows=rows, labels=self.labels, weights=self.weights, n_rows_coef=self.n_rows_coef, units=self.units,
-            offsets=self.offsets,
+        self.passes = self.matrix.passes(
+            rows=rows, labels=self.labels, weights=self.weights, n_rows_coef=self.n_rows_coef, scale=self.scale,
+            shift=self.shift,
         )  # fmt: skip
-        self._class_features = None
+        self._class_features = self._total = None
         self._forget()
 
     def _forget(self):
@@ -315,7 +315,7 @@ class LinearObjective:
         Sums over rows are float64 in both. Without an intercept its entry of the gradient is zero.
         """
         if self.keeps_probabilities and not self.probabilities.size:
-            self.probabilities = self.walks.empty_probabilities(self.fast_precision)
+            self.probabilities = self.passes.empty_probabilities(self.fast_precision)
         loss, total = self._walk(parameters, precision, self.probabilities)
         if self._tangent is not None:
             point, rest, slopes = self._tangent
@@ -326,7 +326,7 @@ class LinearObjective:
         gradient, figures = np.empty(self.shape), np.empty((self._n_column_blocks, 5))
         run_blocks(
             fill_block_penalties, self._n_column_blocks, total, self.total_weight, parameters, self.penalties,
-            self.thresholds, self.group_by_class, self.units, self.offsets, self._roots, gradient, figures,
+            self.thresholds, self.group_by_class, self.scale, self.shift, self._roots, gradient, figures,
         )  # fmt: skip
         sums = figures.sum(axis=0)
         return Evaluation(
@@ -355,7 +355,10 @@ class LinearObjective:
 
         probabilities (K, n_rows) are filled, (K, 0) left out.
         """
-        loss, total = self.walks.evaluate(parameters, precision, probabilities)
+        if self._total is None:
+            self._total = np.empty(self.shape)
+        total = self._total
+        loss = self.passes.evaluate(parameters, precision, probabilities, total)
         self._count(self.n_rows)
         return loss / self.total_weight, self._clean(total)
 
@@ -374,7 +377,7 @@ class LinearObjective:
 
         In the type of the kept probabilities; one walk over the rows.
         """
-        product = self.walks.hessian_product(direction, self.probabilities)
+        product = self.passes.hessian_product(direction, self.probabilities)
         self._count(self.n_rows)
         product = self._clean(product)
         product /= self.total_weight
@@ -390,7 +393,7 @@ class LinearObjective:
         size = self.shape[1]
         if not row_weights.shape[1]:
             return np.zeros((len(row_weights), size, size), precision)
-        grams = self.walks.gram(rows, row_weights / self.total_weight, precision)
+        grams = self.passes.gram(rows, row_weights / self.total_weight, precision)
         self._count(len(rows) or self.matrix.shape[0])
         self._clean(grams)
         self._clean(grams.transpose(0, 2, 1))
@@ -405,7 +408,7 @@ class LinearObjective:
     def hessian_of_loss(self):
         """Return the same without the penalties."""
         size = self.shape[1]
-        hessian = self.walks.class_pair_gram(self.probabilities)
+        hessian = self.passes.class_pair_gram(self.probabilities)
         self._count(self.n_rows)
         hessian /= self.total_weight
         by_columns = hessian.reshape(len(hessian), -1, size)
@@ -577,13 +580,13 @@ class LinearObjective:
     def to_coefficients(self, parameters):
         """Return coef (K, d) and intercept (K,) of parameters (K, d + 1)."""
         # Far from zero the terms cancel.
-        intercept = [compensated_dot(row[-1], row[:-1], self.offsets) for row in parameters]
-        return parameters[:, :-1] * self.units, np.array(intercept)
+        intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
+        return parameters[:, :-1] * self.scale, np.array(intercept)
 
     def to_parameters(self, coef, intercept):
         """Return the parameters (K, d + 1) of coef (K, d) and intercept (K,)."""
-        scaled = coef / self.units
-        return np.column_stack([scaled, intercept - np.einsum("kj,j->k", scaled, self.offsets)])
+        scaled = coef / self.scale
+        return np.column_stack([scaled, intercept - np.einsum("kj,j->k", scaled, self.shift)])
 
     def center(self, parameters):
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
@@ -597,7 +600,7 @@ class LinearObjective:
         means = parameters.mean(axis=0)
         if not self.group_by_class:
             sized = self.thresholds > 0
-            means[-1] += np.where(sized[:-1], means[:-1] * self.offsets, 0).sum()
+            means[-1] += np.where(sized[:-1], means[:-1] * self.shift, 0).sum()
             means[sized] = 0
         return parameters - means
 
@@ -620,10 +623,10 @@ class LinearObjective:
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise OverflowError("the coefficients are outside the range of their type")
         change = np.empty_like(centred)
-        change[:, :-1] = (coef - exact_coef) / self.units
+        change[:, :-1] = (coef - exact_coef) / self.scale
         # Half a unit in the last place of the float64 intercept, and what rounding it further adds.
         change[:, -1] = np.finfo(np.float64).eps * np.abs(exact_intercept) + np.abs(intercept - exact_intercept)
-        change[:, -1] += np.abs(change[:, :-1] * self.offsets).sum(axis=1)
+        change[:, -1] += np.abs(change[:, :-1] * self.shift).sum(axis=1)
         rise = float(np.sum(np.abs(solution.gradient * change)))
         rise += 0.25 * float(np.sum(change * change) * self.mean_squares.sum())
         rise += 0.5 * float(np.sum(self.penalties * change * change)) + self.size_penalty(change)

@@ -17,6 +17,20 @@ from fastlin.objective import LinearObjective
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
+def pytest_addoption(parser):
+    """Add --slow, which also runs the tests that take long."""
+    parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skip the tests that are marked slow unless --slow asks for them."""
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
 def from_python(function):
     """Return an inner kernel, which only kernels may call, as a function to call from Python."""
     if not COMPILED:

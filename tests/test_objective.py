@@ -112,7 +112,7 @@ def test_grams_are_numpys(dtype, fit_intercept, some):
     rows = generator.permutation(50)[:20] if some else np.empty(0, np.int64)
     row_weights = generator.uniform(size=(2, 20 if some else 50))
     found = objective.gram(rows, row_weights, np.float64)
-    scaled = objective.matrix.X.astype(float) * objective.units + objective.offsets
+    scaled = objective.matrix.X.astype(float) * objective.scale + objective.shift
     scaled = np.column_stack([scaled, np.full(50, float(fit_intercept))])[rows if some else slice(None)]
     for weights, gram in zip(row_weights, found, strict=True):
         expected = scaled.T @ (weights[:, None] * scaled) / objective.total_weight
@@ -129,7 +129,7 @@ def test_parameters_and_coefficients_are_each_others_inverse_and_give_the_same_s
     objective, parameters = make_objective(20, 5, n_classes, columns=columns, l2=0.1)
     coef, intercept = objective.to_coefficients(parameters)
     np.testing.assert_allclose(objective.to_parameters(coef, intercept), parameters, rtol=1e-9, atol=1e-9)
-    scaled = objective.matrix.X * objective.units + objective.offsets
+    scaled = objective.matrix.X * objective.scale + objective.shift
     expected = scaled @ parameters[:, :-1].T + parameters[:, -1]
     np.testing.assert_allclose(objective.matrix.X @ coef.T + intercept, expected, rtol=1e-9, atol=1e-9)
 
@@ -137,7 +137,7 @@ def test_parameters_and_coefficients_are_each_others_inverse_and_give_the_same_s
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns):
     objective, _ = make_objective(200, 5, 2, columns=columns)
-    scaled = objective.matrix.X * objective.units + objective.offsets
+    scaled = objective.matrix.X * objective.scale + objective.shift
     varied = np.ptp(objective.matrix.X, axis=0) > 0
     mean = np.average(scaled, axis=0, weights=objective.weights)
     variance = np.average((scaled - mean) ** 2, axis=0, weights=objective.weights)
@@ -146,7 +146,7 @@ def test_scaled_columns_have_a_mean_near_zero_and_a_spread_of_order_one(columns)
     assert (variance < 2.1).all()
     np.testing.assert_allclose(objective.mean_squares[:-1], mean**2 + variance, rtol=1e-6)
     assert objective.mean_squares[-1] == 1
-    np.testing.assert_array_equal(np.log2(objective.units) % 1, 0)
+    np.testing.assert_array_equal(np.log2(objective.scale) % 1, 0)
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
@@ -162,7 +162,7 @@ def test_without_intercept_its_gradient_is_zero_and_nothing_is_shifted():
     evaluation = objective.evaluate(parameters)
     assert not evaluation.gradient[:, -1].any()
     assert not objective.hessian_product(parameters)[:, -1].any()
-    assert not objective.offsets.any()
+    assert not objective.shift.any()
     assert not objective.start().any()
 
 
@@ -198,7 +198,7 @@ def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
     parameters = generator.normal(size=(3, 10))
     expected = expected_objective.evaluate(parameters)
     objective = LinearObjective(X, labels, 3, l2=0.1)
-    np.testing.assert_array_equal(objective.units, expected_objective.units)
+    np.testing.assert_array_equal(objective.scale, expected_objective.scale)
     found = objective.evaluate(parameters)
     assert found.value == pytest.approx(expected.value, rel=1e-13)
     np.testing.assert_allclose(found.gradient, expected.gradient, atol=1e-13)
@@ -234,7 +234,7 @@ def test_float32_sums_over_rows_in_float64():
     X = np.full((n, 1), 0.1, np.float32)
     objective = LinearObjective(X, np.zeros(n, np.int64), 2, fit_intercept=False)
     gradient = objective.evaluate(np.zeros((1, 2)), np.float32).gradient
-    expected = 0.5 * float(np.float32(0.1)) * objective.units[0]
+    expected = 0.5 * float(np.float32(0.1)) * objective.scale[0]
     assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
 
 
@@ -273,7 +273,7 @@ def test_read_only_data_are_used_in_place():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_bits_do_not_depend_on_threads(dtype, precision):
     objective, parameters = make_objective(60_000, 40, 10, dtype, l2=0.1)
-    assert objective.walks._n_blocks > 3
+    assert objective.passes._n_blocks > 3
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
@@ -402,7 +402,7 @@ def test_with_a_stationary_intercept_the_lower_bound_is_the_natural_gap_below(n_
     for _ in range(6 if fit_intercept else 0):
         parameters = objective.settle_intercept(parameters, objective.evaluate(parameters))
     evaluation = objective.evaluate(parameters)
-    gap = np.sum((evaluation.gradient[:, :-1] / objective.units) ** 2) / (2 * 0.1)
+    gap = np.sum((evaluation.gradient[:, :-1] / objective.scale) ** 2) / (2 * 0.1)
     assert objective.natural_gap(evaluation) == pytest.approx(gap, rel=1e-12)
     assert evaluation.value - objective.lower_bound(parameters, evaluation) == pytest.approx(gap, rel=1e-9)
 

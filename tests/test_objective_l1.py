@@ -168,7 +168,7 @@ def test_at_the_minimum_the_lower_bound_is_tight(n_classes, grouped, columns, l1
     evaluation = objective.evaluate(best)
     assert evaluation.value == pytest.approx(minimum, rel=1e-9)
     assert minimum - 1e-7 < objective.lower_bound(best, evaluation) <= minimum * (1 + 1e-13)
-    assert evaluation.largest_entry < 1e-6 * max(1, 1 / objective.units.min())
+    assert evaluation.largest_entry < 1e-6 * max(1, 1 / objective.scale.min())
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -102,8 +102,8 @@ class Problem:
         """Return the gradient of the mean loss by the coefficients, (K, d), at coef and intercept."""
         objective = self.objective(np.inf, 0.0)
         gradient = objective.evaluate(objective.to_parameters(coef, intercept)).gradient
-        # x_j = (x~_j - offset_j) / unit_j.
-        return (gradient[:, :-1] - gradient[:, -1:] * objective.offsets) / objective.units
+        # x_j = (x~_j - shift_j) / scale_j.
+        return (gradient[:, :-1] - gradient[:, -1:] * objective.shift) / objective.scale
 
     def minimize(self, C, l1_ratio, starts=(), on_iteration=None, tol=None, **hints):
         """Return the Fit at C and l1_ratio.

@@ -29,10 +29,10 @@ class Columns:
     finite: bool
 
     def choose_coordinates(self):
-        """Return units and offsets (d,) with which x units + offsets has a spread near one and a mean near zero."""
+        """Return scale and shift (d,) with which x scale + shift has a spread near one and a mean near zero."""
         exponents = -np.log2(self.spread, where=self.spread > 0, out=np.zeros_like(self.spread))
-        units = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
-        return units, -self.mean * units
+        scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
+        return scale, -self.mean * scale
 
     @classmethod
     def from_moments(cls, mean, variance, smallest, largest):
@@ -66,8 +66,8 @@ class Transposed:
         Where column j stands in panel; -1 for one that is kept as entries.
     starts, indices, values : ndarray
         The entries of column j are those from starts[j] to starts[j + 1], their rows distinct.
-    units, offsets : ndarray of shape (d,), float64
-        Of entries the offsets are zero.
+    scale, shift : ndarray of shape (d,), float64
+        Of entries the shift are zero.
     """
 
     panel: np.ndarray
@@ -75,5 +75,5 @@ class Transposed:
     starts: np.ndarray
     indices: np.ndarray
     values: np.ndarray
-    units: np.ndarray
-    offsets: np.ndarray
+    scale: np.ndarray
+    shift: np.ndarray

@@ -105,7 +105,7 @@ class DenseMatrix:
     def transposed(self, precision):
         """Return X column by column, a copy made once for each precision.
 
-        Numbers of two bytes and less stay as they are. Others become x~ = x units + offsets in the precision, by the
+        Numbers of two bytes and less stay as they are. Others become x~ = x scale + shift in the precision, by the
         statistics of all rows: what float32 cannot hold is centred before it is rounded.
         """
         # Folds in threads ask for it at once.
@@ -118,25 +118,25 @@ class DenseMatrix:
         n, d = self.shape
         is_narrow = self.X.itemsize <= 2
         panel = np.empty((d, n), self.X.dtype if is_narrow else precision)
-        units, offsets = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
+        scale, shift = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
         wide = np.float64 if self.X.dtype in (np.float64, np.int32) else precision
         n_blocks = count_blocks(n, row_work=4 * d, partial_bytes=0, data_bytes=self.nbytes)
         run_blocks(
-            fill_block_panel, n_blocks, self.X, units.astype(wide), offsets.astype(wide),
+            fill_block_panel, n_blocks, self.X, scale.astype(wide), shift.astype(wide),
             count_tile_rows(d, 1, np.dtype(precision).itemsize), np.empty(0, precision), panel,
         )  # fmt: skip
         no_entries = np.zeros(d + 1, np.int64), np.empty(0, np.int64), np.empty(0)
-        return Transposed(panel, np.arange(d), *no_entries, units, offsets)
+        return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
-    def walks(self, *, rows, labels, weights, n_rows_coef, units, offsets):
-        """Return the DenseWalks over the given rows."""
-        return DenseWalks(self.X, rows, labels, weights, n_rows_coef, units, offsets)
+    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+        """Return the DensePasses over the given rows."""
+        return DensePasses(self.X, rows, labels, weights, n_rows_coef, scale, shift)
 
 
-class DenseWalks:
-    """The sums over rows that an objective is made of, each one walk over X.
+class DensePasses:
+    """The sums over rows that an objective is made of, each one pass over X.
 
-    A row enters as x~ = x units + offsets. Sums are not divided by the total weight.
+    A row enters as x~ = x scale + shift. Sums are not divided by the total weight.
 
     Parameters
     ----------
@@ -148,12 +148,12 @@ class DenseWalks:
         Without entries for ones.
     n_rows_coef : int
         K.
-    units, offsets : ndarray of shape (d,), float64
+    scale, shift : ndarray of shape (d,), float64
     """
 
-    def __init__(self, X, rows, labels, weights, n_rows_coef, units, offsets):
+    def __init__(self, X, rows, labels, weights, n_rows_coef, scale, shift):
         self._X, self._rows, self._labels, self._weights = X, rows, labels, weights
-        self._units, self._offsets = units, offsets
+        self._scale, self._shift = scale, shift
         self._n_rows = len(rows) or len(X)
         K, d = n_rows_coef, X.shape[1]
         self._shape = K, d + 1
@@ -168,17 +168,19 @@ class DenseWalks:
         """Return room for the probabilities of the walked rows, (K, m), in the type that Hessians are computed in."""
         return np.empty((self._shape[0], self._n_rows), precision)
 
-    def evaluate(self, parameters, precision, probabilities):
-        """Return sum s_i l_i and its gradient (K, d + 1) by parameters (K, d + 1), computed in float64 or float32.
+    def evaluate(self, parameters, precision, probabilities, gradient):
+        """Return sum s_i l_i; fill gradient (K, d + 1), float64, with its derivative by parameters (K, d + 1).
 
-        Sums over rows are float64 in both. probabilities (K, m) are filled, (K, 0) left out.
+        The products are computed in the precision, float64 or float32; sums over rows are float64 in both.
+        probabilities (K, m) are filled, (K, 0) left out.
         """
         run_blocks(
             fill_block_loss_and_gradient, self._n_blocks, self._X, self._rows, self._labels, self._weights,
             *self._columns(precision), *_split(parameters, precision), self._tile_rows(precision),
             self._losses, self._gradients, self._intercept_gradients, probabilities,
         )  # fmt: skip
-        return float(self._losses.sum()), self._sum_of_blocks()
+        self._sum_of_blocks(gradient)
+        return float(self._losses.sum())
 
     def hessian_product(self, direction, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
@@ -188,7 +190,7 @@ class DenseWalks:
             self._row_weights(precision), probabilities, *self._columns(precision), *_split(direction, precision),
             self._tile_rows(precision), self._gradients, self._intercept_gradients,
         )  # fmt: skip
-        return self._sum_of_blocks()
+        return self._sum_of_blocks(np.empty(self._shape))
 
     def gram(self, rows, row_weights, precision):
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
@@ -215,10 +217,9 @@ class DenseWalks:
         )  # fmt: skip
         return hessian
 
-    def _sum_of_blocks(self):
-        total = np.empty(self._shape)
-        total[:, :-1] = self._gradients.sum(axis=0)
-        total[:, -1] = self._intercept_gradients.sum(axis=0)
+    def _sum_of_blocks(self, total):
+        self._gradients.sum(axis=0, out=total[:, :-1])
+        self._intercept_gradients.sum(axis=0, out=total[:, -1])
         return total
 
     def _row_numbers(self, rows):
@@ -232,7 +233,7 @@ class DenseWalks:
     def _columns(self, precision):
         # Numbers that float32 cannot hold are centred before they are rounded to it.
         kind = np.float64 if self._X.dtype in (np.float64, np.int32) else precision
-        return self._units.astype(kind), self._offsets.astype(kind)
+        return self._scale.astype(kind), self._shift.astype(kind)
 
     def _tile_rows(self, precision):
         return count_tile_rows(self._X.shape[1], self._shape[0], np.dtype(precision).itemsize)

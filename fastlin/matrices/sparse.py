@@ -153,28 +153,28 @@ class SparseMatrix:
     def _transpose(self):
         values, indices, starts = _arrays(self.csc)
         n, d = self.shape
-        units, offsets = self.measure().choose_coordinates()
-        far = np.flatnonzero(np.abs(offsets) > 1)
+        scale, shift = self.measure().choose_coordinates()
+        far = np.flatnonzero(np.abs(shift) > 1)
         panel = np.zeros((len(far), n))
         places = np.full(d, -1)
         places[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
             row[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
-            row *= units[j]
-            row += offsets[j]
-        stored_units, stored_offsets = np.ones(d), np.zeros(d)
-        stored_units[far], stored_offsets[far] = units[far], offsets[far]
-        return Transposed(panel, places, starts, indices, values, stored_units, stored_offsets)
+            row *= scale[j]
+            row += shift[j]
+        stored_scale, stored_shift = np.ones(d), np.zeros(d)
+        stored_scale[far], stored_shift[far] = scale[far], shift[far]
+        return Transposed(panel, places, starts, indices, values, stored_scale, stored_shift)
 
-    def walks(self, *, rows, labels, weights, n_rows_coef, units, offsets):
-        """Return the SparseWalks over the given rows."""
-        return SparseWalks(self, rows, labels, weights, n_rows_coef, units, offsets)
+    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+        """Return the SparsePasses over the given rows."""
+        return SparsePasses(self, rows, labels, weights, n_rows_coef, scale, shift)
 
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order."""
         return SparseMatrix(self.X[rows])
 
-    def gram(self, rows, row_weights, units, offsets):
+    def gram(self, rows, row_weights, scale, shift):
         """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64."""
         d = self.shape[1]
         data, indices, indptr = _arrays(self.X)
@@ -184,27 +184,27 @@ class SparseMatrix:
         n_blocks = int(np.clip(MAX_PARTIAL_BYTES // (8 * d * d), 1, n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, data, indices, indptr, rows, row_weights, halves, totals)
-        half, total, weight = halves.sum(axis=0), totals.sum(axis=0) * units, row_weights.sum()
+        half, total, weight = halves.sum(axis=0), totals.sum(axis=0) * scale, row_weights.sum()
         gram = np.empty((d + 1, d + 1))
         # Some rows at a time: a temporary array is as large as the result.
         for first in range(0, d, GRAM_ROWS):
             part = slice(first, min(first + GRAM_ROWS, d))
-            unit, offset = units[part, None], offsets[part, None]
-            mixed = total[part, None] * offsets + offset * total
-            gram[part, :-1] = (half[part] + half[:, part].T) * (unit * units) + mixed + offset * offsets * weight
-        gram[-1, :-1] = gram[:-1, -1] = total + offsets * weight
+            unit, offset = scale[part, None], shift[part, None]
+            mixed = total[part, None] * shift + offset * total
+            gram[part, :-1] = (half[part] + half[:, part].T) * (unit * scale) + mixed + offset * shift * weight
+        gram[-1, :-1] = gram[:-1, -1] = total + shift * weight
         gram[-1, -1] = weight
         return gram
 
 
-class SparseWalks:
-    """The sums over rows that an objective is made of: a walk by rows, then one by columns; parameters as DenseWalks.
+class SparsePasses:
+    """The sums over rows that an objective is made of: a walk by rows, then one by columns; parameters as DensePasses.
 
     Rows far fewer than X has, or in another order, are copied with their columns.
     """
 
-    def __init__(self, matrix, rows, labels, weights, n_rows_coef, units, offsets):
-        self._whole, self._units, self._offsets = matrix, units, offsets
+    def __init__(self, matrix, rows, labels, weights, n_rows_coef, scale, shift):
+        self._whole, self._scale, self._shift = matrix, scale, shift
         self._n_rows = len(rows) or matrix.shape[0]
         if len(rows):
             n_entries = np.asarray(matrix.X.indptr[rows + 1] - matrix.X.indptr[rows]).sum(dtype=np.int64)
@@ -225,8 +225,6 @@ class SparseWalks:
         self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
         self._column_borders = _cut(columns.indptr, _count_blocks(d, columns.indptr[-1], K))
         self._tile_rows = count_tile_rows(K, K, 8)
-        # Of every walk: new memory for a million parameters takes a fifth of one.
-        self._gradient = None
 
     def _chunk(self, first, last):
         """Return a range of rows and the places among the walked rows where its blocks begin."""
@@ -244,10 +242,10 @@ class SparseWalks:
         """Return room for the probabilities of the walked rows, (K, m), float64."""
         return np.empty((self._shape[0], self._n_rows))
 
-    def evaluate(self, parameters, precision, probabilities):
-        """Return sum s_i l_i and its gradient (K, d + 1) by parameters (K, d + 1), in float64 whatever the precision.
+    def evaluate(self, parameters, precision, probabilities, gradient):
+        """Return sum s_i l_i; fill gradient (K, d + 1) with its derivative by parameters (K, d + 1).
 
-        probabilities (K, m) are filled, (K, 0) left out. The gradient is overwritten by the next walk.
+        Everything is computed in float64, whatever the precision. probabilities (K, m) are filled, (K, 0) left out.
         """
         losses = []
 
@@ -258,11 +256,9 @@ class SparseWalks:
                 self._table, intercept, self._tile_rows, first, self._residuals, losses[-1], sums, probabilities,
             )  # fmt: skip
 
-        intercept = _fill_table(parameters, self._units, self._offsets, self._table)
-        if self._gradient is None:
-            self._gradient = np.empty(self._shape)
-        gradient = self._multiply_columns(fill_residuals, self._gradient)
-        return float(np.concatenate(losses).sum()), gradient
+        intercept = _fill_table(parameters, self._scale, self._shift, self._table)
+        self._multiply_columns(fill_residuals, gradient)
+        return float(np.concatenate(losses).sum())
 
     def hessian_product(self, direction, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
@@ -274,7 +270,7 @@ class SparseWalks:
                 self._tile_rows, first, self._residuals, sums, probabilities,
             )  # fmt: skip
 
-        intercept = _fill_table(direction, self._units, self._offsets, self._table)
+        intercept = _fill_table(direction, self._scale, self._shift, self._table)
         return self._multiply_columns(fill_slopes, np.empty(self._shape))
 
     def _multiply_columns(self, fill_residuals, product):
@@ -293,7 +289,7 @@ class SparseWalks:
             chunk_totals = sums.sum(axis=0)
             run_blocks(
                 fill_block_product, len(self._column_borders) - 1, *self._by_columns, self._column_borders, first, last,
-                self._residuals, chunk_totals, self._units, self._offsets, first > 0, product,
+                self._residuals, chunk_totals, self._scale, self._shift, first > 0, product,
             )  # fmt: skip
             totals += chunk_totals
         product[:, -1] = totals
@@ -307,7 +303,7 @@ class SparseWalks:
         rows = rows if len(rows) else np.arange(self._whole.shape[0])
         grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
         for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
-            gram[:] = self._whole.gram(rows, weights, self._units, self._offsets)
+            gram[:] = self._whole.gram(rows, weights, self._scale, self._shift)
         return grams
 
     def class_pair_gram(self, probabilities):
@@ -320,7 +316,7 @@ class SparseWalks:
             weights = self._row_weights() * probabilities[k]
             for other in range(k + 1):
                 factors = 1 - probabilities[k] if other == k else -probabilities[other]
-                gram = self._matrix.gram(rows, weights * factors, self._units, self._offsets)
+                gram = self._matrix.gram(rows, weights * factors, self._scale, self._shift)
                 blocks[k, :, other], blocks[other, :, k] = gram, gram
         return hessian
 
@@ -331,15 +327,15 @@ class SparseWalks:
         return self._weights[self._rows] if len(self._rows) else self._weights
 
 
-def _fill_table(coef, units, offsets, table):
-    """Fill table (d, columns) with the transposed coef (K, d) times units; return sum_j coef_kj offset_j, (K,).
+def _fill_table(coef, scale, shift, table):
+    """Fill table (d, columns) with the transposed coef (K, d) times scale; return sum_j coef_kj shift_j, (K,).
 
     Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
     """
-    d = len(units)
+    d = len(scale)
     n_blocks = int(np.clip(table.size // MIN_TABLE_BLOCK, 1, MAX_BLOCKS))
     shifts = np.empty((n_blocks, len(coef)))
-    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef), units, offsets, table, shifts)
+    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef), scale, shift, table, shifts)
     intercept = shifts.sum(axis=0)
     return intercept + coef[:, -1] if coef.shape[1] > d else intercept
 

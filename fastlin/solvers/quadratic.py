@@ -133,10 +133,10 @@ class ColumnModel:
         # By features, so that a column stays in the cache for all its classes.
         self._features, self._classes = np.nonzero(working_set.T)
         transposed = objective.matrix.transposed(precision)
-        scales = objective.units / transposed.units
-        shifts = objective.offsets - scales * transposed.offsets
+        scales = objective.scale / transposed.scale
+        shifts = objective.shift - scales * transposed.shift
         # Entries are not centred: what that leaves to the intercept comes back with its step.
-        self._left_out = np.where(transposed.places < 0, objective.offsets, 0)
+        self._left_out = np.where(transposed.places < 0, objective.shift, 0)
         self._columns = (
             transposed.panel, transposed.places, transposed.starts, transposed.indices, transposed.values,
             scales.astype(precision), shifts.astype(precision), self._features, self._classes,

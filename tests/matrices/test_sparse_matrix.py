@@ -25,32 +25,38 @@ def make_csr(n=N, d=D, seed=0, **options):
     return sparse.csr_array(make_sparse(n, d, seed=seed, **options), shape=(n, d))
 
 
-def make_walks(X, n_classes, rows=NONE, weighted=True):
+def make_passes(X, n_classes, rows=NONE, weighted=True):
     n, d = X.shape
     generator = np.random.default_rng(1)
-    return as_matrix(X).walks(
+    return as_matrix(X).passes(
         rows=rows, labels=generator.integers(0, max(2, n_classes), n).astype(np.int32),
         weights=generator.uniform(0, 2, n) if weighted else np.empty(0), n_rows_coef=n_classes,
-        units=2.0 ** generator.integers(-4, 1, d), offsets=generator.normal(size=d),
+        scale=2.0 ** generator.integers(-4, 1, d), shift=generator.normal(size=d),
     )  # fmt: skip
 
 
-def walk(walks, shape, rows=NONE):
-    """Return what every walk gives, at random parameters."""
+def evaluate(passes, parameters, probabilities):
+    """Return loss and gradient at parameters, float64."""
+    gradient = np.empty(parameters.shape)
+    return passes.evaluate(parameters, np.float64, probabilities, gradient), gradient
+
+
+def measure_passes(passes, shape, rows=NONE):
+    """Return what every pass gives, at random parameters."""
     generator = np.random.default_rng(2)
     n_classes, d = shape
     parameters, direction = generator.normal(size=(2, n_classes, d + 1))
-    probabilities = walks.empty_probabilities(np.float64)
-    loss, gradient = walks.evaluate(parameters, np.float64, probabilities)
+    probabilities = passes.empty_probabilities(np.float64)
+    loss, gradient = evaluate(passes, parameters, probabilities)
     none = np.empty((n_classes, 0))
-    again = walks.evaluate(parameters, np.float64, none)
+    again = evaluate(passes, parameters, none)
     assert again[0] == loss
     np.testing.assert_array_equal(again[1], gradient)
-    product = walks.hessian_product(direction, probabilities)
+    product = passes.hessian_product(direction, probabilities)
     row_weights = generator.uniform(0, 2, (2, len(rows) or N))
-    grams = walks.gram(rows, row_weights, np.float64)
-    assert walks.gram(rows, row_weights, np.float32).dtype == np.float32
-    return loss, gradient, probabilities, product, grams, walks.class_pair_gram(probabilities)
+    grams = passes.gram(rows, row_weights, np.float64)
+    assert passes.gram(rows, row_weights, np.float32).dtype == np.float32
+    return loss, gradient, probabilities, product, grams, passes.class_pair_gram(probabilities)
 
 
 def assert_close(found, expected, tolerance=1e-11):
@@ -63,8 +69,8 @@ def assert_close(found, expected, tolerance=1e-11):
 @pytest.mark.parametrize("n_classes", [1, 3, 5])
 def test_walks_are_those_of_dense_data(n_classes, rows, weighted):
     X, rows = make_csr(), ROWS[rows]
-    expected = walk(make_walks(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
-    found = walk(make_walks(X, n_classes, rows, weighted), (n_classes, D), rows)
+    expected = measure_passes(make_passes(X.toarray(), n_classes, rows, weighted), (n_classes, D), rows)
+    found = measure_passes(make_passes(X, n_classes, rows, weighted), (n_classes, D), rows)
     assert_close(found, expected)
     np.testing.assert_array_equal(found[-1], found[-1].T)
 
@@ -73,11 +79,11 @@ def test_walks_are_those_of_dense_data(n_classes, rows, weighted):
 @pytest.mark.parametrize("n_classes", [1, 3, 20])
 def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
     X, rows = make_csr(), ROWS[rows]
-    expected = walk(make_walks(X, n_classes, rows), (n_classes, D), rows)
+    expected = measure_passes(make_passes(X, n_classes, rows), (n_classes, D), rows)
     monkeypatch.setattr(sparse_matrices, "RESIDUAL_BYTES", 0)
-    walks = make_walks(X, n_classes, rows)
-    assert len(walks._chunks) > 3
-    assert_close(walk(walks, (n_classes, D), rows), expected)
+    passes = make_passes(X, n_classes, rows)
+    assert len(passes._chunks) > 3
+    assert_close(measure_passes(passes, (n_classes, D), rows), expected)
 
 
 @pytest.mark.parametrize("n_classes", [1, 20])
@@ -88,7 +94,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes):
     results = []
     for n_threads in (1, 2, 3, 7):
         with limit_threads(n_threads):
-            results.append(walk(make_walks(X, n_classes), (n_classes, D)))
+            results.append(measure_passes(make_passes(X, n_classes), (n_classes, D)))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(first, second)
@@ -177,8 +183,8 @@ def test_duplicates_are_summed_in_a_copy(form):
         X = sparse.bsr_array((X.data.reshape(-1, 1, 1), X.indices, X.indptr), shape=X.shape)
     n_entries = len(X.data)
     for n_classes in (1, 3):
-        found = walk(make_walks(X, n_classes), (n_classes, D))
-        assert_close(found, walk(make_walks(plain, n_classes), (n_classes, D)))
+        found = measure_passes(make_passes(X, n_classes), (n_classes, D))
+        assert_close(found, measure_passes(make_passes(plain, n_classes), (n_classes, D)))
     found, expected = as_matrix(X).measure(), as_matrix(plain).measure()
     assert_close([found.spread, found.largest], [expected.spread, expected.largest])
     assert len(X.data) == n_entries
@@ -304,10 +310,10 @@ def test_nothing_stored():
     columns = as_matrix(X).measure()
     assert columns.finite
     assert not np.concatenate([columns.mean, columns.spread, columns.largest]).any()
-    walks = make_walks(X, 3)
-    dense = make_walks(np.zeros((20, 4)), 3)
+    passes = make_passes(X, 3)
+    dense = make_passes(np.zeros((20, 4)), 3)
     parameters = np.random.default_rng(0).normal(size=(3, 5))
-    found, expected = (w.evaluate(parameters, np.float64, np.empty((3, 0))) for w in (walks, dense))
+    found, expected = (evaluate(w, parameters, np.empty((3, 0))) for w in (passes, dense))
     assert_close(found, expected)
 
 
@@ -331,11 +337,11 @@ def test_wide_data_are_never_made_dense():
     try:
         matrix = as_matrix(X)
         matrix.measure()
-        walks = matrix.walks(
-            rows=NONE, labels=np.zeros(n, np.int32), weights=np.empty(0), n_rows_coef=1, units=np.ones(d),
-            offsets=np.zeros(d),
+        passes = matrix.passes(
+            rows=NONE, labels=np.zeros(n, np.int32), weights=np.empty(0), n_rows_coef=1, scale=np.ones(d),
+            shift=np.zeros(d),
         )  # fmt: skip
-        loss, gradient = walks.evaluate(np.column_stack([coef, [0.0]]), np.float64, np.empty((1, 0)))
+        loss, gradient = evaluate(passes, np.column_stack([coef, [0.0]]), np.empty((1, 0)))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -248,7 +248,7 @@ def test_bits_do_not_depend_on_threads(solver, dtype):
         with limit_threads(n_threads):
             objective = LinearObjective(X, labels, 10, l2=1e-3)
             solutions.append(minimize(objective, solver, tol=1e-6, max_iter=2))
-    assert objective.walks._n_blocks > 1
+    assert objective.passes._n_blocks > 1
     for solution in solutions[1:]:
         np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
         assert solution.certificate == solutions[0].certificate

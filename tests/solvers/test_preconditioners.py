@@ -19,7 +19,7 @@ def build(name, objective, parameters):
 
 
 def scaled_rows(objective):
-    scaled = objective.matrix.X * objective.units + objective.offsets
+    scaled = objective.matrix.X * objective.scale + objective.shift
     return np.column_stack([scaled, np.ones(len(scaled))])
 
 

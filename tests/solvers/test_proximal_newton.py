@@ -189,11 +189,11 @@ def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
 def test_hard_columns_have_the_solution_of_easy_ones(model, columns, grouped, n_classes, kind):
     X, labels, weights, *_ = make_problem(80, 6, n_classes)
     hard = change_columns(X, columns)
-    units = np.round(np.log2(np.maximum(hard.std(axis=0), 1e-3)))
-    easy = (hard - hard.mean(axis=0)) / 2**units
+    scale = np.round(np.log2(np.maximum(hard.std(axis=0), 1e-3)))
+    easy = (hard - hard.mean(axis=0)) / 2**scale
     options = {"weights": weights, "l1": 0.02, "group_by_class": grouped}
     objective = LinearObjective(
-        sparse.csr_array(hard) if kind == "sparse" else hard, labels, n_classes, penalty_factors=2**units, **options
+        sparse.csr_array(hard) if kind == "sparse" else hard, labels, n_classes, penalty_factors=2**scale, **options
     )
     solution = minimize(objective, tol=1e-10)
     coef, intercept, _ = objective.finish(solution, np.float64)
@@ -202,7 +202,7 @@ def test_hard_columns_have_the_solution_of_easy_ones(model, columns, grouped, n_
     expected_coef, expected_intercept, _ = expected_objective.finish(expected, np.float64)
     assert solution.converged
     assert solution.value == pytest.approx(expected.value, rel=1e-9)
-    np.testing.assert_allclose(coef * 2**units, expected_coef, atol=1e-4)
+    np.testing.assert_allclose(coef * 2**scale, expected_coef, atol=1e-4)
     np.testing.assert_array_equal(coef == 0, expected_coef == 0)
     scores, expected_scores = hard @ coef.T + intercept, easy @ expected_coef.T + expected_intercept
     if n_classes > 2:
@@ -289,7 +289,7 @@ def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
         assert solution.message == REACHED
         coef, intercept, _ = objective.finish(solution, np.float64)
         found = violation_of(objective, coef, intercept)
-        # The intercept's slope comes in by the offsets of the columns, here below 1.
+        # The intercept's slope comes in by the shift of the columns, here below 1.
         assert found <= 2 * tol
         assert solution.history[-1].gradient <= tol
 

@@ -112,7 +112,7 @@ def test_the_panel_of_other_coordinates_is_used_again():
     strong = LinearObjective(X, labels, 3, l1=0.01, l2=1e4)
     model_by_columns(strong, make_start(strong))
     weak = LinearObjective(X, labels, 3, l1=0.01, l2=1e-3)
-    assert (strong.units != weak.units).any()
+    assert (strong.scale != weak.scale).any()
     evaluation = make_start(weak)
     found, expected = (
         model.minimize(1e-14)
