@@ -191,7 +191,7 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
-        self.n_passes_ = fit.n_passes
+        self.n_passes_ = solution.n_passes
         self.certificate_ = fit.certificate
         self.converged_ = solution.converged
         self.history_ = solution.history

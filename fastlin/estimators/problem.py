@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.training_data import check_penalty_factors
-from fastlin.objective import LARGEST_PENALTY, LinearObjective, weights_of_rows
+from fastlin.objective import LARGEST_PENALTY, Objective, weigh_named_rows
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
@@ -23,15 +23,12 @@ class Fit:
     certificate : float
         Upper bound on J - J* of these; inf where none exists.
     solution : Solution
-    n_passes : float
-        Walks over X.
     """
 
     coef: np.ndarray
     intercept: np.ndarray
     certificate: float
     solution: Solution
-    n_passes: float
 
     @property
     def start(self):
@@ -66,7 +63,7 @@ class Problem:
         weights = data.weights
         if rows is not None:
             # Rows of weight zero tell the columns nothing.
-            weights = weights_of_rows(rows, weights, len(data.labels))
+            weights = weigh_named_rows(rows, weights, len(data.labels))
         # S of the weights as they were given.
         self.total_weight = float(len(data.labels) if weights is None else weights.sum()) * data.weight_unit
         if not self.total_weight > 0:
@@ -77,13 +74,13 @@ class Problem:
             assert_all_finite(data.matrix.X, estimator_name=type(estimator).__name__, input_name="X")
 
     def objective(self, C, l1_ratio):
-        """Return J at C and l1_ratio, a LinearObjective."""
+        """Return J at C and l1_ratio, an Objective."""
         # C = inf gives 0; a C so small that this overflows is as good as a penalty that leaves nothing.
         penalty = min(1.0 / C / self.total_weight, LARGEST_PENALTY)
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
-            return self._objective.with_penalties(l2, l1)
-        self._objective = LinearObjective(
+            return self._objective.with_penalty(l2, l1)
+        self._objective = Objective.over(
             self.data.matrix,
             self.data.labels,
             len(self.data.classes),
@@ -101,9 +98,10 @@ class Problem:
     def slopes(self, coef, intercept):
         """Return the gradient of the mean loss by the coefficients, (K, d), at coef and intercept."""
         objective = self.objective(np.inf, 0.0)
-        gradient = objective.evaluate(objective.to_parameters(coef, intercept)).gradient
+        coordinates = objective.coordinates
+        gradient = objective.at(coordinates.to_parameters(coef, intercept)).gradient
         # x_j = (x~_j - shift_j) / scale_j.
-        return (gradient[:, :-1] - gradient[:, -1:] * objective.shift) / objective.scale
+        return (gradient[:, :-1] - gradient[:, -1:] * coordinates.shift) / coordinates.scale
 
     def minimize(self, C, l1_ratio, starts=(), on_iteration=None, tol=None, **hints):
         """Return the Fit at C and l1_ratio.
@@ -118,7 +116,7 @@ class Problem:
         tol : float or None
             None: the estimator's.
         **hints
-            proven and near, as `choose.minimize` has them.
+            proven and nearby, as `choose.minimize` has them.
 
         Raises
         ------
@@ -130,7 +128,7 @@ class Problem:
         try:
             solution = choose.minimize(
                 objective,
-                [objective.to_parameters(*start) for start in starts],
+                [objective.coordinates.to_parameters(*start) for start in starts],
                 solver=estimator.solver,
                 tol=estimator.tol if tol is None else tol,
                 max_iter=estimator.max_iter,
@@ -146,4 +144,4 @@ class Problem:
                 f"over its rows or the coefficients leave the range of {matrix.dtype}. Scale X, for instance with "
                 "sklearn.preprocessing.StandardScaler."
             ) from error
-        return Fit(coef, intercept, certificate, solution, objective.n_passes)
+        return Fit(coef, intercept, certificate, solution)

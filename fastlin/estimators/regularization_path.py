@@ -188,15 +188,15 @@ def fit_along(problem, Cs, l1_ratio, *, start=None, proven=True, on_fit=None, on
         As `choose.minimize` calls it.
     """
     log_Cs = np.log(Cs)
-    before, last, near = None, start, None
+    before, last, nearby = None, start, None
     for c, C in enumerate(Cs):
         starts = [] if last is None else [last]
         if c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf:
             ahead = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
             line = tuple(b + ahead * (b - a) for a, b in zip(before, last, strict=True))
             starts = [line] if C <= FINE * Cs[c - 1] else [last, line]
-        fit = problem.minimize(C, l1_ratio, starts, on_iteration, proven=proven, near=near)
-        before, last, near = last, fit.start, fit.solution
+        fit = problem.minimize(C, l1_ratio, starts, on_iteration, proven=proven, nearby=nearby)
+        before, last, nearby = last, fit.start, fit.solution
         if on_fit is not None:
             on_fit()
         yield fit

@@ -164,6 +164,22 @@ class DensePasses:
         self._gradients = np.empty((self._n_blocks, K, d))
         self._intercept_gradients = np.empty((self._n_blocks, K))
 
+    @property
+    def roundings(self):
+        """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
+
+        A product runs over two columns or more at a time, in chunks whose sums are added. A sum runs over the rows of a
+        tile, then over tiles and blocks.
+        """
+        tile_rows = self._tile_rows(np.float64)
+        n_tiles = -(-self._n_rows // (self._n_blocks * tile_rows))
+        return self._X.shape[1] // 2 + 16, tile_rows + n_tiles + self._n_blocks
+
+    @property
+    def shift_roundings(self):
+        """How many roundings the shift of a column takes part in, relative to those of a product."""
+        return 2 / self.roundings[0]
+
     def empty_probabilities(self, precision):
         """Return room for the probabilities of the walked rows, (K, m), in the type that Hessians are computed in."""
         return np.empty((self._shape[0], self._n_rows), precision)

@@ -238,6 +238,20 @@ class SparsePasses:
         n_blocks = _count_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
         return first, last, place + _cut(starts, n_blocks)
 
+    @property
+    def roundings(self):
+        """How many roundings a product of a row, and a sum over the rows, take one after the other.
+
+        A product runs over the entries of a row, a sum over those of a column.
+        """
+        longest = int(np.diff(self._by_rows[2]).max(initial=0))
+        return longest + 2, self._n_rows + len(self._chunks)
+
+    @property
+    def shift_roundings(self):
+        """How many roundings the shift of a column takes part in, relative to those of a product."""
+        return max(1.0, self._shape[1] / self.roundings[0])
+
     def empty_probabilities(self, precision):
         """Return room for the probabilities of the walked rows, (K, m), float64."""
         return np.empty((self._shape[0], self._n_rows))

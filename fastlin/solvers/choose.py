@@ -1,7 +1,5 @@
 """Which solver minimises an objective of a given shape: the rule behind solver="auto", with its measurements."""
 
-from functools import partial
-
 from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 
@@ -12,23 +10,16 @@ MAX_HESSIAN = 600
 # Multiply-adds of the whole Hessian, below which Newton's steps with it are the fastest: 569 x 30, two classes, takes
 # 1.2 ms, by L-BFGS 1.8; 2,000 x 12, 5 classes, 3.9 and 2.7. Sparse 16,000 x 123 with 14 entries a row has 3 million.
 MAX_NEWTON_WORK = 4_000_000
-# solver="newton-cholesky" builds the whole Hessian of all rows in each step: beyond this L-BFGS takes over.
-MAX_NEWTON_CHOLESKY = 4096
-# What a preconditioner may take: a part of X, or so many bytes. On MNIST in float32 (188 MB) the blocks of ten classes
-# take 12 MB, and the fit 1.3 s and 50 iterations; the one block for all classes takes 1.2 MB, and the fit 1.5 s and 78
-# iterations.
-ROOM_PART = 0.2
-MIN_ROOM = 14 << 20
 # Iterations of L-BFGS after which truncated Newton takes over: standardised digits at C = 1e4 are at 150 times the
 # minimum after 1,000 of them, and at the minimum after 29 steps of Newton.
 PATIENCE = 100
 # The preconditioner is built anew after so many iterations, and where that takes more than CHEAP_WORK multiply-adds,
-# only once: the blocks of MNIST take as long as 15 walks.
+# only once: the blocks of MNIST take as long as 15 passes.
 REFRESHES = (4, 12, 36, 108)
 EXPENSIVE_REFRESHES = (15,)
 CHEAP_WORK = 200_000_000
 # A first solution on a sample of so many rows a column, where the data have SAMPLE_PART times more. On MNIST its 25
-# iterations cost as much as 4 walks, and reach what takes 15 to 20.
+# iterations cost as much as 4 passes, and reach what takes 15 to 20.
 SAMPLE_ROWS_PER_COLUMN = 12
 MIN_SAMPLE = 5_000
 SAMPLE_PART = 4
@@ -36,24 +27,24 @@ SAMPLE_ITERATIONS = 25
 SAMPLE_TOL = 1e-3
 
 
-def minimize(objective, start, *, solver, tol, max_iter, on_iteration=None, proven=True, near=None):
+def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, proven=True, nearby=None):
     """Minimise an objective by the solver of a name.
 
     Parameters
     ----------
-    objective : LinearObjective
-    start : ndarray of shape (K, d + 1), list of them, or None
-        Of several the best. None, and any start that is worse than that: from the class frequencies, as far out the
-        loss has no curvature.
+    objective : Objective
+    starts : sequence of ndarray of shape (K, d + 1)
+        The solver starts from the best of these, or from the intercept-only model where that is better, since far out
+        the loss has no curvature.
     solver : str
         "auto", which also means that tol bounds the relative excess of J; any name of scikit-learn's, with which
         tol bounds the largest entry of the gradient.
     tol, max_iter, on_iteration
         As `Stopping` has them.
     proven : bool
-        With "auto": whether to go on until the excess is proven; else until it is estimated.
-    near : Solution or None
-        Of nearly the same objective, whose preconditioner or model is used.
+        With "auto": whether to go on until the excess is proven, or only until it is estimated.
+    nearby : Solution or None
+        The solution of nearly the same objective, whose preconditioner or model is used.
 
     Returns
     -------
@@ -61,22 +52,24 @@ def minimize(objective, start, *, solver, tol, max_iter, on_iteration=None, prov
     """
     rule = "gradient" if solver != "auto" else "excess" if proven else "estimate"
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
-    best = last = None
-    for point in start if isinstance(start, list) else [start] if start is not None else []:
-        last = objective.evaluate(point, objective.fast_precision)
-        best = last if best is None or last.value <= best.value else best
+    room = objective.make_room()
+    best = None
+    for parameters in starts:
+        point = objective.at(parameters, objective.fast_precision, out=room)
+        best = point if best is None or point.value <= best.value else best
     is_far = best is None or not best.value <= objective.value_at_start()
     start = objective.start() if is_far else best.parameters
-    if not objective.is_smooth:
-        # What was evaluated last need not be again.
-        evaluation = best if best is last and not is_far else None
-        return proximal_newton.minimize(objective, start, stopping, model=near and near.model, evaluation=evaluation)
+    if not objective.penalty.is_smooth:
+        # A point whose probabilities are still there need not be evaluated again.
+        is_ready = not is_far and (best.has_probabilities or room is None)
+        model = nearby and nearby.model
+        return proximal_newton.minimize(objective, best if is_ready else start, stopping, room=room, model=model)
     method = choose_solver(objective, solver)
     if method == "newton-cholesky":
-        return newton_cholesky.minimize(objective, start, stopping)
+        return newton_cholesky.minimize(objective, start, stopping, room=room)
     precondition, refreshes = choose_preconditioner(objective)
     if method == "newton-cg":
-        return newton_cg.minimize(objective, start, stopping, precondition=precondition)
+        return newton_cg.minimize(objective, start, stopping, precondition=precondition, room=room)
     n_sampled = max(MIN_SAMPLE, SAMPLE_ROWS_PER_COLUMN * objective.matrix.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
@@ -85,18 +78,25 @@ def minimize(objective, start, *, solver, tol, max_iter, on_iteration=None, prov
         start = _minimize_sample(objective.sample(n_sampled), start)
     patience = PATIENCE if solver != "lbfgs" and objective.keeps_probabilities else None
     solution = lbfgs.minimize(
-        objective, start, stopping, precondition=precondition, refreshes=refreshes,
-        precision=objective.fast_precision, patience=patience, preconditioner=near and near.preconditioner,
-    )  # fmt: skip
+        objective,
+        start,
+        stopping,
+        precondition=precondition,
+        room=room,
+        refreshes=refreshes,
+        precision=objective.fast_precision,
+        patience=patience,
+        preconditioner=nearby and nearby.preconditioner,
+    )
     if solver == "lbfgs" or not objective.keeps_probabilities:
         return solution
     # Without a bound, the gradient by an approximation of the Hessian does not tell how far the minimum is where
     # columns nearly depend on each other: Newton's steps do.
-    is_unsure = not objective.is_bounded and solution.message == REACHED
+    is_unsure = not objective.penalty.is_bounded and solution.message == REACHED
     if solution.message in (IMPATIENT, STALLED):
-        solution = newton_cg.minimize(objective, solution.parameters, stopping, precondition=precondition)
-    if (is_unsure or solution.message == STALLED) and solution.parameters.size <= MAX_NEWTON_CHOLESKY:
-        solution = newton_cholesky.minimize(objective, solution.parameters, stopping)
+        solution = newton_cg.minimize(objective, solution.parameters, stopping, precondition=precondition, room=room)
+    if (is_unsure or solution.message == STALLED) and _affords_hessian(objective):
+        solution = newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
     return solution
 
 
@@ -106,7 +106,7 @@ def choose_solver(objective, solver):
     if not objective.keeps_probabilities:
         return "lbfgs"
     if solver == "newton-cholesky":
-        return "newton-cholesky" if n_parameters <= MAX_NEWTON_CHOLESKY else "lbfgs"
+        return "newton-cholesky" if _affords_hessian(objective) else "lbfgs"
     if solver in ("lbfgs", "newton-cg"):
         return solver
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2
@@ -118,7 +118,7 @@ def choose_preconditioner(objective):
     """Return what builds the best preconditioner that memory allows, and the iterations after which to do it anew."""
     n, (K, size) = objective.n_rows, objective.shape
     if 1 < K and K * size <= MAX_HESSIAN:
-        build, n_blocks, block = partial(preconditioners.hessian, sampled=True), 1, K * size
+        build, n_blocks, block = preconditioners.sampled_hessian, 1, K * size
     elif _has_room(objective, K):
         build, n_blocks, block = preconditioners.class_blocks, K, size
     elif _has_room(objective, 1):
@@ -130,15 +130,26 @@ def choose_preconditioner(objective):
 
 
 def _has_room(objective, n_blocks):
-    room = max(MIN_ROOM, objective.matrix.nbytes * ROOM_PART)
-    return preconditioners.count_bytes(objective, n_blocks) <= room
+    return objective.budget.holds_preconditioner(preconditioners.count_bytes(objective, n_blocks))
+
+
+def _affords_hessian(objective):
+    n_parameters = objective.shape[0] * objective.shape[1]
+    return objective.budget.holds_hessian(n_parameters, objective.n_rows * n_parameters**2 // 2)
 
 
 def _minimize_sample(sample, start):
-    """Return a start for the whole data: a few iterations on some of the rows, each a small part of a walk."""
+    """Return a start for the whole data: a few iterations on some of the rows, each a small part of a pass."""
     if not (sample.class_weights > 0).all():
         return start
     stopping = Stopping(sample, SAMPLE_TOL, "excess", SAMPLE_ITERATIONS)
     precondition = preconditioners.shared_block if _has_room(sample, 1) else preconditioners.diagonal
-    solution = lbfgs.minimize(sample, start, stopping, precondition=precondition, precision=sample.fast_precision)
+    solution = lbfgs.minimize(
+        sample,
+        start,
+        stopping,
+        precondition=precondition,
+        room=sample.make_room(),
+        precision=sample.fast_precision,
+    )
     return solution.parameters

@@ -12,11 +12,10 @@ import numpy as np
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.vectors import add_steps, dot, fill_block_dots, subtract_changes
+from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
 
-# Pairs of steps and gradient changes kept.
-N_PAIRS = 40
 # The relative decrease of an iteration that may be rounding rather than progress, by what J is computed in.
 SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: np.finfo(np.float64).eps}
 # It is progress where the gradient promises more than this part of J: in float32 gradients are better than values,
@@ -26,8 +25,8 @@ SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
 RESCALED = 4
 # Multiply-adds of inner products that are worth handing out to threads.
 MIN_SHARED_WORK = 1_000_000
-# Iterations until decided rows are looked for anew.
-NARROWED_FOR = 25
+# Iterations after which decided rows are looked for anew.
+LINEARISED_FOR = 25
 # What the gradient changes of the last steps have in common up to this part, squared, is rounding.
 RIDGE = 1e-10
 # The bound foreseen for a combination of the last steps must lie so far below the last one that was tried in vain.
@@ -35,27 +34,37 @@ IMPROVEMENT = 0.3
 
 
 def minimize(
-    objective, parameters, stopping, *, precondition, refreshes=(), precision=np.float64, patience=None,
+    objective,
+    start,
+    stopping,
+    *,
+    precondition,
+    room=None,
+    refreshes=(),
+    precision=np.float64,
+    patience=None,
     preconditioner=None,
-):  # fmt: skip
+):
     """Minimise the objective from the given parameters.
 
     Parameters
     ----------
-    objective : LinearObjective
-    parameters : ndarray of shape (K, d + 1)
-        The start; not changed.
+    objective : Objective
+    start : ndarray of shape (K, d + 1)
+        Not changed.
     stopping : Stopping
     precondition : callable
-        (objective, parameters last evaluated) -> Preconditioner: the starting matrix of the recursion.
+        Takes a Point and returns a Preconditioner: the starting matrix of the recursion.
+    room : Room or None
+        What the points' probabilities move into; None where there is no room for them.
     refreshes : collection of int
-        The iterations after which to build it anew; the pairs are kept.
+        The iterations after which the preconditioner is built anew. The pairs are kept.
     precision : type
-        float32: work in float32 until that makes no more progress or the end is in sight, then in float64.
-    preconditioner : Preconditioner or None
-        To begin with; None: one of the start.
+        float32 means to work in float32 until that makes no more progress or the end is in sight, then in float64.
     patience : int or None
-        Leave the rest to another solver after this many iterations, where as many will not do for the rest.
+        After so many iterations, where as many will not do for the rest, another solver is left to go on.
+    preconditioner : Preconditioner or None
+        The one to begin with; None: one of the start.
 
     Returns
     -------
@@ -66,81 +75,97 @@ def minimize(
     OverflowError
         The objective or its gradient is not finite at the start.
     """
-    parameters = parameters.astype(precision).astype(np.float64)
-    evaluation, bound = stopping.begin(parameters, precision)
-    preconditioner = preconditioner or precondition(objective, parameters)
-    pairs = _Pairs(parameters.size, objective)
+    point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
+    bound = stopping.begin(point)
+    preconditioner = preconditioner or precondition(point)
+    pairs = _Pairs(objective)
     tried, restarted, message, decrements = np.inf, False, "", []
+    # What float32 works on: the objective, or one with fewer rows that was made at the anchor.
     working, anchor = objective, None
     while True:
-        if evaluation.precision != np.float64 and len(decrements) % NARROWED_FOR == NARROWED_FOR - 1:
-            working, anchor, evaluation = _narrow(objective, working, evaluation, anchor)
-            parameters = evaluation.parameters
-        direction, decrement = pairs.direction(evaluation.gradient, preconditioner)
-        if evaluation.precision != np.float64 and stopping.is_met(evaluation, bound, decrement):
-            evaluation = objective.evaluate(parameters)
-            bound = stopping.settle(parameters, evaluation)
-        message = stopping.why(evaluation, bound, decrement)
+        if point.precision != np.float64 and len(decrements) % LINEARISED_FOR == LINEARISED_FOR - 1:
+            working, anchor = _linearise(point, objective, anchor, room)
+            point = anchor
+        direction, decrement = pairs.direction(point.gradient, preconditioner)
+        if point.precision != np.float64 and stopping.is_met(point, bound, decrement):
+            point = objective.at(point.parameters, out=room)
+            bound = stopping.settle(point)
+        message = stopping.why(point, bound, decrement)
         decrements.append(decrement)
         # With few rows left the others' steps, of all rows, cost more.
         is_impatient = not message and patience is not None and working is objective
-        if is_impatient and _is_slow(decrements, stopping.tol * evaluation.value, patience):
+        if is_impatient and _is_slow(decrements, stopping.tol * point.value, patience):
             message = IMPATIENT
         if message:
             break
-        foreseen, candidate = pairs.smallest_gradient(parameters, evaluation, stopping.target(evaluation, bound))
+        foreseen, candidate = pairs.smallest_gradient(point, stopping.target(point, bound))
         if foreseen < IMPROVEMENT * tried:
             tried = foreseen
-            candidate_evaluation = objective.evaluate(candidate)
-            candidate_bound = stopping.settle(candidate, candidate_evaluation)
-            message = stopping.why(candidate_evaluation, candidate_bound, np.inf)
+            candidate = objective.at(candidate, out=room)
+            candidate_bound = stopping.settle(candidate)
+            message = stopping.why(candidate, candidate_bound, np.inf)
             if message:
-                stopping.record(candidate_evaluation, candidate_bound)
+                stopping.record(candidate, candidate_bound)
                 break
-        is_rough = evaluation.precision != np.float64
-        step = line_search.along(working if is_rough else objective, parameters, evaluation, direction)
-        stalled = step is None
+        is_rough = point.precision != np.float64
+        followed = working if is_rough else objective
+        end = line_search.along(followed, point, direction, room if followed is objective else None)
+        stalled = end is None
         if not stalled:
-            pairs.add(evaluation, step.evaluation)
-            decrease = evaluation.value - step.evaluation.value
-            precision, scale = evaluation.precision, abs(evaluation.value)
+            pairs.add(point, end)
+            decrease, scale = point.value - end.value, abs(point.value)
             stalled = (
-                decrease <= SMALLEST_DECREASE[precision] * scale and decrement <= SMALLEST_DECREMENT[precision] * scale
+                decrease <= SMALLEST_DECREASE[point.precision] * scale
+                and decrement <= SMALLEST_DECREMENT[point.precision] * scale
             )
-            parameters, evaluation = step.parameters, step.evaluation
-            bound = stopping.settle(parameters, evaluation)
-            stopping.record(evaluation, bound)
+            point = end
+            bound = _settle(point, objective, stopping, room)
+            stopping.record(point, bound)
             if len(stopping.history) in refreshes:
-                preconditioner = precondition(objective, parameters)
+                preconditioner = precondition(_of_all_rows(point, objective, room))
         if not stalled:
             restarted = False
-        elif evaluation.precision != np.float64:
-            evaluation = objective.evaluate(parameters)
-            bound = stopping.observe(parameters, evaluation)
+        elif point.precision != np.float64:
+            point = objective.at(point.parameters, out=room)
+            bound = stopping.observe(point)
         elif not restarted and pairs.n_pairs:
             # Rounding may have spoilt the pairs: once more without them.
-            pairs, restarted = _Pairs(parameters.size, objective), True
+            pairs, restarted = _Pairs(objective), True
         else:
-            message = stopping.why_stalled(evaluation, bound, decrement)
+            message = stopping.why_stalled(point, bound, decrement)
             break
-    if evaluation.precision != np.float64 and message != REACHED:
-        evaluation = objective.evaluate(parameters)
-        bound = stopping.observe(parameters, evaluation)
-        if message == LIMITED and bound < np.inf and stopping.is_met(evaluation, bound, np.inf):
+    if point.precision != np.float64 and message != REACHED:
+        point = objective.at(point.parameters, out=room)
+        bound = stopping.observe(point)
+        if message == LIMITED and bound < np.inf and stopping.is_met(point, bound, np.inf):
             message = REACHED
     return replace(stopping.solution(message), preconditioner=preconditioner)
 
 
-def _narrow(objective, working, evaluation, anchor):
-    """Return what to go on with in float32: an objective of fewer rows, the point where it was made, where to go on.
+def _linearise(point, objective, anchor, room):
+    """Return what to go on with in float32: an objective of fewer rows, and the point where it was made.
 
-    working is what evaluation was made by, anchor the last of these points, None at first. Where J is above its value
-    there, tangents have misled: then on from there, with all rows.
+    anchor is the last of these points, None at first. Where J is above its value there, the linearisation has misled:
+    then all rows go on from there.
     """
-    at_hand = evaluation if working is objective else objective.evaluate(evaluation.parameters, evaluation.precision)
-    if anchor is not None and at_hand.value > anchor.value:
-        return objective, anchor, anchor
-    return objective.narrow(at_hand), at_hand, at_hand
+    point = _of_all_rows(point, objective, room)
+    if anchor is not None and point.value > anchor.value:
+        return objective, anchor
+    return linearise_decided_rows(point), point
+
+
+def _of_all_rows(point, objective, room):
+    """Return the point with probabilities of all rows: itself, or evaluated anew where it was made by fewer rows."""
+    is_whole = point.objective is objective and (point.has_probabilities or room is None)
+    return point if is_whole else objective.at(point.parameters, point.precision, out=room)
+
+
+def _settle(point, objective, stopping, room):
+    """Take note of a point as `Stopping.settle` does, with the probabilities of all rows where that is worth a pass."""
+    bound = stopping.settle(point)
+    if point.objective is not objective and stopping.is_worth_settling(point, bound):
+        bound = min(bound, stopping.settle(objective.at(point.parameters, out=room)))
+    return bound
 
 
 def _is_slow(decrements, target, patience):
@@ -154,47 +179,49 @@ def _is_slow(decrements, target, patience):
 
 
 class _Pairs:
-    """The last steps and the gradient changes they made, in a ring of N_PAIRS rows."""
+    """The last steps and the gradient changes they made, in a ring of as many rows as the budget has room for."""
 
-    def __init__(self, n_parameters, objective):
-        self._steps = np.empty((N_PAIRS, n_parameters))
-        self._changes = np.empty((N_PAIRS, n_parameters))
-        self._inner_products = np.empty(N_PAIRS)
-        self._scales = np.empty(N_PAIRS)
+    def __init__(self, objective):
+        K, size = objective.shape
+        n_rows, kept_type = objective.budget.choose_pairs(K * size)
+        self._steps = np.empty((n_rows, K * size), kept_type)
+        self._changes = np.empty((n_rows, K * size), kept_type)
+        self._inner_products = np.empty(n_rows)
+        self._scales = np.empty(n_rows)
         self._newest = -1
         self._n_added = 0
         self._scaled, self._scale = None, 1.0
         self.n_pairs = 0
-        # Of the certificate's norm, sum G_kj^2 / penalty_j. An intercept that is not stationary costs its share of
-        # the class times what all features have (LinearObjective.lower_bound).
+        # Of the certificate's norm, sum G_kj^2 / curvature_j. An intercept that is not stationary costs its share of
+        # the class times what all features have (duality.bound_minimum).
         self._weights = None
-        if objective.is_bounded:
-            K = objective.n_rows_coef
-            weights = np.empty((K, n_parameters // K))
+        if objective.penalty.is_bounded:
+            weights = np.empty((K, size))
+            curvatures = objective.penalty.curvatures[:-1]
             shares = np.maximum(objective.class_weights[-K:], 1 / objective.n_rows)
             with np.errstate(divide="ignore", over="ignore"):
-                weights[:, :-1] = 1 / objective.penalties[:-1]
-                weights[:, -1] = np.sum(objective.mean_squares[:-1] / objective.penalties[:-1]) / shares**2
+                weights[:, :-1] = 1 / curvatures
+                weights[:, -1] = np.sum(objective.coordinates.mean_squares[:-1] / curvatures) / shares**2
             if np.isfinite(weights).all():
                 self._weights = weights.ravel()
-        self._grams = np.zeros((N_PAIRS, N_PAIRS))
+        self._grams = np.zeros((n_rows, n_rows))
 
-    def add(self, before, step):
-        """Take in the step from one Evaluation to another, unless rounding has spoilt it."""
-        newest = (self._newest + 1) % N_PAIRS
+    def add(self, before, after):
+        """Take in the step from one Point to another, unless rounding has spoilt it."""
+        newest = (self._newest + 1) % len(self._steps)
         # Where they stay: new memory for a million parameters takes longer than the subtraction.
-        np.subtract(step.parameters.ravel(), before.parameters.ravel(), out=self._steps[newest])
-        np.subtract(step.gradient.ravel(), before.gradient.ravel(), out=self._changes[newest])
+        np.subtract(after.parameters.ravel(), before.parameters.ravel(), out=self._steps[newest], casting="same_kind")
+        np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=self._changes[newest], casting="same_kind")
         inner_product = dot(self._steps[newest], self._changes[newest])
         # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
         if not inner_product > np.finfo(np.float64).eps * dot(self._changes[newest], self._changes[newest]):
-            if self.n_pairs == N_PAIRS:
-                # Its place was that of the oldest pair: none is better than one that is another's.
+            if self.n_pairs == len(self._steps):
+                # The rejected step overwrote the oldest pair, so all pairs are dropped.
                 self.n_pairs = 0
             return
         self._newest = newest
         self._inner_products[self._newest] = inner_product
-        self.n_pairs = min(self.n_pairs + 1, N_PAIRS)
+        self.n_pairs = min(self.n_pairs + 1, len(self._steps))
         self._n_added += 1
         if self._weights is not None:
             products = self._grams[self._newest]
@@ -222,7 +249,7 @@ class _Pairs:
         add_steps(*ring, vector, self._scales)
         return -vector.reshape(gradient.shape), 0.5 * dot(vector, gradient.ravel())
 
-    def smallest_gradient(self, parameters, evaluation, target):
+    def smallest_gradient(self, point, target):
         """Combine the last steps so that the gradient becomes as small as it can, in the certificate's norm.
 
         To first order a step s with the gradient change y moves the gradient by t y along t s: the best t solve a
@@ -237,7 +264,7 @@ class _Pairs:
         """
         if not target > 0 or self.n_pairs < 2 or self._weights is None:
             return np.inf, None
-        gradient = evaluation.gradient.ravel()
+        gradient = point.gradient.ravel()
         products = np.empty((1, self.n_pairs))
         self._weigh(gradient, products[0])
         grams = self._grams[None, : self.n_pairs, : self.n_pairs].copy()
@@ -250,7 +277,7 @@ class _Pairs:
         foreseen = 0.5 * (square[0] - dot(products[0], combination[0]))
         if not foreseen <= target:
             return np.inf, None
-        candidate = parameters.ravel().copy()
+        candidate = point.parameters.ravel().copy()
         for pair in range(self.n_pairs):
             candidate -= combination[0, pair] * self._steps[pair]
-        return foreseen, candidate.reshape(parameters.shape)
+        return foreseen, candidate.reshape(point.parameters.shape)

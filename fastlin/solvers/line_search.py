@@ -1,7 +1,5 @@
 """A line search that meets the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
@@ -17,20 +15,12 @@ ROUNDING = {np.float32: 1e-7, np.float64: 1e-14}
 MAX_EVALUATIONS = 30
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """Where a search ended: parameters (K, d + 1) and their Evaluation."""
+def along(objective, start, direction, room, first_step=1.0):
+    """Return the Point along a direction (K, d + 1) from another, or None where none is found.
 
-    parameters: np.ndarray
-    evaluation: object
-
-
-def along(objective, parameters, evaluation, direction, first_step=1.0):
-    """Return the Step along a direction (K, d + 1) from a point that was evaluated, or None where none was found.
-
-    The objective is left as last evaluated at the step's end.
+    Probabilities of the points that are tried, and in the end of the one returned, move into the room.
     """
-    precision = evaluation.precision
+    precision = start.precision
     last = None
 
     def function(step):
@@ -38,16 +28,16 @@ def along(objective, parameters, evaluation, direction, first_step=1.0):
         # A point that float32 can hold: the gradient of a rounded one belongs to another place, and would leave the
         # certificate at 1e-4 of J (MNIST).
         end = step * direction
-        end += parameters
+        end += start.parameters
         if precision != np.float64:
             end = end.astype(precision).astype(np.float64)
-        last = Step(end, objective.evaluate(end, precision))
-        return last.evaluation.value, dot(last.evaluation.gradient.ravel(), direction.ravel())
+        last = objective.at(end, precision, out=room)
+        return last.value, dot(last.gradient.ravel(), direction.ravel())
 
-    slope = dot(evaluation.gradient.ravel(), direction.ravel())
+    slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, evaluation.value, slope, first_step, MAX_EVALUATIONS, ROUNDING[precision])
+    step = search(function, start.value, slope, first_step, MAX_EVALUATIONS, ROUNDING[precision])
     return None if step is None else last
 
 

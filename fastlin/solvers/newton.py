@@ -1,4 +1,4 @@
-"""The iteration that Newton's methods share: a direction from the point last evaluated, and a line search along it."""
+"""The iteration that Newton's methods share: a direction from a point, and a line search along it."""
 
 import numpy as np
 
@@ -6,18 +6,19 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
 
 
-def minimize(objective, parameters, stopping, find_direction):
+def minimize(objective, start, stopping, find_direction, *, room):
     """Minimise the objective from the given parameters.
 
     Parameters
     ----------
-    objective : LinearObjective
-        One that keeps probabilities.
-    parameters : ndarray of shape (K, d + 1)
-        The start; not changed.
+    objective : Objective
+    start : ndarray of shape (K, d + 1)
+        Not changed.
     stopping : Stopping
     find_direction : callable
-        (Evaluation of the point last evaluated, bound on J - J* there) -> direction (K, d + 1), of descent.
+        Takes a Point with probabilities and the bound on J - J* there, and returns a direction (K, d + 1) of descent.
+    room : Room
+        What the points' probabilities move into.
 
     Returns
     -------
@@ -28,20 +29,21 @@ def minimize(objective, parameters, stopping, find_direction):
     OverflowError
         The objective or its gradient is not finite at the start.
     """
-    evaluation, bound = stopping.begin(parameters)
-    message = stopping.why(evaluation, bound, np.inf)
+    point = objective.at(start, out=room)
+    bound = stopping.begin(point)
+    message = stopping.why(point, bound, np.inf)
     while not message:
-        direction = find_direction(evaluation, bound)
-        decrement = -0.5 * dot(direction.ravel(), evaluation.gradient.ravel())
-        message = stopping.why(evaluation, bound, decrement)
+        direction = find_direction(point, bound)
+        decrement = -0.5 * dot(direction.ravel(), point.gradient.ravel())
+        message = stopping.why(point, bound, decrement)
         if message:
             break
-        step = line_search.along(objective, evaluation.parameters, evaluation, direction)
-        if step is None or not step.evaluation.value < evaluation.value:
-            message = stopping.why_stalled(evaluation, bound, decrement)
+        end = line_search.along(objective, point, direction, room)
+        if end is None or not end.value < point.value:
+            message = stopping.why_stalled(point, bound, decrement)
             break
-        evaluation = step.evaluation
-        bound = stopping.settle(evaluation.parameters, evaluation)
-        stopping.record(evaluation, bound)
-        message = stopping.why(evaluation, bound, np.inf)
+        point = end
+        bound = stopping.settle(point)
+        stopping.record(point, bound)
+        message = stopping.why(point, bound, np.inf)
     return stopping.solution(message)

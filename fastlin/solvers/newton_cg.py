@@ -13,36 +13,37 @@ MAX_PRODUCTS = 100
 TIGHT_FORCING = 0.01
 
 
-def minimize(objective, parameters, stopping, *, precondition):
-    """Minimise the objective from the given parameters; arguments, result and errors are those of newton.minimize.
+def minimize(objective, start, stopping, *, precondition, room):
+    """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
 
-    precondition : (objective, parameters last evaluated) -> Preconditioner, called for each step.
+    precondition takes a Point and returns a Preconditioner; it is called for each step.
     """
     start_norm = None
 
-    def find_direction(evaluation, bound):
+    def find_direction(point, bound):
         nonlocal start_norm
-        gradient, preconditioner = evaluation.gradient, precondition(objective, evaluation.parameters)
-        norm = np.sqrt(max(0.0, _inner(gradient, preconditioner.solve(gradient))))
+        preconditioner = precondition(point)
+        norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm))
-        return conjugate_gradients(objective, gradient, preconditioner, forcing)
+        return conjugate_gradients(point, preconditioner, forcing)
 
-    return newton.minimize(objective, parameters, stopping, find_direction)
+    return newton.minimize(objective, start, stopping, find_direction, room=room)
 
 
-def conjugate_gradients(objective, gradient, preconditioner, forcing):
+def conjugate_gradients(point, preconditioner, forcing):
     """Return a step (K, d + 1) that solves H step = -gradient until the residual has fallen to the forcing term.
 
-    H at the point last evaluated; norms are the preconditioner's. At least one product is made.
+    H is the Hessian at the point; norms are the preconditioner's. At least one product is made.
     """
+    gradient = point.gradient
     step = np.zeros_like(gradient)
     residual = gradient.copy()
     solved = preconditioner.solve(residual)
     direction = -solved
     square = first_square = _inner(residual, solved)
     for _ in range(MAX_PRODUCTS):
-        product = objective.hessian_product(direction)
+        product = point.hessian_product(direction)
         curvature = _inner(direction, product)
         # Softmax is flat along some directions, where rounding may take any sign.
         if not curvature > 0:

@@ -4,15 +4,15 @@ from fastlin.solvers import newton
 from fastlin.solvers.preconditioners import hessian
 
 
-def minimize(objective, parameters, stopping):
-    """Minimise the objective from the given parameters; arguments, result and errors are those of newton.minimize.
+def minimize(objective, start, stopping, *, room):
+    """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
 
-    The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes one of its
-    column's (preconditioners.hessian, kernels/cholesky.py): the step is Newton's where the Hessian is regular, and
-    descends in any case.
+    The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes gets one of its
+    column's (preconditioners.hessian, kernels/machine/cholesky.py): the step is Newton's where the Hessian is regular,
+    and descends in any case.
     """
 
-    def find_direction(evaluation, bound):
-        return -hessian(objective).solve(evaluation.gradient)
+    def find_direction(point, bound):
+        return -hessian(point).solve(point.gradient)
 
-    return newton.minimize(objective, parameters, stopping, find_direction)
+    return newton.minimize(objective, start, stopping, find_direction, room=room)

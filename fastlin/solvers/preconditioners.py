@@ -1,9 +1,8 @@
 """Approximations of the Hessian that are cheap to build and to solve with: what a solver divides gradients by.
 
 With h_ik = s_i p_ik (1 - p_ik) / S the second derivative of the loss by the parameters of class k is
-sum_i h_ik x~_i x~_i'. Each function here turns an objective, at the point it last evaluated, into a
-`Preconditioner`: with one block for each class, with one block for all classes, with the diagonal alone, or with all
-pairs of classes, the Hessian itself.
+sum_i h_ik x~_i x~_i'. Each function here turns a point into a `Preconditioner`: with one block for each class, with
+one block for all classes, with the diagonal alone, or with all pairs of classes, the Hessian itself.
 """
 
 import numpy as np
@@ -19,15 +18,11 @@ ROWS_PER_COLUMN = 4
 SHARED_ROWS_PER_COLUMN = 16
 # The part of the curvature that is worth the rows it takes: at large C few rows hold nearly all.
 HELD = 0.97
-# What blocks for each class may cost, and one block for all, in walks over the rows. A fold of 10,000 images of MNIST
+# What blocks for each class may cost, and one block for all, in passes over the rows. A fold of 10,000 images of MNIST
 # along 10 C takes 8.8 processor seconds with one block for all, from all rows; with blocks for each class as soon as
 # few rows hold the curvature (C > 1) 5.0, with fewer rows for the one block too 4.2.
-MAX_WALKS = 24
-MAX_SHARED_WALKS = 12
-# Probabilities of a sample, where there is no room for all rows'.
-MAX_SAMPLE_BYTES = 16 << 20
-
-
+MAX_PASSES = 24
+MAX_SHARED_PASSES = 12
 # Whole matrices that are held at a time; their factors take half as much.
 MATRIX_BYTES = 3 << 20
 # Multiply-adds in a part of a solution that is handed to a thread.
@@ -78,27 +73,29 @@ class Diagonal:
         return gradient / self._diagonal
 
 
-def diagonal(objective, parameters=None):
+def diagonal(point):
     """Return the diagonal by the variances of the columns and the mean of p (1 - p) of each class."""
+    objective = point.objective
     share = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
-    return Diagonal(_positive(np.outer(share * (1 - share), objective.mean_squares) + objective.penalties))
+    of_loss = np.outer(share * (1 - share), objective.coordinates.mean_squares)
+    return Diagonal(_positive(of_loss + objective.penalty.curvatures))
 
 
-def shared_block(objective, parameters=None):
+def shared_block(point):
     """Return one block for all classes, in each scaled by the class's part of the curvature.
 
-    From a sample of the rows, drawn and weighed by the curvature of all classes together, at the point last evaluated.
+    It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point.
     """
-    if not objective.keeps_probabilities:
-        objective = evaluated_sample(objective, parameters)
+    point = with_probabilities(point)
+    objective = point.objective
     curvature = np.zeros(objective.n_rows)
     shares = np.empty((objective.n_rows_coef, 1))
-    for k, class_curvature in enumerate(objective.curvatures()):
+    for k, class_curvature in enumerate(point.curvatures()):
         curvature += class_curvature
         shares[k] = class_curvature.sum()
     shares = _positive(shares / max(shares.mean(), np.finfo(np.float64).tiny))
     size = objective.shape[1]
-    affordable = int(MAX_SHARED_WALKS * _walk_work(objective) / (size**2 / 2))
+    affordable = int(MAX_SHARED_PASSES * _pass_work(objective) / (size**2 / 2))
     n_drawn = min(SHARED_ROWS_PER_COLUMN * size, max(ROWS_PER_COLUMN * size, affordable))
     block = _blocks(objective, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])
     block.shares = shares
@@ -111,30 +108,30 @@ def count_bytes(objective, n_matrices):
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
 
 
-def class_blocks(objective, parameters):
-    """Return a block for each class, from the rows that matter to it, at the point last evaluated.
+def class_blocks(point):
+    """Return a block for each class, from the rows that matter to it at the point.
 
     Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse, so that the expectation is the
     sum over all rows and most of the work goes to the rows that are not yet decided (on MNIST 5,000 of 60,000 rows
     are worth 10,000 drawn evenly). Where that would take long, no more of them than hold most of the curvature; where
     that would take long too, what `shared_block` returns.
     """
-    if not objective.keeps_probabilities:
-        objective = evaluated_sample(objective, parameters)
+    point = with_probabilities(point)
+    objective = point.objective
     K, size = objective.shape
     n_drawn = [max(ROWS_PER_COLUMN * size, objective.n_rows // 32)] * K
-    affordable = MAX_WALKS * _walk_work(objective) / (size**2 / 2)
+    affordable = MAX_PASSES * _pass_work(objective) / (size**2 / 2)
     if K > 1 and sum(n_drawn) > affordable:
-        n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in objective.curvatures()]
+        n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in point.curvatures()]
         if sum(n_drawn) > affordable:
-            return shared_block(objective, parameters)
+            return shared_block(point)
     generator = np.random.default_rng(0)
-    pairs = zip(objective.curvatures(), n_drawn, strict=True)
+    pairs = zip(point.curvatures(), n_drawn, strict=True)
     return _blocks(objective, [_draw(objective, curvature, m, generator) for curvature, m in pairs])
 
 
-def _walk_work(objective):
-    """Return the multiply-adds of a walk over the rows of an objective."""
+def _pass_work(objective):
+    """Return the multiply-adds of a pass over the rows of an objective."""
     return 2 * objective.n_rows * objective.shape[0] * objective.shape[1]
 
 
@@ -144,35 +141,42 @@ def _count_holders(curvature):
     return 1 + int(np.searchsorted(held, HELD * held[-1]))
 
 
-def evaluated_sample(objective, parameters):
-    """Return as many rows of the objective as there is room for the probabilities of, evaluated."""
-    itemsize = np.dtype(objective.fast_precision).itemsize
-    # Models of proximal Newton hold a second array.
-    itemsize *= 1 if objective.is_smooth else 2
-    sample = objective.sample(max(1, MAX_SAMPLE_BYTES // (itemsize * objective.n_rows_coef)))
-    sample.evaluate(parameters, objective.fast_precision)
-    return sample
+def with_probabilities(point):
+    """Return the point itself where its objective keeps probabilities, else the same parameters over a sample."""
+    return point if point.objective.keeps_probabilities else evaluate_sample(point)
+
+
+def evaluate_sample(point):
+    """Return the same parameters over a sample of the rows whose probabilities fit into the budget of a sample."""
+    objective = point.objective
+    sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_a_row))
+    return sample.at(point.parameters, objective.fast_precision, out=sample.make_room())
 
 
 def _draw(objective, curvature, n_drawn, generator):
     """Return numbers of about n_drawn rows and the weights (1, m) that make their sum expect that over all rows."""
     chance = _chances(curvature, n_drawn)
     drawn = np.flatnonzero(generator.random(len(chance)) < chance)
-    rows = objective.rows[drawn] if len(objective.rows) else drawn
-    return rows, (curvature[drawn] / chance[drawn])[None]
+    numbers = objective.rows.numbers
+    return numbers[drawn] if len(numbers) else drawn, (curvature[drawn] / chance[drawn])[None]
 
 
-def hessian(objective, parameters=None, sampled=False):
-    """Return the Hessian of all pairs of classes.
-
-    At the point last evaluated or, sampled, from some of the rows only, evaluated at the parameters.
-    """
+def sampled_hessian(point):
+    """Return the Hessian of all pairs of classes, from some of the rows where there are many."""
+    objective = point.objective
     K, m = objective.shape
     n_drawn = ROWS_PER_COLUMN * K * m
-    if sampled and n_drawn < objective.n_rows:
-        objective = objective.sample(n_drawn)
-        objective.evaluate(parameters, objective.fast_precision)
-    matrix = objective.hessian()
+    if n_drawn < objective.n_rows:
+        sample = objective.sample(n_drawn)
+        point = sample.at(point.parameters, objective.fast_precision, out=sample.make_room())
+    return hessian(point)
+
+
+def hessian(point):
+    """Return the Hessian of all pairs of classes at the point."""
+    objective = point.objective
+    K, m = objective.shape
+    matrix = point.hessian()
     # Softmax is flat along equal changes of all classes; where the penalty does not bend that direction, add a
     # curvature there. The gradient has no part in it.
     if K > 1:
@@ -209,8 +213,8 @@ def _blocks(objective, samples):
     for first in range(0, len(samples), n_together):
         together = matrices[: len(samples) - first]
         for matrix, (rows, weights) in zip(together, samples[first:], strict=False):
-            matrix[:] = objective.gram(rows, weights, precision)[0]
-            matrix[np.arange(size), np.arange(size)] = _positive(np.diagonal(matrix) + objective.penalties)
+            matrix[:] = objective.rows.gram(rows, weights, precision)[0]
+            matrix[np.arange(size), np.arange(size)] = _positive(np.diagonal(matrix) + objective.penalty.curvatures)
         preconditioner.factorize(first, together)
     return preconditioner
 

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from fastlin.kernels.linear.coordinate_descent import descend_by_columns, descend_by_hessian, fill_block_curvatures
+from fastlin.kernels.linear.coordinate_descent import (
+    DescentState,
+    ModelArrays,
+    RowCurvature,
+    WorkingColumns,
+    descend_by_columns,
+    descend_by_hessian,
+    fill_block_curvatures,
+)
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 
@@ -15,15 +23,17 @@ MAX_HESSIAN_SWEEPS = 5000
 HESSIAN_ACCURACY = 1e-5
 # Added to the diagonal, relative to it, of what is solved directly: softmax is flat along some directions.
 RIDGE = 1e-11
-# Of a sweep's decrease to the best so far, below which the coordinates that are not zero are settled among themselves.
+# The active coordinates are settled among themselves once a sweep gains less than this part of the accuracy.
 SETTLED = 0.1
+# Rows that are fewer than this part of X are copied, and their copy transposed.
+SAMPLE_PART = 0.5
 
 
 def descend(visit, accuracy, max_sweeps=MAX_SWEEPS, leap=None):
-    """Visit all coordinates and the active ones in turn until a sweep gains less than that part of all; return it all.
+    """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
-    visit(only_active) makes one sweep, leap() another kind of step among the active ones; both return the decrease of
-    the model.
+    It ends when a sweep over all gains less than the part `accuracy` of what all sweeps have gained. visit(only_active)
+    makes one sweep, leap() another kind of step among the active ones; both return the decrease of the model.
     """
     total = 0.0
     n_sweeps = 0
@@ -45,40 +55,43 @@ def descend(visit, accuracy, max_sweeps=MAX_SWEEPS, leap=None):
 
 
 class HessianModel:
-    """The model of all coordinates by the whole Hessian of the objective.
+    """The model of all coordinates around a point, by the whole Hessian.
 
     Parameters
     ----------
-    objective : LinearObjective
-    evaluation : Evaluation
-    near : HessianModel or None
-        A model at a point that is near, or of nearly the same objective, whose Hessian will do; None: the Hessian at
-        the point last evaluated.
+    point : Point
+        Where the model touches the objective.
+    curved : Point
+        The same parameters with probabilities of all rows or of a sample, whose Hessian the model has.
+    borrowed : HessianModel or None
+        A model of a nearby point, or of nearly the same objective, whose Hessian is used instead.
+
+    Attributes
+    ----------
+    is_borrowed : bool
+        Whether the Hessian is that of another model.
     """
 
-    def __init__(self, objective, evaluation, near=None):
-        self._objective = objective
-        self._evaluation = evaluation
-        self._of_loss = objective.hessian_of_loss() if near is None else near._of_loss
-        self._hessian = self._of_loss + np.diag(np.tile(objective.penalties, objective.n_rows_coef))
-        self.is_borrowed = near is not None
+    def __init__(self, point, curved, borrowed=None):
+        self._point = point
+        penalty = point.objective.penalty
+        self._of_loss = curved.hessian_of_loss() if borrowed is None else borrowed._of_loss
+        self._hessian = self._of_loss + np.diag(np.tile(penalty.curvatures, len(point.parameters)))
+        self.is_borrowed = borrowed is not None
 
     def minimize(self, accuracy):
         """Return the point (K, d + 1) where the model is least, up to a part of its decrease."""
-        objective = self._objective
-        parameters = self._evaluation.parameters.ravel().copy()
-        slopes = self._evaluation.gradient.ravel().copy()
+        point, penalty = self._point, self._point.objective.penalty
+        parameters, slopes = point.parameters.ravel().copy(), point.gradient.ravel().copy()
+        n_classes = len(point.parameters)
 
         def visit(only_active):
-            return descend_by_hessian(
-                self._hessian, slopes, objective.penalties, objective.thresholds, objective.n_rows_coef,
-                objective.group_by_class, only_active, parameters,
-            )  # fmt: skip
+            return descend_by_hessian(self._hessian, slopes, penalty.arrays, n_classes, only_active, parameters)
 
         # A norm over the classes has no signs to keep.
-        leap = None if objective.group_by_class else lambda: self._leap(parameters, slopes)
+        leap = None if penalty.group_by_class else lambda: self._leap(parameters, slopes)
         descend(visit, HESSIAN_ACCURACY * accuracy, MAX_HESSIAN_SWEEPS, leap)
-        return parameters.reshape(objective.shape)
+        return parameters.reshape(point.parameters.shape)
 
     def _leap(self, parameters, slopes):
         """Move to where the model with the present signs is least, or until a parameter is zero; return the decrease.
@@ -86,7 +99,7 @@ class HessianModel:
         parameters and slopes (K (d + 1),) are kept up to date. Where columns are nearly dependent, coordinate descent
         alone does not get there.
         """
-        thresholds = np.tile(self._objective.thresholds, self._objective.n_rows_coef)
+        thresholds = np.tile(self._point.objective.penalty.thresholds, len(self._point.parameters))
         is_active = (parameters != 0) | (thresholds == 0)
         active = np.flatnonzero(is_active & (np.diagonal(self._hessian) > 0))
         slope = slopes[active] + thresholds[active] * np.sign(parameters[active])
@@ -111,83 +124,96 @@ class HessianModel:
 
 
 class ColumnModel:
-    """The model of a working set of coordinates by the columns of X, at the point that the objective last evaluated.
+    """The model of a working set of coordinates around a point, by the columns of X.
 
     Parameters
     ----------
-    objective : LinearObjective
-        One that keeps probabilities.
-    evaluation : Evaluation
-        Of the point.
+    point : Point
+        Where the model touches the objective.
+    curved : Point
+        The same parameters with probabilities of all rows or of a sample.
     working_set : ndarray of shape (K, d), bool
-        Grouped, equal for all classes.
+        The coordinates that may move. With a grouped penalty all classes have the same ones.
     precision : type
+        What columns and scores are computed in.
     """
 
     # Its columns stand for one point only.
     is_borrowed = False
 
-    def __init__(self, objective, evaluation, working_set, precision):
-        self._objective = objective
-        self._evaluation = evaluation
+    def __init__(self, point, curved, working_set, precision):
+        self._point = point
         # By features, so that a column stays in the cache for all its classes.
-        self._features, self._classes = np.nonzero(working_set.T)
-        transposed = objective.matrix.transposed(precision)
-        scales = objective.scale / transposed.scale
-        shifts = objective.shift - scales * transposed.shift
+        features, classes = np.nonzero(working_set.T)
+        transposed, row_weights, probabilities = _read_columns(curved, precision)
+        coordinates = point.objective.coordinates
+        scale = coordinates.scale / transposed.scale
+        shift = coordinates.shift - scale * transposed.shift
         # Entries are not centred: what that leaves to the intercept comes back with its step.
-        self._left_out = np.where(transposed.places < 0, objective.shift, 0)
-        self._columns = (
-            transposed.panel, transposed.places, transposed.starts, transposed.indices, transposed.values,
-            scales.astype(precision), shifts.astype(precision), self._features, self._classes,
-        )  # fmt: skip
-        self._row_weights, self._probabilities = _spread(objective, precision)
-        self._curvatures = np.empty(len(self._features))
-        work = max(len(transposed.panel) * len(self._row_weights), len(transposed.indices)) // max(1, len(scales))
-        n_blocks = count_blocks(len(self._features), row_work=work, partial_bytes=0, data_bytes=0)
-        run_blocks(
-            fill_block_curvatures, n_blocks, *self._columns, self._row_weights, self._probabilities, self._curvatures
+        self._left_out = np.where(transposed.places < 0, coordinates.shift, 0)
+        self._columns = WorkingColumns(
+            transposed.panel,
+            transposed.places,
+            transposed.starts,
+            transposed.indices,
+            transposed.values,
+            scale.astype(precision),
+            shift.astype(precision),
+            features,
+            classes,
         )
+        self._curvature = RowCurvature(row_weights, probabilities)
+        self._curvatures = np.empty(len(features))
+        work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
+        n_blocks = count_blocks(len(features), row_work=work, partial_bytes=0, data_bytes=0)
+        run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
 
     def minimize(self, accuracy):
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""
-        objective, evaluation = self._objective, self._evaluation
-        p, s = self._probabilities, self._row_weights
-        intercept_gradient = evaluation.gradient[:, -1].copy()
-        gradient = evaluation.gradient[self._classes, self._features]
-        gradient -= intercept_gradient[self._classes] * self._left_out[self._features]
-        origins = evaluation.parameters[self._classes, self._features]
-        parameters = origins.copy()
-        steps = np.zeros(len(p))
+        point, (row_weights, probabilities) = self._point, self._curvature
+        features, classes = self._columns.features, self._columns.classes
+        intercept_gradient = point.gradient[:, -1].copy()
+        gradient = point.gradient[classes, features]
+        gradient -= intercept_gradient[classes] * self._left_out[features]
+        origins = point.parameters[classes, features]
         # einsum, not BLAS, whose bits depend on its threads.
         intercept_curvatures = (
-            np.einsum("i,ki,ki->k", s, p, 1 - p, dtype=np.float64) if objective.fit_intercept else np.zeros(len(p))
+            np.einsum("i,ki,ki->k", row_weights, probabilities, 1 - probabilities, dtype=np.float64)
+            if point.objective.fit_intercept
+            else np.zeros(len(probabilities))
         )
-        scores, means = np.zeros_like(p), np.zeros_like(s)
+        model = ModelArrays(gradient, self._curvatures, origins, intercept_gradient, intercept_curvatures)
+        state = DescentState(
+            origins.copy(), np.zeros(len(probabilities)), np.zeros_like(probabilities), np.zeros_like(row_weights)
+        )
 
         def visit(only_active):
             return descend_by_columns(
-                *self._columns, gradient, self._curvatures, objective.penalties,
-                objective.thresholds, objective.group_by_class, only_active, s, p, intercept_curvatures,
-                intercept_gradient, origins, parameters, steps, scores, means,
-            )  # fmt: skip
+                self._columns, self._curvature, point.objective.penalty.arrays, model, only_active, state
+            )
 
         descend(visit, accuracy)
-        point = evaluation.parameters.copy()
-        point[self._classes, self._features] = parameters
-        point[:, -1] += steps
-        np.subtract.at(point[:, -1], self._classes, (parameters - origins) * self._left_out[self._features])
-        return point
+        end = point.parameters.copy()
+        end[classes, features] = state.parameters
+        end[:, -1] += state.intercept_steps
+        np.subtract.at(end[:, -1], classes, (state.parameters - origins) * self._left_out[features])
+        return end
 
 
-def _spread(objective, precision):
-    """Return the weights (n,) and the probabilities (K, n) of all rows of X; weights are zero where none is walked."""
-    n, rows = objective.matrix.shape[0], objective.rows
-    weights = np.broadcast_to(objective.row_weights(rows), objective.n_rows) / objective.total_weight
-    if not len(rows):
-        return weights.astype(precision), np.ascontiguousarray(objective.probabilities, precision)
-    all_weights, probabilities = np.zeros(n, precision), np.zeros((objective.n_rows_coef, n), precision)
+def _read_columns(point, precision):
+    """Return X column by column, and the weights (m,) and probabilities (K, m) of the rows that it holds.
+
+    These are all rows of X, of which those that the sums leave out have no weight, or a copy of the rows of a sample.
+    """
+    rows = point.objective.rows
+    weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
+    n, is_sample = rows.matrix.shape[0], len(rows.numbers) and rows.n_rows < SAMPLE_PART * rows.matrix.shape[0]
+    if is_sample or not len(rows.numbers):
+        matrix = rows.matrix.take(rows.numbers) if is_sample else rows.matrix
+        probabilities = np.ascontiguousarray(point.probabilities, precision)
+        return matrix.transposed(precision), weights.astype(precision), probabilities
+    all_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
     # A row counts as often as it is named.
-    np.add.at(all_weights, rows, weights)
-    probabilities[:, rows] = objective.probabilities
-    return all_weights, probabilities
+    np.add.at(all_weights, rows.numbers, weights)
+    probabilities[:, rows.numbers] = point.probabilities
+    return rows.matrix.transposed(precision), all_weights, probabilities

@@ -19,7 +19,7 @@ class Iteration:
     gradient : float
         Largest absolute entry of the gradient by coefficients and intercept.
     n_passes : float
-        Walks over X so far.
+        Passes over X so far.
     seconds : float
         Since the solver began.
     """
@@ -49,6 +49,8 @@ class Solution:
     message : str
         Why it ended.
     history : list of Iteration
+    n_passes : float
+        Passes over X that the fit made.
     preconditioner : Preconditioner or None
         What L-BFGS divided gradients by last, for the next fit of nearly the same objective to begin with.
     model : HessianModel or None
@@ -62,6 +64,7 @@ class Solution:
     converged: bool
     message: str
     history: list
+    n_passes: float
     preconditioner: object = None
     model: object = None
 

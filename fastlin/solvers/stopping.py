@@ -6,8 +6,6 @@ import numpy as np
 
 from fastlin.solvers.solution import Iteration, Solution
 
-# Rounding of J in float64, a few times: added to the certificate so that it stays an upper bound at the very end.
-ROUNDING = 8 * np.finfo(np.float64).eps
 # Without penalty, where every row is classified right, J has no minimum: it is followed down to this part of the loss
 # of equal probabilities.
 SEPARABLE_LOSS = 1e-4
@@ -37,7 +35,7 @@ class Stopping:
 
     Parameters
     ----------
-    objective : LinearObjective
+    objective : Objective
     tol : float
     rule : {"excess", "estimate", "gradient"}
         "excess": J is within tol * J of the optimum, by the certificate, or by the solver's estimate where there is
@@ -57,6 +55,7 @@ class Stopping:
         self.history = []
         self._on_iteration = on_iteration
         self._started = perf_counter()
+        self._n_passes_before = objective.n_passes
         self._lower_bound = -np.inf
         self._best = None
         self._met_since = None
@@ -64,94 +63,93 @@ class Stopping:
         is_single = np.count_nonzero(objective.class_weights) == 1
         self._smallest_value = np.log(len(objective.class_weights)) if is_single else 0.0
 
-    def begin(self, parameters, precision=np.float64, evaluation=None):
-        """Evaluate the start, where it is not; return its Evaluation and the bound, as `observe` has it.
+    def begin(self, point):
+        """Take note of the start; return the bound, as `observe` has it.
 
         Raises
         ------
         OverflowError
             The objective or its gradient is not finite there.
         """
-        if evaluation is None:
-            evaluation = self.objective.evaluate(parameters, precision)
-        if not evaluation.is_finite:
+        if not point.is_finite:
             raise OverflowError("the objective or its gradient is not finite at the start")
-        return evaluation, self.observe(parameters, evaluation)
+        return self.observe(point)
 
-    def observe(self, parameters, evaluation):
-        """Take note of a point: the best one is returned in the end, the best lower bound of J* kept.
+    def observe(self, point):
+        """Take note of a point: the best one is returned in the end, and the best lower bound of J* is kept.
 
         Returns
         -------
         float
-            The upper bound on J - J* at this point; an estimate where it was not computed in float64.
+            The upper bound on J - J* at this point. It is an estimate where the point was not computed in float64.
         """
-        lower_bound = self.objective.lower_bound(parameters, evaluation)
-        if evaluation.precision == np.float64:
+        lower_bound = point.lower_bound()
+        if point.precision == np.float64:
             self._lower_bound = max(self._lower_bound, lower_bound)
-            if self._best is None or not evaluation.value > self._best[1].value:
-                self._best = parameters, evaluation
+            if self._best is None or not point.value > self._best.value:
+                self._best = point
             lower_bound = self._lower_bound
-        return _bound(evaluation.value, lower_bound)
+        return _bound(point, lower_bound)
 
-    def record(self, evaluation, bound):
-        """Write an iteration into the history and tell the caller's function of it."""
-        self.history.append(
-            Iteration(
-                evaluation.value,
-                bound,
-                evaluation.largest_entry,
-                self.objective.n_passes,
-                perf_counter() - self._started,
-            )
-        )
+    @property
+    def n_passes(self):
+        """How many passes over X the fit has made."""
+        return self.objective.n_passes - self._n_passes_before
+
+    def record(self, point, bound):
+        """Write an iteration into the history and pass it to the caller's function."""
+        seconds = perf_counter() - self._started
+        self.history.append(Iteration(point.value, bound, point.largest_entry, self.n_passes, seconds))
         if self._on_iteration is not None:
             self._on_iteration(len(self.history), self.history[-1])
 
-    def target(self, evaluation, bound):
-        """Return the bound worth a try to reach by other means than steps: zero where no bound is asked for."""
-        if self.rule != "excess" or bound > TRIED * self.tol * evaluation.value:
+    def target(self, point, bound):
+        """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
+        if self.rule != "excess" or bound > TRIED * self.tol * point.value:
             return 0.0
-        return FORESIGHT * self.tol * evaluation.value
+        return FORESIGHT * self.tol * point.value
 
-    def settle(self, parameters, evaluation):
-        """Take note of a point computed in float64, and of one beside it where that gives the certificate.
+    def settle(self, point):
+        """Take note of a point and, where that gives the certificate, of the point with its intercept settled.
 
         Where only the intercept keeps the bound from what is asked for, a Newton step of the intercept and one more
-        walk over X settle it; the objective is then left as last evaluated there, next to the point.
+        pass over X settle it.
 
         Returns
         -------
         float
-            As `observe` has it.
+            The bound at the point, as `observe` has it.
         """
-        bound = self.observe(parameters, evaluation)
-        asked = self.tol * evaluation.value
-        if self.rule != "excess" or bound == np.inf:
-            return bound
-        natural = self.objective.natural_gap(evaluation)
-        if natural <= asked and min(asked, SETTLED * natural) < bound:
-            settled = self.objective.settle_intercept(parameters, evaluation)
+        bound = self.observe(point)
+        if self.is_worth_settling(point, bound):
+            settled = point.settle_intercept()
             if settled is not None:
-                self.observe(settled, self.objective.evaluate(settled))
-                bound = self.observe(parameters, evaluation)
+                self.observe(self.objective.at(settled))
+                bound = self.observe(point)
         return bound
 
-    def is_met(self, evaluation, bound, decrement):
+    def is_worth_settling(self, point, bound):
+        """Say whether the intercept alone keeps the bound at a point from what is asked for."""
+        if self.rule != "excess" or bound == np.inf:
+            return False
+        asked, natural = self.tol * point.value, point.natural_gap
+        return natural <= asked and min(asked, SETTLED * natural) < bound
+
+    def is_met(self, point, bound, decrement):
         """Say whether a point has arrived, as far as the precision it was computed in can tell.
 
         decrement estimates J - J* where no bound exists: half the square of the Newton decrement.
         """
         if self.rule == "gradient":
-            return evaluation.largest_entry <= self.tol
+            return point.largest_entry <= self.tol
         if self.rule == "estimate" and bound < np.inf:
-            asked = self.tol * max(evaluation.value, NEGLIGIBLE * self.objective.value_at_start())
+            asked = self.tol * max(point.value, NEGLIGIBLE * self.objective.value_at_start())
             if not min(bound, self._excess_by_pace()) <= asked:
                 self._met_since = None
             elif self._met_since is None:
                 self._met_since = len(self.history)
             return self._met_since is not None and len(self.history) - self._met_since >= PERSISTENCE
-        return (decrement if bound == np.inf else bound) <= self.tol * max(evaluation.value, self._smallest_value)
+        return (decrement if bound == np.inf else bound) <= self.tol * max(point.value, self._smallest_value)
 
     def _excess_by_pace(self):
         """Return what J has still to fall if it goes on as in the last iterations: by equal parts in equal times."""
@@ -164,24 +162,24 @@ class Stopping:
             return 0.0
         return now * now / (before - now) if now < before else np.inf
 
-    def why(self, evaluation, bound, decrement):
+    def why(self, point, bound, decrement):
         """Return why to end at a point, or an empty text; it has arrived where float64 says so."""
-        is_met = evaluation.precision == np.float64 and self.is_met(evaluation, bound, decrement)
+        is_met = point.precision == np.float64 and self.is_met(point, bound, decrement)
         limit = SEPARABLE_LOSS * np.log(len(self.objective.class_weights))
-        is_free = not (self.objective.penalties.any() or self.objective.thresholds.any())
-        if ((is_met and is_free) or evaluation.value < limit) and self._is_separated(evaluation):
+        is_free = self.objective.penalty.is_none
+        if ((is_met and is_free) or point.value < limit) and self._is_separated(point):
             return SEPARABLE
         if is_met:
             return REACHED
         return LIMITED if len(self.history) >= self.max_iter else ""
 
-    def why_stalled(self, evaluation, bound, decrement):
+    def why_stalled(self, point, bound, decrement):
         """Return why no step goes on from a point: that it is within tol, or at the floor with next to nothing left."""
-        if self.rule != "gradient" and bound <= self.tol * evaluation.value:
+        if self.rule != "gradient" and bound <= self.tol * point.value:
             return REACHED
-        return AT_FLOOR if 0 <= decrement <= FLOOR * abs(evaluation.value) else STALLED
+        return AT_FLOOR if 0 <= decrement <= FLOOR * abs(point.value) else STALLED
 
-    def _is_separated(self, evaluation):
+    def _is_separated(self, point):
         """Say whether something is not penalised and every row is proven to be classified right.
 
         Where nothing is penalised J then has no minimum; else where it falls on towards zero.
@@ -190,22 +188,27 @@ class Stopping:
         the sum of all, where it is below the smallest weight times log(2).
         """
         objective = self.objective
-        if objective.is_bounded:
+        if objective.penalty.is_bounded:
             return False
-        weights = objective.weights
+        weights = objective.rows.weights
         smallest = weights[weights > 0].min() if len(weights) else 1.0
-        return evaluation.loss * objective.total_weight < smallest * np.log(2)
+        return point.loss * objective.rows.total_weight < smallest * np.log(2)
 
     def solution(self, message):
         """Return the best point seen in float64."""
-        parameters, evaluation = self._best
-        certificate = _bound(evaluation.value, self._lower_bound)
-        converged = message in (REACHED, AT_FLOOR)
+        best = self._best
         return Solution(
-            parameters, evaluation.value, evaluation.gradient, certificate, converged, message, self.history
+            best.parameters,
+            best.value,
+            best.gradient,
+            _bound(best, self._lower_bound),
+            message in (REACHED, AT_FLOOR),
+            message,
+            self.history,
+            self.n_passes,
         )
 
 
-def _bound(value, lower_bound):
-    """Return the upper bound on J - J* that a lower bound of J* gives, with room for rounding."""
-    return float(max(0.0, value - lower_bound) + ROUNDING * abs(value))
+def _bound(point, lower_bound):
+    """Return the upper bound on J - J* at a point that a lower bound of J* gives, with room for rounding."""
+    return float(max(0.0, point.value - lower_bound) + point.rounding)

@@ -11,10 +11,100 @@ and Hastie 2013. Returned is the decrease that the updates promise: the sum of c
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from fastlin.kernels.machine.compilation import kernel
+
+
+class WorkingColumns(NamedTuple):
+    """The columns of X, and the coordinates among them that may move.
+
+    Column j is panel[places[j]] scale[j] + shift[j] or, where places[j] is below zero, the entries starts[j] to
+    starts[j + 1] of indices and values times scale[j].
+
+    Attributes
+    ----------
+    panel : ndarray of shape (m, n)
+        Columns that are held whole.
+    places : ndarray of shape (d,)
+        Where each column stands in the panel; below zero for one that is held as entries.
+    starts, indices, values : ndarray
+        The entries by columns.
+    scale, shift : ndarray of shape (d,)
+        In the type computed in.
+    features, classes : ndarray of shape (C,)
+        The feature and the class of each coordinate.
+    """
+
+    panel: np.ndarray
+    places: np.ndarray
+    starts: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+    scale: np.ndarray
+    shift: np.ndarray
+    features: np.ndarray
+    classes: np.ndarray
+
+
+class RowCurvature(NamedTuple):
+    """What the Hessian of the loss knows of the rows.
+
+    Attributes
+    ----------
+    row_weights : ndarray of shape (n,)
+        s_i.
+    probabilities : ndarray of shape (K, n)
+        p_ik.
+    """
+
+    row_weights: np.ndarray
+    probabilities: np.ndarray
+
+
+class ModelArrays(NamedTuple):
+    """The model around the origin.
+
+    Attributes
+    ----------
+    gradient : ndarray of shape (C,)
+        g of each coordinate.
+    curvatures : ndarray of shape (C,)
+        The diagonal of the Hessian of the loss.
+    origins : ndarray of shape (C,)
+        V of each coordinate.
+    intercept_gradient, intercept_curvatures : ndarray of shape (K,)
+        The same of the intercepts. Without an intercept the curvatures are zero.
+    """
+
+    gradient: np.ndarray
+    curvatures: np.ndarray
+    origins: np.ndarray
+    intercept_gradient: np.ndarray
+    intercept_curvatures: np.ndarray
+
+
+class DescentState(NamedTuple):
+    """Where the descent is. The kernels keep all of it up to date.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (C,)
+        Z of each coordinate.
+    intercept_steps : ndarray of shape (K,)
+        By how much each intercept has moved.
+    scores : ndarray of shape (K, n)
+        X D, what the steps so far do to the scores.
+    means : ndarray of shape (n,)
+        The sum over the classes of probabilities times scores.
+    """
+
+    parameters: np.ndarray
+    intercept_steps: np.ndarray
+    scores: np.ndarray
+    means: np.ndarray
 
 
 @kernel(inline=True)
@@ -55,12 +145,13 @@ def best_shift(values, threshold, penalty, grouped):
 
 
 @kernel
-def descend_by_hessian(hessian, slopes, penalties, thresholds, n_classes, grouped, only_active, parameters):
+def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, parameters):
     """Visit every coordinate (only those that are not zero: `only_active`) once; return the decrease.
 
-    hessian (p, p) = H with the penalties on its diagonal, by classes then features; parameters (p,) are Z and slopes
-    (p,) the smooth model's gradient at Z: both are kept up to date. penalties and thresholds (p / n_classes,).
+    hessian (p, p) is H with the curvatures of the penalty on its diagonal, by classes then features. parameters (p,)
+    are Z and slopes (p,) the smooth model's gradient at Z: both are kept up to date. penalty is a PenaltyArrays.
     """
+    penalties, thresholds, _, grouped = penalty
     size = parameters.shape[0] // n_classes
     together = n_classes if grouped else 1
     decrease = 0.0
@@ -106,21 +197,18 @@ def _add_row(row, change, slopes):
 
 
 @kernel
-def descend_by_columns(
-    panel, places, starts, indices, values, scales, shifts, features, classes, gradient, curvatures, penalties,
-    thresholds, grouped, only_active, row_weights, probabilities, intercept_curvatures, intercept_gradient, origins,
-    parameters, intercept_steps, scores, means,
-):  # fmt: skip
+def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, state):
     """Visit the intercepts and every coordinate of a working set (the active ones) once; return the decrease.
 
-    Coordinate c is the feature features[c] of the class classes[c]; parameters (C,) are its Z, origins (C,) its V,
-    gradient (C,) its g. Column j of X is panel[places[j]] scales[j] + shifts[j] or, where places[j] is below zero, the
-    entries starts[j] to starts[j + 1] of indices and values times scales[j]. scores (K, n) = X D and means (n,) = sum
-    over k of probabilities (K, n) scores are kept up to date, so that the Hessian of the loss, with row_weights (n,),
-    comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). curvatures (C,) and intercept_curvatures (K,) are
-    its diagonal. Without an intercept intercept_curvatures are zero. Grouped, the K coordinates of a feature follow one
-    another.
+    The arguments are a WorkingColumns, a RowCurvature, a PenaltyArrays, a ModelArrays and a DescentState. The Hessian
+    of the loss comes in by the slopes sum_i s_i x_ij p_ik (scores_ik - means_i). Grouped, the K coordinates of a
+    feature follow one another.
     """
+    panel, places, starts, indices, values, scales, shifts, features, classes = columns
+    row_weights, probabilities = curvature_of_rows
+    penalties, thresholds, _, grouped = penalty
+    gradient, curvatures, origins, intercept_gradient, intercept_curvatures = model
+    parameters, intercept_steps, scores, means = state
     n_classes, kind = probabilities.shape[0], probabilities.dtype.type
     decrease = 0.0
     for k in range(n_classes):
@@ -184,11 +272,10 @@ def descend_by_columns(
 
 
 @kernel
-def fill_block_curvatures(
-    block, n_blocks, panel, places, starts, indices, values, scales, shifts, features, classes, row_weights,
-    probabilities, curvatures,
-):  # fmt: skip
-    """curvatures[c] = sum_i s_i x_ij^2 p_ik (1 - p_ik) for the block's coordinates c."""
+def fill_block_curvatures(block, n_blocks, columns, curvature_of_rows, curvatures):
+    """curvatures[c] = sum_i s_i x_ij^2 p_ik (1 - p_ik) for the block's coordinates c of a WorkingColumns."""
+    panel, places, starts, indices, values, scales, shifts, features, classes = columns
+    row_weights, probabilities = curvature_of_rows
     n_coordinates = features.shape[0]
     for c in range(block * n_coordinates // n_blocks, (block + 1) * n_coordinates // n_blocks):
         j, p = features[c], probabilities[classes[c]]

@@ -1,0 +1,14 @@
+"""The objective J as a value, and everything that is known of it at one point.
+
+`Objective` is J for given data: its rows (`rows`), the coordinates in which solvers see it (`coordinates`) and its
+penalty (`penalty`). `Objective.at` returns a `Point` (`point`), on which derivatives and lower bounds hang (`duality`).
+Samples of the rows, and rows that are replaced by their linearisation, are made in `subsets`. None of these values
+changes after it is made.
+"""
+
+from fastlin.objective.objective import Objective
+from fastlin.objective.penalty import LARGEST_PENALTY
+from fastlin.objective.point import Point, Room
+from fastlin.objective.rows import weigh_named_rows
+
+__all__ = ["LARGEST_PENALTY", "Objective", "Point", "Room", "weigh_named_rows"]

@@ -1,0 +1,201 @@
+"""Lower bounds of the minimum of J from a point, and by how much rounding can have moved them.
+
+The dual objective at a feasible point is a lower bound. With Q_i a distribution over the classes for each row, H the
+entropy and e the one-hot label, Fenchel's inequality for each loss gives, for every Q whose class sums equal those of
+the labels::
+
+    min J >= (1 / S) sum_i s_i H(Q_i) - conjugate(G),   G = (1 / S) sum_i s_i (Q_i - e_i) x~_i'
+
+The conjugate of the quadratic penalty is sum_kj G_kj^2 / (2 curvature_j). At Q = P, the probabilities, the right-hand
+side is J - ||dJ/dW||^2 / (2 l2). The derivation is in docs/derivations.md.
+"""
+
+import numpy as np
+
+from fastlin.kernels.linear.penalties import CONJUGATE, FIRST, SECOND, STRIP, WITHIN, Exchange
+from fastlin.kernels.machine.threads import MAX_BLOCKS
+from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.penalty import NO_EXCHANGE
+
+# Steps towards the best point between the labels and the probabilities.
+MAX_DUAL_STEPS = 20
+# Steps of conjugate gradients for the intercept alone.
+SETTLING_STEPS = 20
+# A direction is flat where its curvature is below this part of the largest that it may have.
+FLATNESS = 1e-10
+# The relative error of a rounded operation.
+UNIT_ROUNDOFF = np.finfo(np.float64).eps / 2
+# Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
+# largest score, divisions and weights.
+ROW_ROUNDINGS = 16
+
+
+def bound_minimum(point):
+    """Return a lower bound of the minimum of J from a point, less what rounding can have added to it.
+
+    The bound is rigorous where the point was computed in float64, and an estimate where it was not. It is minus
+    infinity where something is not penalised. Where the intercept is not stationary, the probabilities give a class k
+    of mean probability m_k an excess g_k. Then each class with g_k > 0 gives up the part g_k / m_k of its probability
+    in every row, and those with g_k < 0 share it, in proportion. Since -q log q is concave and its slope at least -1,
+    the mean entropy falls by no more than the sum of g_k (1 - log m_k) over the classes with g_k > 0.
+    """
+    objective = point.objective
+    if not objective.penalty.is_bounded or not point.is_finite:
+        return -np.inf
+    entropy = point.loss - point.slope
+    # Without an intercept nothing ties the class sums.
+    excess = _find_excess(point)
+    if not excess.max() > 0 > excess.min():
+        value = _maximize_dual(point, entropy, NO_EXCHANGE)
+        return value - _bound_dual_rounding(point, value, excess, 1)
+    given = np.maximum(excess, 0)
+    shares = objective.class_weights + excess
+    parts = np.divide(given, shares, where=given > 0, out=np.zeros_like(given))
+    received = np.maximum(-excess, 0)
+    entropy -= float(np.sum(given - given * np.log(shares, where=given > 0, out=np.zeros_like(given))))
+    features = objective.rows.class_features(objective.fast_precision)
+    value = _maximize_dual(point, entropy, Exchange(features, parts, received / received.sum()))
+    return value - _bound_dual_rounding(point, value, excess, 3)
+
+
+def find_natural_gap(point):
+    """Return what bounds J - J* as soon as the intercept is stationary: ||dJ/dW||^2 / (2 l2) where l1 = 0."""
+    penalty = point.objective.penalty
+    if not penalty.is_bounded:
+        return np.inf
+    if penalty.is_smooth:
+        return 0.5 * point.dual_square
+    return point.value - _maximize_dual(point, point.loss - point.slope, NO_EXCHANGE)
+
+
+def _find_excess(point):
+    """Return by how much the mean probability of each class exceeds the labels' part, for all classes."""
+    excess = point.gradient[:, -1]
+    # Two classes have one row of coefficients. The other class has its negative.
+    return np.append(-excess, excess) if len(excess) == 1 else excess
+
+
+def _maximize_dual(point, entropy, exchange):
+    """Return the best dual value between the labels and the probabilities after the exchange.
+
+    At the part t of the way the gradient is t G, and the entropy is at least t times that of the probabilities, since
+    it is concave, and zero at the labels. The conjugate of the penalty is max(t |G_kj| - threshold_j, 0)^2 /
+    (2 curvature_j): zero within the box, and infinite outside it without l2. Grouped, |G_kj| is a norm over classes.
+    """
+    penalty = point.objective.penalty
+    if entropy <= 0 and not penalty.is_smooth:
+        # The labels themselves are better.
+        return 0.0
+    step = 1.0
+    sums = penalty.conjugate(point.parameters, point.gradient, exchange, step)
+    value = entropy - sums[CONJUGATE]
+    if penalty.is_smooth:
+        return float(value) if value == value else -np.inf
+    if penalty.l2 == 0:
+        return entropy * float(min(sums[WITHIN], 1.0))
+    # Newton's steps for a concave function of one number, from above: they stay above and end where the set of
+    # entries outside the box no longer changes.
+    for _ in range(MAX_DUAL_STEPS):
+        slope = entropy - sums[FIRST]
+        if not slope < 0:
+            break
+        step += slope / sums[SECOND]
+        sums = penalty.conjugate(point.parameters, point.gradient, exchange, step)
+        better = step * entropy - sums[CONJUGATE]
+        if not better > value:
+            break
+        value = better
+    return float(value) if value == value else -np.inf
+
+
+def bound_rounding(point):
+    """Return by how much the computed J of a point in float64 can be off.
+
+    That is what rounding does to the mean loss and to the sum of the penalties (docs/derivations.md, section 8).
+    """
+    return _bound_loss_rounding(point) + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
+
+
+def _bound_dual_rounding(point, value, excess, n_gradients):
+    """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point.
+
+    n_gradients times the error of one gradient enters the conjugate.
+    """
+    objective = point.objective
+    penalty, K = objective.penalty, len(point.parameters)
+    error = _bound_loss_rounding(point) + _gamma(_count_parameter_sums(point)) * (
+        point.slope_size + abs(point.value - value)
+    )
+    n_products, n_sums = objective.rows.passes.roundings
+    of_residuals = 2 * _gamma(n_products) * point.blur + _gamma(n_sums + n_products) + _gamma(ROW_ROUNDINGS + K)
+    if objective.fit_intercept:
+        shares = objective.class_weights + excess
+        of_shares = 2 - np.log(shares[shares > 0].min(initial=1.0))
+        error += len(shares) * of_residuals * float(of_shares)
+    if penalty.l2 > 0:
+        distance = n_gradients * of_residuals * np.sqrt(K) * penalty.blur_norm
+        return error + distance * np.sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2
+    return error + n_gradients * of_residuals * (point.blur + point.loss * penalty.largest_blur)
+
+
+def _bound_loss_rounding(point):
+    """Return by how much the computed mean loss of a point can be off."""
+    n_products, n_sums = point.objective.rows.passes.roundings
+    of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * (1 + point.loss)
+    return of_rows + _gamma(n_sums) * point.loss + 2 * _gamma(n_products) * point.blur
+
+
+def _count_parameter_sums(point):
+    """Return the length of the longest chain of additions in a sum over the parameters."""
+    K, d = point.parameters.shape
+    return STRIP + -(-K * d // STRIP) + d + MAX_BLOCKS
+
+
+def _gamma(n):
+    """Return the relative error of n roundings, n u / (1 - n u) (Higham 2002, section 3.1)."""
+    return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
+
+
+def settle_intercept(point):
+    """Return the parameters after a Newton step of the intercept alone.
+
+    The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities, by conjugate gradients.
+
+    Returns
+    -------
+    ndarray of shape (K, d + 1) or None
+        None where there is no intercept, the point has no probabilities, or all of them are 0 or 1.
+    """
+    rows = point.objective.rows
+    if not rows.fit_intercept or not point.has_probabilities:
+        return None
+    probabilities = point.probabilities
+    weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
+    # einsum, not BLAS, whose bits depend on its threads; the matrix of K^2 entries would take n K^2 steps.
+    shares = np.einsum("ki,i->k", probabilities, weights, dtype=np.float64)
+    diagonal = shares - np.einsum("ki,ki,i->k", probabilities, probabilities, weights, dtype=np.float64)
+    if not diagonal.min() > 0:
+        return None
+    step = np.zeros(len(diagonal))
+    residual = point.gradient[:, -1].copy()
+    # Equal steps of all classes change nothing: along them there is neither slope nor curvature but rounding.
+    is_flat = len(residual) > 1
+    residual -= residual.mean() if is_flat else 0
+    direction = solved = residual / diagonal
+    square = first = dot(residual, solved)
+    for _ in range(SETTLING_STEPS):
+        means = np.einsum("ki,k->i", probabilities, direction, dtype=np.float64) * weights
+        product = shares * direction - np.einsum("ki,i->k", probabilities, means, dtype=np.float64)
+        curvature = dot(direction, product)
+        if not curvature > FLATNESS * float(np.sum(shares * direction * direction)):
+            break
+        step += square / curvature * direction
+        residual -= square / curvature * product
+        solved = residual / diagonal
+        last, square = square, dot(residual, solved)
+        if not square > 1e-8 * first:
+            break
+        direction = solved + square / last * direction
+    settled = point.parameters.copy()
+    settled[:, -1] -= step - step.mean() if is_flat else step
+    return settled

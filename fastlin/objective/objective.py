@@ -1,0 +1,286 @@
+"""The one statement of the objective: penalised logistic and softmax regression.
+
+For rows x_i with label y_i and weight s_i >= 0 (S = sum s_i), coefficients W (K, d), intercept b (K) and a factor
+f_j >= 0 for each feature::
+
+    J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_kj f_j |W_kj|
+
+l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
+cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. The intercept is not penalised, nor is a feature of factor
+zero. Factors are not rescaled. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in place of the last
+term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in docs/derivations.md.
+The passes over X that compute them are in matrices/.
+
+Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters.
+
+Softmax does not change when a constant is added to all scores. `Objective.center` makes the solution unique: intercepts
+and coefficients that are not penalised by their size sum to zero over the classes. With l2 > 0 the minimum lies there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlin.budget import Budget
+from fastlin.kernels.linear.penalties import BLUR, DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
+from fastlin.matrices import as_matrix
+from fastlin.objective import subsets
+from fastlin.objective.coordinates import Coordinates
+from fastlin.objective.penalty import Penalty, limit_curvatures
+from fastlin.objective.point import Point, Room
+from fastlin.objective.rows import Rows, weigh_named_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """J for given data: a value, of which `at` tells everything at one point.
+
+    Attributes
+    ----------
+    rows : Rows
+        What the mean loss runs over.
+    penalty : Penalty
+    budget : Budget
+        What may be held beside X.
+    linearisation : Linearisation or None
+        The rows of negligible curvature, which enter by their tangent.
+    """
+
+    rows: Rows
+    penalty: Penalty
+    budget: Budget
+    linearisation: object = None
+
+    @classmethod
+    def over(
+        cls,
+        X,
+        labels,
+        n_classes,
+        *,
+        weights=None,
+        l2=0.0,
+        l1=0.0,
+        penalty_factors=None,
+        group_by_class=False,
+        fit_intercept=True,
+        columns=None,
+        rows=None,
+    ):
+        """Return J over the rows of X.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d) or a matrix of fastlin.matrices
+            Finite numbers. It is read in place.
+        labels : ndarray of shape (n,), integer
+            0 to n_classes - 1.
+        n_classes : int
+            At least 2. Two classes have one row of coefficients.
+        weights : ndarray of shape (n,) or None
+            s_i >= 0, not all zero. None means ones.
+        l2, l1 : float
+            The strengths of the penalties.
+        penalty_factors : ndarray of shape (d,) or None
+            f_j >= 0. None means ones.
+        group_by_class : bool
+            Whether l1 weighs the norm of a feature's coefficients over the classes.
+        fit_intercept : bool
+            Whether there is an intercept. Its parameters are zero otherwise.
+        columns : Columns or None
+            The statistics of the columns over the same rows with the same weights, where they are known.
+        rows : ndarray of int64 or None
+            The row numbers that all sums run over. None means all rows.
+        """
+        matrix = as_matrix(X)
+        n, d = matrix.shape
+        numbers = np.empty(0, np.int64) if rows is None else rows
+        if columns is None:
+            columns = matrix.measure(weigh_named_rows(numbers, weights, n) if len(numbers) else weights)
+        factors = np.ones(d) if penalty_factors is None else penalty_factors.astype(np.float64)
+        coordinates = Coordinates.choose(columns, limit_curvatures(l2, factors), fit_intercept)
+        weights = np.empty(0) if weights is None else weights.astype(np.float64)
+        labels = labels.astype(np.int32)
+        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
+        penalty = Penalty.of(l2, l1, factors, group_by_class, coordinates, rows.blur)
+        return cls(rows, penalty, Budget.beside(matrix.nbytes))
+
+    def with_penalty(self, l2, l1):
+        """Return J with penalties of other strengths, over the same rows in the same coordinates."""
+        penalty = self.penalty
+        penalty = Penalty.of(l2, l1, penalty.factors, penalty.group_by_class, self.rows.coordinates, self.rows.blur)
+        return Objective(self.rows, penalty, self.budget)
+
+    def sample(self, n_rows):
+        """Return J over about n_rows rows, as `subsets.sample` has it."""
+        return subsets.sample(self, n_rows)
+
+    @property
+    def shape(self):
+        """The shape (K, d + 1) of parameters and gradients."""
+        return self.rows.n_rows_coef, self.rows.matrix.shape[1] + 1
+
+    @property
+    def n_rows_coef(self):
+        """K, the number of rows of coefficients."""
+        return self.rows.n_rows_coef
+
+    @property
+    def n_rows(self):
+        """The number of rows that the mean loss runs over."""
+        return self.rows.n_rows
+
+    @property
+    def matrix(self):
+        """X as a DenseMatrix or a SparseMatrix."""
+        return self.rows.matrix
+
+    @property
+    def coordinates(self):
+        """The coordinates of the parameters."""
+        return self.rows.coordinates
+
+    @property
+    def fit_intercept(self):
+        """Whether there is an intercept."""
+        return self.rows.fit_intercept
+
+    @property
+    def class_weights(self):
+        """The part of the total weight that each class has, of shape (n_classes,)."""
+        return self.rows.class_weights
+
+    @property
+    def n_passes(self):
+        """How many passes over X these rows, and parts of them, have made."""
+        return self.rows.n_passes
+
+    @property
+    def fast_precision(self):
+        """The type that a solver may work in until the end, and that curvature is computed in.
+
+        It is float32 where that makes passes faster and the columns allow it. Without a penalty nothing bends the
+        directions that float32 would blur.
+        """
+        penalty = self.penalty
+        return np.float32 if self.rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth else np.float64
+
+    @property
+    def keeps_probabilities(self):
+        """Whether the budget has room for the probabilities of all rows."""
+        return self.linearisation is None and self.budget.holds_probabilities(self.bytes_a_row * self.n_rows)
+
+    @property
+    def bytes_a_row(self):
+        """The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array."""
+        n_arrays = 1 if self.penalty.is_smooth else 2
+        return n_arrays * np.dtype(self.fast_precision).itemsize * self.n_rows_coef
+
+    def make_room(self):
+        """Return room for the probabilities of one point, or None where the budget has none."""
+        if not self.keeps_probabilities:
+            return None
+        return Room(self.rows.passes.empty_probabilities(self.fast_precision))
+
+    def at(self, parameters, precision=np.float64, out=None):
+        """Return the Point at parameters: one pass over the rows.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (K, d + 1)
+            Kept by the point, so the caller does not change them afterwards.
+        precision : type
+            What products are computed in, float64 or float32. Sums over rows are float64 in both.
+        out : Room or None
+            The room that the point's probabilities move into. A point that had it before loses its own. None leaves
+            them out.
+        """
+        probabilities, tenant = self.rows.leave_out(self.fast_precision), 0
+        if out is not None:
+            probabilities, tenant = out.hand_over()
+        loss, total = self.rows.evaluate(parameters, precision, probabilities)
+        if self.linearisation is not None:
+            rest, slopes = self.linearisation.at(parameters)
+            loss += rest
+            total += self.rows.total_weight * slopes
+        gradient = np.empty(self.shape)
+        penalty, sums = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
+        return Point(
+            self,
+            parameters,
+            precision,
+            value=float(loss + penalty),
+            gradient=gradient,
+            loss=loss,
+            slope=float(sums[SLOPE]),
+            slope_size=float(sums[SLOPE_SIZE]),
+            dual_square=float(sums[DUAL_SQUARE]),
+            largest_entry=float(sums[LARGEST]),
+            blur=float(sums[BLUR]),
+            _room=out,
+            _tenant=tenant,
+        )
+
+    def start(self):
+        """Return the parameters whose scores are the logarithms of the class weights: the best without features."""
+        parameters = np.zeros(self.shape)
+        if self.fit_intercept and (self.class_weights > 0).all():
+            intercept = np.log(self.class_weights)
+            parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
+        return parameters
+
+    def value_at_start(self):
+        """Return J at `start`, which needs no pass over X: the entropy of the class weights."""
+        if self.fit_intercept and (self.class_weights > 0).all():
+            return float(-np.sum(self.class_weights * np.log(self.class_weights)))
+        return float(np.log(self.rows.n_classes))
+
+    def center(self, parameters):
+        """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
+
+        The scores change by the same number for all classes, so that the loss stays and the penalty can only fall.
+        Coefficients that are penalised by their size stay, and of the intercepts those of the columns as they are sum
+        to zero. Where there is no intercept its entries are zero and stay so.
+        """
+        if self.n_rows_coef == 1:
+            return parameters
+        means = parameters.mean(axis=0)
+        if not self.penalty.group_by_class:
+            sized = self.penalty.thresholds > 0
+            means[-1] += np.where(sized[:-1], means[:-1] * self.coordinates.shift, 0).sum()
+            means[sized] = 0
+        return parameters - means
+
+    def finish(self, solution, dtype):
+        """Return coef, intercept and certificate of a Solution, centred and rounded to dtype.
+
+        Returns
+        -------
+        coef : ndarray of shape (K, d)
+        intercept : ndarray of shape (K,)
+        certificate : float
+            The solution's, and what rounding adds at most: the second derivative of the loss of a row by its scores
+            is at most 1/2, so that a change of the parameters by e raises J by no more than
+            <g, e> + (1/4) ||e||^2 E ||x~||^2 + (1/2) sum curvature_j e_kj^2.
+
+        Raises
+        ------
+        OverflowError
+            The coefficients are outside the range of dtype.
+        """
+        scale, shift = self.coordinates.scale, self.coordinates.shift
+        centred = self.center(solution.parameters)
+        exact_coef, exact_intercept = self.coordinates.to_coefficients(centred)
+        with np.errstate(over="ignore"):
+            coef, intercept = exact_coef.astype(dtype), exact_intercept.astype(dtype)
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise OverflowError("the coefficients are outside the range of their type")
+        change = np.empty_like(centred)
+        change[:, :-1] = (coef - exact_coef) / scale
+        # Half a unit in the last place of the float64 intercept, and what rounding it further adds.
+        change[:, -1] = np.finfo(np.float64).eps * np.abs(exact_intercept) + np.abs(intercept - exact_intercept)
+        change[:, -1] += np.abs(change[:, :-1] * shift).sum(axis=1)
+        rise = float(np.sum(np.abs(solution.gradient * change)))
+        rise += 0.25 * float(np.sum(change * change) * self.coordinates.mean_squares.sum())
+        rise += 0.5 * float(np.sum(self.penalty.curvatures * change * change)) + self.penalty.size(change)
+        return coef, intercept, solution.certificate + rise

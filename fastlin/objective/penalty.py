@@ -1,0 +1,180 @@
+"""The penalty of the objective, in the coordinates of a Coordinates object.
+
+With a factor f_j >= 0 for each feature it is, for coefficients W (K, d)::
+
+    (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_j f_j size(W_.j)
+
+size is the sum of magnitudes over the classes or, grouped, their Euclidean norm, so that a feature is in or out for
+all classes at once. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2 and the threshold l1 f_j scale_j.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fastlin.kernels.linear.penalties import (
+    LARGEST,
+    SIZES,
+    SQUARES,
+    WITHIN,
+    ColumnArrays,
+    Exchange,
+    PenaltyArrays,
+    fill_block_dual,
+    fill_block_penalties,
+)
+from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+
+# A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
+LARGEST_PENALTY = 1e200
+# Columns times classes whose penalties are summed in a block, some 100 microseconds of work.
+MIN_COLUMN_BLOCK = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Penalty:
+    """Both penalties of each parameter, and what they add to the objective.
+
+    Attributes
+    ----------
+    l2, l1 : float
+        The strengths, before the factors.
+    factors : ndarray of shape (d,)
+        f_j.
+    group_by_class : bool
+        Whether l1 weighs the norm of a feature's coefficients over the classes.
+    curvatures : ndarray of shape (d + 1,)
+        The curvature that l2 gives each parameter; zero for the intercept.
+    thresholds : ndarray of shape (d + 1,)
+        The slope that l1 gives each parameter; zero for the intercept.
+    arrays : PenaltyArrays
+        The same as kernels take them.
+    columns : ColumnArrays
+        Scale and shift of each column, and by how much a parameter of it can blur a score.
+    """
+
+    l2: float
+    l1: float
+    factors: np.ndarray
+    group_by_class: bool
+    curvatures: np.ndarray
+    thresholds: np.ndarray
+    arrays: PenaltyArrays
+    columns: ColumnArrays
+
+    @classmethod
+    def of(cls, l2, l1, factors, group_by_class, coordinates, blur):
+        """Return the penalty of the given strengths and factors (d,) in coordinates; blur (d,) is part of `columns`."""
+        scale = coordinates.scale
+        with np.errstate(over="ignore"):
+            by_feature = limit_curvatures(l2, factors)
+            curvatures = np.append(np.minimum(by_feature * scale**2, LARGEST_PENALTY), 0.0)
+            thresholds = np.append(np.minimum(l1 * factors * scale, LARGEST_PENALTY), 0.0)
+        # The square root of the curvature stays within the range of float64 where the curvature leaves it.
+        arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
+        columns = ColumnArrays(scale, coordinates.shift, blur)
+        return cls(l2, l1, factors, group_by_class, curvatures, thresholds, arrays, columns)
+
+    @cached_property
+    def is_smooth(self):
+        """Whether the penalty has a gradient everywhere."""
+        return not self.thresholds.any()
+
+    @cached_property
+    def is_bounded(self):
+        """Whether every coefficient is penalised, so that J has a minimum and lower bounds of it exist."""
+        return (self.l2 > 0 or self.l1 > 0) and bool((self.factors > 0).all())
+
+    @cached_property
+    def blur_norm(self):
+        """The norm of blur_j / root_j, in which an error of the gradient enters the conjugate of the penalty."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            relative = self.columns.blur / self.arrays.roots
+            largest = relative.max(initial=0.0)
+            return float(largest * np.sqrt(np.sum((relative / largest) ** 2))) if largest > 0 else 0.0
+
+    @cached_property
+    def largest_blur(self):
+        """The largest blur_j / threshold_j, in which an error of the gradient enters the step to the box's edge."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return float((self.columns.blur / self.thresholds[:-1]).max(initial=0.0))
+
+    @cached_property
+    def is_none(self):
+        """Whether no coefficient is penalised."""
+        return not (self.curvatures.any() or self.thresholds.any())
+
+    def size(self, parameters):
+        """Return the part of the penalty that l1 weighs, at parameters (K, d + 1)."""
+        if self.is_smooth:
+            return 0.0
+        if self.group_by_class:
+            sizes = np.sqrt(np.einsum("kj,kj->j", parameters, parameters))
+        else:
+            sizes = np.abs(parameters).sum(axis=0)
+        return float(np.sum(sizes * self.thresholds))
+
+    def add_to(self, total, total_weight, parameters, gradient):
+        """Fill gradient with total / total_weight plus the slope of the quadratic penalty; return sums by name.
+
+        Parameters
+        ----------
+        total : ndarray of shape (K, d + 1)
+            The gradient of the loss times total_weight.
+        total_weight : float
+        parameters, gradient : ndarray of shape (K, d + 1)
+
+        Returns
+        -------
+        value : float
+            The penalty.
+        sums : ndarray of shape (7,)
+            What fill_block_penalties sums, at the places that it names.
+        """
+        n_blocks = self._count_blocks(parameters)
+        sums = np.empty((n_blocks, 7))
+        run_blocks(
+            fill_block_penalties, n_blocks, total, total_weight, parameters, self.arrays, self.columns, gradient, sums
+        )
+        totals = sums.sum(axis=0)
+        totals[LARGEST] = sums[:, LARGEST].max()
+        return 0.5 * totals[SQUARES] + totals[SIZES], totals
+
+    def conjugate(self, parameters, gradient, exchange, step):
+        """Return the conjugate of the penalty at a dual point, with its derivatives along `step`, and the box.
+
+        Parameters
+        ----------
+        parameters, gradient : ndarray of shape (K, d + 1)
+            The gradient of the loss plus the quadratic penalty at the parameters.
+        exchange : Exchange
+            What classes give to each other before.
+        step : float
+            The dual point lies so far on the way from the labels to the probabilities.
+
+        Returns
+        -------
+        ndarray of shape (4,)
+            What fill_block_dual sums, at the places that it names. At WITHIN stands the step at which an entry without
+            a quadratic penalty leaves the box.
+        """
+        n_blocks = self._count_blocks(parameters)
+        sums = np.empty((n_blocks, 4))
+        run_blocks(fill_block_dual, n_blocks, gradient, parameters, self.arrays, exchange, float(step), sums)
+        totals = sums.sum(axis=0)
+        totals[WITHIN] = sums[:, WITHIN].min()
+        return totals
+
+    def _count_blocks(self, parameters):
+        return int(np.clip(parameters.shape[0] * len(self.factors) // MIN_COLUMN_BLOCK, 1, MAX_BLOCKS))
+
+
+# Nothing is exchanged where the class sums of the probabilities are those of the labels.
+NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
+
+
+def limit_curvatures(l2, factors):
+    """Return l2 f_j for each feature, no larger than LARGEST_PENALTY."""
+    with np.errstate(over="ignore"):
+        return np.minimum(l2 * factors, LARGEST_PENALTY)

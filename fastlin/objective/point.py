@@ -1,0 +1,137 @@
+"""Everything that is known of the objective at one point."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastlin.objective import duality
+
+
+class Room:
+    """Memory for the probabilities of one point at a time.
+
+    A point that is evaluated into a room takes it over. The point that had it before no longer has probabilities.
+    """
+
+    def __init__(self, probabilities):
+        self._probabilities = probabilities
+        self._n_tenants = 0
+
+    def hand_over(self):
+        """Return the array (K, n_rows), and the number that its new tenant shows to `look_in`."""
+        self._n_tenants += 1
+        return self._probabilities, self._n_tenants
+
+    def look_in(self, tenant):
+        """Return the array of the tenant of that number, or None where it was handed over since."""
+        return self._probabilities if tenant == self._n_tenants else None
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """J at parameters, with its derivatives. `Objective.at` makes it.
+
+    Attributes
+    ----------
+    objective : Objective
+    parameters : ndarray of shape (K, d + 1)
+    precision : type
+        The type that products were computed in, float64 or float32.
+    value : float
+        J.
+    gradient : ndarray of shape (K, d + 1)
+        The gradient of the smooth part of J.
+    loss : float
+        The mean loss.
+    slope : float
+        The parameters times the gradient of the loss.
+    slope_size : float
+        The sum of the magnitudes of the terms of the slope.
+    dual_square : float
+        The gradient by the coefficients in the norm of the dual, sum_kj gradient_kj^2 / curvature_j.
+    largest_entry : float
+        The largest entry of the smallest subgradient by coefficients and intercept. It is zero exactly at a minimum.
+    blur : float
+        The sum of |parameter| times the blur of its column, by which rounding of scores is bounded.
+    """
+
+    objective: object
+    parameters: np.ndarray
+    precision: type
+    value: float
+    gradient: np.ndarray
+    loss: float
+    slope: float
+    slope_size: float
+    dual_square: float
+    largest_entry: float
+    blur: float
+    _room: Room | None = field(default=None, repr=False)
+    _tenant: int = field(default=0, repr=False)
+
+    @property
+    def is_finite(self):
+        """Whether neither value nor gradient has overflowed."""
+        return bool(np.isfinite(self.value) and np.isfinite(self.gradient).all())
+
+    @property
+    def has_probabilities(self):
+        """Whether the point still has the room with its probabilities."""
+        return self._room is not None and self._room.look_in(self._tenant) is not None
+
+    @property
+    def probabilities(self):
+        """The probabilities (K, n_rows) of all rows at this point.
+
+        Raises
+        ------
+        RuntimeError
+            The point was evaluated without room for them, or its room was given to another point.
+        """
+        if self._room is None:
+            raise RuntimeError("This point was evaluated without room for probabilities.")
+        probabilities = self._room.look_in(self._tenant)
+        if probabilities is None:
+            raise RuntimeError("The room with the probabilities of this point was given to another point.")
+        return probabilities
+
+    def curvatures(self):
+        """Yield s_i p_ik (1 - p_ik) of all rows, class by class."""
+        rows = self.objective.rows
+        weights = rows.weights_of(rows.numbers)
+        for probability in self.probabilities:
+            yield probability * (1 - probability) * weights
+
+    def hessian_product(self, direction):
+        """Return the Hessian of J times direction (K, d + 1), in the type of the probabilities; it takes a pass."""
+        product = self.objective.rows.hessian_product(direction, self.probabilities)
+        product += self.objective.penalty.curvatures * direction
+        return product
+
+    def hessian(self):
+        """Return the Hessian of J, (K (d + 1), K (d + 1)), by classes."""
+        hessian = self.hessian_of_loss()
+        hessian[np.diag_indices(len(hessian))] += np.tile(self.objective.penalty.curvatures, len(self.parameters))
+        return hessian
+
+    def hessian_of_loss(self):
+        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes."""
+        return self.objective.rows.hessian(self.probabilities)
+
+    def lower_bound(self):
+        """Return a lower bound of the minimum of J, as `duality.bound_minimum` has it."""
+        return duality.bound_minimum(self)
+
+    @property
+    def natural_gap(self):
+        """The bound on J - J* that holds once the intercept is stationary, as `duality.find_natural_gap` has it."""
+        return duality.find_natural_gap(self)
+
+    @property
+    def rounding(self):
+        """By how much rounding can have moved the value, as `duality.bound_rounding` has it."""
+        return duality.bound_rounding(self)
+
+    def settle_intercept(self):
+        """Return the parameters after a Newton step of the intercept alone, as `duality.settle_intercept` has it."""
+        return duality.settle_intercept(self)
