@@ -13,6 +13,8 @@ from fastlin.kernels.linear.curvature import (
 )
 from fastlin.kernels.linear.dense_rows import fill_block_best_class, fill_block_loss_and_gradient, fill_block_scores
 from fastlin.kernels.machine.arrays import copy_aligned, writable_view
+from fastlin.kernels.machine.products import CHUNK_BYTES
+from fastlin.kernels.machine.simd import VECTOR_BYTES
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.layers import fill_block_rows
@@ -168,12 +170,14 @@ class DensePasses:
     def roundings(self):
         """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
 
-        A product runs over two columns or more at a time, in chunks whose sums are added. A sum runs over the rows of a
-        tile, then over tiles and blocks.
+        A product runs over the lanes of a vector side by side, in chunks whose sums are added. A sum runs over the rows
+        of a tile, then over tiles and blocks.
         """
+        d, lanes = self._X.shape[1], VECTOR_BYTES // 8
+        n_products = -(-d // lanes) + lanes + -(-8 * d // CHUNK_BYTES)
         tile_rows = self._tile_rows(np.float64)
         n_tiles = -(-self._n_rows // (self._n_blocks * tile_rows))
-        return self._X.shape[1] // 2 + 16, tile_rows + n_tiles + self._n_blocks
+        return n_products + 1, tile_rows + n_tiles + self._n_blocks
 
     @property
     def shift_roundings(self):

@@ -131,11 +131,11 @@ def _bound_dual_rounding(point, value, excess, n_gradients):
     if objective.fit_intercept:
         shares = objective.class_weights + excess
         of_shares = 2 - np.log(shares[shares > 0].min(initial=1.0))
-        error += len(shares) * of_residuals * float(of_shares)
+        error += of_residuals * float(of_shares)
     if penalty.l2 > 0:
         distance = n_gradients * of_residuals * np.sqrt(K) * penalty.blur_norm
         return error + distance * np.sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2
-    return error + n_gradients * of_residuals * (point.blur + point.loss * penalty.largest_blur)
+    return error + n_gradients * of_residuals * (np.sqrt(K) * point.blur + point.loss * penalty.largest_blur)
 
 
 def _bound_loss_rounding(point):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlin.budget import Budget
-from fastlin.kernels.linear.penalties import BLUR, DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
+from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
 from fastlin.objective import subsets
 from fastlin.objective.coordinates import Coordinates
@@ -204,7 +204,7 @@ class Objective:
             loss += rest
             total += self.rows.total_weight * slopes
         gradient = np.empty(self.shape)
-        penalty, sums = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
+        penalty, sums, blur = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
         return Point(
             self,
             parameters,
@@ -216,7 +216,7 @@ class Objective:
             slope_size=float(sums[SLOPE_SIZE]),
             dual_square=float(sums[DUAL_SQUARE]),
             largest_entry=float(sums[LARGEST]),
-            blur=float(sums[BLUR]),
+            blur=blur,
             _room=out,
             _tenant=tenant,
         )

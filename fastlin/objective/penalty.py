@@ -129,17 +129,29 @@ class Penalty:
         -------
         value : float
             The penalty.
-        sums : ndarray of shape (7,)
+        sums : ndarray of shape (6,)
             What fill_block_penalties sums, at the places that it names.
+        blur : float
+            The norm over the classes of the sums of |parameter| times the blur of its column.
         """
         n_blocks = self._count_blocks(parameters)
-        sums = np.empty((n_blocks, 7))
+        sums, blurs = np.empty((n_blocks, 6)), np.empty((n_blocks, len(parameters)))
         run_blocks(
-            fill_block_penalties, n_blocks, total, total_weight, parameters, self.arrays, self.columns, gradient, sums
+            fill_block_penalties,
+            n_blocks,
+            total,
+            total_weight,
+            parameters,
+            self.arrays,
+            self.columns,
+            gradient,
+            sums,
+            blurs,
         )
         totals = sums.sum(axis=0)
         totals[LARGEST] = sums[:, LARGEST].max()
-        return 0.5 * totals[SQUARES] + totals[SIZES], totals
+        blur = float(np.sqrt(np.sum(blurs.sum(axis=0) ** 2)))
+        return 0.5 * totals[SQUARES] + totals[SIZES], totals, blur
 
     def conjugate(self, parameters, gradient, exchange, step):
         """Return the conjugate of the penalty at a dual point, with its derivatives along `step`, and the box.

@@ -52,7 +52,8 @@ class Point:
     largest_entry : float
         The largest entry of the smallest subgradient by coefficients and intercept. It is zero exactly at a minimum.
     blur : float
-        The sum of |parameter| times the blur of its column, by which rounding of scores is bounded.
+        The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
+        scores.
     """
 
     objective: object

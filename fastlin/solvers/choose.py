@@ -1,25 +1,22 @@
-"""Which solver minimises an objective of a given shape: the rule behind solver="auto", with its measurements."""
+"""The rule behind solver="auto": which solver minimises an objective of a given shape, with its measurements."""
 
+from fastlin.budget import SMALL_HESSIAN
 from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 
-# Of the preconditioner the Hessian of all pairs of classes, from a sample of the rows, for up to so many parameters:
-# Letter (16,000 x 16, 26 classes) to 1e-6 in 0.07 s, with a block for each class 0.15 s; digits (650 parameters) in
-# 0.11 and 0.03 s.
-MAX_HESSIAN = 600
-# Multiply-adds of the whole Hessian, below which Newton's steps with it are the fastest: 569 x 30, two classes, takes
-# 1.2 ms, by L-BFGS 1.8; 2,000 x 12, 5 classes, 3.9 and 2.7. Sparse 16,000 x 123 with 14 entries a row has 3 million.
+# Newton's steps are the fastest where the whole Hessian takes no more multiply-adds: 569 x 30, two classes, takes 1.2
+# ms, by L-BFGS 1.8; 2,000 x 12, 5 classes, 3.9 and 2.7. Sparse 16,000 x 123 with 14 entries a row has 3 million.
 MAX_NEWTON_WORK = 4_000_000
-# Iterations of L-BFGS after which truncated Newton takes over: standardised digits at C = 1e4 are at 150 times the
-# minimum after 1,000 of them, and at the minimum after 29 steps of Newton.
+# Truncated Newton takes over after so many iterations of L-BFGS without an end in sight: standardised digits at C = 1e4
+# are at 150 times the minimum after 1,000 of them, and at the minimum after 29 steps of Newton.
 PATIENCE = 100
 # The preconditioner is built anew after so many iterations, and where that takes more than CHEAP_WORK multiply-adds,
 # only once: the blocks of MNIST take as long as 15 passes.
 REFRESHES = (4, 12, 36, 108)
 EXPENSIVE_REFRESHES = (15,)
 CHEAP_WORK = 200_000_000
-# A first solution on a sample of so many rows a column, where the data have SAMPLE_PART times more. On MNIST its 25
-# iterations cost as much as 4 passes, and reach what takes 15 to 20.
+# A first solution comes from a sample of so many rows a column, where the data have SAMPLE_PART times more. On MNIST
+# its 25 iterations cost as much as 4 passes, and reach what takes 15 to 20.
 SAMPLE_ROWS_PER_COLUMN = 12
 MIN_SAMPLE = 5_000
 SAMPLE_PART = 4
@@ -110,14 +107,14 @@ def choose_solver(objective, solver):
     if solver in ("lbfgs", "newton-cg"):
         return solver
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2
-    is_tiny = n_parameters <= MAX_HESSIAN and work <= MAX_NEWTON_WORK
+    is_tiny = n_parameters <= SMALL_HESSIAN and work <= MAX_NEWTON_WORK
     return "newton-cholesky" if is_tiny else "lbfgs"
 
 
 def choose_preconditioner(objective):
-    """Return what builds the best preconditioner that memory allows, and the iterations after which to do it anew."""
+    """Return what builds the best preconditioner that the budget allows, and the iterations that rebuild it."""
     n, (K, size) = objective.n_rows, objective.shape
-    if 1 < K and K * size <= MAX_HESSIAN:
+    if 1 < K and K * size <= SMALL_HESSIAN:
         build, n_blocks, block = preconditioners.sampled_hessian, 1, K * size
     elif _has_room(objective, K):
         build, n_blocks, block = preconditioners.class_blocks, K, size

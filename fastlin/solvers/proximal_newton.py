@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
 from fastlin.solvers.preconditioners import evaluate_sample
@@ -15,8 +16,6 @@ from fastlin.solvers.quadratic import ColumnModel, HessianModel
 
 SUFFICIENT_DECREASE = 1e-4
 MAX_HALVINGS = 30
-# The whole Hessian is built for up to so many parameters: its coordinate descent then takes next to no time.
-MAX_HESSIAN = 600
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is.
 MIN_ACCURACY, MAX_ACCURACY = 3e-3, 0.1
 # After a step that gained less of J than this only an exact one still lowers the bound.
@@ -115,7 +114,7 @@ def make_model(point, borrowed=None):
     """
     objective = point.objective
     curved = point if objective.keeps_probabilities else evaluate_sample(point)
-    if point.parameters.size <= MAX_HESSIAN:
+    if point.parameters.size <= SMALL_HESSIAN:
         # Without a bound the model alone has to tell how far the minimum is.
         return HessianModel(point, curved, borrowed if objective.penalty.is_bounded else None)
     precision = np.float32 if objective.rows.gains_from_float32 else np.float64

@@ -6,19 +6,19 @@ import numpy as np
 
 from fastlin.solvers.solution import Iteration, Solution
 
-# Without penalty, where every row is classified right, J has no minimum: it is followed down to this part of the loss
+# Without a penalty J has no minimum where every row is classified right. It is followed down to this part of the loss
 # of equal probabilities.
 SEPARABLE_LOSS = 1e-4
-# A bound that is foreseen for some point is tried out where it is below this part of what is asked for, and where the
-# present bound is within so many times of it.
+# A foreseen bound is tried out where it is below this part of what is asked for, and where the present bound is within
+# so many times of that.
 FORESIGHT = 0.9
 TRIED = 1e4
-# Near the end a bound that exceeds ||dJ/dW||^2 / (2 l2) so many times is due to the intercept, and worth a walk.
+# A bound that exceeds ||dJ/dW||^2 / (2 l2) so many times near the end is due to the intercept, and worth a pass.
 SETTLED = 5.0
-# Iterations for which an estimate has to hold, and over how many its pace is taken.
+# An estimate has to hold for so many iterations. Its pace is taken over these numbers of them.
 PERSISTENCE = 5
 SHORTEST_PACE, LONGEST_PACE = 3, 15
-# Part of J without features below which a finer J changes no prediction.
+# Below this part of J without features a finer J changes no prediction.
 NEGLIGIBLE = 0.01
 REACHED = "tol is reached"
 LIMITED = "max_iter is reached"
@@ -36,13 +36,16 @@ class Stopping:
     Parameters
     ----------
     objective : Objective
+        The objective that the fit minimises, over all rows.
     tol : float
+        What the rule compares with.
     rule : {"excess", "estimate", "gradient"}
-        "excess": J is within tol * J of the optimum, by the certificate, or by the solver's estimate where there is
-        none. "estimate": the certificate or, for some iterations on end, the pace at which J falls says so; a J below a
-        part of the best without features counts as that part. "gradient": no entry of the gradient exceeds tol, as
+        "excess": J is within tol * J of the minimum, by the certificate, or by the solver's estimate where there is
+        none. "estimate": the certificate says so or, for some iterations in a row, the pace at which J falls; a J below
+        a part of the best without features counts as that part. "gradient": no entry of the gradient exceeds tol, as
         scikit-learn has it.
     max_iter : int
+        The most iterations that are recorded.
     on_iteration : callable or None
         Called with (n_iter, Iteration) after each iteration.
     """
@@ -152,7 +155,7 @@ class Stopping:
         return (decrement if bound == np.inf else bound) <= self.tol * max(point.value, self._smallest_value)
 
     def _excess_by_pace(self):
-        """Return what J has still to fall if it goes on as in the last iterations: by equal parts in equal times."""
+        """Return what J has still to fall if it goes on as in the last iterations, by equal parts in equal times."""
         values = [iteration.objective for iteration in self.history]
         n_steps = min(len(values) // 3, LONGEST_PACE)
         if n_steps < SHORTEST_PACE:
@@ -163,7 +166,7 @@ class Stopping:
         return now * now / (before - now) if now < before else np.inf
 
     def why(self, point, bound, decrement):
-        """Return why to end at a point, or an empty text; it has arrived where float64 says so."""
+        """Return why the fit ends at a point, or an empty text. Only a point in float64 can have arrived."""
         is_met = point.precision == np.float64 and self.is_met(point, bound, decrement)
         limit = SEPARABLE_LOSS * np.log(len(self.objective.class_weights))
         is_free = self.objective.penalty.is_none
@@ -174,7 +177,7 @@ class Stopping:
         return LIMITED if len(self.history) >= self.max_iter else ""
 
     def why_stalled(self, point, bound, decrement):
-        """Return why no step goes on from a point: that it is within tol, or at the floor with next to nothing left."""
+        """Return why no step leads on from a point: it is within tol, at the floor of its precision, or stalled."""
         if self.rule != "gradient" and bound <= self.tol * point.value:
             return REACHED
         return AT_FLOOR if 0 <= decrement <= FLOOR * abs(point.value) else STALLED
@@ -182,10 +185,8 @@ class Stopping:
     def _is_separated(self, point):
         """Say whether something is not penalised and every row is proven to be classified right.
 
-        Where nothing is penalised J then has no minimum; else where it falls on towards zero.
-
-        A loss below log(2) of a row puts its label's probability above one half, whatever the others are; so does
-        the sum of all, where it is below the smallest weight times log(2).
+        J then has no minimum. A loss below log(2) of a row puts its label's probability above one half, whatever the
+        others are; so does the sum of all losses where it is below the smallest weight times log(2).
         """
         objective = self.objective
         if objective.penalty.is_bounded:

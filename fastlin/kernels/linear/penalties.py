@@ -12,8 +12,8 @@ from fastlin.kernels.machine.compilation import kernel
 
 # The places of what fill_block_penalties sums: both parts of the penalty, the parameters times the gradient of the
 # loss, the square of the gradient in the norm of the dual, the largest entry of the smallest subgradient by the
-# coefficients, the magnitudes of the terms of the slope, and those of the parameters times the blur of their column.
-SQUARES, SIZES, SLOPE, DUAL_SQUARE, LARGEST, SLOPE_SIZE, BLUR = range(7)
+# coefficients, and the magnitudes of the terms of the slope.
+SQUARES, SIZES, SLOPE, DUAL_SQUARE, LARGEST, SLOPE_SIZE = range(6)
 # Columns at a time, whose sums over the classes stay in the first-level cache.
 STRIP = 256
 # The places of what fill_block_dual sums: the conjugate of the penalty, its first two derivatives by the step, and the
@@ -75,22 +75,25 @@ class Exchange(NamedTuple):
 
 
 @kernel
-def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, columns, gradient, sums):
-    """gradient = total / total_weight + curvatures parameters (K, d + 1) and sums (B, 7), for the block's columns.
+def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penalty, columns, gradient, sums, blurs):
+    """gradient = total / total_weight + curvatures parameters (K, d + 1), sums (B, 6) and blurs (B, K), by columns.
 
-    total (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays, columns a ColumnArrays. A
+    For the block's columns. blurs are the magnitudes of the parameters times the blur of their column, by class. total
+    (K, d + 1) is the gradient of the loss before division. penalty is a PenaltyArrays, columns a ColumnArrays. A
     root of zero leaves its column out of the dual sums.
     """
     curvatures, thresholds, roots, grouped = penalty
     scale, shift, blur = columns
     n_classes, n_features = parameters.shape[0], scale.shape[0]
     part = 1 / total_weight
+    for k in range(n_classes):
+        blurs[block, k] = 0.0
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
-    squares, sizes, slope, slope_size, dual, largest, blurred = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    squares, sizes, slope, slope_size, dual, largest = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for start in range(first, last, STRIP):
         stop = start + STRIP if start + STRIP < last else last
         square, size, length, dual_length, top = zeros_aligned((5, STRIP), np.float64)
-        shifts, widths, blurs = shift[start:stop], scale[start:stop], blur[start:stop]
+        shifts, widths, column_blurs = shift[start:stop], scale[start:stop], blur[start:stop]
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for k in range(n_classes):
             v, t, g = parameters[k, start:stop], total[k, start:stop], gradient[k, start:stop]
@@ -102,7 +105,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                 g[j] = of_loss + curvature[j] * v[j]
                 strip_slope += v[j] * of_loss
                 strip_size += abs(v[j] * of_loss)
-                strip_blur += abs(v[j]) * blurs[j]
+                strip_blur += abs(v[j]) * column_blurs[j]
                 square[j] += v[j] * v[j]
                 size[j] += abs(v[j])
                 dual_length[j] += g[j] * g[j]
@@ -115,7 +118,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                 top[j] = rest if rest > top[j] else top[j]
             slope += strip_slope
             slope_size += strip_size
-            blurred += strip_blur
+            blurs[block, k] += strip_blur
         if grouped:
             for j in range(widths.shape[0]):
                 size[j] = np.sqrt(square[j])
@@ -137,11 +140,10 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
             gradient[k, n_features] = total[k, n_features] * part
             slope += parameters[k, n_features] * gradient[k, n_features]
             slope_size += abs(parameters[k, n_features] * gradient[k, n_features])
-            blurred += abs(parameters[k, n_features])
+            blurs[block, k] += abs(parameters[k, n_features])
             largest = max(largest, abs(gradient[k, n_features]))
     sums[block, SQUARES], sums[block, SIZES], sums[block, SLOPE] = squares, sizes, slope
-    sums[block, DUAL_SQUARE], sums[block, LARGEST] = dual, largest
-    sums[block, SLOPE_SIZE], sums[block, BLUR] = slope_size, blurred
+    sums[block, DUAL_SQUARE], sums[block, LARGEST], sums[block, SLOPE_SIZE] = dual, largest, slope_size
 
 
 @kernel
