@@ -1,4 +1,4 @@
-"""``python -m fastlin`` is the program ``fastlin``."""
+"""Runs the program ``fastlin`` as ``python -m fastlin``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Compiles what the estimators and trainers need, by fitting each type of data once on a few rows."""
+"""Compiles what the estimators and trainers need, by fitting a little data of each type."""
 
 import warnings
 from functools import partial
@@ -11,39 +11,39 @@ from fastlin.estimators import LogisticRegression, MLPClassifier
 
 
 def fit_small(dtype):
-    """Fit and predict on a few rows of the type, by every solver."""
+    """Fit and predict on a few rows of a type, by every solver."""
     X, y = (np.arange(400).reshape(200, 2) % 7).astype(dtype), np.arange(200) % 3
     for solver in ("auto", "lbfgs", "newton-cg"):
         LogisticRegression(solver=solver, max_iter=2, tol=1).fit(X, y).predict(X)
 
 
 def fit_large(dtype):
-    """Fit so much data of the type that the work is done in float32 first."""
+    """Fit so many rows of a type that the fit begins in float32."""
     X = np.random.default_rng(0).integers(0, 8, (5_000, 400)).astype(dtype)
     with warnings.catch_warnings():
-        # It is stopped long before it has converged.
+        # Three iterations compile everything; that the fit has not converged then does not matter.
         warnings.simplefilter("ignore")
         for solver in ("auto", "newton-cg"):
             LogisticRegression(solver=solver, max_iter=3).fit(X, np.arange(len(X)) % 10).predict(X)
 
 
 def fit_sparse(dtype):
-    """Fit and predict on a few sparse rows of the type, two classes and three."""
+    """Fit and predict on a few sparse rows of a type, with two classes and with three."""
     X, y = sparse.csr_array((np.arange(400).reshape(200, 2) % 7).astype(dtype)), np.arange(200) % 3
     for labels in (y, y > 0):
         for solver in ("auto", "lbfgs", "newton-cg"):
             LogisticRegression(solver=solver, max_iter=2, tol=1).fit(X, labels).predict(X)
 
 
-def fit_sizes(dtype, n_features):
-    """Fit with an L1 penalty, dense and sparse: by the whole Hessian where features are few, else by columns."""
+def fit_l1(dtype, n_features):
+    """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
     X, y = (np.arange(40 * n_features).reshape(40, n_features) % 7).astype(dtype), np.arange(40) % 3
     for rows in (X, sparse.csr_array(X)):
         LogisticRegression(l1_ratio=1, C=0.1, tol=1).fit(rows, y)
 
 
 def fit_network(dtype, network_dtype):
-    """Train and use a network of one type on a few dense and sparse rows of another."""
+    """Train a network of one type on a few dense and sparse rows of another, and predict with it."""
     X, y = (np.arange(40).reshape(20, 2) % 7).astype(dtype), np.arange(20) % 3
     network = MLPClassifier(3, batch_norm="both", dropout=0.1, dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
     for rows in (X, sparse.csr_array(X)):
@@ -51,7 +51,7 @@ def fit_network(dtype, network_dtype):
 
 
 def train_model(dtype):
-    """Train and validate on a few rows of the type."""
+    """Train and validate a model of the course on a few rows of a type."""
     X, Y = np.ones((8, 3), dtype), np.tile([[0], [1]], (4, 1))
     trainers.LogisticTrainer(trainers.BinaryModel(3), 0.1, 4, False, X, Y, X, Y, progress=False).train(1)
 
@@ -60,7 +60,7 @@ STEPS = {
     **{f"small fits, {dtype}": partial(fit_small, dtype) for dtype in ("float64", "float32", "uint8")},
     **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in ("float64", "float32", "uint8")},
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
-    **{f"L1, {d} features, {t}": partial(fit_sizes, t, d) for d in (2, 300) for t in ("float64", "float32", "uint8")},
+    **{f"L1, {d} features, {t}": partial(fit_l1, t, d) for d in (2, 300) for t in ("float64", "float32", "uint8")},
     **{
         f"networks of {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
         for network_dtype in ("float32", "float64")

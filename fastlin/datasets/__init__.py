@@ -1,4 +1,4 @@
-"""The data of the studies: found on disk or downloaded, and scikit-learn's embedded digits."""
+"""The data of the studies: MNIST and CIFAR-10, found on disk or downloaded, and scikit-learn's embedded digits."""
 
 from fastlin.datasets.cifar10 import CIFAR10_FORMS, load_cifar10
 from fastlin.datasets.dataset import Dataset, DatasetNotFoundError

@@ -1,10 +1,27 @@
-"""The names inside archives, which are compared with those expected and never made into paths."""
+"""Checks the names inside archives, which are compared with the expected ones and never become paths."""
 
 from collections import Counter
 
 
 def check_names(archive, found, expected, ignored=()):
-    """Raise ValueError unless `found` holds each of the expected names once, and beside them ignored ones alone."""
+    """Check that an archive holds each expected name once and, besides them, only names that are ignored.
+
+    Parameters
+    ----------
+    archive : path
+        The archive, which the message names.
+    found : iterable of str
+        The names inside the archive.
+    expected : iterable of str
+        The names that have to be there.
+    ignored : iterable of str
+        The names that may be there.
+
+    Raises
+    ------
+    ValueError
+        A name is missing, comes twice or does not belong there. The message names the first such name.
+    """
     count = Counter(found)
     known = {*expected, *ignored}
     problems = {

@@ -1,4 +1,4 @@
-"""CIFAR-10, Krizhevsky's 60,000 colour images of ten classes, from whichever form of it is at hand."""
+"""CIFAR-10, Krizhevsky's 60,000 colour images of ten classes, from any of the forms in which it is distributed."""
 
 import numpy as np
 
@@ -16,35 +16,44 @@ ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 def load_cifar10(n_validation=0, seed=0, folder=None):
     """Load CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels in red, green and blue from 0 to 255.
 
-    A row is an image: its 1,024 red values, row by row, then the green, then the blue ones. In `folder`, then in
-    ``FASTLIN_DATA``, then in the user's cache folder, the first of these is taken: the published Python batches, in
-    ``cifar-10-batches-py/``, directly, or in ``cifar-10-python.tar.gz``; the binary ones, in
-    ``cifar-10-batches-bin/``, directly, or in ``cifar-10-binary.tar.gz``; the JPEG copy ``cifar10-jpeg.zip``, whose
-    images differ from the published ones by what JPEG loses, and whose rows are in another order. It is decoded once
-    and kept in the cache folder. Where there is none, the Python archive is downloaded into the cache folder.
+    A row is an image: its 1,024 red values, row by row, then the green ones, then the blue ones.
+
+    The folder that ``FASTLIN_DATA`` names and the user's cache folder are looked through, and the first of these forms
+    is taken:
+
+    - the published Python batches, in ``cifar-10-batches-py/``, in the folder itself, or in
+      ``cifar-10-python.tar.gz``;
+    - the published binary batches, in ``cifar-10-batches-bin/``, in the folder itself, or in
+      ``cifar-10-binary.tar.gz``;
+    - the JPEG copy ``cifar10-jpeg.zip``. Its images differ from the published ones by what JPEG loses, and its rows
+      are in another order. It is decoded once, and the decoded images are kept in the cache folder.
+
+    Where there is none of them, the Python archive is downloaded into the cache folder.
 
     Parameters
     ----------
     n_validation : int, default=0
-        How many of the training images are set apart, drawn at random; those left and those drawn keep their order.
+        The number of training images that are drawn at random and set apart. The drawn ones and the others keep their
+        order.
     seed : int, default=0
-        Of the draw: the same images are drawn for the same seed, and all of a smaller draw are in a larger one.
+        The seed of the draw. With the same seed, a larger number of images holds all of a smaller one.
     folder : path or None
-        The only place to look in, where given.
+        The only folder to look in, where given; then nothing is downloaded.
 
     Returns
     -------
     Dataset
-        Named "cifar10", with labels from 0 to 9 and their class names; without validation images where
+        The data set "cifar10", with labels from 0 to 9 and their class names. It has no validation images where
         `n_validation` is 0.
 
     Raises
     ------
     DatasetNotFoundError
-        Not on disk and no connection: names the files, their checksums and the places looked in.
+        The data are not on disk and cannot be downloaded. The message names the files, their checksums and the
+        folders.
     ValueError
-        For damaged or foreign files and archives, which it names with the member concerned, and for `n_validation`
-        or `seed` out of range.
+        `n_validation` or `seed` is out of range, or a file or archive is damaged or another one; the message names it
+        and the member concerned.
     """
     if not (isinstance(n_validation, (int, np.integer)) and 0 <= n_validation < N_TRAIN):
         raise ValueError(f"n_validation must be a whole number from 0 to {N_TRAIN - 1}, got {n_validation!r}")

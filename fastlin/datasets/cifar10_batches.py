@@ -1,4 +1,4 @@
-"""CIFAR-10 as it was published: six batches of 10,000 images, pickled or binary, in a folder or in an archive."""
+"""CIFAR-10 as it was published: six batches of 10,000 images, pickled or binary, in a folder or an archive."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ BATCH_ROWS = 10_000
 # The published layout of an image: 1,024 red values row by row, then the green ones, then the blue ones.
 IMAGE_VALUES = 3 * 32 * 32
 N_CLASSES = 10
-# All that the pickled arrays call, under the names NumPy had when they were written.
+# Everything that the pickled arrays call, by the names that NumPy used when they were written.
 ARRAY_PARTS = {
     ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy", "ndarray"): np.ndarray,
@@ -25,22 +25,23 @@ ARRAY_PARTS = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that makes NumPy arrays and calls nothing else, whatever the file names."""
+    """An unpickler that makes NumPy arrays and calls nothing else, whatever a file asks for."""
 
     def find_class(self, module, name):
+        """Return the part of NumPy arrays that a pickle names; refuse everything else."""
         if (module, name) not in ARRAY_PARTS:
             raise pickle.UnpicklingError(f"it calls {module}.{name}, which is no part of a NumPy array")
         return ARRAY_PARTS[module, name]
 
 
 def decode_pickled(data):
-    """Return images and labels of a batch pickled by Python 2, whose strings are bytes."""
+    """Return images and labels of a batch that Python 2 has pickled, whose strings are bytes."""
     batch = ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
     return batch[b"data"], batch[b"labels"]
 
 
 def decode_binary(data):
-    """Return images and labels of a batch whose rows are a byte for the label and the values of the image."""
+    """Return images and labels of a binary batch: each row is one byte for the label and the values of an image."""
     n_bytes = BATCH_ROWS * (1 + IMAGE_VALUES)
     if len(data) != n_bytes:
         raise ValueError(f"it has {len(data):,} bytes where a batch has {n_bytes:,}")
@@ -52,7 +53,23 @@ def decode_binary(data):
 
 @dataclass(frozen=True)
 class Batches:
-    """One kind of batches; `files` has the md5 of each, or None where none is published, with the test batch last."""
+    """One of the two published kinds of batches.
+
+    Attributes
+    ----------
+    folder : str
+        The name of the folder that holds the files.
+    archive : str
+        The name of the archive of that folder.
+    archive_md5 : str
+        The checksum of the archive.
+    files : dict of str to (str or None)
+        The checksum of each file by its name, or None where none is published; the test batch comes last.
+    beside : tuple of str
+        The names of other files in the folder, which are not read.
+    decode : callable
+        The function from the bytes of a file to images and labels.
+    """
 
     folder: str
     archive: str
@@ -88,7 +105,7 @@ BINARY = Batches(
 
 
 def find_batches(place):
-    """Return a function that reads the batches in the place to X_train, y_train, X_test, y_test; None without them."""
+    """Return a function without arguments that returns X_train, y_train, X_test, y_test; None without any batches."""
     for kind in (PICKLED, BINARY):
         for folder in (place / kind.folder, place):
             if all((folder / name).is_file() for name in kind.files):
@@ -103,7 +120,7 @@ def _read_folder(kind, folder):
 
 
 def _read_archive(kind, path):
-    """Read an archive into memory: what is in it is looked up by name, and nothing of it is written anywhere."""
+    """Read an archive into memory. Its members are looked up by name, and none of them is written to disk."""
     with path.open("rb") as file:
         md5 = hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
         if md5 != kind.archive_md5:
@@ -113,7 +130,7 @@ def _read_archive(kind, path):
             )
         file.seek(0)
         names, contents = [], {}
-        # As a stream: to go back to a member would unpack all before it once more.
+        # The archive is read as a stream, since going back to a member would unpack everything before it again.
         with tarfile.open(fileobj=file, mode="r|gz") as archive:
             for member in archive:
                 if member.isreg():
@@ -127,7 +144,7 @@ def _read_archive(kind, path):
 
 
 def _read_batches(kind, batches):
-    """Check and decode (where it lies, its bytes) of each batch in turn, and give the last one apart."""
+    """Check and decode the batches, given as (where it lies, its bytes); return the last one apart, for testing."""
     X = np.empty((len(kind.files), BATCH_ROWS, IMAGE_VALUES), np.uint8)
     y = np.empty((len(kind.files), BATCH_ROWS), np.int64)
     for i, ((where, data), md5) in enumerate(zip(batches, kind.files.values(), strict=True)):

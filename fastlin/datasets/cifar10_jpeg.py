@@ -1,8 +1,8 @@
-"""CIFAR-10 as a zip of JPEG files, ``train/<class>/<nnnn>.jpg`` and ``test/<class>/<nnnn>.jpg``, decoded once.
+"""CIFAR-10 as a zip of JPEG files, ``train/<class>/<nnnn>.jpg`` and ``test/<class>/<nnnn>.jpg``.
 
-The decoded images are kept in the cache folder, with the md5 of the zip they are of. Since JPEG is lossy, they are not
-those of the published batches, and of the order of these only that within a class is left: so the rows are ordered by
-number, then by class, and any beginning of them holds all classes alike.
+The zip is decoded once. The decoded images are kept in the cache folder, together with the md5 of the zip. JPEG loses
+detail, so that the images are not exactly those of the published batches. The zip keeps only the order within a class.
+So the rows are ordered by number first and class second, and the first n rows hold all classes equally often.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ from fastlin.datasets.folders import cache_folder, open_whole
 
 ARCHIVE = "cifar10-jpeg.zip"
 KEPT = "cifar10-jpeg.npz"
-# In the order of the published labels.
+# The order is that of the published labels.
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
 SIDE = 32
-# The files of the zip have about 900 bytes each: what claims more than this is none of them, and is not unpacked.
+# The files of the zip have about 900 bytes each. A file that claims more than this is another one and not unpacked.
 MOST_BYTES = 1 << 16
 
 
 def find_jpegs(place):
-    """Return a function that reads the zip in the place to X_train, y_train, X_test, y_test; None without it."""
+    """Return a function without arguments that returns X_train, y_train, X_test, y_test; None without the zip."""
     path = place / ARCHIVE
     return partial(_read_jpegs, path) if path.is_file() else None
 
@@ -45,11 +45,11 @@ def _read_jpegs(path):
 
 def _load_kept(md5):
     try:
-        # np.load leaves a file of its own opening open where it is damaged.
+        # Where a file is damaged, np.load does not close it if it has opened it itself.
         with (cache_folder() / KEPT).open("rb") as file, np.load(file) as kept:
             return {part: kept[part] for part in IMAGES_PER_CLASS} if str(kept["md5"]) == md5 else None
     except Exception:
-        # Whatever is wrong with the kept file, or if there is none: the zip is there to be decoded anew.
+        # Whatever is wrong with the kept file, the zip can be decoded again.
         return None
 
 
@@ -60,7 +60,7 @@ def _keep(md5, X):
         with open_whole(path) as part:
             np.savez(part, md5=md5, **X)
     except OSError:
-        # A cache that cannot be written costs the next load its time, and nothing else.
+        # Without the kept file the next load only takes longer.
         return
 
 
@@ -72,7 +72,7 @@ def _decode_archive(path, data):
         for part, n in IMAGES_PER_CLASS.items()
     }
     expected = [member for rows in members.values() for row in rows for member in row]
-    # Folders have entries of their own in some archives.
+    # Some archives have entries for folders too.
     check_names(path, [name for name in archive.namelist() if not name.endswith("/")], expected)
     X = {}
     for part, rows in members.items():
@@ -86,7 +86,7 @@ def _decode_archive(path, data):
 
 
 def _decode_member(archive, member):
-    """Return an image of shape (3, SIDE, SIDE): the colours one after another, as in the published batches."""
+    """Return an image of shape (3, SIDE, SIDE), the colours one after another as in the published batches."""
     from PIL import Image
 
     info = archive.getinfo(member)
@@ -103,11 +103,11 @@ def _decode_member(archive, member):
 
 @contextmanager
 def _naming_damage(where):
-    """Turn every error into a ValueError that says where: zipfile and Pillow have a dozen kinds of them for damage."""
+    """Turn every error into a ValueError that says where; zipfile and Pillow raise a dozen kinds for damage."""
     try:
         yield
     except (ImportError, MemoryError):
-        # No fault of the archive: Pillow is not installed, or the memory is used up.
+        # These are not the archive's fault: Pillow is not installed, or there is not enough memory.
         raise
     except Exception as error:
         raise ValueError(f"{where} is damaged or not of the JPEG copy of CIFAR-10: {error}.") from error

@@ -1,4 +1,4 @@
-"""What every loader returns, and the error of data that cannot be had."""
+"""What every loader returns, and the error of data that cannot be found."""
 
 from dataclasses import dataclass
 
@@ -6,20 +6,27 @@ import numpy as np
 
 
 class DatasetNotFoundError(FileNotFoundError):
-    """The data are neither on disk nor within reach."""
+    """The data are neither on disk nor can they be downloaded."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, split into training, test and, where asked for, validation; one equals itself alone.
+    """Images and labels, split into training, test and, where asked for, validation images.
+
+    A data set is equal only to itself, and can be hashed.
 
     Attributes
     ----------
     name : str
+        The name of the data set.
     X_train, X_test : ndarray of shape (n, values of an image), uint8, C order
+        The images, one per row.
     y_train, y_test : ndarray of shape (n,), int64
-    X_val, y_val : ndarrays of the same kind, or None where nothing was set apart
-    class_names : tuple of str, or None where the labels are their own names
+        The labels.
+    X_val, y_val : ndarray or None
+        Images and labels of the same kind that were set apart for validation. None where there are none.
+    class_names : tuple of str or None
+        The name of each class, in the order of the labels. None where the labels are their own names.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""scikit-learn's embedded digits, for where nothing else is at hand."""
+"""The digits that scikit-learn carries along, for machines where no other data can be found."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ DIGITS_TRAIN = 1297
 
 
 def load_digits():
-    """Load scikit-learn's embedded 8 x 8 digits: 1,297 training and 500 test images, stretched from 0..16 to 0..255.
+    """Load scikit-learn's embedded 8 x 8 digits: 1,297 training and 500 test images.
 
     Returns
     -------
     Dataset
-        Named "digits".
+        The data set "digits", with pixels stretched from 0..16 to 0..255.
     """
     from sklearn.datasets import load_digits as load_embedded_digits
 

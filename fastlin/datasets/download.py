@@ -1,4 +1,4 @@
-"""Downloads into the cache folder, each file checked, and whole or not there at all."""
+"""Downloads files into the cache folder. Each is checked, and is there either whole or not at all."""
 
 import hashlib
 import queue
@@ -11,27 +11,27 @@ from urllib.error import HTTPError
 from fastlin.datasets.dataset import DatasetNotFoundError
 from fastlin.datasets.folders import list_places, open_whole
 
-# A server that does not answer within this many seconds counts as out of reach.
+# A server that has not answered after this many seconds counts as out of reach.
 TIMEOUT = 5
 
 
 def download(files, folder, wanted):
-    """Download what no place holds into the cache folder, with a progress bar.
+    """Download files into the cache folder and show a progress bar.
 
     Parameters
     ----------
-    files : list of (name, md5, addresses)
-        The name and checksum of each file in the cache folder, and where to fetch it, in order. An address that ends
-        in .gz is unpacked on the way where the name does not.
+    files : list of tuple (name, md5, addresses)
+        The name that each file gets, its checksum, and the addresses that are tried in order. What comes from an
+        address that ends in .gz is unpacked, unless the name ends so too.
     folder : path or None
-        The folder the user gave, into which nothing is downloaded.
+        The folder that the user gave. Nothing is downloaded into it.
     wanted : str
-        What was looked for, to open the message of an error with.
+        What was looked for: the beginning of the error's message.
 
     Raises
     ------
     DatasetNotFoundError
-        Where a folder was given, the cache cannot be written, or no address gives a file of that checksum.
+        The user gave a folder, the cache folder cannot be written, or no address gave a file with the checksum.
     """
     places = list_places(folder)
 
@@ -88,10 +88,10 @@ def _fetch(address, target, md5, bar):
 
 
 def _connect(address):
-    """Open the address, or raise TimeoutError where nothing has answered within TIMEOUT seconds in all.
+    """Open an address; raise TimeoutError where there is no answer after TIMEOUT seconds altogether.
 
-    urlopen's own limit holds for each address of the server anew, and not at all for looking up its name: so it runs
-    in a thread that is left to itself where it takes longer.
+    The limit of urlopen itself starts anew for each address of the server, and does not cover looking up its name. So
+    urlopen runs in a thread, which is abandoned where it takes longer.
     """
     answers = queue.SimpleQueue()
 

@@ -1,4 +1,4 @@
-"""The folders that data are looked for and kept in."""
+"""The folders in which data are looked for and kept."""
 
 import os
 import tempfile
@@ -10,17 +10,27 @@ from fastlin.places import user_cache_folder
 
 
 def cache_folder():
-    """Return the user's cache folder for data, in the temporary folder for a user without a home; it need not exist."""
+    """Return the cache folder for data, which need not exist; without a home it lies in the temporary folder."""
     return (user_cache_folder() or Path(tempfile.gettempdir()) / "fastlin") / "data"
 
 
 def list_places(folder=None):
-    """Return the folders to look in, in order: `folder` alone where given, or ``FASTLIN_DATA`` and the cache folder.
+    """Return the folders to look in, in order.
+
+    Parameters
+    ----------
+    folder : path or None
+        The only folder to look in. None: the one that ``FASTLIN_DATA`` names, and then the cache folder.
+
+    Returns
+    -------
+    list of Path
+        The folders. Only a given `folder` is known to exist.
 
     Raises
     ------
     DatasetNotFoundError
-        For a `folder` that does not exist.
+        `folder` does not exist.
     """
     if folder is not None:
         if not Path(folder).is_dir():
@@ -32,7 +42,7 @@ def list_places(folder=None):
 
 @contextmanager
 def open_whole(target):
-    """Open a file that bears a temporary name until it is whole: any exception removes it and leaves `target` alone."""
+    """Open a file that gets the name `target` once it is whole; an exception removes it and leaves `target` alone."""
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, suffix=".part", delete=False) as part:
         try:
             yield part

@@ -1,7 +1,7 @@
 """MNIST, the database of handwritten digits of LeCun, Cortes and Burges.
 
-Its files are of the IDX format: a big-endian magic number 0x0000TTDD (type, number of dimensions), one 32-bit size per
-dimension, then the values.
+Its files have the IDX format: a big-endian magic number 0x0000TTDD (type, number of dimensions), one 32-bit size for
+each dimension, and the values.
 """
 
 import gzip
@@ -14,7 +14,7 @@ from fastlin.datasets.dataset import Dataset
 from fastlin.datasets.download import download
 from fastlin.datasets.folders import list_places
 
-# Name, md5 of the unpacked bytes, and shape.
+# The name of each file, the md5 of its unpacked bytes, and the shape of its values.
 MNIST_FILES = {
     "X_train": ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb", (60000, 28, 28)),
     "y_train": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624", (60000,)),
@@ -25,34 +25,36 @@ MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+# The type of all values, as the magic number states it.
 UNSIGNED_BYTE = 0x08
-# The course and its studies use the first training images only.
+# The course and its studies use only so many of the training images, the first ones.
 COURSE_IMAGES = 20_000
 
 
 def load_mnist(n_train=60000, folder=None):
     """Load MNIST: the first `n_train` training images and the 10,000 test images, 28 x 28 pixels from 0 to 255.
 
-    The four IDX files, gzipped or not, are looked for in `folder`, then in ``FASTLIN_DATA``, then in the user's
-    cache folder, and else downloaded into the latter.
+    The four IDX files may be gzipped. They are looked for in the folder that ``FASTLIN_DATA`` names and in the user's
+    cache folder. Files that are in neither are downloaded into the cache folder.
 
     Parameters
     ----------
     n_train : int, default=60000
+        The number of training images.
     folder : path or None
-        The only place to look in, where given.
+        The only folder to look in, where given; then nothing is downloaded.
 
     Returns
     -------
     Dataset
-        Named "mnist".
+        The data set "mnist".
 
     Raises
     ------
     DatasetNotFoundError
-        Not on disk and no connection: names the files, their checksums and the places looked in.
+        The files are not on disk and cannot be downloaded. The message names them, their checksums and the folders.
     ValueError
-        For a truncated or foreign file, which it names, and for `n_train` out of range.
+        `n_train` is out of range, or a file is truncated or another one; the message names it.
     """
     n_all = MNIST_FILES["X_train"][2][0]
     if not (isinstance(n_train, (int, np.integer)) and 1 <= n_train <= n_all):
@@ -82,7 +84,7 @@ def load_mnist(n_train=60000, folder=None):
 
 
 def find_mnist(places):
-    """Return the path of each part of MNIST in the first of the places that holds it, or None where none does."""
+    """Return the path of each part of MNIST, from the first of the places that holds it, or None where none does."""
 
     def find(name):
         candidates = (place / file for place in places for file in (name, f"{name}.gz"))
@@ -92,7 +94,7 @@ def find_mnist(places):
 
 
 def _read_idx(path, md5, shape):
-    """Read an IDX file of unsigned bytes, gzipped or not, and check that it is the one it should be."""
+    """Read an IDX file of unsigned bytes, gzipped or not, and check its shape and its checksum."""
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":

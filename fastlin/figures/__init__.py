@@ -1,10 +1,13 @@
-"""Draws pictures from results; computes nothing but the means and spreads of what is drawn.
+"""Draws pictures from results; it computes only the means and spreads of what is drawn.
 
-`draw` draws the results of a study into a folder. Matplotlib is imported when something is drawn.
+`draw` draws the results of a study into a folder; the functions that begin with ``plot_`` draw on axes of the caller's.
+Matplotlib is imported only when something is drawn.
 """
 
 from fastlin.figures.comparisons import CONTENDERS, draw_compare, draw_peers
 from fastlin.figures.course import (
+    FREE,
+    MNIST_LIMITS,
     draw_binary,
     draw_early_stopping,
     draw_l2_norm,
@@ -19,13 +22,9 @@ from fastlin.figures.style import DOTS_PER_INCH, STYLE
 
 __all__ = ["CONTENDERS", "DOTS_PER_INCH", "STYLE", "draw", "plot_history", "plot_path", "plot_scores"]
 
+# Each takes results and folder.
 DRAWINGS = {
-    "binary": draw_binary,
-    "early_stopping": draw_early_stopping,
-    "shuffling": draw_shuffling,
-    "softmax": draw_softmax,
     "l2_weights": draw_l2_weights,
-    "l2_sweep": draw_l2_sweep,
     "l2_norm": draw_l2_norm,
     "compare": draw_compare,
     "peers": draw_peers,
@@ -33,23 +32,40 @@ DRAWINGS = {
     "cifar10_search": draw_search,
     "cifar10_deep": draw_deep,
 }
+# Each takes results, folder and the limits of its axes.
+DRAWINGS_WITH_LIMITS = {
+    "binary": draw_binary,
+    "early_stopping": draw_early_stopping,
+    "shuffling": draw_shuffling,
+    "softmax": draw_softmax,
+    "l2_sweep": draw_l2_sweep,
+}
 
 
 def draw(study, results, folder, full_mnist):
-    """Draw the results of a study and return the names of the files, none where there is nothing to draw.
+    """Draw the results of a study.
 
     Parameters
     ----------
     study : str
-        Its name, as the program takes it.
+        The name of the study, as the program takes it.
     results : studies.settings.Results
+        What the study found.
     folder : Path
+        Where the pictures are written.
     full_mnist : bool
-        Use the axis limits that show MNIST's curves best, at full length.
+        Whether these are the curves of MNIST at full length, for which fixed axis limits show most.
+
+    Returns
+    -------
+    list of str
+        The names of the files; empty for a study that has no picture.
     """
-    if study not in DRAWINGS:
+    if study not in DRAWINGS and study not in DRAWINGS_WITH_LIMITS:
         return []
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        return DRAWINGS[study](results, folder, full_mnist)
+        if study in DRAWINGS:
+            return DRAWINGS[study](results, folder)
+        return DRAWINGS_WITH_LIMITS[study](results, folder, MNIST_LIMITS[study] if full_mnist else FREE)

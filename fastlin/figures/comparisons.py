@@ -4,8 +4,8 @@ import numpy as np
 
 from fastlin.figures.style import STYLE, count_nouns, open_figure, save_figure
 
-# Colour and marker of each contender: colours that the colour-blind tell apart (Okabe and Ito 2008, and Tol's wine),
-# one hue for the solvers of one library.
+# Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
+# wine); the solvers of one library share a hue.
 CONTENDERS = {
     "fastlin": ("#D55E00", "o"),
     "scikit-learn lbfgs": ("#0072B2", "s"),
@@ -20,28 +20,28 @@ CONTENDERS = {
 }
 
 
-def draw_compare(results, folder, full_mnist):
-    """Draw the seconds of each contender as bars, with the objective each reached."""
+def draw_compare(results, folder):
+    """Draw a bar of seconds for each contender, with the objective that it reached."""
     figure, axes = open_figure(1, 1, width=10, height=4.2)
     merits, parameters = results.merits, results.parameters
     bars = []
     for name, row in merits["contenders"].items():
-        figures = f"{row['seconds']:.3g} s, objective {row['objective']:.6g}, accuracy {row['test_accuracy']:.4f}"
+        label = f"{row['seconds']:.3g} s, objective {row['objective']:.6g}, accuracy {row['test_accuracy']:.4f}"
         color = "tab:green" if name == "fastlin" else "tab:gray"
-        bars.append((f"{name}\n{count_nouns(row['threads'], 'thread')}", row["seconds"], figures, color))
+        bars.append((f"{name}\n{count_nouns(row['threads'], 'thread')}", row["seconds"], label, color))
     seconds = merits["fastlin_seconds_to_scikit_learn_objective"]
     if seconds is not None:
-        figures = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times faster"
+        label = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times faster"
         threads = count_nouns(merits["contenders"]["fastlin"]["threads"], "thread")
-        bars.append((f"fastlin, {threads}\nto equal objective", seconds, figures, "limegreen"))
+        bars.append((f"fastlin, {threads}\nto equal objective", seconds, label, "limegreen"))
     longest = max(bar[1] for bar in bars)
-    for place, (_, seconds, figures, color) in enumerate(bars):
+    for place, (_, seconds, label, color) in enumerate(bars):
         axes.barh(place, seconds, color=color)
         inside = seconds > 0.55 * longest
         axes.text(
             seconds - 0.01 * longest if inside else seconds + 0.01 * longest,
             place,
-            figures,
+            label,
             va="center",
             ha="right" if inside else "left",
             color="white" if inside else "black",
@@ -57,15 +57,15 @@ def draw_compare(results, folder, full_mnist):
     return [save_figure(figure, folder, "compare.png")]
 
 
-def draw_peers(results, folder, full_mnist):
-    """Draw the excess of the objective against the seconds of a fit for each contender, a panel for each problem."""
+def draw_peers(results, folder):
+    """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
     problems, parameters = results.series["problems"], results.parameters
     figure, axes = open_figure(1, len(problems), width=3 + 6.5 * len(problems), height=7.6)
     floor = parameters["floor"]
     panels = np.atleast_1d(axes)
     lines = {}
     for panel, problem in zip(panels, problems, strict=True):
-        # fastlin last, on top of the others.
+        # fastlin's curve is drawn last, so that it lies on top of the others.
         for name, points in reversed(problem["points"].items()):
             color, marker = CONTENDERS[name]
             excess = np.maximum([point["excess"] for point in points], floor)

@@ -6,7 +6,23 @@ from fastlin.figures.style import COLORS, count_nouns
 
 
 def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, axes=None, color=None):
-    """Plot a dict from global step to value, on the current axes where none are given; see trainers.plot_loss."""
+    """Plot a history, either each value or means over several values with a band of their spread.
+
+    Parameters
+    ----------
+    history : dict of int to float
+        A value for each global step.
+    label : str or None
+        The name of the curve in a legend.
+    npoints_to_average : int, default=1
+        How many successive values each plotted point is the mean of.
+    plot_variance : bool, default=True
+        Whether the band of plus and minus one standard deviation is drawn around the means.
+    axes : matplotlib Axes or None
+        Where it is drawn. None: on the current axes.
+    color : str or None
+        The colour of the curve. None: the next one of the axes.
+    """
     axes = axes or _current_axes()
     steps = np.array(list(history))
     values = np.array(list(history.values()))
@@ -25,23 +41,29 @@ def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, 
 def plot_path(path, axes=None, n_labels=8, feature_names=None):
     """Plot the coefficients of a path against C, and above them how many are not zero.
 
-    Several classes share the axes, a colour for each; two classes have a colour for each of the features that are
-    named. Those of the largest coefficients at the largest C are.
+    The largest coefficients at the largest C are named. With two classes each of them has a colour of its own; with
+    more, the coefficients of one class share a colour.
 
     Parameters
     ----------
     path : RegularizationPath
-        As `fastlin.logistic_path` returns it.
+        The path, as `fastlin.logistic_path` returns it.
     axes : matplotlib Axes or None
-        None: the current ones.
+        Where it is drawn. None: on the current axes.
     n_labels : int, default=8
-        How many coefficients to name.
+        How many coefficients are named.
     feature_names : sequence of str or None
-        None: x0, x1 and so on.
+        A name for each feature. None: x0, x1 and so on.
 
     Returns
     -------
     matplotlib Axes
+        The axes that were drawn on.
+
+    Raises
+    ------
+    ValueError
+        `path` has no finite C, or `feature_names` has another length than there are features.
     """
     axes = axes or _current_axes()
     # A log axis has no place for C = inf.
@@ -58,7 +80,7 @@ def plot_path(path, axes=None, n_labels=8, feature_names=None):
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
     named = {place: COLORS[rank % len(COLORS)] for rank, place in enumerate(largest)}
     for k in range(n_rows):
-        # A class has one colour; of two classes the named features stand out.
+        # With several classes each has a colour. With two, only the named features stand out.
         color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
         lines = axes.plot(Cs, coefs[:, k, coefs[:, k].any(axis=0)], color=color, linewidth=1.0, alpha=0.8)
         if n_rows > 1 and lines:
@@ -80,18 +102,24 @@ def plot_path(path, axes=None, n_labels=8, feature_names=None):
 
 
 def plot_scores(model, axes=None):
-    """Plot the scores of a cross-validation against C: the mean over the folds, its spread, and the chosen C.
+    """Plot the scores of a cross-validation against C: their mean over the folds, their spread, and the chosen C.
 
     Parameters
     ----------
     model : LogisticRegressionCV
-        Fitted, with use_legacy_attributes=False.
+        A fitted model with use_legacy_attributes=False.
     axes : matplotlib Axes or None
-        None: the current ones.
+        Where it is drawn. None: on the current axes.
 
     Returns
     -------
     matplotlib Axes
+        The axes that were drawn on.
+
+    Raises
+    ------
+    ValueError
+        `model` has the attributes of the legacy shape, whose scores are not one array.
     """
     axes = axes or _current_axes()
     if isinstance(model.scores_, dict):
@@ -121,27 +149,33 @@ def _current_axes():
 
 
 def _name_ends(axes, ends):
-    """Write names (height, name, colour) at the right edge, the lower one of two that would overlap moved down."""
+    """Write (height, name, colour) at the right edge; where two names would overlap, the lower one is moved down."""
     low, high = axes.get_ylim()
     gap = 0.045 * (high - low)
     ends = sorted(ends, reverse=True)
     places = [height for height, _, _ in ends]
     for i in range(1, len(places)):
         places[i] = min(places[i], places[i - 1] - gap)
-    # What that has moved below the axes is moved up again, with what is in its way.
+    # Names that have come to lie below the axes are moved up again, together with the names in their way.
     floor = low + gap / 2
     for i in reversed(range(len(places))):
         places[i] = max(places[i], floor)
         floor = places[i] + gap
     for place, (_, name, color) in zip(places, ends, strict=True):
         axes.annotate(
-            name, (1, place), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
-            color=color, va="center", annotation_clip=False,
-        )  # fmt: skip
+            name,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            textcoords="offset points",
+            color=color,
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def _write_at_top(axes, places, numbers, label):
-    """Write whole numbers over a few of the places of a log axis."""
+    """Write the whole numbers above a few of the places of a log axis."""
     few = np.unique(np.linspace(0, len(places) - 1, min(6, len(places))).round().astype(int))
     top = axes.secondary_xaxis("top")
     top.set_xscale("log")

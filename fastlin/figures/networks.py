@@ -1,4 +1,4 @@
-"""Draws the studies of CIFAR-10: curves of the readings, the search by parameter, accuracy against depth."""
+"""Draws the studies of CIFAR-10: curves of training, the search by parameter, and accuracy against depth."""
 
 import numpy as np
 
@@ -14,12 +14,12 @@ PARAMETERS = {
     "batch_size": "batch size",
 }
 MARKERS = "osD^vP"
-# A guess has 2.3; what a training that diverges met on its way would flatten all other curves.
+# A guess among ten classes has a loss of 2.3. The losses of a training that diverges would flatten all other curves.
 HIGHEST_LOSS = 10
 
 
-def draw_two_layer(results, folder, full_mnist):
-    """Draw loss and accuracy of each run against its epochs, a column for each."""
+def draw_two_layer(results, folder):
+    """Draw loss and accuracy against epochs, one column for each run."""
     runs = results.series
     figure, axes = open_figure(2, len(runs), width=6 * len(runs))
     for column, (name, training) in enumerate(runs.items()):
@@ -52,8 +52,8 @@ def draw_two_layer(results, folder, full_mnist):
     return [save_figure(figure, folder, "cifar10_two_layer.png")]
 
 
-def draw_search(results, folder, full_mnist):
-    """Draw the validation accuracy of each draw against each of its parameters."""
+def draw_search(results, folder):
+    """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
     records, names = results.series["records"], results.series["names"]
     figure, axes = open_figure(2, 3, width=16)
     accuracies = [record["validation"] for record in records]
@@ -77,7 +77,7 @@ def draw_search(results, folder, full_mnist):
     return [save_figure(figure, folder, "cifar10_search.png")]
 
 
-def draw_deep(results, folder, full_mnist):
+def draw_deep(results, folder):
     """Draw the best accuracy of each run against depth, and the curves of one run of each depth."""
     return [_draw_depths(results, folder), _draw_curves(results, folder)]
 
@@ -88,7 +88,7 @@ def _draw_depths(results, folder):
         depths = np.array([int(depth) for depth in row])
         values = np.array(list(row.values()))
         n_draws = values.shape[1]
-        # Side by side, so that variants of one depth do not cover each other.
+        # The variants of one depth stand side by side, so that they do not cover each other.
         shifted = depths + 0.06 * (place - 2.5)
         style = {"color": COLORS[place], "marker": MARKERS[place]}
         line = "--" if results.parameters["recipes"][name]["init"] == "normal" else "-"
@@ -103,7 +103,7 @@ def _draw_depths(results, folder):
 
 
 def _draw_curves(results, folder):
-    """Draw a column for each variant: those of one initialisation in two rows, loss above accuracy."""
+    """Draw the loss of each variant above its accuracy; the variants of one initialisation stand beside each other."""
     import matplotlib as mpl
 
     curves = results.series["curves"]

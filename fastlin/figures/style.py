@@ -1,7 +1,7 @@
-"""What all pictures share: sizes, colours, and how a figure is opened and saved."""
+"""What all pictures share: sizes, colours, and how a picture is opened and saved."""
 
 DOTS_PER_INCH = 110
-# Large enough to read at half size.
+# The letters are large enough to be read at half size.
 STYLE = {
     "font.size": 13,
     "legend.fontsize": 11,
@@ -13,13 +13,22 @@ STYLE = {
 }
 # Colours that the colour-blind tell apart (Okabe and Ito 2008), and five more (Tol's) where there are more classes.
 COLORS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#000000", "#999933", "#44AA99",
-)  # fmt: skip
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#882255",
+    "#000000",
+    "#999933",
+    "#44AA99",
+)
 
 
 def open_figure(n_rows, n_columns, width=None, height=None):
-    """Return a figure and its axes; inches."""
-    # Not pyplot's: no window, no global state, and the caller's own figures stay as they are.
+    """Return a figure and its axes; width and height are in inches, and follow from the number of axes by default."""
+    # pyplot's figures would open windows and change global state; this one leaves the caller's figures as they are.
     from matplotlib.figure import Figure
 
     figure = Figure(
@@ -29,11 +38,11 @@ def open_figure(n_rows, n_columns, width=None, height=None):
 
 
 def save_figure(figure, folder, name):
-    """Save and return the name."""
+    """Save a figure under a name in a folder, and return the name."""
     figure.savefig(folder / name)
     return name
 
 
 def count_nouns(number, noun):
-    """Return the number and the noun, in the plural unless there is one."""
+    """Return the number and the noun, in the plural unless the number is one."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,8 +1,10 @@
-"""The studies of the course's reports, of the homework's networks and the comparison with scikit-learn, one file each.
+"""The studies, one file each: those of the course's reports, of the homework's networks, and comparisons of libraries.
 
-A study is a function ``run(settings)`` that returns plain results: parameters, merits (its figures of merit, which
-go into results.json) and series (what figures/ draws). It writes nothing and draws nothing. peers.py, the comparison
-with what contenders.py holds, is not of the reports: `fastlin compare --peers` runs it.
+A study is a function ``run(settings)`` that returns `Results`: parameters (what was run), merits (what was found, the
+study's figures of merit, which go into results.json) and series (what fastlin.figures draws). A study writes no files
+and draws nothing; only the random search keeps its draws in a file, so that it can be continued.
+
+`peers` compares the libraries that `contenders` wraps. It belongs to no report; `fastlin compare --peers` runs it.
 """
 
 from fastlin.studies import (
@@ -31,7 +33,7 @@ STUDIES = {
     "gradient_check": gradient_check.run,
     "compare": compare.run,
 }
-# Minutes to hours: they run only when named.
+# These take minutes to hours, so that the program runs them only where they are named.
 CIFAR10_STUDIES = {
     "cifar10_two_layer": cifar10_two_layer.run,
     "cifar10_search": cifar10_search.run,

@@ -1,10 +1,10 @@
-"""Logistic regression of 2 against 3, in the order of the data: how loss and accuracy go."""
+"""Loss and accuracy of logistic regression of the digits 2 against 3, trained in the order of the data."""
 
 from fastlin.studies.settings import Results, binary_data, last, train_binary
 
 
 def run(settings):
-    """Train for 50 epochs (10 where quick)."""
+    """Train for 50 epochs, 10 where quick."""
     epochs = 10 if settings.quick else 50
     settings.notify(f"2 against 3, {epochs} epochs")
     _, train, val = train_binary(settings, epochs, shuffle=False)

@@ -1,8 +1,8 @@
-"""What the studies of CIFAR-10 share: its images turned to principal components, and the training of one network."""
+"""What the studies of CIFAR-10 share: the principal components of its images, and the training of one network."""
 
 import signal
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from multiprocessing import parent_process
 from time import perf_counter
@@ -18,24 +18,27 @@ from fastlin.networks.initialization import initialize
 from fastlin.solvers.epochs import Schedule, Training, train_by_epochs
 from fastlin.solvers.momentum import MomentumDescent
 
-# Two whole batches of 22,000, which the report names, are left to train on.
+# This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000
-# Of the training images, where nothing was set apart (the digits) and where a study is quick.
+# The part of the training images that becomes validation images where the data set has none, like the digits.
 VALIDATION_PART = 0.2
+# The rows of each part of the data where a study is quick.
 QUICK_ROWS = 4_000
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Principal components of the training, validation and test images, in units of a pixel's values.
+    """Principal components of the training, validation and test images.
 
     Attributes
     ----------
     X_train, X_val, X_test : ndarray of shape (n, components), float32
-        Of the pixels minus their means over the training images; 0 to 255 is the range of a pixel.
+        The components of the pixels less their means over the training images. Their unit is that of the pixels,
+        which go from 0 to 255, unless the images are scaled.
     y_train, y_val, y_test : ndarray of shape (n,), int64
+        The labels.
     pixel_deviation : float
-        Root of the mean variance of a pixel.
+        The root of the mean variance of a pixel over the training images.
     """
 
     X_train: np.ndarray
@@ -47,33 +50,46 @@ class Images:
     pixel_deviation: float
 
     def scale(self, unit):
-        """Return the images in another unit of pixel values."""
+        """Return the images measured in another unit, given as a number of pixel values."""
         factor = np.float32(1 / unit)
-        return Images(
-            self.X_train * factor, self.y_train, self.X_val * factor, self.y_val, self.X_test * factor, self.y_test,
-            self.pixel_deviation / unit,
-        )  # fmt: skip
+        return replace(
+            self,
+            X_train=self.X_train * factor,
+            X_val=self.X_val * factor,
+            X_test=self.X_test * factor,
+            pixel_deviation=self.pixel_deviation / unit,
+        )
 
 
 @lru_cache(maxsize=1)
 def prepare(data, n_components, quick):
-    """Return the Images of a Dataset: at most n_components, by scikit-learn's PCA of the training images.
+    """Return the Images of a Dataset by scikit-learn's PCA of the training images.
 
-    Data without validation images lose the last part of the training images to them; quick takes fewer of all.
+    Parameters
+    ----------
+    data : Dataset
+        The pixels. Where it has no validation images, the last part of the training images becomes them.
+    n_components : int
+        The largest number of components.
+    quick : bool
+        Whether to take only the first QUICK_ROWS images of each part.
     """
     X, y, X_val, y_val = data.X_train, data.y_train, data.X_val, data.y_val
     if X_val is None:
         n_val = round(VALIDATION_PART * len(X))
         X, y, X_val, y_val = X[:-n_val], y[:-n_val], X[-n_val:], y[-n_val:]
-    n_train = QUICK_ROWS if quick else len(X)
-    n_others = QUICK_ROWS if quick else max(len(X_val), len(data.X_test))
-    X = X[:n_train].astype(np.float32)
+    first = slice(QUICK_ROWS if quick else None)
+    X = X[first].astype(np.float32)
     pca = PCA(min(n_components, X.shape[1], len(X)), svd_solver="covariance_eigh").fit(X)
-    others = (part[:n_others] for part in (X_val, data.X_test))
     return Images(
-        pca.transform(X), y[:n_train], pca.transform(next(others).astype(np.float32)), y_val[:n_others],
-        pca.transform(next(others).astype(np.float32)), data.y_test[:n_others], float(np.sqrt(X.var(axis=0).mean())),
-    )  # fmt: skip
+        X_train=pca.transform(X),
+        y_train=y[first],
+        X_val=pca.transform(X_val[first].astype(np.float32)),
+        y_val=y_val[first],
+        X_test=pca.transform(data.X_test[first].astype(np.float32)),
+        y_test=data.y_test[first],
+        pixel_deviation=float(np.sqrt(X.var(axis=0).mean())),
+    )
 
 
 @dataclass(frozen=True)
@@ -83,16 +99,27 @@ class Recipe:
     Attributes
     ----------
     hidden : tuple of int
-    epochs, batch_size : int
-    learning_rate, decay, momentum : float
-        The decay is a factor after each epoch; the momentum is not Nesterov's.
+        The units of each hidden layer.
+    epochs : int
+        The number of epochs.
+    batch_size : int
+        The rows of a batch.
+    learning_rate : float
+        The learning rate of the first epoch.
+    decay : float
+        The factor of the learning rate after each epoch.
     reg : float
-        reg ||W||^2 is added to the loss, W being the coefficients of all layers.
+        The weight of the penalty reg ||W||^2, where W are the coefficients of all layers.
+    momentum : float
+        The factor of the last step in the next one; it is not Nesterov's momentum.
     init : str
+        The initialisation, as `initialize` takes it.
     scale : float or None
-        As `initialize` has them.
+        The deviation of normal coefficients, as `initialize` takes it.
     normalization : tuple of str
+        The places of batch normalisation, as `Network` takes them.
     dropout : float
+        The rate at which hidden units are dropped.
     """
 
     hidden: tuple
@@ -108,22 +135,23 @@ class Recipe:
     dropout: float = 0.0
 
     def describe(self):
-        """Return it as plain values, as JSON has them."""
+        """Return the recipe as plain values, which JSON can hold."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What came of a recipe.
+    """A network trained by a recipe.
 
     Attributes
     ----------
     training : Training
-    accuracies : dict
-        Of "train", "validation" and "test", with the parameters of the best epoch on the validation images, or those
-        it began with where the first one diverged.
+        The curves of the training and how it ended.
+    accuracies : dict of str to float
+        The accuracy on "train", "validation" and "test". It is that of the parameters of the epoch that was best on
+        the validation images, or of the first parameters where the first epoch diverged.
     seconds : float
-        Of the training, its validations included.
+        The seconds of the training, its validations included.
     """
 
     training: Training
@@ -132,10 +160,10 @@ class Trained:
 
 
 def run_recipes(images, recipes, seeds):
-    """Yield the number of each recipe and what came of it, as they end: one process for each processor."""
+    """Train networks in a process for each processor; yield the number and the Trained of each recipe as it ends."""
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
-        # What Ctrl-C leaves unfinished; joblib tells how many they are.
+        # After Ctrl-C joblib warns how many trainings are left unfinished.
         warnings.filterwarnings("ignore", ".*tasks (have been|which were)", UserWarning)
         yield from run(
             delayed(_run_recipe)(number, images, recipe, seed)
@@ -145,42 +173,60 @@ def run_recipes(images, recipes, seeds):
 
 def _run_recipe(number, images, recipe, seed):
     if parent_process() is not None:
-        # In a terminal Ctrl-C reaches every process; the first one ends the others, which have nothing to say.
+        # In a terminal Ctrl-C reaches every process. The first process ends the others, which should print nothing.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return number, train(images, recipe, seed)
 
 
 def train(images, recipe, seed, on_epoch=None):
-    """Train a network by a recipe and return what came of it.
+    """Train a network by a recipe.
+
+    Parameters
+    ----------
+    images : Images
+        What it is trained, validated and tested on.
+    recipe : Recipe
+        How it is made and trained.
+    seed : int
+        The seed of the initialisation, the batches and dropout.
+    on_epoch : callable or None
+        A function that is called with the Training after each epoch.
+
+    Returns
+    -------
+    Trained
+        The training, its accuracies and its seconds.
 
     Raises
     ------
     KeyboardInterrupt
-        Ctrl-C: a training that was cut short is no result.
+        The training was interrupted by Ctrl-C, so that there is no result.
     """
     random_state = np.random.RandomState(seed)
     sizes = images.X_train.shape[1], *recipe.hidden, int(images.y_train.max()) + 1
     network = Network(sizes, "relu", normalization=recipe.normalization, dropout=recipe.dropout)
     initialize(network, recipe.init, random_state, recipe.scale)
-    examples, validation, test = (
-        Examples(DenseMatrix(X), y)
-        for X, y in (
-            (images.X_train, images.y_train), (images.X_val, images.y_val), (images.X_test, images.y_test)
-        )
-    )  # fmt: skip
+    examples = {
+        "train": Examples(DenseMatrix(images.X_train), images.y_train),
+        "validation": Examples(DenseMatrix(images.X_val), images.y_val),
+        "test": Examples(DenseMatrix(images.X_test), images.y_test),
+    }
     schedule = Schedule(
-        max_epochs=recipe.epochs, batch_size=recipe.batch_size, learning_rate=recipe.learning_rate,
-        decay=recipe.decay, alpha=2 * recipe.reg * recipe.batch_size, whole_batches=True,
-    )  # fmt: skip
+        max_epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        decay=recipe.decay,
+        alpha=2 * recipe.reg * recipe.batch_size,
+        whole_batches=True,
+    )
     descent = MomentumDescent(network, recipe.momentum, random_state=random_state)
     begin = perf_counter()
-    training = train_by_epochs(descent, examples, validation, schedule, random_state, on_epoch)
+    training = train_by_epochs(descent, examples["train"], examples["validation"], schedule, random_state, on_epoch)
     seconds = perf_counter() - begin
     if training.ended == "interrupted":
         raise KeyboardInterrupt
     predictor = network.fold()
-    names = {"train": examples, "validation": validation, "test": test}
-    # The best epoch of a training that diverges may overflow on other images.
+    # The parameters of the best epoch of a training that diverges may overflow on other images.
     with np.errstate(over="ignore", invalid="ignore"):
-        accuracies = {name: predictor.measure(part)[1] for name, part in names.items()}
+        accuracies = {name: predictor.measure(part)[1] for name, part in examples.items()}
     return Trained(training, accuracies, seconds)

@@ -1,4 +1,4 @@
-"""Deeper networks on CIFAR-10: how they collapse with the report's initialisation, and what cures it."""
+"""Deeper networks on CIFAR-10: how they fail with the report's initialisation, and what helps."""
 
 from dataclasses import replace
 
@@ -10,14 +10,22 @@ from fastlin.studies.settings import Results
 N_COMPONENTS = 300
 DEPTHS = range(2, 11)
 N_DRAWS = 3
+# The fewest and the most units of a hidden layer.
 UNITS = 20, 100
 PLAIN = Recipe(
-    hidden=(), epochs=12, batch_size=128, learning_rate=0.03, decay=0.85, reg=4e-4, momentum=0.9, init="normal",
+    hidden=(),
+    epochs=12,
+    batch_size=128,
+    learning_rate=0.03,
+    decay=0.85,
+    reg=4e-4,
+    momentum=0.9,
+    init="normal",
     scale=0.01,
-)  # fmt: skip
+)
 HE = replace(PLAIN, init="he", scale=None)
 DROPOUT = 0.05
-# The report's normalisation is one layer at the beginning of the chain.
+# The report normalises the input of the network only.
 VARIANTS = {
     "normal, plain": PLAIN,
     "normal, batch norm of the input": replace(PLAIN, normalization=("input",)),
@@ -29,7 +37,7 @@ VARIANTS = {
 
 
 def run(settings):
-    """Train every variant at every depth, three draws of units each (three depths, one draw where quick)."""
+    """Train every variant at every depth with three draws of units each; three depths and one draw where quick."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     images = images.scale(images.pixel_deviation)
@@ -70,6 +78,6 @@ def run(settings):
 
 
 def draw_units(seed, depth, draw):
-    """Return the units of the hidden layers of a draw, the same for every variant."""
+    """Return the units of the hidden layers of a draw, which are the same for every variant."""
     units = np.random.default_rng([seed, depth, draw]).integers(UNITS[0], UNITS[1] + 1, depth)
     return tuple(int(unit) for unit in units)

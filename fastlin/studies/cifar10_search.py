@@ -1,4 +1,7 @@
-"""Random search over the report's ranges for its two-layer network: draws in parallel, kept as they end, resumable."""
+"""Random search over the report's ranges for its two-layer network.
+
+Draws are trained in parallel and kept in a file as they end, so that a search that was stopped can be continued.
+"""
 
 import json
 import os
@@ -21,21 +24,21 @@ SPACE = {
     "epochs": stats.randint(700, 1_301),
     "batch_size": stats.randint(15_000, 25_001),
 }
-# The training images that the batch sizes are meant for; of fewer a batch is the same part.
+# The batch sizes are meant for so many training images; of fewer images a batch is the same part.
 MEANT_ROWS = 44_000
 FILE = "cifar10_search.jsonl"
 N_BEST = 5
 
 
 def run(settings):
-    """Train a network for each draw that is not kept yet (on fewer images, a twentieth of the epochs where quick)."""
+    """Train a network for each draw that is not kept yet; quick takes fewer images and a twentieth of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     draws = draw(settings.draws, settings.seed)
     recipes = [make_recipe(parameters, len(images.y_train), settings.quick) for parameters in draws]
     case = {
         "data": settings.data.name,
-        # The published images and those of the JPEG copy have one name.
+        # The published images and those of the JPEG copy have the same name, but not the same pixels.
         "checksum": zlib.crc32(settings.data.X_train),
         "train_images": len(images.y_train),
         "components": images.X_train.shape[1],
@@ -52,7 +55,7 @@ def run(settings):
         record = {
             **marks[number],
             **draws[number],
-            # As trained, which is less where quick.
+            # These are the values trained with, which are smaller than those drawn where the study is quick.
             "epochs": recipes[number].epochs,
             "batch_size": recipes[number].batch_size,
             **trained.accuracies,
@@ -77,9 +80,9 @@ def run(settings):
 
 
 def draw(n_draws, seed):
-    """Return the parameters of each draw; more draws of a seed begin with the same ones."""
+    """Return the parameters of each draw; a larger number of draws begins with those of a smaller one."""
     sampled = ParameterSampler(SPACE, n_draws, random_state=seed)
-    # Plain numbers, as JSON takes them.
+    # JSON takes plain numbers only.
     return [{name: np.asarray(value).item() for name, value in one.items()} for one in sampled]
 
 
@@ -92,7 +95,7 @@ def make_recipe(parameters, n_rows, quick):
 
 
 def read_records(path, marks):
-    """Return the kept record of each draw, by its number, that bears the draw's mark; a line cut short is none."""
+    """Return the kept records by the number of their draw; those of other searches and damaged lines are left out."""
     if path is None or not path.exists():
         return {}
     records = {}
@@ -108,10 +111,10 @@ def read_records(path, marks):
 
 
 def append_record(path, record):
-    """Write a record so that it is there after a crash of the machine."""
+    """Append a record to the file in such a way that it survives a crash of the machine."""
     if path is None:
         return
-    # A line that was cut short must not swallow the next one.
+    # Where the last line was cut short, the record begins on a line of its own.
     cut_short = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * cut_short + json.dumps(record) + "\n")

@@ -1,4 +1,4 @@
-"""The report's two-layer network on CIFAR-10, in the readings of its settings, and beside it one that does better."""
+"""The report's two-layer network on CIFAR-10, by two readings of its settings, and one with better settings."""
 
 from dataclasses import replace
 
@@ -6,26 +6,35 @@ from fastlin.studies.cifar10 import Recipe, prepare, train
 from fastlin.studies.settings import Results
 
 N_COMPONENTS = 1_200
-# What the report has for its optimum, whose units it does not say.
+# The settings that the report calls its optimum. It does not say what it counts as an epoch.
 REPORT = Recipe(
-    hidden=(135,), epochs=1_100, batch_size=22_000, learning_rate=0.004786, decay=0.99, reg=0.001847, momentum=0.2,
-    init="normal", scale=1e-4,
-)  # fmt: skip
+    hidden=(135,),
+    epochs=1_100,
+    batch_size=22_000,
+    learning_rate=0.004786,
+    decay=0.99,
+    reg=0.001847,
+    momentum=0.2,
+    init="normal",
+    scale=1e-4,
+)
+# The accuracies that the report states.
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
-# Small batches, an initialisation that does not depend on the units, and a learning rate that comes to an end.
+# Better settings: small batches, an initialisation that suits any number of units, and a learning rate that falls off.
 OWN = Recipe(
     hidden=(135,), epochs=30, batch_size=128, learning_rate=0.01, decay=0.9, reg=0.006, momentum=0.9, init="he"
 )
+# The part of the epochs that a quick study takes.
 QUICK_PART = 0.05
 
 
 def run(settings):
-    """Train by each reading and by our own recipe (a twentieth of the epochs where quick)."""
+    """Train by each reading and by our own recipe, for a twentieth of the epochs where quick."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     scaled = images.scale(images.pixel_deviation)
     runs = readings(images, scaled, settings.quick)
-    # Of all runs, which one bar counts.
+    # One bar counts the epochs of all runs.
     n_epochs, n_before = sum(recipe.epochs for recipe, _ in runs.values()), 0
     trained = {}
     for name, (recipe, data) in runs.items():
@@ -63,7 +72,7 @@ def run(settings):
 
 
 def readings(images, scaled, quick):
-    """Return the recipe and the images of each run."""
+    """Return the recipe and the images of each run, by its name."""
     batch_size = min(REPORT.batch_size, len(images.y_train) // 2)
     steps = len(images.y_train) // batch_size
     whole = replace(REPORT, batch_size=batch_size)
@@ -84,7 +93,7 @@ def readings(images, scaled, quick):
 
 
 def count(settings, name, recipe, part_before, n_epochs):
-    """Return an on_epoch that tells which part of the n_epochs of all runs is done, earlier runs included."""
+    """Return a function for `train` that shows which part of the n_epochs of all runs is done."""
 
     def on_epoch(training):
         done = len(training.epochs)

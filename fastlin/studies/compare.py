@@ -16,15 +16,15 @@ from fastlin.objective import LinearObjective
 from fastlin.studies.settings import Results
 
 C = 1.0
-# scikit-learn stops where its own tol and iteration limit end it; fastlin where it has proven its tol.
+# scikit-learn stops at its own tol or at this number of iterations; fastlin stops where it has proven its tol.
 SCIKIT_LEARN_ITERATIONS = 1000
-# Fits are repeated in turn until there are so many of each, or they have taken so long.
+# Fits are repeated in turn until there are N_REPEATS of each, or until they have taken MAX_SECONDS.
 N_REPEATS = 3
 MAX_SECONDS = 15.0
 
 
 def run(settings, dtype="float64"):
-    """Fit both in turn on settings.data, pixels scaled to [0, 1], and report the medians."""
+    """Fit both in turn on the data of the settings, with pixels scaled to [0, 1], and report medians."""
     data = settings.data
     scale = 255 if data.X_train.dtype == np.uint8 else 1
     n_train = 1000 if settings.quick else len(data.X_train)
@@ -35,7 +35,8 @@ def run(settings, dtype="float64"):
         "fastlin": fastlin.LogisticRegression(C=C),
     }
     settings.notify("warm-up")
-    # A whole fit: fewer rows compile neither float32 walks nor the blocks of preconditioners, which take 6 s.
+    # The warm-up is a whole fit. A fit of fewer rows would compile neither the passes in float32 nor the blocks of
+    # preconditioners, which take 6 s.
     contenders["fastlin"].fit(X, y)
     seconds = {name: [] for name in contenders}
     started = perf_counter()
@@ -83,11 +84,11 @@ def run(settings, dtype="float64"):
 
 
 def make_synthetic(classes, samples, features, seed):
-    """Return Gaussian clusters, one per class and overlapping, a fifth as many again for testing."""
+    """Return a Dataset of overlapping Gaussian clusters, one per class, with a fifth as many rows again for testing."""
     generator = np.random.default_rng(seed)
     centers = generator.normal(0, 2 / np.sqrt(features), (classes, features))
     n_test = max(samples // 5, classes)
-    # Every class is there in both parts.
+    # Both parts hold every class.
     y = np.arange(samples + n_test) % classes
     generator.shuffle(y[:samples])
     X = centers[y] + generator.normal(0, 1, (len(y), features))
@@ -95,12 +96,12 @@ def make_synthetic(classes, samples, features, seed):
 
 
 def _count_blas_threads():
-    """Return the threads of BLAS, which does scikit-learn's products; the rest of its fit runs on one."""
+    """Return the threads of BLAS, which computes scikit-learn's products; the rest of its fit runs on one thread."""
     return max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1)
 
 
 def _objective(X, y):
-    """Return the function from a fitted estimator to J times C times S, computed in float64 for everyone."""
+    """Return a function from a fitted estimator to J times C times S, computed in float64 for every contender."""
     classes, labels = np.unique(y, return_inverse=True)
     objective = LinearObjective(X.astype(np.float64), labels.astype(np.int64), len(classes), l2=1 / (C * len(X)))
 
@@ -114,5 +115,5 @@ def _objective(X, y):
 
 
 def _seconds_to(history, objective):
-    """Return when the fit reached the objective J, or None."""
+    """Return the seconds after which a fit had reached the objective J, or None where it did not."""
     return next((iteration.seconds for iteration in history if iteration.objective <= objective), None)

@@ -1,11 +1,12 @@
-"""The contenders of the comparison with peers: a function each, which solves fastlin's objective with one library.
+"""The contenders of the comparison with peers: one function per library, which solves fastlin's objective with it.
 
-A function takes a `Problem` and an effort, a tolerance or a number of iterations, and returns coef (K, d) and intercept
-(K,) in scikit-learn's shapes. Its docstring says how the library's parameters come to mean
+A function takes a `Problem` and an effort, which is a tolerance or a number of iterations. It returns coef (K, d) and
+intercept (K,) in scikit-learn's shapes. Its docstring says how the library's parameters come to mean
 
-    J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalised;
+    J(W, b) = (1/n) sum_i l_i + (l2 / 2) ||W||^2,    l2 = 1 / (C n), the intercept not penalised.
 
-tests/studies/test_contenders.py holds each to it. A library is imported where it is used, for it may not be installed.
+tests/studies/test_contenders.py checks that each minimises this objective. A library is imported by the function that
+uses it, because it may not be installed.
 """
 
 import importlib.util
@@ -23,29 +24,35 @@ from fastlin.kernels.machine.threads import count_threads
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 NEWTON_ITERATIONS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100)
-# Beyond so many parameters the Hessian, which newton-cholesky builds whole, takes more than 50 MB, and its
-# factorisation more time than the other contenders need for their fits.
+# newton-cholesky builds the whole Hessian. For more parameters than these it takes over 50 MB, and its factorisation
+# takes longer than the whole fits of the other contenders.
 MOST_PARAMETERS_OF_A_HESSIAN = 2500
 
 
 class CannotSolveError(Exception):
-    """The contender does not solve this problem on the common objective; the message says why."""
+    """A contender cannot minimise the common objective on this problem; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What all contenders are given.
+    """The data and the objective that all contenders are given.
 
     Attributes
     ----------
     name : str
-    X : ndarray of shape (n, d), float64 or float32, C order; the benchmarks also have csr_matrix
-    y : ndarray of shape (n,), int64, 0 to n_classes - 1
+        What tables and pictures call the problem.
+    X : ndarray or csr_matrix of shape (n, d)
+        The rows, float64 or float32, in C order where dense. Only the benchmarks have sparse rows.
+    y : ndarray of shape (n,), int64
+        The labels, from 0 to n_classes - 1.
     n_classes : int
+        The number of classes, at least 2.
     C : float
+        The inverse strength of the penalty, as in scikit-learn.
     fit_intercept : bool
+        Whether there is an intercept; it is not penalised.
     l1_ratio : float
-        As scikit-learn's; the contenders below take 0 alone.
+        The part of the L1 penalty, as in scikit-learn. The contenders below take only 0.
     """
 
     name: str
@@ -72,14 +79,14 @@ class Problem:
         return 1 if self.n_classes == 2 else self.n_classes
 
     def objective(self, coef, intercept):
-        """Return J in float64, by NumPy from the formula: a judge that is nobody's own code."""
+        """Return J in float64, computed by NumPy from the formula, so that no library judges itself."""
         scores = self._compute_scores(coef, intercept)
         coef = np.asarray(coef, np.float64)
         losses = logsumexp(scores, axis=1) - scores[np.arange(len(self.y)), self.y]
         return float(np.mean(losses) + 0.5 * self.l2 * np.sum(coef * coef) + self.l1 * np.sum(np.abs(coef)))
 
     def accuracy(self, coef, intercept):
-        """Return the share of the rows whose class has the largest score."""
+        """Return the part of the rows whose own class has the largest score."""
         return float(np.mean(self._compute_scores(coef, intercept).argmax(axis=1) == self.y))
 
     def _compute_scores(self, coef, intercept):
@@ -99,13 +106,13 @@ class Contender:
     Attributes
     ----------
     fit : callable
-        (Problem, effort) -> coef, intercept; raises CannotSolveError.
+        The function (Problem, effort) -> (coef, intercept), which may raise CannotSolveError.
     efforts : tuple
-        The efforts it is run at, the tightest last.
+        The efforts that it is run with, the greatest last.
     package : str
-        What pip installs, and whose version is told.
+        The name that pip installs, whose version is reported.
     module : str
-        What Python imports.
+        The name that Python imports.
     """
 
     fit: Callable
@@ -114,7 +121,7 @@ class Contender:
     module: str
 
     def is_installed(self):
-        """Say whether the library is there, without importing it."""
+        """Return whether the library is installed, without importing it."""
         return importlib.util.find_spec(self.module) is not None
 
 
@@ -126,7 +133,7 @@ def fit_fastlin(problem, tol):
 
 
 def fit_scikit_learn(problem, max_iter, solver):
-    """Fit scikit-learn's LogisticRegression, of which the objective is; tol = 0 leaves the end to max_iter."""
+    """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit."""
     if solver == "newton-cholesky":
         size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
         if size > MOST_PARAMETERS_OF_A_HESSIAN:
@@ -139,7 +146,7 @@ def fit_scikit_learn(problem, max_iter, solver):
 
 
 def fit_scikit_learn_intelex(problem, max_iter):
-    """Fit the LogisticRegression of sklearnex, its own class: scikit-learn itself stays unpatched."""
+    """Fit the LogisticRegression of sklearnex, which is a class of its own, so that scikit-learn is not patched."""
     from sklearnex.linear_model import LogisticRegression
 
     model = LogisticRegression(
@@ -150,9 +157,9 @@ def fit_scikit_learn_intelex(problem, max_iter):
 
 
 def fit_cyanure(problem, max_iter):
-    """Fit Cyanure's Classifier: the mean of the losses and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
+    """Fit Cyanure's Classifier, which minimises the mean loss and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
 
-    Its intercept is free of the penalty. "logistic" would be one-vs-rest for three classes and more.
+    Its intercept is not penalised. For three classes and more, "logistic" would fit one class against the rest.
     """
     from cyanure.estimators import Classifier
 
@@ -175,7 +182,7 @@ def fit_cyanure(problem, max_iter):
 def fit_snapml(problem, max_iter):
     """Fit Snap ML's LogisticRegression: the sum of the losses and regularizer / 2 ||w||^2, so regularizer = 1 / C.
 
-    It works in float32, whatever it is given.
+    It computes in float32, whatever the type of X.
     """
     if problem.n_classes > 2:
         raise CannotSolveError("it fits one class against the rest, no softmax")
@@ -196,7 +203,7 @@ def fit_snapml(problem, max_iter):
 
 
 def fit_skglm(problem, max_iter):
-    """Minimise skglm's Logistic (the mean of the losses) and L2 (alpha / 2 ||w||^2, alpha = l2) by its L-BFGS."""
+    """Minimise skglm's Logistic, the mean loss, and its L2, alpha / 2 ||w||^2 with alpha = l2, by its L-BFGS."""
     if problem.n_classes > 2:
         raise CannotSolveError("it has no softmax")
     if problem.fit_intercept:
@@ -212,12 +219,12 @@ def fit_skglm(problem, max_iter):
 
 
 def fit_glum(problem, max_iter):
-    """Fit glum's binomial family: half the mean deviance is the mean loss, beside alpha / 2 ||w||^2 with alpha = l2."""
+    """Fit glum's binomial family: half the mean deviance, which is the mean loss, and alpha / 2 ||w||^2, alpha = l2."""
     if problem.n_classes > 2:
         raise CannotSolveError("it has no softmax")
     if problem.X.dtype == np.float32:
-        # On the digits' float32 pixels glum 3.4.1 ends 1e-3 above the optimum with each of its solvers; on twice the
-        # pixels, or without the columns that are not zero in fewer than five rows, it reaches 1e-14.
+        # On the digits' pixels in float32, glum 3.4.1 ends 1e-3 above the optimum with each of its solvers. On twice
+        # the pixels, or without the columns that are zero in all but four rows or fewer, it reaches 1e-14.
         raise CannotSolveError("in float32 it loses columns that hardly vary")
     from glum import GeneralizedLinearRegressor
 
@@ -227,7 +234,7 @@ def fit_glum(problem, max_iter):
         l1_ratio=0,
         fit_intercept=problem.fit_intercept,
         solver="irls-ls",
-        # It takes no zero; this is one.
+        # glum does not accept zero; this value never ends a fit either.
         gradient_tol=1e-300,
         max_iter=max_iter,
     )
@@ -236,7 +243,7 @@ def fit_glum(problem, max_iter):
 
 
 def fit_torch(problem, max_iter):
-    """Minimise J, written in PyTorch, by its L-BFGS with strong Wolfe line searches and 10 pairs, in the type of X."""
+    """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe line searches, in the type of X."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -247,7 +254,7 @@ def fit_torch(problem, max_iter):
     optimizer = torch.optim.LBFGS(
         [coef, intercept] if problem.fit_intercept else [coef],
         max_iter=max_iter,
-        # By default a quarter more than iterations, which would cut the last ones short.
+        # The default allows a quarter more evaluations than iterations, which would end the fit early.
         max_eval=100 * max_iter,
         history_size=10,
         tolerance_grad=0,

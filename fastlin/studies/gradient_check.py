@@ -1,4 +1,4 @@
-"""Whether the gradients of both models agree with central differences."""
+"""The gradients of both models of the course beside central differences."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ N_IMAGES = 100
 
 
 def run(settings):
-    """Compare at small random weights over 100 images (20 where quick); a disagreement raises AssertionError."""
+    """Compare at small random weights over 100 images, 20 where quick; a disagreement raises AssertionError."""
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)
     worst = {}

@@ -1,4 +1,4 @@
-"""The squared length of the weights under L2 penalties of several strengths, from the models of l2_sweep."""
+"""The squared norm of the weights under L2 penalties of several strengths, of the models of l2_sweep."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from fastlin.studies.settings import BATCH_SIZE, Results, train_softmax
 
 
 def run(settings):
-    """Take ||w||^2 of the model of each lambda at the end of its training."""
+    """Compute ||w||^2 of the model of each lambda at the end of its training."""
     epochs = count_epochs(settings)
     norms = {}
     for l2_reg_lambda in LAMBDAS:

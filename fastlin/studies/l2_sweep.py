@@ -6,12 +6,12 @@ LAMBDAS = (1.0, 0.1, 0.01, 0.001)
 
 
 def count_epochs(settings):
-    """Return how long each model is trained: 20 epochs, 3 where quick."""
+    """Return the number of epochs that each model is trained for: 20, or 3 where quick."""
     return 3 if settings.quick else 20
 
 
 def run(settings):
-    """Train one model per lambda, without early stopping."""
+    """Train a model for each lambda, without early stopping."""
     epochs = count_epochs(settings)
     histories = {}
     for l2_reg_lambda in LAMBDAS:

@@ -1,4 +1,4 @@
-"""What the weights of softmax regression look like with and without an L2 penalty."""
+"""The weights of softmax regression as images, with and without an L2 penalty."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from fastlin.studies.settings import BATCH_SIZE, Results, roughness, train_softm
 
 
 def run(settings):
-    """Train with lambda 0, with 1 (penalty lambda ||w||^2) and with 2 in the half convention, the same penalty."""
+    """Train with lambda 0, with 1 and the penalty lambda ||w||^2, and with 2 and the same penalty by its half."""
     epochs = count_epochs(settings)
     weights = {}
     for name, l2_reg_lambda, half in (("0", 0.0, False), ("1", 1.0, False), ("2 (½ convention)", 2.0, True)):
@@ -24,6 +24,6 @@ def run(settings):
 
 
 def _relative_roughness(w):
-    """Return the spread of the differences between neighbouring pixels, in units of the spread of the pixels."""
+    """Return the spread of the differences between neighbouring pixels, relative to the spread of the pixels."""
     pixels = w[:-1]
     return float(np.mean([roughness(column) / np.std(column) for column in pixels.T]))

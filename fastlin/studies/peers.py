@@ -1,7 +1,7 @@
-"""How far each library is from the optimum after how many seconds, on the same data and the same objective.
+"""The distance from the optimum against seconds, for each library on the same data and the same objective.
 
-Every point of a curve is a fit from the start, timed whole. A contender may take part in a problem only after it has
-reached the optimum of a small sample of it; that fit also loads and compiles what it needs.
+Every point of a curve is a fit from the start, and its whole time counts. A contender is admitted to a problem only
+after it has reached the optimum of a small sample of it; that fit also loads and compiles what the contender needs.
 """
 
 import importlib.metadata
@@ -20,32 +20,40 @@ from fastlin.studies.contenders import CONTENDERS, CannotSolveError, Problem, fi
 from fastlin.studies.settings import Results
 
 C = 1.0
-# A contender is admitted where its objective on the sample exceeds the optimum by no more than this part of it.
+# A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
 ADMITTED_EXCESS = 1e-4
 SAMPLE_ROWS = 300
-# What counts as the optimum: there a curve ends.
+# A relative excess of this or less counts as the optimum, and the curve ends there.
 FLOOR = 1e-10
-# Of the fit in float64 that says when a contender has come to the floor.
+# The tol of the fit in float64 whose objective counts as the optimum until a contender finds a lower one.
 REFERENCE_TOL = 1e-12
-# A contender gets so many seconds for its fits of a problem.
+# The seconds that a contender may spend on its fits of a problem.
 BUDGET, QUICK_BUDGET = 25.0, 1.0
 QUICK_ROWS = 1000
-# Fits shorter than a second are repeated, and their median taken.
+# Fits shorter than this many seconds are repeated, and the median counts.
 SHORT = 1.0
 N_REPEATS, QUICK_REPEATS = 3, 1
-# OpenBLAS's threads keep the cores busy for a while after a call.
+# Seconds to wait before a fit, because the threads of OpenBLAS keep the cores busy for a while after a call.
 PAUSE = 0.1
+# The study reports the seconds to each of these excesses.
 MERITS = (1e-2, 1e-4, 1e-6)
 
 
 def run(settings, dtype="float64"):
-    """Run every contender that is installed on the problems of settings.data, in turn, and report its points.
+    """Run every installed contender on the problems of the data, in turn, and report its points.
+
+    Parameters
+    ----------
+    settings : Settings
+        The data, and whether the study is quick.
+    dtype : str, default="float64"
+        The type of X.
 
     Returns
     -------
     Results
-        Its series "problems" has for each problem name, shape, optimum, points and the reasons of those left out,
-        all plain values.
+        The series "problems" holds plain values: name, shape, optimum and points of each problem, and the reasons
+        why contenders were left out.
     """
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
     problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]
@@ -73,14 +81,14 @@ def run(settings, dtype="float64"):
 
 
 def find_missing():
-    """Return the packages of contenders that are not installed."""
+    """Return the names of the packages that contenders need and that are not installed."""
     return _packages(name for name, contender in CONTENDERS.items() if not contender.is_installed())
 
 
 def make_problems(settings, dtype):
-    """Return the Problems of settings.data: all classes with an intercept, and even against odd labels without one.
+    """Return two Problems: all classes with an intercept, and even against odd labels without one.
 
-    Several libraries know two classes only, and one of them penalises the intercept.
+    The second is there because several libraries know only two classes, and one of them penalises the intercept.
     """
     data = settings.data
     n_train = QUICK_ROWS if settings.quick else len(data.X_train)
@@ -94,16 +102,16 @@ def make_problems(settings, dtype):
 
 
 def check(name, problem):
-    """Raise CannotSolveError where the contender, at its tightest effort, misses the optimum of the problem."""
+    """Raise CannotSolveError where a contender misses the optimum of the problem with its greatest effort."""
     contender = CONTENDERS[name]
     excess = problem.objective(*_fit(contender.fit, problem, contender.efforts[-1])) / _find_optimum(problem) - 1
-    # Not a number is no admission either.
+    # Written so that an excess that is not a number is refused too.
     if not abs(excess) <= ADMITTED_EXCESS:
         raise CannotSolveError(f"its optimum is another: {excess:.1e} off on {len(problem.X)} rows")
 
 
 def _compete(problem, names, settings):
-    """Return what the contenders reached on the problem, as plain values."""
+    """Return as plain values what the contenders reached on the problem."""
     sample = take_sample(problem)
     admitted, left_out = [], {}
     for name in names:
@@ -113,7 +121,7 @@ def _compete(problem, names, settings):
         except CannotSolveError as error:
             left_out[name] = str(error)
         except Exception as error:
-            # A library that fails is no reason to lose the others; fastlin has to work.
+            # Where another library fails, the comparison goes on without it. fastlin itself has to work.
             if name == "fastlin":
                 raise
             left_out[name] = f"{type(error).__name__}: {error}"
@@ -123,10 +131,10 @@ def _compete(problem, names, settings):
     optimum = _find_optimum(problem)
     budget, n_repeats = (QUICK_BUDGET, QUICK_REPEATS) if settings.quick else (BUDGET, N_REPEATS)
     points = {name: [] for name in admitted}
-    # As many threads for BLAS and OpenMP, which the sample has loaded, as for fastlin.
+    # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as fastlin.
     with threadpool_limits(count_threads()):
         for rung in range(max(len(CONTENDERS[name].efforts) for name in admitted)):
-            # In turn, since a machine's speed drifts.
+            # The contenders take turns, because the speed of a machine drifts.
             for name in admitted:
                 efforts = CONTENDERS[name].efforts
                 if rung < len(efforts) and not _is_done(points[name], optimum, budget):
@@ -149,9 +157,9 @@ def _compete(problem, names, settings):
 
 
 def take_sample(problem):
-    """Return the problem with the first rows of each class only, and a penalty so strong that a mistaken one shows.
+    """Return a Problem of the first rows of each class, with a penalty so strong that a mistaken penalty shows.
 
-    The weight l2 is the mean variance of the features: at C = 1 the penalty may be too small a part of the objective.
+    The weight l2 is the mean variance of the features. At C = 1 the penalty may be too small a part of the objective.
     """
     n_each = max(SAMPLE_ROWS // problem.n_classes, 2)
     rows = np.concatenate([np.flatnonzero(problem.y == k)[:n_each] for k in range(problem.n_classes)])
@@ -167,7 +175,7 @@ def _find_optimum(problem):
 
 def _fit(fit, problem, effort):
     with warnings.catch_warnings():
-        # That a fit has not converged is what is measured, and each library has a class of warnings for it.
+        # Fits that have not converged are measured on purpose, and each library has its own class of warnings for it.
         warnings.simplefilter("ignore")
         return fit(problem, effort)
 
@@ -188,7 +196,7 @@ def _measure(contender, problem, effort, n_repeats):
 
 
 def _is_done(points, optimum, budget):
-    """Say whether the last point is at the floor, or the next would probably end beyond the budget."""
+    """Return whether the last point is at the floor, or the next fit would probably exceed the budget."""
     if not points:
         return False
     spent = sum(point["seconds"] * point["fits"] for point in points)
@@ -200,7 +208,7 @@ def _packages(names):
 
 
 def _find_version(package):
-    # A checkout that is not installed has no metadata.
+    # fastlin has no metadata where it runs from a checkout that is not installed.
     return fastlin.__version__ if package == "fastlin" else importlib.metadata.version(package)
 
 

@@ -1,4 +1,4 @@
-"""What a study is given and what it gives back, and the course's data in the form its trainers take."""
+"""What a study is given and what it returns, and the course's data and trainings that several studies share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,22 +15,23 @@ BATCH_SIZE = 128
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What every study of one run shares.
+    """What every study of one run is given.
 
     Attributes
     ----------
     data : Dataset
         MNIST's first 20,000 training and 10,000 test images, CIFAR-10, or the embedded digits.
     quick : bool
-        Fewer epochs and seeds, to see that everything works.
+        Whether to take fewer epochs, rows and seeds, only to see that everything works.
     seed : int
+        The seed of all random numbers of the study.
     notify : callable
-        ``notify(what, part=None)``: told in a few words what is being worked on and, where a study counts, which part
-        of it is done, from 0 to 1.
+        A function ``notify(what, part=None)`` that shows progress. A study calls it with a few words on what it is
+        working on and, where it counts its work, with the part that is done, from 0 to 1.
     folder : Path or None
-        Where a study that goes on after a stop keeps what it has; None: nowhere.
+        The folder in which a study that can be continued keeps its records. None: nothing is kept.
     draws : int
-        Of a random search.
+        The number of draws of a random search.
     """
 
     data: Dataset
@@ -48,11 +49,11 @@ class Results:
     Attributes
     ----------
     parameters : dict
-        Plain values that say what was run.
+        What was run, as plain values.
     merits : dict
-        Plain values, the figures of merit.
+        The figures of merit, as plain values: what the study found.
     series : dict
-        What is drawn: histories and arrays.
+        What is drawn, as histories and arrays.
     """
 
     parameters: dict
@@ -109,7 +110,7 @@ def train_softmax(settings, epochs, l2_reg_lambda=0.0, half=False):
 
 
 def _train_whole(trainer, epochs):
-    """Train; a training that Ctrl-C has cut short is no result, and ends the program instead."""
+    """Train and return the histories; a training that Ctrl-C has cut short is no result, so that it raises instead."""
     histories = trainer.train(epochs)
     if trainer.interrupted:
         raise KeyboardInterrupt

@@ -1,15 +1,15 @@
-"""Softmax regression of all ten digits: loss, accuracy, and where overfitting begins."""
+"""Loss and accuracy of softmax regression of all ten digits, and the step from which it overfits."""
 
 import numpy as np
 
 from fastlin.studies.settings import BATCH_SIZE, Results, last, softmax_data, train_softmax
 
-# The gap is the mean of so many successive validations, one epoch.
+# The gap between the accuracies is averaged over so many successive validations, which make an epoch.
 GAP_WINDOW = 5
 
 
 def run(settings):
-    """Train for 50 epochs (5 where quick)."""
+    """Train for 50 epochs, 5 where quick."""
     epochs = 5 if settings.quick else 50
     settings.notify(f"ten digits, {epochs} epochs")
     model, train, val = train_softmax(settings, epochs)

@@ -1,0 +1,141 @@
+"""The commands: each is a function from the parsed options to the exit status of the program."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from fastlin import datasets
+from fastlin.cli.arguments import CommandError
+from fastlin.cli.environment import describe_environment
+from fastlin.cli.report import write_report
+from fastlin.cli.studies import run_studies
+from fastlin.kernels.machine.compilation import cache_folder
+from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
+from fastlin.studies.cifar10 import N_VALIDATION
+from fastlin.studies.settings import Settings
+
+
+def reproduce(options):
+    """Run the studies that are named, or all that do not have to be named."""
+    studies = {**STUDIES, **CIFAR10_STUDIES}
+    unknown = [name for name in options.studies if name not in studies]
+    if unknown:
+        raise CommandError(f"unknown study {unknown[0]!r}; there are {', '.join(studies)}")
+    names = list(dict.fromkeys(options.studies)) or list(STUDIES)
+    output = _writable_folder(options.output)
+    loaders = {name: _load_cifar10 if name in CIFAR10_STUDIES else _load_mnist for name in names}
+    data = {load: load(options) for load in dict.fromkeys(loaders.values())}
+    settings = {
+        load: Settings(loaded, options.quick, options.seed, folder=output, draws=options.draws)
+        for load, loaded in data.items()
+    }
+    return run_studies({name: (studies[name], settings[load]) for name, load in loaders.items()}, output)
+
+
+def compare_libraries(options):
+    """Compare fastlin with scikit-learn, or with every installed peer, on MNIST or on synthetic data."""
+    output = _writable_folder(options.output)
+    sizes = (options.classes, options.samples, options.features)
+    data = _load_mnist(options) if sizes == (None, None, None) else _make_synthetic(options)
+    settings = Settings(data, options.quick, options.seed)
+    if not options.peers:
+        return run_studies({"compare": (partial(compare.run, dtype=options.dtype), settings)}, output)
+    missing = peers.find_missing()
+    if missing:
+        print(f"Not installed, so not compared: {', '.join(missing)}. pip install 'fastlin[peers]' installs them.")
+
+    def run_peers(settings):
+        results = peers.run(settings, options.dtype)
+        parameters = {**results.parameters, "seed": settings.seed, "quick": settings.quick}
+        report = {**parameters, **results.series, "environment": describe_environment()}
+        write_report(output / "peers.json", report)
+        return results
+
+    return run_studies({"peers": (run_peers, settings)}, output)
+
+
+def show_information(options):
+    """Print versions, processor, threads and the place of compiled code, one line for each."""
+    environment = describe_environment()
+    width = max(map(len, environment))
+    for name, value in environment.items():
+        print(f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}")
+    return 0
+
+
+def compile_ahead(options):
+    """Compile everything that the estimators and trainers need, and show how far that is."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from fastlin.warmup import STEPS
+
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    begin = perf_counter()
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=len(STEPS))
+        for name, compile_step in STEPS.items():
+            bar.update(task, description=name)
+            compile_step()
+            bar.advance(task)
+        bar.update(task, description="done")
+    place = cache_folder() or "no folder, since none is writable"
+    print(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}.")
+    return 0
+
+
+COMMANDS = {
+    "reproduce": reproduce,
+    "compare": compare_libraries,
+    "info": show_information,
+    "warmup": compile_ahead,
+}
+
+
+def _writable_folder(name):
+    """Return the folder as a Path and make it where it does not exist; refuse one that cannot be written."""
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CommandError(f"cannot write to the folder {name!r}: {error.strerror}") from error
+    return folder
+
+
+def _make_synthetic(options):
+    """Return synthetic data of the sizes that the options give."""
+    classes, samples, features = options.classes or 10, options.samples or 20_000, options.features or 100
+    if samples < classes:
+        raise CommandError(f"--samples {samples} must be at least --classes {classes}")
+    try:
+        return compare.make_synthetic(classes, samples, features, options.seed)
+    except MemoryError as error:
+        raise CommandError(f"{samples:,} × {features:,} values do not fit into memory") from error
+
+
+def _load_mnist(options):
+    """Return MNIST's course data, or the embedded digits where MNIST is neither on disk nor within reach."""
+    names = ", ".join(name for name, *_ in datasets.MNIST_FILES.values())
+    load = partial(datasets.load_mnist, datasets.COURSE_IMAGES)
+    return _load_or_digits("MNIST", f"MNIST's files {names} (gzipped or not)", load, options.data)
+
+
+def _load_cifar10(options):
+    """Return CIFAR-10 with validation images, or the embedded digits where it is neither on disk nor within reach."""
+    wanted = f"CIFAR-10 in any of the forms {', '.join(datasets.CIFAR10_FORMS)}"
+    load = partial(datasets.load_cifar10, N_VALIDATION, options.seed)
+    return _load_or_digits("CIFAR-10", wanted, load, options.data)
+
+
+def _load_or_digits(name, wanted, load, folder):
+    """Load a data set; where the user gave a folder, that one has to hold what is wanted."""
+    try:
+        return load(folder=folder)
+    except datasets.DatasetNotFoundError as error:
+        if folder is not None:
+            raise CommandError(f"{folder} does not hold {wanted}") from error
+        print(f"{name} is neither on disk nor within reach: its studies run on scikit-learn's 8 × 8 digits instead.")
+        return datasets.load_digits()
+    except ValueError as error:
+        raise CommandError(str(error)) from error

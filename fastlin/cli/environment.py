@@ -1,0 +1,66 @@
+"""Describes where the program runs: versions, processor, threads and the place of compiled code."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from fastlin import __version__
+from fastlin.kernels.machine.compilation import cache_folder
+from fastlin.kernels.machine.threads import count_threads
+
+PACKAGES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "pillow",
+    "threadpoolctl",
+    "rich",
+    "joblib",
+)
+THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
+
+
+def describe_environment():
+    """Return versions, processor, threads and the place and size of compiled code, as plain values by name."""
+    import threadpoolctl
+
+    folder = cache_folder()
+    size = 0
+    for file in folder.iterdir() if folder else ():
+        # Another process may remove a file between the listing and this line.
+        with contextlib.suppress(OSError):
+            size += file.stat().st_size
+    return {
+        "fastlin": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
+        "processor": _name_processor(),
+        "processors": os.cpu_count(),
+        "threads": count_threads(),
+        "threading_layer": THREADING_LAYER,
+        "blas": [
+            f"{library['internal_api']} {library['version']}, {library['num_threads']} threads"
+            for library in threadpoolctl.threadpool_info()
+            if library["user_api"] == "blas"
+        ],
+        "cache": str(folder) if folder else "none: no place is writable",
+        "cache_megabytes": round(size / 1e6, 1),
+    }
+
+
+def _name_processor():
+    """Return the processor's name and LLVM's name for it, which decides the instructions that kernels use."""
+    import llvmlite.binding
+
+    name = platform.processor() or platform.machine()
+    # Linux alone says the model's name here.
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return f"{name} ({llvmlite.binding.get_host_cpu_name()})"

@@ -1,0 +1,108 @@
+"""Runs studies one after the other: shows their progress, draws their pictures and keeps their results."""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+
+from fastlin import figures
+from fastlin.cli.environment import describe_environment
+from fastlin.cli.report import read_report, write_report
+from fastlin.cli.tables import make_tables
+
+
+def run_studies(studies, output):
+    """Run the studies, draw what they found and write it into results.json.
+
+    A study that raises is reported and left out; the others still run.
+
+    Parameters
+    ----------
+    studies : dict of str to tuple of (callable, Settings)
+        Each study by its name, with the settings that it is run with; their `notify` is set here.
+    output : Path
+        The folder for the pictures and for results.json. What earlier runs of other studies found stays in that file.
+
+    Returns
+    -------
+    int
+        The exit status of the program: 0, or 1 where a study failed.
+    """
+    from rich.console import Console
+
+    console = Console()
+    path = output / "results.json"
+    report, failed = {}, []
+    with _Progress(console, len(studies)) as progress:
+        for name, (study, settings) in studies.items():
+            try:
+                entry = _run_study(name, study, replace(settings, notify=partial(progress.show, name)), output)
+            except Exception as error:
+                failed.append(name)
+                progress.print(f"[bold red]{name} failed:[/] {type(error).__name__}: {error}", highlight=False)
+            else:
+                title = f"{settings.data.name}.{name}"
+                report[title] = entry
+                # The file is written after each study, since studies take up to hours and may be stopped.
+                _add_to_report(path, report)
+                progress.print(make_tables(title, entry["merits"], entry["pictures"]))
+            progress.count()
+    _add_to_report(path, report)
+    console.print(f"Wrote {path} and {sum(len(entry['pictures']) for entry in report.values())} pictures.")
+    if failed:
+        print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run_study(name, study, settings, output):
+    """Run and draw one study and return its entry of the report."""
+    settings.notify("start")
+    begin = perf_counter()
+    results = study(settings)
+    settings.notify("drawing")
+    pictures = figures.draw(name, results, output, settings.data.name == "mnist" and not settings.quick)
+    return {
+        "parameters": {**results.parameters, "seed": settings.seed, "quick": settings.quick},
+        "merits": results.merits,
+        "seconds": perf_counter() - begin,
+        "pictures": pictures,
+    }
+
+
+def _add_to_report(path, report):
+    write_report(path, {**read_report(path), **report, "environment": describe_environment()})
+
+
+class _Progress:
+    """A bar over the studies and, above it, one over the current study where that tells which part of it is done."""
+
+    def __init__(self, console, n_studies):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=console)
+        self._part = self._bars.add_task("", total=100, visible=False)
+        self._studies = self._bars.add_task("", total=n_studies)
+
+    def __enter__(self):
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if kind is None:
+            self._bars.update(self._studies, description="done")
+        self._bars.stop()
+
+    def show(self, name, what, part=None):
+        """Show what a study works on, and the part of it that is done, from 0 to 1, where it is known."""
+        self._bars.update(self._studies, description=f"{name}: {what}" if part is None else name)
+        self._bars.update(self._part, description=f"  {what}", completed=100 * (part or 0), visible=part is not None)
+
+    def count(self):
+        """Count one more study as done."""
+        self._bars.advance(self._studies)
+
+    def print(self, what, **options):
+        """Print above the bars."""
+        self._bars.console.print(what, **options)
