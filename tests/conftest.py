@@ -164,7 +164,16 @@ def server():
         instance.server_close()
 
 
+# What a shell starts in the background ignores Ctrl-C, and so do its children; the program should not in any test.
+PROGRAM = """
+import signal, sys
+from fastlin.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+
+
 @pytest.fixture
 def fastlin_program():
     """The command line that runs fastlin in this environment."""
-    return [sys.executable, "-m", "fastlin"]
+    return [sys.executable, "-c", PROGRAM]

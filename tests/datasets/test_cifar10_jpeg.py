@@ -246,6 +246,7 @@ def test_an_interrupted_keeping_leaves_nothing(members, tmp_path, monkeypatch):
     assert not list(datasets.cache_folder().iterdir())
 
 
+@pytest.mark.slow
 def test_the_real_zip(jpeg_folder, empty_places):
     data = datasets.load_cifar10(5000, 7, jpeg_folder)
     assert data.X_train.shape == (45_000, 3072)

@@ -154,7 +154,7 @@ def test_a_line_cut_short_is_trained_again_and_swallows_nothing(trained, search,
             "empty": b"",
             "garbage": lines[0] + b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": 1.0}' + lines[2],
         }[damage]
-    )  # fmt: skip
+    )
     assert search(3) == records
     assert trained == {"half": [2], "no end": [], "empty": [0, 1, 2], "garbage": [1, 2]}[damage]
     del trained[:]
@@ -167,12 +167,15 @@ def test_a_line_cut_short_is_trained_again_and_swallows_nothing(trained, search,
 @pytest.mark.parametrize(
     "changes",
     [
-        {"seed": 1}, {"quick": False}, {"data": make_data(seed=1)}, {"data": dataclasses.replace(DATA, name="cifar10")},
+        {"seed": 1},
+        {"quick": False},
+        {"data": make_data(seed=1)},
+        {"data": dataclasses.replace(DATA, name="cifar10")},
         {"data": dataclasses.replace(DATA, X_train=DATA.X_train[:45], y_train=DATA.y_train[:45])},
         {"data": make_data(n_pixels=5)},
     ],
     ids=["seed", "whole", "images", "name", "fewer images", "fewer pixels"],
-)  # fmt: skip
+)
 def test_records_of_another_search_stay_and_are_left_alone(trained, search, tmp_path, changes):
     first = search(2)
     kept = lines_of(tmp_path)
@@ -218,14 +221,22 @@ def start(fastlin_program, tmp_path):
 
     def start(n_draws, n_records):
         environment = {
-            **os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "FASTLIN_DATA": "",
-            "XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMBA_CACHE_DIR": str(cache_folder().parent.parent),
-        }  # fmt: skip
+            **os.environ,
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+            "FASTLIN_DATA": "",
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "NUMBA_CACHE_DIR": str(cache_folder().parent.parent),
+        }
         with (tmp_path / "errors").open("w") as errors:
             process = subprocess.Popen(
                 [*fastlin_program, "reproduce", "cifar10_search", "--quick", f"--draws={n_draws}", "--output=here"],
-                cwd=tmp_path, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=errors,
-            )  # fmt: skip
+                cwd=tmp_path,
+                env=environment,
+                start_new_session=True,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
         started.append(process)
         path, deadline = tmp_path / "here" / FILE, time.monotonic() + 120
         while not (path.exists() and path.read_bytes().count(b"\n") >= n_records):

@@ -1,4 +1,6 @@
-"""The pictures of paths and of cross-validation: what is drawn, and what it is called."""
+"""The curves of histories, paths and cross-validation: what is drawn, and what it is called."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -20,6 +22,34 @@ def texts(axes):
 
 def legend(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_a_history_is_drawn_by_value_or_by_means_with_a_band(axes):
+    history = {0: 1.0, 5: 3.0, 10: 2.0, 15: 6.0, 20: 9.0}
+    figures.plot_history(history, "each", axes=axes)
+    figures.plot_history(history, "means", 2, axes=axes)
+    figures.plot_history(history, "no band", 2, False, axes)
+    each, means, plain = axes.lines
+    np.testing.assert_array_equal(each.get_xydata(), list(history.items()))
+    # The last value has no partner.
+    np.testing.assert_array_equal(means.get_xydata(), [(2.5, 2), (12.5, 4)])
+    np.testing.assert_array_equal(plain.get_xydata(), means.get_xydata())
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (1, 6)
+
+
+def test_what_cannot_be_drawn_is_refused(axes):
+    X, y = load_iris(return_X_y=True)
+    path = fastlin.logistic_path(X, y > 0, Cs=[0.1], l1_ratio=0.0)
+    with pytest.raises(ValueError, match="feature_names must be one name for each of 4 features, got 2"):
+        figures.plot_path(path, axes, feature_names=["a", "b"])
+    only = dataclasses.replace(path, Cs=np.array([np.inf]))
+    with pytest.raises(ValueError, match="path has no finite C"):
+        figures.plot_path(only, axes)
+    model = fastlin.LogisticRegressionCV(Cs=2, cv=2, use_legacy_attributes=True, scoring="accuracy").fit(X, y)
+    with pytest.raises(ValueError, match="use_legacy_attributes=False"):
+        figures.plot_scores(model, axes)
 
 
 def test_a_path_of_two_classes_names_its_largest_coefficients(axes, tmp_path):

@@ -1,9 +1,9 @@
-"""The studies on the embedded digits, and their figures of merit on MNIST where it is on disk."""
+"""Every study on the embedded digits; the studies of the course on MNIST where it is on disk."""
 
 import numpy as np
 import pytest
 
-from fastlin import datasets, figures
+from fastlin import datasets, figures, trainers
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, softmax
 from fastlin.studies.settings import Settings, roughness, train_binary
 
@@ -24,12 +24,15 @@ def plain(value):
 
 @pytest.mark.parametrize("name", [*STUDIES, *CIFAR10_STUDIES])
 def test_every_study_runs_and_is_drawn(name, digits, tmp_path):
-    told = []
-    notify = lambda what, part=None: told.append((what, part))  # noqa: E731
+    notified = []
+
+    def notify(what, part=None):
+        notified.append((what, part))
+
     results = {**STUDIES, **CIFAR10_STUDIES}[name](Settings(digits.data, True, 0, notify, draws=3))
-    assert told
-    assert all(what and isinstance(what, str) for what, _ in told)
-    parts = [part for _, part in told if part is not None]
+    assert notified
+    assert all(what and isinstance(what, str) for what, _ in notified)
+    parts = [part for _, part in notified if part is not None]
     assert parts == sorted(parts)
     if name in CIFAR10_STUDIES:
         assert parts[0] >= 0
@@ -44,23 +47,21 @@ def test_every_study_runs_and_is_drawn(name, digits, tmp_path):
         assert (tmp_path / picture).stat().st_size > 10_000
 
 
-def test_pictures_leave_the_callers_figures_alone(digits, tmp_path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    before = dict(plt.rcParams)
-    figures.draw("binary", STUDIES["binary"](digits), tmp_path, full_mnist=False)
-    assert plt.get_fignums() == []
-    assert dict(plt.rcParams) == before
-
-
 def test_onset():
     steps = np.arange(6)
     assert softmax.find_onset(steps, np.array([-1, 1, -1, 0, 1, 2.0])) == 4
     assert softmax.find_onset(steps, np.array([1, 1, 1, 1, 1, 1.0])) == 0
     assert softmax.find_onset(steps, np.array([1, 1, 1, 1, 1, -1.0])) is None
+
+
+def test_a_training_that_was_interrupted_is_no_result(digits, monkeypatch):
+    def interrupt(trainer, epochs):
+        trainer.interrupted = True
+        return {}, {}
+
+    monkeypatch.setattr(trainers.LogisticTrainer, "train", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_binary(digits, 1, shuffle=False)
 
 
 def test_roughness():
@@ -86,11 +87,13 @@ def test_early_stopping_on_mnist_stops_where_numpy_does(mnist):
     assert min(val["loss"].values()) < 0.067
 
 
+@pytest.mark.slow
 def test_norms_on_mnist_are_numpys(mnist):
     merits = STUDIES["l2_norm"](Settings(mnist)).merits["squared_norm"]
     assert list(merits.values()) == pytest.approx([0.36, 2.7, 9.6, 13.9], rel=0.02)
 
 
+@pytest.mark.slow
 def test_shuffling_smooths_on_mnist(mnist):
     merits = STUDIES["shuffling"](Settings(mnist)).merits
     for case in ("early_stopping", "full_length"):

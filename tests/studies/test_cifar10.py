@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import fastlin
-from fastlin import datasets, figures
-from fastlin.studies import cifar10, cifar10_deep, cifar10_two_layer
+from fastlin import datasets
+from fastlin.studies import cifar10
 from fastlin.studies.cifar10 import Images, Recipe, prepare, run_recipes, train
-from fastlin.studies.settings import Settings
 
 RECIPE = Recipe(
     hidden=(7,), epochs=6, batch_size=16, learning_rate=0.2, decay=0.9, reg=0.02, momentum=0.5, init="normal", scale=0.3
@@ -139,9 +138,11 @@ def train_naively(images, recipe, seed):
             slopes = (probabilities - np.eye(4)[y[rows]]) / len(rows)
             inner = slopes @ W2.T * (hidden > 0)
             gradients = [
-                X[rows].T @ inner + 2 * recipe.reg * W1, hidden.T @ slopes + 2 * recipe.reg * W2, inner.sum(axis=0),
+                X[rows].T @ inner + 2 * recipe.reg * W1,
+                hidden.T @ slopes + 2 * recipe.reg * W2,
+                inner.sum(axis=0),
                 slopes.sum(axis=0),
-            ]  # fmt: skip
+            ]
             for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
                 velocity *= recipe.momentum
                 velocity -= recipe.learning_rate * recipe.decay**epoch * gradient
@@ -171,10 +172,20 @@ def test_training_is_the_estimators(changes):
     images = make_images()
     trained = train(images, recipe, 3)
     model = fastlin.MLPClassifier(
-        recipe.hidden, alpha=2 * recipe.reg * 25, batch_size=25, learning_rate_init=0.2, learning_rate_decay=0.9,
-        max_iter=6, momentum=0.5, nesterovs_momentum=False, n_iter_no_change=np.inf, init="he", random_state=3,
-        batch_norm="".join(recipe.normalization) or False, dropout=recipe.dropout,
-    )  # fmt: skip
+        recipe.hidden,
+        alpha=2 * recipe.reg * 25,
+        batch_size=25,
+        learning_rate_init=0.2,
+        learning_rate_decay=0.9,
+        max_iter=6,
+        momentum=0.5,
+        nesterovs_momentum=False,
+        n_iter_no_change=np.inf,
+        init="he",
+        random_state=3,
+        batch_norm="".join(recipe.normalization) or False,
+        dropout=recipe.dropout,
+    )
     model.fit(images.X_train, images.y_train, X_val=images.X_val, y_val=images.y_val)
     np.testing.assert_allclose([epoch.loss for epoch in trained.training.epochs], model.loss_curve_, rtol=1e-6)
     assert [epoch.validation_accuracy for epoch in trained.training.epochs] == model.validation_scores_
@@ -216,116 +227,3 @@ def test_recipes_in_processes_are_trained_as_by_themselves():
             [epoch.loss for epoch in expected.training.epochs],
             rtol=1e-5,
         )
-
-
-@pytest.mark.parametrize(("quick", "epochs"), [(False, [1_100, 550, 30]), (True, [55, 28, 5])])
-def test_the_readings_of_the_report(quick, epochs):
-    n = 44_000
-    images = Images(np.zeros((n, 1), np.float32), np.zeros(n, np.int64), *[None] * 4, 60.0)
-    scaled = object()
-    (first, first_data), (second, second_data), (own, own_data) = cifar10_two_layer.readings(
-        images, scaled, quick
-    ).values()
-    assert [first.epochs, second.epochs, own.epochs] == epochs
-    assert first_data is second_data is images
-    assert own_data is scaled
-    assert (first.hidden, first.learning_rate, first.decay, first.reg, first.momentum) == (
-        (135,), 0.004786, 0.99, 0.001847, 0.2,
-    )  # fmt: skip
-    assert (first.init, first.scale, first.batch_size) == ("normal", 1e-4, 22_000)
-    assert dataclasses.replace(second, epochs=first.epochs, decay=first.decay) == first
-    # 1,100 updates, each with its decay; two make an epoch.
-    assert second.decay == pytest.approx(0.99**2)
-    assert quick or second.epochs * (n // second.batch_size) == 1_100
-
-
-def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        cifar10_two_layer, "OWN", dataclasses.replace(cifar10_two_layer.OWN, learning_rate=1e30, epochs=5)
-    )
-    results = cifar10_two_layer.run(Settings(datasets.load_digits(), quick=True))
-    run = results.merits["runs"]["He, batches of 128"]
-    assert (run["ended"], run["epochs"], run["last_loss"]) == ("diverged", 0, None)
-    assert figures.draw("cifar10_two_layer", results, tmp_path, full_mnist=False) == ["cifar10_two_layer.png"]
-
-
-def test_the_variants_are_what_they_are_called():
-    variants = cifar10_deep.VARIANTS
-    for name, recipe in variants.items():
-        assert (recipe.init, recipe.scale) == (("normal", 0.01) if name.startswith("normal") else ("he", None))
-        assert (recipe.dropout > 0) == ("dropout" in name)
-        if "batch norm" in name:
-            assert recipe.normalization == (("input",) if "input" in name else ("hidden",))
-        else:
-            assert recipe.normalization == ()
-        same = {"init": "he", "scale": None, "dropout": 0.0, "normalization": ()}
-        assert dataclasses.replace(recipe, **same) == variants["He, plain"]
-    assert {name.split(",")[0] for name in variants} == {"normal", "He"}
-
-
-def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
-    trained = []
-
-    def note(images, recipes, seeds):
-        trained.extend(zip(recipes, seeds, strict=True))
-        return ((number, train(images, recipes[number], seeds[number])) for number in reversed(range(len(recipes))))
-
-    monkeypatch.setattr(cifar10_deep, "run_recipes", note)
-    monkeypatch.setattr(cifar10_deep, "DEPTHS", [1, 3])
-    monkeypatch.setattr(
-        cifar10_deep, "VARIANTS",
-        {name: dataclasses.replace(recipe, epochs=2) for name, recipe in cifar10_deep.VARIANTS.items()},
-    )  # fmt: skip
-    seed = 2**32 - 1
-    results = cifar10_deep.run(Settings(datasets.load_digits(), seed=seed))
-    assert len(trained) == 6 * 2 * 3
-    # One network of every variant for each draw.
-    by_units = {}
-    for recipe, own_seed in trained:
-        by_units.setdefault((recipe.hidden, own_seed), []).append(dataclasses.replace(recipe, hidden=()))
-    assert len(by_units) == 6
-    for recipes in by_units.values():
-        assert recipes == list(cifar10_deep.VARIANTS.values())
-    assert sorted(len(units) for units, _ in by_units) == [1, 1, 1, 3, 3, 3]
-    assert all(20 <= unit <= 100 for units, _ in by_units for unit in units)
-    units = results.parameters["units"]
-    assert {tuple(value) for value in units.values()} == {units for units, _ in by_units}
-    table = results.series["best"]
-    assert list(table) == list(cifar10_deep.VARIANTS)
-    for name, row in results.merits["mean_best_validation_accuracy_by_hidden_layers"].items():
-        assert row == {depth: pytest.approx(np.mean(table[name][depth])) for depth in ("1", "3")}
-        assert all(len(values) == 3 for values in table[name].values())
-        # Those of the draw drawn are its own.
-        for depth in (1, 3):
-            epochs = results.series["curves"][name, depth].epochs
-            assert max(epoch.validation_accuracy for epoch in epochs) == table[name][str(depth)][0]
-
-
-def test_units_cover_their_range():
-    drawn = [cifar10_deep.draw_units(seed, 10, draw) for seed in range(50) for draw in range(3)]
-    assert (min(map(min, drawn)), max(map(max, drawn))) == (20, 100)
-    assert len(set(drawn)) == len(drawn)
-    assert cifar10_deep.draw_units(1, 4, 2) == cifar10_deep.draw_units(1, 4, 2)
-
-
-def test_cifar10_has_two_whole_batches_of_the_report(cifar10):
-    n = len(cifar10.X_train)
-    assert (n, len(cifar10.X_val), len(cifar10.X_test)) == (44_000, 6_000, 10_000)
-    assert divmod(n, cifar10_two_layer.REPORT.batch_size) == (2, 0)
-
-
-def test_two_layers_learn_cifar10(cifar10):
-    images = prepare(cifar10, 300, True)
-    assert images.X_train.shape == images.X_val.shape == images.X_test.shape == (4_000, 300)
-    assert images.pixel_deviation == pytest.approx(63, abs=2)
-    recipe = dataclasses.replace(cifar10_two_layer.OWN, epochs=8)
-    trained = train(images.scale(images.pixel_deviation), recipe, 0)
-    assert trained.accuracies["test"] > 0.38
-
-
-def test_depth_collapses_with_the_reports_initialisation_and_not_with_its_cure(cifar10):
-    best = cifar10_deep.run(Settings(cifar10, quick=True)).series["best"]
-    for name in ("normal, plain", "normal, batch norm of the input", "normal, dropout"):
-        assert max(best[name]["4"] + best[name]["10"]) < 0.13
-    for depth in ("2", "4", "10"):
-        assert min(best["He, batch norm of hidden layers"][depth]) > 0.3

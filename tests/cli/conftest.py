@@ -1,0 +1,75 @@
+"""The program in this process, and as a process of its own, in an empty folder, offline and without data."""
+
+import dataclasses
+import os
+import subprocess
+
+import pytest
+
+from fastlin import cli, datasets
+from fastlin.kernels.machine.compilation import cache_folder
+
+OFFLINE = {
+    "http_proxy": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+    "FASTLIN_DATA": "",
+    "COLUMNS": "100",
+}
+
+
+@dataclasses.dataclass
+class Finished:
+    """What a run of the program left behind: its exit status and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def digits(monkeypatch):
+    """Let the program find no data set, without looking for one."""
+
+    def find_nothing(*arguments, folder=None):
+        raise datasets.DatasetNotFoundError("There is no data set in this test.")
+
+    monkeypatch.setattr(datasets, "load_mnist", find_nothing)
+    monkeypatch.setattr(datasets, "load_cifar10", find_nothing)
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Run the program in this process; return what it left behind."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            status = cli.main(list(arguments))
+        except SystemExit as end:
+            # argparse ends the program itself after --help and --version.
+            status = end.code
+        return Finished(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def run_process(fastlin_program, tmp_path):
+    """Run the program as a process of its own; compiled code is taken from where this process has it."""
+
+    def run(*arguments, **environment):
+        variables = {**os.environ, **OFFLINE, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        variables.setdefault("NUMBA_CACHE_DIR", str(cache_folder().parent.parent))
+        return subprocess.run(
+            [*fastlin_program, *arguments],
+            cwd=tmp_path,
+            env={**variables, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

@@ -1,0 +1,162 @@
+"""What each command does with its options: which studies run, on which data, and where the results go."""
+
+import dataclasses
+import functools
+import json
+
+import pytest
+
+from fastlin import cli, datasets, figures, warmup
+from fastlin.cli import commands
+from fastlin.studies import CIFAR10_STUDIES, STUDIES, peers
+from fastlin.studies.contenders import CONTENDERS
+from fastlin.studies.settings import Results
+
+
+def read_results(folder):
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, digits, tmp_path):
+    finished = run("reproduce", "softmax", "--quick", "--seed", "7", "--output", "here")
+    assert finished.returncode == 0
+    assert "MNIST is neither on disk nor within reach" in finished.stdout
+    assert "8 × 8 digits" in finished.stdout
+    entry = read_results(tmp_path / "here")["digits.softmax"]
+    assert (entry["parameters"]["seed"], entry["parameters"]["quick"]) == (7, True)
+    assert entry["pictures"] == ["softmax.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"here"}
+    # The same seed gives the same results.
+    assert run("reproduce", "softmax", "--quick", "--seed", "7", "--output", "again").returncode == 0
+    assert read_results(tmp_path / "again")["digits.softmax"]["merits"] == entry["merits"]
+
+
+def test_a_study_runs_on_mnist(run, tmp_path, mnist_folder):
+    finished = run("reproduce", "gradient_check", "--quick", "--data", str(mnist_folder))
+    assert finished.returncode == 0
+    assert read_results(tmp_path / "results").keys() == {"mnist.gradient_check", "environment"}
+
+
+def test_all_studies_of_the_course_run_where_none_is_named(run, digits, monkeypatch, tmp_path):
+    seen = []
+    for name in STUDIES:
+        monkeypatch.setitem(STUDIES, name, lambda settings, name=name: seen.append(name) or Results({}, {"merit": 1.0}))
+    monkeypatch.setattr(figures, "draw", lambda *arguments: [])
+    assert run("reproduce").returncode == 0
+    assert seen == list(STUDIES)
+    assert read_results(tmp_path / "results").keys() == {f"digits.{name}" for name in STUDIES} | {"environment"}
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_each_study_gets_its_own_data(monkeypatch, tmp_path, capsys, found):
+    mnist, cifar10 = (dataclasses.replace(datasets.load_digits(), name=name) for name in ("mnist", "cifar10"))
+    given, loaded = {}, []
+
+    def load_cifar10(n_validation, seed, folder):
+        loaded.append((n_validation, seed, folder))
+        if found:
+            return cifar10
+        raise datasets.DatasetNotFoundError
+
+    def note(name, settings):
+        given[name] = settings
+        return Results({}, {"accuracy": 0.5})
+
+    names = ["cifar10_search", "gradient_check", "cifar10_deep"]
+    for name in names:
+        studies = CIFAR10_STUDIES if name in CIFAR10_STUDIES else STUDIES
+        monkeypatch.setitem(studies, name, functools.partial(note, name))
+    monkeypatch.setattr(datasets, "load_mnist", lambda n_train, folder: mnist)
+    monkeypatch.setattr(datasets, "load_cifar10", load_cifar10)
+    monkeypatch.setattr(figures, "draw", lambda *arguments: [])
+    assert cli.main(["reproduce", *names, "--seed", "3", "--draws", "7", "--output", str(tmp_path)]) == 0
+    other = "cifar10" if found else "digits"
+    assert [given[name].data.name for name in names] == [other, "mnist", other]
+    assert given["cifar10_search"].data is given["cifar10_deep"].data
+    assert loaded == [(6_000, 3, None)]
+    assert (given["cifar10_search"].draws, given["cifar10_search"].folder) == (7, tmp_path)
+    assert ("digits" in capsys.readouterr().out) == (not found)
+    assert read_results(tmp_path).keys() == {
+        f"{other}.cifar10_search",
+        "mnist.gradient_check",
+        f"{other}.cifar10_deep",
+        "environment",
+    }
+
+
+def test_compare_on_synthetic_data(run, tmp_path):
+    finished = run("compare", "--classes", "3", "--samples", "300", "--features", "8", "--dtype", "float32")
+    assert finished.returncode == 0
+    parameters = read_results(tmp_path / "results")["synthetic.compare"]["parameters"]
+    assert (parameters["classes"], parameters["samples"], parameters["features"]) == (3, 300, 8)
+    assert parameters["dtype"] == "float32"
+    assert "speedup" in finished.stdout
+
+
+def test_compare_with_peers(run, monkeypatch, tmp_path):
+    few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
+    few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
+    monkeypatch.setattr(peers, "CONTENDERS", few)
+    finished = run("compare", "--peers", "--quick", "--classes", "3", "--samples", "300", "--features", "8")
+    assert finished.returncode == 0
+    assert "Not installed, so not compared: torch. pip install 'fastlin[peers]'" in finished.stdout
+    folder = tmp_path / "results"
+    assert {path.name for path in folder.iterdir()} == {"results.json", "peers.json", "peers.png"}
+    found = json.loads((folder / "peers.json").read_text(encoding="utf-8"))
+    assert [problem["classes"] for problem in found["problems"]] == [3, 2]
+    for problem in found["problems"]:
+        assert problem["points"].keys() == {"fastlin", "scikit-learn lbfgs"}
+    assert {"numpy", "processor", "processors"} <= found["environment"].keys()
+    assert found["versions"].keys() == {"fastlin", "scikit-learn"}
+    assert found["not_installed"] == ["torch"]
+    assert (found["quick"], found["seed"]) == (True, 0)
+    assert read_results(folder)["synthetic.peers"]["pictures"] == ["peers.png"]
+
+
+def test_an_output_that_is_a_file_is_refused(run, tmp_path):
+    (tmp_path / "occupied").write_text("mine")
+    finished = run("reproduce", "binary", "--output", "occupied")
+    assert finished.returncode == 2
+    assert "cannot write to the folder 'occupied'" in finished.stderr
+    assert (tmp_path / "occupied").read_text() == "mine"
+
+
+def test_damaged_data_are_named(run, tmp_path, monkeypatch):
+    for name, *_ in datasets.MNIST_FILES.values():
+        (tmp_path / name).write_bytes(b"\0\0\x08\x03 short")
+    monkeypatch.setenv("FASTLIN_DATA", str(tmp_path))
+    finished = run("reproduce", "binary")
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert "train-images-idx3-ubyte" in finished.stderr
+
+
+def test_info(run):
+    finished = run("info")
+    assert finished.returncode == 0
+    for word in ("numba", "processor", "threads", "threading layer", "cache"):
+        assert word in finished.stdout
+
+
+def test_warmup_takes_every_step(run, monkeypatch):
+    steps = []
+    monkeypatch.setattr(warmup, "STEPS", {name: functools.partial(steps.append, name) for name in ("a", "b")})
+    finished = run("warmup")
+    assert finished.returncode == 0
+    assert steps == ["a", "b"]
+    assert "Compiled in" in finished.stdout
+
+
+def test_ctrl_c_ends_with_one_line_and_without_results(run, digits, monkeypatch, tmp_path):
+    def interrupt(settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(STUDIES, "l2_sweep", interrupt)
+    finished = run("reproduce", "l2_sweep")
+    assert (finished.returncode, finished.stderr) == (130, "fastlin: interrupted\n")
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_every_command_has_a_function():
+    parser = cli.build_parser()
+    assert [parser.parse_args([name]).command for name in commands.COMMANDS] == list(commands.COMMANDS)

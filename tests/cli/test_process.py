@@ -1,0 +1,80 @@
+"""The program as a process of its own: its exit status, its streams, Ctrl-C, and whole runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import fastlin
+from fastlin.studies import CIFAR10_STUDIES, STUDIES
+
+
+def test_a_bad_call_gets_one_line_and_status_2(run_process):
+    finished = run_process("reproduce", "binry")
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr.count("\n") == 1
+
+
+def test_the_package_is_the_program(tmp_path):
+    command = [sys.executable, "-m", "fastlin", "--version"]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (finished.returncode, finished.stdout) == (0, f"fastlin {fastlin.__version__}\n")
+
+
+def test_a_study_leaves_nothing_but_its_results(run_process, tmp_path):
+    finished = run_process("reproduce", "gradient_check", "--quick")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"results", "cache"}
+
+
+@pytest.mark.slow
+def test_all_studies_of_the_course_run(run_process, tmp_path):
+    finished = run_process("reproduce", "--quick")
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert report.keys() == {f"digits.{name}" for name in STUDIES} | {"environment"}
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    pictures = {picture for study in STUDIES for picture in report[f"digits.{study}"]["pictures"]}
+    assert written == {"results.json"} | pictures
+
+
+@pytest.mark.slow
+def test_the_studies_of_cifar10_run_where_named(run_process, tmp_path):
+    finished = run_process("reproduce", *CIFAR10_STUDIES, "--quick", "--draws", "2")
+    assert finished.returncode == 0, finished.stderr
+    assert "CIFAR-10 is neither on disk nor within reach" in finished.stdout
+    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert report.keys() == {f"digits.{name}" for name in CIFAR10_STUDIES} | {"environment"}
+    assert report["digits.cifar10_search"]["parameters"]["draws"] == 2
+    assert "mean best validation accuracy" in finished.stdout
+    assert "draw 1" in finished.stdout
+
+
+@pytest.mark.slow
+def test_warmup_compiles_everything(run_process):
+    finished = run_process("warmup")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "Compiled in" in finished.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
+def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(fastlin_program, tmp_path, mnist_folder):
+    process = subprocess.Popen(
+        [*fastlin_program, "reproduce", "l2_sweep", "--output", str(tmp_path), "--data", str(mnist_folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # In the middle of one of the four trainings, or of what leads to them.
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "fastlin: interrupted\n"
+    assert not list(tmp_path.iterdir())
