@@ -1,32 +1,44 @@
-"""Which way the arrows go: what each part of the package may import."""
+"""The rules of the house: which way imports go, how long files and signatures are, and where tests stand."""
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
+
+import pytest
 
 import fastlin
 
 PACKAGE = Path(fastlin.__file__).parent
-# Each part, in order from the floor up, and the parts it may use beside its own files.
+ROOT = Path(__file__).parent.parent
+# Each room, in order from the floor up, and the rooms that it may import besides its own files. "kernels" stands for
+# all three rooms of that package, and "" for fastlin/__init__.py.
 MAY_USE = {
     "places": set(),
-    "kernels": {"places"},
+    "kernels": set(),
+    "kernels.machine": {"places"},
+    "kernels.linear": {"kernels.machine"},
+    "kernels.networks": {"kernels.machine"},
+    "budget": {"kernels"},
     "matrices": {"kernels"},
-    "objective": {"matrices", "kernels"},
+    "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},
-    "solvers": {"objective", "networks", "kernels"},
+    "solvers": {"objective", "kernels", "budget"},
+    "training": {"networks", "matrices", "kernels"},
     "figures": set(),
     "datasets": {"places"},
-    "estimators": {"solvers", "networks", "objective", "matrices", "kernels"},
-    "trainers": {"datasets", "figures", "solvers", "networks", "matrices", "kernels"},
-    "studies": {"trainers", "estimators", "solvers", "networks", "objective", "matrices", "datasets", "kernels", ""},
+    "estimators": {"solvers", "training", "networks", "objective", "matrices", "kernels", "budget"},
+    "trainers": {"training", "networks", "matrices", "kernels", "datasets", "figures"},
+    "studies": {"trainers", "estimators", "training", "networks", "objective", "matrices", "kernels", "datasets", ""},
     "warmup": {"trainers", "estimators"},
     "cli": {"studies", "warmup", "figures", "datasets", "kernels", ""},
     "__main__": {"cli"},
     "__init__": {"estimators", "trainers"},
 }
-OUTSIDE = {
+# Libraries that only some rooms may import.
+LIBRARIES = {
     "numba": {"kernels"},
     "llvmlite": {"kernels", "cli"},
     "sklearn": {"estimators", "datasets", "studies"},
@@ -34,49 +46,90 @@ OUTSIDE = {
     "PIL": {"datasets"},
     **{library: {"studies"} for library in ("cyanure", "glum", "sklearnex", "skglm", "snapml", "torch")},
 }
-# Imported where something is drawn, or a peer is run: slow to import, or not installed.
-NOT_AT_THE_TOP = OUTSIDE.keys() - {"numba", "llvmlite", "sklearn"}
+# These are slow to import or may not be installed, so that they are imported by the functions that use them.
+NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn"}
+
+MOST_LINES = 400
+MOST_ARGUMENTS = 12
+MOST_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
+# Functions whose signatures scikit-learn or the course give.
+GIVEN_SIGNATURES = {
+    "estimators/logistic_regression.py::LogisticRegression.__init__",
+    "estimators/logistic_regression_cv.py::LogisticRegressionCV.__init__",
+    "estimators/mlp_classifier.py::MLPClassifier.__init__",
+    "estimators/regularization_path.py::logistic_path",
+}
+# Functions that would cost more with fewer arguments, and the measurement that says so.
+MEASURED_SIGNATURES = {}
+
+# Tests at the top of tests/ that are of no module: they look at the whole repository.
+TESTS_OF_THE_HOUSE = {"architecture", "docs", "without_compilation"}
+
+
+def files(*folders):
+    """Return the Python files of folders of the repository."""
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def rooms():
+    """Yield each file of the package and the name of its room."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield path, ".".join(parts[:2]) if parts[0] == "kernels" and len(parts) > 2 else parts[0]
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports_of(path):
     """Yield (imported module, whether the import is at the top level) of a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parse(path)
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [node.module]
-            if node.module == "fastlin":
-                names = [f"fastlin.{a.name}" if (PACKAGE / f"{a.name}.py").exists() else "fastlin" for a in node.names]
-                names = [
-                    f"fastlin.{a.name}" if (PACKAGE / a.name).is_dir() else n
-                    for a, n in zip(node.names, names, strict=True)
-                ]
+            # A name imported from a package may be one of its modules.
+            names = [f"{node.module}.{alias.name}" if is_module(node, alias) else node.module for alias in node.names]
         for name in names:
             yield name, node in tree.body
 
 
-def files():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path, path.relative_to(PACKAGE).with_suffix("").parts[0]
+def is_module(node, alias):
+    place = ROOT.joinpath(*node.module.split("."), alias.name)
+    return place.is_dir() or place.with_suffix(".py").exists()
+
+
+def may_import(room, name):
+    """Return whether a room may import a module of the package, given as fastlin.<…>."""
+    used = name.partition(".")[2].split(".")
+    return any(
+        place == room or place in MAY_USE[room] for place in (used[0], ".".join(used[:2]) if len(used) > 1 else used[0])
+    )
 
 
 def test_imports_point_downwards():
-    for path, part in files():
+    for path, room in rooms():
         for name, _ in imports_of(path):
-            if name == "fastlin" or name.startswith("fastlin."):
-                used = name.partition(".")[2].partition(".")[0]
-                assert used == part or used in MAY_USE[part], f"{path.name} of {part} imports {name}"
+            if name.split(".")[0] == "fastlin":
+                assert may_import(room, name), f"{path.name} of {room} imports {name}"
+
+
+def test_no_room_uses_one_that_uses_it():
+    order = list(MAY_USE)
+    for room, used in MAY_USE.items():
+        # Everything may be used by those above it; the package itself, "", is what a user imports.
+        assert all(order.index(name) < order.index(room) for name in used - {""}), room
 
 
 def test_libraries_stay_in_their_rooms():
-    for path, part in files():
+    for path, room in rooms():
         for name, at_top in imports_of(path):
             library = name.split(".")[0]
-            if library in OUTSIDE:
-                assert part in OUTSIDE[library], f"{path} imports {name}"
+            if library in LIBRARIES:
+                assert room.split(".")[0] in LIBRARIES[library], f"{path} imports {name}"
             assert not (library in NOT_AT_THE_TOP and at_top), f"{path} imports {library} at the top"
 
 
@@ -84,3 +137,92 @@ def test_importing_fastlin_leaves_matplotlib_alone():
     program = "import sys, fastlin.trainers, fastlin.cli; print('matplotlib' in sys.modules)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "False"
+
+
+def count_lines_of_code(path):
+    """Return the number of lines that hold code: docstrings, comments and blank lines do not count."""
+    source = path.read_text(encoding="utf-8")
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            docstring = node.body[0]
+            lines.difference_update(range(docstring.lineno, docstring.end_lineno + 1))
+    return len(lines - {len(source.splitlines()) + 1})
+
+
+def test_lines_of_code_are_counted_without_words(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        '"""A\nmodule."""\n\n# Why.\nX = """a\nb"""  # text\n\n\ndef f():\n    """Do."""\n    return (\n        X\n    )\n'
+    )
+    assert count_lines_of_code(path) == 6
+
+
+@pytest.mark.parametrize("folder", ["fastlin", "benchmarks", "tests"])
+def test_files_are_short(folder):
+    lengths = {str(path.relative_to(ROOT)): count_lines_of_code(path) for path in files(folder)}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def signatures(path):
+    """Yield the name of each function of a file, as Class.method where it is one, and the number of its arguments."""
+
+    def visit(node, names):
+        for child in ast.iter_child_nodes(node):
+            inner = names
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+                inner = [*names, child.name]
+            if isinstance(child, ast.FunctionDef):
+                arguments = child.args
+                plain = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+                n_open = sum(argument is not None for argument in (arguments.vararg, arguments.kwarg))
+                yield ".".join(inner), len(plain) - (plain[:1] in (["self"], ["cls"])) + n_open
+            yield from visit(child, inner)
+
+    yield from visit(parse(path), [])
+
+
+def test_functions_take_few_arguments():
+    many = {
+        f"{path.relative_to(ROOT / 'fastlin').as_posix()}::{name}"
+        for path in files("fastlin")
+        for name, n_arguments in signatures(path)
+        if n_arguments > MOST_ARGUMENTS
+    }
+    assert many == GIVEN_SIGNATURES | MEASURED_SIGNATURES.keys()
+    for path in files("benchmarks"):
+        for name, n_arguments in signatures(path):
+            assert n_arguments <= MOST_ARGUMENTS, f"{path.name}::{name}"
+
+
+def test_the_formatter_is_skipped_rarely():
+    # Put together here, so that this line is none of them.
+    mark = "# fmt: " + "skip"
+    for folder, limit in MOST_FORMAT_SKIPS.items():
+        assert sum(path.read_text(encoding="utf-8").count(mark) for path in files(folder)) <= limit, folder
+
+
+def packages():
+    """Return the packages of fastlin that hold modules, as paths relative to it."""
+    folders = {path.parent for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    return {folder.relative_to(PACKAGE).as_posix() for folder in folders} - {"."}
+
+
+def test_tests_mirror_the_package():
+    folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in files("tests")} - {"."}
+    assert folders == packages() | {"benchmarks"}
+
+
+def test_tests_stand_in_the_folder_of_what_they_test():
+    modules = {}
+    for path in PACKAGE.rglob("*.py"):
+        modules.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))
+    for path in (path for path in files("tests") if path.name.startswith("test_")):
+        name, folder = path.stem.removeprefix("test_"), path.parent.relative_to(ROOT / "tests").as_posix().strip(".")
+        # A test that has the name of a module stands beside it; others test what several modules of a folder do.
+        if folder != "benchmarks" and name in modules:
+            assert folder in modules[name], f"{path} is not in the folder of {name}.py: {modules[name]}"
+        assert folder or name in modules or name in TESTS_OF_THE_HOUSE, f"{path} is of no module at the top of fastlin"

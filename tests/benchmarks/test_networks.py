@@ -1,0 +1,77 @@
+"""The races of networks: everyone starts alike, the judge is the formula, and a large step is what it says."""
+
+import naive
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+from benchmarks.common import fit
+from benchmarks.networks import (
+    N_CLASSES,
+    N_HIDDEN,
+    SEED,
+    LargeProducts,
+    LargeStep,
+    draw_data,
+    draw_start,
+    evaluate_network,
+    train_fastlin,
+    train_torch,
+)
+
+
+def test_the_judge_of_networks_is_the_formula():
+    generator = np.random.default_rng(0)
+    X, y = draw_data(20, 4)
+    coefs = [generator.normal(size=shape) for shape in ((4, 3), (3, N_CLASSES))]
+    intercepts = [generator.normal(size=size) for size in (3, N_CLASSES)]
+    losses, right = [], []
+    for row, label in zip(X, y, strict=True):
+        hidden = [max(sum(row * coefs[0][:, j]) + intercepts[0][j], 0) for j in range(3)]
+        scores = [sum(hidden * coefs[1][:, k]) + intercepts[1][k] for k in range(N_CLASSES)]
+        losses.append(naive.softmax(scores, label)[0])
+        right.append(max(scores) == scores[label])
+    loss, accuracy = evaluate_network(X, y, coefs, intercepts)
+    assert loss == pytest.approx(np.mean(losses), rel=1e-12)
+    assert accuracy == np.mean(right)
+
+
+def test_networks_start_as_scikit_learns():
+    X, y = draw_data(200, 6)
+    # Steps so small that float32 rounds them away.
+    model = MLPClassifier(N_HIDDEN, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=SEED)
+    fit(model, X, y)
+    for parts, expected in zip(
+        draw_start(np.random.RandomState(SEED), 6), (model.coefs_, model.intercepts_), strict=True
+    ):
+        for part, theirs in zip(parts, expected, strict=True):
+            assert part.dtype == theirs.dtype
+            np.testing.assert_allclose(part, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_torch_trains_the_same_network():
+    pytest.importorskip("torch", reason="PyTorch is of the extra peers.")
+    data = draw_data(1_000, 20)
+    for ours, theirs in zip(train_fastlin(*data), train_torch(*data), strict=True):
+        for part, expected in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(part, expected, rtol=0, atol=1e-5)
+
+
+def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_step():
+    X, y = draw_data(60, 5)
+    step, products = LargeStep(X, y, 30), LargeProducts(X, 30)
+    assert sorted(np.concatenate(step.batches)) == list(range(60))
+    before = step.network.parameters.copy()
+    # Losses of the halves differ, and steps are taken.
+    assert step() != step()
+    assert (step.network.parameters != before).mean() > 0.5
+    products()
+    rows = X[:30]
+    for found, expected in (
+        (products.hidden, rows @ products.coefs[0]),
+        (products.scores, products.hidden @ products.coefs[1]),
+        (products.gradients[1], products.hidden.T @ products.residuals),
+        (products.slopes, products.residuals @ products.coefs[1].T),
+        (products.gradients[0], rows.T @ products.slopes),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
