@@ -155,9 +155,9 @@ def count_lines_of_code(path):
 
 def test_lines_of_code_are_counted_without_words(tmp_path):
     path = tmp_path / "module.py"
-    path.write_text(
-        '"""A\nmodule."""\n\n# Why.\nX = """a\nb"""  # text\n\n\ndef f():\n    """Do."""\n    return (\n        X\n    )\n'
-    )
+    words = '"""A\nmodule."""\n\n# Why.\n'
+    code = 'X = """a\nb"""  # text\n\n\ndef f():\n    """Do."""\n    return (\n        X\n    )\n'
+    path.write_text(words + code)
     assert count_lines_of_code(path) == 6
 
 
