@@ -58,6 +58,7 @@ GIVEN_SIGNATURES = {
     "estimators/logistic_regression_cv.py::LogisticRegressionCV.__init__",
     "estimators/mlp_classifier.py::MLPClassifier.__init__",
     "estimators/regularization_path.py::logistic_path",
+    "trainers/trainer.py::BaseTrainer.__init__",
 }
 # Functions that would cost more with fewer arguments, and the measurement that says so.
 MEASURED_SIGNATURES = {}

@@ -1,4 +1,4 @@
-"""What the documents name exists: functions and tests of the derivations, and the test line that CI runs."""
+"""What the documents name exists: links, functions and tests, and the lines that a stranger and CI run."""
 
 import ast
 import re
@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", (ROOT / "docs" / "derivations.md").read_text(encoding="utf-8"))
+MOST_LINES_OF_README = 180
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def definitions(path):
@@ -21,20 +27,60 @@ def definitions(path):
     return names
 
 
+def anchors(path):
+    """Return the anchors that the headings of a document get: small letters, hyphens for spaces, no punctuation."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)))
 def test_the_derivations_name_what_exists(file, name):
     assert name in definitions(ROOT / file)
 
 
 def test_every_section_of_the_derivations_names_code_and_test():
-    sections = (ROOT / "docs" / "derivations.md").read_text(encoding="utf-8").split("\n## ")[1:]
-    assert len(sections) == 7
+    sections = read("docs/derivations.md").split("\n## ")[1:]
+    assert len(sections) >= 7
     for section in sections:
         assert "- Computed by `fastlin/" in section
         assert "- Checked by `tests/" in section
 
 
-def test_the_readme_has_the_two_lines():
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_point_to_what_exists(document):
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        place, _, anchor = target.partition("#")
+        path = document.parent / place if place else document
+        assert path.exists(), f"{document.name} links to {target}"
+        assert not anchor or anchor in anchors(path), f"{document.name} links to {target}"
+
+
+def test_every_page_is_linked():
+    linked = {target for page in DOCUMENTS for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))}
+    names = {Path(target).name for target in linked}
+    assert {path.name for path in (ROOT / "docs").iterdir()} <= names
+
+
+def test_the_readme_is_short_and_has_the_two_lines():
+    lines = read("README.md").splitlines()
+    assert len(lines) <= MOST_LINES_OF_README
     assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/fastlin reproduce" in lines
-    assert sum(bool(re.fullmatch(r"python3 -m venv \.venv && .*\[test\].* pytest", line)) for line in lines) == 1
+    assert "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/python -m pytest -n 2" in lines
+
+
+def test_the_continuous_integration_runs_the_line_of_the_readme():
+    pattern = re.search(r"grep -E '([^']+)' README\.md", read(".ci/run")).group(1)
+    assert len([line for line in read("README.md").splitlines() if re.search(pattern, line)]) == 1
+
+
+def test_the_program_page_names_every_study_and_command():
+    from fastlin.cli.commands import COMMANDS
+    from fastlin.studies import CIFAR10_STUDIES, STUDIES
+
+    page = read("docs/program.md")
+    for name in (*STUDIES, *CIFAR10_STUDIES):
+        assert f"`{name}`" in page
+    for name in COMMANDS:
+        assert f"`fastlin {name}" in page
