@@ -1,4 +1,4 @@
-"""What the benchmarks share: the data, the objective that scores every fit, and the ratio of two times."""
+"""What the benchmarks share: data, the objective by which every fit is judged, and the ratio of two times."""
 
 import gzip
 import importlib.util
@@ -18,31 +18,45 @@ from fastlin import datasets
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.compare import make_synthetic
 
-# Classes and features of the Gaussian clusters, which are there where MNIST is not.
+# Classes and features of the Gaussian clusters, which need no data on disk.
 SYNTHETIC = {"synthetic": (10, 100), "binary": (2, 30)}
 LETTER_FILE = "letter-recognition.csv.gz"
 LETTER_ROWS, LETTER_FEATURES, LETTER_LARGEST = 20_000, 16, 15
-# The rest is the test set.
+# The other rows are the test set.
 LETTER_TRAIN = 16_000
-# Seconds.
+# Seconds to wait before a timed call.
 PAUSE = 0.2
 
 
-# asv repeats a benchmark's setup before each sample: without the cache that would prepare the data anew.
+# asv repeats the setup of a benchmark before each sample, and the cache keeps it from preparing the data each time.
 @lru_cache(maxsize=2)
 def load_data(name, n_train, dtype):
-    """Return the Dataset "mnist", "synthetic" or "binary" with X in dtype; pixels from 0 to 1, as uint8 to 255.
+    """Return a data set with X in one type.
+
+    Parameters
+    ----------
+    name : {"mnist", "synthetic", "binary"}
+        The data set.
+    n_train : int
+        The number of training rows.
+    dtype : {"float64", "float32", "uint8"}
+        The type of X. Pixels go from 0 to 255 as uint8, and from 0 to 1 otherwise.
+
+    Returns
+    -------
+    Dataset
+        The data set.
 
     Raises
     ------
     NotImplementedError
-        MNIST is not on disk; asv then skips the benchmark.
+        MNIST is not on disk, or the data have no such type; asv then skips the benchmark.
     """
     if name == "mnist":
         mnist = _find_mnist()
         return _convert(mnist, n_train, np.dtype(dtype), 1 if dtype == "uint8" else 255)
     if dtype == "uint8":
-        raise NotImplementedError("The synthetic data are no bytes.")
+        raise NotImplementedError("The synthetic data do not exist as bytes.")
     classes, features = SYNTHETIC[name]
     return _convert(make_synthetic(classes, n_train, features, seed=0), n_train, np.dtype(dtype), 1)
 
@@ -66,21 +80,22 @@ def load_letter(folder=None):
     Parameters
     ----------
     folder : path or None
-        Where the file lies, a line per row: the letter and 16 whole numbers from 0 to 15, with commas between, gzipped.
-        None: the folder that FASTLIN_DATA names.
+        The folder that holds the gzipped file. A line of it is a row: the letter and 16 whole numbers from 0 to 15,
+        separated by commas. None: the folder that FASTLIN_DATA names.
 
     Returns
     -------
     X : ndarray of shape (16000, 16), float64
+        The numbers of each row.
     y : ndarray of shape (16000,), int64
-        0 for A to 25 for Z.
+        The letters, from 0 for A to 25 for Z.
 
     Raises
     ------
     NotImplementedError
         The file is not there; asv then skips the benchmark.
     ValueError
-        The file is another one; the message says which line gives it away.
+        The file is another one; the message names the first wrong line.
     """
     folder = folder or os.environ.get("FASTLIN_DATA")
     path = Path(folder) / LETTER_FILE if folder else None
@@ -108,7 +123,7 @@ def load_letter(folder=None):
 
 def _convert(data, n_train, dtype, largest):
     X_train, X_test = (
-        # In one step, so that no temporary array counts as peak memory.
+        # The division writes straight into its result, so that no temporary array counts as peak memory.
         X if X.dtype == dtype else np.divide(X, dtype.type(largest), out=np.empty(X.shape, dtype), casting="same_kind")
         for X in (data.X_train[:n_train], data.X_test)
     )
@@ -131,23 +146,23 @@ def evaluate_scores(X, labels, coef, intercept):
 
 
 def evaluate_objective(estimator, X, y, C):
-    """Return J of a fitted estimator in float64, from the formula alone: one judge for every contender."""
+    """Return J of a fitted estimator in float64, from the formula alone, so that all are judged alike."""
     coef = estimator.coef_.astype(np.float64)
     loss = evaluate_scores(X, np.searchsorted(estimator.classes_, y), coef, estimator.intercept_)
     return loss + float(np.sum(coef**2)) / (2 * C * len(y))
 
 
 def fit(estimator, X, y):
-    """Fit, without the warning of a fit that is ended on purpose."""
+    """Fit an estimator, without the warning of a fit that ends early on purpose."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return estimator.fit(X, y)
 
 
 def interleaved_ratio(slow, fast, n):
-    """Return the median time of slow over that of fast: n calls of each, in turn, after one that is not timed.
+    """Return the median time of slow over that of fast, from n calls of each after one that is not timed.
 
-    In turn, since a machine's speed drifts over seconds; BLAS gets as many threads as fastlin.
+    The calls take turns, because the speed of a machine drifts over seconds. BLAS gets as many threads as fastlin.
     """
     seconds = {slow: [], fast: []}
     with threadpool_limits(count_threads()):
@@ -155,8 +170,8 @@ def interleaved_ratio(slow, fast, n):
             call()
         for _ in range(n):
             for call, times in seconds.items():
-                # OpenBLAS's threads go on spinning for a while, on the processors that the next call needs: without
-                # a pause fastlin's pass over MNIST took 34 instead of 25 ms after NumPy's.
+                # After a call the threads of OpenBLAS keep spinning for a while on the processors that the next call
+                # needs. Without a pause fastlin's pass over MNIST took 34 instead of 25 ms after NumPy's.
                 sleep(PAUSE)
                 begin = perf_counter()
                 call()

@@ -1,8 +1,8 @@
 """asv benchmarks of what the first use costs: the import, the first fit ever and the first fit of a process.
 
-Each figure is taken in processes of their own. The first fit ever finds an empty folder for compiled kernels and has
-to compile; the first fit of a process finds them and loads what it needs. The fits are those of scikit-learn's digits,
-1,797 x 64, timed without the imports.
+Each time is measured in a process of its own. The first fit ever finds an empty folder for compiled kernels and has to
+compile them. The first fit of a process finds compiled kernels and loads what it needs. The fits are of scikit-learn's
+digits, 1,797 x 64, and are timed without the imports.
 """
 
 import os
@@ -33,7 +33,7 @@ SCIKIT_LEARN = "sklearn.linear_model"
 
 
 def run(program, cache=None):
-    """Return the seconds that a program prints, run by a Python of its own, with a folder for compiled kernels."""
+    """Run a program in a process of its own, with a folder for compiled kernels; return the seconds that it prints."""
     environment = os.environ if cache is None else {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     finished = subprocess.run(
         [sys.executable, "-c", program],
@@ -47,9 +47,9 @@ def run(program, cache=None):
 
 
 def run_in_turn(programs, n_turns, cache=None):
-    """Return the median seconds of each program, run in turn.
+    """Run programs in turn and return the median seconds of each.
 
-    Of several turns, one more comes first, which brings the programs' files into memory and is left out.
+    Several turns are preceded by one that is left out; it brings the files of the programs into memory.
     """
     seconds = [[] for _ in programs]
     n_ahead = 1 if n_turns > 1 else 0
@@ -68,13 +68,13 @@ def measure_first_fits(n_turns=N_TURNS):
     """Return the seconds of the first fit ever, of the first fit of a process, and of scikit-learn's."""
     programs = [FIRST_FIT.format(module=module) for module in ("fastlin", SCIKIT_LEARN)]
     with tempfile.TemporaryDirectory() as cache:
-        # Once, as it is for a user; the kernels it leaves are those that the later processes load.
+        # The first fit ever happens once, as for a user. The later processes load the kernels that it leaves.
         ever = run(programs[0], cache)
         return ever, *run_in_turn(programs, n_turns, cache)
 
 
 class FirstUse:
-    """Import and first fits beside scikit-learn's."""
+    """The import and the first fits beside scikit-learn's."""
 
     timeout = 300
 
@@ -97,7 +97,7 @@ class FirstUse:
 
 
 def main():
-    """Print the table."""
+    """Measure and print all times."""
     n_turns = 1 if os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1" else N_TURNS
     ours, theirs = measure_import(n_turns)
     print(f"import: fastlin {ours:.3f} s, sklearn.linear_model {theirs:.3f} s, {ours - theirs:+.3f} s", flush=True)

@@ -1,8 +1,8 @@
 """asv benchmarks of whole fits: fastlin's LogisticRegression beside the fastest peer of each problem.
 
-A race gives both the same problem in turn, on the same number of threads, and counts only where fastlin has converged
-and its J, by the formula in NumPy and float64, is no higher than the peer's. `python -m benchmarks.fits` prints the
-table of the races.
+A race gives both the same problem in turn, on the same number of threads. It counts only where fastlin has converged
+and its J, by the formula in NumPy and float64, is no higher than the peer's. `python -m benchmarks.fits` prints a table
+of the races.
 """
 
 from functools import lru_cache, partial
@@ -18,15 +18,15 @@ from fastlin.studies.compare import make_synthetic
 
 C = 1.0
 MAX_ITER = 1000
-# Rows per set of the fits by themselves: one takes seconds at most.
+# The rows of each data set of the fits without a peer, so few that a fit takes seconds at most.
 N_ROWS = {"mnist": 10_000, "synthetic": 10_000, "binary": 200_000}
-# After which saga comes within 1e-4 of the lowest J of 10,000 images of MNIST with L1, C = 0.1: 150 end
-# 1.04e-4 above it, 200 end 4.0e-5.
+# After so many iterations saga comes within 1e-4 of the lowest J of 10,000 images of MNIST with L1, C = 0.1: 150 end
+# 1.04e-4 above it, and 200 end 4.0e-5 above it.
 SAGA_ITERATIONS = 155
 
 
 def fit_scikit_learn(problem, threads, solver, tol=TOL, max_iter=MAX_ITER):
-    """Fit scikit-learn's estimator; its threads are those of BLAS, and saga has one."""
+    """Fit scikit-learn's estimator, whose threads are those of BLAS; saga runs on one thread."""
     model = ScikitLearnLogisticRegression(
         C=problem.C,
         l1_ratio=problem.l1_ratio,
@@ -41,14 +41,14 @@ def fit_scikit_learn(problem, threads, solver, tol=TOL, max_iter=MAX_ITER):
 
 
 def fit_scikit_learn_to_pixels(problem, threads):
-    """Divide the pixels by 255, the common first step with scikit-learn, and fit: the same J by C / 255^2."""
+    """Divide the pixels by 255, as is common with scikit-learn, and fit; C / 255^2 gives the same J."""
     scaled = ScikitLearnLogisticRegression(C=problem.C * 255**2, max_iter=MAX_ITER)
     scaled.fit(problem.X / 255.0, problem.y)
     return scaled.coef_ / 255, scaled.intercept_
 
 
 def fit_cyanure(problem, threads, tol):
-    """Fit Cyanure's Classifier, whose tol bounds the relative duality gap; studies/contenders.py maps the objective."""
+    """Fit Cyanure's Classifier, whose tol bounds the relative duality gap; contenders.py explains its objective."""
     from cyanure.estimators import Classifier
 
     model = Classifier(
@@ -81,7 +81,7 @@ def _load_digits(n_rows):
 
 
 def _load_synthetic(n_rows, n_all, n_features, n_classes, dtype):
-    """Return seeded Gaussian clusters, one per class, every class present; of few rows, fewer classes."""
+    """Return Gaussian clusters, one per class; few rows have fewer classes, so that every class is present."""
     n_rows = n_rows or n_all
     data = make_synthetic(min(n_classes, n_rows // 4), n_rows, n_features, seed=0)
     return pose("synthetic", data.X_train.astype(dtype), data.y_train, C)
@@ -153,7 +153,7 @@ RACES = {
             for solver in ("lbfgs", "newton-cholesky", "newton-cg", "sag", "saga")
         },
         3,
-        # As far as fastlin's own tol goes.
+        # Peers that come as near to the minimum as fastlin's tol count.
         within=TOL,
         rounds=3,
         smoke_rows=300,
@@ -208,15 +208,15 @@ RACES = {
 
 
 def make_estimator(name, **parameters):
-    """Return an unfitted estimator of "fastlin" or "scikit-learn", with equal tol unless told otherwise."""
+    """Return an unfitted estimator of "fastlin" or "scikit-learn", with the same tol unless it is given."""
     make = {"fastlin": fastlin.LogisticRegression, "scikit-learn": ScikitLearnLogisticRegression}[name]
     return make(**{"C": C, "tol": TOL, "max_iter": MAX_ITER, **parameters})
 
 
-# asv repeats the setup before each sample.
+# asv repeats the setup of a benchmark before each sample.
 @lru_cache(maxsize=1)
 def compile_for(data, dtype):
-    """Fit once, which compiles the kernels that this type and shape need."""
+    """Fit once, to compile the kernels that a data set of this type needs."""
     loaded = load_data(data, N_ROWS[data], dtype)
     fit(make_estimator("fastlin"), loaded.X_train, loaded.y_train)
 
@@ -236,7 +236,7 @@ class _Fit:
 
 
 class Fit(_Fit):
-    """Each estimator by itself, equal tol."""
+    """Each estimator by itself, with the same tol."""
 
     params = (*_Fit.params, ["fastlin", "scikit-learn"])
     param_names = (*_Fit.param_names, "estimator")
@@ -263,7 +263,7 @@ class FitAndScikitLearn(_Fit):
     """Both on the same data."""
 
     def track_objective_gap(self, data, dtype):
-        """Return fastlin's objective less scikit-learn's at equal tol, relative: negative where fastlin's is lower."""
+        """Return the relative amount by which fastlin's objective exceeds scikit-learn's at the same tol."""
         ours, theirs = (
             evaluate_objective(fit(make_estimator(name), self.X, self.y), self.X, self.y, C)
             for name in ("fastlin", "scikit-learn")
@@ -274,7 +274,7 @@ class FitAndScikitLearn(_Fit):
 
 
 class Races:
-    """The table of races, on all threads and on one: the time of the fastest peer over fastlin's."""
+    """The races on all threads and on one: the time of the fastest peer over fastlin's."""
 
     params = (list(RACES), list(THREADS))
     param_names = ("race", "threads")

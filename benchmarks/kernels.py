@@ -1,4 +1,4 @@
-"""asv benchmarks of the kernels that walk over dense rows: loss and gradient, and scores."""
+"""asv benchmarks of the kernels that read dense rows: loss and gradient, and scores."""
 
 import numpy as np
 
@@ -10,17 +10,17 @@ from fastlin.objective import LinearObjective
 N_ROWS = 60_000
 N_CLASSES = 10
 L2 = 1 / N_ROWS
-# Passes per timed call of a ratio: one after the other, as a solver makes them.
+# A timed call of a ratio makes so many passes one after the other, as a solver does.
 N_PASSES = 5
 
 
 def find_precision(X):
-    """Return the type that a solver computes a pass in while it can: float64 data in float64, the rest in float32."""
+    """Return the type in which solvers compute most passes: float64 for data in float64, otherwise float32."""
     return np.float64 if X.dtype == np.float64 else np.float32
 
 
 def draw_coef(X, n_classes=N_CLASSES):
-    """Return coefficients and intercept that give scores of order 1."""
+    """Return random coefficients, and an intercept of zeros, that give scores of order 1."""
     rows = 1 if n_classes == 2 else n_classes
     coef = np.random.default_rng(0).normal(0, 0.05, (rows, X.shape[1])) / max(1, X.max())
     dtype = find_precision(X)
@@ -28,14 +28,22 @@ def draw_coef(X, n_classes=N_CLASSES):
 
 
 class FusedPass:
-    """fastlin's walk over X for J and its gradient at one point, which lies in the objective's own coordinates.
+    """The pass of fastlin over X for J and its gradient, at a point in the objective's own coordinates.
 
     Parameters
     ----------
-    X, labels, n_classes, l2
-        As LinearObjective takes them.
+    X : ndarray of shape (n, d)
+        The rows.
+    labels : ndarray of shape (n,), int64
+        The classes of the rows, from 0 on.
+    n_classes : int
+        The number of classes.
     coef : ndarray of shape (K, d)
+        The coefficients of the point.
     intercept : ndarray of shape (K,)
+        The intercept of the point.
+    l2 : float
+        The weight of half the sum of the squares of the coefficients.
     """
 
     def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2):
@@ -44,10 +52,11 @@ class FusedPass:
         self.precision = find_precision(X)
 
     def __call__(self):
+        """Make the pass."""
         return self.objective.evaluate(self.parameters, self.precision)
 
     def value_and_gradient(self):
-        """Return J and its gradient by coefficients (K, d) and intercept (K,), as NumPyObjective has them."""
+        """Return J and its gradient by coefficients (K, d) and intercept (K,), in the columns' own coordinates."""
         evaluation = self()
         by_intercept = evaluation.gradient[:, -1]
         by_coef = evaluation.gradient[:, :-1] - by_intercept[:, None] * self.objective.offsets
@@ -55,13 +64,14 @@ class FusedPass:
 
 
 class NumPyPass:
-    """The same walk by NumPyObjective, in the type that fastlin computes in: BLAS does not multiply bytes."""
+    """The same pass by NumPyObjective, in the type that fastlin computes in, because BLAS cannot multiply bytes."""
 
     def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2, order="C"):
         self._objective = NumPyObjective(X.astype(find_precision(X), copy=False), labels, n_classes, l2=l2, order=order)
         self._coef, self._intercept = coef, intercept
 
     def __call__(self):
+        """Make the pass."""
         return self.value_and_gradient()
 
     def value_and_gradient(self):
@@ -69,14 +79,14 @@ class NumPyPass:
         return self._objective.value_and_gradient(self._coef, self._intercept)
 
 
-def repeat(walk):
-    """Return a function that makes N_PASSES walks, one after the other."""
+def repeat(call):
+    """Return a function that makes N_PASSES calls, one after the other."""
 
-    def walk_repeatedly():
+    def call_repeatedly():
         for _ in range(N_PASSES):
-            walk()
+            call()
 
-    return walk_repeatedly
+    return call_repeatedly
 
 
 class _Pass:
@@ -92,46 +102,46 @@ class _Pass:
         loaded = load_data(data, N_ROWS, dtype)
         self.X, self.labels = loaded.X_train, loaded.y_train
         self.coef, self.intercept = draw_coef(self.X)
-        self.walk = FusedPass(self.X, self.labels, N_CLASSES, self.coef, self.intercept)
-        # Compiles for this type; asv times the first call too.
-        self.walk()
+        self.fused_pass = FusedPass(self.X, self.labels, N_CLASSES, self.coef, self.intercept)
+        # asv times the first call too, so that the compilation for this type has to come before it.
+        self.fused_pass()
 
 
 class ValueAndGradient(_Pass):
-    """One walk over X for J and its gradient."""
+    """One pass over X for J and its gradient."""
 
     def time_value_and_gradient(self, data, dtype):
-        self.walk()
+        self.fused_pass()
 
     def peakmem_value_and_gradient(self, data, dtype):
-        self.walk()
+        self.fused_pass()
 
 
 class ValueAndGradientAndNumPy(_Pass):
-    """The same beside NumPy and BLAS."""
+    """The same pass beside NumPy and BLAS."""
 
     params = (*_Pass.params, ["C", "F"])
     param_names = (*_Pass.param_names, "scores_order")
 
     def setup(self, data, dtype, order):
         super().setup(data, dtype)
-        self.numpy_walk = NumPyPass(self.X, self.labels, N_CLASSES, self.coef, self.intercept, order=order)
+        self.numpy_pass = NumPyPass(self.X, self.labels, N_CLASSES, self.coef, self.intercept, order=order)
 
     def track_ratio_to_numpy(self, data, dtype, order):
-        return interleaved_ratio(repeat(self.numpy_walk), repeat(self.walk), 5)
+        return interleaved_ratio(repeat(self.numpy_pass), repeat(self.fused_pass), 5)
 
     track_ratio_to_numpy.unit = "NumPy's time / fastlin's"
 
     def track_gradient_difference(self, data, dtype, order):
-        _, gradient, _ = self.walk.value_and_gradient()
-        _, expected, _ = self.numpy_walk.value_and_gradient()
+        _, gradient, _ = self.fused_pass.value_and_gradient()
+        _, expected, _ = self.numpy_pass.value_and_gradient()
         return float(np.abs(gradient - expected).max() / np.abs(expected).max())
 
     track_gradient_difference.unit = "relative to the largest entry"
 
 
 class Scores(_Pass):
-    """The scores of all rows, what predict computes."""
+    """The scores of all rows, which predict computes."""
 
     def setup(self, data, dtype):
         super().setup(data, dtype)

@@ -1,9 +1,9 @@
 """asv benchmarks of the memory that a fit takes beside X: the peak of a process of its own, in per cent of X.
 
-The process loads X and fits it twice; the first fit loads the compiled kernels. What the peak rises by during the
-second is what the fit takes. It may take a transposed copy of X where X is sparse or the penalty L1, a fifth of X, an
-array (n, K) where that is no more than 64 MB or X, and the solver's vectors of the coefficients' size. Linux alone lets
-a process reset its peak.
+The process loads X and fits it twice; the first fit loads the compiled kernels. The fit takes what the peak rises by
+during the second one. Allowed are a fifth of X, a transposed copy of X where X is sparse or the penalty L1, an array
+(n, K) where that is no more than 64 MB or than X, and the solver's vectors of the size of the coefficients. Only Linux
+lets a process reset its peak.
 """
 
 import argparse
@@ -27,10 +27,10 @@ N_ROWS = 60_000
 L1_ROWS = 10_000
 SHARE_OF_X = 0.2
 MOST_SCORES = 64 << 20
-# L-BFGS holds the most vectors: two for each of 20 to 35 pairs.
+# L-BFGS holds more vectors than the other solvers: two for each of 20 to 35 pairs.
 N_VECTORS = 80
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-# Arrays of a megabyte and more go back to the system when they are freed; malloc would come to keep those below 32.
+# Arrays of a megabyte and more go back to the system when they are freed. malloc would learn to keep those below 32.
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 
 
@@ -41,8 +41,9 @@ class Case:
     Attributes
     ----------
     load : callable
-        From a number of rows (None: all) to X, y and the parameters of the estimator.
+        The function from a number of rows, or None for all, to X, y and the parameters of the estimator.
     smoke_rows : int
+        The number of rows of a smoke run.
     """
 
     load: Callable
@@ -50,7 +51,7 @@ class Case:
 
 
 def _load_mnist(n_rows, dtype, n_all=N_ROWS, C=1.0, **parameters):
-    """Return MNIST's X and y, and the C that means the same for pixels from 0 to 255 as for those from 0 to 1."""
+    """Return X and y of MNIST, and a C that means the same for pixels from 0 to 255 as for pixels from 0 to 1."""
     data = load_data("mnist", n_rows or n_all, dtype)
     return data.X_train, data.y_train, {"C": C / 255**2 if dtype == "uint8" else C, **parameters}
 
@@ -71,15 +72,15 @@ CASES = {
 
 
 def reset_peak():
-    """Let the peak start anew from the memory that is held now.
+    """Reset the peak of this process to the memory that it holds now.
 
     Raises
     ------
     NotImplementedError
-        The system has no such thing; asv then skips the benchmark.
+        The system cannot reset a peak; asv then skips the benchmark.
     """
     if not RESET.exists():
-        raise NotImplementedError("The peak of a process can be reset on Linux alone.")
+        raise NotImplementedError("Only Linux can reset the peak of a process.")
     RESET.write_text("5")
 
 
@@ -108,10 +109,10 @@ def count_allowed_bytes(X, n_classes, l1_ratio=0.0):
 
 
 def measure(X, y, parameters):
-    """Return the bytes that the fit of an estimator with these parameters takes beside X, at its peak."""
+    """Return the bytes that a fit with these parameters takes beside X at its peak, measured in another process."""
     arrays = {"data": X.data, "indices": X.indices, "indptr": X.indptr} if issparse(X) else {"X": X}
     with tempfile.TemporaryDirectory() as folder:
-        # From files straight into place: what made X would otherwise be the peak already.
+        # The process reads X from a file straight into place. Making X would need more memory than the fit.
         for name, array in {**arrays, "y": y}.items():
             np.save(f"{folder}/{name}.npy", array)
         Path(folder, "case.json").write_text(json.dumps({"shape": X.shape, "parameters": parameters}))
@@ -127,7 +128,7 @@ def measure(X, y, parameters):
 
 
 def measure_here(folder):
-    """Fit the X and y of a folder in this process; return what the peak rises by."""
+    """Fit the X and y of a folder in this process, and return the bytes by which the peak rises."""
     from fastlin import LogisticRegression
 
     case = json.loads(Path(folder, "case.json").read_text())
@@ -162,9 +163,9 @@ class PeakMemory:
 
 
 def main(arguments=None):
-    """Print the table; with a folder, which `measure` passes, the bytes that the fit of its data takes."""
+    """Print the table of all cases, or, for `measure`, the bytes that the fit of the data in a folder takes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description="Measure what fits take beside X.")
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"of {', '.join(map(repr, CASES))}; otherwise all")
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(map(repr, CASES))}; default: all")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.folder:
@@ -177,15 +178,10 @@ def main(arguments=None):
     print(f"{'X':32} {'X, MB':>8} {'fit, MB':>8} {'% of X':>8} {'allowed, MB':>12}")
     for name in options.cases or CASES:
         X, y, parameters = CASES[name].load(CASES[name].smoke_rows if smoke else None)
-        taken, size, allowed = (
-            measure(X, y, parameters),
-            count_bytes(X),
-            count_allowed_bytes(X, len(np.unique(y)), parameters.get("l1_ratio", 0.0)),
-        )
-        print(
-            f"{name:32} {size / 1e6:8.1f} {taken / 1e6:8.1f} {100 * taken / size:8.1f} {allowed / 1e6:12.1f}",
-            flush=True,
-        )
+        used, size = measure(X, y, parameters), count_bytes(X)
+        allowed = count_allowed_bytes(X, len(np.unique(y)), parameters.get("l1_ratio", 0.0))
+        row = f"{name:32} {size / 1e6:8.1f} {used / 1e6:8.1f} {100 * used / size:8.1f} {allowed / 1e6:12.1f}"
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""asv benchmarks of networks of two layers: an epoch of small batches beside its peers, a step on a large one.
+"""asv benchmarks of networks of two layers: an epoch of small batches beside its peers, and a step on a large batch.
 
-Everyone begins with the same coefficients and takes the same batches in the same order, by the rule of scikit-learn's
-MLPClassifier: Nesterov's momentum, and a penalty of alpha / 2 times the squares of the coefficients over the rows of a
-batch. So after an epoch all have the same network, up to rounding. A large step is set against its products of matrices
-alone.
+All contenders begin with the same coefficients and take the same batches in the same order. They follow the rule of
+scikit-learn's MLPClassifier: Nesterov's momentum, and a penalty of alpha / 2 times the squares of the coefficients over
+the rows of a batch. So after an epoch all have the same network, up to rounding. A step on a large batch is compared
+with its products of matrices alone.
 """
 
 from functools import lru_cache
@@ -20,7 +20,7 @@ from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
 from fastlin.solvers.momentum import MomentumDescent
 
-# The shape of CIFAR-10 after PCA, to 300 dimensions and to 1,200; the values are drawn.
+# The shapes of CIFAR-10 after PCA to 300 and to 1,200 components; the values are drawn.
 N_ROWS, N_FEATURES = 50_000, 300
 N_LARGE_ROWS, N_LARGE_FEATURES, LARGE_BATCH_SIZE = 45_000, 1_200, 22_000
 N_CLASSES = 10
@@ -32,10 +32,10 @@ SEED = 0
 N_TURNS = 7
 
 
-# asv repeats a benchmark's setup before each sample.
+# asv repeats the setup of a benchmark before each sample.
 @lru_cache(maxsize=2)
 def draw_data(n_rows, n_features):
-    """Return X (n, d), normal, float32, and y (n,), int64: the best class by a linear model and as much noise."""
+    """Return normal X (n, d), float32, and y (n,), int64, the best class by a linear model plus as much noise."""
     generator = np.random.default_rng(SEED)
     X = generator.standard_normal((n_rows, n_features), np.float32)
     coef = generator.standard_normal((n_features, N_CLASSES), np.float32) / np.sqrt(np.float32(n_features))
@@ -61,7 +61,7 @@ def evaluate_network(X, y, coefs, intercepts):
 
 
 def train_fastlin(X, y):
-    """Train for an epoch; return coefficients and intercepts, lists of each layer's."""
+    """Train for an epoch; return the coefficients and the intercepts as lists over the layers."""
     return _fit(fastlin.MLPClassifier, X, y)
 
 
@@ -72,9 +72,15 @@ def train_scikit_learn(X, y):
 
 def _fit(estimator, X, y):
     model = estimator(
-        N_HIDDEN, solver="sgd", alpha=ALPHA, batch_size=BATCH_SIZE, learning_rate_init=LEARNING_RATE, max_iter=1,
-        momentum=MOMENTUM, random_state=SEED,
-    )  # fmt: skip
+        N_HIDDEN,
+        solver="sgd",
+        alpha=ALPHA,
+        batch_size=BATCH_SIZE,
+        learning_rate_init=LEARNING_RATE,
+        max_iter=1,
+        momentum=MOMENTUM,
+        random_state=SEED,
+    )
     fit(model, X, y)
     return model.coefs_, model.intercepts_
 
@@ -82,8 +88,8 @@ def _fit(estimator, X, y):
 def train_torch(X, y):
     """Train the same network in a plain loop of PyTorch for an epoch.
 
-    Its optimizer's weight decay is the gradient of half the squares: alpha over the rows of the batch, for coefficients
-    only. It checks no input, as the estimators do.
+    The weight decay of the optimizer is the gradient of half the squares, alpha over the rows of the batch, and only of
+    coefficients. Unlike the estimators, the loop does not check its input.
 
     Raises
     ------
@@ -108,9 +114,13 @@ def train_torch(X, y):
     order, X, y = torch.from_numpy(places), torch.from_numpy(X), torch.from_numpy(y)
     optimizer = torch.optim.SGD(
         [{"params": [layer.weight for layer in layers]}, {"params": [layer.bias for layer in layers]}],
-        # Of the optimizer's three forms the cheapest: 100 ms of one processor for 20,000 rows, plain 105, foreach 108.
-        lr=LEARNING_RATE, momentum=MOMENTUM, nesterov=True, fused=True,
-    )  # fmt: skip
+        lr=LEARNING_RATE,
+        momentum=MOMENTUM,
+        nesterov=True,
+        # The fastest form of the optimizer: 100 ms of one processor for 20,000 rows, where plain takes 105 and foreach
+        # 108.
+        fused=True,
+    )
     for rows in order.split(BATCH_SIZE):
         optimizer.param_groups[0]["weight_decay"] = ALPHA / len(rows)
         optimizer.zero_grad()
@@ -124,20 +134,23 @@ PEERS = {"scikit-learn": train_scikit_learn, "torch": train_torch}
 
 
 class LargeStep:
-    """fastlin's step of momentum descent on a large batch: half the rows in a drawn order, then the other half.
+    """A step of fastlin's momentum descent, on two large batches in turn.
 
     Parameters
     ----------
     X : ndarray of shape (n, d), float32
+        The rows.
     y : ndarray of shape (n,), int64
+        The labels.
     batch_size : int
-        At most n / 2.
+        The rows of a batch, at most n / 2.
 
     Attributes
     ----------
     network : Network
+        The network, which each step changes.
     batches : tuple of ndarray of int64
-        Their rows.
+        The numbers of the rows of both batches.
     """
 
     def __init__(self, X, y, batch_size):
@@ -152,7 +165,7 @@ class LargeStep:
         self._descent = MomentumDescent(self.network, LARGE_MOMENTUM)
 
     def __call__(self):
-        """Take a step; return the loss before it, the penalty included."""
+        """Take a step; return the loss before it, with its penalty."""
         return self._descent.step(self._examples, next(self._turns), LARGE_LEARNING_RATE, LARGE_L2)[0]
 
 
@@ -162,14 +175,24 @@ class LargeProducts:
     Parameters
     ----------
     X : ndarray of shape (n, d), float32
+        The rows, of which the first are the batch.
     batch_size : int
+        The rows of the batch.
 
     Attributes
     ----------
-    coefs, gradients : list of ndarray of shapes (d, h) and (h, K)
-    hidden, slopes : ndarray of shape (m, h)
-    scores, residuals : ndarray of shape (m, K)
-        Residuals are drawn.
+    coefs : list of ndarray of shapes (d, h) and (h, K)
+        The coefficients of both layers.
+    gradients : list of ndarray of the same shapes
+        The products that a step takes for the gradients.
+    hidden : ndarray of shape (m, h)
+        The values of the hidden units, without an activation.
+    slopes : ndarray of shape (m, h)
+        The derivatives by the hidden units.
+    scores : ndarray of shape (m, K)
+        The scores.
+    residuals : ndarray of shape (m, K)
+        The derivatives by the scores, which are drawn.
     """
 
     def __init__(self, X, batch_size):
@@ -181,6 +204,7 @@ class LargeProducts:
         self.gradients = [np.empty_like(coef) for coef in self.coefs]
 
     def __call__(self):
+        """Compute all products."""
         np.matmul(self._X, self.coefs[0], out=self.hidden)
         np.matmul(self.hidden, self.coefs[1], out=self.scores)
         np.matmul(self.hidden.T, self.residuals, out=self.gradients[1])
@@ -189,12 +213,12 @@ class LargeProducts:
 
 
 def measure_part_of_products(step, products, n_turns=N_TURNS):
-    """Return the time of the products alone over that of the step, several in a row of each."""
+    """Return the time of the products alone over that of the step; each call makes several of them."""
     return interleaved_ratio(repeat(products), repeat(step), n_turns)
 
 
 class Epoch:
-    """An epoch of the network on 50,000 x 300 in batches of 128."""
+    """An epoch of the network on 50,000 x 300, in batches of 128."""
 
     timeout = 120
     rounds = 1
@@ -202,7 +226,7 @@ class Epoch:
 
     def setup(self):
         self.data = draw_data(N_ROWS, N_FEATURES)
-        # Compiles for this type.
+        # This compiles for the type.
         train_fastlin(*draw_data(2 * BATCH_SIZE, N_FEATURES))
 
     def time_epoch(self):
@@ -218,7 +242,7 @@ class Epoch:
 
 
 class EpochAndPeer:
-    """The same beside a peer."""
+    """The same epoch beside a peer."""
 
     params = (list(PEERS),)
     param_names = ("peer",)
@@ -226,7 +250,7 @@ class EpochAndPeer:
 
     def setup(self, peer):
         self.data = draw_data(N_ROWS, N_FEATURES)
-        # Tells of a peer that is not installed.
+        # This raises where the peer is not installed.
         self.networks = [train(*self.data) for train in (PEERS[peer], train_fastlin)]
 
     def track_ratio(self, peer):
@@ -242,7 +266,7 @@ class EpochAndPeer:
 
 
 class StepOnLargeBatch:
-    """A step on 22,000 of 45,000 x 1,200, and the part of it that the products alone take."""
+    """A step on 22,000 of 45,000 x 1,200, and the part of its time that the products alone take."""
 
     timeout = 300
     rounds = 1
@@ -251,7 +275,7 @@ class StepOnLargeBatch:
     def setup(self):
         X, y = draw_data(N_LARGE_ROWS, N_LARGE_FEATURES)
         self.step, self.products = LargeStep(X, y, LARGE_BATCH_SIZE), LargeProducts(X, LARGE_BATCH_SIZE)
-        # Compiles for this type.
+        # This compiles for the type.
         self.step()
 
     def time_step(self):

@@ -1,7 +1,7 @@
 """asv benchmarks of many fits at once: fastlin's path over C and its cross-validation beside their peers.
 
-A race is run as in benchmarks/races.py, and each of its fits has to reach the peer's objective. `python -m
-benchmarks.paths` prints the table.
+Races are run as in benchmarks/races.py, and each of the fits has to reach the peer's objective.
+`python -m benchmarks.paths` prints a table of the races.
 """
 
 import warnings
@@ -23,28 +23,36 @@ from benchmarks.sparse_data import make_one_hot
 from fastlin.studies.contenders import Problem
 
 N_CS = 50
-# From the smallest C with a coefficient that is not zero to so many times that.
+# A path goes from the smallest C with a coefficient that is not zero to so many times that.
 SPAN = 1e3
 CV_ROWS, N_FOLDS = 10_000, 5
-# scikit-learn's default, ten from the first to the second.
+# These are scikit-learn's default.
 CV_CS = np.logspace(-4, 4, 10)
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Problems that differ in C and rows: solved by coef (n_fits, K, d) and intercept (n_fits, K), fold by fold.
+    """Problems that differ in C and rows, solved by coef (n_fits, K, d) and intercept (n_fits, K), fold by fold.
 
     Attributes
     ----------
     name : str
+        What the data are called.
     X : ndarray or csr_matrix of shape (n, d)
-    y : ndarray of shape (n,), int64, 0 to n_classes - 1
+        All rows.
+    y : ndarray of shape (n,), int64
+        The labels, from 0 to n_classes - 1.
     n_classes : int
-    Cs : ndarray of shape (n_Cs,), ascending
+        The number of classes.
+    Cs : ndarray of shape (n_Cs,)
+        The values of C, ascending.
     fit_intercept : bool
+        Whether there is an intercept; it is not penalised.
     l1_ratio : float
+        The part of the L1 penalty, as in scikit-learn.
     n_folds : int
-        1: every fit has all rows. Otherwise each has the training rows of a stratified fold, as in scikit-learn.
+        The number of stratified folds, as in scikit-learn; each fit has the training rows of one. With 1, each fit has
+        all rows.
     """
 
     name: str
@@ -76,7 +84,7 @@ class Grid:
 
 
 def fit_path(grid, tol, threads):
-    """Compute fastlin's path; return coef, intercept and whether all of it has converged."""
+    """Compute the path by fastlin; return coef, intercept and whether every fit has converged."""
     path = fastlin.logistic_path(
         grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=tol, fit_intercept=grid.fit_intercept, n_jobs=threads
     )
@@ -84,10 +92,10 @@ def fit_path(grid, tol, threads):
 
 
 def fit_skglm_path(grid, threads, tol):
-    """Go along C with skglm's ProxNewton, the solver of its SparseLogisticRegression, from the last solution each.
+    """Fit at each C by skglm's ProxNewton, the solver of its SparseLogisticRegression, from the last solution on.
 
-    Its Logistic is the mean of the losses, so that alpha = l1. One thread, of BLAS too: with two a path takes as long,
-    and up to ten times as long where another process runs.
+    Its Logistic is the mean of the losses, so that alpha = l1. It runs on one thread, and so does BLAS. With two a path
+    takes as long, and up to ten times as long where another process runs.
     """
     from skglm.datafits import Logistic
     from skglm.penalties import L1
@@ -100,13 +108,13 @@ def fit_skglm_path(grid, threads, tol):
     with threadpool_limits(1):
         for solution, C in zip(solutions, grid.Cs, strict=True):
             solver = ProxNewton(
-                # As its own path does it: the features that were selected are worked on first.
+                # As in its own path, the features that were selected before are worked on first.
                 p0=max(10, np.count_nonzero(parameters[:d])),
                 max_iter=50,
                 tol=tol,
                 fit_intercept=grid.fit_intercept,
             )
-            # It goes on from parameters and scores in place.
+            # The solver changes parameters and scores in place.
             parameters, _, _ = solver.solve(X, targets, Logistic(), L1(1 / (C * n)), parameters, scores)
             solution[0, : len(parameters)] = parameters
     return solutions[..., :-1], solutions[..., -1]
@@ -115,11 +123,11 @@ def fit_skglm_path(grid, threads, tol):
 def fit_celer_path(grid, threads, tol):
     """Run celer's path, whose objective is the sum of the losses and alpha ||w||_1, so that alpha = 1 / C.
 
-    It has no intercept. One thread, of BLAS too, as for skglm.
+    It has no intercept. It runs on one thread, and so does BLAS, as for skglm.
     """
     from celer.homotopy import celer_path
 
-    # It goes from the largest alpha down.
+    # The path begins with the largest alpha, which is the smallest C.
     with threadpool_limits(1):
         _, coef, _ = celer_path(
             grid.X.tocsc(), 2.0 * grid.y - 1.0, "logreg", alphas=1 / grid.Cs, tol=tol, max_iter=50, use_PN=True
@@ -128,7 +136,7 @@ def fit_celer_path(grid, threads, tol):
 
 
 def fit_liblinear_path(grid, threads, tol):
-    """Fit liblinear at each C, which goes on from nothing; it would penalise an intercept. One thread."""
+    """Fit liblinear anew at each C on one thread; it would penalise an intercept."""
     model = ScikitLearnLogisticRegression(
         solver="liblinear",
         l1_ratio=grid.l1_ratio,
@@ -142,7 +150,7 @@ def fit_liblinear_path(grid, threads, tol):
 
 
 def fit_cross_validation(grid, tol, threads):
-    """Run fastlin's LogisticRegressionCV on all folds, and the last fit; it warns where one falls short."""
+    """Run LogisticRegressionCV of fastlin on all folds and its last fit; it warns where a fit has not converged."""
     model = fastlin.LogisticRegressionCV(tol=tol, n_jobs=threads, **_ask_for(grid))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -151,9 +159,9 @@ def fit_cross_validation(grid, tol, threads):
 
 
 def fit_scikit_learn_cross_validation(grid, threads):
-    """Run scikit-learn's LogisticRegressionCV with its default max_iter, the folds in as many processes as threads.
+    """Run scikit-learn's LogisticRegressionCV with its default max_iter and the folds in as many processes as threads.
 
-    That is faster than its folds one by one with as many threads of BLAS.
+    This is faster than the folds one after the other on as many threads of BLAS.
     """
     model = ScikitLearnLogisticRegressionCV(n_jobs=threads, **_ask_for(grid))
     return _take_paths(model.fit(grid.X, grid.y))
@@ -172,7 +180,7 @@ def _ask_for(grid):
 
 
 def _take_paths(model):
-    """Return coef (n_fits, K, d) and intercept (n_fits, K) of all folds, of one l1_ratio."""
+    """Return coef (n_fits, K, d) and intercept (n_fits, K) of all folds; there is one l1_ratio."""
     n_folds, _, n_Cs, K, size = model.coefs_paths_.shape
     solutions = model.coefs_paths_.reshape(n_folds * n_Cs, K, size)
     return solutions[..., :-1], solutions[..., -1]
@@ -181,7 +189,7 @@ def _take_paths(model):
 def _load_one_hot(n_rows, fit_intercept):
     data = make_one_hot(n_rows) if n_rows else make_one_hot()
     X, y = data.X_train, data.y_train
-    # The largest slope of the sum of the losses where all coefficients are zero.
+    # 1 / C is the largest slope of the sum of the losses where all coefficients are zero.
     smallest = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
     return Grid("one-hot", X, y, 2, np.geomspace(smallest, SPAN * smallest, N_CS), fit_intercept, l1_ratio=1.0)
 
@@ -195,7 +203,7 @@ _PATH = {
     "least_ratio": 3,
     "tol": 1e-5,
     "rounds": 3,
-    # All: what a few rows lead through is not all that skglm and celer compile.
+    # These are all rows, because a few rows do not lead skglm and celer through everything that they compile.
     "warm_up_rows": 16_000,
     "threads": ("all",),
     "fit": fit_path,
@@ -241,7 +249,7 @@ RACES = {
 
 
 class PathRaces:
-    """The table of races on all threads: the time of the fastest peer over fastlin's."""
+    """The races on all threads: the time of the fastest peer over fastlin's."""
 
     params = list(RACES)
     param_names = ("race",)

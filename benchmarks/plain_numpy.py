@@ -1,21 +1,25 @@
-"""The NumPy code that fastlin is measured against: the objective with two BLAS products, and the course's training."""
+"""The NumPy code that fastlin is measured against: the objective by two products of BLAS, and the course's training."""
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 
 class NumPyObjective:
-    """Softmax regression's J and its gradient, as LinearObjective has them: every step in place where it can be.
+    """J of softmax regression and its gradient; every step that can work in place does.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
+        The rows, whose type is that of the computation.
     labels : ndarray of shape (n,), int64
+        The classes of the rows, from 0 to n_classes - 1.
     n_classes : int
+        The number of classes.
     l2 : float
+        The weight of half the sum of the squares of the coefficients.
     order : {"C", "F"}, default="C"
-        Memory order of the scores (n, K). Code is commonly written for "C"; "F", which takes care, is faster by 30 %
-        in float64 and by 10 % in float32 on MNIST.
+        The memory order of the scores (n, K). Most code is written for "C". "F" is faster by 30 % in float64 and by
+        10 % in float32 on MNIST, for those who think of it.
     """
 
     def __init__(self, X, labels, n_classes, *, l2, order="C"):
@@ -44,8 +48,8 @@ class NumPyObjective:
 def train(X_train, Y_train, X_val, Y_val, *, learning_rate, batch_size, epochs, seed):
     """Train softmax regression by mini-batches as the course's code does; return w and the two histories.
 
-    One-hot targets, validation every fifth of an epoch, the rows and batches of fastlin's SoftmaxTrainer with the same
-    seed, everything in the type of X_train.
+    Targets are one-hot, a fifth of an epoch lies between two validations, and everything is computed in the type of
+    X_train. The batches are those of fastlin's SoftmaxTrainer with the same seed.
     """
     w = np.zeros((X_train.shape[1], Y_train.shape[1]), X_train.dtype)
     train_history, val_history = ({"loss": {}, "accuracy": {}} for _ in range(2))

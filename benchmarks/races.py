@@ -1,7 +1,8 @@
-"""The races: fastlin and its peers on the same problem in turn, which count only at an objective no higher than theirs.
+"""Races: fastlin and its peers solve the same problem in turn. They count only where fastlin's objective is no higher.
 
-A problem is a `Problem` (fastlin/studies/contenders.py), solved by coef (K, d) and intercept (K,), or a `Grid` of them
-(benchmarks/paths.py), solved by those of each fit. Either judges a solution by the formula in NumPy and float64.
+A problem is a `Problem` (fastlin/studies/contenders.py), which is solved by coef (K, d) and intercept (K,), or a `Grid`
+of them (benchmarks/paths.py), which is solved by those of each fit. Both judge a solution by the formula, in NumPy and
+float64.
 """
 
 import argparse
@@ -22,13 +23,13 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import Problem
 
 TOL = 1e-4
-# By which fastlin's J may lie above the peer's, relative.
+# The relative amount by which fastlin's J may exceed the peer's.
 EQUAL = 1e-6
 THREADS = ("all", "one")
 
 
 def fit_fastlin(problem, tol, threads):
-    """Fit fastlin's LogisticRegression; return coef, intercept and whether it has converged."""
+    """Fit LogisticRegression of fastlin; return coef, intercept and whether it has converged."""
     model = fastlin.LogisticRegression(
         C=problem.C, l1_ratio=problem.l1_ratio, tol=tol, fit_intercept=problem.fit_intercept, n_jobs=threads
     )
@@ -38,33 +39,35 @@ def fit_fastlin(problem, tol, threads):
 
 @dataclass(frozen=True)
 class Race:
-    """A row of the table: a problem, fastlin's parameters, the peers and the ratio that the fastest is beaten by.
+    """A row of the table: a problem, the parameters of fastlin, the peers, and the ratio by which fastlin beats them.
 
     Attributes
     ----------
     title : str
+        What the table calls the problem.
     load : callable
-        From a number of rows (None: all) to the problem; raises NotImplementedError where data are missing.
-    peers : dict
-        From a name to the function (problem, threads) -> coef, intercept.
+        The function from a number of rows, or None for all, to the problem. It raises NotImplementedError where data
+        are missing.
+    peers : dict of str to callable
+        The function (problem, threads) -> (coef, intercept) of each peer, by name.
     least_ratio : float
-        The peer's time over fastlin's, with all threads and with one each.
+        The least ratio of the peer's time to fastlin's, both with all threads and with one each.
     tol : float
-        fastlin's: the certified relative excess at which it stops.
+        The certified relative excess at which fastlin stops.
     within : float
-        Of several peers the fastest counts whose J is within this of the lowest, relative.
+        Only peers count whose J is within this of the lowest J, relatively; the fastest of them is the one to beat.
     rounds : int
-        Turns, by what they cost.
+        The number of turns; long races take few.
     smoke_rows : int
-        Rows that show in seconds that the race can be run.
+        The number of rows that show within seconds that the race can be run.
     warm_up_rows : int
-        Of the fit before the race that loads and compiles what a peer needs.
-    threads : tuple
-        Of THREADS, those that it is run on.
+        The number of rows of the fit before the race, which loads and compiles what a peer needs.
+    threads : tuple of str
+        Those of THREADS that the race is run on.
     package : str
-        The peer's library where it may not be installed.
+        The library of the peer, where it may not be installed.
     fit : callable
-        From the problem, tol and threads to fastlin's coef, intercept and whether it has converged.
+        The function (problem, tol, threads) -> (coef, intercept, has_converged) that runs fastlin.
     """
 
     title: str
@@ -83,17 +86,22 @@ class Race:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a race led to: medians of the seconds, J and accuracy of each, by name, and the peer that counts.
+    """What came of a race.
 
     Attributes
     ----------
     threads : int
+        The number of threads of each contender.
     peer : str
+        The peer that counts: the fastest of those that reach the objective.
     has_converged : bool
-        fastlin's fits, all of them.
-    seconds, objectives, accuracies : dict
-        J is an array where the problem has several fits. Accuracies are those on the training rows, of several their
-        mean.
+        Whether all fits of fastlin have converged.
+    seconds : dict of str to float
+        The median seconds of each contender.
+    objectives : dict
+        J of each contender, as an array where the problem has several fits.
+    accuracies : dict of str to float
+        The accuracy of each contender on the training rows; the mean over the fits where there are several.
     """
 
     threads: int
@@ -105,33 +113,33 @@ class Outcome:
 
     @property
     def ratio(self):
-        """The peer's time over fastlin's."""
+        """The time of the peer over that of fastlin."""
         return self.seconds[self.peer] / self.seconds["fastlin"]
 
     @property
     def relative_gap(self):
-        """fastlin's J less the peer's, relative to it, the largest of several: negative where fastlin's is lower."""
+        """The relative amount by which fastlin's J exceeds the peer's; the largest where there are several fits."""
         return float(np.max(np.divide(self.objectives["fastlin"], self.objectives[self.peer]) - 1))
 
     @property
     def counts(self):
-        """Whether fastlin has converged to an objective no higher than the peer's."""
+        """Whether fastlin has converged to an objective that is no higher than the peer's."""
         return self.has_converged and self.relative_gap <= EQUAL
 
 
-# asv repeats a benchmark's setup before each sample.
+# asv repeats the setup of a benchmark before each sample.
 @lru_cache(maxsize=1)
 def _load(load, n_rows):
     return load(n_rows)
 
 
 def make_problem(race, n_rows=None):
-    """Return the problem of a race, or one of so many rows.
+    """Return the problem of a race, with a number of rows or with all.
 
     Raises
     ------
     NotImplementedError
-        Its data or its peer's library are missing; asv then skips the benchmark.
+        The data or the library of the peer are missing; asv then skips the benchmark.
     """
     if race.package:
         require(race.package)
@@ -139,17 +147,38 @@ def make_problem(race, n_rows=None):
 
 
 def pose(name, X, y, C, **parameters):
-    """Return the Problem with any labels, and an intercept unless told otherwise."""
+    """Return a Problem with any labels; it has an intercept unless the parameters say otherwise."""
     classes, labels = np.unique(y, return_inverse=True)
     return Problem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})
 
 
 def run_race(race, problem, threads, rounds=None):
-    """Run fastlin and the peers in turn on so many threads each; return the Outcome.
+    """Run fastlin and the peers in turn.
 
-    fastlin runs before and after each peer, since a machine's speed drifts. One whole fit of fastlin's comes first,
-    so that it has compiled what it needs, and one of each peer's on a few rows. Then, in a race of several peers, one
-    fit of each tells which of them reach the objective.
+    fastlin runs before and after each peer, because the speed of a machine drifts. Before the race there is one whole
+    fit of fastlin, so that it has compiled what it needs, and one of each peer on a few rows. After the first turn only
+    those peers go on that have reached the objective.
+
+    Parameters
+    ----------
+    race : Race
+        The race.
+    problem : Problem or Grid
+        Its problem.
+    threads : int
+        The number of threads of each contender.
+    rounds : int or None
+        The number of turns. None: that of the race.
+
+    Returns
+    -------
+    Outcome
+        What came of it.
+
+    Raises
+    ------
+    AssertionError
+        No peer has reached the objective.
     """
     rounds = rounds or race.rounds
     few = _take_few(problem, race.warm_up_rows)
@@ -169,7 +198,7 @@ def run_race(race, problem, threads, rounds=None):
                 reached = [name for name in race.peers if totals[name] <= lowest]
                 if not reached:
                     raise AssertionError(f"{race.title}: no peer comes within {race.within} of the lowest J: {totals}")
-                # The others have no part in the further turns.
+                # The other peers take no part in further turns.
                 runs = {name: runs[name] for name in ("fastlin", *reached)}
         runs["fastlin"].append(_run(race.fit, problem, race.tol, threads))
     seconds = {name: median(fit[0] for fit in fits) for name, fits in runs.items()}
@@ -184,11 +213,11 @@ def run_race(race, problem, threads, rounds=None):
 
 
 def _run(solve, *arguments):
-    """Return seconds and what a function returns, as one tuple."""
-    # OpenBLAS's threads go on spinning for a while, on the processors that the next fit needs.
+    """Return the seconds that a function takes and what it returns, as one tuple."""
+    # The threads of OpenBLAS keep spinning for a while on the processors that the next fit needs.
     sleep(PAUSE)
     with warnings.catch_warnings():
-        # Of iterations that came to an end, or of a parameter that will go.
+        # Peers warn of iterations that are used up, and of parameters that a later version will remove.
         warnings.simplefilter("ignore")
         begin = perf_counter()
         solution = solve(*arguments)
@@ -196,7 +225,7 @@ def _run(solve, *arguments):
 
 
 def _take_few(problem, n_rows):
-    """Return the problem on some of its rows, which still have every label from 0 on."""
+    """Return the problem on some of its rows, with labels that have no gaps."""
     step = max(1, len(problem.y) // n_rows)
     classes, labels = np.unique(problem.y[::step], return_inverse=True)
     X = problem.X[::step].copy()
@@ -209,7 +238,7 @@ def measure_ratio(race, problem, threads):
     Raises
     ------
     AssertionError
-        It does not count.
+        The race does not count.
     """
     outcome = run_race(race, problem, count_race_threads(threads))
     if not outcome.counts:
@@ -218,16 +247,16 @@ def measure_ratio(race, problem, threads):
 
 
 def count_race_threads(threads):
-    """Return how many "all" or "one" are."""
+    """Return the number of threads that "all" or "one" means."""
     return 1 if threads == "one" else count_threads()
 
 
 def print_races(races, program, arguments=None):
     """Run the races that the arguments name and print a row for each peer as soon as it is known."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description="Race fastlin against its peers.")
-    parser.add_argument("races", nargs="*", metavar="race", help=f"of {', '.join(races)}; all where none is named")
+    parser.add_argument("races", nargs="*", metavar="race", help=f"one of {', '.join(races)}; default: all")
     parser.add_argument("--threads", choices=THREADS, nargs="+", default=THREADS)
-    parser.add_argument("--rounds", type=int, help="turns of each race, otherwise 1 or 3 by what they cost")
+    parser.add_argument("--rounds", type=int, help="turns of each race; by default few where they are long")
     options = parser.parse_args(arguments)
     for name in options.races:
         if name not in races:
@@ -267,7 +296,7 @@ def _format(row, race, outcome, peer):
         f"{theirs:.4g}",
         f"{theirs / ours:.2f}",
         race.least_ratio,
-        # Of several fits the mean.
+        # Where there are several fits, their mean is shown.
         *(f"{np.mean(outcome.objectives[name]):.9f}" for name in ("fastlin", peer)),
         ", ".join(remarks),
     )

@@ -1,43 +1,59 @@
-"""Seeded sparse data for the benchmarks: text with a Zipf vocabulary, and a one-hot table like the classic a9a."""
+"""Seeded sparse data for the benchmarks: text whose words follow Zipf's law, and a one-hot table like a9a."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from fastlin.datasets import Dataset
 
-# The words of a topic's own, of the middle of the vocabulary: the most frequent ones tell nothing of a topic.
+# Each topic has so many words of its own, between these ranks: the most frequent words say nothing about a topic.
 TOPIC_WORDS = 2_000
 FIRST_TOPIC_RANK, LAST_TOPIC_RANK = 50, 10_000
-# Of a document's draws, how many are its own topic's and, to mislead, another one's, on average: at these a model with
-# an L2 penalty, C = 1, is right on 0.86 of the test rows, and one with L1, which selects 2,000 of the words, on 0.80.
+# The average parts of the words of a document that are drawn from its own topic and, to mislead, from another one.
+# With these a model with an L2 penalty, C = 1, is right on 0.86 of the test rows, and one with L1, which selects 2,000
+# of the words, on 0.80.
 OWN_SHARE, OTHER_SHARE = 0.32, 0.13
-# Draws for a distinct word: Zipf's law repeats the frequent ones.
+# The draws for each distinct word; Zipf's law repeats the frequent words.
 DRAWS_PER_WORD = 3
-# The categories of a9a's fourteen attributes, five of them binned numbers; 123 in all. The fifth bins the fourth.
+# The number of categories of each of a9a's fourteen attributes, 123 in all. Five are binned numbers; the fifth
+# attribute bins the fourth.
 CATEGORIES = (5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41)
 BINNED, BINS = 3, 4
-N_FACTORS = 3
+N_VARIABLES = 3
 POSITIVE = 0.24
-# The scale of the scores that the labels are drawn from: at this a model with C = 1 is right on 0.85 of the test rows.
+# The scale of the scores from which the labels are drawn. With it a model with C = 1 is right on 0.85 of the test rows.
 CERTAINTY = 3.2
 
 
 def make_text(n_documents=11_000, n_words=56_000, words_per_document=150, n_topics=20, seed=0):
-    """Return documents as rows of tf-idf in CSR, a fifth as many again for testing.
+    """Return documents as rows of tf-idf in CSR, with a fifth as many rows again for testing.
 
-    The frequencies of the words follow Zipf's law. A document draws from it, from the words of its own topic and from
-    those of another one, in shares that differ by document, until it has its number of distinct words. The values are
-    (1 + log count) times the smoothed idf of the training rows, each row scaled to Euclidean length 1. Columns are in
-    no order, as in a vocabulary by the alphabet.
+    The frequencies of the words follow Zipf's law. A document draws words from the whole vocabulary, from its own topic
+    and from another topic, in parts that differ by document, until it has its number of distinct words. The values are
+    (1 + log count) times the smoothed idf of the training rows, and each row is scaled to Euclidean length 1. The order
+    of the columns says nothing, as in an alphabetical vocabulary.
 
     Parameters
     ----------
-    n_documents, n_words, words_per_document, n_topics, seed : int
+    n_documents : int
+        The number of training rows.
+    n_words : int
+        The size of the vocabulary.
+    words_per_document : int
+        The number of distinct words of each document.
+    n_topics : int
+        The number of topics, which are the classes.
+    seed : int
+        The seed of all draws.
 
     Returns
     -------
-    data : Dataset
-        X_train (n_documents, n_words) and X_test csr_matrix of float64 with sorted int32 indices, y int64.
+    Dataset
+        X_train (n_documents, n_words) and X_test are csr_matrix of float64 with sorted int32 indices, y is int64.
+
+    Raises
+    ------
+    ValueError
+        There are too few words for documents of so many distinct ones.
     """
     generator = np.random.default_rng(seed)
     n_test = max(n_documents // 5, n_topics)
@@ -49,7 +65,7 @@ def make_text(n_documents=11_000, n_words=56_000, words_per_document=150, n_topi
     inverse_document_frequency = np.log((1 + n_documents) / (1 + n_with_word)) + 1
     values = (1 + np.log(counts)) * inverse_document_frequency[words]
     values /= np.sqrt(np.bincount(rows, values**2))[rows]
-    # int32 indices, and rows of equal length: each is sorted by its columns.
+    # All rows have equally many entries, so that they can be sorted by column as the rows of an array.
     order = np.argsort(words.reshape(n_rows, -1), axis=1)
     columns, values = (np.take_along_axis(flat.reshape(n_rows, -1), order, axis=1) for flat in (words, values))
     starts = np.arange(n_rows + 1, dtype=np.int32) * words_per_document
@@ -58,15 +74,15 @@ def make_text(n_documents=11_000, n_words=56_000, words_per_document=150, n_topi
 
 
 def _draw_words(generator, topics, n_words, words_per_document, n_topics):
-    """Return document, word and count of each word of each document, so many words a document, in order of rows."""
+    """Return document, word and count of each distinct word of each document, in the order of the documents."""
     n_rows, n_draws = len(topics), DRAWS_PER_WORD * words_per_document
     frequency = 1.0 / np.arange(1, n_words + 1)
     first, last = min(FIRST_TOPIC_RANK, n_words // 4), min(LAST_TOPIC_RANK, n_words)
     n_own = min(TOPIC_WORDS, (last - first) // 2)
     own = np.stack([generator.choice(np.arange(first, last), n_own, replace=False) for _ in range(n_topics)])
-    # The root, since a topic has favourites among its rare words too.
+    # The square root lets a topic prefer some of its rare words too.
     within = np.cumsum(np.sqrt(frequency[own]) * generator.exponential(size=own.shape), axis=1)
-    # All topics in one search: topic t's distribution runs from t to t + 1.
+    # One search serves all topics: the distribution of topic t runs from t to t + 1.
     within = np.arange(n_topics)[:, None] + within / within[:, -1:]
     overall = np.cumsum(frequency)
     others = (topics + generator.integers(1, n_topics, n_rows)) % n_topics if n_topics > 1 else topics
@@ -79,7 +95,7 @@ def _draw_words(generator, topics, n_words, words_per_document, n_topics):
     drawn = np.searchsorted(overall, places * overall[-1])
     found = np.searchsorted(within.ravel(), topic[is_topical] + places[is_topical])
     drawn[is_topical] = own.ravel()[np.minimum(found, own.size - 1)]
-    # Sorted by document, word and draw in one number: where document and word change stands a word's first draw.
+    # One number holds document, word and draw. After sorting, a word's first draw stands where document or word change.
     keys = (np.arange(n_rows)[:, None] * n_words + drawn) * n_draws + np.arange(n_draws)
     keys = np.sort(keys, axis=None)
     starts = np.flatnonzero(np.diff(keys // n_draws, prepend=-1))
@@ -89,7 +105,7 @@ def _draw_words(generator, topics, n_words, words_per_document, n_topics):
     per_row = np.bincount(rows, minlength=n_rows)
     if per_row.min() < words_per_document:
         raise ValueError(f"{n_words} words are too few for documents of {words_per_document} distinct ones")
-    # The words that came first, so many a document.
+    # Each document keeps the words that were drawn first.
     order = np.argsort(rows * n_draws + draws)
     rank = np.arange(len(rows)) - np.repeat(np.cumsum(per_row) - per_row, per_row)
     order = order[rank < words_per_document]
@@ -97,36 +113,38 @@ def _draw_words(generator, topics, n_words, words_per_document, n_topics):
 
 
 def make_one_hot(n_rows=16_000, seed=0):
-    """Return rows with a one for each of fourteen attributes, in CSR, a quarter as many again for testing.
+    """Return rows with a one for each of fourteen attributes, in CSR, with a quarter as many rows again for testing.
 
-    Three factors of a row's own, drawn from the normal distribution, correlate its attributes; one of them is another
-    one, binned, so that columns depend on each other. The labels are drawn from a logistic model of the columns, so
-    that `POSITIVE` of them are 1.
+    Three normal variables of each row correlate its attributes. One attribute is another one, binned, so that columns
+    depend on each other. The labels are drawn from a logistic model of the columns; the part `POSITIVE` of them is 1.
 
     Parameters
     ----------
-    n_rows, seed : int
+    n_rows : int
+        The number of training rows.
+    seed : int
+        The seed of all draws.
 
     Returns
     -------
-    data : Dataset
-        X_train (n_rows, 123) and X_test csr_matrix of float64 with sorted int32 indices, y int64.
+    Dataset
+        X_train (n_rows, 123) and X_test are csr_matrix of float64 with sorted int32 indices, y is int64.
     """
     generator = np.random.default_rng(seed)
     n_all = n_rows + n_rows // 4
-    factors = generator.normal(size=(n_all, N_FACTORS))
-    offsets = np.cumsum((0, *CATEGORIES))
+    variables = generator.normal(size=(n_all, N_VARIABLES))
+    first_columns = np.cumsum((0, *CATEGORIES))
     columns = np.empty((n_all, len(CATEGORIES)), np.int32)
     for group, n_categories in enumerate(CATEGORIES):
-        # The largest of the scores with Gumbel noise has the softmax's probabilities; the first categories are common.
-        scores = factors @ generator.normal(size=(N_FACTORS, n_categories)) * 0.7
+        # The largest score with Gumbel noise is distributed by the softmax. The first categories are the most common.
+        scores = variables @ generator.normal(size=(N_VARIABLES, n_categories)) * 0.7
         scores += generator.gumbel(size=scores.shape) - 1.2 * np.sqrt(np.arange(n_categories))
         columns[:, group] = scores.argmax(axis=1)
     columns[:, BINS] = columns[:, BINNED] * CATEGORIES[BINS] // CATEGORIES[BINNED]
-    columns += offsets[:-1].astype(np.int32)
-    effects = generator.normal(size=offsets[-1])
+    columns += first_columns[:-1].astype(np.int32)
+    effects = generator.normal(size=first_columns[-1])
     scores = CERTAINTY * effects[columns].sum(axis=1) / np.sqrt(len(CATEGORIES)) + generator.logistic(size=n_all)
     y = (scores > np.quantile(scores, 1 - POSITIVE)).astype(np.int64)
     starts = np.arange(n_all + 1, dtype=np.int32) * len(CATEGORIES)
-    X = csr_matrix((np.ones(columns.size), columns.ravel(), starts), shape=(n_all, int(offsets[-1])))
+    X = csr_matrix((np.ones(columns.size), columns.ravel(), starts), shape=(n_all, int(first_columns[-1])))
     return Dataset("one-hot", X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:])

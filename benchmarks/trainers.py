@@ -1,4 +1,4 @@
-"""asv benchmarks of the course's softmax training: 20,000 images and a column of ones, batches of 128."""
+"""asv benchmarks of the course's softmax training on 20,000 images and a column of ones, in batches of 128."""
 
 from functools import lru_cache
 
@@ -36,12 +36,12 @@ def train(data, epochs):
 
 
 def train_plainly(data, epochs):
-    """Train the same by plain NumPy; return w and the two histories."""
+    """Train the same model by plain NumPy; return w and the two histories."""
     return plain_numpy.train(*data, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, epochs=epochs, seed=0)
 
 
 class SoftmaxTraining:
-    """Five epochs with their validations, every fifth of an epoch."""
+    """Five epochs, with a validation every fifth of an epoch."""
 
     params = (["mnist", "synthetic"], ["float64", "float32"])
     param_names = ("data", "dtype")
@@ -51,7 +51,7 @@ class SoftmaxTraining:
 
     def setup(self, data, dtype):
         self.data = course_data(data, dtype)
-        # Compiles for this type.
+        # This compiles for the type.
         train(self.data, 1)
 
     def time_training(self, data, dtype):

@@ -1,6 +1,6 @@
-"""asv plugin: `asv run benchmarks` means `asv run`, where asv itself takes the folder's name for a git range.
+"""Plugin of asv by which `asv run benchmarks` means `asv run`; asv itself would take the folder's name for a git range.
 
-It lies in a folder without __init__.py, since asv imports every module of the package benchmarks in the environment
+It lies in a folder without __init__.py, because asv imports every module of the package benchmarks in the environment
 that it measures, where asv itself is not installed.
 """
 
@@ -12,7 +12,7 @@ from asv.repo import NoSuchNameError, get_repo
 
 
 def setup():
-    """Put `run` in the place of asv's own; asv calls this once, when it has read its configuration."""
+    """Replace asv's own function of the command; asv calls this once, after it has read its configuration."""
     asv_run = Run.run_from_conf_args
 
     def run(conf, args, **options):
@@ -28,7 +28,7 @@ def setup():
 
 
 def _names_folder(conf, range_spec):
-    """Say whether the range is the benchmark folder, and no branch, tag or commit of that name."""
+    """Return whether the range is the benchmark folder, and not a branch, tag or commit of that name."""
     if range_spec is None or Path(range_spec).resolve() != Path(conf.benchmark_dir).resolve():
         return False
     try:

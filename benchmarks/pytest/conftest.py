@@ -1,4 +1,4 @@
-"""What the pytest-benchmark files share: which runs are smoke runs, and how data that are missing are skipped."""
+"""What the pytest-benchmark files share: which runs are smoke runs, and how missing data become a skip."""
 
 import os
 
@@ -8,19 +8,19 @@ SMOKE = os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1"
 
 
 def pytest_configure(config):
-    """Let a benchmark that is skipped, or whose comparison fails, leave its fixture unused."""
+    """Allow a benchmark that is skipped, or whose comparison fails, to leave its fixture unused."""
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
 
 
 @pytest.fixture
 def smoke():
-    """Say whether this is a smoke run: small data, every comparison of results, no bound on a ratio of times."""
+    """Whether this is a smoke run: on small data, with every comparison of results and no bound on a ratio of times."""
     return SMOKE
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Skip where a data set is not on disk, which the benchmarks report as NotImplementedError, as asv wants it."""
+    """Turn NotImplementedError into a skip; asv wants the benchmarks to report missing data by that error."""
     try:
         return (yield)
     except NotImplementedError as error:

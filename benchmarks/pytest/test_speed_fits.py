@@ -9,7 +9,7 @@ from benchmarks import fits, paths
 from benchmarks.races import EQUAL, count_race_threads, make_problem, run_race
 
 RACES = {**fits.RACES, **paths.RACES}
-# Between the accuracies, on the rows fitted, of two fits with about the same objective.
+# The accuracies of two fits of about the same objective may differ by this on the rows that they were fitted to.
 ACCURACY_TOLERANCE = 0.005
 SMOKE_ACCURACY_TOLERANCE = 0.03
 
@@ -20,7 +20,7 @@ def test_race(benchmark, smoke, name, threads):
     problem = make_problem(race, race.smoke_rows if smoke else None)
     outcome = run_race(race, problem, n_threads, 1 if smoke else None)
     assert outcome.has_converged
-    # fastlin promises its tol; that this reaches the peer's objective is said of the whole problems.
+    # fastlin promises its tol. That this reaches the peer's objective is claimed only for the whole problems.
     assert outcome.relative_gap <= (max(EQUAL, race.tol) if smoke else EQUAL)
     assert outcome.accuracies["fastlin"] == pytest.approx(
         outcome.accuracies[outcome.peer], abs=SMOKE_ACCURACY_TOLERANCE if smoke else ACCURACY_TOLERANCE

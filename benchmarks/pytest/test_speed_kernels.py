@@ -9,7 +9,7 @@ import pytest
 from benchmarks.common import interleaved_ratio, load_data
 from benchmarks.kernels import N_CLASSES, FusedPass, NumPyPass, draw_coef, repeat
 
-# On MNIST, against the formulation as it is commonly written.
+# The bound is for MNIST, against NumPy code as it is commonly written.
 LEAST_RATIO = 3.0
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}
 
@@ -21,12 +21,12 @@ def test_value_and_gradient(benchmark, smoke, data, dtype, contender):
     loaded = load_data(data, 2_000 if smoke else 60_000, dtype)
     X, labels = loaded.X_train, loaded.y_train
     point = X, labels, N_CLASSES, *draw_coef(X)
-    walks = {
+    passes = {
         "fastlin": FusedPass(*point),
         "numpy": NumPyPass(*point),
         "numpy, scores in F order": NumPyPass(*point, order="F"),
     }
-    results = {name: walk.value_and_gradient() for name, walk in walks.items()}
+    results = {name: one_pass.value_and_gradient() for name, one_pass in passes.items()}
     gaps = {}
     for name, parts in results.items():
         for part, expected in zip(parts, results["fastlin"], strict=True):
@@ -37,8 +37,8 @@ def test_value_and_gradient(benchmark, smoke, data, dtype, contender):
     benchmark.extra_info["objective gap"] = gaps["numpy"]
     if contender == "fastlin":
         for name in ("numpy", "numpy, scores in F order"):
-            ratio = interleaved_ratio(repeat(walks[name]), repeat(walks["fastlin"]), 1 if smoke else 7)
+            ratio = interleaved_ratio(repeat(passes[name]), repeat(passes["fastlin"]), 1 if smoke else 7)
             benchmark.extra_info[f"ratio to {name}"] = ratio
         if data == "mnist" and not smoke:
             assert benchmark.extra_info["ratio to numpy"] >= LEAST_RATIO
-    benchmark.pedantic(walks[contender], rounds=2 if smoke else 20, warmup_rounds=2)
+    benchmark.pedantic(passes[contender], rounds=2 if smoke else 20, warmup_rounds=2)

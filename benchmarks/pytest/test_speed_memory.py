@@ -1,4 +1,4 @@
-"""pytest-benchmark: what a fit takes beside X, in memory, at its peak.
+"""pytest-benchmark: the memory that a fit takes beside X, at its peak.
 
 With FASTLIN_BENCHMARK_SMOKE=1 the data are small.
 """
@@ -12,9 +12,9 @@ from benchmarks.memory import CASES, count_allowed_bytes, count_bytes, measure
 @pytest.mark.parametrize("name", list(CASES))
 def test_peak_memory(benchmark, smoke, name):
     X, y, parameters = CASES[name].load(CASES[name].smoke_rows if smoke else None)
-    taken = benchmark.pedantic(measure, (X, y, parameters), rounds=1)
+    n_bytes = benchmark.pedantic(measure, (X, y, parameters), rounds=1)
     benchmark.group = f"fit in a process of its own, {name}"
-    benchmark.extra_info["% of X"] = 100 * taken / count_bytes(X)
-    assert taken >= 0
+    benchmark.extra_info["% of X"] = 100 * n_bytes / count_bytes(X)
+    assert n_bytes >= 0
     if not smoke:
-        assert taken <= count_allowed_bytes(X, len(np.unique(y)), parameters.get("l1_ratio", 0.0))
+        assert n_bytes <= count_allowed_bytes(X, len(np.unique(y)), parameters.get("l1_ratio", 0.0))

@@ -31,7 +31,7 @@ from fastlin.kernels.machine.threads import count_threads
 
 LEAST_RATIO = {"scikit-learn": 2.0, "torch": 1.0}
 LEAST_PART_OF_PRODUCTS = 0.9
-# Of the losses; coefficients are rounded to float32 after each step.
+# The tolerance of the losses; coefficients are rounded to float32 after each step.
 TOLERANCE = 1e-4
 CONTENDERS = {"fastlin": train_fastlin, **PEERS}
 
@@ -55,7 +55,7 @@ def test_epoch(benchmark, smoke, contender):
         benchmark.extra_info["ratio to fastlin"] = ratio
         if not smoke:
             assert ratio >= LEAST_RATIO[contender]
-    # All have run before, in the comparison.
+    # All have run before, when they were compared.
     benchmark.pedantic(train, data, rounds=1 if smoke else 5)
 
 

@@ -11,9 +11,9 @@ from benchmarks.common import interleaved_ratio
 from benchmarks.trainers import N_TRAIN, course_data, train, train_plainly
 
 LEAST_RATIO = {"float64": 3.0, "float32": 5.0}
-# Of weights and losses, over some thousand steps.
+# The tolerance of weights and losses after some thousand steps.
 TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
-# Rows whose best two classes are equal up to rounding.
+# The accuracies differ by rows whose best two classes are equal up to rounding.
 ACCURACY_TOLERANCE = {"float64": 1e-4, "float32": 1e-3}
 
 
@@ -21,7 +21,7 @@ ACCURACY_TOLERANCE = {"float64": 1e-4, "float32": 1e-3}
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("data", ["mnist", "synthetic"])
 def test_softmax_training(benchmark, smoke, data, dtype, contender):
-    # The bound is one for MNIST; the synthetic data show that it works without.
+    # The bound holds for MNIST. On synthetic data a short training shows that everything works without MNIST.
     epochs = 50 if data == "mnist" and not smoke else 2
     n_train = 2_000 if smoke else N_TRAIN
     arrays, double_arrays = (course_data(data, kind, n_train) for kind in (dtype, "float64"))
@@ -49,5 +49,5 @@ def test_softmax_training(benchmark, smoke, data, dtype, contender):
         if data == "mnist" and not smoke:
             assert benchmark.extra_info["ratio to numpy in float64"] >= LEAST_RATIO[dtype]
     contenders = {"fastlin": train, "numpy": train_plainly}
-    # Both have run before, in the comparison.
+    # Both have run before, when they were compared.
     benchmark.pedantic(contenders[contender], (arrays, epochs), rounds=3 if contender == "fastlin" else 1)
