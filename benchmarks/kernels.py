@@ -59,8 +59,8 @@ class FusedPass:
         """Return J and its gradient by coefficients (K, d) and intercept (K,), in the columns' own coordinates."""
         evaluation = self()
         by_intercept = evaluation.gradient[:, -1]
-        by_coef = evaluation.gradient[:, :-1] - by_intercept[:, None] * self.objective.offsets
-        return evaluation.value, by_coef / self.objective.units, by_intercept
+        by_coef = evaluation.gradient[:, :-1] - by_intercept[:, None] * self.objective.shift
+        return evaluation.value, by_coef / self.objective.scale, by_intercept
 
 
 class NumPyPass:

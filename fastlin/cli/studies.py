@@ -89,7 +89,7 @@ class _Progress:
         self._bars.start()
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind, *_):
         if kind is None:
             self._bars.update(self._studies, description="done")
         self._bars.stop()
