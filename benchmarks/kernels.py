@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.common import interleaved_ratio, load_data
 from benchmarks.plain_numpy import NumPyObjective
 from fastlin.matrices import as_matrix
-from fastlin.objective import LinearObjective
+from fastlin.objective import Objective
 
 N_ROWS = 60_000
 N_CLASSES = 10
@@ -47,20 +47,22 @@ class FusedPass:
     """
 
     def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2):
-        self.objective = LinearObjective(X, labels, n_classes, l2=l2)
-        self.parameters = self.objective.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
+        self.objective = Objective.over(X, labels, n_classes, l2=l2)
+        self.parameters = self.objective.coordinates.to_parameters(
+            coef.astype(np.float64), intercept.astype(np.float64)
+        )
         self.precision = find_precision(X)
 
     def __call__(self):
         """Make the pass."""
-        return self.objective.evaluate(self.parameters, self.precision)
+        return self.objective.at(self.parameters, self.precision)
 
     def value_and_gradient(self):
         """Return J and its gradient by coefficients (K, d) and intercept (K,), in the columns' own coordinates."""
-        evaluation = self()
-        by_intercept = evaluation.gradient[:, -1]
-        by_coef = evaluation.gradient[:, :-1] - by_intercept[:, None] * self.objective.shift
-        return evaluation.value, by_coef / self.objective.scale, by_intercept
+        point, coordinates = self(), self.objective.coordinates
+        by_intercept = point.gradient[:, -1]
+        by_coef = point.gradient[:, :-1] - by_intercept[:, None] * coordinates.shift
+        return point.value, by_coef / coordinates.scale, by_intercept
 
 
 class NumPyPass:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 import fastlin
 from fastlin.datasets import Dataset
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.objective import LinearObjective
+from fastlin.objective import Objective
 from fastlin.studies.settings import Results
 
 C = 1.0
@@ -103,13 +103,13 @@ def _count_blas_threads():
 def _objective(X, y):
     """Return a function from a fitted estimator to J times C times S, computed in float64 for every contender."""
     classes, labels = np.unique(y, return_inverse=True)
-    objective = LinearObjective(X.astype(np.float64), labels.astype(np.int64), len(classes), l2=1 / (C * len(X)))
+    objective = Objective.over(X.astype(np.float64), labels, len(classes), l2=1 / (C * len(X)))
 
     def evaluate(estimator):
-        parameters = objective.to_parameters(
+        parameters = objective.coordinates.to_parameters(
             estimator.coef_.astype(np.float64), estimator.intercept_.astype(np.float64)
         )
-        return objective.evaluate(parameters).value * C * len(X)
+        return objective.at(parameters).value * C * len(X)
 
     return evaluate
 
