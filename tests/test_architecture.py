@@ -25,7 +25,7 @@ MAY_USE = {
     "matrices": {"kernels"},
     "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},
-    "solvers": {"objective", "kernels"},
+    "solvers": {"objective", "budget", "kernels"},
     "training": {"networks", "kernels"},
     "figures": set(),
     "datasets": {"places"},
