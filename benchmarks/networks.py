@@ -18,7 +18,7 @@ from benchmarks.kernels import repeat
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
-from fastlin.solvers.momentum import MomentumDescent
+from fastlin.training import MomentumDescent
 
 # The shapes of CIFAR-10 after PCA to 300 and to 1,200 components; the values are drawn.
 N_ROWS, N_FEATURES = 50_000, 300

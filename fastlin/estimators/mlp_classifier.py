@@ -14,13 +14,12 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_feature_names, check_array, check_is_fitted, column_or_1d
 
 from fastlin.estimators.kept_on_error import kept_on_error
-from fastlin.estimators.progress import count_epochs
 from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import INITS, initialize
-from fastlin.solvers.epochs import Schedule, train_by_epochs
-from fastlin.solvers.momentum import MomentumDescent
+from fastlin.training import EpochSchedule, MomentumDescent, train_by_epochs
+from fastlin.training.progress import show_steps
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
@@ -477,17 +476,16 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         """Train, keep what was trained and met, and return the Training."""
         if descent.network.normalizations and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
-        schedule = Schedule(
+        schedule = EpochSchedule(
             max_epochs=max_epochs,
             batch_size=min(AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size, len(examples)),
             learning_rate=learning_rate, decay=self.learning_rate_decay, alpha=self.alpha, shuffle=self.shuffle,
             patience=self.n_iter_no_change, tol=self.tol, early_stopping=self.early_stopping,
         )  # fmt: skip
-        with count_epochs(self.verbose, max_epochs) as on_epoch:
-            training = train_by_epochs(descent, examples, validation, schedule, random_state, on_epoch)
-        if training.ended == "diverged":
-            # Of numbers that are not finite no later training would rid itself.
-            descent.velocity[:] = 0
+        with show_steps(self.verbose, max_epochs) as show:
+            training = train_by_epochs(
+                descent, examples, validation, schedule, random_state, lambda training: _report(training.epochs, show)
+            )
         network = descent.network
         self.coefs_, self.intercepts_, self.batch_norm_scales_ = (
             [part.copy() for part in parts] for parts in (network.coefs, network.intercepts, network.scales)
@@ -537,3 +535,10 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+
+def _report(epochs, show):
+    """Show loss and accuracy of the last Epoch."""
+    epoch = epochs[-1]
+    loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
+    show(len(epochs), loss=loss, accuracy=accuracy)

@@ -46,29 +46,3 @@ def count_fits(verbose, n_fits):
     with Progress(*columns) as progress:
         task = progress.add_task("", total=n_fits)
         yield lambda: progress.advance(task)
-
-
-@contextlib.contextmanager
-def count_epochs(verbose, n_epochs):
-    """Yield an on_epoch of `train_by_epochs` that moves a bar on and shows the figures; None where verbose is 0."""
-    if not verbose:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    # So short that it fits 80 columns, whose count rich would cut first.
-    columns = TextColumn("fastlin"), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.description}")
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        task = progress.add_task("", total=n_epochs)
-
-        def on_epoch(training):
-            epoch = training.epochs[-1]
-            figures = {"loss": epoch.loss, "accuracy": epoch.accuracy}
-            validated = {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy}
-            description = "  ".join(
-                f"{name} {figure:.4f}" + ("" if validated[name] is None else f" / {validated[name]:.4f}")
-                for name, figure in figures.items()
-            )
-            progress.update(task, completed=len(training.epochs), description=description)
-
-        yield on_epoch

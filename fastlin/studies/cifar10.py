@@ -15,8 +15,7 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.networks.initialization import initialize
-from fastlin.solvers.epochs import Schedule, Training, train_by_epochs
-from fastlin.solvers.momentum import MomentumDescent
+from fastlin.training import EpochSchedule, EpochTraining, MomentumDescent, train_by_epochs
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000
@@ -145,7 +144,7 @@ class Trained:
 
     Attributes
     ----------
-    training : Training
+    training : EpochTraining
         The curves of the training and how it ended.
     accuracies : dict of str to float
         The accuracy on "train", "validation" and "test". It is that of the parameters of the epoch that was best on
@@ -154,7 +153,7 @@ class Trained:
         The seconds of the training, its validations included.
     """
 
-    training: Training
+    training: EpochTraining
     accuracies: dict
     seconds: float
 
@@ -211,7 +210,7 @@ def train(images, recipe, seed, on_epoch=None):
         "validation": Examples(DenseMatrix(images.X_val), images.y_val),
         "test": Examples(DenseMatrix(images.X_test), images.y_test),
     }
-    schedule = Schedule(
+    schedule = EpochSchedule(
         max_epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,

@@ -3,9 +3,11 @@
 import numpy as np
 
 from fastlin.trainers.checks import check_count, check_number
+from fastlin.trainers.learner import TrainerLearner
 from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.trainers.models import BinaryModel, SoftmaxModel, is_known
-from fastlin.trainers.run import Run
+from fastlin.training import BestCheckpoint, Patience, Schedule, train
+from fastlin.training.progress import show_steps
 
 
 class BaseTrainer:
@@ -124,58 +126,50 @@ class BaseTrainer:
     def train(self, num_epochs):
         """Train for a number of epochs, or fewer with early stopping.
 
-        The training loss is recorded at every step, before the update; validation loss and both accuracies after
-        each step whose number is a multiple of a fifth of an epoch. The last incomplete batch of an epoch is left
+        The training loss is recorded at every step, before the update. Validation loss and both accuracies are recorded
+        after each step whose number is a multiple of a fifth of an epoch. The last incomplete batch of an epoch is left
         out. Ctrl-C ends the training after a whole step and returns what there is.
 
         Parameters
         ----------
         num_epochs : int
+            Number of epochs, at least 0.
 
         Returns
         -------
         train_history, val_history : dict
-            Each with the dicts ``loss`` and ``accuracy`` from global step to value.
+            Each has the dicts ``loss`` and ``accuracy`` from global step to value.
+
+        Raises
+        ------
+        ValueError
+            `num_epochs` is not a whole number of at least 0, or the shape of the model's weights does not fit the data.
         """
         if num_epochs < 0 or num_epochs != int(num_epochs):
             raise ValueError(f"num_epochs must be a whole number of at least 0, got {num_epochs!r}")
-        num_epochs = int(num_epochs)
-        steps_per_epoch = len(self.X_train) // self.batch_size
-        steps_per_validation = max(1, steps_per_epoch // 5)
         self._check_weights()
         self.interrupted = False
         self._velocity = None
-        run = Run(self, num_epochs * steps_per_epoch)
-        random_state = _random_state(self.seed)
+        steps_per_epoch = len(self.X_train) // self.batch_size
+        learner = TrainerLearner(self, steps_per_epoch, _random_state(self.seed))
+        schedule = Schedule(
+            n_steps=int(num_epochs) * steps_per_epoch,
+            steps_per_validation=max(1, steps_per_epoch // 5),
+            steps_per_epoch=steps_per_epoch,
+            # After Ctrl-C each whole step counts that the student's code has taken.
+            longest_stretch=None if learner.compiles_steps else 1,
+        )
+        rules = {}
+        if self.early_stopping:
+            rules = {"patience": Patience(_negative_loss, self.patience - 1), "best": BestCheckpoint(_negative_loss)}
         learning_rate = self.learning_rate
         try:
-            with run.bar:
-                for epoch in range(num_epochs):
-                    order = np.arange(len(self.X_train))
-                    if self.shuffle_dataset:
-                        random_state.shuffle(order)
-                    begin = epoch * steps_per_epoch
-                    while run.n_steps < begin + steps_per_epoch:
-                        # Up to the next step with a validation behind it, or to the end of the epoch.
-                        end = -(-run.n_steps // steps_per_validation) * steps_per_validation + 1
-                        end = min(end, begin + steps_per_epoch)
-                        run.take_steps(order, run.n_steps - begin, end - begin)
-                        run.record_validation()
-                        if not run.exhausted and (end - 1) % steps_per_validation == 0:
-                            run.start_validation()
-                        if run.exhausted:
-                            return run.histories()
-                    self.learning_rate *= self.learning_rate_decay
-                run.record_validation()
-                run.bar.finish()
-        except KeyboardInterrupt:
-            self.interrupted = True
-            run.record_validation()
-            if not run.exhausted:
-                run.best.w = None
+            with show_steps(self.progress, schedule.n_steps) as show:
+                training = train(learner, schedule, **rules, on_checkpoint=lambda training: _report(training, show))
         finally:
             self.learning_rate = learning_rate
-        return run.histories()
+        self.interrupted = training.ended == "interrupted"
+        return _histories(training.records)
 
     def _check_weights(self):
         shape = self.X_train.shape[1], self.Y_train.shape[1]
@@ -213,3 +207,26 @@ def _random_state(seed):
 def _has_labels(*targets):
     """Say whether targets are labels: 0 or 1 in one column, or exactly one 1 among zeros per row."""
     return all(((Y == 0) | (Y == 1)).all() and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()) for Y in targets)
+
+
+def _negative_loss(steps):
+    """Return the score of a stretch by its validation, None where it has none."""
+    return None if steps.validation is None else -steps.validation[0]
+
+
+def _histories(records):
+    """Return train_history and val_history of the recorded Steps."""
+    losses = [loss for steps in records for loss in steps.losses]
+    validations = {steps.last: steps.validation for steps in records if steps.validation is not None}
+    val_loss, accuracy_train, accuracy_val = (
+        {step: values[place] for step, values in validations.items()} for place in range(3)
+    )
+    return {"loss": dict(enumerate(losses)), "accuracy": accuracy_train}, {"loss": val_loss, "accuracy": accuracy_val}
+
+
+def _report(training, show):
+    """Show the last loss of a Training beside its last validation."""
+    validations = (steps.validation for steps in reversed(training.records) if steps.validation is not None)
+    val_loss, accuracy_train, accuracy_val = next(validations, (None, None, None))
+    accuracies = {} if accuracy_train is None else {"accuracy": (accuracy_train, accuracy_val)}
+    show(training.n_steps, loss=(training.records[-1].losses[-1], val_loss), **accuracies)

@@ -1,15 +1,16 @@
 """TwoLayerNet: the homework's network of two dense layers with ReLU between them, over the kernels of networks."""
 
 import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DTYPES, DenseMatrix
 from fastlin.networks import Examples, Network
-from fastlin.solvers.momentum import MomentumDescent
 from fastlin.trainers.checks import check_count, check_number
-from fastlin.trainers.progress import make_bar
+from fastlin.training import DivergedError, Learner, MomentumDescent, Schedule, train
+from fastlin.training.progress import show_steps
 
 
 class TwoLayerNet:
@@ -184,48 +185,40 @@ class TwoLayerNet:
         check_number("momentum", momentum, highest=1, but_not=1)
         check_count("num_iters", num_iters)
         check_count("batch_size", batch_size)
-        network = self._make_network(compute_type(X))
-        descent = MomentumDescent(network, momentum)
-        examples, validation = Examples(DenseMatrix(X), y), Examples(DenseMatrix(X_val), y_val)
-        iterations_per_epoch = max(len(X) / batch_size, 1)
-        losses, accuracies = [], []
-        # How much of both lists, and which parameters, are those of whole iterations.
-        kept = 0, 0, None
-        self.interrupted = diverged = False
-        bar = make_bar(num_iters, verbose)
-        try:
-            # A training that diverges overflows; the loss tells of it.
-            with bar, np.errstate(over="ignore", invalid="ignore"):
-                for iteration in range(num_iters):
-                    rows = np.random.choice(len(X), batch_size)
-                    loss, _, _ = descent.step(examples, rows, learning_rate, 2 * reg)
-                    if not (np.isfinite(loss) and np.isfinite(network.parameters).all()):
-                        diverged = True
-                        break
-                    losses.append(loss)
-                    if iteration % iterations_per_epoch == 0:
-                        batch = Examples(examples.matrix, y, rows=rows)
-                        accuracies.append((network.measure(batch)[1], network.measure(validation)[1]))
-                        learning_rate *= learning_rate_decay
-                    kept = len(losses), len(accuracies), network.parameters.copy()
-                    bar.show(len(losses), loss=f"{loss:.4f}")
-        except KeyboardInterrupt:
-            self.interrupted = True
-        n_iterations, n_epochs, parameters = kept
-        if n_iterations:
-            learned = _name_parts(network, parameters)
+        learner = _NetLearner(
+            MomentumDescent(self._make_network(compute_type(X)), momentum),
+            Examples(DenseMatrix(X), y),
+            Examples(DenseMatrix(X_val), y_val),
+            batch_size,
+            l2=2 * reg,
+            learning_rate=learning_rate,
+            decay=learning_rate_decay,
+        )
+        schedule = Schedule(num_iters, steps_per_validation=max(len(X) / batch_size, 1), longest_stretch=1)
+        # The losses of a training that diverges overflow.
+        with show_steps(verbose, num_iters) as show, np.errstate(over="ignore", invalid="ignore"):
+            training = train(
+                learner,
+                schedule,
+                on_checkpoint=lambda training: show(training.n_steps, loss=(training.records[-1].loss, None)),
+            )
+        self.interrupted = training.ended == "interrupted"
+        if training.records:
+            learned = _name_parts(learner.network, learner.network.parameters)
             self.params.update({name: part.astype(np.float64) for name, part in learned.items()})
-        if diverged:
+        if training.ended == "diverged":
             warnings.warn(
-                f"The training diverged: loss or parameters were no longer finite in iteration {n_iterations}, counted "
-                f"from 0. params is as it was before. Lower learning_rate, {learning_rate:g} by then, or scale X.",
+                "The training diverged: loss or parameters were no longer finite in iteration "
+                f"{training.n_steps}, counted from 0. params is as it was before. Lower learning_rate, "
+                f"{learner.learning_rate:g} by then, or scale X.",
                 RuntimeWarning,
                 stacklevel=2,
             )
+        accuracies = [iteration.accuracies for iteration in training.records if iteration.accuracies is not None]
         return {
-            "loss_history": losses[:n_iterations],
-            "train_acc_history": [accuracy for accuracy, _ in accuracies[:n_epochs]],
-            "val_acc_history": [accuracy for _, accuracy in accuracies[:n_epochs]],
+            "loss_history": [iteration.loss for iteration in training.records],
+            "train_acc_history": [accuracy for accuracy, _ in accuracies],
+            "val_acc_history": [accuracy for _, accuracy in accuracies],
         }
 
     def predict(self, X):
@@ -294,3 +287,40 @@ def _name_parts(network, vector):
     """Return views of a vector that is laid out as the network's parameters, by their names in `params`."""
     coefs, intercepts, _ = network.cut(vector)
     return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
+
+
+@dataclass(frozen=True)
+class _Iteration:
+    """Loss of an iteration's batch before the update and, at the end of an epoch, the accuracies after it."""
+
+    loss: float
+    accuracies: tuple | None = None
+
+
+class _NetLearner(Learner):
+    """One call of `TwoLayerNet.train`: a step is an iteration on rows drawn with replacement."""
+
+    def __init__(self, descent, examples, validation, batch_size, *, l2, learning_rate, decay):
+        self.network, self.learning_rate = descent.network, learning_rate
+        self._descent, self._examples, self._validation = descent, examples, validation
+        self._batch_size, self._l2, self._decay = batch_size, l2, decay
+        self._rows = None
+
+    def advance(self, stretch):
+        self._rows = np.random.choice(len(self._examples), self._batch_size)
+        loss, _, _ = self._descent.step(self._examples, self._rows, self.learning_rate, self._l2)
+        if not (np.isfinite(loss) and np.isfinite(self.network.parameters).all()):
+            raise DivergedError
+        return _Iteration(loss)
+
+    def validate(self, record):
+        batch = Examples(self._examples.matrix, self._examples.labels, rows=self._rows)
+        accuracies = self.network.measure(batch)[1], self.network.measure(self._validation)[1]
+        self.learning_rate *= self._decay
+        return replace(record, accuracies=accuracies)
+
+    def save(self):
+        return self.network.save()
+
+    def restore(self, saved):
+        self.network.restore(saved)

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from fastlin import MLPClassifier
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.networks import batch_arrays
-from fastlin.solvers.momentum import MomentumDescent
+from fastlin.training import MomentumDescent
 
 ROUNDING = "float32 rounds by more than the check's relative tolerance of 1e-7"
 SAMPLE_WEIGHT_CHECKS = [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")]

@@ -10,7 +10,7 @@ from fastlin import TwoLayerNet
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
 from fastlin.networks import Network
 from fastlin.networks.network import CHUNK_NUMBERS
-from fastlin.solvers.momentum import MomentumDescent
+from fastlin.training import MomentumDescent
 
 NAMES = "W1", "b1", "W2", "b2"
 EMPTY = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}

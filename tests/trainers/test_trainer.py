@@ -6,7 +6,7 @@ import pytest
 
 from fastlin import trainers
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
-from fastlin.trainers.run import CompiledTraining
+from fastlin.trainers.compiled import CompiledTraining
 
 N_FEATURES = 12
 

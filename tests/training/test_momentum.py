@@ -6,7 +6,7 @@ import pytest
 
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
-from fastlin.solvers.momentum import MomentumDescent
+from fastlin.training import MomentumDescent
 
 HIDDEN = (4,)
 

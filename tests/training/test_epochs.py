@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
 from fastlin.solvers.epochs import Schedule, train_by_epochs
-from fastlin.solvers.momentum import MomentumDescent
+from fastlin.training import MomentumDescent
 
 ROWS = 6
 

@@ -1,0 +1,83 @@
+"""The compiled steps and validations of the course's trainers."""
+
+import numpy as np
+
+from fastlin.kernels.machine.arrays import compute_type, copy_aligned, writable_view
+from fastlin.kernels.machine.threads import BlockRun, count_blocks
+from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.networks.minibatches import evaluate_block, train_steps
+
+
+class CompiledTraining:
+    """A trainer's data as the kernels take them: labels instead of one-hot targets, and one type throughout."""
+
+    def __init__(self, trainer):
+        self._trainer = trainer
+        self._dtype = compute_type(trainer.X_train)
+        self._X_train, self._labels_train = self._prepare(trainer.X_train, trainer.Y_train)
+        self._X_val, self._labels_val = self._prepare(trainer.X_val, trainer.Y_val)
+        self._weights = np.ones(max(len(self._X_train), len(self._X_val)), self._dtype)
+        n_inputs, n_outputs = trainer.model.w.shape
+        self._tile_rows = count_tile_rows(n_inputs, n_outputs, np.dtype(self._dtype).itemsize)
+        self._velocity = np.zeros_like(trainer.model.w)
+
+    def _prepare(self, X, Y):
+        labels = Y[:, 0] if Y.shape[1] == 1 else Y.argmax(axis=1)
+        return writable_view(np.ascontiguousarray(X, dtype=self._dtype)), labels.astype(np.int64)
+
+    def train(self, order, first, end):
+        """Take the steps first to end - 1 of an epoch with this order of rows; return the loss before each step."""
+        trainer, model = self._trainer, self._trainer.model
+        model.w = np.ascontiguousarray(model.w, dtype=self._dtype)
+        if model.grad is None or model.grad.shape != model.w.shape or model.grad.dtype != self._dtype:
+            model.grad = np.zeros_like(model.w)
+        losses, n_taken = np.empty(end - first), np.zeros(1, np.int64)
+        train_steps(
+            self._X_train,
+            self._labels_train,
+            self._weights,
+            order,
+            trainer.batch_size,
+            first,
+            end,
+            model.w,
+            model.grad,
+            self._velocity,
+            float(trainer.learning_rate),
+            float(trainer.momentum),
+            float(model.l2),
+            self._tile_rows,
+            losses,
+            n_taken,
+        )
+        return losses
+
+    def begin_validation(self):
+        """Begin to validate the model as it is now, on threads beside this one.
+
+        Returns
+        -------
+        finish : callable
+            Waits for the validation and returns what `BaseTrainer.validation_step` returns.
+        """
+        coef = copy_aligned(self._trainer.model.w.T.astype(self._dtype, copy=False))
+        train, _, n_correct_train = self._start(self._X_train, self._labels_train, coef, with_loss=False)
+        val, losses, n_correct_val = self._start(self._X_val, self._labels_val, coef, with_loss=True)
+
+        def finish():
+            train.finish()
+            val.finish()
+            return (
+                float(losses.sum() / len(self._X_val)),
+                float(n_correct_train.sum() / len(self._X_train)),
+                float(n_correct_val.sum() / len(self._X_val)),
+            )
+
+        return finish
+
+    def _start(self, X, labels, coef, with_loss):
+        n_blocks = count_blocks(len(X), row_work=coef.size, partial_bytes=0, data_bytes=X.nbytes)
+        losses = np.zeros(n_blocks if with_loss else 0)
+        n_correct = np.zeros(n_blocks, dtype=np.int64)
+        run = BlockRun(evaluate_block, n_blocks, X, labels, self._weights, coef, self._tile_rows, losses, n_correct)
+        return run, losses, n_correct

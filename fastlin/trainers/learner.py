@@ -1,0 +1,100 @@
+"""A course trainer as the training loop drives it: compiled steps and validations, or the student's own."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastlin.kernels.machine.arrays import compute_type
+from fastlin.trainers.compiled import CompiledTraining
+from fastlin.training import Learner
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a trainer recorded of a stretch of steps.
+
+    Attributes
+    ----------
+    last : int
+        Number of the last step, counted from 0 over the whole training.
+    losses : list of float
+        Loss of each step's batch before the step.
+    validation : tuple of float or None
+        What `BaseTrainer.validation_step` returned after the last step: the loss over X_val and the accuracies over
+        X_train and X_val. None where nothing was validated.
+    """
+
+    last: int
+    losses: list
+    validation: tuple | None = None
+
+
+class TrainerLearner(Learner):
+    """One call of `BaseTrainer.train`.
+
+    Parameters
+    ----------
+    trainer : BaseTrainer
+        The trainer, whose model is trained in place.
+    steps_per_epoch : int
+        Number of whole batches.
+    random_state : RandomState, or the module numpy.random
+        Draws the order of the rows of each epoch.
+
+    Attributes
+    ----------
+    compiles_steps : bool
+        Whether a stretch of steps is one compiled call; else each step calls the student's code.
+    validates_beside : bool
+        Whether validations run on other threads while the next steps are taken. Where steps or validations are the
+        student's own code they do not, so that it is not called for steps that are dropped again.
+    """
+
+    def __init__(self, trainer, steps_per_epoch, random_state):
+        self._trainer, self._random_state = trainer, random_state
+        self._steps_per_epoch = steps_per_epoch
+        self._order = None
+        trainer.model.w = np.array(trainer.model.w, dtype=compute_type(trainer.X_train), order="C")
+        self._compiled = CompiledTraining(trainer) if trainer.can_compile() else None
+        self.compiles_steps = self._compiled is not None and not trainer.overrides("train_step")
+        self._compiles_validation = self._compiled is not None and not trainer.overrides("validation_step")
+        self.validates_beside = self.compiles_steps and self._compiles_validation
+
+    def advance(self, stretch):
+        trainer = self._trainer
+        epoch, first = divmod(stretch.first, self._steps_per_epoch)
+        end = first + stretch.end - stretch.first
+        if first == 0:
+            self._begin_epoch(epoch)
+        if self.compiles_steps:
+            return Steps(stretch.end - 1, self._compiled.train(self._order, first, end).tolist())
+        losses = []
+        for step in range(first, end):
+            rows = self._order[step * trainer.batch_size : (step + 1) * trainer.batch_size]
+            losses.append(float(trainer.train_step(trainer.X_train[rows], trainer.Y_train[rows])))
+        return Steps(stretch.end - 1, losses)
+
+    def validate(self, record):
+        if self._compiles_validation:
+            return self.begin_validation(record)()
+        val_loss, accuracy_train, accuracy_val = self._trainer.validation_step()
+        return replace(record, validation=(val_loss, accuracy_train, accuracy_val))
+
+    def begin_validation(self, record):
+        finish = self._compiled.begin_validation()
+        return lambda: replace(record, validation=finish())
+
+    def save(self):
+        return np.array(self._trainer.model.w)
+
+    def restore(self, saved):
+        self._trainer.model.w = saved
+
+    def _begin_epoch(self, epoch):
+        """Draw the order of the rows; after the first epoch, let the learning rate decay."""
+        trainer = self._trainer
+        if epoch > 0:
+            trainer.learning_rate *= trainer.learning_rate_decay
+        self._order = np.arange(len(trainer.X_train))
+        if trainer.shuffle_dataset:
+            self._random_state.shuffle(self._order)

@@ -1,0 +1,27 @@
+"""Training by steps of gradient descent: one loop for networks and for the course's models.
+
+`train` drives a `Learner` along a `Schedule` and keeps the right parameters, however the training ends.
+`MomentumDescent` takes the steps of networks, and `train_by_epochs` trains a network with it.
+"""
+
+from fastlin.training.epochs import EpochSchedule, EpochTraining, train_by_epochs
+from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
+from fastlin.training.loop import DivergedError, Learner, Training, train
+from fastlin.training.momentum import MomentumDescent
+from fastlin.training.schedule import Schedule, Stretch
+
+__all__ = [
+    "BestCheckpoint",
+    "Checkpoint",
+    "DivergedError",
+    "EpochSchedule",
+    "EpochTraining",
+    "Learner",
+    "MomentumDescent",
+    "Patience",
+    "Schedule",
+    "Stretch",
+    "Training",
+    "train",
+    "train_by_epochs",
+]

@@ -1,0 +1,205 @@
+"""Training of networks by epochs: the order of the rows, the rules that end it, and the epoch that is kept."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastlin.networks import Examples
+from fastlin.training.judges import BestCheckpoint, Patience
+from fastlin.training.loop import DivergedError, Learner, train
+from fastlin.training.schedule import Schedule
+
+# Rows whose loss is computed at the end of a training without validation: no batch was computed with its parameters.
+PROBE_ROWS = 128
+
+
+@dataclass(frozen=True)
+class EpochSchedule:
+    """How the epochs of a network's training go, and when they end.
+
+    Attributes
+    ----------
+    max_epochs, batch_size : int
+        Largest number of epochs, and number of rows of a batch.
+    learning_rate : float
+        Learning rate of the first epoch.
+    decay : float
+        Factor on the learning rate after each epoch.
+    alpha : float
+        Penalty of a batch, as in `MomentumDescent.run_epoch`.
+    shuffle : bool
+        Whether a new order of the rows is drawn for each epoch.
+    whole_batches : bool
+        Whether the rows at the end of an epoch that make no whole batch are left out, as courses do.
+    patience : float
+        The training ends with more than this number of epochs in a row without an improvement by `tol`: of the
+        accuracy on the validation examples with `early_stopping`, else of the loss.
+    tol : float
+        Smallest improvement that counts.
+    early_stopping : bool
+        Whether patience watches the validation examples.
+    """
+
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    decay: float = 1.0
+    alpha: float = 0.0
+    shuffle: bool = True
+    whole_batches: bool = False
+    patience: float = np.inf
+    tol: float = 0.0
+    early_stopping: bool = False
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Loss and accuracy of an epoch.
+
+    Attributes
+    ----------
+    loss, accuracy : float
+        Those of its batches, before each step, as `MomentumDescent.run_epoch` returns them.
+    validation_loss, validation_accuracy : float or None
+        Those on the validation examples after the epoch; None where there are no such examples.
+    """
+
+    loss: float
+    accuracy: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class EpochTraining:
+    """What the training of a network met on its way, and how it ended.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+        The whole epochs. The epoch in which the training diverged is left out.
+    ended : {"limit", "patience", "diverged", "interrupted"}
+        How it ended, as in `Training`.
+    n_kept : int
+        Number of epochs after which the network had the parameters that it has now.
+    """
+
+    epochs: list
+    ended: str
+    n_kept: int
+
+    @classmethod
+    def of(cls, training):
+        """Return the view of a Training whose records are epochs."""
+        return cls(training.records, training.ended, training.n_kept)
+
+
+def train_by_epochs(descent, examples, validation, schedule, random_state, on_epoch=None):
+    """Train the network of a descent.
+
+    The network ends with the parameters of the best epoch by accuracy on the validation examples, or of the last epoch
+    where there are no such examples. A training diverges when its losses or parameters are no longer finite. Then the
+    network keeps the best epoch or, where nothing validates, the parameters that the epoch of the lowest loss began
+    with, and the velocity becomes zero. Ctrl-C keeps the last whole epoch.
+
+    Parameters
+    ----------
+    descent : MomentumDescent
+        The network, and the rule of its steps.
+    examples : Examples
+        The rows to train on.
+    validation : Examples or None
+        The rows to validate on after each epoch.
+    schedule : EpochSchedule
+        How the epochs go, and when they end.
+    random_state : RandomState
+        Draws the orders of the rows.
+    on_epoch : callable or None
+        Called with the EpochTraining after each whole epoch.
+
+    Returns
+    -------
+    EpochTraining
+        The epochs, and how the training ended.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C came before the end of the first epoch; the network is as it was.
+    """
+    learner = _EpochLearner(descent, examples, validation, schedule, random_state)
+    watch = _validation_accuracy if schedule.early_stopping else _negative_loss
+    training = train(
+        learner,
+        Schedule(schedule.max_epochs, None if validation is None else 1, longest_stretch=1),
+        patience=Patience(watch, schedule.patience, schedule.tol),
+        best=BestCheckpoint(_negative_loss, judges_start=True)
+        if validation is None
+        else BestCheckpoint(_validation_accuracy),
+        on_checkpoint=None if on_epoch is None else lambda training: on_epoch(EpochTraining.of(training)),
+    )
+    if training.ended == "interrupted" and not training.records:
+        raise KeyboardInterrupt
+    if training.ended == "diverged":
+        # A velocity that is not finite would spoil every later training.
+        descent.velocity[:] = 0
+    return EpochTraining.of(training)
+
+
+class _EpochLearner(Learner):
+    """A network that takes an epoch as one step; its record is an Epoch."""
+
+    def __init__(self, descent, examples, validation, schedule, random_state):
+        self._descent, self._schedule, self._random_state = descent, schedule, random_state
+        self._examples, self._validation = examples, validation
+        self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
+        n = len(self._order)
+        self._n_rows = n - n % schedule.batch_size if schedule.whole_batches else n
+
+    def advance(self, stretch):
+        schedule, descent = self._schedule, self._descent
+        order = None
+        if schedule.shuffle:
+            # The same state draws the same orders as scikit-learn's shuffle.
+            places = np.arange(len(self._order))
+            self._random_state.shuffle(places)
+            self._order = self._order[places]
+        if schedule.shuffle or self._n_rows < len(self._order):
+            order = self._order[: self._n_rows]
+        rate = schedule.learning_rate * schedule.decay**stretch.first
+        loss, accuracy = descent.run_epoch(self._examples, order, schedule.batch_size, rate, schedule.alpha)
+        if not (np.isfinite(loss) and np.isfinite(descent.network.parameters).all()):
+            raise DivergedError
+        return Epoch(loss, accuracy)
+
+    def validate(self, record):
+        loss, accuracy = self._measure(self._validation)
+        return replace(record, validation_loss=loss, validation_accuracy=accuracy)
+
+    def save(self):
+        return self._descent.network.save()
+
+    def restore(self, saved):
+        self._descent.network.restore(saved)
+
+    def check_end(self):
+        if self._validation is None:
+            examples = self._examples
+            self._measure(Examples(examples.matrix, examples.labels, rows=self._order[-PROBE_ROWS:]))
+
+    def _measure(self, examples):
+        """Return mean loss and accuracy of the network's predictions, both finite."""
+        # The predictions of a training that diverges may overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            measured = self._descent.network.fold().measure(examples)
+        if not np.isfinite(measured).all():
+            raise DivergedError
+        return measured
+
+
+def _negative_loss(epoch):
+    return -epoch.loss
+
+
+def _validation_accuracy(epoch):
+    return epoch.validation_accuracy

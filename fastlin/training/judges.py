@@ -1,0 +1,104 @@
+"""Judges of a training, as values: the patience that ends it, and the best checkpoint that it goes back to.
+
+Both score the record of each checkpoint. A judge never changes: `after` returns the judge that has seen one more.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A place that a training can go back to.
+
+    Attributes
+    ----------
+    n_steps, n_records : int
+        Number of steps taken and of records made until then.
+    saved : object
+        What `Learner.save` returned there.
+    """
+
+    n_steps: int
+    n_records: int
+    saved: Any
+
+
+@dataclass(frozen=True)
+class Patience:
+    """The rule that ends a training which no longer improves.
+
+    Attributes
+    ----------
+    score : callable
+        Returns the score of a record, of which more is better, or None where the record is not to be judged.
+    n_allowed : float
+        The training ends with more than this number of records in a row that are no improvement.
+    tol : float or None
+        A record improves on the best score by reaching it plus tol. None means that it has to exceed it.
+    best_score : float or None
+        The highest score so far.
+    n_worse : int
+        Number of records since the last improvement.
+    """
+
+    score: Callable[[Any], float | None]
+    n_allowed: float
+    tol: float | None = None
+    best_score: float | None = None
+    n_worse: int = 0
+
+    @property
+    def is_exhausted(self):
+        """Say whether the training is to end."""
+        return self.n_worse > self.n_allowed
+
+    def after(self, record):
+        """Return the patience that is left after one more record."""
+        score = self.score(record)
+        if score is None:
+            return self
+        if self.best_score is None:
+            return replace(self, best_score=score)
+        # NaN is never an improvement.
+        improves = score > self.best_score if self.tol is None else score >= self.best_score + self.tol
+        return replace(self, best_score=max(self.best_score, score), n_worse=0 if improves else self.n_worse + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class BestCheckpoint:
+    """The checkpoint with the highest score; the first one where several have it.
+
+    Attributes
+    ----------
+    score : callable
+        Returns the score of a record, of which more is better, or None where the record is not to be judged.
+    judges_start : bool
+        The score of a record judges the parameters that its stretch began with, as the loss of a batch does. Such a
+        score decides only where a training that diverged goes back to.
+    best_score : float or None
+        The highest score so far.
+    checkpoint : Checkpoint or None
+        The checkpoint that the score belongs to.
+    """
+
+    score: Callable[[Any], float | None]
+    judges_start: bool = False
+    best_score: float | None = None
+    checkpoint: Checkpoint | None = None
+
+    def after(self, record, before, checkpoint):
+        """Return the best checkpoint after one more record.
+
+        Parameters
+        ----------
+        record : object
+            What the learner recorded of a stretch.
+        before, checkpoint : Checkpoint
+            The checkpoints at both ends of the stretch.
+        """
+        score = self.score(record)
+        if score is None or (self.best_score is not None and not score > self.best_score):
+            return self
+        return replace(self, best_score=score, checkpoint=before if self.judges_start else checkpoint)

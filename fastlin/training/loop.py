@@ -1,0 +1,214 @@
+"""The one training loop: stretches of steps, their validations, and the parameters that a training ends with."""
+
+from dataclasses import dataclass, field
+
+from fastlin.training.judges import Checkpoint
+
+
+class DivergedError(ArithmeticError):
+    """The loss or the parameters of a learner are no longer finite."""
+
+
+class Learner:
+    """What a training drives: something that takes steps, can be validated, and can go back to where it was.
+
+    A learner describes each stretch of steps by a record of its own making, which the judges of the training score.
+
+    Attributes
+    ----------
+    validates_beside : bool
+        Whether a validation may run while the next stretch is taken. Then the loop calls `begin_validation`, else
+        `validate`.
+    """
+
+    validates_beside = False
+
+    def advance(self, stretch):
+        """Take the steps of a Stretch and return the record of them.
+
+        Raises
+        ------
+        DivergedError
+            The loss or the parameters are no longer finite.
+        """
+        raise NotImplementedError
+
+    def validate(self, record):
+        """Validate the parameters of now; return the record with the result.
+
+        Raises
+        ------
+        DivergedError
+            The result is not finite.
+        """
+        raise NotImplementedError
+
+    def begin_validation(self, record):
+        """Begin to validate the parameters of now; return a function that waits for it and does as `validate`."""
+        raise NotImplementedError
+
+    def save(self):
+        """Return a copy of the parameters."""
+        raise NotImplementedError
+
+    def restore(self, saved):
+        """Go back to the parameters that `save` returned."""
+        raise NotImplementedError
+
+    def check_end(self):
+        """Raise DivergedError where no prediction can be made with the parameters after the last step."""
+
+
+@dataclass
+class Training:
+    """What a training met on its way, and how it ended.
+
+    Attributes
+    ----------
+    records : list
+        What the learner recorded of each stretch. A stretch in which the training diverged or was interrupted has no
+        record.
+    n_steps : int
+        Number of steps that the records describe.
+    ended : {"limit", "patience", "diverged", "interrupted"}
+        The training came to the end of its schedule, or its patience was exhausted, or loss or parameters were no
+        longer finite, or Ctrl-C ended it.
+    n_kept : int
+        Number of records up to the checkpoint whose parameters the learner has now.
+    """
+
+    records: list = field(default_factory=list)
+    n_steps: int = 0
+    ended: str = "limit"
+    n_kept: int = 0
+
+
+def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
+    """Take a learner along a schedule.
+
+    The learner ends with the parameters of the best checkpoint, if there is a rule for it, else of the last one. The
+    same holds for a training that diverges. Ctrl-C raises nothing and keeps the last checkpoint, unless the validation
+    that was under way exhausts the patience.
+
+    Parameters
+    ----------
+    learner : Learner
+        What takes the steps.
+    schedule : Schedule
+        The steps, and which of them are validated.
+    patience : Patience or None
+        The rule that ends the training early; None means that nothing does.
+    best : BestCheckpoint or None
+        The rule for the checkpoint to keep; None means the last one.
+    on_checkpoint : callable or None
+        Called with the Training after each checkpoint.
+
+    Returns
+    -------
+    Training
+        Its records, and how it ended.
+    """
+    loop = _Loop(learner, patience, best, on_checkpoint)
+    training = loop.training
+    try:
+        loop.run(schedule)
+        training.ended = "patience" if loop.is_exhausted else "limit"
+    except DivergedError:
+        training.ended = "diverged"
+    except KeyboardInterrupt:
+        loop.finish_validation()
+        training.ended = "interrupted"
+    kept = loop.choose(training.ended)
+    del training.records[loop.last.n_records :]
+    training.n_steps, training.n_kept = loop.last.n_steps, kept.n_records
+    learner.restore(kept.saved)
+    return training
+
+
+class _Loop:
+    """A training under way.
+
+    Ctrl-C may fall between any two lines. A stretch counts as soon as `last` is the checkpoint at its end; `train`
+    drops the records beyond that.
+    """
+
+    def __init__(self, learner, patience, best, on_checkpoint):
+        self.training = Training()
+        self.last = self._before = Checkpoint(0, 0, learner.save())
+        self._learner, self._on_checkpoint = learner, on_checkpoint
+        self._patience, self._best = patience, best
+        self._pending = None
+
+    @property
+    def is_exhausted(self):
+        return self._patience is not None and self._patience.is_exhausted
+
+    def run(self, schedule):
+        """Take stretches until the schedule or the patience ends."""
+        for stretch in schedule.stretches():
+            self._take(stretch)
+            if self.is_exhausted:
+                break
+        self.finish_validation()
+        try:
+            self._learner.check_end()
+        except DivergedError:
+            self.last = self._before
+            raise
+
+    def finish_validation(self):
+        """Wait for the validation that runs beside the steps, if there is one, and judge its checkpoint."""
+        if self._pending is None:
+            return
+        before, checkpoint, finish = self._pending
+        # A validation that Ctrl-C interrupts is left out.
+        self._pending = None
+        self.training.records[checkpoint.n_records - 1] = finish()
+        self._judge(before, checkpoint)
+        self._report()
+
+    def choose(self, ended):
+        """Return the checkpoint whose parameters the learner keeps after a training that ended so."""
+        best = self._best
+        if best is None or (best.judges_start and ended != "diverged"):
+            return self.last
+        if ended == "interrupted" and not self.is_exhausted:
+            return self.last
+        return best.checkpoint or self.last
+
+    def _take(self, stretch):
+        """Take a stretch, and validate the learner after it, or begin to."""
+        learner, records = self._learner, self.training.records
+        record = learner.advance(stretch)
+        if stretch.is_validated and not learner.validates_beside:
+            record = learner.validate(record)
+        records.append(record)
+        checkpoint = Checkpoint(stretch.end, len(records), learner.save())
+        before = self._before = self.last
+        self.last = checkpoint
+        self.training.n_steps = stretch.end
+        # It ran beside this stretch, and may end the training at an earlier checkpoint.
+        self.finish_validation()
+        if self.is_exhausted:
+            return
+        if stretch.is_validated and learner.validates_beside:
+            self._pending = before, checkpoint, learner.begin_validation(record)
+        else:
+            self._judge(before, checkpoint)
+        self._report()
+
+    def _judge(self, before, checkpoint):
+        """Let patience and best checkpoint see the record of the stretch between two checkpoints."""
+        record = self.training.records[checkpoint.n_records - 1]
+        if self._best is not None:
+            self._best = self._best.after(record, before, checkpoint)
+        if self._patience is not None:
+            patience = self._patience.after(record)
+            if patience.is_exhausted:
+                # Steps that were taken beside the validation are dropped.
+                self.last = checkpoint
+            self._patience = patience
+
+    def _report(self):
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(self.training)

@@ -1,0 +1,33 @@
+"""The progress bar of a training: the steps taken, and beside them what was measured last."""
+
+import contextlib
+
+
+@contextlib.contextmanager
+def show_steps(is_shown, n_steps):
+    """Show a bar of n_steps while the ``with`` block runs, if it is to be shown.
+
+    Yields
+    ------
+    show : callable
+        Call it with the number of steps taken, and by their names with pairs of numbers: a measure of the rows trained
+        on, and the same of the validation rows or None.
+    """
+    if not is_shown:
+        yield lambda n_taken, **measures: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    # The label is so short that all columns fit into 80 signs; rich would cut the count first.
+    columns = TextColumn("fastlin"), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.description}")
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task("", total=n_steps)
+
+        def show(n_taken, **measures):
+            texts = (
+                f"{name} {value:.4f}" + ("" if validated is None else f" / {validated:.4f}")
+                for name, (value, validated) in measures.items()
+            )
+            progress.update(task, completed=n_taken, description="  ".join(texts))
+
+        yield show
