@@ -1,4 +1,4 @@
-"""Networks of dense layers: their loss, its gradient and their predictions; what trains them is solvers/momentum.py."""
+"""Networks of dense layers: their loss, its gradient and their predictions. `fastlin.training` trains them."""
 
 from fastlin.networks.network import ACTIVATIONS, NORMALIZATIONS, Examples, Network
 

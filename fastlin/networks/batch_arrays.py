@@ -5,33 +5,42 @@ import numpy as np
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.threads import count_blocks
 
-# What a unit costs beside the products, in multiply-adds.
+# Cost of a unit beside the products, in multiply-adds.
 UNIT_WORK = 8
 
 
 class BatchArrays:
-    """Arrays for n rows, without contents; what is never used takes no memory.
+    """Arrays for n rows, without contents. An array that is never used takes no memory.
 
     Parameters
     ----------
     n_rows : int
+        Number n of rows.
     layer_sizes : tuple of int
+        Inputs, hidden units and outputs.
     dtype : dtype
+        Type of the network.
     normalizes_hidden : bool
-    larger : BatchArrays or None
-        Of more rows, whose memory is used.
+        Whether hidden layers are normalised.
+    larger : BatchArrays or None, default=None
+        Arrays for more rows, whose memory these use as well.
 
     Attributes
     ----------
     n_rows : int
-    activations : list of ndarray of shape (n, units), for the input and each layer
-    slopes, normalized : list of ndarray of shape (n, units), for each hidden layer
-        normalized are (0, 0) where hidden layers are not normalised.
+        Number n of rows.
+    activations : list of ndarray of shape (n, units)
+        Activations of the input and of each layer.
+    slopes : list of ndarray of shape (n, units)
+        Slopes of the loss by the units of each hidden layer.
+    normalized : list of ndarray of shape (n, units)
+        Normalised units of each hidden layer; (0, 0) where hidden layers are not normalised.
     n_blocks : list of int
-        Into how many blocks the rows of each layer's activations are cut.
+        Number of blocks into which the rows of each layer's activations are cut.
     sums, products : list of ndarray of shape (n_blocks, units), float64
         Partial sums over rows; products are (n_blocks, 0) where hidden layers are not normalised.
-    losses, n_correct : ndarray of shape (n_blocks,), of the last layer
+    losses, n_correct : ndarray of shape (n_blocks,)
+        Partial sums over rows of the last layer.
     """
 
     def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):

@@ -1,4 +1,4 @@
-"""Where a network begins: random coefficients, drawn layer by layer."""
+"""The parameters that a network begins with, drawn layer by layer."""
 
 import numpy as np
 
@@ -11,19 +11,21 @@ def initialize(network, init, random_state, scale=None):
     Parameters
     ----------
     network : Network
+        The network whose coefficients and intercepts are set.
     init : {"xavier", "he", "normal"}
-        "xavier": uniform within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6 for logistic units, intercepts
-        too, in the order in which scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he": normal with
-        variance 2 / fan in (He et al. 2015, equation 10). "normal": normal with standard deviation `scale`. The latter
-        two have intercepts of zero.
+        "xavier" draws coefficients and intercepts uniformly within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6
+        for logistic units, in the order in which scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he"
+        draws coefficients from a normal distribution with variance 2 / fan in (He et al. 2015, equation 10), "normal"
+        with standard deviation `scale`; the intercepts of these two are zero.
     random_state : RandomState
-    scale : float or None
-        Of "normal".
+        Draws the numbers.
+    scale : float or None, default=None
+        Standard deviation of "normal".
     """
-    factor = 2 if network.activation == "logistic" else 6
+    numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):
         if init == "xavier":
-            bound = np.sqrt(factor / sum(coef.shape))
+            bound = np.sqrt(numerator / sum(coef.shape))
             coef[:] = random_state.uniform(-bound, bound, coef.shape)
             intercept[:] = random_state.uniform(-bound, bound, intercept.shape)
         else:

@@ -1,6 +1,6 @@
-"""The one statement of a network: a chain of dense layers, its loss over a batch, and the gradient of that.
+"""The one statement of a network: a chain of dense layers, its loss over a batch, and the gradient of that loss.
 
-A batch's rows x_i with label y_i and weight s_i >= 0 (S = sum s_i) go through L layers with coefficients W_l
+The rows x_i of a batch, with label y_i and weight s_i >= 0 (S = sum s_i), go through L layers with coefficients W_l
 (fan in, fan out) and intercepts b_l::
 
     a_0 = x                                     or, with "input" normalisation, N(x)
@@ -8,13 +8,13 @@ A batch's rows x_i with label y_i and weight s_i >= 0 (S = sum s_i) go through L
     a_l = D(f(z_l + b_l))                       l < L; with "hidden" normalisation D(f(gamma_l N(z_l) + b_l))
     loss = (1 / S) sum_i s_i l(z_L + b_L, y_i)
 
-f is the activation, l the softmax cross-entropy or, for two classes, the logistic loss of one output. D is dropout
-(Srivastava et al. 2014): a unit is zero with probability `dropout`, else divided by 1 - dropout. N is batch
-normalisation (Ioffe and Szegedy 2015); every row counts alike there, whatever its weight. The intercept is the shift of
-a normalised layer, so that it has no other; at the input scale and shift are left to the first layer, which has both.
+f is the activation, and l the softmax cross-entropy or, for two classes, the logistic loss of one output. D is dropout
+(Srivastava et al. 2014): a unit becomes zero with probability `dropout`, else it is divided by 1 - dropout. N is batch
+normalisation (Ioffe and Szegedy 2015), in which every row counts alike, whatever its weight. The intercept of a
+normalised layer is its shift. The normalised input has neither scale nor shift, because the first layer has both.
 
-For predictions D is left out and N takes running means and variances: `fold` puts them into coefficients and
-intercepts, so that a network that predicts is a plain chain. The derivatives are derived in docs/derivations.md.
+Predictions leave D out, and N takes running means and variances. `fold` puts these into coefficients and intercepts, so
+that a network that predicts is a plain chain. The derivatives are derived in docs/derivations.md.
 """
 
 from dataclasses import dataclass
@@ -40,11 +40,11 @@ from fastlin.networks.normalization import Normalization
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 NORMALIZATIONS = "input", "hidden"
-# Numbers of the widest layer that go through the network together, some 5 MB in float32: gathered rows are still in the
+# Values of the widest layer that go through the network together, some 5 MB in float32: gathered rows are still in the
 # cache when they are multiplied again. A batch of 22,000 × 1,200 takes 90 ms in pieces of 1,024 rows, 95 of 2,048.
 CHUNK_NUMBERS = 1_250_000
 MIN_CHUNK_ROWS = 128
-# Layers of one batch draw their dropout from seeds that lie so far apart (2^32 over the golden ratio).
+# Distance between the seeds from which the layers of one batch draw their dropout (2^32 over the golden ratio).
 SEED_STEP = 0x9E3779B9
 
 
@@ -55,11 +55,13 @@ class Examples:
     Attributes
     ----------
     matrix : DenseMatrix or SparseMatrix of shape (n, d)
+        The rows.
     labels : ndarray of shape (n,), int64
+        The class of each row.
     weights : ndarray of shape (n,), float64, or None
-        None stands for ones.
+        The weight of each row; None stands for ones.
     rows : ndarray of int64 or None
-        Which of the n rows are meant; None means all.
+        The rows that are meant; None means all n.
     """
 
     matrix: DenseMatrix | SparseMatrix
@@ -68,39 +70,53 @@ class Examples:
     rows: np.ndarray | None = None
 
     def __len__(self):
+        """Return how many rows are meant."""
         return len(self.labels) if self.rows is None else len(self.rows)
 
     def rows_of(self, part):
-        """Return the rows of the matrix that a slice of the examples stands for, themselves a slice where all are."""
+        """Return the rows of the matrix that a slice of the examples stands for; a slice where all rows are meant."""
         return part if self.rows is None else self.rows[part]
 
 
 class Network:
-    """Parameters of a chain of dense layers in one vector, and the gradient of a batch's loss in another.
+    """A chain of dense layers: its parameters in one vector, and the gradient of a batch's loss in another.
 
-    The products are BLAS's, through NumPy; everything else gives the same bits for any number of threads.
+    NumPy's BLAS computes the products of matrices; everything else gives the same bits for any number of threads.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        Inputs, hidden units, outputs: K >= 2 for the softmax of K classes, 1 for the logistic loss of two.
-    activation : {"identity", "logistic", "relu", "tanh"}
+        Inputs, hidden units, outputs. There are K >= 2 outputs for the softmax of K classes, or 1 output for the
+        logistic loss of two.
+    activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
+        Activation f of the hidden layers.
     normalization : collection of str, default=()
-        Of NORMALIZATIONS.
+        What is normalised: "input", "hidden", both or nothing.
     dropout : float, default=0.0
-        From 0 to below 1.
+        Part of the hidden units that a step leaves out, from 0 to below 1.
     dtype : dtype, default=float32
+        Type of the parameters and of everything that is computed with them.
 
     Attributes
     ----------
+    layer_sizes : tuple of int
+        Inputs, hidden units, outputs.
+    dtype : dtype
+        Type of the parameters.
+    activation : str
+        Name of the activation.
+    dropout : float
+        Part of the hidden units that a step leaves out.
+    n_layers : int
+        Number L of layers, the input not counted.
     parameters, gradient : ndarray of shape (p,)
-        Of the coefficients of all layers, then of intercepts, then of the scales gamma.
+        First the coefficients of all layers, then the intercepts, then the scales gamma.
     n_coefficients : int
-        How many of them are coefficients.
+        Number of coefficients among the parameters.
     coefs, intercepts, scales : list of ndarray
-        Views of the parameters; zeros at first, scales ones.
+        Views of the parameters for each layer. At first scales are one, and all others zero.
     normalizations : list of Normalization
-        Of the input first where that is normalised, then of the hidden layers where those are.
+        That of the input first, where it is normalised, then those of the hidden layers, where they are.
     """
 
     def __init__(self, layer_sizes, activation="relu", *, normalization=(), dropout=0.0, dtype=np.float32):
@@ -126,30 +142,32 @@ class Network:
         self._arrays, self._none = {}, np.empty(0, self.dtype)
 
     def cut(self, vector):
-        """Return lists of views of a vector (p,), laid out as the parameters: coefficients, intercepts and scales."""
+        """Return views of a vector (p,), laid out as the parameters: lists of coefficients, intercepts and scales."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
         views = [part.reshape(shape) for part, shape in zip(np.split(vector, ends), self._shapes, strict=True)]
         n = self.n_layers
         return views[:n], views[n : 2 * n], views[2 * n :]
 
     def compute_gradient(self, examples, rows, seed=0):
-        """Set `gradient` to that of a batch's loss; running statistics take the batch in.
+        """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
 
         Parameters
         ----------
         examples : Examples
+            The rows that the batch is taken from.
         rows : ndarray of int64, or slice
-            The batch: at least one of the rows of the examples' matrix.
-        seed : int
-            Of the batch's dropout, from 0 to 2^32 - 1.
+            The batch: at least one row of the examples' matrix.
+        seed : int, default=0
+            Seed of the batch's dropout, from 0 to 2^32 - 1.
 
         Returns
         -------
         loss : float
+            Loss of the batch.
         n_correct : float
-            The weights of the rows whose best class was their label, summed.
+            Weight of the rows whose best class was their label.
         total : float
-            S. Where it is 0, so are loss and gradient.
+            Weight S of all rows. Where it is 0, so are loss and gradient.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))
@@ -168,20 +186,20 @@ class Network:
         return loss / total, n_correct, total
 
     def fold(self):
-        """Return the network that predicts: without dropout, with running means and variances in its parameters."""
+        """Return the network that predicts: it has no dropout, and running statistics are in its parameters."""
         if not self.normalizations and not self.dropout:
             return self
         folded = Network(self.layer_sizes, self.activation, dtype=self.dtype)
         for layer in range(self.n_layers):
             coef, shift = self.coefs[layer].astype(np.float64), 0.0
             if layer == 0 and self._input_normalization:
-                coef *= self._input_normalization.factors()[:, np.newaxis]
+                coef *= self._input_normalization.inverse_deviations()[:, np.newaxis]
                 shift = self._input_normalization.mean @ coef
             if layer < len(self.scales):
                 normalization = self._hidden_normalizations[layer]
-                factors = self.scales[layer] * normalization.factors()
-                coef *= factors
-                shift = (shift + normalization.mean) * factors
+                scale = self.scales[layer] * normalization.inverse_deviations()
+                coef *= scale
+                shift = (shift + normalization.mean) * scale
             folded.coefs[layer][:] = coef
             folded.intercepts[layer][:] = self.intercepts[layer] - shift
         return folded
@@ -195,7 +213,7 @@ class Network:
         return scores
 
     def predict_probabilities(self, matrix):
-        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1); for a network that predicts."""
+        """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), of a network that predicts."""
         n = matrix.shape[0]
         probabilities = np.empty((n, self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(n):
@@ -205,7 +223,7 @@ class Network:
         return probabilities
 
     def measure(self, examples):
-        """Return mean loss and accuracy, by weight, of a network that predicts."""
+        """Return mean loss and accuracy, both by weight, of a network that predicts."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
         for part in self._chunks(len(examples)):
@@ -222,7 +240,7 @@ class Network:
         return self.parameters.copy(), [(n.mean.copy(), n.variance.copy()) for n in self.normalizations]
 
     def restore(self, saved):
-        """Go back to where the network was when `save` returned this."""
+        """Go back to the parameters and running statistics that `save` returned."""
         parameters, statistics = saved
         self.parameters[:] = parameters
         for normalization, (mean, variance) in zip(self.normalizations, statistics, strict=True):
@@ -230,23 +248,23 @@ class Network:
 
     def _chunks(self, n_rows):
         """Return slices of the rows that go through the network together."""
-        # Rows of a normalised batch depend on one another.
+        # The rows of a normalised batch depend on one another, so they stay together.
         chunk = n_rows if self.normalizations else max(MIN_CHUNK_ROWS, CHUNK_NUMBERS // max(self.layer_sizes))
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 
     def _arrays_for(self, rows):
-        """Return the arrays for so many rows, the same for each batch."""
+        """Return the arrays for this number of rows, which are the same ones for each batch."""
         n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         if n not in self._arrays:
             larger = next((arrays for arrays in self._arrays.values() if arrays.n_rows > n), None)
             if larger is None:
-                # The memory of fewer rows goes with them.
+                # The arrays for fewer rows would keep the memory of the former largest ones.
                 self._arrays.clear()
             self._arrays[n] = BatchArrays(n, self.layer_sizes, self.dtype, bool(self._hidden_normalizations), larger)
         return self._arrays[n]
 
     def _go_forward(self, matrix, rows, seed=0, first_row=0):
-        """Return a_0 of rows and arrays: activations hold a_1 ... a_(L-1) and z_L, normalized N(z_l)."""
+        """Return a_0 of rows, and the arrays: activations hold a_1 ... a_(L-1) and z_L, normalized holds N(z_l)."""
         arrays = self._arrays_for(rows)
         activations = arrays.activations
         inputs = matrix.take_rows(rows, activations[0])
@@ -259,30 +277,28 @@ class Network:
             if self._hidden_normalizations:
                 products = arrays.normalized[layer - 1]
                 self._hidden_normalizations[layer - 1].normalize(activations[layer], products, arrays.n_blocks[layer])
-            run_blocks(
-                activate_block, arrays.n_blocks[layer], products, self.scales[layer - 1] if self.scales else self._none,
-                self.intercepts[layer - 1], ACTIVATIONS[self.activation], *self._drop(seed, layer), first_row,
-                activations[layer],
-            )  # fmt: skip
             previous = activations[layer]
+            scales = self.scales[layer - 1] if self.scales else self._none
+            activation = ACTIVATIONS[self.activation], *self._draw_dropout(seed, layer), first_row
+            shifts, n_blocks = self.intercepts[layer - 1], arrays.n_blocks[layer]
+            run_blocks(activate_block, n_blocks, products, scales, shifts, *activation, previous)
         np.dot(previous, self.coefs[-1], out=activations[-1])
         return inputs, arrays
 
-    def _drop(self, seed, layer):
-        """Return the part of a layer's units that dropout keeps, and the seed of which."""
+    def _draw_dropout(self, seed, layer):
+        """Return the part of a layer's units that dropout keeps, and the seed from which they are drawn."""
         return 1.0 - self.dropout, (seed + layer * SEED_STEP) % 2**32
 
     def _fill_residuals(self, arrays, labels, weights, total, intercept_gradient):
         """Turn z_L into slopes of the loss; return sum s_i l_i and the weight of the rows that are right."""
-        run_blocks(
-            fill_block_residuals, arrays.n_blocks[-1], arrays.activations[-1], self.intercepts[-1], labels, weights,
-            total, arrays.losses, arrays.n_correct, arrays.sums[-1],
-        )  # fmt: skip
-        intercept_gradient[:] = _total(arrays.sums[-1])
-        return float(_total(arrays.losses)), float(_total(arrays.n_correct))
+        sums = arrays.losses, arrays.n_correct, arrays.sums[-1]
+        scores, intercept, n_blocks = arrays.activations[-1], self.intercepts[-1], arrays.n_blocks[-1]
+        run_blocks(fill_block_residuals, n_blocks, scores, intercept, labels, weights, total, *sums)
+        loss, n_correct, intercept_gradient[:] = map(_total, sums)
+        return float(loss), float(n_correct)
 
     def _go_backward(self, inputs, arrays, seed, first_row, gradients):
-        """Fill the gradients from the slopes by z_L, which lie in the last activations."""
+        """Fill the gradients from the slopes by z_L, which the last activations hold."""
         coef_gradients, intercept_gradients, scale_gradients = gradients
         slopes = arrays.activations[-1]
         n = len(slopes)
@@ -291,10 +307,8 @@ class Network:
             sums, products, n_blocks = arrays.sums[layer], arrays.products[layer], arrays.n_blocks[layer]
             np.dot(activations.T, slopes, out=coef_gradients[layer])
             slopes = np.dot(slopes, self.coefs[layer].T, out=arrays.slopes[layer - 1])
-            run_blocks(
-                backpropagate_block, n_blocks, activations, normalized, ACTIVATIONS[self.activation],
-                *self._drop(seed, layer), first_row, slopes, sums, products,
-            )  # fmt: skip
+            activation = ACTIVATIONS[self.activation], *self._draw_dropout(seed, layer), first_row
+            run_blocks(backpropagate_block, n_blocks, activations, normalized, *activation, slopes, sums, products)
             sums = _total(sums)
             intercept_gradients[layer - 1][:] = sums
             if self._hidden_normalizations:
@@ -312,7 +326,7 @@ def _targets(examples, rows):
 
 
 def _total(partials):
-    """Return the sum over blocks; of one block, a small batch's, without a call that takes as long as its kernel."""
+    """Return the sum over blocks. A small batch has one block, where the call would take as long as its kernel."""
     return partials[0] if len(partials) == 1 else np.add.reduce(partials)
 
 

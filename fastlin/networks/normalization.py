@@ -5,7 +5,7 @@ import numpy as np
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.networks.layers import backpropagate_normalization_block, normalize_block, sum_block_columns
 
-# Added to variances, and the part of a batch in the running statistics; both as PyTorch has them.
+# What is added to variances, and the part of each batch in the running statistics. PyTorch has the same values.
 EPSILON = 1e-5
 RUNNING_PART = 0.1
 
@@ -13,42 +13,68 @@ RUNNING_PART = 0.1
 class Normalization:
     """N(z) = (z - mean) / sqrt(variance + EPSILON), column by column (Ioffe and Szegedy 2015, algorithm 1).
 
+    Parameters
+    ----------
+    width : int
+        Number m of columns.
+
     Attributes
     ----------
     mean, variance : ndarray of shape (m,), float64
-        Running: of each batch they take RUNNING_PART; the variance is the unbiased one, of two rows and more.
+        Running statistics, which take RUNNING_PART of each batch. The variance is the unbiased one; a batch of one row
+        leaves it as it is.
     """
 
     def __init__(self, width):
         self.mean, self.variance = np.zeros(width), np.ones(width)
-        self._factors = None
+        self._inverse_deviations = None
 
     def normalize(self, values, normalized, n_blocks):
-        """Fill normalized (n, m), which may be values (n, m), by the batch; the running statistics take it in."""
+        """Normalise a batch by its own means and variances, and let the running statistics take it in.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, m)
+            The batch.
+        normalized : ndarray of shape (n, m)
+            Becomes N(values); it may be `values` itself.
+        n_blocks : int
+            Number of blocks into which the rows are cut.
+        """
         n = len(values)
         sums, squares = np.empty((2, n_blocks, values.shape[1]))
         origin = values[0].astype(np.float64)
         run_blocks(sum_block_columns, n_blocks, values, origin, sums, squares)
         shift = sums.sum(axis=0) / n
         mean, variance = origin + shift, np.maximum(squares.sum(axis=0) / n - shift**2, 0)
-        self._factors = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
-        run_blocks(normalize_block, n_blocks, values, mean.astype(values.dtype), self._factors, normalized)
+        inverse_deviations = (1 / np.sqrt(variance + EPSILON)).astype(values.dtype)
+        run_blocks(normalize_block, n_blocks, values, mean.astype(values.dtype), inverse_deviations, normalized)
+        self._inverse_deviations = inverse_deviations
         self.mean += RUNNING_PART * (mean - self.mean)
-        # One row says nothing of the variance.
+        # One row says nothing about the variance.
         if n > 1:
             self.variance += RUNNING_PART * (variance * n / (n - 1) - self.variance)
 
     def backpropagate(self, normalized, scale, mean_slope, mean_product, slopes, n_blocks):
-        """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
+        """Turn slopes by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
 
-        mean_slope and mean_product (m,) are the means over the batch of the slopes and of the slopes times N(z).
+        Parameters
+        ----------
+        normalized : ndarray of shape (n, m)
+            N(z).
+        scale : ndarray of shape (m,)
+            Scale of each column.
+        mean_slope, mean_product : ndarray of shape (m,), float64
+            Means over the batch of the slopes, and of the slopes times N(z).
+        slopes : ndarray of shape (n, m)
+            The slopes, which are overwritten.
+        n_blocks : int
+            Number of blocks into which the rows are cut.
         """
-        kind = slopes.dtype.type
-        run_blocks(
-            backpropagate_normalization_block, n_blocks, normalized, self._factors * scale,
-            mean_slope.astype(kind), mean_product.astype(kind), slopes,
-        )  # fmt: skip
+        means, products = mean_slope.astype(slopes.dtype), mean_product.astype(slopes.dtype)
+        scales = self._inverse_deviations * scale
+        run_blocks(backpropagate_normalization_block, n_blocks, normalized, scales, means, products, slopes)
 
-    def factors(self):
+    def inverse_deviations(self):
         """Return 1 / sqrt(running variance + EPSILON), float64."""
         return 1 / np.sqrt(self.variance + EPSILON)

@@ -1,9 +1,9 @@
 """The course API: models, trainers and small functions of the classic assignment, as a drop-in for its NumPy code.
 
-Names, shapes and histories are those of the assignment: X (N, pixels + 1) with a last column of ones, Y (N, 1) or
-one-hot (N, K), weights ``w`` (pixels + 1, outputs) whose last row is the bias. `BaseTrainer.train` runs whole stretches
-of an epoch in one compiled call; everything a subclass overrides is called instead, step by step. `TwoLayerNet` is of
-another homework, whose names and shapes it has.
+Names, shapes and histories are those of the assignment: X is (N, pixels + 1) with a last column of ones, Y is (N, 1) or
+one-hot (N, K), and the weights ``w`` are (pixels + 1, outputs) with the bias as their last row. `BaseTrainer.train`
+runs whole stretches of an epoch in one compiled call; what a subclass overrides is called instead, step by step.
+`TwoLayerNet` belongs to another homework and has the names and shapes of that one.
 """
 
 from fastlin.trainers.data import (

@@ -1,4 +1,4 @@
-"""Checks of arguments that more than one part of the course API makes."""
+"""Checks of arguments that several parts of the course API share."""
 
 from numbers import Real
 
@@ -12,8 +12,8 @@ def check_count(name, value, highest=None):
         raise ValueError(f"{name} must be a whole number of at least 1{limit}, got {value!r}")
 
 
-def check_number(name, value, lowest=0, highest=np.inf, *, but_not=None):
-    """Raise ValueError, naming the argument, unless value is a finite number from lowest to highest, but not that."""
-    if not (isinstance(value, Real) and np.isfinite(value) and lowest <= value <= highest and value != but_not):
-        exception = "" if but_not is None else f" but not {but_not}"
+def check_number(name, value, lowest=0, highest=np.inf, *, excluded=None):
+    """Raise ValueError, naming the argument, unless value is a finite number from lowest to highest, not `excluded`."""
+    if not (isinstance(value, Real) and np.isfinite(value) and lowest <= value <= highest and value != excluded):
+        exception = "" if excluded is None else f" but not {excluded}"
         raise ValueError(f"{name} must be a finite number from {lowest} to {highest}{exception}, got {value!r}")

@@ -61,6 +61,7 @@ class TrainerLearner(Learner):
         self.validates_beside = self.compiles_steps and self._compiles_validation
 
     def advance(self, stretch):
+        """Take the steps of a Stretch, all of one epoch, and return the record of them, Steps."""
         trainer = self._trainer
         epoch, first = divmod(stretch.first, self._steps_per_epoch)
         end = first + stretch.end - stretch.first
@@ -75,19 +76,23 @@ class TrainerLearner(Learner):
         return Steps(stretch.end - 1, losses)
 
     def validate(self, record):
+        """Return the Steps with a validation of the model as it is now."""
         if self._compiles_validation:
             return self.begin_validation(record)()
         val_loss, accuracy_train, accuracy_val = self._trainer.validation_step()
         return replace(record, validation=(val_loss, accuracy_train, accuracy_val))
 
     def begin_validation(self, record):
+        """Begin a compiled validation; return a function that waits for it and returns the Steps with the result."""
         finish = self._compiled.begin_validation()
         return lambda: replace(record, validation=finish())
 
     def save(self):
+        """Return a copy of the model's weights."""
         return np.array(self._trainer.model.w)
 
     def restore(self, saved):
+        """Give the model these weights."""
         self._trainer.model.w = saved
 
     def _begin_epoch(self, epoch):

@@ -1,4 +1,4 @@
-"""What the course measures of a model: loss, accuracy, the check of its gradient, and the curves of a training."""
+"""Measures of a model in the course: loss, accuracy, a check of the gradient, and curves of a training."""
 
 import numpy as np
 
@@ -6,17 +6,25 @@ from fastlin.trainers.models import is_known
 
 
 def cross_entropy_loss(targets, outputs):
-    """Return the mean cross-entropy: -mean(t log p + (1 - t) log(1 - p)) or -mean over rows of sum_k t_k log p_k.
+    """Return the mean cross-entropy of probabilities.
+
+    For one output it is -mean(t log p + (1 - t) log(1 - p)), for K outputs the mean over rows of -sum_k t_k log p_k.
 
     Parameters
     ----------
     targets, outputs : ndarray of shape (N, 1) or (N, K)
-        Equal shapes; outputs are probabilities. A probability of 0 at a target counts as the smallest positive
+        Targets t and probabilities p, of equal shape. A probability of 0 at a target counts as the smallest positive
         number of its type, so that the loss stays finite.
 
     Returns
     -------
-    float
+    loss : float
+        The mean over rows.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ, or have not two dimensions.
     """
     targets, outputs = np.asarray(targets), np.asarray(outputs)
     if targets.shape != outputs.shape or targets.ndim != 2:
@@ -34,8 +42,21 @@ def calculate_accuracy(X, targets, model):
     Parameters
     ----------
     X : ndarray of shape (N, pixels + 1)
+        Rows as the model takes them.
     targets : ndarray of shape (N, 1) or (N, K)
+        Labels of 0 or 1, or one-hot targets.
     model : object with ``forward(X)``
+        Returns the probabilities, in the shape of the targets.
+
+    Returns
+    -------
+    accuracy : float
+        From 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        The targets have not the shape of the model's outputs.
     """
     outputs, targets = np.asarray(model.forward(X)), np.asarray(targets)
     if targets.shape != outputs.shape:
@@ -48,19 +69,28 @@ def calculate_accuracy(X, targets, model):
 def gradient_approximation_test(model, X, Y):
     """Compare the model's gradient with central differences and raise AssertionError where they differ.
 
-    (C(w + eps) - C(w - eps)) / (2 eps), eps = 1e-3, C the mean cross-entropy; each entry may differ by eps^2. A
-    model with an L2 term has it added to C. The weights are the caller's again afterwards.
+    The differences are (C(w + eps) - C(w - eps)) / (2 eps) with eps = 1e-3, where C is the mean cross-entropy plus the
+    model's L2 term, if it has one. Each entry of the gradient may differ by eps^2. The weights are the caller's again
+    afterwards.
 
     Parameters
     ----------
     model : object with ``w``, ``forward``, ``backward`` and ``grad``
+        The model to check.
     X : ndarray of shape (N, pixels + 1)
+        Rows as the model takes them.
     Y : ndarray of shape (N, 1) or (N, K)
+        Their targets.
 
     Returns
     -------
-    float
+    largest : float
         The largest absolute difference.
+
+    Raises
+    ------
+    AssertionError
+        An entry differs by more than eps^2; the message names it.
     """
     epsilon = 1e-3
     original = model.w
@@ -68,7 +98,7 @@ def gradient_approximation_test(model, X, Y):
     largest = 0.0
 
     def cost():
-        # Of our own models from the scores: probabilities that round to 1 have no logarithm of the rest.
+        # A probability that rounds to 1 has no logarithm of the rest, so the cost of our own models uses the scores.
         if is_known(model):
             return _cross_entropy_of_scores(Y, X @ model.w)
         return cross_entropy_loss(Y, model.forward(X))
@@ -102,11 +132,12 @@ def plot_loss(loss_dict, label=None, npoints_to_average=1, plot_variance=True):
     ----------
     loss_dict : dict of int to float
         Global step to value.
-    label : str or None
-    npoints_to_average : int
-        Above 1: the mean of so many successive values, and
-    plot_variance : bool
-        a band of one standard deviation around it.
+    label : str or None, default=None
+        The name of the curve in the legend.
+    npoints_to_average : int, default=1
+        Number of successive values of which the mean is drawn.
+    plot_variance : bool, default=True
+        Whether a band of one standard deviation is drawn around the means.
     """
     from fastlin import figures
 

@@ -1,4 +1,4 @@
-"""The course's models: logistic and softmax regression with the bias as a column of ones."""
+"""The models of the course: logistic and softmax regression with the bias as a column of ones."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ N_PIXELS = 784
 
 
 class _LinearModel:
-    """Weights, their gradient and the backward pass that both models share."""
+    """Weights, gradient and backward pass of both models."""
 
-    # The factor of w in the gradient of the L2 term.
+    # The gradient of the L2 term is l2 w.
     l2 = 0.0
 
     def __init__(self, n_inputs, n_outputs):
@@ -23,7 +23,9 @@ class _LinearModel:
         Parameters
         ----------
         X : ndarray of shape (N, inputs)
+            The rows of a batch.
         outputs, targets : ndarray of shape (N, outputs)
+            The probabilities that `forward` returned for them, and their targets.
         """
         if targets.shape != outputs.shape:
             raise ValueError(f"targets {targets.shape} must have the shape of outputs {outputs.shape}")
@@ -54,8 +56,9 @@ class BinaryModel(_LinearModel):
     Attributes
     ----------
     w : ndarray of shape (n_inputs, 1)
-        Zeros at first.
+        Weights, which are zero at first.
     grad : ndarray of shape (n_inputs, 1) or None
+        The gradient of the last backward pass.
     """
 
     def __init__(self, n_inputs=N_PIXELS + 1):
@@ -65,7 +68,7 @@ class BinaryModel(_LinearModel):
         """Return the probabilities 1 / (1 + exp(-X w)), of shape (N, 1)."""
         self._check_inputs(X)
         scores = X @ self.w
-        # Of the smaller exponential, so that nothing overflows.
+        # The smaller of the two exponentials does not overflow.
         e = np.exp(-np.abs(scores))
         return np.where(scores >= 0, 1, e) / (1 + e)
 
@@ -75,10 +78,10 @@ class SoftmaxModel(_LinearModel):
 
     Parameters
     ----------
-    l2_reg_lambda : float
-        Weight of the penalty on all of w, the bias included: lambda ||w||^2 with gradient 2 lambda w.
+    l2_reg_lambda : float, default=0.0
+        Weight lambda of the penalty lambda ||w||^2 on all weights, the bias included. Its gradient is 2 lambda w.
     half : bool, default=False
-        True: the convention lambda / 2 ||w||^2 with gradient lambda w.
+        Whether the penalty is lambda / 2 ||w||^2 instead, with gradient lambda w.
     n_inputs : int, default=785
         Pixels and the column of ones.
     n_outputs : int, default=10
@@ -87,8 +90,9 @@ class SoftmaxModel(_LinearModel):
     Attributes
     ----------
     w : ndarray of shape (n_inputs, n_outputs)
-        Zeros at first.
+        Weights, which are zero at first.
     grad : ndarray of shape (n_inputs, n_outputs) or None
+        The gradient of the last backward pass.
     """
 
     def __init__(self, l2_reg_lambda=0.0, half=False, *, n_inputs=N_PIXELS + 1, n_outputs=10):
@@ -99,7 +103,7 @@ class SoftmaxModel(_LinearModel):
 
     @property
     def l2(self):
-        """Factor of w in the gradient: 2 lambda, or lambda in the half convention."""
+        """Factor of w in the gradient of the penalty: 2 lambda, or lambda with `half`."""
         return self.l2_reg_lambda * (1 if self.half else 2)
 
     def forward(self, X):
@@ -113,7 +117,7 @@ class SoftmaxModel(_LinearModel):
 
 
 def is_known(model):
-    """Say whether forward and backward are this module's, so that kernels may stand in for them."""
+    """Say whether forward and backward of a model are those of this module, so that kernels may replace them."""
     return any(
         isinstance(model, known)
         and all(getattr(type(model), name) is method and name not in vars(model) for name, method in methods.items())
@@ -121,7 +125,7 @@ def is_known(model):
     )
 
 
-# Taken here, so that a method that is put on the class later counts as the user's.
+# Recorded at import, so that a method that is put on the class later counts as the user's.
 _KNOWN_METHODS = {
     known: {"forward": known.forward, "backward": known.backward} for known in (BinaryModel, SoftmaxModel)
 }

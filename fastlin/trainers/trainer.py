@@ -1,4 +1,4 @@
-"""The course's trainers: what a student's script constructs, subclasses and calls."""
+"""The trainers of the course, which a student's script constructs, subclasses and calls."""
 
 import numpy as np
 
@@ -16,25 +16,30 @@ class BaseTrainer:
     Parameters
     ----------
     model : BinaryModel, SoftmaxModel or any object with ``w``, ``grad``, ``forward`` and ``backward``
+        The model to train, in place.
     learning_rate : float
+        Size of the steps, at least 0.
     batch_size : int
+        Number of rows of a batch, from 1 to N.
     shuffle_dataset : bool
-        Draw a new order of the rows for each epoch.
+        Whether a new order of the rows is drawn for each epoch.
     X_train : ndarray of shape (N, inputs)
-        float32 or float64; the model is trained in this type (anything else is trained in float64).
+        Rows to train on. float32 rows are trained in float32, all others in float64.
     Y_train : ndarray of shape (N, 1) or (N, K)
+        Their targets.
     X_val, Y_val : ndarray
-        Alike, for validation.
+        Rows to validate on and their targets, in the same form.
     early_stopping : bool, default=False
-        Stop when the validation loss has not improved in the last `patience` validations. At the end of a training,
-        stopped or not, the model goes back to its best weights; Ctrl-C leaves it where it is.
+        Whether the training stops when the validation loss has not improved in the last `patience` validations. At the
+        end of a training, stopped or not, the model goes back to its best weights; after Ctrl-C it keeps the last.
     patience : int, default=10
+        Number of validations, at least 1.
     seed : int, RandomState or None, default=None
-        Of the shuffling; None: NumPy's global random state, as ``np.random.seed`` sets it.
+        Seed of the shuffling. None stands for NumPy's global random state, as ``np.random.seed`` sets it.
     progress : bool, default=True
-        Show a bar with loss and accuracy.
+        Whether a bar with loss and accuracy is shown.
     momentum : float, default=0.0
-        v = momentum v + gradient, w -= learning_rate v.
+        From 0 to 1, in the steps v = momentum v + gradient, w -= learning_rate v.
     learning_rate_decay : float, default=1.0
         Factor on the learning rate after each epoch.
 
@@ -64,7 +69,7 @@ class BaseTrainer:
     ):
         X_train, Y_train, X_val, Y_val = (np.asarray(array) for array in (X_train, Y_train, X_val, Y_val))
         if X_train.dtype == np.float32:
-            # Targets of float64 would turn the residuals, and with them everything, into float64.
+            # float64 targets would turn the residuals, and with them everything else, into float64.
             X_val, Y_train, Y_val = (array.astype(np.float32, copy=False) for array in (X_val, Y_train, Y_val))
         for name, X, Y in (("train", X_train, Y_train), ("val", X_val, Y_val)):
             if np.ndim(X) != 2 or np.ndim(Y) != 2 or len(X) != len(Y):
@@ -102,7 +107,12 @@ class BaseTrainer:
     def train_step(self, X_batch, Y_batch):
         """Take one step on a batch and return its mean loss before the step.
 
-        A subclass may override it; then every step of `train` goes through it.
+        A subclass may override this method; then `train` calls it for every step.
+
+        Parameters
+        ----------
+        X_batch, Y_batch : ndarray
+            The rows of the batch and their targets.
         """
         outputs = self.model.forward(X_batch)
         loss = cross_entropy_loss(Y_batch, outputs)
@@ -115,7 +125,7 @@ class BaseTrainer:
     def validation_step(self):
         """Return the loss over X_val and the accuracies over X_train and X_val.
 
-        A subclass may override it; then every validation of `train` goes through it.
+        A subclass may override this method; then `train` calls it for every validation.
         """
         return (
             cross_entropy_loss(self.Y_val, self.model.forward(self.X_val)),
@@ -180,32 +190,32 @@ class BaseTrainer:
             )
 
     def overrides(self, name):
-        """Say whether a subclass, or this object, has its own method of that name."""
+        """Say whether a subclass, or this object, has its own method of a name."""
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
 
     def can_compile(self):
-        """Say whether model and targets are those the kernels know, so that nothing of the user's is passed by."""
+        """Say whether the kernels know model and targets, so that none of the user's own code would be skipped."""
         known = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
         return isinstance(self.model, known) and is_known(self.model) and _has_labels(self.Y_train, self.Y_val)
 
 
 class LogisticTrainer(BaseTrainer):
-    """Trainer of a BinaryModel, targets (N, 1)."""
+    """Trainer of a BinaryModel, whose targets are (N, 1)."""
 
 
 class SoftmaxTrainer(BaseTrainer):
-    """Trainer of a SoftmaxModel, targets one-hot (N, K)."""
+    """Trainer of a SoftmaxModel, whose targets are one-hot (N, K)."""
 
 
 def _random_state(seed):
-    """Return what shuffles: without a seed the global state, which the assignment's own code draws from."""
+    """Return the random state that shuffles; without a seed the global one, as in the assignment's own code."""
     if seed is None:
         return np.random
     return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
 
 
 def _has_labels(*targets):
-    """Say whether targets are labels: 0 or 1 in one column, or exactly one 1 among zeros per row."""
+    """Say whether targets are labels: 0 or 1 in one column, or one 1 among zeros in each row."""
     return all(((Y == 0) | (Y == 1)).all() and (Y.shape[1] == 1 or (Y.sum(axis=1) == 1).all()) for Y in targets)
 
 

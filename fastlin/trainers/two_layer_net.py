@@ -1,7 +1,7 @@
-"""TwoLayerNet: the homework's network of two dense layers with ReLU between them, over the kernels of networks."""
+"""TwoLayerNet: the homework's network of two dense layers with ReLU between them."""
 
 import warnings
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,30 +14,30 @@ from fastlin.training.progress import show_steps
 
 
 class TwoLayerNet:
-    """A dense layer, ReLU, a dense layer and softmax: scores max(X W1 + b1, 0) W2 + b2, a column for each class.
+    """A dense layer, ReLU, a dense layer and softmax, with the scores max(X W1 + b1, 0) W2 + b2.
 
-    A drop-in for the class of that name in the well-known homework on image classification: with the same global random
+    It replaces the class of that name in the well-known homework on image classification: with the same global random
     state it begins with the same weights and draws the same batches. float32 data are computed in float32, all others
     in float64; images of whole numbers are read as they are.
 
     Parameters
     ----------
     input_size : int
-        D, numbers of a row.
+        Number D of values in a row.
     hidden_size : int
-        H, units between the layers.
+        Number H of units between the layers.
     output_size : int
-        C, classes, at least 2.
+        Number C of classes, at least 2.
     std : float, default=1e-4
-        Standard deviation of the first weights, drawn from NumPy's global random state, W1 before W2. The first biases
-        are zero.
+        Standard deviation of the first weights. They are drawn from NumPy's global random state, W1 before W2. The
+        first biases are zero.
 
     Attributes
     ----------
     params : dict of str to ndarray
-        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), float64 at first and after each training. They are
-        yours to change or to replace, by arrays of any real type: each call reads them anew. `train` puts new arrays
-        into the dict and leaves the old ones as they are.
+        ``W1`` (D, H), ``b1`` (H,), ``W2`` (H, C) and ``b2`` (C,), which are float64 at first and after each training.
+        You may change them or replace them by arrays of any real type: each call reads them anew. `train` puts new
+        arrays into the dict and leaves the old ones as they are.
     interrupted : bool
         Whether Ctrl-C ended the last training.
 
@@ -80,22 +80,24 @@ class TwoLayerNet:
         Parameters
         ----------
         X : array-like of shape (N, D)
+            The rows.
         y : array-like of int of shape (N,) or (N, 1), or None
-            Classes from 0 to C - 1.
+            Their classes, from 0 to C - 1.
         reg : float, default=0.0
+            Strength of the penalty, at least 0.
 
         Returns
         -------
         scores : ndarray of shape (N, C)
-            Without y.
+            The scores, where y is None.
         loss, grads : float and dict of str to ndarray
-            With y; grads has the keys and shapes of `params`.
+            The loss and its gradients, where y is given; grads has the keys and shapes of `params`.
 
         Raises
         ------
         ValueError
-            Data or `params` of wrong shape or type, or with NaN or infinite values; labels that are no class; a
-            negative reg.
+            Data or `params` have a wrong shape or type, or NaN or infinite values; a label is no class; or reg is
+            negative.
         """
         X = self._read_rows("X", X)
         if y is not None:
@@ -106,7 +108,7 @@ class TwoLayerNet:
         if y is None:
             return network.compute_scores(matrix)
         coefs = network.parameters[: network.n_coefficients]
-        # After a training of the caller's own that diverges.
+        # A training of the caller's own may have diverged.
         with np.errstate(over="ignore", invalid="ignore"):
             loss, _, _ = network.compute_gradient(Examples(matrix, y), slice(0, len(X)))
             network.gradient[: network.n_coefficients] += 2 * reg * coefs
@@ -129,10 +131,10 @@ class TwoLayerNet:
     ):
         """Train by mini-batch gradient descent: v = momentum v - learning_rate g, params += v, with v = 0 at first.
 
-        Each iteration draws its rows by ``np.random.choice(N, batch_size)`` from NumPy's global random state. They may
-        repeat, so that batch_size may exceed N. Iterations whose number, from 0, is a multiple of
-        max(N / batch_size, 1) end an epoch: the first one, and where batch_size divides N those one epoch after
-        another. (Where it does not, that falls on a whole number rarely or never; so it does in the homework.)
+        Each iteration draws its rows by ``np.random.choice(N, batch_size)`` from NumPy's global random state. Rows may
+        repeat, so that batch_size may exceed N. An iteration ends an epoch where its number, counted from 0, is a
+        multiple of max(N / batch_size, 1): the first iteration does, and where batch_size divides N those one epoch
+        after another. Where it does not divide N, few or no other iterations do; the homework has the same rule.
 
         Ctrl-C ends the training after a whole iteration: `params` has what was learned so far, and the histories so far
         are returned.
@@ -140,36 +142,37 @@ class TwoLayerNet:
         Parameters
         ----------
         X : array-like of shape (N, D)
-            Its type is the one that is computed in.
+            The rows to train on; their type is the one that is computed in.
         y : array-like of int of shape (N,) or (N, 1)
-            Classes from 0 to C - 1.
+            Their classes, from 0 to C - 1.
         X_val, y_val : array-like
-            Alike, for validation.
+            Rows to validate on and their classes, in the same form.
         learning_rate : float, default=1e-3
-            At least 0.
+            Size of the steps, at least 0.
         learning_rate_decay : float, default=0.95
             Factor on the learning rate at the end of each epoch, above 0 and at most 1.
         reg : float, default=5e-6
-            As in `loss`.
+            Strength of the penalty, as in `loss`.
         num_iters : int, default=100
-            Updates.
+            Number of updates.
         batch_size : int, default=200
+            Number of rows of a batch.
         momentum : float, default=0.0
-            From 0 to below 1.
+            Part of the velocity that the next step keeps, from 0 to below 1.
         verbose : bool, default=False
-            Show a progress bar with the loss.
+            Whether a progress bar with the loss is shown.
 
         Returns
         -------
         dict of str to list of float
-            ``loss_history``: the loss of each iteration's batch before the update, the penalty included.
-            ``train_acc_history``, ``val_acc_history``: accuracy on the last batch and on all of X_val at the end of
-            each epoch, after the update.
+            ``loss_history`` has the loss of each iteration's batch before the update, with the penalty.
+            ``train_acc_history`` and ``val_acc_history`` have the accuracies on the last batch and on all of X_val
+            after the last update of each epoch.
 
         Raises
         ------
         ValueError
-            As `loss`, or a number out of its range; nothing has changed then.
+            As `loss`, or a number is out of its range; nothing has changed then.
 
         Warns
         -----
@@ -180,9 +183,9 @@ class TwoLayerNet:
         X, X_val = self._read_rows("X", X), self._read_rows("X_val", X_val)
         y, y_val = self._read_labels("y", y, len(X)), self._read_labels("y_val", y_val, len(X_val))
         check_number("learning_rate", learning_rate)
-        check_number("learning_rate_decay", learning_rate_decay, highest=1, but_not=0)
+        check_number("learning_rate_decay", learning_rate_decay, highest=1, excluded=0)
         check_number("reg", reg)
-        check_number("momentum", momentum, highest=1, but_not=1)
+        check_number("momentum", momentum, highest=1, excluded=1)
         check_count("num_iters", num_iters)
         check_count("batch_size", batch_size)
         learner = _NetLearner(
@@ -227,10 +230,12 @@ class TwoLayerNet:
         Parameters
         ----------
         X : array-like of shape (N, D)
+            The rows.
 
         Returns
         -------
         labels : ndarray of shape (N,), int64
+            Their classes.
 
         Raises
         ------
@@ -240,7 +245,7 @@ class TwoLayerNet:
         return self.loss(X).argmax(axis=1).astype(np.int64, copy=False)
 
     def _make_network(self, dtype):
-        """Return a network with the numbers that `params` has now."""
+        """Return a network with the values that `params` has now."""
         network = Network(self._layer_sizes, "relu", dtype=dtype)
         for name, part in _name_parts(network, network.parameters).items():
             if name not in self.params:
@@ -284,13 +289,12 @@ class TwoLayerNet:
 
 
 def _name_parts(network, vector):
-    """Return views of a vector that is laid out as the network's parameters, by their names in `params`."""
+    """Return the parts of a vector, laid out as the network's parameters, by their names in `params`."""
     coefs, intercepts, _ = network.cut(vector)
     return dict(zip(("W1", "W2", "b1", "b2"), (*coefs, *intercepts), strict=True))
 
 
-@dataclass(frozen=True)
-class _Iteration:
+class _Iteration(NamedTuple):
     """Loss of an iteration's batch before the update and, at the end of an epoch, the accuracies after it."""
 
     loss: float
@@ -317,7 +321,7 @@ class _NetLearner(Learner):
         batch = Examples(self._examples.matrix, self._examples.labels, rows=self._rows)
         accuracies = self.network.measure(batch)[1], self.network.measure(self._validation)[1]
         self.learning_rate *= self._decay
-        return replace(record, accuracies=accuracies)
+        return record._replace(accuracies=accuracies)
 
     def save(self):
         return self.network.save()

@@ -5,11 +5,10 @@ Both score the record of each checkpoint. A judge never changes: `after` returns
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A place that a training can go back to.
 
     Attributes

@@ -1,10 +1,10 @@
 """The schedule of a training: its steps, cut into stretches that end in checkpoints."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """Steps that are taken between two checkpoints.
 
     Attributes

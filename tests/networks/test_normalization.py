@@ -39,7 +39,7 @@ def test_running_statistics_take_a_part_of_each_batch_with_the_unbiased_variance
         variance = (1 - RUNNING_PART) * variance + RUNNING_PART * batch.var(axis=0, ddof=1)
         np.testing.assert_allclose(normalization.mean, mean, rtol=1e-13)
         np.testing.assert_allclose(normalization.variance, variance, rtol=1e-12)
-        np.testing.assert_allclose(normalization.factors(), 1 / np.sqrt(variance + EPSILON), rtol=1e-12)
+        np.testing.assert_allclose(normalization.inverse_deviations(), 1 / np.sqrt(variance + EPSILON), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

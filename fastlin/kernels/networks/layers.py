@@ -1,7 +1,7 @@
-"""Kernels of a network's layers: everything around the products of its matrices, over blocks of a batch's rows.
+"""Kernels of a network's layers: everything around the products of matrices, over blocks of the rows of a batch.
 
-Activations of a layer are an array (n, m), a row for each of the batch's rows and a column for each unit; the products
-with coefficients are BLAS's. Sums over rows are float64, a row of partial sums for each block.
+The activations of a layer are an array (n, m), with a row for each row of the batch and a column for each unit. BLAS
+computes the products with coefficients. Sums over rows are float64, with a row of partial sums for each block.
 """
 
 import numpy as np
@@ -11,35 +11,41 @@ from fastlin.kernels.machine.exponential import exponentiate_in_place, exponenti
 from fastlin.kernels.machine.simd import CACHE_LINE, request_line, request_line_to_write
 
 IDENTITY, LOGISTIC, RELU, TANH = range(4)
-# Of a 32-bit number: what is drawn for a unit is kept where it is below the part kept times this.
+# Number of 32-bit numbers. Dropout keeps a unit where the number drawn for it is below this times the part kept.
 DRAWS = 1 << 32
-# Parameters that are updated together, and how far ahead of them memory is asked for.
+# Number of parameters that are updated together, and number ahead of them that are requested from memory.
 PIECE, AHEAD = 256, 2048
-# Rows ahead of the one that is taken.
+# Rows are requested from memory this many rows ahead.
 ROWS_AHEAD = 4
 
 
 @kernel
-def fill_block_rows(block, n_blocks, X, rows, taken):
-    """taken[i] = X[rows[i]] (m, d), converted, for the block's part of rows (m,); X of any type and layout."""
+def fill_block_rows(block, n_blocks, X, rows, gathered):
+    """Fill gathered (m, d) with gathered_i = X[rows_i], converted, for the block's part of rows (m,).
+
+    X is (n, d), of any type and layout.
+    """
     end = (block + 1) * rows.shape[0] // n_blocks
     for i in range(block * rows.shape[0] // n_blocks, end):
         if i + ROWS_AHEAD < end and X.strides[1] == X.itemsize:
-            # Rows that are taken out of their order the processor does not foresee: 17 instead of 21 microseconds.
+            # The processor does not foresee rows that are out of order: 17 instead of 21 microseconds.
             ahead = X[rows[i + ROWS_AHEAD]]
             for offset in range(0, ahead.shape[0] * X.itemsize, CACHE_LINE):
                 request_line(ahead.ctypes.data + offset)
-        source, target = X[rows[i]], taken[i]
+        source, target = X[rows[i]], gathered[i]
         for j in range(target.shape[0]):
             target[j] = source[j]
 
 
 @kernel
-def fill_block_sparse_rows(block, n_blocks, data, indices, indptr, rows, taken):
-    """taken[i] = row rows[i] of a CSR matrix, entries of one place added up, for the block's part of rows (m,)."""
-    kind = taken.dtype.type
+def fill_block_sparse_rows(block, n_blocks, data, indices, indptr, rows, gathered):
+    """Fill gathered (m, d) with rows of a CSR matrix, for the block's part of rows (m,).
+
+    gathered_i = row rows_i of the matrix; several entries of one place are added up.
+    """
+    kind = gathered.dtype.type
     for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
-        target = taken[i]
+        target = gathered[i]
         for j in range(target.shape[0]):
             target[j] = 0
         for place in range(indptr[rows[i]], indptr[rows[i] + 1]):
@@ -48,9 +54,10 @@ def fill_block_sparse_rows(block, n_blocks, data, indices, indptr, rows, taken):
 
 @kernel
 def sum_block_columns(block, n_blocks, Z, origin, sums, squares):
-    """sums[block] = sum of Z_i - origin, squares[block] = sum of (Z_i - origin)^2 over the block's rows of Z (n, m).
+    """Fill sums[block] with sum_i (Z_i - origin) and squares[block] with sum_i (Z_i - origin)^2.
 
-    origin (m,) is a row near the mean, so that little cancels in the variance.
+    The sums are over the block's rows of Z (n, m). origin (m,) is a row near the mean, so that little cancels in the
+    variance.
     """
     s, q = sums[block], squares[block]
     for j in range(s.shape[0]):
@@ -64,17 +71,20 @@ def sum_block_columns(block, n_blocks, Z, origin, sums, squares):
 
 
 @kernel
-def normalize_block(block, n_blocks, Z, means, factors, normalized):
-    """normalized = factor_j (Z_ij - mean_j) over the block's rows of Z (n, m); it may be Z itself."""
+def normalize_block(block, n_blocks, Z, means, inverse_deviations, normalized):
+    """Fill normalized_ij = (Z_ij - mean_j) inverse_deviation_j over the block's rows of Z (n, m).
+
+    normalized may be Z itself; means and inverse_deviations are (m,).
+    """
     for i in range(block * Z.shape[0] // n_blocks, (block + 1) * Z.shape[0] // n_blocks):
         row, target = Z[i], normalized[i]
         for j in range(target.shape[0]):
-            target[j] = factors[j] * (row[j] - means[j])
+            target[j] = inverse_deviations[j] * (row[j] - means[j])
 
 
 @kernel(inline=True)
 def _mix(x):
-    """Return a 32-bit number that depends on every bit of x, one of as many (C. Wellons's lowbias32)."""
+    """Return a 32-bit number that depends on every bit of the 32-bit number x (C. Wellons's lowbias32)."""
     x = ((x ^ (x >> np.uint64(16))) * np.uint64(0x7FEB352D)) & np.uint64(0xFFFFFFFF)
     x = ((x ^ (x >> np.uint64(15))) * np.uint64(0x846CA68B)) & np.uint64(0xFFFFFFFF)
     return x ^ (x >> np.uint64(16))
@@ -82,17 +92,17 @@ def _mix(x):
 
 @kernel(inline=True)
 def _is_kept(place, seed, kept):
-    """Say whether dropout keeps a unit: by what is drawn for its place alone, whichever thread asks."""
+    """Say whether dropout keeps a unit. That depends on its place and the seed alone, whichever thread asks."""
     return _mix(_mix(np.uint64(place) & np.uint64(0xFFFFFFFF)) ^ np.uint64(seed)) < kept
 
 
 @kernel
 def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, first_row, activations):
-    """activations = dropout(f(scale_j Z_ij + shift_j)) over the block's rows of Z (n, m); it may be Z itself.
+    """Fill activations_ij = dropout(f(scale_j Z_ij + shift_j)) over the block's rows of Z (n, m).
 
-    f is the activation; scales (0,) stand for ones. Dropout keeps a unit with probability ``keep`` and then divides it
-    by that (inverted: the mean stays); which it keeps follows from seed, the row's number and the column alone.
-    first_row is the number of Z's first row in its batch.
+    activations may be Z itself. f is the activation; scales (0,) stand for ones. Dropout keeps a unit with probability
+    ``keep`` and then divides it by that, so that the mean stays. Which units it keeps follows from the seed, the row's
+    number and the column alone. first_row is the number of Z's first row in its batch.
     """
     kind = activations.dtype.type
     zero = kind(0)
@@ -108,7 +118,7 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
                 a[j] = row[j] + shifts[j]
         if activation == RELU:
             for j in range(width):
-                # A training that diverged has NaN, which must not become 0.
+                # The NaN of a training that diverged must not become 0.
                 a[j] = zero if a[j] < zero else a[j]
         elif activation == LOGISTIC:
             _apply_logistic(a)
@@ -122,7 +132,7 @@ def activate_block(block, n_blocks, Z, scales, shifts, activation, keep, seed, f
 
 @kernel(inner=True)
 def _apply_logistic(a):
-    """Overwrite a with 1 / (1 + exp(-a)), of the smaller exponential."""
+    """Overwrite a with 1 / (1 + exp(-a)), by the exponential that does not overflow."""
     one, zero = a.dtype.type(1), a.dtype.type(0)
     signs = np.empty_like(a)
     for j in range(a.shape[0]):
@@ -135,7 +145,10 @@ def _apply_logistic(a):
 
 @kernel(inner=True)
 def _apply_tanh(a):
-    """Overwrite a with tanh(a) = -e / (2 + e) with the sign of a, e = exp(-2 |a|) - 1: small a keep their digits."""
+    """Overwrite a with tanh(a) = -e / (2 + e), with the sign of a, where e = exp(-2 |a|) - 1.
+
+    Small values of a keep their digits.
+    """
     two, zero = a.dtype.type(2), a.dtype.type(0)
     signs = np.empty_like(a)
     for j in range(a.shape[0]):
@@ -151,10 +164,11 @@ def _apply_tanh(a):
 def backpropagate_block(
     block, n_blocks, activations, normalized, activation, keep, seed, first_row, slopes, sums, products
 ):
-    """Turn slopes (n, m) by activations into slopes by what f was applied to, over the block's rows.
+    """Turn slopes (n, m) by activations into slopes by the arguments of f, over the block's rows.
 
-    slopes_ij *= f'_ij, f' by the activations, the dropout of `activate_block` included. sums[block] = sum of the new
-    slopes over the rows; products[block] = sum of slopes_i normalized_i, left out where normalized is (0, 0).
+    slopes_ij *= f'_ij, computed from the activations, with the dropout of `activate_block`. sums[block] becomes the sum
+    of the new slopes over the rows, products[block] the sum of slopes_i normalized_i, which is left out where
+    normalized is (0, 0).
     """
     kind = slopes.dtype.type
     one, zero = kind(1), kind(0)
@@ -189,26 +203,26 @@ def backpropagate_block(
 
 
 @kernel
-def backpropagate_normalization_block(block, n_blocks, normalized, factors, means, products, slopes):
-    """slopes_ij = factor_j (slopes_ij - mean_j - product_j normalized_ij) over the block's rows of slopes (n, m).
+def backpropagate_normalization_block(block, n_blocks, normalized, scales, means, products, slopes):
+    """Turn slopes (n, m) by normalised units into slopes by the values that were normalised, over the block's rows.
 
-    Slopes by normalized units become slopes by what was normalised: mean and product (m,) are the means over the batch
-    of the slopes and of the slopes times the normalised units (Ioffe and Szegedy 2015, section 3).
+    slopes_ij = scale_j (slopes_ij - mean_j - product_j normalized_ij), where mean and product (m,) are the means over
+    the batch of the slopes and of the slopes times the normalised units (Ioffe and Szegedy 2015, section 3).
     """
     for i in range(block * slopes.shape[0] // n_blocks, (block + 1) * slopes.shape[0] // n_blocks):
         d, x = slopes[i], normalized[i]
         for j in range(d.shape[0]):
-            d[j] = factors[j] * (d[j] - means[j] - products[j] * x[j])
+            d[j] = scales[j] * (d[j] - means[j] - products[j] * x[j])
 
 
 @kernel
 def fill_block_residuals(block, n_blocks, scores, intercept, labels, weights, total, losses, n_correct, sums):
     """Overwrite scores (n, K) with the gradient of sum_i s_i l_i / total by scores + intercept, over the block's rows.
 
-    K = 1: l = log(1 + exp(-z)), z the score times +1 for label 1 and -1 for label 0; else l = logsumexp(scores) - score
-    of the label, both shifted so that nothing overflows. weights (0,) stand for ones. losses[block] = sum s_i l_i,
-    n_correct[block] = sum of the s_i of rows whose best class (the first of equal ones) is their label, sums[block] =
-    sum of the gradients.
+    For K = 1, l = log(1 + exp(-z)), where z is the score times +1 for label 1 and -1 for label 0; for more classes,
+    l = logsumexp(scores) - score of the label. Both are shifted so that nothing overflows. weights (0,) stand for ones.
+    losses[block] becomes the sum of s_i l_i, sums[block] the sum of the gradients, and n_correct[block] the sum of the
+    s_i of the rows whose best class (the first of equal ones) is their label.
     """
     n_classes = scores.shape[1]
     kind = scores.dtype.type
@@ -229,7 +243,7 @@ def fill_block_residuals(block, n_blocks, scores, intercept, labels, weights, to
         else:
             best = 0
             for k in range(1, n_classes):
-                # NaN, of a training that diverged, must not get lost in comparisons.
+                # The NaN of a training that diverged must not get lost in comparisons.
                 best = k if (z[k] > z[best]) | (z[k] != z[k]) else best
             largest = z[best]
             own[i] = z[label] - largest
@@ -254,13 +268,13 @@ def fill_block_residuals(block, n_blocks, scores, intercept, labels, weights, to
             for k in range(n_classes):
                 total_i += np.float64(e[k])
             exponentials[i] = total_i
-            factor = scale / kind(total_i)
+            scale_i = scale / kind(total_i)
             for k in range(n_classes):
-                e[k] *= factor
+                e[k] *= scale_i
             e[label] -= scale
         for k in range(n_classes):
             s[k] += np.float64(e[k])
-    # A loop of its own, in which the logarithms are vectorised.
+    # The logarithms are vectorised in a loop of their own.
     for i in range(part.shape[0]):
         weight = weights[first + i] if weights.shape[0] > 0 else 1.0
         loss += weight * (log_from_one(exponentials[i]) - np.float64(own[i]))
@@ -270,7 +284,10 @@ def fill_block_residuals(block, n_blocks, scores, intercept, labels, weights, to
 
 @kernel
 def fill_block_probabilities(block, n_blocks, scores, intercept):
-    """Overwrite scores (n, K) with the probabilities of the classes (of class 1 for K = 1), over the block's rows."""
+    """Overwrite scores (n, K) with the probabilities of the classes, or of class 1 for K = 1, over the block's rows.
+
+    The intercept (K,) is added to the scores first.
+    """
     n_classes = scores.shape[1]
     for i in range(block * scores.shape[0] // n_blocks, (block + 1) * scores.shape[0] // n_blocks):
         z = scores[i]
@@ -296,8 +313,9 @@ def fill_block_probabilities(block, n_blocks, scores, intercept):
 def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learning_rate, momentum, nesterov):
     """Take a step v = momentum v - learning_rate g, w += v; return the sum of the squares of the penalised w before it.
 
-    g is the gradient, of the first n_penalised parameters plus l2 w. Nesterov's: w += momentum v - learning_rate g with
-    the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All are (p,); gradient stays as it is.
+    g is the gradient, plus l2 w for the first n_penalised parameters. Nesterov's form is w += momentum v -
+    learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013, section 2). All arrays are (p,); gradient
+    stays as it is.
     """
     kind = parameters.dtype.type
     rate, part = kind(learning_rate), kind(momentum)
@@ -308,8 +326,8 @@ def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learni
         for start in range(first, end, PIECE):
             stop = min(start + PIECE, end)
             w, g, v = parameters[start:stop], gradient[start:stop], velocity[start:stop]
-            # The other processors have just written a part of the gradient, and read w: 22 instead of 24 to 31
-            # microseconds for 42,000 parameters.
+            # The other processors have just written a part of the gradient and read w. With requests ahead the step
+            # takes 22 instead of 24 to 31 microseconds for 42,000 parameters.
             for offset in range(AHEAD * w.itemsize, (AHEAD + PIECE) * w.itemsize, CACHE_LINE):
                 request_line(g.ctypes.data + offset)
                 request_line_to_write(w.ctypes.data + offset)
