@@ -1,4 +1,4 @@
-"""MLPClassifier: scikit-learn's network of dense layers by mini-batches, with batch normalisation and dropout."""
+"""MLPClassifier: scikit-learn's network of dense layers, with batch normalisation and dropout."""
 
 import warnings
 from numbers import Integral, Real
@@ -28,97 +28,110 @@ AUTO_BATCH_SIZE = 200
 class MLPClassifier(ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batch gradient descent with momentum.
 
-    A drop-in for scikit-learn's estimator of the same name with ``solver="sgd"``: parameters and attributes of that
+    It replaces scikit-learn's estimator of the same name with ``solver="sgd"``: parameters and attributes of the same
     name mean the same, and with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the
-    same. Beyond it: batch normalisation, dropout, a learning rate that decays, other initialisations, and validation
-    data of one's own. Dense float64, float32, uint8, int8, int16, int32 and bool data, and CSR, are read in place, a
-    batch at a time; other types become float64 first, other sparse containers CSR.
+    same. It adds batch normalisation, dropout, a learning rate that decays, other initialisations, and validation data
+    that the caller gives. Dense float64, float32, uint8, int8, int16, int32 and bool data and CSR matrices are read in
+    place, a batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
 
-    The same seed gives the same bits, for any number of threads as far as the BLAS that NumPy uses does: OpenBLAS adds
-    up the products of some shapes in another order on another number of threads.
+    The same seed gives the same bits. They do not depend on the number of threads as far as NumPy's BLAS does not:
+    OpenBLAS adds up the products of some shapes in another order on another number of threads.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; () makes a softmax regression.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
-        Of the hidden layers.
+        Activation of the hidden layers.
     solver : {"sgd"}, default="sgd"
+        The only solver; the parameter exists for scikit-learn's sake.
     alpha : float, default=0.0001
-        The loss of a batch has the penalty alpha / 2 times the sum of squares of all coefficients, divided by the
-        number of rows of the batch (or by their weight).
+        Strength of the penalty: the loss of a batch has alpha / 2 times the sum of squares of all coefficients, divided
+        by the number of rows of the batch (or by their weight).
     batch_size : int or "auto", default="auto"
-        "auto" is 200, or all rows where there are fewer. The last batch of an epoch has what is left; with
-        `batch_norm`, which needs at least 2 rows, batches are of about equal size.
+        Number of rows of a batch; "auto" is 200, or all rows where there are fewer. The last batch of an epoch has the
+        rows that are left. With `batch_norm`, which needs at least 2 rows, batches are of about equal size.
     learning_rate_init : float, default=0.001
+        Learning rate of the first epoch.
     learning_rate_decay : float, default=1.0
         Factor on the learning rate after each epoch, above 0 and at most 1.
     max_iter : int, default=200
-        Epochs.
+        Largest number of epochs.
     shuffle : bool, default=True
-        Draw a new order of the rows for each epoch.
+        Whether a new order of the rows is drawn for each epoch.
     momentum : float, default=0.9
-        From 0 to below 1.
+        Part of the velocity that the next step keeps, from 0 to below 1.
     nesterovs_momentum : bool, default=True
+        Whether steps have Nesterov's form.
     batch_norm : {False, "input", "hidden", "both"}, default=False
-        Batch normalisation (Ioffe and Szegedy 2015): "input" at the beginning of the chain, without scale and shift of
-        its own, which the first layer has; "hidden" before each activation, with a scale and with the layer's
-        intercept for a shift; "both". Predictions take running statistics.
+        Batch normalisation (Ioffe and Szegedy 2015). "input" normalises the rows; scale and shift are those of the
+        first layer. "hidden" normalises before each activation, with a scale, and with the layer's intercept as the
+        shift. "both" does both. Predictions take running statistics.
     dropout : float, default=0.0
         Part of the hidden units, from 0 to below 1, that are left out of each step (Srivastava et al. 2014).
     init : {"xavier", "he", "normal"}, default="xavier"
-        "xavier": uniform within +-sqrt(6 / (fan in + fan out)) (2 in place of 6 for logistic units), intercepts too,
-        as scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he": normal with variance 2 / fan in (He et
-        al. 2015, equation 10), which deep chains of ReLU need. "normal": normal with standard deviation `init_scale`.
-        The latter two have intercepts of zero.
+        "xavier" draws coefficients and intercepts uniformly within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6
+        for logistic units, as scikit-learn does (Glorot and Bengio 2010, equation 16). "he" draws coefficients from a
+        normal distribution with variance 2 / fan in (He et al. 2015, equation 10), which deep chains of ReLU need, and
+        "normal" with standard deviation `init_scale`; the intercepts of these two are zero.
     init_scale : float, default=0.01
-        Of ``init="normal"``.
+        Standard deviation of ``init="normal"``.
     early_stopping : bool, default=False
-        Stop by the accuracy on validation data, which are given to `fit` or else set aside.
+        Whether the training stops by the accuracy on validation data, which are given to `fit` or else set aside.
     validation_fraction : float, default=0.1
-        Part of the rows that early_stopping sets aside where it is given no data: as scikit-learn draws it, stratified
-        for two classes.
+        Part of the rows that early_stopping sets aside where no validation data are given. They are drawn as
+        scikit-learn draws them, stratified for two classes.
     n_iter_no_change : int or np.inf, default=10
-        Stop after more than so many epochs without an improvement by `tol`; np.inf: take max_iter epochs.
+        The training stops after more than this number of epochs without an improvement by `tol`. With np.inf it takes
+        max_iter epochs.
     tol : float, default=0.0001
-        Of the loss, or of the validation accuracy with early_stopping.
+        Smallest improvement that counts, of the loss or, with early_stopping, of the validation accuracy.
     warm_start : bool, default=False
-        Begin with the last fit's parameters.
+        Whether a fit begins with the parameters of the last fit.
     random_state : int, RandomState or None, default=None
+        Draws the first parameters, the validation data, the orders of the rows and the dropout.
     verbose : bool or int, default=False
-        Show a progress bar with loss and accuracy, after a stroke those on the validation data.
+        Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
     dtype : {"float32", "float64"}, default="float32"
-        What the network is computed in, X included: columns whose spread is below 1e-6 of their values need float64.
+        Type in which the network is computed, X included. Columns whose spread is below 1e-6 of their values need
+        float64.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
     coefs_ : list of ndarray of shape (fan in, fan out)
+        Coefficients of each layer.
     intercepts_ : list of ndarray of shape (fan out,)
-        Two classes have one output, the score of the second.
+        Intercepts of each layer. Two classes have one output, the score of the second class.
     batch_norm_scales_ : list of ndarray
-        Of the hidden layers where those are normalised, else empty.
+        Scales of the hidden layers where those are normalised, else empty.
     batch_norm_means_, batch_norm_variances_ : list of ndarray
         Running statistics of the input, where that is normalised, then of the hidden layers, where those are.
     loss_curve_ : list of float
-        Mean loss of each epoch's batches, the penalty included, before each step.
+        Mean loss of each epoch's batches before each step, with the penalty.
     accuracy_curve_ : list of float
-        Accuracy on each epoch's batches, before each step.
+        Accuracy on each epoch's batches before each step.
     validation_scores_, validation_loss_curve_ : list of float or None
         Accuracy and mean loss on the validation data after each epoch.
     best_validation_score_ : float or None
+        The highest of validation_scores_.
     loss_, best_loss_ : float
-        The last of loss_curve_ and the smallest, also with early_stopping.
+        The last and the smallest value of loss_curve_, also with early_stopping.
     n_iter_ : int
-        Whole epochs of the last fit, or, after partial_fit, of all calls since the last fit and of that fit.
+        Number of whole epochs of the last fit or, after partial_fit, of that fit and of all calls since.
     t_ : int
-        Rows trained on so far.
+        Number of rows trained on so far, each time counted.
     interrupted_ : bool
-        Whether Ctrl-C ended the last training; it keeps the last whole epoch.
+        Whether Ctrl-C ended the last training, which then kept the last whole epoch.
     n_layers_, n_outputs_ : int
+        Number of layers, the input counted, and of outputs.
     out_activation_ : {"softmax", "logistic"}
+        Activation of the output.
     n_features_in_ : int
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where X had any.
     """
 
     _parameter_constraints = {
@@ -201,33 +214,35 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Train the network.
 
-        Where there are validation data, given here or set aside by early_stopping, the parameters of the best epoch by
-        accuracy on them are kept, of equal ones the first; else those of the last epoch.
+        Where there are validation data, given here or set aside by early_stopping, the network keeps the parameters of
+        the first of the epochs with the highest accuracy on them, else those of the last epoch.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to train on.
         y : array-like of shape (n_samples,)
-        sample_weight : array-like of shape (n_samples,) or None
-            Of the loss; batch normalisation counts every row alike.
+            Their classes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the loss; batch normalisation counts every row alike.
         X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
             Validation data.
 
         Returns
         -------
-        MLPClassifier
-            Itself.
+        self : MLPClassifier
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            A parameter out of range, data of wrong shape or with numbers that are not finite, one class only, a
-            `batch_size` above the number of rows.
+            A parameter is out of range, data have a wrong shape or values that are not finite, y has one class only, or
+            `batch_size` exceeds the number of rows.
 
         Warns
         -----
         ConvergenceWarning
-            The training diverged, or came to max_iter before the loss stopped to improve.
+            The training diverged, or came to max_iter while it still improved.
         """
         with kept_on_error(self):
             self._validate_params()
@@ -264,27 +279,30 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """Train for one epoch over these rows; momentum, learning rate and random numbers go on from call to call.
+        """Train for one epoch; momentum, learning rate and random numbers go on from call to call.
 
         Fewer rows than `batch_size` make one batch.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to train on.
         y : array-like of shape (n_samples,)
-        sample_weight : array-like of shape (n_samples,) or None
-        classes : array-like of shape (n_classes,) or None
-            All classes of all calls: needed in the first one.
+            Their classes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the loss.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes of all calls, which the first call needs.
 
         Returns
         -------
-        MLPClassifier
-            Itself.
+        self : MLPClassifier
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            As `fit`; for labels that are not among the classes, and with early_stopping.
+            As `fit`, or a label is not among the classes, or early_stopping is set.
 
         Warns
         -----
@@ -320,10 +338,12 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
+            Their classes.
         """
         probabilities = self._predict_probabilities(X)
         if probabilities.shape[1] == 1:
@@ -336,10 +356,12 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
+            A column for each class, in the order of `classes_`.
         """
         probabilities = self._predict_probabilities(X)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
@@ -350,15 +372,18 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
+            A column for each class, in the order of `classes_`.
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def __sklearn_tags__(self):
+        """Return scikit-learn's tags, with sparse input."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
@@ -366,7 +391,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     def _predict_probabilities(self, X):
         check_is_fitted(self)
         matrix = read_matrix(self, X, reset=False)
-        # A network of its own, so that several threads may predict at once.
+        # Each call has a network of its own, so that several threads may predict at once.
         network = Network(**self._plan)
         self._load(network)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -379,7 +404,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         return probabilities
 
     def _plan_network(self):
-        """Return what the network is to be but for its dropout, as arguments of Network."""
+        """Return the arguments of the Network, all but its dropout."""
         hidden = self.hidden_layer_sizes if np.iterable(self.hidden_layer_sizes) else (self.hidden_layer_sizes,)
         hidden = tuple(hidden)
         if not all(isinstance(size, Integral) and size > 0 for size in hidden):
@@ -440,7 +465,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}"
             )
         _check_feature_names(self, X_val, reset=False)
-        # Before scikit-learn, which converts a broken container without looking.
+        # Our own checks come first: scikit-learn would convert a broken container without a look at it.
         X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
         X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
         y_val = column_or_1d(check_array(y_val, ensure_2d=False, dtype=None, input_name="y_val"), warn=True)
@@ -455,9 +480,11 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         """Return examples to train on and examples to validate on, as scikit-learn's MLPClassifier splits them."""
         try:
             train, val = train_test_split(
-                np.arange(len(examples)), random_state=random_state, test_size=self.validation_fraction,
+                np.arange(len(examples)),
+                random_state=random_state,
+                test_size=self.validation_fraction,
                 stratify=examples.labels if len(self.classes_) == 2 else None,
-            )  # fmt: skip
+            )
             if len(val) < 2:
                 raise ValueError("at least 2 rows are needed")
         except ValueError as error:
@@ -473,49 +500,61 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         return (Examples(examples.matrix, examples.labels, examples.weights, rows) for rows in (train, val))
 
     def _train(self, descent, examples, validation, random_state, learning_rate, max_epochs, continues):
-        """Train, keep what was trained and met, and return the Training."""
+        """Train, keep the network and its curves, and return the EpochTraining."""
         if descent.network.normalizations and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
         schedule = EpochSchedule(
             max_epochs=max_epochs,
             batch_size=min(AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size, len(examples)),
-            learning_rate=learning_rate, decay=self.learning_rate_decay, alpha=self.alpha, shuffle=self.shuffle,
-            patience=self.n_iter_no_change, tol=self.tol, early_stopping=self.early_stopping,
-        )  # fmt: skip
+            learning_rate=learning_rate,
+            decay=self.learning_rate_decay,
+            alpha=self.alpha,
+            shuffle=self.shuffle,
+            patience=self.n_iter_no_change,
+            tol=self.tol,
+            early_stopping=self.early_stopping,
+        )
         with show_steps(self.verbose, max_epochs) as show:
             training = train_by_epochs(
                 descent, examples, validation, schedule, random_state, lambda training: _report(training.epochs, show)
             )
-        network = descent.network
+        self._velocity, self._random_state = descent.velocity, random_state
+        self._keep_network(descent.network)
+        self._keep_curves(training.epochs, validation is not None, continues)
+        self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
+        self.interrupted_ = training.ended == "interrupted"
+        return training
+
+    def _keep_network(self, network):
+        """Set the attributes that describe the network; `_load` gives them to another one."""
         self.coefs_, self.intercepts_, self.batch_norm_scales_ = (
             [part.copy() for part in parts] for parts in (network.coefs, network.intercepts, network.scales)
         )
         self.batch_norm_means_ = [n.mean.copy() for n in network.normalizations]
         self.batch_norm_variances_ = [n.variance.copy() for n in network.normalizations]
-        self._velocity, self._random_state = descent.velocity, random_state
-        for name, figure, is_met in (
-            ("loss_curve_", "loss", True),
-            ("accuracy_curve_", "accuracy", True),
-            ("validation_loss_curve_", "validation_loss", validation is not None),
-            ("validation_scores_", "validation_accuracy", validation is not None),
-        ):
-            figures = [getattr(epoch, figure) for epoch in training.epochs]
-            if continues and is_met and getattr(self, name):
-                # In place: a long stream of calls must not copy what was met at each of them.
-                getattr(self, name).extend(figures)
-            else:
-                setattr(self, name, figures if is_met else None)
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
-        self.best_loss_ = min([self.best_loss_ if continues else np.inf, *(epoch.loss for epoch in training.epochs)])
-        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
-        self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
-        self.interrupted_ = training.ended == "interrupted"
         self.n_layers_, self.n_outputs_ = network.n_layers + 1, network.layer_sizes[-1]
         self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
-        return training
+
+    def _keep_curves(self, epochs, is_validated, continues):
+        """Set the curves, or continue them with more epochs."""
+        for name, measure, is_measured in (
+            ("loss_curve_", "loss", True),
+            ("accuracy_curve_", "accuracy", True),
+            ("validation_loss_curve_", "validation_loss", is_validated),
+            ("validation_scores_", "validation_accuracy", is_validated),
+        ):
+            values = [getattr(epoch, measure) for epoch in epochs]
+            if continues and is_measured and getattr(self, name):
+                # A copy of the curve at each call would make a long stream of calls slow.
+                getattr(self, name).extend(values)
+            else:
+                setattr(self, name, values if is_measured else None)
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
+        self.best_loss_ = min([self.best_loss_ if continues else np.inf, *(epoch.loss for epoch in epochs)])
+        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
 
     def _warn_of_end(self, training):
-        """Warn where the training ended otherwise than by its rules."""
+        """Warn where the training diverged, was interrupted or came to its limit."""
         n_epochs = len(training.epochs)
         if training.ended == "diverged":
             kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
