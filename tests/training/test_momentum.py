@@ -34,9 +34,15 @@ class NaiveDescent:
     def step(self, examples, rows, learning_rate, l2, seed=0):
         weights = None if examples.weights is None else examples.weights[rows]
         loss, coef_gradients, intercept_gradients, _ = naive_network.loss_and_gradient(
-            examples.matrix.X[rows], examples.labels[rows], weights, self.coefs, self.intercepts, activation="tanh",
-            dropout=self.dropout, seed=seed,
-        )  # fmt: skip
+            examples.matrix.X[rows],
+            examples.labels[rows],
+            weights,
+            self.coefs,
+            self.intercepts,
+            activation="tanh",
+            dropout=self.dropout,
+            seed=seed,
+        )
         loss += l2 / 2 * sum(np.sum(coef**2) for coef in self.coefs)
         slopes = [g + l2 * w for g, w in zip(coef_gradients, self.coefs, strict=True)] + intercept_gradients
         for w, v, g in zip((*self.coefs, *self.intercepts), self.velocities, slopes, strict=True):
@@ -48,9 +54,10 @@ class NaiveDescent:
         return np.concatenate([part.ravel() for part in (*self.coefs, *self.intercepts)])
 
 
-@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.0, True), (0.9, False), (0.9, True)])
-@pytest.mark.parametrize("l2", [0.0, 0.3])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("momentum", "nesterov", "l2", "weighted"),
+    [(0.0, False, 0.0, False), (0.0, True, 0.3, True), (0.9, False, 0.3, False), (0.9, True, 0.0, True)],
+)
 def test_steps(momentum, nesterov, l2, weighted):
     network, examples = make_network(), make_examples(weighted=weighted)
     expected = NaiveDescent(network, momentum, nesterov)
@@ -105,25 +112,24 @@ def test_each_step_draws_the_seed_of_its_dropout():
     np.testing.assert_allclose(network.parameters, expected.parameters(), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("batch_size", [1, 8, 22])
-@pytest.mark.parametrize("ordered", [False, True])
-@pytest.mark.parametrize("some", [False, True])
+@pytest.mark.parametrize(
+    ("batch_size", "ordered", "some"), [(1, False, False), (8, True, False), (8, False, True), (22, True, True)]
+)
 def test_an_epoch_goes_through_all_batches(batch_size, ordered, some):
     examples = make_examples(weighted=True)
     rows = np.random.default_rng(2).permutation(22)[:15] if some else np.arange(22)
     network = make_network()
     expected = NaiveDescent(network, 0.9, True)
     order = np.random.default_rng(3).permutation(rows) if ordered else None
-    loss, accuracy = MomentumDescent(network, 0.9, True).run_epoch(
-        Examples(examples.matrix, examples.labels, examples.weights, rows if some else None), order,
-        min(batch_size, len(rows)), 0.1, 0.7,
-    )  # fmt: skip
-    walked = order if ordered else rows
+    meant = Examples(examples.matrix, examples.labels, examples.weights, rows if some else None)
+    batch_size = min(batch_size, len(rows))
+    loss, accuracy = MomentumDescent(network, 0.9, True).run_epoch(meant, order, batch_size, 0.1, 0.7)
+    rows = order if ordered else rows
     expected_loss = 0.0
-    for start in range(0, len(walked), min(batch_size, len(rows))):
-        batch = walked[start : start + min(batch_size, len(rows))]
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
         expected_loss += len(batch) * expected.step(examples, batch, 0.1, 0.7 / examples.weights[batch].sum())
-    assert loss == pytest.approx(expected_loss / len(walked), rel=1e-10)
+    assert loss == pytest.approx(expected_loss / len(rows), rel=1e-10)
     assert 0 <= accuracy <= 1
     np.testing.assert_allclose(network.parameters, expected.parameters(), rtol=1e-8, atol=1e-11)
 
@@ -148,8 +154,7 @@ def test_an_epoch_ends_with_the_first_batch_whose_loss_is_not_finite(monkeypatch
     assert next(losses) == 3.0
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("learning_rate", [1e30, 1e300])
+@pytest.mark.parametrize(("dtype", "learning_rate"), [(np.float64, 1e300), (np.float32, 1e30)])
 def test_a_diverging_epoch_says_so_without_warnings(dtype, learning_rate):
     network = Network((5, 4, 3), "relu", dtype=dtype)
     network.parameters[:] = np.random.default_rng(0).normal(size=len(network.parameters))

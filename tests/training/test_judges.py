@@ -1,0 +1,61 @@
+"""Patience and the best checkpoint, against their rules written down once more."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastlin.training import BestCheckpoint, Checkpoint, Patience
+
+SCORES = st.lists(st.sampled_from([None, 0.0, 0.1, 0.2, 0.25, 0.3, 0.5, np.nan]), max_size=12)
+
+
+def itself(record):
+    return record
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(scores=SCORES, n_allowed=st.integers(0, 3), tol=st.sampled_from([None, 0.0, 0.05, 0.2]))
+def test_patience_counts_records_without_an_improvement(scores, n_allowed, tol):
+    patience = Patience(itself, n_allowed, tol)
+    best, n_worse = None, 0
+    for score in scores:
+        patience = patience.after(score)
+        if score is not None and best is None:
+            best = score
+        elif score is not None:
+            improves = score > best if tol is None else score >= best + tol
+            n_worse = 0 if improves else n_worse + 1
+            best = score if score > best else best
+        assert patience.n_worse == n_worse
+        assert patience.is_exhausted == (n_worse > n_allowed)
+
+
+def test_patience_is_a_value():
+    patience = Patience(itself, 0).after(1.0)
+    assert patience.after(0.5).is_exhausted
+    assert not patience.is_exhausted
+    assert not Patience(itself, np.inf).after(1.0).after(np.nan).is_exhausted
+
+
+@pytest.mark.parametrize("judges_start", [False, True])
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(scores=SCORES.filter(lambda scores: not any(score is not None and np.isnan(score) for score in scores)))
+def test_the_first_of_the_best_checkpoints_is_kept(judges_start, scores):
+    checkpoints = [Checkpoint(number, number, None) for number in range(len(scores) + 1)]
+    best = BestCheckpoint(itself, judges_start)
+    for number, score in enumerate(scores):
+        best = best.after(score, checkpoints[number], checkpoints[number + 1])
+    judged = [(score, -number) for number, score in enumerate(scores) if score is not None]
+    if judged:
+        score, number = max(judged)
+        assert best.best_score == score
+        assert best.checkpoint is checkpoints[-number + (not judges_start)]
+    else:
+        assert best.checkpoint is None
+
+
+def test_a_score_that_is_no_number_is_never_better():
+    first, second, third = (Checkpoint(number, number, None) for number in range(3))
+    best = BestCheckpoint(itself).after(0.5, first, second).after(np.nan, second, third)
+    assert best.checkpoint is second

@@ -1,0 +1,243 @@
+"""The training loop on learners whose losses and scores are written down: how it ends, and what it keeps."""
+
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from fastlin.training import BestCheckpoint, DivergedError, Learner, Patience, Schedule, loop, train
+
+
+@dataclass(frozen=True)
+class Record:
+    """The first step of a stretch, and what its validation returned."""
+
+    first: int
+    score: float | None = None
+
+
+class Script(Learner):
+    """A learner whose parameters are the steps it has taken; "scores" are what its validations return.
+
+    An exception among the scores is raised by that validation; `diverges_at` names the step that raises DivergedError.
+    """
+
+    def __init__(self, scores=(), validates_beside=False, diverges_at=None, diverges_at_end=False):
+        self.taken, self.calls = [], []
+        self.validates_beside = validates_beside
+        self._scores = list(scores)
+        self._diverges_at, self._diverges_at_end = diverges_at, diverges_at_end
+
+    def advance(self, stretch):
+        self.calls.append(("advance", stretch.first))
+        for step in range(stretch.first, stretch.end):
+            self.taken = [*self.taken, step]
+            if step == self._diverges_at:
+                raise DivergedError
+        return Record(stretch.first)
+
+    def validate(self, record):
+        self.calls.append(("validate", record.first))
+        score = self._scores[record.first]
+        if isinstance(score, BaseException):
+            raise score
+        return replace(record, score=score)
+
+    def begin_validation(self, record):
+        self.calls.append(("begin", record.first))
+        return lambda: self.validate(record)
+
+    def save(self):
+        return list(self.taken)
+
+    def restore(self, saved):
+        self.taken = list(saved)
+
+    def check_end(self):
+        if self._diverges_at_end:
+            raise DivergedError
+
+
+def score_of(record):
+    return record.score
+
+
+def loss_of(record):
+    """Return the score of a record by the losses 3, 1, 2, 4, of which less is better."""
+    return -[3, 1, 2, 4][record.first]
+
+
+def run(script, n_steps=4, steps_per_validation=1, **rules):
+    return train(script, Schedule(n_steps, steps_per_validation, longest_stretch=1), **rules)
+
+
+def assert_is(training, script, ended, n_records, n_kept):
+    assert (training.ended, len(training.records), training.n_steps) == (ended, n_records, n_records)
+    assert training.n_kept == n_kept
+    assert script.taken == list(range(n_kept))
+
+
+BESIDE = pytest.mark.parametrize("beside", [False, True])
+
+
+@BESIDE
+def test_a_whole_training_keeps_the_last_checkpoint_or_the_best(beside):
+    script = Script([0.1, 0.4, 0.4, 0.3], beside)
+    training = run(script)
+    assert_is(training, script, "limit", 4, 4)
+    assert [record.score for record in training.records] == [0.1, 0.4, 0.4, 0.3]
+    script = Script([0.1, 0.4, 0.4, 0.3], beside)
+    assert_is(run(script, best=BestCheckpoint(score_of)), script, "limit", 4, 2)
+    # A score of what a stretch began with decides nothing here.
+    script = Script([0.1, 0.4, 0.4, 0.3], beside)
+    assert_is(run(script, best=BestCheckpoint(loss_of, judges_start=True)), script, "limit", 4, 4)
+
+
+def test_validations_run_between_the_stretches_or_beside_them():
+    script = Script([0.1, 0.2, 0.3])
+    run(script, 3)
+    assert [name for name, _ in script.calls] == ["advance", "validate"] * 3
+    script = Script([0.1, 0.2, 0.3], validates_beside=True)
+    run(script, 3)
+    # The next stretch is taken before the validation is waited for.
+    assert script.calls == [
+        *[("advance", 0), ("begin", 0), ("advance", 1), ("validate", 0), ("begin", 1), ("advance", 2), ("validate", 1)],
+        *[("begin", 2), ("validate", 2)],
+    ]
+
+
+@BESIDE
+def test_patience_ends_the_training_and_drops_what_was_taken_beside(beside):
+    script = Script([0.3, 0.2, 0.1, 0.5, 0.6], beside)
+    training = run(script, 5, patience=Patience(score_of, 1))
+    assert_is(training, script, "patience", 3, 3)
+    script = Script([0.3, 0.2, 0.1, 0.5, 0.6], beside)
+    training = run(script, 5, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
+    assert_is(training, script, "patience", 3, 1)
+    assert [name for name, _ in script.calls].count("validate") == 3
+    # Exhausted by the last validation.
+    script = Script([0.3, 0.2], beside)
+    assert_is(run(script, 2, patience=Patience(score_of, 0)), script, "patience", 2, 2)
+
+
+@BESIDE
+def test_checkpoints_without_validation_are_not_judged(beside):
+    script = Script([0.3, None, 0.2, None, 0.1, None], beside)
+    training = run(script, 6, 2, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
+    assert_is(training, script, "patience", 5, 1)
+    assert [record.score for record in training.records] == [0.3, None, 0.2, None, 0.1]
+
+
+def test_a_training_that_diverges_goes_back():
+    script = Script([0.1, 0.5, 0.2], diverges_at=3)
+    assert_is(run(script), script, "diverged", 3, 3)
+    script = Script([0.1, 0.5, 0.2], diverges_at=3)
+    assert_is(run(script, best=BestCheckpoint(score_of)), script, "diverged", 3, 2)
+    # The stretch of the lowest loss began with the parameters after one step.
+    script = Script(diverges_at=3)
+    assert_is(run(script, 4, None, best=BestCheckpoint(loss_of, judges_start=True)), script, "diverged", 3, 1)
+    script = Script(diverges_at=0)
+    assert_is(run(script, best=BestCheckpoint(score_of)), script, "diverged", 0, 0)
+    script = Script([0.1, DivergedError()])
+    assert_is(run(script), script, "diverged", 1, 1)
+
+
+def test_a_last_stretch_whose_parameters_are_of_no_use_does_not_count():
+    script = Script(diverges_at_end=True)
+    assert_is(run(script, 3, None), script, "diverged", 2, 2)
+    script = Script(diverges_at_end=True)
+    assert_is(run(script, 3, None, best=BestCheckpoint(loss_of, judges_start=True)), script, "diverged", 2, 1)
+
+
+@BESIDE
+def test_ctrl_c_while_validating_leaves_that_validation_out(beside):
+    script = Script([0.5, 0.1, KeyboardInterrupt(), 0.2], beside)
+    training = run(script, best=BestCheckpoint(score_of))
+    # Beside the validation one more step was taken, which counts. Without, the stretch is not whole.
+    assert_is(training, script, "interrupted", *((4, 4) if beside else (2, 2)))
+    assert [record.score for record in training.records] == ([0.5, 0.1, None, None] if beside else [0.5, 0.1])
+
+
+def test_ctrl_c_waits_for_the_validation_under_way():
+    class Interrupted(Script):
+        def advance(self, stretch):
+            if stretch.first == 2:
+                self.taken = [*self.taken, 2]
+                raise KeyboardInterrupt
+            return super().advance(stretch)
+
+    script = Interrupted([0.5, 0.1, 0.2], validates_beside=True)
+    training = run(script, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
+    assert_is(training, script, "interrupted", 2, 2)
+    assert [record.score for record in training.records] == [0.5, 0.1]
+    # A validation that exhausts the patience ends the training as it would have without Ctrl-C.
+    script = Interrupted([0.5, 0.1, 0.2], validates_beside=True)
+    training = run(script, patience=Patience(score_of, 0), best=BestCheckpoint(score_of))
+    assert_is(training, script, "interrupted", 2, 1)
+
+
+@BESIDE
+@pytest.mark.parametrize("rule", [None, BestCheckpoint(score_of)], ids=["last", "best"])
+def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(beside, rule):
+    scores = [0.1, 0.9, 0.2]
+
+    def train_until(last_line=np.inf):
+        """Return the script, what it met (None for KeyboardInterrupt) and the lines of the loop gone through."""
+        script, n_lines = Script(scores, beside), 0
+
+        def count_line(frame, event, argument):
+            nonlocal n_lines
+            n_lines += event == "line"
+            if n_lines >= last_line:
+                raise KeyboardInterrupt
+            return count_line
+
+        before = sys.gettrace()
+        sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename == loop.__file__ else None)
+        try:
+            training = run(script, 3, best=rule, on_checkpoint=lambda training: None)
+        except KeyboardInterrupt:
+            training = None
+        finally:
+            sys.settrace(before)
+        return script, training, n_lines
+
+    numbers = set()
+    for line in range(1, train_until()[2] + 1):
+        script, training, _ = train_until(line)
+        if training is None:
+            # Before the first stretch, or when the training has ended.
+            assert script.taken in ([], [0, 1, 2], [0, 1])
+        else:
+            n_records = len(training.records)
+            assert_is(training, script, "interrupted", n_records, n_records)
+            for record in training.records:
+                assert record.score in ([scores[record.first], None] if beside else [scores[record.first]])
+            numbers.add(n_records)
+    assert numbers == {0, 1, 2, 3}
+
+
+@BESIDE
+def test_on_checkpoint_sees_each_checkpoint(beside):
+    seen = []
+    run(Script([0.1, 0.2, 0.3], beside), 3, on_checkpoint=lambda training: seen.append(training.n_steps))
+    assert sorted(set(seen)) == [1, 2, 3]
+    assert seen == sorted(seen)
+
+    def interrupt(training):
+        if training.n_steps == 2:
+            raise KeyboardInterrupt
+
+    script = Script([0.1, 0.2, 0.3])
+    assert_is(run(script, 3, on_checkpoint=interrupt), script, "interrupted", 2, 2)
+
+
+def test_another_error_is_raised():
+    with pytest.raises(RuntimeError, match="on purpose"):
+        run(Script([0.1, RuntimeError("on purpose")]))
+
+
+def test_a_training_without_steps_keeps_what_it_began_with():
+    script = Script()
+    assert_is(run(script, 0, patience=Patience(score_of, 1), best=BestCheckpoint(score_of)), script, "limit", 0, 0)
