@@ -1,28 +1,17 @@
-"""The course API: trainers against a plain NumPy loop with the same batches, and what a student's code may do."""
+"""The course's trainers against a plain NumPy loop with the same batches, and what a student's code may do."""
+
+import sys
 
 import naive
 import numpy as np
 import pytest
+from naive_course import N_FEATURES, make_data, train_plainly
 
 from fastlin import trainers
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
+from fastlin.trainers import compiled, learner
 from fastlin.trainers.compiled import CompiledTraining
-
-N_FEATURES = 12
-
-
-def make_data(n_outputs, n_train=130, n_val=40, dtype=np.float64, seed=0):
-    """Return X_train, Y_train, X_val, Y_val with targets of shape (N, 1) or one-hot (N, n_outputs)."""
-    generator = np.random.default_rng(seed)
-    parts = []
-    for n in (n_train, n_val):
-        X = generator.normal(size=(n, N_FEATURES))
-        X[:, -1] = 1
-        signal = X[:, : max(n_outputs, 2)] + generator.normal(size=(n, max(n_outputs, 2)))
-        labels = signal.argmax(axis=1)
-        Y = labels[:, None] if n_outputs == 1 else trainers.one_hot_encode(labels, n_outputs)
-        parts += [X.astype(dtype), Y]
-    return parts
+from fastlin.training import loop
 
 
 def make_model(n_outputs, l2_reg_lambda=0.0, half=False):
@@ -39,54 +28,6 @@ def make_trainer(model, data, **options):
     return kind(model, *positional, *data, **arguments)
 
 
-def train_plainly(model, data, epochs, learning_rate, batch_size, shuffle, seed, momentum=0.0, decay=1.0):
-    """Train as the assignment's NumPy code does; return train and validation histories and the weights."""
-    X, Y, X_val, Y_val = data
-    w = np.zeros((X.shape[1], Y.shape[1]))
-    velocity = np.zeros_like(w)
-    random_state = np.random.RandomState(seed)
-    per_epoch = len(X) // batch_size
-    train, val = {"loss": {}, "accuracy": {}}, {"loss": {}, "accuracy": {}}
-
-    def forward(X):
-        scores = X @ w
-        if w.shape[1] == 1:
-            return 1 / (1 + np.exp(-scores))
-        exponentials = np.exp(scores)
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-    def loss(Y, outputs):
-        if Y.shape[1] == 1:
-            return -np.mean(Y * np.log(outputs) + (1 - Y) * np.log(1 - outputs))
-        return -np.mean(np.sum(Y * np.log(outputs), axis=1))
-
-    def accuracy(X, Y):
-        outputs = forward(X)
-        if Y.shape[1] == 1:
-            return np.mean((outputs >= 0.5) == Y)
-        return np.mean(outputs.argmax(axis=1) == Y.argmax(axis=1))
-
-    step = 0
-    for _ in range(epochs):
-        order = np.arange(len(X))
-        if shuffle:
-            random_state.shuffle(order)
-        for batch in range(per_epoch):
-            rows = order[batch * batch_size : (batch + 1) * batch_size]
-            outputs = forward(X[rows])
-            train["loss"][step] = loss(Y[rows], outputs)
-            gradient = X[rows].T @ (outputs - Y[rows]) / batch_size + model.l2 * w
-            velocity = momentum * velocity + gradient
-            w = w - learning_rate * velocity
-            if step % max(1, per_epoch // 5) == 0:
-                val["loss"][step] = loss(Y_val, forward(X_val))
-                train["accuracy"][step] = accuracy(X, Y)
-                val["accuracy"][step] = accuracy(X_val, Y_val)
-            step += 1
-        learning_rate *= decay
-    return train, val, w
-
-
 def assert_same_histories(found, expected, tolerance=1e-10):
     for ours, theirs in zip(found, expected, strict=True):
         for kind in ("loss", "accuracy"):
@@ -94,23 +35,35 @@ def assert_same_histories(found, expected, tolerance=1e-10):
             np.testing.assert_allclose(list(ours[kind].values()), list(theirs[kind].values()), atol=tolerance, rtol=0)
 
 
-@pytest.mark.parametrize("n_outputs", [1, 3, 10])
-@pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize(
-    "options", [{}, {"momentum": 0.8, "learning_rate_decay": 0.7}, {"batch_size": 130}, {"batch_size": 33}], ids=str
+    ("n_outputs", "options"),
+    [
+        (1, {"shuffle_dataset": False}),
+        (1, {"batch_size": 33}),
+        (3, {"momentum": 0.8, "learning_rate_decay": 0.7}),
+        # One batch in each epoch.
+        (3, {"batch_size": 130, "shuffle_dataset": False}),
+        (10, {"batch_size": 4}),
+    ],
 )
-def test_compiled_training_is_the_numpy_loop(n_outputs, shuffle, options):
+def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     data = make_data(n_outputs)
     model = make_model(n_outputs, 0.05)
-    trainer = make_trainer(model, data, shuffle_dataset=shuffle, **options)
+    trainer = make_trainer(model, data, **options)
     found = trainer.train(4)
     *expected, w = train_plainly(
-        make_model(n_outputs, 0.05), data, 4, 0.1, options.get("batch_size", 16), shuffle, 3,
-        options.get("momentum", 0.0), options.get("learning_rate_decay", 1.0),
-    )  # fmt: skip
+        data,
+        4,
+        options.get("batch_size", 16),
+        seed=3 if options.get("shuffle_dataset", True) else None,
+        l2=model.l2,
+        momentum=options.get("momentum", 0.0),
+        decay=options.get("learning_rate_decay", 1.0),
+    )
     assert_same_histories(found, expected)
     np.testing.assert_allclose(model.w, w, atol=1e-10, rtol=0)
     assert trainer.learning_rate == 0.1
+    assert not trainer.interrupted
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -130,7 +83,7 @@ def test_float32_data_train_in_float32():
     model = make_model(3)
     train, val = make_trainer(model, data).train(3)
     assert model.w.dtype == np.float32
-    expected_train, expected_val, w = train_plainly(make_model(3), make_data(3), 3, 0.1, 16, True, 3)
+    expected_train, expected_val, w = train_plainly(make_data(3), 3, seed=3)
     np.testing.assert_allclose(model.w, w, atol=1e-5)
     np.testing.assert_allclose(list(train["loss"].values()), list(expected_train["loss"].values()), atol=1e-5)
     assert list(val["accuracy"].values()) == list(expected_val["accuracy"].values())
@@ -287,7 +240,7 @@ def test_soft_targets_are_not_taken_for_labels():
     soft = 0.8 * Y + 0.2 / 3
     model = make_model(3)
     make_trainer(model, (X, soft, X_val, Y_val), shuffle_dataset=False).train(2)
-    *_, w = train_plainly(make_model(3), (X, soft, X_val, Y_val), 2, 0.1, 16, False, 0)
+    *_, w = train_plainly((X, soft, X_val, Y_val), 2)
     np.testing.assert_allclose(model.w, w, atol=1e-10)
 
 
@@ -316,14 +269,16 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
     calls = []
     original = CompiledTraining.train
 
-    def interrupted(self, order, first, last, losses, taken):
+    def interrupted(self, order, first, end):
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        original(self, order, first, last, losses, taken)
+        return original(self, order, first, end)
 
     monkeypatch.setattr(CompiledTraining, "train", interrupted)
-    train, val = make_trainer(model, data, early_stopping=True).train(10)
+    trainer = make_trainer(model, data, early_stopping=True)
+    train, val = trainer.train(10)
+    assert trainer.interrupted
     assert list(train["loss"]) == [0, 1, 2, 3]
     assert list(val["loss"]) == [0, 1, 2, 3]
     monkeypatch.undo()
@@ -340,10 +295,10 @@ def test_interrupted_training_returns_whole_steps(monkeypatch):
 
 def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
     data = make_data(3)
-    original = CompiledTraining.start_evaluation
+    original = CompiledTraining.begin_validation
     calls = []
 
-    def start_evaluation(self):
+    def begin_validation(self):
         finish = original(self)
         calls.append(1)
 
@@ -354,11 +309,92 @@ def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
 
         return interrupted
 
-    monkeypatch.setattr(CompiledTraining, "start_evaluation", start_evaluation)
+    monkeypatch.setattr(CompiledTraining, "begin_validation", begin_validation)
     model = make_model(3)
     train, val = make_trainer(model, data).train(10)
     assert list(val["loss"]) == [0, 1]
     assert list(train["loss"]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("own_validation", [False, True])
+def test_ctrl_c_at_any_line_leaves_whole_steps(own_validation):
+    data = make_data(3)
+    files = loop.__file__, learner.__file__, compiled.__file__
+
+    def train(last_line=np.inf):
+        """Train until Ctrl-C before a line; return weights, histories and the number of lines gone through."""
+        trainer, n_lines = make_trainer(make_model(3), data, batch_size=40), 0
+        if own_validation:
+            trainer.validation_step = lambda: (0.5, 0.25, 0.125)
+
+        def count_line(frame, event, argument):
+            nonlocal n_lines
+            n_lines += event == "line"
+            if n_lines >= last_line:
+                raise KeyboardInterrupt
+            return count_line
+
+        before = sys.gettrace()
+        sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
+        try:
+            histories = trainer.train(1)
+        except KeyboardInterrupt:
+            histories = None
+        finally:
+            sys.settrace(before)
+        return trainer.model.w, histories, n_lines
+
+    (whole_train, whole_val), n_lines = train()[1:]
+    weights = [np.zeros((N_FEATURES, 3))]
+    recorder = make_trainer(make_model(3), data, batch_size=40)
+    recorder.validation_step = lambda: weights.append(recorder.model.w.copy()) or (0.0, 0.0, 0.0)
+    recorder.train(1)
+    numbers = set()
+    for line in range(1, n_lines + 1):
+        w, histories, _ = train(line)
+        if histories is not None:
+            n_steps = len(histories[0]["loss"])
+            numbers.add(n_steps)
+            np.testing.assert_array_equal(w, weights[n_steps])
+            assert histories[0]["loss"] == {step: whole_train["loss"][step] for step in range(n_steps)}
+            # Of the last steps the validation may be missing.
+            assert histories[1]["loss"].items() <= whole_val["loss"].items()
+            assert len(histories[1]["loss"]) in range(n_steps - 2 if not own_validation else n_steps, n_steps + 1)
+    assert numbers == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_ctrl_c_in_a_step_of_the_students_own_keeps_the_steps_before_it(place):
+    class Interrupted(OwnStep):
+        def train_step(self, X_batch, Y_batch):
+            if self.n_steps == 11 and place == "before":
+                raise KeyboardInterrupt
+            loss = super().train_step(X_batch, Y_batch)
+            if self.n_steps == 12:
+                raise KeyboardInterrupt
+            return loss
+
+    trainer, whole = (
+        kind(make_model(3), 0.1, 16, True, *make_data(3), seed=3, progress=False) for kind in (Interrupted, OwnStep)
+    )
+    train, val = trainer.train(10)
+    weights = []
+    whole.validation_step = lambda: weights.append(whole.model.w.copy()) or (0.0, 0.0, 0.0)
+    expected, _ = whole.train(2)
+    assert trainer.interrupted
+    assert train["loss"] == {step: expected["loss"][step] for step in range(11)}
+    # Eight steps an epoch, each of which is validated.
+    assert list(val["loss"]) == list(range(11))
+    np.testing.assert_array_equal(trainer.model.w, weights[10])
+
+
+def test_own_steps_see_the_learning_rate_decay():
+    trainer = make_trainer(make_model(3), make_data(3), learning_rate_decay=0.5)
+    seen = []
+    trainer.train_step = lambda X, Y: seen.append(trainer.learning_rate) or 0.5
+    trainer.train(3)
+    assert seen == [0.1] * 8 + [0.05] * 8 + [0.025] * 8
+    assert trainer.learning_rate == 0.1
 
 
 def test_a_penalty_changed_later_counts():
@@ -409,17 +445,19 @@ def test_data_stay_the_callers():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "values"),
     [
-        ({"batch_size": 0}, "batch_size"), ({"batch_size": 131}, "batch_size"), ({"batch_size": 2.5}, "batch_size"),
-        ({"learning_rate": -1}, "learning_rate"), ({"learning_rate": np.nan}, "learning_rate"),
-        ({"momentum": 1.5}, "momentum"), ({"learning_rate_decay": np.inf}, "learning_rate_decay"),
-        ({"patience": 0}, "patience"),
+        ("batch_size", [0, 131, 2.5]),
+        ("learning_rate", [-1, np.nan]),
+        ("momentum", [1.5]),
+        ("learning_rate_decay", [np.inf]),
+        ("patience", [0]),
     ],
-)  # fmt: skip
-def test_parameters_out_of_range_are_named(change, message):
-    with pytest.raises(ValueError, match=message):
-        make_trainer(make_model(3), make_data(3), **change)
+)
+def test_parameters_out_of_range_are_named(name, values):
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{name} must"):
+            make_trainer(make_model(3), make_data(3), **{name: value})
 
 
 def test_data_that_do_not_fit_are_named():
@@ -435,147 +473,3 @@ def test_data_that_do_not_fit_are_named():
         make_trainer(make_model(3), (X, Y, X_val, Y_val))
     with pytest.raises(ValueError, match="num_epochs"):
         make_trainer(make_model(3), make_data(3)).train(-1)
-
-
-def test_pre_processing():
-    X = np.array([[0, 255, 51], [102, 0, 255]], dtype=np.uint8)
-    np.testing.assert_allclose(trainers.pre_process_images(X), [[-1, 1, -0.6, 1], [-0.2, -1, 1, 1]])
-    for bad in (np.zeros(3), np.full((1, 3), 256), np.full((1, 3), -1)):
-        with pytest.raises(ValueError, match="X must"):
-            trainers.pre_process_images(bad)
-
-
-def test_one_hot():
-    np.testing.assert_array_equal(trainers.one_hot_encode(np.array([[1], [0]]), 3), [[0, 1, 0], [1, 0, 0]])
-    for bad in ([3], [-1], [0.5]):
-        with pytest.raises(ValueError, match="whole numbers from 0 to 2"):
-            trainers.one_hot_encode(np.array(bad), 3)
-
-
-def test_cross_entropy():
-    assert trainers.cross_entropy_loss(np.array([[1], [0]]), np.array([[0.8], [0.4]])) == pytest.approx(
-        -(np.log(0.8) + np.log(0.6)) / 2
-    )
-    assert trainers.cross_entropy_loss(np.eye(2), np.array([[0.9, 0.1], [0.3, 0.7]])) == pytest.approx(
-        -(np.log(0.9) + np.log(0.7)) / 2
-    )
-    assert np.isfinite(trainers.cross_entropy_loss(np.eye(2), np.eye(2)[::-1]))
-    assert np.isfinite(trainers.cross_entropy_loss(np.array([[1.0]]), np.array([[0.0]])))
-    with pytest.raises(ValueError, match="targets and outputs"):
-        trainers.cross_entropy_loss(np.eye(2), np.ones((2, 1)))
-
-
-def test_models():
-    X, Y, *_ = make_data(3)
-    model = make_model(3, 0.5)
-    model.w = np.random.default_rng(0).normal(size=model.w.shape)
-    outputs = model.forward(X)
-    np.testing.assert_allclose(outputs.sum(axis=1), 1)
-    model.backward(X, outputs, Y)
-    loss, gradient, _ = naive.loss_and_gradient(X, Y.argmax(axis=1), np.ones(len(X)), model.w.T, np.zeros(3))
-    np.testing.assert_allclose(model.grad, np.array(gradient).T / len(X) + 2 * 0.5 * model.w, atol=1e-12)
-    assert trainers.cross_entropy_loss(Y, outputs) == pytest.approx(loss / len(X))
-    model.zero_grad()
-    assert model.grad is None
-    assert trainers.BinaryModel().w.shape == (785, 1)
-    assert trainers.SoftmaxModel(0.1).w.shape == (785, 10)
-    with pytest.raises(ValueError, match="l2_reg_lambda"):
-        trainers.SoftmaxModel(-1)
-    with pytest.raises(ValueError, match="column of ones"):
-        model.forward(X[:, :-1])
-
-
-def test_binary_forward_does_not_overflow():
-    model = trainers.BinaryModel(n_inputs=1)
-    model.w[:] = 1
-    np.testing.assert_array_equal(model.forward(np.array([[1e4], [-1e4], [0.0]])), [[1], [0], [0.5]])
-
-
-@pytest.mark.parametrize("n_outputs", [1, 3])
-def test_gradient_check_passes_and_can_fail(n_outputs):
-    X, Y, *_ = make_data(n_outputs)
-    model = make_model(n_outputs, 0.3)
-    model.w = np.random.default_rng(0).normal(size=model.w.shape)
-    weights = model.w
-    assert trainers.gradient_approximation_test(model, X, Y) < 1e-6
-    assert model.w is weights
-    right = type(model).backward
-
-    def wrong(X, outputs, targets):
-        right(model, X, outputs, targets)
-        model.grad[2, 0] += 1e-4
-
-    model.backward = wrong
-    with pytest.raises(AssertionError, match=r"w\[2, 0\]"):
-        trainers.gradient_approximation_test(model, X, Y)
-    assert model.w is weights
-
-
-def test_gradient_check_passes_where_probabilities_round_to_one():
-    X, *_ = make_data(1)
-    model = make_model(1)
-    model.w = 30 * np.random.default_rng(0).normal(size=model.w.shape)
-    # Rows far from the bend of the loss, each predicted with certainty and half of them wrongly.
-    X = X[np.abs(X @ model.w)[:, 0] > 40][:10]
-    assert np.isin(model.forward(X), (0, 1)).any()
-    Y = np.arange(len(X))[:, None] % 2
-    assert trainers.gradient_approximation_test(model, X, Y) < 1e-6
-
-
-def test_accuracy_refuses_targets_of_another_shape():
-    X, Y, *_ = make_data(3)
-    with pytest.raises(ValueError, match="targets"):
-        trainers.calculate_accuracy(X, Y.argmax(axis=1), make_model(3))
-
-
-def test_batches():
-    X, Y = np.arange(10)[:, None], np.arange(10)
-    batches = list(trainers.batch_loader(X, Y, 4))
-    assert [list(y) for _, y in batches] == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert [len(y) for _, y in trainers.batch_loader(X, Y, 4, drop_last=False)] == [4, 4, 2]
-    np.random.seed(0)
-    shuffled = [(x[:, 0].tolist(), y.tolist()) for x, y in trainers.batch_loader(X, Y, 5, shuffle=True)]
-    assert all(x == y for x, y in shuffled)
-    assert sorted(label for _, y in shuffled for label in y) == list(range(10))
-    assert shuffled[0][1] != [0, 1, 2, 3, 4]
-    with pytest.raises(ValueError, match="batch_size"):
-        list(trainers.batch_loader(X, Y, 11))
-    with pytest.raises(ValueError, match="same number of rows"):
-        list(trainers.batch_loader(X, Y[:-1], 2))
-
-
-def test_pruning():
-    X, Y = np.arange(6)[:, None], np.array([[2], [3], [1], [2], [9], [3]])
-    pruned, targets = trainers.binary_prune_dataset(2, 3, X, Y)
-    np.testing.assert_array_equal(pruned[:, 0], [0, 1, 3, 5])
-    np.testing.assert_array_equal(targets, [[1], [0], [1], [0]])
-    with pytest.raises(ValueError, match="differ"):
-        trainers.binary_prune_dataset(2, 2, X, Y)
-
-
-def test_the_assignments_data(mnist_folder, monkeypatch):
-    monkeypatch.setenv("FASTLIN_DATA", str(mnist_folder))
-    X_train, Y_train, X_val, Y_val = trainers.load_full_mnist()
-    assert [array.shape for array in (X_train, Y_train, X_val, Y_val)] == [
-        (20000, 784), (20000, 1), (10000, 784), (10000, 1)
-    ]  # fmt: skip
-    X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(2, 3)
-    assert (len(X_train), len(X_val)) == (4005, 2042)
-    assert set(Y_train.ravel()) == set(Y_val.ravel()) == {0, 1}
-
-
-def test_plot_loss_draws_on_the_current_axes():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots()
-    trainers.plot_loss({0: 1.0, 1: 0.5, 2: 0.7}, "plain")
-    trainers.plot_loss({step: float(step % 3) for step in range(25)}, "mean", npoints_to_average=10)
-    trainers.plot_loss({step: 1.0 for step in range(25)}, npoints_to_average=10, plot_variance=False)
-    assert [len(line.get_xdata()) for line in axes.lines] == [3, 2, 2]
-    assert list(axes.lines[1].get_xdata()) == [4.5, 14.5]
-    assert len(axes.collections) == 1
-    assert [text.get_text() for text in axes.legend().get_texts()] == ["plain", "mean"]
-    plt.close(figure)

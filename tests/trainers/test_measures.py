@@ -1,0 +1,80 @@
+"""Measures of a model: loss, accuracy, the check of its gradient and drawn histories."""
+
+import numpy as np
+import pytest
+from naive_course import N_FEATURES, make_data
+
+from fastlin import trainers
+
+
+def make_model(n_outputs, l2_reg_lambda=0.0):
+    if n_outputs == 1:
+        return trainers.BinaryModel(n_inputs=N_FEATURES)
+    return trainers.SoftmaxModel(l2_reg_lambda, n_inputs=N_FEATURES, n_outputs=n_outputs)
+
+
+def test_cross_entropy():
+    assert trainers.cross_entropy_loss(np.array([[1], [0]]), np.array([[0.8], [0.4]])) == pytest.approx(
+        -(np.log(0.8) + np.log(0.6)) / 2
+    )
+    assert trainers.cross_entropy_loss(np.eye(2), np.array([[0.9, 0.1], [0.3, 0.7]])) == pytest.approx(
+        -(np.log(0.9) + np.log(0.7)) / 2
+    )
+    assert np.isfinite(trainers.cross_entropy_loss(np.eye(2), np.eye(2)[::-1]))
+    assert np.isfinite(trainers.cross_entropy_loss(np.array([[1.0]]), np.array([[0.0]])))
+    with pytest.raises(ValueError, match="targets and outputs"):
+        trainers.cross_entropy_loss(np.eye(2), np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_gradient_check_passes_and_can_fail(n_outputs):
+    X, Y, *_ = make_data(n_outputs)
+    model = make_model(n_outputs, 0.3)
+    model.w = np.random.default_rng(0).normal(size=model.w.shape)
+    weights = model.w
+    assert trainers.gradient_approximation_test(model, X, Y) < 1e-6
+    assert model.w is weights
+    right = type(model).backward
+
+    def wrong(X, outputs, targets):
+        right(model, X, outputs, targets)
+        model.grad[2, 0] += 1e-4
+
+    model.backward = wrong
+    with pytest.raises(AssertionError, match=r"w\[2, 0\]"):
+        trainers.gradient_approximation_test(model, X, Y)
+    assert model.w is weights
+
+
+def test_gradient_check_passes_where_probabilities_round_to_one():
+    X, *_ = make_data(1)
+    model = make_model(1)
+    model.w = 30 * np.random.default_rng(0).normal(size=model.w.shape)
+    # Rows far from the bend of the loss, each predicted with certainty and half of them wrongly.
+    X = X[np.abs(X @ model.w)[:, 0] > 40][:10]
+    assert np.isin(model.forward(X), (0, 1)).any()
+    Y = np.arange(len(X))[:, None] % 2
+    assert trainers.gradient_approximation_test(model, X, Y) < 1e-6
+
+
+def test_accuracy_refuses_targets_of_another_shape():
+    X, Y, *_ = make_data(3)
+    with pytest.raises(ValueError, match="targets"):
+        trainers.calculate_accuracy(X, Y.argmax(axis=1), make_model(3))
+
+
+def test_plot_loss_draws_on_the_current_axes():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    trainers.plot_loss({0: 1.0, 1: 0.5, 2: 0.7}, "plain")
+    trainers.plot_loss({step: float(step % 3) for step in range(25)}, "mean", npoints_to_average=10)
+    trainers.plot_loss({step: 1.0 for step in range(25)}, npoints_to_average=10, plot_variance=False)
+    assert [len(line.get_xdata()) for line in axes.lines] == [3, 2, 2]
+    assert list(axes.lines[1].get_xdata()) == [4.5, 14.5]
+    assert len(axes.collections) == 1
+    assert [text.get_text() for text in axes.legend().get_texts()] == ["plain", "mean"]
+    plt.close(figure)
