@@ -127,15 +127,16 @@ def train_by_epochs(descent, examples, validation, schedule, random_state, on_ep
     KeyboardInterrupt
         Ctrl-C came before the end of the first epoch; the network is as it was.
     """
-    learner = _EpochLearner(descent, examples, validation, schedule, random_state)
-    watch = _validation_accuracy if schedule.early_stopping else _negative_loss
+    if validation is None:
+        steps_per_validation, best = None, BestCheckpoint(_negative_loss, judges_start=True)
+    else:
+        steps_per_validation, best = 1, BestCheckpoint(_validation_accuracy)
+    watched = _validation_accuracy if schedule.early_stopping else _negative_loss
     training = train(
-        learner,
-        Schedule(schedule.max_epochs, None if validation is None else 1, longest_stretch=1),
-        patience=Patience(watch, schedule.patience, schedule.tol),
-        best=BestCheckpoint(_negative_loss, judges_start=True)
-        if validation is None
-        else BestCheckpoint(_validation_accuracy),
+        _EpochLearner(descent, examples, validation, schedule, random_state),
+        Schedule(schedule.max_epochs, steps_per_validation, longest_stretch=1),
+        patience=Patience(watched, schedule.patience, schedule.tol),
+        best=best,
         on_checkpoint=None if on_epoch is None else lambda training: on_epoch(EpochTraining.of(training)),
     )
     if training.ended == "interrupted" and not training.records:

@@ -1,4 +1,4 @@
-"""Networks against the naive oracle, finite differences and PyTorch; their batches in pieces, sparse and folded."""
+"""Networks against the naive oracle, finite differences and PyTorch, in whole batches and in pieces."""
 
 import itertools
 
@@ -23,11 +23,9 @@ def make_network(
     hidden=(4, 5), activation="relu", normalization=(), dropout=0.0, n_classes=3, dtype=np.float64, seed=0
 ):
     """Return a network with parameters of order one."""
-    made = Network(
-        (D, *hidden, 1 if n_classes == 2 else n_classes), activation,
-        normalization=normalization, dropout=dropout, dtype=dtype,
-    )  # fmt: skip
-    # Drawn in float64, so that networks of both types have the same.
+    sizes = D, *hidden, 1 if n_classes == 2 else n_classes
+    made = Network(sizes, activation, normalization=normalization, dropout=dropout, dtype=dtype)
+    # They are drawn in float64, so that networks of both types have the same.
     made.parameters[:] = 0.7 * np.random.default_rng(seed).normal(size=len(made.parameters))
     return made
 
@@ -41,10 +39,17 @@ def make_examples(n=N, n_classes=3, weighted=False, seed=1, dtype=np.float64):
 
 def evaluate_naively(made, examples, seed=SEED):
     return naive_network.loss_and_gradient(
-        examples.matrix.X, examples.labels, examples.weights, made.coefs, made.intercepts, made.scales,
-        activation=made.activation, dropout=made.dropout, seed=seed,
+        examples.matrix.X,
+        examples.labels,
+        examples.weights,
+        made.coefs,
+        made.intercepts,
+        made.scales,
+        activation=made.activation,
+        dropout=made.dropout,
+        seed=seed,
         normalize_input=len(made.normalizations) > len(made.scales),
-    )  # fmt: skip
+    )
 
 
 def gradient_parts(made):
@@ -58,14 +63,18 @@ def everything(n):
     return slice(0, n)
 
 
+# Every activation with every normalisation, and among these every pair of the other options; the test of any
+# architecture draws from all combinations.
 COMBINATIONS = pytest.mark.parametrize(
-    ("activation", "normalization", "dropout", "n_classes"),
-    list(itertools.product(ACTIVATIONS, NORMALIZATIONS, [0.0, 0.3], [2, 3])),
+    ("activation", "normalization", "hidden", "dropout", "n_classes"),
+    [
+        (activation, normalization, DEPTHS[(i + j) % 4], [0.0, 0.3][(i + j // 2) % 2], [2, 3][(i // 2 + j) % 2])
+        for (i, activation), (j, normalization) in itertools.product(enumerate(ACTIVATIONS), enumerate(NORMALIZATIONS))
+    ],
 )
 
 
 @COMBINATIONS
-@pytest.mark.parametrize("hidden", DEPTHS)
 def test_loss_and_gradient_agree_with_naive(hidden, activation, normalization, dropout, n_classes):
     for weighted in (False, True):
         examples = make_examples(n_classes=n_classes, weighted=weighted)
@@ -91,7 +100,6 @@ def test_two_outputs_are_a_softmax_of_two_classes():
 
 
 @COMBINATIONS
-@pytest.mark.parametrize("hidden", DEPTHS)
 def test_every_kind_of_parameter_by_finite_differences(hidden, activation, normalization, dropout, n_classes):
     examples = make_examples(n_classes=n_classes, weighted=True)
     made = make_network(hidden, activation, normalization, dropout, n_classes)
@@ -130,9 +138,10 @@ def test_gradients_of_any_architecture(hidden, activation, normalization, dropou
         np.testing.assert_allclose(found, part, rtol=1e-5, atol=1e-7 * max(1, np.abs(part).max()))
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("activation", "normalization", "dropout"),
+    [(activation, *rest) for activation, *rest in zip(ACTIVATIONS, NORMALIZATIONS, [0.0, 0.3] * 2, strict=True)],
+)
 def test_float32_is_float64_but_for_rounding(activation, normalization, dropout):
     results = []
     for dtype in (np.float32, np.float64):
@@ -157,8 +166,7 @@ def many_blocks(monkeypatch):
     monkeypatch.setattr(batch_arrays, "count_blocks", lambda *arguments, **options: 5)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(("n_classes", "dropout"), [(2, 0.0), (3, 0.0), (3, 0.4)])
 @pytest.mark.parametrize("rows", [slice(3, 17), np.array([18, 0, 0, 7, 3, 12, 1, 9, 5])], ids=["slice", "array"])
 def test_pieces_of_a_batch_add_up_to_it(small_pieces, rows, n_classes, dropout):
     examples = make_examples(19, n_classes, weighted=True)
@@ -205,8 +213,14 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_])
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    [
+        *((np.float32, layout) for layout in LAYOUTS),
+        *((kind, "C") for kind in (np.float64, np.uint8, np.int8, np.int16, np.int32, np.bool_)),
+        (np.uint8, "Fortran"),
+    ],
+)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_dense_data_of_every_type_and_layout(dtype, kind, layout):
     whole = np.random.default_rng(0).integers(0, 4, (12, D))
@@ -224,8 +238,9 @@ def test_dense_data_of_every_type_and_layout(dtype, kind, layout):
     np.testing.assert_array_equal(X, before)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize(
+    ("dtype", "normalization"), [(np.float64, ()), (np.float32, ()), (np.float64, ("input", "hidden"))]
+)
 def test_sparse_data_are_their_dense_copy(dtype, normalization):
     generator = np.random.default_rng(0)
     dense = np.where(generator.uniform(size=(12, D)) < 0.4, generator.integers(1, 9, (12, D)), 0).astype(float)
@@ -279,22 +294,24 @@ def test_a_batch_without_weight_has_no_loss_and_no_gradient():
         np.testing.assert_array_equal(found, before)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("hidden", DEPTHS)
+@COMBINATIONS
 def test_predictions_take_running_statistics_and_leave_dropout_out(
-    small_pieces, hidden, normalization, activation, n_classes
+    small_pieces, hidden, normalization, activation, dropout, n_classes
 ):
-    made = make_network(hidden, activation, normalization, 0.5, n_classes)
+    made = make_network(hidden, activation, normalization, dropout, n_classes)
     examples = make_examples(19, n_classes, weighted=True)
     for seed in range(3):
         made.compute_gradient(examples, slice(4 * seed, 4 * seed + 9), seed)
     statistics = [(n.mean, n.variance) for n in made.normalizations]
     expected = naive_network.predict(
-        examples.matrix.X, made.coefs, made.intercepts, made.scales, activation=activation,
-        input_statistics=statistics.pop(0) if "input" in normalization else None, hidden_statistics=statistics,
-    )  # fmt: skip
+        examples.matrix.X,
+        made.coefs,
+        made.intercepts,
+        made.scales,
+        activation=activation,
+        input_statistics=statistics.pop(0) if "input" in normalization else None,
+        hidden_statistics=statistics,
+    )
     before = made.save()
     folded = made.fold()
     found = folded.predict_probabilities(examples.matrix)
@@ -332,8 +349,7 @@ def test_a_network_comes_back_to_where_it_was_saved():
     np.testing.assert_array_equal(made.fold().predict_probabilities(examples.matrix), expected)
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("normalization", "dtype"), [((), np.float32), (("input", "hidden"), np.float64)])
 def test_the_same_bits_for_any_number_of_threads(many_blocks, normalization, dtype):
     examples = make_examples(400, weighted=True, dtype=dtype)
     results = []
@@ -387,8 +403,9 @@ def build_torch_network(torch, made, dropout):
     return torch.nn.Sequential(*modules)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize(
+    ("activation", "normalization"), [*zip(ACTIVATIONS, NORMALIZATIONS, strict=True), ("relu", ("input", "hidden"))]
+)
 def test_training_is_pytorchs_batch_norm(torch, activation, normalization):
     made = make_network((4, 5), activation, normalization)
     examples = make_examples(30)
@@ -414,8 +431,9 @@ def test_training_is_pytorchs_batch_norm(torch, activation, normalization):
         np.testing.assert_allclose(ours.variance, peer.running_var.numpy(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize(
+    ("activation", "normalization"), [*zip(ACTIVATIONS, NORMALIZATIONS, strict=True), ("relu", ("input", "hidden"))]
+)
 def test_evaluation_is_pytorchs_batch_norm_and_dropout(torch, activation, normalization):
     made = make_network((4, 5), activation, normalization, 0.4)
     examples = make_examples(30)
