@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from naive_two_layer_net import differentiate_plainly, make_data, score_plainly, train_plainly
 
 from fastlin import TwoLayerNet
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
@@ -25,15 +26,6 @@ def make_toy():
     return net, 10 * np.random.randn(5, 4), np.array([0, 1, 2, 2, 1])
 
 
-def make_data(n=60, d=6, n_classes=3, seed=0):
-    """Return X, y, X_val, y_val that a network can learn from."""
-    generator = np.random.default_rng(seed)
-    y = generator.integers(0, n_classes, n + 25)
-    X = generator.normal(size=(n + 25, d))
-    X[np.arange(len(X)), y] += 2
-    return X[:n], y[:n], X[n:], y[n:]
-
-
 def make_net(d=6, n_classes=3, std=0.5, seed=5):
     np.random.seed(seed)
     return TwoLayerNet(d, 7, n_classes, std)
@@ -47,45 +39,6 @@ def assert_same_params(found, expected, tolerance=0.0):
     assert sorted(found) == sorted(NAMES)
     for name in NAMES:
         np.testing.assert_allclose(found[name], expected[name], atol=tolerance, rtol=0)
-
-
-def score_plainly(params, X):
-    return np.maximum(X @ params["W1"] + params["b1"], 0) @ params["W2"] + params["b2"]
-
-
-def differentiate_plainly(params, X, y, reg):
-    """Return loss and gradients."""
-    hidden = np.maximum(X @ params["W1"] + params["b1"], 0)
-    probabilities = np.exp(hidden @ params["W2"] + params["b2"])
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    loss = -np.mean(np.log(probabilities[np.arange(len(y)), y]))
-    slopes = (probabilities - np.eye(len(params["b2"]))[y]) / len(y)
-    hidden_slopes = slopes @ params["W2"].T * (hidden > 0)
-    return loss + reg * (np.sum(params["W1"] ** 2) + np.sum(params["W2"] ** 2)), {
-        "W1": X.T @ hidden_slopes + 2 * reg * params["W1"],
-        "b1": hidden_slopes.sum(axis=0),
-        "W2": hidden.T @ slopes + 2 * reg * params["W2"],
-        "b2": slopes.sum(axis=0),
-    }
-
-
-def train_plainly(params, X, y, X_val, y_val, learning_rate, decay, reg, num_iters, batch_size, momentum):
-    """Train as the homework does; return the histories and the parameters."""
-    params = {name: value.copy() for name, value in params.items()}
-    velocity = {name: 0.0 for name in params}
-    stats = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
-    for iteration in range(num_iters):
-        rows = np.random.choice(len(X), batch_size)
-        loss, grads = differentiate_plainly(params, X[rows], y[rows], reg)
-        stats["loss_history"].append(loss)
-        for name in params:
-            velocity[name] = momentum * velocity[name] - learning_rate * grads[name]
-            params[name] = params[name] + velocity[name]
-        if iteration % max(len(X) / batch_size, 1) == 0:
-            stats["train_acc_history"].append(np.mean(score_plainly(params, X[rows]).argmax(axis=1) == y[rows]))
-            stats["val_acc_history"].append(np.mean(score_plainly(params, X_val).argmax(axis=1) == y_val))
-            learning_rate *= decay
-    return stats, params
 
 
 def test_the_homeworks_scores_and_loss():
@@ -459,98 +412,3 @@ def test_verbose_shows_a_bar_with_the_loss(capsys):
     shown = capsys.readouterr().out
     assert "12/12" in shown
     assert f"loss {stats['loss_history'][-1]:.4f}" in shown
-
-
-X, Y, X_VAL, Y_VAL = make_data()
-WITH_NAN, WITH_INFINITY = (np.where(np.arange(6) == 3, value, X) for value in (np.nan, np.inf))
-
-
-BAD_INPUT = {
-    "X": [
-        X[:, :5],
-        X[0],
-        X[:0],
-        WITH_NAN,
-        np.where(np.isnan(WITH_NAN), np.inf, X),
-        X.astype(str),
-        X + 1j,
-        None,
-        X[:-1],
-    ],
-    "X_val": [X_VAL[:, :5], X_VAL[:0], WITH_NAN[:25]],
-    "y": [Y[:-1], Y + 1, Y - 1, Y.astype(float), np.eye(3, dtype=int)[Y], None],
-    "y_val": [Y_VAL[:-1], Y_VAL + 1, Y_VAL > 0],
-    "learning_rate": [-0.1, np.inf, np.nan, "fast"],
-    "learning_rate_decay": [0.0, 1.1, None],
-    "reg": [-1e-9, np.nan],
-    "momentum": [1.0, -0.1],
-    "num_iters": [0, 1.5],
-    "batch_size": [0, -1, 2.0],
-}
-
-
-@pytest.mark.parametrize("name", BAD_INPUT)
-def test_bad_input_is_named_before_anything_changes(name):
-    net = make_net()
-    for value in BAD_INPUT[name]:
-        before, state = copy_params(net), np.random.get_state()[2]
-        arguments = {"X": X, "y": Y, "X_val": X_VAL, "y_val": Y_VAL, name: value}
-        # One row less in X leaves one label too many in y.
-        message = rf"^{'y' if np.shape(value) == (59, 6) else name} must"
-        with pytest.raises(ValueError, match=message):
-            net.train(**arguments)
-        assert_same_params(net.params, before)
-        assert np.random.get_state()[2] == state
-        if name in ("X", "y", "reg") and not (name == "y" and value is None):
-            with pytest.raises(ValueError, match=message):
-                net.loss(arguments["X"], arguments["y"], arguments.get("reg", 0.0))
-        if name == "X" and np.shape(value) != (59, 6):
-            with pytest.raises(ValueError, match=message):
-                net.predict(value)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("W1", np.zeros((7, 6)), r"params\['W1'\] must be .* shape \(6, 7\).* shape \(7, 6\)"),
-        ("b1", np.zeros((7, 1)), r"params\['b1'\] must be"),
-        ("W2", np.zeros((7, 4)), r"params\['W2'\] must be"),
-        ("b2", 0.0, r"params\['b2'\] must be"),
-        ("b2", ["a", "b", "c"], r"params\['b2'\] must be"),
-        ("b1", np.full(7, np.nan), r"params\['b1'\] holds values that are NaN or infinite in float64"),
-        ("W2", None, "W2 is missing"),
-    ],
-)
-def test_parameters_of_the_students_making_are_checked(name, value, message):
-    net = make_net()
-    if value is None:
-        del net.params[name]
-    else:
-        net.params[name] = value
-    for method, arguments in (
-        (net.loss, (X,)),
-        (net.loss, (X, Y)),
-        (net.predict, (X,)),
-        (net.train, (X, Y, X_VAL, Y_VAL)),
-    ):
-        with pytest.raises(ValueError, match=message):
-            method(*arguments)
-
-
-def test_parameters_beyond_float32_are_refused():
-    net = make_net()
-    net.params["b1"] = np.full(7, 1e300)
-    assert np.isfinite(net.loss(X)).all()
-    with pytest.raises(ValueError, match=r"params\['b1'\] holds values that are NaN or infinite in float32"):
-        net.loss(X.astype(np.float32))
-
-
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [("input_size", [0]), ("hidden_size", [0, 2.5]), ("output_size", [0, 1]), ("std", [-1.0, np.nan])],
-)
-def test_sizes_and_scale_are_checked(name, values):
-    for value in values:
-        arguments = {"input_size": 4, "hidden_size": 5, "output_size": 3, name: value}
-        with pytest.raises(ValueError, match=f"^{name} must"):
-            TwoLayerNet(**arguments)

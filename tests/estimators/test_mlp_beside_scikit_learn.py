@@ -1,0 +1,192 @@
+"""MLPClassifier beside scikit-learn's: its estimator checks, its epochs, its defaults."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
+from sklearn.utils import estimator_checks
+from small_networks import (
+    assert_same_network,
+    make,
+    make_data,
+)
+
+from fastlin import MLPClassifier
+
+ROUNDING = "float32 rounds by more than the check's relative tolerance of 1e-7"
+SAMPLE_WEIGHT_CHECKS = (
+    estimator_checks.check_sample_weight_equivalence_on_dense_data,
+    estimator_checks.check_sample_weight_equivalence_on_sparse_data,
+)
+quiet = pytest.mark.filterwarnings(
+    "ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning"
+)
+
+
+@quiet
+@estimator_checks.parametrize_with_checks(
+    [MLPClassifier(max_iter=50)],
+    expected_failed_checks=lambda estimator: {check.__name__: ROUNDING for check in SAMPLE_WEIGHT_CHECKS},
+    xfail_strict=True,
+)
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@quiet
+@pytest.mark.parametrize("check", SAMPLE_WEIGHT_CHECKS)
+def test_float64_passes_the_checks_that_float32_rounds_too_much_for(check):
+    check("MLPClassifier", MLPClassifier(max_iter=50, dtype="float64"))
+
+
+def make_reference(model):
+    """Return scikit-learn's classifier with the parameters of ours."""
+    names = ScikitLearnMLPClassifier().get_params()
+    return ScikitLearnMLPClassifier(**{name: value for name, value in model.get_params().items() if name in names})
+
+
+def fit_reference(model, *data):
+    with warnings.catch_warnings():
+        # It warns whenever it comes to max_iter.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(*data)
+
+
+def assert_scikit_learns(model, X, y, *weights):
+    expected = fit_reference(make_reference(model), X, y, *weights)
+    model.fit(X, y, *weights)
+    assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
+    assert_same_network(model, expected)
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_"):
+        assert getattr(model, name) == getattr(expected, name)
+    assert model.loss_ == pytest.approx(expected.loss_, rel=1e-10)
+    np.testing.assert_array_equal(model.classes_, expected.classes_)
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-8)
+    np.testing.assert_allclose(model.predict_log_proba(X), expected.predict_log_proba(X), rtol=1e-8, atol=1e-12)
+    assert model.score(X, y) == expected.score(X, y)
+    return expected
+
+
+@pytest.mark.parametrize(
+    ("activation", "hidden", "n_classes"),
+    [
+        ("relu", (), 2),
+        ("relu", (), 5),
+        ("identity", (7,), 5),
+        ("logistic", (6, 4), 5),
+        ("relu", (6, 4), 2),
+        ("tanh", (7,), 2),
+    ],
+)
+def test_every_epoch_is_scikit_learns(activation, hidden, n_classes):
+    X, y = make_data(n_classes)
+    assert_scikit_learns(make(hidden, activation=activation, dtype="float64", alpha=0.1), X, y)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"nesterovs_momentum": False},
+        {"momentum": 0.0},
+        {"alpha": 0.0},
+        {"alpha": 3.0},
+        {"shuffle": False},
+        {"batch_size": "auto"},
+        {"batch_size": 90},
+        {"batch_size": 1, "learning_rate_init": 0.005},
+        {"hidden_layer_sizes": 4},
+        {"random_state": 7},
+        {"max_iter": 60, "n_iter_no_change": 3, "tol": 1e-2},
+    ],
+    ids=str,
+)
+def test_every_setting_is_scikit_learns(parameters):
+    for n_classes in (2, 3):
+        X, y = make_data(n_classes)
+        # Weights are a matter of the loss, which two classes compute otherwise than three.
+        for weights in ([], [np.random.default_rng(1).uniform(0.1, 3, len(y))]):
+            expected = assert_scikit_learns(make(**{"dtype": "float64", **parameters}), X, y, *weights)
+            assert "tol" not in parameters or expected.n_iter_ < 60
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "weighted", "validation_fraction"), [(2, False, 0.1), (2, True, 0.3), (3, True, 0.1)]
+)
+def test_early_stopping_is_scikit_learns(n_classes, weighted, validation_fraction):
+    X, y = make_data(n_classes, n=150)
+    weights = [np.random.default_rng(1).uniform(0.1, 3, len(y))] if weighted else []
+    model = make(
+        dtype="float64", early_stopping=True, max_iter=80, n_iter_no_change=4, validation_fraction=validation_fraction
+    )
+    expected = assert_scikit_learns(model, X, y, *weights)
+    assert expected.n_iter_ < 80
+    assert model.validation_scores_ == pytest.approx(expected.validation_scores_, rel=1e-12)
+    assert model.best_validation_score_ == pytest.approx(expected.best_validation_score_, rel=1e-12)
+    assert len(model.validation_loss_curve_) == model.n_iter_
+
+
+def test_a_warm_start_goes_on_like_scikit_learns():
+    X, y = make_data()
+    model = make(dtype="float64", warm_start=True, max_iter=3)
+    expected = assert_scikit_learns(model, X, y)
+    model.set_params(max_iter=4).fit(X, y)
+    fit_reference(expected.set_params(max_iter=4), X, y)
+    assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
+    assert (len(model.loss_curve_), model.n_iter_, model.t_) == (7, 4, 7 * len(y))
+    assert_same_network(model, expected)
+
+
+@pytest.mark.parametrize(("n_classes", "weighted", "shuffle"), [(2, True, True), (3, False, True), (3, True, False)])
+def test_partial_fit_is_scikit_learns(n_classes, weighted, shuffle):
+    X, y = make_data(n_classes)
+    weights = np.random.default_rng(1).uniform(0.1, 3, len(y)) if weighted else np.ones(len(y))
+    parameters = {"dtype": "float64", "shuffle": shuffle, "batch_size": 16}
+    # From an instance scikit-learn draws further numbers too; it begins a seed anew with each call.
+    model = make(**parameters, random_state=np.random.RandomState(5))
+    expected = make_reference(make(**parameters, random_state=np.random.RandomState(5)))
+    for call, part in enumerate([slice(0, 40), slice(40, 90), slice(0, 90), slice(10, 70)]):
+        for each in (model, expected):
+            each.partial_fit(X[part], y[part], classes=np.arange(n_classes), sample_weight=weights[part])
+        assert_same_network(model, expected)
+        assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
+        assert model.n_iter_ == call + 1
+        assert model.t_ == expected.t_
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+
+
+def test_default_parameters_are_scikit_learns():
+    theirs = ScikitLearnMLPClassifier().get_params()
+    ours = MLPClassifier().get_params()
+    shared = theirs.keys() & ours.keys()
+    assert {name for name in shared if ours[name] != theirs[name]} == {"solver"}
+    assert ours.keys() - theirs.keys() == {
+        "learning_rate_decay",
+        "batch_norm",
+        "dropout",
+        "init",
+        "init_scale",
+        "dtype",
+    }
+
+
+def test_float32_comes_near_scikit_learns():
+    X, y = load_digits(return_X_y=True)
+    model = make((30,), max_iter=5, batch_size=64, learning_rate_init=0.01)
+    expected = fit_reference(make_reference(model), X / 16, y)
+    model.fit(X / 16, y)
+    assert model.coefs_[0].dtype == model.predict_proba(X).dtype == np.float32
+    assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-4)
+    assert_same_network(model, expected, 1e-3)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"])
+def test_arguments_come_in_the_order_of_scikit_learn(method):
+    ours, theirs = (
+        list(inspect.signature(getattr(kind, method)).parameters) for kind in (MLPClassifier, ScikitLearnMLPClassifier)
+    )
+    assert ours[: len(theirs)] == theirs

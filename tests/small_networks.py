@@ -1,0 +1,46 @@
+"""Small MLPClassifiers and data for them, which several tests train and compare."""
+
+import numpy as np
+
+from fastlin import MLPClassifier
+
+
+def make_data(n_classes=3, n=90, d=6, seed=0):
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, d))
+    scores = X @ generator.normal(size=(d, n_classes)) + generator.gumbel(size=(n, n_classes)) / 2
+    return X, scores.argmax(axis=1)
+
+
+def make(hidden_layer_sizes=(7,), **parameters):
+    """Return a classifier that takes all its epochs."""
+    defaults = {"max_iter": 5, "batch_size": 20, "learning_rate_init": 0.05, "n_iter_no_change": np.inf}
+    return MLPClassifier(hidden_layer_sizes, **{**defaults, "random_state": 0, **parameters})
+
+
+def assert_same_network(found, expected, tolerance=1e-9):
+    for name in ("coefs_", "intercepts_"):
+        for ours, theirs in zip(getattr(found, name), getattr(expected, name), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+def assert_same_bits(found, expected):
+    for name in ("coefs_", "intercepts_", "batch_norm_scales_", "batch_norm_means_", "batch_norm_variances_"):
+        for ours, theirs in zip(getattr(found, name), getattr(expected, name), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert found.loss_curve_ == expected.loss_curve_
+
+
+def assert_unchanged(model, before):
+    """Check that all attributes are the objects that they were."""
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+def differ(first, second):
+    return any(not np.array_equal(*pair) for pair in zip(first.coefs_, second.coefs_, strict=True))
+
+
+def draw_initial(hidden, X, y, **parameters):
+    """Return a classifier whose parameters are those it began with, but for rounding."""
+    return make(hidden, max_iter=1, learning_rate_init=1e-30, dtype="float64", **parameters).fit(X, y)
