@@ -1,13 +1,14 @@
-"""What verbose=1 shows: the line of a fit (iteration, objective, gap to the optimum, seconds), the bar of many fits."""
+"""What verbose=1 shows: a line for one fit, a bar for many fits, a bar over the epochs of a training."""
 
 import contextlib
 
 
 @contextlib.contextmanager
 def show_iterations(verbose):
-    """Yield a solver's on_iteration that keeps one line up to date, or None where verbose is 0.
+    """Yield a function for a solver to call after each iteration, or None where verbose is 0.
 
-    Where the output is not a terminal, the last state is printed once.
+    It keeps one line up to date with iteration, objective, gap to the optimum and seconds. Where the output is not a
+    terminal, the last state is printed once.
     """
     if not verbose:
         yield None
@@ -16,7 +17,7 @@ def show_iterations(verbose):
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     console = Console()
-    # A spinner that does not turn is a stray sign in a file.
+    # In a file a spinner does not turn, and would be a stray character.
     spinner = [SpinnerColumn()] if console.is_terminal else []
     with Progress(*spinner, TextColumn("{task.description}"), console=console) as progress:
         task = progress.add_task("fastlin: before the first iteration", total=None)
@@ -36,7 +37,7 @@ def show_iterations(verbose):
 
 @contextlib.contextmanager
 def count_fits(verbose, n_fits):
-    """Yield what to call after each of many fits, from any thread: it moves a bar on; None where verbose is 0."""
+    """Yield a function to call after each of many fits, from any thread, or None where verbose is 0: it moves a bar."""
     if not verbose:
         yield None
         return
@@ -50,24 +51,27 @@ def count_fits(verbose, n_fits):
 
 @contextlib.contextmanager
 def count_epochs(verbose, n_epochs):
-    """Yield an on_epoch of `train_by_epochs` that moves a bar on and shows the figures; None where verbose is 0."""
+    """Yield a function for a training to call after each epoch, or None where verbose is 0.
+
+    It moves a bar and shows loss and accuracy, and those of the validation after a slash.
+    """
     if not verbose:
         yield None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    # So short that it fits 80 columns, whose count rich would cut first.
+    # The line is short enough for 80 columns; in a longer one rich would cut the count first.
     columns = TextColumn("fastlin"), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.description}")
     with Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task("", total=n_epochs)
 
         def on_epoch(training):
             epoch = training.epochs[-1]
-            figures = {"loss": epoch.loss, "accuracy": epoch.accuracy}
+            trained = {"loss": epoch.loss, "accuracy": epoch.accuracy}
             validated = {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy}
             description = "  ".join(
-                f"{name} {figure:.4f}" + ("" if validated[name] is None else f" / {validated[name]:.4f}")
-                for name, figure in figures.items()
+                f"{name} {value:.4f}" + ("" if validated[name] is None else f" / {validated[name]:.4f}")
+                for name, value in trained.items()
             )
             progress.update(task, completed=len(training.epochs), description=description)
 
