@@ -134,6 +134,28 @@ def test_libraries_stay_in_their_rooms():
             assert not (library in NOT_AT_THE_TOP and at_top), f"{path} imports {library} at the top"
 
 
+def names_from_scikit_learn(path):
+    """Yield the dotted names that a file imports from scikit-learn."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = []
+        yield from (name for name in names if name.split(".")[0] == "sklearn")
+
+
+def test_private_names_of_scikit_learn_stand_in_one_file():
+    holders = {
+        path.relative_to(PACKAGE).as_posix()
+        for path, _ in files()
+        if any(part.startswith("_") for name in names_from_scikit_learn(path) for part in name.split("."))
+    }
+    # MLPClassifier is yet to take its names from there.
+    assert holders - {"estimators/mlp_classifier.py"} == {"estimators/scikit_learn.py"}
+
+
 def test_importing_fastlin_leaves_matplotlib_alone():
     program = "import sys, fastlin.trainers, fastlin.cli; print('matplotlib' in sys.modules)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Estimators: scikit-learn's interface over the solvers; validation, labels and C live here and nowhere below."""
+"""scikit-learn's interface over the solvers: validation, labels and C are dealt with here and nowhere below."""
 
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV

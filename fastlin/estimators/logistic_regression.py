@@ -1,101 +1,110 @@
 """LogisticRegression: scikit-learn's estimator, with its penalties and attributes, fitted by fastlin's solvers."""
 
 import warnings
+from numbers import Real
 
-import joblib
 import numpy as np
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.parameters import SHARED_CONSTRAINTS, limit_jobs, read_penalty
 from fastlin.estimators.problem import Problem
 from fastlin.estimators.progress import show_iterations
-from fastlin.estimators.training_data import read_matrix, read_training_data
-from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import as_matrix
+from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions, check_parameters
+from fastlin.estimators.training_data import read_training_data
 from fastlin.solvers.stopping import SEPARABLE
 
-SOLVERS = {"auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
 
+class LogisticRegression(LinearPredictions, BaseEstimator):
+    """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
-class LogisticRegression(ScikitLearnLogisticRegression):
-    """Logistic regression for two classes, softmax regression for more, with L2, L1, elastic-net or group penalty.
-
-    A drop-in for scikit-learn's estimator of the same name, with its objective::
+    This is a drop-in for scikit-learn's estimator of the same name, with its objective::
 
         J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (1 / (C S)) sum_j f_j ((1 - r) ||W_.j||^2 / 2 + r ||W_.j||_1)
 
-    with s_i the sample weight times the class weight of row i, S their sum, l the logistic loss (two classes) or
-    the softmax cross-entropy, r the `l1_ratio`, f_j = 1 the `penalty_factors`, W_.j the coefficients of feature j over
-    the classes; the intercept b is not penalised. Dense data of float64, float32, uint8, int8, int16, int32 and bool
-    are used in place, in any memory layout, without a copy; an L1 penalty takes one, transposed. Sparse data of real
-    numbers are never made dense: CSR with int32 or int64 indices is used as it is, beside one transposed copy; other
-    containers are converted once. Columns of any scale and offset are dealt with: there is no need to standardise them
-    for the solver's sake. The same data give the same bits for any number of threads.
+    Here s_i is the sample weight times the class weight of row i and S is their sum. l is the logistic loss for two
+    classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and W_.j are the
+    coefficients of feature j over the classes. The intercept b is not penalised.
+
+    Dense data of float64, float32, uint8, int8, int16, int32 and bool are used in place, in any memory layout,
+    without a copy; an L1 penalty takes one copy, transposed. Sparse data of real numbers are never made dense: CSR
+    with int32 or int64 indices is used as it is, beside one transposed copy, and other containers are converted once.
+    There is no need to standardise columns for the solver's sake, whatever their scale and offset. The same data give
+    the same bits for any number of threads.
 
     Parameters
     ----------
     penalty : {"l2", "l1", "elasticnet", None}, default="deprecated"
         Deprecated as in scikit-learn 1.8: use `l1_ratio` and `C`.
     C : float, default=1.0
-        Inverse strength of the penalty, > 0; ``np.inf`` means none.
+        Inverse strength of the penalty, above 0; ``np.inf`` means no penalty.
     l1_ratio : float, default=0.0
-        From 0 to 1: 0 is the L2 penalty, 1 is L1, which puts coefficients to zero exactly, between them both.
+        Share of the L1 penalty, from 0 to 1: 0 is the L2 penalty, 1 is the L1 penalty, which puts coefficients to
+        zero exactly, and what lies between is the elastic net.
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     tol : float, default=1e-4
-        With ``solver="auto"`` the fit stops when J is proven to lie within tol * J of its minimum; where no proof
-        exists (``C=np.inf``), when half the square of the Newton decrement, an estimate of that distance, is below.
-        With any other solver: when no entry of the gradient of J exceeds tol, as scikit-learn's lbfgs and newton-cg.
+        With ``solver="auto"`` the fit stops when J is proven to lie within tol * J of its minimum. Where no proof
+        exists (``C=np.inf``), it stops when half the square of the Newton decrement, an estimate of that distance, is
+        below tol * J. With any other solver it stops when no entry of the gradient of J exceeds tol, as scikit-learn's
+        lbfgs and newton-cg do.
     fit_intercept : bool, default=True
+        Whether the model has an intercept.
     intercept_scaling : float, default=1
         Accepted and without effect: no solver penalises the intercept.
     class_weight : dict, "balanced" or None, default=None
+        Weight of each class, by which the sample weights of its rows are multiplied. "balanced" gives every class the
+        same total weight. None gives every class the weight 1.
     random_state : int, RandomState or None, default=None
         Accepted and without effect: no solver draws random numbers.
     solver : str, default="auto"
-        "auto" picks by the shape of the data. Of scikit-learn's names "lbfgs", "newton-cg" and "newton-cholesky" (up
-        to 4,096 coefficients, then L-BFGS) are what they say; "liblinear", "sag" and "saga" take the solver that
+        "auto" chooses by the shape of the data. Of scikit-learn's names, "lbfgs", "newton-cg" and "newton-cholesky"
+        (up to 4,096 coefficients, then L-BFGS) are what they say; "liblinear", "sag" and "saga" take the solver that
         "auto" would. All find the minimum of J. With `l1_ratio` above 0 every name stands for proximal Newton.
     max_iter : int, default=1000
-        Iterations of the solver.
+        Largest number of iterations of the solver.
     verbose : int, default=0
-        Above 0, a line with iteration, objective, gap to the optimum and seconds.
+        Above 0, a line with iteration, objective, gap to the optimum and seconds is shown.
     warm_start : bool, default=False
-        Start from the last fit's coefficients.
+        Whether a fit starts from the coefficients of the last one.
     n_jobs : int or None, default=None
-        Number of threads, as joblib counts (-1: all processors); None: all that the process may use.
+        Number of threads of fits and predictions, as joblib counts (-1: all processors). None takes all processors
+        that the process may use.
     penalty_factors : array-like of shape (n_features,) or None, default=None
-        f_j >= 0, by which both penalties of a feature are multiplied; 0: not penalised. They are not rescaled. None
-        means ones.
+        The f_j, at least 0, by which both penalties of a feature are multiplied; a feature of factor 0 is not
+        penalised. They are not rescaled. None means ones.
     group_by_class : bool, default=False
-        The group lasso over the classes: ||W_.j||_2 in place of ||W_.j||_1 (without a factor of sqrt(K)), so that a
-        feature is in or out for all classes at once.
+        Whether the group lasso over the classes replaces the L1 penalty: ||W_.j||_2 in place of ||W_.j||_1, without a
+        factor of sqrt(K). A feature is then in or out for all classes at once.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        float32 for float32 data, else float64. For three classes and more the intercepts sum to zero over the classes,
-        and so do coefficients that no L1 penalty weighs.
+        Coefficients, float32 for float32 data, else float64. For three classes and more the intercepts sum to zero
+        over the classes, and so do coefficients without an L1 penalty.
     intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts in the type of `coef_`; zeros without `fit_intercept`.
     n_iter_ : ndarray of shape (1,), int32
+        Number of iterations of the solver.
     certificate_ : float
         Upper bound on J - J*, the distance to the minimum; inf where none exists (``C=np.inf``, or a penalty factor of
         0).
     converged_ : bool
         Whether tol was reached, or the floor that rounding sets.
     n_passes_ : float
-        Walks over X; a walk over a tenth of the rows is a tenth.
+        Number of passes over X; a pass over a tenth of the rows counts as a tenth.
     history_ : list
-        Per iteration ``objective`` (J), ``bound`` (on J - J*: proven where computed in float64), ``gradient`` (its
-        largest entry), ``n_passes`` and ``seconds``.
+        For each iteration `objective` (J), `bound` (on J - J*, proven where it was computed in float64), `gradient`
+        (the largest entry of the gradient of J), `n_passes` and `seconds`, both from the start of the fit.
     n_features_in_ : int
+        Number of features of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Where X has string column names.
+        Names of the columns, where X has names that are strings.
 
     Examples
     --------
@@ -107,10 +116,11 @@ class LogisticRegression(ScikitLearnLogisticRegression):
     """
 
     _parameter_constraints = {
-        **ScikitLearnLogisticRegression._parameter_constraints,
-        "solver": [StrOptions(SOLVERS)],
-        "penalty_factors": ["array-like", None],
-        "group_by_class": ["boolean"],
+        **SHARED_CONSTRAINTS,
+        "penalty": [StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
+        "C": [Interval(Real, 0, None, closed="right")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+        "warm_start": ["boolean"],
     }
 
     def __init__(
@@ -133,24 +143,22 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         penalty_factors=None,
         group_by_class=False,
     ):
+        self.penalty = penalty
+        self.C = C
+        self.l1_ratio = l1_ratio
+        self.dual = dual
+        self.tol = tol
+        self.fit_intercept = fit_intercept
+        self.intercept_scaling = intercept_scaling
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.solver = solver
+        self.max_iter = max_iter
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
         self.penalty_factors = penalty_factors
         self.group_by_class = group_by_class
-        super().__init__(
-            penalty,
-            C=C,
-            l1_ratio=l1_ratio,
-            dual=dual,
-            tol=tol,
-            fit_intercept=fit_intercept,
-            intercept_scaling=intercept_scaling,
-            class_weight=class_weight,
-            random_state=random_state,
-            solver=solver,
-            max_iter=max_iter,
-            verbose=verbose,
-            warm_start=warm_start,
-            n_jobs=n_jobs,
-        )
 
     def fit(self, X, y, sample_weight=None):
         """Fit the model.
@@ -158,30 +166,31 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Finite.
+            Rows of finite numbers.
         y : array-like of shape (n_samples,)
-            Labels: numbers, strings or bools, of at least two classes.
+            Labels of at least two classes: numbers, strings or bools.
         sample_weight : array-like of shape (n_samples,) or None
-            At least 0 and not all 0.
+            Weights of the rows, at least 0 and not all 0; None means ones.
 
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
         ValueError
             For NaN or infinite values, wrong shapes, one class, continuous labels, sparse X whose index arrays point
-            outside of it, and parameters out of range.
+            outside of X, and parameters out of range.
         """
         with kept_on_error(self):
             return self._fit(X, y, sample_weight)
 
     def _fit(self, X, y, sample_weight):
-        self._validate_params()
-        C, l1_ratio = self._effective_penalty()
-        data = read_training_data(self, X, y, sample_weight)
-        with limit_threads(self._thread_limit()), show_iterations(self.verbose) as on_iteration:
+        check_parameters(self)
+        C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
+        with limit_jobs(self.n_jobs), show_iterations(self.verbose) as on_iteration:
+            data = read_training_data(self, X, y, sample_weight)
             problem = Problem(self, data)
             fit = problem.minimize(C, l1_ratio, self._starts(data), on_iteration)
         solution = fit.solution
@@ -198,7 +207,7 @@ class LogisticRegression(ScikitLearnLogisticRegression):
         return self
 
     def _describe_end(self, solution):
-        """Return what to say of a fit that did not reach tol."""
+        """Return the warning of a fit that did not reach tol."""
         if solution.message == SEPARABLE:
             return (
                 f"The classes are separable by features without a penalty (C={self.C}, or a penalty factor of 0): the "
@@ -216,99 +225,8 @@ class LogisticRegression(ScikitLearnLogisticRegression):
             f"({solution.message}); {reached}. Raise max_iter (now {self.max_iter}) or tol."
         )
 
-    def decision_function(self, X):
-        """Return the scores ``X coef_' + intercept_``.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
-        """
-        check_is_fitted(self)
-        if sparse.issparse(self.coef_):
-            return super().decision_function(as_matrix(X).X if sparse.issparse(X) else X)
-        matrix, coef, intercept = self._prepare_scoring(X)
-        scores = matrix.compute_scores(coef, intercept)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X):
-        """Return the class of the largest score of each row.
-
-        The scores of all rows are never held at once.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self)
-        if sparse.issparse(self.coef_):
-            return super().predict(as_matrix(X).X if sparse.issparse(X) else X)
-        matrix, coef, intercept = self._prepare_scoring(X)
-        return self.classes_[matrix.find_best_class(coef, intercept)]
-
-    def _prepare_scoring(self, X):
-        """Return X as a matrix, coefficients and intercept in the types that scores are computed from."""
-        matrix = read_matrix(self, X, reset=False)
-        dtype = np.float32 if matrix.dtype == self.coef_.dtype == np.float32 else np.float64
-        return matrix, self.coef_.astype(dtype), np.atleast_1d(self.intercept_)
-
-    def set_callbacks(self, *callbacks):
-        """Warn: callbacks are not called by any of fastlin's solvers yet."""
-        warnings.warn(
-            "fastlin.LogisticRegression does not call callbacks yet; verbose=1 prints a line per iteration, and "
-            "history_ holds them.",
-            stacklevel=2,
-        )
-        return self
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.array_api_support = False
-        return tags
-
-    def _effective_penalty(self):
-        """Return C and l1_ratio after the deprecated penalty, with the warnings and errors of scikit-learn 1.9."""
-        penalty, C, l1_ratio = self.penalty, self.C, self.l1_ratio
-        if penalty != "deprecated":
-            warnings.warn(
-                "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratio=0 instead of "
-                "penalty='l2', l1_ratio=1 instead of penalty='l1', l1_ratio between 0 and 1 instead of "
-                "penalty='elasticnet', and C=np.inf instead of penalty=None.",
-                FutureWarning,
-                stacklevel=4,
-            )
-        if l1_ratio is None:
-            if penalty == "elasticnet":
-                raise ValueError("l1_ratio must be a number from 0 to 1 where penalty='elasticnet', got None.")
-            warnings.warn(
-                "'l1_ratio=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use a number from 0 to 1.",
-                FutureWarning,
-                stacklevel=4,
-            )
-            l1_ratio = 0
-        if penalty is None and C != 1.0:
-            warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=4)
-        if (penalty == "l2" and l1_ratio != 0) or (penalty == "l1" and l1_ratio != 1):
-            warnings.warn(
-                f"Inconsistent values: penalty={penalty!r} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio "
-                "alone.",
-                stacklevel=4,
-            )
-        if penalty is None or (penalty == "deprecated" and C == np.inf):
-            C, l1_ratio = np.inf, 0
-        elif penalty in ("l1", "l2"):
-            l1_ratio = {"l1": 1, "l2": 0}[penalty]
-        return C, l1_ratio
-
     def _starts(self, data):
-        """Return a list of coef (K, d) and intercept (K,) of the last fit with warm_start, else an empty one."""
+        """Return the points to start from, pairs of coef (K, d) and intercept (K,): the last fit's with warm_start."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return []
         shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
@@ -320,7 +238,3 @@ class LogisticRegression(ScikitLearnLogisticRegression):
             )
         intercept = self.intercept_ if self.fit_intercept else np.zeros(shape[0])
         return [(coef.astype(np.float64), np.asarray(intercept, np.float64))]
-
-    def _thread_limit(self):
-        """Return how many threads n_jobs allows, or None where it does not say."""
-        return None if self.n_jobs is None else joblib.effective_n_jobs(self.n_jobs)

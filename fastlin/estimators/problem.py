@@ -18,11 +18,13 @@ class Fit:
     Attributes
     ----------
     coef : ndarray of shape (K, d)
+        Coefficients of the columns as they were given, float32 for float32 data, else float64.
     intercept : ndarray of shape (K,)
-        Both float32 for float32 data, else float64.
+        Intercepts in the type of `coef`.
     certificate : float
-        Upper bound on J - J* of these; inf where none exists.
+        Upper bound on J - J* at these coefficients and intercepts; inf where none exists.
     solution : Solution
+        What the solver returned.
     """
 
     coef: np.ndarray
@@ -32,20 +34,21 @@ class Fit:
 
     @property
     def start(self):
-        """coef and intercept in float64, to start another fit from."""
+        """The point (coef, intercept) in float64, from which another fit may start."""
         return self.coef.astype(np.float64), self.intercept.astype(np.float64)
 
 
 class Problem:
-    """J over some rows of the training data, whose columns are measured once, for any C and l1_ratio.
+    """The objective J over some rows of the training data for any C and l1_ratio; the columns are measured once.
 
     Parameters
     ----------
     estimator : LogisticRegression or LogisticRegressionCV
-        Its fit_intercept, penalty_factors, group_by_class, solver, tol and max_iter count.
+        Its `fit_intercept`, `penalty_factors`, `group_by_class`, `solver`, `tol` and `max_iter` count.
     data : TrainingData
+        All rows.
     rows : ndarray of shape (m,), int64, or None
-        Row numbers, a row counting as often as it is named; None for all rows.
+        Row numbers; a row counts as often as it is named. None means all rows.
 
     Raises
     ------
@@ -64,7 +67,7 @@ class Problem:
         if rows is not None:
             # Rows of weight zero tell the columns nothing.
             weights = weigh_named_rows(rows, weights, len(data.labels))
-        # S of the weights as they were given.
+        # This is S of the weights as they were given.
         self.total_weight = float(len(data.labels) if weights is None else weights.sum()) * data.weight_unit
         if not self.total_weight > 0:
             raise ValueError("There is no row of weight above zero to fit: a fold without training rows?")
@@ -74,8 +77,8 @@ class Problem:
             assert_all_finite(data.matrix.X, estimator_name=type(estimator).__name__, input_name="X")
 
     def objective(self, C, l1_ratio):
-        """Return J at C and l1_ratio, an Objective."""
-        # C = inf gives 0; a C so small that this overflows is as good as a penalty that leaves nothing.
+        """Return J at C and l1_ratio, an Objective over the rows."""
+        # C = inf gives 0. A C so small that this overflows leaves no coefficient, and so does the largest penalty.
         penalty = min(1.0 / C / self.total_weight, LARGEST_PENALTY)
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
@@ -108,15 +111,18 @@ class Problem:
 
         Parameters
         ----------
-        C, l1_ratio : float
+        C : float
+            Inverse strength of the penalty.
+        l1_ratio : float
+            Share of the L1 penalty.
         starts : sequence of tuple of ndarray
-            Pairs of coef (K, d) and intercept (K,), float64, of which the fit starts from the best.
+            Pairs of coef (K, d) and intercept (K,), float64. The fit starts from the best of them.
         on_iteration : callable or None
-            As `choose.minimize` calls it.
+            Called after each iteration, as `choose.minimize` has it.
         tol : float or None
-            None: the estimator's.
+            When the fit stops; None takes the estimator's `tol`.
         **hints
-            proven and nearby, as `choose.minimize` has them.
+            `proven` and `nearby`, as `choose.minimize` has them.
 
         Raises
         ------

@@ -1,13 +1,14 @@
-"""What verbose=1 shows: the line of a fit (iteration, objective, gap to the optimum, seconds), the bar of many fits."""
+"""What verbose=1 shows: a line for one fit, a bar for many fits, a bar over the epochs of a training."""
 
 import contextlib
 
 
 @contextlib.contextmanager
 def show_iterations(verbose):
-    """Yield a solver's on_iteration that keeps one line up to date, or None where verbose is 0.
+    """Yield a function for a solver to call after each iteration, or None where verbose is 0.
 
-    Where the output is not a terminal, the last state is printed once.
+    It keeps one line up to date with iteration, objective, gap to the optimum and seconds. Where the output is not a
+    terminal, the last state is printed once.
     """
     if not verbose:
         yield None
@@ -16,7 +17,7 @@ def show_iterations(verbose):
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     console = Console()
-    # A spinner that does not turn is a stray sign in a file.
+    # In a file a spinner does not turn, and would be a stray character.
     spinner = [SpinnerColumn()] if console.is_terminal else []
     with Progress(*spinner, TextColumn("{task.description}"), console=console) as progress:
         task = progress.add_task("fastlin: before the first iteration", total=None)
@@ -36,7 +37,7 @@ def show_iterations(verbose):
 
 @contextlib.contextmanager
 def count_fits(verbose, n_fits):
-    """Yield what to call after each of many fits, from any thread: it moves a bar on; None where verbose is 0."""
+    """Yield a function to call after each of many fits, from any thread, or None where verbose is 0: it moves a bar."""
     if not verbose:
         yield None
         return

@@ -1,4 +1,4 @@
-"""The engine for many fits: along C from the strongest penalty to the weakest, each fit started from the last."""
+"""Many fits along C, from the strongest penalty to the weakest, each started from those before."""
 
 import warnings
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastlin.estimators.logistic_regression import LogisticRegression
+from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.problem import LARGEST_PENALTY, Problem
 from fastlin.estimators.progress import count_fits
+from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import read_training_data
-from fastlin.kernels.machine.threads import limit_threads
 
-# Exponents of 10 between which C lies without an L1 penalty, as in scikit-learn, and decades that it spans with one.
+# Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
 WIDE = -4, 4
 DECADES = 3
-# Steps from C to C on which the line through the last two solutions needs no comparison with the last.
+# Where C grows by no more than this, the line through the last two solutions needs no comparison with the last.
 FINE = 1.5
-# How far the model without penalised features is from its minimum where the grid begins.
+# The tol of the model without penalised features, from which the grid begins.
 NULL_TOL = 1e-10
 
 
@@ -29,21 +30,25 @@ class RegularizationPath:
     Attributes
     ----------
     Cs : ndarray of shape (n_Cs,)
-        Sorted, from the strongest penalty to the weakest.
+        Inverse strengths of the penalty, sorted from the strongest penalty to the weakest.
     l1_ratio : float
+        Share of the L1 penalty.
     classes : ndarray of shape (n_classes,)
+        Labels of the classes, sorted.
     coefs : ndarray of shape (n_Cs, 1, n_features) for two classes, else (n_Cs, n_classes, n_features)
-        float32 for float32 data, else float64.
+        Coefficients of each model, float32 for float32 data, else float64.
     intercepts : ndarray of shape (n_Cs, 1) or (n_Cs, n_classes)
+        Intercepts of each model in the type of `coefs`.
     objectives : ndarray of shape (n_Cs,)
         J of each model.
     certificates : ndarray of shape (n_Cs,)
-        Upper bound on J - J* of each; inf where none exists.
+        Upper bound on J - J* of each model; inf where none exists.
     n_nonzeros : ndarray of shape (n_Cs,), int64
         Number of coefficients that are not zero, over all classes.
     n_iter : ndarray of shape (n_Cs,), int32
+        Number of iterations of each fit.
     converged : ndarray of shape (n_Cs,), bool
-        Whether tol was reached, or the floor that rounding sets.
+        Whether each fit reached tol, or the floor that rounding sets.
     """
 
     Cs: np.ndarray
@@ -79,23 +84,28 @@ def logistic_path(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        Rows of finite numbers.
     y : array-like of shape (n_samples,)
+        Labels of at least two classes: numbers, strings or bools.
     Cs : int or array-like of shape (n_Cs,), default=50
-        The inverse strengths of the penalty, in any order, or how many of them. Then they are spaced evenly on a log
-        scale: with ``l1_ratio=0`` from 1e-4 to 1e4; else over three decades from the largest C at which every penalised
-        coefficient is zero, so that the first model is that of the intercept (and of features with factor 0) alone
-        and any larger C has a coefficient that is not zero.
+        The inverse strengths of the penalty, in any order, or how many of them: then they are spaced evenly on a log
+        scale. With ``l1_ratio=0`` they run from 1e-4 to 1e4. Otherwise they span three decades from the largest C at
+        which every penalised coefficient is zero: the first model is that of the intercept (and of features with
+        factor 0) alone, and any larger C has a coefficient that is not zero.
     l1_ratio : float, default=1.0
+        Share of the L1 penalty, from 0 (L2) to 1 (L1).
     penalty_factors, group_by_class, fit_intercept, tol, max_iter, solver, class_weight, n_jobs
         As `LogisticRegression` has them.
     sample_weight : array-like of shape (n_samples,) or None
+        Weights of the rows, at least 0 and not all 0; None means ones.
     verbose : int, default=0
-        Above 0, a progress bar over the Cs.
+        Above 0, a progress bar over the Cs is shown.
 
     Returns
     -------
-    RegularizationPath
+    path : RegularizationPath
+        The models, one for each C.
 
     Raises
     ------
@@ -124,19 +134,19 @@ def logistic_path(
         group_by_class=group_by_class,
         verbose=verbose,
     )
-    estimator._validate_params()
+    check_parameters(estimator)
     if l1_ratio is None:
         raise ValueError("l1_ratio must be a number from 0 to 1, got None")
     Cs = read_Cs(Cs)
-    data = read_training_data(estimator, X, y, sample_weight)
-    with limit_threads(estimator._thread_limit()):
+    with limit_jobs(n_jobs):
+        data = read_training_data(estimator, X, y, sample_weight)
         problem = Problem(estimator, data)
         start = None
         if isinstance(Cs, int):
             Cs, start = choose_grid(problem, Cs, l1_ratio)
         with count_fits(verbose, len(Cs)) as on_fit:
-            # Not the fits themselves, which hold what the next one begins with.
-            found = [
+            # The fits themselves are not kept: they hold what the next one begins with.
+            models = [
                 (
                     fit.coef,
                     fit.intercept,
@@ -148,9 +158,9 @@ def logistic_path(
                 for fit in fit_along(problem, Cs, l1_ratio, start=start, on_fit=on_fit)
             ]
     coefs, intercepts, objectives, certificates, n_iter, converged = (
-        np.array(each) for each in zip(*found, strict=True)
+        np.array(each) for each in zip(*models, strict=True)
     )
-    warn_of_limits(converged, estimator)
+    warn_of_limits(converged, tol, max_iter, stacklevel=3)
     return RegularizationPath(
         Cs=Cs,
         l1_ratio=float(l1_ratio),
@@ -168,24 +178,31 @@ def logistic_path(
 def fit_along(problem, Cs, l1_ratio, *, start=None, proven=True, on_fit=None, on_iteration=None):
     """Yield the Fit of a Problem at each of the Cs in turn, each started from those before.
 
-    That is from the last, or on the line through the last two as functions of log C, where J is lower there: once the
-    rows are nearly separated coefficients grow evenly along it. On MNIST at C = 1e4, 0.9 decades from C to C, the last
-    solution is 70 % above the minimum, the point on the line 0.1 %.
+    A fit starts from the last solution, or from the point on the line through the last two solutions as functions of
+    log C, where J is lower there. Once the rows are nearly separated, coefficients grow evenly along that line. On
+    MNIST at C = 1e4, 0.9 decades from C to C, the last solution is 70 % above the minimum, the point on the line 0.1 %.
 
     Parameters
     ----------
     problem : Problem
+        What is fitted.
     Cs : ndarray of shape (n_Cs,)
-        In ascending order: solutions grow from few and small coefficients.
+        Inverse strengths of the penalty in ascending order: solutions grow from few and small coefficients.
     l1_ratio : float
+        Share of the L1 penalty.
     start : tuple of ndarray or None
-        coef and intercept of the first.
+        The coef and intercept from which the first fit starts.
     proven : bool
-        As `choose.minimize` has it.
+        Whether the certificate alone ends a fit, as `choose.minimize` has it.
     on_fit : callable or None
         Called without arguments after each fit.
     on_iteration : callable or None
-        As `choose.minimize` calls it.
+        Called after each iteration, as `choose.minimize` has it.
+
+    Yields
+    ------
+    fit : Fit
+        The fit at each C.
     """
     log_Cs = np.log(Cs)
     before, last, nearby = None, start, None
@@ -203,12 +220,12 @@ def fit_along(problem, Cs, l1_ratio, *, start=None, proven=True, on_fit=None, on
 
 
 def read_Cs(Cs):
-    """Return how many Cs are asked for, an int, or the given ones, a sorted float64 array.
+    """Return the number of Cs that is asked for, an int, or the given Cs, a sorted float64 array.
 
     Raises
     ------
     ValueError
-        Where they are none, not numbers above 0, or not one-dimensional.
+        Where there are none, or they are not numbers above 0 in one dimension.
     """
     accepted = "Cs must be a whole number of at least 1, or a list of numbers above 0 (inf: no penalty)"
     if isinstance(Cs, Integral) and not isinstance(Cs, bool) and Cs >= 1:
@@ -227,15 +244,15 @@ def read_Cs(Cs):
 
 
 def choose_grid(problem, n_Cs, l1_ratio):
-    """Return n_Cs values of C, and coef and intercept to start the first from, or None.
+    """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
-    With W zero but for the features that are not penalised, and g the gradient of the mean loss by the coefficients,
-    the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j (by the subgradient of the penalty), or with
-    group_by_class ||g_.j|| <= l1 f_j; l1 = l1_ratio / (C S). The grid begins where one of them is an equation.
+    Let W be zero except for features without a penalty, and g the gradient of the mean loss by the coefficients. By the
+    subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
+    ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality.
     """
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None
-    # A penalty beyond which nothing penalised is left.
+    # Beyond this penalty no penalised coefficient is left.
     null = problem.minimize(1.0 / LARGEST_PENALTY, 1.0, tol=NULL_TOL)
     slopes = problem.slopes(*null.start)
     sizes = np.sqrt(np.einsum("kj,kj->j", slopes, slopes)) if problem.group_by_class else np.abs(slopes).max(axis=0)
@@ -243,18 +260,28 @@ def choose_grid(problem, n_Cs, l1_ratio):
     thresholds = sizes if factors is None else sizes[factors > 0] / factors[factors > 0]
     largest = thresholds.max(initial=0)
     if not largest > 0:
-        # No penalised feature ever leaves zero.
+        # At every C the penalised coefficients are zero.
         return np.logspace(*WIDE, n_Cs), null.start
     return l1_ratio / (largest * problem.total_weight) * np.logspace(0, DECADES, n_Cs), null.start
 
 
-def warn_of_limits(converged, estimator):
-    """Warn where some of many fits, given by whether each has converged, did not reach tol."""
-    n_fits, n_missed = np.size(converged), np.size(converged) - np.count_nonzero(converged)
+def warn_of_limits(converged, tol, max_iter, stacklevel):
+    """Warn where some of many fits did not reach tol.
+
+    Parameters
+    ----------
+    converged : ndarray of bool
+        Whether each fit reached tol.
+    tol, max_iter : float, int
+        Those of the fits.
+    stacklevel : int
+        Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
+    """
+    n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
         warnings.warn(
-            f"{n_missed} of {n_fits} fits stopped before they reached tol={estimator.tol}; the certificates say what "
-            f"each has proven. Raise max_iter (now {estimator.max_iter}) or tol.",
+            f"{n_missed} of {np.size(converged)} fits stopped before they reached tol={tol}; the certificates say what "
+            f"each has proven. Raise max_iter (now {max_iter}) or tol.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )

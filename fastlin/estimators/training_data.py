@@ -1,4 +1,4 @@
-"""What a fit takes from X, y and weights: rows in a type that kernels read, classes from 0, one weight a row."""
+"""What a fit reads from X, y and weights: rows in a type that kernels take, classes from 0 and one weight a row."""
 
 from dataclasses import dataclass
 
@@ -6,31 +6,35 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
+from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, as_matrix
 
-# Whole numbers as labels are counted rather than sorted where they span no more than this, or the number of rows.
+# Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The matrix, labels and weights of a fit, checked but for numbers that are not finite, which `measure` tells of.
+    """The matrix, labels and weights of a fit.
+
+    All is checked except that X is finite, which the measurement of its columns finds out in the same pass.
 
     Attributes
     ----------
     matrix : DenseMatrix or SparseMatrix
-        Dense of one of DTYPES.
+        The rows; a dense matrix has one of DTYPES.
     y : ndarray of shape (n,)
         The labels as they were given.
     classes : ndarray of shape (n_classes,)
-        Sorted.
+        Labels of the classes, sorted.
     labels : ndarray of shape (n,), int64
-        The number of each row's class.
+        The number of each row's class in `classes`.
     weights : ndarray of shape (n,), float64, or None
-        Sample weight times class weight over `weight_unit`; None where every row counts alike.
+        Sample weight times class weight, divided by `weight_unit`; None where every row counts alike.
     weight_unit : float
+        A power of two near the largest weight.
     """
 
     matrix: DenseMatrix | SparseMatrix
@@ -42,7 +46,14 @@ class TrainingData:
 
 
 def read_training_data(estimator, X, y, sample_weight):
-    """Return the TrainingData of a fit of an estimator with `class_weight`, `solver` and `dual`.
+    """Return the TrainingData of a fit.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression or LogisticRegressionCV
+        Its `class_weight`, `solver` and `dual` count.
+    X, y, sample_weight
+        As `fit` has them.
 
     Raises
     ------
@@ -66,7 +77,7 @@ def read_training_data(estimator, X, y, sample_weight):
         )
     weights, unit = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight), 1.0
     if weights is not None:
-        # Only their ratios count below: of order one they survive float32, and their sum does not overflow.
+        # Only their ratios count below. Weights of order one survive float32, and their sum does not overflow.
         unit = 2.0 ** np.floor(np.log2(weights.max()))
         weights /= unit
     return TrainingData(matrix, y, classes, labels, weights, unit)
@@ -74,19 +85,20 @@ def read_training_data(estimator, X, y, sample_weight):
 
 def read_matrix(estimator, X, y="no_validation", **checks):
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
-    # Before scikit-learn, which converts a broken container without looking.
+    # Our check comes first, since scikit-learn converts a broken container without looking.
     matrix = as_matrix(X) if sparse.issparse(X) else None
-    checked = validate_data(
-        estimator, X if matrix is None else matrix.X, y, accept_sparse="csr",
-        dtype=DTYPES if matrix is None else None, **checks,
-    )  # fmt: skip
+    if matrix is None:
+        checks["dtype"] = DTYPES
+    else:
+        X, checks["dtype"] = matrix.X, None
+    checked = validate_data(estimator, X, y, accept_sparse="csr", **checks)
     if isinstance(checked, tuple):
         return matrix or as_matrix(checked[0]), checked[1]
     return matrix or as_matrix(checked)
 
 
 def encode_labels(y):
-    """Return the classes in order and the number of each row's class; y with one label a row."""
+    """Return the classes in order and the number of each row's class, for y with one label a row."""
     if y.dtype.kind in "iub" and y.size:
         smallest, largest = int(y.min()), int(y.max())
         if largest - smallest < max(LABEL_RANGE, len(y)) and largest <= np.iinfo(np.int64).max:
@@ -104,7 +116,7 @@ def weigh_rows(y, classes, labels, sample_weight, class_weight):
     """Return sample weight times class weight per row, float64, or None where every row counts alike."""
     if sample_weight is None and class_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
+    weights = check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
     if class_weight is not None:
         with np.errstate(divide="ignore"):
             class_weights = compute_class_weight(
@@ -124,12 +136,12 @@ def weigh_rows(y, classes, labels, sample_weight, class_weight):
 
 
 def check_penalty_factors(penalty_factors, n_features):
-    """Return the factors as an array (d,) of float64, or None.
+    """Return the penalty factors as an array (d,) of float64, or None where there are none.
 
     Raises
     ------
     ValueError
-        Where they are not d finite numbers of at least 0.
+        Where they are not one finite number of at least 0 for each feature.
     """
     if penalty_factors is None:
         return None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastlin.kernels.machine.arrays import compute_type, copy_aligned, writable_view
-from fastlin.kernels.machine.threads import BlockRun, count_blocks
+from fastlin.kernels.machine.threads import start_blocks, count_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import evaluate_block, train_steps
 
@@ -79,5 +79,5 @@ class CompiledTraining:
         n_blocks = count_blocks(len(X), row_work=coef.size, partial_bytes=0, data_bytes=X.nbytes)
         losses = np.zeros(n_blocks if with_loss else 0)
         n_correct = np.zeros(n_blocks, dtype=np.int64)
-        run = BlockRun(evaluate_block, n_blocks, X, labels, self._weights, coef, self._tile_rows, losses, n_correct)
+        run = start_blocks(evaluate_block, n_blocks, X, labels, self._weights, coef, self._tile_rows, losses, n_correct)
         return run, losses, n_correct

@@ -1,7 +1,12 @@
 """LogisticRegression against scikit-learn's, its estimator checks, and input of every kind."""
 
+import dataclasses
+import inspect
+import itertools
 import pickle
 import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -9,7 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -21,7 +26,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from fastlin.kernels.machine.threads import limit_threads
+from fastlin.estimators import RegularizationPath
+from fastlin.kernels.machine.threads import count_threads, limit_threads
+from fastlin.matrices import DenseMatrix
 from fastlin.solvers import choose
 
 
@@ -48,10 +55,18 @@ def assert_same_model(found, expected, tolerance=1e-5):
     np.testing.assert_allclose(found.intercept_, expected.intercept_, atol=tolerance)
 
 
-@pytest.mark.parametrize("loader", [load_iris, load_digits, load_breast_cancer])
 @pytest.mark.parametrize(
-    "parameters",
-    [{}, {"C": 0.01}, {"fit_intercept": False}, {"class_weight": "balanced"}, {"class_weight": {0: 3.0, 1: 0.5}}],
+    ("loader", "parameters"),
+    [
+        (load_iris, {}),
+        (load_digits, {}),
+        (load_breast_cancer, {}),
+        (load_digits, {"C": 0.01}),
+        (load_iris, {"fit_intercept": False}),
+        (load_breast_cancer, {"fit_intercept": False, "C": 0.01}),
+        (load_iris, {"class_weight": "balanced"}),
+        (load_breast_cancer, {"class_weight": {0: 3.0, 1: 0.5}}),
+    ],
     ids=str,
 )
 def test_the_model_is_scikit_learns(loader, parameters):
@@ -254,10 +269,29 @@ def test_bad_input_is_refused_and_nothing_is_fitted(name, message):
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
-        ("C", 0), ("C", -1.0), ("C", np.nan), ("C", "1"), ("tol", -1e-3), ("max_iter", -1), ("max_iter", 1.5),
-        ("solver", "sgd"), ("class_weight", "even"), ("fit_intercept", "yes"), ("l1_ratio", 2), ("penalty", "l3"),
+        ("penalty", "l3"),
+        ("C", 0),
+        ("C", np.nan),
+        ("C", "1"),
+        ("l1_ratio", -0.1),
+        ("l1_ratio", 1.1),
+        ("l1_ratio", np.nan),
+        ("dual", 2),
+        ("tol", -1e-3),
+        ("fit_intercept", "yes"),
+        ("intercept_scaling", 0),
+        ("class_weight", "even"),
+        ("random_state", "a"),
+        ("solver", "sgd"),
+        ("max_iter", -1),
+        ("max_iter", 1.5),
+        ("verbose", -1),
+        ("warm_start", "yes"),
+        ("n_jobs", 1.5),
+        ("penalty_factors", 1.0),
+        ("group_by_class", "yes"),
     ],
-)  # fmt: skip
+)
 def test_parameters_out_of_range_are_named(parameter, value):
     X, y = load_scaled(load_iris)
     with pytest.raises(ValueError, match=f"'{parameter}' parameter"):
@@ -347,8 +381,7 @@ def test_huge_and_tiny_data_give_the_right_model(dtype, factor):
     np.testing.assert_allclose(found.coef_.astype(float) * factor, expected.coef_, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("factor", [1e-10, 1e-12, 1e-150, 1e-5])
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(("factor", "n_classes"), [(1e-5, 3), (1e-10, 2), (1e-12, 3), (1e-150, 2)])
 def test_data_smaller_than_the_penalty_leave_the_intercept(factor, n_classes):
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(300, 3)), (generator.uniform(size=300) < 0.1) * generator.integers(1, n_classes, 300)
@@ -394,9 +427,122 @@ def test_balanced_weights_need_a_row_in_every_class():
         fastlin.LogisticRegression(class_weight="balanced").fit(X, y, (y != 2).astype(float))
 
 
-def test_callbacks_are_refused_with_a_warning():
-    with pytest.warns(UserWarning, match="callbacks"):
-        fastlin.LogisticRegression(solver="lbfgs").set_callbacks()
+ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_callbacks_are_refused_with_a_warning(estimator):
+    with pytest.warns(UserWarning, match=f"fastlin.{estimator.__name__} does not call callbacks"):
+        estimator(solver="lbfgs").set_callbacks()
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_no_estimator_of_scikit_learn_is_among_the_bases(estimator):
+    of_scikit_learn = [base for base in estimator.__mro__ if base.__module__.split(".")[0] == "sklearn"]
+    assert [base for base in of_scikit_learn if issubclass(base, BaseEstimator)] == [BaseEstimator]
+    assert not any("fit" in vars(base) for base in of_scikit_learn)
+
+
+def test_nothing_needs_scikit_learns_own_logistic_regression():
+    program = """
+import sys, warnings
+import sklearn.linear_model
+del sklearn.linear_model.LogisticRegression, sklearn.linear_model.LogisticRegressionCV
+sys.modules["sklearn.linear_model._logistic"] = None
+import fastlin
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+X, y = load_iris(return_X_y=True)
+for model in (
+    fastlin.LogisticRegression(n_jobs=1),
+    fastlin.LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False),
+):
+    print(clone(model).fit(X, y).score(X, y) > 0.9, model.get_params()["max_iter"])
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    print(fastlin.LogisticRegression(penalty="l1").fit(X, y).predict_proba(X).shape)
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert finished.stdout.splitlines() == ["True 1000", "True 1000", "(150, 3)"], finished.stderr
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        lambda X, y, **jobs: fastlin.LogisticRegression(**jobs).fit(X, y),
+        lambda X, y, **jobs: fastlin.LogisticRegressionCV(
+            Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False, **jobs
+        ).fit(X, y),
+    ],
+    ids=["LogisticRegression", "LogisticRegressionCV"],
+)
+def test_n_jobs_counts_in_predictions(fitted, monkeypatch):
+    X, y = load_scaled(load_iris)
+    model, unlimited = fitted(X, y, n_jobs=5), fitted(X, y)
+    seen = []
+
+    def record(answer):
+        def recorded(*arguments):
+            seen.append(count_threads())
+            return answer(*arguments)
+
+        return recorded
+
+    for name in ("compute_scores", "find_best_class"):
+        monkeypatch.setattr(DenseMatrix, name, record(getattr(DenseMatrix, name)))
+    for predict in (model.decision_function, model.predict, model.predict_proba, model.predict_log_proba):
+        predict(X)
+    model.score(X, y)
+    assert seen == [5] * 5
+    with limit_threads(3):
+        unlimited.predict(X)
+    assert seen[-1] == 3
+
+
+def test_warnings_name_the_line_that_calls_fit():
+    X, y = load_scaled(load_iris)
+    cross_validation = {"Cs": 2, "cv": 2, "scoring": "accuracy"}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fastlin.LogisticRegression(penalty="l2", l1_ratio=None, max_iter=1, tol=1e-9).fit(X, y)
+        fastlin.LogisticRegressionCV(penalty="l2", max_iter=1, tol=1e-9, **cross_validation).fit(X, y)
+        fastlin.LogisticRegressionCV(scoring="warn", Cs=1, cv=2, l1_ratios=None).fit(X, y)
+        fastlin.logistic_path(X, y, Cs=2, max_iter=1, tol=1e-9)
+    # Three of each estimator's fits, one of the path.
+    assert len(caught) == 3 + 3 + 3 + 1
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def list_described(public):
+    """Return the names that a docstring describes: those of a line that an indented line follows."""
+    lines = inspect.cleandoc(public.__doc__).splitlines()
+    return {
+        name
+        for line, following in itertools.pairwise(lines)
+        if re.match(r"\w+(, \w+)*( : .*)?$", line) and following.startswith("    ")
+        for name in line.partition(" : ")[0].split(", ")
+    }
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_parameter_and_attribute_is_described(estimator):
+    X, y = load_iris(return_X_y=True)
+    options = {"scoring": "accuracy", "use_legacy_attributes": False} if estimator is ESTIMATORS[1] else {}
+    model = estimator(**options).fit(pd.DataFrame(X, columns=list("abcd")), y)
+    assert vars(model).keys() - list_described(estimator) == set()
+    for name in ("fit", "score", "predict", "decision_function"):
+        method = getattr(estimator, name)
+        assert inspect.signature(method).parameters.keys() - list_described(method) <= {
+            "self",
+            "params",
+            "score_params",
+        }
+
+
+def test_everything_of_a_path_is_described():
+    assert inspect.signature(fastlin.logistic_path).parameters.keys() <= list_described(fastlin.logistic_path)
+    names = {field.name for field in dataclasses.fields(RegularizationPath)}
+    assert names <= list_described(RegularizationPath)
 
 
 def test_a_model_set_by_hand_predicts():
@@ -494,8 +640,9 @@ def test_no_nearby_point_is_better(n, d, n_classes, C, seed):
         assert objective(coef, intercept) >= best - 1e-12
 
 
-@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    ("solver", "n_classes"), [("auto", 2), ("auto", 3), ("lbfgs", 3), ("newton-cg", 2), ("newton-cholesky", 3)]
+)
 def test_columns_of_any_unit_and_offset_give_the_model_of_scaled_ones(solver, n_classes):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(300, 6))
@@ -518,8 +665,10 @@ def make_pixels():
     return X, y
 
 
-@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg"])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("dtype", "solver"),
+    [(np.uint8, "auto"), (np.float32, "auto"), (np.float64, "auto"), (np.uint8, "newton-cg"), (np.float32, "lbfgs")],
+)
 def test_raw_pixels_are_fitted_without_scaling(dtype, solver):
     X, y = make_pixels()
     model = fastlin.LogisticRegression(C=1e-3, tol=1e-5, solver=solver).fit(X.astype(dtype), y)
@@ -547,8 +696,9 @@ def test_a_model_says_how_its_fit_went(solver):
     assert 0 < model.certificate_ < 0.1
 
 
-@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    ("solver", "n_classes"), [("auto", 2), ("auto", 3), ("lbfgs", 3), ("newton-cg", 2), ("newton-cholesky", 3)]
+)
 def test_a_warm_start_at_the_solution_takes_at_most_one_iteration(solver, n_classes):
     X, y = load_scaled(load_iris)
     y = np.minimum(y, n_classes - 1)

@@ -40,8 +40,16 @@ def center(coef):
     return coef - coef.mean(axis=0) if len(coef) > 1 else coef
 
 
-@pytest.mark.parametrize("loader", [load_iris, load_breast_cancer, load_digits])
-@pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy", None])
+@pytest.mark.parametrize(
+    ("loader", "scoring"),
+    [
+        (load_iris, "neg_log_loss"),
+        (load_iris, None),
+        (load_breast_cancer, "accuracy"),
+        (load_breast_cancer, "neg_log_loss"),
+        (load_digits, "neg_log_loss"),
+    ],
+)
 def test_it_chooses_what_scikit_learn_chooses(loader, scoring):
     X, y = load_scaled(loader)
     # Every fifth row: scikit-learn takes seconds for all of them.
@@ -60,6 +68,9 @@ def test_it_chooses_what_scikit_learn_chooses(loader, scoring):
     for name in ("coef_", "intercept_", "n_iter_", "scores_", "coefs_paths_", "l1_ratios_"):
         assert getattr(found, name).shape == getattr(expected, name).shape
     assert found.score(X, y) == pytest.approx(expected.score(X, y), rel=1e-4)
+    weights = np.arange(len(y))
+    weighted = expected.score(X, y, sample_weight=weights)
+    assert found.score(X, y, sample_weight=weights) == pytest.approx(weighted, rel=1e-4)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -129,9 +140,10 @@ def test_sparse_data_give_the_model_of_dense_data():
         np.testing.assert_allclose(found.scores_, dense.scores_, rtol=1e-6)
 
 
-@pytest.mark.parametrize("legacy_ratios", [None, (0.0, 0.5)], ids=["no l1_ratios", "l1_ratios"])
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.parametrize(
+    ("n_classes", "legacy_ratios", "refit"),
+    [(2, None, True), (3, None, False), (2, (0.0, 0.5), False), (3, (0.0, 0.5), True)],
+)
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
 def test_legacy_shapes_are_scikit_learns(n_classes, legacy_ratios, refit):
     X, y, *_ = make_problem(60, 4, n_classes)
@@ -169,7 +181,7 @@ def test_without_refit_the_folds_are_averaged():
 def test_the_same_bits_for_any_number_of_threads(dtype):
     # So large that a walk is cut into blocks.
     X, y, weights, *_ = make_problem(3000, 60, 4, dtype)
-    options = {"Cs": [1e-4, 1e-2], "l1_ratios": [0.0, 1.0], "cv": 3, "max_iter": 5, **QUIET}
+    options = {"Cs": [1e-4, 1e-2], "l1_ratios": [0.0, 1.0], "cv": 3, "max_iter": 3, **QUIET}
     models = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -210,8 +222,9 @@ def test_a_generator_of_folds_is_used_once():
     assert model.scores_.shape == (3, 1, 1)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy", "neg_brier_score"])
+@pytest.mark.parametrize(
+    ("n_classes", "scoring"), [(2, "neg_log_loss"), (3, "neg_log_loss"), (2, "neg_brier_score"), (3, "accuracy")]
+)
 def test_folds_that_lack_a_class_are_fitted_as_scikit_learn_fits_them(n_classes, scoring):
     X, y, *_ = make_problem(60, 3, n_classes)
     y = np.sort(y)

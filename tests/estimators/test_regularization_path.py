@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import fastlin
 
+FACTORS = [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]
+
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize(("l1_ratio", "tol", "near"), [(0.0, 1e-11, 1e-5), (0.6, 1e-6, 5e-3), (1.0, 1e-6, 5e-3)])
@@ -38,16 +40,17 @@ def test_a_path_is_separate_cold_fits(n_classes, l1_ratio, tol, near):
     assert path.l1_ratio == l1_ratio
 
 
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
 @pytest.mark.parametrize(
-    "options",
+    ("n_classes", "l1_ratio", "options"),
     [
-        {},
-        {"fit_intercept": False},
-        {"group_by_class": True},
-        {"penalty_factors": [1.0, 0.0, 0.5, 3.0, 0.0, 2.0]},
-        {"penalty_factors": [1.0, 0.0, 0.5, 3.0, 0.0, 2.0], "group_by_class": True, "class_weight": "balanced"},
+        (2, 1.0, {}),
+        (4, 0.3, {}),
+        (4, 1.0, {"fit_intercept": False}),
+        (2, 0.3, {"group_by_class": True}),
+        (4, 1.0, {"group_by_class": True}),
+        (2, 1.0, {"penalty_factors": FACTORS}),
+        (4, 0.3, {"penalty_factors": FACTORS}),
+        (4, 1.0, {"penalty_factors": FACTORS, "group_by_class": True, "class_weight": "balanced"}),
     ],
     ids=str,
 )

@@ -1,15 +1,22 @@
-"""Spreads a kernel over blocks of rows on several threads, with the same bits for any number of them.
+"""Runs kernels over blocks of rows on several threads, with the same bits for any number of threads.
 
-A block is a range of rows fixed by the shape of the data alone, and each block writes to its own slice of the
-output; the caller adds the slices in block order. Plain Python threads run the blocks, since kernels hold no
-interpreter lock: unlike Numba's threading layers they survive a fork, calls from several threads at once and a
-nested pool, at a cost of about 50 microseconds a call.
+A block is a range of rows that follows from the shape of the data alone. Each block writes to its own slice of the
+output, and the caller adds the slices in block order. Plain Python threads run the blocks, since kernels hold no
+interpreter lock. Unlike Numba's threading layers they survive a fork, calls from several threads at once and runs
+that nest. A run of two empty blocks takes 4 microseconds, and each further block half a microsecond.
+
+There is one pool of helping threads. It grows to the largest number of threads asked for, less one for the caller.
+A run invites as many helpers as its own limit allows, and its caller takes part, so that a run ends even if every
+helper is busy elsewhere.
 """
 
+import atexit
 import contextlib
 import contextvars
 import os
-from concurrent.futures import ThreadPoolExecutor, wait
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import joblib
@@ -21,23 +28,23 @@ MIN_BLOCK_WORK = 8_000_000
 ROW_OVERHEAD = 250
 # Enough blocks to keep 16 cores busy; the first tile of each comes without prefetch: 64 cost 4 % more than 32.
 MAX_BLOCKS = 32
-# Partial sums of all blocks together take no more than this, or 2 % of X where that is more.
+# The partial sums of all blocks together take no more than this, or 2 % of X where that is more.
 MAX_PARTIAL_BYTES = 8 << 20
 
+# How many threads a run may use: a number, a function that returns one, or None for no limit.
 _limit = contextvars.ContextVar("fastlin_thread_limit", default=None)
-_pools = {}
 
 
 def count_threads():
-    """Return how many threads a call uses here and now.
+    """Return how many threads a run uses here and now.
 
-    The smallest of the limit set with `limit_threads`, the environment variable ``FASTLIN_NUM_THREADS`` (or
-    ``NUMBA_NUM_THREADS`` or ``OMP_NUM_THREADS``, which process pools set for their workers) and the processors
-    that this process may use, a container's quota included.
+    That is the limit set with `limit_threads`, or else the environment variable ``FASTLIN_NUM_THREADS``, or else the
+    processors that this process may use, a container's quota included. ``NUMBA_NUM_THREADS`` and ``OMP_NUM_THREADS``,
+    which process pools set for their workers, lower the last of these.
     """
     limit = _limit.get()
     if limit is not None:
-        return limit
+        return limit() if callable(limit) else limit
     for name in ("FASTLIN_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")
         if value.isdigit() and int(value) > 0:
@@ -47,14 +54,26 @@ def count_threads():
 
 @lru_cache(maxsize=1)
 def _count_processors():
-    # joblib reads a container's quota from files: 60 microseconds, as much as a small walk takes.
+    # joblib reads a container's quota from files: 60 microseconds, as much as a small pass over X takes.
     return joblib.cpu_count()
 
 
 @contextlib.contextmanager
 def limit_threads(n_threads):
-    """Use `n_threads` threads inside the ``with`` block (None: no limit of its own); results do not change."""
-    token = _limit.set(_limit.get() if n_threads is None else max(1, int(n_threads)))
+    """Use `n_threads` threads inside the ``with`` block; results do not change.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        None keeps the limit that holds already.
+    """
+    with _limited(_limit.get() if n_threads is None else max(1, int(n_threads))):
+        yield
+
+
+@contextlib.contextmanager
+def _limited(limit):
+    token = _limit.set(limit)
     try:
         yield
     finally:
@@ -68,6 +87,7 @@ def count_blocks(n_rows, row_work, partial_bytes, data_bytes):
     Parameters
     ----------
     n_rows : int
+        Number of rows.
     row_work : int
         Multiply-adds per row.
     partial_bytes : int
@@ -80,62 +100,238 @@ def count_blocks(n_rows, row_work, partial_bytes, data_bytes):
     return int(max(1, min(by_work, max(2, by_memory), MAX_BLOCKS, n_rows)))
 
 
-class BlockRun:
-    """A kernel on its way over all blocks: other threads start at once, `finish` joins in and waits.
-
-    Calls ``kernel(block, n_blocks, *arguments)`` for every block, on as many threads as are allowed.
-    """
-
-    def __init__(self, kernel, n_blocks, *arguments):
-        self._call = lambda block: kernel(block, n_blocks, *arguments)
-        # Blocks are handed out in turn: threads that walk neighbouring rows read memory faster than threads that
-        # each walk a part of their own (MNIST, two threads: 24.4 against 27.5 ms a pass).
-        self._blocks = iter(range(n_blocks))
-        n_threads = count_threads()
-        self._others = []
-        # After the main thread has ended, Python starts no more of them: then this one does all the work.
-        with contextlib.suppress(RuntimeError):
-            for _ in range(min(n_threads, n_blocks) - 1):
-                self._others.append(_pool(n_threads - 1).submit(self._work))
-
-    def finish(self):
-        """Return when every block is done.
-
-        Also when one of them raised (then the first error is raised again) or the user pressed Ctrl-C: no thread
-        writes to the caller's arrays after the return.
-        """
-        try:
-            self._work()
-        finally:
-            self._blocks = iter(())
-            # What has not started has nothing left to do. Waiting for it would never end where every thread of the
-            # pool waits like this one, in runs that nest.
-            running = [other for other in self._others if not other.cancel()]
-            wait(running)
-        for other in running:
-            other.result()
-
-    def _work(self):
-        # next() on an iterator written in C is atomic under the interpreter lock: no block is handed out twice.
-        while (block := next(self._blocks, None)) is not None:
-            self._call(block)
-
-
 def run_blocks(kernel, n_blocks, *arguments):
-    """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done."""
+    """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done.
+
+    An error of any block is raised here. Whatever is raised, Ctrl-C included, no thread writes to the caller's arrays
+    after the return.
+    """
     if n_blocks == 1:
         kernel(0, 1, *arguments)
     else:
         BlockRun(kernel, n_blocks, *arguments).finish()
 
 
-def _pool(n_threads):
-    # One pool per limit: a pool cannot grow, and a program has one or two limits.
-    if n_threads not in _pools:
-        _pools[n_threads] = ThreadPoolExecutor(n_threads, thread_name_prefix="fastlin")
-    return _pools[n_threads]
+def start_blocks(kernel, n_blocks, *arguments):
+    """Start what `run_blocks` does on other threads and return the BlockRun, whose `finish` ends it."""
+    run = BlockRun(kernel, n_blocks, *arguments)
+    run.start()
+    return run
 
 
+class BlockRun:
+    """One run of a kernel over all its blocks: helpers join in after `start`, the caller in `finish`.
+
+    Parameters
+    ----------
+    kernel : callable
+        Called as ``kernel(block, n_blocks, *arguments)``.
+    n_blocks : int
+        Number of blocks.
+    *arguments
+        What the kernel takes beside the block.
+    """
+
+    def __init__(self, kernel, n_blocks, *arguments):
+        self._call = lambda block: kernel(block, n_blocks, *arguments)
+        self._n_blocks = n_blocks
+        self._started = False
+        # Guards the next four.
+        self._lock = threading.Lock()
+        self._next_block = 0
+        self._n_helpers = 0
+        self._ended = False
+        self._error = None
+        # Released by the last helper that leaves a run whose caller waits for it.
+        self._last_has_left = threading.Lock()
+        self._last_has_left.acquire()
+
+    def start(self):
+        """Invite as many helpers as the limit of this thread allows."""
+        self._started = True
+        n_helpers = min(count_threads(), self._n_blocks) - 1
+        if n_helpers > 0:
+            _helpers.grow(n_helpers)
+            for _ in range(n_helpers):
+                _helpers.invite(self)
+
+    def help(self):
+        """Run blocks until none is left, on a helper's thread."""
+        with self._lock:
+            if self._next_block == self._n_blocks:
+                return
+            self._n_helpers += 1
+        try:
+            self._run_blocks()
+        except BaseException as error:
+            with self._lock:
+                self._next_block = self._n_blocks
+                self._error = self._error or error
+        with self._lock:
+            self._n_helpers -= 1
+            if self._ended and not self._n_helpers:
+                self._last_has_left.release()
+
+    def finish(self):
+        """Take part and return when every block is done, as `run_blocks` does."""
+        try:
+            if not self._started:
+                self.start()
+            self._run_blocks()
+        finally:
+            self._wait_for_helpers()
+        if self._error is not None:
+            raise self._error
+
+    def _run_blocks(self):
+        # Blocks are handed out in turn: threads that read neighbouring rows read memory faster than threads that
+        # each have a part of their own (MNIST, two threads: 24.4 against 27.5 ms a pass).
+        while True:
+            with self._lock:
+                block = self._next_block
+                if block == self._n_blocks:
+                    return
+                self._next_block = block + 1
+            self._call(block)
+
+    def _wait_for_helpers(self):
+        """Hand out no more blocks and return when no helper is at work, however often the user presses Ctrl-C."""
+        interrupt = None
+        while True:
+            try:
+                with self._lock:
+                    self._next_block = self._n_blocks
+                    self._ended = True
+                    n_helpers = self._n_helpers
+                # Only helpers at work are waited for. Waiting for all that were invited would never end where every
+                # helper waits like this one, in runs that nest.
+                if n_helpers:
+                    self._last_has_left.acquire()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
+        self._call = None
+        if interrupt is not None:
+            raise interrupt
+
+
+class _Helpers:
+    """Threads that wait for invitations to runs; they end with the program."""
+
+    def __init__(self):
+        self.start_anew()
+
+    def start_anew(self):
+        """Forget all threads: in a forked child they do not exist."""
+        self._lock = threading.Lock()
+        self._threads = []
+        self._invitations = queue.SimpleQueue()
+
+    def grow(self, n_threads):
+        """Make sure that there are at least so many threads."""
+        if len(self._threads) >= n_threads:
+            return
+        # After the main thread has ended, Python may start no more of them: callers then do all the work.
+        with self._lock, contextlib.suppress(RuntimeError):
+            while len(self._threads) < n_threads:
+                thread = threading.Thread(target=self._serve, name="fastlin", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def invite(self, run):
+        """Ask one thread to help with a BlockRun."""
+        self._invitations.put(run)
+
+    def end(self):
+        """End all threads, so that none is inside a kernel while the interpreter is taken down."""
+        for _ in self._threads:
+            self._invitations.put(None)
+        for thread in self._threads:
+            thread.join()
+        self.start_anew()
+
+    def _serve(self):
+        # A helper has no helpers: runs inside its blocks are its own.
+        _limit.set(1)
+        while (run := self._invitations.get()) is not None:
+            run.help()
+            # A run keeps the caller's arrays alive until it ends.
+            del run
+
+
+_helpers = _Helpers()
+atexit.register(_helpers.end)
 if hasattr(os, "register_at_fork"):
-    # The threads of a pool do not exist in a forked child.
-    os.register_at_fork(after_in_child=_pools.clear)
+    os.register_at_fork(after_in_child=_helpers.start_anew)
+
+
+class Stopped(Exception):
+    """Ends a task whose result nobody waits for."""
+
+
+def run_side_by_side(task, n_tasks):
+    """Run tasks on threads of their own, as many at once as there are threads, and yield their results in order.
+
+    The tasks that run share the threads evenly: of 16 threads five tasks have 4, 3, 3, 3 and 3. What an ended task
+    leaves goes to those that still run. When the generator is closed early, or a task raises, no further task starts
+    and those that run are stopped.
+
+    Parameters
+    ----------
+    task : callable
+        Called as ``task(number, check)`` for the numbers from 0. The task calls ``check`` every now and then, with
+        any arguments; it raises Stopped once nobody waits for the result.
+    n_tasks : int
+        Number of tasks.
+
+    Yields
+    ------
+    result : object
+        What each task returns.
+    """
+    n_threads = count_threads()
+    shares = _Shares(n_threads, n_tasks)
+    stopped = threading.Event()
+
+    def check(*_):
+        if stopped.is_set():
+            raise Stopped
+
+    def run(number):
+        try:
+            with _limited(lambda: shares.of(number)):
+                return task(number, check)
+        finally:
+            shares.end(number)
+
+    # All shares together, less one for the last task: no task waits for the helpers of another.
+    _helpers.grow(n_threads - 1)
+    pool = ThreadPoolExecutor(min(n_threads, n_tasks))
+    try:
+        for result in [pool.submit(run, number) for number in range(n_tasks)]:
+            yield result.result()
+    finally:
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Shares:
+    """How many threads each of several tasks may use, which start in the order of their numbers."""
+
+    def __init__(self, n_threads, n_tasks):
+        self._n_threads = n_threads
+        self._unfinished = tuple(range(n_tasks))
+        self._lock = threading.Lock()
+
+    def of(self, number):
+        """Return the number of threads of an unfinished task that has started."""
+        unfinished = self._unfinished
+        n_at_once = min(len(unfinished), self._n_threads)
+        share, n_left_over = divmod(self._n_threads, n_at_once)
+        return share + (unfinished.index(number) < n_left_over)
+
+    def end(self, number):
+        """Leave a task's share to the others."""
+        with self._lock:
+            self._unfinished = tuple(other for other in self._unfinished if other != number)

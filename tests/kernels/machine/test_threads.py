@@ -1,13 +1,31 @@
-"""Blocks on threads: every block once, errors passed on, forks and nesting survived."""
+"""Blocks on threads: every block once, errors and interrupts passed on, forks and nesting survived, shares kept."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from fastlin.kernels.machine.threads import BlockRun, count_blocks, count_threads, limit_threads, run_blocks
+from fastlin.kernels.machine.threads import (
+    Stopped,
+    count_blocks,
+    count_threads,
+    limit_threads,
+    run_blocks,
+    run_side_by_side,
+    start_blocks,
+)
+
+# Longer than any of these waits takes; a test that deadlocks fails instead of hanging.
+PATIENCE = 30
+
+
+def helpers():
+    return [thread for thread in threading.enumerate() if thread.name == "fastlin"]
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -18,28 +36,97 @@ def test_every_block_runs_once(n_threads):
     assert sorted(seen) == [(block, 20, "x") for block in range(20)]
 
 
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_an_error_is_raised_after_every_thread_has_ended(n_threads):
-    running = []
+def test_no_block_is_handed_out_twice_where_threads_switch_all_the_time():
+    seen = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with limit_threads(8):
+            run_blocks(lambda block, n_blocks: seen.append(block), 3000)
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(seen) == list(range(3000))
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 7])
+def test_a_run_has_as_many_threads_as_its_limit_on_any_number_of_processors(n_threads):
+    # Every block waits until all of them run at once.
+    together = threading.Barrier(n_threads)
+    with limit_threads(n_threads):
+        run_blocks(lambda block, n_blocks: together.wait(PATIENCE), n_threads)
+    assert len(helpers()) >= n_threads - 1
+
+
+def test_a_smaller_limit_caps_a_run_of_a_large_pool():
+    with limit_threads(6):
+        run_blocks(lambda block, n_blocks: None, 6)
+    assert len(helpers()) >= 5
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def count(block, n_blocks):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.01)
+        with lock:
+            at_once -= 1
+
+    with limit_threads(2):
+        run_blocks(count, 12)
+    assert most == 2
+
+
+@pytest.mark.parametrize("failing", ["caller", "helper"])
+def test_an_error_is_raised_after_every_thread_has_ended(failing):
+    caller = threading.get_ident()
+    together = threading.Barrier(3)
+    ended = []
 
     def fail(block, n_blocks):
-        running.append(block)
-        if block == 3:
-            raise MemoryError("block 3")
+        if block < 3:
+            together.wait(PATIENCE)
+        if (threading.get_ident() == caller) == (failing == "caller"):
+            raise MemoryError("here")
+        time.sleep(0.1)
+        ended.append(block)
 
-    with limit_threads(n_threads), pytest.raises(MemoryError, match="block 3"):
-        run_blocks(fail, 8)
-    n_run = len(running)
-    assert n_run <= 8
-    threading.Event().wait(0.05)
-    assert len(running) == n_run
+    with limit_threads(3), pytest.raises(MemoryError, match="here"):
+        run_blocks(fail, 100)
+    n_ended = len(ended)
+    # What the others were at; the blocks after it are not begun.
+    assert 0 < n_ended < 10
+    time.sleep(0.2)
+    assert len(ended) == n_ended
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
+@pytest.mark.parametrize("n_interrupts", [1, 2])
+def test_no_thread_writes_after_an_interrupted_run(n_interrupts):
+    caller = threading.get_ident()
+    together = threading.Barrier(2)
+    written = []
+
+    def write(block, n_blocks):
+        together.wait(PATIENCE)
+        if threading.get_ident() != caller:
+            for _ in range(n_interrupts):
+                # The caller has nothing to do but to wait.
+                time.sleep(0.1)
+                signal.pthread_kill(caller, signal.SIGINT)
+            time.sleep(0.1)
+            written.append(block)
+
+    with limit_threads(2), pytest.raises(KeyboardInterrupt):
+        run_blocks(write, 2)
+    assert len(written) == 1
 
 
 def test_a_run_starts_before_finish():
     started = threading.Event()
     with limit_threads(2):
-        run = BlockRun(lambda block, n_blocks: started.set(), 4)
-        assert started.wait(10)
+        run = start_blocks(lambda block, n_blocks: started.set(), 4)
+        assert started.wait(PATIENCE)
         run.finish()
 
 
@@ -53,21 +140,25 @@ def test_runs_nest_and_overlap():
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(30)
+        caller.join(PATIENCE)
     assert len(total) == 3 * 4 * 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_works():
-    with limit_threads(2):
-        run_blocks(lambda block, n_blocks: None, 4)
+def test_a_forked_child_starts_anew():
+    def meet():
+        together = threading.Barrier(2)
+        with limit_threads(2):
+            run_blocks(lambda block, n_blocks: together.wait(PATIENCE), 2)
+
+    meet()
     child = os.fork()
     if child == 0:
-        seen = []
-        with limit_threads(2):
-            run_blocks(lambda block, n_blocks: seen.append(block), 4)
-        os._exit(0 if len(seen) == 4 else 1)
+        with contextlib.suppress(BaseException):
+            meet()
+            os._exit(0)
+        os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -106,3 +197,89 @@ def test_blocks_follow_from_the_shape():
     assert count_blocks(60_000, 2 * 784_000, 8 * 784_000, 376_000_000) == 2
     with limit_threads(7):
         assert count_blocks(60_000, 2 * 7840, 8 * 7840, 376_000_000) == 32
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "n_tasks", "shares"),
+    [(16, 5, [4, 3, 3, 3, 3]), (2, 2, [1, 1]), (3, 1, [3]), (7, 7, [1] * 7)],
+)
+def test_tasks_side_by_side_keep_all_threads_busy(n_threads, n_tasks, shares):
+    # A block of every thread of every task waits until all of them are there.
+    all_started, together = threading.Barrier(n_tasks), threading.Barrier(n_threads)
+
+    def task(number, check):
+        share = count_threads()
+        all_started.wait(PATIENCE)
+        run_blocks(lambda block, n_blocks: together.wait(PATIENCE), share)
+        return share
+
+    with limit_threads(n_threads):
+        assert list(run_side_by_side(task, n_tasks)) == shares
+
+
+def test_what_an_ended_task_leaves_goes_to_the_others():
+    ended = threading.Event()
+
+    def task(number, check):
+        if number == 0:
+            return None
+        assert ended.wait(PATIENCE)
+        # Its thread ends the task after this one could ask.
+        deadline = time.monotonic() + PATIENCE
+        while count_threads() < 7 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return count_threads()
+
+    with limit_threads(7):
+        results = run_side_by_side(task, 2)
+        assert next(results) is None
+        ended.set()
+        assert next(results) == 7
+
+
+def test_more_tasks_than_threads_run_in_order_one_thread_each():
+    seen = []
+
+    def task(number, check):
+        seen.append((number, count_threads()))
+        time.sleep(0.01)
+        return number
+
+    with limit_threads(2):
+        assert list(run_side_by_side(task, 6)) == list(range(6))
+    assert [number for number, _ in sorted(seen)] == list(range(6))
+    assert dict(seen)[0] == 1
+
+
+@pytest.mark.parametrize("ending", ["error", "close"])
+def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
+    running, stopped = threading.Barrier(2), []
+
+    def task(number, check):
+        if number == 0:
+            if ending == "error":
+                running.wait(PATIENCE)
+                raise MemoryError("task 0")
+            return number
+        if number == 1:
+            running.wait(PATIENCE)
+        try:
+            while True:
+                check()
+                time.sleep(0.001)
+        except Stopped:
+            stopped.append(number)
+            raise
+
+    with limit_threads(2):
+        results = run_side_by_side(task, 9)
+        if ending == "error":
+            with pytest.raises(MemoryError, match="task 0"):
+                next(results)
+        else:
+            assert next(results) == 0
+            running.wait(PATIENCE)
+            results.close()
+    # The tasks that ran when the generator ended, at most one for each thread.
+    assert 1 in stopped
+    assert len(stopped) <= 2

@@ -1,0 +1,182 @@
+"""The many fits of cross-validation: each fold along C for each l1_ratio, folds side by side, and their scores."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import get_scorer
+
+from fastlin.estimators.logistic_regression import LogisticRegression
+from fastlin.estimators.problem import Problem
+from fastlin.estimators.regularization_path import fit_along
+from fastlin.estimators.scikit_learn import give_labels, select_metadata
+from fastlin.kernels.machine.threads import run_side_by_side
+
+
+@dataclass(frozen=True, eq=False)
+class FoldFits:
+    """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
+
+    A place is the tuple of the numbers of fold, l1_ratio and C.
+
+    Attributes
+    ----------
+    Cs : ndarray of shape (n_Cs,)
+        The inverse strengths of the penalty, sorted.
+    l1_ratios : ndarray of shape (n_l1_ratios,)
+        The shares of the L1 penalty.
+    classes : ndarray of shape (n_classes,)
+        Labels of the classes, sorted.
+    coefs : ndarray of shape (n_folds, n_l1_ratios, n_Cs, K, n_features + 1)
+        Coefficients, the intercept last; without an intercept n_features.
+    scores : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Scores of the test rows, larger ones for better models.
+    objectives : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        J over the training rows.
+    certificates : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Upper bound on J - J*; inf where none exists.
+    n_iter : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
+        Numbers of iterations.
+    converged : ndarray of shape (n_folds, n_l1_ratios, n_Cs), bool
+        Whether tol was reached, or the floor that rounding sets.
+    fit_intercept : bool
+        Whether the models have an intercept.
+    """
+
+    Cs: np.ndarray
+    l1_ratios: np.ndarray
+    classes: np.ndarray
+    coefs: np.ndarray
+    scores: np.ndarray
+    objectives: np.ndarray
+    certificates: np.ndarray
+    n_iter: np.ndarray
+    converged: np.ndarray
+    fit_intercept: bool
+
+    @classmethod
+    def allocate(cls, n_folds, Cs, l1_ratios, data, fit_intercept):
+        """Return room for the fits of so many folds of TrainingData."""
+        shape = n_folds, len(l1_ratios), len(Cs)
+        K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
+        dtype = np.float32 if data.matrix.dtype == np.float32 else np.float64
+        return cls(
+            Cs=Cs,
+            l1_ratios=l1_ratios,
+            classes=data.classes,
+            coefs=np.empty((*shape, K, d + fit_intercept), dtype),
+            scores=np.empty(shape),
+            objectives=np.empty(shape),
+            certificates=np.empty(shape),
+            n_iter=np.empty(shape, np.int32),
+            converged=np.empty(shape, bool),
+            fit_intercept=fit_intercept,
+        )
+
+    def record(self, place, fit):
+        """Write down the Fit of a place."""
+        coef, intercept = self.split(self.coefs[place])
+        coef[:] = fit.coef
+        if self.fit_intercept:
+            intercept[:] = fit.intercept
+        self.objectives[place] = fit.solution.value
+        self.certificates[place] = fit.certificate
+        self.n_iter[place] = fit.solution.n_iter
+        self.converged[place] = fit.solution.converged
+
+    def split(self, coefs):
+        """Return coef (K, n_features) and intercept (K,) of an entry of `coefs`."""
+        if self.fit_intercept:
+            return coefs[:, :-1], coefs[:, -1]
+        return coefs, np.zeros(len(coefs), coefs.dtype)
+
+    def model(self, place):
+        """Return the fit of a place as the estimator that scorers take."""
+        _, r, c = place
+        model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
+        model.classes_ = self.classes
+        model.coef_, model.intercept_ = self.split(self.coefs[place])
+        model.n_features_in_ = model.coef_.shape[1]
+        return model
+
+    def best(self):
+        """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
+        r, c = _find_best(self.scores.sum(axis=0))
+        return self.Cs[c], self.l1_ratios[r], self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64))
+
+    def mean_of_best(self):
+        """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
+        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(self.scores)]
+        C = np.mean([self.Cs[c] for _, _, c in places])
+        l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
+        return C, l1_ratio, self.split(np.mean([self.coefs[place] for place in places], axis=0))
+
+
+def _find_best(scores):
+    """Return the place (l1_ratio, C) of the largest of the scores (n_l1_ratios, n_Cs), of equal ones the first by C."""
+    # A score that some fold does not have chooses nothing.
+    by_C = np.where(np.isnan(scores), -np.inf, scores).T
+    c, r = np.unravel_index(np.argmax(by_C), by_C.shape)
+    return r, c
+
+
+def fit_folds(estimator, data, training_rows, fits, on_fit=None):
+    """Fit every fold along the Cs for every l1_ratio, as many side by side as there are threads.
+
+    Parameters
+    ----------
+    estimator : LogisticRegressionCV
+        Its parameters are those of all fits.
+    data : TrainingData
+        All rows.
+    training_rows : list of ndarray
+        Numbers of the training rows of each fold.
+    fits : FoldFits
+        Filled but for its scores.
+    on_fit : callable or None
+        Called without arguments after each fit, from any thread.
+
+    Yields
+    ------
+    fold, r : int
+        Numbers of the fold and the l1_ratio whose fits have been recorded, in order.
+    """
+    pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
+
+    def fit_pair(number, check):
+        fold, r = pairs[number]
+        problem = Problem(estimator, data, training_rows[fold])
+        along = fit_along(problem, fits.Cs, fits.l1_ratios[r], proven=False, on_fit=on_fit, on_iteration=check)
+        for c, fit in enumerate(along):
+            fits.record((fold, r, c), fit)
+        return fold, r
+
+    # On threads, since all fits share X.
+    return run_side_by_side(fit_pair, len(pairs))
+
+
+def bind_scorer(scoring, data, test_rows, sample_weight, score_params):
+    """Return a function that scores a model on the test rows of a fold.
+
+    Parameters
+    ----------
+    scoring : str, callable or None
+        As LogisticRegressionCV has it.
+    data : TrainingData
+        All rows.
+    test_rows : ndarray
+        Numbers or a mask of the test rows.
+    sample_weight : ndarray of shape (n,) or None
+        Weights of all rows for the accuracy, which takes them with metadata routing too.
+    score_params : dict
+        Metadata of all rows for any other scorer.
+    """
+    X, y = data.matrix.X[test_rows], data.y[test_rows]
+    scorer = get_scorer(None if scoring == "warn" else scoring)
+    if scorer is None:
+        weights = None if sample_weight is None else sample_weight[test_rows]
+        return lambda model: model.score(X, y, sample_weight=weights)
+    params = select_metadata(X=data.matrix.X, params=score_params, indices=test_rows)
+    # The test rows need not hold every class.
+    scorer = give_labels(scorer, data.classes)
+    return lambda model: scorer(model, X, y, **params)

@@ -1,0 +1,134 @@
+"""What fitted linear classifiers answer: scores, classes and probabilities of rows."""
+
+import warnings
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.extmath import softmax
+from sklearn.utils.validation import check_is_fitted
+
+from fastlin.estimators.parameters import limit_jobs
+from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
+from fastlin.estimators.training_data import read_matrix
+from fastlin.matrices import as_matrix
+
+
+class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
+    """The predictions of an estimator with `classes_`, `coef_`, `intercept_`, `n_jobs` and `solver`.
+
+    All of them use as many threads as `n_jobs` says. Predictions from coefficients that `sparsify` has made sparse are
+    scikit-learn's.
+    """
+
+    def decision_function(self, X):
+        """Return the scores ``X coef_' + intercept_``.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes one score a row, which is above 0 where the second class is predicted.
+        """
+        check_is_fitted(self)
+        if sparse.issparse(self.coef_):
+            return super().decision_function(_checked(X))
+        with limit_jobs(self.n_jobs):
+            matrix, coef, intercept = self._prepare_scoring(X)
+            scores = matrix.compute_scores(coef, intercept)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X):
+        """Return the class of the largest score of each row.
+
+        The scores of all rows are never held at once.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to classify.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Entries of `classes_`.
+        """
+        check_is_fitted(self)
+        if sparse.issparse(self.coef_):
+            return super().predict(_checked(X))
+        with limit_jobs(self.n_jobs):
+            matrix, coef, intercept = self._prepare_scoring(X)
+            return self.classes_[matrix.find_best_class(coef, intercept)]
+
+    def predict_proba(self, X):
+        """Return the probability of each class for each row: the logistic function or the softmax of the scores.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to classify.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        check_is_fitted(self)
+        if len(self.classes_) == 2:
+            return self._predict_proba_lr(X)
+        return softmax(self.decision_function(X), copy=False)
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to classify.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return np.log(self.predict_proba(X))
+
+    def set_callbacks(self, *callbacks):
+        """Warn that no solver of fastlin calls scikit-learn's callbacks.
+
+        Parameters
+        ----------
+        *callbacks
+            They are not used.
+
+        Returns
+        -------
+        self
+        """
+        warnings.warn(
+            f"fastlin.{type(self).__name__} does not call callbacks yet; verbose=1 shows how far a fit has come.",
+            stacklevel=2,
+        )
+        return self
+
+    def __sklearn_tags__(self):
+        """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        if self.solver == "liblinear":
+            tags.classifier_tags.multi_class = False
+        return tags
+
+    def _prepare_scoring(self, X):
+        """Return X as a matrix, and coefficients and intercept in the types that scores are computed from."""
+        matrix = read_matrix(self, X, reset=False)
+        dtype = np.float32 if matrix.dtype == self.coef_.dtype == np.float32 else np.float64
+        return matrix, self.coef_.astype(dtype), np.atleast_1d(self.intercept_)
+
+
+def _checked(X):
+    """Return X for SciPy's products: as_matrix refuses a broken sparse container, which SciPy would read."""
+    return as_matrix(X).X if sparse.issparse(X) else X

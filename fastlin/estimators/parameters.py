@@ -1,0 +1,112 @@
+"""What the parameters shared by LogisticRegression and LogisticRegressionCV accept, and what deprecated ones mean."""
+
+import warnings
+from numbers import Integral, Real
+
+import joblib
+import numpy as np
+
+from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions
+from fastlin.kernels.machine.threads import limit_threads
+
+SOLVERS = {"auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
+
+# In the form of scikit-learn's `_parameter_constraints`.
+SHARED_CONSTRAINTS = {
+    "penalty": [StrOptions({"l1", "l2", "elasticnet"}), Hidden(StrOptions({"deprecated"}))],
+    "dual": ["boolean"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "fit_intercept": ["boolean"],
+    "intercept_scaling": [Interval(Real, 0, None, closed="neither")],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "random_state": ["random_state"],
+    "solver": [StrOptions(SOLVERS)],
+    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "verbose": ["verbose"],
+    "n_jobs": [None, Integral],
+    "penalty_factors": ["array-like", None],
+    "group_by_class": ["boolean"],
+}
+
+# Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.
+TO_THE_CALLER_OF_FIT = 4
+
+
+def limit_jobs(n_jobs):
+    """Return a context in which as many threads run as `n_jobs` says; None sets no limit."""
+    return limit_threads(None if n_jobs is None else joblib.effective_n_jobs(n_jobs))
+
+
+def read_penalty(penalty, C, l1_ratio):
+    """Return C and l1_ratio after the deprecated `penalty`, with the warnings and errors of scikit-learn 1.9."""
+    if penalty != "deprecated":
+        warnings.warn(
+            "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratio=0 instead of "
+            "penalty='l2', l1_ratio=1 instead of penalty='l1', l1_ratio between 0 and 1 instead of "
+            "penalty='elasticnet', and C=np.inf instead of penalty=None.",
+            FutureWarning,
+            stacklevel=TO_THE_CALLER_OF_FIT,
+        )
+    if l1_ratio is None:
+        if penalty == "elasticnet":
+            raise ValueError("l1_ratio must be a number from 0 to 1 where penalty='elasticnet', got None.")
+        warnings.warn(
+            "'l1_ratio=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use a number from 0 to 1.",
+            FutureWarning,
+            stacklevel=TO_THE_CALLER_OF_FIT,
+        )
+        l1_ratio = 0
+    if penalty is None and C != 1.0:
+        warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=TO_THE_CALLER_OF_FIT)
+    if (penalty == "l2" and l1_ratio != 0) or (penalty == "l1" and l1_ratio != 1):
+        warnings.warn(
+            f"Inconsistent values: penalty={penalty!r} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio "
+            "alone.",
+            stacklevel=TO_THE_CALLER_OF_FIT,
+        )
+    if penalty is None or (penalty == "deprecated" and C == np.inf):
+        return np.inf, 0
+    if penalty in ("l1", "l2"):
+        return C, {"l1": 1, "l2": 0}[penalty]
+    return C, l1_ratio
+
+
+def read_l1_ratios(penalty, l1_ratios):
+    """Return the l1_ratios after the deprecated `penalty`, an array, with the warnings of scikit-learn 1.9."""
+    if l1_ratios is None:
+        warnings.warn(
+            "'l1_ratios=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,).",
+            FutureWarning,
+            stacklevel=TO_THE_CALLER_OF_FIT,
+        )
+    if penalty != "deprecated":
+        warnings.warn(
+            "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,) instead of "
+            "penalty='l2', l1_ratios=(1,) instead of penalty='l1', l1_ratios of numbers from 0 to 1 instead of "
+            "penalty='elasticnet', and Cs=(np.inf,) instead of penalty=None.",
+            FutureWarning,
+            stacklevel=TO_THE_CALLER_OF_FIT,
+        )
+    accepted = "l1_ratios must be a list of numbers between 0 and 1"
+    if gives_no_l1_ratios(l1_ratios):
+        if penalty == "elasticnet":
+            raise ValueError(f"{accepted} where penalty='elasticnet'; got (l1_ratios={l1_ratios!r})")
+        return np.array([1.0 if penalty == "l1" else 0.0])
+    try:
+        ratios = np.asarray(l1_ratios, np.float64)
+    except (TypeError, ValueError):
+        ratios = np.empty(0)
+    if ratios.ndim != 1 or not ratios.size or not ((ratios >= 0) & (ratios <= 1)).all():
+        raise ValueError(f"{accepted}; got (l1_ratios={l1_ratios!r})")
+    if penalty in ("l1", "l2"):
+        warnings.warn(
+            f"l1_ratios parameter is only used when penalty is 'elasticnet'. Got (penalty={penalty})",
+            stacklevel=TO_THE_CALLER_OF_FIT,
+        )
+        return np.array([{"l1": 1.0, "l2": 0.0}[penalty]])
+    return ratios
+
+
+def gives_no_l1_ratios(l1_ratios):
+    """Return whether the parameter `l1_ratios` is None or its default, a string."""
+    return l1_ratios is None or isinstance(l1_ratios, str)

@@ -1,0 +1,65 @@
+"""The names of scikit-learn in use that scikit-learn calls private; no other file of fastlin imports such a name.
+
+They were tested with scikit-learn 1.9.1. A later release may move or change any of them, and this file is then the
+only one to follow.
+"""
+
+import inspect
+
+# The methods sparsify and densify, and predictions from coefficients that sparsify has made sparse.
+from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
+from sklearn.metrics import make_scorer
+
+# The words in which `_parameter_constraints` says what a constructor accepts. BaseEstimator checks parameters against
+# it, and so do scikit-learn's estimator checks.
+from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
+
+# The error for metadata that is passed while metadata routing is off.
+from sklearn.utils.metadata_routing import _raise_for_params as refuse_metadata_without_routing
+
+# Whether a call of partial_fit is the first one, and whether its classes are those of the first.
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
+
+# The comparison of the columns' names with those of the last fit.
+from sklearn.utils.validation import _check_feature_names as check_feature_names
+
+# The rows of metadata that belong to a part of X, for metadata that has one entry a row.
+from sklearn.utils.validation import _check_method_params as select_metadata
+
+# The check of sample weights, with the messages that users know.
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "Hidden",
+    "Interval",
+    "LinearClassifierMixin",
+    "Options",
+    "SparseCoefMixin",
+    "StrOptions",
+    "check_feature_names",
+    "check_parameters",
+    "check_partial_fit_first_call",
+    "check_sample_weight",
+    "give_labels",
+    "refuse_metadata_without_routing",
+    "select_metadata",
+]
+
+
+def check_parameters(estimator):
+    """Raise scikit-learn's error where a parameter of an estimator is not what `_parameter_constraints` accepts."""
+    estimator._validate_params()
+
+
+def give_labels(scorer, classes):
+    """Return a scorer whose metric is told all classes, where it has a parameter for them; else the scorer itself."""
+    parameters = inspect.signature(scorer._score_func).parameters if hasattr(scorer, "_score_func") else {}
+    if "labels" not in parameters:
+        return scorer
+    positive = {"pos_label": classes[-1]} if len(classes) == 2 and "pos_label" in parameters else {}
+    return make_scorer(
+        scorer._score_func,
+        response_method=scorer._response_method,
+        greater_is_better=scorer._sign == 1,
+        **{"labels": classes, **positive, **scorer._kwargs},
+    )
