@@ -9,11 +9,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.multiclass import _check_partial_fit_first_call
-from sklearn.utils.validation import _check_feature_names, check_array, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.scikit_learn import (
+    Interval,
+    Options,
+    StrOptions,
+    check_feature_names,
+    check_parameters,
+    check_partial_fit_first_call,
+)
 from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Examples, Network
@@ -245,7 +251,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             The training diverged, or came to max_iter while it still improved.
         """
         with kept_on_error(self):
-            self._validate_params()
+            check_parameters(self)
             continues = self.warm_start and hasattr(self, "coefs_")
             matrix, y = read_matrix(self, X, y, reset=not continues)
             classes, labels = encode_labels(y)
@@ -310,11 +316,11 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             The training diverged; the parameters are those before the call.
         """
         with kept_on_error(self):
-            self._validate_params()
+            check_parameters(self)
             if self.early_stopping:
                 raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
             continues = hasattr(self, "coefs_")
-            _check_partial_fit_first_call(self, classes)
+            check_partial_fit_first_call(self, classes)
             if len(self.classes_) < 2:
                 raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
             matrix, y = read_matrix(self, X, y, reset=not continues)
@@ -464,7 +470,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}"
             )
-        _check_feature_names(self, X_val, reset=False)
+        check_feature_names(self, X_val, reset=False)
         # Our own checks come first: scikit-learn would convert a broken container without a look at it.
         X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
         X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastlin.kernels.machine.arrays import compute_type, copy_aligned, writable_view
-from fastlin.kernels.machine.threads import start_blocks, count_blocks
+from fastlin.kernels.machine.threads import count_blocks, start_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import evaluate_block, train_steps
 
