@@ -5,13 +5,17 @@ import http.server
 import os
 import sys
 import threading
+from dataclasses import replace
 
 import numba
 import numpy as np
 import pytest
+import reference
+from scipy import sparse
 
 from fastlin import datasets
-from fastlin.objective import LinearObjective
+from fastlin.budget import Budget
+from fastlin.objective import Objective
 
 # Everything in tests/kernels runs a second time with this set (tests/test_without_compilation.py).
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -88,13 +92,78 @@ COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
 def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
     """Return an objective and parameters whose scores are of order one."""
     X, labels, weights, _, _ = make_problem(n, d, n_classes, dtype, seed=seed)
-    objective = LinearObjective(
-        change_columns(X, columns), labels, n_classes, weights=weights if weighted else None, **options
-    )
-    parameters = np.random.default_rng(seed + 1).normal(size=(objective.n_rows_coef, d + 1))
+    X = change_columns(X, columns)
+    objective = Objective.over(X, labels, n_classes, weights=weights if weighted else None, **options)
+    parameters = np.random.default_rng(seed + 1).normal(size=objective.shape)
     if not objective.fit_intercept:
         parameters[:, -1] = 0
     return objective, parameters
+
+
+# The factors of the features of `make_sized`.
+FACTORS = np.array([1.0, 0.5, 3.0, 1.0, 0.1, 2.0])
+
+
+def make_sized(n, n_classes, columns="plain", factors=FACTORS, seed=0, **options):
+    """Return an objective of six features whose penalty weighs all columns alike, and parameters."""
+    X, *_ = make_problem(n, 6, n_classes, seed=seed)
+    spread = np.maximum(change_columns(X, columns).std(axis=0), 1e-3) if columns == "badly scaled" else 1.0
+    return make_objective(n, 6, n_classes, columns=columns, penalty_factors=factors * spread, seed=seed, **options)
+
+
+def evaluate(objective, parameters, precision=np.float64):
+    """Return the point at parameters with a room of its own, where the budget has one."""
+    return objective.at(parameters, precision, out=objective.make_room())
+
+
+def with_budget(objective, n_bytes):
+    """Return the objective with another budget; with one of 0 bytes nothing is kept beside X."""
+    return replace(objective, budget=Budget(n_bytes))
+
+
+def data_of(objective):
+    """Return X (n, d) dense, labels and weights of the rows that an objective sums over."""
+    rows = objective.rows
+    X = objective.matrix.X
+    X = X.toarray() if sparse.issparse(X) else X
+    weights = rows.weights if len(rows.weights) else np.ones(len(X))
+    numbers = rows.numbers if len(rows.numbers) else slice(None)
+    return X[numbers], rows.labels[numbers], weights[numbers]
+
+
+def penalty_of(objective):
+    """Return the penalty of an objective as the reference takes it."""
+    penalty = objective.penalty
+    return {
+        "l2": penalty.l2,
+        "l1": penalty.l1,
+        "factors": penalty.factors,
+        "group_by_class": penalty.group_by_class,
+    }
+
+
+def value_of(objective, coef, intercept):
+    """Return J by the reference, in extended precision."""
+    X, labels, weights = data_of(objective)
+    return reference.objective(X, labels, coef, intercept, weights=weights, **penalty_of(objective))
+
+
+def violation_of(objective, coef, intercept):
+    """Return the largest entry of the smallest subgradient of J by the reference."""
+    X, labels, weights = data_of(objective)
+    options = {"weights": weights, "fit_intercept": objective.fit_intercept} | penalty_of(objective)
+    return reference.violation(X, labels, coef, intercept, **options)
+
+
+def minimum_of(objective):
+    """Return the least J, in extended precision, and the coef and intercept where it lies, by the reference."""
+    X, labels, weights = data_of(objective)
+    options = {"weights": weights, "fit_intercept": objective.fit_intercept} | penalty_of(objective)
+    n_classes = len(objective.class_weights)
+    if objective.penalty.is_smooth and (objective.penalty.factors == 1).all():
+        del options["l1"], options["factors"], options["group_by_class"]
+        return reference.minimum(X, labels, n_classes, **options)
+    return reference.sparse_minimum(X, labels, n_classes, **options)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,18 @@
 import numpy as np
 
 
+def mean_loss(X, labels, coef, intercept, weights=None):
+    """Return the weighted mean of the losses of the rows, in extended precision."""
+    scores = np.asarray(X, np.longdouble) @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
+    return np.average(_losses(scores, labels)[0], weights=weights)
+
+
 def objective(X, labels, coef, intercept, l2=0.0, weights=None, *, l1=0.0, factors=1.0, group_by_class=False):
-    """Return J(coef, intercept) as fastlin/objective.py states it, computed in extended precision, a float."""
-    coef, intercept = np.asarray(coef, np.longdouble), np.asarray(intercept, np.longdouble)
-    losses, _ = _losses(np.asarray(X, np.longdouble) @ coef.T + intercept, labels)
+    """Return J(coef, intercept) as fastlin/objective/objective.py states it, in extended precision."""
+    coef = np.asarray(coef, np.longdouble)
     sizes = np.sqrt(np.sum(coef**2, axis=0)) if group_by_class else np.sum(np.abs(coef), axis=0)
-    penalty = l2 / 2 * np.sum(factors * coef**2) + l1 * np.sum(factors * sizes)
-    return float(np.average(losses, weights=weights) + penalty)
+    penalty = np.longdouble(l2) / 2 * np.sum(factors * coef**2) + np.longdouble(l1) * np.sum(factors * sizes)
+    return mean_loss(X, labels, coef, intercept, weights) + penalty
 
 
 def gradient(X, labels, coef, intercept, weights=None):
@@ -47,23 +52,51 @@ def violation(
 def sparse_minimum(
     X, labels, n_classes, l2, l1, weights=None, fit_intercept=True, *, factors=1.0, group_by_class=False
 ):
-    """Return the least J, a float, and the coef and intercept where it lies, by accelerated proximal gradient steps.
+    """Return the least J, in extended precision, and the coef and intercept where it lies.
 
-    Beck and Teboulle 2009, restarted where a step goes uphill (O'Donoghue and Candes 2015). For columns of any scale,
-    but few of them: the steps are many.
+    Accelerated proximal gradient steps (Beck and Teboulle 2009, restarted where a step goes uphill: O'Donoghue and
+    Candes 2015) find which coefficients are zero. Newton's steps among the others then end at the rounding of extended
+    precision, and the conditions of a minimum are checked there. This takes columns of any scale, but few of them.
     """
+    l1, l2 = np.longdouble(l1), np.longdouble(l2)
+    rows, shares, mean, unit = _standardise(X, weights, l2 * factors, fit_intercept)
+    penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
+    K = 1 if n_classes == 2 else n_classes
+    point = np.zeros((K, rows.shape[1]))
+    for tolerance in (1e-7, 1e-10, 1e-13, 1e-15):
+        point = _follow_gradient(point, rows, labels, shares, penalties, thresholds, group_by_class, tolerance)
+        polished = _polish(point, rows, labels, shares, penalties, thresholds, group_by_class)
+        if polished is not None:
+            break
+    else:
+        raise RuntimeError("the reference has not converged")
+    coef, intercept = polished[:, :-1] / unit, polished[:, -1]
+    losses, _ = _losses(rows @ polished.T, labels)
+    sizes = np.sqrt(np.sum(polished**2, axis=0)) if group_by_class else np.sum(np.abs(polished), axis=0)
+    value = shares @ losses + np.sum(penalties * polished**2) / 2 + np.sum(thresholds * sizes)
+    intercept = intercept - coef @ mean if fit_intercept else 0 * intercept
+    return value, coef.astype(float), intercept.astype(float)
+
+
+def _standardise(X, weights, curvatures, fit_intercept):
+    """Return the rows [(x - mean) / unit, 1], their shares of the weight, mean and unit, in extended precision."""
     X = np.asarray(X, np.longdouble)
     shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
     shares = shares / shares.sum()
     mean = shares @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
-    unit = np.sqrt(shares @ (X - mean) ** 2 + l2 * factors)
+    unit = np.sqrt(shares @ (X - mean) ** 2 + curvatures)
     unit[unit <= 1e-15 * np.abs(mean)] = 1
-    rows = np.column_stack([(X - mean) / unit, np.full(len(X), float(fit_intercept))])
-    penalties, thresholds = np.append(l2 * factors / unit**2, 0), np.append(l1 * factors / unit, 0)
-    K = 1 if n_classes == 2 else n_classes
-    gram = ((shares[:, None] * rows).T @ rows).astype(float)
+    return np.column_stack([(X - mean) / unit, np.full(len(X), float(fit_intercept))]), shares, mean, unit
+
+
+def _follow_gradient(point, rows, labels, shares, penalties, thresholds, group_by_class, tolerance):
+    """Return the parameters, in float64, after proximal gradient steps until they are shorter than the tolerance."""
+    rows, shares, penalties, thresholds = (
+        array.astype(np.float64) for array in (rows, shares, penalties, thresholds)
+    )
     # The second derivative of a row's loss by its scores is at most 1/4, for more classes 1/2.
-    steepness = (0.25 if K == 1 else 0.5) * np.linalg.eigvalsh(gram)[-1] * 1.001 + penalties.max()
+    bend = 0.25 if len(point) == 1 else 0.5
+    steepness = bend * np.linalg.eigvalsh((shares[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()
 
     def step_from(point):
         _, residuals = _losses(rows @ point.T, labels)
@@ -73,36 +106,72 @@ def sparse_minimum(
         kept = np.maximum(sizes - thresholds / steepness, 0) / np.where(sizes > 0, sizes, 1)
         return moved * kept
 
-    point = ahead = np.zeros((K, rows.shape[1]), np.longdouble)
-    momentum = 1.0
+    ahead, momentum = point, 1.0
     for _ in range(100_000):
         last, point = point, step_from(ahead)
-        if np.abs(point - ahead).max() < 1e-15 and np.abs(point - last).max() < 1e-15:
+        if np.abs(point - ahead).max() < tolerance and np.abs(point - last).max() < tolerance:
             break
         if np.sum((ahead - point) * (point - last)) > 0:
             momentum, ahead = 1.0, point
         else:
             following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
             ahead, momentum = point + (momentum - 1) / following * (point - last), following
+    return point
+
+
+def _polish(point, rows, labels, shares, penalties, thresholds, group_by_class):
+    """Return the minimum with the zeros of a point, in extended precision, or None where it has others."""
+    point = point.astype(np.longdouble)
+    K, size = point.shape
+    is_free = (point != 0) | (thresholds == 0)
+    for _ in range(30):
+        _, probabilities = _losses(rows @ point.T, labels)
+        residuals = _subtract_targets(probabilities, labels) * shares[:, None]
+        of_smooth = residuals.T @ rows + penalties * point
+        sizes = np.sqrt(np.sum(point**2, axis=0)) if group_by_class else np.abs(point)
+        along = np.where(is_free, point / np.where(sizes > 0, sizes, 1), 0)
+        slopes = np.where(is_free, of_smooth + thresholds * along, 0)
+        if np.abs(slopes).max() < 1e-17:
+            break
+        hessian = _hessian(rows, shares, probabilities).reshape(K, size, K, size)
+        for j in range(size):
+            hessian[:, j, :, j] += float(penalties[j]) * np.eye(K)
+            if group_by_class and thresholds[j] > 0 and sizes[j] > 0:
+                direction = along[:, j].astype(float)
+                bend = float(thresholds[j] / sizes[j])
+                hessian[:, j, :, j] += bend * (np.eye(K) - np.outer(direction, direction))
+        free = is_free.ravel()
+        # Least squares, since softmax is flat along equal changes of all classes.
+        step = np.zeros(K * size)
+        step[free] = np.linalg.lstsq(
+            hessian.reshape(K * size, K * size)[np.ix_(free, free)], -slopes.ravel()[free].astype(float), rcond=1e-13
+        )[0]
+        point = point + step.reshape(K, size)
     else:
-        raise RuntimeError("the reference has not converged")
-    coef = point[:, :-1] / unit
-    intercept = point[:, -1] - coef @ mean if fit_intercept else np.zeros(K)
-    options = {"l1": l1, "factors": factors, "group_by_class": group_by_class}
-    value = objective(X, labels, coef, intercept, l2, weights, **options)
-    return value, coef.astype(float), intercept.astype(float)
+        return None
+    if group_by_class:
+        beyond = np.sqrt(np.sum(of_smooth**2, axis=0)) > thresholds
+        return None if (beyond & ~is_free.all(axis=0)).any() else point
+    has_turned = (thresholds > 0) & is_free & (point * along < 0)
+    return None if has_turned.any() or (np.abs(of_smooth) > thresholds)[~is_free].any() else point
+
+
+def _hessian(rows, shares, probabilities):
+    """Return the second derivatives of the mean loss, (K m, K m) float64, by classes."""
+    p, x, s = (array.astype(float) for array in (probabilities, rows, shares))
+    K = p.shape[1]
+    second = (np.eye(K) if K > 1 else 1) * p[:, :, None] - p[:, :, None] * p[:, None, :]
+    size = K * x.shape[1]
+    return np.einsum("i,ikl,ia,ib->kalb", s, second, x, x, optimize=True).reshape(size, size)
 
 
 def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
-    """Return the least J, a float, and the coef and intercept where it lies; l2 > 0."""
-    X = np.asarray(X, np.longdouble)
-    shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
-    shares = shares / shares.sum()
-    mean = shares @ X if fit_intercept else np.zeros(X.shape[1], np.longdouble)
-    unit = np.sqrt(shares @ (X - mean) ** 2 + l2)
-    rows = np.column_stack([(X - mean) / unit, np.ones(len(X))])
-    if not fit_intercept:
-        rows[:, -1] = 0
+    """Return the least J, in extended precision, and the coef and intercept where it lies; l2 > 0.
+
+    Newton's steps with a Hessian in float64 end where the gradient, in extended precision, leaves nothing to gain.
+    """
+    l2 = np.longdouble(l2)
+    rows, shares, mean, unit = _standardise(X, weights, l2, fit_intercept)
     penalties = np.append(l2 / unit**2, 0)
     K, m = 1 if n_classes == 2 else n_classes, rows.shape[1]
 
@@ -113,9 +182,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
     def newton_step(point, probabilities):
         residuals = _subtract_targets(probabilities, labels)
         gradient = (residuals * shares[:, None]).T @ rows + penalties * point
-        p, x, s = (array.astype(float) for array in (probabilities, rows, shares))
-        second = (np.eye(K) if K > 1 else 1) * p[:, :, None] - p[:, :, None] * p[:, None, :]
-        hessian = np.einsum("i,ikl,ia,ib->kalb", s, second, x, x, optimize=True)
+        hessian = _hessian(rows, shares, probabilities).reshape(K, m, K, m)
         for k in range(K):
             hessian[k, :, k, :] += np.diag(penalties.astype(float))
         if not fit_intercept:
@@ -142,9 +209,56 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
         point, value, probabilities = trial, trial_value, trial_probabilities
     else:
         raise RuntimeError("the reference has not converged")
-    assert -slope < 1e-14 * value
+    # Half of this is what is left to gain.
+    assert -slope < 1e-18 * value
     coef = point[:, :-1] / unit
-    return float(value), coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
+    return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
+
+
+def dual_value(X, labels, coef, intercept, curvatures, thresholds, weights=None, fit_intercept=True, *, grouped=False):
+    """Return the dual objective at the point that bounds the minimum, in extended precision: a lower bound of J.
+
+    X (n, d), coef (K, d) and the curvature and threshold (d,) that the penalty gives each coefficient are in the same
+    coordinates. With an intercept the probabilities of the rows are exchanged between the classes so that their sums
+    are those of the labels, as fastlin/objective/duality.py states it. Of the points between the labels and these
+    probabilities the best one counts; with thresholds of zero it is the probabilities themselves.
+    """
+    X = np.asarray(X, np.longdouble)
+    shares = np.ones(len(X), np.longdouble) if weights is None else np.asarray(weights, np.longdouble)
+    shares = shares / shares.sum()
+    scores = X @ np.asarray(coef, np.longdouble).T + np.asarray(intercept, np.longdouble)
+    _, q = _losses(scores, labels)
+    if len(coef) == 1:
+        q = np.column_stack([1 - q, q])
+    targets = np.eye(q.shape[1])[labels]
+    if fit_intercept:
+        excess = shares @ (q - targets)
+        given = np.maximum(excess, 0)
+        parts = given / np.where(given > 0, shares @ q, 1)
+        received = np.maximum(-excess, 0)
+        if received.any():
+            q = q * (1 - parts) + (q @ parts)[:, None] * (received / received.sum())
+    entropy = -(shares @ np.sum(q * np.log(np.where(q > 0, q, 1)), axis=1))
+    slopes = ((q - targets) * shares[:, None]).T @ X
+    slopes = slopes[-len(coef) :]
+    sizes = np.sqrt(np.sum(slopes**2, axis=0))[None] if grouped else np.abs(slopes)
+    curvatures, thresholds = (np.asarray(array, np.longdouble) for array in (curvatures, thresholds))
+
+    def dual_at(part):
+        beyond = np.maximum(part * sizes - thresholds, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            conjugate = np.where(beyond > 0, beyond**2 / (2 * curvatures), 0)
+        return part * entropy - np.sum(conjugate)
+
+    if not thresholds.any():
+        return dual_at(1)
+    with np.errstate(divide="ignore"):
+        low, high = np.longdouble(0), min(1, (thresholds / sizes)[..., curvatures == 0].min(initial=1))
+    # A concave function of one number.
+    for _ in range(200):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (left, high) if dual_at(left) < dual_at(right) else (low, right)
+    return max(dual_at(low), dual_at(high), dual_at(0))
 
 
 def _losses(scores, labels):

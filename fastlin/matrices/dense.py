@@ -181,8 +181,11 @@ class DensePasses:
 
     @property
     def shift_roundings(self):
-        """How many roundings the shift of a column takes part in, relative to those of a product."""
-        return 2 / self.roundings[0]
+        """How many roundings the shift of a column takes part in, relative to those of a product.
+
+        It takes part in none: the scale is a power of two, so that x scale + shift is rounded once, by a part of itself.
+        """
+        return 0.0
 
     def empty_probabilities(self, precision):
         """Return room for the probabilities of the walked rows, (K, m), in the type that Hessians are computed in."""

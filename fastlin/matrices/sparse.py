@@ -249,8 +249,11 @@ class SparsePasses:
 
     @property
     def shift_roundings(self):
-        """How many roundings the shift of a column takes part in, relative to those of a product."""
-        return max(1.0, self._shape[1] / self.roundings[0])
+        """How many roundings the shift of a column takes part in, relative to those of a product.
+
+        An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
+        """
+        return 1 + self._shape[1] / self.roundings[0]
 
     def empty_probabilities(self, precision):
         """Return room for the probabilities of the walked rows, (K, m), float64."""

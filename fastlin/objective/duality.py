@@ -47,7 +47,7 @@ def bound_minimum(point):
     excess = _find_excess(point)
     if not excess.max() > 0 > excess.min():
         value = _maximize_dual(point, entropy, NO_EXCHANGE)
-        return value - _bound_dual_rounding(point, value, excess, 1)
+        return _subtract_rounding(point, value, excess, 1)
     given = np.maximum(excess, 0)
     shares = objective.class_weights + excess
     parts = np.divide(given, shares, where=given > 0, out=np.zeros_like(given))
@@ -55,7 +55,13 @@ def bound_minimum(point):
     entropy -= float(np.sum(given - given * np.log(shares, where=given > 0, out=np.zeros_like(given))))
     features = objective.rows.class_features(objective.fast_precision)
     value = _maximize_dual(point, entropy, Exchange(features, parts, received / received.sum()))
-    return value - _bound_dual_rounding(point, value, excess, 3)
+    return _subtract_rounding(point, value, excess, 3)
+
+
+def _subtract_rounding(point, value, excess, n_gradients):
+    """Return a dual value less its rounding; with a penalty by size no less than that of the labels, which is zero."""
+    value -= _bound_dual_rounding(point, value, excess, n_gradients)
+    return value if point.objective.penalty.is_smooth else max(value, 0.0)
 
 
 def find_natural_gap(point):
@@ -142,13 +148,14 @@ def _bound_loss_rounding(point):
     """Return by how much the computed mean loss of a point can be off."""
     n_products, n_sums = point.objective.rows.passes.roundings
     of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * (1 + point.loss)
-    return of_rows + _gamma(n_sums) * point.loss + 2 * _gamma(n_products) * point.blur
+    # A row of three or more classes adds two terms.
+    return of_rows + _gamma(2 * n_sums) * point.loss + 2 * _gamma(n_products) * point.blur
 
 
 def _count_parameter_sums(point):
     """Return the length of the longest chain of additions in a sum over the parameters."""
     K, d = point.parameters.shape
-    return STRIP + -(-K * d // STRIP) + d + MAX_BLOCKS
+    return STRIP + -(-K * d // STRIP) + K + d + MAX_BLOCKS
 
 
 def _gamma(n):

@@ -4,10 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import reference
-from conftest import make_objective, make_problem
+from conftest import evaluate, make_objective, make_problem, minimum_of, with_budget
 
-from fastlin.objective import LinearObjective
+from fastlin.objective import Objective, subsets
 from fastlin.solvers import lbfgs, preconditioners
 from fastlin.solvers.stopping import Stopping
 
@@ -16,13 +15,21 @@ PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preco
 
 def minimize(objective, tol=1e-8, rule="excess", max_iter=500, precondition=preconditioners.class_blocks, **options):
     stopping = Stopping(objective, tol, rule, max_iter)
+    options = {"room": objective.make_room()} | options
     return lbfgs.minimize(objective, objective.start(), stopping, precondition=precondition, **options)
 
 
-def minimum_of(objective):
-    return reference.minimum(
-        objective.matrix.X, objective.labels, max(2, objective.n_rows_coef), objective.l2, objective.weights
-    )[0]
+@pytest.fixture
+def points(monkeypatch):
+    """The points that are evaluated, in their order."""
+    evaluated, at = [], Objective.at
+
+    def evaluate_and_tell(*arguments, **options):
+        evaluated.append(at(*arguments, **options))
+        return evaluated[-1]
+
+    monkeypatch.setattr(Objective, "at", evaluate_and_tell)
+    return evaluated
 
 
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
@@ -32,31 +39,25 @@ def test_every_preconditioner_leads_to_the_minimum(precondition, n_classes, refr
     objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
     solution = minimize(objective, precondition=precondition, refreshes=refreshes)
     assert solution.converged
-    assert solution.value - minimum_of(objective) <= solution.certificate <= 1e-8 * solution.value
+    assert solution.value - minimum_of(objective)[0] <= solution.certificate <= 1e-8 * solution.value
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
 @pytest.mark.parametrize("columns", ["plain", "badly scaled", "shifted"])
-@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-8])
-def test_a_phase_in_float32_ends_with_a_certificate_in_float64(n_classes, columns, tol):
-    objective, _ = make_objective(150, 4, n_classes, columns=columns, l2=1e-3)
-    precisions = []
-    evaluate = objective.evaluate
-
-    def evaluate_and_tell(parameters, precision=np.float64):
-        precisions.append(precision)
-        return evaluate(parameters, precision)
-
-    objective.evaluate = evaluate_and_tell
-    solution = minimize(objective, tol=tol, precision=np.float32)
-    assert precisions[0] is np.float32
-    assert precisions[-1] is np.float64
-    assert solution.converged
-    minimum = minimum_of(objective)
-    assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate
-    assert evaluate(solution.parameters).value == solution.value
-    if columns == "plain":
-        assert solution.certificate <= tol * solution.value
+def test_a_phase_in_float32_ends_with_a_certificate_in_float64(points, n_classes, columns):
+    for tol in (1e-2, 1e-4, 1e-8):
+        objective, _ = make_objective(150, 4, n_classes, columns=columns, l2=1e-3)
+        points.clear()
+        solution = minimize(objective, tol=tol, precision=np.float32)
+        assert points[0].precision is np.float32
+        assert points[-1].precision is np.float64
+        assert solution.converged
+        minimum, end = minimum_of(objective)[0], objective.at(solution.parameters)
+        assert minimum - solution.value <= end.rounding
+        assert solution.value - minimum <= solution.certificate
+        assert end.value == solution.value
+        if columns == "plain":
+            assert solution.certificate <= tol * solution.value
 
 
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
@@ -66,22 +67,28 @@ def test_an_end_by_max_iter_comes_from_float64_too(precision, max_iter):
     solution = minimize(objective, max_iter=max_iter, precision=precision)
     assert solution.n_iter == max_iter
     assert not solution.converged
-    assert objective.evaluate(solution.parameters).value == solution.value
-    assert solution.value - minimum_of(objective) <= solution.certificate < np.inf
+    assert objective.at(solution.parameters).value == solution.value
+    assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
 
-def test_the_preconditioner_is_built_anew_after_the_iterations_asked_for():
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+def test_the_preconditioner_is_built_anew_at_the_present_point_after_the_iterations_asked_for(precision):
     objective, _ = make_objective(150, 6, 4, l2=1e-4)
     built = []
 
-    def precondition(objective, parameters):
-        built.append(parameters)
-        return preconditioners.class_blocks(objective, parameters)
+    def precondition(point):
+        built.append((point, point.probabilities.copy()))
+        return preconditioners.class_blocks(point)
 
-    solution = minimize(objective, precondition=precondition, refreshes=(2, 4), tol=1e-10)
+    solution = minimize(objective, precondition=precondition, refreshes=(2, 4), tol=1e-10, precision=precision)
     assert solution.n_iter > 4
     assert len(built) == 3
-    np.testing.assert_array_equal(built[0], objective.start())
+    np.testing.assert_array_equal(built[0][0].parameters, objective.start().astype(precision))
+    for (point, probabilities), n_iter in zip(built[1:], (2, 4), strict=True):
+        assert point.value == solution.history[n_iter - 1].objective
+        np.testing.assert_array_equal(
+            evaluate(objective, point.parameters, point.precision).probabilities, probabilities
+        )
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -89,11 +96,12 @@ def test_more_iterations_than_pairs_are_kept_still_converge(n_classes):
     X, labels, *_ = make_problem(200, 30, n_classes)
     # Columns that are much alike, which the diagonal does not know.
     X += 5 * X[:, :1]
-    objective = LinearObjective(X, labels, n_classes, l2=1e-6)
+    objective = Objective.over(X, labels, n_classes, l2=1e-6)
     solution = minimize(objective, precondition=preconditioners.diagonal, tol=1e-9)
-    assert solution.n_iter > lbfgs.N_PAIRS
+    n_pairs, _ = objective.budget.choose_pairs(solution.parameters.size)
+    assert solution.n_iter > n_pairs
     assert solution.converged
-    minimum, *_ = reference.minimum(X, labels, n_classes, 1e-6)
+    minimum, *_ = minimum_of(objective)
     assert solution.value - minimum <= 1e-9 * minimum
 
 
@@ -106,44 +114,45 @@ def add(pairs, step, change):
 def test_the_combination_of_the_last_steps_is_the_least_squares_solution():
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     generator = np.random.default_rng(0)
-    pairs = lbfgs._Pairs(parameters.size, objective)
+    pairs = lbfgs._Pairs(objective)
     # Gradient changes of a quadratic with the Hessian of the objective.
-    objective.evaluate(parameters)
-    hessian = objective.hessian()
+    point = evaluate(objective, parameters)
+    hessian, gradient = point.hessian(), point.gradient.ravel()
     steps = generator.normal(size=(4, parameters.size))
     for step in steps:
         add(pairs, step, hessian @ step)
-    evaluation = objective.evaluate(parameters)
-    foreseen, candidate = pairs.smallest_gradient(parameters, evaluation, np.inf)
+    foreseen, candidate = pairs.smallest_gradient(point, np.inf)
     root = np.sqrt(pairs._weights)
     changes = (hessian @ steps.T) * root[:, None]
-    best, *_ = np.linalg.lstsq(changes, root * evaluation.gradient.ravel(), rcond=None)
+    best, *_ = np.linalg.lstsq(changes, root * gradient, rcond=None)
     np.testing.assert_allclose(candidate.ravel(), parameters.ravel() - steps.T @ best, rtol=1e-4, atol=1e-5)
-    left = root * evaluation.gradient.ravel() - changes @ best
+    left = root * gradient - changes @ best
     assert foreseen == pytest.approx(0.5 * left @ left, rel=1e-4)
-    assert pairs.smallest_gradient(parameters, evaluation, 0.99 * foreseen) == (np.inf, None)
-    assert pairs.smallest_gradient(parameters, evaluation, 0.0) == (np.inf, None)
+    assert pairs.smallest_gradient(point, 0.99 * foreseen) == (np.inf, None)
+    assert pairs.smallest_gradient(point, 0.0) == (np.inf, None)
 
 
-def test_the_direction_inverts_the_hessian_along_the_newest_change():
+@pytest.mark.parametrize(("n_bytes", "tolerance"), [(1 << 30, 1e-8), (0, 1e-5)])
+def test_the_direction_inverts_the_hessian_along_the_newest_change(n_bytes, tolerance):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
-    pairs = lbfgs._Pairs(parameters.size, objective)
-    objective.evaluate(parameters)
-    preconditioner = preconditioners.class_blocks(objective, parameters)
+    # Without bytes to spend there are four pairs in float32.
+    pairs = lbfgs._Pairs(with_budget(objective, n_bytes))
+    point = evaluate(objective, parameters)
+    preconditioner, hessian = preconditioners.class_blocks(point), point.hessian()
     generator = np.random.default_rng(0)
-    hessian = objective.hessian()
-    for _ in range(3):
+    for _ in range(6):
         step = generator.normal(size=parameters.shape)
         change = (hessian @ step.ravel()).reshape(step.shape)
         add(pairs, step, change)
+    assert pairs.n_pairs == (6 if n_bytes else 4)
     direction, decrement = pairs.direction(change, preconditioner)
-    np.testing.assert_allclose(direction, -step, rtol=1e-8, atol=1e-10)
-    assert decrement == pytest.approx(0.5 * np.sum(step * change), rel=1e-9)
+    np.testing.assert_allclose(direction, -step, rtol=tolerance, atol=tolerance)
+    assert decrement == pytest.approx(0.5 * np.sum(step * change), rel=tolerance)
 
 
 def test_a_pair_without_curvature_is_left_out():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
-    pairs = lbfgs._Pairs(parameters.size, objective)
+    pairs = lbfgs._Pairs(objective)
     add(pairs, parameters, -parameters)
     add(pairs, 0 * parameters, parameters)
     assert pairs.n_pairs == 0
@@ -151,15 +160,29 @@ def test_a_pair_without_curvature_is_left_out():
     assert pairs.n_pairs == 1
 
 
-def count_narrowed(objective):
-    """Return a list that grows by the number of rows of each objective that `narrow` makes."""
-    made, narrow = [], objective.narrow
+def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
+    objective, parameters = make_objective(20, 3, 2, l2=0.1)
+    pairs = lbfgs._Pairs(with_budget(objective, 0))
+    for _ in range(5):
+        add(pairs, parameters, parameters)
+    assert pairs.n_pairs == 4
+    # Its step overwrote the oldest one.
+    add(pairs, parameters, -parameters)
+    assert pairs.n_pairs == 0
+    add(pairs, parameters, parameters)
+    assert pairs.n_pairs == 1
 
-    def narrow_and_tell(evaluation):
-        made.append(narrow(evaluation))
+
+@pytest.fixture
+def linearised(monkeypatch):
+    """The objectives with linearised rows that are made, in their order."""
+    made = []
+
+    def linearise_and_tell(point):
+        made.append(subsets.linearise_decided_rows(point))
         return made[-1]
 
-    objective.narrow = narrow_and_tell
+    monkeypatch.setattr(lbfgs, "linearise_decided_rows", linearise_and_tell)
     return made
 
 
@@ -168,30 +191,65 @@ def make_hard(n=3_000):
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 5, n)
     X = generator.normal(size=(n, 40)) * np.linspace(0.7, 0.01, 40) + 2.5 * np.eye(40)[labels]
-    return LinearObjective(X, labels, 5, l2=1e-7)
+    return Objective.over(X, labels, 5, l2=1e-7)
 
 
-def test_with_few_rows_undecided_the_minimum_is_the_same():
+@pytest.fixture(scope="module")
+def hard_minimum():
+    """The least J of `make_hard`, nearly."""
+    solution = minimize(make_hard(), tol=1e-8, precondition=preconditioners.class_blocks, max_iter=2000)
+    assert solution.converged
+    return solution.value
+
+
+def test_with_few_rows_undecided_the_minimum_is_the_same(linearised, hard_minimum):
     objective = make_hard()
-    made = count_narrowed(objective)
-    narrowed = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
-    assert made
-    assert min(part.n_rows for part in made) < objective.n_rows / 2
-    whole = make_hard()
-    expected = minimize(whole, tol=1e-8, precondition=preconditioners.class_blocks, max_iter=2000)
-    assert narrowed.converged
-    assert expected.converged
-    assert abs(narrowed.value - expected.value) <= 2e-6 * expected.value
-    assert narrowed.value - expected.value <= narrowed.certificate
-
-
-def test_tangents_that_mislead_are_left(monkeypatch):
-    objective = make_hard(600)
-    # All rows but one by their tangents: J falls without end along them.
-    monkeypatch.setattr("fastlin.objective.DECIDED", np.inf)
-    made = count_narrowed(objective)
     solution = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
-    assert made
+    assert linearised
+    assert min(part.n_rows for part in linearised) < objective.n_rows / 2
+    assert solution.converged
+    assert abs(solution.value - hard_minimum) <= 2e-6 * hard_minimum
+    assert solution.value - hard_minimum <= solution.certificate
+
+
+def test_with_linearised_rows_a_preconditioner_comes_from_all_rows_at_the_present_parameters(linearised):
+    objective = make_hard()
+    refreshes, built = set(range(1, 200, 3)), []
+
+    def precondition(point):
+        built.append((len(linearised), point, point.probabilities.copy()))
+        return preconditioners.class_blocks(point)
+
+    values = []
+    stopping = Stopping(objective, 1e-6, "excess", 200, lambda n_iter, iteration: values.append(iteration.objective))
+    lbfgs.minimize(
+        objective,
+        objective.start(),
+        stopping,
+        precondition=precondition,
+        room=objective.make_room(),
+        refreshes=refreshes,
+        precision=np.float32,
+    )
+    # Some of them were built while most rows were linearised.
+    assert any(n_made and linearised[n_made - 1] is not objective for n_made, *_ in built)
+    assert len(built) > 3
+    for _, point, probabilities in built:
+        assert point.objective is objective
+        np.testing.assert_array_equal(
+            evaluate(objective, point.parameters, point.precision).probabilities, probabilities
+        )
+    # Each is at the parameters of the iteration it was asked for: with a linearisation J is nearly the same there.
+    for (_, point, _), n_iter in zip(built[1:], sorted(refreshes), strict=False):
+        assert point.value == pytest.approx(values[n_iter - 1], rel=1e-3)
+
+
+def test_tangents_that_mislead_are_left(monkeypatch, linearised):
+    # All rows but one enter by their tangents: J falls without end along them.
+    monkeypatch.setattr(subsets, "DECIDED", np.inf)
+    objective = make_hard(600)
+    solution = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
+    assert linearised
     assert solution.converged
     reached = minimize(make_hard(600), tol=1e-8, max_iter=2000)
     assert abs(solution.value - reached.value) <= 2e-6 * reached.value
@@ -200,9 +258,9 @@ def test_tangents_that_mislead_are_left(monkeypatch):
 def test_the_preconditioner_of_a_fit_serves_the_next():
     objective, _ = make_objective(150, 6, 4, l2=1e-3)
     first = minimize(objective)
-    near = LinearObjective(objective.matrix, objective.labels, 4, weights=objective.weights, l2=8e-4)
+    near = objective.with_penalty(8e-4, 0.0)
 
-    def build(*_):
+    def build(point):
         raise AssertionError("it was built anew")
 
     again = minimize(near, precondition=build, preconditioner=first.preconditioner)

@@ -1,9 +1,10 @@
 """Truncated Newton and its conjugate gradients."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-import reference
-from conftest import make_objective
+from conftest import evaluate, make_objective, minimum_of
 
 from fastlin.solvers import newton_cg, preconditioners
 from fastlin.solvers.stopping import Stopping
@@ -15,46 +16,58 @@ PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preco
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_conjugate_gradients_solve_newtons_equations(precondition, n_classes):
     objective, parameters = make_objective(100, 5, n_classes, l2=0.01)
-    gradient = objective.evaluate(parameters).gradient
-    before = gradient.copy()
-    step = newton_cg.conjugate_gradients(objective, gradient, precondition(objective, parameters), 1e-11)
-    np.testing.assert_allclose(objective.hessian_product(step), -gradient, atol=1e-8)
-    np.testing.assert_array_equal(gradient, before)
+    point = evaluate(objective, parameters)
+    before = point.gradient.copy()
+    step = newton_cg.conjugate_gradients(point, precondition(point), 1e-11)
+    np.testing.assert_allclose(point.hessian_product(step), -before, atol=1e-8)
+    np.testing.assert_array_equal(point.gradient, before)
 
 
 @pytest.mark.parametrize("forcing", [0.5, 1e-1, 1e-3])
 def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
     objective, parameters = make_objective(100, 12, 4, l2=1e-3)
-    gradient = objective.evaluate(parameters).gradient
-    preconditioner = preconditioners.diagonal(objective)
+    point = evaluate(objective, parameters)
+    preconditioner = preconditioners.diagonal(point)
     n_passes = objective.n_passes
-    step = newton_cg.conjugate_gradients(objective, gradient, preconditioner, forcing)
+    step = newton_cg.conjugate_gradients(point, preconditioner, forcing)
     n_products = objective.n_passes - n_passes
-    residual = objective.hessian_product(step) + gradient
-    left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, gradient))
+    residual = point.hessian_product(step) + point.gradient
+    left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
     assert left <= forcing * first * (1 + 1e-9)
     assert 1 <= n_products <= newton_cg.MAX_PRODUCTS
-    assert np.sum(step * gradient) < 0
+    assert np.sum(step * point.gradient) < 0
 
 
 def test_without_curvature_the_step_is_the_preconditioned_gradient():
     objective, parameters = make_objective(40, 3, 3)
-    objective.evaluate(parameters)
+    preconditioner = preconditioners.diagonal(objective.at(parameters))
     # A gradient along which softmax is flat.
-    gradient = np.ones_like(parameters)
-    objective.hessian_product = np.zeros_like
-    step = newton_cg.conjugate_gradients(objective, gradient, preconditioners.diagonal(objective), 0.5)
-    np.testing.assert_allclose(step, -preconditioners.diagonal(objective).solve(gradient))
+    flat = SimpleNamespace(gradient=np.ones_like(parameters), hessian_product=np.zeros_like)
+    step = newton_cg.conjugate_gradients(flat, preconditioner, 0.5)
+    np.testing.assert_allclose(step, -preconditioner.solve(flat.gradient))
 
 
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_few_steps_lead_to_the_minimum(precondition, n_classes):
     objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
+    preconditioned = []
+
+    def precondition_and_tell(point):
+        preconditioned.append(point)
+        return precondition(point)
+
     solution = newton_cg.minimize(
-        objective, objective.start(), Stopping(objective, 1e-10, "excess", 100), precondition=precondition
+        objective,
+        objective.start(),
+        Stopping(objective, 1e-10, "excess", 100),
+        precondition=precondition_and_tell,
+        room=objective.make_room(),
     )
-    minimum, *_ = reference.minimum(objective.matrix.X, objective.labels, n_classes, 1e-3, objective.weights)
+    minimum, *_ = minimum_of(objective)
     assert solution.converged
     assert solution.n_iter < 20
     assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value
+    # Each step has a preconditioner of its own point.
+    values = [point.value for point in preconditioned]
+    assert values[1:] == [step.objective for step in solution.history][: len(values) - 1]

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-import reference
-from conftest import make_objective
+from conftest import make_objective, minimum_of
 
-from fastlin.objective import LinearObjective
+from fastlin.objective import Objective
 from fastlin.solvers import newton_cholesky
 from fastlin.solvers.stopping import Stopping
 
 
 def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=100):
     start = objective.start() if start is None else start
-    return newton_cholesky.minimize(objective, start, Stopping(objective, tol, rule, max_iter))
+    stopping = Stopping(objective, tol, rule, max_iter)
+    return newton_cholesky.minimize(objective, start, stopping, room=objective.make_room())
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 6])
@@ -20,10 +20,10 @@ def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=100):
 def test_few_steps_lead_to_the_minimum(n_classes, l2):
     objective, _ = make_objective(150, 5, n_classes, l2=l2)
     solution = minimize(objective)
-    minimum, *_ = reference.minimum(objective.matrix.X, objective.labels, n_classes, l2, objective.weights)
+    minimum, *_ = minimum_of(objective)
     assert solution.converged
     assert solution.n_iter < 15
-    assert solution.value == pytest.approx(minimum, rel=1e-12)
+    assert solution.value == pytest.approx(float(minimum), rel=1e-12)
 
 
 def test_the_gradient_falls_quadratically_near_the_end():
@@ -37,14 +37,14 @@ def test_the_gradient_falls_quadratically_near_the_end():
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_repeated_columns_share_their_coefficient(n_classes):
     objective, _ = make_objective(80, 3, n_classes)
-    doubled = LinearObjective(
+    doubled = Objective.over(
         np.column_stack([objective.matrix.X, objective.matrix.X]),
-        objective.labels,
+        objective.rows.labels,
         n_classes,
-        weights=objective.weights,
+        weights=objective.rows.weights,
         l2=0.1,
     )
-    single = LinearObjective(objective.matrix.X, objective.labels, n_classes, weights=objective.weights, l2=0.05)
+    single = Objective.over(objective.matrix.X, objective.rows.labels, n_classes, weights=objective.rows.weights, l2=0.05)
     coef, intercept, _ = doubled.finish(minimize(doubled), np.float64)
     expected_coef, expected_intercept, _ = single.finish(minimize(single), np.float64)
     np.testing.assert_allclose(coef[:, :3], coef[:, 3:], atol=1e-7)
@@ -55,11 +55,11 @@ def test_repeated_columns_share_their_coefficient(n_classes):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_end(n_classes):
     objective, _ = make_objective(80, 3, n_classes)
-    doubled = LinearObjective(
+    doubled = Objective.over(
         np.column_stack([objective.matrix.X, objective.matrix.X[:, :2]]),
-        objective.labels,
+        objective.rows.labels,
         n_classes,
-        weights=objective.weights,
+        weights=objective.rows.weights,
     )
     solution = minimize(doubled, tol=1e-10)
     assert solution.converged

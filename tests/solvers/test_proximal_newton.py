@@ -5,12 +5,20 @@ import warnings
 import numpy as np
 import pytest
 import reference
-from conftest import COLUMNS, change_columns, make_objective, make_problem
+from conftest import (
+    COLUMNS,
+    change_columns,
+    make_objective,
+    make_problem,
+    minimum_of,
+    violation_of,
+    with_budget,
+)
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
-from fastlin.objective import LinearObjective
+from fastlin.objective import Objective
 from fastlin.solvers import choose, proximal_newton
 from fastlin.solvers.stopping import AT_FLOOR, LIMITED, REACHED, Stopping
 
@@ -20,42 +28,14 @@ PENALTIES = [(0.03, 0.0), (0.02, 0.05), (1e-3, 0.0)]
 @pytest.fixture(params=["by hessian", "by columns"])
 def model(request, monkeypatch):
     """Which quadratic model the steps minimise, whatever the number of parameters."""
-    monkeypatch.setattr(proximal_newton, "MAX_HESSIAN", 10**9 if request.param == "by hessian" else 0)
+    monkeypatch.setattr(proximal_newton, "SMALL_HESSIAN", 10**9 if request.param == "by hessian" else 0)
     return request.param
 
 
 def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=200, on_iteration=None):
     start = objective.start() if start is None else start
-    return proximal_newton.minimize(objective, start, Stopping(objective, tol, rule, max_iter, on_iteration))
-
-
-def options_of(objective):
-    return {"factors": objective._factors, "group_by_class": objective.group_by_class}
-
-
-def dense_rows(objective):
-    """Return X (n, d), labels and weights of the rows that the objective sums over."""
-    X = objective.matrix.X
-    X = X.toarray() if sparse.issparse(X) else X
-    weights = objective.weights if len(objective.weights) else np.ones(len(X))
-    rows = objective.rows if len(objective.rows) else slice(None)
-    return X[rows], objective.labels[rows], weights[rows]
-
-
-def minimum_of(objective):
-    X, labels, weights = dense_rows(objective)
-    return reference.sparse_minimum(
-        X, labels, len(objective.class_weights), objective.l2, objective.l1, weights, objective.fit_intercept,
-        **options_of(objective),
-    )  # fmt: skip
-
-
-def violation_of(objective, coef, intercept):
-    X, labels, weights = dense_rows(objective)
-    return reference.violation(
-        X, labels, coef, intercept, objective.l2, weights, objective.fit_intercept, l1=objective.l1,
-        **options_of(objective),
-    )  # fmt: skip
+    stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
+    return proximal_newton.minimize(objective, start, stopping, room=objective.make_room())
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -71,7 +51,8 @@ def test_both_models_lead_to_the_minimum(model, l1, l2, n_classes, grouped, fit_
     minimum, expected_coef, expected_intercept = minimum_of(objective)
     assert solution.converged
     assert solution.n_iter < 30
-    assert -1e-14 <= solution.value - minimum <= solution.certificate <= 1e-11
+    assert minimum - solution.value <= objective.at(solution.parameters).rounding
+    assert solution.value - minimum <= solution.certificate <= 1e-11
     coef, intercept, certificate = objective.finish(solution, np.float64)
     assert solution.certificate <= certificate <= 1e-11
     assert violation_of(objective, coef, intercept) < 1e-6
@@ -94,11 +75,12 @@ def test_data_of_every_kind(model, monkeypatch, kind, n_classes):
         X[:, [1, 3]] += 20 if kind == "dense in parts" else 0
         X = sparse.csr_array(X)
     l1 = 2.0 if "int" in kind else 0.02
-    objective = LinearObjective(X, labels, n_classes, weights=weights, l1=l1)
+    objective = Objective.over(X, labels, n_classes, weights=weights, l1=l1)
     solution = minimize(objective)
     minimum, *_ = minimum_of(objective)
     assert solution.converged
-    assert -1e-14 <= solution.value - minimum <= solution.certificate <= 1e-11
+    assert minimum - solution.value <= objective.at(solution.parameters).rounding
+    assert solution.value - minimum <= solution.certificate <= 1e-11
     coef, intercept, _ = objective.finish(solution, np.float64)
     assert violation_of(objective, coef, intercept) < 1e-6 * (100 if "int" in kind else 1)
     assert (coef == 0).any() and (coef != 0).any()
@@ -111,7 +93,7 @@ def test_the_bound_of_every_iteration_holds(model, columns, grouped, n_classes):
     X, labels, weights, *_ = make_problem(60, 6, n_classes)
     X = change_columns(X, columns)
     factors = np.maximum(X.std(axis=0), 0.01)
-    objective = LinearObjective(
+    objective = Objective.over(
         X, labels, n_classes, weights=weights, l1=0.01, penalty_factors=factors, group_by_class=grouped
     )
     parameters = np.random.default_rng(0).normal(size=objective.shape)
@@ -147,7 +129,7 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes, grouped, c
     critical, first = (sizes / factors).max(), (sizes / factors).argmax()
     options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
     for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical):
-        objective = LinearObjective(X, labels, n_classes, l1=l1, **options)
+        objective = Objective.over(X, labels, n_classes, l1=l1, **options)
         for start in (None, np.ones(objective.shape)):
             solution = minimize(objective, start)
             coef, found, certificate = objective.finish(solution, np.float64)
@@ -155,7 +137,7 @@ def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes, grouped, c
             assert solution.converged
             assert certificate <= 1e-11
             np.testing.assert_allclose(found, intercept - intercept.mean() * (n_classes > 2), atol=1e-5)
-    objective = LinearObjective(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
+    objective = Objective.over(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
     coef, *_ = objective.finish(minimize(objective, tol=1e-14), np.float64)
     assert coef[:, first].any()
     assert not np.delete(coef, first, axis=1).any()
@@ -171,7 +153,7 @@ def test_features_that_never_meet_have_a_solution_in_closed_form(model, kind):
     share = np.bincount(features, labels) / np.bincount(features)
     for l1 in (0.02, 0.03, 0.05):
         X = np.eye(6)[features]
-        objective = LinearObjective(
+        objective = Objective.over(
             sparse.csr_array(X) if kind == "sparse" else X, labels, 2, l1=l1, fit_intercept=False
         )
         coef, *_ = objective.finish(minimize(objective, tol=1e-15), np.float64)
@@ -192,12 +174,12 @@ def test_hard_columns_have_the_solution_of_easy_ones(model, columns, grouped, n_
     scale = np.round(np.log2(np.maximum(hard.std(axis=0), 1e-3)))
     easy = (hard - hard.mean(axis=0)) / 2**scale
     options = {"weights": weights, "l1": 0.02, "group_by_class": grouped}
-    objective = LinearObjective(
+    objective = Objective.over(
         sparse.csr_array(hard) if kind == "sparse" else hard, labels, n_classes, penalty_factors=2**scale, **options
     )
     solution = minimize(objective, tol=1e-10)
     coef, intercept, _ = objective.finish(solution, np.float64)
-    expected_objective = LinearObjective(easy, labels, n_classes, **options)
+    expected_objective = Objective.over(easy, labels, n_classes, **options)
     expected = minimize(expected_objective, tol=1e-10)
     expected_coef, expected_intercept, _ = expected_objective.finish(expected, np.float64)
     assert solution.converged
@@ -218,11 +200,11 @@ def test_rows_and_weights_of_zero_choose_the_data(model, rows, kind, n_classes):
     X, labels, weights, *_ = make_problem(60, 5, n_classes)
     container = sparse.csr_array(X) if kind == "sparse" else X
     numbers = np.arange(0, 60, 2) if rows == "some" else np.random.default_rng(0).integers(0, 60, 80)
-    alone = LinearObjective(X[numbers], labels[numbers], n_classes, weights=weights[numbers], l1=0.02)
+    alone = Objective.over(X[numbers], labels[numbers], n_classes, weights=weights[numbers], l1=0.02)
     expected = alone.finish(minimize(alone), np.float64)
     counts = np.bincount(numbers, minlength=60)
     for options in ({"weights": weights, "rows": numbers}, {"weights": weights * counts}):
-        objective = LinearObjective(container, labels, n_classes, l1=0.02, **options)
+        objective = Objective.over(container, labels, n_classes, l1=0.02, **options)
         solution = minimize(objective)
         assert solution.converged
         coef, intercept, _ = objective.finish(solution, np.float64)
@@ -233,10 +215,10 @@ def test_rows_and_weights_of_zero_choose_the_data(model, rows, kind, n_classes):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_class_without_rows(model, grouped):
     X, labels, *_ = make_problem(60, 4, 3)
-    objective = LinearObjective(X, labels, 4, l1=0.02, group_by_class=grouped)
+    objective = Objective.over(X, labels, 4, l1=0.02, group_by_class=grouped)
     solution = minimize(objective, tol=1e-6)
     assert np.isfinite(solution.value)
-    present = LinearObjective(X, labels, 3, l1=0.02, group_by_class=grouped)
+    present = Objective.over(X, labels, 3, l1=0.02, group_by_class=grouped)
     # J has no minimum along the absent class's intercept, and comes as near as it likes to that of the others.
     assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
     coef, *_ = objective.finish(solution, np.float64)
@@ -248,7 +230,7 @@ def test_a_class_without_rows(model, grouped):
 def test_separable_classes_have_a_minimum_with_a_penalty(model, n_classes, l1):
     X, labels, *_ = make_problem(60, 4, n_classes)
     X[:, 0] += 20 * labels
-    objective = LinearObjective(X, labels, n_classes, l1=l1)
+    objective = Objective.over(X, labels, n_classes, l1=l1)
     solution = minimize(objective, tol=1e-6)
     assert solution.message == REACHED
     assert solution.certificate <= 1e-6 * solution.value
@@ -294,12 +276,12 @@ def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
         assert solution.history[-1].gradient <= tol
 
 
-def test_iterations_are_told_of_and_limited(model):
+def test_iterations_are_passed_on_and_limited(model):
     objective, parameters = make_objective(80, 6, 3, l1=0.01)
-    told = []
-    solution = minimize(objective, parameters, max_iter=3, on_iteration=lambda *each: told.append(each))
-    assert [number for number, _ in told] == [1, 2, 3]
-    assert [each for _, each in told] == solution.history
+    heard = []
+    solution = minimize(objective, parameters, max_iter=3, on_iteration=lambda *each: heard.append(each))
+    assert [number for number, _ in heard] == [1, 2, 3]
+    assert [each for _, each in heard] == solution.history
     assert solution.message == LIMITED
     assert all(each.n_passes > 0 for each in solution.history)
 
@@ -315,7 +297,7 @@ def test_a_factor_of_zero_frees_its_feature(model, l2, n_classes, grouped):
     assert solution.certificate == np.inf
     assert all(each.bound == np.inf for each in solution.history)
     minimum, *_ = minimum_of(objective)
-    assert solution.value == pytest.approx(minimum, rel=1e-11)
+    assert solution.value == pytest.approx(float(minimum), rel=1e-11)
     coef, intercept, certificate = objective.finish(solution, np.float64)
     assert certificate == np.inf
     assert violation_of(objective, coef, intercept) < 1e-5
@@ -329,17 +311,17 @@ def test_without_a_bound_the_steps_are_newtons(model, n_classes):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(200, 5))
     labels = (4 * X @ generator.normal(size=(5, n_classes)) + generator.gumbel(size=(200, n_classes))).argmax(axis=1)
-    objective = LinearObjective(X, labels, n_classes, l1=1e-3, penalty_factors=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
+    objective = Objective.over(X, labels, n_classes, l1=1e-3, penalty_factors=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
     solution = minimize(objective, tol=1e-10)
     assert solution.converged
     assert solution.n_iter < 40
-    assert solution.value == pytest.approx(minimum_of(objective)[0], rel=1e-9)
+    assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-9)
 
 
 def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
     X, labels, *_ = make_problem(60, 4, 3)
     X[:, 2] = 3.0
-    objective = LinearObjective(X, labels, 3, l1=0.02)
+    objective = Objective.over(X, labels, 3, l1=0.02)
     start = minimize(objective).parameters.copy()
     start[:, 2] = [0.1, 0.0, -0.1]
     solution = minimize(objective, start, tol=1e-10)
@@ -354,7 +336,7 @@ def test_the_bits_do_not_depend_on_threads(model, kind):
     if kind == "sparse":
         X[np.random.default_rng(0).uniform(size=X.shape) < 0.7] = 0
         X = sparse.csr_array(X)
-    objective = LinearObjective(X, labels, 4, l1=1e-3)
+    objective = Objective.over(X, labels, 4, l1=1e-3)
     solutions = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
@@ -375,19 +357,67 @@ def test_the_rule_that_picks_solvers_comes_here_for_a_penalty_by_size(monkeypatc
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for solver in ("auto", "lbfgs", "newton-cg", "newton-cholesky", "liblinear", "saga"):
-            solution = choose.minimize(objective, None, solver=solver, tol=1e-8, max_iter=100)
-            assert solution.value == pytest.approx(minimum_of(objective)[0], rel=1e-7)
+            solution = choose.minimize(objective, solver=solver, tol=1e-8, max_iter=100)
+            assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-7)
 
 
 def test_the_working_set_holds_what_is_not_zero_and_what_would_leave_it(model):
     for grouped in (False, True):
         objective, _ = make_objective(60, 6, 3, l1=0.03, group_by_class=grouped)
-        evaluation = objective.evaluate(minimize(objective).parameters)
-        chosen = proximal_newton.choose_working_set(objective, evaluation)
-        assert chosen[evaluation.parameters[:, :-1] != 0].all()
-        start = objective.evaluate(objective.start())
-        chosen = proximal_newton.choose_working_set(objective, start)
-        assert chosen[minimize(objective).parameters[:, :-1] != 0].mean() > 0.5
+        end = objective.at(minimize(objective).parameters)
+        chosen = proximal_newton.choose_working_set(end)
+        assert chosen[end.parameters[:, :-1] != 0].all()
+        chosen = proximal_newton.choose_working_set(objective.at(objective.start()))
+        assert chosen[end.parameters[:, :-1] != 0].mean() > 0.5
         assert not grouped or (chosen == chosen[0]).all()
         heavy, _ = make_objective(60, 6, 3, l1=10.0, group_by_class=grouped)
-        assert not proximal_newton.choose_working_set(heavy, heavy.evaluate(heavy.start())).any()
+        assert not proximal_newton.choose_working_set(heavy.at(heavy.start())).any()
+
+
+def test_a_point_with_probabilities_is_not_evaluated_again(model):
+    objective, _ = make_objective(60, 6, 3, l1=0.03)
+    room = objective.make_room()
+    solution = minimize(objective, tol=1e-12)
+    point = objective.at(solution.parameters, out=room)
+    n_passes = objective.n_passes
+    again = proximal_newton.minimize(objective, point, Stopping(objective, 1e-5, "excess", 10), room=room)
+    assert again.n_iter == 0
+    assert objective.n_passes == n_passes
+
+
+def test_the_model_of_a_nearby_solution_saves_hessians_and_leads_to_the_same_minimum():
+    objective, _ = make_objective(80, 6, 3, l1=0.02)
+    first = minimize(objective, tol=1e-8)
+    near = objective.with_penalty(0.0, 0.019)
+    stopping = Stopping(near, 1e-10, "excess", 50)
+    again = proximal_newton.minimize(near, first.parameters, stopping, room=near.make_room(), model=first.model)
+    assert again.converged
+    assert again.value == pytest.approx(float(minimum_of(near)[0]), rel=1e-9)
+
+
+@pytest.mark.parametrize("n_features", [3, 200])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kind, n_features):
+    X, labels, *_ = make_problem(400, n_features, 5, np.uint8)
+    X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.3)) if kind == "sparse" else X
+    objective = Objective.over(X, labels, 5, l1=2.0)
+    expected = minimize(objective, tol=1e-6, max_iter=300)
+    sizes, make = [], proximal_newton.ColumnModel
+
+    def make_and_tell(*arguments):
+        model = make(*arguments)
+        sizes.append((model._curvature.probabilities.shape[1], model._columns.panel.shape))
+        return model
+
+    monkeypatch.setattr(proximal_newton, "ColumnModel", make_and_tell)
+    # Room for the probabilities of a hundred rows, twice.
+    narrow = with_budget(objective, 16 * 100 * objective.bytes_a_row)
+    assert not narrow.keeps_probabilities
+    solution = minimize(narrow, tol=1e-6, max_iter=300)
+    assert expected.converged and solution.converged
+    assert solution.value == pytest.approx(expected.value, rel=2e-6)
+    # A model by columns holds the sample alone: it is not spread over all rows.
+    assert bool(sizes) == (n_features == 200)
+    for n_rows, panel in sizes:
+        assert n_rows == 100
+        assert panel[1] in (0, 100) or panel[0] == 0

@@ -2,36 +2,36 @@
 
 import numpy as np
 import pytest
-from conftest import make_objective, make_problem
+from conftest import evaluate, make_objective, make_problem
 from scipy import sparse
 
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
-from fastlin.objective import LinearObjective
+from fastlin.objective import Objective
 from fastlin.solvers import quadratic
 
 FACTORS = np.array([1.0, 0.0, 0.5, 9.0, 1.0, 1.0])
 
 
 def make_start(objective, seed=3):
-    """Return the Evaluation at parameters some of which are zero, with the probabilities of that point kept."""
+    """Return the point, with probabilities, at parameters some of which are zero."""
     generator = np.random.default_rng(seed)
     parameters = 0.3 * generator.normal(size=objective.shape)
     parameters[:, :-1][:, generator.uniform(size=objective.shape[1] - 1) < 0.5] = 0
     if not objective.fit_intercept:
         parameters[:, -1] = 0
-    return objective.evaluate(parameters)
+    return evaluate(objective, parameters)
 
 
-def violation(objective, evaluation, point):
-    """Return how far the model's smallest subgradient at a point is from zero, in its largest entry."""
-    step = point - evaluation.parameters
-    slopes = evaluation.gradient + (objective.hessian() @ step.ravel()).reshape(step.shape)
+def violation(start, parameters):
+    """Return how far the smallest subgradient of the model around a point is from zero, in its largest entry."""
+    step, penalty = parameters - start.parameters, start.objective.penalty
+    slopes = start.gradient + (start.hessian() @ step.ravel()).reshape(step.shape)
     largest = 0.0
-    for j, threshold in enumerate(objective.thresholds):
-        for rows in [slice(None)] if objective.group_by_class else [[k] for k in range(len(point))]:
-            z, slope = point[rows, j], slopes[rows, j]
+    for j, threshold in enumerate(penalty.thresholds):
+        for rows in [slice(None)] if penalty.group_by_class else [[k] for k in range(len(parameters))]:
+            z, slope = parameters[rows, j], slopes[rows, j]
             if z.any():
                 left = np.abs(slope + threshold * z / np.linalg.norm(z)).max()
             else:
@@ -40,32 +40,37 @@ def violation(objective, evaluation, point):
     return largest
 
 
-def model_by_columns(objective, evaluation, precision=np.float64):
-    working_set = np.ones((objective.shape[0], objective.shape[1] - 1), bool)
-    return quadratic.ColumnModel(objective, evaluation, working_set, precision)
+def model_by_columns(start, precision=np.float64):
+    working_set = np.ones(start.parameters[:, :-1].shape, bool)
+    return quadratic.ColumnModel(start, start, working_set, precision)
 
 
-@pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
-@pytest.mark.parametrize("l2", [0.0, 0.05])
-def test_both_models_are_least_where_their_subgradient_is_zero(l2, n_classes, grouped, fit_intercept):
-    objective, _ = make_objective(
-        50, 6, n_classes, l1=0.04, l2=l2, penalty_factors=FACTORS, group_by_class=grouped, fit_intercept=fit_intercept
-    )
-    evaluation = make_start(objective)
-    before = evaluation.parameters.copy()
-    assert violation(objective, evaluation, before) > 0.01
-    for model in (quadratic.HessianModel(objective, evaluation), model_by_columns(objective, evaluation)):
-        point = model.minimize(1e-13)
-        assert violation(objective, evaluation, point) < 1e-6
-        assert (point == 0).any()
-        np.testing.assert_array_equal(evaluation.parameters, before)
+def test_both_models_are_least_where_their_subgradient_is_zero(n_classes, grouped):
+    for l2, fit_intercept in [(0.0, True), (0.05, True), (0.05, False)]:
+        objective, _ = make_objective(
+            50,
+            6,
+            n_classes,
+            l1=0.04,
+            l2=l2,
+            penalty_factors=FACTORS,
+            group_by_class=grouped,
+            fit_intercept=fit_intercept,
+        )
+        start = make_start(objective)
+        before = start.parameters.copy()
+        assert violation(start, before) > 0.01
+        for model in (quadratic.HessianModel(start, start), model_by_columns(start)):
+            end = model.minimize(1e-13)
+            assert violation(start, end) < 1e-6
+            assert (end == 0).any()
+            np.testing.assert_array_equal(start.parameters, before)
 
 
 @pytest.mark.parametrize("kind", ["float32", "uint8", "int32", "sparse", "sparse and far from zero"])
-@pytest.mark.parametrize("rows", ["all", "some", "repeated"])
-@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize(("rows", "weighted"), [("all", True), ("all", False), ("some", True), ("repeated", True)])
 def test_both_models_agree_for_all_data(kind, rows, weighted):
     whole = kind in ("uint8", "int32")
     X, labels, weights, *_ = make_problem(50, 6, 3, np.dtype(kind) if whole else np.float64)
@@ -75,51 +80,86 @@ def test_both_models_agree_for_all_data(kind, rows, weighted):
         X[:, 1:3] += 20 if "far" in kind else 0
         X = sparse.csr_array(X)
     rows = {"all": None, "some": np.arange(0, 50, 2), "repeated": np.random.default_rng(0).integers(0, 50, 70)}[rows]
-    scale = 100 if whole else 1
-    objective = LinearObjective(
-        X, labels, 3, weights=weights if weighted else None, l1=0.02 * scale, l2=0.01 * scale, rows=rows
+    size = 100 if whole else 1
+    objective = Objective.over(
+        X, labels, 3, weights=weights if weighted else None, l1=0.02 * size, l2=0.01 * size, rows=rows
     )
-    evaluation = make_start(objective)
-    expected = quadratic.HessianModel(objective, evaluation).minimize(1e-14)
-    assert violation(objective, evaluation, expected) < 1e-6
+    start = make_start(objective)
+    expected = quadratic.HessianModel(start, start).minimize(1e-14)
+    assert violation(start, expected) < 1e-6
     for precision, tolerance in [(np.float64, 1e-5), (np.float32, 2e-3)]:
-        found = model_by_columns(objective, evaluation, precision).minimize(1e-14 if tolerance < 1e-4 else 1e-7)
+        found = model_by_columns(start, precision).minimize(1e-14 if tolerance < 1e-4 else 1e-7)
         # Adding a number to all intercepts changes nothing.
         np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=tolerance)
-        assert violation(objective, evaluation, found) < tolerance
+        assert violation(start, found) < tolerance
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("part", [0.1, 0.7])
+def test_a_model_with_the_curvature_of_a_sample_touches_the_objective_of_all_rows(kind, part):
+    X, labels, weights, *_ = make_problem(300, 4, 3)
+    objective = Objective.over(sparse.csr_array(X) if kind == "sparse" else X, labels, 3, weights=weights, l1=0.02)
+    start, sample = make_start(objective), objective.sample(int(300 * part))
+    curved = evaluate(sample, start.parameters)
+    hessian, columns = (
+        quadratic.HessianModel(start, curved),
+        quadratic.ColumnModel(start, curved, np.ones((3, 4), bool), np.float64),
+    )
+    # A sample that is far smaller is copied; of others the rows that are left out have no weight.
+    assert columns._curvature.probabilities.shape[1] == (30 if part == 0.1 else 300)
+    expected, found = hessian.minimize(1e-13), columns.minimize(1e-13)
+    np.testing.assert_allclose(objective.center(found), objective.center(expected), atol=1e-5)
+    of_model = start.gradient + (curved.hessian() @ (found - start.parameters).ravel()).reshape(found.shape)
+    assert np.abs(of_model[:, -1]).max() < 1e-6
 
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_outside_of_the_working_set_nothing_moves(n_classes, grouped):
     objective, _ = make_objective(50, 6, n_classes, l1=0.02, group_by_class=grouped)
-    evaluation = make_start(objective)
+    start = make_start(objective)
+    before = start.parameters
     working_set = np.ones((objective.shape[0], 6), bool)
     working_set[:, [1, 4]] = False
     if not grouped:
         working_set[0, 2] = False
-    point = quadratic.ColumnModel(objective, evaluation, working_set, np.float64).minimize(1e-6)
-    np.testing.assert_array_equal(point[:, :-1][~working_set], evaluation.parameters[:, :-1][~working_set])
-    assert (point[:, :-1][working_set] != evaluation.parameters[:, :-1][working_set]).any()
-    none = quadratic.ColumnModel(objective, evaluation, np.zeros_like(working_set), np.float64).minimize(1e-6)
-    np.testing.assert_array_equal(none[:, :-1], evaluation.parameters[:, :-1])
-    assert (none[:, -1] != evaluation.parameters[:, -1]).all()
+    end = quadratic.ColumnModel(start, start, working_set, np.float64).minimize(1e-6)
+    np.testing.assert_array_equal(end[:, :-1][~working_set], before[:, :-1][~working_set])
+    assert (end[:, :-1][working_set] != before[:, :-1][working_set]).any()
+    none = quadratic.ColumnModel(start, start, np.zeros_like(working_set), np.float64).minimize(1e-6)
+    np.testing.assert_array_equal(none[:, :-1], before[:, :-1])
+    assert (none[:, -1] != before[:, -1]).all()
 
 
 def test_the_panel_of_other_coordinates_is_used_again():
     X, labels, *_ = make_problem(50, 6, 3)
     X = dense.DenseMatrix(X * 10.0 ** np.arange(6))
-    strong = LinearObjective(X, labels, 3, l1=0.01, l2=1e4)
-    model_by_columns(strong, make_start(strong))
-    weak = LinearObjective(X, labels, 3, l1=0.01, l2=1e-3)
-    assert (strong.scale != weak.scale).any()
-    evaluation = make_start(weak)
+    strong = Objective.over(X, labels, 3, l1=0.01, l2=1e4)
+    model_by_columns(make_start(strong))
+    weak = Objective.over(X, labels, 3, l1=0.01, l2=1e-3)
+    assert (strong.coordinates.scale != weak.coordinates.scale).any()
+    start = make_start(weak)
     found, expected = (
-        model.minimize(1e-14)
-        for model in (model_by_columns(weak, evaluation), quadratic.HessianModel(weak, evaluation))
+        model.minimize(1e-14) for model in (model_by_columns(start), quadratic.HessianModel(start, start))
     )
     np.testing.assert_allclose(weak.center(found), weak.center(expected), atol=1e-6)
     assert len(X._transposed) == 1
+
+
+def test_a_borrowed_hessian_is_used_with_the_gradient_and_the_penalty_of_its_own_point():
+    objective, _ = make_objective(60, 6, 3, l1=0.02, l2=0.1)
+    first = make_start(objective)
+    lent = quadratic.HessianModel(first, first)
+    second = evaluate(objective.with_penalty(0.3, 0.05), 2 * first.parameters)
+    model = quadratic.HessianModel(second, second, lent)
+    assert model.is_borrowed
+    assert not lent.is_borrowed
+    step = model.minimize(1e-13) - second.parameters
+    slopes = second.gradient + (first.hessian_of_loss() @ step.ravel()).reshape(step.shape)
+    slopes += second.objective.penalty.curvatures * step
+    end, thresholds = second.parameters + step, second.objective.penalty.thresholds
+    rest = np.where(end != 0, np.abs(slopes + thresholds * np.sign(end)), np.maximum(np.abs(slopes) - thresholds, 0))
+    assert rest.max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -153,11 +193,10 @@ def test_the_bits_do_not_depend_on_threads(monkeypatch, kind):
     if kind == "sparse":
         X[np.random.default_rng(0).uniform(size=X.shape) < 0.5] = 0
         X = sparse.csr_array(X)
-    objective = LinearObjective(X, labels, 4, l1=0.02)
+    objective = Objective.over(X, labels, 4, l1=0.02)
     points = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
-            evaluation = make_start(objective)
-            points.append(model_by_columns(objective, evaluation).minimize(1e-2))
+            points.append(model_by_columns(make_start(objective)).minimize(1e-2))
     np.testing.assert_array_equal(points[1], points[0])
     np.testing.assert_array_equal(points[2], points[0])

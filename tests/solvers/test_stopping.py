@@ -4,95 +4,122 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import reference
-from conftest import make_objective
+from conftest import evaluate, make_objective, minimum_of
 
-from fastlin.objective import LinearObjective
-from fastlin.solvers.stopping import LIMITED, NEGLIGIBLE, PERSISTENCE, REACHED, SEPARABLE, STALLED, Stopping
+from fastlin.objective import Objective
+from fastlin.solvers.stopping import (
+    AT_FLOOR,
+    FLOOR,
+    LIMITED,
+    NEGLIGIBLE,
+    PERSISTENCE,
+    REACHED,
+    SEPARABLE,
+    STALLED,
+    Stopping,
+)
 
 
 def test_the_bound_of_a_point_uses_the_best_lower_bound_so_far():
     objective, parameters = make_objective(40, 3, 3, l2=0.05)
-    minimum, coef, intercept = reference.minimum(objective.matrix.X, objective.labels, 3, 0.05, objective.weights)
-    best = objective.to_parameters(coef, intercept)
+    minimum, coef, intercept = minimum_of(objective)
+    best = objective.coordinates.to_parameters(coef, intercept)
     stopping = Stopping(objective, 1e-4, "excess", 100)
-    far = stopping.observe(parameters, objective.evaluate(parameters))
-    stopping.observe(best, objective.evaluate(best))
-    again = objective.evaluate(parameters)
-    assert stopping.observe(parameters, again) == pytest.approx(again.value - minimum, rel=1e-9)
-    assert far > 1.01 * (again.value - minimum)
+    point = objective.at(parameters)
+    far = stopping.observe(point)
+    stopping.observe(objective.at(best))
+    assert stopping.observe(point) == pytest.approx(float(point.value - minimum), rel=1e-9)
+    assert far > 1.01 * (point.value - minimum)
 
 
 def test_the_solution_is_the_best_point_seen_in_float64():
     objective, parameters = make_objective(40, 3, 3, l2=0.05)
     start = objective.start()
     stopping = Stopping(objective, 1e-4, "excess", 100)
-    better = objective.evaluate(start)
-    for point in (parameters, start, 2 * parameters):
-        stopping.observe(point, objective.evaluate(point))
-    stopping.observe(0.5 * start, objective.evaluate(0.5 * start, np.float32))
+    better = objective.at(start)
+    for place in (parameters, start, 2 * parameters):
+        stopping.observe(objective.at(place))
+    stopping.observe(objective.at(0.5 * start, np.float32))
     solution = stopping.solution(STALLED)
     np.testing.assert_array_equal(solution.parameters, start)
     assert solution.value == better.value
     np.testing.assert_array_equal(solution.gradient, better.gradient)
     assert not solution.converged
-    minimum, *_ = reference.minimum(objective.matrix.X, objective.labels, 3, 0.05, objective.weights)
-    assert solution.value - minimum <= solution.certificate < np.inf
+    assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
 
 def test_a_float32_point_counts_neither_for_the_lower_bound_nor_as_an_end():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
     stopping = Stopping(objective, 1e9, "excess", 100)
-    single = objective.evaluate(parameters, np.float32)
-    bound = stopping.observe(parameters, single)
+    single, double = objective.at(parameters, np.float32), objective.at(parameters)
+    bound = stopping.observe(single)
     assert stopping.is_met(single, bound, np.inf)
     assert stopping.why(single, bound, np.inf) == ""
-    double = objective.evaluate(parameters)
-    assert stopping.why(double, stopping.observe(parameters, double), np.inf) == REACHED
+    assert stopping.why(double, stopping.observe(double), np.inf) == REACHED
+
+
+def test_the_start_has_to_be_finite():
+    objective, parameters = make_objective(40, 3, 2, l2=0.05)
+    stopping = Stopping(objective, 1e-3, "excess", 100)
+    with np.errstate(all="ignore"), pytest.raises(OverflowError, match="not finite at the start"):
+        stopping.begin(objective.at(1e200 * parameters))
+    point = objective.at(parameters)
+    assert stopping.begin(point) == stopping.observe(point)
 
 
 def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    evaluation = objective.evaluate(parameters)
+    point = objective.at(parameters)
     stopping = Stopping(objective, 1e-3, "excess", 100)
-    asked = 1e-3 * evaluation.value
-    assert stopping.is_met(evaluation, 0.9 * asked, np.inf)
-    assert not stopping.is_met(evaluation, 1.1 * asked, 0.0)
-    assert stopping.is_met(evaluation, np.inf, 0.9 * asked)
-    assert not stopping.is_met(evaluation, np.inf, 1.1 * asked)
+    asked = 1e-3 * point.value
+    assert stopping.is_met(point, 0.9 * asked, np.inf)
+    assert not stopping.is_met(point, 1.1 * asked, 0.0)
+    assert stopping.is_met(point, np.inf, 0.9 * asked)
+    assert not stopping.is_met(point, np.inf, 1.1 * asked)
 
 
-def test_the_gradient_rule_looks_at_its_largest_entry_in_the_units_of_the_data():
+def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are():
     objective, parameters = make_objective(40, 3, 2, columns="badly scaled", l2=0.05)
-    evaluation = objective.evaluate(parameters)
-    largest = evaluation.largest_entry
-    assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(evaluation, np.inf, np.inf)
-    assert not Stopping(objective, 0.99 * largest, "gradient", 100).is_met(evaluation, 0.0, 0.0)
-    assert Stopping(objective, 1e-3, "gradient", 100).target(evaluation, 1e-3) == 0
+    point = objective.at(parameters)
+    largest = point.largest_entry
+    assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, np.inf, np.inf)
+    assert not Stopping(objective, 0.99 * largest, "gradient", 100).is_met(point, 0.0, 0.0)
+    assert Stopping(objective, 1e-3, "gradient", 100).target(point, 1e-3) == 0
 
 
 def test_a_target_is_set_only_in_sight_of_the_end():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    evaluation = objective.evaluate(parameters)
+    point = objective.at(parameters)
     stopping = Stopping(objective, 1e-6, "excess", 100)
-    assert 0 < stopping.target(evaluation, 1e-4 * evaluation.value) < 1e-6 * evaluation.value
-    assert stopping.target(evaluation, evaluation.value) == 0
+    assert 0 < stopping.target(point, 1e-4 * point.value) < 1e-6 * point.value
+    assert stopping.target(point, point.value) == 0
 
 
-def test_iterations_are_written_down_and_told():
+def test_iterations_are_recorded_and_passed_on():
     objective, parameters = make_objective(40, 3, 2, l2=0.05)
-    told = []
-    stopping = Stopping(objective, 1e-6, "excess", 2, lambda *news: told.append(news))
-    evaluation = objective.evaluate(parameters)
+    heard = []
+    stopping = Stopping(objective, 1e-6, "excess", 2, lambda *news: heard.append(news))
+    point = objective.at(parameters)
     for _ in range(2):
-        assert stopping.why(evaluation, 1.0, 1.0) == ""
-        stopping.record(evaluation, 0.25)
-    assert stopping.why(evaluation, 1.0, 1.0) == LIMITED
-    assert told == list(enumerate(stopping.history, 1))
+        assert stopping.why(point, 1.0, 1.0) == ""
+        stopping.record(point, 0.25)
+    assert stopping.why(point, 1.0, 1.0) == LIMITED
+    assert heard == list(enumerate(stopping.history, 1))
     first, second = stopping.history
-    assert (first.objective, first.bound, first.n_passes) == (evaluation.value, 0.25, 1.0)
-    assert first.gradient == evaluation.largest_entry
+    assert (first.objective, first.bound, first.n_passes) == (point.value, 0.25, 1.0)
+    assert first.gradient == point.largest_entry
     assert 0 <= first.seconds <= second.seconds
+
+
+def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
+    objective, parameters = make_objective(40, 3, 2, l2=0.05)
+    point = objective.at(parameters)
+    stopping = Stopping(objective, 1e-6, "excess", 100)
+    assert stopping.why_stalled(point, 0.5e-6 * point.value, 1.0) == REACHED
+    assert stopping.why_stalled(point, point.value, 0.5 * FLOOR * point.value) == AT_FLOOR
+    assert stopping.why_stalled(point, point.value, 2 * FLOOR * point.value) == STALLED
+    by_gradient = Stopping(objective, 1e-6, "gradient", 100)
+    assert by_gradient.why_stalled(point, 0.0, 2 * FLOOR * point.value) == STALLED
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -100,46 +127,53 @@ def test_separated_classes_are_noticed_without_penalty_only(n_classes):
     X = np.arange(12.0)[:, None]
     labels = np.arange(12) * n_classes // 12
     for l2 in (0.0, 1e-300):
-        objective = LinearObjective(X, labels, n_classes, l2=l2)
+        objective = Objective.over(X, labels, n_classes, l2=l2)
         stopping = Stopping(objective, 0.0, "excess", 100)
         slopes = np.array([[1.0]]) if n_classes == 2 else np.array([[-1.0], [0.0], [1.0]])
         cuts = np.array([-5.5]) if n_classes == 2 else np.array([3.5, 0.0, -7.5])
         for factor, separated in ((1.0, False), (100.0, l2 == 0)):
-            evaluation = objective.evaluate(objective.to_parameters(factor * slopes, factor * cuts))
-            assert (stopping.why(evaluation, np.inf, np.inf) == SEPARABLE) == separated
+            point = objective.at(objective.coordinates.to_parameters(factor * slopes, factor * cuts))
+            assert (stopping.why(point, np.inf, np.inf) == SEPARABLE) == separated
 
 
 def test_a_wrong_row_of_little_weight_is_not_separated():
     X, labels = np.arange(12.0)[:, None], np.arange(12) // 6
     weights = np.ones(12)
     labels[0], weights[0] = 1, 1e-9
-    objective = LinearObjective(X, labels, 2, weights=weights)
-    evaluation = objective.evaluate(objective.to_parameters(np.array([[100.0]]), np.array([-550.0])))
-    assert evaluation.loss < 1e-6
-    assert Stopping(objective, 0.0, "excess", 100).why(evaluation, np.inf, np.inf) == ""
+    objective = Objective.over(X, labels, 2, weights=weights)
+    point = objective.at(objective.coordinates.to_parameters(np.array([[100.0]]), np.array([-550.0])))
+    assert point.loss < 1e-6
+    assert Stopping(objective, 0.0, "excess", 100).why(point, np.inf, np.inf) == ""
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
     objective, _ = make_objective(200, 3, n_classes, l2=1e-3)
-    _, coef, intercept = reference.minimum(objective.matrix.X, objective.labels, n_classes, 1e-3, objective.weights)
-    best = objective.to_parameters(coef, intercept)
+    _, coef, intercept = minimum_of(objective)
+    best = objective.coordinates.to_parameters(coef, intercept)
     # An intercept that is off by little, whose repair costs more than tol allows.
     best[0, -1] += 1e-4
-    evaluation = objective.evaluate(best)
+    point = evaluate(objective, best)
     stopping = Stopping(objective, 1e-6, "excess", 100)
-    assert stopping.observe(best, evaluation) > 1e-6 * evaluation.value
-    assert objective.natural_gap(evaluation) <= 1e-6 * evaluation.value
-    assert stopping.settle(best, evaluation) <= 1e-6 * evaluation.value
+    assert stopping.observe(point) > 1e-6 * point.value
+    assert point.natural_gap <= 1e-6 * point.value
+    # Without probabilities nothing can be settled, and no pass is made.
+    n_passes = objective.n_passes
+    assert stopping.settle(objective.at(best)) > 1e-6 * point.value
+    assert objective.n_passes == n_passes + 1
+    assert stopping.settle(point) <= 1e-6 * point.value
+    assert objective.n_passes == n_passes + 2
+    # The settled point is beside the point, whose probabilities stay.
+    assert point.has_probabilities
 
 
 def run_down(stopping, values, bounds):
     """Record iterations of given values; return the numbers of those at which the rule was met."""
     met = []
     for place, (value, bound) in enumerate(zip(values, bounds, strict=True), start=1):
-        evaluation = SimpleNamespace(value=value, largest_entry=1.0)
-        stopping.record(evaluation, bound)
-        if stopping.is_met(evaluation, bound, np.inf):
+        point = SimpleNamespace(value=value, largest_entry=1.0)
+        stopping.record(point, bound)
+        if stopping.is_met(point, bound, np.inf):
             met.append(place)
     return met
 

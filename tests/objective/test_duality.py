@@ -1,0 +1,297 @@
+"""Lower bounds of the minimum, and by how much rounding moves them, against exact sums.
+
+Exact means extended precision (np.longdouble) on the very same float64 parameters, columns and weights.
+"""
+
+import numpy as np
+import pytest
+import reference
+from conftest import (
+    COLUMNS,
+    FACTORS,
+    change_columns,
+    data_of,
+    evaluate,
+    make_objective,
+    make_problem,
+    make_sized,
+    minimum_of,
+    penalty_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from fastlin.objective import Objective
+
+# l1 and l2 where the columns have a spread of order one.
+SMOOTH = [(0.0, 1e-6), (0.0, 1e-3), (0.0, 1.0), (0.0, 100.0)]
+SIZED = [(0.05, 0.0), (0.05, 0.02), (1e-3, 0.5), (1e-3, 0.0)]
+
+
+def exact_value_and_bound(objective, parameters):
+    """Return J and the dual objective of a feasible point, in extended precision."""
+    X, labels, weights = data_of(objective)
+    scale, shift = objective.coordinates.scale.astype(np.longdouble), objective.coordinates.shift
+    X, options = X.astype(np.longdouble) * scale + shift, penalty_of(objective)
+    coef, intercept, grouped = parameters[:, :-1], parameters[:, -1], options["group_by_class"]
+    curvatures = options["l2"] * options["factors"].astype(np.longdouble) * scale**2
+    thresholds = options["l1"] * options["factors"].astype(np.longdouble) * scale
+    sizes = np.sqrt(np.sum(coef.astype(np.longdouble) ** 2, axis=0)) if grouped else np.abs(coef).sum(axis=0)
+    loss = reference.mean_loss(X, labels, coef, intercept, weights)
+    value = loss + np.sum(curvatures * coef**2) / 2 + np.sum(thresholds * sizes)
+    bound = reference.dual_value(
+        X, labels, coef, intercept, curvatures, thresholds, weights, objective.fit_intercept, grouped=grouped
+    )
+    return value, bound
+
+
+def size_of_terms(objective, parameters):
+    """Return the mean over the rows of the magnitudes of the terms of all scores."""
+    X, _, weights = data_of(objective)
+    scaled, shift = X * objective.coordinates.scale, objective.coordinates.shift
+    # Entries of sparse data are not centred.
+    terms = np.abs(scaled) + np.abs(shift) if sparse.issparse(objective.matrix.X) else np.abs(scaled + shift)
+    return np.average(terms, axis=0, weights=weights) @ np.abs(parameters[:, :-1]).sum(axis=0) + np.abs(parameters[:, -1]).sum()
+
+
+def make_case(n, d, n_classes, kind, columns, weights, seed, **options):
+    """Return an objective over data of a kind, dense or sparse, with weights of a kind: none, some or huge."""
+    X, labels, some, *_ = make_problem(n, d, n_classes, np.uint8 if kind == "uint8" else np.float64, seed=seed)
+    labels[:n_classes] = np.arange(min(n, n_classes))
+    if kind != "uint8":
+        X = change_columns(X, columns)
+    if kind == "sparse":
+        X[np.random.default_rng(seed).uniform(size=X.shape) < 0.6] = 0
+        X = sparse.csr_array(X)
+    if kind == "float32":
+        X = X.astype(np.float32)
+    weights = {"none": None, "some": some, "huge": np.where(labels == 0, 1e12, 1.0) * some}[weights]
+    spread = 10.0 ** np.random.default_rng(d).uniform(-4, 4, d) if columns == "badly scaled" else np.ones(d)
+    return Objective.over(X, labels, n_classes, weights=weights, penalty_factors=spread, **options)
+
+
+# Rows, features, classes, kind of X, columns, weights and intercept.
+SHAPES = [
+    (1, 2, 2, "dense", "plain", "none", True),
+    (1, 2, 3, "dense", "plain", "none", False),
+    (3, 40, 2, "dense", "shifted", "some", True),
+    (12, 6, 10, "dense", "badly scaled", "none", False),
+    (80, 5, 3, "dense", "shifted", "none", False),
+    (80, 5, 3, "dense", "shifted", "huge", True),
+    (80, 300, 2, "float32", "plain", "some", True),
+    (500, 6, 10, "float32", "badly scaled", "huge", True),
+    (500, 40, 3, "uint8", "plain", "some", True),
+    (3000, 1, 3, "dense", "constant", "none", True),
+    (3000, 40, 2, "dense", "shifted", "some", True),
+    (3000, 20, 10, "dense", "plain", "none", False),
+    (12, 300, 3, "sparse", "shifted", "huge", True),
+    (80, 1, 2, "sparse", "plain", "none", False),
+    (500, 6, 10, "sparse", "badly scaled", "some", True),
+    (3000, 40, 3, "sparse", "plain", "some", True),
+]
+
+
+@pytest.mark.parametrize(("n", "d", "n_classes", "kind", "columns", "weights", "fit_intercept"), SHAPES)
+def test_values_and_bounds_are_off_by_no_more_than_their_rounding(
+    n, d, n_classes, kind, columns, weights, fit_intercept
+):
+    generator = np.random.default_rng(n + d)
+    for l1, l2, grouped in [(0, 1e-6, False), (0, 0.1, False), (0.02, 0, False), (1e-3, 0.05, True), (0.01, 0, True)]:
+        objective = make_case(
+            n, d, n_classes, kind, columns, weights, 0, l1=l1, l2=l2, group_by_class=grouped, fit_intercept=fit_intercept
+        )
+        for size in (0.0, 1e-3, 0.3, 3.0, 100.0):
+            parameters = size * generator.normal(size=objective.shape)
+            if l1 > 0:
+                parameters[:, :-1] *= generator.uniform(size=parameters[:, :-1].shape) < 0.4
+            parameters[:, -1] *= fit_intercept
+            point = objective.at(parameters)
+            value, bound = exact_value_and_bound(objective, parameters)
+            assert abs(point.value - value) <= point.rounding
+            assert point.lower_bound() <= bound <= value * (1 + 1e-17)
+            # The rounding is that of the terms of the scores, which may be far larger than the loss.
+            assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters))
+
+
+def test_the_dual_value_of_the_reference_is_below_the_minimum():
+    # Of the reference that the tests here compare with.
+    for n_classes, l1, l2, grouped in [(2, 0, 0.1, False), (3, 0, 1e-3, False), (4, 0.02, 0, False), (4, 0.02, 0.1, True)]:
+        objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_by_class=grouped)
+        minimum, coef, intercept = minimum_of(objective)
+        best = objective.coordinates.to_parameters(coef, intercept)
+        for distance in (1.0, 0.1, 1e-3, 1e-5):
+            value, bound = exact_value_and_bound(objective, best + distance * parameters)
+            assert bound < minimum < value
+        assert exact_value_and_bound(objective, best)[1] == pytest.approx(float(minimum), rel=1e-12)
+
+
+def check_no_bound_exceeds_the_minimum(objective):
+    """Assert that points near and far have finite lower bounds at or below the minimum; return the largest of them."""
+    minimum, coef, intercept = minimum_of(objective)
+    best = objective.coordinates.to_parameters(coef, intercept)
+    generator = np.random.default_rng(5)
+    largest = -np.inf
+    for distance in [0.0, *np.logspace(-9, 2, 12)]:
+        for centre in (best, np.zeros_like(best)):
+            for direction in (
+                generator.normal(size=best.shape),
+                np.eye(1, best.size, best.size - 1).reshape(best.shape),
+            ):
+                parameters = centre + distance * direction
+                parameters[:, -1] *= objective.fit_intercept
+                point = objective.at(parameters)
+                bound = point.lower_bound()
+                assert np.isfinite(bound)
+                assert bound <= minimum <= point.value + point.rounding
+                largest = max(largest, bound)
+    return largest, float(minimum)
+
+
+# Rows, classes and whether there are weights.
+SMALL = [(40, 2, True), (40, 4, False), (5, 2, False), (7, 3, True)]
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_no_point_has_a_lower_bound_above_the_minimum(fit_intercept, columns):
+    for n, n_classes, weighted in SMALL:
+        for _, l2 in SMOOTH:
+            objective, _ = make_objective(
+                n, 6, n_classes, columns=columns, weighted=weighted, fit_intercept=fit_intercept, l2=l2, seed=n
+            )
+            check_no_bound_exceeds_the_minimum(objective)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_no_point_has_a_lower_bound_above_the_minimum_with_a_penalty_by_size(grouped, fit_intercept, columns):
+    if columns == "shifted" and not fit_intercept:
+        pytest.skip("the reference takes too many steps where columns are far from zero and not centred")
+    for n, n_classes, weighted in SMALL:
+        for l1, l2 in SIZED:
+            objective, _ = make_sized(
+                n,
+                n_classes,
+                columns,
+                l1=l1,
+                l2=l2,
+                weighted=weighted,
+                fit_intercept=fit_intercept,
+                group_by_class=grouped,
+                seed=n,
+            )
+            largest, minimum = check_no_bound_exceeds_the_minimum(objective)
+            # Next to the minimum the bound is next to it, too.
+            assert largest >= minimum * (1 - 1e-4)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize(("n_classes", "grouped"), [(2, False), (4, False), (4, True)])
+def test_at_the_minimum_the_lower_bound_is_tight(n_classes, grouped, columns):
+    for l1, l2 in [*SIZED, (0.0, 0.1)]:
+        objective, _ = make_sized(60, n_classes, columns, l1=l1, l2=l2, group_by_class=grouped)
+        minimum, coef, intercept = minimum_of(objective)
+        point = objective.at(objective.coordinates.to_parameters(coef, intercept))
+        assert minimum - 1e-7 < point.lower_bound() <= minimum <= point.value + point.rounding
+        assert point.value == pytest.approx(float(minimum), rel=1e-9)
+        assert point.largest_entry < 1e-6 * max(1, 1 / objective.coordinates.scale.min())
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_bound_is_the_best_point_on_the_way_from_the_labels(n_classes, grouped):
+    for l1, l2 in SIZED:
+        objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_by_class=grouped, fit_intercept=False)
+        best_steps = []
+        for size in (0.03, 0.3, 3.0):
+            point = objective.at(size * parameters)
+            coef, intercept = objective.coordinates.to_coefficients(point.parameters)
+            X, labels, weights = data_of(objective)
+            features = reference.gradient(X, labels, coef, intercept, weights)[0].astype(float)
+            entropy = point.loss - np.sum(features * coef)
+            sizes = np.sqrt((features**2).sum(axis=0))[None] if grouped else np.abs(features)
+            steps = np.linspace(0, 1, 20_001)[:, None, None]
+            excess = np.maximum(steps * sizes - l1 * FACTORS, 0)
+            if l2 > 0:
+                duals = steps[:, 0, 0] * entropy - (excess**2 / (2 * l2 * FACTORS)).sum(axis=(1, 2))
+            else:
+                duals = np.where(excess.max(axis=(1, 2)) > 1e-12, -np.inf, steps[:, 0, 0] * entropy)
+            best = np.argmax(duals)
+            best_steps.append(best)
+            assert duals[best] - 1e-8 * entropy <= point.lower_bound() <= duals[best] + 1e-4 * entropy
+        assert min(best_steps) < 20_000
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_far_out_the_bound_is_at_least_that_of_the_labels(n_classes, grouped):
+    # There the entropy that the intercept leaves is below zero, and less of it better.
+    objective, parameters = make_sized(40, n_classes, l1=1e-3, l2=10.0, group_by_class=grouped)
+    parameters[:, -1] += 30 * np.arange(1, 1 + len(parameters))
+    point = objective.at(parameters)
+    assert 0 <= point.lower_bound() <= minimum_of(objective)[0]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_with_a_stationary_intercept_the_lower_bound_is_the_natural_gap_below(n_classes, fit_intercept):
+    objective, parameters = make_objective(80, 3, n_classes, fit_intercept=fit_intercept, l2=0.1)
+    parameters *= 0.3
+    for _ in range(6 if fit_intercept else 0):
+        parameters = evaluate(objective, parameters).settle_intercept()
+    point = objective.at(parameters)
+    gap = np.sum((point.gradient[:, :-1] / objective.coordinates.scale) ** 2) / (2 * 0.1)
+    assert point.natural_gap == pytest.approx(gap, rel=1e-12)
+    assert point.value - point.lower_bound() == pytest.approx(gap, rel=1e-9)
+
+
+def test_without_penalty_there_is_no_lower_bound():
+    objective, parameters = make_objective(30, 3, 3, l2=0.0)
+    point = objective.at(parameters)
+    assert point.lower_bound() == -np.inf
+    assert point.natural_gap == np.inf
+
+
+def test_a_point_that_overflows_has_no_lower_bound():
+    objective, parameters = make_objective(30, 3, 3, l2=0.1)
+    with np.errstate(all="ignore"):
+        point = objective.at(1e200 * parameters)
+        assert not point.is_finite
+        assert point.lower_bound() == -np.inf
+
+
+def test_a_class_of_no_weight_has_a_lower_bound():
+    X, labels, *_ = make_problem(30, 3, 3)
+    _, parameters = make_objective(30, 3, 3)
+    objective = Objective.over(X, labels, 3, weights=(labels != 1).astype(float), l2=0.1)
+    # The intercept of the class falls without end: in the limit the others are alone.
+    others = labels != 1
+    minimum = reference.minimum(X[others], labels[others] // 2, 2, 0.1 / 2)[0]
+    for distance in (0.0, 1.0, 5.0, 50.0):
+        far = parameters.copy()
+        far[1, -1] -= distance
+        assert -np.inf < objective.at(far).lower_bound() <= minimum
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    n=st.integers(6, 40),
+    d=st.integers(1, 6),
+    n_classes=st.integers(2, 5),
+    exponent=st.floats(-5, 2),
+    distance=st.floats(-9, 1),
+    fit_intercept=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_lower_bound_holds_for_random_problems(n, d, n_classes, exponent, distance, fit_intercept, seed):
+    generator = np.random.default_rng(seed)
+    X, labels = generator.normal(size=(n, d)), np.arange(n) % n_classes
+    weights = generator.uniform(0.1, 3, n)
+    objective = Objective.over(X, labels, n_classes, weights=weights, l2=10**exponent, fit_intercept=fit_intercept)
+    minimum, coef, intercept = minimum_of(objective)
+    parameters = objective.coordinates.to_parameters(coef, intercept)
+    parameters += 10**distance * generator.normal(size=parameters.shape) * ([1] * d + [fit_intercept])
+    point = objective.at(parameters)
+    assert point.lower_bound() <= minimum <= point.value + point.rounding

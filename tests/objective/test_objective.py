@@ -1,0 +1,463 @@
+"""The objective against its definition, finite differences and NumPy."""
+
+import tracemalloc
+from dataclasses import FrozenInstanceError
+
+import naive
+import numpy as np
+import pytest
+from conftest import (
+    COLUMNS,
+    change_columns,
+    data_of,
+    evaluate,
+    make_objective,
+    make_problem,
+    make_sized,
+    value_of,
+    violation_of,
+    with_budget,
+)
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.matrices import as_matrix
+from fastlin.objective import Objective
+from fastlin.solvers import choose
+from fastlin.solvers.solution import Solution
+
+DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
+# Columns, rows, classes and whether there are weights and an intercept.
+CASES = [(columns, 30, 3, True, True) for columns in COLUMNS] + [
+    ("plain", 30, 2, False, True),
+    ("shifted", 30, 2, True, False),
+    ("badly scaled", 30, 7, True, False),
+    ("constant", 4, 3, False, False),
+    ("plain", 4, 2, True, True),
+]
+
+
+def naive_value_and_gradient(objective, parameters):
+    """Return J and its derivatives by coef and intercept at the parameters, from the definition."""
+    coef, intercept = objective.coordinates.to_coefficients(parameters)
+    X, labels, weights = data_of(objective)
+    loss, gradient, intercept_gradient = naive.loss_and_gradient(X, labels, weights, coef, intercept)
+    total, l2 = weights.sum(), objective.penalty.l2
+    value = loss / total + 0.5 * l2 * np.sum(coef**2)
+    return value, np.array(gradient) / total + l2 * coef, np.array(intercept_gradient) / total
+
+
+@pytest.mark.parametrize(("columns", "n", "n_classes", "weighted", "fit_intercept"), CASES)
+def test_value_is_the_definition(columns, n, n_classes, weighted, fit_intercept):
+    objective, parameters = make_objective(
+        n, 6, n_classes, columns=columns, weighted=weighted, fit_intercept=fit_intercept, l2=0.3
+    )
+    point = evaluate(objective, parameters)
+    value, gradient, intercept_gradient = naive_value_and_gradient(objective, parameters)
+    assert point.value == pytest.approx(value, rel=1e-11)
+    assert point.loss <= point.value
+    assert objective.n_passes == 1
+    largest = np.abs(gradient).max()
+    if fit_intercept:
+        largest = max(largest, np.abs(intercept_gradient).max())
+    assert point.largest_entry == pytest.approx(largest, rel=1e-7)
+    assert point.precision is np.float64
+    assert point.is_finite
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize(("n_classes", "grouped", "fit_intercept"), [(2, True, True), (3, False, False), (7, True, True)])
+def test_value_with_a_penalty_by_size_is_the_definition(n_classes, grouped, fit_intercept, columns):
+    objective, parameters = make_sized(
+        30, n_classes, columns, fit_intercept=fit_intercept, l1=0.4, l2=0.3, group_by_class=grouped
+    )
+    point = evaluate(objective, parameters)
+    coef, intercept = objective.coordinates.to_coefficients(parameters)
+    assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
+    assert point.value > objective.penalty.size(parameters) > 0
+
+
+@pytest.mark.parametrize(("columns", "n_classes", "fit_intercept"), [(c, 3, True) for c in COLUMNS] + [("plain", 2, False)])
+def test_gradient_and_hessian_products_are_central_differences(columns, n_classes, fit_intercept):
+    objective, parameters = make_objective(25, 5, n_classes, columns=columns, fit_intercept=fit_intercept, l2=0.7)
+    point = evaluate(objective, parameters)
+    step = 1e-5
+    generator = np.random.default_rng(1)
+    for _ in range(5):
+        direction = generator.normal(size=parameters.shape)
+        direction[:, -1] *= fit_intercept
+        ahead, behind = (objective.at(parameters + s * direction) for s in (step, -step))
+        slope = (ahead.value - behind.value) / (2 * step)
+        assert slope == pytest.approx(np.sum(point.gradient * direction), rel=1e-6, abs=1e-7)
+        product = (ahead.gradient - behind.gradient) / (2 * step)
+        np.testing.assert_allclose(point.hessian_product(direction), product, rtol=1e-5, atol=1e-7)
+
+
+def some_zeros(parameters, seed=0):
+    """Return the parameters with zeros: of two whole features, and of single classes of others."""
+    parameters = parameters.copy()
+    parameters[:, [1, 3]] = 0
+    parameters[np.random.default_rng(seed).uniform(size=parameters.shape) < 0.3] = 0
+    return parameters
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize(("n_classes", "grouped", "fit_intercept"), [(2, True, True), (4, False, False), (4, True, True)])
+def test_the_largest_entry_is_that_of_the_smallest_subgradient(n_classes, grouped, fit_intercept, columns):
+    for l1 in (0.01, 0.1, 0.5):
+        objective, parameters = make_sized(
+            30, n_classes, columns, l1=l1, l2=0.1, group_by_class=grouped, fit_intercept=fit_intercept
+        )
+        coef, intercept = objective.coordinates.to_coefficients(some_zeros(parameters))
+        expected = violation_of(objective, coef, intercept)
+        found = objective.at(objective.coordinates.to_parameters(coef, intercept)).largest_entry
+        assert found == pytest.approx(expected, rel=1e-6 if columns == "shifted" else 1e-9)
+
+
+@pytest.mark.parametrize("l1", [0.01, 0.5])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_smallest_subgradient_lies_between_the_slopes_on_both_sides(n_classes, l1):
+    # This tests the reference that the test before compares with.
+    objective, parameters = make_sized(30, n_classes, l1=l1, l2=0.1, fit_intercept=False)
+    coef, intercept = objective.coordinates.to_coefficients(some_zeros(parameters))
+    step, value, largest, kinks = 1e-6, value_of(objective, coef, intercept), 0.0, 0
+    for place in np.ndindex(coef.shape):
+        ahead, behind = coef.copy(), coef.copy()
+        ahead[place] += step
+        behind[place] -= step
+        right = float((value_of(objective, ahead, intercept) - value) / step)
+        left = float((value - value_of(objective, behind, intercept)) / step)
+        largest = max(largest, abs(np.clip(0, min(left, right), max(left, right))))
+        kinks += right - left > 1e-4
+    assert kinks == np.count_nonzero(coef == 0) > 0
+    assert violation_of(objective, coef, intercept) == pytest.approx(largest, abs=1e-5)
+
+
+def test_without_intercept_its_gradient_is_zero_and_nothing_is_shifted():
+    objective, parameters = make_objective(20, 3, 4, fit_intercept=False)
+    point = evaluate(objective, parameters)
+    assert not point.gradient[:, -1].any()
+    assert not point.hessian_product(parameters)[:, -1].any()
+    assert not objective.coordinates.shift.any()
+    assert not objective.start().any()
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_start_is_the_best_point_without_features(n_classes):
+    objective, parameters = make_objective(40, 3, n_classes)
+    start = objective.start()
+    assert not start[:, :-1].any()
+    point = objective.at(start)
+    np.testing.assert_allclose(point.gradient[:, -1], 0, atol=1e-14)
+    shares = objective.class_weights
+    assert point.value == pytest.approx(-np.sum(shares * np.log(shares)), rel=1e-12)
+    assert point.value == pytest.approx(objective.value_at_start(), rel=1e-12)
+    assert start.shape == parameters.shape
+
+
+def test_where_a_class_has_no_weight_the_start_is_zero():
+    X, labels, *_ = make_problem(30, 3, 3)
+    objective = Objective.over(X, labels, 4)
+    assert not objective.start().any()
+    assert objective.value_at_start() == pytest.approx(np.log(4), rel=1e-15)
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
+    generator = np.random.default_rng(0)
+    data = generator.integers(0, 2 if dtype is np.bool_ else 100, (60, 9)).astype(dtype)
+    labels = generator.integers(0, 3, 60)
+    match layout:
+        case "C":
+            X = data
+        case "F":
+            X = np.asfortranarray(data)
+        case "strided":
+            X = np.repeat(np.repeat(data, 2, axis=1), 3, axis=0)[::3, ::2]
+        case "reversed":
+            X = np.ascontiguousarray(data[::-1, ::-1])[::-1, ::-1]
+    np.testing.assert_array_equal(X, data)
+    expected_objective = Objective.over(data.astype(np.float64), labels, 3, l2=0.1)
+    parameters = generator.normal(size=(3, 10))
+    expected = evaluate(expected_objective, parameters)
+    objective = Objective.over(X, labels, 3, l2=0.1)
+    np.testing.assert_array_equal(objective.coordinates.scale, expected_objective.coordinates.scale)
+    found = evaluate(objective, parameters)
+    assert found.value == pytest.approx(expected.value, rel=1e-13)
+    np.testing.assert_allclose(found.gradient, expected.gradient, atol=1e-13)
+    # The kernels are compiled for each type, layout and precision: the rest of them for one layout only.
+    if layout == "C":
+        product = expected.hessian_product(parameters)
+        np.testing.assert_allclose(found.hessian_product(parameters), product, atol=1e-13)
+        in_float32 = evaluate(objective, parameters, np.float32)
+        assert in_float32.value == pytest.approx(expected.value, rel=1e-5)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize(("dtype", "n_classes"), [(np.float64, 2), (np.float32, 5)])
+def test_float32_is_near_float64(n_classes, dtype, columns):
+    X, labels, weights, _, _ = make_problem(300, 8, n_classes)
+    objective = Objective.over(change_columns(X, columns).astype(dtype), labels, n_classes, weights=weights, l2=0.1)
+    assert objective.coordinates.allows_float32
+    parameters = np.random.default_rng(1).normal(size=objective.shape)
+    single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
+    # A float32 column near 1e4 is itself known to 5e-4 of its spread only, which both precisions read alike.
+    tolerance = 2e-3 if columns == "shifted" else 1e-5
+    assert single.value == pytest.approx(double.value, rel=tolerance)
+    np.testing.assert_allclose(single.gradient, double.gradient, atol=tolerance)
+    assert single.precision is np.float32
+    assert single.gradient.dtype == np.float64
+    assert single.value != double.value
+
+
+def test_float32_sums_over_rows_in_float64():
+    # Float32 gradients added in float32 would be off by 1e-3.
+    n = 200_000
+    X = np.full((n, 1), 0.1, np.float32)
+    objective = Objective.over(X, np.zeros(n, np.int64), 2, fit_intercept=False)
+    gradient = objective.at(np.zeros((1, 2)), np.float32).gradient
+    expected = 0.5 * float(np.float32(0.1)) * objective.coordinates.scale[0]
+    assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("columns", [None, "given"])
+def test_no_copy_of_the_data_is_made(columns):
+    X, labels, weights, _, _ = make_problem(20_000, 40, 3, np.float32)
+    measured = columns and as_matrix(X).measure(weights)
+    warmed = Objective.over(X[:50], labels[:50], 3, l2=0.1)
+    evaluate(warmed, warmed.start()).hessian_product(warmed.start())
+    tracemalloc.start()
+    objective = Objective.over(X, labels, 3, weights=weights, l2=0.1, columns=measured)
+    room = objective.make_room()
+    objective.at(objective.start(), out=room).hessian_product(objective.start())
+    objective.at(objective.start(), np.float32, out=room)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.shares_memory(objective.matrix.X, X)
+    # Labels, weights and one array (K, n), all smaller than X.
+    assert peak < 0.8 * X.nbytes
+
+
+def test_read_only_data_are_used_in_place():
+    X, labels, _, _, _ = make_problem(20, 3, 3)
+    X.flags.writeable = False
+    labels.flags.writeable = False
+    before = X.copy()
+    objective = Objective.over(X, labels, 3)
+    assert np.shares_memory(objective.matrix.X, X)
+    objective.at(objective.start())
+    assert not X.flags.writeable
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_bits_do_not_depend_on_threads(dtype, precision):
+    objective, parameters = make_objective(60_000, 40, 10, dtype, l2=0.1)
+    assert objective.rows.passes._n_blocks > 3
+    results = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            point = evaluate(objective, parameters, precision)
+            results.append(
+                (
+                    point.value,
+                    point.gradient,
+                    point.hessian_product(parameters),
+                    point.settle_intercept(),
+                    point.lower_bound(),
+                    point.rounding,
+                    evaluate(objective.sample(500), parameters, precision).hessian(),
+                    objective.matrix.measure(objective.rows.weights).spread,
+                )
+            )
+    for result in results[1:]:
+        for found, expected in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("factor", [1e150, 1e-150])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_unit_of_the_data_does_not_matter(factor, n_classes):
+    X, labels, weights, _, _ = make_problem(40, 4, n_classes)
+    expected_objective = Objective.over(X, labels, n_classes, weights=weights)
+    objective = Objective.over(X * factor, labels, n_classes, weights=weights)
+    assert not objective.coordinates.allows_float32
+    generator = np.random.default_rng(2)
+    coef, intercept = generator.normal(size=(objective.n_rows_coef, 4)), generator.normal(size=1)
+    expected = expected_objective.at(expected_objective.coordinates.to_parameters(coef, intercept))
+    parameters = objective.coordinates.to_parameters(coef / factor, intercept)
+    found = evaluate(objective, parameters)
+    assert found.value == pytest.approx(expected.value, rel=1e-12)
+    _, *slopes = naive_value_and_gradient(objective, parameters)
+    assert found.largest_entry == pytest.approx(max(np.abs(each).max() for each in slopes), rel=1e-9)
+    assert np.isfinite(found.hessian()).all()
+    assert found.is_finite
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.2])
+def test_centring_keeps_the_value_and_sums_to_zero(l2):
+    objective, parameters = make_objective(20, 3, 4, l2=l2)
+    centred = objective.center(parameters)
+    before, after = objective.at(parameters), objective.at(centred)
+    coef, intercept = objective.coordinates.to_coefficients(centred)
+    assert after.loss == pytest.approx(before.loss, rel=1e-12)
+    assert after.value - after.loss == pytest.approx(0.5 * l2 * np.sum(coef**2), rel=1e-9, abs=1e-15)
+    assert (after.value < before.value) or l2 == 0
+    np.testing.assert_allclose(coef.sum(axis=0), 0, atol=1e-14)
+    assert intercept.sum() == pytest.approx(0, abs=1e-13)
+    two_classes, parameters = make_objective(20, 3, 2)
+    np.testing.assert_array_equal(two_classes.center(parameters), parameters)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_centring_keeps_what_is_penalised_by_its_size(grouped, fit_intercept):
+    factors = np.array([1.0, 0.0, 2.0, 1.0, 0.0, 1.0])
+    for l2 in (0.0, 0.2):
+        objective, parameters = make_sized(
+            20, 4, "shifted", factors, l1=0.1, l2=l2, group_by_class=grouped, fit_intercept=fit_intercept
+        )
+        parameters[:, 3] = 0
+        centred = objective.center(parameters)
+        before, after = objective.at(parameters), objective.at(centred)
+        assert after.loss == pytest.approx(before.loss, rel=1e-10)
+        coef, intercept = objective.coordinates.to_coefficients(centred)
+        np.testing.assert_allclose(coef[:, factors == 0].sum(axis=0), 0, atol=1e-13)
+        assert abs(intercept.sum()) < 1e-9
+        assert not centred[:, 3].any()
+        if grouped:
+            np.testing.assert_allclose(coef.sum(axis=0), 0, atol=1e-13)
+            assert after.value < before.value
+        else:
+            np.testing.assert_array_equal(centred[:, :-1][:, factors > 0], parameters[:, :-1][:, factors > 0])
+            assert after.value == pytest.approx(before.value, rel=1e-10)
+        if not fit_intercept:
+            np.testing.assert_array_equal(intercept, 0)
+
+
+def test_the_certificate_counts_the_rounding_of_a_large_intercept():
+    X, labels, *_ = make_problem(60, 3, 2)
+    objective = Objective.over(X + 1e10, labels, 2, l2=0.1)
+    solution = choose.minimize(objective, solver="auto", tol=1e-12, max_iter=100)
+    _, intercept, certificate = objective.finish(solution, np.float64)
+    assert certificate >= solution.certificate + 0.2 * (np.finfo(np.float64).eps * intercept[0]) ** 2
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
+    X, labels = np.linspace(-1, 1, 20)[:, None].repeat(3, axis=1), np.arange(20) // 10
+    objective = Objective.over(X, labels, 2, l1=1.0, group_by_class=grouped)
+    for seed in range(5):
+        coef = 1000 * np.random.default_rng(seed).uniform(1, 2, (1, 3))
+        parameters = objective.coordinates.to_parameters(coef, np.zeros(1))
+        point = objective.at(parameters)
+        assert np.abs(point.gradient).max() < 1e-10
+        solution = Solution(parameters, point.value, point.gradient, 0.0, True, "", [], 1.0)
+        rounded, intercept, certificate = objective.finish(solution, np.float32)
+        assert abs(value_of(objective, rounded, intercept) - value_of(objective, coef, np.zeros(1))) <= certificate < 1
+
+
+def test_coefficients_outside_the_range_of_their_type_raise():
+    objective, parameters = make_objective(30, 3, 2, l2=0.1)
+    point = objective.at(1e40 * parameters)
+    solution = Solution(point.parameters, point.value, point.gradient, 0.0, True, "", [], 1.0)
+    with pytest.raises(OverflowError, match="range of their type"):
+        objective.finish(solution, np.float32)
+
+
+def test_an_objective_stays_the_same_when_points_are_evaluated():
+    objective, parameters = make_objective(60, 4, 3, l2=0.1, columns="shifted")
+    with pytest.raises(FrozenInstanceError):
+        objective.penalty = None
+    with pytest.raises(FrozenInstanceError):
+        objective.penalty.l2 = 1.0
+    with pytest.raises(FrozenInstanceError):
+        objective.coordinates.scale = None
+
+    def state():
+        return [
+            objective.coordinates.scale.copy(),
+            objective.coordinates.shift.copy(),
+            objective.penalty.curvatures.copy(),
+            objective.class_weights.copy(),
+            objective.start(),
+            objective.rows.total_weight,
+            objective.rows.class_features(np.float64).copy(),
+        ]
+
+    before = state()
+    room = objective.make_room()
+    for size in (1.0, 30.0):
+        for precision in (np.float64, np.float32):
+            point = objective.at(size * parameters, precision, out=room)
+            point.lower_bound(), point.hessian(), point.settle_intercept()
+    objective.with_penalty(5.0, 0.1).at(parameters)
+    objective.sample(20).at(parameters)
+    for found, expected in zip(state(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_another_penalty_over_the_same_rows_is_that_of_a_new_objective_in_the_same_coordinates():
+    objective, parameters = make_sized(40, 3, "badly scaled", l1=0.3, l2=0.2, group_by_class=True)
+    changed = objective.with_penalty(0.7, 0.1)
+    assert changed.rows is objective.rows
+    X, labels, weights = data_of(objective)
+    fresh = Objective.over(
+        X,
+        labels,
+        3,
+        weights=weights,
+        l2=0.7,
+        l1=0.1,
+        penalty_factors=objective.penalty.factors,
+        group_by_class=True,
+    )
+    coef, intercept = changed.coordinates.to_coefficients(parameters)
+    expected = fresh.at(fresh.coordinates.to_parameters(coef, intercept))
+    found = changed.at(parameters)
+    assert found.value == pytest.approx(expected.value, rel=1e-12)
+    assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
+    assert (objective.penalty.l2, objective.penalty.l1) == (0.2, 0.3)
+
+
+def test_room_is_made_where_the_budget_holds_the_probabilities():
+    objective, _ = make_objective(100, 3, 4, l2=0.1)
+    n_bytes = 100 * 4 * 8
+    assert with_budget(objective, 4 * n_bytes).make_room() is not None
+    assert with_budget(objective, 4 * n_bytes - 1).make_room() is None
+    # Models of proximal Newton hold a second array.
+    sized = objective.with_penalty(0.1, 0.1)
+    assert with_budget(sized, 8 * n_bytes).keeps_probabilities
+    assert not with_budget(sized, 8 * n_bytes - 1).keeps_probabilities
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("outside", [0.3, 7.0])
+def test_a_column_that_does_not_vary_where_rows_count_has_no_part_in_the_model(make, outside):
+    generator = np.random.default_rng(0)
+    X = np.column_stack([np.full(30, 0.3), generator.normal(size=(30, 2))])
+    labels, weights = generator.integers(0, 3, 30), generator.uniform(0.1, 1, 30)
+    X[0, 0], weights[0] = outside, 0
+    objective = Objective.over(make(X), labels, 3, weights=weights)
+    assert not objective.at(objective.start()).gradient[:, 0].any()
+    hessian = evaluate(objective, np.random.default_rng(1).normal(size=(3, 4))).hessian().reshape(3, 4, 3, 4)
+    assert not hessian[:, 0].any()
+    assert not hessian[:, :, :, 0].any()
+    assert hessian[:, 1:, :, 1:].any()
+
+
+def test_the_intercept_of_many_columns_does_not_depend_on_the_threads_of_blas():
+    generator = np.random.default_rng(0)
+    X = generator.normal(3.0, 1.0, (40, 100_000))
+    objective = Objective.over(X, np.arange(40) % 2, 2, l2=0.1)
+    parameters = generator.normal(size=(1, 100_001))
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            coef, intercept = objective.coordinates.to_coefficients(parameters)
+            found.append((intercept, objective.coordinates.to_parameters(coef, intercept)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])

@@ -1,0 +1,174 @@
+"""Points: values that do not change, and rooms that are handed over."""
+
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+from conftest import evaluate, make_objective, make_sized, with_budget
+
+PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
+
+
+def facts(point):
+    """Return everything that a point tells without its probabilities."""
+    return [
+        point.value,
+        point.parameters.copy(),
+        point.gradient.copy(),
+        point.loss,
+        point.slope,
+        point.dual_square,
+        point.largest_entry,
+        point.lower_bound(),
+        point.natural_gap,
+        point.rounding,
+        point.is_finite,
+    ]
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_point_stays_the_same_when_others_are_evaluated(n_classes, penalty):
+    objective, parameters = make_sized(60, n_classes, "shifted", **PENALTIES[penalty])
+    room = objective.make_room()
+    # Its gradient is the first one, and features of classes are found by a pass in between.
+    point = objective.at(0.5 * parameters, out=room)
+    probabilities, hessian = point.probabilities.copy(), point.hessian()
+    before = facts(point)
+    elsewhere = evaluate(objective, -parameters)
+    evaluate(objective, 3 * parameters, np.float32).hessian_product(parameters)
+    objective.at(parameters)
+    objective.sample(20).at(parameters)
+    np.testing.assert_array_equal(point.probabilities, probabilities)
+    np.testing.assert_array_equal(point.hessian(), hessian)
+    objective.at(7 * parameters, out=room).lower_bound()
+    for found, expected in zip(facts(point), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert elsewhere.value != point.value
+
+
+def test_a_point_is_frozen():
+    objective, parameters = make_objective(20, 3, 2, l2=0.1)
+    point = objective.at(parameters)
+    for name in ("value", "gradient", "parameters", "objective"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(point, name, None)
+
+
+def ask_for_probabilities(point):
+    """Yield what needs the probabilities of a point, one call after the other."""
+    yield lambda: point.probabilities
+    yield lambda: list(point.curvatures())
+    yield lambda: point.hessian_product(point.parameters)
+    yield lambda: point.hessian()
+    yield lambda: point.hessian_of_loss()
+
+
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+def test_a_point_whose_room_was_given_away_says_so(precision):
+    objective, parameters = make_objective(30, 3, 3, l2=0.1)
+    room = objective.make_room()
+    point = objective.at(parameters, precision, out=room)
+    assert point.has_probabilities
+    for ask in ask_for_probabilities(point):
+        ask()
+    other = objective.at(2 * parameters, precision, out=room)
+    assert other.has_probabilities
+    assert not point.has_probabilities
+    for ask in ask_for_probabilities(point):
+        with pytest.raises(RuntimeError, match="was given to another point"):
+            ask()
+    assert point.settle_intercept() is None
+    # What does not need probabilities is still there.
+    assert point.lower_bound() <= point.value
+    np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
+
+
+def test_a_point_without_room_says_so():
+    objective, parameters = make_objective(30, 3, 3, l2=0.1)
+    for point in (objective.at(parameters), evaluate(with_budget(objective, 0), parameters)):
+        assert not point.has_probabilities
+        for ask in ask_for_probabilities(point):
+            with pytest.raises(RuntimeError, match="without room"):
+                ask()
+        assert point.settle_intercept() is None
+
+
+def test_a_point_with_room_has_the_value_of_one_without():
+    objective, parameters = make_objective(300, 5, 3, l2=0.1)
+    for precision in (np.float64, np.float32):
+        with_room, without = evaluate(objective, parameters, precision), objective.at(parameters, precision)
+        assert with_room.value == without.value
+        np.testing.assert_array_equal(with_room.gradient, without.gradient)
+        assert with_room.lower_bound() == without.lower_bound()
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_probabilities_and_curvatures_are_those_of_the_scores(n_classes, weighted):
+    objective, parameters = make_objective(30, 3, n_classes, columns="shifted", weighted=weighted, l2=0.1)
+    scaled = objective.matrix.X * objective.coordinates.scale + objective.coordinates.shift
+    scores = parameters[:, :-1] @ scaled.T + parameters[:, -1:]
+    if n_classes == 2:
+        scores = np.concatenate([0 * scores, scores])
+    expected = np.exp(scores - scores.max(axis=0))
+    expected = (expected / expected.sum(axis=0))[-len(parameters) :]
+    point = evaluate(objective, parameters)
+    np.testing.assert_allclose(point.probabilities, expected, atol=1e-11)
+    weights = objective.rows.weights if weighted else 1.0
+    np.testing.assert_allclose(np.array(list(point.curvatures())), weights * expected * (1 - expected), atol=1e-11)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_the_hessian_holds_the_products_with_unit_vectors(n_classes, fit_intercept):
+    objective, parameters = make_objective(25, 4, n_classes, fit_intercept=fit_intercept, l2=0.2)
+    point = evaluate(objective, parameters)
+    hessian = point.hessian()
+    assert hessian.shape == (parameters.size, parameters.size)
+    np.testing.assert_array_equal(hessian, hessian.T)
+    for place in range(parameters.size):
+        if not fit_intercept and place % 5 == 4:
+            assert not hessian[place].any()
+            continue
+        unit = np.zeros(parameters.size)
+        unit[place] = 1
+        product = point.hessian_product(unit.reshape(parameters.shape)).ravel()
+        np.testing.assert_allclose(hessian[place], product, atol=1e-13)
+    curvatures = np.tile(objective.penalty.curvatures, len(parameters))
+    np.testing.assert_array_equal(hessian, point.hessian_of_loss() + np.diag(curvatures))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_settling_the_intercept_brings_its_gradient_near_zero(n_classes):
+    objective, parameters = make_objective(80, 3, n_classes, l2=0.1)
+    parameters *= 0.3
+    for _ in range(5):
+        parameters = evaluate(objective, parameters).settle_intercept()
+    np.testing.assert_allclose(objective.at(parameters).gradient[:, -1], 0, atol=1e-14)
+    without, parameters = make_objective(20, 3, n_classes, fit_intercept=False)
+    assert evaluate(without, parameters).settle_intercept() is None
+
+
+def test_settling_does_not_move_all_intercepts_at_once():
+    objective, parameters = make_objective(60, 4, 3, l2=1e-3)
+    point = evaluate(objective, parameters)
+    settled = point.settle_intercept()
+    assert settled[:, -1].sum() == pytest.approx(parameters[:, -1].sum(), abs=1e-12)
+    assert np.abs(objective.at(settled).gradient[:, -1]).max() < np.abs(point.gradient[:, -1]).max()
+
+
+def test_a_settled_intercept_is_that_of_the_point_which_is_asked():
+    objective, parameters = make_objective(60, 4, 3, l2=1e-3)
+    first, second = evaluate(objective, parameters), evaluate(objective, -0.5 * parameters)
+    alone = evaluate(make_objective(60, 4, 3, l2=1e-3)[0], parameters).settle_intercept()
+    np.testing.assert_array_equal(first.settle_intercept(), alone)
+    np.testing.assert_array_equal(second.settle_intercept()[:, :-1], second.parameters[:, :-1])
+    np.testing.assert_array_equal(first.settle_intercept(), alone)
+
+
+def test_where_all_rows_are_decided_no_intercept_is_settled():
+    objective, parameters = make_objective(30, 3, 3, l2=0.1)
+    saturated = np.zeros_like(parameters)
+    saturated[0, -1] = 5000.0
+    assert evaluate(objective, saturated).settle_intercept() is None
