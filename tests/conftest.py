@@ -5,12 +5,13 @@ import http.server
 import os
 import sys
 import threading
+from types import FunctionType
 
-import numba
 import numpy as np
 import pytest
 
 from fastlin import datasets
+from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import LinearObjective
 
 # Everything in tests/kernels runs a second time with this set (tests/test_without_compilation.py).
@@ -32,10 +33,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 def from_python(function):
-    """Return an inner kernel, which only kernels may call, as a function to call from Python."""
+    """Return an inner kernel, which only kernels may call, as a function to call from Python; its code is kept too."""
     if not COMPILED:
         return function
-    return numba.njit(function.py_func, fastmath=function.targetoptions["fastmath"], error_model="numpy")
+    inner = function.py_func
+    copy = FunctionType(inner.__code__, inner.__globals__, inner.__name__, inner.__defaults__, inner.__closure__)
+    # The cache has a file for each name, and the inner kernel's has no entry for Python.
+    copy.__module__, copy.__qualname__ = inner.__module__, f"{inner.__qualname__}_from_python"
+    return kernel(copy, reassociate=function.targetoptions["fastmath"] == REASSOCIATE)
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):

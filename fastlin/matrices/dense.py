@@ -206,6 +206,7 @@ class DensePasses:
         self._n_blocks = count_blocks(
             self._n_rows, row_work=2 * K * d, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
         )
+        self._plans = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
 
@@ -250,24 +251,26 @@ class DensePasses:
         -------
         float
         """
+        scaling, tile_rows = self._plan(precision)
         run_blocks(
             fill_block_loss_and_gradient,
             self._n_blocks,
             self._X,
             self._samples,
-            self._scaling(precision),
+            scaling,
             _split(parameters, precision),
-            self._tile_rows(precision),
+            tile_rows,
             self._losses,
             self._sums,
             probabilities,
         )
         self._add_blocks(gradient)
-        return float(self._losses.sum())
+        return float(np.add.reduce(self._losses))
 
     def hessian_product(self, direction, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
         precision = probabilities.dtype.type
+        scaling, tile_rows = self._plan(precision)
         run_blocks(
             fill_block_hessian_product,
             self._n_blocks,
@@ -275,9 +278,9 @@ class DensePasses:
             self._row_numbers(self._samples.rows),
             self._row_weights(precision),
             probabilities,
-            self._scaling(precision),
+            scaling,
             _split(direction, precision),
-            self._tile_rows(precision),
+            tile_rows,
             self._sums,
         )
         return self._add_blocks(np.empty(self._shape))
@@ -306,7 +309,7 @@ class DensePasses:
             self._X,
             self._row_numbers(rows),
             row_weights.astype(precision),
-            self._scaling(precision),
+            self._plan(precision)[0],
             count_tile_rows(size, PANEL_ROWS, grams.itemsize),
             grams,
         )
@@ -324,7 +327,7 @@ class DensePasses:
             self._row_numbers(self._samples.rows),
             self._row_weights(precision),
             probabilities,
-            self._scaling(precision),
+            self._plan(precision)[0],
             count_tile_rows(K * size, PANEL_ROWS, probabilities.itemsize),
             hessian,
         )
@@ -332,8 +335,9 @@ class DensePasses:
 
     def _add_blocks(self, total):
         """Fill total (K, d + 1) with the sums of all blocks, added in their order, and return it."""
-        self._sums.coef.sum(axis=0, out=total[:, :-1])
-        self._sums.intercept.sum(axis=0, out=total[:, -1])
+        # In small passes sum(), which comes to the same, takes a microsecond more each time.
+        np.add.reduce(self._sums.coef, out=total[:, :-1])
+        np.add.reduce(self._sums.intercept, out=total[:, -1])
         return total
 
     def _row_numbers(self, rows):
@@ -346,11 +350,13 @@ class DensePasses:
             return np.ones(self._n_rows, precision)
         return (weights[rows] if len(rows) else weights).astype(precision)
 
-    def _scaling(self, precision):
-        return _scaling(self._scale, self._shift, self._X.dtype, precision)
-
-    def _tile_rows(self, precision):
-        return count_tile_rows(self._X.shape[1], self._shape[0], np.dtype(precision).itemsize)
+    def _plan(self, precision):
+        """Return the Scaling and the rows of a tile in a precision; a small pass takes 15 microseconds, they two."""
+        if precision not in self._plans:
+            n_features, itemsize = self._X.shape[1], np.dtype(precision).itemsize
+            tile_rows = count_tile_rows(n_features, self._shape[0], itemsize)
+            self._plans[precision] = _scaling(self._scale, self._shift, self._X.dtype, precision), tile_rows
+        return self._plans[precision]
 
 
 def _scaling(scale, shift, dtype, precision):

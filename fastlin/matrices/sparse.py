@@ -223,7 +223,7 @@ class SparseMatrix:
         # For each entry the entries of its row.
         row_length = max(1, len(X.data) // max(1, self.shape[0]))
         n_blocks = _count_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
-        n_blocks = int(np.clip(MAX_PARTIAL_BYTES // (8 * d * d), 1, n_blocks))
+        n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
         half, total, weight = halves.sum(axis=0), totals.sum(axis=0) * scale, row_weights.sum()
@@ -344,7 +344,7 @@ class SparsePasses:
             )
 
         self._multiply_columns(fill_residuals, gradient)
-        return float(np.concatenate(losses).sum())
+        return float(np.add.reduce(losses[0] if len(losses) == 1 else np.concatenate(losses)))
 
     def hessian_product(self, direction, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
@@ -381,7 +381,7 @@ class SparsePasses:
                 self._residuals[:] = 0
             sums = np.empty((len(borders) - 1, self._shape[0]))
             fill_chunk(chunk, borders, sums)
-            chunk_sums = sums.sum(axis=0)
+            chunk_sums = np.add.reduce(sums)
             run_blocks(
                 fill_block_product,
                 len(self._column_borders) - 1,
@@ -446,17 +446,17 @@ def _fill_table(coef, scaling, table):
 
     Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
     """
-    n_blocks = int(np.clip(table.size // MIN_TABLE_BLOCK, 1, MAX_BLOCKS))
+    n_blocks = max(1, min(table.size // MIN_TABLE_BLOCK, MAX_BLOCKS))
     shifts = np.empty((n_blocks, len(coef)))
     run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef), scaling, table, shifts)
-    intercept = shifts.sum(axis=0)
+    intercept = np.add.reduce(shifts)
     return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
 
 
 def _count_blocks(n_lines, n_entries, n_classes):
     """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
     width = 1 + count_columns(n_classes) // 8
-    return int(np.clip((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, 1, MAX_BLOCKS))
+    return max(1, min((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, MAX_BLOCKS))
 
 
 def _cut(starts, n_blocks):

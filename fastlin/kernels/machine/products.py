@@ -13,6 +13,8 @@ from fastlin.kernels.machine.tiles import load_tile, no_scaling, zeros_padded
 # Scores pass over at most so many bytes of each row: five classes, the scaling and four rows of it, of X and of the
 # tile, fit into the first-level cache.
 CHUNK_BYTES = 2_200
+# Where nothing but coefficients and four rows of X has to fit there, ten classes do: whole groups of them.
+CLASSES_CACHED = 10 // CLASSES_TOGETHER * CLASSES_TOGETHER
 
 
 @kernel(inline=True)
@@ -73,19 +75,23 @@ def read_and_multiply(X, numbers, tile, coef, intercept, scores, ahead):
         return
     for first in range(0, width, chunk):
         last = first + chunk if first + chunk < width else width
-        k = np.int64(0)
-        while k < n_classes:
-            count = _classes_together(n_classes - k)
-            n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
-            for i in range(0, numbers.shape[0], LOADED_ROWS if count == 1 else 4):
-                lines = next_lines(ahead, n_lines, coef)
-                if count == CLASSES_TOGETHER:
-                    simd.read_and_multiply_4_rows(X, numbers, i, coef, k, first, last, scores, lines)
-                elif count == 3:
-                    simd.read_and_multiply_4_rows_3_classes(X, numbers, i, coef, k, first, last, scores, lines)
-                else:
-                    simd.read_and_multiply_rows_1_class(X, numbers, i, coef, k, first, last, scores, lines)
-            k += count
+        for first_class in range(0, n_classes, CLASSES_CACHED):
+            end = first_class + CLASSES_CACHED if first_class + CLASSES_CACHED < n_classes else n_classes
+            for i in range(0, numbers.shape[0], 4):
+                k = first_class
+                while k < end:
+                    count = _classes_together(end - k)
+                    n_lines = (last - first) // lanes * _lines_in_step(count, X.itemsize, coef.itemsize)
+                    if count == CLASSES_TOGETHER:
+                        lines = next_lines(ahead, n_lines, coef)
+                        simd.read_and_multiply_4_rows(X, numbers, i, coef, k, first, last, scores, lines)
+                    elif count == 3:
+                        lines = next_lines(ahead, n_lines, coef)
+                        simd.read_and_multiply_4_rows_3_classes(X, numbers, i, coef, k, first, last, scores, lines)
+                    elif i % LOADED_ROWS == 0:
+                        lines = next_lines(ahead, n_lines, coef)
+                        simd.read_and_multiply_rows_1_class(X, numbers, i, coef, k, first, last, scores, lines)
+                    k += count
 
 
 @kernel(inline=True)
