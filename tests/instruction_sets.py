@@ -20,8 +20,9 @@ import llvmlite.binding
 
 from fastlin.places import user_cache_folder
 
-SSE = "64bit,cmov,crc32,cx16,cx8,fxsr,mmx,popcnt,sahf,sse,sse2,sse3,sse4.1,sse4.2,ssse3".split(",")
-AVX2 = [*SSE, *"avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,xsave".split(",")]
+SSE = [*("sse", "sse2", "sse3", "ssse3", "sse4.1", "sse4.2"), *("cmov", "cx8", "cx16", "crc32", "popcnt")]
+SSE += ["64bit", "fxsr", "mmx", "sahf"]
+AVX2 = [*SSE, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"]
 # The features of each level of the x86-64 processor supplement; None are the host's own.
 SETS = {"host": None, "x86-64-v3": AVX2, "x86-64-v2": SSE}
 FOLDERS = ["kernels", "matrices", "objective", "solvers"]
