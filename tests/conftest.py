@@ -43,6 +43,16 @@ def from_python(function):
     return kernel(copy, reassociate=function.targetoptions["fastmath"] == REASSOCIATE)
 
 
+def assert_same_bits(results):
+    """Fail where results, tuples of arrays, differ; uncompiled, where NumPy's sums have no order, beyond rounding."""
+    for other in results[1:]:
+        for first, second in zip(results[0], other, strict=True):
+            if COMPILED:
+                np.testing.assert_array_equal(first, second)
+            else:
+                np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
+
+
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):
     """Return X, labels, weights, coef and intercept of a random problem; two classes have one row of coef."""
     generator = np.random.default_rng(seed)

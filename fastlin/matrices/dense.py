@@ -219,7 +219,7 @@ class DensePasses:
         """
         d, lanes = self._X.shape[1], VECTOR_BYTES // 8
         n_products = -(-d // lanes) + lanes + -(-8 * d // CHUNK_BYTES)
-        tile_rows = self._tile_rows(np.float64)
+        tile_rows = self._plan(np.float64)[1]
         n_tiles = -(-self._n_rows // (self._n_blocks * tile_rows))
         return n_products + 1, tile_rows + n_tiles + self._n_blocks
 

@@ -294,7 +294,7 @@ class SparsePasses:
 
         A product runs over the entries of a row, a sum over those of a column.
         """
-        longest = int(np.diff(self._by_rows[2]).max(initial=0))
+        longest = int(np.diff(self._by_rows.indptr).max(initial=0))
         return longest + 2, self._n_rows + len(self._chunks)
 
     @property

@@ -17,7 +17,7 @@ CHUNK_BYTES = 2_200
 CLASSES_CACHED = 10 // CLASSES_TOGETHER * CLASSES_TOGETHER
 
 
-@kernel(inline=True)
+@kernel(reassociate=False, inline=True)
 def load_and_multiply(X, numbers, scaling, tile, coef, intercept, scores, ahead):
     """Load the rows ``numbers`` into tile as `load_tile` does, and fill scores[k, i] = coef[k] tile[i] + intercept[k].
 
@@ -58,7 +58,7 @@ def spare_tile(X, tile_rows, coef):
     return zeros_padded(0 if X.strides[1] == X.itemsize else tile_rows, X.shape[1], coef.dtype)
 
 
-@kernel(inline=True)
+@kernel(reassociate=False, inline=True)
 def read_and_multiply(X, numbers, tile, coef, intercept, scores, ahead):
     """Fill scores[k, i] = coef[k] X[numbers[i]] + intercept[k] as `load_and_multiply` does, without scale and shift.
 

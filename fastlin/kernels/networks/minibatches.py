@@ -19,7 +19,7 @@ from fastlin.kernels.machine.products import add_product, load_and_multiply, rea
 from fastlin.kernels.machine.tiles import no_scaling, pad_columns, zeros_padded
 
 
-class DescentState(NamedTuple):
+class MomentumState(NamedTuple):
     """What a step of gradient descent changes, arrays of shape (d, K) and of one type.
 
     Attributes
@@ -37,7 +37,7 @@ class DescentState(NamedTuple):
     velocity: np.ndarray
 
 
-class DescentRule(NamedTuple):
+class MomentumRule(NamedTuple):
     """How a step of gradient descent follows from the mean gradient over a batch.
 
     Attributes
@@ -60,9 +60,10 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, los
     """Take the steps first to last - 1 of an epoch: v = momentum v + g, w -= learning_rate v.
 
     g is the mean gradient over the batch, the rows ``samples.rows[step * batch_size:(step + 1) * batch_size]``, plus
-    l2 w. state, a DescentState in the type of X, is updated in place by rule, a DescentRule. losses[progress[0]] takes
-    the batch's mean loss before the update, without the L2 term, and progress[0] counts the steps on. Their writes come
-    together at the end, so that a caller who is interrupted finds whole steps.
+    l2 w. state, a MomentumState in the type of X, is updated in place by rule, a MomentumRule.
+
+    losses[progress[0]] takes the batch's mean loss before the update, without the L2 term, and progress[0] counts the
+    steps on. Their writes come together at the end, so that a caller who is interrupted finds whole steps.
     """
     w, order = state.w, samples.rows
     n_features, n_classes = w.shape

@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem
 
 from fastlin.kernels.linear import dense_rows
 from fastlin.kernels.linear.operands import BlockSums, Parameters, Samples
@@ -76,10 +76,8 @@ def test_pass_agrees_with_naive(types, n_classes):
             bound = 2 * (d + 20) * np.finfo(kind).eps * (1 + largest)
             assert (np.abs(found[3] - naive_probabilities(scores)) <= bound).all()
             results.append(found)
-        # Every layout has the same bits.
-        for other in results[1:]:
-            for first, second in zip(results[0], other, strict=True):
-                np.testing.assert_array_equal(first, second)
+        # Every layout gives the same.
+        assert_same_bits(results)
 
 
 @pytest.mark.parametrize("types", ["float64", "float32", "uint8"])
@@ -222,7 +220,7 @@ def test_scores_and_best_class(types, n_classes):
             np.testing.assert_array_equal(best, scores[:, 0] > 0 if n_classes == 1 else scores.argmax(axis=1))
             results.append(scores)
         # Read in place or by way of a tile.
-        np.testing.assert_array_equal(*results)
+        assert_same_bits([[scores] for scores in results])
 
 
 def test_of_equal_scores_the_first_class_is_best():

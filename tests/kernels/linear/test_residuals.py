@@ -21,7 +21,7 @@ def test_residuals_agree_with_naive_and_leave_other_rows_alone(n_classes, kind):
     scores = generator.normal(0, 8, (n_classes, 16)).astype(kind)
     before, probabilities = scores.copy(), np.full((n_classes, 20), np.nan, kind)
     loss = turn_scores_to_residuals(scores, numbers, samples, probabilities, np.int64(4))
-    eps = np.finfo(kind).eps
+    eps = float(np.finfo(kind).eps)
     expected = 0.0
     for i, row in enumerate(numbers):
         z = before[:, i].astype(float)

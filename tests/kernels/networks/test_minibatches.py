@@ -3,10 +3,10 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem
 
 from fastlin.kernels.linear.operands import Samples
-from fastlin.kernels.networks.minibatches import DescentRule, DescentState, evaluate_block, train_steps
+from fastlin.kernels.networks.minibatches import MomentumRule, MomentumState, evaluate_block, train_steps
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -20,11 +20,11 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
     batches = [order[step * batch_size : (step + 1) * batch_size] for step in range(n_steps)]
     expected, expected_losses = naive.train(X, labels, w.tolist(), 0.1, batches, l2, momentum)
     samples = Samples(order, labels, np.ones(n, dtype))
-    state = DescentState(w, np.zeros_like(w), np.zeros_like(w))
+    state = MomentumState(w, np.zeros_like(w), np.zeros_like(w))
     losses, progress = np.full(n_steps, np.nan), np.zeros(1, np.int64)
     # Two calls and tiles smaller than a batch.
     for first, last in ((0, 3), (3, 4)):
-        rule = DescentRule(0.1, momentum, l2)
+        rule = MomentumRule(0.1, momentum, l2)
         train_steps(X, samples, batch_size, first, last, state, rule, 8, losses, progress)
     assert progress[0] == n_steps
     tolerance = 1e-12 if dtype == np.float64 else 1e-4
@@ -45,8 +45,7 @@ def test_evaluation_counts_right_classes(n_classes, dtype):
         for block in range(3):
             evaluate_block(block, 3, layout, labels, weights.astype(dtype), coef, 8, losses, n_correct)
         results.append((losses, n_correct))
-    for first, second in zip(*results, strict=True):
-        np.testing.assert_array_equal(first, second)
+    assert_same_bits(results)
     scores = X.astype(float) @ coef.T.astype(float)
     best = scores.argmax(axis=1) if n_classes > 2 else (scores[:, 0] >= 0).astype(int)
     assert n_correct.sum() == np.sum(best == labels)
