@@ -6,8 +6,8 @@ import os
 import sys
 import threading
 from dataclasses import replace
+from types import FunctionType
 
-import numba
 import numpy as np
 import pytest
 import reference
@@ -15,6 +15,7 @@ from scipy import sparse
 
 from fastlin import datasets
 from fastlin.budget import Budget
+from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
 
 # Everything in tests/kernels runs a second time with this set (tests/test_without_compilation.py).
@@ -36,10 +37,24 @@ def pytest_collection_modifyitems(config, items):
 
 
 def from_python(function):
-    """Return an inner kernel, which only kernels may call, as a function to call from Python."""
+    """Return an inner kernel, which only kernels may call, as a function to call from Python; its code is kept too."""
     if not COMPILED:
         return function
-    return numba.njit(function.py_func, fastmath=function.targetoptions["fastmath"], error_model="numpy")
+    inner = function.py_func
+    copy = FunctionType(inner.__code__, inner.__globals__, inner.__name__, inner.__defaults__, inner.__closure__)
+    # The cache has a file for each name, and the inner kernel's has no entry for Python.
+    copy.__module__, copy.__qualname__ = inner.__module__, f"{inner.__qualname__}_from_python"
+    return kernel(copy, reassociate=function.targetoptions["fastmath"] == REASSOCIATE)
+
+
+def assert_same_bits(results):
+    """Fail where results, tuples of arrays, differ; uncompiled, where NumPy's sums have no order, beyond rounding."""
+    for other in results[1:]:
+        for first, second in zip(results[0], other, strict=True):
+            if COMPILED:
+                np.testing.assert_array_equal(first, second)
+            else:
+                np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):

@@ -20,7 +20,7 @@ MAY_USE = {
     "kernels": set(),
     "kernels.machine": {"places"},
     "kernels.linear": {"kernels.machine"},
-    "kernels.networks": {"kernels.machine"},
+    "kernels.networks": {"kernels.machine", "kernels.linear"},
     "budget": set(),
     "matrices": {"kernels"},
     "objective": {"matrices", "kernels", "budget"},

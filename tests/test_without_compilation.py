@@ -5,15 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_kernels_uncompiled():
-    tests = Path(__file__).parent
+TESTS = Path(__file__).parent
+
+
+# Apart, so that several processes of pytest can share them.
+@pytest.mark.parametrize("layer", ["machine", "linear", "networks"])
+def test_kernels_uncompiled(layer):
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests / "kernels")],
-        cwd=tests.parent,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "kernels" / layer)],
+        cwd=TESTS.parent,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=300,
     )
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]

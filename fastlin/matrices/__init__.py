@@ -1,16 +1,25 @@
-"""Matrices: X in the form it came in, and the walks over it that an objective is made of."""
+"""Matrices: X in the form it came in, and the passes over it that an objective is made of."""
 
 from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 
 
 def as_matrix(X):
-    """Return X, an ndarray or a SciPy sparse container, as a matrix that an objective works on; X itself if it is one.
+    """Return X as a matrix that an objective works on.
+
+    Parameters
+    ----------
+    X : ndarray, SciPy sparse container, DenseMatrix or SparseMatrix
+        The data; a matrix is returned as it is.
+
+    Returns
+    -------
+    DenseMatrix or SparseMatrix
 
     Raises
     ------
     ValueError
-        As SparseMatrix has it.
+        X is a sparse container that SparseMatrix refuses.
     """
     if isinstance(X, (DenseMatrix, SparseMatrix)):
         return X

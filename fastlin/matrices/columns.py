@@ -1,10 +1,10 @@
-"""The columns of X: what one walk tells of them, and X column by column."""
+"""The columns of X: their statistics, from one pass, and X column by column."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# A spread of so small a part of the mean is its rounding.
+# A spread that is a smaller part of the mean than this is rounding.
 CONSTANT = 8 * np.finfo(np.float64).eps
 
 
@@ -14,10 +14,14 @@ class Columns:
 
     Attributes
     ----------
-    mean, spread, root_mean_square : ndarray of shape (d,)
-        spread is the standard deviation.
+    mean : ndarray of shape (d,)
+        The weighted means.
+    spread : ndarray of shape (d,)
+        The weighted standard deviations.
+    root_mean_square : ndarray of shape (d,)
+        The roots of the weighted means of squares.
     largest : ndarray of shape (d,)
-        The largest magnitude, of all rows.
+        The largest magnitudes over all rows, whatever their weights.
     finite : bool
         Whether X holds finite numbers only.
     """
@@ -29,7 +33,10 @@ class Columns:
     finite: bool
 
     def choose_coordinates(self):
-        """Return scale and shift (d,) with which x scale + shift has a spread near one and a mean near zero."""
+        """Return scale and shift (d,) for which x scale + shift has a spread near one and a mean of zero.
+
+        The scale is a power of two, so that it rounds nothing.
+        """
         exponents = -np.log2(self.spread, where=self.spread > 0, out=np.zeros_like(self.spread))
         scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
         return scale, -self.mean * scale
@@ -56,18 +63,18 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Transposed:
-    """X column by column: column j holds x_j units_j + offsets_j of all rows, whole or as entries.
+    """X column by column: column j holds scale_j x_j + shift_j of all rows, whole or as entries.
 
     Attributes
     ----------
     panel : ndarray of shape (m, n)
-        Whole columns.
+        The columns that are kept whole.
     places : ndarray of shape (d,), int64
         Where column j stands in panel; -1 for one that is kept as entries.
     starts, indices, values : ndarray
-        The entries of column j are those from starts[j] to starts[j + 1], their rows distinct.
+        The entries of column j are those from starts[j] to starts[j + 1]; each has a row of its own.
     scale, shift : ndarray of shape (d,), float64
-        Of entries the shift are zero.
+        How the columns are scaled and shifted; the shift of a column that is kept as entries is zero.
     """
 
     panel: np.ndarray

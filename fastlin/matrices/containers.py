@@ -1,4 +1,4 @@
-"""SciPy's sparse containers, checked and turned into rows: what a broken one holds is never read out of bounds."""
+"""SciPy's sparse containers, checked and turned into rows; a broken one is never read out of its bounds."""
 
 import numpy as np
 from scipy import sparse
@@ -7,10 +7,20 @@ ACCEPTED = "X may be a NumPy array or a SciPy sparse matrix or array whose index
 
 
 def read_container(X):
-    """Return X, any SciPy sparse container, as CSR, and as CSC where it came so, else None.
+    """Return a SciPy sparse container as CSR, and as CSC where it came so.
 
-    The caller's object stays as it is, and is returned itself where it is CSR with int32 or int64 indices and values
-    that are worked on as they are: float64, float32, bool and whole numbers. Others become float64.
+    The caller's object stays as it is. It is returned itself where it is CSR with int32 or int64 indices and values
+    that are read as they are: float64, float32, bool and whole numbers. Other values become float64.
+
+    Parameters
+    ----------
+    X : SciPy sparse container
+        The data, of any format.
+
+    Returns
+    -------
+    csr : CSR matrix or array
+    csc : CSC matrix or array, or None
 
     Raises
     ------
@@ -102,7 +112,7 @@ def _check_range(X, indices, n_places):
 
 
 def _with_native_types(X):
-    """Return X with values and indices of types that SciPy and the kernels work on: X itself where it has them."""
+    """Return X with values and indices of types that SciPy and the kernels read; X itself where it has them."""
     if (X.dtype.kind == "f" and X.dtype not in (np.float32, np.float64)) or not X.dtype.isnative:
         X = X.astype(np.float64)
     if X.format in ("csr", "csc"):

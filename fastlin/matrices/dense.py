@@ -1,4 +1,4 @@
-"""Dense X of any type and layout, read in place: statistics of its columns, predictions, an objective's walks."""
+"""Dense X of any type and layout, read in place: statistics of its columns, predictions, an objective's passes."""
 
 from threading import Lock
 
@@ -6,36 +6,45 @@ import numpy as np
 
 from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel
 from fastlin.kernels.linear.curvature import (
-    PANEL,
+    PANEL_ROWS,
     fill_block_class_pair_gram,
     fill_block_gram,
     fill_block_hessian_product,
 )
 from fastlin.kernels.linear.dense_rows import fill_block_best_class, fill_block_loss_and_gradient, fill_block_scores
+from fastlin.kernels.linear.operands import BlockSums, Parameters, Samples
 from fastlin.kernels.machine.arrays import copy_aligned, writable_view
 from fastlin.kernels.machine.products import CHUNK_BYTES
 from fastlin.kernels.machine.simd import VECTOR_BYTES
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
-from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.kernels.networks.layers import fill_block_rows
 from fastlin.matrices.columns import Columns, Transposed
 
 # The types that are read as they are.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
-# Below this many multiply-adds a walk takes less than the rest of an iteration, and float64 is as fast.
+# Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
 
 
 class DenseMatrix:
     """X of shape (n, d), of one of DTYPES and of any strides.
 
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        The data. They are never copied as a whole, nor changed.
+
     Attributes
     ----------
     X : ndarray of shape (n, d)
         The caller's memory.
     shape : tuple of int
+        The number of rows n and of columns d.
     dtype : dtype
+        The type of X.
     nbytes : int
+        The bytes of X.
     """
 
     def __init__(self, X):
@@ -46,7 +55,7 @@ class DenseMatrix:
         self._lock = Lock()
 
     def gains_from_float32(self, n_rows_coef):
-        """Say whether walks are faster in float32, for K rows of coefficients."""
+        """Say whether passes are faster in float32, for K rows of coefficients."""
         return self.X.size * n_rows_coef >= MIN_FLOAT32_WORK
 
     def count_gram_work(self):
@@ -55,19 +64,30 @@ class DenseMatrix:
         return n * (d + 1) ** 2
 
     def measure(self, weights=None):
-        """Return the Columns with weights (n,), None for ones; numbers that are not finite are told of, not refused."""
+        """Return the Columns, the statistics of the columns of X.
+
+        Non-finite values are reported in `Columns.finite`; they do not raise.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n,) or None
+            The weights of the rows; None stands for ones.
+
+        Returns
+        -------
+        Columns
+        """
         n, d = self.shape
-        # Of a row that counts: far from the others it would leave of the spread what rounding makes of it.
+        # The origin is a row that counts: one far from the others would leave of the spread what rounding makes of it.
         origins = self.X[0 if weights is None else int(np.argmax(weights > 0))].astype(np.float64)
         n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.nbytes)
-        sums, squares, smallest, largest = np.empty((4, n_blocks, d))
-        run_blocks(
-            fill_block_column_statistics, n_blocks, self.X, np.empty(0) if weights is None else weights, origins,
-            count_tile_rows(d, 1, origins.itemsize), sums, squares, smallest, largest,
-        )  # fmt: skip
+        sums, squares, smallest, largest = outputs = np.empty((4, n_blocks, d))
+        row_weights = np.empty(0) if weights is None else weights
+        tile_rows = count_tile_rows(d, 1, origins.itemsize)
+        run_blocks(fill_block_column_statistics, n_blocks, self.X, row_weights, origins, tile_rows, *outputs)
         smallest, largest = smallest.min(axis=0), largest.max(axis=0)
         total = float(n) if weights is None else float(weights.sum())
-        # Comparisons pass over NaN.
+        # The kernel's comparisons pass over NaN.
         smallest = np.where(np.isnan(squares).any(axis=0), np.nan, smallest)
         with np.errstate(over="ignore", invalid="ignore"):
             shift = sums.sum(axis=0) / total
@@ -81,7 +101,10 @@ class DenseMatrix:
         return scores
 
     def find_best_class(self, coef, intercept):
-        """Return the class of the largest of the scores of each row, (n,) int64; those of all rows are never held."""
+        """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
+
+        Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
+        """
         best = np.empty(len(self.X), np.int64)
         self._score(fill_block_best_class, coef, intercept, best)
         return best
@@ -89,26 +112,46 @@ class DenseMatrix:
     def _score(self, kernel, coef, intercept, found):
         K, d = coef.shape
         n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.nbytes)
-        run_blocks(
-            kernel, n_blocks, self.X, np.ones(d, coef.dtype), np.zeros(d, coef.dtype), copy_aligned(coef),
-            intercept.astype(coef.dtype), count_tile_rows(d, K, coef.itemsize), found,
-        )  # fmt: skip
+        parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
+        run_blocks(kernel, n_blocks, self.X, parameters, count_tile_rows(d, K, coef.itemsize), found)
 
-    def take_rows(self, rows, taken):
-        """Return rows (an array or a slice) in the type of taken (m, d): there, or in X where they lie so already."""
+    def take_rows(self, rows, out):
+        """Return rows of X in the type of ``out``.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64, or slice
+            The row numbers, in any order.
+        out : ndarray of shape (m, d)
+            It takes the rows, unless they already lie in X as they are wanted.
+
+        Returns
+        -------
+        ndarray of shape (m, d)
+            ``out``, or a view of X.
+        """
         if isinstance(rows, slice):
-            if self.X.dtype == taken.dtype and self.X.flags.c_contiguous:
+            if self.X.dtype == out.dtype and self.X.flags.c_contiguous:
                 return self.X[rows]
             rows = np.arange(rows.start, rows.stop)
-        n_blocks = count_blocks(*taken.shape, partial_bytes=0, data_bytes=taken.nbytes)
-        run_blocks(fill_block_rows, n_blocks, self.X, rows, taken)
-        return taken
+        n_blocks = count_blocks(*out.shape, partial_bytes=0, data_bytes=out.nbytes)
+        run_blocks(fill_block_rows, n_blocks, self.X, rows, out)
+        return out
 
     def transposed(self, precision):
         """Return X column by column, a copy made once for each precision.
 
         Numbers of two bytes and less stay as they are. Others become x~ = x scale + shift in the precision, by the
         statistics of all rows: what float32 cannot hold is centred before it is rounded.
+
+        Parameters
+        ----------
+        precision : type
+            float64 or float32.
+
+        Returns
+        -------
+        Transposed
         """
         # Folds in threads ask for it at once.
         with self._lock:
@@ -121,12 +164,10 @@ class DenseMatrix:
         is_narrow = self.X.itemsize <= 2
         panel = np.empty((d, n), self.X.dtype if is_narrow else precision)
         scale, shift = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
-        wide = np.float64 if self.X.dtype in (np.float64, np.int32) else precision
         n_blocks = count_blocks(n, row_work=4 * d, partial_bytes=0, data_bytes=self.nbytes)
-        run_blocks(
-            fill_block_panel, n_blocks, self.X, scale.astype(wide), shift.astype(wide),
-            count_tile_rows(d, 1, np.dtype(precision).itemsize), np.empty(0, precision), panel,
-        )  # fmt: skip
+        scaling = _scaling(scale, shift, self.X.dtype, precision)
+        tile_rows = count_tile_rows(d, 1, np.dtype(precision).itemsize)
+        run_blocks(fill_block_panel, n_blocks, self.X, scaling, tile_rows, np.empty(0, precision), panel)
         no_entries = np.zeros(d + 1, np.int64), np.empty(0, np.int64), np.empty(0)
         return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
@@ -143,18 +184,21 @@ class DensePasses:
     Parameters
     ----------
     X : ndarray of shape (n, d)
+        The data.
     rows : ndarray of shape (m,), int64
-        The row numbers that are walked; all where there are none.
+        The row numbers that passes are over; without entries all rows.
     labels : ndarray of shape (n,), int32
+        The class of each row of X.
     weights : ndarray of shape (n,), float64
-        Without entries for ones.
+        The weight of each row of X; without entries ones.
     n_rows_coef : int
-        K.
+        The rows K of coefficients: 1 for two classes, else the number of classes.
     scale, shift : ndarray of shape (d,), float64
+        How the columns enter.
     """
 
     def __init__(self, X, rows, labels, weights, n_rows_coef, scale, shift):
-        self._X, self._rows, self._labels, self._weights = X, rows, labels, weights
+        self._X, self._samples = X, Samples(rows, labels, weights)
         self._scale, self._shift = scale, shift
         self._n_rows = len(rows) or len(X)
         K, d = n_rows_coef, X.shape[1]
@@ -162,9 +206,9 @@ class DensePasses:
         self._n_blocks = count_blocks(
             self._n_rows, row_work=2 * K * d, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
         )
+        self._plans = {}
         self._losses = np.empty(self._n_blocks)
-        self._gradients = np.empty((self._n_blocks, K, d))
-        self._intercept_gradients = np.empty((self._n_blocks, K))
+        self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
 
     @property
     def roundings(self):
@@ -175,7 +219,7 @@ class DensePasses:
         """
         d, lanes = self._X.shape[1], VECTOR_BYTES // 8
         n_products = -(-d // lanes) + lanes + -(-8 * d // CHUNK_BYTES)
-        tile_rows = self._tile_rows(np.float64)
+        tile_rows = self._plan(np.float64)[1]
         n_tiles = -(-self._n_rows // (self._n_blocks * tile_rows))
         return n_products + 1, tile_rows + n_tiles + self._n_blocks
 
@@ -188,44 +232,90 @@ class DensePasses:
         return 0.0
 
     def empty_probabilities(self, precision):
-        """Return room for the probabilities of the walked rows, (K, m), in the type that Hessians are computed in."""
+        """Return room for the probabilities of the rows, (K, m), in the type that Hessians are computed in."""
         return np.empty((self._shape[0], self._n_rows), precision)
 
     def evaluate(self, parameters, precision, probabilities, gradient):
-        """Return sum s_i l_i; fill gradient (K, d + 1), float64, with its derivative by parameters (K, d + 1).
+        """Return sum s_i l_i, and fill gradient with its derivative by parameters.
 
-        The products are computed in the precision, float64 or float32; sums over rows are float64 in both.
-        probabilities (K, m) are filled, (K, 0) left out.
+        Parameters
+        ----------
+        parameters : ndarray of shape (K, d + 1), float64
+            The coefficients, and the intercepts in the last column.
+        precision : type
+            The narrowest type, float64 or float32, that products may be computed in; dense passes compute in it. Sums
+            over rows are float64 in both.
+        probabilities : ndarray of shape (K, m) or (K, 0)
+            It takes the probabilities of the rows; (K, 0) leaves them out.
+        gradient : ndarray of shape (K, d + 1), float64
+            It takes the derivative.
+
+        Returns
+        -------
+        float
         """
+        scaling, tile_rows = self._plan(precision)
         run_blocks(
-            fill_block_loss_and_gradient, self._n_blocks, self._X, self._rows, self._labels, self._weights,
-            *self._columns(precision), *_split(parameters, precision), self._tile_rows(precision),
-            self._losses, self._gradients, self._intercept_gradients, probabilities,
-        )  # fmt: skip
-        self._sum_of_blocks(gradient)
-        return float(self._losses.sum())
+            fill_block_loss_and_gradient,
+            self._n_blocks,
+            self._X,
+            self._samples,
+            scaling,
+            _split(parameters, precision),
+            tile_rows,
+            self._losses,
+            self._sums,
+            probabilities,
+        )
+        self._add_blocks(gradient)
+        return float(np.add.reduce(self._losses))
 
     def hessian_product(self, direction, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
         precision = probabilities.dtype.type
+        scaling, tile_rows = self._plan(precision)
         run_blocks(
-            fill_block_hessian_product, self._n_blocks, self._X, self._row_numbers(self._rows),
-            self._row_weights(precision), probabilities, *self._columns(precision), *_split(direction, precision),
-            self._tile_rows(precision), self._gradients, self._intercept_gradients,
-        )  # fmt: skip
-        return self._sum_of_blocks(np.empty(self._shape))
+            fill_block_hessian_product,
+            self._n_blocks,
+            self._X,
+            self._row_numbers(self._samples.rows),
+            self._row_weights(precision),
+            probabilities,
+            scaling,
+            _split(direction, precision),
+            tile_rows,
+            self._sums,
+        )
+        return self._add_blocks(np.empty(self._shape))
 
     def gram(self, rows, row_weights, precision):
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
 
-        Over the given row numbers (all of X where there are none), row_weights (C, m) in their order.
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64
+            The row numbers of X; without entries all rows.
+        row_weights : ndarray of shape (C, m)
+            Weights in the order of the rows.
+        precision : type
+            The type of the result, float64 or float32, and the narrowest that may be computed in.
+
+        Returns
+        -------
+        ndarray of shape (C, d + 1, d + 1)
         """
         size = self._shape[1]
         grams = np.empty((len(row_weights), size, size), precision)
         run_blocks(
-            fill_block_gram, _count_panels(size), self._X, self._row_numbers(rows), row_weights.astype(precision),
-            *self._columns(precision), count_tile_rows(size, PANEL, grams.itemsize), grams,
-        )  # fmt: skip
+            fill_block_gram,
+            _count_panels(size),
+            self._X,
+            self._row_numbers(rows),
+            row_weights.astype(precision),
+            self._plan(precision)[0],
+            count_tile_rows(size, PANEL_ROWS, grams.itemsize),
+            grams,
+        )
         return grams
 
     def class_pair_gram(self, probabilities):
@@ -234,38 +324,56 @@ class DensePasses:
         precision = probabilities.dtype.type
         hessian = np.empty((K * size, K * size))
         run_blocks(
-            fill_block_class_pair_gram, _count_panels(K * size), self._X, self._row_numbers(self._rows),
-            self._row_weights(precision), probabilities, *self._columns(precision),
-            count_tile_rows(K * size, PANEL, probabilities.itemsize), hessian,
-        )  # fmt: skip
+            fill_block_class_pair_gram,
+            _count_panels(K * size),
+            self._X,
+            self._row_numbers(self._samples.rows),
+            self._row_weights(precision),
+            probabilities,
+            self._plan(precision)[0],
+            count_tile_rows(K * size, PANEL_ROWS, probabilities.itemsize),
+            hessian,
+        )
         return hessian
 
-    def _sum_of_blocks(self, total):
-        self._gradients.sum(axis=0, out=total[:, :-1])
-        self._intercept_gradients.sum(axis=0, out=total[:, -1])
+    def _add_blocks(self, total):
+        """Fill total (K, d + 1) with the sums of all blocks, added in their order, and return it."""
+        # In small passes sum(), which comes to the same, takes a microsecond more each time.
+        np.add.reduce(self._sums.coef, out=total[:, :-1])
+        np.add.reduce(self._sums.intercept, out=total[:, -1])
         return total
 
     def _row_numbers(self, rows):
         return rows if len(rows) else np.arange(len(self._X))
 
     def _row_weights(self, precision):
-        if not len(self._weights):
+        """Return s_i of the rows of the passes, (m,)."""
+        rows, _, weights = self._samples
+        if not len(weights):
             return np.ones(self._n_rows, precision)
-        return (self._weights[self._rows] if len(self._rows) else self._weights).astype(precision)
+        return (weights[rows] if len(rows) else weights).astype(precision)
 
-    def _columns(self, precision):
-        # Numbers that float32 cannot hold are centred before they are rounded to it.
-        kind = np.float64 if self._X.dtype in (np.float64, np.int32) else precision
-        return self._scale.astype(kind), self._shift.astype(kind)
+    def _plan(self, precision):
+        """Return the Scaling and the rows of a tile in a precision; a small pass takes 15 microseconds, they two."""
+        if precision not in self._plans:
+            n_features, itemsize = self._X.shape[1], np.dtype(precision).itemsize
+            tile_rows = count_tile_rows(n_features, self._shape[0], itemsize)
+            self._plans[precision] = _scaling(self._scale, self._shift, self._X.dtype, precision), tile_rows
+        return self._plans[precision]
 
-    def _tile_rows(self, precision):
-        return count_tile_rows(self._X.shape[1], self._shape[0], np.dtype(precision).itemsize)
+
+def _scaling(scale, shift, dtype, precision):
+    """Return the Scaling of data of a type for passes in a precision."""
+    # Numbers that float32 cannot hold are centred before they are rounded to it.
+    kind = np.float64 if dtype in (np.float64, np.int32) else precision
+    return Scaling(scale.astype(kind), shift.astype(kind))
 
 
 def _split(parameters, precision):
-    """Return coefficients and intercept as the kernels take them."""
-    return np.ascontiguousarray(parameters[:, :-1], precision), np.ascontiguousarray(parameters[:, -1], precision)
+    """Return parameters (K, d + 1) as the kernels take them."""
+    coef = np.ascontiguousarray(parameters[:, :-1], precision)
+    return Parameters(coef, np.ascontiguousarray(parameters[:, -1], precision))
 
 
 def _count_panels(size):
-    return -(-size // PANEL)
+    return -(-size // PANEL_ROWS)

@@ -1,10 +1,11 @@
-"""Sparse X, by rows and by columns: statistics of its columns, predictions, an objective's walks; never densified."""
+"""Sparse X, by rows and by columns: statistics of its columns, predictions, an objective's passes; never densified."""
 
 from bisect import bisect_left
 from threading import RLock
 
 import numpy as np
 
+from fastlin.kernels.linear.operands import Chunk, Compressed, Samples, TableParameters
 from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
     fill_block_product,
@@ -21,21 +22,21 @@ from fastlin.kernels.linear.sparse_rows import (
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
-from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.kernels.networks.layers import fill_block_sparse_rows
 from fastlin.matrices.columns import Columns, Transposed
 from fastlin.matrices.containers import read_container
 
-# Residuals of so many bytes, or of as many as the coefficients take, lie between the walk by rows and that by columns.
+# Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
 RESIDUAL_BYTES = 8 << 20
 # Entries in a block, some 100 microseconds, and what a row or column takes beside its entries.
-MIN_BLOCK_WORK = 100_000
+MIN_BLOCK_ENTRIES = 100_000
 LINE_WORK = 8
 # Numbers of the table of coefficients that are transposed in a block.
 MIN_TABLE_BLOCK = 200_000
 # Rows of a Gram matrix that are scaled and centred together.
 GRAM_ROWS = 64
-# Rows with less than this part of the entries are copied with their columns, since a walk by columns passes over all.
+# Rows with less than this part of the entries are copied with their columns, since a pass by columns reads all rows.
 COPIED_PART = 0.05
 
 
@@ -46,17 +47,17 @@ class SparseMatrix:
 
     Parameters
     ----------
-    X : SciPy sparse container
-        Of real numbers. It is not changed.
+    X : SciPy sparse container of shape (n, d)
+        The data, real numbers. It is not changed.
 
     Attributes
     ----------
     X : SciPy CSR matrix or array
-        The caller's own where it is CSR.
+        The data by rows; the caller's own where it is CSR.
     shape : tuple of int
+        The number of rows n and of columns d.
     dtype : dtype
-    nbytes : int
-        Of the entries by rows.
+        The type of the values.
 
     Raises
     ------
@@ -76,6 +77,7 @@ class SparseMatrix:
 
     @property
     def nbytes(self):
+        """The bytes of the entries by rows."""
         return self.X.data.nbytes + self.X.indices.nbytes + self.X.indptr.nbytes
 
     @property
@@ -91,7 +93,7 @@ class SparseMatrix:
         return self._csc
 
     def gains_from_float32(self, n_rows_coef):
-        """Say whether walks are faster in float32: entries are widened one by one, so that they are not."""
+        """Say whether passes are faster in float32: they are not, since entries are widened one by one."""
         return False
 
     def count_gram_work(self):
@@ -100,17 +102,27 @@ class SparseMatrix:
         return int(n_entries) ** 2 // max(1, self.shape[0])
 
     def measure(self, weights=None):
-        """Return the Columns with weights (n,), None for ones; numbers that are not finite are told of, not refused."""
+        """Return the Columns, the statistics of the columns of X.
+
+        Non-finite values are reported in `Columns.finite`; they do not raise.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n,) or None
+            The weights of the rows; None stands for ones.
+
+        Returns
+        -------
+        Columns
+        """
         n, d = self.shape
-        data, indices, indptr = _arrays(self.csc)
-        borders = _cut(indptr, _count_blocks(d, len(data), 1))
-        mean, variance, smallest, largest = np.empty((4, d))
-        run_blocks(
-            fill_block_sparse_statistics, len(borders) - 1, data, indices, indptr, borders, n,
-            np.empty(0) if weights is None else weights, float(n) if weights is None else float(weights.sum()),
-            mean, variance, smallest, largest,
-        )  # fmt: skip
-        return Columns.from_moments(mean, variance, smallest, largest)
+        columns = _compressed(self.csc)
+        borders = _cut(columns.indptr, _count_blocks(d, len(columns.data), 1))
+        row_weights = np.empty(0) if weights is None else weights
+        total = float(n) if weights is None else float(weights.sum())
+        outputs = np.empty((4, d))
+        run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
+        return Columns.from_moments(*outputs)
 
     def compute_scores(self, coef, intercept):
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
@@ -119,7 +131,10 @@ class SparseMatrix:
         return scores
 
     def find_best_class(self, coef, intercept):
-        """Return the class of the largest of the scores of each row, (n,) int64; those of all rows are never held."""
+        """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
+
+        Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
+        """
         best = np.empty(self.shape[0], np.int64)
         self._score(fill_block_sparse_best_class, coef, intercept, best)
         return best
@@ -127,23 +142,47 @@ class SparseMatrix:
     def _score(self, kernel, coef, intercept, found):
         K, d = coef.shape
         table = zeros_table(d, K)
-        _fill_table(coef.astype(np.float64), np.ones(d), np.zeros(d), table)
-        data, indices, indptr = _arrays(self.X)
-        borders = _cut(indptr, _count_blocks(self.shape[0], len(data), K))
-        run_blocks(kernel, len(borders) - 1, data, indices, indptr, borders, table, intercept.astype(np.float64), found)
+        _fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
+        X = _compressed(self.X)
+        borders = _cut(X.indptr, _count_blocks(self.shape[0], len(X.data), K))
+        parameters = TableParameters(table, intercept.astype(np.float64))
+        run_blocks(kernel, len(borders) - 1, X, borders, parameters, found)
 
-    def take_rows(self, rows, taken):
-        """Return the rows (an array or a slice) as a dense array: taken (m, d), in its type."""
+    def take_rows(self, rows, out):
+        """Return rows of X as a dense array.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64, or slice
+            The row numbers, in any order.
+        out : ndarray of shape (m, d)
+            It takes the rows, in its type.
+
+        Returns
+        -------
+        ndarray of shape (m, d)
+            ``out``.
+        """
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
-        run_blocks(fill_block_sparse_rows, _count_blocks(len(rows), taken.size, 1), *_arrays(self.X), rows, taken)
-        return taken
+        n_blocks = _count_blocks(len(rows), out.size, 1)
+        run_blocks(fill_block_sparse_rows, n_blocks, *_compressed(self.X), rows, out)
+        return out
 
     def transposed(self, precision):
-        """Return X column by column: the entries as they are, columns far from zero whole and centred, in float64.
+        """Return X column by column: the entries as they are, columns far from zero whole and centred.
 
-        Not centred these and the intercept would stand for nearly the same. More than half of such a column is filled,
-        so that whole it takes no more memory than its entries.
+        A column far from zero that is not centred is nearly a multiple of the intercept. More than half of such a
+        column is filled, so that whole it takes no more memory than its entries.
+
+        Parameters
+        ----------
+        precision : type
+            The narrowest type, float64 or float32, that whole columns may be kept in; they are kept in float64.
+
+        Returns
+        -------
+        Transposed
         """
         with self._lock:
             if self._transposed is None:
@@ -151,7 +190,7 @@ class SparseMatrix:
         return self._transposed
 
     def _transpose(self):
-        values, indices, starts = _arrays(self.csc)
+        values, indices, starts = _compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         far = np.flatnonzero(np.abs(shift) > 1)
@@ -174,37 +213,48 @@ class SparseMatrix:
         """Return the matrix of the given row numbers, in their order."""
         return SparseMatrix(self.X[rows])
 
-    def gram(self, rows, row_weights, scale, shift):
-        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64."""
+    def gram(self, rows, row_weights, scaling):
+        """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64.
+
+        rows (m,) are row numbers and row_weights (m,) stand in their order; scaling is a Scaling in float64.
+        """
         d = self.shape[1]
-        data, indices, indptr = _arrays(self.X)
+        X, (scale, shift) = _compressed(self.X), scaling
         # For each entry the entries of its row.
-        row_length = max(1, len(data) // max(1, self.shape[0]))
+        row_length = max(1, len(X.data) // max(1, self.shape[0]))
         n_blocks = _count_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
-        n_blocks = int(np.clip(MAX_PARTIAL_BYTES // (8 * d * d), 1, n_blocks))
+        n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
-        run_blocks(fill_block_sparse_gram, n_blocks, data, indices, indptr, rows, row_weights, halves, totals)
+        run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
         half, total, weight = halves.sum(axis=0), totals.sum(axis=0) * scale, row_weights.sum()
         gram = np.empty((d + 1, d + 1))
         # Some rows at a time: a temporary array is as large as the result.
         for first in range(0, d, GRAM_ROWS):
             part = slice(first, min(first + GRAM_ROWS, d))
-            unit, offset = scale[part, None], shift[part, None]
-            mixed = total[part, None] * shift + offset * total
-            gram[part, :-1] = (half[part] + half[:, part].T) * (unit * scale) + mixed + offset * shift * weight
+            own_scale, own_shift = scale[part, None], shift[part, None]
+            mixed = total[part, None] * shift + own_shift * total
+            gram[part, :-1] = (half[part] + half[:, part].T) * (own_scale * scale) + mixed + own_shift * shift * weight
         gram[-1, :-1] = gram[:-1, -1] = total + shift * weight
         gram[-1, -1] = weight
         return gram
 
 
 class SparsePasses:
-    """The sums over rows that an objective is made of: a walk by rows, then one by columns; parameters as DensePasses.
+    """The sums over rows that an objective is made of: a pass by rows, then one by columns, in float64.
 
-    Rows far fewer than X has, or in another order, are copied with their columns.
+    Parameters are those of DensePasses, with a SparseMatrix for X. Rows far fewer than X has, or in another order, are
+    copied with their columns.
+
+    Parameters
+    ----------
+    matrix : SparseMatrix
+        The data.
+    rows, labels, weights, n_rows_coef, scale, shift
+        As DensePasses takes them.
     """
 
     def __init__(self, matrix, rows, labels, weights, n_rows_coef, scale, shift):
-        self._whole, self._scale, self._shift = matrix, scale, shift
+        self._whole, self._scaling = matrix, Scaling(scale, shift)
         self._n_rows = len(rows) or matrix.shape[0]
         if len(rows):
             n_entries = np.asarray(matrix.X.indptr[rows + 1] - matrix.X.indptr[rows]).sum(dtype=np.int64)
@@ -212,12 +262,12 @@ class SparsePasses:
                 matrix, labels = matrix.take(rows), labels[rows]
                 weights = weights[rows] if len(weights) else weights
                 rows = rows[:0]
-        self._matrix, self._rows, self._labels, self._weights = matrix, rows, labels, weights
+        self._matrix, self._samples = matrix, Samples(rows, labels, weights)
         n, d = matrix.shape
         K = n_rows_coef
         self._shape = K, d + 1
         columns = matrix.csc
-        self._by_rows, self._by_columns = _arrays(matrix.X), _arrays(columns)
+        self._by_rows, self._by_columns = _compressed(matrix.X), _compressed(columns)
         self._table = zeros_table(d, K)
         n_together = max(1, max(RESIDUAL_BYTES, 8 * K * (d + 1)) // (8 * count_columns(K)))
         n_chunks = max(1, -(-n // n_together))
@@ -227,16 +277,16 @@ class SparsePasses:
         self._tile_rows = count_tile_rows(K, K, 8)
 
     def _chunk(self, first, last):
-        """Return a range of rows and the places among the walked rows where its blocks begin."""
-        indptr = self._by_rows[2]
-        if not len(self._rows):
+        """Return the Chunk of a range of rows, and the places among the rows of the pass where its blocks begin."""
+        indptr, rows = self._by_rows.indptr, self._samples.rows
+        if not len(rows):
             starts, place = indptr[first : last + 1], first
         else:
-            place, end = np.searchsorted(self._rows, (first, last))
-            rows = self._rows[place:end]
+            place, end = np.searchsorted(rows, (first, last))
+            rows = rows[place:end]
             starts = np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
         n_blocks = _count_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
-        return first, last, place + _cut(starts, n_blocks)
+        return Chunk(first, self._residuals[: last - first]), place + _cut(starts, n_blocks)
 
     @property
     def roundings(self):
@@ -244,7 +294,7 @@ class SparsePasses:
 
         A product runs over the entries of a row, a sum over those of a column.
         """
-        longest = int(np.diff(self._by_rows[2]).max(initial=0))
+        longest = int(np.diff(self._by_rows.indptr).max(initial=0))
         return longest + 2, self._n_rows + len(self._chunks)
 
     @property
@@ -256,71 +306,120 @@ class SparsePasses:
         return 1 + self._shape[1] / self.roundings[0]
 
     def empty_probabilities(self, precision):
-        """Return room for the probabilities of the walked rows, (K, m), float64."""
+        """Return room for the probabilities of the rows, (K, m), float64, whatever the precision."""
         return np.empty((self._shape[0], self._n_rows))
 
     def evaluate(self, parameters, precision, probabilities, gradient):
-        """Return sum s_i l_i; fill gradient (K, d + 1) with its derivative by parameters (K, d + 1).
+        """Return sum s_i l_i, and fill gradient with its derivative by parameters.
 
-        Everything is computed in float64, whatever the precision. probabilities (K, m) are filled, (K, 0) left out.
+        Parameters
+        ----------
+        parameters : ndarray of shape (K, d + 1), float64
+            The coefficients, and the intercepts in the last column.
+        precision : type
+            The narrowest type that products may be computed in; sparse passes compute in float64.
+        probabilities : ndarray of shape (K, m) or (K, 0)
+            It takes the probabilities of the rows; (K, 0) leaves them out.
+        gradient : ndarray of shape (K, d + 1), float64
+            It takes the derivative.
+
+        Returns
+        -------
+        float
         """
         losses = []
+        by_table = TableParameters(self._table, _fill_table(parameters, self._scaling, self._table))
 
-        def fill_residuals(first, borders, sums):
+        def fill_residuals(chunk, borders, sums):
             losses.append(np.empty(len(sums)))
             run_blocks(
-                fill_block_residuals, len(sums), *self._by_rows, self._rows, borders, self._labels, self._weights,
-                self._table, intercept, self._tile_rows, first, self._residuals, losses[-1], sums, probabilities,
-            )  # fmt: skip
+                fill_block_residuals,
+                len(sums),
+                self._by_rows,
+                self._samples,
+                borders,
+                by_table,
+                self._tile_rows,
+                chunk,
+                losses[-1],
+                sums,
+                probabilities,
+            )
 
-        intercept = _fill_table(parameters, self._scale, self._shift, self._table)
         self._multiply_columns(fill_residuals, gradient)
-        return float(np.concatenate(losses).sum())
+        return float(np.add.reduce(losses[0] if len(losses) == 1 else np.concatenate(losses)))
 
     def hessian_product(self, direction, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
         row_weights = self._row_weights()
+        by_table = TableParameters(self._table, _fill_table(direction, self._scaling, self._table))
 
-        def fill_slopes(first, borders, sums):
+        def fill_slopes(chunk, borders, sums):
             run_blocks(
-                fill_block_slopes, len(sums), *self._by_rows, self._rows, borders, row_weights, self._table, intercept,
-                self._tile_rows, first, self._residuals, sums, probabilities,
-            )  # fmt: skip
+                fill_block_slopes,
+                len(sums),
+                self._by_rows,
+                self._samples.rows,
+                row_weights,
+                borders,
+                by_table,
+                self._tile_rows,
+                chunk,
+                sums,
+                probabilities,
+            )
 
-        intercept = _fill_table(direction, self._scale, self._shift, self._table)
         return self._multiply_columns(fill_slopes, np.empty(self._shape))
 
-    def _multiply_columns(self, fill_residuals, product):
-        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]' with the residuals r of fill_residuals.
+    def _multiply_columns(self, fill_chunk, product):
+        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]', chunk by chunk of rows.
 
-        Chunk by chunk of rows. It takes the first row of the chunk, the borders of its blocks and room for the sums of
-        each (B, K).
+        fill_chunk takes a Chunk, the borders of its blocks and room for the sums of each (B, K). It fills the Chunk
+        with the numbers r of its rows, and their sums.
         """
         totals = np.zeros(self._shape[0])
-        for first, last, borders in self._chunks:
-            if len(self._rows) and len(self._chunks) > 1:
-                # Rows that are not walked had others' residuals.
+        for chunk, borders in self._chunks:
+            if len(self._samples.rows) and len(self._chunks) > 1:
+                # Rows that the pass leaves out would keep the numbers of another chunk.
                 self._residuals[:] = 0
             sums = np.empty((len(borders) - 1, self._shape[0]))
-            fill_residuals(first, borders, sums)
-            chunk_totals = sums.sum(axis=0)
+            fill_chunk(chunk, borders, sums)
+            chunk_sums = np.add.reduce(sums)
             run_blocks(
-                fill_block_product, len(self._column_borders) - 1, *self._by_columns, self._column_borders, first, last,
-                self._residuals, chunk_totals, self._scale, self._shift, first > 0, product,
-            )  # fmt: skip
-            totals += chunk_totals
+                fill_block_product,
+                len(self._column_borders) - 1,
+                self._by_columns,
+                self._column_borders,
+                chunk,
+                chunk_sums,
+                self._scaling,
+                chunk.first > 0,
+                product,
+            )
+            totals += chunk_sums
         product[:, -1] = totals
         return product
 
     def gram(self, rows, row_weights, precision):
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
 
-        Over the given row numbers (all of X where there are none), row_weights (C, m) in their order.
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64
+            The row numbers of X; without entries all rows.
+        row_weights : ndarray of shape (C, m)
+            Weights in the order of the rows.
+        precision : type
+            The type of the result, float64 or float32; sums are computed in float64.
+
+        Returns
+        -------
+        ndarray of shape (C, d + 1, d + 1)
         """
         rows = rows if len(rows) else np.arange(self._whole.shape[0])
         grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
         for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
-            gram[:] = self._whole.gram(rows, weights, self._scale, self._shift)
+            gram[:] = self._whole.gram(rows, weights, self._scaling)
         return grams
 
     def class_pair_gram(self, probabilities):
@@ -328,39 +427,39 @@ class SparsePasses:
         K, size = self._shape
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
-        rows = self._rows if len(self._rows) else np.arange(self._matrix.shape[0])
+        rows = self._samples.rows if len(self._samples.rows) else np.arange(self._matrix.shape[0])
         for k in range(K):
             weights = self._row_weights() * probabilities[k]
             for other in range(k + 1):
-                factors = 1 - probabilities[k] if other == k else -probabilities[other]
-                gram = self._matrix.gram(rows, weights * factors, self._scale, self._shift)
+                rest = 1 - probabilities[k] if other == k else -probabilities[other]
+                gram = self._matrix.gram(rows, weights * rest, self._scaling)
                 blocks[k, :, other], blocks[other, :, k] = gram, gram
         return hessian
 
     def _row_weights(self):
-        """Return s_i of the walked rows, (m,)."""
-        if not len(self._weights):
+        """Return s_i of the rows of the passes, (m,)."""
+        rows, _, weights = self._samples
+        if not len(weights):
             return np.ones(self._n_rows)
-        return self._weights[self._rows] if len(self._rows) else self._weights
+        return weights[rows] if len(rows) else weights
 
 
-def _fill_table(coef, scale, shift, table):
+def _fill_table(coef, scaling, table):
     """Fill table (d, columns) with the transposed coef (K, d) times scale; return sum_j coef_kj shift_j, (K,).
 
     Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
     """
-    d = len(scale)
-    n_blocks = int(np.clip(table.size // MIN_TABLE_BLOCK, 1, MAX_BLOCKS))
+    n_blocks = max(1, min(table.size // MIN_TABLE_BLOCK, MAX_BLOCKS))
     shifts = np.empty((n_blocks, len(coef)))
-    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef), scale, shift, table, shifts)
-    intercept = shifts.sum(axis=0)
-    return intercept + coef[:, -1] if coef.shape[1] > d else intercept
+    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef), scaling, table, shifts)
+    intercept = np.add.reduce(shifts)
+    return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
 
 
 def _count_blocks(n_lines, n_entries, n_classes):
     """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
     width = 1 + count_columns(n_classes) // 8
-    return int(np.clip((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_WORK, 1, MAX_BLOCKS))
+    return max(1, min((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, MAX_BLOCKS))
 
 
 def _cut(starts, n_blocks):
@@ -378,15 +477,16 @@ def _cut(starts, n_blocks):
     return np.array([*borders, n_lines])
 
 
-def _arrays(compressed):
-    """Return data, indices and indptr of a CSR or CSC matrix as kernels take them, the same memory."""
-    data = compressed.data.view(np.uint8) if compressed.dtype == bool else compressed.data
-    return tuple(writable_view(np.ascontiguousarray(array)) for array in (data, compressed.indices, compressed.indptr))
+def _compressed(matrix):
+    """Return a CSR or CSC matrix as kernels take it, the same memory."""
+    data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
+    arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))
+    return Compressed(*arrays)
 
 
-def _count_disorder(compressed):
+def _count_disorder(matrix):
     """Return how many entries of a CSR or CSC matrix follow a later place, or the same, in their row or column."""
-    _, indices, indptr = _arrays(compressed)
+    _, indices, indptr = _compressed(matrix)
     borders = _cut(indptr, _count_blocks(len(indptr) - 1, len(indices), 1))
     counts = np.empty((len(borders) - 1, 2), np.int64)
     run_blocks(count_block_disorder, len(counts), indices, indptr, borders, counts)

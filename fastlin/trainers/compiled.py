@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.arrays import compute_type, copy_aligned, writable_view
 from fastlin.kernels.machine.threads import count_blocks, start_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
-from fastlin.kernels.networks.minibatches import evaluate_block, train_steps
+from fastlin.kernels.networks.minibatches import MomentumRule, MomentumState, evaluate_block, train_steps
 
 
 class CompiledTraining:
@@ -32,23 +33,11 @@ class CompiledTraining:
         if model.grad is None or model.grad.shape != model.w.shape or model.grad.dtype != self._dtype:
             model.grad = np.zeros_like(model.w)
         losses, n_taken = np.empty(end - first), np.zeros(1, np.int64)
+        samples = Samples(order, self._labels_train, self._weights)
+        state = MomentumState(model.w, model.grad, self._velocity)
+        rule = MomentumRule(float(trainer.learning_rate), float(trainer.momentum), float(model.l2))
         train_steps(
-            self._X_train,
-            self._labels_train,
-            self._weights,
-            order,
-            trainer.batch_size,
-            first,
-            end,
-            model.w,
-            model.grad,
-            self._velocity,
-            float(trainer.learning_rate),
-            float(trainer.momentum),
-            float(model.l2),
-            self._tile_rows,
-            losses,
-            n_taken,
+            self._X_train, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, losses, n_taken
         )
         return losses
 

@@ -1,9 +1,9 @@
 """Kernels over dense rows: scores, losses and gradients of the logistic and the softmax loss.
 
-Shapes: X (n, d) of any type and strides; factors and offsets (d,), coef (K, d) and intercept (K,) in the type that is
-computed in; K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax with labels 0 to K - 1. A row enters as
-x~ = x factors + offsets. A pass works on tiles of rows, a few hundred kilobytes each: scores, residuals and gradient of
-a tile follow one another while it lies in the second-level cache, so that X is read from memory once.
+X (n, d) is of any type and strides; a row enters as x~ = scale x + shift, everything else in the type of coef, which is
+the one computed in. K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax with labels 0 to K - 1. A pass
+works on tiles of rows, a few hundred kilobytes each: scores, residuals and gradient of a tile follow one another while
+it lies in the second-level cache, so that X is read from memory once.
 """
 
 import numpy as np
@@ -11,10 +11,10 @@ import numpy as np
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.instructions import compile_small
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_product, load_and_multiply
-from fastlin.kernels.machine.simd import compile_small
-from fastlin.kernels.machine.tiles import pad_columns, pad_vector, zeros_padded
+from fastlin.kernels.machine.products import add_product, load_and_multiply, read_and_multiply, spare_tile
+from fastlin.kernels.machine.tiles import pad_columns, pad_scaling, zeros_padded
 
 
 @kernel(inner=True)
@@ -30,19 +30,18 @@ def block_rows(block, n_blocks, n_rows):
 
 @kernel(reassociate=False)
 def fill_block_loss_and_gradient(
-    block, n_blocks, X, rows, labels, weights, factors, offsets, coef, intercept, tile_rows, losses, gradients,
-    intercept_gradients, probabilities,
-):  # fmt: skip
-    """Fill the block's slice of losses (B,), gradients (B, K, d) and intercept_gradients (B, K), all float64.
+    block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, probabilities
+):
+    """Fill the block's slice of losses (B,), float64, and of sums, BlockSums: loss and gradient in one pass.
 
-    losses[block] = sum s_i l_i and its derivatives by coef and intercept, over the block's part of the row numbers
-    rows (m,), or of all rows where rows is empty: one walk over them. The gradient of a tile is summed in the type of
-    coef, beyond that in float64. probabilities (K, m), in the type of coef, takes those of the block's rows; (K, 0)
-    leaves them out.
+    losses[block] is sum s_i l_i and the sums are its derivatives by coef and intercept, over the block's part of the
+    rows of samples. The gradient of a tile of ``tile_rows`` rows is summed in the type of coef, beyond that in float64.
+    probabilities (K, m), in the type of coef, takes those of the block's rows; (K, 0) leaves them out.
     """
     compile_small()
-    n_features = X.shape[1]
-    n_classes = coef.shape[0]
+    coef = parameters.coef
+    n_classes, n_features = coef.shape
+    rows = samples.rows
     first = block * rows.shape[0] // n_blocks
     if rows.shape[0] == 0:
         first = block * X.shape[0] // n_blocks
@@ -50,71 +49,68 @@ def fill_block_loss_and_gradient(
     else:
         rows = rows[first : (block + 1) * rows.shape[0] // n_blocks]
     n_rows = rows.shape[0]
-    weights_padded = pad_columns(coef)
+    padded = pad_columns(coef)
     tile = zeros_padded(tile_rows, n_features, coef.dtype)
-    scales, shifts = pad_vector(factors, tile), pad_vector(offsets, tile)
+    padded_scaling = pad_scaling(scaling, tile)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
     gradient = zeros_aligned((n_classes, tile.shape[1]), np.float64)
     for k in range(n_classes):
-        intercept_gradients[block, k] = 0
+        sums.intercept[block, k] = 0
     loss = 0.0
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        numbers = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        load_and_multiply(X, rows, start, stop, scales, shifts, tile, weights_padded, intercept, scores, ahead)
-        loss += turn_scores_to_residuals(
-            scores, stop - start, labels, weights, rows, start, probabilities, first + start
-        )
+        load_and_multiply(X, numbers, padded_scaling, tile, padded, parameters.intercept, scores, ahead)
+        loss += turn_scores_to_residuals(scores, numbers, samples, probabilities, first + start)
         for k in range(n_classes):
             total = 0.0
             for i in range(stop - start):
                 total += np.float64(scores[k, i])
-            intercept_gradients[block, k] += total
+            sums.intercept[block, k] += total
         add_product(tile, stop - start, scores, np.int64(0), gradient, ahead)
     losses[block] = loss
     for k in range(n_classes):
         for j in range(n_features):
-            gradients[block, k, j] = gradient[k, j]
+            sums.coef[block, k, j] = gradient[k, j]
 
 
 @kernel(reassociate=False)
-def fill_block_scores(block, n_blocks, X, factors, offsets, coef, intercept, tile_rows, scores):
-    """scores[i] = coef x~_i + intercept for the rows i of the block; scores (n, K)."""
+def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores):
+    """Fill scores[i] = coef x_i + intercept for the rows i of the block; scores (n, K)."""
+    coef = parameters.coef
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    weights_padded = pad_columns(coef)
-    tile = zeros_padded(tile_rows, X.shape[1], coef.dtype)
-    scales, shifts = pad_vector(factors, tile), pad_vector(offsets, tile)
+    padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
     ahead = empty_list(tile_rows)
     tile_scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        load_and_multiply(X, rows, start, stop, scales, shifts, tile, weights_padded, intercept, tile_scores, ahead)
+        read_and_multiply(X, rows[start:stop], tile, padded, parameters.intercept, tile_scores, ahead)
         for i in range(stop - start):
             for k in range(coef.shape[0]):
                 scores[rows[start + i], k] = tile_scores[k, i]
 
 
 @kernel(reassociate=False)
-def fill_block_best_class(block, n_blocks, X, factors, offsets, coef, intercept, tile_rows, best):
-    """best[i] = the class of the largest score of row i, the first of equal ones; K = 1: 1 for a score above 0, else 0.
+def fill_block_best_class(block, n_blocks, X, parameters, tile_rows, best):
+    """Fill best[i] with the class of the largest score of row i, the first of equal ones.
 
-    best (n,), int64, for the rows i of the block.
+    For K = 1 it is 1 where the score is above 0, else 0. best (n,), int64, is filled for the rows i of the block.
     """
+    coef = parameters.coef
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    weights_padded = pad_columns(coef)
-    tile = zeros_padded(tile_rows, X.shape[1], coef.dtype)
-    scales, shifts = pad_vector(factors, tile), pad_vector(offsets, tile)
+    padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     largest = zeros_aligned(tile_rows, coef.dtype)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        load_and_multiply(X, rows, start, stop, scales, shifts, tile, weights_padded, intercept, scores, ahead)
+        read_and_multiply(X, rows[start:stop], tile, padded, parameters.intercept, scores, ahead)
         found = best[rows[start] : rows[start] + stop - start]
         if coef.shape[0] == 1:
             for i in range(stop - start):

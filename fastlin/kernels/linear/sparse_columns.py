@@ -1,8 +1,7 @@
-"""Kernels over sparse columns, the entries of a CSC matrix: gradients, statistics, and Gram matrices of weighted rows.
+"""Kernels over sparse columns: gradients, statistics, and Gram matrices of weighted rows.
 
-Column j has the entries indptr[j] to indptr[j + 1] of data, in the rows that indices name, in ascending order. Blocks
-divide the columns, so that every number is summed by one of them. Everything is computed in float64; a column enters
-as x~ = x factor + offset.
+Columns are the lines of a CSC matrix, `Compressed`, whose row numbers ascend. Blocks divide the columns, so that every
+number is summed by one of them. Everything is computed in float64; a column enters as x~ = scale x + shift.
 """
 
 import numpy as np
@@ -13,38 +12,37 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.gather import combine_rows
 
 # Columns whose sums are written together: writing waits for memory, and each column for the one before. The gradient of
-# text (56,436 columns, 20 classes) takes 8.2 ms of one thread, written one column at a time 11.3.
-STRIP = 64
+# text (56,436 columns, 20 classes) takes 8.2 ms of one thread; written one column at a time it takes 11.3.
+COLUMNS_WRITTEN = 64
 
 
 @kernel
-def fill_block_product(
-    block, n_blocks, data, indices, indptr, borders, first_row, last_row, table, table_sums, factors, offsets, adds,
-    product,
-):  # fmt: skip
-    """product[k, j] = factors[j] (sum over the rows i of x_ij table[i - first_row, k]) + offsets[j] table_sums[k].
+def fill_block_product(block, n_blocks, X, borders, chunk, chunk_sums, scaling, adds, product):
+    """Fill product[k, j] = scale[j] (sum over the chunk's rows i of x_ij table[i - first, k]) + shift[j] chunk_sums[k].
 
-    For the columns j from borders[block] to borders[block + 1], over the rows from first_row to last_row: with the
-    residuals in the table, the gradient by the scaled coefficients. Added to what product (K, d or more) holds where
-    adds is true.
+    X is Compressed by columns, and the columns j are those from borders[block] to borders[block + 1]. With the
+    residuals in the Chunk and their sums (K,) the product is the gradient by the scaled coefficients. It is added to
+    what product (K, d or more) holds where ``adds`` is true.
     """
-    sums = zeros_aligned((STRIP, table.shape[1]), np.float64)
-    for first in range(borders[block], borders[block + 1], STRIP):
-        count = STRIP if first + STRIP < borders[block + 1] else borders[block + 1] - first
+    indices, table, first_row = X.indices, chunk.table, chunk.first
+    last_row = first_row + table.shape[0]
+    sums = zeros_aligned((COLUMNS_WRITTEN, table.shape[1]), np.float64)
+    for first in range(borders[block], borders[block + 1], COLUMNS_WRITTEN):
+        count = COLUMNS_WRITTEN if first + COLUMNS_WRITTEN < borders[block + 1] else borders[block + 1] - first
         for j in range(count):
-            begin, end = np.int64(indptr[first + j]), np.int64(indptr[first + j + 1])
+            begin, end = np.int64(X.indptr[first + j]), np.int64(X.indptr[first + j + 1])
             if begin < end and (indices[begin] < first_row or indices[end - 1] >= last_row):
                 begin, end = _find_row(indices, begin, end, first_row), _find_row(indices, begin, end, last_row)
-            combine_rows(data, indices, begin, end, table, first_row, sums, j)
+            combine_rows(X.data, indices, begin, end, table, first_row, sums, j)
         for j in range(count):
-            factor, offset = factors[first + j], offsets[first + j]
-            column, entries = product[: table_sums.shape[0], first + j], sums[j]
+            scale, shift = scaling.scale[first + j], scaling.shift[first + j]
+            column, entries = product[: chunk_sums.shape[0], first + j], sums[j]
             if adds:
                 for k in range(column.shape[0]):
-                    column[k] += factor * entries[k] + offset * table_sums[k]
+                    column[k] += scale * entries[k] + shift * chunk_sums[k]
             else:
                 for k in range(column.shape[0]):
-                    column[k] = factor * entries[k] + offset * table_sums[k]
+                    column[k] = scale * entries[k] + shift * chunk_sums[k]
 
 
 @kernel(inner=True)
@@ -61,13 +59,14 @@ def _find_row(indices, begin, end, row):
 
 @kernel
 def fill_block_sparse_statistics(
-    block, n_blocks, data, indices, indptr, borders, n_rows, weights, total_weight, means, variances, smallest, largest
+    block, n_blocks, X, borders, n_rows, weights, total_weight, means, variances, smallest, largest
 ):
-    """Fill what the block's columns have for mean and variance, weighted by s, and for extremes: (d,), float64.
+    """Fill the weighted means and variances, and the extremes, of the block's columns: (d,), float64.
 
-    Entries that are not stored count as zeros, of n_rows rows whose weights (n,) sum to total_weight; without entries
-    weights stand for ones. A NaN makes the smallest NaN.
+    X is Compressed by columns. Entries that are not stored count as zeros, of n_rows rows whose weights (n,) sum to
+    total_weight; weights without entries stand for ones. A NaN makes the smallest NaN.
     """
+    data, indices, indptr = X.data, X.indices, X.indptr
     for j in range(borders[block], borders[block + 1]):
         begin, end = np.int64(indptr[j]), np.int64(indptr[j + 1])
         total, weight, low, high = 0.0, 0.0, np.inf, -np.inf
@@ -89,12 +88,13 @@ def fill_block_sparse_statistics(
 
 
 @kernel(reassociate=False)
-def fill_block_sparse_gram(block, n_blocks, data, indices, indptr, rows, row_weights, halves, totals):
+def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals):
     """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's part of rows (m,).
 
-    halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i. data,
-    indices and indptr are those of the CSR matrix, row_weights (m,) stand in the order of rows.
+    halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i. X is
+    Compressed by rows; row_weights (m,) stand in the order of rows.
     """
+    data, indices, indptr = X.data, X.indices, X.indptr
     half, total = halves[block], totals[block]
     for j in range(half.shape[0]):
         total[j] = 0
@@ -120,7 +120,10 @@ def fill_block_sparse_gram(block, n_blocks, data, indices, indptr, rows, row_wei
 
 @kernel
 def count_block_disorder(block, n_blocks, indices, indptr, borders, counts):
-    """counts[block] = how many indices of the block's rows or columns are below, and how many equal, the one before."""
+    """Count how many indices of the block's rows or columns are below, and how many equal, the one before.
+
+    indices and indptr are those of a CSR or CSC matrix; counts[block] takes the two counts.
+    """
     falls, repeats = 0, 0
     for i in range(borders[block], borders[block + 1]):
         line = indices[np.int64(indptr[i]) : np.int64(indptr[i + 1])]

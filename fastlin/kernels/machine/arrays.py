@@ -1,10 +1,11 @@
-"""Arrays in the form that kernels run best on."""
+"""Arrays in the form that kernels run best on: aligned, writable, of the type computed in."""
 
 import numpy as np
 from numba.core import cgutils, types
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
+# Bytes of a cache line.
 CACHE_LINE = 64
 
 
@@ -19,7 +20,8 @@ def zeros_aligned(shape, dtype):
     return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
-# In kernels as instructions in place: what Numba makes of NumPy's functions above takes a second and a half to compile.
+# In kernels the function is written as instructions: what Numba makes of NumPy's calls above takes a second and a half
+# to compile.
 @type_callable(zeros_aligned)
 def _type_zeros_aligned(context):
     return lambda shape, dtype: types.Array(dtype.dtype, getattr(shape, "count", 1), "C")
@@ -44,7 +46,7 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
 
 
 def compute_type(X):
-    """Return the type that X is worked on in: float32 data in float32, everything else in float64."""
+    """Return the type that X is computed in: float32 for float32 data, float64 for everything else."""
     return np.float32 if X.dtype == np.float32 else np.float64
 
 
@@ -56,9 +58,10 @@ def copy_aligned(values):
 
 
 def writable_view(X):
-    """Return X as an array marked writable, the same memory: kernels never write to X.
+    """Return the memory of X as an array that is marked writable.
 
-    Numba compiles every kernel anew for arrays marked read-only (memory maps, joblib's workers), seconds each.
+    Kernels never write to X, but Numba compiles every kernel anew, seconds each, for arrays that are marked read-only
+    (memory maps, joblib's workers).
     """
     if X.flags.writeable:
         return X
@@ -66,7 +69,7 @@ def writable_view(X):
 
 
 class _Writable:
-    """The array interface of X with the read-only mark taken off; keeps X alive."""
+    """Offers the array interface of X without the read-only mark, and keeps X alive."""
 
     def __init__(self, X):
         interface = X.__array_interface__

@@ -1,7 +1,7 @@
 """Cholesky factors of symmetric matrices, and solutions with them, the same bits for any number of threads.
 
-LAPACK's are not used: the threads of BLAS change their bits, and limiting those threads is a setting of the whole
-process.
+LAPACK's routines are not used: the threads of BLAS change their bits, and limiting those threads is a setting of the
+whole process.
 """
 
 import math
@@ -10,26 +10,28 @@ import numpy as np
 
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.products import add_scores
-from fastlin.kernels.machine.simd import ROW_GROUP, compile_apart, compile_small
+from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.tiles import zeros_padded
 
-# Columns that are factorised together; what stands before them is subtracted by the products of tiles.
-PANEL = 32
+# Columns that are factorised together; the products of tiles subtract what the columns before them contribute.
+PANEL_COLUMNS = 32
 # Only a pivot below this part of its diagonal entry can be too small for its column.
 SMALL_PIVOT = 1e-3
 EPSILON, EPSILON_SINGLE = 2.0**-52, 2.0**-23
 
 
 @kernel
-def factorize_block(block, n_blocks, matrices, ridge, factors):
-    """factors[block] = L, the rows of a lower triangle one after the other, with L L' = A + ridge diag(A).
+def factorize_block(block, n_blocks, matrices, ridge, triangles):
+    """Fill triangles[block] with L, where L L' = A + ridge diag(A).
 
-    A is the lower triangle of matrices[block] (m, m), factors (n_blocks, m (m + 1) / 2) of the same type. Where A is
-    not positive definite by more than rounding, a pivot is raised to the diagonal entry it came from, or so that no
-    entry of L exceeds the root of the diagonal entry of its row, as in a positive matrix: L L' then adds to A what it
-    lacks (a modified Cholesky factorisation, Nocedal and Wright 2006, section 3.4).
+    A is the lower triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, takes the
+    rows of L one after the other. Where A is not positive definite by more than rounding, a pivot is raised to the
+    diagonal entry it came from, or so far that no entry of L exceeds the root of the diagonal entry of its row, as in a
+    positive matrix. L L' then adds to A what it lacks (a modified Cholesky factorisation, Nocedal and Wright 2006,
+    section 3.4).
     """
     compile_small()
     matrix = matrices[block]
@@ -41,22 +43,22 @@ def factorize_block(block, n_blocks, matrices, ridge, factors):
             factor[i, j] = matrix[i, j]
         factor[i, i] += matrix.dtype.type(ridge) * matrix[i, i]
     nothing = empty_list(np.int64(1))
-    for first in range(0, size, PANEL):
-        count = PANEL if PANEL < size - first else size - first
+    for first in range(0, size, PANEL_COLUMNS):
+        count = PANEL_COLUMNS if PANEL_COLUMNS < size - first else size - first
         if first > 0:
             panel = zeros_aligned((count, first), matrix.dtype)
             for k in range(count):
                 for j in range(first):
                     panel[k, j] = factor[first + k, j]
             rows_left = n_rows - first
-            taken = zeros_aligned((count, rows_left), matrix.dtype)
-            add_scores(factor[first:], rows_left, panel, np.int64(0), taken, nothing)
+            products = zeros_aligned((count, rows_left), matrix.dtype)
+            add_scores(factor[first:], rows_left, panel, np.int64(0), products, nothing)
             for i in range(size - first):
                 for k in range(i + 1 if i + 1 < count else count):
-                    factor[first + i, first + k] -= taken[k, i]
+                    factor[first + i, first + k] -= products[k, i]
         _factorize_panel(factor, matrix, first, count, size)
     for i in range(size):
-        packed, row = factors[block, i * (i + 1) // 2 :], factor[i]
+        packed, row = triangles[block, i * (i + 1) // 2 :], factor[i]
         for j in range(i + 1):
             packed[j] = row[j]
 
@@ -92,15 +94,16 @@ def _factorize_panel(factor, matrix, first, count, size):
 
 
 @kernel
-def solve_block(block, n_blocks, factors, values):
+def solve_block(block, n_blocks, triangles, values):
     """Overwrite the block's rows k of values (C, m), float64, with the solution of L L' x = values[k].
 
-    L is factors[k], as factorize_block packs it, or factors[0] where there is one; worked in its type.
+    L is triangles[k] as factorize_block packs it, or triangles[0] where there is only one. Everything is computed in
+    its type.
     """
     n_rows, size = values.shape
-    x = zeros_aligned(size, factors.dtype)
+    x = zeros_aligned(size, triangles.dtype)
     for k in range(block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks):
-        factor = factors[k if factors.shape[0] > 1 else 0]
+        factor = triangles[k if triangles.shape[0] > 1 else 0]
         for i in range(size):
             x[i] = values[k, i]
         for i in range(size):

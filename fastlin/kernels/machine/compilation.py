@@ -1,8 +1,9 @@
-"""The one decorator that turns a Python function into a compiled kernel, and the place its code is kept.
+"""The one decorator that turns a Python function into a compiled kernel, and the folder that keeps its code.
 
-Every kernel is compiled without the interpreter lock and without threads of its own; threads.py spreads calls
-over row blocks. Compiled code is kept between processes, in a folder whose name holds a hash of all kernel
-sources: Numba's own stamp covers only the defining file, so that a caller in another file would keep stale code.
+Every kernel is compiled without the interpreter lock and without threads of its own; threads.py spreads calls over
+blocks of rows. Compiled code is kept between processes, in a folder whose name holds a hash of all kernel sources:
+Numba's own stamp covers only the defining file, so that a caller in another file would keep stale code. The key of each
+kernel holds the name and the features of the processor that it was compiled for.
 """
 
 import contextlib
@@ -31,22 +32,33 @@ def kernel(function=None, *, reassociate=True, inner=False, inline=False):
         The kernel; it allocates what it needs and writes into arrays that the caller owns.
     reassociate : bool
         False where the order of the additions carries the accuracy (compensated constants), or has to be the same in
-        two places: products read from X or from a tile.
+        two places, as in products read from X or from a tile.
     inner : bool
-        True where only other kernels call it: Python cannot, which saves a wrapper to compile. Numbers among its
-        arguments are variables: Numba compiles it anew for each literal.
+        True where only other kernels call it. Python then cannot call it, which saves a wrapper to compile. Numbers
+        among its arguments have to be variables: Numba compiles the kernel anew for each literal.
     inline : bool
         True for the shortest of those, whose code becomes part of the caller's before it is compiled: a function of
         its own takes 0.05 to 0.1 seconds.
+
+    Returns
+    -------
+    callable
+        The compiled kernel, or with NUMBA_DISABLE_JIT=1 the function itself.
     """
     if function is None:
         return lambda function: kernel(function, reassociate=reassociate, inner=inner, inline=inline)
     flags = set(REASSOCIATE if reassociate else KEEP_ORDER)
-    # Nothing takes kernels as arguments: without Numba's wrapper for that a fit's compilation is a tenth shorter.
     compiled = numba.njit(
-        function, nogil=True, fastmath=flags, error_model="numpy", boundscheck=False, no_cfunc_wrapper=True,
-        no_cpython_wrapper=inner or inline, inline="always" if inline else "never",
-    )  # fmt: skip
+        function,
+        nogil=True,
+        fastmath=flags,
+        error_model="numpy",
+        boundscheck=False,
+        # Nothing takes kernels as arguments: without Numba's wrapper for that a fit's compilation is a tenth shorter.
+        no_cfunc_wrapper=True,
+        no_cpython_wrapper=inner or inline,
+        inline="always" if inline else "never",
+    )
     if not config.DISABLE_JIT:
         # Numba's classes for it are not public: where another version has changed them, the kernel is not kept.
         with contextlib.suppress(AttributeError, TypeError):
@@ -57,7 +69,7 @@ def kernel(function=None, *, reassociate=True, inner=False, inline=False):
 
 
 def _without_collector(compile_kernel):
-    """Return compile_kernel with the garbage collector at rest, whose walks over Numba's objects take a tenth of it."""
+    """Return compile_kernel with the garbage collector at rest, which takes a tenth of the time on Numba's objects."""
 
     def compile_at_rest(*arguments):
         # Under Numba's lock: no two threads are here at once.
@@ -127,10 +139,10 @@ class _CompiledFunction(caching.CompileResultCacheImpl):
 class _IndexAndData(caching.IndexDataCacheFile):
     """Numba's index and data files, safe when several processes fill one cache.
 
-    Numba numbers the data files of a kernel 1, 2, 3, so that two processes that compile two signatures at once
-    give both the same name, and an index may then name the other's code: a crash (numba issue 4807). Names that
-    follow from the signature cannot collide. A damaged index or data file (numba issue 10434) counts as absent,
-    whatever unpickling makes of it.
+    Numba numbers the data files of a kernel 1, 2, 3. Two processes that compile two signatures at once then give both
+    the same name, and an index may name the other's code: a crash (numba issue 4807). Names that follow from the
+    signature cannot collide. A damaged index or data file (numba issue 10434) counts as absent, whatever unpickling
+    makes of it.
     """
 
     def save(self, key, data):

@@ -1,7 +1,10 @@
-"""Exponential and logarithm in a form that the compiler can vectorise: Numba's own are a call per element."""
+"""Exponential and logarithm in a form that the compiler can vectorise.
+
+Numba's own are a call per element, and then they would take longer than the products of a pass with many classes.
+"""
 
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.simd import binary_exponent, power_of_two
+from fastlin.kernels.machine.instructions import binary_exponent, power_of_two
 
 LOG2_E = 1.4426950408889634
 # log 2 in two parts: the first has 9 bits, so that n * LOG2_HIGH is exact in either type (Cody and Waite 1980).
@@ -17,10 +20,12 @@ WHOLE, WHOLE_SINGLE = 1.5 * 2.0**52, 1.5 * 2.0**23
 
 @kernel(reassociate=False, inner=True)
 def exponentiate_in_place(values):
-    """Overwrite values (float32 or float64, 1-D, contiguous, each <= 0) with exp(values); below -87 or -708 gives 0.
+    """Overwrite values with exp(values).
 
-    exp(x) = 2^n exp(r), n = round(x / log 2), |r| <= log(2) / 2, exp(r) by its Taylor polynomial of degree 13: the
-    remainder is 4e-18, below half a unit in the last place. Worked in the type of values: in float32 sixteen at once.
+    values are float32 or float64, 1-D, contiguous and each <= 0; below -87 or -708 the result is 0. With n = round(x /
+    log 2) and |r| <= log(2) / 2, exp(x) = 2^n exp(r), and exp(r) is its Taylor polynomial of degree 13, whose remainder
+    of 4e-18 is below half a unit in the last place. Everything is computed in the type of values: in float32 sixteen
+    numbers fit into a vector.
     """
     kind = values.dtype.type
     lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)
@@ -37,9 +42,9 @@ def exponentiate_in_place(values):
 
 @kernel(reassociate=False, inner=True)
 def exponentiate_less_one_in_place(values):
-    """Overwrite values (float32 or float64, 1-D, contiguous, each <= 0) with exp(values) - 1, exact near 0 as well.
+    """Overwrite values with exp(values) - 1, exact near 0 as well.
 
-    As `exponentiate_in_place`, with 2^n (exp(r) - 1) + (2^n - 1) in place of 2^n exp(r).
+    Everything is as in `exponentiate_in_place`, with 2^n (exp(r) - 1) + (2^n - 1) in place of 2^n exp(r).
     """
     kind = values.dtype.type
     lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)

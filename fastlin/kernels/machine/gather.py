@@ -1,28 +1,28 @@
 """The innermost loop over sparse entries: sums of rows of a table, each times a number, that stay in registers.
 
-Scores of a sparse row are such a sum over the coefficients of its features, the gradient of a column one over the
-residuals of its rows; a row of the table holds a number for each class. Emitted as LLVM instructions, since the
-compiler left to itself stores the sums after every entry. Uncompiled, NumPy stands in.
+Scores of a sparse row are such a sum over the coefficients of its features. The gradient of a column is one over the
+residuals of its rows. A row of the table holds a number for each class. The loop is emitted as LLVM instructions, since
+the compiler left to itself stores the sums after every entry. Uncompiled, NumPy stands in.
 """
 
 import numpy as np
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.simd import CACHE_LINE, VECTOR_BYTES, Emitter
+from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter
 
-# Entries ahead of the sum whose rows of the table are asked for: no other row is near, and the end of each sum is a
-# guess. Scores of text (1.7 million entries, 20 classes) take 5.8 ms of one thread, without it 8.0.
-AHEAD = 32
+# How many entries before its turn the row of the table is asked for: the processor cannot foresee which row comes next.
+# Scores of text (1.7 million entries, 20 classes) take 5.8 ms of one thread, without it 8.0.
+ENTRIES_AHEAD = 32
 # Numbers of a vector. Three and four classes take half a vector of 64 bytes.
 LANES = VECTOR_BYTES // 8
 HALF = 4 if LANES == 8 else 2
 
 
 def count_columns(n_classes):
-    """Return the columns of a table of n_classes: whole vectors, one for one class, so that no loop has a remainder."""
+    """Return the columns of a table of n_classes: one for one class, else whole vectors, so that no loop has a rest."""
     if n_classes == 1:
         return 1
     lanes = HALF if n_classes <= HALF else LANES
@@ -37,7 +37,7 @@ def zeros_table(n_rows, n_classes):
 def _combination(n_vectors, lanes, n_sums):
     """Make the loop for n_vectors vectors of the table's columns; every n_sums-th entry goes into the same sum.
 
-    A sum waits four cycles for the last product to be added: several sums of a row side by side do not.
+    One sum waits four cycles until the last product is added. Several sums side by side do not wait.
     """
 
     def uncompiled(data, indices, first, last, table, origin, sums, i, k):
@@ -55,15 +55,12 @@ def _combination(n_vectors, lanes, n_sums):
             data, indices, first, last, table, origin, sums, i, k = arguments
             emit = Emitter(context, builder, types.float64, lanes)
             number = first.type
-            values = context.make_array(data_type)(context, builder, data).data
-            places = context.make_array(indices_type)(context, builder, indices).data
+            values, places = emit.data(data_type, data), emit.data(indices_type, indices)
             rows = context.make_array(table_type)(context, builder, table)
             stride, _ = cgutils.unpack_tuple(builder, rows.strides)
             base = emit.pointer(table_type, table, builder.neg(origin), k)
             totals = [emit.zeros(n_vectors) for _ in range(n_sums)]
-            n_entries = cgutils.unpack_tuple(
-                builder, context.make_array(indices_type)(context, builder, indices).shape
-            )[0]
+            (n_entries,) = emit.shape(indices_type, indices)
             final = builder.sub(n_entries, number(1))
 
             def address(entry):
@@ -73,7 +70,7 @@ def _combination(n_vectors, lanes, n_sums):
             def add(entry, total):
                 # A table of one class is small: 16,000 x 123 takes 0.40 ms, with prefetches 0.47.
                 if lanes > 1:
-                    later = builder.add(entry, number(AHEAD))
+                    later = builder.add(entry, number(ENTRIES_AHEAD))
                     later = builder.select(builder.icmp_signed("<", later, final), later, final)
                     target = builder.ptrtoint(address(later), number)
                     for line in range(0, 8 * n_vectors * lanes, CACHE_LINE):
@@ -117,7 +114,7 @@ _combine_numbers = _combination(1, 1, 4)
 
 @kernel(inner=True)
 def combine_rows(data, indices, first, last, table, origin, sums, i):
-    """sums[i] = sum over the entries p from first to last of data[p] table[indices[p] - origin], float64.
+    """Fill sums[i] = sum over the entries p from first to last of data[p] table[indices[p] - origin], float64.
 
     table (rows, columns as of zeros_table) and sums have the same columns. The order of the additions follows from
     last - first alone.

@@ -7,9 +7,9 @@ slower: 54.6 against 49.6 ms (MNIST, one thread).
 
 import numpy as np
 
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.simd import CACHE_LINE, compile_small
+from fastlin.kernels.machine.instructions import compile_small
 
 # What a list of pieces of memory holds: the piece and the byte of it that come next, how many pieces there are and
 # how many bytes each has, then their addresses.
@@ -24,9 +24,9 @@ def empty_list(tile_rows):
 
 @kernel(inner=True)
 def list_rows(X, rows, start, count, stop, ahead):
-    """Overwrite the list with the memory of the rows ``rows[start:stop]`` of X, of ``count`` of them at most.
+    """Overwrite the list ``ahead`` with the memory of the rows ``rows[start:stop]`` of X, of ``count`` of them at most.
 
-    Without any where a row is not one piece.
+    The list becomes empty where the columns of X do not lie next to each other.
     """
     compile_small()
     stop = start + count if start + count < stop else stop
@@ -41,11 +41,13 @@ def list_rows(X, rows, start, count, stop, ahead):
 
 
 @kernel(inline=True)
-def next_address(ahead, n_lines, tile):
-    """Return where the next n_lines cache lines start and the bytes from one to the next; 0 where nothing is left."""
+def next_lines(ahead, n_lines, cached):
+    """Return where the next n_lines cache lines of the list start, and the bytes from one to the next.
+
+    Where nothing is left in the list these are the address of ``cached``, an array that is in the cache already, and 0.
+    """
     if ahead[PIECE] >= ahead[COUNT]:
-        # Something that is in the cache already.
-        return np.intp(tile.ctypes.data), 0
+        return np.intp(cached.ctypes.data), 0
     address = ahead[ADDRESSES + ahead[PIECE]] + ahead[BYTE]
     ahead[BYTE] += n_lines * CACHE_LINE
     if ahead[BYTE] >= ahead[LENGTH]:

@@ -1,12 +1,18 @@
-"""Tiles: some rows of X at a time, of any type and layout, as scaled and centred vectors of the type computed in.
+"""Tiles: some rows of X at a time, of any type and layout, as scaled and shifted vectors of the type computed in.
 
-Whatever X is made of, everything behind a tile sees one type, one layout and whole aligned vectors, so that the
-products are compiled once and X is never copied as a whole.
+Whatever X is made of, everything behind a tile sees one type, one layout and whole aligned vectors. The products are
+therefore compiled once, and X is never copied as a whole.
 """
+
+from typing import NamedTuple
+
+import numpy as np
 
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.simd import ROW_GROUP, VECTOR_BYTES, compile_small, load_row
+from fastlin.kernels.machine.emitter import VECTOR_BYTES
+from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.simd import ROW_GROUP, load_row
 
 # A tile, its scores, the coefficients and the next tile's rows share the second-level cache (1 MB and more).
 TILE_BYTES = 300_000
@@ -14,7 +20,21 @@ TILE_BYTES = 300_000
 MAX_TILE_ROWS = 128
 CACHE_SETS_BYTES = 512
 # Columns that are read together where rows are not contiguous: a cache line of the tile each.
-STRIP = 8
+COLUMNS_READ = 8
+
+
+class Scaling(NamedTuple):
+    """How the columns of X enter: column j as scale[j] x_j + shift[j].
+
+    Attributes
+    ----------
+    scale, shift : ndarray of shape (d,)
+        Of one type, in which the product and the sum are computed: float64 with a float32 tile centres numbers that
+        float32 cannot hold before it rounds them.
+    """
+
+    scale: np.ndarray
+    shift: np.ndarray
 
 
 def count_tile_rows(n_features, n_classes, itemsize):
@@ -57,37 +77,43 @@ def pad_vector(values, tile):
     return padded
 
 
-@kernel(reassociate=False, inner=True)
-def load_tile(X, rows, start, stop, factors, offsets, tile):
-    """tile[i, j] = X[rows[start + i], j] factors[j] + offsets[j] for i < stop - start, in the type of factors.
-
-    X (n, d) of any type and strides; rows (m,); factors and offsets (tile's width,), aligned: float64 with a float32
-    tile centres numbers that float32 cannot hold before it rounds them. Behind the last feature tile[i, j] =
-    offsets[j]. The further rows of tile stay as they are.
-    """
-    compile_small()
-    n_rows, n_features = stop - start, X.shape[1]
-    if X.strides[1] == X.itemsize:
-        for i in range(n_rows):
-            load_row(X, rows[start + i], factors, offsets, tile, i)
-        return
-    widen = factors.dtype.type
-    for begin in range(0, n_features, STRIP):
-        end = begin + STRIP if begin + STRIP < n_features else n_features
-        f, o = factors[begin:end], offsets[begin:end]
-        for i in range(n_rows):
-            x, t = X[rows[start + i], begin:end], tile[i, begin:end]
-            for j in range(x.shape[0]):
-                t[j] = widen(x[j]) * f[j] + o[j]
-    for i in range(n_rows):
-        for j in range(n_features, offsets.shape[0]):
-            tile[i, j] = offsets[j]
+@kernel(inline=True)
+def pad_scaling(scaling, tile):
+    """Return a copy of the scaling with zeros up to the width of tile, each vector on a cache line."""
+    return Scaling(pad_vector(scaling.scale, tile), pad_vector(scaling.shift, tile))
 
 
 @kernel(inner=True)
-def ones_and_zeros(tile):
-    """Return factors and offsets of tile's width and type that leave X as it is."""
-    factors, offsets = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
+def no_scaling(tile):
+    """Return the scaling of tile's width and type that leaves X as it is."""
+    scale, shift = zeros_aligned(tile.shape[1], tile.dtype), zeros_aligned(tile.shape[1], tile.dtype)
     for j in range(tile.shape[1]):
-        factors[j] = 1
-    return factors, offsets
+        scale[j] = 1
+    return Scaling(scale, shift)
+
+
+@kernel(reassociate=False, inner=True)
+def load_tile(X, numbers, scaling, tile):
+    """Fill tile[i, j] = X[numbers[i], j] scale[j] + shift[j], computed in the type of scale.
+
+    X (n, d) of any type and strides; numbers (m,), int64, m at most the rows of tile; scale and shift (tile's width,),
+    aligned. Behind the last feature tile[i, j] = shift[j]. The further rows of tile stay as they are.
+    """
+    compile_small()
+    n_rows, n_features = numbers.shape[0], X.shape[1]
+    if X.strides[1] == X.itemsize:
+        for i in range(n_rows):
+            load_row(X, numbers[i], scaling, tile, i)
+        return
+    scale, shift = scaling.scale, scaling.shift
+    widen = scale.dtype.type
+    for begin in range(0, n_features, COLUMNS_READ):
+        end = begin + COLUMNS_READ if begin + COLUMNS_READ < n_features else n_features
+        f, o = scale[begin:end], shift[begin:end]
+        for i in range(n_rows):
+            x, t = X[numbers[i], begin:end], tile[i, begin:end]
+            for j in range(x.shape[0]):
+                t[j] = widen(x[j]) * f[j] + o[j]
+    for i in range(n_rows):
+        for j in range(n_features, shift.shape[0]):
+            tile[i, j] = shift[j]

@@ -14,7 +14,7 @@ def dot(a, b):
 
 @kernel(reassociate=False)
 def compensated_dot(first, a, b):
-    """Return first + the sum of a_j b_j with the rounding of the additions made up for (Neumaier 1974)."""
+    """Return first + the sum of a_j b_j, corrected by the rounding errors of the additions (Neumaier 1974)."""
     total, lost = first, 0.0
     for j in range(a.shape[0]):
         product = a[j] * b[j]
@@ -26,7 +26,7 @@ def compensated_dot(first, a, b):
 
 @kernel
 def fill_block_dots(block, n_blocks, rows, n_rows, weights, vector, products):
-    """products[i] = sum of weights_j rows[i, j] vector_j, for the block's part of the first n_rows of rows (m, p)."""
+    """Fill products[i] = sum of weights_j rows[i, j] vector_j, for the block's part of the first n_rows of rows."""
     for i in range(block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks):
         row, total = rows[i], 0.0
         for j in range(row.shape[0]):
@@ -36,10 +36,11 @@ def fill_block_dots(block, n_blocks, rows, n_rows, weights, vector, products):
 
 @kernel
 def subtract_changes(steps, changes, inner_products, newest, n_pairs, vector, scales):
-    """vector -= scale_i change_i from the newest pair to the oldest, scale_i = step_i . vector / inner_products_i.
+    """Take scale_i change_i from vector, from the newest pair to the oldest; scale_i = step_i . vector / product_i.
 
-    The first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) over n_pairs pairs of steps (m, p) and gradient
-    changes (m, p), kept in a ring whose newest row is ``newest``; scales (m,) takes the scales.
+    This is the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) over n_pairs pairs of steps (m, p) and
+    gradient changes (m, p), kept in a ring whose newest row is ``newest``. inner_products (m,) are those of the pairs;
+    scales (m,) takes the scales.
     """
     m = steps.shape[0]
     for i in range(n_pairs):
@@ -51,9 +52,9 @@ def subtract_changes(steps, changes, inner_products, newest, n_pairs, vector, sc
 
 @kernel
 def add_steps(steps, changes, inner_products, newest, n_pairs, vector, scales):
-    """vector += (scale_i - change_i . vector / inner_products_i) step_i from the oldest pair to the newest.
+    """Add (scale_i - change_i . vector / product_i) step_i to vector, from the oldest pair to the newest.
 
-    The second loop of L-BFGS, with the scales of the first.
+    This is the second loop of L-BFGS, with the scales of the first; arguments are those of `subtract_changes`.
     """
     m = steps.shape[0]
     for i in range(n_pairs - 1, -1, -1):

@@ -6,9 +6,10 @@ computes the products with coefficients. Sums over rows are float64, with a row 
 
 import numpy as np
 
+from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place, exponentiate_less_one_in_place, log_from_one
-from fastlin.kernels.machine.simd import CACHE_LINE, request_line, request_line_to_write
+from fastlin.kernels.machine.instructions import request_line, request_line_to_write
 
 IDENTITY, LOGISTIC, RELU, TANH = range(4)
 # Number of 32-bit numbers. Dropout keeps a unit where the number drawn for it is below this times the part kept.

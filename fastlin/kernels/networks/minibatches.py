@@ -1,46 +1,83 @@
 """Kernels of mini-batch gradient descent: a run of whole update steps, and the evaluation of the result.
 
-Labels, coef layout and losses are those of dense.py; rows are read through an index, so that a shuffled epoch copies
-a tile at a time.
+Labels, coefficients and losses are those of linear/dense_rows.py. Rows are read through an index, so that a shuffled
+epoch copies a tile at a time.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from fastlin.kernels.linear.dense_rows import block_rows
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.instructions import compile_apart
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_product, load_and_multiply
-from fastlin.kernels.machine.simd import compile_apart
-from fastlin.kernels.machine.tiles import ones_and_zeros, pad_columns, zeros_padded
+from fastlin.kernels.machine.products import add_product, load_and_multiply, read_and_multiply, spare_tile
+from fastlin.kernels.machine.tiles import no_scaling, pad_columns, zeros_padded
+
+
+class MomentumState(NamedTuple):
+    """What a step of gradient descent changes, arrays of shape (d, K) and of one type.
+
+    Attributes
+    ----------
+    w : ndarray of shape (d, K)
+        The weights of the model.
+    gradient : ndarray of shape (d, K)
+        The gradient of the last step.
+    velocity : ndarray of shape (d, K)
+        The direction of the last step: the gradients before it, each with its power of momentum.
+    """
+
+    w: np.ndarray
+    gradient: np.ndarray
+    velocity: np.ndarray
+
+
+class MomentumRule(NamedTuple):
+    """How a step of gradient descent follows from the mean gradient over a batch.
+
+    Attributes
+    ----------
+    learning_rate : float
+        The part of the velocity that is taken from the weights.
+    momentum : float
+        The part of the last velocity that stays.
+    l2 : float
+        The strength of the penalty: l2 w is added to the gradient.
+    """
+
+    learning_rate: float
+    momentum: float
+    l2: float
 
 
 @kernel(reassociate=False)
-def train_steps(
-    X, labels, weights, order, batch_size, first, last, w, gradient, velocity, learning_rate, momentum,
-    l2, tile_rows, losses, progress,
-):  # fmt: skip
+def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, losses, progress):
     """Take the steps first to last - 1 of an epoch: v = momentum v + g, w -= learning_rate v.
 
-    g is the mean gradient over the batch ``order[step * batch_size:(step + 1) * batch_size]`` plus l2 w. w, gradient
-    and velocity (d, K), in the type of X, are updated in place; losses[progress[0]] takes the batch's mean loss
-    before the update, without the L2 term, and progress[0] counts the steps on. Their writes come together at the
-    end, so that a caller who is interrupted finds whole steps.
+    g is the mean gradient over the batch, the rows ``samples.rows[step * batch_size:(step + 1) * batch_size]``, plus
+    l2 w. state, a MomentumState in the type of X, is updated in place by rule, a MomentumRule.
+
+    losses[progress[0]] takes the batch's mean loss before the update, without the L2 term, and progress[0] counts the
+    steps on. Their writes come together at the end, so that a caller who is interrupted finds whole steps.
     """
+    w, order = state.w, samples.rows
     n_features, n_classes = w.shape
     coef, v = zeros_padded(n_classes, n_features, w.dtype), zeros_padded(n_classes, n_features, w.dtype)
     for j in range(n_features):
         for k in range(n_classes):
-            coef[k, j], v[k, j] = w[j, k], velocity[j, k]
+            coef[k, j], v[k, j] = w[j, k], state.velocity[j, k]
     g = zeros_aligned((n_classes, coef.shape[1]), np.float64)
     tile = zeros_padded(tile_rows, n_features, w.dtype)
-    scales, shifts = ones_and_zeros(tile)
+    unscaled = no_scaling(tile)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), w.dtype)
     intercept = zeros_aligned(n_classes, w.dtype)
     no_probabilities, beginning = zeros_aligned((n_classes, 0), w.dtype), np.int64(0)
-    type_of = w.dtype.type
     for step in range(first, last):
         begin, end = step * batch_size, (step + 1) * batch_size
         for k in range(n_classes):
@@ -50,49 +87,47 @@ def train_steps(
         for start in range(begin, end, tile_rows):
             stop = start + tile_rows if start + tile_rows < end else end
             batch_end = end if stop < end or step + 1 == last else end + batch_size
+            numbers = order[start:stop]
             list_rows(X, order, stop, tile_rows, batch_end, ahead)
-            load_and_multiply(X, order, start, stop, scales, shifts, tile, coef, intercept, scores, ahead)
-            loss += turn_scores_to_residuals(
-                scores, stop - start, labels, weights, order, start, no_probabilities, beginning
-            )
+            load_and_multiply(X, numbers, unscaled, tile, coef, intercept, scores, ahead)
+            loss += turn_scores_to_residuals(scores, numbers, samples, no_probabilities, beginning)
             add_product(tile, stop - start, scores, beginning, g, ahead)
         losses[progress[0] + step - first] = loss / batch_size
         for k in range(n_classes):
-            _update(
-                coef[k], g[k], v[k], type_of(1) / type_of(batch_size), type_of(l2), type_of(momentum), learning_rate
-            )
+            _update(coef[k], g[k], v[k], batch_size, rule)
     for j in range(n_features):
         for k in range(n_classes):
             w[j, k] = coef[k, j]
-            gradient[j, k] = g[k, j]
-            velocity[j, k] = v[k, j]
+            state.gradient[j, k] = g[k, j]
+            state.velocity[j, k] = v[k, j]
     progress[0] += last - first
 
 
 @kernel(inline=True)
-def _update(w, g, v, scale, l2, momentum, learning_rate):
-    """g = scale g + l2 w, v = momentum v + g, w -= learning_rate v."""
+def _update(w, g, v, batch_size, rule):
+    """Set g = g / batch_size + l2 w and v = momentum v + g, and take learning_rate v from w."""
     type_of = w.dtype.type
-    rate = type_of(learning_rate)
+    part, l2, momentum = type_of(1) / type_of(batch_size), type_of(rule.l2), type_of(rule.momentum)
+    rate = type_of(rule.learning_rate)
     for j in range(w.shape[0]):
-        g[j] = type_of(g[j]) * scale + l2 * w[j]
+        g[j] = type_of(g[j]) * part + l2 * w[j]
         v[j] = momentum * v[j] + type_of(g[j])
         w[j] -= rate * v[j]
 
 
 @kernel(reassociate=False)
 def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses, n_correct):
-    """losses[block] = sum of the losses, n_correct[block] = number of rows whose best class is their label.
+    """Fill losses[block] with the sum of the losses, n_correct[block] with how many rows' best class is their label.
 
-    Over the rows of the block, with scores X coef', coef (K, d); of equal scores the first class wins, and a
-    probability of exactly one half counts as label 1. An empty losses (0,) leaves the loss out.
+    Both are over the rows of the block, with scores X coef' for coef (K, d). Of equal scores the first class wins, and
+    a probability of exactly one half counts as label 1. weights (n,) are those of the losses. An empty losses (0,)
+    leaves the loss out.
     """
-    n_classes, n_features = coef.shape
+    n_classes = coef.shape[0]
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    padded = pad_columns(coef)
-    tile = zeros_padded(tile_rows, n_features, coef.dtype)
-    scales, shifts = ones_and_zeros(tile)
+    samples = Samples(rows, labels, weights)
+    padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
     intercept = zeros_aligned(n_classes, coef.dtype)
@@ -101,13 +136,12 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     correct = np.int64(0)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        numbers = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        load_and_multiply(X, rows, start, stop, scales, shifts, tile, padded, intercept, scores, ahead)
+        read_and_multiply(X, numbers, tile, padded, intercept, scores, ahead)
         correct += _count_right(scores, stop - start, labels, rows[start])
         if losses.shape[0] > 0:
-            loss += turn_scores_to_residuals(
-                scores, stop - start, labels, weights, rows, start, no_probabilities, beginning
-            )
+            loss += turn_scores_to_residuals(scores, numbers, samples, no_probabilities, beginning)
     if losses.shape[0] > 0:
         losses[block] = loss
     n_correct[block] = correct
@@ -115,9 +149,9 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
 
 @kernel(inner=True)
 def _count_right(scores, n_rows, labels, first_row):
-    """Return how many rows' labels, from first_row on, have the largest score, the first of equal ones.
+    """Return how many rows, from first_row on, have a label with the largest score, the first of equal ones.
 
-    One score: its sign decides. A training that diverged has NaN for scores: never right.
+    With one score its sign decides. A training that diverged has NaN for scores, which are never right.
     """
     compile_apart()
     n_right = 0

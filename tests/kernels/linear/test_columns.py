@@ -1,36 +1,46 @@
-"""Column statistics against NumPy, with and without numbers that are not finite."""
+"""Column statistics and panels of columns against NumPy, with and without numbers that are not finite."""
 
 import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.linear.columns import fill_block_column_statistics
+from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
+from fastlin.kernels.machine.tiles import Scaling
 
 
-def walk(X, n_blocks=3):
+def measure(X, n_blocks=3, weights=None):
     outputs = [np.full((n_blocks, X.shape[1]), np.nan) for _ in range(4)]
-    run_blocks(fill_block_column_statistics, n_blocks, X, np.empty(0), X[0].astype(np.float64), 8, *outputs)
+    weights = np.empty(0) if weights is None else weights
+    run_blocks(fill_block_column_statistics, n_blocks, X, weights, X[0].astype(np.float64), 8, *outputs)
     return outputs
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "bool"])
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_agrees_with_numpy(dtype, order):
+def test_agrees_with_numpy(dtype):
     for n, d in [(3, 1), (13, 7), (41, 17), (200 if COMPILED else 30, 33)]:
-        values = np.random.default_rng(n).normal(1e3, 40, (n, d)) % 120
-        X = np.asarray(values.astype(dtype), order=order)
-        sums, squares, smallest, largest = walk(X)
+        generator = np.random.default_rng(n)
+        X = (generator.normal(1e3, 40, (n, d)) % 120).astype(dtype)
+        weights = generator.uniform(0, 2, n)
         differences = X.astype(np.float64) - X[0].astype(np.float64)
-        np.testing.assert_allclose(sums.sum(axis=0), differences.sum(axis=0), rtol=1e-11, atol=1e-9)
-        np.testing.assert_allclose(squares.sum(axis=0), (differences**2).sum(axis=0), rtol=1e-11)
-        np.testing.assert_array_equal(smallest.min(axis=0), X.min(axis=0))
-        np.testing.assert_array_equal(largest.max(axis=0), X.max(axis=0))
+        for layout in (X, np.asfortranarray(X)):
+            for s in (np.ones(n), weights):
+                sums, squares, smallest, largest = measure(layout, weights=s)
+                np.testing.assert_allclose(sums.sum(axis=0), s @ differences, rtol=1e-11, atol=1e-9)
+                np.testing.assert_allclose(squares.sum(axis=0), s @ differences**2, rtol=1e-11)
+                np.testing.assert_array_equal(smallest.min(axis=0), X.min(axis=0))
+                np.testing.assert_array_equal(largest.max(axis=0), X.max(axis=0))
+
+
+def test_weights_without_entries_are_ones():
+    X = np.random.default_rng(0).normal(size=(13, 9))
+    for found, expected in zip(measure(X), measure(X, weights=np.ones(13)), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_variance_of_a_column_far_from_zero_does_not_cancel():
     X = 1e9 + np.random.default_rng(0).normal(size=(400, 2))
-    sums, squares, *_ = walk(X)
+    sums, squares, *_ = measure(X)
     mean = sums.sum(axis=0) / 400
     np.testing.assert_allclose(squares.sum(axis=0) / 400 - mean**2, X.var(axis=0), rtol=1e-6)
 
@@ -42,7 +52,7 @@ def test_what_is_not_finite_shows_wherever_it_stands(value, dtype):
         X = np.ones((13, 3), dtype)
         X[i, 1] = value
         with np.errstate(all="ignore"), limit_threads(1):
-            _, squares, smallest, largest = walk(X)
+            _, squares, smallest, largest = measure(X)
         finite = (np.isfinite(smallest) & np.isfinite(largest) & ~np.isnan(squares)).all(axis=0)
         np.testing.assert_array_equal(finite, [True, False, True])
 
@@ -50,7 +60,7 @@ def test_what_is_not_finite_shows_wherever_it_stands(value, dtype):
 def test_finite_numbers_whose_squares_overflow_count_as_finite():
     X = np.tile([[1e300], [-1.7e308], [1.7e308]], (7, 1))
     with np.errstate(all="ignore"), limit_threads(1):
-        _, squares, smallest, largest = walk(X)
+        _, squares, smallest, largest = measure(X)
     assert not np.isnan(squares).any()
     assert smallest.min() == -1.7e308
     assert largest.max() == 1.7e308
@@ -59,8 +69,36 @@ def test_finite_numbers_whose_squares_overflow_count_as_finite():
 def test_any_number_of_threads_gives_the_same_bits():
     X = np.random.default_rng(0).normal(size=(300, 5))
     with limit_threads(1):
-        one = walk(X, 7)
+        one = measure(X, 7)
     with limit_threads(2):
-        two = walk(X, 7)
+        two = measure(X, 7)
     for first, second in zip(one, two, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+# Every type and layout is loaded in test_tiles.py; here are one that is rounded and one that stays as it is.
+@pytest.mark.parametrize("dtype", ["float64", "uint8"])
+def test_a_panel_holds_the_columns(dtype):
+    n, d = (300, 21) if COMPILED else (30, 19)
+    generator = np.random.default_rng(0)
+    X = generator.integers(0, 100, (n, d)).astype(dtype)
+    scaling = Scaling(2.0 ** generator.integers(-3, 3, d), generator.normal(size=d))
+    expected = X * scaling.scale + scaling.shift
+    for layout in (X, np.asfortranarray(X)):
+        for n_blocks in (1, 3):
+            panel = np.full((d, n), np.nan)
+            run_blocks(fill_block_panel, n_blocks, layout, scaling, 8, np.empty(0), panel)
+            np.testing.assert_allclose(panel, expected.T, rtol=1e-15, atol=1e-15)
+    if X.itemsize <= 2:
+        # Whole numbers stay as they are.
+        same = np.zeros((d, n), X.dtype)
+        run_blocks(fill_block_panel, 2, X, Scaling(np.ones(d), np.zeros(d)), 8, np.empty(0), same)
+        np.testing.assert_array_equal(same, X.T)
+
+
+def test_a_panel_in_float32_is_centred_before_it_is_rounded():
+    X = 1e8 + np.random.default_rng(0).integers(0, 5, (40, 3)).astype(float)
+    panel = np.zeros((3, 40), np.float32)
+    scaling = Scaling(np.ones(3), np.full(3, -1e8))
+    run_blocks(fill_block_panel, 2, X, scaling, 8, np.empty(0, np.float32), panel)
+    np.testing.assert_array_equal(panel, (X - 1e8).T)

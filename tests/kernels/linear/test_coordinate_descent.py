@@ -1,11 +1,10 @@
-"""Coordinate descent on quadratic models against their optimality conditions in NumPy, and the panel of columns."""
+"""Coordinate descent on quadratic models against their optimality conditions in NumPy."""
 
 import naive
 import numpy as np
 import pytest
 from conftest import COMPILED, from_python
 
-from fastlin.kernels.linear.columns import fill_block_panel
 from fastlin.kernels.linear.coordinate_descent import (
     best_shift,
     descend_by_columns,
@@ -334,31 +333,3 @@ def test_curvatures_are_the_same_bits_for_any_number_of_threads(n_threads):
         one = model.columns_state(np.ones((3, D), bool))["curvatures"]
     with limit_threads(n_threads):
         np.testing.assert_array_equal(model.columns_state(np.ones((3, D), bool))["curvatures"], one)
-
-
-@pytest.mark.parametrize("layout", ["C", "F", "strided"])
-@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "int8", "int16", "int32", "bool"])
-def test_a_panel_holds_the_columns(dtype, layout):
-    n, d = (300, 21) if COMPILED else (30, 19)
-    generator = np.random.default_rng(0)
-    values = generator.integers(0, 2 if dtype == "bool" else 100, (n, d)).astype(dtype)
-    X = {"C": values, "F": np.asfortranarray(values), "strided": np.repeat(np.repeat(values, 2, 0), 3, 1)[::2, ::3]}[
-        layout
-    ]
-    units, offsets = 2.0 ** generator.integers(-3, 3, d), generator.normal(size=d)
-    for n_blocks in (1, 3):
-        panel = np.full((d, n), np.nan)
-        run_blocks(fill_block_panel, n_blocks, X, units, offsets, 8, np.empty(0), panel)
-        np.testing.assert_allclose(panel, (values * units + offsets).T, rtol=1e-15, atol=1e-15)
-    if X.itemsize <= 2:
-        # Whole numbers stay as they are.
-        same = np.zeros((d, n), X.dtype)
-        run_blocks(fill_block_panel, 2, X, np.ones(d), np.zeros(d), 8, np.empty(0), same)
-        np.testing.assert_array_equal(same, values.T)
-
-
-def test_a_panel_in_float32_is_centred_before_it_is_rounded():
-    X = 1e8 + np.random.default_rng(0).integers(0, 5, (40, 3)).astype(float)
-    panel = np.zeros((3, 40), np.float32)
-    run_blocks(fill_block_panel, 2, X, np.ones(3), np.full(3, -1e8), 8, np.empty(0, np.float32), panel)
-    np.testing.assert_array_equal(panel, (X - 1e8).T)

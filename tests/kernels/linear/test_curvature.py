@@ -3,159 +3,173 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem
 
 from fastlin.kernels.linear import curvature, dense_rows
+from fastlin.kernels.linear.operands import BlockSums, Parameters, Samples
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
+from fastlin.kernels.machine.tiles import Scaling
 
-TOLERANCE = {np.float64: 1e-11, np.float32: 5e-5}
-CLASSES = [1, 3, 4, 5, 7, 11]
-
-
-def make_rows(n, d, n_classes, kind, dtype=np.float64):
-    """Return X, row numbers, their weights and probabilities, factors and offsets, and the scaled rows."""
-    generator = np.random.default_rng(d)
-    X, *_ = make_problem(n, d, 3, dtype)
-    rows = generator.permutation(n)[: max(1, 2 * n // 3)]
-    weights = generator.uniform(0, 2, len(rows)).astype(kind)
-    probabilities = generator.uniform(0, 1, (n_classes, len(rows)))
-    if n_classes > 1:
-        probabilities /= probabilities.sum(axis=0)
-    largest = np.abs(X.astype(float)).max()
-    factors = (2.0 ** generator.integers(-2, 2, d) / 2.0 ** np.ceil(np.log2(largest))).astype(kind)
-    offsets = generator.normal(size=d).astype(kind)
-    scaled = X[rows].astype(kind) * factors + offsets
-    return X, rows, weights, probabilities.astype(kind), factors, offsets, scaled.astype(float)
+KINDS = [np.float64, np.float32]
+# Around the classes of a loop.
+CLASSES = [1, 3, 5, 7]
 
 
-def assert_close(found, expected, kind):
-    expected = np.asarray(expected)
-    np.testing.assert_allclose(found, expected, rtol=TOLERANCE[kind], atol=TOLERANCE[kind] * np.abs(expected).max())
+class Rows:
+    """Random rows with their weights and probabilities, and how they are scaled and shifted."""
 
-
-def multiply_hessian(X, rows, weights, probabilities, factors, offsets, direction, intercept_direction, n_blocks=1):
-    products = np.full((n_blocks, *direction.shape), np.nan)
-    intercept_products = np.full((n_blocks, len(direction)), np.nan)
-    run_blocks(
-        curvature.fill_block_hessian_product, n_blocks, X, rows, weights, probabilities, factors, offsets, direction,
-        intercept_direction, 8, products, intercept_products,
-    )  # fmt: skip
-    return products.sum(axis=0), intercept_products.sum(axis=0)
-
-
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("n_classes", CLASSES)
-@pytest.mark.parametrize("d", [1, 2, 7, 16, 17, 33])
-def test_all_agree_with_naive(d, n_classes, kind):
-    X, rows, weights, probabilities, factors, offsets, scaled = make_rows(14, d, n_classes, kind)
-    generator = np.random.default_rng(5)
-    direction = generator.normal(size=(n_classes, d)).astype(kind)
-    intercept_direction = generator.normal(size=n_classes).astype(kind)
-    expected = naive.hessian_product(scaled, weights, probabilities.T, direction, intercept_direction)
-    found = multiply_hessian(X, rows, weights, probabilities, factors, offsets, direction, intercept_direction, 2)
-    assert_close(found[0], expected[0], kind)
-    assert_close(found[1], expected[1], kind)
-
-    grams = np.full((n_classes, d + 1, d + 1), np.nan, kind)
-    row_weights = weights * probabilities
-    run_blocks(curvature.fill_block_gram, 2, X, rows, row_weights, factors, offsets, 8, grams)
-    for k in range(n_classes):
-        assert_close(grams[k], naive.weighted_gram(scaled, row_weights[k].astype(float)), kind)
-
-
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("n_classes", CLASSES)
-@pytest.mark.parametrize("d", [1, 3, 7])
-def test_class_pairs_agree_with_naive(d, n_classes, kind):
-    X, rows, weights, probabilities, factors, offsets, scaled = make_rows(11, d, n_classes, kind)
-    hessian = np.full((n_classes * (d + 1),) * 2, np.nan)
-    for n_blocks in (1, 3):
-        run_blocks(
-            curvature.fill_block_class_pair_gram,
-            n_blocks,
-            X,
-            rows,
-            weights,
-            probabilities,
-            factors,
-            offsets,
-            8,
-            hessian,
+    def __init__(self, n, d, n_classes, kind, dtype=np.float64):
+        generator = np.random.default_rng(d)
+        self.kind, self.K, self.d = kind, n_classes, d
+        self.X, *_ = make_problem(n, d, 3, dtype)
+        self.numbers = generator.permutation(n)[: max(1, 2 * n // 3)]
+        self.weights = generator.uniform(0, 2, len(self.numbers)).astype(kind)
+        probabilities = generator.uniform(0, 1, (n_classes, len(self.numbers)))
+        if n_classes > 1:
+            probabilities /= probabilities.sum(axis=0)
+        self.probabilities = probabilities.astype(kind)
+        largest = np.abs(self.X.astype(float)).max()
+        scale = (2.0 ** generator.integers(-2, 2, d) / 2.0 ** np.ceil(np.log2(largest))).astype(kind)
+        self.scaling = Scaling(scale, generator.normal(size=d).astype(kind))
+        self.scaled = (self.X[self.numbers].astype(kind) * scale + self.scaling.shift).astype(float)
+        self.direction = Parameters(
+            generator.normal(size=(n_classes, d)).astype(kind), generator.normal(size=n_classes).astype(kind)
         )
-        expected = naive.class_pair_hessian(scaled, weights.astype(float), probabilities.T.astype(float))
-        assert_close(hessian, expected, kind)
-        np.testing.assert_array_equal(hessian, hessian.T)
+
+    def multiply(self, n_blocks=1):
+        """Return the Hessian times the direction, by coefficients and by intercepts."""
+        products = BlockSums(np.full((n_blocks, self.K, self.d), np.nan), np.full((n_blocks, self.K), np.nan))
+        run_blocks(
+            curvature.fill_block_hessian_product,
+            n_blocks,
+            self.X,
+            self.numbers,
+            self.weights,
+            self.probabilities,
+            self.scaling,
+            self.direction,
+            8,
+            products,
+        )
+        return products.coef.sum(axis=0), products.intercept.sum(axis=0)
+
+    def gram(self, row_weights, n_blocks=1, tile_rows=8):
+        """Return the Gram matrices of weights (C, m)."""
+        grams = np.full((len(row_weights), self.d + 1, self.d + 1), np.nan, self.kind)
+        arguments = self.X, self.numbers, row_weights, self.scaling, tile_rows, grams
+        run_blocks(curvature.fill_block_gram, n_blocks, *arguments)
+        return grams
+
+    def class_pairs(self, n_blocks=1, tile_rows=8):
+        """Return the whole Hessian."""
+        hessian = np.full((self.K * (self.d + 1),) * 2, np.nan)
+        arguments = self.X, self.numbers, self.weights, self.probabilities, self.scaling, tile_rows, hessian
+        run_blocks(curvature.fill_block_class_pair_gram, n_blocks, *arguments)
+        return hessian
+
+    def rounding(self):
+        """Return what rounding may change in the Hessian times the direction, in a Gram matrix and in the Hessian.
+
+        A sum of m terms in any order is wrong by at most m eps times the sum of their magnitudes (Higham 2002, section
+        3.1). A term has at most eight operations besides its own sums, of d products and of K classes.
+        """
+        n, eps = len(self.numbers), np.finfo(self.kind).eps
+        x, s, p = np.abs(self.scaled), self.weights.astype(float), self.probabilities.astype(float)
+        t = np.abs(self.direction.coef).astype(float) @ x.T + np.abs(self.direction.intercept)[:, None]
+        slopes = s * p * (t + (p * t).sum(axis=0))
+        ones = np.column_stack([x, np.ones(n)])
+        product = (n + self.d + self.K + 8) * eps * slopes @ ones
+        gram = (n + 8) * eps * (ones.T * s) @ ones
+        return product, gram, np.kron(np.ones((self.K, self.K)), gram)
+
+
+def assert_within(found, expected, bound):
+    assert (np.abs(found - np.asarray(expected)) <= bound).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_all_agree_with_naive(n_classes, kind):
+    # Around a vector of features, and where rows of a tile would lie 512 bytes apart.
+    for d in (1, 7, 16, 33):
+        rows = Rows(14, d, n_classes, kind)
+        of_product, of_gram, _ = rows.rounding()
+        expected = naive.hessian_product(rows.scaled, rows.weights, rows.probabilities.T, *rows.direction)
+        found = rows.multiply(2)
+        assert_within(found[0], expected[0], of_product[:, :-1])
+        assert_within(found[1], expected[1], of_product[:, -1])
+        row_weights = rows.weights * rows.probabilities
+        for k, gram in enumerate(rows.gram(row_weights, 2)):
+            assert_within(gram, naive.weighted_gram(rows.scaled, row_weights[k].astype(float)), of_gram)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_classes", CLASSES)
+def test_class_pairs_agree_with_naive(n_classes, kind):
+    for d in (1, 3, 7):
+        rows = Rows(11, d, n_classes, kind)
+        expected = naive.class_pair_hessian(rows.scaled, rows.weights.astype(float), rows.probabilities.T.astype(float))
+        for n_blocks in (1, 3):
+            hessian = rows.class_pairs(n_blocks)
+            assert_within(hessian, expected, rows.rounding()[2])
+            np.testing.assert_array_equal(hessian, hessian.T)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_other_types_and_layouts(dtype, order):
-    X, rows, weights, probabilities, factors, offsets, scaled = make_rows(40, 9, 3, np.float32, dtype)
-    X = np.asarray(X, order=order)
-    direction, intercept_direction = np.ones((3, 9), np.float32), np.arange(3).astype(np.float32)
-    expected = naive.hessian_product(scaled, weights, probabilities.T, direction, intercept_direction)
-    found = multiply_hessian(X, rows, weights, probabilities, factors, offsets, direction, intercept_direction)
-    assert_close(found[0], expected[0], np.float32)
-    grams = np.empty((1, 10, 10), np.float32)
-    run_blocks(curvature.fill_block_gram, 1, X, rows, weights[None], factors, offsets, 8, grams)
-    assert_close(grams[0], naive.weighted_gram(scaled, weights), np.float32)
+def test_other_types_and_layouts(dtype):
+    rows = Rows(40, 9, 3, np.float32, dtype)
+    of_product, of_gram, _ = rows.rounding()
+    product = naive.hessian_product(rows.scaled, rows.weights, rows.probabilities.T, *rows.direction)
+    results = []
+    for layout in (rows.X, np.asfortranarray(rows.X)):
+        rows.X = layout
+        found = rows.multiply()
+        assert_within(found[0], product[0], of_product[:, :-1])
+        gram = rows.gram(rows.weights[None])[0]
+        assert_within(gram, naive.weighted_gram(rows.scaled, rows.weights), of_gram)
+        results.append((*found, gram))
+    assert_same_bits(results)
 
 
-@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("n_classes", [1, 4])
 def test_hessian_product_is_the_derivative_of_the_gradient(n_classes):
     n, d = 21, 5
-    X, labels, weights, coef, intercept = make_problem(n, d, n_classes)
-    n_scores = len(coef)
-    factors, offsets = np.full(d, 0.5), np.arange(d) / 3
-    probabilities = np.full((n_scores, n), np.nan)
+    X, labels, weights, coef, intercept = make_problem(n, d, max(2, n_classes))
+    rows = Rows(n, d, n_classes, np.float64)
+    rows.X, rows.numbers, rows.weights = X, np.arange(n), weights
+    rows.scaling = Scaling(np.full(d, 0.5), np.arange(d) / 3)
+    rows.probabilities = np.full((n_classes, n), np.nan)
+    samples = Samples(np.empty(0, np.int64), labels.astype(np.int32), weights)
 
-    def gradient(coef, intercept):
-        losses, gradients, intercept_gradients = np.empty(1), np.empty((1, n_scores, d)), np.empty((1, n_scores))
-        dense_rows.fill_block_loss_and_gradient(
-            0, 1, X, np.empty(0, np.int64), labels, weights, factors, offsets, coef, intercept, 8, losses, gradients,
-            intercept_gradients, probabilities,
-        )  # fmt: skip
-        return gradients[0], intercept_gradients[0]
+    def gradient(step):
+        sums = BlockSums(np.empty((1, n_classes, d)), np.empty((1, n_classes)))
+        parameters = Parameters(coef + step * rows.direction.coef, intercept + step * rows.direction.intercept)
+        arguments = X, samples, rows.scaling, parameters, 8, np.empty(1), sums, rows.probabilities
+        dense_rows.fill_block_loss_and_gradient(0, 1, *arguments)
+        return sums.coef[0], sums.intercept[0]
 
-    generator = np.random.default_rng(2)
-    direction, intercept_direction = generator.normal(size=coef.shape), generator.normal(size=n_scores)
     step = 1e-6
-    ahead = gradient(coef + step * direction, intercept + step * intercept_direction)
-    behind = gradient(coef - step * direction, intercept - step * intercept_direction)
-    gradient(coef, intercept)
-    found = multiply_hessian(
-        X, np.arange(n), weights, probabilities, factors, offsets, direction, intercept_direction, 3
-    )
+    ahead, behind = gradient(step), gradient(-step)
+    gradient(0)
+    found = rows.multiply(3)
     for part in (0, 1):
         np.testing.assert_allclose(found[part], (ahead[part] - behind[part]) / (2 * step), rtol=1e-6, atol=1e-7)
-    hessian = np.empty((n_scores * (d + 1),) * 2)
-    curvature.fill_block_class_pair_gram(0, 1, X, np.arange(n), weights, probabilities, factors, offsets, 8, hessian)
-    product = hessian @ np.column_stack([direction, intercept_direction]).ravel()
-    expected = np.column_stack([found[0], found[1]]).ravel()
-    np.testing.assert_allclose(product, expected, rtol=1e-10, atol=1e-10)
+    product = rows.class_pairs() @ np.column_stack(rows.direction).ravel()
+    np.testing.assert_allclose(product, np.column_stack(found).ravel(), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
 def test_large_ones_agree_with_numpy_and_do_not_depend_on_threads(kind):
-    n, d, n_classes = (900, 70, 3) if COMPILED else (30, 25, 3)
-    X, rows, weights, probabilities, factors, offsets, scaled = make_rows(n, d, n_classes, kind)
-    ones = np.column_stack([scaled, np.ones(len(scaled))])
-    row_weights = weights * probabilities
+    # More rows and columns than a tile and a panel have.
+    rows = Rows(*(900, 90, 3) if COMPILED else (30, 25, 3), kind)
+    ones = np.column_stack([rows.scaled, np.ones(len(rows.scaled))])
+    row_weights = rows.weights * rows.probabilities
     results = []
     for n_threads in (1, 2):
         with limit_threads(n_threads):
-            grams = np.full((n_classes, d + 1, d + 1), np.nan, kind)
-            run_blocks(curvature.fill_block_gram, 3, X, rows, row_weights, factors, offsets, 16, grams)
-            hessian = np.full((n_classes * (d + 1),) * 2, np.nan)
-            run_blocks(
-                curvature.fill_block_class_pair_gram, 5, X, rows, weights, probabilities, factors, offsets, 16, hessian
-            )
-            direction = np.ones((n_classes, d), kind)
-            products = multiply_hessian(
-                X, rows, weights, probabilities, factors, offsets, direction, np.arange(n_classes).astype(kind), 4
-            )
-            results.append((grams, hessian, *products))
-    for k in range(n_classes):
-        assert_close(results[0][0][k], ones.T @ (row_weights[k][:, None] * ones), kind)
+            grams, hessian = rows.gram(row_weights, 3, 16), rows.class_pairs(5, 16)
+            results.append((grams, hessian, *rows.multiply(4)))
+    for k in range(3):
+        assert_within(results[0][0][k], ones.T @ (row_weights[k][:, None] * ones), rows.rounding()[1])
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(first, second)

@@ -1,71 +1,93 @@
-"""The fused pass against the naive oracle, finite differences, extreme scores and numbers of threads."""
+"""The fused pass over dense rows, and scores, against the naive oracle, finite differences, and on several threads."""
 
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem
 
 from fastlin.kernels.linear import dense_rows
+from fastlin.kernels.linear.operands import BlockSums, Parameters, Samples
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
+from fastlin.kernels.machine.tiles import Scaling
 
-DTYPES = [np.float64, np.float32, np.uint8]
-# Products of float32 data are float32: a few units in the last place of sums over d features.
-TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5, np.uint8: 1e-12}
+NONE = np.empty(0, np.int64)
+# What the package computes in: narrow numbers in either type, float64 also in float32 while it is far from the minimum.
+TYPES = {
+    "float64": (np.float64, np.float64, np.float64),
+    "float32": (np.float32, np.float32, np.float32),
+    "uint8": (np.uint8, np.float64, np.float64),
+    "float64 in float32": (np.float64, np.float32, np.float64),
+    "uint8 in float32": (np.uint8, np.float32, np.float32),
+}
 
 
-def compute_type(dtype):
-    return np.float32 if dtype == np.float32 else np.float64
+def round_to(values, kind):
+    """Return values as they are in a type, in float64."""
+    return values.astype(kind).astype(np.float64)
 
 
-def run_pass(X, labels, weights, coef, intercept, n_blocks=1, tile_rows=8):
-    """Return loss, gradient and intercept gradient of the kernel, blocks added in order."""
-    dtype = compute_type(X.dtype.type)
+def run_pass(X, labels, weights, coef, intercept, kind=np.float64, scaling=None, rows=NONE, n_blocks=1):
+    """Return loss, gradient, intercept gradient and probabilities of the kernel, blocks added in order.
+
+    kind is the type computed in; the other types are those that the package passes.
+    """
     n_classes, d = coef.shape
+    scaling = Scaling(np.ones(d, kind), np.zeros(d, kind)) if scaling is None else scaling
     losses = np.full(n_blocks, np.nan)
-    gradients = np.full((n_blocks, n_classes, d), np.nan)
-    intercept_gradients = np.full((n_blocks, n_classes), np.nan)
-    run_blocks(
-        dense_rows.fill_block_loss_and_gradient,
-        n_blocks,
-        X,
-        np.empty(0, np.int64),
-        labels,
-        weights.astype(dtype),
-        np.ones(d, dtype),
-        np.zeros(d, dtype),
-        coef.astype(dtype),
-        intercept.astype(dtype),
-        tile_rows,
-        losses,
-        gradients,
-        intercept_gradients,
-        np.empty((n_classes, 0), dtype),
-    )
-    return losses.sum(), gradients.sum(axis=0), intercept_gradients.sum(axis=0)
+    sums = BlockSums(np.full((n_blocks, n_classes, d), np.nan), np.full((n_blocks, n_classes), np.nan))
+    probabilities = np.full((n_classes, len(rows) or len(X)), np.nan, kind)
+    samples = Samples(rows, labels.astype(np.int32), weights.astype(np.float64))
+    parameters = Parameters(np.ascontiguousarray(coef, kind), intercept.astype(kind))
+    arguments = X, samples, scaling, parameters, 8, losses, sums, probabilities
+    run_blocks(dense_rows.fill_block_loss_and_gradient, n_blocks, *arguments)
+    return losses.sum(), sums.coef.sum(axis=0), sums.intercept.sum(axis=0), probabilities
 
 
-def assert_agrees(found, expected, tolerance):
-    for value, right in zip(found, expected, strict=True):
-        np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance * max(1, np.abs(right).max()))
+def naive_probabilities(scores):
+    """Return the probabilities (K, n) of scores (n, K)."""
+    if scores.shape[1] == 1:
+        return np.array([[naive.logistic(s[0], 0)[1][0] for s in scores]])
+    return np.array([np.array(naive.softmax(list(s), 0)[1]) + np.eye(len(s))[0] for s in scores]).T
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-# Classes below, at and above the five of a tile, with every remainder; rows and features likewise.
-@pytest.mark.parametrize("n_classes", [2, 3, 4, 5, 6, 9, 10])
-@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 7), (13, 17)])
-def test_pass_agrees_with_naive(dtype, n_classes, n, d):
-    X, labels, weights, coef, intercept = make_problem(n, d, n_classes, dtype)
-    expected = naive.loss_and_gradient(X, labels, weights, coef, intercept)
-    assert_agrees(run_pass(X, labels, weights, coef, intercept), expected, TOLERANCE[dtype])
+@pytest.mark.parametrize("types", TYPES)
+# Classes of one, below, at and above the three and the five of a loop, with a remainder of each kind.
+@pytest.mark.parametrize("n_classes", [1, 3, 4, 5, 7, 11])
+def test_pass_agrees_with_naive(types, n_classes):
+    dtype, kind, scale_kind = TYPES[types]
+    for n, d in [(1, 1), (13, 17), (9, 33)]:
+        X, labels, weights, coef, intercept = make_problem(n, d, max(2, n_classes), dtype, seed=n)
+        generator = np.random.default_rng(d)
+        scale = 2.0 ** generator.integers(-9 if dtype == np.uint8 else -2, 1, d)
+        scaling = Scaling(scale.astype(scale_kind), generator.normal(size=d).astype(scale_kind))
+        coef, intercept = round_to(coef, kind), round_to(intercept, kind)
+        shift = scaling.shift.astype(float)
+        x = X.astype(float) * scale + shift
+        expected = naive.loss_and_gradient(x, labels, weights, coef, intercept)
+        magnitudes = np.abs(X.astype(float) * scale) + np.abs(shift)
+        rounding = naive.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, np.finfo(kind).eps)
+        results = []
+        for layout in (X, np.asfortranarray(X)) if n_classes in (1, 7) else (X,):
+            found = run_pass(layout, labels, weights, coef, intercept, kind, scaling)
+            for value, right, bound in zip(found, expected, rounding, strict=False):
+                assert (np.abs(value - right) <= bound).all(), (n, d)
+            scores = x @ coef.T + intercept
+            largest = np.abs(coef).sum(axis=0) @ magnitudes.T + np.abs(intercept).max()
+            bound = 2 * (d + 20) * np.finfo(kind).eps * (1 + largest)
+            assert (np.abs(found[3] - naive_probabilities(scores)) <= bound).all()
+            results.append(found)
+        # Every layout gives the same.
+        assert_same_bits(results)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("types", ["float64", "float32", "uint8"])
 @pytest.mark.parametrize("n_classes", [2, 10])
-def test_pass_agrees_over_many_tiles_chunks_and_blocks(dtype, n_classes):
+def test_pass_agrees_over_many_tiles_chunks_and_blocks(types, n_classes):
+    dtype, kind, _ = TYPES[types]
     # More features than one chunk of a product, more rows than tiles and than the rows summed in one part.
     n, d = (300, 900) if COMPILED else (20, 18)
     X, labels, weights, coef, intercept = make_problem(n, d, n_classes, dtype)
-    coef = coef / np.sqrt(d)
+    coef, intercept = round_to(coef / np.sqrt(d), kind), round_to(intercept, kind)
     X64 = X.astype(np.float64)
     scores = X64 @ coef.T + intercept
     if n_classes == 2:
@@ -78,14 +100,33 @@ def test_pass_agrees_over_many_tiles_chunks_and_blocks(dtype, n_classes):
         residuals[np.arange(n), labels] -= 1
         residuals *= weights[:, None]
     expected = loss, residuals.T @ X64, residuals.sum(axis=0)
+    rounding = naive.rounding_of_loss_and_gradient(np.abs(X64), weights, coef, intercept, np.finfo(kind).eps)
     for n_blocks in (1, 7):
-        assert_agrees(run_pass(X, labels, weights, coef, intercept, n_blocks), expected, 20 * TOLERANCE[dtype])
+        found = run_pass(X, labels, weights, coef, intercept, kind, n_blocks=n_blocks)
+        for value, right, bound in zip(found, expected, rounding, strict=False):
+            assert (np.abs(value - right) <= bound).all()
+
+
+def test_rows_in_any_order_are_those_of_their_copy():
+    X, labels, weights, coef, intercept = make_problem(40, 9, 4)
+    rows = np.random.default_rng(1).permutation(40)[:23]
+    found = run_pass(X, labels, weights, coef, intercept, rows=rows, n_blocks=3)
+    copied = run_pass(X[rows], labels[rows], weights[rows], coef, intercept, n_blocks=3)
+    for first, second in zip(found, copied, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_weights_without_entries_are_ones():
+    X, labels, _, coef, intercept = make_problem(12, 5, 4)
+    found = run_pass(X, labels, np.empty(0), coef, intercept)
+    for first, second in zip(found, run_pass(X, labels, np.ones(12), coef, intercept), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 6])
 def test_gradient_is_the_derivative_of_the_loss(n_classes):
     X, labels, weights, coef, intercept = make_problem(9, 4, n_classes)
-    _, gradient, intercept_gradient = run_pass(X, labels, weights, coef, intercept)
+    _, gradient, intercept_gradient, _ = run_pass(X, labels, weights, coef, intercept)
     step = 1e-6
     for index in np.ndindex(*coef.shape):
         shifted = []
@@ -101,29 +142,30 @@ def test_gradient_is_the_derivative_of_the_loss(n_classes):
         assert intercept_gradient[k] == pytest.approx(difference / (2 * step), rel=1e-6, abs=1e-7)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_extreme_scores_neither_overflow_nor_lose_the_loss(dtype, n_classes):
-    X = np.array([[1e4], [-1e4], [1e4], [0.0]], dtype=dtype)
+def test_extreme_scores_neither_overflow_nor_lose_the_loss(kind, n_classes):
+    X = np.array([[1e4], [-1e4], [1e4], [0.0]], dtype=kind)
     labels = np.array([0, 0, 1, 1])
     coef = np.array([[1.0]]) if n_classes == 2 else np.array([[1.0], [0.0], [-1.0]])
     intercept = np.zeros(len(coef))
     expected = naive.loss_and_gradient(X, labels, np.ones(4), coef, intercept)
-    found = run_pass(X, labels, np.ones(4), coef, intercept)
-    assert np.isfinite(found[0])
-    assert np.isfinite(found[1]).all()
-    assert_agrees(found, expected, 1e-6)
+    found = run_pass(X, labels, np.ones(4), coef, intercept, kind)
+    for value, right in zip(found, expected, strict=False):
+        assert np.isfinite(value).all()
+        # Losses are whole or a logarithm, residuals 0, 1 or a simple fraction.
+        np.testing.assert_allclose(value, right, rtol=4 * np.finfo(kind).eps, atol=4e4 * np.finfo(kind).eps)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("types", ["float64", "float32"])
 @pytest.mark.parametrize("n_classes", [2, 7])
-def test_any_number_of_threads_gives_the_same_bits(dtype, n_classes):
-    n, d = (2000, 33) if COMPILED else (40, 5)
-    problem = make_problem(n, d, n_classes, dtype)
+def test_any_number_of_threads_gives_the_same_bits(types, n_classes):
+    dtype, kind, _ = TYPES[types]
+    problem = make_problem(*(2000, 33) if COMPILED else (40, 5), n_classes, dtype)
     results = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):
-            results.append(run_pass(*problem, n_blocks=11))
+            results.append(run_pass(*problem, kind, n_blocks=11))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(first, second)
@@ -135,7 +177,7 @@ def test_nan_reaches_loss_and_gradient(n_classes):
     for k in range(len(coef)):
         broken = coef.copy()
         broken[k, 1] = np.nan
-        loss, gradient, _ = run_pass(X, labels, weights, broken, intercept)
+        loss, gradient, *_ = run_pass(X, labels, weights, broken, intercept)
         assert np.isnan(loss)
         assert np.isnan(gradient).all()
 
@@ -143,105 +185,49 @@ def test_nan_reaches_loss_and_gradient(n_classes):
 def test_weights_of_zero_leave_rows_out():
     X, labels, weights, coef, intercept = make_problem(12, 5, 4)
     weights[3:] = 0
-    assert_agrees(
-        run_pass(X, labels, weights, coef, intercept),
-        run_pass(X[:3].copy(), labels[:3], weights[:3], coef, intercept),
-        1e-13,
-    )
+    found = run_pass(X, labels, weights, coef, intercept)
+    expected = run_pass(X[:3].copy(), labels[:3], weights[:3], coef, intercept)
+    for value, right in zip(found[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(value, right, rtol=1e-13, atol=1e-13)
 
 
 def test_whole_weights_count_like_repeated_rows():
     X, labels, _, coef, intercept = make_problem(6, 5, 3)
     times = np.array([1, 2, 3, 1, 2, 1])
-    assert_agrees(
-        run_pass(X, labels, times.astype(float), coef, intercept),
-        run_pass(np.repeat(X, times, axis=0), np.repeat(labels, times), np.ones(times.sum()), coef, intercept),
-        1e-12,
-    )
+    found = run_pass(X, labels, times.astype(float), coef, intercept)
+    repeated = np.repeat(X, times, axis=0), np.repeat(labels, times), np.ones(times.sum())
+    expected = run_pass(*repeated, coef, intercept)
+    for value, right in zip(found[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(value, right, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n_classes", [2, 3, 11])
-def test_scores(dtype, n_classes):
-    X, _, _, coef, intercept = make_problem(21, 9, n_classes, dtype)
-    kind = compute_type(dtype)
-    scores = np.full((21, len(coef)), np.nan, kind)
-    run_blocks(
-        dense_rows.fill_block_scores,
-        3,
-        X,
-        np.ones(9, kind),
-        np.zeros(9, kind),
-        coef.astype(kind),
-        intercept.astype(kind),
-        8,
-        scores,
-    )
-    np.testing.assert_allclose(scores, X.astype(float) @ coef.T + intercept, rtol=1e-4 if kind == np.float32 else 1e-12)
-
-
-# Every type and layout is loaded in test_tiles.py; here are those that a pass is compiled for most.
-@pytest.mark.parametrize(
-    ("dtype", "kind"),
-    [
-        ("float64", np.float64),
-        ("float64", np.float32),
-        ("float32", np.float32),
-        ("uint8", np.float32),
-        ("bool", np.float64),
-    ],
-)
-def test_every_type_and_layout_scaled_and_centred(dtype, kind):
-    generator = np.random.default_rng(3)
-    for n_classes in (1, 3, 7):
-        n, d = 19, 5
-        X = (generator.normal(0, 40, (n, d)) % 120).astype(dtype)
-        labels, weights = generator.integers(0, max(2, n_classes), n), generator.uniform(0, 2, n).astype(kind)
-        factors = np.full(d, 1 / 64, kind)
-        offsets = (-X.astype(float).mean(axis=0) / 64).astype(kind)
-        coef, intercept = (
-            generator.normal(size=(n_classes, d)).astype(kind),
-            generator.normal(size=n_classes).astype(kind),
-        )
-        scaled = X.astype(float) * factors + offsets
-        expected = naive.loss_and_gradient(scaled, labels, weights, coef, intercept)
-        scores = scaled @ coef.T + intercept
-        found = []
+@pytest.mark.parametrize("types", ["float64", "float32", "uint8", "float64 in float32"])
+@pytest.mark.parametrize("n_classes", [1, 3, 5, 11])
+def test_scores_and_best_class(types, n_classes):
+    dtype, kind, _ = TYPES[types]
+    for n, d in [(1, 1), (21, 9), (30, 700 if COMPILED else 20)]:
+        X, _, _, coef, intercept = make_problem(n, d, max(2, n_classes), dtype)
+        coef, intercept = round_to(coef, kind), round_to(intercept, kind)
+        parameters = Parameters(coef.astype(kind), intercept.astype(kind))
+        expected = X.astype(float) @ coef.T + intercept
+        bound = (d + 2) * np.finfo(kind).eps * (np.abs(X.astype(float)) @ np.abs(coef).T + np.abs(intercept))
+        results = []
         for layout in (X, np.asfortranarray(X)):
-            losses, gradients, intercept_gradients = np.empty(2), np.empty((2, *coef.shape)), np.empty((2, n_classes))
-            probabilities, all_scores = np.full((n_classes, n), np.nan, kind), np.empty((n, n_classes), kind)
-            best = np.full(n, -1)
-            arguments = layout, factors, offsets, coef, intercept, 8
-            for block in range(2):
-                dense_rows.fill_block_loss_and_gradient(
-                    block, 2, layout, np.empty(0, np.int64), labels, weights, factors, offsets, coef, intercept, 8,
-                    losses, gradients, intercept_gradients, probabilities,
-                )  # fmt: skip
-                dense_rows.fill_block_scores(block, 2, *arguments, all_scores)
-                dense_rows.fill_block_best_class(block, 2, *arguments, best)
-            tolerance = 1e-11 if kind == np.float64 else 1e-4
-            sums = losses.sum(), gradients.sum(axis=0), intercept_gradients.sum(axis=0)
-            assert_agrees(sums, expected, tolerance)
-            assert_agrees([all_scores], [scores], tolerance)
-            right = [naive.logistic(s[0], 0)[1] if n_classes == 1 else softmax(s) for s in scores]
-            assert_agrees([probabilities.T], [np.array(right)], tolerance)
+            scores, best = np.full((n, n_classes), np.nan, kind), np.full(n, -1)
+            run_blocks(dense_rows.fill_block_scores, 3, layout, parameters, 8, scores)
+            run_blocks(dense_rows.fill_block_best_class, 3, layout, parameters, 8, best)
+            assert (np.abs(scores - expected) <= bound).all()
             np.testing.assert_array_equal(best, scores[:, 0] > 0 if n_classes == 1 else scores.argmax(axis=1))
-            found.append((*sums, probabilities, all_scores))
-        for other in found[1:]:
-            for first, second in zip(found[0], other, strict=True):
-                np.testing.assert_array_equal(first, second)
-
-
-def softmax(scores):
-    residuals = naive.softmax(list(scores), 0)[1]
-    residuals[0] += 1
-    return residuals
+            results.append(scores)
+        # Read in place or by way of a tile.
+        assert_same_bits([[scores] for scores in results])
 
 
 def test_of_equal_scores_the_first_class_is_best():
     best = np.full(3, -1)
-    plain = np.ones(2), np.zeros(2)
-    dense_rows.fill_block_best_class(0, 1, np.ones((3, 2)), *plain, np.zeros((4, 2)), np.array([0.0, 1, 1, 0]), 8, best)
+    X = np.ones((3, 2))
+    four = Parameters(np.zeros((4, 2)), np.array([0.0, 1, 1, 0]))
+    dense_rows.fill_block_best_class(0, 1, X, four, 8, best)
     assert (best == 1).all()
-    dense_rows.fill_block_best_class(0, 1, np.ones((3, 2)), *plain, np.zeros((1, 2)), np.zeros(1), 8, best)
+    dense_rows.fill_block_best_class(0, 1, X, Parameters(np.zeros((1, 2)), np.zeros(1)), 8, best)
     assert (best == 0).all()

@@ -1,16 +1,23 @@
 """Where compiled kernels are kept, and that damage, a full disk and company do no harm."""
 
 import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import COMPILED
 
+from fastlin import places
+
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
 
-PROGRAM = """
-import sys
+# The kernels alone, without what fastlin/__init__.py imports, which takes longer than the rest.
+PROGRAM = f"""
+import sys, types
+sys.modules["fastlin"] = types.ModuleType("fastlin")
+sys.modules["fastlin"].__path__ = [{str(Path(places.__file__).parent)!r}]
 import numpy as np
 from fastlin.kernels.machine.vectors import dot
 print(dot(np.arange(4.0), np.ones(4)), sum(dot.stats.cache_hits.values()))
@@ -37,14 +44,26 @@ def test_the_second_process_takes_the_code_of_the_first(tmp_path):
     assert list(tmp_path.glob("fastlin/kernels-*/vectors.dot*.nbi"))
 
 
-@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x05K", b"cno_such_module\nname\n."])
-@pytest.mark.parametrize("ending", ["nbi", "nbc"])
-def test_a_damaged_file_is_compiled_anew(tmp_path, content, ending):
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [("nbi", b""), ("nbi", b"not a pickle"), ("nbc", b"\x80\x05K"), ("nbc", b"cno_such_module\nname\n.")],
+)
+def test_a_damaged_file_is_compiled_anew(tmp_path, ending, content):
     run(tmp_path)
     (damaged,) = tmp_path.glob(f"fastlin/kernels-*/vectors.dot*.{ending}")
     damaged.write_bytes(content)
     assert run(tmp_path) == 0
     assert run(tmp_path) == 1
+
+
+def test_the_code_of_other_instruction_sets_is_not_taken(tmp_path):
+    narrow = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the instruction sets are those of x86-64")
+    assert run(tmp_path) == 0
+    assert run(tmp_path, **narrow) == 0
+    assert run(tmp_path) == 1
+    assert run(tmp_path, **narrow) == 1
 
 
 def test_no_writable_place_means_no_cache(tmp_path):

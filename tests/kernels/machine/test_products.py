@@ -2,45 +2,93 @@
 
 import numpy as np
 import pytest
-from conftest import from_python
+from conftest import COMPILED, assert_same_bits, from_python
 
 from fastlin.kernels.machine import prefetch, products, tiles
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.simd import VECTOR_BYTES
+from fastlin.kernels.machine.emitter import VECTOR_BYTES
+from fastlin.kernels.machine.tiles import Scaling
 
 add_scores, add_product = from_python(products.add_scores), from_python(products.add_product)
-zeros_padded = from_python(tiles.zeros_padded)
+load_and_multiply, read_and_multiply = from_python(products.load_and_multiply), from_python(products.read_and_multiply)
+zeros_padded, pad_scaling = from_python(tiles.zeros_padded), from_python(tiles.pad_scaling)
+
+KINDS = [np.float64, np.float32]
+# Below, at and above a loop's three or five classes, with remainders of one and of two.
+CLASSES = [1, 2, 3, 4, 5, 7, 11]
+# Below, at and above a vector and four vectors, and more than a chunk of a product.
+FEATURES = [1, 7, 16, 17, 33, 70, 900] if COMPILED else [1, 7, 33, 300]
+TILE_ROWS = 16
+
+
+def nothing_ahead():
+    return np.zeros(prefetch.ADDRESSES + TILE_ROWS, np.int64)
 
 
 def make_operands(n_rows, n_features, n_classes, kind):
     generator = np.random.default_rng(n_rows)
-    tile, coef = zeros_padded(16, n_features, np.dtype(kind)), zeros_padded(n_classes, n_features, np.dtype(kind))
+    tile, coef = (
+        zeros_padded(TILE_ROWS, n_features, np.dtype(kind)),
+        zeros_padded(n_classes, n_features, np.dtype(kind)),
+    )
     tile[:n_rows, :n_features] = generator.normal(size=(n_rows, n_features))
     coef[:, :n_features] = generator.normal(size=(n_classes, n_features))
-    multipliers = zeros_aligned((n_classes, 16), kind)
+    multipliers = zeros_aligned((n_classes, TILE_ROWS), kind)
     multipliers[:] = np.nan
     multipliers[:, :n_rows] = generator.normal(size=(n_classes, n_rows))
     return tile, coef, multipliers
 
 
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
-@pytest.mark.parametrize("n_classes", [1, 2, 3, 4, 5, 7, 11])
-@pytest.mark.parametrize("n_features", [1, 2, 7, 16, 17, 33, 70, 900])
-@pytest.mark.parametrize("n_rows", [1, 6, 16])
-def test_products_agree_with_numpy(n_rows, n_features, n_classes, kind):
-    tile, coef, multipliers = make_operands(n_rows, n_features, n_classes, kind)
-    intercept = np.arange(n_classes).astype(kind)
-    scores = zeros_aligned((n_classes, 16), kind)
-    scores[:] = intercept[:, None]
-    add_scores(tile, n_rows, coef, 0, scores, np.zeros(prefetch.ADDRESSES + 16, np.int64))
-    tolerance = 1e-4 if kind == np.float32 else 1e-12
-    expected = coef.astype(float) @ tile[:n_rows].T.astype(float) + intercept[:, None]
-    np.testing.assert_allclose(scores[:, :n_rows], expected, rtol=tolerance, atol=tolerance)
-    expected = multipliers[:, :n_rows].astype(float) @ tile[:n_rows].astype(float)
-    for kind_of_sums in (np.float64, kind):
-        for first in (0, 4 * VECTOR_BYTES // tile.itemsize):
-            sums = zeros_aligned((n_classes, tile.shape[1]), kind_of_sums)
-            sums[:] = 2
-            add_product(tile, n_rows, multipliers, first, sums, np.zeros(prefetch.ADDRESSES + 16, np.int64))
-            np.testing.assert_allclose(sums[:, first:], expected[:, first:] + 2, rtol=tolerance, atol=tolerance)
-            assert (sums[:, :first] == 2).all()
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_features", FEATURES)
+def test_products_agree_with_numpy(n_features, kind):
+    eps = np.finfo(kind).eps
+    for n_classes in CLASSES:
+        for n_rows in (1, 6, 16):
+            tile, coef, multipliers = make_operands(n_rows, n_features, n_classes, kind)
+            rows, weights = tile[:n_rows].astype(float), multipliers[:, :n_rows].astype(float)
+            intercept = np.arange(n_classes).astype(kind)
+            scores = zeros_aligned((n_classes, TILE_ROWS), kind)
+            scores[:] = intercept[:, None]
+            add_scores(tile, n_rows, coef, np.int64(0), scores, nothing_ahead())
+            expected = coef.astype(float) @ rows.T + intercept[:, None]
+            bound = (n_features + 1) * eps * (np.abs(coef.astype(float)) @ np.abs(rows).T + intercept[:, None])
+            assert (np.abs(scores[:, :n_rows] - expected) <= bound).all()
+            expected = 2 + weights @ rows
+            bound = (n_rows + 1) * eps * (2 + np.abs(weights) @ np.abs(rows))
+            for kind_of_sums in {np.float64, kind}:
+                for first in (0, 4 * VECTOR_BYTES // tile.itemsize):
+                    sums = zeros_aligned((n_classes, tile.shape[1]), kind_of_sums)
+                    sums[:] = 2
+                    add_product(tile, n_rows, multipliers, np.int64(first), sums, nothing_ahead())
+                    assert (np.abs(sums - expected) <= bound)[:, first:].all()
+                    assert (sums[:, :first] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [(np.float64, np.float64), (np.float32, np.float32), (np.float64, np.float32), (np.uint8, np.float64)],
+)
+def test_scores_are_the_same_bits_from_a_tile_and_from_rows_of_any_layout(dtype, kind):
+    generator = np.random.default_rng(0)
+    intercept_of = generator.normal(size=max(CLASSES)).astype(kind)
+    for n_features in FEATURES:
+        X = generator.integers(0, 200, (20, n_features)).astype(dtype)
+        numbers = generator.permutation(20)[:11]
+        for n_classes in CLASSES:
+            _, coef, _ = make_operands(1, n_features, n_classes, kind)
+            intercept = intercept_of[:n_classes].copy()
+            found = []
+            for layout in (X, np.asfortranarray(X)):
+                tile, scores = zeros_padded(TILE_ROWS, n_features, np.dtype(kind)), zeros_aligned((n_classes, 16), kind)
+                scaling = pad_scaling(Scaling(np.ones(n_features, kind), np.zeros(n_features, kind)), tile)
+                load_and_multiply(layout, numbers, scaling, tile, coef, intercept, scores, nothing_ahead())
+                np.testing.assert_array_equal(tile[:11, :n_features], X[numbers])
+                found.append(scores[:, :11].copy())
+                spare = tile if layout is not X else tile[:0]
+                read_and_multiply(layout, numbers, spare, coef, intercept, scores, nothing_ahead())
+                found.append(scores[:, :11])
+            assert_same_bits([[scores] for scores in found])
+            expected = coef[:, :n_features].astype(float) @ X[numbers].T.astype(float) + intercept[:, None]
+            size = np.abs(coef[:, :n_features]).astype(float) @ X[numbers].T.astype(float) + np.abs(intercept)[:, None]
+            assert (np.abs(found[0] - expected) <= (n_features + 1) * np.finfo(kind).eps * size).all()

@@ -3,9 +3,10 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem
 
-from fastlin.kernels.networks.minibatches import evaluate_block, train_steps
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.networks.minibatches import MomentumRule, MomentumState, evaluate_block, train_steps
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -18,32 +19,38 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
     w = np.ascontiguousarray(coef.T, dtype=dtype)
     batches = [order[step * batch_size : (step + 1) * batch_size] for step in range(n_steps)]
     expected, expected_losses = naive.train(X, labels, w.tolist(), 0.1, batches, l2, momentum)
-    gradient, velocity = np.zeros_like(w), np.zeros_like(w)
-    losses, taken = np.full(n_steps, np.nan), np.zeros(1, np.int64)
+    samples = Samples(order, labels, np.ones(n, dtype))
+    state = MomentumState(w, np.zeros_like(w), np.zeros_like(w))
+    losses, progress = np.full(n_steps, np.nan), np.zeros(1, np.int64)
     # Two calls and tiles smaller than a batch.
     for first, last in ((0, 3), (3, 4)):
-        train_steps(
-            X, labels, np.ones(n, dtype), order, batch_size, first, last, w, gradient, velocity, 0.1, momentum, l2, 8,
-            losses, taken,
-        )  # fmt: skip
-    assert taken[0] == n_steps
+        rule = MomentumRule(0.1, momentum, l2)
+        train_steps(X, samples, batch_size, first, last, state, rule, 8, losses, progress)
+    assert progress[0] == n_steps
     tolerance = 1e-12 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(w, expected, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(losses, expected_losses, rtol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_evaluation_counts_right_classes(n_classes):
+def test_evaluation_counts_right_classes(n_classes, dtype):
     n = 400 if COMPILED else 30
-    X, labels, _, coef, _ = make_problem(n, 6, n_classes)
-    losses, n_correct = np.empty(3), np.empty(3, np.int64)
-    for block in range(3):
-        evaluate_block(block, 3, X, labels, np.ones(n), coef, 8, losses, n_correct)
-    scores = X @ coef.T
+    X, labels, weights, coef, _ = make_problem(n, 6, n_classes, dtype)
+    coef = coef.astype(dtype)
+    results = []
+    # Rows that are read in place, and rows that are not contiguous.
+    for layout in (X, np.asfortranarray(X)):
+        losses, n_correct = np.full(3, np.nan), np.full(3, -1)
+        for block in range(3):
+            evaluate_block(block, 3, layout, labels, weights.astype(dtype), coef, 8, losses, n_correct)
+        results.append((losses, n_correct))
+    assert_same_bits(results)
+    scores = X.astype(float) @ coef.T.astype(float)
     best = scores.argmax(axis=1) if n_classes > 2 else (scores[:, 0] >= 0).astype(int)
     assert n_correct.sum() == np.sum(best == labels)
-    expected, *_ = naive.loss_and_gradient(X, labels, np.ones(n), coef, np.zeros(len(coef)))
-    assert losses.sum() == pytest.approx(expected, rel=1e-12)
+    expected, *_ = naive.loss_and_gradient(X, labels, weights.astype(dtype), coef, np.zeros(len(coef)))
+    assert losses.sum() == pytest.approx(expected, rel=1e-12 if dtype == np.float64 else 1e-5)
 
 
 def test_of_equal_scores_the_first_class_wins():

@@ -1,0 +1,105 @@
+"""The named tuples of arrays that kernels of linear models take: what belongs together is one argument.
+
+Numba takes a named tuple apart where it is passed on, so that it costs no more than its fields as arguments. How
+columns are scaled and shifted is `Scaling`, in machine/tiles.py.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Samples(NamedTuple):
+    """The rows of a pass, with their labels and weights.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (m,), int64
+        The row numbers, in the order of the pass. Without entries, it stands for all rows.
+    labels : ndarray of shape (n,)
+        The class of each row of X, whole numbers from 0 on.
+    weights : ndarray of shape (n,)
+        The weight of each row of X. Without entries, it stands for ones.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+
+class Parameters(NamedTuple):
+    """The coefficients and intercepts of a linear model, or a direction in their space, in the type computed in.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (K, d)
+        The coefficients; K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax.
+    intercept : ndarray of shape (K,)
+        The intercepts.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+
+
+class TableParameters(NamedTuple):
+    """The coefficients and intercepts of a linear model, or a direction in their space, as sparse rows are read by.
+
+    Attributes
+    ----------
+    table : ndarray of shape (d, columns of a table), float64
+        The coefficients times the scale of their columns, one row per feature.
+    intercept : ndarray of shape (K,), float64
+        The intercepts, with the shift of the columns in them.
+    """
+
+    table: np.ndarray
+    intercept: np.ndarray
+
+
+class BlockSums(NamedTuple):
+    """The partial sums of each of B blocks of rows, float64: those of one block are overwritten by its kernel.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (B, K, d)
+        The sums by coefficients.
+    intercept : ndarray of shape (B, K)
+        The sums by intercepts.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+
+
+class Compressed(NamedTuple):
+    """A sparse matrix by rows (CSR) or by columns (CSC), called its lines here.
+
+    Attributes
+    ----------
+    data : ndarray
+        The values of the entries, of any type.
+    indices : ndarray, int32 or int64
+        Where each entry stands in its line.
+    indptr : ndarray, int32 or int64
+        Line i has the entries indptr[i] to indptr[i + 1].
+    """
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+
+
+class Chunk(NamedTuple):
+    """Numbers of each class for a range of the rows of sparse data: residuals, or what a Hessian makes of a direction.
+
+    Attributes
+    ----------
+    first : int
+        The first row of the range.
+    table : ndarray of shape (rows of the range, columns of a table), float64
+        Its row i belongs to the row first + i of the data.
+    """
+
+    first: int
+    table: np.ndarray

@@ -1,0 +1,232 @@
+"""The builder of LLVM instructions that writes the loops of `simd` and `gather`, and the width of their vectors.
+
+Numba compiles a loop as it is written and leaves the vectors to LLVM. The few loops in which a fit spends its time are
+written as instructions instead. `Emitter` has the instructions that they share: loads that convert, products that are
+added, sums over lanes, prefetches.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils, config, types
+from numba.core.codegen import get_host_cpu_features
+
+
+def _vector_bytes():
+    """Return the width of the widest vectors among the features that Numba compiles for."""
+    # Not always the host's: NUMBA_CPU_FEATURES asks for others. The name alone, NUMBA_CPU_NAME, changes no feature.
+    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    features = features.split(",")
+    return 64 if "+avx512f" in features else 32 if "+avx2" in features else 16
+
+
+VECTOR_BYTES = _vector_bytes()
+
+
+def emit_prefetch(builder, address, for_writing, locality):
+    """Ask for the cache line at an address: locality 3 is the first-level cache, 2 the second-level one."""
+    number = ir.IntType(32)
+    shape = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+    hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+    pointer = builder.inttoptr(address, cgutils.voidptr_t)
+    builder.call(hint, [pointer, number(int(for_writing)), number(locality), number(1)])
+
+
+class Emitter:
+    """A builder of the instructions that the loops need, on vectors of one type.
+
+    Parameters
+    ----------
+    context : Numba's context of the function that is compiled
+    builder : llvmlite.ir.IRBuilder
+        The builder at the place where instructions are added.
+    kind : numba.types.Float
+        The type of a vector's numbers, in which everything is computed.
+    lanes : int or None
+        The numbers in a vector; None fills the processor's vectors.
+
+    Attributes
+    ----------
+    scalar, vector : llvmlite.ir.Type
+        The type of a number and of a vector.
+    """
+
+    def __init__(self, context, builder, kind, lanes=None):
+        self.context = context
+        self.builder = builder
+        self.scalar = context.get_value_type(kind)
+        self.lanes = lanes or VECTOR_BYTES // (kind.bitwidth // 8)
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+
+    def data(self, array_type, array):
+        """Return the pointer to the first entry of an array."""
+        return self.context.make_array(array_type)(self.context, self.builder, array).data
+
+    def shape(self, array_type, array):
+        """Return the sizes of an array."""
+        return cgutils.unpack_tuple(
+            self.builder, self.context.make_array(array_type)(self.context, self.builder, array).shape
+        )
+
+    def pointer(self, array_type, value, row, column, row_step=0, column_step=0):
+        """Return the pointer to array[row + row_step, column + column_step]."""
+        array = self.context.make_array(array_type)(self.context, self.builder, value)
+        row_stride, _ = cgutils.unpack_tuple(self.builder, array.strides)
+        add, mul = self.builder.add, self.builder.mul
+        number = row.type
+        offset = mul(add(row, number(row_step)), row_stride)
+        itemsize = self.context.get_abi_sizeof(self.context.get_data_type(array_type.dtype))
+        offset = add(offset, mul(add(column, number(column_step)), number(itemsize)))
+        raw = self.builder.bitcast(array.data, cgutils.voidptr_t)
+        return self.builder.bitcast(self.builder.gep(raw, [offset]), array.data.type)
+
+    def load(self, pointer, index=None, vector=None, align=None):
+        """Return the vector at a pointer, or ``index`` numbers behind it; aligned to whole vectors unless told."""
+        if index is not None:
+            pointer = self.builder.gep(pointer, [index])
+        vector = vector or self.vector
+        return self.builder.load(self.builder.bitcast(pointer, vector.as_pointer()), align=align or VECTOR_BYTES)
+
+    def store(self, value, pointer, align=None):
+        """Write a vector to a pointer; aligned to whole vectors unless told."""
+        self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=align or VECTOR_BYTES)
+
+    def multiply_add(self, a, b, c):
+        """Return a b + c, fused where the processor has that, else by two instructions."""
+        name = f"llvm.fmuladd.v{self.lanes}f{64 if isinstance(self.scalar, ir.DoubleType) else 32}"
+        shape = ir.FunctionType(self.vector, [self.vector] * 3)
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, shape, name), [a, b, c])
+
+    def load_part(self, pointer, kind, n_lanes):
+        """Return the first n_lanes numbers behind a pointer, of type ``kind``, converted, and zeros behind them."""
+        builder, number = self.builder, ir.IntType(32)
+        vector = ir.VectorType(pointer.type.pointee, self.lanes)
+        lanes = ir.Constant(ir.VectorType(number, self.lanes), list(range(self.lanes)))
+        count = builder.insert_element(ir.Constant(lanes.type, ir.Undefined), n_lanes, number(0))
+        mask = builder.icmp_signed("<", lanes, self.shuffle(count, count, [0] * self.lanes))
+        element = pointer.type.pointee
+        name = f"i{element.width}" if isinstance(element, ir.IntType) else f"f{kind.bitwidth}"
+        shape = ir.FunctionType(vector, [cgutils.voidptr_t, number, mask.type, vector])
+        load = cgutils.get_or_insert_function(builder.module, shape, f"llvm.masked.load.v{self.lanes}{name}.p0")
+        align = number(self.context.get_abi_sizeof(element))
+        pointer = builder.bitcast(pointer, cgutils.voidptr_t)
+        return self.convert(builder.call(load, [pointer, align, mask, ir.Constant(vector, None)]), kind)
+
+    def convert(self, vector, kind):
+        """Return a vector of numbers of a Numba type in the type computed in."""
+        if not isinstance(kind, types.Float):
+            signed = isinstance(kind, types.Integer) and kind.signed
+            return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)
+        if vector.type == self.vector:
+            return vector
+        narrow = isinstance(self.scalar, ir.FloatType)
+        return (self.builder.fptrunc if narrow else self.builder.fpext)(vector, self.vector)
+
+    def spread(self, scalar):
+        """Return a vector whose lanes are all the same number."""
+        number = ir.IntType(32)
+        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, number(0))
+        mask = ir.Constant(ir.VectorType(number, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, one, mask)
+
+    def shuffle(self, a, b, places):
+        """Return the lanes of a and b, one behind the other, that stand at the given places."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
+        return self.builder.shuffle_vector(a, b, mask)
+
+    def sum_lanes(self, vectors):
+        """Return one vector of the sums over the lanes of each of a power of two of vectors, at most the lanes."""
+        width = 1
+        while len(vectors) > 1:
+            # Lanes in blocks of `width`: the even blocks of a and b, then their odd ones.
+            blocks = range(0, self.lanes, 2 * width)
+            even = [p + q + side for p in blocks for side in (0, self.lanes) for q in range(width)]
+            odd = [place + width for place in even]
+            vectors = [
+                self.builder.fadd(self.shuffle(a, b, even), self.shuffle(a, b, odd))
+                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            width *= 2
+        total, lanes = vectors[0], self.lanes
+        while lanes > width:
+            lanes //= 2
+            low, high = list(range(lanes)), list(range(lanes, 2 * lanes))
+            total = self.builder.fadd(self.shuffle(total, total, low), self.shuffle(total, total, high))
+        return total
+
+    def add_products(self, rows, classes, sums):
+        """Add rows[r] classes[c], vectors, to the place sums[c][r]."""
+        for r, x in enumerate(rows):
+            for c, w in enumerate(classes):
+                self.builder.store(self.multiply_add(x, w, self.builder.load(sums[c][r])), sums[c][r])
+
+    def add_to_scores(self, sums, scores_type, scores, k, i):
+        """Add the lanes of the places sums[c][r] to scores[k + c, i + r]."""
+        n_rows = len(sums[0])
+        group = min(n_rows, self.lanes)
+        align = self.context.get_abi_sizeof(self.scalar)
+        for c, places in enumerate(sums):
+            for r in range(0, n_rows, group):
+                total = self.sum_lanes([self.builder.load(place) for place in places[r : r + group]])
+                place = self.pointer(scores_type, scores, k, i, row_step=c, column_step=r)
+                old = self.load(place, vector=total.type, align=align)
+                self.store(self.builder.fadd(old, total), place, align=align)
+
+    def prefetch(self, address):
+        """Ask for a cache line that is read soon."""
+        # Into the second-level cache: the first-level one holds what is worked on.
+        emit_prefetch(self.builder, address, for_writing=False, locality=2)
+
+    def zeros(self, count):
+        """Return so many places that hold a vector of zeros each; LLVM keeps them in registers."""
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        places = [cgutils.alloca_once(self.builder, self.vector) for _ in range(count)]
+        for place in places:
+            self.builder.store(zero, place)
+        return places
+
+
+class RowReader:
+    """Reads vectors of rows of X and converts them to the type computed in.
+
+    Parameters
+    ----------
+    emit : Emitter
+        The builder, whose type the vectors get.
+    X_type : numba.types.Array
+    X : LLVM value
+        The array X, whose rows are contiguous.
+    scaling_type : numba.types.NamedTuple or None
+    scaling : LLVM value or None
+        Where there is one, x scale + shift is computed in the type of scale, before the conversion.
+
+    Attributes
+    ----------
+    n_features : LLVM value
+        The columns of X.
+    """
+
+    def __init__(self, emit, X_type, X, scaling_type=None, scaling=None):
+        self._emit, self._X_kind = emit, X_type.dtype
+        self.n_features = emit.shape(X_type, X)[1]
+        self._work = emit
+        self._scaling = None
+        if scaling is not None:
+            scale_type, shift_type = scaling_type.types
+            self._work = Emitter(emit.context, emit.builder, scale_type.dtype, emit.lanes)
+            self._kind = scale_type.dtype
+            scale, shift = (emit.builder.extract_value(scaling, place) for place in (0, 1))
+            self._scaling = emit.data(scale_type, scale), emit.data(shift_type, shift)
+
+    def read(self, rows, j, left=None):
+        """Return the vectors from column j on of rows, pointers; of the first ``left`` columns, zeros behind them."""
+        work, element = self._work, rows[0].type.pointee
+        scaling = self._scaling and [work.load(values, j) for values in self._scaling]
+        align = work.context.get_abi_sizeof(element)
+        vectors = []
+        for row in rows:
+            if left is None:
+                x = work.convert(work.load(row, j, ir.VectorType(element, work.lanes), align), self._X_kind)
+            else:
+                count = work.builder.trunc(left, ir.IntType(32))
+                x = work.load_part(work.builder.gep(row, [j]), self._X_kind, count)
+            vectors.append(self._emit.convert(work.multiply_add(x, *scaling), self._kind) if scaling else x)
+        return vectors

@@ -1,0 +1,91 @@
+"""Single instructions and attributes that Numba has no name for; uncompiled, NumPy stands in or nothing is done."""
+
+import numpy as np
+from llvmlite import ir
+from numba.core import config, types
+from numba.extending import intrinsic
+
+from fastlin.kernels.machine.emitter import emit_prefetch
+
+
+def _attributes(*attributes):
+    """Make a function that gives the kernel which calls it attributes of LLVM's; uncompiled it does nothing."""
+
+    def uncompiled():
+        pass
+
+    def compiled(typing_context):
+        def generate(context, builder, signature, arguments):
+            for attribute in attributes:
+                builder.function.attributes.add(attribute)
+            return context.get_dummy_value()
+
+        return types.void(), generate
+
+    return uncompiled if config.DISABLE_JIT else intrinsic(compiled)
+
+
+# Compiled for size, without loops of its own vectorised or unrolled: for kernels that spend their time in the loops of
+# simd.py and in kernels compiled apart. A first fit takes a second less.
+compile_small = _attributes("optsize", "minsize")
+# Never made part of the caller: what is written to be vectorised stays so, and has the same bits for every layout of X.
+compile_apart = _attributes("noinline")
+
+
+def _request(for_writing):
+    """Make a function that asks for the cache line at an address; uncompiled it does nothing."""
+
+    def uncompiled(address):
+        pass
+
+    def compiled(typing_context, address):
+        def generate(context, builder, signature, arguments):
+            emit_prefetch(builder, arguments[0], for_writing, locality=3)
+            return context.get_dummy_value()
+
+        return types.void(types.intp), generate
+
+    return uncompiled if config.DISABLE_JIT else intrinsic(compiled)
+
+
+request_line, request_line_to_write = _request(for_writing=False), _request(for_writing=True)
+
+
+def _bits(kind):
+    """Return the number of mantissa bits, the bias of the exponent and the whole number of the same size."""
+    return (52, 1023, ir.IntType(64)) if kind == types.float64 else (23, 127, ir.IntType(32))
+
+
+if config.DISABLE_JIT:
+
+    def power_of_two(n):
+        """Return 2 to the power of a whole number n of a float type, in that type."""
+        return np.ldexp(type(n)(1), int(n))
+
+    def binary_exponent(x):
+        """Return the whole number n with 2^n <= x < 2^(n + 1), x > 0, in the type of x."""
+        return type(x)(np.frexp(x)[1] - 1)
+
+else:
+
+    @intrinsic
+    def power_of_two(typing_context, n):
+        """Return 2 to the power of a whole number n of a float type, in that type."""
+        n_bits, bias, number = _bits(n)
+
+        def generate(context, builder, signature, arguments):
+            exponent = builder.add(builder.fptosi(arguments[0], number), number(bias))
+            return builder.bitcast(builder.shl(exponent, number(n_bits)), arguments[0].type)
+
+        return n(n), generate
+
+    @intrinsic
+    def binary_exponent(typing_context, x):
+        """Return the whole number n with 2^n <= x < 2^(n + 1), x > 0, in the type of x."""
+        n_bits, bias, number = _bits(x)
+
+        def generate(context, builder, signature, arguments):
+            exponent = builder.lshr(builder.bitcast(arguments[0], number), number(n_bits))
+            return builder.sitofp(builder.sub(exponent, number(bias)), arguments[0].type)
+
+        return x(x), generate

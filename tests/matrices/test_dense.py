@@ -1,0 +1,74 @@
+"""Dense matrices against NumPy; their passes are tested with the objective, and by those over sparse matrices."""
+
+import numpy as np
+import pytest
+
+from fastlin.matrices import DenseMatrix, as_matrix
+
+N, D = 40, 7
+
+
+def make(dtype=np.float64):
+    return (np.random.default_rng(0).normal(3, 40, (N, D)) % 100).astype(dtype)
+
+
+def test_a_matrix_is_the_callers_memory():
+    X = make()
+    X.flags.writeable = False
+    matrix = as_matrix(X)
+    assert isinstance(matrix, DenseMatrix)
+    assert np.shares_memory(matrix.X, X)
+    assert as_matrix(matrix) is matrix
+    assert (matrix.shape, matrix.dtype, matrix.nbytes) == ((N, D), X.dtype, X.nbytes)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_columns_are_measured(weighted):
+    X = make()
+    weights = np.random.default_rng(1).uniform(0, 2, N)
+    weights[0] = 0
+    s = weights if weighted else np.ones(N)
+    columns = as_matrix(X).measure(weights if weighted else None)
+    mean = np.average(X, axis=0, weights=s)
+    spread = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=s))
+    np.testing.assert_allclose(columns.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(columns.spread, spread, rtol=1e-12)
+    np.testing.assert_array_equal(columns.largest, X.max(axis=0))
+    X[5, 2] = np.nan
+    assert not as_matrix(X).measure().finite
+
+
+def test_predictions_are_in_the_type_of_the_coefficients():
+    for dtype in (np.float64, np.float32):
+        X = make(dtype)
+        coef, intercept = np.random.default_rng(2).normal(size=(3, D)).astype(dtype), np.arange(3.0)
+        scores = as_matrix(X).compute_scores(coef, intercept)
+        assert scores.dtype == dtype
+        np.testing.assert_allclose(scores, X @ coef.T + intercept, rtol=1e-4, atol=1e-3)
+        np.testing.assert_array_equal(as_matrix(X).find_best_class(coef, intercept), scores.argmax(axis=1))
+
+
+def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
+    X = make()
+    matrix, out = as_matrix(X), np.empty((3, D))
+    assert matrix.take_rows(np.array([9, 2, 2]), out) is out
+    np.testing.assert_array_equal(out, X[[9, 2, 2]])
+    assert np.shares_memory(matrix.take_rows(slice(4, 7), out), X)
+    for other in (as_matrix(make(np.float32)), as_matrix(np.asfortranarray(X))):
+        found = other.take_rows(slice(4, 7), out)
+        assert found is out
+        np.testing.assert_array_equal(found, other.X[4:7])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32, np.uint8])
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
+    X = make(dtype)
+    matrix = as_matrix(X)
+    transposed = matrix.transposed(precision)
+    assert matrix.transposed(precision) is transposed
+    assert transposed.panel.dtype == (np.uint8 if dtype == np.uint8 else precision)
+    expected = X * transposed.scale + transposed.shift
+    np.testing.assert_allclose(transposed.panel, expected.T, atol=1e-12 if precision == np.float64 else 1e-5)
+    np.testing.assert_array_equal(transposed.places, np.arange(D))
+    assert len(transposed.values) == 0
