@@ -136,7 +136,7 @@ def test_libraries_stay_in_their_rooms():
 
 def names_from_scikit_learn(path):
     """Yield the dotted names that a file imports from scikit-learn."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -149,11 +149,10 @@ def names_from_scikit_learn(path):
 def test_private_names_of_scikit_learn_stand_in_one_file():
     holders = {
         path.relative_to(PACKAGE).as_posix()
-        for path, _ in files()
+        for path, _ in rooms()
         if any(part.startswith("_") for name in names_from_scikit_learn(path) for part in name.split("."))
     }
-    # MLPClassifier is yet to take its names from there.
-    assert holders - {"estimators/mlp_classifier.py"} == {"estimators/scikit_learn.py"}
+    assert holders == {"estimators/scikit_learn.py"}
 
 
 def test_importing_fastlin_leaves_matplotlib_alone():

@@ -67,7 +67,7 @@ def assert_same_model(found, expected, tolerance=1e-5):
         (load_iris, {"class_weight": "balanced"}),
         (load_breast_cancer, {"class_weight": {0: 3.0, 1: 0.5}}),
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if callable(value) else str(value),
 )
 def test_the_model_is_scikit_learns(loader, parameters):
     X, y = load_scaled(loader)
