@@ -165,7 +165,8 @@ class _Loop:
         self._pending = None
         self.training.records[checkpoint.n_records - 1] = finish()
         self._judge(before, checkpoint)
-        self._report()
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(self.training)
 
     def choose(self, ended):
         """Return the checkpoint whose parameters the learner keeps after a training that ended so."""
@@ -178,24 +179,27 @@ class _Loop:
 
     def _take(self, stretch):
         """Take a stretch, and validate the learner after it, or begin to."""
-        learner, records = self._learner, self.training.records
+        learner, training = self._learner, self.training
+        _, end, is_validated = stretch
         record = learner.advance(stretch)
-        if stretch.is_validated and not learner.validates_beside:
+        if is_validated and not learner.validates_beside:
             record = learner.validate(record)
-        records.append(record)
-        checkpoint = Checkpoint(stretch.end, len(records), learner.save())
+        training.records.append(record)
+        checkpoint = Checkpoint(end, len(training.records), learner.save())
         before = self._before = self.last
         self.last = checkpoint
-        self.training.n_steps = stretch.end
-        # It ran beside this stretch, and may end the training at an earlier checkpoint.
-        self.finish_validation()
-        if self.is_exhausted:
-            return
-        if stretch.is_validated and learner.validates_beside:
+        training.n_steps = end
+        if self._pending is not None:
+            # It ran beside this stretch, and may end the training at an earlier checkpoint.
+            self.finish_validation()
+            if self.is_exhausted:
+                return
+        if is_validated and learner.validates_beside:
             self._pending = before, checkpoint, learner.begin_validation(record)
         else:
             self._judge(before, checkpoint)
-        self._report()
+        if self._on_checkpoint is not None:
+            self._on_checkpoint(training)
 
     def _judge(self, before, checkpoint):
         """Let patience and best checkpoint see the record of the stretch between two checkpoints."""
@@ -208,7 +212,3 @@ class _Loop:
                 # Steps that were taken beside the validation are dropped.
                 self.last = checkpoint
             self._patience = patience
-
-    def _report(self):
-        if self._on_checkpoint is not None:
-            self._on_checkpoint(self.training)
