@@ -191,9 +191,7 @@ class Stopping:
         objective = self.objective
         if objective.penalty.is_bounded:
             return False
-        weights = objective.rows.weights
-        smallest = weights[weights > 0].min() if len(weights) else 1.0
-        return point.loss * objective.rows.total_weight < smallest * np.log(2)
+        return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * np.log(2)
 
     def solution(self, message):
         """Return the best point seen in float64."""
