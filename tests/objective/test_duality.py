@@ -109,7 +109,7 @@ def test_rounding_is_bounded(
             point = objective.at(parameters)
             value, bound = exact_value_and_bound(objective, parameters)
             assert abs(point.value - value) <= point.rounding
-            assert point.lower_bound() <= bound <= value * (1 + 1e-16)
+            assert point.lower_bound() <= bound <= value + 1e-16 * value
             # The rounding is that of the terms of the scores, which may be far larger than the loss.
             assert point.rounding <= 1e-12 * (value + size_of_terms(objective, parameters))
 
