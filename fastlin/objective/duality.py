@@ -30,38 +30,42 @@ UNIT_ROUNDOFF = np.finfo(np.float64).eps / 2
 ROW_ROUNDINGS = 16
 
 
-def bound_minimum(point):
-    """Return a lower bound of the minimum of J from a point, less what rounding can have added to it.
+def find_dual_value(point):
+    """Return the dual objective at a feasible point that is made from a point, and by how much rounding can raise it.
 
-    The bound is rigorous where the point was computed in float64, and an estimate where it was not. It is minus
-    infinity where something is not penalised. Where the intercept is not stationary, the probabilities give a class k
-    of mean probability m_k an excess g_k. Then each class with g_k > 0 gives up the part g_k / m_k of its probability
-    in every row, and those with g_k < 0 share it, in proportion. Since -q log q is concave and its slope at least -1,
-    the mean entropy falls by no more than the sum of g_k (1 - log m_k) over the classes with g_k > 0.
+    The value less its rounding is a lower bound of the minimum of J. It is rigorous where the point was computed in
+    float64, and an estimate where it was not. The value is minus infinity where something is not penalised. Where the
+    intercept is not stationary, the probabilities give a class k of mean probability m_k an excess g_k. Then each class
+    with g_k > 0 gives up the part g_k / m_k of its probability in every row, and those with g_k < 0 share it, in
+    proportion. Since -q log q is concave and its slope at least -1, the mean entropy falls by no more than the sum of
+    g_k (1 - log m_k) over the classes with g_k > 0.
     """
     objective = point.objective
     if not objective.penalty.is_bounded or not point.is_finite:
-        return -np.inf
+        return -np.inf, 0.0
     entropy = point.loss - point.slope
-    # Without an intercept nothing ties the class sums.
     excess = _find_excess(point)
+    shares = objective.class_weights + excess
+    # Without an intercept nothing ties the class sums.
     if not excess.max() > 0 > excess.min():
         value = _maximize_dual(point, entropy, NO_EXCHANGE)
-        return _subtract_rounding(point, value, excess, 1)
+        return value, _bound_dual_rounding(point, value, shares, 0.0)
     given = np.maximum(excess, 0)
-    shares = objective.class_weights + excess
     parts = np.divide(given, shares, where=given > 0, out=np.zeros_like(given))
     received = np.maximum(-excess, 0)
     entropy -= float(np.sum(given - given * np.log(shares, where=given > 0, out=np.zeros_like(given))))
     features = objective.rows.class_features(objective.fast_precision)
     value = _maximize_dual(point, entropy, Exchange(features, parts, received / received.sum()))
-    return _subtract_rounding(point, value, excess, 3)
+    return value, _bound_dual_rounding(point, value, shares, float(parts.max()))
 
 
-def _subtract_rounding(point, value, excess, n_gradients):
-    """Return a dual value less its rounding; with a penalty by size no less than that of the labels, which is zero."""
-    value -= _bound_dual_rounding(point, value, excess, n_gradients)
-    return value if point.objective.penalty.is_smooth else max(value, 0.0)
+def bound_minimum(point):
+    """Return a lower bound of the minimum of J from a point: its dual value less the rounding of that.
+
+    With a penalty by size it is no less than zero, the exact dual value of the labels themselves.
+    """
+    bound = point.dual_value - point.dual_rounding
+    return bound if point.objective.penalty.is_smooth or bound == -np.inf else max(bound, 0.0)
 
 
 def find_natural_gap(point):
@@ -122,10 +126,11 @@ def bound_rounding(point):
     return _bound_loss_rounding(point) + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
 
 
-def _bound_dual_rounding(point, value, excess, n_gradients):
+def _bound_dual_rounding(point, value, shares, part):
     """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point.
 
-    n_gradients times the error of one gradient enters the conjugate.
+    shares (n_classes,) are the mean probabilities of the classes, and `part` is the largest part of its probability
+    that a class gave up.
     """
     objective = point.objective
     penalty, K = objective.penalty, len(point.parameters)
@@ -133,23 +138,54 @@ def _bound_dual_rounding(point, value, excess, n_gradients):
         point.slope_size + abs(point.value - value)
     )
     n_products, n_sums = objective.rows.passes.roundings
-    of_residuals = 2 * _gamma(n_products) * point.blur + _gamma(n_sums + n_products) + _gamma(ROW_ROUNDINGS + K)
+    of_scores = _gamma(n_products) * point.blur
+    of_sums, of_rows, of_labels = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
+    missed, root_mean_square, largest = _bound_missed(point)
     if objective.fit_intercept:
-        shares = objective.class_weights + excess
-        of_shares = 2 - np.log(shares[shares > 0].min(initial=1.0))
-        error += of_residuals * float(of_shares)
+        off = 2 * np.sqrt(2) * root_mean_square * of_scores + of_scores**2
+        off += 2 * missed * (of_sums + of_rows) + of_labels
+        error += off * float(2 - np.log(shares[shares > 0].min(initial=1.0)))
+    of_gradient = min(0.5, 2 * largest) * of_scores + of_scores**2
+    of_gradient += np.sqrt(2) * root_mean_square * (of_sums + of_rows) + of_labels
+    # What classes exchange is a sum over the classes, of the gradients of the labels too.
+    of_gradient += part * ((1 + np.sqrt(len(shares))) * of_gradient + 2 * (of_sums + of_rows))
     if penalty.l2 > 0:
-        distance = n_gradients * of_residuals * np.sqrt(K) * penalty.blur_norm
-        return error + distance * np.sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2
-    return error + n_gradients * of_residuals * (np.sqrt(K) * point.blur + point.loss * penalty.largest_blur)
+        distance = of_gradient * penalty.blur_norm
+        return float(error + distance * np.sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2)
+    return float(error + of_gradient * (np.sqrt(K) * point.blur + point.loss * penalty.largest_blur))
 
 
 def _bound_loss_rounding(point):
     """Return by how much the computed mean loss of a point can be off."""
     n_products, n_sums = point.objective.rows.passes.roundings
-    of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * (1 + point.loss)
+    of_scores = _gamma(n_products) * point.blur
+    _, root_mean_square, _ = _bound_missed(point)
+    of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
     # A row of three or more classes adds two terms.
-    return of_rows + _gamma(2 * n_sums) * point.loss + 2 * _gamma(n_products) * point.blur
+    of_sums = _gamma(2 * n_sums) * point.loss
+    return float(of_rows + of_sums + np.sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores**2)
+
+
+def _bound_missed(point):
+    """Return upper bounds of the mean, the root mean square and the largest of the probability that labels miss.
+
+    That of a row is 1 - p, with p the probability of its label. It is below one and below the row's loss -log p.
+    """
+    rows = point.objective.rows
+    # The largest loss of a row is that of a row of the least weight which has all of the mean loss.
+    largest = min(1.0, point.loss * rows.total_weight / rows.smallest_weight)
+    mean = min(1.0, point.loss)
+    return mean, np.sqrt(mean * largest), largest
+
+
+def _count_label_roundings(point):
+    """Return the error of a row that does not fall with its loss.
+
+    Softmax has it from its total, which is above one, and from a residual, which is a probability less one. The
+    logistic loss and its residual come from the smaller probability.
+    """
+    K = len(point.parameters)
+    return _gamma(ROW_ROUNDINGS + K) if K > 1 else 0.0
 
 
 def _count_parameter_sums(point):

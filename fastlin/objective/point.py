@@ -1,6 +1,7 @@
 """Everything that is known of the objective at one point."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -118,6 +119,20 @@ class Point:
     def hessian_of_loss(self):
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes."""
         return self.objective.rows.hessian(self.probabilities)
+
+    @cached_property
+    def _dual(self):
+        return duality.find_dual_value(self)
+
+    @property
+    def dual_value(self):
+        """The dual objective of a feasible point as it was computed, as `duality.find_dual_value` has it."""
+        return self._dual[0]
+
+    @property
+    def dual_rounding(self):
+        """By how much rounding can have raised the dual value."""
+        return self._dual[1]
 
     def lower_bound(self):
         """Return a lower bound of the minimum of J, as `duality.bound_minimum` has it."""

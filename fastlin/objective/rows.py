@@ -1,5 +1,7 @@
 """The weighted rows that the sums of an objective run over, and the passes over X that make these sums."""
 
+from functools import cached_property
+
 import numpy as np
 
 
@@ -66,6 +68,14 @@ class Rows:
         # A list, which all parts of the same rows share.
         self._tally = [0.0]
         self._total = self._class_features = None
+
+    @cached_property
+    def smallest_weight(self):
+        """The smallest s_i of the rows that is not zero."""
+        if not len(self.weights):
+            return 1.0
+        weights = self.weights_of(self.numbers)
+        return float(weights[weights > 0].min())
 
     @property
     def blur(self):

@@ -26,12 +26,18 @@ IMPATIENT = "another solver may do better"
 AT_FLOOR = "the objective is at the floor that its precision sets"
 # A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
 FLOOR = 1e-13
+# A gap is taken for no smaller than this part of J, whose last digits are rounding.
+SMALLEST_GAP = 8 * np.finfo(np.float64).eps
 STALLED = "the objective no longer falls"
 SEPARABLE = "the classes are separable by what is not penalised"
 
 
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
+
+    The rules compare tol with the gap between J and the best dual value, both as they were computed. What rounding can
+    have done to them is far smaller as a rule. It does not decide when a fit ends, but certificates and the history
+    count it: there it is bounded for the worst case, and where coefficients of thousands cancel that is 1e-3 of J.
 
     Parameters
     ----------
@@ -40,9 +46,9 @@ class Stopping:
     tol : float
         What the rule compares with.
     rule : {"excess", "estimate", "gradient"}
-        "excess": J is within tol * J of the minimum, by the certificate, or by the solver's estimate where there is
-        none. "estimate": the certificate says so or, for some iterations in a row, the pace at which J falls; a J below
-        a part of the best without features counts as that part. "gradient": no entry of the gradient exceeds tol, as
+        "excess": J is within tol * J of the minimum, by the gap, or by the solver's estimate where there is none.
+        "estimate": the gap says so or, for some iterations in a row, the pace at which J falls; a J below a part of the
+        best without features counts as that part. "gradient": no entry of the gradient exceeds tol, as
         scikit-learn has it.
     max_iter : int
         The most iterations that are recorded.
@@ -59,7 +65,7 @@ class Stopping:
         self._on_iteration = on_iteration
         self._started = perf_counter()
         self._n_passes_before = objective.n_passes
-        self._lower_bound = -np.inf
+        self._lower_bound = self._dual_value = -np.inf
         self._best = None
         self._met_since = None
         # Where all weight is on one class, J falls towards zero without end.
@@ -84,24 +90,33 @@ class Stopping:
         Returns
         -------
         float
-            The upper bound on J - J* at this point. It is an estimate where the point was not computed in float64.
+            The gap at this point. It bounds J - J* but for rounding, and is an estimate where the point was not
+            computed in float64.
         """
-        lower_bound = point.lower_bound()
+        dual_value = point.dual_value
         if point.precision == np.float64:
-            self._lower_bound = max(self._lower_bound, lower_bound)
+            self._lower_bound = max(self._lower_bound, point.lower_bound())
+            dual_value = self._dual_value = max(self._dual_value, dual_value)
             if self._best is None or not point.value > self._best.value:
                 self._best = point
-            lower_bound = self._lower_bound
-        return _bound(point, lower_bound)
+        return float(max(0.0, point.value - dual_value) + SMALLEST_GAP * point.value)
 
     @property
     def n_passes(self):
         """How many passes over X the fit has made."""
         return self.objective.n_passes - self._n_passes_before
 
+    def certify(self, point):
+        """Return the upper bound on J - J* at a point in float64, with room for rounding."""
+        return float(max(0.0, point.value - self._lower_bound) + point.rounding)
+
     def record(self, point, bound):
-        """Write an iteration into the history and pass it to the caller's function."""
+        """Write an iteration into the history and pass it to the caller's function.
+
+        The bound is that of `observe`. A point in float64 is recorded with its certificate in place of that.
+        """
         seconds = perf_counter() - self._started
+        bound = self.certify(point) if point.precision == np.float64 else bound
         self.history.append(Iteration(point.value, bound, point.largest_entry, self.n_passes, seconds))
         if self._on_iteration is not None:
             self._on_iteration(len(self.history), self.history[-1])
@@ -191,9 +206,7 @@ class Stopping:
         objective = self.objective
         if objective.penalty.is_bounded:
             return False
-        weights = objective.rows.weights
-        smallest = weights[weights > 0].min() if len(weights) else 1.0
-        return point.loss * objective.rows.total_weight < smallest * np.log(2)
+        return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * np.log(2)
 
     def solution(self, message):
         """Return the best point seen in float64."""
@@ -202,14 +215,9 @@ class Stopping:
             best.parameters,
             best.value,
             best.gradient,
-            _bound(best, self._lower_bound),
+            self.certify(best),
             message in (REACHED, AT_FLOOR),
             message,
             self.history,
             self.n_passes,
         )
-
-
-def _bound(point, lower_bound):
-    """Return the upper bound on J - J* at a point that a lower bound of J* gives, with room for rounding."""
-    return float(max(0.0, point.value - lower_bound) + point.rounding)

@@ -30,9 +30,9 @@ def test_every_solver_reaches_the_minimum(solver, columns, fit_intercept):
         minimum, coef, intercept = minimum_of(objective)
         solution = minimize(objective, solver)
         found_coef, found_intercept, certificate = objective.finish(solution, np.float64)
-        # In extended precision, so that the certificate is held to the last digit.
+        # In extended precision, which leaves 1e-16 where columns are far from zero.
         excess = value_of(objective, found_coef, found_intercept) - minimum
-        assert -1e-17 * minimum <= excess <= min(certificate, 1e-8 * minimum)
+        assert -1e-15 * minimum <= excess <= min(certificate, 1e-8 * minimum)
         if columns in ("plain", "constant"):
             np.testing.assert_allclose(found_coef, coef, atol=1e-5)
             np.testing.assert_allclose(found_intercept, intercept, atol=1e-5)
@@ -271,8 +271,8 @@ def test_names_lead_to_their_solvers(monkeypatch):
         ("newton-cholesky", wide, newton_cholesky),
         ("auto", narrow, newton_cholesky),
         ("auto", wide, lbfgs),
-        ("newton-cg", with_budget(narrow, 0), lbfgs),
-        ("newton-cholesky", with_budget(narrow, 0), lbfgs),
+        ("newton-cg", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), lbfgs),
+        ("newton-cholesky", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), lbfgs),
     ):
         minimize(objective, name)
         assert called == [expected], name

@@ -100,7 +100,7 @@ def test_the_diagonal_is_the_variance_times_the_curvature_of_the_class_shares(n_
 @pytest.mark.parametrize("l2", [0.0, 0.1])
 def test_the_hessian_solves_newtons_equations_on_gradients(l2, n_classes, name):
     # There are too few rows to leave some out.
-    objective, parameters = make_objective(50, 4, n_classes, l2=l2)
+    objective, parameters = make_objective(20, 4, n_classes, l2=l2)
     # At sums of zero over the classes softmax is not flat.
     point = evaluate(objective, objective.center(parameters))
     step = getattr(preconditioners, name)(point).solve(point.gradient)
@@ -138,7 +138,7 @@ def test_without_room_for_probabilities_the_blocks_come_from_a_sample(n_classes,
     # Of the sample there are its probabilities, and the rows that are drawn from it.
     assert objective.n_passes - n_passes <= 1 + 120 / 500 + n_classes * 120 / 500
     for k in range(len(parameters)):
-        assert np.sum(found[k] * gradient[k]) / np.sum(expected[k] * gradient[k]) == pytest.approx(1, abs=0.8)
+        assert 1 / 4 < np.sum(found[k] * gradient[k]) / np.sum(expected[k] * gradient[k]) < 4
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, minimum_of
+from conftest import evaluate, make_objective, make_problem, minimum_of
 
 from fastlin.objective import Objective
 from fastlin.solvers.stopping import (
@@ -46,6 +46,22 @@ def test_the_solution_is_the_best_point_seen_in_float64():
     np.testing.assert_array_equal(solution.gradient, better.gradient)
     assert not solution.converged
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
+
+
+def test_rounding_counts_in_certificates_and_not_in_when_to_end():
+    # Coefficients of thousands that cancel: the bound of the rounding is far above the rounding.
+    X, labels, *_ = make_problem(60, 3, 2)
+    X = np.column_stack([X, X[:, 0] + 1e-6 * X[:, 1]])
+    objective = Objective.over(X, labels, 2, l1=1e-8)
+    minimum, coef, intercept = minimum_of(objective)
+    point = objective.at(objective.coordinates.to_parameters(coef, intercept))
+    stopping = Stopping(objective, 1e-6, "excess", 100)
+    bound = stopping.begin(point)
+    assert stopping.certify(point) > 10 * bound
+    assert stopping.certify(point) >= point.rounding + point.dual_rounding
+    stopping.record(point, bound)
+    assert stopping.history[0].bound == stopping.solution(REACHED).certificate == stopping.certify(point)
+    assert point.value - minimum <= stopping.certify(point)
 
 
 def test_a_float32_point_counts_neither_for_the_lower_bound_nor_as_an_end():
@@ -100,13 +116,14 @@ def test_iterations_are_recorded_and_passed_on():
     heard = []
     stopping = Stopping(objective, 1e-6, "excess", 2, lambda *news: heard.append(news))
     point = objective.at(parameters)
+    stopping.begin(point)
     for _ in range(2):
         assert stopping.why(point, 1.0, 1.0) == ""
         stopping.record(point, 0.25)
     assert stopping.why(point, 1.0, 1.0) == LIMITED
     assert heard == list(enumerate(stopping.history, 1))
     first, second = stopping.history
-    assert (first.objective, first.bound, first.n_passes) == (point.value, 0.25, 1.0)
+    assert (first.objective, first.bound, first.n_passes) == (point.value, stopping.certify(point), 1.0)
     assert first.gradient == point.largest_entry
     assert 0 <= first.seconds <= second.seconds
 
@@ -171,7 +188,7 @@ def run_down(stopping, values, bounds):
     """Record iterations of given values; return the numbers of those at which the rule was met."""
     met = []
     for place, (value, bound) in enumerate(zip(values, bounds, strict=True), start=1):
-        point = SimpleNamespace(value=value, largest_entry=1.0)
+        point = SimpleNamespace(value=value, largest_entry=1.0, precision=np.float32)
         stopping.record(point, bound)
         if stopping.is_met(point, bound, np.inf):
             met.append(place)
