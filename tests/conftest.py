@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from types import FunctionType
 
 import numpy as np
@@ -13,13 +14,21 @@ import pytest
 import reference
 from scipy import sparse
 
-from fastlin import datasets
+from fastlin import datasets, places
 from fastlin.budget import Budget
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
 
 # Everything in tests/kernels runs a second time with this set (tests/test_without_compilation.py).
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+
+
+# The start of a program that imports kernels without the imports of fastlin/__init__.py, which take longer.
+KERNELS_ALONE = f"""
+import sys, types
+sys.modules["fastlin"] = types.ModuleType("fastlin")
+sys.modules["fastlin"].__path__ = [{str(Path(places.__file__).parent)!r}]
+"""
 
 
 def pytest_addoption(parser):

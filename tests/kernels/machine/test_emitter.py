@@ -7,7 +7,7 @@ import sys
 import numba
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, KERNELS_ALONE
 from numba.core import config
 from numba.core.registry import cpu_target
 
@@ -17,7 +17,7 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is emitted with NUMBA_DISABLE_JIT=1")
 
-PRINT_WIDTH = "from fastlin.kernels.machine.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
+PRINT_WIDTH = KERNELS_ALONE + "from fastlin.kernels.machine.emitter import VECTOR_BYTES; print(VECTOR_BYTES)"
 
 
 def features_in_force():
