@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import reference
 from scipy import sparse
+from sklearn.preprocessing import StandardScaler
 
 from fastlin import datasets, places
 from fastlin.budget import Budget
@@ -64,6 +65,12 @@ def assert_same_bits(results):
                 np.testing.assert_array_equal(first, second)
             else:
                 np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
+
+
+def load_scaled(loader):
+    """Return X with columns of mean 0 and standard deviation 1, and y, from a function of sklearn.datasets."""
+    X, y = loader(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):

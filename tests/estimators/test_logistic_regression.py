@@ -1,46 +1,21 @@
-"""LogisticRegression against scikit-learn's, its estimator checks, and input of every kind."""
+"""LogisticRegression against scikit-learn's and against its own promises: bits, bounds, warm starts and warnings."""
 
-import dataclasses
-import inspect
-import itertools
-import pickle
 import re
-import subprocess
-import sys
-import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
+from conftest import load_scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
-from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from fastlin.estimators import RegularizationPath
-from fastlin.kernels.machine.threads import count_threads, limit_threads
-from fastlin.matrices import DenseMatrix
+from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import choose
-
-
-@parametrize_with_checks([fastlin.LogisticRegression()], xfail_strict=True)
-@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning")
-def test_estimator_checks(estimator, check):
-    check(estimator)
-
-
-def load_scaled(loader):
-    X, y = loader(return_X_y=True)
-    return StandardScaler().fit_transform(X), y
 
 
 def fit_reference(X, y, sample_weight=None, **parameters):
@@ -129,36 +104,6 @@ def test_narrow_types_are_fitted_as_they_are(dtype):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        np.asfortranarray,
-        lambda X: np.repeat(X, 2, axis=0)[::2],
-        lambda X: X.astype(">f8"),
-        lambda X: X.tolist(),
-        lambda X: pd.DataFrame(X),
-    ],
-    ids=["Fortran order", "strided", "big-endian", "lists", "pandas"],
-)
-def test_any_form_of_dense_data_gives_the_same_bits(change):
-    X, y = load_scaled(load_iris)
-    expected = fastlin.LogisticRegression().fit(X, y)
-    found = fastlin.LogisticRegression().fit(change(X), y)
-    np.testing.assert_array_equal(found.coef_, expected.coef_)
-    np.testing.assert_array_equal(found.predict(change(X)), expected.predict(X))
-
-
-def test_read_only_and_memory_mapped_data(tmp_path):
-    X, y = load_scaled(load_iris)
-    expected = fastlin.LogisticRegression().fit(X, y)
-    np.save(tmp_path / "X.npy", X)
-    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(mapped, y).coef_, expected.coef_)
-    for kind in (np.float16, bool, np.int64):
-        narrow = X.astype(kind)
-        fastlin.LogisticRegression().fit(narrow, y).predict(narrow)
-
-
-@pytest.mark.parametrize(
     "shape", [(50, 1), (12, 40), (4, 3)], ids=["one feature", "fewer rows than features", "few rows"]
 )
 def test_unusual_shapes(shape):
@@ -171,178 +116,6 @@ def test_a_constant_column_gets_no_weight():
     X, y = load_scaled(load_iris)
     model = fastlin.LogisticRegression(tol=1e-8).fit(np.column_stack([X, np.full(len(X), 3.0)]), y)
     assert np.abs(model.coef_[:, -1]).max() < 1e-5
-
-
-@pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -5, 3], [0.0, 1.0, 2.0], np.array(["x", "yy", "z"], object)])
-def test_labels_of_any_kind_are_kept(labels):
-    X, y = load_scaled(load_iris)
-    named = np.asarray(labels)[y]
-    model = fastlin.LogisticRegression().fit(X, named)
-    np.testing.assert_array_equal(model.classes_, np.unique(named))
-    assert model.predict(X).dtype == named.dtype
-    assert model.score(X, named) > 0.9
-
-
-def test_bool_labels():
-    X, y = load_scaled(load_breast_cancer)
-    model = fastlin.LogisticRegression().fit(X, y == 1)
-    assert model.classes_.dtype == bool
-    assert model.score(X, y == 1) > 0.97
-
-
-def test_data_frames_are_remembered_by_name():
-    X, y = load_scaled(load_iris)
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    model = fastlin.LogisticRegression().fit(frame, y)
-    np.testing.assert_array_equal(model.feature_names_in_, list("abcd"))
-    with pytest.raises(ValueError, match="feature names"):
-        model.predict(frame[list("dcba")])
-    with pytest.warns(UserWarning, match="feature names"):
-        model.predict(X)
-
-
-def bad_input(name):
-    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
-    weights = np.ones(20)
-    match name:
-        case "NaN in X":
-            X[3, 1] = np.nan
-        case "infinity in X":
-            X[3, 1] = np.inf
-        case "NaN in y":
-            y = np.where(y == 1, np.nan, 0.0)
-        case "NaN in weights":
-            weights[2] = np.nan
-        case "negative weight":
-            weights[2] = -1
-        case "all weights zero":
-            weights[:] = 0
-        case "short weights":
-            weights = weights[:-1]
-        case "short y":
-            y = y[:-1]
-        case "one class":
-            y = np.zeros(20)
-        case "1-D X":
-            X = X[:, 0]
-        case "no rows":
-            X, y, weights = X[:0], y[:0], weights[:0]
-        case "no columns":
-            X = X[:, :0]
-        case "complex X":
-            X = X + 1j
-        case "continuous y":
-            y = y + 0.3 * X[:, 0]
-        case "mixed labels":
-            y = np.array([0, "a"] * 10, dtype=object)
-    return X, y, weights
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("NaN in X", "X contains NaN"),
-        ("infinity in X", "X contains infinity"),
-        ("NaN in y", "y contains NaN"),
-        ("NaN in weights", "sample_weight contains NaN"),
-        ("negative weight", "sample_weight"),
-        ("all weights zero", "weight.*zero|zero.*weight"),
-        ("short weights", "sample_weight.shape"),
-        ("short y", "inconsistent numbers of samples"),
-        ("one class", "only one class"),
-        ("1-D X", "Expected 2D array"),
-        ("no rows", "0 sample"),
-        ("no columns", "0 feature"),
-        ("complex X", "[Cc]omplex"),
-        ("continuous y", "continuous"),
-        ("mixed labels", "label|y contains|supported"),
-    ],
-)
-def test_bad_input_is_refused_and_nothing_is_fitted(name, message):
-    X, y, weights = bad_input(name)
-    model = fastlin.LogisticRegression()
-    with pytest.raises((ValueError, TypeError), match=message):
-        model.fit(X, y, weights)
-    assert not hasattr(model, "coef_")
-
-
-@pytest.mark.parametrize(
-    ("parameter", "value"),
-    [
-        ("penalty", "l3"),
-        ("C", 0),
-        ("C", np.nan),
-        ("C", "1"),
-        ("l1_ratio", -0.1),
-        ("l1_ratio", 1.1),
-        ("l1_ratio", np.nan),
-        ("dual", 2),
-        ("tol", -1e-3),
-        ("fit_intercept", "yes"),
-        ("intercept_scaling", 0),
-        ("class_weight", "even"),
-        ("random_state", "a"),
-        ("solver", "sgd"),
-        ("max_iter", -1),
-        ("max_iter", 1.5),
-        ("verbose", -1),
-        ("warm_start", "yes"),
-        ("n_jobs", 1.5),
-        ("penalty_factors", 1.0),
-        ("group_by_class", "yes"),
-    ],
-)
-def test_parameters_out_of_range_are_named(parameter, value):
-    X, y = load_scaled(load_iris)
-    with pytest.raises(ValueError, match=f"'{parameter}' parameter"):
-        fastlin.LogisticRegression(**{parameter: value}).fit(X, y)
-
-
-def test_class_weights_must_be_at_least_zero():
-    X, y = load_scaled(load_iris)
-    with pytest.raises(ValueError, match="class_weight"):
-        fastlin.LogisticRegression(class_weight={0: -1.0}).fit(X, y)
-
-
-def test_a_column_of_labels_is_taken_with_a_warning():
-    X, y = load_scaled(load_iris)
-    with pytest.warns(DataConversionWarning):
-        model = fastlin.LogisticRegression().fit(X, y[:, None])
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(X, y).coef_)
-
-
-@pytest.mark.parametrize(("penalty", "C"), [("l2", 1.0), (None, np.inf)])
-def test_deprecated_penalties_mean_what_they_meant(penalty, C):
-    X, y = load_scaled(load_iris)
-    y = np.random.default_rng(0).permutation(y)
-    with pytest.warns(FutureWarning, match="penalty"):
-        model = fastlin.LogisticRegression(penalty=penalty).fit(X, y)
-    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression(C=C).fit(X, y).coef_)
-    with pytest.warns(FutureWarning, match="l1_ratio"):
-        fastlin.LogisticRegression(l1_ratio=None).fit(X, y)
-
-
-def test_contradictory_parameters_warn_like_scikit_learn():
-    X, y = load_scaled(load_iris)
-    for parameters in ({"penalty": None, "C": 2.0}, {"penalty": "l2", "l1_ratio": 0.5}):
-        with warnings.catch_warnings(record=True) as theirs:
-            warnings.simplefilter("always")
-            ScikitLearnLogisticRegression(**parameters).fit(X, y)
-        with warnings.catch_warnings(record=True) as ours:
-            warnings.simplefilter("always")
-            fastlin.LogisticRegression(**parameters).fit(X, y)
-        kinds = [{warning.category for warning in caught} - {ConvergenceWarning} for caught in (ours, theirs)]
-        assert kinds[0] == kinds[1]
-    with pytest.raises(ValueError, match="dual"):
-        fastlin.LogisticRegression(dual=True).fit(X, y)
-
-
-def test_scikit_learns_parameters_are_ours():
-    theirs = ScikitLearnLogisticRegression(C=0.3, class_weight="balanced")
-    ours = fastlin.LogisticRegression(**theirs.get_params())
-    assert ours.get_params() == {**theirs.get_params(), "penalty_factors": None, "group_by_class": False}
-    assert fastlin.LogisticRegression().solver == "auto"
-    assert fastlin.LogisticRegression().max_iter == 1000
 
 
 def test_an_unfinished_fit_warns_with_what_to_do():
@@ -398,16 +171,6 @@ def test_a_tiny_C_leaves_the_intercept(C):
     np.testing.assert_allclose(found.predict_proba(X)[:, 1], y.mean(), atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("unit", [1e-50, 1e40, 1e-200])
-def test_weights_of_any_unit(dtype, unit):
-    X, y = load_scaled(load_iris)
-    X = X.astype(dtype)
-    expected = fastlin.LogisticRegression().fit(X, y, np.ones(150))
-    found = fastlin.LogisticRegression(C=1 / unit).fit(X, y, np.full(150, unit))
-    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
-
-
 def test_a_fit_that_is_cut_short_warns_with_the_proven_bound():
     X, y = load_scaled(load_digits)
     with pytest.warns(ConvergenceWarning, match="proven to be within .* of its minimum") as caught:
@@ -419,167 +182,6 @@ def test_a_fit_that_is_cut_short_warns_with_the_proven_bound():
     assert (reached - minimum) / reached <= 1.1 * said
     assert not model.converged_
     assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
-
-
-def test_balanced_weights_need_a_row_in_every_class():
-    X, y = load_scaled(load_iris)
-    with pytest.raises(ValueError, match="class 2"):
-        fastlin.LogisticRegression(class_weight="balanced").fit(X, y, (y != 2).astype(float))
-
-
-ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_callbacks_are_refused_with_a_warning(estimator):
-    with pytest.warns(UserWarning, match=f"fastlin.{estimator.__name__} does not call callbacks"):
-        estimator(solver="lbfgs").set_callbacks()
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_no_estimator_of_scikit_learn_is_among_the_bases(estimator):
-    of_scikit_learn = [base for base in estimator.__mro__ if base.__module__.split(".")[0] == "sklearn"]
-    assert [base for base in of_scikit_learn if issubclass(base, BaseEstimator)] == [BaseEstimator]
-    assert not any("fit" in vars(base) for base in of_scikit_learn)
-
-
-def test_nothing_needs_scikit_learns_own_logistic_regression():
-    program = """
-import sys, warnings
-import sklearn.linear_model
-del sklearn.linear_model.LogisticRegression, sklearn.linear_model.LogisticRegressionCV
-sys.modules["sklearn.linear_model._logistic"] = None
-import fastlin
-from sklearn.base import clone
-from sklearn.datasets import load_iris
-X, y = load_iris(return_X_y=True)
-for model in (
-    fastlin.LogisticRegression(n_jobs=1),
-    fastlin.LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False),
-):
-    print(clone(model).fit(X, y).score(X, y) > 0.9, model.get_params()["max_iter"])
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    print(fastlin.LogisticRegression(penalty="l1").fit(X, y).predict_proba(X).shape)
-"""
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
-    assert finished.stdout.splitlines() == ["True 1000", "True 1000", "(150, 3)"], finished.stderr
-
-
-@pytest.mark.parametrize(
-    "fitted",
-    [
-        lambda X, y, **jobs: fastlin.LogisticRegression(**jobs).fit(X, y),
-        lambda X, y, **jobs: fastlin.LogisticRegressionCV(
-            Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False, **jobs
-        ).fit(X, y),
-    ],
-    ids=["LogisticRegression", "LogisticRegressionCV"],
-)
-def test_n_jobs_counts_in_predictions(fitted, monkeypatch):
-    X, y = load_scaled(load_iris)
-    model, unlimited = fitted(X, y, n_jobs=5), fitted(X, y)
-    seen = []
-
-    def record(answer):
-        def recorded(*arguments):
-            seen.append(count_threads())
-            return answer(*arguments)
-
-        return recorded
-
-    for name in ("compute_scores", "find_best_class"):
-        monkeypatch.setattr(DenseMatrix, name, record(getattr(DenseMatrix, name)))
-    for predict in (model.decision_function, model.predict, model.predict_proba, model.predict_log_proba):
-        predict(X)
-    model.score(X, y)
-    assert seen == [5] * 5
-    with limit_threads(3):
-        unlimited.predict(X)
-    assert seen[-1] == 3
-
-
-def test_warnings_name_the_line_that_calls_fit():
-    X, y = load_scaled(load_iris)
-    cross_validation = {"Cs": 2, "cv": 2, "scoring": "accuracy"}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fastlin.LogisticRegression(penalty="l2", l1_ratio=None, max_iter=1, tol=1e-9).fit(X, y)
-        fastlin.LogisticRegressionCV(penalty="l2", max_iter=1, tol=1e-9, **cross_validation).fit(X, y)
-        fastlin.LogisticRegressionCV(scoring="warn", Cs=1, cv=2, l1_ratios=None).fit(X, y)
-        fastlin.logistic_path(X, y, Cs=2, max_iter=1, tol=1e-9)
-    # Three of each estimator's fits, one of the path.
-    assert len(caught) == 3 + 3 + 3 + 1
-    assert {warning.filename for warning in caught} == {__file__}
-
-
-def list_described(public):
-    """Return the names that a docstring describes: those of a line that an indented line follows."""
-    lines = inspect.cleandoc(public.__doc__).splitlines()
-    return {
-        name
-        for line, following in itertools.pairwise(lines)
-        if re.match(r"\w+(, \w+)*( : .*)?$", line) and following.startswith("    ")
-        for name in line.partition(" : ")[0].split(", ")
-    }
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_every_parameter_and_attribute_is_described(estimator):
-    X, y = load_iris(return_X_y=True)
-    options = {"scoring": "accuracy", "use_legacy_attributes": False} if estimator is ESTIMATORS[1] else {}
-    model = estimator(**options).fit(pd.DataFrame(X, columns=list("abcd")), y)
-    assert vars(model).keys() - list_described(estimator) == set()
-    for name in ("fit", "score", "predict", "decision_function"):
-        method = getattr(estimator, name)
-        assert inspect.signature(method).parameters.keys() - list_described(method) <= {
-            "self",
-            "params",
-            "score_params",
-        }
-
-
-def test_everything_of_a_path_is_described():
-    assert inspect.signature(fastlin.logistic_path).parameters.keys() <= list_described(fastlin.logistic_path)
-    names = {field.name for field in dataclasses.fields(RegularizationPath)}
-    assert names <= list_described(RegularizationPath)
-
-
-def test_a_model_set_by_hand_predicts():
-    model = fastlin.LogisticRegression()
-    model.classes_, model.coef_, model.intercept_ = np.array([0, 1]), np.array([[1.0, -1.0]]), 0.0
-    np.testing.assert_array_equal(model.predict(np.array([[2.0, 1.0], [1.0, 2.0]])), [1, 0])
-
-
-def test_pickle_clone_pipeline_and_grid_search():
-    X, y = load_iris(return_X_y=True)
-    pipeline = make_pipeline(StandardScaler(), fastlin.LogisticRegression())
-    search = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0, 10.0]}, cv=3).fit(X, y)
-    assert search.best_score_ > 0.9
-    copy = pickle.loads(pickle.dumps(search.best_estimator_))
-    np.testing.assert_array_equal(copy.predict_proba(X), search.best_estimator_.predict_proba(X))
-    fresh = clone(search.best_estimator_)
-    with pytest.raises(NotFittedError):
-        fresh[-1].predict(X)
-
-
-def test_sparsify_and_densify():
-    X, y = load_scaled(load_iris)
-    model = fastlin.LogisticRegression().fit(X, y)
-    expected = model.decision_function(X)
-    model.sparsify()
-    np.testing.assert_allclose(model.decision_function(X), expected)
-    model.densify()
-    np.testing.assert_array_equal(model.decision_function(X), expected)
-
-
-def test_the_callers_arrays_stay_as_they_are():
-    X, y = load_scaled(load_iris)
-    weights = np.full(len(y), 2.0)
-    copies = X.copy(), y.copy(), weights.copy()
-    fastlin.LogisticRegression(class_weight="balanced").fit(X, y, weights)
-    for array, copy in zip((X, y, weights), copies, strict=True):
-        np.testing.assert_array_equal(array, copy)
 
 
 def test_bits_do_not_depend_on_threads_nor_on_blas():
@@ -738,14 +340,6 @@ def test_an_interrupted_fit_leaves_the_last_model_whole(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X[:, :2], y)
     assert vars(model) == before
-
-
-def test_labels_beyond_int64():
-    X, y = load_scaled(load_iris)
-    labels = y.astype(np.uint64) + np.uint64(2**63 + 5)
-    model = fastlin.LogisticRegression().fit(X, labels)
-    np.testing.assert_array_equal(model.classes_, np.unique(labels))
-    assert model.score(X, labels) > 0.9
 
 
 def test_coefficients_beyond_float32_are_refused():

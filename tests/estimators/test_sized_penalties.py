@@ -5,19 +5,14 @@ import warnings
 import numpy as np
 import pytest
 import reference
+from conftest import load_scaled
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 import fastlin
-
-
-def load_scaled(loader):
-    X, y = loader(return_X_y=True)
-    return StandardScaler().fit_transform(X), y
 
 
 def fit(X, y, sample_weight=None, **parameters):

@@ -1,0 +1,188 @@
+"""What scikit-learn and its users expect of an estimator: checks, clones, bases, warnings and descriptions."""
+
+import dataclasses
+import inspect
+import itertools
+import pickle
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import load_scaled
+from sklearn.base import BaseEstimator, clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastlin
+from fastlin.estimators import RegularizationPath
+from fastlin.kernels.machine.threads import count_threads, limit_threads
+from fastlin.matrices import DenseMatrix
+
+
+@parametrize_with_checks([fastlin.LogisticRegression()], xfail_strict=True)
+@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning")
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def test_scikit_learns_parameters_are_ours():
+    theirs = ScikitLearnLogisticRegression(C=0.3, class_weight="balanced")
+    ours = fastlin.LogisticRegression(**theirs.get_params())
+    assert ours.get_params() == {**theirs.get_params(), "penalty_factors": None, "group_by_class": False}
+    assert fastlin.LogisticRegression().solver == "auto"
+    assert fastlin.LogisticRegression().max_iter == 1000
+
+
+ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_callbacks_are_refused_with_a_warning(estimator):
+    with pytest.warns(UserWarning, match=f"fastlin.{estimator.__name__} does not call callbacks"):
+        estimator(solver="lbfgs").set_callbacks()
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_no_estimator_of_scikit_learn_is_among_the_bases(estimator):
+    of_scikit_learn = [base for base in estimator.__mro__ if base.__module__.split(".")[0] == "sklearn"]
+    assert [base for base in of_scikit_learn if issubclass(base, BaseEstimator)] == [BaseEstimator]
+    assert not any("fit" in vars(base) for base in of_scikit_learn)
+
+
+def test_nothing_needs_scikit_learns_own_logistic_regression():
+    program = """
+import sys, warnings
+import sklearn.linear_model
+del sklearn.linear_model.LogisticRegression, sklearn.linear_model.LogisticRegressionCV
+sys.modules["sklearn.linear_model._logistic"] = None
+import fastlin
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+X, y = load_iris(return_X_y=True)
+for model in (
+    fastlin.LogisticRegression(n_jobs=1),
+    fastlin.LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False),
+):
+    print(clone(model).fit(X, y).score(X, y) > 0.9, model.get_params()["max_iter"])
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    print(fastlin.LogisticRegression(penalty="l1").fit(X, y).predict_proba(X).shape)
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert finished.stdout.splitlines() == ["True 1000", "True 1000", "(150, 3)"], finished.stderr
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        lambda X, y, **jobs: fastlin.LogisticRegression(**jobs).fit(X, y),
+        lambda X, y, **jobs: fastlin.LogisticRegressionCV(
+            Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False, **jobs
+        ).fit(X, y),
+    ],
+    ids=["LogisticRegression", "LogisticRegressionCV"],
+)
+def test_n_jobs_counts_in_predictions(fitted, monkeypatch):
+    X, y = load_scaled(load_iris)
+    model, unlimited = fitted(X, y, n_jobs=5), fitted(X, y)
+    seen = []
+
+    def record(answer):
+        def recorded(*arguments):
+            seen.append(count_threads())
+            return answer(*arguments)
+
+        return recorded
+
+    for name in ("compute_scores", "find_best_class"):
+        monkeypatch.setattr(DenseMatrix, name, record(getattr(DenseMatrix, name)))
+    for predict in (model.decision_function, model.predict, model.predict_proba, model.predict_log_proba):
+        predict(X)
+    model.score(X, y)
+    assert seen == [5] * 5
+    with limit_threads(3):
+        unlimited.predict(X)
+    assert seen[-1] == 3
+
+
+def test_warnings_name_the_line_that_calls_fit():
+    X, y = load_scaled(load_iris)
+    cross_validation = {"Cs": 2, "cv": 2, "scoring": "accuracy"}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fastlin.LogisticRegression(penalty="l2", l1_ratio=None, max_iter=1, tol=1e-9).fit(X, y)
+        fastlin.LogisticRegressionCV(penalty="l2", max_iter=1, tol=1e-9, **cross_validation).fit(X, y)
+        fastlin.LogisticRegressionCV(scoring="warn", Cs=1, cv=2, l1_ratios=None).fit(X, y)
+        fastlin.logistic_path(X, y, Cs=2, max_iter=1, tol=1e-9)
+    # Three of each estimator's fits, one of the path.
+    assert len(caught) == 3 + 3 + 3 + 1
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def list_described(public):
+    """Return the names that a docstring describes: those of a line that an indented line follows."""
+    lines = inspect.cleandoc(public.__doc__).splitlines()
+    return {
+        name
+        for line, following in itertools.pairwise(lines)
+        if re.match(r"\w+(, \w+)*( : .*)?$", line) and following.startswith("    ")
+        for name in line.partition(" : ")[0].split(", ")
+    }
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_parameter_and_attribute_is_described(estimator):
+    X, y = load_iris(return_X_y=True)
+    options = {"scoring": "accuracy", "use_legacy_attributes": False} if estimator is ESTIMATORS[1] else {}
+    model = estimator(**options).fit(pd.DataFrame(X, columns=list("abcd")), y)
+    assert vars(model).keys() - list_described(estimator) == set()
+    for name in ("fit", "score", "predict", "decision_function"):
+        method = getattr(estimator, name)
+        assert inspect.signature(method).parameters.keys() - list_described(method) <= {
+            "self",
+            "params",
+            "score_params",
+        }
+
+
+def test_everything_of_a_path_is_described():
+    assert inspect.signature(fastlin.logistic_path).parameters.keys() <= list_described(fastlin.logistic_path)
+    names = {field.name for field in dataclasses.fields(RegularizationPath)}
+    assert names <= list_described(RegularizationPath)
+
+
+def test_a_model_set_by_hand_predicts():
+    model = fastlin.LogisticRegression()
+    model.classes_, model.coef_, model.intercept_ = np.array([0, 1]), np.array([[1.0, -1.0]]), 0.0
+    np.testing.assert_array_equal(model.predict(np.array([[2.0, 1.0], [1.0, 2.0]])), [1, 0])
+
+
+def test_pickle_clone_pipeline_and_grid_search():
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), fastlin.LogisticRegression())
+    search = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0, 10.0]}, cv=3).fit(X, y)
+    assert search.best_score_ > 0.9
+    copy = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(copy.predict_proba(X), search.best_estimator_.predict_proba(X))
+    fresh = clone(search.best_estimator_)
+    with pytest.raises(NotFittedError):
+        fresh[-1].predict(X)
+
+
+def test_sparsify_and_densify():
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression().fit(X, y)
+    expected = model.decision_function(X)
+    model.sparsify()
+    np.testing.assert_allclose(model.decision_function(X), expected)
+    model.densify()
+    np.testing.assert_array_equal(model.decision_function(X), expected)

@@ -1,0 +1,167 @@
+"""Dense data, labels and weights of every kind, and those that are refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import load_scaled
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import DataConversionWarning
+
+import fastlin
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda X: np.repeat(X, 2, axis=0)[::2],
+        lambda X: X.astype(">f8"),
+        lambda X: X.tolist(),
+        lambda X: pd.DataFrame(X),
+    ],
+    ids=["Fortran order", "strided", "big-endian", "lists", "pandas"],
+)
+def test_any_form_of_dense_data_gives_the_same_bits(change):
+    X, y = load_scaled(load_iris)
+    expected = fastlin.LogisticRegression().fit(X, y)
+    found = fastlin.LogisticRegression().fit(change(X), y)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(found.predict(change(X)), expected.predict(X))
+
+
+def test_read_only_and_memory_mapped_data(tmp_path):
+    X, y = load_scaled(load_iris)
+    expected = fastlin.LogisticRegression().fit(X, y)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(mapped, y).coef_, expected.coef_)
+    for kind in (np.float16, bool, np.int64):
+        narrow = X.astype(kind)
+        fastlin.LogisticRegression().fit(narrow, y).predict(narrow)
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -5, 3], [0.0, 1.0, 2.0], np.array(["x", "yy", "z"], object)])
+def test_labels_of_any_kind_are_kept(labels):
+    X, y = load_scaled(load_iris)
+    named = np.asarray(labels)[y]
+    model = fastlin.LogisticRegression().fit(X, named)
+    np.testing.assert_array_equal(model.classes_, np.unique(named))
+    assert model.predict(X).dtype == named.dtype
+    assert model.score(X, named) > 0.9
+
+
+def test_bool_labels():
+    X, y = load_scaled(load_breast_cancer)
+    model = fastlin.LogisticRegression().fit(X, y == 1)
+    assert model.classes_.dtype == bool
+    assert model.score(X, y == 1) > 0.97
+
+
+def test_data_frames_are_remembered_by_name():
+    X, y = load_scaled(load_iris)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = fastlin.LogisticRegression().fit(frame, y)
+    np.testing.assert_array_equal(model.feature_names_in_, list("abcd"))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[list("dcba")])
+    with pytest.warns(UserWarning, match="feature names"):
+        model.predict(X)
+
+
+def bad_input(name):
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    weights = np.ones(20)
+    match name:
+        case "NaN in X":
+            X[3, 1] = np.nan
+        case "infinity in X":
+            X[3, 1] = np.inf
+        case "NaN in y":
+            y = np.where(y == 1, np.nan, 0.0)
+        case "NaN in weights":
+            weights[2] = np.nan
+        case "negative weight":
+            weights[2] = -1
+        case "all weights zero":
+            weights[:] = 0
+        case "short weights":
+            weights = weights[:-1]
+        case "short y":
+            y = y[:-1]
+        case "one class":
+            y = np.zeros(20)
+        case "1-D X":
+            X = X[:, 0]
+        case "no rows":
+            X, y, weights = X[:0], y[:0], weights[:0]
+        case "no columns":
+            X = X[:, :0]
+        case "complex X":
+            X = X + 1j
+        case "continuous y":
+            y = y + 0.3 * X[:, 0]
+        case "mixed labels":
+            y = np.array([0, "a"] * 10, dtype=object)
+    return X, y, weights
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("NaN in X", "X contains NaN"),
+        ("infinity in X", "X contains infinity"),
+        ("NaN in y", "y contains NaN"),
+        ("NaN in weights", "sample_weight contains NaN"),
+        ("negative weight", "sample_weight"),
+        ("all weights zero", "weight.*zero|zero.*weight"),
+        ("short weights", "sample_weight.shape"),
+        ("short y", "inconsistent numbers of samples"),
+        ("one class", "only one class"),
+        ("1-D X", "Expected 2D array"),
+        ("no rows", "0 sample"),
+        ("no columns", "0 feature"),
+        ("complex X", "[Cc]omplex"),
+        ("continuous y", "continuous"),
+        ("mixed labels", "label|y contains|supported"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_fitted(name, message):
+    X, y, weights = bad_input(name)
+    model = fastlin.LogisticRegression()
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.fit(X, y, weights)
+    assert not hasattr(model, "coef_")
+
+
+def test_a_column_of_labels_is_taken_with_a_warning():
+    X, y = load_scaled(load_iris)
+    with pytest.warns(DataConversionWarning):
+        model = fastlin.LogisticRegression().fit(X, y[:, None])
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(X, y).coef_)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("unit", [1e-50, 1e40, 1e-200])
+def test_weights_of_any_unit(dtype, unit):
+    X, y = load_scaled(load_iris)
+    X = X.astype(dtype)
+    expected = fastlin.LogisticRegression().fit(X, y, np.ones(150))
+    found = fastlin.LogisticRegression(C=1 / unit).fit(X, y, np.full(150, unit))
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
+
+
+def test_the_callers_arrays_stay_as_they_are():
+    X, y = load_scaled(load_iris)
+    weights = np.full(len(y), 2.0)
+    copies = X.copy(), y.copy(), weights.copy()
+    fastlin.LogisticRegression(class_weight="balanced").fit(X, y, weights)
+    for array, copy in zip((X, y, weights), copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_labels_beyond_int64():
+    X, y = load_scaled(load_iris)
+    labels = y.astype(np.uint64) + np.uint64(2**63 + 5)
+    model = fastlin.LogisticRegression().fit(X, labels)
+    np.testing.assert_array_equal(model.classes_, np.unique(labels))
+    assert model.score(X, labels) > 0.9
