@@ -1,7 +1,8 @@
 """The objective J as a value, and everything that is known of it at one point.
 
 `Objective` is J for given data: its rows (`rows`), the coordinates in which solvers see it (`coordinates`) and its
-penalty (`penalty`). `Objective.at` returns a `Point` (`point`), on which derivatives and lower bounds hang (`duality`).
+penalty (`penalty`). `Objective.at` returns a `Point` (`point`), on which derivatives and lower bounds hang (`duality`,
+and `rounding` for what rounding does to them).
 Samples of the rows, and rows that are replaced by their linearisation, are made in `subsets`. None of these values
 changes after it is made.
 """

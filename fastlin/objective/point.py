@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fastlin.objective import duality
+from fastlin.objective import duality, rounding
 
 
 class Room:
@@ -145,8 +145,8 @@ class Point:
 
     @property
     def rounding(self):
-        """By how much rounding can have moved the value, as `duality.bound_rounding` has it."""
-        return duality.bound_rounding(self)
+        """By how much rounding can have moved the value, as `rounding.bound_value_rounding` has it."""
+        return rounding.bound_value_rounding(self)
 
     def settle_intercept(self):
         """Return the parameters after a Newton step of the intercept alone, as `duality.settle_intercept` has it."""
