@@ -91,9 +91,7 @@ def _standardise(X, weights, curvatures, fit_intercept):
 
 def _follow_gradient(point, rows, labels, shares, penalties, thresholds, group_by_class, tolerance):
     """Return the parameters, in float64, after proximal gradient steps until they are shorter than the tolerance."""
-    rows, shares, penalties, thresholds = (
-        array.astype(np.float64) for array in (rows, shares, penalties, thresholds)
-    )
+    rows, shares, penalties, thresholds = (array.astype(np.float64) for array in (rows, shares, penalties, thresholds))
     # The second derivative of a row's loss by its scores is at most 1/4, for more classes 1/2.
     bend = 0.25 if len(point) == 1 else 0.5
     steepness = bend * np.linalg.eigvalsh((shares[:, None] * rows).T @ rows)[-1] * 1.001 + penalties.max()

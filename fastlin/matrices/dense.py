@@ -115,6 +115,10 @@ class DenseMatrix:
         parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
         run_blocks(kernel, n_blocks, self.X, parameters, count_tile_rows(d, K, coef.itemsize), found)
 
+    def take(self, rows):
+        """Return the matrix of the given row numbers, in their order."""
+        return DenseMatrix(self.X[rows])
+
     def take_rows(self, rows, out):
         """Return rows of X in the type of ``out``.
 

@@ -52,7 +52,10 @@ def size_of_terms(objective, parameters):
     scaled, shift = X * objective.coordinates.scale, objective.coordinates.shift
     # Entries of sparse data are not centred.
     terms = np.abs(scaled) + np.abs(shift) if sparse.issparse(objective.matrix.X) else np.abs(scaled + shift)
-    return np.average(terms, axis=0, weights=weights) @ np.abs(parameters[:, :-1]).sum(axis=0) + np.abs(parameters[:, -1]).sum()
+    return (
+        np.average(terms, axis=0, weights=weights) @ np.abs(parameters[:, :-1]).sum(axis=0)
+        + np.abs(parameters[:, -1]).sum()
+    )
 
 
 def make_case(n, d, n_classes, kind, columns, weights, seed, **options):
@@ -93,13 +96,21 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("n", "d", "n_classes", "kind", "columns", "weights", "fit_intercept"), SHAPES)
-def test_rounding_is_bounded(
-    n, d, n_classes, kind, columns, weights, fit_intercept
-):
+def test_rounding_is_bounded(n, d, n_classes, kind, columns, weights, fit_intercept):
     generator = np.random.default_rng(n + d)
     for l1, l2, grouped in [(0, 1e-6, False), (0, 0.1, False), (0.02, 0, False), (1e-3, 0.05, True), (0.01, 0, True)]:
         objective = make_case(
-            n, d, n_classes, kind, columns, weights, 0, l1=l1, l2=l2, group_by_class=grouped, fit_intercept=fit_intercept
+            n,
+            d,
+            n_classes,
+            kind,
+            columns,
+            weights,
+            0,
+            l1=l1,
+            l2=l2,
+            group_by_class=grouped,
+            fit_intercept=fit_intercept,
         )
         for size in (0.0, 1e-3, 0.3, 3.0, 100.0):
             parameters = size * generator.normal(size=objective.shape)
@@ -116,7 +127,12 @@ def test_rounding_is_bounded(
 
 def test_the_dual_value_of_the_reference_is_below_the_minimum():
     # Of the reference that the tests here compare with.
-    for n_classes, l1, l2, grouped in [(2, 0, 0.1, False), (3, 0, 1e-3, False), (4, 0.02, 0, False), (4, 0.02, 0.1, True)]:
+    for n_classes, l1, l2, grouped in [
+        (2, 0, 0.1, False),
+        (3, 0, 1e-3, False),
+        (4, 0.02, 0, False),
+        (4, 0.02, 0.1, True),
+    ]:
         objective, parameters = make_sized(40, n_classes, l1=l1, l2=l2, group_by_class=grouped)
         minimum, coef, intercept = minimum_of(objective)
         best = objective.coordinates.to_parameters(coef, intercept)

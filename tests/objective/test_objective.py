@@ -67,7 +67,9 @@ def test_value_is_the_definition(columns, n, n_classes, weighted, fit_intercept)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize(("n_classes", "grouped", "fit_intercept"), [(2, True, True), (3, False, False), (7, True, True)])
+@pytest.mark.parametrize(
+    ("n_classes", "grouped", "fit_intercept"), [(2, True, True), (3, False, False), (7, True, True)]
+)
 def test_value_with_a_penalty_by_size_is_the_definition(n_classes, grouped, fit_intercept, columns):
     objective, parameters = make_sized(
         30, n_classes, columns, fit_intercept=fit_intercept, l1=0.4, l2=0.3, group_by_class=grouped
@@ -78,7 +80,9 @@ def test_value_with_a_penalty_by_size_is_the_definition(n_classes, grouped, fit_
     assert point.value > objective.penalty.size(parameters) > 0
 
 
-@pytest.mark.parametrize(("columns", "n_classes", "fit_intercept"), [(c, 3, True) for c in COLUMNS] + [("plain", 2, False)])
+@pytest.mark.parametrize(
+    ("columns", "n_classes", "fit_intercept"), [(c, 3, True) for c in COLUMNS] + [("plain", 2, False)]
+)
 def test_gradient_and_hessian_products_are_central_differences(columns, n_classes, fit_intercept):
     objective, parameters = make_objective(25, 5, n_classes, columns=columns, fit_intercept=fit_intercept, l2=0.7)
     point = evaluate(objective, parameters)
@@ -103,7 +107,9 @@ def some_zeros(parameters, seed=0):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize(("n_classes", "grouped", "fit_intercept"), [(2, True, True), (4, False, False), (4, True, True)])
+@pytest.mark.parametrize(
+    ("n_classes", "grouped", "fit_intercept"), [(2, True, True), (4, False, False), (4, True, True)]
+)
 def test_the_largest_entry_is_that_of_the_smallest_subgradient(n_classes, grouped, fit_intercept, columns):
     for l1 in (0.01, 0.1, 0.5):
         objective, parameters = make_sized(

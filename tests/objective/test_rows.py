@@ -42,7 +42,9 @@ def test_weights_of_rows_and_classes(weighted, named):
     X, labels, weights, *_ = make_problem(40, 3, 3)
     numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.empty(0, np.int64)
     objective = Objective.over(X, labels, 4, weights=weights if weighted else None, rows=numbers if named else None)
-    counted = weigh_named_rows(numbers, weights if weighted else None, 40) if named else weights if weighted else np.ones(40)
+    counted = (
+        weigh_named_rows(numbers, weights if weighted else None, 40) if named else weights if weighted else np.ones(40)
+    )
     shares = np.bincount(labels, counted, minlength=4)
     np.testing.assert_allclose(objective.class_weights, shares / shares.sum(), rtol=1e-14)
     assert objective.rows.total_weight == pytest.approx(counted.sum(), rel=1e-14)

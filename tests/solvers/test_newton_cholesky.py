@@ -44,7 +44,9 @@ def test_repeated_columns_share_their_coefficient(n_classes):
         weights=objective.rows.weights,
         l2=0.1,
     )
-    single = Objective.over(objective.matrix.X, objective.rows.labels, n_classes, weights=objective.rows.weights, l2=0.05)
+    single = Objective.over(
+        objective.matrix.X, objective.rows.labels, n_classes, weights=objective.rows.weights, l2=0.05
+    )
     coef, intercept, _ = doubled.finish(minimize(doubled), np.float64)
     expected_coef, expected_intercept, _ = single.finish(minimize(single), np.float64)
     np.testing.assert_allclose(coef[:, :3], coef[:, 3:], atol=1e-7)
