@@ -61,7 +61,7 @@ def test_the_history_tells_how_it_went(solver):
     for n_classes in (2, 4):
         objective, _ = make_objective(100, 5, n_classes, l2=1e-3)
         heard = []
-        solution = minimize(objective, solver, on_iteration=lambda *news: heard.append(news))
+        solution = minimize(objective, solver, on_iteration=lambda *news, heard=heard: heard.append(news))
         assert solution.n_iter == len(solution.history) > 1
         assert heard == list(enumerate(solution.history, 1))
         record = np.array([(i.objective, i.bound, i.gradient, i.n_passes, i.seconds) for i in solution.history])

@@ -50,10 +50,11 @@ def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
         minimum, expected_coef, expected_intercept = minimum_of(objective)
         assert solution.converged
         assert solution.n_iter < 30
-        assert minimum - solution.value <= objective.at(solution.parameters).rounding
-        assert solution.value - minimum <= solution.certificate <= 1e-11
+        end = objective.at(solution.parameters)
+        assert minimum - solution.value <= end.rounding
+        assert solution.value - minimum <= solution.certificate <= 1e-11 + end.rounding + end.dual_rounding < 1e-9
         coef, intercept, certificate = objective.finish(solution, np.float64)
-        assert solution.certificate <= certificate <= 1e-11
+        assert solution.certificate <= certificate <= solution.certificate + 1e-11
         assert violation_of(objective, coef, intercept) < 1e-6
         np.testing.assert_array_equal(coef == 0, expected_coef == 0)
         assert l1 < 0.01 or (coef == 0).any()
@@ -91,8 +92,9 @@ def test_data_of_every_kind(model, monkeypatch, kind, n_classes):
     solution = minimize(objective)
     minimum, *_ = minimum_of(objective)
     assert solution.converged
-    assert minimum - solution.value <= objective.at(solution.parameters).rounding
-    assert solution.value - minimum <= solution.certificate <= 1e-11
+    end = objective.at(solution.parameters)
+    assert minimum - solution.value <= end.rounding
+    assert solution.value - minimum <= solution.certificate <= 1e-11 + end.rounding + end.dual_rounding < 1e-7
     coef, intercept, _ = objective.finish(solution, np.float64)
     assert violation_of(objective, coef, intercept) < 1e-6 * (100 if "int" in kind else 1)
     assert (coef == 0).any() and (coef != 0).any()
@@ -420,8 +422,8 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
         return model
 
     monkeypatch.setattr(proximal_newton, "ColumnModel", make_and_tell)
-    # Room for the probabilities of a hundred rows, twice.
-    narrow = with_budget(objective, 16 * 100 * objective.bytes_a_row)
+    # Room for the probabilities of ninety rows, twice.
+    narrow = with_budget(objective, 16 * 90 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
     solution = minimize(narrow, tol=1e-6, max_iter=300)
     assert expected.converged and solution.converged
@@ -429,5 +431,5 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
     # A model by columns holds the sample alone: it is not spread over all rows.
     assert bool(sizes) == (n_features == 200)
     for n_rows, panel in sizes:
-        assert n_rows == 100
-        assert panel[1] in (0, 100) or panel[0] == 0
+        assert n_rows == 90
+        assert panel[1] == 90

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem, minimum_of
+from conftest import evaluate, make_objective, minimum_of
 
 from fastlin.objective import Objective
 from fastlin.solvers.stopping import (
@@ -49,19 +49,18 @@ def test_the_solution_is_the_best_point_seen_in_float64():
 
 
 def test_rounding_counts_in_certificates_and_not_in_when_to_end():
-    # Coefficients of thousands that cancel: the bound of the rounding is far above the rounding.
-    X, labels, *_ = make_problem(60, 3, 2)
-    X = np.column_stack([X, X[:, 0] + 1e-6 * X[:, 1]])
-    objective = Objective.over(X, labels, 2, l1=1e-8)
+    objective, _ = make_objective(60, 3, 3, l2=0.05)
     minimum, coef, intercept = minimum_of(objective)
     point = objective.at(objective.coordinates.to_parameters(coef, intercept))
-    stopping = Stopping(objective, 1e-6, "excess", 100)
-    bound = stopping.begin(point)
-    assert stopping.certify(point) > 10 * bound
-    assert stopping.certify(point) >= point.rounding + point.dual_rounding
+    bound = Stopping(objective, 1e-6, "excess", 100).begin(point)
+    stopping = Stopping(objective, 2 * bound / point.value, "excess", 100)
+    assert stopping.begin(point) == bound
+    certificate = stopping.certify(point)
+    assert certificate == point.value - point.lower_bound() + point.rounding > 3 * bound
+    assert stopping.why(point, bound, np.inf) == REACHED
     stopping.record(point, bound)
-    assert stopping.history[0].bound == stopping.solution(REACHED).certificate == stopping.certify(point)
-    assert point.value - minimum <= stopping.certify(point)
+    assert stopping.history[0].bound == stopping.solution(REACHED).certificate == certificate
+    assert point.value - minimum <= certificate
 
 
 def test_a_float32_point_counts_neither_for_the_lower_bound_nor_as_an_end():
@@ -123,7 +122,7 @@ def test_iterations_are_recorded_and_passed_on():
     assert stopping.why(point, 1.0, 1.0) == LIMITED
     assert heard == list(enumerate(stopping.history, 1))
     first, second = stopping.history
-    assert (first.objective, first.bound, first.n_passes) == (point.value, stopping.certify(point), 1.0)
+    assert (first.objective, first.bound, first.n_passes) == (point.value, stopping.certify(point), objective.n_passes)
     assert first.gradient == point.largest_entry
     assert 0 <= first.seconds <= second.seconds
 
