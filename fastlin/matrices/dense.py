@@ -227,7 +227,8 @@ class DensePasses:
     def shift_roundings(self):
         """How many roundings the shift of a column takes part in, relative to those of a product.
 
-        It takes part in none: the scale is a power of two, so that x scale + shift is rounded once, by a part of itself.
+        It takes part in none: the scale is a power of two, so that x scale + shift is rounded once, by a part of
+        itself.
         """
         return 0.0
 

@@ -79,14 +79,14 @@ class Emitter:
         return self.builder.bitcast(self.builder.gep(raw, [offset]), array.data.type)
 
     def load(self, pointer, index=None, vector=None, align=None):
-        """Return the vector at a pointer, or ``index`` numbers behind it; aligned to whole vectors unless told."""
+        """Return the vector at a pointer, or ``index`` numbers behind it; aligned to ``align`` bytes or to a vector."""
         if index is not None:
             pointer = self.builder.gep(pointer, [index])
         vector = vector or self.vector
         return self.builder.load(self.builder.bitcast(pointer, vector.as_pointer()), align=align or VECTOR_BYTES)
 
     def store(self, value, pointer, align=None):
-        """Write a vector to a pointer; aligned to whole vectors unless told."""
+        """Write a vector to a pointer; aligned to ``align`` bytes or a whole vector."""
         self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=align or VECTOR_BYTES)
 
     def multiply_add(self, a, b, c):
