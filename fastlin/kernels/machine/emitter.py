@@ -79,11 +79,7 @@ class Emitter:
         return self.builder.bitcast(self.builder.gep(raw, [offset]), array.data.type)
 
     def load(self, pointer, index=None, vector=None, align=None):
-<<<<<<< HEAD
-        """Return the vector ``index`` numbers behind a pointer, aligned to ``align`` bytes or to a whole vector."""
-=======
         """Return the vector at a pointer, or ``index`` numbers behind it; aligned to ``align`` bytes or to a vector."""
->>>>>>> kernels
         if index is not None:
             pointer = self.builder.gep(pointer, [index])
         vector = vector or self.vector
