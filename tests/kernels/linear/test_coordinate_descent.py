@@ -6,12 +6,17 @@ import pytest
 from conftest import COMPILED, from_python
 
 from fastlin.kernels.linear.coordinate_descent import (
+    DescentState,
+    ModelArrays,
+    RowCurvature,
+    WorkingColumns,
     best_shift,
     descend_by_columns,
     descend_by_hessian,
     fill_block_curvatures,
     shrink,
 )
+from fastlin.kernels.linear.penalties import PenaltyArrays
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 
 N, D = 24, 5
@@ -31,7 +36,7 @@ class Model:
         self._keep_columns(storage)
         # The fourth feature has a factor of zero; the second is penalised by its size alone, the third left out.
         self.thresholds = np.array([0.06, 0.05, 5.0, 0.0, 0.02, 0.0])
-        self.penalties = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
+        self.curvatures = np.array([0.1, 0.0, 0.02, 0.0, 0.01, 0.0])
         self.weights = generator.uniform(0, 2, N) / N
         scores = generator.normal(size=(N, n_classes))
         if n_classes == 1:
@@ -43,11 +48,11 @@ class Model:
         self.probabilities = p.T.astype(self.work)
         self.origin = generator.normal(size=(n_classes, D + 1)) * (generator.uniform(size=D + 1) < 0.5)
         rows = np.column_stack([self.columns.T, np.full(N, float(fit_intercept))])
-        self.gradient = (residuals * self.weights[:, None]).T @ rows + self.penalties * self.origin
+        self.gradient = (residuals * self.weights[:, None]).T @ rows + self.curvatures * self.origin
         hessian = np.array(naive.class_pair_hessian(self.columns.T, self.weights, p))
         if not fit_intercept:
             hessian[D :: D + 1] = hessian[:, D :: D + 1] = 0
-        self.hessian = hessian + np.diag(np.tile(self.penalties, n_classes))
+        self.hessian = hessian + np.diag(np.tile(self.curvatures, n_classes))
 
     def _keep_columns(self, storage):
         """Set the columns x~ (D, N) and the arrays that they are kept in."""
@@ -65,7 +70,8 @@ class Model:
         starts = np.cumsum([0] + [len(rows) for rows in order])
         indices = np.concatenate(order).astype(np.int32)
         values = np.concatenate([raw[j, rows] for j, rows in enumerate(map(np.int64, order))]).astype(float)
-        self.kept = panel, places, starts, indices, values, scales.astype(self.work), shifts.astype(self.work)
+        of_entries = starts, indices, values
+        self.kept = panel, places, *of_entries, scales.astype(self.work), shifts.astype(self.work)
         self.columns = raw * scales[:, None] + shifts[:, None]
 
     def value(self, point):
@@ -94,45 +100,45 @@ class Model:
         """Sweep in place; return the decreases."""
         flat, flat_slopes = point.reshape(-1), slopes.reshape(-1)
         return [
-            descend_by_hessian(
-                self.hessian, flat_slopes, self.penalties, self.thresholds, self.K, self.grouped, only_active, flat
-            )
+            descend_by_hessian(self.hessian, flat_slopes, self.penalty, self.K, only_active, flat)
             for _ in range(n_sweeps)
         ]
 
-    def columns_state(self, working_set):
-        """Return the arrays of a descent by columns over a working set (K, D)."""
+    @property
+    def penalty(self):
+        """The penalty as the kernels take it."""
+        return PenaltyArrays(self.curvatures, self.thresholds, np.sqrt(self.curvatures[:-1]), self.grouped)
+
+    def start_by_columns(self, working_set):
+        """Return the columns, the model and the state of a descent over a working set (K, D)."""
         features, classes = np.nonzero(working_set.T)
-        coordinates = classes, features
-        curvatures = np.full(len(features), np.nan)
-        row_weights = self.weights.astype(self.work)
-        run_blocks(fill_block_curvatures, 2, *self.kept, features, classes, row_weights, self.probabilities, curvatures)
-        intercepts = self.hessian.reshape(self.K, D + 1, self.K, D + 1)[:, -1, :, -1].diagonal().copy()
-        return {
-            "features": features, "classes": classes, "gradient": self.gradient[coordinates], "curvatures": curvatures,
-            "row_weights": row_weights, "intercept_curvatures": intercepts,
-            "intercept_gradient": self.gradient[:, -1].copy(), "origins": self.origin[coordinates],
-            "parameters": self.origin[coordinates].copy(), "intercept_steps": np.zeros(self.K),
-            "scores": np.zeros((self.K, N), self.work), "means": np.zeros(N, self.work),
-        }  # fmt: skip
+        columns = WorkingColumns(*self.kept, features, classes)
+        curvatures, origins = np.full(len(features), np.nan), self.origin[classes, features]
+        run_blocks(fill_block_curvatures, 2, columns, self.rows, curvatures)
+        of_intercepts = self.hessian.reshape(self.K, D + 1, self.K, D + 1)[:, -1, :, -1].diagonal().copy()
+        gradient = self.gradient[classes, features]
+        model = ModelArrays(gradient, curvatures, origins, self.gradient[:, -1].copy(), of_intercepts)
+        scores, means = np.zeros((self.K, N), self.work), np.zeros(N, self.work)
+        return columns, model, DescentState(origins.copy(), np.zeros(self.K), scores, means)
 
-    def sweeps_by_columns(self, state, n_sweeps, only_active=False):
+    @property
+    def rows(self):
+        """The curvature of the rows as the kernels take it."""
+        return RowCurvature(self.weights.astype(self.work), self.probabilities)
+
+    def sweeps_by_columns(self, descent, n_sweeps, only_active=False):
         """Sweep in place; return the decreases."""
+        columns, model, state = descent
         return [
-            descend_by_columns(
-                *self.kept, state["features"], state["classes"], state["gradient"], state["curvatures"],
-                self.penalties, self.thresholds, self.grouped, only_active, state["row_weights"], self.probabilities,
-                state["intercept_curvatures"], state["intercept_gradient"], state["origins"], state["parameters"],
-                state["intercept_steps"], state["scores"], state["means"],
-            )
-            for _ in range(n_sweeps)
-        ]  # fmt: skip
+            descend_by_columns(columns, self.rows, self.penalty, model, only_active, state) for _ in range(n_sweeps)
+        ]
 
-    def point(self, state):
+    def point(self, descent):
         """Return the point (K, D + 1) that a descent by columns has reached."""
+        columns, _, state = descent
         point = self.origin.copy()
-        point[state["classes"], state["features"]] = state["parameters"]
-        point[:, -1] += state["intercept_steps"]
+        point[columns.classes, columns.features] = state.parameters
+        point[:, -1] += state.intercept_steps
         return point
 
 
@@ -151,23 +157,28 @@ def cost_of_shift(values, shift, threshold, penalty, grouped):
 
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("threshold", "penalty"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
-@pytest.mark.parametrize("n_classes", [3, 4, 7])
-def test_the_best_shift_is_the_best(n_classes, threshold, penalty, grouped):
-    function = from_python(best_shift)
-    generator = np.random.default_rng(n_classes)
-    for case in range(30):
-        values = generator.normal(generator.normal(), 1, n_classes)
-        if case % 3 == 0:
-            values[generator.uniform(size=n_classes) < 0.5] = 0
-        elif case % 3 == 1:
-            values = values.round()
-        shift = function(values.copy(), threshold, penalty, grouped)
-        tried = [np.linspace(-6, 6, 401), -values, [0.0, -values.mean()], shift + np.array([-1e-3, -1e-5, 1e-5, 1e-3])]
-        least = min(cost_of_shift(values, other, threshold, penalty, grouped) for other in np.concatenate(tried))
-        assert cost_of_shift(values, shift, threshold, penalty, grouped) <= least + 1e-14
-        if not grouped and threshold > 0:
-            # Already there nothing moves, and zeros stay zeros.
-            assert function(values + shift, threshold, penalty, grouped) == pytest.approx(0, abs=1e-12)
+def test_the_best_shift_is_the_best(threshold, penalty, grouped):
+    for n_classes in (3, 4, 7):
+        function = from_python(best_shift)
+        generator = np.random.default_rng(n_classes)
+        for case in range(30):
+            values = generator.normal(generator.normal(), 1, n_classes)
+            if case % 3 == 0:
+                values[generator.uniform(size=n_classes) < 0.5] = 0
+            elif case % 3 == 1:
+                values = values.round()
+            shift = function(values.copy(), threshold, penalty, grouped)
+            tried = [
+                np.linspace(-6, 6, 401),
+                -values,
+                [0.0, -values.mean()],
+                shift + np.array([-1e-3, -1e-5, 1e-5, 1e-3]),
+            ]
+            least = min(cost_of_shift(values, other, threshold, penalty, grouped) for other in np.concatenate(tried))
+            assert cost_of_shift(values, shift, threshold, penalty, grouped) <= least + 1e-14
+            if not grouped and threshold > 0:
+                # Already there nothing moves, and zeros stay zeros.
+                assert function(values + shift, threshold, penalty, grouped) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_best_shift_leaves_a_majority_of_zeros():
@@ -179,110 +190,109 @@ def test_the_best_shift_leaves_a_majority_of_zeros():
     assert values[0] + function(values, 0.1, 0.0, False) == 0
 
 
-@pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("n_classes", CLASSES)
-def test_sweeps_by_hessian_reach_the_minimum_of_the_model(n_classes, grouped, fit_intercept):
-    model = Model(n_classes, grouped, fit_intercept=fit_intercept)
-    point, slopes = model.origin.copy(), model.gradient.copy()
-    before = model.value(point)
-    assert model.violation(point) > 0.05
-    for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
-        value = model.value(point)
-        decreases = model.sweeps_by_hessian(point, slopes, n_sweeps)
-        # A sweep keeps its promise, but for rounding.
-        assert value - model.value(point) >= sum(decreases) - 1e-14
-        np.testing.assert_allclose(slopes, model.slopes(point), atol=1e-12)
-        if decreases[-1] < 1e-19:
-            break
-    assert model.violation(point) < 1e-8
-    assert model.value(point) < before
-    penalised = point[:, model.thresholds > 0]
-    assert (penalised == 0).any() and (penalised != 0).any()
-    if not fit_intercept:
-        np.testing.assert_array_equal(point[:, -1], model.origin[:, -1])
-
-
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("n_classes", CLASSES)
-def test_sweeps_by_columns_reach_the_minimum_of_the_model(n_classes, grouped, storage, fit_intercept):
-    model = Model(n_classes, grouped, storage, fit_intercept)
-    tolerance = 2e-5 if model.work is np.float32 else 1e-8
-    state = model.columns_state(np.ones((n_classes, D), bool))
-    for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
-        value = model.value(model.point(state))
-        decreases = model.sweeps_by_columns(state, n_sweeps)
-        assert value - model.value(model.point(state)) >= sum(decreases) - tolerance / 10
-        if decreases[-1] < tolerance**2 * 1e-3:
-            break
-    point = model.point(state)
-    assert model.violation(point) < tolerance
-    penalised = point[:, model.thresholds > 0]
-    assert (penalised == 0).any() and (penalised != 0).any()
-    if not fit_intercept:
-        assert not state["intercept_steps"].any()
+def test_sweeps_by_hessian_reach_the_minimum_of_the_model(n_classes, grouped):
+    for fit_intercept in (True, False):
+        model = Model(n_classes, grouped, fit_intercept=fit_intercept)
+        point, slopes = model.origin.copy(), model.gradient.copy()
+        before = model.value(point)
+        assert model.violation(point) > 0.05
+        for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
+            value = model.value(point)
+            decreases = model.sweeps_by_hessian(point, slopes, n_sweeps)
+            # A sweep keeps its promise, but for rounding.
+            assert value - model.value(point) >= sum(decreases) - 1e-14
+            np.testing.assert_allclose(slopes, model.slopes(point), atol=1e-12)
+            if decreases[-1] < 1e-19:
+                break
+        assert model.violation(point) < 1e-8
+        assert model.value(point) < before
+        penalised = point[:, model.thresholds > 0]
+        assert (penalised == 0).any() and (penalised != 0).any()
+        if not fit_intercept:
+            np.testing.assert_array_equal(point[:, -1], model.origin[:, -1])
 
 
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("n_classes", CLASSES)
-def test_scores_and_their_means_are_kept_up_to_date(n_classes, grouped, storage):
-    model = Model(n_classes, grouped, storage)
-    state = model.columns_state(np.ones((n_classes, D), bool))
-    model.sweeps_by_columns(state, 3)
-    step = model.point(state) - model.origin
-    scores = step[:, :-1] @ model.columns + step[:, -1:]
-    assert np.abs(scores).max() > 0.1
-    tolerance = 1e-5 if model.work is np.float32 else 1e-13
-    means = (model.probabilities * scores).sum(axis=0)
-    # Shifts over the classes are left out: they change all scores and the mean alike.
-    np.testing.assert_allclose(state["scores"] - state["means"], scores - means, atol=tolerance)
-    np.testing.assert_allclose(state["means"], (model.probabilities * state["scores"]).sum(axis=0), atol=tolerance)
-    if n_classes == 1:
-        np.testing.assert_allclose(state["scores"], scores, atol=tolerance)
+def test_sweeps_by_columns_reach_the_minimum_of_the_model(grouped, storage):
+    for n_classes, fit_intercept in [(1, True), (3, True), (3, False), (CLASSES[-1], True)]:
+        model = Model(n_classes, grouped, storage, fit_intercept)
+        tolerance = 2e-5 if model.work is np.float32 else 1e-8
+        descent = model.start_by_columns(np.ones((n_classes, D), bool))
+        for n_sweeps in [1, 2] + [10] * (MAX_SWEEPS // 10):
+            value = model.value(model.point(descent))
+            decreases = model.sweeps_by_columns(descent, n_sweeps)
+            assert value - model.value(model.point(descent)) >= sum(decreases) - tolerance / 10
+            if decreases[-1] < tolerance**2 * 1e-3:
+                break
+        point = model.point(descent)
+        assert model.violation(point) < tolerance
+        penalised = point[:, model.thresholds > 0]
+        assert (penalised == 0).any() and (penalised != 0).any()
+        if not fit_intercept:
+            assert not descent[-1].intercept_steps.any()
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_scores_and_their_means_are_kept_up_to_date(grouped, storage):
+    for n_classes in CLASSES:
+        model = Model(n_classes, grouped, storage)
+        descent = model.start_by_columns(np.ones((n_classes, D), bool))
+        model.sweeps_by_columns(descent, 3)
+        state, step = descent[-1], model.point(descent) - model.origin
+        scores = step[:, :-1] @ model.columns + step[:, -1:]
+        assert np.abs(scores).max() > 0.1
+        tolerance = 1e-5 if model.work is np.float32 else 1e-13
+        means = (model.probabilities * scores).sum(axis=0)
+        # Shifts over the classes are left out: they change all scores and the mean alike.
+        np.testing.assert_allclose(state.scores - state.means, scores - means, atol=tolerance)
+        np.testing.assert_allclose(state.means, (model.probabilities * state.scores).sum(axis=0), atol=tolerance)
+        if n_classes == 1:
+            np.testing.assert_allclose(state.scores, scores, atol=tolerance)
 
 
 @pytest.mark.parametrize("storage", ["float64", "entries"])
 @pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("n_classes", CLASSES)
-def test_a_working_set_is_minimised_alone(n_classes, grouped, storage):
-    model = Model(n_classes, grouped, storage)
-    working_set = np.ones((n_classes, D), bool)
-    working_set[:, 1] = False
-    if not grouped:
-        working_set[0, 4] = False
-    state = model.columns_state(working_set)
-    for _ in range(MAX_SWEEPS // 10):
-        if model.sweeps_by_columns(state, 10)[-1] < 1e-19:
-            break
-    point, outside = model.point(state), np.column_stack([~working_set, np.zeros(n_classes, bool)])
-    np.testing.assert_array_equal(point[outside], model.origin[outside])
-    assert model.violation(point, exempt=outside) < 1e-8 < 1e-4 < model.violation(point)
+def test_a_working_set_is_minimised_alone(grouped, storage):
+    for n_classes in CLASSES:
+        model = Model(n_classes, grouped, storage)
+        working_set = np.ones((n_classes, D), bool)
+        working_set[:, 1] = False
+        if not grouped:
+            working_set[0, 4] = False
+        descent = model.start_by_columns(working_set)
+        for _ in range(MAX_SWEEPS // 10):
+            if model.sweeps_by_columns(descent, 10)[-1] < 1e-19:
+                break
+        point, outside = model.point(descent), np.column_stack([~working_set, np.zeros(n_classes, bool)])
+        np.testing.assert_array_equal(point[outside], model.origin[outside])
+        assert model.violation(point, exempt=outside) < 1e-8 < 1e-4 < model.violation(point)
 
 
 @pytest.mark.parametrize("by", ["hessian", "columns"])
 @pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("n_classes", CLASSES)
-def test_visits_of_the_active_leave_features_at_zero_there(n_classes, grouped, by):
-    model = Model(n_classes, grouped)
-    model.origin[:, :] = 0
-    model.origin[:, [0, 4]] = 0.5 * np.arange(1, n_classes + 1)[:, None]
-    at_zero = ~model.origin.any(axis=0)
-    at_zero[-1] = False
-    for only_active in (True, False):
-        if by == "hessian":
-            point, slopes = model.origin.copy(), model.gradient.copy()
-            decrease, *_ = model.sweeps_by_hessian(point, slopes, 1, only_active)
-        else:
-            state = model.columns_state(np.ones((n_classes, D), bool))
-            decrease, *_ = model.sweeps_by_columns(state, 1, only_active)
-            point = model.point(state)
-        assert decrease > 0
-        assert (point[:, 0] != model.origin[:, 0]).any()
-        # The fourth feature is not penalised and leaves zero where it may.
-        assert point[:, at_zero].any() == (not only_active)
+def test_visits_of_the_active_leave_features_at_zero_there(grouped, by):
+    for n_classes in CLASSES:
+        model = Model(n_classes, grouped)
+        model.origin[:, :] = 0
+        model.origin[:, [0, 4]] = 0.5 * np.arange(1, n_classes + 1)[:, None]
+        at_zero = ~model.origin.any(axis=0)
+        at_zero[-1] = False
+        for only_active in (True, False):
+            if by == "hessian":
+                point, slopes = model.origin.copy(), model.gradient.copy()
+                decrease, *_ = model.sweeps_by_hessian(point, slopes, 1, only_active)
+            else:
+                descent = model.start_by_columns(np.ones((n_classes, D), bool))
+                decrease, *_ = model.sweeps_by_columns(descent, 1, only_active)
+                point = model.point(descent)
+            assert decrease > 0
+            assert (point[:, 0] != model.origin[:, 0]).any()
+            # The fourth feature is not penalised and leaves zero where it may.
+            assert point[:, at_zero].any() == (not only_active)
 
 
 @pytest.mark.parametrize("by", ["hessian", "columns"])
@@ -293,12 +303,12 @@ def test_after_a_sweep_no_shift_over_the_classes_is_left(grouped, by):
         point = model.origin.copy()
         model.sweeps_by_hessian(point, model.gradient.copy(), 1)
     else:
-        state = model.columns_state(np.ones((3, D), bool))
-        model.sweeps_by_columns(state, 1)
-        point = model.point(state)
+        descent = model.start_by_columns(np.ones((3, D), bool))
+        model.sweeps_by_columns(descent, 1)
+        point = model.point(descent)
     for j in np.flatnonzero(model.thresholds):
         least, *moved = (
-            cost_of_shift(point[:, j], shift, model.thresholds[j], model.penalties[j], grouped)
+            cost_of_shift(point[:, j], shift, model.thresholds[j], model.curvatures[j], grouped)
             for shift in [0.0, *np.linspace(-2, 2, 401)]
         )
         assert least <= min(moved) + 1e-14
@@ -307,7 +317,7 @@ def test_after_a_sweep_no_shift_over_the_classes_is_left(grouped, by):
 @pytest.mark.parametrize("n_classes", CLASSES)
 def test_a_coordinate_without_curvature_stays(n_classes):
     model = Model(n_classes, False)
-    model.hessian[:], model.penalties[:] = 0, 0
+    model.hessian[:], model.curvatures[:] = 0, 0
     point, slopes = model.origin.copy(), model.gradient.copy()
     assert model.sweeps_by_hessian(point, slopes, 1) == [0]
     # Only a shift over the classes may move it.
@@ -315,21 +325,21 @@ def test_a_coordinate_without_curvature_stays(n_classes):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("n_classes", CLASSES)
-def test_curvatures_are_the_diagonal_of_the_hessian(n_classes, storage):
-    model = Model(n_classes, False, storage)
-    state = model.columns_state(np.arange(n_classes * D).reshape(n_classes, D) % 3 != 1)
-    diagonal = model.hessian.diagonal().reshape(n_classes, D + 1) - model.penalties
-    tolerance = 1e-5 if model.work is np.float32 else 1e-12
-    np.testing.assert_allclose(
-        state["curvatures"], diagonal[state["classes"], state["features"]], rtol=tolerance, atol=1e-15
-    )
+def test_curvatures_are_the_diagonal_of_the_hessian(storage):
+    for n_classes in CLASSES:
+        model = Model(n_classes, False, storage)
+        descent = model.start_by_columns(np.arange(n_classes * D).reshape(n_classes, D) % 3 != 1)
+        columns, found, _ = descent
+        diagonal = model.hessian.diagonal().reshape(n_classes, D + 1) - model.curvatures
+        tolerance = 1e-5 if model.work is np.float32 else 1e-12
+        expected = diagonal[columns.classes, columns.features]
+        np.testing.assert_allclose(found.curvatures, expected, rtol=tolerance, atol=1e-15)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_curvatures_are_the_same_bits_for_any_number_of_threads(n_threads):
     model = Model(3, False)
     with limit_threads(1):
-        one = model.columns_state(np.ones((3, D), bool))["curvatures"]
+        one = model.start_by_columns(np.ones((3, D), bool))[1].curvatures
     with limit_threads(n_threads):
-        np.testing.assert_array_equal(model.columns_state(np.ones((3, D), bool))["curvatures"], one)
+        np.testing.assert_array_equal(model.start_by_columns(np.ones((3, D), bool))[1].curvatures, one)

@@ -1,0 +1,184 @@
+"""What a fit may hold beside X: the decisions themselves, and the fits that follow them."""
+
+import numpy as np
+import pytest
+from conftest import evaluate, make_objective, make_problem, minimum_of, with_budget
+from scipy import sparse
+
+from fastlin.budget import (
+    FEWEST_PAIRS,
+    LARGEST_HESSIAN,
+    MEGABYTE,
+    MOST_HESSIAN_WORK,
+    MOST_PAIRS,
+    SAMPLE,
+    SMALLEST,
+    SMALLEST_PRECONDITIONER,
+    Budget,
+)
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.objective import Objective, Point
+from fastlin.solvers import choose, lbfgs, newton_cholesky, preconditioners, proximal_newton
+from fastlin.solvers.stopping import Stopping
+
+
+def test_a_budget_grows_with_X_from_a_least_one_on():
+    assert Budget.beside(1000).bytes == SMALLEST
+    assert Budget.beside(1 << 40).bytes == 4 << 40
+
+
+def test_probabilities_take_a_quarter():
+    budget = Budget(1000)
+    assert budget.holds_probabilities(250)
+    assert not budget.holds_probabilities(251)
+
+
+def test_a_preconditioner_takes_a_twentieth_or_a_least_size():
+    assert Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER)
+    assert not Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER + 1)
+    large = Budget(1 << 40)
+    assert large.holds_preconditioner((1 << 40) // 20)
+    assert not large.holds_preconditioner((1 << 40) // 20 + 1)
+
+
+def test_a_hessian_is_limited_by_its_size_its_work_and_the_budget():
+    large = Budget(1 << 40)
+    assert large.holds_hessian(LARGEST_HESSIAN, MOST_HESSIAN_WORK)
+    assert not large.holds_hessian(LARGEST_HESSIAN + 1, 1)
+    assert not large.holds_hessian(10, MOST_HESSIAN_WORK + 1)
+    assert Budget(8 * 10**2).holds_hessian(10, 1)
+    assert not Budget(8 * 10**2 - 1).holds_hessian(10, 1)
+
+
+def test_a_sample_has_rows_for_a_sixteenth_and_at_least_one():
+    assert Budget(1 << 40).count_sampled_rows(1024) == SAMPLE // 1024
+    assert Budget(16 * MEGABYTE).count_sampled_rows(1024) == 1024
+    assert Budget(0).count_sampled_rows(1024) == 1
+
+
+def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
+    assert Budget.beside(0).choose_pairs(1000) == (MOST_PAIRS, np.float64)
+    # Text: 1.13 million parameters beside 20 MB of X.
+    assert Budget.beside(20_000_000).choose_pairs(1_128_740) == (28, np.float32)
+    half = Budget(2 * 8 * 1000 * FEWEST_PAIRS)
+    assert half.choose_pairs(1000) == (FEWEST_PAIRS, np.float64)
+    assert half.choose_pairs(1001) == (2 * (FEWEST_PAIRS - 1), np.float32)
+    assert Budget(0).choose_pairs(1000) == (4, np.float32)
+    for n_parameters in (10**5, 10**6, 10**7):
+        n_pairs, kind = Budget.beside(0).choose_pairs(n_parameters)
+        assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= SMALLEST
+
+
+def decide(objective):
+    """Return all that a fit of an objective decides by its budget."""
+    shape, budget = objective.shape, objective.budget
+    return (
+        budget,
+        budget.choose_pairs(shape[0] * shape[1]),
+        objective.keeps_probabilities,
+        objective.fast_precision,
+        choose.choose_solver(objective, "auto"),
+        choose.choose_solver(objective, "newton-cholesky"),
+        choose.choose_preconditioner(objective),
+        budget.count_sampled_rows(objective.bytes_a_row),
+    )
+
+
+@pytest.mark.parametrize(("n", "d", "n_classes"), [(50, 4, 3), (3000, 300, 2), (40, 100, 60)])
+def test_decisions_do_not_depend_on_the_number_of_threads(n, d, n_classes):
+    decisions = []
+    for n_threads in (1, 2, 16):
+        with limit_threads(n_threads):
+            decisions.append(decide(make_objective(n, d, n_classes, np.float32, l2=0.1)[0]))
+    assert decisions[0] == decisions[1] == decisions[2]
+
+
+def make_wide(n_features=130_000, n_classes=8):
+    """Return an objective over sparse rows with a million parameters."""
+    generator = np.random.default_rng(0)
+    n, n_entries = 150, 40
+    labels = np.arange(n) % n_classes
+    # Half of the features of a row are those of its class.
+    columns = generator.integers(0, n_features, (n, n_entries))
+    columns[:, ::2] = columns[:, ::2] % 300 * n_classes + labels[:, None]
+    rows = np.repeat(np.arange(n), n_entries)
+    X = sparse.csr_array((np.ones(rows.size), (rows, columns.ravel())), shape=(n, n_features))
+    return Objective.over(X, labels, n_classes, l2=1e-3)
+
+
+def test_pairs_of_a_million_parameters_are_float32_and_the_fit_reaches_its_certificate():
+    objective = make_wide()
+    assert objective.shape[0] * objective.shape[1] > 1_000_000
+    pairs = lbfgs._Pairs(objective)
+    assert pairs._steps.dtype == pairs._changes.dtype == np.float32
+    assert pairs._steps.nbytes + pairs._changes.nbytes <= objective.budget.bytes
+    del pairs
+    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=200)
+    assert solution.converged
+    assert solution.certificate <= 1e-6 * solution.value
+    # The certificate is a true one: pairs in float64 find no point that lies lower.
+    precise = with_budget(objective, 1 << 40)
+    stopping = Stopping(precise, 1e-8, "excess", 200)
+    better = lbfgs.minimize(
+        precise, solution.parameters, stopping, precondition=preconditioners.diagonal, room=precise.make_room()
+    )
+    assert solution.value - better.value <= solution.certificate
+
+
+@pytest.mark.parametrize("n_pairs_in_float64", [0, 5])
+def test_pairs_in_float32_lead_to_the_same_minimum(n_pairs_in_float64):
+    objective, _ = make_objective(150, 30, 4, l2=1e-4)
+    narrow = with_budget(objective, 2 * 8 * 4 * 31 * n_pairs_in_float64)
+    n_pairs, kind = narrow.budget.choose_pairs(4 * 31)
+    assert (n_pairs, kind) == (max(4, 2 * n_pairs_in_float64), np.float32)
+    stopping = Stopping(narrow, 1e-9, "excess", 500)
+    solution = lbfgs.minimize(
+        narrow, narrow.start(), stopping, precondition=preconditioners.diagonal, room=objective.make_room()
+    )
+    assert solution.converged
+    assert solution.value - minimum_of(objective)[0] <= solution.certificate <= 1e-9 * solution.value
+
+
+@pytest.mark.parametrize("solver", ["auto", "newton-cholesky"])
+def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solver):
+    sizes = []
+
+    def tell(point):
+        sizes.append(point.parameters.size)
+        return hessian(point)
+
+    hessian = Point.hessian
+    monkeypatch.setattr(Point, "hessian", tell)
+    objective, _ = make_objective(300, 30, 5, l2=0.0)
+    within = choose.minimize(objective, solver=solver, tol=1e-8, max_iter=300)
+    assert within.converged
+    assert sizes
+    sizes.clear()
+    # The probabilities fit, and a Hessian of 155 parameters does not.
+    narrow = with_budget(objective, 8 * 155**2 - 1)
+    assert narrow.keeps_probabilities
+    beyond = choose.minimize(narrow, solver=solver, tol=1e-8, max_iter=300)
+    assert beyond.converged
+    assert beyond.value == pytest.approx(within.value, rel=1e-7)
+    # What preconditions may be a Hessian, which the preconditioner's part of the budget holds.
+    monkeypatch.setattr(newton_cholesky, "minimize", None)
+    assert choose.minimize(narrow, solver=solver, tol=1e-8, max_iter=300).value == beyond.value
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_models_of_a_sample_hold_the_sample_alone(kind):
+    X, labels, *_ = make_problem(2000, 300, 5, np.uint8)
+    X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.1)) if kind == "sparse" else X
+    objective = with_budget(Objective.over(X, labels, 5, l1=2.0), 16 * 50 * 2 * 5 * 8)
+    assert objective.make_room() is None
+    sampled = preconditioners.evaluate_sample(evaluate(objective, objective.start()))
+    assert sampled.objective.n_rows == sampled.probabilities.shape[1] == 50
+    model = proximal_newton.make_model(objective.at(objective.start()))
+    columns, rows = model._columns, model._curvature
+    assert rows.row_weights.shape == (50,)
+    assert rows.probabilities.shape == (5, 50)
+    assert columns.panel.shape[1] == 50
+    assert len(columns.indices) <= 50 * 300
+    held = columns.panel.nbytes + columns.indices.nbytes + columns.values.nbytes + rows.probabilities.nbytes
+    # X in float64 would take 4.8 MB.
+    assert held < 50 * 300 * 20
