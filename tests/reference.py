@@ -207,8 +207,8 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True):
         point, value, probabilities = trial, trial_value, trial_probabilities
     else:
         raise RuntimeError("the reference has not converged")
-    # Half of this is what is left to gain.
-    assert -slope < 1e-18 * value
+    # Half of this is what is left to gain. A sum over n rows cannot tell less than n roundings apart.
+    assert -slope < 4 * len(labels) * np.finfo(np.longdouble).eps * value
     coef = point[:, :-1] / unit
     return value, coef.astype(float), (point[:, -1] - coef @ mean).astype(float)
 

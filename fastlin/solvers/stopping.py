@@ -35,9 +35,10 @@ SEPARABLE = "the classes are separable by what is not penalised"
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
 
-    The rules compare tol with the gap between J and the best dual value, both as they were computed. What rounding can
-    have done to them is far smaller as a rule. It does not decide when a fit ends, but certificates and the history
-    count it: there it is bounded for the worst case, and where coefficients of thousands cancel that is 1e-3 of J.
+    A fit ends where the gap between J and the best dual value is proven to be within tol, rounding included. Rounding is
+    bounded for the worst case: where coefficients of thousands cancel that is 1e-3 of J, though what really happens is
+    far less. Where this bound alone exceeds tol, the fit ends by the gap as it was computed, and the certificate says
+    what is proven.
 
     Parameters
     ----------
@@ -167,7 +168,14 @@ class Stopping:
             elif self._met_since is None:
                 self._met_since = len(self.history)
             return self._met_since is not None and len(self.history) - self._met_since >= PERSISTENCE
-        return (decrement if bound == np.inf else bound) <= self.tol * max(point.value, self._smallest_value)
+        asked = self.tol * max(point.value, self._smallest_value)
+        if bound == np.inf:
+            return decrement <= asked
+        if point.precision == np.float64:
+            certificate = self.certify(point)
+            # What rounding may have done is left out only where it alone exceeds what is asked for.
+            bound = certificate if certificate - bound < asked else bound
+        return bound <= asked
 
     def _excess_by_pace(self):
         """Return what J has still to fall if it goes on as in the last iterations, by equal parts in equal times."""
