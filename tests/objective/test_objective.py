@@ -67,17 +67,15 @@ def test_value_is_the_definition(columns, n, n_classes, weighted, fit_intercept)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize(
-    ("n_classes", "grouped", "fit_intercept"), [(2, True, True), (3, False, False), (7, True, True)]
-)
-def test_value_with_a_penalty_by_size_is_the_definition(n_classes, grouped, fit_intercept, columns):
-    objective, parameters = make_sized(
-        30, n_classes, columns, fit_intercept=fit_intercept, l1=0.4, l2=0.3, group_by_class=grouped
-    )
-    point = evaluate(objective, parameters)
-    coef, intercept = objective.coordinates.to_coefficients(parameters)
-    assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
-    assert point.value > objective.penalty.size(parameters) > 0
+def test_value_with_a_penalty_by_size_is_the_definition(columns):
+    for n_classes, grouped, fit_intercept in [(2, True, True), (3, False, False), (7, True, True)]:
+        objective, parameters = make_sized(
+            30, n_classes, columns, fit_intercept=fit_intercept, l1=0.4, l2=0.3, group_by_class=grouped
+        )
+        point = evaluate(objective, parameters)
+        coef, intercept = objective.coordinates.to_coefficients(parameters)
+        assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
+        assert point.value > objective.penalty.size(parameters) > 0
 
 
 @pytest.mark.parametrize(
@@ -107,18 +105,16 @@ def some_zeros(parameters, seed=0):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize(
-    ("n_classes", "grouped", "fit_intercept"), [(2, True, True), (4, False, False), (4, True, True)]
-)
-def test_the_largest_entry_is_that_of_the_smallest_subgradient(n_classes, grouped, fit_intercept, columns):
-    for l1 in (0.01, 0.1, 0.5):
-        objective, parameters = make_sized(
-            30, n_classes, columns, l1=l1, l2=0.1, group_by_class=grouped, fit_intercept=fit_intercept
-        )
-        coef, intercept = objective.coordinates.to_coefficients(some_zeros(parameters))
-        expected = violation_of(objective, coef, intercept)
-        found = objective.at(objective.coordinates.to_parameters(coef, intercept)).largest_entry
-        assert found == pytest.approx(expected, rel=1e-6 if columns == "shifted" else 1e-9)
+def test_the_largest_entry_is_that_of_the_smallest_subgradient(columns):
+    for n_classes, grouped, fit_intercept in [(2, True, True), (4, False, False), (4, True, True)]:
+        for l1 in (0.01, 0.1, 0.5):
+            objective, parameters = make_sized(
+                30, n_classes, columns, l1=l1, l2=0.1, group_by_class=grouped, fit_intercept=fit_intercept
+            )
+            coef, intercept = objective.coordinates.to_coefficients(some_zeros(parameters))
+            expected = violation_of(objective, coef, intercept)
+            found = objective.at(objective.coordinates.to_parameters(coef, intercept)).largest_entry
+            assert found == pytest.approx(expected, rel=1e-6 if columns == "shifted" else 1e-9)
 
 
 @pytest.mark.parametrize("l1", [0.01, 0.5])
@@ -169,8 +165,12 @@ def test_where_a_class_has_no_weight_the_start_is_zero():
     assert objective.value_at_start() == pytest.approx(np.log(4), rel=1e-15)
 
 
-@pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed"])
-@pytest.mark.parametrize("dtype", DTYPES)
+# A layout is read alike whatever the type: the kernels are compiled for each pair of them.
+@pytest.mark.parametrize(
+    ("dtype", "layout"),
+    [(dtype, "C") for dtype in DTYPES]
+    + [(dtype, layout) for dtype in (np.float64, np.uint8) for layout in ("F", "strided", "reversed")],
+)
 def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
     generator = np.random.default_rng(0)
     data = generator.integers(0, 2 if dtype is np.bool_ else 100, (60, 9)).astype(dtype)
@@ -193,7 +193,7 @@ def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
     found = evaluate(objective, parameters)
     assert found.value == pytest.approx(expected.value, rel=1e-13)
     np.testing.assert_allclose(found.gradient, expected.gradient, atol=1e-13)
-    # The kernels are compiled for each type, layout and precision: the rest of them for one layout only.
+    # The rest of the kernels are compiled for one layout only.
     if layout == "C":
         product = expected.hessian_product(parameters)
         np.testing.assert_allclose(found.hessian_product(parameters), product, atol=1e-13)
@@ -202,20 +202,20 @@ def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize(("dtype", "n_classes"), [(np.float64, 2), (np.float32, 5)])
-def test_float32_is_near_float64(n_classes, dtype, columns):
-    X, labels, weights, _, _ = make_problem(300, 8, n_classes)
-    objective = Objective.over(change_columns(X, columns).astype(dtype), labels, n_classes, weights=weights, l2=0.1)
-    assert objective.coordinates.allows_float32
-    parameters = np.random.default_rng(1).normal(size=objective.shape)
-    single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
-    # A float32 column near 1e4 is itself known to 5e-4 of its spread only, which both precisions read alike.
-    tolerance = 2e-3 if columns == "shifted" else 1e-5
-    assert single.value == pytest.approx(double.value, rel=tolerance)
-    np.testing.assert_allclose(single.gradient, double.gradient, atol=tolerance)
-    assert single.precision is np.float32
-    assert single.gradient.dtype == np.float64
-    assert single.value != double.value
+def test_float32_is_near_float64(columns):
+    for n_classes, dtype in [(2, np.float64), (5, np.float32)]:
+        X, labels, weights, _, _ = make_problem(300, 8, n_classes)
+        objective = Objective.over(change_columns(X, columns).astype(dtype), labels, n_classes, weights=weights, l2=0.1)
+        assert objective.coordinates.allows_float32
+        parameters = np.random.default_rng(1).normal(size=objective.shape)
+        single, double = (objective.at(parameters, precision) for precision in (np.float32, np.float64))
+        # A float32 column near 1e4 is itself known to 5e-4 of its spread only, which both precisions read alike.
+        tolerance = 2e-3 if columns == "shifted" else 1e-5
+        assert single.value == pytest.approx(double.value, rel=tolerance)
+        np.testing.assert_allclose(single.gradient, double.gradient, atol=tolerance)
+        assert single.precision is np.float32
+        assert single.gradient.dtype == np.float64
+        assert single.value != double.value
 
 
 def test_float32_sums_over_rows_in_float64():
@@ -258,30 +258,30 @@ def test_read_only_data_are_used_in_place():
     np.testing.assert_array_equal(X, before)
 
 
-@pytest.mark.parametrize("precision", [np.float64, np.float32])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
-def test_bits_do_not_depend_on_threads(dtype, precision):
-    objective, parameters = make_objective(60_000, 40, 10, dtype, l2=0.1)
-    assert objective.rows.passes._n_blocks > 3
-    results = []
-    for n_threads in (1, 2, 3):
-        with limit_threads(n_threads):
-            point = evaluate(objective, parameters, precision)
-            results.append(
-                (
-                    point.value,
-                    point.gradient,
-                    point.hessian_product(parameters),
-                    point.settle_intercept(),
-                    point.lower_bound(),
-                    point.rounding,
-                    evaluate(objective.sample(500), parameters, precision).hessian(),
-                    objective.matrix.measure(objective.rows.weights).spread,
+def test_bits_do_not_depend_on_threads(dtype):
+    for precision in (np.float64, np.float32):
+        objective, parameters = make_objective(60_000, 40, 10, dtype, l2=0.1)
+        assert objective.rows.passes._n_blocks > 3
+        results = []
+        for n_threads in (1, 2, 3):
+            with limit_threads(n_threads):
+                point = evaluate(objective, parameters, precision)
+                results.append(
+                    (
+                        point.value,
+                        point.gradient,
+                        point.hessian_product(parameters),
+                        point.settle_intercept(),
+                        point.lower_bound(),
+                        point.rounding,
+                        evaluate(objective.sample(500), parameters, precision).hessian(),
+                        objective.matrix.measure(objective.rows.weights).spread,
+                    )
                 )
-            )
-    for result in results[1:]:
-        for found, expected in zip(result, results[0], strict=True):
-            np.testing.assert_array_equal(found, expected)
+        for result in results[1:]:
+            for found, expected in zip(result, results[0], strict=True):
+                np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("factor", [1e150, 1e-150])

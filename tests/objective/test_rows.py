@@ -8,23 +8,22 @@ from fastlin.objective import Objective, weigh_named_rows
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("some", [True, False])
-def test_grams_are_numpys(dtype, fit_intercept, some):
-    objective, _ = make_objective(50, 7, 3, dtype, fit_intercept=fit_intercept, l2=0.1)
-    generator = np.random.default_rng(3)
-    rows = generator.permutation(50)[:20] if some else np.empty(0, np.int64)
-    row_weights = generator.uniform(size=(2, 20 if some else 50))
-    found = objective.rows.gram(rows, row_weights, np.float64)
-    scaled = objective.matrix.X.astype(float) * objective.coordinates.scale + objective.coordinates.shift
-    scaled = np.column_stack([scaled, np.full(50, float(fit_intercept))])[rows if some else slice(None)]
-    for weights, gram in zip(row_weights, found, strict=True):
-        expected = scaled.T @ (weights[:, None] * scaled) / objective.rows.total_weight
-        np.testing.assert_allclose(gram, expected, atol=1e-12)
-    assert objective.n_passes == pytest.approx(0.4 if some else 1.0)
-    in_float32 = objective.rows.gram(rows, row_weights, np.float32)
-    assert in_float32.dtype == np.float32
-    np.testing.assert_allclose(in_float32, found, atol=1e-4)
+def test_grams_are_numpys(dtype):
+    for fit_intercept, some in [(True, True), (True, False), (False, True)]:
+        objective, _ = make_objective(50, 7, 3, dtype, fit_intercept=fit_intercept, l2=0.1)
+        generator = np.random.default_rng(3)
+        rows = generator.permutation(50)[:20] if some else np.empty(0, np.int64)
+        row_weights = generator.uniform(size=(2, 20 if some else 50))
+        found = objective.rows.gram(rows, row_weights, np.float64)
+        scaled = objective.matrix.X.astype(float) * objective.coordinates.scale + objective.coordinates.shift
+        scaled = np.column_stack([scaled, np.full(50, float(fit_intercept))])[rows if some else slice(None)]
+        for weights, gram in zip(row_weights, found, strict=True):
+            expected = scaled.T @ (weights[:, None] * scaled) / objective.rows.total_weight
+            np.testing.assert_allclose(gram, expected, atol=1e-12)
+        assert objective.n_passes == pytest.approx(0.4 if some else 1.0)
+        in_float32 = objective.rows.gram(rows, row_weights, np.float32)
+        assert in_float32.dtype == np.float32
+        np.testing.assert_allclose(in_float32, found, atol=1e-4)
 
 
 def test_the_gram_of_no_rows_is_zero():
@@ -69,30 +68,29 @@ def test_rows_count_as_often_as_they_are_named():
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_class_features_are_float64_also_where_the_fit_is_in_float32(weighted, n_classes, dtype):
-    X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
-    objective = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
-    scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
-    counted = weights if weighted else np.ones(2000)
-    shares = (np.eye(n_classes)[labels] * counted[:, None]).astype(np.longdouble) / counted.sum(dtype=np.longdouble)
-    expected = (shares.T @ scaled).astype(float)
-    parameters = np.random.default_rng(0).normal(size=objective.shape)
-    room = objective.make_room()
-    # Points in float32 leave no features behind, wherever they lie.
-    for place in (objective.start(), parameters):
-        objective.at(place, np.float32, out=room).lower_bound()
-    found = objective.rows.class_features(np.float32)
-    assert found.dtype == np.float64
-    # Sums in float32 would be off by 1e-8.
-    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
-    # Those of a point of zeros, in float64, save the pass of their own.
-    again = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
-    again.at(again.start())
-    assert again.n_passes == 1
-    np.testing.assert_allclose(again.rows.class_features(np.float32), expected, rtol=1e-13, atol=1e-14)
-    assert again.n_passes == 1
+def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
+    for n_classes, weighted in [(2, True), (3, True), (3, False)]:
+        X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
+        objective = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
+        scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
+        counted = weights if weighted else np.ones(2000)
+        shares = (np.eye(n_classes)[labels] * counted[:, None]).astype(np.longdouble) / counted.sum(dtype=np.longdouble)
+        expected = (shares.T @ scaled).astype(float)
+        parameters = np.random.default_rng(0).normal(size=objective.shape)
+        room = objective.make_room()
+        # Points in float32 leave no features behind, wherever they lie.
+        for place in (objective.start(), parameters):
+            objective.at(place, np.float32, out=room).lower_bound()
+        found = objective.rows.class_features(np.float32)
+        assert found.dtype == np.float64
+        # Sums in float32 would be off by 1e-8.
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
+        # Those of a point of zeros, in float64, save the pass of their own.
+        again = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
+        again.at(again.start())
+        assert again.n_passes == 1
+        np.testing.assert_allclose(again.rows.class_features(np.float32), expected, rtol=1e-13, atol=1e-14)
+        assert again.n_passes == 1
 
 
 def test_passes_are_counted_with_those_of_parts():

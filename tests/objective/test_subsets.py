@@ -9,28 +9,28 @@ from fastlin.objective.subsets import linearise_decided_rows
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("weighted", [True, False])
-def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes, weighted):
-    objective, parameters = make_objective(90, 4, n_classes, columns="shifted", weighted=weighted, l2=0.3)
-    sample = objective.sample(30)
-    numbers, rows = sample.rows.numbers, objective.rows
-    assert sample.n_rows == len(numbers) == len(np.unique(numbers)) == 30
-    weights = rows.weights[numbers] if weighted else None
-    alone = Objective.over(objective.matrix.X[numbers], rows.labels[numbers], n_classes, l2=0.3, weights=weights)
-    found = evaluate(sample, parameters)
-    expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.to_coefficients(parameters)))
-    assert found.value == pytest.approx(expected.value, rel=1e-9)
-    assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-6)
-    assert sample.coordinates is objective.coordinates
-    assert sample.penalty is objective.penalty
-    np.testing.assert_allclose(sample.class_weights, alone.class_weights, rtol=1e-12)
-    assert objective.n_passes == sample.n_passes == pytest.approx(1 / 3)
-    assert objective.n_rows == 90
-    step = 1e-5
-    ahead, behind = (sample.at(parameters + s * parameters).gradient for s in (step, -step))
-    product = found.hessian_product(parameters)
-    np.testing.assert_allclose(product, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(found.hessian() @ parameters.ravel(), product.ravel(), atol=1e-12)
+def test_a_sample_is_the_objective_of_its_rows_in_the_same_coordinates(n_classes):
+    for weighted in (False, True):
+        objective, parameters = make_objective(90, 4, n_classes, columns="shifted", weighted=weighted, l2=0.3)
+        sample = objective.sample(30)
+        numbers, rows = sample.rows.numbers, objective.rows
+        assert sample.n_rows == len(numbers) == len(np.unique(numbers)) == 30
+        weights = rows.weights[numbers] if weighted else None
+        alone = Objective.over(objective.matrix.X[numbers], rows.labels[numbers], n_classes, l2=0.3, weights=weights)
+        found = evaluate(sample, parameters)
+        expected = alone.at(alone.coordinates.to_parameters(*sample.coordinates.to_coefficients(parameters)))
+        assert found.value == pytest.approx(expected.value, rel=1e-9)
+        assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-6)
+        assert sample.coordinates is objective.coordinates
+        assert sample.penalty is objective.penalty
+        np.testing.assert_allclose(sample.class_weights, alone.class_weights, rtol=1e-12)
+        assert objective.n_passes == sample.n_passes == pytest.approx(1 / 3)
+        assert objective.n_rows == 90
+        step = 1e-5
+        ahead, behind = (sample.at(parameters + s * parameters).gradient for s in (step, -step))
+        product = found.hessian_product(parameters)
+        np.testing.assert_allclose(product, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(found.hessian() @ parameters.ravel(), product.ravel(), atol=1e-12)
 
 
 def test_a_sample_has_the_shares_of_the_classes_and_no_row_of_weight_zero():
@@ -66,29 +66,29 @@ def make_separable(n_classes, n=400, weighted=False, rows=None):
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("some", [False, True])
-def test_with_linearised_rows_the_objective_touches_the_whole_one(n_classes, weighted, some):
-    rows = np.arange(0, 400, 2) if some else None
-    objective, parameters = make_separable(n_classes, weighted=weighted, rows=rows)
-    point = evaluate(objective, parameters)
-    linearised = linearise_decided_rows(point)
-    assert linearised is not objective
-    assert linearised.n_rows < 0.7 * objective.n_rows
-    found = linearised.at(parameters)
-    assert found.value == pytest.approx(point.value, rel=1e-12)
-    np.testing.assert_allclose(found.gradient, point.gradient, rtol=1e-9, atol=1e-14)
-    # Tangents lie below what they touch, and near by only a little.
-    generator = np.random.default_rng(1)
-    for size, part in ((1.0, np.inf), (0.01, 1e-5)):
-        moved = parameters + size * generator.normal(size=parameters.shape)
-        whole, partial = objective.at(moved).value, linearised.at(moved).value
-        assert partial <= whole * (1 + 1e-12)
-        assert whole - partial < part * whole
-    assert linearised.n_passes == objective.n_passes
-    # It keeps no probabilities, so that no one takes those of some rows for those of all.
-    assert linearised.make_room() is None
-    np.testing.assert_array_equal(linearised.class_weights, objective.class_weights)
+def test_with_linearised_rows_the_objective_touches_the_whole_one(n_classes, some):
+    for weighted in (False, True):
+        rows = np.arange(0, 400, 2) if some else None
+        objective, parameters = make_separable(n_classes, weighted=weighted, rows=rows)
+        point = evaluate(objective, parameters)
+        linearised = linearise_decided_rows(point)
+        assert linearised is not objective
+        assert linearised.n_rows < 0.7 * objective.n_rows
+        found = linearised.at(parameters)
+        assert found.value == pytest.approx(point.value, rel=1e-12)
+        np.testing.assert_allclose(found.gradient, point.gradient, rtol=1e-9, atol=1e-14)
+        # Tangents lie below what they touch, and near by only a little.
+        generator = np.random.default_rng(1)
+        for size, part in ((1.0, np.inf), (0.01, 1e-5)):
+            moved = parameters + size * generator.normal(size=parameters.shape)
+            whole, partial = objective.at(moved).value, linearised.at(moved).value
+            assert partial <= whole * (1 + 1e-12)
+            assert whole - partial < part * whole
+        assert linearised.n_passes == objective.n_passes
+        # It keeps no probabilities, so that no one takes those of some rows for those of all.
+        assert linearised.make_room() is None
+        np.testing.assert_array_equal(linearised.class_weights, objective.class_weights)
 
 
 def test_where_rows_are_undecided_or_probabilities_unknown_all_rows_stay():

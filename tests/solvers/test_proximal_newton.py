@@ -101,60 +101,60 @@ def test_data_of_every_kind(model, monkeypatch, kind, n_classes):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize("grouped", [False, True])
-def test_the_bound_of_every_iteration_holds(model, columns, grouped):
-    for n_classes in (2, 4):
-        X, labels, weights, *_ = make_problem(60, 6, n_classes)
-        X = change_columns(X, columns)
-        factors = np.maximum(X.std(axis=0), 0.01)
-        objective = Objective.over(
-            X, labels, n_classes, weights=weights, l1=0.01, penalty_factors=factors, group_by_class=grouped
-        )
-        parameters = np.random.default_rng(0).normal(size=objective.shape)
-        solution = minimize(objective, parameters)
-        minimum, *_ = minimum_of(objective)
-        assert solution.converged
-        assert solution.n_iter > 2
-        values = np.array([step.objective for step in solution.history])
-        bounds = np.array([step.bound for step in solution.history])
-        assert (values[:-1] > values[-1]).any()
-        assert (values - minimum <= bounds).all()
-        assert (values - minimum >= -1e-13).all()
-        assert bounds[-1] < 1e-11
-        for n_steps in (1, 2):
-            cut = minimize(objective, parameters, max_iter=n_steps)
-            assert cut.n_iter == n_steps
-            assert (cut.message, cut.converged) == (LIMITED, False)
-            np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
-            assert 0 < cut.value - minimum <= cut.certificate
+def test_the_bound_of_every_iteration_holds(model, columns):
+    for grouped in (False, True):
+        for n_classes in (2, 4):
+            X, labels, weights, *_ = make_problem(60, 6, n_classes)
+            X = change_columns(X, columns)
+            factors = np.maximum(X.std(axis=0), 0.01)
+            objective = Objective.over(
+                X, labels, n_classes, weights=weights, l1=0.01, penalty_factors=factors, group_by_class=grouped
+            )
+            parameters = np.random.default_rng(0).normal(size=objective.shape)
+            solution = minimize(objective, parameters)
+            minimum, *_ = minimum_of(objective)
+            assert solution.converged
+            assert solution.n_iter > 2
+            values = np.array([step.objective for step in solution.history])
+            bounds = np.array([step.bound for step in solution.history])
+            assert (values[:-1] > values[-1]).any()
+            assert (values - minimum <= bounds).all()
+            assert (values - minimum >= -1e-13).all()
+            assert bounds[-1] < 1e-11
+            for n_steps in (1, 2):
+                cut = minimize(objective, parameters, max_iter=n_steps)
+                assert cut.n_iter == n_steps
+                assert (cut.message, cut.converged) == (LIMITED, False)
+                np.testing.assert_array_equal([step.objective for step in cut.history], values[:n_steps])
+                assert 0 < cut.value - minimum <= cut.certificate
 
 
-@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes, grouped):
-    for columns in ("plain", "badly scaled"):
-        X, labels, weights, *_ = make_problem(80, 5, n_classes)
-        X = change_columns(X, columns)
-        factors = X.std(axis=0) * [1, 0.5, 2, 1, 3]
-        shares = np.bincount(labels, weights) / weights.sum()
-        intercept = np.log(shares[1:] / shares[0]) if n_classes == 2 else np.log(shares)
-        slopes = reference.gradient(X, labels, np.zeros((len(intercept), 5)), intercept, weights)[0].astype(float)
-        sizes = np.linalg.norm(slopes, axis=0) if grouped else np.abs(slopes).max(axis=0)
-        critical, first = (sizes / factors).max(), (sizes / factors).argmax()
-        options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
-        for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical):
-            objective = Objective.over(X, labels, n_classes, l1=l1, **options)
-            for start in (None, np.ones(objective.shape)):
-                solution = minimize(objective, start)
-                coef, found, certificate = objective.finish(solution, np.float64)
-                assert not coef.any()
-                assert solution.converged
-                assert certificate <= 1e-11
-                np.testing.assert_allclose(found, intercept - intercept.mean() * (n_classes > 2), atol=1e-5)
-        objective = Objective.over(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
-        coef, *_ = objective.finish(minimize(objective, tol=1e-14), np.float64)
-        assert coef[:, first].any()
-        assert not np.delete(coef, first, axis=1).any()
+def test_from_a_critical_penalty_on_nothing_is_left(model, n_classes):
+    for grouped in (False, True):
+        for columns in ("plain", "badly scaled"):
+            X, labels, weights, *_ = make_problem(80, 5, n_classes)
+            X = change_columns(X, columns)
+            factors = X.std(axis=0) * [1, 0.5, 2, 1, 3]
+            shares = np.bincount(labels, weights) / weights.sum()
+            intercept = np.log(shares[1:] / shares[0]) if n_classes == 2 else np.log(shares)
+            slopes = reference.gradient(X, labels, np.zeros((len(intercept), 5)), intercept, weights)[0].astype(float)
+            sizes = np.linalg.norm(slopes, axis=0) if grouped else np.abs(slopes).max(axis=0)
+            critical, first = (sizes / factors).max(), (sizes / factors).argmax()
+            options = {"weights": weights, "penalty_factors": factors, "group_by_class": grouped}
+            for l1 in (critical * (1 + 1e-6), 10 * critical, 1e100 * critical):
+                objective = Objective.over(X, labels, n_classes, l1=l1, **options)
+                for start in (None, np.ones(objective.shape)):
+                    solution = minimize(objective, start)
+                    coef, found, certificate = objective.finish(solution, np.float64)
+                    assert not coef.any()
+                    assert solution.converged
+                    assert certificate <= 1e-11
+                    np.testing.assert_allclose(found, intercept - intercept.mean() * (n_classes > 2), atol=1e-5)
+            objective = Objective.over(X, labels, n_classes, l1=critical * (1 - 1e-4), **options)
+            coef, *_ = objective.finish(minimize(objective, tol=1e-14), np.float64)
+            assert coef[:, first].any()
+            assert not np.delete(coef, first, axis=1).any()
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
@@ -206,74 +206,74 @@ def test_hard_columns_have_the_solution_of_easy_ones(model, columns, kind):
         np.testing.assert_allclose(scores, expected_scores, atol=1e-3)
 
 
-@pytest.mark.parametrize("rows", ["some", "repeated"])
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_rows_and_weights_of_zero_choose_the_data(model, rows, kind):
-    for n_classes in (2, 3):
-        X, labels, weights, *_ = make_problem(60, 5, n_classes)
-        container = sparse.csr_array(X) if kind == "sparse" else X
-        numbers = np.arange(0, 60, 2) if rows == "some" else np.random.default_rng(0).integers(0, 60, 80)
-        alone = Objective.over(X[numbers], labels[numbers], n_classes, weights=weights[numbers], l1=0.02)
-        expected = alone.finish(minimize(alone), np.float64)
-        counts = np.bincount(numbers, minlength=60)
-        for options in ({"weights": weights, "rows": numbers}, {"weights": weights * counts}):
-            objective = Objective.over(container, labels, n_classes, l1=0.02, **options)
-            solution = minimize(objective)
-            assert solution.converged
-            coef, intercept, _ = objective.finish(solution, np.float64)
-            np.testing.assert_allclose(coef, expected[0], atol=1e-6)
-            np.testing.assert_allclose(intercept, expected[1], atol=1e-6)
+def test_rows_and_weights_of_zero_choose_the_data(model, kind):
+    for rows in ("some", "repeated"):
+        for n_classes in (2, 3):
+            X, labels, weights, *_ = make_problem(60, 5, n_classes)
+            container = sparse.csr_array(X) if kind == "sparse" else X
+            numbers = np.arange(0, 60, 2) if rows == "some" else np.random.default_rng(0).integers(0, 60, 80)
+            alone = Objective.over(X[numbers], labels[numbers], n_classes, weights=weights[numbers], l1=0.02)
+            expected = alone.finish(minimize(alone), np.float64)
+            counts = np.bincount(numbers, minlength=60)
+            for options in ({"weights": weights, "rows": numbers}, {"weights": weights * counts}):
+                objective = Objective.over(container, labels, n_classes, l1=0.02, **options)
+                solution = minimize(objective)
+                assert solution.converged
+                coef, intercept, _ = objective.finish(solution, np.float64)
+                np.testing.assert_allclose(coef, expected[0], atol=1e-6)
+                np.testing.assert_allclose(intercept, expected[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("grouped", [False, True])
-def test_a_class_without_rows(model, grouped):
-    X, labels, *_ = make_problem(60, 4, 3)
-    objective = Objective.over(X, labels, 4, l1=0.02, group_by_class=grouped)
-    solution = minimize(objective, tol=1e-6)
-    assert np.isfinite(solution.value)
-    present = Objective.over(X, labels, 3, l1=0.02, group_by_class=grouped)
-    # J has no minimum along the absent class's intercept, and comes as near as it likes to that of the others.
-    assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
-    coef, *_ = objective.finish(solution, np.float64)
-    np.testing.assert_allclose(coef[3], 0, atol=1e-3 if grouped else 0)
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_separable_classes_have_a_minimum_with_a_penalty(model, n_classes):
-    for l1 in (0.01, 1e-4):
-        X, labels, *_ = make_problem(60, 4, n_classes)
-        X[:, 0] += 20 * labels
-        objective = Objective.over(X, labels, n_classes, l1=l1)
+def test_a_class_without_rows(model):
+    for grouped in (False, True):
+        X, labels, *_ = make_problem(60, 4, 3)
+        objective = Objective.over(X, labels, 4, l1=0.02, group_by_class=grouped)
         solution = minimize(objective, tol=1e-6)
-        assert solution.message == REACHED
-        assert solution.certificate <= 1e-6 * solution.value
-        coef, intercept, _ = objective.finish(solution, np.float64)
-        np.testing.assert_array_equal(
-            (X @ coef.T + intercept).argmax(axis=1) if n_classes > 2 else (X @ coef[0] + intercept[0] > 0), labels
-        )
+        assert np.isfinite(solution.value)
+        present = Objective.over(X, labels, 3, l1=0.02, group_by_class=grouped)
+        # J has no minimum along the absent class's intercept, and comes as near as it likes to that of the others.
+        assert solution.value == pytest.approx(minimize(present).value, rel=1e-3)
+        coef, *_ = objective.finish(solution, np.float64)
+        np.testing.assert_allclose(coef[3], 0, atol=1e-3 if grouped else 0)
+
+
+def test_separable_classes_have_a_minimum_with_a_penalty(model):
+    for n_classes in (2, 3):
+        for l1 in (0.01, 1e-4):
+            X, labels, *_ = make_problem(60, 4, n_classes)
+            X[:, 0] += 20 * labels
+            objective = Objective.over(X, labels, n_classes, l1=l1)
+            solution = minimize(objective, tol=1e-6)
+            assert solution.message == REACHED
+            assert solution.certificate <= 1e-6 * solution.value
+            coef, intercept, _ = objective.finish(solution, np.float64)
+            np.testing.assert_array_equal(
+                (X @ coef.T + intercept).argmax(axis=1) if n_classes > 2 else (X @ coef[0] + intercept[0] > 0), labels
+            )
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize("tol", [1e-10, 1e-15, 0.0])
-def test_a_tiny_tol_ends_at_the_floor(model, columns, tol):
-    for n_classes, grouped in [(2, False), (4, True), (4, False)]:
-        objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_by_class=grouped)
-        solution = minimize(objective, tol=tol)
-        assert solution.converged
-        assert solution.message in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
-        assert solution.n_iter < 60
-        assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
+def test_a_tiny_tol_ends_at_the_floor(model, columns):
+    for tol in (1e-10, 1e-15, 0.0):
+        for n_classes, grouped in [(2, False), (4, True), (4, False)]:
+            objective, _ = make_objective(80, 6, n_classes, columns=columns, l1=0.01, l2=1e-3, group_by_class=grouped)
+            solution = minimize(objective, tol=tol)
+            assert solution.converged
+            assert solution.message in ((AT_FLOOR,) if tol == 0 else (REACHED, AT_FLOOR))
+            assert solution.n_iter < 60
+            assert solution.certificate <= (1e-10 if columns != "shifted" else 1e-7) * solution.value
 
 
-@pytest.mark.parametrize("rule", ["excess", "gradient"])
-def test_the_solution_is_a_start_where_nothing_is_left_to_do(model, rule):
-    for n_classes in (2, 4):
-        objective, _ = make_objective(80, 6, n_classes, l1=0.01)
-        solution = minimize(objective, tol=1e-12)
-        again = minimize(objective, solution.parameters, tol=1e-5, rule=rule)
-        assert again.n_iter == 0
-        assert again.converged
-        assert again.value == solution.value
+def test_the_solution_is_a_start_where_nothing_is_left_to_do(model):
+    for rule in ("excess", "gradient"):
+        for n_classes in (2, 4):
+            objective, _ = make_objective(80, 6, n_classes, l1=0.01)
+            solution = minimize(objective, tol=1e-12)
+            again = minimize(objective, solution.parameters, tol=1e-5, rule=rule)
+            assert again.n_iter == 0
+            assert again.converged
+            assert again.value == solution.value
 
 
 def test_the_rule_of_the_gradient_bounds_the_smallest_subgradient(model):
@@ -298,36 +298,40 @@ def test_iterations_are_passed_on_and_limited(model):
     assert all(each.n_passes > 0 for each in solution.history)
 
 
-@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_a_factor_of_zero_frees_its_feature(model, n_classes, grouped):
-    for l2 in (0.0, 0.01):
-        factors = np.array([1.0, 0.0, 1.0, 5.0, 1.0])
-        objective, _ = make_objective(80, 5, n_classes, l1=0.03, l2=l2, penalty_factors=factors, group_by_class=grouped)
-        solution = minimize(objective, tol=1e-12)
+def test_a_factor_of_zero_frees_its_feature(model, n_classes):
+    for grouped in (False, True):
+        for l2 in (0.0, 0.01):
+            factors = np.array([1.0, 0.0, 1.0, 5.0, 1.0])
+            objective, _ = make_objective(
+                80, 5, n_classes, l1=0.03, l2=l2, penalty_factors=factors, group_by_class=grouped
+            )
+            solution = minimize(objective, tol=1e-12)
+            assert solution.converged
+            assert solution.certificate == np.inf
+            assert all(each.bound == np.inf for each in solution.history)
+            minimum, *_ = minimum_of(objective)
+            assert solution.value == pytest.approx(float(minimum), rel=1e-11)
+            coef, intercept, certificate = objective.finish(solution, np.float64)
+            assert certificate == np.inf
+            assert violation_of(objective, coef, intercept) < 1e-5
+            assert (coef[:, 1] != 0).all()
+            assert not coef[:, 3].any()
+
+
+def test_without_a_bound_the_steps_are_newtons(model):
+    for n_classes in (2, 3):
+        # The Hessian of the start is far from that of the end.
+        generator = np.random.default_rng(0)
+        X = generator.normal(size=(200, 5))
+        labels = (4 * X @ generator.normal(size=(5, n_classes)) + generator.gumbel(size=(200, n_classes))).argmax(
+            axis=1
+        )
+        objective = Objective.over(X, labels, n_classes, l1=1e-3, penalty_factors=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
+        solution = minimize(objective, tol=1e-10)
         assert solution.converged
-        assert solution.certificate == np.inf
-        assert all(each.bound == np.inf for each in solution.history)
-        minimum, *_ = minimum_of(objective)
-        assert solution.value == pytest.approx(float(minimum), rel=1e-11)
-        coef, intercept, certificate = objective.finish(solution, np.float64)
-        assert certificate == np.inf
-        assert violation_of(objective, coef, intercept) < 1e-5
-        assert (coef[:, 1] != 0).all()
-        assert not coef[:, 3].any()
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_without_a_bound_the_steps_are_newtons(model, n_classes):
-    # The Hessian of the start is far from that of the end.
-    generator = np.random.default_rng(0)
-    X = generator.normal(size=(200, 5))
-    labels = (4 * X @ generator.normal(size=(5, n_classes)) + generator.gumbel(size=(200, n_classes))).argmax(axis=1)
-    objective = Objective.over(X, labels, n_classes, l1=1e-3, penalty_factors=np.array([1.0, 1.0, 0.0, 1.0, 1.0]))
-    solution = minimize(objective, tol=1e-10)
-    assert solution.converged
-    assert solution.n_iter < 40
-    assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-9)
+        assert solution.n_iter < 40
+        assert solution.value == pytest.approx(float(minimum_of(objective)[0]), rel=1e-9)
 
 
 def test_a_column_of_zeros_has_no_coefficient_wherever_the_start_was(model):
