@@ -11,7 +11,11 @@ TESTS = Path(__file__).parent
 
 
 # Apart, so that several processes of pytest can share them.
-@pytest.mark.parametrize("layer", ["machine", "linear", "networks"])
+@pytest.mark.parametrize(
+    "layer",
+    # Python takes most of a minute for the largest of the layers.
+    ["machine", pytest.param("linear", marks=pytest.mark.slow), "networks"],
+)
 def test_kernels_uncompiled(layer):
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "kernels" / layer)],

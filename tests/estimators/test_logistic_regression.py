@@ -34,9 +34,10 @@ def assert_same_model(found, expected, tolerance=1e-5):
     ("loader", "parameters"),
     [
         (load_iris, {}),
-        (load_digits, {}),
+        # scikit-learn takes half a minute for each of these.
+        pytest.param(load_digits, {}, marks=pytest.mark.slow),
         (load_breast_cancer, {}),
-        (load_digits, {"C": 0.01}),
+        pytest.param(load_digits, {"C": 0.01}, marks=pytest.mark.slow),
         (load_iris, {"fit_intercept": False}),
         (load_breast_cancer, {"fit_intercept": False, "C": 0.01}),
         (load_iris, {"class_weight": "balanced"}),

@@ -41,7 +41,8 @@ def center(coef):
         (load_iris, None),
         (load_breast_cancer, "accuracy"),
         (load_breast_cancer, "neg_log_loss"),
-        (load_digits, "neg_log_loss"),
+        # scikit-learn takes most of half a minute.
+        pytest.param(load_digits, "neg_log_loss", marks=pytest.mark.slow),
     ],
 )
 def test_it_chooses_what_scikit_learn_chooses(loader, scoring):

@@ -37,6 +37,7 @@ def test_the_second_process_takes_the_code_of_the_first(tmp_path):
     assert list(tmp_path.glob("fastlin/kernels-*/vectors.dot*.nbi"))
 
 
+@pytest.mark.slow  # Each case compiles twice in processes of its own.
 @pytest.mark.parametrize(("ending", "content"), [("nbi", b"cno_such_module\nname\n."), ("nbc", b"\x80\x05K")])
 def test_a_damaged_file_is_compiled_anew(tmp_path, ending, content):
     run(tmp_path)
@@ -63,6 +64,7 @@ def test_no_writable_place_means_no_cache(tmp_path):
     assert blocked.read_text() == ""
 
 
+@pytest.mark.slow  # Four processes compile at once, for half a minute on two cores.
 def test_processes_that_compile_at_once_leave_a_good_cache(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     programs = [PROGRAM.replace("np.ones(4)", f"np.ones(4, np.{dtype})") for dtype in ("float64", "float32", "int64")]
