@@ -48,7 +48,7 @@ def test_the_solution_is_the_best_point_seen_in_float64():
     assert solution.value - minimum_of(objective)[0] <= solution.certificate < np.inf
 
 
-def test_rounding_counts_in_certificates_and_not_in_when_to_end():
+def test_rounding_counts_in_certificates_and_in_the_end_where_it_leaves_room():
     objective, _ = make_objective(60, 3, 3, l2=0.05)
     minimum, coef, intercept = minimum_of(objective)
     point = objective.at(objective.coordinates.to_parameters(coef, intercept))
@@ -57,7 +57,11 @@ def test_rounding_counts_in_certificates_and_not_in_when_to_end():
     assert stopping.begin(point) == bound
     certificate = stopping.certify(point)
     assert certificate == point.value - point.lower_bound() + point.rounding > 3 * bound
+    # What is asked for is less than the rounding, which then does not count.
     assert stopping.why(point, bound, np.inf) == REACHED
+    for part, is_met in ((0.5, False), (-0.5, True)):
+        stopping.tol = (certificate - part * bound) / point.value
+        assert stopping.is_met(point, bound, np.inf) == is_met
     stopping.record(point, bound)
     assert stopping.history[0].bound == stopping.solution(REACHED).certificate == certificate
     assert point.value - minimum <= certificate
