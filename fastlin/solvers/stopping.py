@@ -37,8 +37,8 @@ class Stopping:
 
     A fit ends where the gap between J and the best dual value is proven to be within tol, rounding included. Rounding
     is bounded for the worst case: where coefficients of thousands cancel that is 1e-3 of J, though what really happens
-    is far less. Where this bound alone exceeds tol, the fit ends by the gap as it was computed, and the certificate says
-    what is proven.
+    is far less. Where this bound alone exceeds tol, the fit ends by the gap as it was computed, and the certificate
+    says what is proven.
 
     Parameters
     ----------
