@@ -25,6 +25,7 @@ def test_the_variants_are_what_they_are_called():
     assert {name.split(",")[0] for name in variants} == {"normal", "He"}
 
 
+@pytest.mark.slow
 def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     trained = []
 

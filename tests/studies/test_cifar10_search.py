@@ -254,6 +254,7 @@ def start(fastlin_program, tmp_path):
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_was(start, tmp_path):
     n_draws = 12
     process = start(n_draws, 3)
@@ -277,6 +278,7 @@ def test_a_killed_search_goes_on_where_it_was(start, tmp_path):
         assert record == whole[record["draw"]]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for some processes alone")
 def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is_there(start, tmp_path):
     process = start(200, 1)

@@ -36,6 +36,7 @@ def test_the_readings_of_the_report(quick, epochs):
     assert quick or second.epochs * (n // second.batch_size) == 1_100
 
 
+@pytest.mark.slow
 def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
     monkeypatch.setattr(
         cifar10_two_layer, "OWN", dataclasses.replace(cifar10_two_layer.OWN, learning_rate=1e30, epochs=5)

@@ -22,7 +22,8 @@ def plain(value):
     return value is None or type(value) in (bool, int, float, str)
 
 
-@pytest.mark.parametrize("name", [*STUDIES, *CIFAR10_STUDIES])
+# The studies of networks start processes, which takes most of half a minute.
+@pytest.mark.parametrize("name", [*STUDIES, *(pytest.param(name, marks=pytest.mark.slow) for name in CIFAR10_STUDIES)])
 def test_every_study_runs_and_is_drawn(name, digits, tmp_path):
     notified = []
 

@@ -35,7 +35,9 @@ def contenders(monkeypatch):
     return few
 
 
-def test_every_point_is_measured_and_drawn(contenders, tmp_path):
+def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
+    # On a slow machine a contender would not get far in the second of a quick run.
+    monkeypatch.setattr(peers, "QUICK_BUDGET", 60.0)
     told = []
     results = peers.run(Settings(datasets.load_digits(), quick=True, notify=told.append))
     assert told
