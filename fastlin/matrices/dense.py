@@ -1,5 +1,6 @@
 """Dense X of any type and layout, read in place: statistics of its columns, predictions, an objective's passes."""
 
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
@@ -214,7 +215,7 @@ class DensePasses:
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
 
-    @property
+    @cached_property
     def roundings(self):
         """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
 

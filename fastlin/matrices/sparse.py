@@ -1,6 +1,7 @@
 """Sparse X, by rows and by columns: statistics of its columns, predictions, an objective's passes; never densified."""
 
 from bisect import bisect_left
+from functools import cached_property
 from threading import RLock
 
 import numpy as np
@@ -288,7 +289,7 @@ class SparsePasses:
         n_blocks = _count_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
         return Chunk(first, self._residuals[: last - first]), place + _cut(starts, n_blocks)
 
-    @property
+    @cached_property
     def roundings(self):
         """How many roundings a product of a row, and a sum over the rows, take one after the other.
 

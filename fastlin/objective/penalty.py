@@ -179,7 +179,7 @@ class Penalty:
         return totals
 
     def _count_blocks(self, parameters):
-        return int(np.clip(parameters.shape[0] * len(self.factors) // MIN_COLUMN_BLOCK, 1, MAX_BLOCKS))
+        return min(max(parameters.shape[0] * len(self.factors) // MIN_COLUMN_BLOCK, 1), MAX_BLOCKS)
 
 
 # Nothing is exchanged where the class sums of the probabilities are those of the labels.

@@ -143,7 +143,12 @@ class Point:
         """The bound on J - J* that holds once the intercept is stationary, as `duality.find_natural_gap` has it."""
         return duality.find_natural_gap(self)
 
-    @property
+    @cached_property
+    def loss_rounding(self):
+        """By how much rounding can have moved the mean loss, as `rounding.bound_loss_rounding` has it."""
+        return rounding.bound_loss_rounding(self)
+
+    @cached_property
     def rounding(self):
         """By how much rounding can have moved the value, as `rounding.bound_value_rounding` has it."""
         return rounding.bound_value_rounding(self)

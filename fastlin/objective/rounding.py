@@ -20,7 +20,7 @@ def bound_value_rounding(point):
 
     That is what rounding does to the mean loss and to the sum of the penalties (docs/derivations.md, section 8).
     """
-    return _bound_loss_rounding(point) + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
+    return point.loss_rounding + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
 
 
 def bound_dual_rounding(point, value, shares, part):
@@ -31,9 +31,7 @@ def bound_dual_rounding(point, value, shares, part):
     """
     objective = point.objective
     penalty, K = objective.penalty, len(point.parameters)
-    error = _bound_loss_rounding(point) + _gamma(_count_parameter_sums(point)) * (
-        point.slope_size + abs(point.value - value)
-    )
+    error = point.loss_rounding + _gamma(_count_parameter_sums(point)) * (point.slope_size + abs(point.value - value))
     n_products, n_sums = objective.rows.passes.roundings
     of_scores = _gamma(n_products) * point.blur
     of_sums, of_rows, of_labels = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
@@ -52,7 +50,7 @@ def bound_dual_rounding(point, value, shares, part):
     return float(error + of_gradient * (np.sqrt(K) * point.blur + point.loss * penalty.largest_blur))
 
 
-def _bound_loss_rounding(point):
+def bound_loss_rounding(point):
     """Return by how much the computed mean loss of a point can be off."""
     n_products, n_sums = point.objective.rows.passes.roundings
     of_scores = _gamma(n_products) * point.blur

@@ -57,7 +57,7 @@ class Preconditioner:
             return gradient.copy()
         solution = gradient.reshape(-1, self._size) / largest
         # As small as two blocks are, each takes longer than it takes to hand it out.
-        n_blocks = int(np.clip(solution.size * self._size // MIN_SOLVE_WORK, 1, len(solution)))
+        n_blocks = min(max(solution.size * self._size // MIN_SOLVE_WORK, 1), len(solution))
         run_blocks(solve_block, n_blocks, self._factors, solution)
         return largest * (solution / self.shares).reshape(gradient.shape)
 
