@@ -10,6 +10,8 @@ The conjugate of the quadratic penalty is sum_kj G_kj^2 / (2 curvature_j). At Q 
 side is J - ||dJ/dW||^2 / (2 l2). The derivation is in docs/derivations.md.
 """
 
+from math import log
+
 import numpy as np
 
 from fastlin.kernels.linear.penalties import CONJUGATE, FIRST, SECOND, WITHIN, Exchange
@@ -40,18 +42,19 @@ def find_dual_value(point):
         return -np.inf, 0.0
     entropy = point.loss - point.slope
     excess = _find_excess(point)
-    shares = objective.class_weights + excess
+    shares = [weight + rise for weight, rise in zip(objective.class_weights.tolist(), excess, strict=True)]
     # Without an intercept nothing ties the class sums.
-    if not excess.max() > 0 > excess.min():
+    if not max(excess) > 0 > min(excess):
         value = _maximize_dual(point, entropy, NO_EXCHANGE)
         return value, bound_dual_rounding(point, value, shares, 0.0)
-    given = np.maximum(excess, 0)
-    parts = np.divide(given, shares, where=given > 0, out=np.zeros_like(given))
-    received = np.maximum(-excess, 0)
-    entropy -= float(np.sum(given - given * np.log(shares, where=given > 0, out=np.zeros_like(given))))
+    # In plain numbers, as the classes are few beside the rows: with arrays this took as long as a small pass.
+    parts = [rise / share if rise > 0 else 0.0 for rise, share in zip(excess, shares, strict=True)]
+    entropy -= sum(rise * (1 - log(share)) for rise, share in zip(excess, shares, strict=True) if rise > 0)
+    received = sum(-rise for rise in excess if rise < 0)
+    portions = [-rise / received if rise < 0 else 0.0 for rise in excess]
     features = objective.rows.class_features(objective.fast_precision)
-    value = _maximize_dual(point, entropy, Exchange(features, parts, received / received.sum()))
-    return value, bound_dual_rounding(point, value, shares, float(parts.max()))
+    value = _maximize_dual(point, entropy, Exchange(features, np.array(parts), np.array(portions)))
+    return value, bound_dual_rounding(point, value, shares, max(parts))
 
 
 def bound_minimum(point):
@@ -75,9 +78,9 @@ def find_natural_gap(point):
 
 def _find_excess(point):
     """Return by how much the mean probability of each class exceeds the labels' part, for all classes."""
-    excess = point.gradient[:, -1]
+    excess = point.gradient[:, -1].tolist()
     # Two classes have one row of coefficients. The other class has its negative.
-    return np.append(-excess, excess) if len(excess) == 1 else excess
+    return [-excess[0], excess[0]] if len(excess) == 1 else excess
 
 
 def _maximize_dual(point, entropy, exchange):

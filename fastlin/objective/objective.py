@@ -195,8 +195,9 @@ class Objective:
             The room that the point's probabilities move into. A point that had it before loses its own. None leaves
             them out.
         """
-        probabilities, tenant = self.rows.leave_out(self.fast_precision), 0
-        if out is not None:
+        if out is None:
+            probabilities, tenant = self.rows.leave_out(self.fast_precision), 0
+        else:
             probabilities, tenant = out.hand_over()
         loss, total = self.rows.evaluate(parameters, precision, probabilities)
         if self.linearisation is not None:

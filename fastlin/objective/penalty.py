@@ -10,6 +10,7 @@ all classes at once. In scaled coordinates V_kj has the curvature l2 f_j scale_j
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from fastlin.kernels.linear.penalties import (
     fill_block_penalties,
 )
 from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.vectors import dot
 
 # A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
 LARGEST_PENALTY = 1e200
@@ -148,10 +150,10 @@ class Penalty:
             sums,
             blurs,
         )
-        totals = sums.sum(axis=0)
-        totals[LARGEST] = sums[:, LARGEST].max()
-        blur = float(np.sqrt(np.sum(blurs.sum(axis=0) ** 2)))
-        return 0.5 * totals[SQUARES] + totals[SIZES], totals, blur
+        totals = np.add.reduce(sums)
+        totals[LARGEST] = np.maximum.reduce(sums[:, LARGEST])
+        of_classes = np.add.reduce(blurs)
+        return 0.5 * totals[SQUARES] + totals[SIZES], totals, sqrt(dot(of_classes, of_classes))
 
     def conjugate(self, parameters, gradient, exchange, step):
         """Return the conjugate of the penalty at a dual point, with its derivatives along `step`, and the box.
@@ -174,8 +176,8 @@ class Penalty:
         n_blocks = self._count_blocks(parameters)
         sums = np.empty((n_blocks, 4))
         run_blocks(fill_block_dual, n_blocks, gradient, parameters, self.arrays, exchange, float(step), sums)
-        totals = sums.sum(axis=0)
-        totals[WITHIN] = sums[:, WITHIN].min()
+        totals = np.add.reduce(sums)
+        totals[WITHIN] = np.minimum.reduce(sums[:, WITHIN])
         return totals
 
     def _count_blocks(self, parameters):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 
@@ -74,7 +75,8 @@ class Point:
     @property
     def is_finite(self):
         """Whether neither value nor gradient has overflowed."""
-        return bool(np.isfinite(self.value) and np.isfinite(self.gradient).all())
+        # An entry of the gradient of the loss that is not finite leaves no finite sum, whatever it is multiplied by.
+        return isfinite(self.value) and isfinite(self.slope_size)
 
     @property
     def has_probabilities(self):

@@ -3,13 +3,15 @@
 The bounds hold for the sums that are made, whatever the data. They are derived in docs/derivations.md, section 8.
 """
 
+from math import log, sqrt
+
 import numpy as np
 
 from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 # The relative error of a rounded operation.
-UNIT_ROUNDOFF = np.finfo(np.float64).eps / 2
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 # Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
 # largest score, divisions and weights.
 ROW_ROUNDINGS = 16
@@ -26,7 +28,7 @@ def bound_value_rounding(point):
 def bound_dual_rounding(point, value, shares, part):
     """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point.
 
-    shares (n_classes,) are the mean probabilities of the classes, and `part` is the largest part of its probability
+    shares are the mean probabilities of the classes, and `part` is the largest part of its probability
     that a class gave up.
     """
     objective = point.objective
@@ -37,17 +39,17 @@ def bound_dual_rounding(point, value, shares, part):
     of_sums, of_rows, of_labels = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
     missed, root_mean_square, largest = _bound_missed(point)
     if objective.fit_intercept:
-        off = 2 * np.sqrt(2) * root_mean_square * of_scores + of_scores**2
+        off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores**2
         off += 2 * missed * (of_sums + of_rows) + of_labels
-        error += off * float(2 - np.log(shares[shares > 0].min(initial=1.0)))
+        error += off * (2 - log(min((share for share in shares if share > 0), default=1.0)))
     of_gradient = min(0.5, 2 * largest) * of_scores + of_scores**2
-    of_gradient += np.sqrt(2) * root_mean_square * (of_sums + of_rows) + of_labels
+    of_gradient += sqrt(2) * root_mean_square * (of_sums + of_rows) + of_labels
     # What classes exchange is a sum over the classes, of the gradients of the labels too.
-    of_gradient += part * ((1 + np.sqrt(len(shares))) * of_gradient + 2 * (of_sums + of_rows))
+    of_gradient += part * ((1 + sqrt(len(shares))) * of_gradient + 2 * (of_sums + of_rows))
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
-        return float(error + distance * np.sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2)
-    return float(error + of_gradient * (np.sqrt(K) * point.blur + point.loss * penalty.largest_blur))
+        return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2
+    return error + of_gradient * (sqrt(K) * point.blur + point.loss * penalty.largest_blur)
 
 
 def bound_loss_rounding(point):
@@ -58,7 +60,7 @@ def bound_loss_rounding(point):
     of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
     # A row of three or more classes adds two terms.
     of_sums = _gamma(2 * n_sums) * point.loss
-    return float(of_rows + of_sums + np.sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores**2)
+    return of_rows + of_sums + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores**2
 
 
 def _bound_missed(point):
@@ -70,7 +72,7 @@ def _bound_missed(point):
     # The largest loss of a row is that of a row of the least weight which has all of the mean loss.
     largest = min(1.0, point.loss * rows.total_weight / rows.smallest_weight)
     mean = min(1.0, point.loss)
-    return mean, np.sqrt(mean * largest), largest
+    return mean, sqrt(mean * largest), largest
 
 
 def _count_label_roundings(point):

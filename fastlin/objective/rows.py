@@ -201,7 +201,8 @@ class Rows:
 
     def _clean(self, total):
         """Return sums over the rows (..., d + 1) with zeros where the intercept, or a column, has no part in J."""
-        total[..., self.coordinates.vanishing] = 0
+        if len(self.coordinates.vanishing):
+            total[..., self.coordinates.vanishing] = 0
         if not self.fit_intercept:
             total[..., -1] = 0
         return total

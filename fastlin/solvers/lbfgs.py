@@ -16,8 +16,10 @@ from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
 
+# As a plain number: finfo takes as long as a small product.
+EPSILON = float(np.finfo(np.float64).eps)
 # The relative decrease of an iteration that may be rounding rather than progress, by what J is computed in.
-SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: np.finfo(np.float64).eps}
+SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: EPSILON}
 # It is progress where the gradient promises more than this part of J: in float32 gradients are better than values,
 # which are off by 5e-9 of J (MNIST, Letter).
 SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
@@ -214,7 +216,7 @@ class _Pairs:
         np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=self._changes[newest], casting="same_kind")
         inner_product = dot(self._steps[newest], self._changes[newest])
         # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
-        if not inner_product > np.finfo(np.float64).eps * dot(self._changes[newest], self._changes[newest]):
+        if not inner_product > EPSILON * dot(self._changes[newest], self._changes[newest]):
             if self.n_pairs == len(self._steps):
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
                 self.n_pairs = 0

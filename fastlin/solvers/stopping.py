@@ -1,5 +1,6 @@
 """When a solver has arrived: the certificate, the history and the rules of stopping that all solvers share."""
 
+from math import log
 from time import perf_counter
 
 import numpy as np
@@ -27,7 +28,7 @@ AT_FLOOR = "the objective is at the floor that its precision sets"
 # A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
 FLOOR = 1e-13
 # A gap is taken for no smaller than this part of J, whose last digits are rounding.
-SMALLEST_GAP = 8 * np.finfo(np.float64).eps
+SMALLEST_GAP = 8 * float(np.finfo(np.float64).eps)
 STALLED = "the objective no longer falls"
 SEPARABLE = "the classes are separable by what is not penalised"
 
@@ -71,7 +72,9 @@ class Stopping:
         self._met_since = None
         # Where all weight is on one class, J falls towards zero without end.
         is_single = np.count_nonzero(objective.class_weights) == 1
-        self._smallest_value = np.log(len(objective.class_weights)) if is_single else 0.0
+        equal = log(len(objective.class_weights))
+        self._smallest_value = equal if is_single else 0.0
+        self._separable_loss = SEPARABLE_LOSS * equal
 
     def begin(self, point):
         """Take note of the start; return the bound, as `observe` has it.
@@ -100,7 +103,7 @@ class Stopping:
             dual_value = self._dual_value = max(self._dual_value, dual_value)
             if self._best is None or not point.value > self._best.value:
                 self._best = point
-        return float(max(0.0, point.value - dual_value) + SMALLEST_GAP * point.value)
+        return max(0.0, point.value - dual_value) + SMALLEST_GAP * point.value
 
     @property
     def n_passes(self):
@@ -109,7 +112,7 @@ class Stopping:
 
     def certify(self, point):
         """Return the upper bound on J - J* at a point in float64, with room for rounding."""
-        return float(max(0.0, point.value - self._lower_bound) + point.rounding)
+        return max(0.0, point.value - self._lower_bound) + point.rounding
 
     def record(self, point, bound):
         """Write an iteration into the history and pass it to the caller's function.
@@ -191,9 +194,8 @@ class Stopping:
     def why(self, point, bound, decrement):
         """Return why the fit ends at a point, or an empty text. Only a point in float64 can have arrived."""
         is_met = point.precision == np.float64 and self.is_met(point, bound, decrement)
-        limit = SEPARABLE_LOSS * np.log(len(self.objective.class_weights))
         is_free = self.objective.penalty.is_none
-        if ((is_met and is_free) or point.value < limit) and self._is_separated(point):
+        if ((is_met and is_free) or point.value < self._separable_loss) and self._is_separated(point):
             return SEPARABLE
         if is_met:
             return REACHED
@@ -214,7 +216,7 @@ class Stopping:
         objective = self.objective
         if objective.penalty.is_bounded:
             return False
-        return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * np.log(2)
+        return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * log(2)
 
     def solution(self, message):
         """Return the best point seen in float64."""
