@@ -10,15 +10,12 @@ import pytest
 TESTS = Path(__file__).parent
 
 
-# Apart, so that several processes of pytest can share them.
-@pytest.mark.parametrize(
-    "layer",
-    # Python takes most of a minute for the largest of the layers.
-    ["machine", pytest.param("linear", marks=pytest.mark.slow), "networks"],
-)
-def test_kernels_uncompiled(layer):
+# Python takes most of a minute for the largest of the layers.
+@pytest.mark.parametrize("layers", ["machine networks", pytest.param("linear", marks=pytest.mark.slow)])
+def test_kernels_uncompiled(layers):
+    folders = [str(TESTS / "kernels" / layer) for layer in layers.split()]
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / "kernels" / layer)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders],
         cwd=TESTS.parent,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,

@@ -99,12 +99,13 @@ def test_every_container_gives_the_same_bits(make):
     [
         (np.float64, np.int64),
         (np.float32, np.int32),
-        (np.float32, np.int64),
-        (np.bool_, np.int32),
         (np.int8, np.int64),
         (np.uint8, np.int32),
-        (np.int64, np.int64),
-        (np.uint16, np.int32),
+        # Each takes four seconds of the compiler.
+        pytest.param(np.float32, np.int64, marks=pytest.mark.slow),
+        pytest.param(np.bool_, np.int32, marks=pytest.mark.slow),
+        pytest.param(np.int64, np.int64, marks=pytest.mark.slow),
+        pytest.param(np.uint16, np.int32, marks=pytest.mark.slow),
     ],
 )
 def test_every_type_of_values_and_indices(dtype, index_dtype):

@@ -27,7 +27,8 @@ from fastlin.objective import Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
-DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
+COMMON = [np.float64, np.float32, np.uint8]
+DTYPES = [*COMMON, np.int8, np.int16, np.int32, np.bool_]
 # Columns, rows, classes and whether there are weights and an intercept.
 CASES = [(columns, 30, 3, True, True) for columns in COLUMNS] + [
     ("plain", 30, 2, False, True),
@@ -165,11 +166,13 @@ def test_where_a_class_has_no_weight_the_start_is_zero():
     assert objective.value_at_start() == pytest.approx(np.log(4), rel=1e-15)
 
 
-# A layout is read alike whatever the type: the kernels are compiled for each pair of them.
+# A layout is read alike whatever the type. All kernels are compiled anew for each pair of them, though only the loading
+# of tiles differs, which has its tests for all: the others take 40 seconds of the compiler.
 @pytest.mark.parametrize(
     ("dtype", "layout"),
-    [(dtype, "C") for dtype in DTYPES]
-    + [(dtype, layout) for dtype in (np.float64, np.uint8) for layout in ("F", "strided", "reversed")],
+    [pytest.param(dtype, "C", marks=() if dtype in COMMON else pytest.mark.slow) for dtype in DTYPES]
+    + [(np.float64, layout) for layout in ("F", "strided", "reversed")]
+    + [pytest.param(np.uint8, layout, marks=pytest.mark.slow) for layout in ("F", "strided", "reversed")],
 )
 def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
     generator = np.random.default_rng(0)

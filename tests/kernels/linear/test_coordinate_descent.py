@@ -45,7 +45,7 @@ class Model:
         else:
             p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
             residuals = p - np.eye(n_classes)[generator.integers(0, n_classes, N)]
-        self.probabilities = p.T.astype(self.work)
+        self.probabilities = np.ascontiguousarray(p.T, self.work)
         self.origin = generator.normal(size=(n_classes, D + 1)) * (generator.uniform(size=D + 1) < 0.5)
         rows = np.column_stack([self.columns.T, np.full(N, float(fit_intercept))])
         self.gradient = (residuals * self.weights[:, None]).T @ rows + self.curvatures * self.origin
@@ -67,8 +67,10 @@ class Model:
         order = [
             generator.permutation(np.flatnonzero(row)) if not kept else [] for row, kept in zip(raw, whole, strict=True)
         ]
-        starts = np.cumsum([0] + [len(rows) for rows in order])
-        indices = np.concatenate(order).astype(np.int32)
+        # As sparse and dense matrices have them.
+        index_dtype = np.int64 if whole.all() else np.int32
+        starts = np.cumsum([0] + [len(rows) for rows in order]).astype(index_dtype)
+        indices = np.concatenate(order).astype(index_dtype)
         values = np.concatenate([raw[j, rows] for j, rows in enumerate(map(np.int64, order))]).astype(float)
         of_entries = starts, indices, values
         self.kept = panel, places, *of_entries, scales.astype(self.work), shifts.astype(self.work)

@@ -19,6 +19,8 @@ TYPES = {
     "float64 in float32": (np.float64, np.float32, np.float64),
     "uint8 in float32": (np.uint8, np.float32, np.float32),
 }
+# Other layouts matter where rows are read in place, and where a tile converts them; its own tests have every type.
+IN_LAYOUTS = ("float64", "uint8 in float32")
 
 
 def round_to(values, kind):
@@ -67,7 +69,7 @@ def test_pass_agrees_with_naive(types, n_classes):
         magnitudes = np.abs(X.astype(float) * scale) + np.abs(shift)
         rounding = naive.rounding_of_loss_and_gradient(magnitudes, weights, coef, intercept, np.finfo(kind).eps)
         results = []
-        for layout in (X, np.asfortranarray(X)) if n_classes in (1, 7) else (X,):
+        for layout in (X, np.asfortranarray(X)) if n_classes in (1, 7) and types in IN_LAYOUTS else (X,):
             found = run_pass(layout, labels, weights, coef, intercept, kind, scaling)
             for value, right, bound in zip(found, expected, rounding, strict=False):
                 assert (np.abs(value - right) <= bound).all(), (n, d)
@@ -212,7 +214,7 @@ def test_scores_and_best_class(types, n_classes):
         expected = X.astype(float) @ coef.T + intercept
         bound = (d + 2) * np.finfo(kind).eps * (np.abs(X.astype(float)) @ np.abs(coef).T + np.abs(intercept))
         results = []
-        for layout in (X, np.asfortranarray(X)):
+        for layout in (X, np.asfortranarray(X)) if types in IN_LAYOUTS else (X,):
             scores, best = np.full((n, n_classes), np.nan, kind), np.full(n, -1)
             run_blocks(dense_rows.fill_block_scores, 3, layout, parameters, 8, scores)
             run_blocks(dense_rows.fill_block_best_class, 3, layout, parameters, 8, best)
