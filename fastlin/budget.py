@@ -16,7 +16,7 @@ SMALLEST = 256 * MEGABYTE
 SMALLEST_PRECONDITIONER = 14 * MEGABYTE
 # The probabilities of a sample of the rows, where those of all rows do not fit.
 SAMPLE = 16 * MEGABYTE
-# Pairs of steps and gradient changes that L-BFGS keeps. Fewer than FEWEST in float64 are kept in float32 instead.
+# Pairs of steps and gradient changes that L-BFGS keeps. Fewer than FEWEST_PAIRS in float64 are kept in float32 instead.
 MOST_PAIRS = 40
 FEWEST_PAIRS = 20
 # A whole Hessian of so few parameters takes next to no time. As a preconditioner it takes Letter (16,000 x 16, 26

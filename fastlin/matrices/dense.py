@@ -12,14 +12,18 @@ from fastlin.kernels.linear.curvature import (
     fill_block_gram,
     fill_block_hessian_product,
 )
-from fastlin.kernels.linear.dense_rows import fill_block_best_class, fill_block_loss_and_gradient, fill_block_scores
+from fastlin.kernels.linear.dense_rows import (
+    fill_block_best_class,
+    fill_block_loss_and_gradient,
+    fill_block_rows,
+    fill_block_scores,
+)
 from fastlin.kernels.linear.operands import BlockSums, Parameters, Samples
 from fastlin.kernels.machine.arrays import copy_aligned, writable_view
+from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.products import CHUNK_BYTES
-from fastlin.kernels.machine.simd import VECTOR_BYTES
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.kernels.networks.layers import fill_block_rows
 from fastlin.matrices.columns import Columns, Transposed
 
 # The types that are read as they are.
@@ -237,20 +241,14 @@ class DensePasses:
         """
         return 0.0
 
-    def empty_probabilities(self, precision):
-        """Return room for the probabilities of the rows, (K, m), in the type that Hessians are computed in."""
-        return np.empty((self._shape[0], self._n_rows), precision)
-
-    def evaluate(self, parameters, precision, probabilities, gradient):
+    def evaluate(self, parameters, probabilities, gradient):
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.
 
         Parameters
         ----------
-        parameters : ndarray of shape (K, d + 1), float64
-            The coefficients, and the intercepts in the last column.
-        precision : type
-            The narrowest type, float64 or float32, that products may be computed in; dense passes compute in it. Sums
-            over rows are float64 in both.
+        parameters : ndarray of shape (K, d + 1), float64 or float32
+            The coefficients, and the intercepts in the last column. Products are computed in their type. Sums over
+            rows are float64 in both.
         probabilities : ndarray of shape (K, m) or (K, 0)
             It takes the probabilities of the rows; (K, 0) leaves them out.
         gradient : ndarray of shape (K, d + 1), float64
@@ -260,6 +258,7 @@ class DensePasses:
         -------
         float
         """
+        precision = parameters.dtype.type
         scaling, tile_rows = self._plan(precision)
         run_blocks(
             fill_block_loss_and_gradient,

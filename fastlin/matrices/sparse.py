@@ -17,6 +17,7 @@ from fastlin.kernels.linear.sparse_rows import (
     fill_block_residuals,
     fill_block_slopes,
     fill_block_sparse_best_class,
+    fill_block_sparse_rows,
     fill_block_sparse_scores,
     fill_block_table,
 )
@@ -24,7 +25,6 @@ from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.kernels.networks.layers import fill_block_sparse_rows
 from fastlin.matrices.columns import Columns, Transposed
 from fastlin.matrices.containers import read_container
 
@@ -73,7 +73,7 @@ class SparseMatrix:
         if self.dtype.kind != "f" and _count_disorder(self.X).any():
             self.X = _sum_duplicates(self.X)
         self._lock = RLock()
-        self._transposed = None
+        self._transposed = {}
         self._csc = csc if csc is not None and not _count_disorder(csc).any() else None
 
     @property
@@ -167,7 +167,7 @@ class SparseMatrix:
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
         n_blocks = _count_blocks(len(rows), out.size, 1)
-        run_blocks(fill_block_sparse_rows, n_blocks, *_compressed(self.X), rows, out)
+        run_blocks(fill_block_sparse_rows, n_blocks, _compressed(self.X), rows, out)
         return out
 
     def transposed(self, precision):
@@ -179,23 +179,23 @@ class SparseMatrix:
         Parameters
         ----------
         precision : type
-            The narrowest type, float64 or float32, that whole columns may be kept in; they are kept in float64.
+            The type, float64 or float32, that whole columns are kept in.
 
         Returns
         -------
         Transposed
         """
         with self._lock:
-            if self._transposed is None:
-                self._transposed = self._transpose()
-        return self._transposed
+            if precision not in self._transposed:
+                self._transposed[precision] = self._transpose(precision)
+        return self._transposed[precision]
 
-    def _transpose(self):
+    def _transpose(self, precision):
         values, indices, starts = _compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         far = np.flatnonzero(np.abs(shift) > 1)
-        panel = np.zeros((len(far), n))
+        panel = np.zeros((len(far), n), precision)
         places = np.full(d, -1)
         places[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
@@ -243,8 +243,7 @@ class SparseMatrix:
 class SparsePasses:
     """The sums over rows that an objective is made of: a pass by rows, then one by columns, in float64.
 
-    Parameters are those of DensePasses, with a SparseMatrix for X. Rows far fewer than X has, or in another order, are
-    copied with their columns.
+    Rows far fewer than X has, or in another order, are copied with their columns.
 
     Parameters
     ----------
@@ -306,19 +305,14 @@ class SparsePasses:
         """
         return 1 + self._shape[1] / self.roundings[0]
 
-    def empty_probabilities(self, precision):
-        """Return room for the probabilities of the rows, (K, m), float64, whatever the precision."""
-        return np.empty((self._shape[0], self._n_rows))
-
-    def evaluate(self, parameters, precision, probabilities, gradient):
+    def evaluate(self, parameters, probabilities, gradient):
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.
 
         Parameters
         ----------
-        parameters : ndarray of shape (K, d + 1), float64
-            The coefficients, and the intercepts in the last column.
-        precision : type
-            The narrowest type that products may be computed in; sparse passes compute in float64.
+        parameters : ndarray of shape (K, d + 1)
+            The coefficients, and the intercepts in the last column. Products are computed in float64, whatever their
+            type.
         probabilities : ndarray of shape (K, m) or (K, 0)
             It takes the probabilities of the rows; (K, 0) leaves them out.
         gradient : ndarray of shape (K, d + 1), float64
@@ -452,7 +446,7 @@ def _fill_table(coef, scaling, table):
     """
     n_blocks = max(1, min(table.size // MIN_TABLE_BLOCK, MAX_BLOCKS))
     shifts = np.empty((n_blocks, len(coef)))
-    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef), scaling, table, shifts)
+    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
     intercept = np.add.reduce(shifts)
     return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
 

@@ -42,19 +42,19 @@ def find_dual_value(point):
         return -np.inf, 0.0
     entropy = point.loss - point.slope
     excess = _find_excess(point)
-    shares = [weight + rise for weight, rise in zip(objective.class_weights.tolist(), excess, strict=True)]
+    means = [weight + rise for weight, rise in zip(objective.class_weights.tolist(), excess, strict=True)]
     # Without an intercept nothing ties the class sums.
     if not max(excess) > 0 > min(excess):
         value = _maximize_dual(point, entropy, NO_EXCHANGE)
-        return value, bound_dual_rounding(point, value, shares, 0.0)
+        return value, bound_dual_rounding(point, value, means, 0.0)
     # In plain numbers, as the classes are few beside the rows: with arrays this took as long as a small pass.
-    parts = [rise / share if rise > 0 else 0.0 for rise, share in zip(excess, shares, strict=True)]
-    entropy -= sum(rise * (1 - log(share)) for rise, share in zip(excess, shares, strict=True) if rise > 0)
-    received = sum(-rise for rise in excess if rise < 0)
-    portions = [-rise / received if rise < 0 else 0.0 for rise in excess]
+    parts = [rise / mean if rise > 0 else 0.0 for rise, mean in zip(excess, means, strict=True)]
+    entropy -= sum(rise * (1 - log(mean)) for rise, mean in zip(excess, means, strict=True) if rise > 0)
+    missing = sum(-rise for rise in excess if rise < 0)
+    received = [-rise / missing if rise < 0 else 0.0 for rise in excess]
     features = objective.rows.class_features(objective.fast_precision)
-    value = _maximize_dual(point, entropy, Exchange(features, np.array(parts), np.array(portions)))
-    return value, bound_dual_rounding(point, value, shares, max(parts))
+    value = _maximize_dual(point, entropy, Exchange(features, np.array(parts), np.array(received)))
+    return value, bound_dual_rounding(point, value, means, max(parts))
 
 
 def bound_minimum(point):
@@ -124,10 +124,15 @@ def settle_intercept(point):
     Returns
     -------
     ndarray of shape (K, d + 1) or None
-        None where there is no intercept, the point has no probabilities, or all of them are 0 or 1.
+        None where there is no intercept, the point never had room for probabilities, or all of them are 0 or 1.
+
+    Raises
+    ------
+    RuntimeError
+        The room of the point was given to another point.
     """
     rows = point.objective.rows
-    if not rows.fit_intercept or not point.has_probabilities:
+    if not rows.fit_intercept or point.tenancy is None:
         return None
     probabilities = point.probabilities
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight

@@ -65,7 +65,7 @@ class Objective:
         group_by_class=False,
         fit_intercept=True,
         columns=None,
-        rows=None,
+        numbers=None,
     ):
         """Return J over the rows of X.
 
@@ -89,12 +89,12 @@ class Objective:
             Whether there is an intercept. Its parameters are zero otherwise.
         columns : Columns or None
             The statistics of the columns over the same rows with the same weights, where they are known.
-        rows : ndarray of int64 or None
+        numbers : ndarray of int64 or None
             The row numbers that all sums run over. None means all rows.
         """
         matrix = as_matrix(X)
         n, d = matrix.shape
-        numbers = np.empty(0, np.int64) if rows is None else rows
+        numbers = np.empty(0, np.int64) if numbers is None else numbers
         if columns is None:
             columns = matrix.measure(weigh_named_rows(numbers, weights, n) if len(numbers) else weights)
         factors = np.ones(d) if penalty_factors is None else penalty_factors.astype(np.float64)
@@ -180,7 +180,7 @@ class Objective:
         """Return room for the probabilities of one point, or None where the budget has none."""
         if not self.keeps_probabilities:
             return None
-        return Room(self.rows.passes.empty_probabilities(self.fast_precision))
+        return Room(np.empty((self.n_rows_coef, self.n_rows), self.fast_precision))
 
     def at(self, parameters, precision=np.float64, out=None):
         """Return the Point at parameters: one pass over the rows.
@@ -196,9 +196,9 @@ class Objective:
             them out.
         """
         if out is None:
-            probabilities, tenant = self.rows.leave_out(self.fast_precision), 0
+            probabilities, tenancy = self.rows.leave_out(self.fast_precision), None
         else:
-            probabilities, tenant = out.hand_over()
+            probabilities, tenancy = out.hand_over()
         loss, total = self.rows.evaluate(parameters, precision, probabilities)
         if self.linearisation is not None:
             rest, slopes = self.linearisation.at(parameters)
@@ -218,8 +218,7 @@ class Objective:
             dual_square=float(sums[DUAL_SQUARE]),
             largest_entry=float(sums[LARGEST]),
             blur=blur,
-            _room=out,
-            _tenant=tenant,
+            tenancy=tenancy,
         )
 
     def start(self):

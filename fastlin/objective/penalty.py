@@ -86,7 +86,7 @@ class Penalty:
     @cached_property
     def is_bounded(self):
         """Whether every coefficient is penalised, so that J has a minimum and lower bounds of it exist."""
-        return (self.l2 > 0 or self.l1 > 0) and bool((self.factors > 0).all())
+        return bool(((self.arrays.roots > 0) | (self.thresholds[:-1] > 0)).all())
 
     @cached_property
     def blur_norm(self):

@@ -1,6 +1,6 @@
 """Everything that is known of the objective at one point."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
 
@@ -13,20 +13,46 @@ class Room:
     """Memory for the probabilities of one point at a time.
 
     A point that is evaluated into a room takes it over. The point that had it before no longer has probabilities.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (K, n_rows)
+        The memory.
     """
 
     def __init__(self, probabilities):
         self._probabilities = probabilities
-        self._n_tenants = 0
+        self._n_tenancies = 0
 
     def hand_over(self):
-        """Return the array (K, n_rows), and the number that its new tenant shows to `look_in`."""
-        self._n_tenants += 1
-        return self._probabilities, self._n_tenants
+        """Return the memory, to be filled, and the Tenancy of the point that has it from now on."""
+        self._n_tenancies += 1
+        return self._probabilities, Tenancy(self, self._n_tenancies)
 
-    def look_in(self, tenant):
-        """Return the array of the tenant of that number, or None where it was handed over since."""
-        return self._probabilities if tenant == self._n_tenants else None
+    def look_in(self, number):
+        """Return the memory for the Tenancy of that number, or None where it was handed over since."""
+        return self._probabilities if number == self._n_tenancies else None
+
+
+@dataclass(frozen=True, eq=False)
+class Tenancy:
+    """The right of a point to a Room, which ends when the room is handed over.
+
+    Attributes
+    ----------
+    room : Room
+        What was handed over.
+    number : int
+        How many times it had been handed over then.
+    """
+
+    room: Room
+    number: int
+
+    @property
+    def probabilities(self):
+        """The memory, or None where it was handed over since."""
+        return self.room.look_in(self.number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +62,9 @@ class Point:
     Attributes
     ----------
     objective : Objective
+        The function whose point this is.
     parameters : ndarray of shape (K, d + 1)
+        Where it was evaluated.
     precision : type
         The type that products were computed in, float64 or float32.
     value : float
@@ -56,6 +84,8 @@ class Point:
     blur : float
         The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
         scores.
+    tenancy : Tenancy or None
+        The right to the room that the point was evaluated into. None where it had no room.
     """
 
     objective: object
@@ -69,8 +99,7 @@ class Point:
     dual_square: float
     largest_entry: float
     blur: float
-    _room: Room | None = field(default=None, repr=False)
-    _tenant: int = field(default=0, repr=False)
+    tenancy: Tenancy | None = None
 
     @property
     def is_finite(self):
@@ -81,20 +110,20 @@ class Point:
     @property
     def has_probabilities(self):
         """Whether the point still has the room with its probabilities."""
-        return self._room is not None and self._room.look_in(self._tenant) is not None
+        return self.tenancy is not None and self.tenancy.probabilities is not None
 
     @property
     def probabilities(self):
-        """The probabilities (K, n_rows) of all rows at this point.
+        """The probabilities (K, n_rows) of the rows.
 
         Raises
         ------
         RuntimeError
-            The point was evaluated without room for them, or its room was given to another point.
+            The point was evaluated without room, or its room was given to another point.
         """
-        if self._room is None:
-            raise RuntimeError("This point was evaluated without room for probabilities.")
-        probabilities = self._room.look_in(self._tenant)
+        if self.tenancy is None:
+            raise RuntimeError("The point was evaluated without room for probabilities.")
+        probabilities = self.tenancy.probabilities
         if probabilities is None:
             raise RuntimeError("The room with the probabilities of this point was given to another point.")
         return probabilities

@@ -25,15 +25,17 @@ def bound_value_rounding(point):
     return point.loss_rounding + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
 
 
-def bound_dual_rounding(point, value, shares, part):
+def bound_dual_rounding(point, value, means, part):
     """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point.
 
-    shares are the mean probabilities of the classes, and `part` is the largest part of its probability
+    means are the mean probabilities of the classes, and `part` is the largest part of its probability
     that a class gave up.
     """
     objective = point.objective
     penalty, K = objective.penalty, len(point.parameters)
-    error = point.loss_rounding + _gamma(_count_parameter_sums(point)) * (point.slope_size + abs(point.value - value))
+    # The conjugate is no larger than the gap and the slope together.
+    size = 2 * point.slope_size + abs(point.value - value)
+    error = point.loss_rounding + _gamma(_count_parameter_sums(point)) * size
     n_products, n_sums = objective.rows.passes.roundings
     of_scores = _gamma(n_products) * point.blur
     of_sums, of_rows, of_labels = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
@@ -41,15 +43,15 @@ def bound_dual_rounding(point, value, shares, part):
     if objective.fit_intercept:
         off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores**2
         off += 2 * missed * (of_sums + of_rows) + of_labels
-        error += off * (2 - log(min((share for share in shares if share > 0), default=1.0)))
+        error += off * (2 - log(min((mean for mean in means if mean > 0), default=1.0)))
     of_gradient = min(0.5, 2 * largest) * of_scores + of_scores**2
     of_gradient += sqrt(2) * root_mean_square * (of_sums + of_rows) + of_labels
     # What classes exchange is a sum over the classes, of the gradients of the labels too.
-    of_gradient += part * ((1 + sqrt(len(shares))) * of_gradient + 2 * (of_sums + of_rows))
+    of_gradient += part * ((1 + sqrt(len(means))) * of_gradient + 2 * (of_sums + of_rows))
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2
-    return error + of_gradient * (sqrt(K) * point.blur + point.loss * penalty.largest_blur)
+    return error + of_gradient * (sqrt(K) * point.blur + (point.loss + point.slope_size) * penalty.largest_blur)
 
 
 def bound_loss_rounding(point):

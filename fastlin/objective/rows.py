@@ -128,7 +128,7 @@ class Rows:
         if self._total is None:
             # New memory for a million parameters takes a fifth of a pass over sparse text.
             self._total = np.empty(parameters.shape)
-        loss = self.passes.evaluate(parameters, precision, probabilities, self._total)
+        loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, self._total)
         self._count(self.n_rows)
         total = self._clean(self._total)
         is_exact = precision == np.float64 and self._whole is None

@@ -53,11 +53,11 @@ def linearise_decided_rows(point):
     """Return J near a point with the rows of negligible curvature replaced by their linearisation there.
 
     A row whose probabilities are nearly 0 and 1 hardly bends J: on MNIST with a weak penalty these are three rows in
-    four. Value and gradient at the point are those of J. Where too few rows are decided, or the point has no
-    probabilities, the objective itself is returned.
+    four. Value and gradient at the point are those of J. Where too few rows are decided, or the point never
+    had room for probabilities, the objective itself is returned.
     """
     objective = point.objective
-    if not point.has_probabilities:
+    if point.tenancy is None:
         return objective
     curvature = np.zeros(objective.n_rows)
     for class_curvature in point.curvatures():

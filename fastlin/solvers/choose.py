@@ -15,11 +15,11 @@ PATIENCE = 100
 REFRESHES = (4, 12, 36, 108)
 EXPENSIVE_REFRESHES = (15,)
 CHEAP_WORK = 200_000_000
-# A first solution comes from a sample of so many rows a column, where the data have SAMPLE_PART times more. On MNIST
-# its 25 iterations cost as much as 4 passes, and reach what takes 15 to 20.
+# A first solution comes from a sample of so many rows a column, where the data have MIN_ROWS_PER_SAMPLED times more. On
+# MNIST its 25 iterations cost as much as 4 passes, and reach what takes 15 to 20.
 SAMPLE_ROWS_PER_COLUMN = 12
 MIN_SAMPLE = 5_000
-SAMPLE_PART = 4
+MIN_ROWS_PER_SAMPLED = 4
 SAMPLE_ITERATIONS = 25
 SAMPLE_TOL = 1e-3
 
@@ -70,7 +70,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     n_sampled = max(MIN_SAMPLE, SAMPLE_ROWS_PER_COLUMN * objective.matrix.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
-    is_enough = n_sampled >= start.size and objective.n_rows >= SAMPLE_PART * n_sampled
+    is_enough = n_sampled >= start.size and objective.n_rows >= MIN_ROWS_PER_SAMPLED * n_sampled
     if is_far and is_enough:
         start = _minimize_sample(objective.sample(n_sampled), start)
     patience = PATIENCE if solver != "lbfgs" and objective.keeps_probabilities else None

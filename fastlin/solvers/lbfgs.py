@@ -12,14 +12,13 @@ import numpy as np
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.machine.vectors import add_steps, dot, fill_block_dots, subtract_changes
+from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
 
-# As a plain number: finfo takes as long as a small product.
-EPSILON = float(np.finfo(np.float64).eps)
 # The relative decrease of an iteration that may be rounding rather than progress, by what J is computed in.
-SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: EPSILON}
+SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: 2 * UNIT_ROUNDOFF}
 # It is progress where the gradient promises more than this part of J: in float32 gradients are better than values,
 # which are off by 5e-9 of J (MNIST, Letter).
 SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
@@ -30,7 +29,7 @@ MIN_SHARED_WORK = 1_000_000
 # Iterations after which decided rows are looked for anew.
 LINEARISED_FOR = 25
 # What the gradient changes of the last steps have in common up to this part, squared, is rounding.
-RIDGE = 1e-10
+COMBINATION_RIDGE = 1e-10
 # The bound foreseen for a combination of the last steps must lie so far below the last one that was tried in vain.
 IMPROVEMENT = 0.3
 
@@ -216,7 +215,7 @@ class _Pairs:
         np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=self._changes[newest], casting="same_kind")
         inner_product = dot(self._steps[newest], self._changes[newest])
         # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
-        if not inner_product > EPSILON * dot(self._changes[newest], self._changes[newest]):
+        if not inner_product > 2 * UNIT_ROUNDOFF * dot(self._changes[newest], self._changes[newest]):
             if self.n_pairs == len(self._steps):
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
                 self.n_pairs = 0
@@ -272,7 +271,7 @@ class _Pairs:
         grams = self._grams[None, : self.n_pairs, : self.n_pairs].copy()
         combination = products.copy()
         factors = np.empty((1, self.n_pairs * (self.n_pairs + 1) // 2))
-        factorize_block(0, 1, grams, RIDGE, factors)
+        factorize_block(0, 1, grams, COMBINATION_RIDGE, factors)
         solve_block(0, 1, factors, combination)
         square = np.empty(1)
         fill_block_dots(0, 1, gradient[None], 1, self._weights, gradient, square)

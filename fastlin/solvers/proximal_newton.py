@@ -11,16 +11,15 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
+from fastlin.solvers.line_search import ROUNDING, SUFFICIENT_DECREASE
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 
-SUFFICIENT_DECREASE = 1e-4
 MAX_HALVINGS = 30
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is.
 MIN_ACCURACY, MAX_ACCURACY = 3e-3, 0.1
 # After a step that gained less of J than this only an exact one still lowers the bound.
 TINY_GAIN, TIGHT_ACCURACY = 1e-9, 1e-8
-ROUNDING = 1e-14
 MAX_IDLE = 2
 # A Hessian is used again where the bound has fallen below this part of the last one: 50 fits along C of sparse 16,000 x
 # 123 to 1e-6 then take 0.56 instead of 0.69 processor seconds.
@@ -89,7 +88,7 @@ def minimize(objective, start, stopping, *, room, model=None):
             model = None
         accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TIGHT_ACCURACY
         # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values.
-        n_idle = 0 if gained > ROUNDING or bound < 0.5 * last_bound else n_idle + 1
+        n_idle = 0 if gained > ROUNDING[np.float64] or bound < 0.5 * last_bound else n_idle + 1
         if not message and n_idle > MAX_IDLE:
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=model if isinstance(model, HessianModel) else None)
@@ -100,7 +99,7 @@ def _search(start, direction, slope, room):
     length = 1.0
     for _ in range(MAX_HALVINGS):
         end = start.objective.at(start.parameters + length * direction, out=room)
-        limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + ROUNDING * abs(start.value)
+        limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + ROUNDING[np.float64] * abs(start.value)
         if end.is_finite and end.value <= limit:
             return end
         length /= 2

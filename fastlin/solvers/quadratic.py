@@ -22,11 +22,11 @@ MAX_SWEEPS = 200
 MAX_HESSIAN_SWEEPS = 5000
 HESSIAN_ACCURACY = 1e-5
 # Added to the diagonal, relative to it, of what is solved directly: softmax is flat along some directions.
-RIDGE = 1e-11
+LEAP_RIDGE = 1e-11
 # The active coordinates are settled among themselves once a sweep gains less than this part of the accuracy.
-SETTLED = 0.1
-# Rows that are fewer than this part of X are copied, and their copy transposed.
-SAMPLE_PART = 0.5
+SETTLED_GAIN = 0.1
+# The rows of a sample that are fewer than this part of X are copied, and their copy transposed.
+COPIED_BELOW = 0.5
 
 
 def descend(visit, accuracy, max_sweeps=MAX_SWEEPS, leap=None):
@@ -47,7 +47,7 @@ def descend(visit, accuracy, max_sweeps=MAX_SWEEPS, leap=None):
             gained = visit(True)
             total += gained
             n_sweeps += 1
-            if gained <= SETTLED * accuracy * total:
+            if gained <= SETTLED_GAIN * accuracy * total:
                 break
         else:
             total += leap() if leap is not None else 0.0
@@ -106,7 +106,7 @@ class HessianModel:
         block = np.ascontiguousarray(self._hessian[np.ix_(active, active)])
         step = -slope[None]
         factors = np.empty((1, len(active) * (len(active) + 1) // 2))
-        factorize_block(0, 1, block[None], RIDGE, factors)
+        factorize_block(0, 1, block[None], LEAP_RIDGE, factors)
         solve_block(0, 1, factors, step)
         step = step[0]
         turns = (step * parameters[active] < 0) & (thresholds[active] > 0)
@@ -145,7 +145,7 @@ class ColumnModel:
         self._point = point
         # By features, so that a column stays in the cache for all its classes.
         features, classes = np.nonzero(working_set.T)
-        transposed, row_weights, probabilities = _read_columns(curved, precision)
+        transposed, row_weights, probabilities = _read_columns(curved, precision, is_sample=curved is not point)
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
         shift = coordinates.shift - scale * transposed.shift
@@ -200,16 +200,18 @@ class ColumnModel:
         return end
 
 
-def _read_columns(point, precision):
+def _read_columns(point, precision, is_sample):
     """Return X column by column, and the weights (m,) and probabilities (K, m) of the rows that it holds.
 
-    These are all rows of X, of which those that the sums leave out have no weight, or a copy of the rows of a sample.
+    These are all rows of X, of which those that the sums leave out have no weight, or a copy of the rows of a small
+    sample. A fold is no sample, however small: all its models share the columns of X.
     """
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
-    n, is_sample = rows.matrix.shape[0], len(rows.numbers) and rows.n_rows < SAMPLE_PART * rows.matrix.shape[0]
-    if is_sample or not len(rows.numbers):
-        matrix = rows.matrix.take(rows.numbers) if is_sample else rows.matrix
+    n = rows.matrix.shape[0]
+    is_copied = is_sample and rows.n_rows < COPIED_BELOW * n
+    if is_copied or not len(rows.numbers):
+        matrix = rows.matrix.take(rows.numbers) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)
         return matrix.transposed(precision), weights.astype(precision), probabilities
     all_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)

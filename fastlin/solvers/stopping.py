@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
+from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.solution import Iteration, Solution
 
 # Without a penalty J has no minimum where every row is classified right. It is followed down to this part of the loss
@@ -15,7 +16,7 @@ SEPARABLE_LOSS = 1e-4
 FORESIGHT = 0.9
 TRIED = 1e4
 # A bound that exceeds ||dJ/dW||^2 / (2 l2) so many times near the end is due to the intercept, and worth a pass.
-SETTLED = 5.0
+INTERCEPT_EXCESS = 5.0
 # An estimate has to hold for so many iterations. Its pace is taken over these numbers of them.
 PERSISTENCE = 5
 SHORTEST_PACE, LONGEST_PACE = 3, 15
@@ -28,7 +29,7 @@ AT_FLOOR = "the objective is at the floor that its precision sets"
 # A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
 FLOOR = 1e-13
 # A gap is taken for no smaller than this part of J, whose last digits are rounding.
-SMALLEST_GAP = 8 * float(np.finfo(np.float64).eps)
+SMALLEST_GAP = 16 * UNIT_ROUNDOFF
 STALLED = "the objective no longer falls"
 SEPARABLE = "the classes are separable by what is not penalised"
 
@@ -155,7 +156,7 @@ class Stopping:
         if self.rule != "excess" or bound == np.inf:
             return False
         asked, natural = self.tol * point.value, point.natural_gap
-        return natural <= asked and min(asked, SETTLED * natural) < bound
+        return natural <= asked and min(asked, INTERCEPT_EXCESS * natural) < bound
 
     def is_met(self, point, bound, decrement):
         """Say whether a point has arrived, as far as the precision it was computed in can tell.
@@ -202,7 +203,10 @@ class Stopping:
         return LIMITED if len(self.history) >= self.max_iter else ""
 
     def why_stalled(self, point, bound, decrement):
-        """Return why no step leads on from a point: it is within tol, at the floor of its precision, or stalled."""
+        """Return why no step leads on from a point: it is within tol, at the floor of its precision, or stalled.
+
+        Since nothing better can be reached, the gap as it was computed decides.
+        """
         if self.rule != "gradient" and bound <= self.tol * point.value:
             return REACHED
         return AT_FLOOR if 0 <= decrement <= FLOOR * abs(point.value) else STALLED

@@ -1,5 +1,7 @@
 """The compiled steps and validations of the course's trainers."""
 
+from contextlib import ExitStack
+
 import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
@@ -32,13 +34,11 @@ class CompiledTraining:
         model.w = np.ascontiguousarray(model.w, dtype=self._dtype)
         if model.grad is None or model.grad.shape != model.w.shape or model.grad.dtype != self._dtype:
             model.grad = np.zeros_like(model.w)
-        losses, n_taken = np.empty(end - first), np.zeros(1, np.int64)
+        losses = np.empty(end - first)
         samples = Samples(order, self._labels_train, self._weights)
         state = MomentumState(model.w, model.grad, self._velocity)
         rule = MomentumRule(float(trainer.learning_rate), float(trainer.momentum), float(model.l2))
-        train_steps(
-            self._X_train, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, losses, n_taken
-        )
+        train_steps(self._X_train, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, losses)
         return losses
 
     def begin_validation(self):
@@ -50,12 +50,14 @@ class CompiledTraining:
             Waits for the validation and returns what `BaseTrainer.validation_step` returns.
         """
         coef = copy_aligned(self._trainer.model.w.T.astype(self._dtype, copy=False))
-        train, _, n_correct_train = self._start(self._X_train, self._labels_train, coef, with_loss=False)
-        val, losses, n_correct_val = self._start(self._X_val, self._labels_val, coef, with_loss=True)
+        # Ctrl-C may end the first wait: no thread reads or writes on, because the stack waits for both.
+        with ExitStack() as runs:
+            _, n_correct_train = self._start(runs, self._X_train, self._labels_train, coef, with_loss=False)
+            losses, n_correct_val = self._start(runs, self._X_val, self._labels_val, coef, with_loss=True)
+            started = runs.pop_all()
 
         def finish():
-            train.finish()
-            val.finish()
+            started.close()
             return (
                 float(losses.sum() / len(self._X_val)),
                 float(n_correct_train.sum() / len(self._X_train)),
@@ -64,9 +66,11 @@ class CompiledTraining:
 
         return finish
 
-    def _start(self, X, labels, coef, with_loss):
+    def _start(self, runs, X, labels, coef, with_loss):
+        """Start an evaluation, which the ExitStack `runs` waits for; return what it fills."""
         n_blocks = count_blocks(len(X), row_work=coef.size, partial_bytes=0, data_bytes=X.nbytes)
         losses = np.zeros(n_blocks if with_loss else 0)
         n_correct = np.zeros(n_blocks, dtype=np.int64)
         run = start_blocks(evaluate_block, n_blocks, X, labels, self._weights, coef, self._tile_rows, losses, n_correct)
-        return run, losses, n_correct
+        runs.callback(run.finish)
+        return losses, n_correct

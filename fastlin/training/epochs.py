@@ -178,10 +178,13 @@ class _EpochLearner(Learner):
         return replace(record, validation_loss=loss, validation_accuracy=accuracy)
 
     def save(self):
-        return self._descent.network.save()
+        return self._descent.network.save(), self._descent.velocity.copy()
 
     def restore(self, saved):
-        self._descent.network.restore(saved)
+        parameters, velocity = saved
+        self._descent.network.restore(parameters)
+        # A training that goes on from there takes up the velocity of the same epoch.
+        self._descent.velocity[:] = velocity
 
     def check_end(self):
         if self._validation is None:

@@ -48,11 +48,11 @@ class Learner:
         raise NotImplementedError
 
     def save(self):
-        """Return a copy of the parameters."""
+        """Return a copy of all that a training needs to go on from here, the parameters among it."""
         raise NotImplementedError
 
     def restore(self, saved):
-        """Go back to the parameters that `save` returned."""
+        """Go back to what `save` returned."""
         raise NotImplementedError
 
     def check_end(self):

@@ -36,7 +36,7 @@ def make_passes(X, n_classes, rows=NONE, weighted=True):
 def evaluate(passes, parameters, probabilities):
     """Return loss and gradient at parameters, float64."""
     gradient = np.empty(parameters.shape)
-    return passes.evaluate(parameters, np.float64, probabilities, gradient), gradient
+    return passes.evaluate(parameters, probabilities, gradient), gradient
 
 
 def measure_passes(passes, shape, rows=NONE):
@@ -44,7 +44,7 @@ def measure_passes(passes, shape, rows=NONE):
     generator = np.random.default_rng(2)
     n_classes, d = shape
     parameters, direction = generator.normal(size=(2, n_classes, d + 1))
-    probabilities = passes.empty_probabilities(np.float64)
+    probabilities = np.empty((n_classes, len(rows) or N))
     loss, gradient = evaluate(passes, parameters, probabilities)
     none = np.empty((n_classes, 0))
     again = evaluate(passes, parameters, none)

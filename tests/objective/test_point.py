@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_sized, with_budget
 
+from fastlin.objective.subsets import linearise_decided_rows
+
 PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
 
 
@@ -64,6 +66,12 @@ def ask_for_probabilities(point):
     yield lambda: point.hessian_of_loss()
 
 
+def use_probabilities_where_there_was_room(point):
+    """Yield what does without the probabilities of a point that never had room for them."""
+    yield lambda: point.settle_intercept()
+    yield lambda: linearise_decided_rows(point)
+
+
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_a_point_whose_room_was_given_away_says_so(precision):
     objective, parameters = make_objective(30, 3, 3, l2=0.1)
@@ -75,10 +83,9 @@ def test_a_point_whose_room_was_given_away_says_so(precision):
     other = objective.at(2 * parameters, precision, out=room)
     assert other.has_probabilities
     assert not point.has_probabilities
-    for ask in ask_for_probabilities(point):
+    for ask in (*ask_for_probabilities(point), *use_probabilities_where_there_was_room(point)):
         with pytest.raises(RuntimeError, match="was given to another point"):
             ask()
-    assert point.settle_intercept() is None
     # What does not need probabilities is still there.
     assert point.lower_bound() <= point.value
     np.testing.assert_array_equal(evaluate(objective, 2 * parameters, precision).probabilities, other.probabilities)
@@ -92,6 +99,7 @@ def test_a_point_without_room_says_so():
             with pytest.raises(RuntimeError, match="without room"):
                 ask()
         assert point.settle_intercept() is None
+        assert linearise_decided_rows(point) is point.objective
 
 
 def test_a_point_with_room_has_the_value_of_one_without():

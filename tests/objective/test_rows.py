@@ -40,7 +40,7 @@ def test_the_gram_of_no_rows_is_zero():
 def test_weights_of_rows_and_classes(weighted, named):
     X, labels, weights, *_ = make_problem(40, 3, 3)
     numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.empty(0, np.int64)
-    objective = Objective.over(X, labels, 4, weights=weights if weighted else None, rows=numbers if named else None)
+    objective = Objective.over(X, labels, 4, weights=weights if weighted else None, numbers=numbers if named else None)
     counted = (
         weigh_named_rows(numbers, weights if weighted else None, 40) if named else weights if weighted else np.ones(40)
     )
@@ -59,7 +59,7 @@ def test_rows_count_as_often_as_they_are_named():
     np.testing.assert_array_equal(weigh_named_rows(numbers, weights, 5), [0, 2, 0, 1.5, 0])
     X, labels, weights, *_ = make_problem(30, 3, 3)
     numbers = np.random.default_rng(0).integers(0, 30, 50)
-    named = Objective.over(X, labels, 3, weights=weights, l2=0.1, rows=numbers)
+    named = Objective.over(X, labels, 3, weights=weights, l2=0.1, numbers=numbers)
     repeated = Objective.over(X[numbers], labels[numbers], 3, weights=weights[numbers], l2=0.1)
     coef, intercept = np.random.default_rng(1).normal(size=(3, 3)), np.arange(3.0)
     found, expected = (evaluate(each, each.coordinates.to_parameters(coef, intercept)) for each in (named, repeated))

@@ -49,7 +49,7 @@ def test_a_sample_has_the_shares_of_the_classes_and_no_row_of_weight_zero():
 def test_a_sample_of_some_rows_holds_some_of_these():
     X, labels, *_ = make_problem(60, 3, 3)
     numbers = np.arange(1, 60, 2)
-    sample = Objective.over(X, labels, 3, rows=numbers).sample(10)
+    sample = Objective.over(X, labels, 3, numbers=numbers).sample(10)
     assert sample.n_rows == 10
     assert np.isin(sample.rows.numbers, numbers).all()
 
@@ -60,7 +60,7 @@ def make_separable(n_classes, n=400, weighted=False, rows=None):
     labels = generator.integers(0, n_classes, n)
     X = generator.normal(size=(n, 4)) + 3 * np.eye(max(4, n_classes))[labels][:, :4]
     weights = generator.uniform(0.5, 2, n) if weighted else None
-    objective = Objective.over(X, labels, n_classes, weights=weights, l2=1e-5, rows=rows)
+    objective = Objective.over(X, labels, n_classes, weights=weights, l2=1e-5, numbers=rows)
     coef = 5 * np.eye(max(4, n_classes))[:n_classes, :4] if n_classes > 2 else np.array([[-5.0, 5.0, 0.0, 0.0]])
     return objective, objective.coordinates.to_parameters(coef, np.zeros(len(coef)))
 

@@ -2,7 +2,7 @@
 
 A model of J around parameters V, for a step D to Z = V + D::
 
-    m(Z) = g . D + D' H D / 2 + sum_kj penalty_j D_kj^2 / 2 + sum_j threshold_j size(Z_.j)
+    m(Z) = g . D + D' H D / 2 + sum_kj of_penalty_j D_kj^2 / 2 + sum_j threshold_j size(Z_.j)
 
 g is the gradient of the smooth part, H the Hessian of the loss, size the sum of magnitudes over the classes, or their
 norm (`grouped`). One coordinate (one feature of all classes, grouped) at a time is put to where the model is least
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlin.kernels.linear.penalties import best_shift, shrink
 from fastlin.kernels.machine.compilation import kernel
 
 
@@ -107,43 +108,6 @@ class DescentState(NamedTuple):
     means: np.ndarray
 
 
-@kernel(inline=True)
-def shrink(value, threshold):
-    """Return value moved towards zero by threshold, zero where it does not reach over it."""
-    return value - threshold if value > threshold else value + threshold if value < -threshold else 0.0
-
-
-@kernel(inner=True)
-def best_shift(values, threshold, penalty, grouped):
-    """Return the number that, added to all of values (K,), makes their penalty least; the loss of K >= 3 stays.
-
-    Without it a feature that is hardly penalised creeps along a valley, one class at a time.
-    """
-    n_classes = values.shape[0]
-    total, signs, zeros = 0.0, 0.0, 0
-    for k in range(n_classes):
-        total += values[k]
-        signs += np.sign(values[k])
-        zeros += values[k] == 0
-    if grouped:
-        return -total / n_classes
-    if abs(threshold * signs + penalty * total) <= threshold * zeros:
-        return 0.0
-    segment, segment_signs = -np.inf, -n_classes
-    for k in range(n_classes):
-        shift = -values[k]
-        signs, zeros = 0.0, 0
-        for other in range(n_classes):
-            signs += np.sign(values[other] - values[k])
-            zeros += values[other] == values[k]
-        slope = threshold * signs + penalty * (total + n_classes * shift)
-        if abs(slope) <= threshold * zeros:
-            return shift
-        if slope < 0 and shift > segment:
-            segment, segment_signs = shift, signs + zeros
-    return -(threshold * segment_signs / penalty + total) / n_classes
-
-
 @kernel
 def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, parameters):
     """Visit every coordinate (only those that are not zero: `only_active`) once; return the decrease.
@@ -151,7 +115,7 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
     hessian (p, p) is H with the curvatures of the penalty on its diagonal, by classes then features. parameters (p,)
     are Z and slopes (p,) the smooth model's gradient at Z: both are kept up to date. penalty is a PenaltyArrays.
     """
-    penalties, thresholds, _, grouped = penalty
+    of_penalty, thresholds, _, grouped = penalty
     size = parameters.shape[0] // n_classes
     together = n_classes if grouped else 1
     decrease = 0.0
@@ -178,14 +142,14 @@ def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, paramet
                     parameters[k * size + j] = kept * points[k]
                     decrease += 0.5 * curvature * change * change
                     _add_row(hessian[k * size + j], change, slopes)
-        if n_classes > 1 and (thresholds[j] > 0 or penalties[j] > 0):
+        if n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             for k in range(n_classes):
                 points[k] = parameters[k * size + j]
-            shift = best_shift(points, thresholds[j], penalties[j], grouped)
+            shift = best_shift(points, thresholds[j], of_penalty[j], grouped)
             if shift != 0:
                 for k in range(n_classes):
                     parameters[k * size + j] = points[k] + shift
-                    slopes[k * size + j] += penalties[j] * shift
+                    slopes[k * size + j] += of_penalty[j] * shift
     return decrease
 
 
@@ -206,7 +170,7 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     """
     panel, places, starts, indices, values, scales, shifts, features, classes = columns
     row_weights, probabilities = curvature_of_rows
-    penalties, thresholds, _, grouped = penalty
+    of_penalty, thresholds, _, grouped = penalty
     gradient, curvatures, origins, intercept_gradient, intercept_curvatures = model
     parameters, intercept_steps, scores, means = state
     n_classes, kind = probabilities.shape[0], probabilities.dtype.type
@@ -226,11 +190,11 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
     for first in range(0, parameters.shape[0], together):
         j = features[first]
         n_visited = n_visited + together if first > 0 and features[first - 1] == j else together
-        place, entries, width = places[j], slice(starts[j], starts[j + 1]), scales[j]
+        place, entries, scale = places[j], slice(starts[j], starts[j + 1]), scales[j]
         curvature, length = 0.0, 0.0
         for c in range(first, first + together):
             # For a group the sum of a row of its block of the Hessian, p (1 - p) and the rest, bounds the block.
-            curvature = max(curvature, (2 if together > 1 else 1) * curvatures[c] + penalties[j])
+            curvature = max(curvature, (2 if together > 1 else 1) * curvatures[c] + of_penalty[j])
             length = max(length, abs(parameters[c]))
         if curvature > 0 and not (only_active and length == 0):
             square = 0.0
@@ -238,13 +202,13 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                 k = classes[c]
                 if place >= 0:
                     slope = _dense_slope(
-                        panel[place], width, shifts[j], row_weights, probabilities[k], scores[k], means
+                        panel[place], scale, shifts[j], row_weights, probabilities[k], scores[k], means
                     )
                 else:
                     slope = _sparse_slope(
-                        indices[entries], values[entries], width, row_weights, probabilities[k], scores[k], means
+                        indices[entries], values[entries], scale, row_weights, probabilities[k], scores[k], means
                     )
-                slope += gradient[c] + penalties[j] * (parameters[c] - origins[c])
+                slope += gradient[c] + of_penalty[j] * (parameters[c] - origins[c])
                 points[c - first] = parameters[c] - slope / curvature
                 square += points[c - first] * points[c - first]
             length = math.sqrt(square)
@@ -257,15 +221,15 @@ def descend_by_columns(columns, curvature_of_rows, penalty, model, only_active, 
                 decrease += 0.5 * curvature * change * change
                 k = classes[c]
                 if place >= 0:
-                    _add_dense(panel[place], width, shifts[j], kind(change), probabilities[k], scores[k], means)
+                    _add_dense(panel[place], scale, shifts[j], kind(change), probabilities[k], scores[k], means)
                 else:
                     _add_sparse(
-                        indices[entries], values[entries], kind(change * width), probabilities[k], scores[k], means
+                        indices[entries], values[entries], kind(change * scale), probabilities[k], scores[k], means
                     )
-        if n_visited == n_classes > 1 and (thresholds[j] > 0 or penalties[j] > 0):
+        if n_visited == n_classes > 1 and (thresholds[j] > 0 or of_penalty[j] > 0):
             # The scores of all classes change alike, and with them their mean: slopes stay.
             own = slice(first + together - n_classes, first + together)
-            shift = best_shift(parameters[own], thresholds[j], penalties[j], grouped)
+            shift = best_shift(parameters[own], thresholds[j], of_penalty[j], grouped)
             for c in range(own.start, own.stop):
                 parameters[c] += shift
     return decrease

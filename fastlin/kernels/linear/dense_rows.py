@@ -1,4 +1,4 @@
-"""Kernels over dense rows: scores, losses and gradients of the logistic and the softmax loss.
+"""Kernels over dense rows: the rows themselves, scores, losses and gradients of the logistic and the softmax loss.
 
 X (n, d) is of any type and strides; a row enters as x~ = scale x + shift, everything else in the type of coef, which is
 the one computed in. K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax with labels 0 to K - 1. A pass
@@ -9,12 +9,15 @@ it lies in the second-level cache, so that X is read from memory once.
 import numpy as np
 
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.instructions import compile_small, request_line
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
 from fastlin.kernels.machine.products import add_product, load_and_multiply, read_and_multiply, spare_tile
 from fastlin.kernels.machine.tiles import pad_columns, pad_scaling, zeros_padded
+
+# Rows are requested from memory this many rows ahead.
+ROWS_AHEAD = 4
 
 
 @kernel(inner=True)
@@ -36,7 +39,7 @@ def fill_block_loss_and_gradient(
 
     losses[block] is sum s_i l_i and the sums are its derivatives by coef and intercept, over the block's part of the
     rows of samples. The gradient of a tile of ``tile_rows`` rows is summed in the type of coef, beyond that in float64.
-    probabilities (K, m), in the type of coef, takes those of the block's rows; (K, 0) leaves them out.
+    probabilities (K, m), of any float type, takes those of the block's rows; (K, 0) leaves them out.
     """
     compile_small()
     coef = parameters.coef
@@ -124,3 +127,21 @@ def fill_block_best_class(block, n_blocks, X, parameters, tile_rows, best):
             for i in range(stop - start):
                 found[i] = k if s[i] > largest[i] else found[i]
                 largest[i] = s[i] if s[i] > largest[i] else largest[i]
+
+
+@kernel
+def fill_block_rows(block, n_blocks, X, rows, gathered):
+    """Fill gathered (m, d) with gathered_i = X[rows_i], converted, for the block's part of rows (m,).
+
+    X is (n, d), of any type and layout.
+    """
+    end = (block + 1) * rows.shape[0] // n_blocks
+    for i in range(block * rows.shape[0] // n_blocks, end):
+        if i + ROWS_AHEAD < end and X.strides[1] == X.itemsize:
+            # The processor does not foresee rows that are out of order: 17 instead of 21 microseconds.
+            ahead = X[rows[i + ROWS_AHEAD]]
+            for offset in range(0, ahead.shape[0] * X.itemsize, CACHE_LINE):
+                request_line(ahead.ctypes.data + offset)
+        source, target = X[rows[i]], gathered[i]
+        for j in range(target.shape[0]):
+            target[j] = source[j]

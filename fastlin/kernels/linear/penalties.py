@@ -1,4 +1,4 @@
-"""Kernels over parameters and gradients (K, d + 1): what the penalty adds, and what a dual point costs, in one pass.
+"""Kernels over parameters and gradients (K, d + 1): what the penalty adds, what a dual point costs, where it is least.
 
 In NumPy these sums took longer than the passes over sparse text, whose parameters are a million.
 """
@@ -65,13 +65,53 @@ class Exchange(NamedTuple):
         The gradients of the labels alone.
     parts : ndarray of shape (n_classes,)
         The part of its probability that each class gives up. Without entries nothing is exchanged.
-    shares : ndarray of shape (n_classes,)
+    received : ndarray of shape (n_classes,)
         The part of all that is given which each class receives.
     """
 
     features: np.ndarray
     parts: np.ndarray
-    shares: np.ndarray
+    received: np.ndarray
+
+
+@kernel(inline=True)
+def shrink(value, threshold):
+    """Return value moved towards zero by threshold, zero where it does not reach over it.
+
+    It is the proximal operator of threshold |value|.
+    """
+    return value - threshold if value > threshold else value + threshold if value < -threshold else 0.0
+
+
+@kernel(inner=True)
+def best_shift(values, threshold, curvature, grouped):
+    """Return the number that, added to all of values (K,), makes their penalty least; the loss of K >= 3 stays.
+
+    Without it a feature that is hardly penalised creeps along a valley, one class at a time.
+    """
+    n_classes = values.shape[0]
+    total, signs, zeros = 0.0, 0.0, 0
+    for k in range(n_classes):
+        total += values[k]
+        signs += np.sign(values[k])
+        zeros += values[k] == 0
+    if grouped:
+        return -total / n_classes
+    if abs(threshold * signs + curvature * total) <= threshold * zeros:
+        return 0.0
+    segment, segment_signs = -np.inf, -n_classes
+    for k in range(n_classes):
+        shift = -values[k]
+        signs, zeros = 0.0, 0
+        for other in range(n_classes):
+            signs += np.sign(values[other] - values[k])
+            zeros += values[other] == values[k]
+        slope = threshold * signs + curvature * (total + n_classes * shift)
+        if abs(slope) <= threshold * zeros:
+            return shift
+        if slope < 0 and shift > segment:
+            segment, segment_signs = shift, signs + zeros
+    return -(threshold * segment_signs / curvature + total) / n_classes
 
 
 @kernel
@@ -93,7 +133,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
     for start in range(first, last, STRIP):
         stop = start + STRIP if start + STRIP < last else last
         square, size, length, dual_length, top = zeros_aligned((5, STRIP), np.float64)
-        shifts, widths, column_blurs = shift[start:stop], scale[start:stop], blur[start:stop]
+        shifts, scales, column_blurs = shift[start:stop], scale[start:stop], blur[start:stop]
         curvature, threshold = curvatures[start:stop], thresholds[start:stop]
         for k in range(n_classes):
             v, t, g = parameters[k, start:stop], total[k, start:stop], gradient[k, start:stop]
@@ -120,7 +160,7 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
             slope_size += strip_size
             blurs[block, k] += strip_blur
         if grouped:
-            for j in range(widths.shape[0]):
+            for j in range(scales.shape[0]):
                 size[j] = np.sqrt(square[j])
                 top[j] = np.sqrt(length[j]) - threshold[j] if square[j] == 0 else 0.0
             for k in range(n_classes):
@@ -129,12 +169,12 @@ def fill_block_penalties(block, n_blocks, total, total_weight, parameters, penal
                     along = threshold[j] / size[j] if size[j] > 0 else 0.0
                     rest = abs(g[j] - shifts[j] * of_intercept + along * v[j]) if size[j] > 0 else 0.0
                     top[j] = rest if rest > top[j] else top[j]
-        for j in range(widths.shape[0]):
+        for j in range(scales.shape[0]):
             squares += curvature[j] * square[j]
             sizes += threshold[j] * size[j]
             root = roots[start + j]
             dual += np.square(np.sqrt(dual_length[j]) / root) if root > 0 else 0.0
-            largest = max(largest, top[j] / widths[j])
+            largest = max(largest, top[j] / scales[j])
     if block == n_blocks - 1:
         for k in range(n_classes):
             gradient[k, n_features] = total[k, n_features] * part
@@ -151,14 +191,14 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
     """sums (B, 4) of the dual point that lies `step` of the way from the labels to the probabilities.
 
     For the block's columns. G = gradient - curvatures parameters (K, d) is the gradient of the loss at the
-    probabilities. Before that each class k gives up the part parts[k] of its probability and receives shares[k] of what
-    all give. The features (classes, d) of an Exchange are the gradients of the labels alone, so G + features are those
-    of the probabilities. For K = 1 both classes have an entry, 0 and 1. With a = |G_kj| (grouped, over the classes) and
-    t the threshold the conjugate is sum max(step a - t, 0)^2 / (2 roots^2). Where a root is zero its column is left
-    out, and WITHIN is the least t / a.
+    probabilities. Before that each class k gives up the part parts[k] of its probability and receives the part
+    received[k] of what all give. The features (classes, d) of an Exchange are the gradients of the labels alone, so
+    G + features are those of the probabilities. For K = 1 both classes have an entry, 0 and 1. With a = |G_kj|
+    (grouped, over the classes) and t the threshold the conjugate is sum max(step a - t, 0)^2 / (2 roots^2). Where a
+    root is zero its column is left out, and WITHIN is the least t / a.
     """
     curvatures, thresholds, roots, grouped = penalty
-    features, parts, shares = exchange
+    features, parts, received = exchange
     n_classes, n_features, n_parts = parameters.shape[0], roots.shape[0], parts.shape[0]
     first, last = block * n_features // n_blocks, (block + 1) * n_features // n_blocks
     conjugate, first_derivative, second_derivative, within = 0.0, 0.0, 0.0, np.inf
@@ -173,12 +213,12 @@ def fill_block_dual(block, n_blocks, gradient, parameters, penalty, exchange, st
                 given[j] += parts[c] * (sign * (g[j] - curvature[j] * v[j]) + label[j])
         for k in range(n_classes):
             c = n_parts - 1 if n_classes == 1 else k
-            lost, received = (parts[c], shares[c]) if n_parts > 0 else (0.0, 0.0)
+            lost, gained = (parts[c], received[c]) if n_parts > 0 else (0.0, 0.0)
             label = features[c, start:stop] if n_parts > 0 else given[: stop - start]
             v, g = parameters[k, start:stop], gradient[k, start:stop]
             for j in range(v.shape[0]):
                 of_loss = g[j] - curvature[j] * v[j]
-                of_loss += received * given[j] - lost * (of_loss + label[j])
+                of_loss += gained * given[j] - lost * (of_loss + label[j])
                 a = abs(of_loss)
                 square[j] += a * a
                 top[j] = a if a > top[j] else top[j]

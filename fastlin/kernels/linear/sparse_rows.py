@@ -1,4 +1,4 @@
-"""Kernels over sparse rows: scores, losses, residuals and what a Hessian makes of a direction.
+"""Kernels over sparse rows: the rows themselves, scores, losses, residuals and what a Hessian makes of a direction.
 
 Rows are the lines of a CSR matrix, `Compressed`, whose indices may stand in any order. Everything is computed in
 float64. Tables hold a row for each feature or row of the data and a column for each class (machine/gather.py); K = 1 is
@@ -152,3 +152,19 @@ def _store_tile(tile, numbers, chunk, sums):
             total += values[i]
             chunk.table[numbers[i] - chunk.first, k] = values[i]
         sums[k] += total
+
+
+@kernel
+def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
+    """Fill gathered (m, d) with gathered_i = row rows_i of X, a Compressed, for the block's part of rows (m,).
+
+    Several entries of one place are added up.
+    """
+    data, indices, indptr = X
+    kind = gathered.dtype.type
+    for i in range(block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks):
+        target = gathered[i]
+        for j in range(target.shape[0]):
+            target[j] = 0
+        for place in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            target[indices[place]] += kind(data[place])

@@ -20,7 +20,7 @@ from fastlin.kernels.machine.tiles import zeros_padded
 PANEL_COLUMNS = 32
 # Only a pivot below this part of its diagonal entry can be too small for its column.
 SMALL_PIVOT = 1e-3
-EPSILON, EPSILON_SINGLE = 2.0**-52, 2.0**-23
+MACHINE_EPSILON, MACHINE_EPSILON_SINGLE = 2.0**-52, 2.0**-23
 
 
 @kernel
@@ -66,7 +66,7 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
 @kernel(inner=True)
 def _factorize_panel(factor, matrix, first, count, size):
     compile_apart()
-    smallest = matrix.dtype.type(4 * (EPSILON if matrix.itemsize == 8 else EPSILON_SINGLE))
+    smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_SINGLE))
     column = zeros_aligned(count, matrix.dtype)
     for k in range(count):
         pivot = factor[first + k, first + k]

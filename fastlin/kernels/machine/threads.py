@@ -313,7 +313,20 @@ def run_side_by_side(task, n_tasks):
             yield result.result()
     finally:
         stopped.set()
-        pool.shutdown(cancel_futures=True)
+        _shut_down(pool)
+
+
+def _shut_down(pool):
+    """Return when no task of an executor runs any more, however often the user presses Ctrl-C."""
+    interrupt = None
+    while True:
+        try:
+            pool.shutdown(cancel_futures=True)
+            break
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 class _Shares:

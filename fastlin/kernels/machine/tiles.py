@@ -109,11 +109,11 @@ def load_tile(X, numbers, scaling, tile):
     widen = scale.dtype.type
     for begin in range(0, n_features, COLUMNS_READ):
         end = begin + COLUMNS_READ if begin + COLUMNS_READ < n_features else n_features
-        f, o = scale[begin:end], shift[begin:end]
+        scales, shifts = scale[begin:end], shift[begin:end]
         for i in range(n_rows):
             x, t = X[numbers[i], begin:end], tile[i, begin:end]
             for j in range(x.shape[0]):
-                t[j] = widen(x[j]) * f[j] + o[j]
+                t[j] = widen(x[j]) * scales[j] + shifts[j]
     for i in range(n_rows):
         for j in range(n_features, shift.shape[0]):
             tile[i, j] = shift[j]

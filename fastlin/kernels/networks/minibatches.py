@@ -56,14 +56,13 @@ class MomentumRule(NamedTuple):
 
 
 @kernel(reassociate=False)
-def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, losses, progress):
+def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, losses):
     """Take the steps first to last - 1 of an epoch: v = momentum v + g, w -= learning_rate v.
 
     g is the mean gradient over the batch, the rows ``samples.rows[step * batch_size:(step + 1) * batch_size]``, plus
     l2 w. state, a MomentumState in the type of X, is updated in place by rule, a MomentumRule.
 
-    losses[progress[0]] takes the batch's mean loss before the update, without the L2 term, and progress[0] counts the
-    steps on. Their writes come together at the end, so that a caller who is interrupted finds whole steps.
+    losses (last - first,) take each batch's mean loss before the update, without the L2 term.
     """
     w, order = state.w, samples.rows
     n_features, n_classes = w.shape
@@ -92,7 +91,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, los
             load_and_multiply(X, numbers, unscaled, tile, coef, intercept, scores, ahead)
             loss += turn_scores_to_residuals(scores, numbers, samples, no_probabilities, beginning)
             add_product(tile, stop - start, scores, beginning, g, ahead)
-        losses[progress[0] + step - first] = loss / batch_size
+        losses[step - first] = loss / batch_size
         for k in range(n_classes):
             _update(coef[k], g[k], v[k], batch_size, rule)
     for j in range(n_features):
@@ -100,7 +99,6 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, los
             w[j, k] = coef[k, j]
             state.gradient[j, k] = g[k, j]
             state.velocity[j, k] = v[k, j]
-    progress[0] += last - first
 
 
 @kernel(inline=True)

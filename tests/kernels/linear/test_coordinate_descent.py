@@ -3,18 +3,16 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, from_python
+from conftest import COMPILED
 
 from fastlin.kernels.linear.coordinate_descent import (
     DescentState,
     ModelArrays,
     RowCurvature,
     WorkingColumns,
-    best_shift,
     descend_by_columns,
     descend_by_hessian,
     fill_block_curvatures,
-    shrink,
 )
 from fastlin.kernels.linear.penalties import PenaltyArrays
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
@@ -81,6 +79,11 @@ class Model:
         step = (point - self.origin).ravel()
         sizes = np.sqrt((point**2).sum(axis=0)) if self.grouped else np.abs(point).sum(axis=0)
         return step @ self.gradient.ravel() + step @ self.hessian @ step / 2 + sizes @ self.thresholds
+
+    def penalty_of(self, values, j):
+        """Return the penalty of the coefficients (K,) of feature j."""
+        size = np.sqrt((values**2).sum()) if self.grouped else np.abs(values).sum()
+        return self.thresholds[j] * size + self.curvatures[j] / 2 * (values**2).sum()
 
     def slopes(self, point):
         """Return the gradient (K, D + 1) of the smooth model at a point."""
@@ -151,54 +154,6 @@ class Model:
         point[columns.classes, columns.features] = state.parameters
         point[:, -1] += state.intercept_steps
         return point
-
-
-def test_shrink_moves_towards_zero_and_stops_there():
-    function = from_python(shrink)
-    for value, expected in [(3.0, 1.0), (-3.0, -1.0), (2.0, 0.0), (-2.0, 0.0), (1.9, 0.0), (0.0, 0.0)]:
-        assert function(value, 2.0) == expected
-        assert function(value, 0.0) == value
-    assert function(-1.0, np.inf) == 0
-
-
-def cost_of_shift(values, shift, threshold, penalty, grouped):
-    moved = values + shift
-    return threshold * (np.sqrt((moved**2).sum()) if grouped else np.abs(moved).sum()) + penalty / 2 * (moved**2).sum()
-
-
-@pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize(("threshold", "penalty"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
-def test_the_best_shift_is_the_best(threshold, penalty, grouped):
-    for n_classes in (3, 4, 7):
-        function = from_python(best_shift)
-        generator = np.random.default_rng(n_classes)
-        for case in range(30):
-            values = generator.normal(generator.normal(), 1, n_classes)
-            if case % 3 == 0:
-                values[generator.uniform(size=n_classes) < 0.5] = 0
-            elif case % 3 == 1:
-                values = values.round()
-            shift = function(values.copy(), threshold, penalty, grouped)
-            tried = [
-                np.linspace(-6, 6, 401),
-                -values,
-                [0.0, -values.mean()],
-                shift + np.array([-1e-3, -1e-5, 1e-5, 1e-3]),
-            ]
-            least = min(cost_of_shift(values, other, threshold, penalty, grouped) for other in np.concatenate(tried))
-            assert cost_of_shift(values, shift, threshold, penalty, grouped) <= least + 1e-14
-            if not grouped and threshold > 0:
-                # Already there nothing moves, and zeros stay zeros.
-                assert function(values + shift, threshold, penalty, grouped) == pytest.approx(0, abs=1e-12)
-
-
-def test_the_best_shift_leaves_a_majority_of_zeros():
-    function = from_python(best_shift)
-    assert function(np.array([0.0, 5.0, 0.0]), 0.1, 0.0, False) == 0
-    assert function(np.array([0.0, 5.0, 0.0]), 1.0, 0.1, False) == 0
-    # The median of an odd number of values: it becomes an exact zero.
-    values = np.array([0.3, -0.1, 0.7])
-    assert values[0] + function(values, 0.1, 0.0, False) == 0
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -319,10 +274,7 @@ def test_after_a_sweep_no_shift_over_the_classes_is_left(grouped, by):
         model.sweeps_by_columns(descent, 1)
         point = model.point(descent)
     for j in np.flatnonzero(model.thresholds):
-        least, *moved = (
-            cost_of_shift(point[:, j], shift, model.thresholds[j], model.curvatures[j], grouped)
-            for shift in [0.0, *np.linspace(-2, 2, 401)]
-        )
+        least, *moved = (model.penalty_of(point[:, j] + shift, j) for shift in [0.0, *np.linspace(-2, 2, 401)])
         assert least <= min(moved) + 1e-14
 
 

@@ -233,3 +233,21 @@ def test_of_equal_scores_the_first_class_is_best():
     assert (best == 1).all()
     dense_rows.fill_block_best_class(0, 1, X, Parameters(np.zeros((1, 2)), np.zeros(1)), 8, best)
     assert (best == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "target"),
+    [
+        *((dtype, np.float32) for dtype in (np.float64, np.float32, np.uint8, np.int32, np.bool_)),
+        (np.float64, np.float64),
+    ],
+)
+def test_rows_are_taken_from_every_type_and_layout(dtype, target):
+    X = np.random.default_rng(0).integers(0, 200, (6, 4)).astype(dtype)
+    rows = np.array([5, 0, 0, 3])
+    layouts = [X, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]] if dtype == np.float32 else [X]
+    for layout in layouts:
+        for n_blocks in (1, 3, 9):
+            gathered = np.full((4, 4), np.nan, target)
+            run_blocks(dense_rows.fill_block_rows, n_blocks, layout, rows, gathered)
+            np.testing.assert_array_equal(gathered, X[rows].astype(target))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import from_python
 
 from fastlin.kernels.linear.penalties import (
     CONJUGATE,
@@ -18,8 +19,10 @@ from fastlin.kernels.linear.penalties import (
     ColumnArrays,
     Exchange,
     PenaltyArrays,
+    best_shift,
     fill_block_dual,
     fill_block_penalties,
+    shrink,
 )
 from fastlin.kernels.machine.threads import run_blocks
 
@@ -105,10 +108,10 @@ def test_dual_points_are_numpys(n_classes, d, exchanged, grouped):
         # The gradient for all classes: of two, that of the first is minus that of the second.
         everyone = of_loss[:, :-1] if n_classes > 1 else np.concatenate([-of_loss[:, :-1], of_loss[:, :-1]])
         if exchanged:
-            parts, shares = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)
-            exchange = Exchange(case.generator.normal(size=(n_all, d)), parts, shares)
+            parts, received = np.array([[0.3, 0.0], [0.0, 1.0]]) @ np.eye(2, n_all)
+            exchange = Exchange(case.generator.normal(size=(n_all, d)), parts, received)
             moved = parts[:, None] * (everyone + exchange.features)
-            everyone = everyone - moved + np.outer(shares, moved.sum(axis=0))
+            everyone = everyone - moved + np.outer(received, moved.sum(axis=0))
         expected = everyone[-n_classes:]
         found = np.full((3, 4), np.nan)
         run_blocks(fill_block_dual, 3, gradient, case.parameters, case.penalty(grouped), exchange, step, found)
@@ -132,3 +135,53 @@ def test_roots_whose_squares_are_at_the_end_of_float64(size):
     exchange = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
     fill_block_dual(0, 1, np.array([[3 * size, 0.0]]), np.zeros((1, 2)), penalty, exchange, 1.0, found)
     np.testing.assert_allclose(found[0, [CONJUGATE, FIRST, SECOND]], [4.5, 9, 9], rtol=1e-12)
+
+
+def test_shrink_moves_towards_zero_and_stops_there():
+    function = from_python(shrink)
+    for value, expected in [(3.0, 1.0), (-3.0, -1.0), (2.0, 0.0), (-2.0, 0.0), (1.9, 0.0), (0.0, 0.0)]:
+        assert function(value, 2.0) == expected
+        assert function(value, 0.0) == value
+    assert function(-1.0, np.inf) == 0
+
+
+def cost_of_shift(values, shift, threshold, curvature, grouped):
+    moved = values + shift
+    return (
+        threshold * (np.sqrt((moved**2).sum()) if grouped else np.abs(moved).sum()) + curvature / 2 * (moved**2).sum()
+    )
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(("threshold", "curvature"), [(1.0, 0.0), (0.3, 0.1), (0.01, 1.0), (0.0, 1.0), (1.0, 1e-6)])
+def test_the_best_shift_is_the_best(threshold, curvature, grouped):
+    for n_classes in (3, 4, 7):
+        function = from_python(best_shift)
+        generator = np.random.default_rng(n_classes)
+        for case in range(30):
+            values = generator.normal(generator.normal(), 1, n_classes)
+            if case % 3 == 0:
+                values[generator.uniform(size=n_classes) < 0.5] = 0
+            elif case % 3 == 1:
+                values = values.round()
+            shift = function(values.copy(), threshold, curvature, grouped)
+            tried = [
+                np.linspace(-6, 6, 401),
+                -values,
+                [0.0, -values.mean()],
+                shift + np.array([-1e-3, -1e-5, 1e-5, 1e-3]),
+            ]
+            least = min(cost_of_shift(values, other, threshold, curvature, grouped) for other in np.concatenate(tried))
+            assert cost_of_shift(values, shift, threshold, curvature, grouped) <= least + 1e-14
+            if not grouped and threshold > 0:
+                # Already there nothing moves, and zeros stay zeros.
+                assert function(values + shift, threshold, curvature, grouped) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_best_shift_leaves_a_majority_of_zeros():
+    function = from_python(best_shift)
+    assert function(np.array([0.0, 5.0, 0.0]), 0.1, 0.0, False) == 0
+    assert function(np.array([0.0, 5.0, 0.0]), 1.0, 0.1, False) == 0
+    # The median of an odd number of values: it becomes an exact zero.
+    values = np.array([0.3, -0.1, 0.7])
+    assert values[0] + function(values, 0.1, 0.0, False) == 0

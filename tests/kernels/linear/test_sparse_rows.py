@@ -4,6 +4,7 @@ import naive
 import numpy as np
 import pytest
 from conftest import COMPILED
+from scipy.sparse import csr_array
 from sparse_problem import NONE, SparseProblem, assert_close
 
 from fastlin.kernels.linear import sparse_rows
@@ -105,3 +106,16 @@ def test_any_number_of_threads_gives_the_same_bits(n_classes):
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(("target", "index_dtype"), [(np.float64, np.int64), (np.float32, np.int32)])
+def test_sparse_rows_are_taken_and_entries_of_one_place_added_up(target, index_dtype):
+    # Row 1 is empty, row 2 unsorted and with two entries of one place.
+    data = np.array([1.5, -2.0, 4.0, 0.25, 8.0])
+    indices, indptr = np.array([0, 3, 2, 0, 2], index_dtype), np.array([0, 2, 2, 5], index_dtype)
+    dense = csr_array((data, indices, indptr), shape=(3, 4)).toarray()
+    rows = np.array([2, 1, 0, 2])
+    for n_blocks in (1, 3, 9):
+        gathered = np.full((4, 4), np.nan, target)
+        run_blocks(sparse_rows.fill_block_sparse_rows, n_blocks, Compressed(data, indices, indptr), rows, gathered)
+        np.testing.assert_array_equal(gathered, dense[rows].astype(target))

@@ -8,7 +8,6 @@ import naive_network
 import numpy as np
 import pytest
 from conftest import COMPILED
-from scipy import sparse
 
 from fastlin.kernels.networks import layers
 
@@ -50,37 +49,6 @@ def activate(Z, activation="identity", scales=None, shifts=None, keep=1.0, seed=
     activations = np.full_like(Z, np.nan)
     run(layers.activate_block, n_blocks, Z, scales, shifts, ACTIVATIONS[activation], keep, seed, first_row, activations)
     return activations
-
-
-@pytest.mark.parametrize(
-    ("dtype", "target"),
-    [
-        *((dtype, np.float32) for dtype in (np.float64, np.float32, np.uint8, np.int32, np.bool_)),
-        (np.float64, np.float64),
-    ],
-)
-def test_rows_are_taken_from_every_type_and_layout(dtype, target):
-    X = np.random.default_rng(0).integers(0, 200, (6, 4)).astype(dtype)
-    rows = np.array([5, 0, 0, 3])
-    layouts = [X, np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]] if dtype == np.float32 else [X]
-    for layout in layouts:
-        for n_blocks in (1, 3, 9):
-            gathered = np.full((4, 4), np.nan, target)
-            run(layers.fill_block_rows, n_blocks, layout, rows, gathered)
-            np.testing.assert_array_equal(gathered, X[rows].astype(target))
-
-
-@pytest.mark.parametrize(("target", "index_dtype"), [(np.float64, np.int64), (np.float32, np.int32)])
-def test_sparse_rows_are_taken_and_entries_of_one_place_added_up(target, index_dtype):
-    # Row 1 is empty, row 2 unsorted and with two entries of one place.
-    data = np.array([1.5, -2.0, 4.0, 0.25, 8.0])
-    indices, indptr = np.array([0, 3, 2, 0, 2], index_dtype), np.array([0, 2, 2, 5], index_dtype)
-    dense = sparse.csr_array((data, indices, indptr), shape=(3, 4)).toarray()
-    rows = np.array([2, 1, 0, 2])
-    for n_blocks in (1, 3, 9):
-        gathered = np.full((4, 4), np.nan, target)
-        run(layers.fill_block_sparse_rows, n_blocks, data, indices, indptr, rows, gathered)
-        np.testing.assert_array_equal(gathered, dense[rows].astype(target))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
