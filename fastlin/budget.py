@@ -35,7 +35,8 @@ class Budget:
     Attributes
     ----------
     bytes : int
-        All of it.
+        What each of the decisions is measured against. What several of them allow adds up, and so does what the folds
+        of a cross-validation take side by side.
     """
 
     bytes: int

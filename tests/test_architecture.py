@@ -190,13 +190,16 @@ def test_files_are_short(folder):
 
 
 def signatures(path):
-    """Yield the name of each function of a file, as Class.method where it is one, and the number of its arguments."""
+    """Yield each function, as Class.method where it is one, and class of a file, and the number of its arguments."""
 
     def visit(node, names):
         for child in ast.iter_child_nodes(node):
             inner = names
             if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
                 inner = [*names, child.name]
+            if isinstance(child, ast.ClassDef):
+                # What the constructor of a data class or of a named tuple takes.
+                yield ".".join(inner), sum(isinstance(statement, ast.AnnAssign) for statement in child.body)
             if isinstance(child, ast.FunctionDef):
                 arguments = child.args
                 plain = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]

@@ -4,7 +4,8 @@
 penalty (`penalty`). `Objective.at` returns a `Point` (`point`), on which derivatives and lower bounds hang (`duality`,
 and `rounding` for what rounding does to them).
 Samples of the rows, and rows that are replaced by their linearisation, are made in `subsets`. None of these values
-changes after it is made.
+changes after it is made. `Rows` alone holds memory that passes use, a count of them, and the sums by class that all
+certificates share; one thread at a time may use it.
 """
 
 from fastlin.objective.objective import Objective

@@ -52,7 +52,9 @@ class Coordinates:
         Parameters
         ----------
         columns : Columns
+            The statistics of the columns.
         curvatures : ndarray of shape (d,)
+            The curvature that the penalty gives each coefficient.
         fit_intercept : bool
             Columns are centred only where an intercept makes up for it.
         """

@@ -40,6 +40,7 @@ class Objective:
     rows : Rows
         What the mean loss runs over.
     penalty : Penalty
+        Both penalties of the coefficients.
     budget : Budget
         What may be held beside X.
     linearisation : Linearisation or None

@@ -13,13 +13,17 @@ class Rows:
     Parameters
     ----------
     matrix : DenseMatrix or SparseMatrix
+        All rows of X.
     labels : ndarray of shape (n,), int32
         0 to n_classes - 1, of all rows of X.
     weights : ndarray of shape (n,), float64
         s_i >= 0 of all rows of X. Without entries all are one.
     n_classes : int
+        The number of classes, at least 2.
     coordinates : Coordinates
+        How the columns enter.
     fit_intercept : bool
+        Whether there is an intercept.
     numbers : ndarray of shape (m,), int64
         The row numbers that the sums run over. Without entries they run over all rows.
     whole : Rows or None
@@ -39,6 +43,7 @@ class Rows:
     gains_from_float32 : bool
         Whether passes in float32 are faster and the columns allow them.
     passes : DensePasses or SparsePasses
+        What makes the sums.
     """
 
     def __init__(self, matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, whole=None):
@@ -97,6 +102,7 @@ class Rows:
         Parameters
         ----------
         numbers : ndarray of int64
+            The row numbers, in the order of the new sums.
         within_whole : bool
             Whether sums are still divided by the weight of all of these rows.
         """

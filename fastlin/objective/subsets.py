@@ -19,7 +19,9 @@ class Linearisation:
     anchor : ndarray of shape (K, d + 1)
         The parameters at which value and slope are exact.
     value : float
+        The mean loss that the rows add at the anchor.
     slopes : ndarray of shape (K, d + 1)
+        Its gradient there.
     """
 
     anchor: np.ndarray

@@ -30,6 +30,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     Parameters
     ----------
     objective : Objective
+        What is minimised.
     starts : sequence of ndarray of shape (K, d + 1)
         The solver starts from the best of these, or from the intercept-only model where that is better, since far out
         the loss has no curvature.

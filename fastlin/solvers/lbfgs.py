@@ -51,9 +51,11 @@ def minimize(
     Parameters
     ----------
     objective : Objective
+        What is minimised.
     start : ndarray of shape (K, d + 1)
         Not changed.
     stopping : Stopping
+        The rule that ends the fit, and its record.
     precondition : callable
         Takes a Point and returns a Preconditioner: the starting matrix of the recursion.
     room : Room or None

@@ -53,6 +53,7 @@ def search(function, value, slope, step, max_evaluations, rounding=ROUNDING[np.f
     step : float
         The first step to try.
     max_evaluations : int
+        The most steps that are tried.
     rounding : float
         Values this close, relative to the first, count as equal.
 

@@ -12,9 +12,11 @@ def minimize(objective, start, stopping, find_direction, *, room):
     Parameters
     ----------
     objective : Objective
+        What is minimised.
     start : ndarray of shape (K, d + 1)
         Not changed.
     stopping : Stopping
+        The rule that ends the fit, and its record.
     find_direction : callable
         Takes a Point with probabilities and the bound on J - J* there, and returns a direction (K, d + 1) of descent.
     room : Room

@@ -34,10 +34,12 @@ def minimize(objective, start, stopping, *, room, model=None):
     Parameters
     ----------
     objective : Objective
+        What is minimised.
     start : Point or ndarray of shape (K, d + 1)
         A point in float64 whose probabilities, where there is room for them, are still there; or parameters. Not
         changed.
     stopping : Stopping
+        The rule that ends the fit, and its record.
     room : Room or None
         What the points' probabilities move into; None where there is no room for them.
     model : HessianModel or None

@@ -42,6 +42,7 @@ class Solution:
     value : float
         J.
     gradient : ndarray of shape (K, d + 1)
+        The gradient of the smooth part of J.
     certificate : float
         Upper bound on J - J*; infinite where none exists.
     converged : bool
@@ -49,6 +50,7 @@ class Solution:
     message : str
         Why it ended.
     history : list of Iteration
+        What each iteration reached.
     n_passes : float
         Passes over X that the fit made.
     preconditioner : Preconditioner or None

@@ -394,7 +394,6 @@ def test_an_objective_stays_the_same_when_points_are_evaluated():
             objective.class_weights.copy(),
             objective.start(),
             objective.rows.total_weight,
-            objective.rows.class_features(np.float64).copy(),
         ]
 
     before = state()

@@ -104,3 +104,15 @@ def test_passes_are_counted_with_those_of_parts():
     assert objective.n_passes == part.n_passes == 3.25
     other, _ = make_objective(80, 3, 3, l2=0.1)
     assert other.n_passes == 0
+
+
+def test_lower_bounds_do_not_depend_on_the_points_before():
+    bounds = []
+    for is_first in (True, False):
+        objective, parameters = make_objective(60, 4, 3, l2=0.1, columns="shifted")
+        if not is_first:
+            # The sums by class, which all bounds share, then come from this point.
+            objective.at(objective.start())
+        point = objective.at(parameters)
+        bounds.append(point.lower_bound())
+    assert abs(bounds[0] - bounds[1]) <= point.dual_rounding

@@ -82,7 +82,7 @@ def test_both_models_agree_for_all_data(kind):
         numbers = {"all": None, "some": np.arange(0, 50, 2), "repeated": np.random.default_rng(0).integers(0, 50, 70)}
         size = 100 if whole else 1
         objective = Objective.over(
-            X, labels, 3, weights=weights if weighted else None, l1=0.02 * size, l2=0.01 * size, rows=numbers[rows]
+            X, labels, 3, weights=weights if weighted else None, l1=0.02 * size, l2=0.01 * size, numbers=numbers[rows]
         )
         start = make_start(objective)
         expected = quadratic.HessianModel(start, start).minimize(1e-14)
@@ -200,3 +200,12 @@ def test_the_bits_do_not_depend_on_threads(monkeypatch, kind):
             points.append(model_by_columns(make_start(objective)).minimize(1e-2))
     np.testing.assert_array_equal(points[1], points[0])
     np.testing.assert_array_equal(points[2], points[0])
+
+
+def test_the_columns_of_a_small_fold_are_those_of_all_rows(monkeypatch):
+    X, labels, *_ = make_problem(60, 8, 3)
+    copies = []
+    monkeypatch.setattr(dense.DenseMatrix, "take", lambda *arguments: copies.append(arguments))
+    fold = Objective.over(X, labels, 3, l1=0.02, numbers=np.arange(0, 60, 3))
+    model_by_columns(make_start(fold))
+    assert not copies

@@ -316,6 +316,21 @@ def test_a_validation_that_is_interrupted_is_not_recorded(monkeypatch):
     assert list(train["loss"]) == [0, 1, 2, 3]
 
 
+def test_both_validations_are_waited_for_where_ctrl_c_ends_one_wait(monkeypatch):
+    trainer, ended = make_trainer(make_model(3), make_data(3)), []
+
+    class Interrupted:
+        def finish(self):
+            ended.append(1)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(compiled, "start_blocks", lambda *arguments: Interrupted())
+    finish = CompiledTraining(trainer).begin_validation()
+    with pytest.raises(KeyboardInterrupt):
+        finish()
+    assert len(ended) == 2
+
+
 @pytest.mark.parametrize("own_validation", [False, True])
 def test_ctrl_c_at_any_line_leaves_whole_steps(own_validation):
     data = make_data(3)

@@ -280,6 +280,8 @@ def test_ctrl_c_in_a_real_epoch_gives_the_network_of_the_epochs_before(monkeypat
         schedule = EpochSchedule(max_epochs=n_epochs, batch_size=8, learning_rate=0.05)
         train_by_epochs(whole, examples, None, schedule, np.random.RandomState(2))
         expected = whole.network.save()
+        # A training that goes on from here takes the steps of one that was not interrupted.
+        np.testing.assert_array_equal(descent.velocity, whole.velocity)
     found = descent.network.save()
     np.testing.assert_array_equal(found[0], expected[0])
     for statistics, others in zip(found[1], expected[1], strict=True):

@@ -35,7 +35,8 @@ class Emitter:
 
     Parameters
     ----------
-    context : Numba's context of the function that is compiled
+    context : numba.core.base.BaseContext
+        Numba's context of the function that is compiled.
     builder : llvmlite.ir.IRBuilder
         The builder at the place where instructions are added.
     kind : numba.types.Float
@@ -192,9 +193,11 @@ class RowReader:
     emit : Emitter
         The builder, whose type the vectors get.
     X_type : numba.types.Array
+        The type of X.
     X : LLVM value
         The array X, whose rows are contiguous.
     scaling_type : numba.types.NamedTuple or None
+        The type of the scaling, where there is one.
     scaling : LLVM value or None
         Where there is one, x scale + shift is computed in the type of scale, before the conversion.
 

@@ -74,7 +74,9 @@ def _emit_products_of_rows(emit, reader, sources, keep, classes, first, last, li
     Parameters
     ----------
     emit : Emitter
+        The builder of instructions.
     reader : RowReader
+        What reads the vectors of the rows.
     sources : list of LLVM pointers
         The rows of X.
     keep : callable

@@ -136,15 +136,13 @@ class BlockRun:
         self._call = lambda block: kernel(block, n_blocks, *arguments)
         self._n_blocks = n_blocks
         self._started = False
-        # Guards the next four.
+        # Guards the next two.
         self._lock = threading.Lock()
         self._next_block = 0
-        self._n_helpers = 0
-        self._ended = False
         self._error = None
-        # Released by the last helper that leaves a run whose caller waits for it.
-        self._last_has_left = threading.Lock()
-        self._last_has_left.acquire()
+        # Only helpers at work are waited for. Waiting for all that were invited would never end where every helper
+        # waits like this one, in runs that nest.
+        self._helpers_at_work = _AtWork()
 
     def start(self):
         """Invite as many helpers as the limit of this thread allows."""
@@ -157,20 +155,15 @@ class BlockRun:
 
     def help(self):
         """Run blocks until none is left, on a helper's thread."""
-        with self._lock:
-            if self._next_block == self._n_blocks:
-                return
-            self._n_helpers += 1
+        if not self._helpers_at_work.enter():
+            return
         try:
             self._run_blocks()
         except BaseException as error:
             with self._lock:
                 self._next_block = self._n_blocks
                 self._error = self._error or error
-        with self._lock:
-            self._n_helpers -= 1
-            if self._ended and not self._n_helpers:
-                self._last_has_left.release()
+        self._helpers_at_work.leave()
 
     def finish(self):
         """Take part and return when every block is done, as `run_blocks` does."""
@@ -194,24 +187,59 @@ class BlockRun:
                 self._next_block = block + 1
             self._call(block)
 
+    def _hand_out_no_more(self):
+        with self._lock:
+            self._next_block = self._n_blocks
+
     def _wait_for_helpers(self):
-        """Hand out no more blocks and return when no helper is at work, however often the user presses Ctrl-C."""
+        try:
+            self._helpers_at_work.end(self._hand_out_no_more)
+        finally:
+            # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
+            self._call = None
+
+
+class _AtWork:
+    """How many threads are at work on something, and the end of that."""
+
+    def __init__(self):
+        # Guards the next two.
+        self._lock = threading.Lock()
+        self._n_threads = 0
+        self._ended = False
+        # Released by the last thread that leaves what has ended.
+        self._last_has_left = threading.Lock()
+        self._last_has_left.acquire()
+
+    def enter(self):
+        """Say whether a thread may begin. It leaves in the end."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._n_threads += 1
+            return True
+
+    def leave(self):
+        """Take note that a thread has ended its work."""
+        with self._lock:
+            self._n_threads -= 1
+            if self._ended and not self._n_threads:
+                self._last_has_left.release()
+
+    def end(self, stop):
+        """Call stop, let nobody begin and return when all have left, however often the user presses Ctrl-C."""
         interrupt = None
         while True:
             try:
+                stop()
                 with self._lock:
-                    self._next_block = self._n_blocks
                     self._ended = True
-                    n_helpers = self._n_helpers
-                # Only helpers at work are waited for. Waiting for all that were invited would never end where every
-                # helper waits like this one, in runs that nest.
-                if n_helpers:
+                    n_threads = self._n_threads
+                if n_threads:
                     self._last_has_left.acquire()
                 break
             except KeyboardInterrupt as error:
                 interrupt = error
-        # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
-        self._call = None
         if interrupt is not None:
             raise interrupt
 
@@ -298,12 +326,17 @@ def run_side_by_side(task, n_tasks):
         if stopped.is_set():
             raise Stopped
 
+    at_work = _AtWork()
+
     def run(number):
+        if not at_work.enter():
+            raise Stopped
         try:
             with _limited(lambda: shares.of(number)):
                 return task(number, check)
         finally:
             shares.end(number)
+            at_work.leave()
 
     # All shares together, less one for the last task: no task waits for the helpers of another.
     _helpers.grow(n_threads - 1)
@@ -312,21 +345,9 @@ def run_side_by_side(task, n_tasks):
         for result in [pool.submit(run, number) for number in range(n_tasks)]:
             yield result.result()
     finally:
-        stopped.set()
-        _shut_down(pool)
-
-
-def _shut_down(pool):
-    """Return when no task of an executor runs any more, however often the user presses Ctrl-C."""
-    interrupt = None
-    while True:
-        try:
-            pool.shutdown(cancel_futures=True)
-            break
-        except KeyboardInterrupt as error:
-            interrupt = error
-    if interrupt is not None:
-        raise interrupt
+        # The pool's own waiting is not enough: after Ctrl-C it takes threads at work for ended (CPython issue 90882).
+        at_work.end(stopped.set)
+        pool.shutdown(cancel_futures=True)
 
 
 class _Shares:
