@@ -94,7 +94,7 @@ class Problem:
             group_by_class=self.group_by_class,
             fit_intercept=self.estimator.fit_intercept,
             columns=self.columns,
-            rows=self.rows,
+            numbers=self.rows,
         )
         return self._objective
 

@@ -216,7 +216,7 @@ def test_rows_and_weights_of_zero_choose_the_data(model, kind):
             alone = Objective.over(X[numbers], labels[numbers], n_classes, weights=weights[numbers], l1=0.02)
             expected = alone.finish(minimize(alone), np.float64)
             counts = np.bincount(numbers, minlength=60)
-            for options in ({"weights": weights, "rows": numbers}, {"weights": weights * counts}):
+            for options in ({"weights": weights, "numbers": numbers}, {"weights": weights * counts}):
                 objective = Objective.over(container, labels, n_classes, l1=0.02, **options)
                 solution = minimize(objective)
                 assert solution.converged
