@@ -1,7 +1,7 @@
 """asv benchmarks of the memory that a fit takes beside X: the peak of a process of its own, in per cent of X.
 
 The process loads X and fits it twice; the first fit loads the compiled kernels. The fit takes what the peak rises by
-during the second one. Allowed are a fifth of X, a transposed copy of X where X is sparse or the penalty L1, an array
+during the second one. A fit may take a fifth of X, a transposed copy of X where X is sparse or the penalty L1, an array
 (n, K) where that is no more than 64 MB or than X, and the solver's vectors of the size of the coefficients. Only Linux
 lets a process reset its peak.
 """

@@ -20,7 +20,8 @@ from fastlin.budget import Budget
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
 
-# Everything in tests/kernels runs a second time with this set (tests/test_without_compilation.py).
+# Everything in tests/kernels runs a second time uncompiled (tests/test_without_compilation.py), the layer `linear` only
+# with --slow.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 

@@ -28,7 +28,7 @@ SETS = {"host": None, "x86-64-v3": AVX2, "x86-64-v2": SSE}
 FOLDERS = ["kernels", "matrices", "objective", "solvers"]
 # The test that says which instructions there are runs with every part.
 ALWAYS = "test_emitter.py"
-# How the processes that run tests are told of the part.
+# The environment variables that tell the processes which part of the tests to run.
 PART, FIRST = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
 
 
@@ -61,11 +61,11 @@ def environment(name):
 def run_tests(name, part, arguments):
     """Return the exit status of the tests, or of every part-th of them, under a set."""
     root = Path(__file__).parents[1]
-    # Each set takes others.
+    # Each set runs another part of the tests.
     first = list(SETS).index(name) * part // len(SETS)
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.instruction_sets", *arguments]
-        + [f"tests/{folder}" for folder in FOLDERS if (root / "tests" / folder).is_dir()],
+        + [f"tests/{folder}" for folder in FOLDERS],
         cwd=root,
         env={**environment(name), PART: str(part), FIRST: str(first)},
     )

@@ -46,7 +46,11 @@ def build_parser():
     compare.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default: float64")
 
     for command in (reproduce, compare):
-        command.add_argument("--data", metavar="DIR", help="folder with the data; default: see the README")
+        command.add_argument(
+            "--data",
+            metavar="DIR",
+            help="the only folder to look in for the data; default: FASTLIN_DATA, the cache folder, then a download",
+        )
         command.add_argument("--output", metavar="DIR", default="results", help="default: results")
         command.add_argument("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
 
@@ -56,7 +60,7 @@ def build_parser():
 
 
 def _count_from(lowest):
-    """Return a function that turns an argument into a whole number of at least `lowest`."""
+    """Return a function that turns an argument into a whole number from `lowest` to 2^32 - 1."""
 
     def whole_number(text):
         try:
@@ -64,7 +68,7 @@ def _count_from(lowest):
         except ValueError:
             value = None
         if value is None or not lowest <= value < 2**32:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {lowest}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {2**32 - 1}")
         return value
 
     return whole_number

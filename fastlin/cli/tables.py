@@ -11,7 +11,7 @@ def make_tables(title, merits, pictures):
     title : str
         The heading of the first table.
     merits : dict
-        The figures of merit of the study, as `studies.settings.Results` has them.
+        The results of the study, as `studies.settings.Results` has them.
     pictures : list of str
         The names of the pictures that were drawn.
     """

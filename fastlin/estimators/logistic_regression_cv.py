@@ -43,9 +43,10 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     read one X; a fold is a list of row numbers. Folds run side by side on the threads that `n_jobs` allows, and the
     results are the same to the last bit for any number of threads.
 
-    With ``solver="auto"`` a fold's fit ends where its excess over the minimum is *estimated* to be within tol * J (of
-    1 % of J without features where J is less): by the certificate, or by the pace at which J falls in five iterations
-    in a row. `certificates_` says what was proven. The last fit, of all rows, is proven as `LogisticRegression` is.
+    With ``solver="auto"`` the fit of a fold ends where its excess over the minimum is *estimated* to be within tol * J.
+    Where J is below 1 % of the objective without features, that 1 % takes the place of J. The estimate is the
+    certificate, or the pace at which J falls in five iterations in a row. `certificates_` says what was proven. The
+    last fit, of all rows, is proven as `LogisticRegression` is.
 
     Parameters
     ----------
@@ -244,7 +245,8 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
                 contextlib.closing(fit_folds(self, data, [train for train, _ in folds], fits, on_fit)) as fitted,
             ):
                 for fold, r in fitted:
-                    # Here, not in the threads: any scorer may be called, always in the same order.
+                    # Scorers are called here and not in the threads, so that any scorer works and the order is
+                    # always the same.
                     score = bind_scorer(self.scoring, data, folds[fold][1], sample_weight, routed.scorer.score)
                     for c in range(len(Cs)):
                         fits.scores[fold, r, c] = score(fits.model((fold, r, c)))

@@ -575,7 +575,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         elif training.ended == "limit" and self.n_iter_no_change != np.inf:
             warnings.warn(
                 f"The training came to max_iter={self.max_iter} epochs before "
-                f"{'the validation accuracy' if self.early_stopping else 'the loss'} stopped to improve. Raise "
+                f"{'the validation accuracy' if self.early_stopping else 'the loss'} stopped improving. Raise "
                 "max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
                 ConvergenceWarning,
                 stacklevel=3,

@@ -1,4 +1,7 @@
-"""What the studies of CIFAR-10 share: the principal components of its images, and the training of one network."""
+"""What the studies of CIFAR-10 share: the principal components of its images, and the training of one network.
+
+These studies repeat a student's report on the CIFAR-10 homework, which they call the report.
+"""
 
 import signal
 import warnings

@@ -1,4 +1,4 @@
-"""Deeper networks on CIFAR-10: how they fail with the report's initialisation, and what helps."""
+"""Deeper networks on CIFAR-10: how they fail from normal weights of 0.01, and what helps."""
 
 from dataclasses import replace
 

@@ -57,7 +57,7 @@ def run(settings, dtype="float64"):
     """
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
     problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]
-    merits = {"figures": "seconds to an excess of so much"}
+    merits = {"table": "seconds to an excess of so much"}
     for problem in problems:
         for name, points in problem["points"].items():
             merits[f"{problem['name']}: {name}"] = {f"{excess:.0e}": _seconds_to(points, excess) for excess in MERITS}

@@ -51,7 +51,7 @@ class Results:
     parameters : dict
         What was run, as plain values.
     merits : dict
-        The figures of merit, as plain values: what the study found.
+        The results, as plain values: what the study found.
     series : dict
         What is drawn, as histories and arrays.
     """

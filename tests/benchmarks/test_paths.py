@@ -14,7 +14,7 @@ def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
     X, y, Cs = generator.normal(size=(30, 4)), np.arange(30) % 3, np.array([0.1, 10.0])
     coef, intercept = generator.normal(size=(6, 3, 4)), generator.normal(size=(6, 3))
     objectives = Grid("small", X, y, 3, Cs, n_folds=3).objective(coef, intercept)
-    # Stratified, the folds are of these rows in order.
+    # Stratified folds take these rows in order.
     for fold, first in enumerate((0, 10, 20)):
         rows = np.setdiff1d(np.arange(30), np.arange(first, first + 10))
         for place, C in enumerate(Cs):

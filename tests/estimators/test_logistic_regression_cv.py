@@ -70,8 +70,8 @@ def test_it_chooses_what_scikit_learn_chooses(loader, scoring):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize(("l1_ratios", "tol", "near"), [((0.0,), 1e-10, 1e-5), ((0.3, 1.0), 1e-6, 5e-3)])
-def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, near):
+@pytest.mark.parametrize(("l1_ratios", "tol", "tolerance"), [((0.0,), 1e-10, 1e-5), ((0.3, 1.0), 1e-6, 5e-3)])
+def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, tolerance):
     X, y, weights, *_ = make_problem(90, 5, n_classes)
     options = {"fit_intercept": fit_intercept, "tol": tol}
     model = LogisticRegressionCV(Cs=CS, l1_ratios=l1_ratios, **QUIET, **options).fit(X, y, weights)
@@ -83,12 +83,12 @@ def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, near)
                 plain = fastlin.LogisticRegression(C=C, l1_ratio=l1_ratio, **options)
                 plain.fit(X[train], y[train], weights[train])
                 coefs = model.coefs_paths_[fold, r, c]
-                np.testing.assert_allclose(center(coefs[:, :5]), center(plain.coef_), atol=near)
+                np.testing.assert_allclose(center(coefs[:, :5]), center(plain.coef_), atol=tolerance)
                 if fit_intercept:
-                    np.testing.assert_allclose(coefs[:, 5], plain.intercept_, atol=near)
+                    np.testing.assert_allclose(coefs[:, 5], plain.intercept_, atol=tolerance)
                 assert coefs.shape[1] == 5 + fit_intercept
                 score = -log_loss(y[test], plain.predict_proba(X[test]), sample_weight=weights[test])
-                assert model.scores_[fold, r, c] == pytest.approx(score, rel=near)
+                assert model.scores_[fold, r, c] == pytest.approx(score, rel=tolerance)
                 size = l1_ratio * np.abs(plain.coef_).sum() + (1 - l1_ratio) / 2 * np.sum(plain.coef_**2)
                 loss = log_loss(y[train], plain.predict_proba(X[train]), sample_weight=weights[train])
                 value = loss + size / (C * weights[train].sum())
@@ -99,8 +99,8 @@ def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, near)
         grid[place] for grid, place in zip((l1_ratios, CS), np.unravel_index(total.argmax(), total.shape), strict=True)
     )
     plain = fastlin.LogisticRegression(C=model.C_, l1_ratio=model.l1_ratio_, **options).fit(X, y, weights)
-    np.testing.assert_allclose(center(model.coef_), center(plain.coef_), atol=near)
-    np.testing.assert_allclose(model.intercept_, plain.intercept_, atol=near)
+    np.testing.assert_allclose(center(model.coef_), center(plain.coef_), atol=tolerance)
+    np.testing.assert_allclose(model.intercept_, plain.intercept_, atol=tolerance)
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
 
 
@@ -174,7 +174,7 @@ def test_without_refit_the_folds_are_averaged():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_the_same_bits_for_any_number_of_threads(dtype):
-    # So large that a walk is cut into blocks.
+    # The rows are so many that a pass is cut into blocks.
     X, y, weights, *_ = make_problem(3000, 60, 4, dtype)
     options = {"Cs": [1e-4, 1e-2], "l1_ratios": [0.0, 1.0], "cv": 3, "max_iter": 3, **QUIET}
     models = []
@@ -403,7 +403,7 @@ def test_a_bar_counts_the_fits(capsys):
     assert "16/16" in capsys.readouterr().out
 
 
-def test_a_splitter_without_folds_is_told_of():
+def test_a_splitter_without_folds_is_refused():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="cv gave no folds"):
         fastlin.LogisticRegressionCV(cv=[], scoring="accuracy", use_legacy_attributes=False).fit(X, y)

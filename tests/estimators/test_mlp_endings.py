@@ -22,7 +22,7 @@ from fastlin.training import MomentumDescent
 def test_an_unfinished_fit_warns_with_what_to_do(early_stopping):
     X, y = make_data()
     what = "the validation accuracy" if early_stopping else "the loss"
-    with pytest.warns(ConvergenceWarning, match=f"came to max_iter=2 epochs before {what} stopped to improve"):
+    with pytest.warns(ConvergenceWarning, match=f"came to max_iter=2 epochs before {what} stopped improving"):
         make(n_iter_no_change=10, max_iter=2, early_stopping=early_stopping).fit(X, y)
 
 

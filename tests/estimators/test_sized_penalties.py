@@ -337,7 +337,7 @@ def test_clones_and_parameters():
     assert model.penalty_factors is factors
 
 
-def test_a_warm_start_goes_on_and_a_limit_is_told_of():
+def test_a_warm_start_goes_on_and_a_limit_warns():
     X, y = load_scaled(load_digits)
     model = fit(X[:500], y[:500], C=0.1, tol=1e-8, warm_start=True)
     first = model.n_iter_[0]
@@ -367,7 +367,7 @@ def test_a_certificate_without_end_is_not_claimed_where_nothing_of_a_feature_is_
 
 
 @pytest.mark.parametrize("l1_ratio", [0, 1])
-def test_classes_separable_by_a_feature_without_penalty_are_told_of(l1_ratio):
+def test_classes_separable_by_a_feature_without_penalty_give_a_warning(l1_ratio):
     X, y = np.array([[-1, 0.3], [1, 0.1], [-2, -0.4], [2, 0.2]]), np.array([0, 1, 0, 1])
     with pytest.warns(ConvergenceWarning, match="separable by features without a penalty"):
         model = fastlin.LogisticRegression(l1_ratio=l1_ratio, penalty_factors=[0, 1]).fit(X, y)

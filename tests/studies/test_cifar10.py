@@ -45,7 +45,7 @@ def test_components_are_those_of_the_training_images_alone(n_components):
     X = data.X_train.astype(np.float64)
     mean = X.mean(axis=0)
     directions = np.linalg.eigh(np.cov(X.T))[1][:, ::-1][:, :n]
-    # Of a principal direction the sign is anybody's.
+    # The sign of a principal direction is arbitrary.
     directions *= np.sign(np.sum(((X - mean) @ directions) * images.X_train, axis=0))
     for name in ("X_train", "X_val", "X_test"):
         found = getattr(images, name)

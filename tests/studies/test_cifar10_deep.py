@@ -59,7 +59,7 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     for name, row in results.merits["mean_best_validation_accuracy_by_hidden_layers"].items():
         assert row == {depth: pytest.approx(np.mean(table[name][depth])) for depth in ("1", "3")}
         assert all(len(values) == 3 for values in table[name].values())
-        # Those of the draw drawn are its own.
+        # The curves are those of the first draw.
         for depth in (1, 3):
             epochs = results.series["curves"][name, depth].epochs
             assert max(epoch.validation_accuracy for epoch in epochs) == table[name][str(depth)][0]

@@ -110,8 +110,8 @@ def test_a_search_without_a_folder_keeps_nothing(trained, search, tmp_path):
 
 
 def test_results(trained, tmp_path):
-    told = []
-    results = cifar10_search.run(Settings(DATA, True, 0, lambda *what: told.append(what), tmp_path, 12))
+    notified = []
+    results = cifar10_search.run(Settings(DATA, True, 0, lambda *what: notified.append(what), tmp_path, 12))
     records = results.series["records"]
     validations = [record["validation"] for record in records]
     assert validations == sorted(validations, reverse=True)

@@ -44,9 +44,9 @@ def few_digits():
 def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
     # On a slow machine a contender would not get far in the second of a quick run.
     monkeypatch.setattr(peers, "QUICK_BUDGET", 60.0)
-    told = []
-    results = peers.run(Settings(few_digits(), quick=True, notify=told.append))
-    assert told
+    notified = []
+    results = peers.run(Settings(few_digits(), quick=True, notify=notified.append))
+    assert notified
     problems = results.series["problems"]
     assert [(problem["classes"], problem["intercept"]) for problem in problems] == [(10, True), (2, False)]
     for problem in problems:
