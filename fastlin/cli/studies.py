@@ -29,8 +29,10 @@ def run_studies(studies, output):
         The exit status of the program: 0, or 1 where a study failed.
     """
     from rich.console import Console
+    from rich.text import Text
 
-    console = Console()
+    # Names of folders and words of errors may hold square brackets, which are no markup.
+    console = Console(markup=False, emoji=False)
     path = output / "results.json"
     report, failed = {}, []
     with _Progress(console, len(studies)) as progress:
@@ -39,7 +41,8 @@ def run_studies(studies, output):
                 entry = _run_study(name, study, replace(settings, notify=partial(progress.show, name)), output)
             except Exception as error:
                 failed.append(name)
-                progress.print(f"[bold red]{name} failed:[/] {type(error).__name__}: {error}", highlight=False)
+                heading = Text(f"{name} failed:", style="bold red")
+                progress.print(heading, f"{type(error).__name__}: {error}", highlight=False)
             else:
                 title = f"{settings.data.name}.{name}"
                 report[title] = entry
@@ -80,7 +83,12 @@ class _Progress:
     def __init__(self, console, n_studies):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:<44}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         self._bars = Progress(*columns, console=console)
         self._part = self._bars.add_task("", total=100, visible=False)
         self._studies = self._bars.add_task("", total=n_studies)
@@ -103,6 +111,6 @@ class _Progress:
         """Count one more study as done."""
         self._bars.advance(self._studies)
 
-    def print(self, what, **options):
+    def print(self, *what, **options):
         """Print above the bars."""
-        self._bars.console.print(what, **options)
+        self._bars.console.print(*what, **options)

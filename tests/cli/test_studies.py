@@ -1,6 +1,7 @@
 """Running several studies: one that fails, what earlier runs found, and progress."""
 
 import json
+from pathlib import Path
 
 from fastlin import datasets, figures
 from fastlin.cli.studies import run_studies
@@ -10,12 +11,14 @@ from fastlin.studies.settings import Results, Settings
 
 def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, monkeypatch, tmp_path):
     def fail(settings):
-        raise RuntimeError("on purpose")
+        settings.notify("[/x]")
+        # Square brackets are markup to rich, and [/x] an error in it.
+        raise RuntimeError("on purpose [auto, lbfgs] [/x] :x:")
 
     monkeypatch.setitem(STUDIES, "binary", fail)
     finished = run("reproduce", "binary", "gradient_check", "--quick")
     assert finished.returncode == 1
-    assert "RuntimeError: on purpose" in finished.stdout
+    assert "binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x:" in finished.stdout
     assert finished.stderr == "fastlin: these studies failed: binary\n"
     report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
     assert report.keys() == {"digits.gradient_check", "environment"}
@@ -24,11 +27,14 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, mo
 def test_results_of_earlier_runs_stay(run, digits, monkeypatch, tmp_path):
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
     for name, value in (("binary", 1.0), ("softmax", 2.0), ("binary", 3.0)):
-        monkeypatch.setitem(STUDIES, name, lambda settings, value=value: Results({}, {"merit": value}))
-        assert run("reproduce", name).returncode == 0
-    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+        monkeypatch.setitem(STUDIES, name, lambda settings, value=value: Results({}, {"merit": value, "[/x]": "[red]"}))
+        finished = run("reproduce", name, "--output", "[here]")
+        assert finished.returncode == 0
+        assert ["[/x]", "[red]"] in [line.split() for line in finished.stdout.splitlines()]
+        assert f"Wrote {Path('[here]', 'results.json')}" in finished.stdout
+    report = json.loads((tmp_path / "[here]" / "results.json").read_text(encoding="utf-8"))
     assert report.keys() == {"digits.binary", "digits.softmax", "environment"}
-    assert report["digits.binary"]["merits"] == {"merit": 3.0}
+    assert report["digits.binary"]["merits"]["merit"] == 3.0
 
 
 def test_a_study_finds_the_results_of_those_before_it_in_the_file(monkeypatch, tmp_path, capsys):
