@@ -155,6 +155,19 @@ def test_private_names_of_scikit_learn_stand_in_one_file():
     assert holders == {"estimators/scikit_learn.py"}
 
 
+def test_private_attributes_of_scikit_learn_stand_in_that_file_too():
+    estimators = (fastlin.LogisticRegression, fastlin.LogisticRegressionCV, fastlin.MLPClassifier)
+    bases = {base for estimator in estimators for base in estimator.__mro__ if base.__module__.startswith("sklearn.")}
+    private = {name for base in bases for name in vars(base) if name.startswith("_") and not name.startswith("__")}
+    assert "_validate_params" in private
+    holders = {
+        path.relative_to(PACKAGE).as_posix()
+        for path, _ in rooms()
+        if any(isinstance(node, ast.Attribute) and node.attr in private for node in ast.walk(parse(path)))
+    }
+    assert holders == {"estimators/scikit_learn.py"}
+
+
 def test_importing_fastlin_leaves_matplotlib_alone():
     program = "import sys, fastlin.trainers, fastlin.cli; print('matplotlib' in sys.modules)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
@@ -78,7 +79,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """
         check_is_fitted(self)
         if len(self.classes_) == 2:
-            return self._predict_proba_lr(X)
+            probabilities = expit(self.decision_function(X))
+            return np.column_stack([1 - probabilities, probabilities])
         return softmax(self.decision_function(X), copy=False)
 
     def predict_log_proba(self, X):
