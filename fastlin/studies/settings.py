@@ -98,14 +98,20 @@ def train_binary(settings, epochs, *, shuffle, early_stopping=False, seed=None):
     return model, *_train_whole(trainer, epochs)
 
 
-@lru_cache(maxsize=8)
 def train_softmax(settings, epochs, l2_reg_lambda=0.0, half=False):
-    """Train the ten-digit model, learning rate 0.01, shuffled; return model, train history, validation history."""
-    X_train, *others = softmax_data(settings.data)
+    """Train the ten-digit model, learning rate 0.01, shuffled; return model, train history, validation history.
+
+    Several studies share a training: it is made once and kept.
+    """
+    return _train_softmax(settings.data, settings.seed, epochs, l2_reg_lambda, half)
+
+
+# The studies of the course train seven of these models. Settings are no key, since each study has its own.
+@lru_cache(maxsize=8)
+def _train_softmax(data, seed, epochs, l2_reg_lambda, half):
+    X_train, *others = softmax_data(data)
     model = trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=X_train.shape[1])
-    trainer = trainers.SoftmaxTrainer(
-        model, 0.01, BATCH_SIZE, True, X_train, *others, seed=settings.seed, progress=False
-    )
+    trainer = trainers.SoftmaxTrainer(model, 0.01, BATCH_SIZE, True, X_train, *others, seed=seed, progress=False)
     return model, *_train_whole(trainer, epochs)
 
 

@@ -65,6 +65,17 @@ def test_a_training_that_was_interrupted_is_no_result(digits, monkeypatch):
         train_binary(digits, 1, shuffle=False)
 
 
+def test_the_studies_of_the_penalty_share_their_trainings(monkeypatch):
+    trained = []
+    train = trainers.SoftmaxTrainer.train
+    monkeypatch.setattr(trainers.SoftmaxTrainer, "train", lambda *arguments: trained.append(1) or train(*arguments))
+    data = datasets.load_digits()
+    for name, n_trained in (("l2_sweep", 4), ("l2_norm", 4), ("l2_weights", 6), ("l2_norm", 6)):
+        # The program makes new settings for each study.
+        STUDIES[name](Settings(data, quick=True))
+        assert len(trained) == n_trained
+
+
 def test_roughness():
     assert roughness([1.0, 2.0, 3.0]) == 0
     assert roughness([0.0, 1.0, 0.0]) == 1
