@@ -327,11 +327,11 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
 
     def _split(self, data, split_params):
         """Return the folds, pairs of the numbers of training rows and of test rows."""
-        every_row = np.arange(len(data.y))
         splitter = check_cv(self.cv, data.y, classifier=True)
+        n = len(data.y)
         # Sorted, a fold's rows are read in the order in which they lie.
         folds = [
-            (np.sort(every_row[train]), every_row[test])
+            (np.sort(_number_rows(train, n)), _number_rows(test, n))
             for train, test in splitter.split(data.matrix.X, data.y, **split_params)
         ]
         if not folds:
@@ -374,3 +374,13 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
         coefs = np.moveaxis(self.coefs_paths_, (3, 2), (0, 2))[:, :, :, last]
         self.coefs_paths_ = dict(zip(classes, coefs, strict=True))
         self.n_iter_ = self.n_iter_.swapaxes(1, 2)[None, :, :, last]
+
+
+def _number_rows(rows, n):
+    """Return the numbers of the rows of a fold, which may be a mask of all n rows."""
+    try:
+        return np.arange(n)[rows]
+    except IndexError as error:
+        raise ValueError(
+            f"cv must give folds of whole numbers from 0 to {n - 1}, or masks of all {n} rows: {error}"
+        ) from error

@@ -1,5 +1,6 @@
 """MLPClassifier: scikit-learn's network of dense layers, with batch normalisation and dropout."""
 
+import contextlib
 import warnings
 from numbers import Integral, Real
 
@@ -470,11 +471,13 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}"
             )
-        check_feature_names(self, X_val, reset=False)
-        # Our own checks come first: scikit-learn would convert a broken container without a look at it.
-        X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
-        X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
-        y_val = column_or_1d(check_array(y_val, ensure_2d=False, dtype=None, input_name="y_val"), warn=True)
+        with _named("X_val"):
+            check_feature_names(self, X_val, reset=False)
+            # Our own checks come first: scikit-learn would convert a broken container without a look at it.
+            X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
+            X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
+        with _named("y_val"):
+            y_val = column_or_1d(check_array(y_val, ensure_2d=False, dtype=None, input_name="y_val"), warn=True)
         if X_val.shape != (len(y_val), self.n_features_in_):
             raise ValueError(
                 f"X_val must have the {self.n_features_in_} columns of X and a row for each of the {len(y_val)} labels "
@@ -580,6 +583,17 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+
+@contextlib.contextmanager
+def _named(argument):
+    """Put the name of an argument before the message of an error that does not have it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if argument not in str(error):
+            error.args = (f"{argument}: {error}",)
+        raise
 
 
 def _report(epochs, show):

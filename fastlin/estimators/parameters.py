@@ -34,6 +34,8 @@ TO_THE_CALLER_OF_FIT = 4
 
 def limit_jobs(n_jobs):
     """Return a context in which as many threads run as `n_jobs` says; None sets no limit."""
+    if n_jobs == 0:
+        raise ValueError(f"n_jobs must be None or a whole number other than 0, got {n_jobs}")
     return limit_threads(None if n_jobs is None else joblib.effective_n_jobs(n_jobs))
 
 

@@ -50,6 +50,19 @@ class Problem:
     rows : ndarray of shape (m,), int64, or None
         Row numbers; a row counts as often as it is named. None means all rows.
 
+    Attributes
+    ----------
+    estimator, data, rows
+        The parameters.
+    group_by_class : bool
+        Whether the group lasso over the classes replaces the L1 penalty.
+    penalty_factors : ndarray of shape (d,), float64, or None
+        The factors on the penalties of the features; None means ones.
+    total_weight : float
+        S, the sum of the weights of the rows as they were given.
+    columns : Columns
+        The statistics of the columns over the rows.
+
     Raises
     ------
     ValueError
@@ -70,7 +83,8 @@ class Problem:
         # This is S of the weights as they were given.
         self.total_weight = float(len(data.labels) if weights is None else weights.sum()) * data.weight_unit
         if not self.total_weight > 0:
-            raise ValueError("There is no row of weight above zero to fit: a fold without training rows?")
+            # Only folds come here: read_training_data refuses weights that are all zero.
+            raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
         self._objective = None
         self.columns = data.matrix.measure(weights)
         if not self.columns.finite:

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -122,6 +122,8 @@ def logistic_path(
     >>> path.coefs.shape
     (3, 3, 4)
     """
+    if not (isinstance(l1_ratio, Real) and 0 <= l1_ratio <= 1):
+        raise ValueError(f"l1_ratio must be a number from 0 to 1, got {l1_ratio!r}")
     estimator = LogisticRegression(
         l1_ratio=l1_ratio,
         fit_intercept=fit_intercept,
@@ -135,8 +137,6 @@ def logistic_path(
         verbose=verbose,
     )
     check_parameters(estimator)
-    if l1_ratio is None:
-        raise ValueError("l1_ratio must be a number from 0 to 1, got None")
     Cs = read_Cs(Cs)
     with limit_jobs(n_jobs):
         data = read_training_data(estimator, X, y, sample_weight)

@@ -178,11 +178,11 @@ def bad_input(name):
         ("y_val alone", "X_val and y_val must be given together, got only y_val"),
         ("short y_val", r"^X_val must have .* each of the 9 labels of y_val, got the shape \(10, 3\)"),
         ("columns of X_val", r"^X_val must have the 3 columns of X .* got the shape \(10, 2\)"),
-        ("1-D X_val", "Expected 2D array"),
-        ("no rows in X_val", "0 sample"),
+        ("1-D X_val", "^X_val: Expected 2D array"),
+        ("no rows in X_val", "^X_val: .*0 sample"),
         ("labels of y_val", r"^y_val must hold classes of \[0 1\] only, got \[2\]"),
         ("type of y_val", "^y_val must hold classes"),
-        ("broken X_val", "broken CSC matrix"),
+        ("broken X_val", "^X_val: .*broken CSC matrix"),
     ],
 )
 def test_bad_input_is_refused_and_the_estimator_stays_as_it_was(name, message):

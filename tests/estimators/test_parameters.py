@@ -44,6 +44,14 @@ def test_parameters_out_of_range_are_named(parameter, value):
         fastlin.LogisticRegression(**{parameter: value}).fit(X, y)
 
 
+@pytest.mark.parametrize("estimator", [fastlin.LogisticRegression, fastlin.LogisticRegressionCV])
+def test_no_jobs_are_refused(estimator):
+    X, y = load_scaled(load_iris)
+    options = {} if estimator is fastlin.LogisticRegression else {"scoring": "accuracy", "use_legacy_attributes": False}
+    with pytest.raises(ValueError, match=r"^n_jobs must be None or a whole number other than 0, got 0"):
+        estimator(n_jobs=0, **options).fit(X, y)
+
+
 def test_class_weights_must_be_at_least_zero():
     X, y = load_scaled(load_iris)
     with pytest.raises(ValueError, match="class_weight"):

@@ -109,8 +109,10 @@ def test_bad_grids_are_named(Cs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"l1_ratio": 1.5}, "l1_ratio"),
-        ({"l1_ratio": np.nan}, "l1_ratio"),
+        ({"l1_ratio": 1.5}, "^l1_ratio must be a number from 0 to 1, got 1.5"),
+        ({"l1_ratio": np.nan}, "^l1_ratio must be a number from 0 to 1, got nan"),
+        ({"l1_ratio": None}, "^l1_ratio must be a number from 0 to 1, got None"),
+        ({"l1_ratio": "1"}, "^l1_ratio must be a number from 0 to 1, got '1'"),
         ({"tol": -1.0}, "tol"),
         ({"penalty_factors": [1.0, 2.0, np.nan, 0.0]}, "penalty_factors"),
         ({"sample_weight": np.zeros(150)}, "weight"),
@@ -145,8 +147,3 @@ def test_a_path_may_end_without_a_penalty(solver):
     path = fastlin.logistic_path(X, y, Cs=[1.0, 10.0, np.inf], solver=solver, tol=1e-6)
     expected = fastlin.LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
     assert path.objectives[-1] == pytest.approx(expected.history_[-1].objective, rel=1e-5)
-
-
-def test_a_ratio_of_none_is_refused():
-    with pytest.raises(ValueError, match="l1_ratio must be a number from 0 to 1, got None"):
-        fastlin.logistic_path(*load_iris(return_X_y=True), l1_ratio=None)
