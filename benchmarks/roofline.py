@@ -68,22 +68,35 @@ def multiply_add_block(block, n_blocks, starts, factor, term, n_rounds, sums):
 
 
 def make_read(X):
-    """Return a function that reads all bytes of X once."""
+    """Return a function that reads all bytes of X once, and returns the sum of each block as whole numbers."""
     flat = X.reshape(-1, order="A").view(np.uint8)
     # Whole numbers of eight bytes are read, and up to seven bytes at the end are left out.
     values = flat[: flat.size // 8 * 8].view(np.int64)
     sums = np.empty(N_BLOCKS, np.int64)
-    return lambda: run_blocks(read_block, N_BLOCKS, values, sums)
+
+    def read():
+        run_blocks(read_block, N_BLOCKS, values, sums)
+        return sums
+
+    return read
 
 
 def make_arithmetic(n_operations, precision):
-    """Return a function that does about n_operations, two in a multiply-add, and the number that it does."""
+    """Return a function that does about n_operations, two in a multiply-add, and the number that it does.
+
+    The function returns the sum of each block.
+    """
     starts = np.linspace(0, 1, N_STARTS, dtype=precision)
     n_rounds = max(1, round(n_operations / (2 * CHAIN * N_STARTS * N_BLOCKS)))
     sums = np.empty(N_BLOCKS, precision)
     # All chains go towards a half, so that no number overflows.
-    arguments = starts, precision(0.5), precision(0.25), n_rounds, sums
-    return lambda: run_blocks(multiply_add_block, N_BLOCKS, *arguments), 2 * CHAIN * N_STARTS * N_BLOCKS * n_rounds
+    factor, term = precision(0.5), precision(0.25)
+
+    def compute():
+        run_blocks(multiply_add_block, N_BLOCKS, starts, factor, term, n_rounds, sums)
+        return sums
+
+    return compute, 2 * CHAIN * N_STARTS * N_BLOCKS * n_rounds
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -70,9 +69,13 @@ def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(fastl
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # rich shows progress to a terminal only.
+        env={**os.environ, "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
     )
-    # In the middle of one of the four trainings, or of what leads to them.
-    time.sleep(4)
+    shown = ""
+    # The program says so when a training begins.
+    while "λ" not in shown and process.poll() is None:
+        shown += process.stdout.read(1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
