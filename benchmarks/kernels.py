@@ -44,6 +44,15 @@ class FusedPass:
         The intercept of the point.
     l2 : float
         The weight of half the sum of the squares of the coefficients.
+
+    Attributes
+    ----------
+    objective : Objective
+        J over the rows.
+    parameters : ndarray of shape (K, d + 1), float64
+        The point in the objective's own coordinates.
+    precision : type
+        The type that products are computed in.
     """
 
     def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2):
@@ -66,7 +75,15 @@ class FusedPass:
 
 
 class NumPyPass:
-    """The same pass by NumPyObjective, in the type that fastlin computes in, because BLAS cannot multiply bytes."""
+    """The same pass by NumPyObjective, in the type that fastlin computes in, because BLAS cannot multiply bytes.
+
+    Parameters
+    ----------
+    X, labels, n_classes, coef, intercept, l2
+        As `FusedPass` has them.
+    order : {"C", "F"}
+        The order in memory of the scores, as `NumPyObjective` has it.
+    """
 
     def __init__(self, X, labels, n_classes, coef, intercept, *, l2=L2, order="C"):
         self._objective = NumPyObjective(X.astype(find_precision(X), copy=False), labels, n_classes, l2=l2, order=order)

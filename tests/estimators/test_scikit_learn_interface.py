@@ -43,6 +43,7 @@ def test_scikit_learns_parameters_are_ours():
 
 
 ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
+ALL_ESTIMATORS = [*ESTIMATORS, fastlin.MLPClassifier]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -51,7 +52,7 @@ def test_callbacks_are_refused_with_a_warning(estimator):
         estimator(solver="lbfgs").set_callbacks()
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", ALL_ESTIMATORS)
 def test_no_estimator_of_scikit_learn_is_among_the_bases(estimator):
     of_scikit_learn = [base for base in estimator.__mro__ if base.__module__.split(".")[0] == "sklearn"]
     assert [base for base in of_scikit_learn if issubclass(base, BaseEstimator)] == [BaseEstimator]
@@ -139,13 +140,18 @@ def list_described(public):
     }
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", ALL_ESTIMATORS)
 def test_every_parameter_and_attribute_is_described(estimator):
     X, y = load_iris(return_X_y=True)
-    options = {"scoring": "accuracy", "use_legacy_attributes": False} if estimator is ESTIMATORS[1] else {}
-    model = estimator(**options).fit(pd.DataFrame(X, columns=list("abcd")), y)
-    assert vars(model).keys() - list_described(estimator) == set()
-    for name in ("fit", "score", "predict", "decision_function"):
+    options = {
+        fastlin.LogisticRegressionCV: {"scoring": "accuracy", "use_legacy_attributes": False},
+        fastlin.MLPClassifier: {"max_iter": 2, "n_iter_no_change": np.inf},
+    }
+    model = estimator(**options.get(estimator, {})).fit(pd.DataFrame(X, columns=list("abcd")), y)
+    public = {name for name in vars(model) if not name.startswith("_")}
+    assert public - list_described(estimator) == set()
+    methods = {"fit", "partial_fit", "score", "predict", "predict_proba", "predict_log_proba", "decision_function"}
+    for name in methods & set(dir(estimator)):
         method = getattr(estimator, name)
         assert inspect.signature(method).parameters.keys() - list_described(method) <= {
             "self",
