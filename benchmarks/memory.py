@@ -1,9 +1,7 @@
 """asv benchmarks of the memory that a fit takes beside X: the peak of a process of its own, in per cent of X.
 
 The process loads X and fits it twice; the first fit loads the compiled kernels. The fit takes what the peak rises by
-during the second one. A fit may take a fifth of X, a transposed copy of X where X is sparse or the penalty L1, an array
-(n, K) where that is no more than 64 MB or than X, and the solver's vectors of the size of the coefficients. Only Linux
-lets a process reset its peak.
+during the second one. `count_allowed_bytes` states what a fit may take. Only Linux lets a process reset its peak.
 """
 
 import argparse
@@ -12,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,16 +18,25 @@ from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
+from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.common import load_data
 from benchmarks.sparse_data import make_text
+from fastlin.budget import Budget
 
 N_ROWS = 60_000
 L1_ROWS = 10_000
+CV_ROWS = 4_000
 SHARE_OF_X = 0.2
 MOST_SCORES = 64 << 20
-# L-BFGS holds more vectors than the other solvers: two for each of 20 to 35 pairs.
-N_VECTORS = 80
+# What a fit may take beside a small X, of which a fifth is less: the preconditioner (14 MB), matrices that it is made
+# from (3 MB or one) and the partial sums of a pass (8 MB). A fit of MNIST takes 36 MB, of which 5 to 10 MB are
+# coefficients and probabilities.
+SMALLEST_SHARE = 32 << 20
+# Vectors of the size of the coefficients that solvers hold in float64 beside the pairs of L-BFGS.
+N_VECTORS = 16
+# For each entry of a whole Hessian: the Hessian, a copy and the half of it that is its factor, in float64.
+HESSIAN_BYTES = 20
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # Arrays of a megabyte and more go back to the system when they are freed. malloc would learn to keep those below 32.
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
@@ -44,21 +52,37 @@ class Case:
         The function from a number of rows, or None for all, to X, y and the parameters of the estimator.
     smoke_rows : int
         The number of rows of a smoke run.
+    fit : str
+        The name of a function of FITS.
+    n_fits : int
+        How many fits run side by side.
     """
 
     load: Callable
     smoke_rows: int = 1_000
+    fit: str = "LogisticRegression"
+    n_fits: int = 1
 
 
 def _load_mnist(n_rows, dtype, n_all=N_ROWS, C=1.0, **parameters):
     """Return X and y of MNIST, and a C that means the same for pixels from 0 to 255 as for pixels from 0 to 1."""
     data = load_data("mnist", n_rows or n_all, dtype)
-    return data.X_train, data.y_train, {"C": C / 255**2 if dtype == "uint8" else C, **parameters}
+    if C is not None:
+        parameters["C"] = C / 255**2 if dtype == "uint8" else C
+    return data.X_train, data.y_train, parameters
 
 
 def _load_text(n_rows, **parameters):
     data = make_text(n_rows) if n_rows else make_text()
     return data.X_train, data.y_train, parameters
+
+
+def _load_overlapping(n_rows):
+    """Return noise in 150 columns and 10 classes that it hardly tells apart, so that there is a minimum without C."""
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(n_rows or 40_000, 150))
+    scores = X[:, :10] + generator.gumbel(scale=2.0, size=(len(X), 10))
+    return X, scores.argmax(axis=1), {"C": np.inf}
 
 
 CASES = {
@@ -68,6 +92,29 @@ CASES = {
     ),
     "text": Case(_load_text),
     "text, L1": Case(partial(_load_text, l1_ratio=1.0)),
+    "noise, unpenalised": Case(_load_overlapping, smoke_rows=5_000),
+    f"MNIST, {CV_ROWS:,} rows, cross-validation": Case(
+        partial(
+            _load_mnist,
+            dtype="float64",
+            n_all=CV_ROWS,
+            C=None,
+            **{"Cs": [1e-3, 1e-2], "cv": 2, "scoring": "accuracy", "use_legacy_attributes": False, "n_jobs": 2},
+        ),
+        smoke_rows=300,
+        fit="LogisticRegressionCV",
+        n_fits=2,
+    ),
+    f"MNIST, {CV_ROWS:,} rows, path": Case(
+        partial(_load_mnist, dtype="float32", n_all=CV_ROWS, C=None, Cs=[1e-3, 1e-2, 1e-1], l1_ratio=0.0),
+        smoke_rows=300,
+        fit="logistic_path",
+    ),
+}
+FITS = {
+    "LogisticRegression": lambda fastlin, X, y, parameters: fastlin.LogisticRegression(**parameters).fit(X, y),
+    "LogisticRegressionCV": lambda fastlin, X, y, parameters: fastlin.LogisticRegressionCV(**parameters).fit(X, y),
+    "logistic_path": lambda fastlin, X, y, parameters: fastlin.logistic_path(X, y, **parameters),
 }
 
 
@@ -94,28 +141,43 @@ def count_bytes(X):
     return X.data.nbytes + X.indices.nbytes + X.indptr.nbytes if issparse(X) else X.nbytes
 
 
-def count_allowed_bytes(X, n_classes, l1_ratio=0.0):
-    """Return the most bytes that a fit may take beside X."""
+def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
+    """Return the most bytes that fits may take beside X.
+
+    Each of `n_fits` fits that run side by side may take a fifth of X, or 32 MB where that is more; an array (n, K)
+    where that is no more than 64 MB or than X; and the solver's vectors of the size of the coefficients, among them the
+    pairs of L-BFGS, as many as the budget allows. A fit without a penalty may take its Hessian where the budget allows
+    one. All fits together may take a transposed copy of X where X is sparse or the penalty L1.
+    """
     n, d = X.shape
     n_rows_coef = 1 if n_classes == 2 else n_classes
+    n_parameters = n_rows_coef * (d + 1)
     size = count_bytes(X)
+    budget = Budget.beside(size)
+    has_l1 = parameters.get("l1_ratio", 0.0) > 0
     scores = n * n_rows_coef * (4 if X.dtype == np.float32 else 8)
-    return int(
-        (issparse(X) or l1_ratio > 0) * size
-        + SHARE_OF_X * size
+    vectors = N_VECTORS * n_parameters * 8
+    if not has_l1:
+        n_pairs, precision = budget.choose_pairs(n_parameters)
+        vectors += 2 * n_pairs * n_parameters * np.dtype(precision).itemsize
+    has_hessian = parameters.get("C") == np.inf and budget.holds_hessian(n_parameters, n * n_parameters**2 // 2)
+    of_each = (
+        max(SHARE_OF_X * size, SMALLEST_SHARE)
         + (scores if scores <= max(MOST_SCORES, size) else 0)
-        + N_VECTORS * n_rows_coef * (d + 1) * 8
+        + vectors
+        + has_hessian * HESSIAN_BYTES * n_parameters**2
     )
+    return int((issparse(X) or has_l1) * size + n_fits * of_each)
 
 
-def measure(X, y, parameters):
-    """Return the bytes that a fit with these parameters takes beside X at its peak, measured in another process."""
+def measure(X, y, parameters, fit="LogisticRegression"):
+    """Return the bytes that a fit of FITS takes beside X at its peak, measured in another process."""
     arrays = {"data": X.data, "indices": X.indices, "indptr": X.indptr} if issparse(X) else {"X": X}
     with tempfile.TemporaryDirectory() as folder:
         # The process reads X from a file straight into place. Making X would need more memory than the fit.
         for name, array in {**arrays, "y": y}.items():
             np.save(f"{folder}/{name}.npy", array)
-        Path(folder, "case.json").write_text(json.dumps({"shape": X.shape, "parameters": parameters}))
+        Path(folder, "case.json").write_text(json.dumps({"shape": X.shape, "parameters": parameters, "fit": fit}))
         finished = subprocess.run(
             [sys.executable, "-m", "benchmarks.memory", "--folder", folder],
             cwd=Path(__file__).parent.parent,
@@ -129,7 +191,7 @@ def measure(X, y, parameters):
 
 def measure_here(folder):
     """Fit the X and y of a folder in this process, and return the bytes by which the peak rises."""
-    from fastlin import LogisticRegression
+    import fastlin
 
     case = json.loads(Path(folder, "case.json").read_text())
     arrays = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
@@ -137,12 +199,13 @@ def measure_here(folder):
         X = arrays["X"]
     else:
         X = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=case["shape"])
-    LogisticRegression(**case["parameters"]).fit(X, arrays["y"])
+    fit, parameters = FITS[case["fit"]], case["parameters"]
+    # A fit that was cut short would take less.
+    warnings.simplefilter("error", ConvergenceWarning)
+    fit(fastlin, X, arrays["y"], parameters)
     reset_peak()
     before = read_peak()
-    model = LogisticRegression(**case["parameters"]).fit(X, arrays["y"])
-    if not model.converged_:
-        raise AssertionError("The fit has not converged.")
+    fit(fastlin, X, arrays["y"], parameters)
     return read_peak() - before
 
 
@@ -157,7 +220,7 @@ class PeakMemory:
         self.problem = CASES[case].load(None)
 
     def track_beside_X(self, case):
-        return 100 * measure(*self.problem) / count_bytes(self.problem[0])
+        return 100 * measure(*self.problem, CASES[case].fit) / count_bytes(self.problem[0])
 
     track_beside_X.unit = "% of X"
 
@@ -175,12 +238,13 @@ def main(arguments=None):
         if name not in CASES:
             parser.error(f"{name!r} is no case; there are {', '.join(map(repr, CASES))}")
     smoke = os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1"
-    print(f"{'X':32} {'X, MB':>8} {'fit, MB':>8} {'% of X':>8} {'allowed, MB':>12}")
+    print(f"{'X':36} {'X, MB':>8} {'fit, MB':>8} {'% of X':>8} {'allowed, MB':>12}")
     for name in options.cases or CASES:
-        X, y, parameters = CASES[name].load(CASES[name].smoke_rows if smoke else None)
-        used, size = measure(X, y, parameters), count_bytes(X)
-        allowed = count_allowed_bytes(X, len(np.unique(y)), parameters.get("l1_ratio", 0.0))
-        row = f"{name:32} {size / 1e6:8.1f} {used / 1e6:8.1f} {100 * used / size:8.1f} {allowed / 1e6:12.1f}"
+        case = CASES[name]
+        X, y, parameters = case.load(case.smoke_rows if smoke else None)
+        used, size = measure(X, y, parameters, case.fit), count_bytes(X)
+        allowed = count_allowed_bytes(X, len(np.unique(y)), parameters, case.n_fits)
+        row = f"{name:36} {size / 1e6:8.1f} {used / 1e6:8.1f} {100 * used / size:8.1f} {allowed / 1e6:12.1f}"
         print(row, flush=True)
 
 

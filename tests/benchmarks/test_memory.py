@@ -2,15 +2,35 @@
 
 import numpy as np
 
-from benchmarks.memory import count_allowed_bytes, count_bytes
+from benchmarks.memory import SMALLEST_SHARE, count_allowed_bytes, count_bytes
 from benchmarks.sparse_data import make_text
+
+
+def vectors(n_parameters, n_pairs=40, itemsize=8):
+    return (16 * 8 + 2 * n_pairs * itemsize) * n_parameters
 
 
 def test_a_fit_may_take_what_the_rule_says():
     dense = np.zeros((1000, 100), np.float32)
-    assert count_allowed_bytes(dense, 10) == 0.2 * dense.nbytes + 1000 * 10 * 4 + 80 * 10 * 101 * 8
+    of_fit = SMALLEST_SHARE + 1000 * 10 * 4 + vectors(10 * 101)
+    assert count_allowed_bytes(dense, 10, {}) == of_fit
+    assert count_allowed_bytes(dense, 10, {}, n_fits=3) == 3 * of_fit
+    assert count_allowed_bytes(dense, 10, {"C": np.inf}) == of_fit + 20 * 1010**2
     X = make_text(100, 2_000, 20, 5).X_train
     assert count_bytes(X) == 100 * 20 * (8 + 4) + 101 * 4
-    assert count_allowed_bytes(X, 2) == int(1.2 * count_bytes(X)) + 100 * 8 + 80 * 2001 * 8
+    assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + SMALLEST_SHARE + 100 * 8 + vectors(2001)
+    # Proximal Newton keeps no pairs.
+    of_fit = dense.nbytes + SMALLEST_SHARE + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
+    assert count_allowed_bytes(dense, 10, {"l1_ratio": 1.0}) == of_fit
     # One array of n x K would take 80 MB, more than 64 and than X.
-    assert count_allowed_bytes(np.zeros((10_000, 2)), 1000) == 0.2 * 160_000 + 80 * 1000 * 3 * 8
+    assert count_allowed_bytes(np.zeros((10_000, 2)), 1000, {}) == SMALLEST_SHARE + vectors(3000)
+    large = np.broadcast_to(np.float64(0), (1_000_000, 40))
+    assert count_allowed_bytes(large, 2, {}) == 0.2 * large.nbytes + 8 * 1_000_000 + vectors(41)
+
+
+def test_pairs_of_many_coefficients_are_few_and_in_float32():
+    X, n_parameters = make_text(1_000, 56_000, 150, 20).X_train, 20 * 56_001
+    allowed = count_allowed_bytes(X, 20, {})
+    assert allowed == 1 * count_bytes(X) + SMALLEST_SHARE + 1_000 * 20 * 8 + vectors(n_parameters, 28, 4)
+    # 80 vectors in float64, which every fit held once, are no longer allowed.
+    assert allowed < 80 * 8 * n_parameters
