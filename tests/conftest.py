@@ -254,7 +254,8 @@ def server():
                 pass
 
         instance = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=instance.serve_forever, daemon=True).start()
+        # It looks so often whether the test is over; the default of half a second is waited out after each test.
+        threading.Thread(target=instance.serve_forever, args=(0.01,), daemon=True).start()
         running.append(instance)
         return f"http://127.0.0.1:{instance.server_port}/"
 

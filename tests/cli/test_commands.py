@@ -19,7 +19,7 @@ def read_results(folder):
     return json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
-def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, digits, tmp_path):
+def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, digits, monkeypatch, tmp_path):
     finished = run("reproduce", "softmax", "--quick", "--seed", "7", "--output", "here")
     assert finished.returncode == 0
     assert "MNIST is neither on disk nor within reach" in finished.stdout
@@ -29,13 +29,19 @@ def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, dig
     assert entry["pictures"] == ["softmax.png"]
     assert {path.name for path in tmp_path.iterdir()} == {"here"}
     # The same seed gives the same results.
+    monkeypatch.setattr(figures, "draw", lambda *arguments: [])
     assert run("reproduce", "softmax", "--quick", "--seed", "7", "--output", "again").returncode == 0
     assert read_results(tmp_path / "again")["digits.softmax"]["merits"] == entry["merits"]
 
 
-def test_a_study_runs_on_mnist(run, tmp_path, mnist_folder):
+def test_a_study_runs_on_mnist(run, monkeypatch, tmp_path, mnist_folder):
+    shapes = []
+    monkeypatch.setitem(
+        STUDIES, "gradient_check", lambda settings: shapes.append(settings.data.X_train.shape) or Results({}, {})
+    )
     finished = run("reproduce", "gradient_check", "--quick", "--data", str(mnist_folder))
     assert finished.returncode == 0
+    assert shapes == [(20_000, 784)]
     assert read_results(tmp_path / "results").keys() == {"mnist.gradient_check", "environment"}
 
 
@@ -99,6 +105,7 @@ def test_compare_with_peers(run, monkeypatch, tmp_path):
     few = {name: CONTENDERS[name] for name in ("fastlin", "scikit-learn lbfgs")}
     few["torch"] = dataclasses.replace(CONTENDERS["torch"], module="no_such_module")
     monkeypatch.setattr(peers, "CONTENDERS", few)
+    monkeypatch.setattr(peers, "PAUSE", 0.0)
     finished = run("compare", "--peers", "--quick", "--classes", "3", "--samples", "300", "--features", "8")
     assert finished.returncode == 0
     assert "Not installed, so not compared: torch. pip install 'fastlin[peers]'" in finished.stdout

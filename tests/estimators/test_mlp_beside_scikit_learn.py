@@ -98,7 +98,7 @@ def test_every_epoch_is_scikit_learns(activation, hidden, n_classes):
         {"shuffle": False},
         {"batch_size": "auto"},
         {"batch_size": 90},
-        {"batch_size": 1, "learning_rate_init": 0.005},
+        {"batch_size": 1, "learning_rate_init": 0.005, "max_iter": 2},
         {"hidden_layer_sizes": 4},
         {"random_state": 7},
         {"max_iter": 60, "n_iter_no_change": 3, "tol": 1e-2},

@@ -59,6 +59,8 @@ def test_no_estimator_of_scikit_learn_is_among_the_bases(estimator):
     assert not any("fit" in vars(base) for base in of_scikit_learn)
 
 
+# A process of its own imports everything, which takes most of three seconds.
+@pytest.mark.slow
 def test_nothing_needs_scikit_learns_own_logistic_regression():
     program = """
 import sys, warnings

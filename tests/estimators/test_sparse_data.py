@@ -234,6 +234,14 @@ def test_read_only_and_memory_mapped_arrays(tmp_path):
     loaded = joblib.load(tmp_path / "X.joblib", mmap_mode="r")
     np.testing.assert_array_equal(fit(loaded, y).coef_, expected.coef_)
     np.testing.assert_array_equal(fit(pickle.loads(pickle.dumps(X)), y).coef_, expected.coef_)
+
+
+# Two workers import everything, which takes most of five seconds.
+@pytest.mark.slow
+def test_workers_fit_arrays_that_they_share():
+    X, y = make_data()
+    X = sparse.csr_array(X)
+    expected = fit(X, y)
     # A method of the library's: a worker cannot import what this file does.
     make = clone(expected)
     for model in joblib.Parallel(n_jobs=2, max_nbytes=1)(joblib.delayed(make.fit)(X, y) for _ in range(2)):
