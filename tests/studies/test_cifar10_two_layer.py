@@ -47,6 +47,8 @@ def test_a_diverging_recipe_does_not_end_the_study(monkeypatch, tmp_path):
     assert figures.draw("cifar10_two_layer", results, tmp_path, full_mnist=False) == ["cifar10_two_layer.png"]
 
 
+# Reading CIFAR-10 takes most of two seconds.
+@pytest.mark.slow
 def test_cifar10_has_two_whole_batches_of_the_report(cifar10):
     n = len(cifar10.X_train)
     assert (n, len(cifar10.X_val), len(cifar10.X_test)) == (44_000, 6_000, 10_000)
