@@ -33,8 +33,9 @@ def bound_dual_rounding(point, value, means, part):
     """
     objective = point.objective
     penalty, K = objective.penalty, len(point.parameters)
-    # The conjugate is no larger than the gap and the slope together.
-    size = 2 * point.slope_size + abs(point.value - value)
+    entropy = abs(point.loss - point.slope)
+    # What is summed over the parameters: the terms of the slope, and the conjugate.
+    size = point.slope_size + abs(entropy - value)
     error = point.loss_rounding + _gamma(_count_parameter_sums(point)) * size
     n_products, n_sums = objective.rows.passes.roundings
     of_scores = _gamma(n_products) * point.blur
@@ -44,14 +45,16 @@ def bound_dual_rounding(point, value, means, part):
         off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores**2
         off += 2 * missed * (of_sums + of_rows) + of_labels
         error += off * (2 - log(min((mean for mean in means if mean > 0), default=1.0)))
-    of_gradient = min(0.5, 2 * largest) * of_scores + of_scores**2
+    # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
+    steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
+    of_gradient = steepest * of_scores + of_scores**2
     of_gradient += sqrt(2) * root_mean_square * (of_sums + of_rows) + of_labels
     # What classes exchange is a sum over the classes, of the gradients of the labels too.
     of_gradient += part * ((1 + sqrt(len(means))) * of_gradient + 2 * (of_sums + of_rows))
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2
-    return error + of_gradient * (sqrt(K) * point.blur + (point.loss + point.slope_size) * penalty.largest_blur)
+    return error + of_gradient * (sqrt(K) * point.blur + entropy * penalty.largest_blur)
 
 
 def bound_loss_rounding(point):
