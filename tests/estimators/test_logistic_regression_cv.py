@@ -48,7 +48,7 @@ def center(coef):
 def test_it_chooses_what_scikit_learn_chooses(loader, scoring):
     X, y = load_scaled(loader)
     # Every fifth row: scikit-learn takes seconds for all of them.
-    X, y = X[::5], y[::5]
+    X, y = X[::5].copy(), y[::5]
     found = LogisticRegressionCV(Cs=CS, scoring=scoring, use_legacy_attributes=False, tol=1e-11).fit(X, y)
     expected = ScikitLearnLogisticRegressionCV(
         Cs=CS, scoring=scoring, use_legacy_attributes=False, l1_ratios=(0,), tol=1e-8, max_iter=10_000

@@ -203,7 +203,7 @@ def test_whole_weights_count_like_repeated_rows():
         np.testing.assert_allclose(value, right, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("types", ["float64", "float32", "uint8", "float64 in float32"])
+@pytest.mark.parametrize("types", ["float64", "float32", "uint8"])
 @pytest.mark.parametrize("n_classes", [1, 3, 5, 11])
 def test_scores_and_best_class(types, n_classes):
     dtype, kind, _ = TYPES[types]

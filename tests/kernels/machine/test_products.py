@@ -68,7 +68,13 @@ def test_products_agree_with_numpy(n_features, kind):
 @pytest.mark.skipif(not COMPILED, reason="uncompiled NumPy adds up both ways in orders of its own")
 @pytest.mark.parametrize(
     ("dtype", "kind"),
-    [(np.float64, np.float64), (np.float32, np.float32), (np.float64, np.float32), (np.uint8, np.float64)],
+    [
+        (np.float64, np.float64),
+        (np.float32, np.float32),
+        # Its kernels take four seconds of the compiler; a whole pass has them in test_dense_rows.py.
+        pytest.param(np.float64, np.float32, marks=pytest.mark.slow),
+        (np.uint8, np.float64),
+    ],
 )
 def test_scores_are_the_same_bits_from_a_tile_and_from_rows_of_any_layout(dtype, kind):
     generator = np.random.default_rng(0)
