@@ -63,8 +63,8 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
     solver : str, default="auto"
         "auto" chooses by the shape of the data. Of scikit-learn's names, "lbfgs", "newton-cg" and "newton-cholesky"
         are what they say; the last one runs up to 4,096 coefficients and 4e11 multiply-adds for the sums of its Hessian
-        over the rows, and L-BFGS runs for more. "liblinear", "sag" and "saga" take the solver that
-        "auto" would. All find the minimum of J. With `l1_ratio` above 0 every name stands for proximal Newton.
+        over the rows, and L-BFGS runs for more. "liblinear", "sag" and "saga" take the solver that "auto" would. All
+        find the minimum of J. With `l1_ratio` above 0 every name stands for proximal Newton.
     max_iter : int, default=1000
         Largest number of iterations of the solver.
     verbose : int, default=0

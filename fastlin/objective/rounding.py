@@ -28,8 +28,8 @@ def bound_value_rounding(point):
 def bound_dual_rounding(point, value, means, part):
     """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point.
 
-    means are the mean probabilities of the classes, and `part` is the largest part of its probability
-    that a class gave up.
+    means are the mean probabilities of the classes, and `part` is the largest part of its probability that a class gave
+    up.
     """
     objective = point.objective
     penalty, K = objective.penalty, len(point.parameters)

@@ -1,8 +1,8 @@
 """The studies, one file each: those of the course's reports, of the homework's networks, and comparisons of libraries.
 
-A study is a function ``run(settings)`` that returns `Results`: parameters (what was run), merits (what was found, the
-which goes into results.json) and series (what fastlin.figures draws). A study writes no files
-and draws nothing; only the random search keeps its draws in a file, so that it can be continued.
+A study is a function ``run(settings)`` that returns `Results`: parameters (what was run), merits (what was found, which
+goes into results.json) and series (what fastlin.figures draws). A study writes no files and draws nothing; only the
+random search keeps its draws in a file, so that it can be continued.
 
 `peers` compares the libraries that `contenders` wraps. It belongs to no report; `fastlin compare --peers` runs it.
 """
