@@ -1,12 +1,16 @@
 """The place where fastlin keeps files between runs: the user's cache folder."""
 
-import os
-import sys
-from pathlib import Path
+from platformdirs import user_cache_path
 
 
 def user_cache_folder():
-    """Return fastlin's folder in the user's cache, which need not exist; None for a user without a home."""
-    named = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
-    base = named or os.path.expanduser("~/.cache")
-    return None if base.startswith("~") else Path(base) / "fastlin"
+    r"""Return fastlin's folder in the user's cache, which need not exist; None for a user without a home.
+
+    The folder is ``$XDG_CACHE_HOME/fastlin`` or ``~/.cache/fastlin`` on Linux. It is
+    ``%LOCALAPPDATA%\fastlin\Cache`` on Windows, and on macOS ``~/Library/Caches/fastlin`` unless ``XDG_CACHE_HOME`` is
+    set.
+    """
+    try:
+        return user_cache_path("fastlin", appauthor=False)
+    except RuntimeError:
+        return None

@@ -21,6 +21,9 @@ PACKAGES = (
     "threadpoolctl",
     "rich",
     "joblib",
+    "pooch",
+    "platformdirs",
+    "tqdm",
 )
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 

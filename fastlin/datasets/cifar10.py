@@ -5,12 +5,14 @@ import numpy as np
 from fastlin.datasets.cifar10_batches import BINARY, PICKLED, find_batches
 from fastlin.datasets.cifar10_jpeg import ARCHIVE, CLASS_NAMES, find_jpegs
 from fastlin.datasets.dataset import Dataset
-from fastlin.datasets.download import download
+from fastlin.datasets.download import PublishedFile, download
 from fastlin.datasets.folders import list_places
 
 N_TRAIN = 50_000
 CIFAR10_FORMS = PICKLED.folder, PICKLED.archive, BINARY.folder, BINARY.archive, ARCHIVE
-ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+# The binary archive is the one that is downloaded, so that nothing from a server is ever unpickled.
+ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+ARCHIVE_BYTES = 170_052_171
 
 
 def load_cifar10(n_validation=0, seed=0, folder=None):
@@ -28,7 +30,7 @@ def load_cifar10(n_validation=0, seed=0, folder=None):
     - the JPEG copy ``cifar10-jpeg.zip``. Its images differ from the published ones by what JPEG loses, and its rows
       are in another order. It is decoded once, and the decoded images are kept in the cache folder.
 
-    Where there is none of them, the Python archive is downloaded into the cache folder.
+    Where there is none of them, the binary archive is downloaded into the cache folder.
 
     Parameters
     ----------
@@ -61,7 +63,8 @@ def load_cifar10(n_validation=0, seed=0, folder=None):
         raise ValueError(f"seed must be a whole number from 0, got {seed!r}")
     read = _find(list_places(folder))
     if read is None:
-        download([(PICKLED.archive, PICKLED.archive_md5, [ADDRESS])], folder, _describe_wanted())
+        published = PublishedFile(BINARY.archive, BINARY.archive_md5, ARCHIVE_BYTES, (ADDRESS,))
+        download([published], folder, _describe_wanted())
         read = _find(list_places(folder))
     X_train, y_train, X_test, y_test = read()
     if n_validation == 0:

@@ -1,37 +1,62 @@
-"""Downloads files into the cache folder. Each is checked, and is there either whole or not at all."""
+"""Downloads files into the cache folder through pooch.
 
-import hashlib
-import queue
+pooch checks each file and gives it its name only when it is whole. What pooch lacks stands here: mirrors that are
+tried in turn, an end to a download that is too long, and a limit on the time that a server takes to answer.
+"""
+
+import io
 import threading
-import urllib.request
-import zlib
-from http.client import HTTPException
-from urllib.error import HTTPError
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 
 from fastlin.datasets.dataset import DatasetNotFoundError
-from fastlin.datasets.folders import list_places, open_whole
+from fastlin.datasets.folders import list_places
 
 # A server that has not answered after this many seconds counts as out of reach.
 TIMEOUT = 5
+BLOCK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file as its publisher offers it.
+
+    Attributes
+    ----------
+    name : str
+        The name of the file.
+    md5 : str
+        The checksum of the file.
+    n_bytes : int
+        The size of the file. A download that grows beyond it is given up.
+    addresses : tuple of str
+        The addresses of the file, which are tried in order.
+    """
+
+    name: str
+    md5: str
+    n_bytes: int
+    addresses: tuple[str, ...]
 
 
 def download(files, folder, wanted):
-    """Download files into the cache folder and show a progress bar.
+    """Download files into the cache folder and show a progress bar for each.
 
     Parameters
     ----------
-    files : list of tuple (name, md5, addresses)
-        The name that each file gets, its checksum, and the addresses that are tried in order. What comes from an
-        address that ends in .gz is unpacked, unless the name ends so too.
+    files : list of PublishedFile
+        The files. None of them is in the cache folder.
     folder : path or None
         The folder that the user gave. Nothing is downloaded into it.
     wanted : str
-        What was looked for: the beginning of the error's message.
+        What was looked for. The error's message begins with it.
 
     Raises
     ------
     DatasetNotFoundError
-        The user gave a folder, the cache folder cannot be written, or no address gave a file with the checksum.
+        The user gave a folder, the cache folder cannot be written, or no address gave a file with its checksum.
     """
     places = list_places(folder)
 
@@ -44,70 +69,82 @@ def download(files, folder, wanted):
 
     if folder is not None:
         raise missing("Nothing is downloaded where a folder is given.")
-    cache = places[-1]
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise missing(f"{cache} cannot be made: {error}") from error
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    import pooch
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns) as bar:
-        for name, md5, addresses in files:
+    logger = pooch.get_logger()
+    with ExitStack() as stack:
+        # pooch prints the address and the path of each download. The bar already names the file.
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel("WARNING")
+        for file in files:
             reasons = []
-            for address in addresses:
+            # pooch takes one address for a file.
+            for address in file.addresses:
                 try:
-                    _fetch(address, cache / name, md5, bar)
+                    stream = partial(_stream, file)
+                    pooch.retrieve(address, f"md5:{file.md5}", file.name, places[-1], downloader=stream)
                     break
-                except (OSError, EOFError, zlib.error, ValueError, HTTPException) as error:
+                except (OSError, ValueError) as error:
                     reasons.append(f"{address}: {error}")
             else:
                 raise missing("; ".join(reasons))
 
 
-def _fetch(address, target, md5, bar):
-    gzipped = address.endswith(".gz") and target.suffix != ".gz"
-    unpack = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress if gzipped else bytes
-    task = bar.add_task(target.name, total=None)
-    try:
-        with open_whole(target) as part:
-            with _connect(address) as answer:
-                size = answer.headers.get("Content-Length")
-                bar.update(task, total=int(size) if size else None)
-                digest = hashlib.md5(usedforsecurity=False)
-                while block := answer.read(1 << 16):
-                    bar.advance(task, len(block))
-                    unpacked = unpack(block)
-                    digest.update(unpacked)
-                    part.write(unpacked)
-            if digest.hexdigest() != md5:
-                raise ValueError(f"{target.name} has md5 {digest.hexdigest()} instead of {md5}")
-    except BaseException:
-        bar.remove_task(task)
-        raise
+def _stream(file, address, path, _):
+    """Write what an address gives to a path; pooch calls this, and removes the path after any exception."""
+    from pooch import HTTPDownloader
+    from tqdm.auto import tqdm
+
+    _wait_for_answer(address)
+    # pooch's own bar has no name. pooch also sets the clock of a bar to 0 at the end, so that a bar that stayed in the
+    # terminal would show a wrong rate.
+    bar = tqdm(total=file.n_bytes, desc=file.name, unit="B", unit_scale=True, leave=False)
+    with bar, LimitedFile(path, file.n_bytes) as part:
+        HTTPDownloader(progressbar=bar, chunk_size=BLOCK_BYTES, timeout=TIMEOUT)(address, part, None)
 
 
-def _connect(address):
-    """Open an address; raise TimeoutError where there is no answer after TIMEOUT seconds altogether.
+class LimitedFile(io.BufferedWriter):
+    """A new file that refuses to grow beyond its limit, since pooch writes as much as a server sends.
 
-    The limit of urlopen itself starts anew for each address of the server, and does not cover looking up its name. So
-    urlopen runs in a thread, which is abandoned where it takes longer.
+    Parameters
+    ----------
+    path : path
+        The place of the file.
+    limit : int
+        The largest number of bytes that the file may have.
     """
-    answers = queue.SimpleQueue()
+
+    def __init__(self, path, limit):
+        super().__init__(io.FileIO(path, "w"))
+        self.limit = limit
+
+    def write(self, block):
+        """Write a block; raise a ValueError where the file would grow beyond its limit."""
+        if self.tell() + len(block) > self.limit:
+            raise ValueError(f"the server sends more than the {self.limit:,} bytes of the file")
+        return super().write(block)
+
+
+def _wait_for_answer(address):
+    """Ask a server for the headers of a file; raise TimeoutError where there is no answer after TIMEOUT seconds.
+
+    The timeout of pooch's downloader starts anew for each address of the server, and does not cover looking up its
+    name. So the question is asked in a thread, which is abandoned where it takes longer. The download itself has to
+    stay in the thread of the caller, where Ctrl-C ends it.
+    """
+    from pooch import HTTPDownloader
+
+    answer = Future()
 
     def ask():
         try:
-            answers.put(urllib.request.urlopen(address, timeout=TIMEOUT))
+            # The answer may be a refusal: the download itself tells more about it.
+            answer.set_result(HTTPDownloader(timeout=TIMEOUT)(address, None, None, check_only=True))
         except Exception as error:
-            if isinstance(error, HTTPError):
-                error.close()
-            answers.put(error)
+            answer.set_exception(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=TIMEOUT)
-    except queue.Empty:
+        answer.result(TIMEOUT)
+    except TimeoutError:
         raise TimeoutError(f"timed out: no answer within {TIMEOUT} seconds") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer

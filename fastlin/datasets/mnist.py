@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 
 from fastlin.datasets.dataset import Dataset
-from fastlin.datasets.download import download
+from fastlin.datasets.download import PublishedFile, download
 from fastlin.datasets.folders import list_places
 
 # The name of each file, the md5 of its unpacked bytes, and the shape of its values.
@@ -20,6 +20,15 @@ MNIST_FILES = {
     "y_train": ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624", (60000,)),
     "X_test": ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
     "y_test": ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", (10000,)),
+}
+# The md5 and the number of bytes of each file as the mirrors publish it, gzipped. A download is checked by this md5, so
+# that nothing is unpacked before it is known, and kept as it is: pooch unpacks under the final name, where Ctrl-C would
+# leave half a file. A file on disk may have been gzipped by anyone, so that it is checked by the md5 of MNIST_FILES.
+PUBLISHED_GZIP = {
+    "X_train": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+    "y_train": ("d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+    "X_test": ("9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+    "y_test": ("ec29112dd5afa0611ce80d1b7f02629c", 4_542),
 }
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -63,15 +72,8 @@ def load_mnist(n_train=60000, folder=None):
     missing = [part for part, path in paths.items() if path is None]
     if missing:
         described = "\n".join(f"  {name}[.gz]  md5 {md5}" for name, md5, _ in MNIST_FILES.values())
-        files = [
-            (name, md5, [f"{mirror}{name}.gz" for mirror in MNIST_MIRRORS])
-            for name, md5, _ in (MNIST_FILES[part] for part in missing)
-        ]
-        download(
-            files,
-            folder,
-            f"MNIST was not found. Its files, gzipped or not, with the md5 of their unpacked bytes:\n{described}",
-        )
+        wanted = f"MNIST was not found. Its files, gzipped or not, with the md5 of their unpacked bytes:\n{described}"
+        download([_published(part) for part in missing], folder, wanted)
         paths = find_mnist(list_places(folder))
     arrays = {part: _read_idx(paths[part], *MNIST_FILES[part][1:]) for part in MNIST_FILES}
     return Dataset(
@@ -91,6 +93,11 @@ def find_mnist(places):
         return next((path for path in candidates if path.is_file()), None)
 
     return {part: find(name) for part, (name, _, _) in MNIST_FILES.items()}
+
+
+def _published(part):
+    name = f"{MNIST_FILES[part][0]}.gz"
+    return PublishedFile(name, *PUBLISHED_GZIP[part], tuple(f"{mirror}{name}" for mirror in MNIST_MIRRORS))
 
 
 def _read_idx(path, md5, shape):

@@ -65,6 +65,7 @@ class Small:
         monkeypatch.setattr(cifar10_batches, "BATCH_ROWS", ROWS)
         monkeypatch.setattr(cifar10, "N_TRAIN", 5 * ROWS)
         monkeypatch.setattr(cifar10, "ADDRESS", "http://127.0.0.1:9/")
+        monkeypatch.setattr(cifar10, "ARCHIVE_BYTES", len(self.archives["BINARY"]))
         for key in self.kinds:
             self.publish(key, self.files[key], self.archives[key])
 
@@ -272,9 +273,10 @@ def test_the_seed_is_checked(small, seed):
         datasets.load_cifar10(3, seed)
 
 
-def test_the_archive_is_downloaded_once(small, server, monkeypatch):
-    archive = small.kinds["PICKLED"].archive
-    monkeypatch.setattr(cifar10, "ADDRESS", server({archive: small.archives["PICKLED"]}) + archive)
+def test_the_archive_is_downloaded_once_and_not_unpickled(small, server, monkeypatch):
+    archive = small.kinds["BINARY"].archive
+    monkeypatch.setattr(cifar10, "ADDRESS", server({archive: small.archives["BINARY"]}) + archive)
+    monkeypatch.setattr(cifar10_batches, "ArrayUnpickler", None)
     np.testing.assert_array_equal(datasets.load_cifar10().X_test, small.X[5])
     assert [path.name for path in datasets.cache_folder().iterdir()] == [archive]
     datasets.load_cifar10()
@@ -282,8 +284,8 @@ def test_the_archive_is_downloaded_once(small, server, monkeypatch):
 
 
 def test_a_download_of_another_checksum_leaves_nothing(small, server, monkeypatch):
-    monkeypatch.setattr(cifar10, "ADDRESS", server({"archive": small.archives["PICKLED"][:-1]}) + "archive")
-    with pytest.raises(datasets.DatasetNotFoundError, match="md5"):
+    monkeypatch.setattr(cifar10, "ADDRESS", server({"archive": small.archives["BINARY"][:-1]}) + "archive")
+    with pytest.raises(datasets.DatasetNotFoundError, match="MD5"):
         datasets.load_cifar10()
     assert not list(datasets.cache_folder().iterdir())
 
