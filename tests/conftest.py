@@ -228,7 +228,7 @@ def empty_places(monkeypatch, tmp_path):
     """No folder of data but an empty cache folder of the test's own."""
     monkeypatch.delenv("FASTLIN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "cache"))
 
 
 @pytest.fixture

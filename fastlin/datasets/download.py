@@ -60,10 +60,10 @@ def download(files, folder, wanted):
     """
     places = list_places(folder)
 
-    def missing(reason):
-        looked = "\n".join(f"  {place}" for place in places)
+    def missing(*reasons):
+        looked, why = ("\n".join(f"  {line}" for line in lines) for lines in (places, reasons))
         return DatasetNotFoundError(
-            f"{wanted}\nPlaces looked in:\n{looked}\nReason it was not downloaded: {reason}\n"
+            f"{wanted}\nPlaces looked in:\n{looked}\nWhy it was not downloaded:\n{why}\n"
             "Put the data into one of these places, or set FASTLIN_DATA to the folder that holds them."
         )
 
@@ -87,7 +87,7 @@ def download(files, folder, wanted):
                 except (OSError, ValueError) as error:
                     reasons.append(f"{address}: {error}")
             else:
-                raise missing("; ".join(reasons))
+                raise missing(*reasons)
 
 
 def _stream(file, address, path, _):

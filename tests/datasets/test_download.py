@@ -107,6 +107,6 @@ def test_a_server_that_falls_silent_counts_as_offline(server, empty_places, monk
 def test_a_cache_folder_that_cannot_be_made_is_named(server, empty_places):
     datasets.cache_folder().parent.parent.mkdir()
     datasets.cache_folder().parent.write_bytes(b"a file where the folder should be")
-    with pytest.raises(datasets.DatasetNotFoundError, match=r"Reason .*fastlin/data'"):
+    with pytest.raises(datasets.DatasetNotFoundError, match=r"http.*fastlin/data'"):
         download.download([publish(server({"file": DATA}) + "file")], None, "wanted")
     assert not server.requests

@@ -76,7 +76,7 @@ def test_a_change_in_any_room_changes_the_folder(tmp_path, monkeypatch, source):
 def test_no_writable_place_means_no_cache(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    assert run(blocked, XDG_CACHE_HOME=str(blocked), LOCALAPPDATA=str(blocked)) == 0
+    assert run(blocked, XDG_CACHE_HOME=str(blocked), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(blocked)) == 0
     assert blocked.read_text() == ""
 
 
