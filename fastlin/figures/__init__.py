@@ -1,6 +1,7 @@
 """Draws pictures from results; it computes only the means and spreads of what is drawn.
 
 `draw` draws the results of a study into a folder; the functions that begin with ``plot_`` draw on axes of the caller's.
+`show_images` and `plot_weights` fill a figure.
 Matplotlib is imported only when something is drawn.
 """
 
@@ -17,10 +18,21 @@ from fastlin.figures.course import (
     draw_softmax,
 )
 from fastlin.figures.curves import plot_history, plot_path, plot_scores
+from fastlin.figures.images import plot_weights, show_images
 from fastlin.figures.networks import draw_deep, draw_search, draw_two_layer
 from fastlin.figures.style import DOTS_PER_INCH, STYLE
 
-__all__ = ["CONTENDERS", "DOTS_PER_INCH", "STYLE", "draw", "plot_history", "plot_path", "plot_scores"]
+__all__ = [
+    "CONTENDERS",
+    "DOTS_PER_INCH",
+    "STYLE",
+    "draw",
+    "plot_history",
+    "plot_path",
+    "plot_scores",
+    "plot_weights",
+    "show_images",
+]
 
 # Each takes results and folder.
 DRAWINGS = {

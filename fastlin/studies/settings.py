@@ -64,8 +64,8 @@ class Results:
 @lru_cache(maxsize=2)
 def binary_data(data):
     """Return X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3, pre-processed."""
-    X_train, Y_train = trainers.binary_prune_dataset(2, 3, data.X_train, data.y_train)
-    X_val, Y_val = trainers.binary_prune_dataset(2, 3, data.X_test, data.y_test)
+    X_train, Y_train = trainers.binary_prune_dataset(2, 3, data.X_train, data.y_train.reshape(-1, 1))
+    X_val, Y_val = trainers.binary_prune_dataset(2, 3, data.X_test, data.y_test.reshape(-1, 1))
     return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
 
 

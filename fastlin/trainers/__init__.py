@@ -6,6 +6,8 @@ runs whole stretches of an epoch in one compiled call; what a subclass overrides
 `TwoLayerNet` belongs to another homework and has the names and shapes of that one.
 """
 
+from fastlin.figures.losses import plot_loss
+from fastlin.trainers.checks import CourseAssertionError
 from fastlin.trainers.data import (
     batch_loader,
     binary_prune_dataset,
@@ -14,7 +16,7 @@ from fastlin.trainers.data import (
     one_hot_encode,
     pre_process_images,
 )
-from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss, gradient_approximation_test, plot_loss
+from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss, gradient_approximation_test
 from fastlin.trainers.models import BinaryModel, SoftmaxModel
 from fastlin.trainers.trainer import BaseTrainer, LogisticTrainer, SoftmaxTrainer
 from fastlin.trainers.two_layer_net import TwoLayerNet
@@ -22,6 +24,7 @@ from fastlin.trainers.two_layer_net import TwoLayerNet
 __all__ = [
     "BaseTrainer",
     "BinaryModel",
+    "CourseAssertionError",
     "LogisticTrainer",
     "SoftmaxModel",
     "SoftmaxTrainer",

@@ -1,8 +1,12 @@
-"""Checks of arguments that several parts of the course API share."""
+"""Checks of arguments that several parts of the course API share, and the error where the course asserts."""
 
 from numbers import Real
 
 import numpy as np
+
+
+class CourseAssertionError(AssertionError, ValueError):
+    """The error that is raised where the course's code asserts: caught as AssertionError and as ValueError."""
 
 
 def check_count(name, value, highest=None):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastlin import datasets
-from fastlin.trainers.checks import check_count
+from fastlin.trainers.checks import CourseAssertionError, check_count
 
 
 def pre_process_images(X):
@@ -21,14 +21,14 @@ def pre_process_images(X):
 
     Raises
     ------
-    ValueError
+    CourseAssertionError
         X is not two-dimensional, or has values outside 0 to 255.
     """
     X = np.asarray(X)
     if X.ndim != 2:
-        raise ValueError(f"X must have shape (N, pixels), got {X.shape}")
+        raise CourseAssertionError(f"X must have shape (N, pixels), got {X.shape}")
     if X.size and (X.min() < 0 or X.max() > 255):
-        raise ValueError(f"X must hold pixels from 0 to 255, got values from {X.min()} to {X.max()}")
+        raise CourseAssertionError(f"X must hold pixels from 0 to 255, got values from {X.min()} to {X.max()}")
     processed = np.empty((X.shape[0], X.shape[1] + 1))
     np.divide(X, 127.5, out=processed[:, :-1])
     processed[:, :-1] -= 1.0
@@ -53,12 +53,12 @@ def one_hot_encode(Y, num_classes):
 
     Raises
     ------
-    ValueError
-        Y holds a value that is no class.
+    CourseAssertionError
+        Y has another shape, or holds a value that is no class.
     """
-    labels = np.asarray(Y).reshape(-1)
+    labels = _flatten_labels(Y)
     if labels.size and (labels.min() < 0 or labels.max() >= num_classes or (labels != labels.astype(int)).any()):
-        raise ValueError(
+        raise CourseAssertionError(
             f"Y must hold whole numbers from 0 to {num_classes - 1}, got values from {labels.min()} to {labels.max()}"
         )
     encoded = np.zeros((len(labels), num_classes))
@@ -87,11 +87,13 @@ def batch_loader(X, Y, batch_size, shuffle=False, drop_last=True):
 
     Raises
     ------
+    CourseAssertionError
+        X and Y differ in their number of rows.
     ValueError
-        X and Y differ in their number of rows, or `batch_size` is out of range.
+        `batch_size` is out of range.
     """
     if len(X) != len(Y):
-        raise ValueError(f"X and Y must have the same number of rows, got {len(X)} and {len(Y)}")
+        raise CourseAssertionError(f"X and Y must have the same number of rows, got {len(X)} and {len(Y)}")
     check_count("batch_size", batch_size, len(X))
     order = np.arange(len(X))
     if shuffle:
@@ -102,23 +104,79 @@ def batch_loader(X, Y, batch_size, shuffle=False, drop_last=True):
         yield X[rows], Y[rows]
 
 
-def load_full_mnist():
-    """Return X_train, Y_train, X_val, Y_val: the first 20,000 training and the 10,000 test images, labels (N, 1)."""
-    mnist = datasets.load_mnist(datasets.COURSE_IMAGES)
-    return mnist.X_train, mnist.y_train.reshape(-1, 1), mnist.X_test, mnist.y_test.reshape(-1, 1)
+def load_full_mnist(train_size=datasets.COURSE_IMAGES, test_size=10_000, sample_stochastic=False):
+    """Return X_train, Y_train, X_val, Y_val of MNIST, where the test images validate.
+
+    Parameters
+    ----------
+    train_size : int, default=20000
+        The number of training images, from 1 to 60,000.
+    test_size : int, default=10000
+        The number of test images, from 1 to 10,000.
+    sample_stochastic : bool, default=False
+        Whether the images are drawn at random. Otherwise they are the first `train_size` training images and the last
+        `test_size` test images. The draw takes two calls of NumPy's global random state, both without replacement:
+        ``np.random.choice(60000, train_size, replace=False)`` numbers the training images and then
+        ``np.random.choice(10000, test_size, replace=False)`` the test images. The images stand in the order drawn.
+
+    Returns
+    -------
+    X_train : ndarray of shape (train_size, 784), uint8
+        Pixels from 0 to 255.
+    Y_train : ndarray of shape (train_size, 1), int64
+        The digits.
+    X_val, Y_val : ndarray
+        The test images and their digits, in the same form.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        MNIST is not on disk and cannot be downloaded.
+    ValueError
+        `train_size` or `test_size` is out of range.
+    """
+    mnist = datasets.load_mnist()
+    check_count("train_size", train_size, len(mnist.X_train))
+    check_count("test_size", test_size, len(mnist.X_test))
+    if sample_stochastic:
+        train_rows = np.random.choice(len(mnist.X_train), train_size, replace=False)
+        test_rows = np.random.choice(len(mnist.X_test), test_size, replace=False)
+    else:
+        train_rows, test_rows = slice(train_size), slice(-test_size, None)
+    return (
+        mnist.X_train[train_rows],
+        mnist.y_train[train_rows].reshape(-1, 1),
+        mnist.X_test[test_rows],
+        mnist.y_test[test_rows].reshape(-1, 1),
+    )
 
 
-def load_binary_dataset(class1, class2):
+def load_binary_dataset(class1, class2, train_size=datasets.COURSE_IMAGES, test_size=10_000, sample_stochastic=False):
     """Return X_train, Y_train, X_val, Y_val of two digits, with class1 as 1 and class2 as 0.
 
-    The images are those of `load_full_mnist` that show one of the two digits; labels have the shape (N, 1).
+    The images are those of `load_full_mnist` with the same arguments that show one of the two digits. The sizes count
+    the images of all ten digits, before the others are left out.
 
     Parameters
     ----------
     class1, class2 : int
         Two different digits.
+    train_size, test_size, sample_stochastic
+        As in `load_full_mnist`.
+
+    Returns
+    -------
+    X_train, Y_train, X_val, Y_val : ndarray
+        As in `load_full_mnist`, with labels of 1 and 0.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        MNIST is not on disk and cannot be downloaded.
+    ValueError
+        class1 and class2 are equal, or `train_size` or `test_size` is out of range.
     """
-    X_train, Y_train, X_val, Y_val = load_full_mnist()
+    X_train, Y_train, X_val, Y_val = load_full_mnist(train_size, test_size, sample_stochastic)
     return (
         *binary_prune_dataset(class1, class2, X_train, Y_train),
         *binary_prune_dataset(class1, class2, X_val, Y_val),
@@ -134,23 +192,36 @@ def binary_prune_dataset(class1, class2, X, Y):
         Two different labels; class1 becomes 1, class2 becomes 0.
     X : ndarray with N rows
         Rows of any shape.
-    Y : ndarray of shape (N, 1) or (N,)
+    Y : ndarray of shape (N,) or (N, 1)
         The label of each row.
 
     Returns
     -------
     X : ndarray with M rows
         The rows of the two classes.
-    Y : ndarray of shape (M, 1), int64
-        Their labels.
+    Y : ndarray of shape (M,) or (M, 1)
+        Their labels, with the dtype and the number of dimensions of Y.
 
     Raises
     ------
+    CourseAssertionError
+        Y has another shape than (N,) or (N, 1).
     ValueError
         class1 and class2 are equal.
     """
     if class1 == class2:
         raise ValueError(f"class1 and class2 must differ, got {class1!r} twice")
-    labels = np.asarray(Y).reshape(-1)
+    X, Y = np.asarray(X), np.asarray(Y)
+    labels = _flatten_labels(Y)
+    if len(X) != len(labels):
+        raise CourseAssertionError(f"X and Y must have the same number of rows, got {len(X)} and {len(labels)}")
     kept = (labels == class1) | (labels == class2)
-    return X[kept], (labels[kept] == class1).astype(np.int64).reshape(-1, 1)
+    return X[kept], (Y[kept] == class1).astype(Y.dtype)
+
+
+def _flatten_labels(Y):
+    """Return labels of shape (N,) or (N, 1) as (N,)."""
+    Y = np.asarray(Y)
+    if Y.ndim == 0 or Y.shape not in ((len(Y),), (len(Y), 1)):
+        raise CourseAssertionError(f"Y must have shape (N,) or (N, 1), got {Y.shape}")
+    return Y.reshape(-1)

@@ -1,7 +1,8 @@
-"""Measures of a model in the course: loss, accuracy, a check of the gradient, and curves of a training."""
+"""Measures of a model in the course: loss, accuracy and a check of the gradient."""
 
 import numpy as np
 
+from fastlin.trainers.checks import CourseAssertionError
 from fastlin.trainers.models import is_known
 
 
@@ -23,12 +24,14 @@ def cross_entropy_loss(targets, outputs):
 
     Raises
     ------
-    ValueError
+    CourseAssertionError
         The shapes differ, or have not two dimensions.
     """
     targets, outputs = np.asarray(targets), np.asarray(outputs)
     if targets.shape != outputs.shape or targets.ndim != 2:
-        raise ValueError(f"targets and outputs must both be (N, 1) or (N, K), got {targets.shape} and {outputs.shape}")
+        raise CourseAssertionError(
+            f"targets and outputs must both be (N, 1) or (N, K), got {targets.shape} and {outputs.shape}"
+        )
     smallest = np.finfo(np.result_type(outputs.dtype, np.float32)).tiny
     losses = targets * np.log(np.maximum(outputs, smallest))
     if targets.shape[1] == 1:
@@ -55,19 +58,21 @@ def calculate_accuracy(X, targets, model):
 
     Raises
     ------
-    ValueError
+    CourseAssertionError
         The targets have not the shape of the model's outputs.
     """
     outputs, targets = np.asarray(model.forward(X)), np.asarray(targets)
     if targets.shape != outputs.shape:
-        raise ValueError(f"targets must have the shape of the model's outputs, {outputs.shape}, got {targets.shape}")
+        raise CourseAssertionError(
+            f"targets must have the shape of the model's outputs, {outputs.shape}, got {targets.shape}"
+        )
     if outputs.shape[1] == 1:
         return float(np.mean((outputs >= 0.5) == (targets >= 0.5)))
     return float(np.mean(outputs.argmax(axis=1) == targets.argmax(axis=1)))
 
 
 def gradient_approximation_test(model, X, Y):
-    """Compare the model's gradient with central differences and raise AssertionError where they differ.
+    """Compare the model's gradient with central differences and raise an AssertionError where they differ.
 
     The differences are (C(w + eps) - C(w - eps)) / (2 eps) with eps = 1e-3, where C is the mean cross-entropy plus the
     model's L2 term, if it has one. Each entry of the gradient may differ by eps^2. The weights are the caller's again
@@ -89,7 +94,7 @@ def gradient_approximation_test(model, X, Y):
 
     Raises
     ------
-    AssertionError
+    CourseAssertionError
         An entry differs by more than eps^2; the message names it.
     """
     epsilon = 1e-3
@@ -116,32 +121,13 @@ def gradient_approximation_test(model, X, Y):
             difference = abs((costs[0] - costs[1]) / (2 * epsilon) - gradient[j, k])
             largest = max(largest, float(difference))
             if difference > epsilon**2:
-                raise AssertionError(
+                raise CourseAssertionError(
                     f"The gradient of w[{j}, {k}] is {gradient[j, k]:.9g}, but central differences give "
                     f"{(costs[0] - costs[1]) / (2 * epsilon):.9g}: they differ by {difference:.3g} > {epsilon**2:.3g}"
                 )
     finally:
         model.w = original
     return largest
-
-
-def plot_loss(loss_dict, label=None, npoints_to_average=1, plot_variance=True):
-    """Plot a history on the current matplotlib axes.
-
-    Parameters
-    ----------
-    loss_dict : dict of int to float
-        Global step to value.
-    label : str or None, default=None
-        The name of the curve in the legend.
-    npoints_to_average : int, default=1
-        Number of successive values of which the mean is drawn.
-    plot_variance : bool, default=True
-        Whether a band of one standard deviation is drawn around the means.
-    """
-    from fastlin import figures
-
-    figures.plot_history(loss_dict, label, npoints_to_average, plot_variance)
 
 
 def _cross_entropy_of_scores(targets, scores):

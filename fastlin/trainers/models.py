@@ -2,13 +2,26 @@
 
 import numpy as np
 
-from fastlin.trainers.checks import check_number
+from fastlin.trainers.checks import CourseAssertionError, check_number
 
 N_PIXELS = 784
 
 
+class _SizeOfWeights:
+    """An attribute that reads a size of the model's weights; a subclass may still assign to it, as the course does."""
+
+    def __init__(self, axis):
+        self._axis = axis
+
+    def __get__(self, model, owner=None):
+        return self if model is None else model.w.shape[self._axis]
+
+
 class _LinearModel:
     """Weights, gradient and backward pass of both models."""
+
+    I = _SizeOfWeights(0)  # noqa: E741 - the course's name
+    num_outputs = _SizeOfWeights(1)
 
     # The gradient of the L2 term is l2 w.
     l2 = 0.0
@@ -26,9 +39,18 @@ class _LinearModel:
             The rows of a batch.
         outputs, targets : ndarray of shape (N, outputs)
             The probabilities that `forward` returned for them, and their targets.
+
+        Raises
+        ------
+        CourseAssertionError
+            A shape does not fit the weights or the number of rows.
         """
-        if targets.shape != outputs.shape:
-            raise ValueError(f"targets {targets.shape} must have the shape of outputs {outputs.shape}")
+        self._check_inputs(X)
+        expected = X.shape[0], self.w.shape[1]
+        if outputs.shape != expected or targets.shape != expected:
+            raise CourseAssertionError(
+                f"outputs and targets must have shape {expected}, got {outputs.shape} and {targets.shape}"
+            )
         self.grad = X.T @ (outputs - targets) / X.shape[0]
         if self.l2:
             self.grad += self.l2 * self.w
@@ -39,7 +61,7 @@ class _LinearModel:
 
     def _check_inputs(self, X):
         if X.ndim != 2 or X.shape[1] != self.w.shape[0]:
-            raise ValueError(
+            raise CourseAssertionError(
                 f"X must have shape (N, {self.w.shape[0]}), the number of rows of w, got {X.shape}; "
                 "pre_process_images adds the column of ones"
             )
@@ -59,6 +81,8 @@ class BinaryModel(_LinearModel):
         Weights, which are zero at first.
     grad : ndarray of shape (n_inputs, 1) or None
         The gradient of the last backward pass.
+    I, num_outputs : int
+        The number of rows of ``w`` and the number of its columns, 1.
     """
 
     def __init__(self, n_inputs=N_PIXELS + 1):
@@ -93,6 +117,8 @@ class SoftmaxModel(_LinearModel):
         Weights, which are zero at first.
     grad : ndarray of shape (n_inputs, n_outputs) or None
         The gradient of the last backward pass.
+    I, num_outputs : int
+        The number of rows of ``w`` and the number of its columns.
     """
 
     def __init__(self, l2_reg_lambda=0.0, half=False, *, n_inputs=N_PIXELS + 1, n_outputs=10):

@@ -72,7 +72,7 @@ class TwoLayerNet:
         self.interrupted = False
 
     def loss(self, X, y=None, reg=0.0):
-        """Return the scores of rows or, where labels are given, their loss and its gradients.
+        """Return the probabilities of rows or, where labels are given, their loss and its gradients.
 
         The loss is the mean softmax cross-entropy plus reg (||W1||^2 + ||W2||^2), whose gradient is 2 reg W; the biases
         are not penalised.
@@ -88,8 +88,8 @@ class TwoLayerNet:
 
         Returns
         -------
-        scores : ndarray of shape (N, C)
-            The scores, where y is None.
+        probabilities : ndarray of shape (N, C)
+            The softmax of the scores, where y is None.
         loss, grads : float and dict of str to ndarray
             The loss and its gradients, where y is given; grads has the keys and shapes of `params`.
 
@@ -106,7 +106,7 @@ class TwoLayerNet:
         network = self._make_network(compute_type(X))
         matrix = DenseMatrix(X)
         if y is None:
-            return network.compute_scores(matrix)
+            return network.predict_probabilities(matrix)
         coefs = network.parameters[: network.n_coefficients]
         # A training of the caller's own may have diverged.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -126,8 +126,8 @@ class TwoLayerNet:
         reg=5e-6,
         num_iters=100,
         batch_size=200,
-        momentum=0.0,
         verbose=False,
+        momentum=0.0,
     ):
         """Train by mini-batch gradient descent: v = momentum v - learning_rate g, params += v, with v = 0 at first.
 
@@ -157,10 +157,10 @@ class TwoLayerNet:
             Number of updates.
         batch_size : int, default=200
             Number of rows of a batch.
-        momentum : float, default=0.0
-            Part of the velocity that the next step keeps, from 0 to below 1.
         verbose : bool, default=False
             Whether a progress bar with the loss is shown.
+        momentum : float, default=0.0
+            Part of the velocity that the next step keeps, from 0 to below 1.
 
         Returns
         -------
@@ -242,7 +242,10 @@ class TwoLayerNet:
         ValueError
             As `loss`.
         """
-        return self.loss(X).argmax(axis=1).astype(np.int64, copy=False)
+        X = self._read_rows("X", X)
+        # Probabilities of different scores may round to equal ones.
+        scores = self._make_network(compute_type(X)).compute_scores(DenseMatrix(X))
+        return scores.argmax(axis=1).astype(np.int64, copy=False)
 
     def _make_network(self, dtype):
         """Return a network with the values that `params` has now."""

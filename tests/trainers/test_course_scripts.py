@@ -1,0 +1,119 @@
+"""Scripts of each task run on plain NumPy and, with their import lines changed and nothing else, on fastlin."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import course_scripts
+import matplotlib
+import numpy as np
+import pytest
+from naive_course_modules import make_modules
+from naive_two_layer_net import PlainTwoLayerNet
+
+from fastlin import datasets
+
+PAGE = Path(__file__).parents[2] / "docs" / "coming-from-the-course.md"
+SCRIPTS = {
+    name: getattr(course_scripts, name)
+    for name in ("TASK_2A", "TASK_2", "TASK_3A", "TASK_3", "TASK_4", "TWO_LAYER_NET")
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The embedded digits with the size of MNIST's images."""
+    data = datasets.load_digits()
+
+    def enlarge(X):
+        images = X.reshape(-1, 8, 8).repeat(3, axis=1).repeat(3, axis=2)
+        return np.pad(images, ((0, 0), (2, 2), (2, 2))).reshape(-1, 784)
+
+    return replace(data, X_train=enlarge(data.X_train), X_test=enlarge(data.X_test))
+
+
+@pytest.fixture
+def course(digits, monkeypatch):
+    """The modules that the course's import lines find."""
+    modules = make_modules(digits.X_train, digits.y_train, digits.X_test, digits.y_test)
+    modules["two_layernet"] = ModuleType("two_layernet")
+    modules["two_layernet"].TwoLayerNet = PlainTwoLayerNet
+    for name, module in modules.items():
+        monkeypatch.setitem(__import__("sys").modules, name, module)
+    task3 = ModuleType("task3")
+    exec(SCRIPTS["TASK_3"], vars(task3))
+    monkeypatch.setitem(__import__("sys").modules, "task3", task3)
+
+
+def import_lines():
+    """Return the beginning of each import line of the course, and fastlin's, as the page lists them."""
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {course.removesuffix(" …"): ours.removesuffix(" …") for course, ours in rows}
+
+
+def change_imports(script):
+    """Return the script with fastlin's import lines instead of the course's, and how many of them changed."""
+    lines, n_changed = script.split("\n"), 0
+    for number, line in enumerate(lines):
+        for theirs, ours in import_lines().items():
+            if line == theirs or line.startswith(f"{theirs} "):
+                lines[number] = ours + line.removeprefix(theirs)
+                n_changed += 1
+    return "\n".join(lines), n_changed
+
+
+def run(script):
+    """Run a script as a program; return its result and what it drew."""
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    names = {"__name__": "__main__"}
+    exec(compile(script, "script", "exec"), names)
+    drawn = []
+    for axes in (axes for number in plt.get_fignums() for axes in plt.figure(number).axes):
+        lines = [(line.get_label(), line.get_xydata()) for line in axes.lines]
+        bands = [(band.get_label(), band.get_paths()[0].vertices) for band in axes.collections]
+        # A curve without a name is called _child and its number.
+        drawn.append((lines, bands, [np.asarray(image.get_array()) for image in axes.images]))
+    plt.close("all")
+    return names["result"], drawn
+
+
+def assert_same(found, expected):
+    """Compare nested results: numbers to rounding, all else exactly."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        found, expected = list(found.values()), list(expected.values())
+    if isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert_same(ours, theirs)
+    elif isinstance(expected, str):
+        assert found == expected
+    else:
+        assert np.shape(found) == np.shape(expected)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_give_the_same_results_with_the_import_lines_changed(name, course, digits, monkeypatch, capsys):
+    expected, expected_pictures = run(SCRIPTS[name])
+    changed, n_changed = change_imports(SCRIPTS[name])
+    assert n_changed == len(re.findall(r"^(?:import utils|from \w+ import)", SCRIPTS[name], re.MULTILINE)) > 0
+    for module in ("utils", "task2a", "task3a", "task3", "trainer", "two_layernet"):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+    monkeypatch.setattr(datasets, "load_mnist", lambda: digits)
+    # The sizes that the course fixes are those of MNIST.
+    monkeypatch.setattr("fastlin.trainers.data.check_count", lambda *arguments: None)
+    found, pictures = run(changed)
+    assert_same(found, expected)
+    assert_same(pictures, expected_pictures)
+
+
+def test_early_stopping_of_the_script_stops(course):
+    (_, stopped_weights, _), _, (train, val), _ = run(SCRIPTS["TASK_2"])[0]
+    assert 10 < len(train["loss"]) < 100 * 16
+    assert np.abs(stopped_weights).max() > 0
+    assert list(val["loss"])[-1] == list(train["loss"])[-1]
