@@ -98,7 +98,8 @@ def main():
     # Task 2d
     stopped_model = BinaryModel()
     trainer = LogisticTrainer(
-        stopped_model, 0.5, batch_size, False, X_train, Y_train, X_val, Y_val, early_stopping=True, patience=10)
+        stopped_model, learning_rate, batch_size, False, X_train, Y_train, X_val, Y_val,
+        early_stopping=True, patience=10)
     stopped = trainer.train(100)
 
     # Task 2e
@@ -239,7 +240,11 @@ for l2_reg_lambda in (1.0, 0.001):
     trainer = SoftmaxTrainer(model, 0.01, 16, True, X_train, Y_train, X_val, Y_val)
     histories = trainer.train(3)
     result.append((
-        model.w, cross_entropy_loss(Y_train, model.forward(X_train)), calculate_accuracy(X_val, Y_val, model), histories))
+        model.w,
+        cross_entropy_loss(Y_train, model.forward(X_train)),
+        calculate_accuracy(X_val, Y_val, model),
+        histories,
+    ))
 """
 
 # The homework's check on toy data. Its numbers are the homework's.

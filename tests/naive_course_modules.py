@@ -91,13 +91,13 @@ class SoftmaxModel(BinaryModel):
 
 def gradient_approximation_test(model, X, Y):
     loss = binary_cross_entropy_loss if Y.shape[1] == 1 else softmax_cross_entropy_loss
+    model.backward(X, model.forward(X), Y)
     for place in np.ndindex(*model.w.shape):
         value, losses = model.w[place], []
         for change in (1e-3, -1e-3):
             model.w[place] = value + change
             losses.append(loss(Y, model.forward(X)))
         model.w[place] = value
-        model.backward(X, model.forward(X), Y)
         assert abs((losses[0] - losses[1]) / 2e-3 - model.grad[place]) <= 1e-6
 
 

@@ -24,8 +24,33 @@ def test_models():
     assert trainers.SoftmaxModel(0.1).w.shape == (785, 10)
     with pytest.raises(ValueError, match="l2_reg_lambda"):
         trainers.SoftmaxModel(-1)
-    with pytest.raises(ValueError, match="column of ones"):
-        model.forward(X[:, :-1])
+    for caught in (ValueError, AssertionError):
+        with pytest.raises(caught, match="column of ones"):
+            model.forward(X[:, :-1])
+    for bad in ((X[:, :-1], outputs, Y), (X, outputs[:-1], Y[:-1]), (X, outputs, Y[:, :-1]), (X, *[Y[:, :1]] * 2)):
+        with pytest.raises(trainers.CourseAssertionError, match="must have shape"):
+            model.backward(*bad)
+
+
+def test_models_know_their_sizes():
+    for model, sizes in ((trainers.BinaryModel(), (785, 1)), (trainers.SoftmaxModel(0.0), (785, 10))):
+        assert (model.I, model.num_outputs) == sizes
+    model.w = np.zeros((65, 3))
+    assert (model.I, model.num_outputs) == (65, 3)
+
+
+def test_a_subclass_may_set_the_sizes_as_the_course_does():
+    class OwnModel(trainers.SoftmaxModel):
+        def __init__(self):
+            self.I = 65
+            self.num_outputs = 3
+            self.w = np.zeros((self.I, self.num_outputs))
+            self.grad = None
+            self.l2_reg_lambda, self.half = 0.0, False
+
+    model = OwnModel()
+    assert (model.I, model.num_outputs) == model.w.shape
+    assert model.forward(np.ones((2, 65))).shape == (2, 3)
 
 
 def test_binary_forward_does_not_overflow():

@@ -5,7 +5,13 @@ import warnings
 
 import numpy as np
 import pytest
-from naive_two_layer_net import differentiate_plainly, make_data, score_plainly, train_plainly
+from naive_two_layer_net import (
+    differentiate_plainly,
+    find_probabilities_plainly,
+    make_data,
+    score_plainly,
+    train_plainly,
+)
 
 from fastlin import TwoLayerNet
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
@@ -41,11 +47,11 @@ def assert_same_params(found, expected, tolerance=0.0):
         np.testing.assert_allclose(found[name], expected[name], atol=tolerance, rtol=0)
 
 
-def test_the_homeworks_scores_and_loss():
+def test_the_homeworks_probabilities_and_loss():
     net, X, y = make_toy()
-    scores = net.loss(X)
-    np.testing.assert_allclose(scores[0], [-0.81233741, -1.27654624, -0.70335995], atol=5e-9)
-    np.testing.assert_allclose(scores[4], [-0.00618733, -0.12435261, -0.15226949], atol=5e-9)
+    probabilities = net.loss(X)
+    np.testing.assert_allclose(probabilities[0], [0.36446210, 0.22911264, 0.40642526], atol=5e-9)
+    np.testing.assert_allclose(probabilities[4], [0.36328815, 0.32279939, 0.31391246], atol=5e-9)
     loss, _ = net.loss(X, y, reg=0.05)
     assert loss == pytest.approx(1.30378789133, abs=1e-11)
 
@@ -79,7 +85,7 @@ def test_loss_and_gradients_are_those_of_numpy_and_of_differences(n_classes, reg
     expected_loss, expected = differentiate_plainly(net.params, X, y, reg)
     assert loss == pytest.approx(expected_loss, abs=1e-13)
     assert_same_params(grads, expected, 1e-13)
-    np.testing.assert_allclose(net.loss(X), score_plainly(net.params, X), atol=1e-13)
+    np.testing.assert_allclose(net.loss(X), find_probabilities_plainly(net.params, X), atol=1e-13)
     for name in NAMES:
         values = net.params[name]
         for place in [(0,) * values.ndim, tuple(size - 1 for size in values.shape)]:
@@ -140,7 +146,7 @@ def test_rows_that_go_through_the_network_in_several_pieces():
     assert n > 2 * CHUNK_NUMBERS // d
     X, y, X_val, y_val = make_data(n, d)
     net = make_net(d, std=0.02)
-    np.testing.assert_allclose(net.loss(X), score_plainly(net.params, X), atol=1e-12)
+    np.testing.assert_allclose(net.loss(X), find_probabilities_plainly(net.params, X), atol=1e-12)
     loss, grads = net.loss(X, y, 0.1)
     expected_loss, expected = differentiate_plainly(net.params, X, y, 0.1)
     assert loss == pytest.approx(expected_loss, abs=1e-12)
@@ -149,7 +155,8 @@ def test_rows_that_go_through_the_network_in_several_pieces():
     expected, params = train_plainly(net.params, X, y, X_val, y_val, 0.01, 0.9, 0.1, 3, n, 0.9)
     np.random.seed(8)
     assert (
-        net.train(X, y, X_val, y_val, 0.01, 0.9, 0.1, 3, n, 0.9)["train_acc_history"] == expected["train_acc_history"]
+        net.train(X, y, X_val, y_val, 0.01, 0.9, 0.1, 3, n, momentum=0.9)["train_acc_history"]
+        == expected["train_acc_history"]
     )
     assert_same_params(net.params, params, 1e-12)
 
@@ -157,16 +164,16 @@ def test_rows_that_go_through_the_network_in_several_pieces():
 def test_float32_rows_are_computed_in_float32():
     X, y, X_val, y_val = make_data()
     net = make_net()
-    scores = net.loss(X.astype(np.float32))
+    probabilities = net.loss(X.astype(np.float32))
     loss, grads = net.loss(X.astype(np.float32), y, 0.01)
-    assert {array.dtype for array in (scores, *grads.values())} == {np.dtype(np.float32)}
+    assert {array.dtype for array in (probabilities, *grads.values())} == {np.dtype(np.float32)}
     expected_loss, expected = differentiate_plainly(net.params, X, y, 0.01)
     assert loss == pytest.approx(expected_loss, abs=1e-6)
     assert_same_params(grads, expected, 1e-6)
     np.random.seed(8)
     expected, params = train_plainly(net.params, X, y, X_val, y_val, 0.1, 0.9, 0.01, 30, 20, 0.5)
     np.random.seed(8)
-    found = net.train(X.astype(np.float32), y, X_val, y_val, 0.1, 0.9, 0.01, 30, 20, 0.5)
+    found = net.train(X.astype(np.float32), y, X_val, y_val, 0.1, 0.9, 0.01, 30, 20, momentum=0.5)
     np.testing.assert_allclose(found["loss_history"], expected["loss_history"], atol=1e-5)
     assert_same_params(net.params, params, 1e-5)
     assert {values.dtype for values in net.params.values()} == {np.dtype(np.float64)}
@@ -219,7 +226,7 @@ def test_parameters_may_be_changed_and_replaced():
     net.params["b2"] = np.array([1, 2, 3])
     net.params["W2"] = np.asfortranarray(net.params["W2"].astype(np.float32))
     params = {name: values.astype(np.float64) for name, values in net.params.items()}
-    np.testing.assert_allclose(net.loss(X), score_plainly(params, X), atol=1e-13)
+    np.testing.assert_allclose(net.loss(X), find_probabilities_plainly(params, X), atol=1e-13)
     loss, grads = net.loss(X, y, 0.1)
     expected_loss, expected = differentiate_plainly(params, X, y, 0.1)
     assert loss == pytest.approx(expected_loss, abs=1e-13)
@@ -248,7 +255,7 @@ def test_a_second_training_goes_on_without_the_velocity_of_the_first():
     _, params = train_plainly(params, *data, 0.1, 0.9, 0.01, 5, 20, 0.9)
     np.random.seed(8)
     for _ in range(2):
-        net.train(*data, 0.1, 0.9, 0.01, 5, 20, 0.9)
+        net.train(*data, 0.1, 0.9, 0.01, 5, 20, False, 0.9)
     assert_same_params(net.params, params, 1e-12)
 
 
@@ -258,7 +265,11 @@ def test_predictions_are_the_first_of_the_best_classes():
     labels = net.predict(X)
     assert labels.dtype == np.int64
     assert len(np.unique(labels)) == 3
-    np.testing.assert_array_equal(labels, net.loss(X).argmax(axis=1))
+    np.testing.assert_array_equal(labels, score_plainly(net.params, X).argmax(axis=1))
+    # Scores so close, and so far apart, that the probabilities of the two best are equal.
+    net.params["b2"] = np.array([1.0, 1.0 + 1e-15, -800.0])
+    net.params["W2"] = np.zeros((7, 3))
+    np.testing.assert_array_equal(net.predict(X), np.ones(60))
     net.params["W2"] = np.zeros((7, 3))
     net.params["b2"] = np.array([0.0, 1.0, 1.0])
     np.testing.assert_array_equal(net.predict(X), np.ones(60))
@@ -274,8 +285,8 @@ def test_numbers_of_threads_give_the_same_bits():
         net = TwoLayerNet(d, hidden, 3, 0.1)
         with limit_threads(n_threads):
             stats = net.train(X, y, X_val, y_val, learning_rate=0.1, num_iters=4, batch_size=n, momentum=0.9)
-            scores = net.loss(X).tobytes()
-        results.append((stats, scores, [net.params[name].tobytes() for name in NAMES]))
+            probabilities = net.loss(X).tobytes()
+        results.append((stats, probabilities, [net.params[name].tobytes() for name in NAMES]))
     assert results[1:] == results[:1] * 2
 
 

@@ -1,0 +1,106 @@
+"""Rows of pixels and weights as pictures: which pixel lands where, what is left out, and on which scale."""
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from fastlin import datasets, figures
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def figure():
+    return Figure(layout="constrained")
+
+
+def pictures(figure):
+    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images and not is_bar(axes)]
+
+
+def is_bar(axes):
+    return axes.get_label() == "<colorbar>"
+
+
+@pytest.mark.parametrize("n_pixels", [784, 64, 4, 1])
+@pytest.mark.parametrize("with_ones", [False, True])
+def test_rows_become_square_pictures_without_the_ones(figure, n_pixels, with_ones):
+    X = np.random.default_rng(0).integers(0, 256, (3, n_pixels))
+    rows = np.hstack([X, np.ones((3, 1), int)]) if with_ones else X
+    assert figures.show_images(rows, figure=figure) is figure
+    side = round(n_pixels**0.5)
+    scaled = (X - X.min()) / (X.max() - X.min())
+    np.testing.assert_allclose(pictures(figure), scaled.reshape(3, side, side))
+    assert {axes.images[0].get_clim() for axes in figure.axes} == {(0, 1)}
+    assert {axes.images[0].get_cmap().name for axes in figure.axes} == {"gray"}
+
+
+def test_planes_become_colours(figure):
+    X = np.random.default_rng(0).integers(0, 256, (2, 3072), dtype=np.uint8)
+    figures.show_images(X, figure=figure)
+    scaled = (X - float(X.min())) / (float(X.max()) - X.min())
+    for row, picture in zip(scaled, pictures(figure), strict=True):
+        for plane in range(3):
+            np.testing.assert_allclose(picture[:, :, plane], row[1024 * plane : 1024 * (plane + 1)].reshape(32, 32))
+
+
+def test_labels_and_the_grid(figure, tmp_path):
+    data = datasets.load_digits()
+    figures.show_images(data.X_train[:7], data.y_train[:7].reshape(-1, 1), n_columns=3, figure=figure)
+    assert [axes.get_title() for axes in figure.axes] == [str(label) for label in data.y_train[:7]]
+    places = [axes.get_subplotspec() for axes in figure.axes]
+    assert [(place.rowspan.start, place.colspan.start) for place in places] == [divmod(i, 3) for i in range(7)]
+    figure.savefig(tmp_path / "images.png")
+
+
+def test_a_figure_of_pyplot_is_made_where_none_is_given():
+    import matplotlib.pyplot as plt
+
+    made = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))]
+    assert {figure.number for figure in made} <= set(plt.get_fignums())
+    for figure in made:
+        # Equal pixels have no range to be scaled to.
+        assert np.isfinite(pictures(figure)).all()
+        plt.close(figure)
+
+
+@pytest.mark.parametrize("n_rows", [785, 784])
+def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows, tmp_path):
+    w = np.random.default_rng(0).normal(size=(n_rows, 10))
+    w[784:] = 100
+    assert figures.plot_weights(w, figure=figure) is figure
+    found = pictures(figure)
+    np.testing.assert_array_equal(found, w[:784].T.reshape(10, 28, 28))
+    largest = np.abs(w[:784]).max()
+    drawn = [axes for axes in figure.axes if not is_bar(axes)]
+    assert {axes.images[0].get_clim() for axes in drawn} == {(-largest, largest)}
+    assert [axes.get_title() for axes in drawn] == [str(digit) for digit in range(10)]
+    assert len(figure.axes) == 11
+    figure.savefig(tmp_path / "weights.png")
+
+
+def test_weights_of_planes_are_grey_where_they_are_zero(figure):
+    w = np.zeros((3072, 2))
+    w[5, 1], w[1024 + 40, 1] = -2.0, 1.0
+    figures.plot_weights(w, ["a", "b"], figure=figure)
+    first, second = pictures(figure)
+    assert (first == 0.5).all()
+    assert (second[0, 5, 0], second[1, 8, 1]) == (0, 0.75)
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+
+
+@pytest.mark.parametrize("shape", [(2, 11), (2, 787), (0, 784), (2, 28, 28), (2, 0)])
+def test_rows_of_no_square_are_refused(figure, shape):
+    with pytest.raises(ValueError, match=r"^images must have n² or 3 n² pixels"):
+        figures.show_images(np.zeros(shape), figure=figure)
+    with pytest.raises(ValueError, match=r"^w must have n² or 3 n² pixels"):
+        figures.plot_weights(np.zeros(shape).T, figure=figure)
+    assert not figure.axes
+
+
+def test_labels_of_another_number_are_refused(figure):
+    with pytest.raises(ValueError, match=r"^labels must be one for each of 2 pictures, got 3$"):
+        figures.show_images(np.zeros((2, 64)), range(3), figure=figure)
+    with pytest.raises(ValueError, match=r"^labels must be one for each of 3 pictures, got 2$"):
+        figures.plot_weights(np.zeros((65, 3)), ["a", "b"], figure=figure)

@@ -1,0 +1,60 @@
+"""The course's curve of a loss: which points are drawn, and what curve and band are called."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from fastlin import trainers
+
+HISTORY = {3 * step: float(step % 4) for step in range(25)}
+
+
+@pytest.fixture
+def axes():
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    yield axes
+    plt.close(figure)
+
+
+def test_each_point_is_drawn_unless_several_are_averaged(axes):
+    trainers.plot_loss({0: 1.0, 1: 0.5, 2: 0.7}, "validation")
+    trainers.plot_loss(HISTORY, "without a band", npoints_to_average=10, plot_variance=False)
+    assert [line.get_label() for line in axes.lines] == ["validation", "without a band"]
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [(0, 1), (1, 0.5), (2, 0.7)])
+    np.testing.assert_array_equal(axes.lines[1].get_xydata(), list(HISTORY.items()))
+    assert not axes.collections
+
+
+def test_means_stand_at_the_middle_step_within_a_band(axes):
+    trainers.plot_loss(HISTORY, "training", npoints_to_average=10)
+    (line,), (band,) = axes.lines, axes.collections
+    values = np.array(list(HISTORY.values()))[:20].reshape(2, 10)
+    np.testing.assert_allclose(line.get_xydata(), np.transpose([[15, 45], values.mean(axis=1)]))
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert heights.max() == pytest.approx((values.mean(axis=1) + values.std(axis=1)).max())
+    assert heights.min() == pytest.approx((values.mean(axis=1) - values.std(axis=1)).min())
+    names = [text.get_text() for text in axes.legend().get_texts()]
+    assert names == ["training (mean over 10 steps)", "training variance over 10 steps"]
+    assert band.get_facecolor()[0][:3] == pytest.approx(matplotlib.colors.to_rgb(line.get_color()))
+
+
+def test_a_curve_without_a_label_has_no_name(axes):
+    trainers.plot_loss(HISTORY)
+    trainers.plot_loss(HISTORY, npoints_to_average=5)
+    assert axes.get_legend_handles_labels() == ([], [])
+    assert len(axes.lines[1].get_xdata()) == 5
+
+
+def test_too_few_values_for_a_mean_draw_none(axes):
+    trainers.plot_loss({0: 1.0}, "short", npoints_to_average=10)
+    assert len(axes.lines[0].get_xdata()) == 0
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5])
+def test_a_number_of_points_that_is_none_is_refused(axes, number):
+    with pytest.raises(ValueError, match=f"^npoints_to_average must be a whole number of at least 1, got {number}$"):
+        trainers.plot_loss(HISTORY, npoints_to_average=number)
+    assert not axes.lines
