@@ -161,7 +161,9 @@ def load_binary_dataset(class1, class2, train_size=datasets.COURSE_IMAGES, test_
     ----------
     class1, class2 : int
         Two different digits.
-    train_size, test_size, sample_stochastic
+    train_size, test_size : int
+        As in `load_full_mnist`.
+    sample_stochastic : bool, default=False
         As in `load_full_mnist`.
 
     Returns
