@@ -136,18 +136,34 @@ def load_full_mnist(train_size=datasets.COURSE_IMAGES, test_size=10_000, sample_
         `train_size` or `test_size` is out of range.
     """
     mnist = datasets.load_mnist()
-    check_count("train_size", train_size, len(mnist.X_train))
-    check_count("test_size", test_size, len(mnist.X_test))
-    if sample_stochastic:
-        train_rows = np.random.choice(len(mnist.X_train), train_size, replace=False)
-        test_rows = np.random.choice(len(mnist.X_test), test_size, replace=False)
-    else:
+    return select_images(mnist, train_size, test_size, np.random if sample_stochastic else None)
+
+
+def select_images(data, train_size, test_size, random_state=None):
+    """Return X_train, Y_train, X_val, Y_val of a Dataset as `load_full_mnist` does.
+
+    Parameters
+    ----------
+    data : Dataset
+        The images to select from.
+    train_size, test_size : int
+        As in `load_full_mnist`.
+    random_state : RandomState, the module numpy.random, or None
+        Draws the images. None: the first training images and the last test images are taken.
+    """
+    n_train, n_test = len(data.X_train), len(data.X_test)
+    check_count("train_size", train_size, n_train)
+    check_count("test_size", test_size, n_test)
+    if random_state is None:
         train_rows, test_rows = slice(train_size), slice(-test_size, None)
+    else:
+        train_rows = random_state.choice(n_train, train_size, replace=False)
+        test_rows = random_state.choice(n_test, test_size, replace=False)
     return (
-        mnist.X_train[train_rows],
-        mnist.y_train[train_rows].reshape(-1, 1),
-        mnist.X_test[test_rows],
-        mnist.y_test[test_rows].reshape(-1, 1),
+        data.X_train[train_rows],
+        data.y_train[train_rows].reshape(-1, 1),
+        data.X_test[test_rows],
+        data.y_test[test_rows].reshape(-1, 1),
     )
 
 

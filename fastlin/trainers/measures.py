@@ -99,40 +99,52 @@ def gradient_approximation_test(model, X, Y):
     """
     epsilon = 1e-3
     original = model.w
-    l2 = getattr(model, "l2", 0.0)
     largest = 0.0
-
-    def cost():
-        # A probability that rounds to 1 has no logarithm of the rest, so the cost of our own models uses the scores.
-        if is_known(model):
-            return _cross_entropy_of_scores(Y, X @ model.w)
-        return cross_entropy_loss(Y, model.forward(X))
-
     try:
         model.w = original.astype(np.float64)
         model.backward(X, model.forward(X), Y)
         gradient = np.array(model.grad)
-        for j, k in np.ndindex(*original.shape):
-            costs = []
-            for sign in (1, -1):
-                model.w[j, k] = original[j, k] + sign * epsilon
-                costs.append(cost() + 0.5 * l2 * np.sum(model.w**2))
-            model.w[j, k] = original[j, k]
-            difference = abs((costs[0] - costs[1]) / (2 * epsilon) - gradient[j, k])
+        differentiate = _differentiate_scores if is_known(model) else _differentiate
+        for (j, k), slope in differentiate(model, X, Y, epsilon):
+            difference = abs(slope - gradient[j, k])
             largest = max(largest, float(difference))
-            if difference > epsilon**2:
+            if not difference <= epsilon**2:
                 raise CourseAssertionError(
-                    f"The gradient of w[{j}, {k}] is {gradient[j, k]:.9g}, but central differences give "
-                    f"{(costs[0] - costs[1]) / (2 * epsilon):.9g}: they differ by {difference:.3g} > {epsilon**2:.3g}"
+                    f"The gradient of w[{j}, {k}] is {gradient[j, k]:.9g}, but central differences give {slope:.9g}: "
+                    f"they differ by {difference:.3g} > {epsilon**2:.3g}"
                 )
     finally:
         model.w = original
     return largest
 
 
-def _cross_entropy_of_scores(targets, scores):
-    """Return the mean cross-entropy of the model's scores, exact also where a probability rounds to 0 or 1."""
-    if scores.shape[1] == 1:
-        return float(np.mean(targets * np.logaddexp(0, -scores) + (1 - targets) * np.logaddexp(0, scores)))
-    log_totals = np.logaddexp.reduce(scores, axis=1, keepdims=True)
-    return float(np.sum(targets * (log_totals - scores)) / len(scores))
+def _differentiate(model, X, Y, epsilon):
+    """Yield each place of the weights and the central difference of the cost there."""
+    w, l2 = model.w, getattr(model, "l2", 0.0)
+    for place in np.ndindex(*w.shape):
+        kept, costs = w[place], []
+        for change in (epsilon, -epsilon):
+            w[place] = kept + change
+            costs.append(cross_entropy_loss(Y, model.forward(X)) + 0.5 * l2 * np.sum(w**2))
+        w[place] = kept
+        yield place, (costs[0] - costs[1]) / (2 * epsilon)
+
+
+def _differentiate_scores(model, X, Y, epsilon):
+    """Yield the same for a model of this package, by the scores, which a change of w[j, k] changes in column k alone.
+
+    All j of a k are changed at once: the check of the softmax model takes 0.1 s instead of 15. The cost is exact also
+    where a probability rounds to 0 or 1.
+    """
+    scores = X @ model.w
+    for k in range(scores.shape[1]):
+        # The logarithm of the sum of the exponentials of the other scores; one output stands beside a score of 0.
+        others = np.logaddexp.reduce(np.delete(scores, k, axis=1), axis=1) if scores.shape[1] > 1 else 0.0
+        costs = []
+        for change in (epsilon, -epsilon):
+            changed = scores[:, k, np.newaxis] + change * X
+            losses = np.logaddexp(np.reshape(others, (-1, 1)), changed) - Y[:, k, np.newaxis] * changed
+            penalties = 0.5 * model.l2 * ((model.w[:, k] + change) ** 2 - model.w[:, k] ** 2)
+            costs.append(losses.mean(axis=0) + penalties)
+        for j, slope in enumerate((costs[0] - costs[1]) / (2 * epsilon)):
+            yield (j, k), slope
