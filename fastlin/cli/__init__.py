@@ -1,7 +1,7 @@
 """The program ``fastlin``: it reproduces the studies, compares libraries, describes itself and compiles ahead.
 
 `arguments` says what the commands take, `commands` what they do; `studies` runs studies and shows their progress,
-`tables` shows what they found, `report` keeps it in a file, and `environment` describes where it was found.
+`tables` shows what they found, `results` keeps it in a file, and `environment` describes where it was found.
 """
 
 import sys

@@ -25,7 +25,7 @@ def build_parser():
         title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser
     )
 
-    reproduce = commands.add_parser("reproduce", help="run the studies and write pictures and results.json")
+    reproduce = commands.add_parser("reproduce", help="run the studies and write the report, pictures and results.json")
     reproduce.add_argument(
         "studies",
         nargs="*",
@@ -36,6 +36,8 @@ def build_parser():
     reproduce.add_argument(
         "--draws", type=_count_from(1), default=100, metavar="N", help="draws of cifar10_search; default: 100"
     )
+
+    reproduce.add_argument("--open", action="store_true", help="show the report in the browser at the end")
 
     compare = commands.add_parser("compare", help="time fastlin and scikit-learn on the same objective")
     compare.add_argument("--peers", action="store_true", help="compare with every installed peer; writes peers.json")

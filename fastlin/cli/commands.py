@@ -1,6 +1,7 @@
 """The commands: each is a function from the parsed options to the exit status of the program."""
 
 import tempfile
+import webbrowser
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -8,8 +9,8 @@ from time import perf_counter
 from fastlin import datasets
 from fastlin.cli.arguments import CommandError
 from fastlin.cli.environment import describe_environment
-from fastlin.cli.report import write_report
-from fastlin.cli.studies import run_studies
+from fastlin.cli.results import write_results
+from fastlin.cli.studies import report_claims, run_studies
 from fastlin.kernels.machine.compilation import cache_folder
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.studies.cifar10 import N_VALIDATION
@@ -27,20 +28,25 @@ def reproduce(options):
     loaders = {name: _load_cifar10 if name in CIFAR10_STUDIES else _load_mnist for name in names}
     data = {load: load(options) for load in dict.fromkeys(loaders.values())}
     settings = {
-        load: Settings(loaded, options.quick, options.seed, folder=output, draws=options.draws)
+        load: Settings(loaded, options.quick, options.seed, folder=output / loaded.name, draws=options.draws)
         for load, loaded in data.items()
     }
-    return run_studies({name: (studies[name], settings[load]) for name, load in loaders.items()}, output)
+    found, failed = run_studies({name: (studies[name], settings[load]) for name, load in loaders.items()}, output)
+    page = report_claims(found, output)
+    if options.open:
+        webbrowser.open(page.resolve().as_uri())
+    return 1 if failed else 0
 
 
 def compare_libraries(options):
     """Compare fastlin with scikit-learn, or with every installed peer, on MNIST or on synthetic data."""
     output = _writable_folder(options.output)
     sizes = (options.classes, options.samples, options.features)
-    data = _load_mnist(options) if sizes == (None, None, None) else _make_synthetic(options)
+    data = _load_mnist(options, datasets.COURSE_IMAGES) if sizes == (None, None, None) else _make_synthetic(options)
     settings = Settings(data, options.quick, options.seed)
     if not options.peers:
-        return run_studies({"compare": (partial(compare.run, dtype=options.dtype), settings)}, output)
+        _, failed = run_studies({"compare": (partial(compare.run, dtype=options.dtype), settings)}, output)
+        return 1 if failed else 0
     missing = peers.find_missing()
     if missing:
         print(f"Not installed, so not compared: {', '.join(missing)}. pip install 'fastlin[peers]' installs them.")
@@ -49,10 +55,11 @@ def compare_libraries(options):
         results = peers.run(settings, options.dtype)
         parameters = {**results.parameters, "seed": settings.seed, "quick": settings.quick}
         report = {**parameters, **results.series, "environment": describe_environment()}
-        write_report(output / "peers.json", report)
+        write_results(output / "peers.json", report)
         return results
 
-    return run_studies({"peers": (run_peers, settings)}, output)
+    _, failed = run_studies({"peers": (run_peers, settings)}, output)
+    return 1 if failed else 0
 
 
 def show_information(options):
@@ -114,10 +121,10 @@ def _make_synthetic(options):
         raise CommandError(f"{samples:,} × {features:,} values do not fit into memory") from error
 
 
-def _load_mnist(options):
-    """Return MNIST's course data, or the embedded digits where MNIST is neither on disk nor within reach."""
+def _load_mnist(options, n_train=60_000):
+    """Return MNIST, or the embedded digits where MNIST is neither on disk nor within reach."""
     names = ", ".join(name for name, *_ in datasets.MNIST_FILES.values())
-    load = partial(datasets.load_mnist, datasets.COURSE_IMAGES)
+    load = partial(datasets.load_mnist, n_train)
     return _load_or_digits("MNIST", f"MNIST's files {names} (gzipped or not)", load, options.data)
 
 

@@ -18,6 +18,8 @@ PACKAGES = (
     "scikit-learn",
     "matplotlib",
     "pillow",
+    "jinja2",
+    "latex2mathml",
     "threadpoolctl",
     "rich",
     "joblib",

@@ -1,20 +1,59 @@
-"""Reports: JSON files that are either written whole or not changed at all."""
+"""results.json: what the studies found, in a file that is either written whole or not changed at all."""
 
 import json
 import os
 
+from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
-def read_report(path):
-    """Return the report in a file as a dict, which is empty where there is none or the file is damaged."""
+# The data sets on which a study is looked for where this run did not say, the best one first.
+PREFERRED = {"course": ("mnist", "digits", "synthetic"), "homework": ("cifar10", "digits")}
+
+
+def read_results(path):
+    """Return the results in a file as a dict, which is empty where there is none or the file is damaged."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return report if isinstance(report, dict) else {}
+    return results if isinstance(results, dict) else {}
 
 
-def write_report(path, report):
-    """Write a report under a temporary name first, so that an interrupted run leaves no half-written file."""
+def write_results(path, results):
+    """Write results under a temporary name first, so that an interrupted run leaves no half-written file."""
     temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def add_results(path, results):
+    """Add results to those in a file; what has the same name is replaced."""
+    write_results(path, {**read_results(path), **results})
+
+
+def choose_entries(results, found):
+    """Return the entry of each study that the report shows, with its data set as `data`, by the name of the study.
+
+    The studies of the assignment are shown on one data set, and those of the homework on one: that of this run, or else
+    the best one of earlier runs.
+
+    Parameters
+    ----------
+    results : dict
+        All results, of this run and of earlier ones, by "data.study".
+    found : dict
+        The results of this run.
+    """
+    chosen = {}
+    for kind, studies in (("course", STUDIES), ("homework", CIFAR10_STUDIES)):
+        of_this_run = [data for data, study in map(_split, found) if study in studies]
+        for data in (*of_this_run, *PREFERRED[kind]):
+            entries = {study: results.get(f"{data}.{study}") for study in studies}
+            if any(entries.values()):
+                chosen |= {study: {**entry, "data": data} for study, entry in entries.items() if entry}
+                break
+    return chosen
+
+
+def _split(title):
+    data, _, study = title.partition(".")
+    return data, study

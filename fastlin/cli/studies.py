@@ -7,8 +7,10 @@ from time import perf_counter
 
 from fastlin import figures
 from fastlin.cli.environment import describe_environment
-from fastlin.cli.report import read_report, write_report
-from fastlin.cli.tables import make_tables
+from fastlin.cli.results import add_results, choose_entries, read_results
+from fastlin.cli.tables import make_claims_table, make_tables
+from fastlin.report import write_page
+from fastlin.studies.claims import NOT_RUN, judge_claims
 
 
 def run_studies(studies, output):
@@ -21,12 +23,15 @@ def run_studies(studies, output):
     studies : dict of str to tuple of (callable, Settings)
         Each study by its name, with the settings that it is run with; their `notify` is set here.
     output : Path
-        The folder for the pictures and for results.json. What earlier runs of other studies found stays in that file.
+        The folder for results.json, and for a folder of pictures for each data set. What earlier runs of other studies
+        found stays in that file.
 
     Returns
     -------
-    int
-        The exit status of the program: 0, or 1 where a study failed.
+    dict
+        What this run found: the entries of results.json.
+    list of str
+        The names of the studies that failed.
     """
     from rich.console import Console
     from rich.text import Text
@@ -34,7 +39,7 @@ def run_studies(studies, output):
     # Names of folders and words of errors may hold square brackets, which are no markup.
     console = Console(markup=False, emoji=False)
     path = output / "results.json"
-    report, failed = {}, []
+    found, failed = {}, []
     with _Progress(console, len(studies)) as progress:
         for name, (study, settings) in studies.items():
             try:
@@ -45,36 +50,67 @@ def run_studies(studies, output):
                 progress.print(heading, f"{type(error).__name__}: {error}", highlight=False)
             else:
                 title = f"{settings.data.name}.{name}"
-                report[title] = entry
+                found[title] = entry
                 # The file is written after each study, since studies take up to hours and may be stopped.
-                _add_to_report(path, report)
-                progress.print(make_tables(title, entry["merits"], entry["pictures"]))
+                add_results(path, {title: entry})
+                files = [picture["file"] for picture in entry["pictures"]]
+                progress.print(make_tables(title, entry["merits"], files))
             progress.count()
-    _add_to_report(path, report)
-    console.print(f"Wrote {path} and {sum(len(entry['pictures']) for entry in report.values())} pictures.")
+    add_results(path, {"environment": describe_environment()})
+    n_pictures = sum(len(entry["pictures"]) for entry in found.values())
+    console.print(f"Wrote {path} and {n_pictures} pictures.", soft_wrap=True)
     if failed:
         print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
-        return 1
-    return 0
+    return found, failed
+
+
+def report_claims(found, output):
+    """Judge the claims by what was found now and earlier; print them, keep them in results.json and write the page.
+
+    Parameters
+    ----------
+    found : dict
+        What this run found, as `run_studies` returns it.
+    output : Path
+        The folder of results.json and of the page.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    from rich.console import Console
+
+    results = read_results(output / "results.json")
+    entries = choose_entries(results, found)
+    claims = judge_claims(entries)
+    add_results(output / "results.json", {"claims": claims})
+    page = output / "report.html"
+    write_page(page, entries, claims, results["environment"])
+    console = Console(markup=False, emoji=False, highlight=False)
+    measured = [claim for claim in claims if claim["verdict"] != NOT_RUN]
+    console.print(make_claims_table(measured))
+    if len(measured) < len(claims):
+        console.print(f"{len(claims) - len(measured)} claims belong to studies that did not run.")
+    console.print(f"Wrote {page}.", soft_wrap=True)
+    return page
 
 
 def _run_study(name, study, settings, output):
-    """Run and draw one study and return its entry of the report."""
+    """Run and draw one study and return its entry of results.json."""
     settings.notify("start")
     begin = perf_counter()
     results = study(settings)
     settings.notify("drawing")
-    pictures = figures.draw(name, results, output, settings.data.name == "mnist" and not settings.quick)
+    folder = output / settings.data.name
+    folder.mkdir(exist_ok=True)
+    pictures = figures.draw(name, results, folder)
     return {
         "parameters": {**results.parameters, "seed": settings.seed, "quick": settings.quick},
         "merits": results.merits,
         "seconds": perf_counter() - begin,
-        "pictures": pictures,
+        "pictures": [{**picture._asdict(), "file": f"{settings.data.name}/{picture.file}"} for picture in pictures],
     }
-
-
-def _add_to_report(path, report):
-    write_report(path, {**read_report(path), **report, "environment": describe_environment()})
 
 
 class _Progress:

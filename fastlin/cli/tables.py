@@ -1,10 +1,12 @@
-"""Tables for the console: what a study found."""
+"""Tables for the console: what a study found, and the claims with their verdicts."""
+
+from fastlin.report import tabulate
+
+STYLES = {"confirmed": "green", "contradicted": "red"}
 
 
 def make_tables(title, merits, pictures):
     """Return the tables of a study, as something that rich prints.
-
-    Single values stand in one table; each merit that has rows of its own gets a table below it.
 
     Parameters
     ----------
@@ -18,48 +20,41 @@ def make_tables(title, merits, pictures):
     from rich.console import Group
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="cyan")
-    table.add_column(overflow="fold")
+    first = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    first.add_column(style="cyan")
+    first.add_column(overflow="fold")
     others = []
-    for name, value in merits.items():
-        if isinstance(value, dict) and all(isinstance(row, dict) for row in value.values()):
-            others.append(_make_table_of_rows(name, value))
-        else:
-            table.add_row(name.replace("_", " "), _format(value))
+    for table in tabulate(merits):
+        if not table.columns:
+            for row in table.rows:
+                first.add_row(*row)
+            continue
+        drawn = Table(title=table.title, title_justify="left", title_style="cyan", box=None, padding=(0, 2, 0, 0))
+        for number, column in enumerate(table.columns):
+            drawn.add_column(column, justify="right" if number else "left", overflow="fold")
+        for row in table.rows:
+            drawn.add_row(*row)
+        others.append(drawn)
     if pictures:
-        table.add_row("pictures", ", ".join(pictures))
-    return Group(table, *others)
+        first.add_row("pictures", ", ".join(pictures))
+    return Group(first, *others)
 
 
-def _make_table_of_rows(title, rows):
-    """Return a table of rows by name, all with the same columns, transposed where there are more columns than rows."""
+def make_claims_table(claims):
+    """Return the table of claims, as something that rich prints.
+
+    Parameters
+    ----------
+    claims : list of dict
+        The rows of `studies.claims.judge_claims`.
+    """
     from rich.table import Table
+    from rich.text import Text
 
-    columns = list(next(iter(rows.values())))
-    if len(columns) > len(rows):
-        rows, columns = (
-            {column.replace("_", " "): {name: row[column] for name, row in rows.items()} for column in columns},
-            list(rows),
-        )
-    table = Table(
-        title=title.replace("_", " "), title_justify="left", title_style="cyan", box=None, padding=(0, 2, 0, 0)
-    )
-    table.add_column(overflow="fold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right", overflow="fold")
-    for name, row in rows.items():
-        table.add_row(name, *(_format(row[column], digits=4) for column in columns))
+    table = Table(title="The reports' claims", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in ("report", "task", "claim", "there", "here", "verdict"):
+        table.add_column(name, overflow="fold", ratio={"claim": 3, "here": 2, "there": 1}.get(name))
+    for claim in claims:
+        cells = (claim[name] for name in ("reports", "task", "says", "reported", "here"))
+        table.add_row(*cells, Text(claim["verdict"], style=STYLES.get(claim["verdict"], "")))
     return table
-
-
-def _format(value, digits=5):
-    if isinstance(value, dict):
-        return "   ".join(f"{key.replace('_', ' ')} {_format(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return "  ".join(_format(item) for item in value)
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.2f}"
-    return str(value)

@@ -7,10 +7,9 @@ Matplotlib is imported only when something is drawn.
 
 from fastlin.figures.comparisons import CONTENDERS, draw_compare, draw_peers
 from fastlin.figures.course import (
-    FREE,
-    MNIST_LIMITS,
     draw_binary,
     draw_early_stopping,
+    draw_images,
     draw_l2_norm,
     draw_l2_sweep,
     draw_l2_weights,
@@ -34,9 +33,14 @@ __all__ = [
     "show_images",
 ]
 
-# Each takes results and folder.
 DRAWINGS = {
+    "images": draw_images,
+    "binary": draw_binary,
+    "early_stopping": draw_early_stopping,
+    "shuffling": draw_shuffling,
+    "softmax": draw_softmax,
     "l2_weights": draw_l2_weights,
+    "l2_sweep": draw_l2_sweep,
     "l2_norm": draw_l2_norm,
     "compare": draw_compare,
     "peers": draw_peers,
@@ -44,17 +48,9 @@ DRAWINGS = {
     "cifar10_search": draw_search,
     "cifar10_deep": draw_deep,
 }
-# Each takes results, folder and the limits of its axes.
-DRAWINGS_WITH_LIMITS = {
-    "binary": draw_binary,
-    "early_stopping": draw_early_stopping,
-    "shuffling": draw_shuffling,
-    "softmax": draw_softmax,
-    "l2_sweep": draw_l2_sweep,
-}
 
 
-def draw(study, results, folder, full_mnist):
+def draw(study, results, folder):
     """Draw the results of a study.
 
     Parameters
@@ -65,19 +61,15 @@ def draw(study, results, folder, full_mnist):
         What the study found.
     folder : Path
         Where the pictures are written.
-    full_mnist : bool
-        Whether these are the curves of MNIST at full length, for which fixed axis limits show most.
 
     Returns
     -------
-    list of str
-        The names of the files; empty for a study that has no picture.
+    list of Picture
+        The files, with a caption and an alternative text each; empty for a study that has no picture.
     """
-    if study not in DRAWINGS and study not in DRAWINGS_WITH_LIMITS:
+    if study not in DRAWINGS:
         return []
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        if study in DRAWINGS:
-            return DRAWINGS[study](results, folder)
-        return DRAWINGS_WITH_LIMITS[study](results, folder, MNIST_LIMITS[study] if full_mnist else FREE)
+        return DRAWINGS[study](results, folder)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin.figures.style import STYLE, count_nouns, open_figure, save_figure
+from fastlin.figures.style import COLORS, STYLE, Picture, count_nouns, name_data, open_figure, save_figure
 
 # Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
 # wine); the solvers of one library share a hue.
@@ -27,13 +27,13 @@ def draw_compare(results, folder):
     bars = []
     for name, row in merits["contenders"].items():
         label = f"{row['seconds']:.3g} s, objective {row['objective']:.6g}, accuracy {row['test_accuracy']:.4f}"
-        color = "tab:green" if name == "fastlin" else "tab:gray"
+        color = COLORS[2] if name == "fastlin" else "tab:gray"
         bars.append((f"{name}\n{count_nouns(row['threads'], 'thread')}", row["seconds"], label, color))
     seconds = merits["fastlin_seconds_to_scikit_learn_objective"]
     if seconds is not None:
         label = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times faster"
         threads = count_nouns(merits["contenders"]["fastlin"]["threads"], "thread")
-        bars.append((f"fastlin, {threads}\nto equal objective", seconds, label, "limegreen"))
+        bars.append((f"fastlin, {threads}\nto equal objective", seconds, label, "#40C0A0"))
     longest = max(bar[1] for bar in bars)
     for place, (_, seconds, label, color) in enumerate(bars):
         axes.barh(place, seconds, color=color)
@@ -49,12 +49,20 @@ def draw_compare(results, folder):
     axes.set_yticks(range(len(bars)), [bar[0] for bar in bars])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    axes.set(
-        xlabel="seconds of a fit (median), less is better",
-        title=f"{parameters['data']}, {parameters['samples']:,} × {parameters['features']}, "
-        f"{parameters['classes']} classes, {parameters['dtype']}, C = {parameters['C']:g}",
+    repeats = parameters["repeats"]
+    axes.set(xlabel=f"seconds of a fit ({'one fit' if repeats == 1 else f'median of {repeats}'}), less is better")
+    figure.suptitle(
+        f"{name_data(results)}, {parameters['samples']:,} × {parameters['features']}, "
+        f"{parameters['classes']} classes, {parameters['dtype']}, C = {parameters['C']:g}"
     )
-    return [save_figure(figure, folder, "compare.png")]
+    return [
+        Picture(
+            save_figure(figure, folder, "compare.png"),
+            "Seconds of a whole fit of LogisticRegression, and the seconds after which fastlin's objective was as "
+            "low as that at which scikit-learn stopped.",
+            "Bars: " + "; ".join(f"{name.replace(chr(10), ', ')}: {label}" for name, _, label, _ in bars) + ".",
+        )
+    ]
 
 
 def draw_peers(results, folder):
@@ -91,7 +99,7 @@ def draw_peers(results, folder):
         left_out = f"not in this panel: {', '.join(problem['left_out'])}" if problem["left_out"] else ""
         panel.set(
             xlabel=f"seconds of a whole fit\n{left_out}",
-            title=f"{parameters['data']}, {problem['samples']:,} × {problem['features']}, {problem['name']}, "
+            title=f"{name_data(results)}, {problem['samples']:,} × {problem['features']}, {problem['name']}, "
             f"{'with' if problem['intercept'] else 'no'} intercept",
         )
     top = max(panel.get_ylim()[1] for panel in panels)
@@ -111,4 +119,10 @@ def draw_peers(results, folder):
         f"{count_nouns(parameters['threads'], 'thread')}\n"
         f"each point is a fit from the start; a curve ends at the optimum or after {parameters['budget']:g} s of fits"
     )
-    return [save_figure(figure, folder, "peers.png")]
+    return [
+        Picture(
+            save_figure(figure, folder, "peers.png"),
+            "The excess of the objective over the optimum against the seconds of a whole fit, for each library.",
+            f"Curves of {', '.join(names)} that fall to the optimum.",
+        )
+    ]

@@ -1,4 +1,6 @@
-"""What all pictures share: sizes, colours, and how a picture is opened and saved."""
+"""What all pictures share: sizes, colours, names, and how a picture is opened and saved."""
+
+from typing import NamedTuple
 
 DOTS_PER_INCH = 110
 # The letters are large enough to be read at half size.
@@ -25,16 +27,42 @@ COLORS = (
     "#44AA99",
 )
 
+DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "8 × 8 digits", "synthetic": "synthetic data"}
+
+
+class Picture(NamedTuple):
+    """A picture that was drawn.
+
+    Attributes
+    ----------
+    file : str
+        The name of its file.
+    caption : str
+        What is drawn, in a few sentences.
+    alt : str
+        What is to be seen, for those who cannot see it.
+    """
+
+    file: str
+    caption: str
+    alt: str
+
 
 def open_figure(n_rows, n_columns, width=None, height=None):
     """Return a figure and its axes; width and height are in inches, and follow from the number of axes by default."""
+    figure = make_figure(width or min(7.5 * n_columns, 18), height or 5.2 * n_rows)
+    return figure, figure.subplots(n_rows, n_columns)
+
+
+def make_figure(width, height):
+    """Return a figure without axes, of a width and a height in inches."""
     # pyplot's figures would open windows and change global state; this one leaves the caller's figures as they are.
     from matplotlib.figure import Figure
 
-    figure = Figure(
-        figsize=(width or min(7.5 * n_columns, 18), height or 5.2 * n_rows), dpi=DOTS_PER_INCH, layout="constrained"
-    )
-    return figure, figure.subplots(n_rows, n_columns)
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+    # The title of the figure would touch those of the panels.
+    figure.get_layout_engine().set(h_pad=0.09)
+    return figure
 
 
 def save_figure(figure, folder, name):
@@ -46,3 +74,19 @@ def save_figure(figure, folder, name):
 def count_nouns(number, noun):
     """Return the number and the noun, in the plural unless the number is one."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def name_data(results):
+    """Return the name of the data set that a study ran on, as titles have it."""
+    return DATA_NAMES.get(results.parameters["data"], results.parameters["data"])
+
+
+def place_legend(*panels):
+    """Put one legend of all panels below them, where it covers no curve; a label that comes again is left out."""
+    handles = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure = panels[0].figure
+    n_columns = max(2, round(figure.get_figwidth() / 3.5))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)

@@ -15,6 +15,7 @@ from fastlin.studies import (
     compare,
     early_stopping,
     gradient_check,
+    images,
     l2_norm,
     l2_sweep,
     l2_weights,
@@ -22,7 +23,10 @@ from fastlin.studies import (
     softmax,
 )
 
+# The order is that of the assignment's tasks.
 STUDIES = {
+    "images": images.run,
+    "gradient_check": gradient_check.run,
     "binary": binary.run,
     "early_stopping": early_stopping.run,
     "shuffling": shuffling.run,
@@ -30,7 +34,6 @@ STUDIES = {
     "l2_weights": l2_weights.run,
     "l2_sweep": l2_sweep.run,
     "l2_norm": l2_norm.run,
-    "gradient_check": gradient_check.run,
     "compare": compare.run,
 }
 # These take minutes to hours, so that the program runs them only where they are named.

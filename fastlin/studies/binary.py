@@ -1,23 +1,24 @@
 """Loss and accuracy of logistic regression of the digits 2 against 3, trained in the order of the data."""
 
-from fastlin.studies.settings import Results, binary_data, last, train_binary
+from fastlin import trainers
+from fastlin.studies.course import binary_data, describe_training, last, train_binary
+from fastlin.studies.settings import Results
 
 
 def run(settings):
     """Train for 50 epochs, 10 where quick."""
-    epochs = 10 if settings.quick else 50
-    settings.notify(f"2 against 3, {epochs} epochs")
-    _, train, val = train_binary(settings, epochs, shuffle=False)
-    X_train, _, X_val, _ = binary_data(settings.data)
+    settings.notify("2 against 3")
+    trained = train_binary(settings, shuffle=False)
+    X_train, Y_train, X_val, _ = binary_data(settings.data)
     return Results(
-        parameters={"learning_rate": 0.05, "batch_size": 128, "epochs": epochs, "shuffle": False},
+        parameters={**describe_training(settings, "binary"), "shuffle": False},
         merits={
-            "n_train": len(X_train),
-            "n_validation": len(X_val),
-            "final_train_loss": last(train["loss"]),
-            "final_validation_loss": last(val["loss"]),
-            "final_train_accuracy": last(train["accuracy"]),
-            "final_validation_accuracy": last(val["accuracy"]),
+            "train_images": len(X_train),
+            "validation_images": len(X_val),
+            "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
+            "final_validation_loss": last(trained.val["loss"]),
+            "final_train_accuracy": last(trained.train["accuracy"]),
+            "final_validation_accuracy": last(trained.val["accuracy"]),
         },
-        series={"train": train, "val": val},
+        series={"trained": trained},
     )

@@ -1,4 +1,4 @@
-"""What the studies of CIFAR-10 share: the principal components of its images, and the training of one network.
+"""What the studies of CIFAR-10 share: its images, as pixels or principal components, and the training of one network.
 
 These studies repeat a student's report on the CIFAR-10 homework, which they call the report.
 """
@@ -6,7 +6,7 @@ These studies repeat a student's report on the CIFAR-10 homework, which they cal
 import signal
 import warnings
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import parent_process
 from time import perf_counter
 
@@ -30,12 +30,12 @@ QUICK_ROWS = 4_000
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Principal components of the training, validation and test images.
+    """The training, validation and test images, as pixels or as principal components.
 
     Attributes
     ----------
-    X_train, X_val, X_test : ndarray of shape (n, components), float32
-        The components of the pixels less their means over the training images. Their unit is that of the pixels,
+    X_train, X_val, X_test : ndarray of shape (n, pixels) or (n, components), float32
+        The pixels less their means over the training images, or their components. Their unit is that of the pixels,
         which go from 0 to 255, unless the images are scaled.
     y_train, y_val, y_test : ndarray of shape (n,), int64
         The labels.
@@ -63,16 +63,16 @@ class Images:
         )
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def prepare(data, n_components, quick):
-    """Return the Images of a Dataset by scikit-learn's PCA of the training images.
+    """Return the Images of a Dataset, by default by scikit-learn's PCA of the training images.
 
     Parameters
     ----------
     data : Dataset
         The pixels. Where it has no validation images, the last part of the training images becomes them.
-    n_components : int
-        The largest number of components.
+    n_components : int or None
+        The largest number of components. None: the pixels are kept.
     quick : bool
         Whether to take only the first QUICK_ROWS images of each part.
     """
@@ -82,16 +82,25 @@ def prepare(data, n_components, quick):
         X, y, X_val, y_val = X[:-n_val], y[:-n_val], X[-n_val:], y[-n_val:]
     first = slice(QUICK_ROWS if quick else None)
     X = X[first].astype(np.float32)
-    pca = PCA(min(n_components, X.shape[1], len(X)), svd_solver="covariance_eigh").fit(X)
+    deviation = float(np.sqrt(X.var(axis=0).mean()))
+    if n_components is None:
+        transform = partial(_subtract, X.mean(axis=0))
+    else:
+        components = min(n_components, X.shape[1], len(X))
+        transform = PCA(components, svd_solver="covariance_eigh").fit(X).transform
     return Images(
-        X_train=pca.transform(X),
+        X_train=transform(X),
         y_train=y[first],
-        X_val=pca.transform(X_val[first].astype(np.float32)),
+        X_val=transform(X_val[first].astype(np.float32)),
         y_val=y_val[first],
-        X_test=pca.transform(data.X_test[first].astype(np.float32)),
+        X_test=transform(data.X_test[first].astype(np.float32)),
         y_test=data.y_test[first],
-        pixel_deviation=float(np.sqrt(X.var(axis=0).mean())),
+        pixel_deviation=deviation,
     )
+
+
+def _subtract(mean, X):
+    return X - mean
 
 
 @dataclass(frozen=True)
@@ -152,12 +161,15 @@ class Trained:
     accuracies : dict of str to float
         The accuracy on "train", "validation" and "test". It is that of the parameters of the epoch that was best on
         the validation images, or of the first parameters where the first epoch diverged.
+    penalties : list of float
+        The penalty reg ||W||^2 after each epoch.
     seconds : float
         The seconds of the training, its validations included.
     """
 
     training: EpochTraining
     accuracies: dict
+    penalties: list
     seconds: float
 
 
@@ -222,8 +234,16 @@ def train(images, recipe, seed, on_epoch=None):
         whole_batches=True,
     )
     descent = MomentumDescent(network, recipe.momentum, random_state=random_state)
+    penalties = []
+
+    def after_epoch(training):
+        coefs = network.parameters[: network.n_coefficients]
+        penalties.append(recipe.reg * float(np.sum(np.square(coefs, dtype=np.float64))))
+        if on_epoch is not None:
+            on_epoch(training)
+
     begin = perf_counter()
-    training = train_by_epochs(descent, examples["train"], examples["validation"], schedule, random_state, on_epoch)
+    training = train_by_epochs(descent, examples["train"], examples["validation"], schedule, random_state, after_epoch)
     seconds = perf_counter() - begin
     if training.ended == "interrupted":
         raise KeyboardInterrupt
@@ -231,4 +251,4 @@ def train(images, recipe, seed, on_epoch=None):
     # The parameters of the best epoch of a training that diverges may overflow on other images.
     with np.errstate(over="ignore", invalid="ignore"):
         accuracies = {name: predictor.measure(part)[1] for name, part in examples.items()}
-    return Trained(training, accuracies, seconds)
+    return Trained(training, accuracies, penalties, seconds)

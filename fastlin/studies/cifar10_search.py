@@ -1,4 +1,8 @@
-"""Random search over the report's ranges for its two-layer network.
+"""Random search over the report's ranges for its two-layer network, and its optimum among the draws.
+
+The report draws each parameter from a discrete uniform distribution and does not state its steps. Here the learning
+rate is drawn from its whole range, so that no step has to be guessed. The regularisation is drawn on a log scale: drawn
+uniformly, 95 of 100 values would lie above 1e-4, in little more than half of the range's decades.
 
 Draws are trained in parallel and kept in a file as they end, so that a search that was stopped can be continued.
 """
@@ -28,14 +32,17 @@ SPACE = {
 MEANT_ROWS = 44_000
 FILE = "cifar10_search.jsonl"
 N_BEST = 5
+# The report's own optimum is trained besides the draws, under this name in place of a number.
+OPTIMUM = "report"
 
 
 def run(settings):
     """Train a network for each draw that is not kept yet; quick takes fewer images and a twentieth of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
-    draws = draw(settings.draws, settings.seed)
-    recipes = [make_recipe(parameters, len(images.y_train), settings.quick) for parameters in draws]
+    draws = dict(enumerate(draw(settings.draws, settings.seed)))
+    draws[OPTIMUM] = {name: getattr(REPORT, name) for name in SPACE} | {"hidden": REPORT.hidden[0]}
+    recipes = {key: make_recipe(parameters, len(images.y_train), settings.quick) for key, parameters in draws.items()}
     case = {
         "data": settings.data.name,
         # The published images and those of the JPEG copy have the same name, but not the same pixels.
@@ -44,38 +51,44 @@ def run(settings):
         "components": images.X_train.shape[1],
         "seed": settings.seed,
     }
-    marks = [{**case, "draw": number, "recipe": recipe.describe()} for number, recipe in enumerate(recipes)]
+    marks = {key: {**case, "draw": key, "recipe": recipe.describe()} for key, recipe in recipes.items()}
     path = None if settings.folder is None else settings.folder / FILE
     records = read_records(path, marks)
     n_kept = len(records)
-    missing = [number for number in range(len(draws)) if number not in records]
-    settings.notify(f"{n_kept} of {len(draws)} draws are kept", n_kept / len(draws))
-    for place, trained in run_recipes(images, [recipes[number] for number in missing], missing):
-        number = missing[place]
+    missing = [key for key in draws if key not in records]
+    settings.notify(f"{n_kept} of {len(draws)} trainings are kept", n_kept / len(draws))
+    seeds = [settings.seed if key == OPTIMUM else key for key in missing]
+    for place, trained in run_recipes(images, [recipes[key] for key in missing], seeds):
+        key = missing[place]
         record = {
-            **marks[number],
-            **draws[number],
+            **marks[key],
+            **draws[key],
             # These are the values trained with, which are smaller than those drawn where the study is quick.
-            "epochs": recipes[number].epochs,
-            "batch_size": recipes[number].batch_size,
+            "epochs": recipes[key].epochs,
+            "batch_size": recipes[key].batch_size,
             **trained.accuracies,
             "ended": trained.training.ended,
             "seconds": trained.seconds,
         }
         append_record(path, record)
-        records[number] = record
-        settings.notify(f"{len(records)} of {len(draws)} draws", len(records) / len(draws))
+        records[key] = record
+        settings.notify(f"{len(records)} of {len(draws)} trainings", len(records) / len(draws))
+    optimum = records.pop(OPTIMUM)
     ranked = sorted(records.values(), key=lambda record: -record["validation"])
     shown = [*SPACE, "train", "validation", "test"]
     return Results(
-        parameters={**case, "draws": len(draws), "draws_kept_before": n_kept},
+        parameters={**case, "draws": len(ranked), "trainings_kept_before": n_kept},
         merits={
             "median_validation": float(np.median([record["validation"] for record in ranked])),
+            "best_validation": ranked[0]["validation"],
+            "optimum_validation": optimum["validation"],
+            "optimum_rank": 1 + sum(record["validation"] > optimum["validation"] for record in ranked),
             "best_draws": {
-                f"draw {record['draw']}": {name: record[name] for name in shown} for record in ranked[:N_BEST]
+                **{f"draw {record['draw']}": {name: record[name] for name in shown} for record in ranked[:N_BEST]},
+                "the report's optimum": {name: optimum[name] for name in shown},
             },
         },
-        series={"records": ranked, "names": list(SPACE)},
+        series={"records": ranked, "optimum": optimum, "names": list(SPACE)},
     )
 
 
@@ -95,7 +108,7 @@ def make_recipe(parameters, n_rows, quick):
 
 
 def read_records(path, marks):
-    """Return the kept records by the number of their draw; those of other searches and damaged lines are left out."""
+    """Return the kept records by what they drew, a key of marks; other searches and damaged lines are left out."""
     if path is None or not path.exists():
         return {}
     records = {}
@@ -104,9 +117,9 @@ def read_records(path, marks):
             record = json.loads(line)
         except ValueError:
             continue
-        number = record.get("draw") if isinstance(record, dict) else None
-        if isinstance(number, int) and 0 <= number < len(marks) and marks[number].items() <= record.items():
-            records[number] = record
+        key = record.get("draw") if isinstance(record, dict) else None
+        if isinstance(key, (int, str)) and key in marks and marks[key].items() <= record.items():
+            records[key] = record
     return records
 
 

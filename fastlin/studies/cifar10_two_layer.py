@@ -67,7 +67,7 @@ def run(settings):
                 for name, (_, result) in trained.items()
             },
         },
-        series={name: result.training for name, (_, result) in trained.items()},
+        series={name: result for name, (_, result) in trained.items()},
     )
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from threadpoolctl import threadpool_info
 
 import fastlin
-from fastlin.datasets import Dataset
+from fastlin.datasets import COURSE_IMAGES, Dataset
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.objective import Objective
 from fastlin.studies.settings import Results
@@ -27,7 +27,7 @@ def run(settings, dtype="float64"):
     """Fit both in turn on the data of the settings, with pixels scaled to [0, 1], and report medians."""
     data = settings.data
     scale = 255 if data.X_train.dtype == np.uint8 else 1
-    n_train = 1000 if settings.quick else len(data.X_train)
+    n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else len(data.X_train)
     X, X_test = (np.ascontiguousarray(X / scale, dtype=dtype) for X in (data.X_train[:n_train], data.X_test))
     y, y_test = data.y_train[:n_train], data.y_test
     contenders = {

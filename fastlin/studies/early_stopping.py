@@ -2,43 +2,33 @@
 
 import numpy as np
 
-from fastlin.studies.settings import BATCH_SIZE, Results, binary_data, steps_per_epoch, train_binary
+from fastlin.studies.course import MOST_EPOCHS, PATIENCE, describe_training, has_random_split, train_binary
+from fastlin.studies.settings import Results
 
 
 def run(settings):
-    """Train for up to 500 epochs with patience 10: once in order, and shuffled by 20 seeds, 4 where quick."""
+    """Train once in order, and shuffled by 20 seeds, 4 where quick; on MNIST also on report B's random split."""
     seeds = [(settings.seed + i) % 2**32 for i in range(4 if settings.quick else 20)]
-    per_epoch = steps_per_epoch(binary_data(settings.data)[0])
-    max_epochs = 500
-
-    def stop(history):
-        return len(history["loss"]) / per_epoch
-
     settings.notify("in the order of the data")
-    _, plain_train, plain_val = train_binary(settings, max_epochs, shuffle=False, early_stopping=True)
+    in_order = train_binary(settings, shuffle=False, early_stopping=True)
     shuffled = []
     for seed in seeds:
         settings.notify(f"shuffled, seed {seed}")
-        shuffled.append(train_binary(settings, max_epochs, shuffle=True, early_stopping=True, seed=seed)[1:])
-    stops = [stop(train) for train, _ in shuffled]
-    return Results(
-        parameters={
-            "learning_rate": 0.05,
-            "batch_size": BATCH_SIZE,
-            "patience": 10,
-            "max_epochs": max_epochs,
-            "seeds": seeds,
-        },
-        merits={
-            "stop_epoch_without_shuffling": stop(plain_train),
-            "stop_epochs_with_shuffling": stops,
-            "median_stop_epoch_with_shuffling": float(np.median(stops)),
-            "best_validation_loss_without_shuffling": min(plain_val["loss"].values()),
-            "best_validation_loss_with_shuffling": min(min(val["loss"].values()) for _, val in shuffled),
-        },
-        series={
-            "plain": {"train": plain_train, "val": plain_val},
-            "shuffled": {"train": shuffled[0][0], "val": shuffled[0][1]},
-            "steps_per_epoch": per_epoch,
-        },
-    )
+        shuffled.append(train_binary(settings, shuffle=True, early_stopping=True, seed=seed))
+    stops = [trained.last_epoch for trained in shuffled]
+    merits = {
+        "stop_epoch_in_order": in_order.last_epoch,
+        "median_stop_epoch_shuffled": float(np.median(stops)),
+        "stop_epochs_shuffled": sorted(stops),
+        "orders_stopped_before_the_limit": sum(stop < MOST_EPOCHS for stop in stops),
+        "best_validation_loss_in_order": min(in_order.val["loss"].values()),
+        "median_best_validation_loss_shuffled": float(np.median([min(t.val["loss"].values()) for t in shuffled])),
+    }
+    series = {"in_order": in_order, "shuffled": shuffled[0]}
+    if has_random_split(settings.data):
+        settings.notify("random split")
+        random_split = train_binary(settings, shuffle=False, early_stopping=True, random_split=True)
+        merits["stop_step_random_split"] = random_split.last_step
+        merits["stop_epoch_random_split"] = random_split.last_epoch
+    parameters = {**describe_training(settings, "binary"), "epochs": MOST_EPOCHS, "patience": PATIENCE, "seeds": seeds}
+    return Results(parameters, merits, series)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastlin import trainers
-from fastlin.studies.settings import Results, binary_data, softmax_data
+from fastlin.studies.course import binary_data, softmax_data
+from fastlin.studies.settings import Results
 
 N_IMAGES = 100
 
@@ -13,16 +14,35 @@ def run(settings):
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)
     worst = {}
-    X, Y, *_ = binary_data(settings.data)
-    models = {"binary": (trainers.BinaryModel(n_inputs=X.shape[1]), X, Y)}
-    X, Y, *_ = softmax_data(settings.data)
-    models["softmax"] = (trainers.SoftmaxModel(0.0, n_inputs=X.shape[1]), X, Y)
-    models["softmax_l2"] = (trainers.SoftmaxModel(0.1, n_inputs=X.shape[1]), X, Y)
+    binary, softmax = (
+        tuple(array[:n_images] for array in load(settings.data)[:2]) for load in (binary_data, softmax_data)
+    )
+    n_inputs = binary[0].shape[1]
+    models = {
+        "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
+        "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
+        "softmax_l2": (trainers.SoftmaxModel(0.1, n_inputs=n_inputs), *softmax),
+        "softmax_half_l2": (trainers.SoftmaxModel(0.1, half=True, n_inputs=n_inputs), *softmax),
+    }
     for name, (model, X, Y) in models.items():
         settings.notify(name)
         model.w = random_state.normal(0, 0.01, model.w.shape)
-        worst[name] = trainers.gradient_approximation_test(model, X[:n_images], Y[:n_images])
+        worst[name] = trainers.gradient_approximation_test(model, X, Y)
     return Results(
-        parameters={"n_images": n_images, "epsilon": 1e-3, "tolerance": 1e-6},
-        merits={"worst_difference": worst},
+        parameters={"data": settings.data.name, "n_images": n_images, "epsilon": 1e-3, "tolerance": 1e-6},
+        merits={
+            "worst_difference": worst,
+            "worst_difference_of_prediction_slope": _compare_prediction_slope(*models["binary"]),
+        },
     )
+
+
+def _compare_prediction_slope(model, X, Y):
+    """Return the largest distance of the gradient from the mean of x_n C_n (1 - C_n), the slope of the predictions.
+
+    Report D has a line that equals the two. C_n is the prediction for row n.
+    """
+    outputs = model.forward(X)
+    model.backward(X, outputs, Y)
+    slope = X.T @ (outputs * (1 - outputs)) / len(X)
+    return float(np.abs(model.grad - slope).max())

@@ -2,19 +2,18 @@
 
 import numpy as np
 
-from fastlin.studies.l2_sweep import LAMBDAS, count_epochs
-from fastlin.studies.settings import BATCH_SIZE, Results, train_softmax
+from fastlin.studies.course import PENALTIES, describe_training, train_softmax
+from fastlin.studies.settings import Results
 
 
 def run(settings):
-    """Compute ||w||^2 of the model of each lambda at the end of its training."""
-    epochs = count_epochs(settings)
+    """Compute ||w||^2 of the model of each λ at the end of its training."""
     norms = {}
-    for l2_reg_lambda in LAMBDAS:
+    for l2_reg_lambda in PENALTIES:
         settings.notify(f"λ = {l2_reg_lambda:g}")
-        norms[l2_reg_lambda] = float(np.sum(train_softmax(settings, epochs, l2_reg_lambda)[0].w ** 2))
+        norms[l2_reg_lambda] = float(np.sum(train_softmax(settings, l2_reg_lambda).model.w ** 2))
     return Results(
-        parameters={"learning_rate": 0.01, "batch_size": BATCH_SIZE, "epochs": epochs, "lambdas": list(LAMBDAS)},
+        parameters={**describe_training(settings, "softmax"), "lambdas": list(PENALTIES)},
         merits={"squared_norm": {f"{key:g}": value for key, value in norms.items()}},
         series={"norms": norms},
     )

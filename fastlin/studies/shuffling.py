@@ -1,29 +1,120 @@
-"""How shuffling smooths the curves of 2 against 3, with and without early stopping.
+"""What shuffling does to the training of 2 against 3: its spikes, its speed, and how good it becomes.
 
 The size of the spikes is the standard deviation of the differences between successive values, taken from the second
 epoch on. It is measured for the validation accuracy and for the training loss.
 """
 
-from fastlin.studies.settings import BATCH_SIZE, Results, binary_data, roughness, steps_per_epoch, train_binary
+import numpy as np
+
+from fastlin.studies.course import describe_training, find_protocol, last, roughness, train_binary
+from fastlin.studies.settings import Results
+
+# A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
+DIP = 0.25
+MOST_DIPS = 10
 
 
 def run(settings):
-    """Train with and without shuffling, with early stopping and for 50 epochs, 10 where quick."""
-    first_epoch = steps_per_epoch(binary_data(settings.data)[0])
-    epochs = {"early_stopping": 500, "full_length": 10 if settings.quick else 50}
-    merits, series = {}, {}
-    for case, n_epochs in epochs.items():
-        for shuffle in (False, True):
-            name = "shuffled" if shuffle else "in_order"
-            settings.notify(f"{case.replace('_', ' ')}, {name.replace('_', ' ')}")
-            _, train, val = train_binary(settings, n_epochs, shuffle=shuffle, early_stopping=case == "early_stopping")
-            for measure, history in (("accuracy", val["accuracy"]), ("loss", train["loss"])):
-                # The losses of the first epoch fall so steeply that the spikes would not show.
-                later = [value for step, value in history.items() if step >= first_epoch]
-                merits[f"{measure}_spikes_{case}_{name}"] = roughness(later)
-            series[case, name] = {"train": train, "val": val}
+    """Train at full length in order and by 10 seeds, 3 where quick, and with early stopping in both ways."""
+    seeds = [(settings.seed + i) % 2**32 for i in range(3 if settings.quick else 10)]
+    settings.notify("in order")
+    in_order = train_binary(settings, shuffle=False)
+    shuffled = []
+    for seed in seeds:
+        settings.notify(f"shuffled, seed {seed}")
+        shuffled.append(train_binary(settings, shuffle=True, seed=seed))
+    settings.notify("early stopping")
+    stopped = {
+        "in order": train_binary(settings, shuffle=False, early_stopping=True),
+        "shuffled": train_binary(settings, shuffle=True, early_stopping=True),
+    }
+    loss = find_protocol(settings.data, settings.quick).loss_to_reach
+    # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
+    n_common = min(trained.last_step for trained in stopped.values())
     return Results(
-        parameters={"learning_rate": 0.05, "batch_size": BATCH_SIZE, "epochs": epochs, "patience": 10},
-        merits=merits,
-        series=series,
+        parameters={**describe_training(settings, "binary"), "seeds": seeds, "loss_to_reach": loss},
+        merits={
+            "full_length": {
+                "in order": measure(in_order, loss),
+                "shuffled, median": _median([measure(trained, loss) for trained in shuffled]),
+            },
+            "early_stopping": {name: measure_spikes(trained, n_common) for name, trained in stopped.items()},
+            "orders": len(seeds),
+            "orders_that_reach_the_loss_sooner": _count_sooner(in_order, shuffled, loss),
+            "orders_with_a_lower_final_validation_loss": sum(
+                last(trained.val["loss"]) < last(in_order.val["loss"]) for trained in shuffled
+            ),
+            "steps_between_validations_of_a_batch": _steps_to_the_same_batch(in_order),
+            "dips_in_order": find_dips(in_order),
+        },
+        series={"full length": {"in order": in_order, "shuffled": shuffled[0]}, "early stopping": stopped},
     )
+
+
+def measure_spikes(trained, n_steps=None):
+    """Return the spikes of a training, over all steps or over the first n_steps only."""
+    measured = {}
+    for name, history in (("accuracy_spikes", trained.val["accuracy"]), ("loss_spikes", trained.train["loss"])):
+        part = {step: value for step, value in history.items() if n_steps is None or step < n_steps}
+        measured[name] = roughness(trained.after_first_epoch(part))
+    return measured
+
+
+def measure(trained, loss):
+    """Return the spikes of a training, the steps to a validation loss, and the last validation loss and accuracy."""
+    return {
+        **measure_spikes(trained),
+        "steps_to_the_loss": steps_to(trained, loss),
+        "final_validation_loss": last(trained.val["loss"]),
+        "final_validation_accuracy": last(trained.val["accuracy"]),
+    }
+
+
+def steps_to(trained, loss):
+    """Return the first step at which the validation loss is at most `loss`, or None where there is none."""
+    return next((step for step, value in trained.val["loss"].items() if value <= loss), None)
+
+
+def find_dips(trained):
+    """Return the deepest dips of the validation accuracy after the first epoch, by the number of the dip.
+
+    Each has its step, its epoch, the number of its batch in the epoch, and the accuracies before and at the dip. Steps,
+    epochs and batches are counted from 0, and the validation comes after the batch.
+    """
+    accuracies = {s: value for s, value in trained.val["accuracy"].items() if s >= trained.steps_per_epoch}
+    steps, values = np.array(list(accuracies)), np.array(list(accuracies.values()))
+    falls = -np.diff(values)
+    deepest = np.argsort(-falls, kind="stable")[:MOST_DIPS]
+    places = np.sort(deepest[(falls[deepest] >= DIP * falls.max()) & (falls[deepest] > 0)]) + 1
+    return {
+        str(number): {
+            "step": int(steps[place]),
+            "epoch": int(steps[place]) // trained.steps_per_epoch,
+            "batch": int(steps[place]) % trained.steps_per_epoch,
+            "accuracy_before": float(values[place - 1]),
+            "accuracy": float(values[place]),
+        }
+        for number, place in enumerate(places, start=1)
+    }
+
+
+def _steps_to_the_same_batch(trained):
+    """Return after how many steps a validation comes after the same batch of an epoch again."""
+    steps_per_validation = max(1, trained.steps_per_epoch // 5)
+    return int(np.lcm(trained.steps_per_epoch, steps_per_validation))
+
+
+def _count_sooner(in_order, shuffled, loss):
+    """Return how many of the shuffled trainings reach the loss before the one in order does."""
+    step = steps_to(in_order, loss)
+    reached = [steps_to(trained, loss) for trained in shuffled]
+    return sum(found is not None and (step is None or found < step) for found in reached)
+
+
+def _median(rows):
+    """Return the median of each measure; one that a training has not reached counts as infinite and gives None."""
+    medians = {}
+    for name in rows[0]:
+        median = np.median([np.inf if row[name] is None else row[name] for row in rows])
+        medians[name] = float(median) if np.isfinite(median) else None
+    return medians

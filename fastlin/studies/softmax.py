@@ -1,41 +1,59 @@
-"""Loss and accuracy of softmax regression of all ten digits, and the step from which it overfits."""
+"""Loss and accuracy of softmax regression of all ten digits, and whether and where it overfits."""
 
 import numpy as np
 
-from fastlin.studies.settings import BATCH_SIZE, Results, last, softmax_data, train_softmax
+from fastlin import trainers
+from fastlin.studies.course import describe_training, has_random_split, last, softmax_data, train_softmax
+from fastlin.studies.settings import Results
 
-# The gap between the accuracies is averaged over so many successive validations, which make an epoch.
-GAP_WINDOW = 5
+# Curves are averaged over so many successive validations, which make an epoch.
+WINDOW = 5
+# The step from which report B sees overfitting.
+RANDOM_SPLIT_FROM = 3_800
 
 
 def run(settings):
-    """Train for 50 epochs, 5 where quick."""
-    epochs = 5 if settings.quick else 50
-    settings.notify(f"ten digits, {epochs} epochs")
-    model, train, val = train_softmax(settings, epochs)
-    _, _, X_val, Y_val = softmax_data(settings.data)
+    """Train for the epochs of the data set, 5 where quick; on MNIST also on report B's random split."""
+    settings.notify("ten digits")
+    trained = train_softmax(settings)
+    X_train, Y_train, X_val, Y_val = softmax_data(settings.data)
     n_last = len(X_val) // 5
-    last_fifth = np.mean(model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
-    steps, gap = accuracy_gap(train["accuracy"], val["accuracy"])
-    return Results(
-        parameters={"learning_rate": 0.01, "batch_size": BATCH_SIZE, "epochs": epochs, "shuffle": True},
-        merits={
-            "final_train_loss": last(train["loss"]),
-            "final_validation_loss": last(val["loss"]),
-            "final_train_accuracy": last(train["accuracy"]),
-            "final_validation_accuracy": last(val["accuracy"]),
-            f"final_accuracy_last_{n_last}_validation_images": float(last_fifth),
-            "overfitting_onset_step": find_onset(steps, gap),
-        },
-        series={"train": train, "val": val, "gap_steps": steps, "gap": gap},
-    )
+    last_fifth = np.mean(trained.model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
+    steps, gap = accuracy_gap(trained)
+    merits = {
+        "steps": trained.last_step,
+        "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
+        "final_validation_loss": last(trained.val["loss"]),
+        "final_train_accuracy": last(trained.train["accuracy"]),
+        "final_validation_accuracy": last(trained.val["accuracy"]),
+        f"final_accuracy_last_{n_last}_validation_images": float(last_fifth),
+        "train_accuracy_overtakes_at_step": find_onset(steps, gap),
+        **find_bottom(trained),
+    }
+    series = {"trained": trained, "gap_steps": steps, "gap": gap}
+    if has_random_split(settings.data):
+        settings.notify("random split")
+        random_split = train_softmax(settings, random_split=True)
+        late = [value for step, value in random_split.val["accuracy"].items() if step >= RANDOM_SPLIT_FROM]
+        if late:
+            merits |= {
+                "random_split_mean_late_validation_accuracy": float(np.mean(late)),
+                "random_split_least_late_validation_accuracy": min(late),
+                "random_split_greatest_late_validation_accuracy": max(late),
+            }
+    return Results(describe_training(settings, "softmax"), merits, series)
 
 
-def accuracy_gap(train_accuracy, val_accuracy):
-    """Return steps and training minus validation accuracy, averaged over GAP_WINDOW validations."""
+def accuracy_gap(trained):
+    """Return steps and training minus validation accuracy, averaged over WINDOW validations."""
+    train_accuracy, val_accuracy = trained.train["accuracy"], trained.val["accuracy"]
     difference = np.array(list(train_accuracy.values())) - np.array(list(val_accuracy.values()))
-    window = np.ones(GAP_WINDOW) / GAP_WINDOW
-    return np.array(list(val_accuracy))[GAP_WINDOW - 1 :], np.convolve(difference, window, mode="valid")
+    return average(list(val_accuracy), difference)
+
+
+def average(steps, values):
+    """Return the means of WINDOW successive values, and the steps of the last values of the windows."""
+    return np.array(steps)[WINDOW - 1 :], np.convolve(values, np.ones(WINDOW) / WINDOW, mode="valid")
 
 
 def find_onset(steps, gap):
@@ -44,3 +62,19 @@ def find_onset(steps, gap):
         return None
     below = np.flatnonzero(gap <= 0)
     return int(steps[below[-1] + 1]) if len(below) else int(steps[0])
+
+
+def find_bottom(trained):
+    """Return where the averaged validation loss is lowest, how low it is there, and where it and the accuracy end."""
+    steps, losses = average(list(trained.val["loss"]), list(trained.val["loss"].values()))
+    _, accuracies = average(list(trained.val["accuracy"]), list(trained.val["accuracy"].values()))
+    lowest = int(losses.argmin())
+    # The accuracy rises until the end where its mean over the last tenth is above that over the tenth before.
+    tenth = max(1, len(accuracies) // 10)
+    return {
+        "lowest_validation_loss_at_step": int(steps[lowest]),
+        "lowest_validation_loss": float(losses[lowest]),
+        "last_mean_validation_loss": float(losses[-1]),
+        "validation_accuracy_last_tenth": float(accuracies[-tenth:].mean()),
+        "validation_accuracy_tenth_before": float(accuracies[-2 * tenth : -tenth].mean()),
+    }

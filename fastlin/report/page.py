@@ -1,0 +1,88 @@
+"""Fills the templates of the page with results."""
+
+import base64
+import os
+
+from fastlin.report.tables import tabulate
+
+DATA_NAMES = {
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "digits": "scikit-learn's 8 × 8 digits",
+    "synthetic": "synthetic data",
+}
+
+
+def write_page(path, entries, claims, environment):
+    """Write the page, which needs no other file and no network.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write. The pictures that the entries name are read from its folder. The page is written under
+        another name first, so that an interrupted run leaves no half-written page.
+    entries : dict of str to dict
+        What was found by the name of the study: `data`, `parameters`, `merits`, `seconds` and `pictures`, each of
+        which has `file`, `caption` and `alt`.
+    claims : list of dict
+        The rows of `studies.claims.judge_claims`.
+    environment : dict
+        Versions and machine, as plain values by name.
+    """
+    template = _open_templates().get_template("page.html.j2")
+    verdicts = [claim["verdict"] for claim in claims]
+    shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
+    text = template.render(
+        entries=shown,
+        claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
+        counts={verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
+        course_data=_find_data(entries, homework=False),
+        homework_data=_find_data(entries, homework=True),
+        sources=DATA_NAMES,
+        quick=any(entry["parameters"]["quick"] for entry in entries.values()),
+        seeds=sorted({entry["parameters"]["seed"] for entry in entries.values()}),
+        seconds=sum(entry["seconds"] for entry in entries.values()),
+        environment=environment,
+    )
+    temporary = path.with_suffix(".html.part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _open_templates():
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    # Results may hold signs that are markup in HTML.
+    templates = Environment(
+        loader=PackageLoader("fastlin.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["formula"] = _to_mathml
+    return templates
+
+
+def _find_data(entries, homework):
+    """Return the data set of the studies of the homework, or of the assignment; None where none of them ran."""
+    found = (entry["data"] for study, entry in entries.items() if study.startswith("cifar10") == homework)
+    return next(found, None)
+
+
+def _prepare(entry, folder):
+    pictures = [{**picture, "source": _embed(folder / picture["file"])} for picture in entry["pictures"]]
+    return {**entry, "pictures": pictures, "tables": tabulate(entry["merits"])}
+
+
+def _embed(path):
+    """Return a picture as an address that holds its bytes."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _to_mathml(formula):
+    """Return a formula in LaTeX as MathML, which browsers draw without a script."""
+    from latex2mathml.converter import convert
+    from markupsafe import Markup
+
+    return Markup(f'<div class="formula">{convert(str(formula), display="block")}</div>')

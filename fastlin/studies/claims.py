@@ -1,0 +1,418 @@
+"""The claims of the five reports, each beside what is measured here, with a verdict.
+
+Reports A, B, C and D are of the course's assignment on MNIST, report H is of the homework on CIFAR-10. A claim names
+the study that measures it and has a judge of `verdicts`, a function from the merits of that study. So the verdicts
+follow from the measurements alone, whatever comes out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastlin.studies.verdicts import (
+    Finding,
+    describe_final_loss,
+    describe_speed,
+    judge_batch_norm,
+    judge_binary_window,
+    judge_by_orders,
+    judge_calmer_losses,
+    judge_collapse,
+    judge_dips,
+    judge_dropout,
+    judge_falling,
+    judge_gradient,
+    judge_optimum,
+    judge_overfitting,
+    judge_prediction_slope,
+    judge_random_split_accuracy,
+    judge_same_models,
+    judge_smoother,
+    judge_spikes,
+    judge_stop_in_order,
+    judge_stop_random_split,
+    judge_stop_shuffled,
+    judge_stops,
+    judge_two_layers,
+    judge_width,
+)
+
+# These stand in place of a verdict where there is no measurement.
+NEEDS_MNIST, NEEDS_CIFAR10, NOT_RUN, NEEDS_WHOLE = "needs MNIST", "needs CIFAR-10", "not run", "needs a whole run"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of one or more reports.
+
+    Attributes
+    ----------
+    reports : str
+        The letters of the reports.
+    task : str
+        The task of the assignment, or of the homework.
+    study : str
+        The study that measures it.
+    says : str
+        What the reports say.
+    how : str
+        How it is measured.
+    reported : str
+        What the reports state, or a dash.
+    tolerance : str
+        What decides between the verdicts.
+    judge : callable
+        The function from the merits of the study to a Finding; it may raise KeyError where a merit is missing.
+    on : str
+        "any" where every data set can show it, else the one that can: "mnist" or "cifar10".
+    """
+
+    reports: str
+    task: str
+    study: str
+    says: str
+    how: str
+    reported: str
+    tolerance: str
+    judge: Callable
+    on: str = "any"
+
+
+CLAIMS = (
+    Claim(
+        reports="A, B, C, D",
+        task="1a",
+        study="gradient_check",
+        says="The gradient of binary cross-entropy is −(y − ŷ) x.",
+        how="largest difference from central differences",
+        reported="–",
+        tolerance="ε² = 1e-6",
+        judge=judge_gradient("binary"),
+    ),
+    Claim(
+        reports="D",
+        task="1a",
+        study="gradient_check",
+        says="A line of the derivation gives x Ĉ (1 − Ĉ) as the gradient, where Ĉ is the prediction.",
+        how="largest difference of that line from the gradient",
+        reported="–",
+        tolerance="ε² = 1e-6",
+        judge=judge_prediction_slope,
+    ),
+    Claim(
+        reports="A, B, C, D",
+        task="1b",
+        study="gradient_check",
+        says="The gradient of softmax cross-entropy is −x (yₖ − ŷₖ).",
+        how="largest difference from central differences",
+        reported="–",
+        tolerance="ε² = 1e-6",
+        judge=judge_gradient("softmax"),
+    ),
+    Claim(
+        reports="D",
+        task="2a",
+        study="images",
+        says="reshape(28, 28) of a row shows the digit (reshape(8, 8) for the embedded digits).",
+        how="width at which pixels that lie below one another are most alike",
+        reported="28",
+        tolerance="the same width",
+        judge=judge_width,
+    ),
+    Claim(
+        reports="A, B, C, D",
+        task="2a, 3a",
+        study="gradient_check",
+        says="The gradients pass the check by central differences.",
+        how="largest difference over all weights of all models",
+        reported="within ε²",
+        tolerance="ε² = 1e-6",
+        judge=judge_gradient("binary", "softmax", "softmax_l2", "softmax_half_l2"),
+    ),
+    Claim(
+        reports="A, B, C, D",
+        task="2b, 2c",
+        study="binary",
+        says="2 against 3: the curves lie in the assignment's window, loss up to .2 and accuracy from .93 to .99.",
+        how="validation loss and accuracy after 50 epochs in order",
+        reported="in the window",
+        tolerance="the window",
+        judge=judge_binary_window,
+        on="mnist",
+    ),
+    Claim(
+        reports="A, B, C",
+        task="2d",
+        study="early_stopping",
+        says="Early stopping ends the training long before its limit.",
+        how="orders of 20 that stop before epoch 500",
+        reported="–",
+        tolerance="at least 18 of 20",
+        judge=judge_stops,
+    ),
+    Claim(
+        reports="C",
+        task="2d",
+        study="early_stopping",
+        says="Training stops at epoch 33.",
+        how="epoch of the stop in order",
+        reported="33",
+        tolerance="± 1 epoch",
+        judge=judge_stop_in_order,
+        on="mnist",
+    ),
+    Claim(
+        reports="A",
+        task="2d",
+        study="early_stopping",
+        says="Training stops at epoch 17.",
+        how="range of the stops of 20 shuffled orders",
+        reported="17",
+        tolerance="in the range",
+        judge=judge_stop_shuffled,
+        on="mnist",
+    ),
+    Claim(
+        reports="B",
+        task="2d",
+        study="early_stopping",
+        says="Training stops at about 550 steps, in the 19th epoch.",
+        how="stop in order on 18,000 and 2,000 images drawn with seed 0",
+        reported="550",
+        tolerance="± 28 steps, an epoch",
+        judge=judge_stop_random_split,
+        on="mnist",
+    ),
+    Claim(
+        reports="A, B, C",
+        task="2e",
+        study="shuffling",
+        says="Shuffling gives fewer spikes.",
+        how="standard deviation of successive differences, after the first epoch",
+        reported="–",
+        tolerance="smaller in all 4 comparisons",
+        judge=judge_spikes,
+    ),
+    Claim(
+        reports="B, C",
+        task="2e",
+        study="shuffling",
+        says="Shuffling makes training faster.",
+        how="steps to the same validation loss (.07 on MNIST), median of 10 orders",
+        reported="–",
+        tolerance="8 of 10 orders",
+        judge=judge_by_orders("orders_that_reach_the_loss_sooner", describe_speed),
+    ),
+    Claim(
+        reports="B, C",
+        task="2e",
+        study="shuffling",
+        says="Shuffling is better on validation.",
+        how="validation loss after 50 epochs, median of 10 orders",
+        reported="–",
+        tolerance="8 of 10 orders",
+        judge=judge_by_orders("orders_with_a_lower_final_validation_loss", describe_final_loss),
+    ),
+    Claim(
+        reports="C",
+        task="2e",
+        study="shuffling",
+        says="Without shuffling one batch consistently dunks the accuracy.",
+        how="batches after which the validation accuracy dips",
+        reported="one batch",
+        tolerance="all dips after one batch",
+        judge=judge_dips,
+        on="mnist",
+    ),
+    Claim(
+        reports="B",
+        task="3b, 3c",
+        study="softmax",
+        says="Softmax regression reaches about .924 on validation.",
+        how="mean validation accuracy after step 3,800, images drawn with seed 0",
+        reported=".924",
+        tolerance="± .006, the standard error of 2,000 images",
+        judge=judge_random_split_accuracy,
+        on="mnist",
+    ),
+    Claim(
+        reports="A, B, C, D",
+        task="3d",
+        study="softmax",
+        says="The model overfits, from 3,000 or 3,800 steps on.",
+        how="whether the validation loss (mean of an epoch) rises again, by 1 % or more",
+        reported="3,000 or 3,800",
+        tolerance="a rise of 1 %",
+        judge=judge_overfitting,
+    ),
+    Claim(
+        reports="A, C",
+        task="4a",
+        study="gradient_check",
+        says="The penalty λ‖w‖² adds 2λw to the gradient.",
+        how="largest difference from central differences",
+        reported="–",
+        tolerance="ε² = 1e-6",
+        judge=judge_gradient("softmax_l2"),
+    ),
+    Claim(
+        reports="B, D",
+        task="4a",
+        study="gradient_check",
+        says="The penalty ½λ‖w‖² adds λw to the gradient.",
+        how="largest difference from central differences",
+        reported="–",
+        tolerance="ε² = 1e-6",
+        judge=judge_gradient("softmax_half_l2"),
+    ),
+    Claim(
+        reports="B, D",
+        task="4b",
+        study="l2_weights",
+        says="λ = 2 with ½λ‖w‖² shows what λ = 1 shows with λ‖w‖².",
+        how="largest difference of the two models' weights",
+        reported="–",
+        tolerance="none",
+        judge=judge_same_models,
+    ),
+    Claim(
+        reports="A, B, C, D",
+        task="4b",
+        study="l2_weights",
+        says="With the penalty the weights are smoother.",
+        how="differences of neighbouring pixels, by the pixels' spread",
+        reported="–",
+        tolerance="smaller",
+        judge=judge_smoother,
+    ),
+    Claim(
+        reports="C",
+        task="4b",
+        study="l2_weights",
+        says="With the penalty the losses are less noisy.",
+        how="standard deviation of successive training losses' differences, after the first epoch",
+        reported="–",
+        tolerance="smaller",
+        judge=judge_calmer_losses,
+    ),
+    Claim(
+        reports="A, B, C, D",
+        task="4c, 4d",
+        study="l2_sweep",
+        says="The stronger the penalty, the lower the validation accuracy.",
+        how="best validation accuracy for λ = 1, .1, .01, .001, 0",
+        reported="–",
+        tolerance="no step the other way",
+        judge=judge_falling("best_validation_accuracy", "{:.3f}"),
+    ),
+    Claim(
+        reports="A, B, C, D",
+        task="4e",
+        study="l2_norm",
+        says="The stronger the penalty, the shorter the weights.",
+        how="‖w‖² for λ = 1, .1, .01, .001, 0",
+        reported="–",
+        tolerance="no step the other way",
+        judge=judge_falling("squared_norm", "{:.3g}"),
+    ),
+    Claim(
+        reports="H",
+        task="two layers",
+        study="cifar10_two_layer",
+        says="The two-layer network reaches .555 on training, .491 on validation and .527 on test images.",
+        how="accuracies of the best epoch with the report's settings",
+        reported=".555 / .491 / .527",
+        tolerance="± .03",
+        judge=judge_two_layers,
+        on="cifar10",
+    ),
+    Claim(
+        reports="H",
+        task="search",
+        study="cifar10_search",
+        says="Of 100 draws (135, .004786, .99, .001847, 1100, 22000) is the optimum.",
+        how="its validation accuracy among 100 draws of our own",
+        reported=".491",
+        tolerance="within .01 of the best",
+        judge=judge_optimum,
+        on="cifar10",
+    ),
+    Claim(
+        reports="H",
+        task="depth",
+        study="cifar10_deep",
+        says="With more than three hidden layers the accuracy collapses to 3 to 9 %.",
+        how="best validation accuracy, mean of 3 draws",
+        reported=".03 to .09",
+        tolerance="no better than a guess, .10 ± .02",
+        judge=judge_collapse,
+        on="cifar10",
+    ),
+    Claim(
+        reports="H",
+        task="batch norm",
+        study="cifar10_deep",
+        says="Batch normalisation of the input gains 1 to 3 points.",
+        how="best validation accuracy with it minus that without, two hidden layers, mean of 3 draws",
+        reported="+1 to +3",
+        tolerance="1 to 3 points on pixels",
+        judge=judge_batch_norm,
+        on="cifar10",
+    ),
+    Claim(
+        reports="H",
+        task="dropout",
+        study="cifar10_deep",
+        says="Dropout costs 2 to 4 points.",
+        how="best validation accuracy with it minus that without, by rate, two hidden layers, mean of 3 draws",
+        reported="−2 to −4",
+        tolerance="at one of the rates .05 to .5",
+        judge=judge_dropout,
+        on="cifar10",
+    ),
+)
+
+
+def judge_claims(entries):
+    """Return a row for each claim, as plain values.
+
+    Parameters
+    ----------
+    entries : dict of str to dict
+        What was found by the name of the study: `data`, `parameters` and `merits`.
+
+    Returns
+    -------
+    list of dict
+        For each claim its `reports`, `task`, `study`, `data`, `says`, `how`, `reported` and `tolerance`; what was
+        measured, `here`; the `verdict`, or what stands in its place; and `because`, a sentence.
+    """
+    return [_judge(claim, entries.get(claim.study)) for claim in CLAIMS]
+
+
+def _judge(claim, entry):
+    data = entry["data"] if entry else None
+    row = {
+        "reports": claim.reports,
+        "task": claim.task,
+        "study": claim.study,
+        "data": data,
+        "says": claim.says,
+        "how": claim.how,
+        "reported": claim.reported,
+        "tolerance": claim.tolerance,
+    }
+    if entry is None:
+        finding = Finding("–", NOT_RUN, f"The study {claim.study} did not run.")
+    elif claim.on not in ("any", data):
+        finding = {
+            "mnist": Finding("–", NEEDS_MNIST, "The reports' value is one of MNIST."),
+            "cifar10": Finding("–", NEEDS_CIFAR10, "The report's value is one of CIFAR-10."),
+        }[claim.on]
+    elif entry["parameters"].get("quick"):
+        finding = Finding("–", NEEDS_WHOLE, "A quick run trains for too few epochs to judge by.")
+    else:
+        try:
+            finding = claim.judge(entry["merits"])
+        except KeyError as missing:
+            finding = Finding("–", NOT_RUN, f"The study did not measure {missing.args[0]}.")
+    return {**row, "here": finding.here, "verdict": finding.verdict, "because": finding.because}

@@ -1,0 +1,241 @@
+"""What the studies of the course share: how they train on each data set, their data, and the trained models."""
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+
+from fastlin import datasets, trainers
+from fastlin.trainers.data import select_images
+
+PATIENCE = 10
+# The number of epochs after which a training with early stopping ends in any case.
+MOST_EPOCHS = 500
+# Report B draws this many training and validation images at random from MNIST. Its seed is that of the course's code.
+RANDOM_SPLIT = 18_000, 2_000
+RANDOM_SPLIT_SEED = 0
+PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the models of the course are trained on a data set.
+
+    Attributes
+    ----------
+    batch_size : int
+        The rows of a batch.
+    binary_learning_rate, softmax_learning_rate : float
+        The learning rates of the two models.
+    binary_epochs, softmax_epochs : int
+        The epochs of the trainings without early stopping.
+    loss_to_reach : float
+        The validation loss of 2 against 3 by which the speed of two trainings is compared.
+    learning_rates : dict of float to float
+        The learning rate of the softmax model by the weight of its penalty, where it is another one.
+    """
+
+    batch_size: int
+    binary_learning_rate: float
+    softmax_learning_rate: float
+    binary_epochs: int
+    softmax_epochs: int
+    loss_to_reach: float
+    learning_rates: dict = field(default_factory=dict)
+
+
+# The course's own settings.
+MNIST = Protocol(
+    batch_size=128,
+    binary_learning_rate=0.05,
+    softmax_learning_rate=0.01,
+    binary_epochs=50,
+    softmax_epochs=50,
+    loss_to_reach=0.07,
+)
+# With batches of 128 the embedded digits have two steps an epoch of 2 against 3, and no curve shows anything. The
+# penalty of 1 diverges with the learning rate of the others.
+DIGITS = Protocol(
+    batch_size=16,
+    binary_learning_rate=0.5,
+    softmax_learning_rate=0.1,
+    binary_epochs=50,
+    softmax_epochs=100,
+    loss_to_reach=0.12,
+    learning_rates={1.0: 0.01},
+)
+
+
+def find_protocol(data, quick):
+    """Return the Protocol for a Dataset, with fewer epochs where the study is quick."""
+    protocol = MNIST if data.name == "mnist" else DIGITS
+    return replace(protocol, binary_epochs=10, softmax_epochs=5) if quick else protocol
+
+
+def describe_training(settings, model):
+    """Return how the "binary" or the "softmax" model is trained as plain values, for the parameters of a study."""
+    protocol = find_protocol(settings.data, settings.quick)
+    return {
+        "data": settings.data.name,
+        "learning_rate": getattr(protocol, f"{model}_learning_rate"),
+        "other_learning_rates": {f"{key:g}": rate for key, rate in protocol.learning_rates.items()},
+        "batch_size": protocol.batch_size,
+        "epochs": getattr(protocol, f"{model}_epochs"),
+    }
+
+
+@lru_cache(maxsize=4)
+def binary_data(data, random_split=False):
+    """Return X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3, pre-processed.
+
+    They are of the first COURSE_IMAGES training images and all test images, or of report B's random split.
+    """
+    X_train, Y_train, X_val, Y_val = _split(data, random_split)
+    X_train, Y_train = trainers.binary_prune_dataset(2, 3, X_train, Y_train)
+    X_val, Y_val = trainers.binary_prune_dataset(2, 3, X_val, Y_val)
+    return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
+
+
+@lru_cache(maxsize=2)
+def softmax_data(data, random_split=False):
+    """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
+    X_train, Y_train, X_val, Y_val = _split(data, random_split)
+    return (
+        trainers.pre_process_images(X_train),
+        trainers.one_hot_encode(Y_train, 10),
+        trainers.pre_process_images(X_val),
+        trainers.one_hot_encode(Y_val, 10),
+    )
+
+
+def _split(data, random_split):
+    if random_split:
+        return select_images(data, *RANDOM_SPLIT, np.random.RandomState(RANDOM_SPLIT_SEED))
+    return select_images(data, min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test))
+
+
+def has_random_split(data):
+    """Say whether report B's random split can be drawn, which takes all images of MNIST."""
+    return data.name == "mnist" and len(data.X_train) == datasets.MNIST_FILES["X_train"][2][0]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model of the course; several studies share it, so that it must not be changed.
+
+    Attributes
+    ----------
+    model : BinaryModel or SoftmaxModel
+        The model after the training.
+    train, val : dict
+        The histories, as `BaseTrainer.train` returns them.
+    steps_per_epoch : int
+        The number of batches of an epoch.
+    """
+
+    model: object
+    train: dict
+    val: dict
+    steps_per_epoch: int
+
+    @property
+    def last_step(self):
+        """The number of steps that were taken."""
+        return len(self.train["loss"])
+
+    @property
+    def last_epoch(self):
+        """The epochs that were taken, where a part counts as a part."""
+        return self.last_step / self.steps_per_epoch
+
+    def after_first_epoch(self, history):
+        """Return the values of a history that were recorded after the first epoch, in which losses fall steeply."""
+        return np.array([value for step, value in history.items() if step >= self.steps_per_epoch])
+
+
+def train_binary(settings, *, shuffle, early_stopping=False, seed=None, random_split=False):
+    """Return the Trained model of 2 against 3, which is trained once for all studies.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the study.
+    shuffle : bool
+        Whether the order of the rows changes from epoch to epoch.
+    early_stopping : bool
+        Whether a patience of 10 validations ends the training, and MOST_EPOCHS otherwise.
+    seed : int or None
+        The seed of the shuffling. None: that of the settings.
+    random_split : bool
+        Whether report B's random split is trained on.
+    """
+    seed = settings.seed if seed is None else seed
+    return _train_binary(settings.data, settings.quick, shuffle, early_stopping, seed, random_split)
+
+
+# The studies train 33 models of 2 against 3, and six of ten digits. Settings are no key, since each study has its own.
+@lru_cache(maxsize=64)
+def _train_binary(data, quick, shuffle, early_stopping, seed, random_split):
+    protocol = find_protocol(data, quick)
+    X_train, *others = binary_data(data, random_split)
+    model = trainers.BinaryModel(n_inputs=X_train.shape[1])
+    trainer = trainers.LogisticTrainer(
+        model,
+        protocol.binary_learning_rate,
+        protocol.batch_size,
+        shuffle,
+        X_train,
+        *others,
+        early_stopping=early_stopping,
+        patience=PATIENCE,
+        seed=seed,
+        progress=False,
+    )
+    return _train_whole(trainer, MOST_EPOCHS if early_stopping else protocol.binary_epochs)
+
+
+def train_softmax(settings, l2_reg_lambda=0.0, *, half=False, random_split=False):
+    """Return the Trained model of ten digits, shuffled, which is trained once for all studies.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the study.
+    l2_reg_lambda : float
+        The weight λ of the penalty λ ||w||^2.
+    half : bool
+        Whether the penalty is ½ λ ||w||^2.
+    random_split : bool
+        Whether report B's random split is trained on.
+    """
+    return _train_softmax(settings.data, settings.quick, settings.seed, l2_reg_lambda, half, random_split)
+
+
+@lru_cache(maxsize=8)
+def _train_softmax(data, quick, seed, l2_reg_lambda, half, random_split):
+    protocol = find_protocol(data, quick)
+    X_train, *others = softmax_data(data, random_split)
+    model = trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=X_train.shape[1])
+    learning_rate = protocol.learning_rates.get(model.l2 / 2, protocol.softmax_learning_rate)
+    trainer = trainers.SoftmaxTrainer(
+        model, learning_rate, protocol.batch_size, True, X_train, *others, seed=seed, progress=False
+    )
+    return _train_whole(trainer, protocol.softmax_epochs)
+
+
+def _train_whole(trainer, epochs):
+    """Return the Trained model; a training that Ctrl-C has cut short is no result, so that it raises instead."""
+    train, val = trainer.train(epochs)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return Trained(trainer.model, train, val, len(trainer.X_train) // trainer.batch_size)
+
+
+def last(history):
+    """Return the last value of a history."""
+    return float(next(reversed(history.values())))
+
+
+def roughness(values):
+    """Return the standard deviation of the differences between successive values."""
+    return float(np.std(np.diff(values)))

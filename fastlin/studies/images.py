@@ -1,0 +1,33 @@
+"""The images of the course: a row of pixels is a picture of a digit."""
+
+import numpy as np
+
+from fastlin.studies.settings import Results
+
+N_SHOWN = 10
+# The widths that are tried are those from half to one and a half times the side of the pictures.
+WIDTHS = 0.5, 1.5
+
+
+def run(settings):
+    """Find the width at which pixels that lie below one another are most alike; return the first images."""
+    X, y = settings.data.X_train, settings.data.y_train
+    side = round(X.shape[1] ** 0.5)
+    pixels = X[:1000].astype(np.float64)
+    widths = range(round(WIDTHS[0] * side), round(WIDTHS[1] * side) + 1)
+    likeness = {width: correlate_rows(pixels, width) for width in widths}
+    return Results(
+        parameters={"data": settings.data.name, "images": len(pixels), "widths": [widths.start, widths.stop - 1]},
+        merits={
+            "side": side,
+            "width_of_most_alike_rows": max(likeness, key=likeness.get),
+            "correlation_at_that_width": max(likeness.values()),
+            "correlation_at_one_pixel_more": likeness[side + 1],
+        },
+        series={"images": X[:N_SHOWN], "labels": y[:N_SHOWN]},
+    )
+
+
+def correlate_rows(pixels, width):
+    """Return the correlation of each pixel with the one that lies below it in pictures of a width."""
+    return float(np.corrcoef(pixels[:, :-width].ravel(), pixels[:, width:].ravel())[0, 1])

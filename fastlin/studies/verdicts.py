@@ -1,0 +1,346 @@
+"""The judges of the claims: each is a function from the merits of a study to a `Finding`.
+
+A judge raises KeyError where the study has not measured what the claim is about.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
+# The gradient check of the assignment admits the square of its step, 1e-3.
+GRADIENT_TOLERANCE = 1e-6
+
+
+class Finding(NamedTuple):
+    """What was measured for a claim.
+
+    Attributes
+    ----------
+    here : str
+        What was measured.
+    verdict : str
+        CONFIRMED, NOT_CONFIRMED or CONTRADICTED.
+    because : str
+        One sentence that says why.
+    """
+
+    here: str
+    verdict: str
+    because: str
+
+
+def judge_gradient(*names):
+    """Return a judge of gradients that agree with central differences."""
+
+    def judge(merits):
+        worst = max(merits["worst_difference"][name] for name in names)
+        verdict = CONFIRMED if worst <= GRADIENT_TOLERANCE else CONTRADICTED
+        return Finding(f"{worst:.1e}", verdict, f"The largest difference from central differences is {worst:.1e}.")
+
+    return judge
+
+
+def judge_prediction_slope(merits):
+    """Judge whether x Ĉ (1 − Ĉ) is the gradient of the loss."""
+    worst = merits["worst_difference_of_prediction_slope"]
+    same = worst <= GRADIENT_TOLERANCE
+    return Finding(
+        f"{worst:.2f}",
+        CONFIRMED if same else CONTRADICTED,
+        "The line is the slope of the predictions, a factor in the derivation; as a gradient of the loss it is off by "
+        f"up to {worst:.2f}.",
+    )
+
+
+def judge_same_models(merits):
+    """Judge whether both conventions of the penalty give the same weights."""
+    difference = merits["largest_difference_of_the_conventions"]
+    return Finding(
+        f"{difference:g}",
+        CONFIRMED if difference == 0 else CONTRADICTED,
+        "½λ‖w‖² with λ = 2, .2, .02, .002 is λ‖w‖² with λ = 1, .1, .01, .001; the weights of 2 differ from those of 1 "
+        f"by {difference:g}.",
+    )
+
+
+def judge_width(merits):
+    """Judge whether pixels are most alike at the width of the pictures."""
+    side, width = merits["side"], merits["width_of_most_alike_rows"]
+    return Finding(
+        f"{width}",
+        CONFIRMED if width == side else CONTRADICTED,
+        f"Pixels that lie below one another are most alike in pictures {width} pixels wide "
+        f"(correlation {merits['correlation_at_that_width']:.2f}).",
+    )
+
+
+def judge_binary_window(merits):
+    """Judge whether the curves of 2 against 3 end in the window of the assignment's plots."""
+    loss, accuracy = merits["final_validation_loss"], merits["final_validation_accuracy"]
+    inside = loss <= 0.2 and 0.93 <= accuracy <= 0.99
+    return Finding(
+        f"loss {loss:.3f}, accuracy {accuracy:.3f}",
+        CONFIRMED if inside else CONTRADICTED,
+        f"Training ends with a loss of {merits['final_train_loss']:.3f} on all training images and {loss:.3f} on the "
+        "validation images.",
+    )
+
+
+def judge_stops(merits):
+    """Judge whether early stopping ends nine of ten trainings."""
+    stopped, n = merits["orders_stopped_before_the_limit"], len(merits["stop_epochs_shuffled"])
+    return Finding(
+        f"{stopped} of {n} orders",
+        CONFIRMED if stopped >= 0.9 * n else NOT_CONFIRMED if stopped else CONTRADICTED,
+        f"Shuffled training stops after {merits['median_stop_epoch_shuffled']:.1f} epochs in the median, in order it "
+        f"stops after {merits['stop_epoch_in_order']:.1f}.",
+    )
+
+
+def judge_stop_in_order(merits):
+    """Judge whether training in order stops in epoch 33."""
+    stop = merits["stop_epoch_in_order"]
+    return Finding(
+        f"{stop:.1f}",
+        CONFIRMED if abs(stop - 33) <= 1 else CONTRADICTED,
+        f"Without shuffling training stops in epoch {stop:.1f}.",
+    )
+
+
+def judge_stop_shuffled(merits):
+    """Judge whether epoch 17 is among the stops of shuffled trainings."""
+    stops = merits["stop_epochs_shuffled"]
+    return Finding(
+        f"{min(stops):.1f} to {max(stops):.1f}",
+        CONFIRMED if min(stops) <= 17 <= max(stops) else CONTRADICTED,
+        f"The stop depends on the order of the rows: 17 is one of those that {len(stops)} shuffled orders span.",
+    )
+
+
+def judge_stop_random_split(merits):
+    """Judge whether training on the random split stops within an epoch of step 550."""
+    step, epoch = merits["stop_step_random_split"], merits["stop_epoch_random_split"]
+    return Finding(
+        f"step {step}, epoch {epoch:.1f}",
+        CONFIRMED if abs(step - 550) <= 28 else CONTRADICTED,
+        f"On 18,000 and 2,000 images drawn at random, in order, training stops in step {step}.",
+    )
+
+
+def judge_spikes(merits):
+    """Judge whether shuffling makes the spikes of accuracy and loss smaller."""
+    pairs = [tuple(merits[case].values()) for case in ("full_length", "early_stopping")]
+    falls = [shuffled[key] < plain[key] for plain, shuffled in pairs for key in ("accuracy_spikes", "loss_spikes")]
+    plain, shuffled = pairs[0]
+    return Finding(
+        f"accuracy {plain['accuracy_spikes']:.4f} → {shuffled['accuracy_spikes']:.4f}, "
+        f"loss {plain['loss_spikes']:.3f} → {shuffled['loss_spikes']:.3f}",
+        CONFIRMED if all(falls) else NOT_CONFIRMED if any(falls) else CONTRADICTED,
+        f"Spikes fall in {sum(falls)} of 4 comparisons, at full length and with early stopping.",
+    )
+
+
+def judge_by_orders(key, describe):
+    """Return a judge of a comparison that at least four of five shuffled orders win, or lose.
+
+    Parameters
+    ----------
+    key : str
+        The merit that counts the orders that win.
+    describe : callable
+        The function from the merits to what was measured, and to how orders are compared.
+    """
+
+    def judge(merits):
+        n_better, n = merits[key], merits["orders"]
+        verdict = CONFIRMED if n_better >= 0.8 * n else CONTRADICTED if n_better <= 0.2 * n else NOT_CONFIRMED
+        here, how = describe(merits)
+        return Finding(
+            here, verdict, f"By {how}, {n_better} of {n} shuffled orders do better than the order of the data."
+        )
+
+    return judge
+
+
+def describe_speed(merits):
+    """Return the steps to the same validation loss, and how orders are compared by them."""
+    plain, shuffled = (row["steps_to_the_loss"] for row in merits["full_length"].values())
+    return f"{_count(plain)} steps in order, {_count(shuffled)} shuffled", "the steps to the same validation loss"
+
+
+def describe_final_loss(merits):
+    """Return the final validation losses, and how orders are compared by them."""
+    plain, shuffled = (row["final_validation_loss"] for row in merits["full_length"].values())
+    return f"{plain:.4f} in order, {shuffled:.4f} shuffled", "the validation loss after as many epochs"
+
+
+def judge_dips(merits):
+    """Judge whether all dips of the accuracy follow the same batch."""
+    batches = [dip["batch"] for dip in merits["dips_in_order"].values()]
+    if len(batches) < 2:
+        return Finding(f"{len(batches)} dips", NOT_CONFIRMED, "The accuracy does not dip more than once.")
+    most = max(set(batches), key=batches.count)
+    n_most, n = batches.count(most), len(batches)
+    return Finding(
+        f"{n_most} of {n} dips after batch {most}",
+        CONFIRMED if n_most == n else NOT_CONFIRMED if n_most > n / 2 else CONTRADICTED,
+        f"Validations come after the same batch every {merits['steps_between_validations_of_a_batch']} steps, and "
+        f"{n_most} of {n} dips follow batch {most}.",
+    )
+
+
+def judge_random_split_accuracy(merits):
+    """Judge whether the accuracy on the random split is .924, within a standard error."""
+    mean = merits["random_split_mean_late_validation_accuracy"]
+    least, greatest = (merits[f"random_split_{name}_late_validation_accuracy"] for name in ("least", "greatest"))
+    return Finding(
+        f"{mean:.4f} ({least:.4f} to {greatest:.4f})",
+        CONFIRMED if abs(mean - 0.924) <= 0.006 else CONTRADICTED,
+        f"On the random split's 2,000 validation images the mean after step 3,800 is {mean:.4f}.",
+    )
+
+
+def judge_overfitting(merits):
+    """Judge whether the validation loss rises again."""
+    lowest, last = merits["lowest_validation_loss"], merits["last_mean_validation_loss"]
+    rise = last / lowest - 1
+    onset, bottom = merits["train_accuracy_overtakes_at_step"], merits["lowest_validation_loss_at_step"]
+    rising = merits["validation_accuracy_last_tenth"] > merits["validation_accuracy_tenth_before"]
+    if rise >= 0.01:
+        verdict, why = CONFIRMED, f"validation loss is lowest in step {bottom:,} and ends {rise:.1%} above that"
+    elif rising:
+        verdict, why = CONTRADICTED, "validation loss still falls and validation accuracy still rises at the end"
+    else:
+        verdict, why = NOT_CONFIRMED, "validation loss does not rise again, and validation accuracy no longer rises"
+    return Finding(
+        f"loss lowest in step {bottom:,} of {merits['steps']:,}, then {rise:+.1%}",
+        verdict,
+        f"Training accuracy is above validation accuracy from step {_count(onset)} on; {why}.",
+    )
+
+
+def judge_smoother(merits):
+    """Judge whether the penalty makes the weights smoother."""
+    plain, penalised = (row["roughness"] for row in _by_penalty(merits))
+    here = f"{plain:.2f} → {penalised:.2f}"
+    because = f"From λ = 0 to λ = 1 the difference of neighbouring weights, by their spread, goes {here}."
+    return Finding(here, CONFIRMED if penalised < plain else CONTRADICTED, because)
+
+
+def judge_calmer_losses(merits):
+    """Judge whether the penalty makes the spikes of the training loss smaller."""
+    plain, penalised = (row["train_loss_spikes"] for row in _by_penalty(merits))
+    accuracies = " → ".join(f"{row['validation_accuracy_spikes']:.4f}" for row in _by_penalty(merits))
+    return Finding(
+        f"{plain:.3f} → {penalised:.3f}",
+        CONFIRMED if penalised < plain else CONTRADICTED,
+        f"From λ = 0 to λ = 1 the spikes of the losses go {plain:.3f} → {penalised:.3f}, and those of the validation "
+        f"accuracy {accuracies}.",
+    )
+
+
+def _by_penalty(merits):
+    return [merits["by_lambda"][name] for name in ("0", "1")]
+
+
+def judge_falling(key, form):
+    """Return a judge of a quantity that falls as λ grows.
+
+    Parameters
+    ----------
+    key : str
+        The merit that holds the quantity by λ, from the largest λ to 0.
+    form : str
+        The format of the quantity.
+    """
+
+    def judge(merits):
+        values = list(merits[key].values())
+        rises = [weak - strong for strong, weak in itertools.pairwise(values)]
+        n_wrong = sum(rise < 0 for rise in rises)
+        verdict = NOT_CONFIRMED if n_wrong else CONFIRMED
+        if max(rises) <= 0:
+            verdict = CONTRADICTED
+        return Finding(
+            " ".join(form.format(value) for value in values),
+            verdict,
+            f"Of {len(rises)} steps to a weaker penalty, {n_wrong} lead down.",
+        )
+
+    return judge
+
+
+def judge_two_layers(merits):
+    """Judge whether the two-layer network reaches the report's accuracies."""
+    name, found = next(iter(merits["runs"].items()))
+    reported = merits["reported"]
+    worst = max(abs(found[part] - value) for part, value in reported.items())
+    return Finding(
+        " / ".join(f"{found[part]:.3f}" for part in reported),
+        CONFIRMED if worst <= 0.03 else NOT_CONFIRMED,
+        f"With the report's settings, read as {name}, the largest distance is {worst:.3f}.",
+    )
+
+
+def judge_optimum(merits):
+    """Judge whether the report's optimum is as good as the best draw."""
+    rank, best, here = merits["optimum_rank"], merits["best_validation"], merits["optimum_validation"]
+    return Finding(
+        f"{here:.3f}, rank {rank}; best draw {best:.3f}",
+        CONFIRMED if best - here <= 0.01 else CONTRADICTED if here < merits["median_validation"] else NOT_CONFIRMED,
+        f"Among the draws the report's optimum would have rank {rank}, {best - here:.3f} behind the best.",
+    )
+
+
+def judge_collapse(merits):
+    """Judge whether networks of more than three hidden layers do no better than a guess."""
+    row = merits["mean_best_validation_accuracy_by_hidden_layers"]["normal, plain"]
+    deep = {depth: value for depth, value in row.items() if int(depth) > 3}
+    low = max(deep.values())
+    fails = low <= 0.12 and row["3"] > 0.3
+    return Finding(
+        f"{row['3']:.2f} with 3, {min(deep.values()):.2f} to {low:.2f} with more",
+        CONFIRMED if fails else NOT_CONFIRMED if low < row["3"] else CONTRADICTED,
+        "The report states no initialisation; from normal weights of 0.01 networks of more than three hidden layers "
+        "do no better than a guess, and from He's initialisation most do.",
+    )
+
+
+def judge_batch_norm(merits):
+    """Judge whether batch normalisation of the input gains 1 to 3 points."""
+    few = merits["the_same_for_few_hidden_layers"]
+    pixels = few["pixels, batch norm of the input"]["2"] - few["pixels, plain"]["2"]
+    deep = merits["mean_best_validation_accuracy_by_hidden_layers"]
+    components = deep["normal, batch norm of the input"]["2"] - deep["normal, plain"]["2"]
+    return Finding(
+        f"{_points(pixels)} on pixels, {_points(components)} after PCA",
+        CONFIRMED if 0.01 <= pixels <= 0.03 else CONTRADICTED if pixels < 0 else NOT_CONFIRMED,
+        "With two hidden layers; after PCA normalisation blows up the components of least variance.",
+    )
+
+
+def judge_dropout(merits):
+    """Judge whether dropout costs 2 to 4 points at one of the rates."""
+    few = merits["the_same_for_few_hidden_layers"]
+    plain = few["normal, plain"]["2"]
+    costs = {name.split()[-1]: plain - row["2"] for name, row in few.items() if "dropout" in name}
+    costly = [rate for rate, cost in costs.items() if 0.02 <= cost <= 0.04]
+    return Finding(
+        ", ".join(f"{_points(-cost)} at {rate}" for rate, cost in costs.items()),
+        CONFIRMED if costly else NOT_CONFIRMED if max(costs.values()) > 0.02 else CONTRADICTED,
+        "The report names no rate; "
+        + (
+            f"that cost belongs to a rate of {' or '.join(costly)}."
+            if costly
+            else "no rate tried here costs that much."
+        ),
+    )
+
+
+def _points(difference):
+    return f"{100 * difference:+.1f}"
+
+
+def _count(steps):
+    return "never" if steps is None or not math.isfinite(steps) else f"{steps:,.0f}"
