@@ -133,7 +133,7 @@ def _differentiate(model, X, Y, epsilon):
 def _differentiate_scores(model, X, Y, epsilon):
     """Yield the same for a model of this package, by the scores, which a change of w[j, k] changes in column k alone.
 
-    All j of a k are changed at once: the check of the softmax model takes 0.1 s instead of 15. The cost is exact also
+    All j of a k are changed at once: 100 images and 7,850 weights take 0.04 s instead of 2.6. The cost is exact also
     where a probability rounds to 0 or 1.
     """
     scores = X @ model.w
