@@ -1,6 +1,7 @@
 """The rules of the house: which way imports go, how long files and signatures are, and where tests stand."""
 
 import ast
+import configparser
 import io
 import subprocess
 import sys
@@ -46,6 +47,7 @@ LIBRARIES = {
     "matplotlib": {"figures"},
     "PIL": {"datasets"},
     "jinja2": {"report"},
+    "markupsafe": {"report"},
     "latex2mathml": {"report"},
     "platformdirs": {"places"},
     "pooch": {"datasets"},
@@ -179,7 +181,21 @@ def test_importing_fastlin_leaves_what_only_some_need_alone():
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     imported = set(finished.stdout.split())
     assert "fastlin.datasets.download" in imported
-    assert not imported & {"matplotlib", "pooch", "requests", "tqdm"}
+    assert not imported & {"matplotlib", "pooch", "requests", "tqdm", "jinja2", "markupsafe", "latex2mathml"}
+
+
+def test_files_that_are_no_modules_are_installed():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    installed = {
+        path
+        for package, patterns in settings["options.package_data"].items()
+        for pattern in patterns.split()
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    there = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert PACKAGE / "report" / "templates" / "page.html.j2" in there
+    assert there == installed
 
 
 def count_lines_of_code(path):

@@ -3,10 +3,11 @@
 import json
 import os
 
+from fastlin import __version__
 from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
 # The data sets on which a study is looked for where this run did not say, the best one first.
-PREFERRED = {"course": ("mnist", "digits", "synthetic"), "homework": ("cifar10", "digits")}
+PREFERRED = {"course": ("mnist", "digits"), "homework": ("cifar10", "digits")}
 
 
 def read_results(path):
@@ -34,7 +35,7 @@ def choose_entries(results, found):
     """Return the entry of each study that the report shows, with its data set as `data`, by the name of the study.
 
     The studies of the assignment are shown on one data set, and those of the homework on one: that of this run, or else
-    the best one of earlier runs.
+    the best one of earlier runs. What another version of fastlin found is left out, since the report may not know it.
 
     Parameters
     ----------
@@ -47,9 +48,10 @@ def choose_entries(results, found):
     for kind, studies in (("course", STUDIES), ("homework", CIFAR10_STUDIES)):
         of_this_run = [data for data, study in map(_split, found) if study in studies]
         for data in (*of_this_run, *PREFERRED[kind]):
-            entries = {study: results.get(f"{data}.{study}") for study in studies}
-            if any(entries.values()):
-                chosen |= {study: {**entry, "data": data} for study, entry in entries.items() if entry}
+            entries = {study: results.get(f"{data}.{study}", {}) for study in studies}
+            known = {study: entry for study, entry in entries.items() if entry.get("version") == __version__}
+            if known:
+                chosen |= {study: {**entry, "data": data} for study, entry in known.items()}
                 break
     return chosen
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
-from fastlin import figures
+from fastlin import __version__, figures
 from fastlin.cli.environment import describe_environment
 from fastlin.cli.results import add_results, choose_entries, read_results
 from fastlin.cli.tables import make_claims_table, make_tables
@@ -98,14 +98,16 @@ def report_claims(found, output):
 
 def _run_study(name, study, settings, output):
     """Run and draw one study and return its entry of results.json."""
+    # A study may keep records in this folder, too.
+    folder = output / settings.data.name
+    folder.mkdir(exist_ok=True)
     settings.notify("start")
     begin = perf_counter()
     results = study(settings)
     settings.notify("drawing")
-    folder = output / settings.data.name
-    folder.mkdir(exist_ok=True)
     pictures = figures.draw(name, results, folder)
     return {
+        "version": __version__,
         "parameters": {**results.parameters, "seed": settings.seed, "quick": settings.quick},
         "merits": results.merits,
         "seconds": perf_counter() - begin,

@@ -51,10 +51,13 @@ def make_claims_table(claims):
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="The reports' claims", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title="The reports' claims", title_justify="left", box=None, padding=(0, 1, 0, 0))
     for name in ("report", "task", "claim", "there", "here", "verdict"):
-        table.add_column(name, overflow="fold", ratio={"claim": 3, "here": 2, "there": 1}.get(name))
+        ratio = {"claim": 4, "there": 2, "here": 3}.get(name)
+        table.add_column(name, overflow="fold", ratio=ratio, no_wrap=ratio is None)
     for claim in claims:
-        cells = (claim[name] for name in ("reports", "task", "says", "reported", "here"))
-        table.add_row(*cells, Text(claim["verdict"], style=STYLES.get(claim["verdict"], "")))
+        cells = (claim[name] for name in ("task", "says", "reported", "here"))
+        # Lines are short: the letters of the reports stand without commas.
+        reports = claim["reports"].replace(", ", "")
+        table.add_row(reports, *cells, Text(claim["verdict"], style=STYLES.get(claim["verdict"], "")))
     return table

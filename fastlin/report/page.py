@@ -9,7 +9,6 @@ DATA_NAMES = {
     "mnist": "MNIST",
     "cifar10": "CIFAR-10",
     "digits": "scikit-learn's 8 × 8 digits",
-    "synthetic": "synthetic data",
 }
 
 
@@ -39,7 +38,7 @@ def write_page(path, entries, claims, environment):
         course_data=_find_data(entries, homework=False),
         homework_data=_find_data(entries, homework=True),
         sources=DATA_NAMES,
-        quick=any(entry["parameters"]["quick"] for entry in entries.values()),
+        quick=_find_quick(entries),
         seeds=sorted({entry["parameters"]["seed"] for entry in entries.values()}),
         seconds=sum(entry["seconds"] for entry in entries.values()),
         environment=environment,
@@ -70,8 +69,16 @@ def _find_data(entries, homework):
     return next(found, None)
 
 
+def _find_quick(entries):
+    """Return which studies were quick: "all", "some" or "none"."""
+    quick = [entry["parameters"]["quick"] for entry in entries.values()]
+    return "all" if quick and all(quick) else "some" if any(quick) else "none"
+
+
 def _prepare(entry, folder):
-    pictures = [{**picture, "source": _embed(folder / picture["file"])} for picture in entry["pictures"]]
+    # Pictures of an earlier run may have been removed since.
+    found = [picture for picture in entry["pictures"] if (folder / picture["file"]).exists()]
+    pictures = [{**picture, "source": _embed(folder / picture["file"])} for picture in found]
     return {**entry, "pictures": pictures, "tables": tabulate(entry["merits"])}
 
 

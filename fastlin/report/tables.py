@@ -1,6 +1,75 @@
 """Tables of what a study found, for the page and for the console."""
 
+import re
 from dataclasses import dataclass
+
+# What merits are called in tables where their names alone do not say it.
+LABELS = {
+    "side": "side of the pictures",
+    "width_of_most_alike_rows": "width at which pixels below one another are most alike",
+    "correlation_at_that_width": "their correlation at that width",
+    "correlation_at_one_pixel_more": "their correlation at one pixel more",
+    "worst_difference": "largest difference from central differences",
+    "worst_difference_of_prediction_slope": "largest difference of report D's line from the gradient",
+    "softmax_l2": "softmax with λ‖w‖²",
+    "softmax_half_l2": "softmax with ½λ‖w‖²",
+    "stop_epoch_in_order": "epoch of the stop in order",
+    "median_stop_epoch_shuffled": "epoch of the stop shuffled, median",
+    "stop_epochs_shuffled": "epochs of the stops shuffled",
+    "orders_stopped_before_the_limit": "shuffled orders that stop before the limit",
+    "best_validation_loss_in_order": "lowest validation loss in order",
+    "median_best_validation_loss_shuffled": "lowest validation loss shuffled, median",
+    "stop_step_random_split": "step of the stop on report B's random split",
+    "stop_epoch_random_split": "epoch of the stop on report B's random split",
+    "full_length": "at full length",
+    "early_stopping": "with early stopping, up to the earlier of the two stops",
+    "steps_to_the_loss": "steps to the same validation loss",
+    "orders": "shuffled orders",
+    "orders_that_reach_the_loss_sooner": "of these reach that validation loss sooner",
+    "orders_with_a_lower_final_validation_loss": "of these end with a lower validation loss",
+    "steps_between_validations_of_a_batch": "steps until a validation follows the same batch again",
+    "dips_in_order": "dips of the validation accuracy in order",
+    "train_accuracy_overtakes_at_step": "training accuracy stays above validation accuracy from step",
+    "lowest_validation_loss_at_step": "validation loss (mean of an epoch) is lowest in step",
+    "lowest_validation_loss": "validation loss (mean of an epoch) there",
+    "last_mean_validation_loss": "validation loss (mean of an epoch) at the end",
+    "validation_accuracy_last_tenth": "validation accuracy, mean of the last tenth",
+    "validation_accuracy_tenth_before": "validation accuracy, mean of the tenth before",
+    "random_split_mean_late_validation_accuracy": "validation accuracy after step 3,800, random split, mean",
+    "random_split_least_late_validation_accuracy": "the same, lowest",
+    "random_split_greatest_late_validation_accuracy": "the same, highest",
+    "by_lambda": "by strength of the penalty",
+    "2, ½ convention": "2 with ½λ‖w‖²",
+    "squared_norm": "‖w‖²",
+    "train_loss_spikes": "spikes of the training loss",
+    "loss_spikes": "spikes of the training loss",
+    "validation_accuracy_spikes": "spikes of the validation accuracy",
+    "accuracy_spikes": "spikes of the validation accuracy",
+    "largest_difference_of_the_conventions": "largest difference of the weights of λ = 1 and of ½ · 2",
+    "fastlin_seconds_to_scikit_learn_objective": "fastlin's seconds to scikit-learn's objective",
+    "speedup_at_equal_objective": "times as fast as scikit-learn, to that objective",
+    "speedup_whole_fit": "times as fast as scikit-learn, whole fit",
+    "median_validation": "validation accuracy of the draws, median",
+    "best_validation": "validation accuracy of the best draw",
+    "optimum_validation": "validation accuracy of the report's optimum",
+    "optimum_rank": "its rank among the draws",
+    "mean_best_validation_accuracy_by_hidden_layers": "best validation accuracy, mean of the draws",
+    "the_same_for_few_hidden_layers": "the same with few hidden layers",
+    "reported": "the report's accuracies",
+    "hidden": "hidden units",
+    "decay": "decay of the learning rate",
+    "reg": "regularisation",
+}
+# What the names of rows or columns are, by the merit.
+HEADS = {
+    "worst_difference": "model",
+    "by_lambda": "λ",
+    "best_validation_accuracy": "λ",
+    "squared_norm": "λ",
+    "dips_in_order": "dip",
+    "mean_best_validation_accuracy_by_hidden_layers": "hidden layers",
+    "the_same_for_few_hidden_layers": "hidden layers",
+}
 
 
 @dataclass(frozen=True)
@@ -10,7 +79,7 @@ class Table:
     Attributes
     ----------
     title : str
-        What the table is about; empty for the table of single values.
+        What the table is about; empty where its rows say so.
     columns : tuple of str
         The headings; empty for the table of single values.
     rows : tuple of tuple of str
@@ -23,7 +92,7 @@ class Table:
 
 
 def tabulate(merits):
-    """Return the tables of a study's merits: one of all single values, and one of each merit that is a dict.
+    """Return the tables of a study's merits.
 
     Parameters
     ----------
@@ -33,44 +102,55 @@ def tabulate(merits):
     Returns
     -------
     list of Table
-        The table of single values comes first and is left out where there are none.
+        The table of all single values comes first; it is left out where there are none. Then come the merits that are
+        dicts. One of dicts has a table of its own, with a row or a column for each. The others are columns, and those
+        that have the same keys share a table.
     """
-    singles, others = [], []
+    singles, tables, alike = [], [], {}
     for name, value in merits.items():
-        if isinstance(value, dict) and value:
-            nested = all(isinstance(row, dict) for row in value.values())
-            others.append(_tabulate_rows(name, value if nested else {"": value}))
+        if not isinstance(value, dict) or not value:
+            singles.append((_label(name), format_value(value)))
+        elif all(isinstance(row, dict) for row in value.values()):
+            # A page is longer than wide.
+            upright = len(value) == 1 or len(next(iter(value.values()))) <= len(value)
+            tables.append(_make_table(_label(name), name, value if upright else _transpose(value)))
         else:
-            singles.append((_words(name), format_value(value)))
-    return [Table("", (), tuple(singles))] * bool(singles) + others
+            alike.setdefault(tuple(value), {})[name] = value
+    tables += [_make_table("", next(iter(columns)), _transpose(columns)) for columns in alike.values()]
+    return [Table("", (), tuple(singles))] * bool(singles) + tables
 
 
-def _tabulate_rows(title, rows):
-    """Return a Table of rows by name, all with the same columns, transposed where it has more columns than rows."""
+def _transpose(rows):
+    return {column: {name: row[column] for name, row in rows.items()} for column in next(iter(rows.values()))}
+
+
+def _make_table(title, merit, rows):
+    """Return a Table of rows by name, which all have the same columns."""
     columns = list(next(iter(rows.values())))
-    if len(columns) > len(rows) > 1:
-        rows, columns = {column: {name: row[column] for name, row in rows.items()} for column in columns}, list(rows)
     return Table(
-        _words(title),
-        ("", *map(_words, columns)),
-        tuple((_words(name), *(format_value(row[column], 4) for column in columns)) for name, row in rows.items()),
+        title,
+        (HEADS.get(merit, ""), *map(_label, columns)),
+        tuple((_label(name), *(format_value(row[column]) for column in columns)) for name, row in rows.items()),
     )
 
 
-def _words(name):
-    return name.replace("_", " ").replace("lambda", "λ")
+def _label(name):
+    """Return a merit's name in words."""
+    return LABELS.get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
 
 
-def format_value(value, digits=5):
-    """Return a value as text, with so many digits."""
+def format_value(value, digits=4):
+    """Return a value as text; floats have so many significant digits, or two decimals from 1000 on."""
     if isinstance(value, dict):
-        return "   ".join(f"{_words(key)} {format_value(item, digits)}" for key, item in value.items())
+        return ", ".join(f"{_label(key)} {format_value(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return "  ".join(format_value(item, 3) for item in value)
+        return ", ".join(format_value(item, 3) for item in value)
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.2f}"
+        text = f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.2f}"
+        # A line may break after a hyphen, but not after a minus.
+        return text.replace("-", "−")
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from fastlin import cli, datasets
+from fastlin.cli import studies
 from fastlin.kernels.machine.compilation import cache_folder
 
 OFFLINE = {
@@ -35,6 +36,18 @@ def digits(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_mnist", find_nothing)
     monkeypatch.setattr(datasets, "load_cifar10", find_nothing)
+
+
+@pytest.fixture
+def no_page(monkeypatch):
+    """Let the program write no page, since the templates need what real studies find; return what it would show."""
+    shown = []
+
+    def note(path, entries, claims, environment):
+        shown.append((path, entries, claims))
+
+    monkeypatch.setattr(studies, "write_page", note)
+    return shown
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from fastlin.studies import CIFAR10_STUDIES, STUDIES
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["reproduce", "binry"], "unknown study 'binry'; there are binary"),
+        (["reproduce", "binry"], "unknown study 'binry'; there are images"),
         (["reproduce", "cifar10"], "unknown study 'cifar10'"),
         (["reproduce", "--data", "nowhere"], "nowhere does not hold MNIST's files train-images"),
         (["reproduce", "cifar10_deep", "--data", "."], "CIFAR-10 in any of the forms"),
@@ -42,7 +42,16 @@ def test_help_names_every_study_and_option(run):
     finished = run("reproduce", "--help")
     assert finished.returncode == 0
     words = " ".join(finished.stdout.split())
-    for name in (*STUDIES, *CIFAR10_STUDIES, "--quick", "--draws N", "--data DIR", "--output DIR", "--seed N"):
+    for name in (
+        *STUDIES,
+        *CIFAR10_STUDIES,
+        "--quick",
+        "--draws N",
+        "--open",
+        "--data DIR",
+        "--output DIR",
+        "--seed N",
+    ):
         assert name in words
     assert "draws of cifar10_search; default: 100" in words
 

@@ -1,9 +1,11 @@
-"""What each command does with its options: which studies run, on which data, and where the results go."""
+"""What each command does with its options: which studies run, on which data, and where results and report go."""
 
 import dataclasses
 import functools
 import json
 import re
+import webbrowser
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from fastlin import cli, datasets, figures, warmup
 from fastlin.cli import commands
 from fastlin.cli.arguments import CommandError
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, peers
+from fastlin.studies.claims import CLAIMS
 from fastlin.studies.contenders import CONTENDERS
 from fastlin.studies.settings import Results
 
@@ -26,37 +29,41 @@ def test_a_study_runs_on_the_embedded_digits_where_there_is_no_data_set(run, dig
     assert "8 × 8 digits" in finished.stdout
     entry = read_results(tmp_path / "here")["digits.softmax"]
     assert (entry["parameters"]["seed"], entry["parameters"]["quick"]) == (7, True)
-    assert entry["pictures"] == ["softmax.png"]
+    assert [picture["file"] for picture in entry["pictures"]] == ["digits/softmax.png"]
     assert {path.name for path in tmp_path.iterdir()} == {"here"}
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"results.json", "report.html", "digits"}
+    assert {path.name for path in (tmp_path / "here" / "digits").iterdir()} == {"softmax.png"}
+    assert f"Wrote {Path('here', 'report.html')}." in finished.stdout
     # The same seed gives the same results.
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
     assert run("reproduce", "softmax", "--quick", "--seed", "7", "--output", "again").returncode == 0
     assert read_results(tmp_path / "again")["digits.softmax"]["merits"] == entry["merits"]
 
 
-def test_a_study_runs_on_mnist(run, monkeypatch, tmp_path, mnist_folder):
+def test_a_study_runs_on_mnist(run, no_page, monkeypatch, tmp_path, mnist_folder):
     shapes = []
     monkeypatch.setitem(
         STUDIES, "gradient_check", lambda settings: shapes.append(settings.data.X_train.shape) or Results({}, {})
     )
     finished = run("reproduce", "gradient_check", "--quick", "--data", str(mnist_folder))
     assert finished.returncode == 0
-    assert shapes == [(20_000, 784)]
-    assert read_results(tmp_path / "results").keys() == {"mnist.gradient_check", "environment"}
+    assert shapes == [(60_000, 784)]
+    assert read_results(tmp_path / "results").keys() == {"mnist.gradient_check", "environment", "claims"}
 
 
-def test_all_studies_of_the_course_run_where_none_is_named(run, digits, monkeypatch, tmp_path):
+def test_all_studies_of_the_course_run_where_none_is_named(run, digits, no_page, monkeypatch, tmp_path):
     seen = []
     for name in STUDIES:
         monkeypatch.setitem(STUDIES, name, lambda settings, name=name: seen.append(name) or Results({}, {"merit": 1.0}))
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
     assert run("reproduce").returncode == 0
     assert seen == list(STUDIES)
-    assert read_results(tmp_path / "results").keys() == {f"digits.{name}" for name in STUDIES} | {"environment"}
+    names = {f"digits.{name}" for name in STUDIES}
+    assert read_results(tmp_path / "results").keys() == names | {"environment", "claims"}
 
 
 @pytest.mark.parametrize("found", [True, False])
-def test_each_study_gets_its_own_data(monkeypatch, tmp_path, capsys, found):
+def test_each_study_gets_its_own_data(no_page, monkeypatch, tmp_path, capsys, found):
     mnist, cifar10 = (dataclasses.replace(datasets.load_digits(), name=name) for name in ("mnist", "cifar10"))
     given, loaded = {}, []
 
@@ -82,14 +89,49 @@ def test_each_study_gets_its_own_data(monkeypatch, tmp_path, capsys, found):
     assert [given[name].data.name for name in names] == [other, "mnist", other]
     assert given["cifar10_search"].data is given["cifar10_deep"].data
     assert loaded == [(6_000, 3, None)]
-    assert (given["cifar10_search"].draws, given["cifar10_search"].folder) == (7, tmp_path)
+    assert (given["cifar10_search"].draws, given["cifar10_search"].folder) == (7, tmp_path / other)
     assert ("digits" in capsys.readouterr().out) == (not found)
     assert read_results(tmp_path).keys() == {
         f"{other}.cifar10_search",
         "mnist.gradient_check",
         f"{other}.cifar10_deep",
         "environment",
+        "claims",
     }
+    (((path, entries, _),)) = no_page
+    assert path == tmp_path / "report.html"
+    assert {name: entry["data"] for name, entry in entries.items()} == {
+        "cifar10_search": other,
+        "gradient_check": "mnist",
+        "cifar10_deep": other,
+    }
+
+
+def test_the_claims_are_judged_printed_and_kept(run, digits, tmp_path):
+    finished = run("reproduce", "gradient_check")
+    assert finished.returncode == 0
+    claims = read_results(tmp_path / "results")["claims"]
+    assert len(claims) == len(CLAIMS)
+    judged = [claim for claim in claims if claim["verdict"] != "not run"]
+    assert {claim["study"] for claim in judged} == {"gradient_check"}
+    assert [claim["verdict"] for claim in judged] == ["confirmed", "contradicted", *["confirmed"] * 4]
+    table = finished.stdout.partition("The reports' claims")[2]
+    lines = [line for line in table.splitlines() if line.rstrip().endswith(("confirmed", "contradicted"))]
+    assert len(lines) == len(judged)
+    for line, claim in zip(lines, judged, strict=True):
+        assert line.split()[0] == claim["reports"].replace(", ", "")
+        assert claim["here"] in line
+    assert f"{len(claims) - len(judged)} claims belong to studies that did not run." in finished.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["--open"]])
+def test_the_report_is_opened_in_the_browser_where_that_is_asked_for(run, digits, monkeypatch, tmp_path, arguments):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    assert run("reproduce", "gradient_check", "--quick", "--output", "a b", *arguments).returncode == 0
+    page = tmp_path / "a b" / "report.html"
+    assert page.exists()
+    assert opened == ([page.as_uri()] if arguments else [])
 
 
 def test_compare_on_synthetic_data(run, tmp_path):
@@ -98,7 +140,8 @@ def test_compare_on_synthetic_data(run, tmp_path):
     parameters = read_results(tmp_path / "results")["synthetic.compare"]["parameters"]
     assert (parameters["classes"], parameters["samples"], parameters["features"]) == (3, 300, 8)
     assert parameters["dtype"] == "float32"
-    assert "speedup" in finished.stdout
+    assert "times as fast as scikit-learn" in finished.stdout
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json", "synthetic"}
 
 
 def test_compare_with_peers(run, monkeypatch, tmp_path):
@@ -110,7 +153,8 @@ def test_compare_with_peers(run, monkeypatch, tmp_path):
     assert finished.returncode == 0
     assert "Not installed, so not compared: torch. pip install 'fastlin[peers]'" in finished.stdout
     folder = tmp_path / "results"
-    assert {path.name for path in folder.iterdir()} == {"results.json", "peers.json", "peers.png"}
+    assert {path.name for path in folder.iterdir()} == {"results.json", "peers.json", "synthetic"}
+    assert {path.name for path in (folder / "synthetic").iterdir()} == {"peers.png"}
     found = json.loads((folder / "peers.json").read_text(encoding="utf-8"))
     assert [problem["classes"] for problem in found["problems"]] == [3, 2]
     for problem in found["problems"]:
@@ -119,7 +163,8 @@ def test_compare_with_peers(run, monkeypatch, tmp_path):
     assert found["versions"].keys() == {"fastlin", "scikit-learn"}
     assert found["not_installed"] == ["torch"]
     assert (found["quick"], found["seed"]) == (True, 0)
-    assert read_results(folder)["synthetic.peers"]["pictures"] == ["peers.png"]
+    (picture,) = read_results(folder)["synthetic.peers"]["pictures"]
+    assert picture["file"] == "synthetic/peers.png"
 
 
 def test_an_output_that_is_a_file_is_refused(run, tmp_path):
@@ -163,7 +208,25 @@ def test_ctrl_c_ends_with_one_line_and_without_results(run, digits, monkeypatch,
     monkeypatch.setitem(STUDIES, "l2_sweep", interrupt)
     finished = run("reproduce", "l2_sweep")
     assert (finished.returncode, finished.stderr) == (130, "fastlin: interrupted\n")
-    assert not list((tmp_path / "results").iterdir())
+    assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+
+
+def test_ctrl_c_leaves_the_results_and_the_report_of_earlier_studies(run, digits, monkeypatch, tmp_path):
+    assert run("reproduce", "gradient_check", "--quick").returncode == 0
+    folder = tmp_path / "results"
+    page = (folder / "report.html").read_bytes()
+
+    def interrupt(settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(STUDIES, "l2_sweep", interrupt)
+    assert run("reproduce", "binary", "l2_sweep", "--quick").returncode == 130
+    # What was found before Ctrl-C is kept for the report of the next run.
+    assert {"digits.gradient_check", "digits.binary"} <= read_results(folder).keys()
+    assert (folder / "report.html").read_bytes() == page
+    assert {path.name for path in folder.iterdir()} == {"results.json", "report.html", "digits"}
+    assert run("reproduce", "gradient_check", "--quick").returncode == 0
+    assert "2b, 2c · Logistic regression" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_command_has_a_function():

@@ -24,7 +24,7 @@ def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tm
 def test_a_study_leaves_nothing_but_its_results(run_process, tmp_path):
     finished = run_process("reproduce", "gradient_check", "--quick")
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json"}
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"results.json", "report.html", "digits"}
     assert {path.name for path in tmp_path.iterdir()} <= {"results", "cache"}
 
 
@@ -32,11 +32,12 @@ def test_a_study_leaves_nothing_but_its_results(run_process, tmp_path):
 def test_all_studies_of_the_course_run(run_process, tmp_path):
     finished = run_process("reproduce", "--quick")
     assert finished.returncode == 0, finished.stderr
-    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
-    assert report.keys() == {f"digits.{name}" for name in STUDIES} | {"environment"}
-    written = {path.name for path in (tmp_path / "results").iterdir()}
-    pictures = {picture for study in STUDIES for picture in report[f"digits.{study}"]["pictures"]}
-    assert written == {"results.json"} | pictures
+    folder = tmp_path / "results"
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert results.keys() == {f"digits.{name}" for name in STUDIES} | {"environment", "claims"}
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    pictures = {picture["file"] for study in STUDIES for picture in results[f"digits.{study}"]["pictures"]}
+    assert written == {"results.json", "report.html"} | pictures
 
 
 @pytest.mark.slow
@@ -44,10 +45,13 @@ def test_the_studies_of_cifar10_run_where_named(run_process, tmp_path):
     finished = run_process("reproduce", *CIFAR10_STUDIES, "--quick", "--draws", "2")
     assert finished.returncode == 0, finished.stderr
     assert "CIFAR-10 is neither on disk nor within reach" in finished.stdout
-    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
-    assert report.keys() == {f"digits.{name}" for name in CIFAR10_STUDIES} | {"environment"}
-    assert report["digits.cifar10_search"]["parameters"]["draws"] == 2
-    assert "mean best validation accuracy" in finished.stdout
+    results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert results.keys() == {f"digits.{name}" for name in CIFAR10_STUDIES} | {"environment", "claims"}
+    assert results["digits.cifar10_search"]["parameters"]["draws"] == 2
+    assert "best validation accuracy, mean of the draws" in finished.stdout
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert "The homework ran on scikit-learn" in page
+    assert page.count("<figure>") == 5
     assert "draw 1" in finished.stdout
 
 
@@ -77,4 +81,4 @@ def test_ctrl_c_in_a_training_ends_without_a_traceback_and_without_results(fastl
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == "fastlin: interrupted\n"
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,32 +1,83 @@
-"""Reports in files: read back, damaged, and interrupted while they are written."""
+"""Results in files: read back, damaged, interrupted while they are written, and which of them the report shows."""
 
 import os
 
 import pytest
 
-from fastlin.cli.report import read_report, write_report
+from fastlin import __version__
+from fastlin.cli.results import add_results, choose_entries, read_results, write_results
 
 
-def test_a_report_is_read_as_it_was_written(tmp_path):
-    report = {"λ": [1.5, None, True], "a": {"b": "½"}}
-    write_report(tmp_path / "results.json", report)
-    assert read_report(tmp_path / "results.json") == report
+def test_results_are_read_as_they_were_written(tmp_path):
+    results = {"λ": [1.5, None, True], "a": {"b": "½"}}
+    write_results(tmp_path / "results.json", results)
+    assert read_results(tmp_path / "results.json") == results
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"half": ', b"[1]", b"\xff\xfe"])
-def test_a_missing_or_damaged_report_is_empty(tmp_path, content):
+def test_a_missing_or_damaged_file_gives_no_results(tmp_path, content):
     if content is not None:
         (tmp_path / "results.json").write_bytes(content)
-    assert read_report(tmp_path / "results.json") == {}
+    assert read_results(tmp_path / "results.json") == {}
 
 
-def test_an_interrupted_write_leaves_the_old_report(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_the_old_results(tmp_path, monkeypatch):
     def interrupt(source, target):
         raise KeyboardInterrupt
 
-    write_report(tmp_path / "results.json", {"old": 1})
+    write_results(tmp_path / "results.json", {"old": 1})
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(os, "replace", interrupt)
-        write_report(tmp_path / "results.json", {"new": 2})
-    assert read_report(tmp_path / "results.json") == {"old": 1}
+        write_results(tmp_path / "results.json", {"new": 2})
+    assert read_results(tmp_path / "results.json") == {"old": 1}
+
+
+def test_added_results_replace_those_of_the_same_name(tmp_path):
+    add_results(tmp_path / "results.json", {"a": 1, "b": 1})
+    add_results(tmp_path / "results.json", {"b": 2, "c": 2})
+    assert read_results(tmp_path / "results.json") == {"a": 1, "b": 2, "c": 2}
+
+
+def make_results(*titles, version=__version__):
+    """Return results as a file has them, each marked by its title."""
+    return {title: {"version": version, "mark": title} for title in titles} | {"environment": {}, "claims": []}
+
+
+@pytest.mark.parametrize(
+    ("kept", "found", "shown"),
+    [
+        # What this run found decides on the data set, and earlier runs on the same one are shown beside it.
+        (["mnist.binary", "mnist.softmax", "digits.binary"], ["digits.binary"], ["digits.binary"]),
+        (["mnist.binary", "digits.binary", "digits.softmax"], ["digits.binary"], ["digits.binary", "digits.softmax"]),
+        # A run of the homework shows the best data set of the assignment, and the other way round.
+        (
+            ["digits.binary", "mnist.softmax", "cifar10.cifar10_deep"],
+            ["cifar10.cifar10_deep"],
+            ["mnist.softmax", "cifar10.cifar10_deep"],
+        ),
+        (["digits.cifar10_deep", "digits.binary"], ["digits.binary"], ["digits.binary", "digits.cifar10_deep"]),
+        # The assignment and the homework may have different data sets.
+        (
+            ["digits.cifar10_deep", "cifar10.cifar10_search", "mnist.binary"],
+            ["digits.cifar10_deep", "mnist.binary"],
+            ["mnist.binary", "digits.cifar10_deep"],
+        ),
+        # Comparisons on synthetic data belong to no report.
+        (["synthetic.compare", "synthetic.peers"], [], []),
+        ([], [], []),
+    ],
+)
+def test_the_report_shows_one_data_set_of_each_kind(kept, found, shown):
+    entries = choose_entries(make_results(*kept), make_results(*found))
+    assert [entry["mark"] for entry in entries.values()] == shown
+    assert list(entries) == [title.partition(".")[2] for title in shown]
+    assert [entry["data"] for entry in entries.values()] == [title.partition(".")[0] for title in shown]
+
+
+def test_the_report_shows_nothing_of_other_versions():
+    old = make_results("mnist.binary", "digits.softmax", version="0.0.1")
+    older = {"mnist.l2_norm": {"merits": {}}}
+    new = make_results("digits.binary")
+    assert list(choose_entries({**old, **older, **new}, {})) == ["binary"]
+    assert choose_entries({**old, **older}, {}) == {}

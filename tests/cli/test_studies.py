@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from fastlin import datasets, figures
+from fastlin import __version__, datasets, figures
 from fastlin.cli.studies import run_studies
+from fastlin.datasets import Dataset
 from fastlin.studies import STUDIES
 from fastlin.studies.settings import Results, Settings
 
@@ -20,11 +21,25 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, mo
     assert finished.returncode == 1
     assert "binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x:" in finished.stdout
     assert finished.stderr == "fastlin: these studies failed: binary\n"
-    report = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
-    assert report.keys() == {"digits.gradient_check", "environment"}
+    results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert results.keys() == {"digits.gradient_check", "environment", "claims"}
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert "1a · The gradient of binary cross-entropy" in page
+    assert "2b, 2c · Logistic regression" not in page
 
 
-def test_results_of_earlier_runs_stay(run, digits, monkeypatch, tmp_path):
+def test_where_all_studies_fail_there_is_a_report_without_sections(run, digits, monkeypatch, tmp_path):
+    def fail(settings):
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setitem(STUDIES, "binary", fail)
+    assert run("reproduce", "binary").returncode == 1
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert "All claims" in page
+    assert "2b, 2c · Logistic regression" not in page
+
+
+def test_results_of_earlier_runs_stay(run, digits, no_page, monkeypatch, tmp_path):
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
     for name, value in (("binary", 1.0), ("softmax", 2.0), ("binary", 3.0)):
         monkeypatch.setitem(STUDIES, name, lambda settings, value=value: Results({}, {"merit": value, "[/x]": "[red]"}))
@@ -32,9 +47,10 @@ def test_results_of_earlier_runs_stay(run, digits, monkeypatch, tmp_path):
         assert finished.returncode == 0
         assert ["[/x]", "[red]"] in [line.split() for line in finished.stdout.splitlines()]
         assert f"Wrote {Path('[here]', 'results.json')}" in finished.stdout
-    report = json.loads((tmp_path / "[here]" / "results.json").read_text(encoding="utf-8"))
-    assert report.keys() == {"digits.binary", "digits.softmax", "environment"}
-    assert report["digits.binary"]["merits"]["merit"] == 3.0
+    results = json.loads((tmp_path / "[here]" / "results.json").read_text(encoding="utf-8"))
+    assert results.keys() == {"digits.binary", "digits.softmax", "environment", "claims"}
+    assert results["digits.binary"]["merits"]["merit"] == 3.0
+    assert [list(entries) for _, entries, _ in no_page] == [["binary"], ["binary", "softmax"], ["binary", "softmax"]]
 
 
 def test_a_study_finds_the_results_of_those_before_it_in_the_file(monkeypatch, tmp_path, capsys):
@@ -48,15 +64,28 @@ def test_a_study_finds_the_results_of_those_before_it_in_the_file(monkeypatch, t
 
     monkeypatch.setattr(figures, "draw", lambda *arguments: [])
     settings = Settings(datasets.load_digits())
-    assert run_studies({"first": (look, settings), "second": (look, settings)}, tmp_path) == 0
-    assert seen == [[], ["digits.first", "environment"]]
+    found, failed = run_studies({"first": (look, settings), "second": (look, settings)}, tmp_path)
+    assert (list(found), failed) == (["digits.first", "digits.second"], [])
+    assert seen == [[], ["digits.first"]]
     assert "0 pictures" in capsys.readouterr().out
 
 
-def test_axis_limits_are_those_of_mnist_only_for_whole_studies_of_mnist(monkeypatch, tmp_path):
-    given = []
-    mnist = datasets.Dataset("mnist", *[None] * 4)
-    monkeypatch.setattr(figures, "draw", lambda name, results, output, full_mnist: given.append(full_mnist) or [])
-    for settings in (Settings(mnist), Settings(mnist, quick=True), Settings(datasets.load_digits())):
-        run_studies({"binary": (lambda settings: Results({}, {}), settings)}, tmp_path)
-    assert given == [True, False, False]
+def test_the_folder_of_a_data_set_is_there_when_a_study_begins(monkeypatch, tmp_path):
+    seen = []
+
+    def keep_a_record(settings):
+        (settings.folder / "records.jsonl").write_text("{}")
+        return Results({}, {})
+
+    def draw(name, results, folder):
+        seen.append(folder)
+        return [figures.style.Picture("one.png", "One.", "A one.")]
+
+    monkeypatch.setattr(figures, "draw", draw)
+    settings = [Settings(Dataset(name, *[None] * 4), folder=tmp_path / name) for name in ("mnist", "digits")]
+    for one in settings:
+        found, _ = run_studies({"study": (keep_a_record, one)}, tmp_path)
+        (entry,) = found.values()
+        assert entry["pictures"] == [{"file": f"{one.data.name}/one.png", "caption": "One.", "alt": "A one."}]
+        assert entry["version"] == __version__
+    assert seen == [tmp_path / "mnist", tmp_path / "digits"]

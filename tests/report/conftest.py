@@ -1,0 +1,148 @@
+"""What a quick run of all studies of the course leaves behind, and pages of it."""
+
+import copy
+import json
+import os
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+import threadpoolctl
+
+from fastlin import cli, datasets
+from fastlin.cli.results import choose_entries
+from fastlin.report import write_page
+from fastlin.studies.claims import judge_claims
+
+# They have no end tag.
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """A page that was parsed.
+
+    Attributes
+    ----------
+    text : str
+        All texts, one after the other.
+    elements : list of tuple of (str, dict)
+        The name and the attributes of each element.
+    sections : dict of str to str
+        The texts of each section by its heading, in the order of the page.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.text, self.elements, self.sections = "", [], {}
+        self._open = []
+        self.feed(self.source)
+        self.close()
+        assert self._open == [], "elements without an end"
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "h2":
+            self._heading = ""
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag, f"</{tag}> ends another element, line {self.getpos()[0]}"
+        if tag == "h2":
+            self.sections[self._heading] = ""
+
+    def handle_data(self, data):
+        if "style" in self._open:
+            return
+        self.text += data
+        if "h2" in self._open:
+            self._heading += data
+        elif "section" in self._open and self.sections:
+            self.sections[list(self.sections)[-1]] += data
+
+    def find(self, tag):
+        """Return the attributes of all elements of a name."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory):
+    """The folder that a quick run of all studies of the course wrote, offline and without data."""
+
+    def find_nothing(*arguments, folder=None):
+        raise datasets.DatasetNotFoundError("There is no data set in this test.")
+
+    folder = tmp_path_factory.mktemp("run")
+    with (
+        mock.patch.object(datasets, "load_mnist", find_nothing),
+        mock.patch.dict(os.environ, {"COLUMNS": "100"}),
+        # Beside other tests a second thread of BLAS would only wait.
+        threadpoolctl.threadpool_limits(1),
+    ):
+        assert cli.main(["reproduce", "--quick", "--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def report(quick_run):
+    """The entries and the environment of that run, to be changed, and `write`, which writes a page of them."""
+    results = json.loads((quick_run / "results.json").read_text(encoding="utf-8"))
+    found = SimpleNamespace(entries=choose_entries(copy.deepcopy(results), {}), environment=results["environment"])
+
+    def write(name="page.html", claims=None):
+        # The pictures lie beside the page.
+        path = quick_run / name
+        claims = judge_claims(found.entries) if claims is None else claims
+        try:
+            write_page(path, found.entries, claims, found.environment)
+            return Page(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def write_whole():
+        """Write the page of the same results as if they were those of whole studies."""
+        for entry in found.entries.values():
+            entry["parameters"]["quick"] = False
+        return write()
+
+    found.write, found.write_whole = write, write_whole
+    return found
+
+
+@pytest.fixture
+def homework():
+    """Entries of the studies of the homework, on CIFAR-10."""
+    common = {"version": "0", "data": "cifar10", "seconds": 1.0, "pictures": []}
+    parameters = {"data": "cifar10", "seed": 0, "quick": False, "train_images": 44_000}
+    accuracies = {"train": 0.572, "validation": 0.515, "test": 0.507}
+    drawn = {"hidden": 135, "learning_rate": 0.004, "reg": 0.0018, **accuracies}
+    depths = {str(depth): 0.5 if depth <= 3 else 0.1 for depth in range(2, 11)}
+    few = {"2": 0.5, "3": 0.5}
+    deep = {
+        "mean_best_validation_accuracy_by_hidden_layers": {
+            "normal, plain": depths,
+            "normal, batch norm of the input": depths,
+        },
+        "the_same_for_few_hidden_layers": {
+            "normal, plain": few,
+            "normal, dropout 0.2": {"2": 0.47, "3": 0.46},
+            "pixels, plain": {"2": 0.413, "3": 0.4},
+            "pixels, batch norm of the input": {"2": 0.443, "3": 0.43},
+        },
+    }
+    search = {
+        "median_validation": 0.48,
+        "best_validation": 0.51,
+        "optimum_validation": 0.505,
+        "optimum_rank": 4,
+        "best_draws": {"draw 3": drawn, "the report's optimum": drawn},
+    }
+    reported = {"train": 0.555, "validation": 0.491, "test": 0.527}
+    two_layers = {"reported": reported, "runs": {"1,100 epochs": {**accuracies, "ended": "epochs"}}}
+    return {
+        "cifar10_two_layer": {**common, "parameters": {**parameters, "components": 1200}, "merits": two_layers},
+        "cifar10_search": {**common, "parameters": {**parameters, "draws": 100}, "merits": search},
+        "cifar10_deep": {**common, "parameters": {**parameters, "components": 300, "draws": 3}, "merits": deep},
+    }

@@ -1,0 +1,125 @@
+"""The page in a browser: nothing is wider than the window, pictures load, and colours can be read, light and dark."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # Time runs ahead until nothing is left to do.
+    "--virtual-time-budget=20000",
+    "--dump-dom",
+)
+CASES = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+# The contrast that the accessibility guidelines ask of texts (WCAG 2.2, 1.4.3).
+CONTRAST = 4.5
+MEASURE = """
+<script>
+addEventListener("load", () => {
+  const width = document.documentElement.clientWidth, opaque = color => !/, 0\\)|transparent/.test(color);
+  const inBox = element => element.closest(".scroll, .formula") !== null;
+  const ground = element => {
+    while (element && !opaque(getComputedStyle(element).backgroundColor)) element = element.parentElement;
+    return element ? getComputedStyle(element).backgroundColor : "none";
+  };
+  const all = [...document.body.querySelectorAll("*")];
+  const withText = all.filter(e => [...e.childNodes].some(node => node.nodeType == 3 && node.data.trim()));
+  parent.postMessage(JSON.stringify({
+    case: location.hash.slice(1),
+    width: width,
+    pageWidth: document.documentElement.scrollWidth,
+    wide: all.filter(e => !inBox(e) && e.getBoundingClientRect().right > width + 1).map(e => e.outerHTML.slice(0, 80)),
+    cutBoxes: [...document.querySelectorAll(".scroll, .formula")]
+      .filter(e => e.getBoundingClientRect().right > width + 1).length,
+    pictures: [...document.images].map(image => image.complete && image.naturalWidth > 0),
+    pictureGrounds: [...document.images].map(ground),
+    colors: [...new Set(withText.map(e => getComputedStyle(e).color + "|" + ground(e)))],
+  }), "*");
+});
+</script>
+</body>"""
+WRAPPER = """<!doctype html><pre id="found"></pre>
+<script>addEventListener("message", event => { document.getElementById("found").textContent += event.data + "\\n" })
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def measured(quick_run, tmp_path_factory):
+    """What was measured in each case, in one start of the browser."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"none of the browsers {', '.join(BROWSERS)} is installed")
+    folder = tmp_path_factory.mktemp("browser")
+    text = (quick_run / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURE)
+    assert text.count("color-scheme: light dark;") == 1
+    wrapper = WRAPPER
+    for scheme in ("light", "dark"):
+        shown = text.replace("color-scheme: light dark;", f"color-scheme: {scheme};")
+        (folder / f"{scheme}.html").write_text(shown, encoding="utf-8")
+    # A window is not made as narrow as a phone, but a frame is.
+    for scheme, width in CASES:
+        wrapper += (
+            f'<iframe src="{scheme}.html#{scheme}-{width}" style="border:0;width:{width}px;height:800px"></iframe>'
+        )
+    (folder / "frames.html").write_text(wrapper, encoding="utf-8")
+    command = [browser, *OPTIONS, f"--user-data-dir={folder / 'profile'}", (folder / "frames.html").as_uri()]
+    finished = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
+    lines = re.search(r'<pre id="found">(.*?)</pre>', finished.stdout, re.DOTALL)
+    assert lines, finished.stderr
+    found = [json.loads(html.unescape(line)) for line in lines.group(1).splitlines()]
+    return {one["case"]: one for one in found}
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def shown(request, measured):
+    scheme, width = request.param
+    found = measured[f"{scheme}-{width}"]
+    assert 0 <= width - found["width"] <= 20, "the frame, less a scroll bar"
+    return found
+
+
+def test_nothing_is_wider_than_the_window(shown):
+    assert shown["wide"] == []
+    assert shown["cutBoxes"] == 0
+    assert shown["pageWidth"] <= shown["width"]
+
+
+def test_every_picture_has_loaded_and_lies_on_white(shown):
+    assert shown["pictures"] == [True] * 9
+    # Letters of the pictures are black.
+    assert set(shown["pictureGrounds"]) == {"rgb(255, 255, 255)"}
+
+
+def test_every_text_can_be_read(shown):
+    assert len(shown["colors"]) >= 5
+    for pair in shown["colors"]:
+        color, ground = (luminance(one) for one in pair.split("|"))
+        bright, dark = max(color, ground), min(color, ground)
+        assert (bright + 0.05) / (dark + 0.05) >= CONTRAST, pair
+
+
+def test_light_and_dark_differ(measured):
+    grounds = [
+        {luminance(pair.split("|")[1]) for pair in measured[f"{scheme}-390"]["colors"]} for scheme in ("light", "dark")
+    ]
+    assert min(grounds[0]) > 0.8
+    assert max(grounds[1]) < 0.1
+
+
+def luminance(color):
+    """Return the relative luminance of a colour as browsers write it, "rgb(r, g, b)"."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,75 @@
+"""Tables of merits: which there are, what they are called, and how values are written."""
+
+from pathlib import Path
+
+import pytest
+
+from fastlin import studies
+from fastlin.report import Table, tabulate
+from fastlin.report.tables import HEADS, LABELS, format_value
+
+
+def test_single_values_stand_in_the_first_table():
+    found = tabulate({"squared_norm": {"1": 0.5, "0": 2.0}, "final_train_loss": 0.25, "orders": 10})
+    assert found == [
+        Table("", (), (("final training loss", "0.25"), ("shuffled orders", "10"))),
+        Table("", ("λ", "‖w‖²"), (("1", "0.5"), ("0", "2"))),
+    ]
+
+
+def test_merits_with_the_same_keys_share_a_table():
+    best, final, other = {"1": 0.5, "0": 0.75}, {"1": 0.25, "0": 0.5}, {"a": 1}
+    found = tabulate({"best_validation_accuracy": best, "other": other, "final_validation_accuracy": final})
+    assert found == [
+        Table(
+            "",
+            ("λ", "best validation accuracy", "final validation accuracy"),
+            (("1", "0.5", "0.25"), ("0", "0.75", "0.5")),
+        ),
+        Table("", ("", "other"), (("a", "1"),)),
+    ]
+
+
+def test_rows_get_a_table_of_their_own_that_is_not_wider_than_long():
+    short = {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 4}}
+    assert tabulate({"runs": short}) == [Table("runs", ("", "x", "y"), (("a", "1", "2"), ("b", "3", "4")))]
+    wide = {"0": {"roughness": 1, "y": 2, "z": 3}, "1": {"roughness": 4, "y": 5, "z": 6}}
+    assert tabulate({"by_lambda": wide}) == [
+        Table(
+            "by strength of the penalty", ("λ", "0", "1"), (("roughness", "1", "4"), ("y", "2", "5"), ("z", "3", "6"))
+        )
+    ]
+    one = {"a": {"x": 1, "y": 2}}
+    assert tabulate({"runs": one}) == [Table("runs", ("", "x", "y"), (("a", "1", "2"),))]
+
+
+def test_no_merits_give_no_table():
+    assert tabulate({}) == []
+    assert tabulate({"dips_in_order": {}}) == [Table("", (), (("dips of the validation accuracy in order", ""),))]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (123456.789, "123,456.79"),
+        (1.2349e-9, "1.235e−09"),
+        (-0.5, "−0.5"),
+        (12345, "12,345"),
+        (True, "yes"),
+        (False, "no"),
+        (None, "none"),
+        ("diverged", "diverged"),
+        ([6.25, 101.3125], "6.25, 101"),
+        ({"train_loss": 0.5, "b": 1}, "training loss 0.5, b 1"),
+    ],
+)
+def test_values(value, text):
+    assert format_value(value) == text
+
+
+def test_labels_are_of_what_studies_find():
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(studies.__file__).parent.glob("*.py"))
+    for name in LABELS.keys() | HEADS.keys():
+        # Merits may be put together from parts of their names.
+        assert f'"{name}"' in sources, name
