@@ -53,7 +53,7 @@ def draw_binary(results, folder):
     plot_history(trained.val["accuracy"], "validation", axes=axes[1], color=VALIDATION)
     axes[0].set(xlabel=_step(results), ylabel="cross-entropy loss", title="loss")
     axes[1].set(xlabel=_step(results), ylabel="accuracy", title="accuracy")
-    _show_from_first_epoch(axes[0], trained, [trained.val["loss"]], lowest=0)
+    _show_losses(axes[0], trained)
     _show_from_first_epoch(axes[1], trained, [trained.train["accuracy"], trained.val["accuracy"]])
     place_legend(axes[0], axes[1])
     figure.suptitle(
@@ -85,7 +85,7 @@ def draw_early_stopping(results, folder):
             ylabel="cross-entropy loss",
             title=f"{title}: stops in epoch {trained.last_epoch:.1f}",
         )
-        _show_from_first_epoch(panel, trained, [trained.val["loss"]], lowest=0)
+        _show_losses(panel, trained)
     _draw_stops(axes[2], merits, results.parameters["data"] == "mnist")
     place_legend(*axes)
     stops = merits["stop_epochs_shuffled"]
@@ -172,20 +172,21 @@ def draw_softmax(results, folder):
     bottom = merits["lowest_validation_loss_at_step"]
     loss.axvline(bottom, color="black", linestyle=":", label="lowest validation loss (mean of 5)")
     loss.set(xlabel=_step(results), ylabel="cross-entropy loss", title=f"loss: lowest in step {bottom:,}")
-    _show_from_first_epoch(loss, trained, [trained.val["loss"]], lowest=0)
+    _show_losses(loss, trained)
     for panel, title in ((close_up, "accuracy, close up"), (whole, "accuracy, whole")):
         plot_history(trained.train["accuracy"], EPOCH_MEANS, axes=panel, color=TRAIN)
         plot_history(trained.val["accuracy"], "validation", axes=panel, color=VALIDATION)
         panel.set(xlabel=_step(results), ylabel="accuracy", title=title)
     _show_from_first_epoch(close_up, trained, [trained.train["accuracy"], trained.val["accuracy"]])
-    whole.set_ylim(0, 1)
+    whole.set_ylim(0, 1.02)
     gap.plot(results.series["gap_steps"], results.series["gap"], color=COLORS[2], label="mean of 5 validations")
     gap.axhline(0, color="black", linewidth=1)
     onset = merits["train_accuracy_overtakes_at_step"]
-    title = "training minus validation accuracy"
+    title, crossing = "training minus validation accuracy", "ends at or below the validation accuracy"
     if onset is not None:
         gap.axvline(onset, color="black", linestyle="--", label=f"above 0 from step {onset:,} on")
-        title += f": above 0 from step {onset:,}"
+        title = f"training minus validation: above 0 from step {onset:,}"
+        crossing = f"is above the validation accuracy from step {onset:,} on"
     gap.set(xlabel=_step(results), ylabel="difference of the accuracies", title=title)
     place_legend(*axes.flat)
     rise = merits["last_mean_validation_loss"] / merits["lowest_validation_loss"] - 1
@@ -200,13 +201,13 @@ def draw_softmax(results, folder):
             "Loss and accuracies by step, and how far the accuracy on the training images is above that on the "
             "validation images.",
             f"Four panels of curves. The validation loss is lowest in step {bottom:,} of {merits['steps']:,} and {ends}"
-            f"; the training accuracy is above the validation accuracy from step {onset} on.",
+            f"; the training accuracy {crossing}.",
         )
     ]
 
 
 def draw_l2_weights(results, folder):
-    """Draw the weights of each digit, without a penalty above and with one below, both on one scale and on its own."""
+    """Draw the weights of each digit, without a penalty above and with one below, each on a scale of its own."""
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
     largest = {}
@@ -218,15 +219,17 @@ def draw_l2_weights(results, folder):
         largest[name] = np.abs(weights[name][:-1]).max()
         part.suptitle(f"{label}: colours from −{largest[name]:.2g} to {largest[name]:.2g}", fontsize=13)
     roughness = {name: row["roughness"] for name, row in results.merits["by_lambda"].items()}
-    figure.suptitle(f"{name_data(results)}, weights of each digit: red speaks for it, blue against it. Mind the scales")
+    figure.suptitle(
+        f"{name_data(results)}, weights of each digit: red speaks for it, blue against it; each row has its scale"
+    )
     return [
         Picture(
             save_figure(figure, folder, "l2_weights.png"),
             f"The weights without a penalty (roughness {roughness['0']:.2f}) and with λ = 1 ({roughness['1']:.2f}). "
             "The penalty ½λ‖w‖² with λ = 2 is the same penalty and gives the same weights, so it has no picture of its "
             "own.",
-            "Two rows of ten small pictures in red and blue. Those of λ = 1 look like blurred digits; those of λ = 0 "
-            "have stronger and noisier pixels.",
+            f"Two rows of ten small pictures in red and blue. The largest weight is {largest['0']:.2g} for λ = 0 and "
+            f"{largest['1']:.2g} for λ = 1, and the roughness is {roughness['0']:.2f} and {roughness['1']:.2f}.",
         )
     ]
 
@@ -240,6 +243,8 @@ def draw_l2_sweep(results, folder):
         # The accuracies of an epoch's five validations lie far apart where the penalty is strong.
         # The first epoch, in which accuracy rises steeply, is left out.
         plot_history(dict(list(history.items())[5:]), label, 5, True, axes, color)
+        # The curve of the weakest penalty lies on that of none.
+        axes.lines[-1].set_linestyle("-" if l2_reg_lambda else "--")
     axes.set(xlabel=_step(results), ylabel="validation accuracy")
     place_legend(axes)
     strongest, weakest = next(iter(best)), list(best)[-1]
@@ -251,7 +256,8 @@ def draw_l2_sweep(results, folder):
         Picture(
             save_figure(figure, folder, "l2_sweep.png"),
             "Validation accuracy for each strength of the penalty: means of five validations, which make an epoch, and "
-            "bands of one standard deviation of the five.",
+            "bands of one standard deviation of the five. The best values are those of single validations, so that "
+            "they lie above the means.",
             "Curves of the validation accuracy. Best values: "
             + ", ".join(f"{value:.3f} for λ = {name}" for name, value in best.items())
             + ".",
@@ -275,7 +281,7 @@ def draw_l2_norm(results, folder):
     axes.set_ylim(0, 1.12 * max(norms.values()))
     figure.suptitle(
         f"{name_data(results)}, squared length of the weights: {norms[names[0]]:.3g} (λ = {names[0]}) to "
-        f"{norms[names[-1]]:.2g} (λ = {names[-1]})"
+        f"{norms[names[-1]]:.3g} (λ = {names[-1]})"
     )
     return [
         Picture(
@@ -290,9 +296,20 @@ def _step(results):
     return f"step (batches of {results.parameters['batch_size']})"
 
 
+def _show_losses(axes, trained):
+    """Set the height of the axes so that the losses after the first epoch are shown, with the band of an epoch."""
+    n, losses = trained.steps_per_epoch, trained.after_first_epoch(trained.train["loss"])
+    epochs = losses[: len(losses) // n * n].reshape(-1, n)
+    _set_height(axes, [epochs.mean(axis=1) + epochs.std(axis=1), trained.after_first_epoch(trained.val["loss"])], 0)
+
+
 def _show_from_first_epoch(axes, trained, histories, lowest=None):
     """Set the height of the axes so that all values after the first epoch are shown."""
-    values = np.concatenate([trained.after_first_epoch(history) for history in histories])
+    _set_height(axes, [trained.after_first_epoch(history) for history in histories], lowest)
+
+
+def _set_height(axes, parts, lowest):
+    values = np.concatenate(parts)
     if len(values) == 0:
         return
     low, high = values.min(), values.max()

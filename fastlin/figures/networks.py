@@ -22,6 +22,7 @@ REPORTED_VALIDATION = 0.491
 def draw_two_layer(results, folder):
     """Draw loss and accuracy against epochs, one column for each run, and the report's accuracies as lines."""
     runs, reported = results.series, results.merits["reported"]
+    on_cifar10 = results.parameters["data"] == "cifar10"
     figure, axes = open_figure(2, len(runs), width=6 * len(runs))
     for (loss, accuracy), (name, trained) in zip(axes.T, runs.items(), strict=True):
         epochs = trained.training.epochs
@@ -35,8 +36,9 @@ def draw_two_layer(results, folder):
         accuracy.plot(numbers, [epoch.validation_accuracy for epoch in epochs], color=COLORS[1])
         test = trained.accuracies["test"]
         accuracy.axhline(test, color=COLORS[2], linestyle="--", label="test images, best epoch")
-        for (part, value), color in zip(reported.items(), COLORS, strict=False):
-            accuracy.axhline(value, color=color, linestyle=":", label=f"the report, {part}: {value:.3f}")
+        if on_cifar10:
+            for (part, value), color in zip(reported.items(), COLORS, strict=False):
+                accuracy.axhline(value, color=color, linestyle=":", label=f"the report, {part}: {value:.3f}")
         loss.set(xlabel="epoch", ylabel="loss with penalty", title=name)
         accuracy.set(xlabel="epoch", ylabel="accuracy", title=f"test accuracy of the best epoch: {test:.3f}")
         if trained.training.ended == "diverged":
@@ -54,7 +56,7 @@ def draw_two_layer(results, folder):
         Picture(
             save_figure(figure, folder, "cifar10_two_layer.png"),
             "Losses, both with the penalty, and accuracies by epoch for two readings of the report's settings and for "
-            "better ones. The dotted lines are the accuracies that the report states.",
+            "better ones." + " The dotted lines are the accuracies that the report states." * on_cifar10,
             f"A column of two panels for each run. Test accuracies: {tests}.",
         )
     ]
@@ -72,13 +74,18 @@ def draw_search(results, folder):
         panel.scatter(
             optimum[name],
             optimum["validation"],
-            color=COLORS[2],
-            s=80,
+            # It is hollow, so that it does not cover the best draw.
+            facecolors="none",
+            edgecolors=COLORS[2],
+            linewidths=2.5,
+            s=110,
             marker="D",
             label="the report's optimum, trained here",
             zorder=3,
         )
-        panel.axhline(REPORTED_VALIDATION, color="black", linestyle=":", label="the accuracy that the report states")
+        if results.parameters["data"] == "cifar10":
+            label = "the accuracy that the report states"
+            panel.axhline(REPORTED_VALIDATION, color="black", linestyle=":", label=label)
         panel.set(xlabel=PARAMETERS[name], ylabel="validation accuracy")
         if name == "reg":
             panel.set_xscale("log")
@@ -146,11 +153,10 @@ def _draw_few_layers(results, folder):
     for panel, depth in zip(panels, depths, strict=True):
         for place, (name, row) in enumerate(table.items()):
             color = COLORS[0] if name.startswith("normal") else COLORS[1]
-            panel.scatter(row.get(depth, []), [place] * len(row.get(depth, [])), color=color, alpha=0.6)
-            if depth in row:
-                panel.scatter(np.mean(row[depth]), place, color=color, marker="|", s=400, linewidths=3)
+            panel.scatter(row[depth], [place] * len(row[depth]), color=color, alpha=0.6)
+            panel.scatter(np.mean(row[depth]), place, color=color, marker="|", s=400, linewidths=3)
         panel.set_yticks(range(len(table)), list(table) if panel is panels[0] else [""] * len(table))
-        panel.invert_yaxis()
+        panel.set_ylim(len(table) - 0.5, -0.5)
         panel.set(xlabel="best validation accuracy of a run", title=f"{depth} hidden layers")
     figure.suptitle(f"{name_data(results)}, normal weights of 0.01: dropout, and batch norm of pixels")
     means = {name: float(np.mean(row[depths[0]])) for name, row in table.items()}

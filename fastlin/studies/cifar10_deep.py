@@ -64,10 +64,12 @@ VARIANTS = {
     f"He, dropout {DROPOUT}": Variant(replace(HE, dropout=DROPOUT)),
 }
 LOW_VARIANTS = {
+    **{f"normal, dropout {rate}": Variant(replace(PLAIN, dropout=rate), LOW_DEPTHS) for rate in MORE_DROPOUT},
     "pixels, plain": Variant(PLAIN, LOW_DEPTHS, pixels=True),
     "pixels, batch norm of the input": Variant(INPUT_NORM, LOW_DEPTHS, pixels=True),
-    **{f"normal, dropout {rate}": Variant(replace(PLAIN, dropout=rate), LOW_DEPTHS) for rate in MORE_DROPOUT},
 }
+# The variants that are compared at low depths.
+FEW_LAYERS = "normal, plain", f"normal, dropout {DROPOUT}", *LOW_VARIANTS
 
 
 def run(settings):
@@ -106,7 +108,7 @@ def run(settings):
         }
         for name, variant in variants.items()
     }
-    means = {name: {depth: float(np.mean(values)) for depth, values in row.items()} for name, row in table.items()}
+    few = {name: {depth: table[name][depth] for depth in table["pixels, plain"]} for name in FEW_LAYERS}
     return Results(
         parameters={
             "data": settings.data.name,
@@ -121,20 +123,19 @@ def run(settings):
             "recipes": {name: variant.recipe.describe() for name, variant in variants.items()},
         },
         merits={
-            "mean_best_validation_accuracy_by_hidden_layers": {name: means[name] for name in VARIANTS},
-            "the_same_for_few_hidden_layers": {
-                name: {depth: means[name][depth] for depth in means["pixels, plain"]}
-                for name in ("normal, plain", f"normal, dropout {DROPOUT}", *LOW_VARIANTS)
-            },
+            "mean_best_validation_accuracy_by_hidden_layers": {name: _average(table[name]) for name in VARIANTS},
+            "the_same_for_few_hidden_layers": {name: _average(row) for name, row in few.items()},
         },
         series={
             "best": {name: table[name] for name in VARIANTS},
-            "few_layers": {
-                name: table[name] for name in ("normal, plain", f"normal, dropout {DROPOUT}", *LOW_VARIANTS)
-            },
+            "few_layers": few,
             "curves": {case: curve for case, curve in curves.items() if case[0] in VARIANTS},
         },
     )
+
+
+def _average(row):
+    return {depth: float(np.mean(values)) for depth, values in row.items()}
 
 
 def draw_units(seed, depth, draw):

@@ -54,7 +54,8 @@ MNIST = Protocol(
     loss_to_reach=0.07,
 )
 # With batches of 128 the embedded digits have two steps an epoch of 2 against 3, and no curve shows anything. The
-# penalty of 1 diverges with the learning rate of the others.
+# penalty of 1 diverges with the learning rate of the others. The smaller rate is not what smooths its weights and calms
+# its losses: with that rate and no penalty the roughness is 1.12 in place of 1.09, and the spikes .11 in place of .05.
 DIGITS = Protocol(
     batch_size=16,
     binary_learning_rate=0.5,
@@ -84,21 +85,30 @@ def describe_training(settings, model):
     }
 
 
-@lru_cache(maxsize=4)
-def binary_data(data, random_split=False):
+def binary_data(data, *, random_split=False):
     """Return X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3, pre-processed.
 
     They are of the first COURSE_IMAGES training images and all test images, or of report B's random split.
     """
+    return _binary_data(data, random_split)
+
+
+# A cache takes an argument that is left out for another than its default.
+@lru_cache(maxsize=2)
+def _binary_data(data, random_split):
     X_train, Y_train, X_val, Y_val = _split(data, random_split)
     X_train, Y_train = trainers.binary_prune_dataset(2, 3, X_train, Y_train)
     X_val, Y_val = trainers.binary_prune_dataset(2, 3, X_val, Y_val)
     return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
 
 
-@lru_cache(maxsize=2)
-def softmax_data(data, random_split=False):
+def softmax_data(data, *, random_split=False):
     """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
+    return _softmax_data(data, random_split)
+
+
+@lru_cache(maxsize=2)
+def _softmax_data(data, random_split):
     X_train, Y_train, X_val, Y_val = _split(data, random_split)
     return (
         trainers.pre_process_images(X_train),
@@ -177,7 +187,7 @@ def train_binary(settings, *, shuffle, early_stopping=False, seed=None, random_s
 @lru_cache(maxsize=64)
 def _train_binary(data, quick, shuffle, early_stopping, seed, random_split):
     protocol = find_protocol(data, quick)
-    X_train, *others = binary_data(data, random_split)
+    X_train, *others = binary_data(data, random_split=random_split)
     model = trainers.BinaryModel(n_inputs=X_train.shape[1])
     trainer = trainers.LogisticTrainer(
         model,
@@ -214,7 +224,7 @@ def train_softmax(settings, l2_reg_lambda=0.0, *, half=False, random_split=False
 @lru_cache(maxsize=8)
 def _train_softmax(data, quick, seed, l2_reg_lambda, half, random_split):
     protocol = find_protocol(data, quick)
-    X_train, *others = softmax_data(data, random_split)
+    X_train, *others = softmax_data(data, random_split=random_split)
     model = trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=X_train.shape[1])
     learning_rate = protocol.learning_rates.get(model.l2 / 2, protocol.softmax_learning_rate)
     trainer = trainers.SoftmaxTrainer(
