@@ -127,6 +127,7 @@ def append_record(path, record):
     """Append a record to the file in such a way that it survives a crash of the machine."""
     if path is None:
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Where the last line was cut short, the record begins on a line of its own.
     cut_short = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:

@@ -92,6 +92,21 @@ def test_quick_takes_the_first_images(monkeypatch):
         np.testing.assert_array_equal(part, getattr(expected, name))
 
 
+def test_pixels_are_kept_less_their_means():
+    data = make_data()
+    images = prepare(data, None, False)
+    mean = data.X_train.astype(np.float64).mean(axis=0)
+    for name in ("X_train", "X_val", "X_test"):
+        found = getattr(images, name)
+        assert found.dtype == np.float32
+        # float32 has 24 bits, of which pixels up to 255 leave 16 for the fraction.
+        np.testing.assert_allclose(found, getattr(data, name) - mean, atol=2**-15)
+    assert images.pixel_deviation == prepare(data, 5, False).pixel_deviation
+    # The components are a rotation of them.
+    rotated = prepare(data, 12, False)
+    np.testing.assert_allclose(np.sum(images.X_val**2, axis=1), np.sum(rotated.X_val**2, axis=1), rtol=1e-4)
+
+
 def test_the_components_are_computed_once():
     data = make_data()
     assert prepare(data, 3, False) is prepare(data, 3, False)
@@ -113,7 +128,7 @@ def test_scale():
 
 
 def train_naively(images, recipe, seed):
-    """Return loss and accuracy of the batches of each epoch, by the formula of a recipe."""
+    """Return loss and accuracy of the batches of each epoch, and the last penalty, by the formula of a recipe."""
     state = np.random.RandomState(seed)
     X, y = images.X_train.astype(float), images.y_train
     sizes = (X.shape[1], *recipe.hidden, 4)
@@ -148,7 +163,7 @@ def train_naively(images, recipe, seed):
                 velocity -= recipe.learning_rate * recipe.decay**epoch * gradient
                 parameter += velocity
         epochs.append((np.mean(losses), n_correct / (len(losses) * recipe.batch_size)))
-    return epochs
+    return epochs, recipe.reg * sum(np.sum(W**2) for W in parameters[:2])
 
 
 def test_training_is_the_formula():
@@ -156,11 +171,14 @@ def test_training_is_the_formula():
     # Of 50 images three batches of 16 are used.
     trained = train(images, RECIPE, 5)
     found = [(epoch.loss, epoch.accuracy) for epoch in trained.training.epochs]
-    np.testing.assert_allclose(found, train_naively(images, RECIPE, 5), rtol=1e-4)
+    expected, penalty = train_naively(images, RECIPE, 5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
     validated = [epoch.validation_accuracy for epoch in trained.training.epochs]
     assert trained.accuracies["validation"] == max(validated)
     assert set(trained.accuracies) == {"train", "validation", "test"}
     assert trained.training.ended == "limit"
+    assert len(trained.penalties) == RECIPE.epochs
+    assert trained.penalties[-1] == pytest.approx(penalty, rel=1e-4)
     assert trained.seconds > 0
 
 

@@ -12,17 +12,24 @@ from fastlin.studies.settings import Settings
 
 
 def test_the_variants_are_what_they_are_called():
-    variants = cifar10_deep.VARIANTS
-    for name, recipe in variants.items():
-        assert (recipe.init, recipe.scale) == (("normal", 0.01) if name.startswith("normal") else ("he", None))
-        assert (recipe.dropout > 0) == ("dropout" in name)
-        if "batch norm" in name:
-            assert recipe.normalization == (("input",) if "input" in name else ("hidden",))
+    variants = {**cifar10_deep.VARIANTS, **cifar10_deep.LOW_VARIANTS}
+    assert len(variants) == len(cifar10_deep.VARIANTS) + len(cifar10_deep.LOW_VARIANTS)
+    for name, variant in variants.items():
+        recipe = variant.recipe
+        start, what = name.split(", ")
+        assert (recipe.init, recipe.scale) == (("he", None) if start == "He" else ("normal", 0.01))
+        assert variant.pixels == (start == "pixels")
+        assert variant.depths == (cifar10_deep.LOW_DEPTHS if name in cifar10_deep.LOW_VARIANTS else cifar10_deep.DEPTHS)
+        assert recipe.dropout == (float(what.split()[1]) if "dropout" in what else 0)
+        if "batch norm" in what:
+            assert recipe.normalization == (("input",) if "input" in what else ("hidden",))
         else:
             assert recipe.normalization == ()
         same = {"init": "he", "scale": None, "dropout": 0.0, "normalization": ()}
-        assert dataclasses.replace(recipe, **same) == variants["He, plain"]
-    assert {name.split(",")[0] for name in variants} == {"normal", "He"}
+        assert dataclasses.replace(recipe, **same) == variants["He, plain"].recipe
+    assert {name.split(",")[0] for name in variants} == {"normal", "He", "pixels"}
+    rates = [variant.recipe.dropout for name, variant in variants.items() if name.startswith("normal, dropout")]
+    assert rates == [0.05, 0.1, 0.2, 0.35, 0.5]
 
 
 @pytest.mark.slow
@@ -30,32 +37,42 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     trained = []
 
     def note(images, recipes, seeds):
-        trained.extend(zip(recipes, seeds, strict=True))
+        trained.extend((images, *case) for case in zip(recipes, seeds, strict=True))
         return ((number, train(images, recipes[number], seeds[number])) for number in reversed(range(len(recipes))))
 
     monkeypatch.setattr(cifar10_deep, "run_recipes", note)
-    monkeypatch.setattr(cifar10_deep, "DEPTHS", [1, 3])
-    monkeypatch.setattr(
-        cifar10_deep,
-        "VARIANTS",
-        {name: dataclasses.replace(recipe, epochs=2) for name, recipe in cifar10_deep.VARIANTS.items()},
-    )
+    monkeypatch.setattr(cifar10_deep, "DEPTHS", (1, 3))
+    for table, depths in (("VARIANTS", (1, 3)), ("LOW_VARIANTS", (3,))):
+        shortened = {
+            name: dataclasses.replace(variant, recipe=dataclasses.replace(variant.recipe, epochs=2), depths=depths)
+            for name, variant in getattr(cifar10_deep, table).items()
+        }
+        monkeypatch.setattr(cifar10_deep, table, shortened)
+    variants, low = cifar10_deep.VARIANTS, cifar10_deep.LOW_VARIANTS
     seed = 2**32 - 1
     results = cifar10_deep.run(Settings(datasets.load_digits(), seed=seed))
-    assert len(trained) == 6 * 2 * 3
-    # One network of every variant for each draw.
+    assert len(trained) == 6 * 2 * 3 + 6 * 3
+    # There is one network of every variant for each draw.
     by_units = {}
-    for recipe, own_seed in trained:
-        by_units.setdefault((recipe.hidden, own_seed), []).append(dataclasses.replace(recipe, hidden=()))
+    for images, recipe, own_seed in trained:
+        # All components together have the variance of all 64 pixels, less what is constant.
+        assert images.X_train.var(axis=0).sum() == pytest.approx(64, rel=1e-3)
+        is_pixels = bool((images.X_train[:, 0] == images.X_train[0, 0]).all())
+        by_units.setdefault((recipe.hidden, own_seed), []).append((is_pixels, dataclasses.replace(recipe, hidden=())))
     assert len(by_units) == 6
-    for recipes in by_units.values():
-        assert recipes == list(cifar10_deep.VARIANTS.values())
+    expected = {
+        1: [(variant.pixels, variant.recipe) for variant in variants.values()],
+        3: [(variant.pixels, variant.recipe) for variant in [*variants.values(), *low.values()]],
+    }
+    for (units, _), cases in by_units.items():
+        # The networks on pixels are trained after the others.
+        assert cases == expected[len(units)]
     assert sorted(len(units) for units, _ in by_units) == [1, 1, 1, 3, 3, 3]
     assert all(20 <= unit <= 100 for units, _ in by_units for unit in units)
     units = results.parameters["units"]
     assert {tuple(value) for value in units.values()} == {units for units, _ in by_units}
     table = results.series["best"]
-    assert list(table) == list(cifar10_deep.VARIANTS)
+    assert list(table) == list(variants)
     for name, row in results.merits["mean_best_validation_accuracy_by_hidden_layers"].items():
         assert row == {depth: pytest.approx(np.mean(table[name][depth])) for depth in ("1", "3")}
         assert all(len(values) == 3 for values in table[name].values())
@@ -63,6 +80,11 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
         for depth in (1, 3):
             epochs = results.series["curves"][name, depth].epochs
             assert max(epoch.validation_accuracy for epoch in epochs) == table[name][str(depth)][0]
+    few = results.series["few_layers"]
+    assert list(few) == ["normal, plain", "normal, dropout 0.05", *low]
+    assert few["normal, plain"] == {"3": table["normal, plain"]["3"]}
+    for name, row in results.merits["the_same_for_few_hidden_layers"].items():
+        assert row == {"3": pytest.approx(np.mean(few[name]["3"]))}
 
 
 def test_units_cover_their_range():
@@ -75,7 +97,7 @@ def test_units_cover_their_range():
 @pytest.mark.slow
 def test_depth_collapses_with_the_reports_initialisation_and_not_with_its_cure(cifar10):
     best = cifar10_deep.run(Settings(cifar10, quick=True)).series["best"]
-    for name in ("normal, plain", "normal, batch norm of the input", "normal, dropout"):
+    for name in ("normal, plain", "normal, batch norm of the input", "normal, dropout 0.05"):
         assert max(best[name]["4"] + best[name]["10"]) < 0.13
     for depth in ("2", "4", "10"):
         assert min(best["He, batch norm of hidden layers"][depth]) > 0.3

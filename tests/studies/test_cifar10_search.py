@@ -15,7 +15,7 @@ from scipy import stats
 from fastlin import datasets
 from fastlin.kernels.machine.compilation import cache_folder
 from fastlin.studies import cifar10, cifar10_search
-from fastlin.studies.cifar10_search import FILE, draw, make_recipe
+from fastlin.studies.cifar10_search import FILE, OPTIMUM, REPORT, draw, make_recipe
 from fastlin.studies.settings import Settings
 
 
@@ -27,16 +27,16 @@ def make_data(seed=0, n_pixels=6):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """A list that grows with the seeds, which are the numbers, of the draws trained, here in this process."""
-    seeds_seen = []
+    """A list that grows with what is trained, here in this process: numbers of draws, which are seeds, and OPTIMUM."""
+    seen = []
 
     def run_recipes(images, recipes, seeds):
         for number, (recipe, seed) in enumerate(zip(recipes, seeds, strict=True)):
-            seeds_seen.append(seed)
+            seen.append(OPTIMUM if recipe.reg == REPORT.reg else seed)
             yield number, cifar10.train(images, recipe, seed)
 
     monkeypatch.setattr(cifar10_search, "run_recipes", run_recipes)
-    return seeds_seen
+    return seen
 
 
 @pytest.fixture
@@ -104,6 +104,12 @@ def test_the_recipe_of_a_draw():
     assert quick.epochs == round(parameters["epochs"] / 20)
 
 
+def test_the_folder_is_made_with_the_first_record(trained, search, tmp_path):
+    records = search(2, folder=tmp_path / "not" / "there")
+    assert records == search(2, folder=None)
+    assert len(lines_of(tmp_path / "not" / "there")) == 3
+
+
 def test_a_search_without_a_folder_keeps_nothing(trained, search, tmp_path):
     assert set(search(2, folder=None)) == {0, 1}
     assert list(tmp_path.iterdir()) == []
@@ -116,23 +122,77 @@ def test_results(trained, tmp_path):
     validations = [record["validation"] for record in records]
     assert validations == sorted(validations, reverse=True)
     assert results.merits["median_validation"] == np.median(validations)
+    assert results.merits["best_validation"] == validations[0]
     best = results.merits["best_draws"]
-    assert list(best) == [f"draw {record['draw']}" for record in records[: cifar10_search.N_BEST]]
-    assert all(row["validation"] == value for row, value in zip(best.values(), validations, strict=False))
-    assert results.parameters["draws_kept_before"] == 0
-    assert [json.loads(line)["draw"] for line in lines_of(tmp_path)] == list(range(12))
+    shown = [f"draw {record['draw']}" for record in records[: cifar10_search.N_BEST]]
+    assert list(best) == [*shown, "the report's optimum"]
+    assert all(best[name]["validation"] == value for name, value in zip(shown, validations, strict=False))
+    assert (results.parameters["draws"], results.parameters["trainings_kept_before"]) == (12, 0)
+    assert [json.loads(line)["draw"] for line in lines_of(tmp_path)] == [*range(12), OPTIMUM]
+    parts = [part for _, part in filter(lambda what: len(what) == 2, notified)]
+    assert parts == [number / 13 for number in range(14)]
     for record in records:
         recipe = make_recipe(draw(12, 0)[record["draw"]], 40, True)
         assert (record["epochs"], record["batch_size"]) == (recipe.epochs, recipe.batch_size)
         assert (record["hidden"], record["reg"]) == (recipe.hidden[0], recipe.reg)
 
 
+def test_the_reports_optimum_is_trained_beside_the_draws_and_ranked(trained, tmp_path):
+    settings = Settings(DATA, True, 3, folder=tmp_path, draws=4)
+    results = cifar10_search.run(settings)
+    optimum = results.series["optimum"]
+    own = cifar10.train(
+        cifar10.prepare(DATA, cifar10_search.N_COMPONENTS, True),
+        make_recipe({name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}, 40, True),
+        3,
+    )
+    assert {name: optimum[name] for name in own.accuracies} == own.accuracies
+    assert (optimum["hidden"], optimum["learning_rate"], optimum["decay"], optimum["reg"]) == (
+        135,
+        0.004786,
+        0.99,
+        0.001847,
+    )
+    # It is no draw, and has no part in their median.
+    assert sorted(record["draw"] for record in results.series["records"]) == [0, 1, 2, 3]
+    better = [r for r in results.series["records"] if r["validation"] > optimum["validation"]]
+    assert results.merits["optimum_rank"] == 1 + len(better)
+    assert results.merits["optimum_validation"] == optimum["validation"]
+    assert results.merits["best_draws"]["the report's optimum"]["test"] == optimum["test"]
+    del trained[:]
+    again = cifar10_search.run(settings)
+    assert trained == []
+    assert again.merits == results.merits
+    assert again.parameters["trainings_kept_before"] == 5
+
+
+@pytest.mark.parametrize(("validation", "rank"), [(1.0, 1), (0.0, 5)])
+def test_the_rank_of_the_optimum_counts_the_better_draws(trained, search, tmp_path, validation, rank):
+    search(4)
+    lines = [json.loads(line) for line in lines_of(tmp_path)]
+    for number, record in enumerate(lines):
+        record["validation"] = validation if record["draw"] == OPTIMUM else (number + 1) / 10
+    (tmp_path / FILE).write_text("\n".join(map(json.dumps, lines)) + "\n")
+    merits = cifar10_search.run(Settings(DATA, True, folder=tmp_path, draws=4)).merits
+    assert (merits["optimum_rank"], merits["optimum_validation"]) == (rank, validation)
+
+
+def test_records_from_before_the_optimum_was_trained_still_serve(trained, search, tmp_path):
+    records = search(3)
+    old = [line for line in lines_of(tmp_path) if json.loads(line)["draw"] != OPTIMUM]
+    (tmp_path / FILE).write_text("\n".join(old) + "\n", encoding="utf-8")
+    del trained[:]
+    assert search(3) == records
+    assert trained == [OPTIMUM]
+    assert lines_of(tmp_path)[:-1] == old
+
+
 def test_a_search_goes_on_with_what_is_kept(trained, search, tmp_path):
     search(3)
     kept = lines_of(tmp_path)
     records = search(5)
-    assert trained == [0, 1, 2, 3, 4]
-    assert lines_of(tmp_path)[:3] == kept
+    assert trained == [0, 1, 2, OPTIMUM, 3, 4]
+    assert lines_of(tmp_path)[:4] == kept
     assert records == search(5, folder=None)
     # Fewer draws take the first of what is kept, and nothing is left to train.
     del trained[:]
@@ -149,14 +209,17 @@ def test_a_line_cut_short_is_trained_again_and_swallows_nothing(trained, search,
     lines = content.splitlines(keepends=True)
     (tmp_path / FILE).write_bytes(
         {
-            "half": content[: -len(lines[2]) // 2],
+            "half": content[: -len(lines[3]) // 2],
             "no end": content[:-1],
             "empty": b"",
-            "garbage": lines[0] + b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": 1.0}' + lines[2],
+            "garbage": lines[0]
+            + b'\xff\x00{"draw": 1}\n[1]\n7\n{"draw": [1]}\n{"draw": -9}\n{"draw": "no"}\n{"draw": 1.0}'
+            + lines[2],
         }[damage]
     )
     assert search(3) == records
-    assert trained == {"half": [2], "no end": [], "empty": [0, 1, 2], "garbage": [1, 2]}[damage]
+    again = {"half": [OPTIMUM], "no end": [], "empty": [0, 1, 2, OPTIMUM], "garbage": [1, 2, OPTIMUM]}
+    assert trained == again[damage]
     del trained[:]
     # What came after the damage is whole.
     assert search(4)[3]["draw"] == 3
@@ -180,18 +243,23 @@ def test_records_of_another_search_stay_and_are_left_alone(trained, search, tmp_
     first = search(2)
     kept = lines_of(tmp_path)
     other = search(2, **changes)
-    assert trained == [0, 1, 0, 1]
+    assert trained == [0, 1, OPTIMUM] * 2
     assert other == search(2, **changes, folder=None)
-    assert lines_of(tmp_path)[:2] == kept
+    assert lines_of(tmp_path)[:3] == kept
     del trained[:]
     assert search(2) == first
     assert search(2, **changes) == other
     assert trained == []
 
 
-@pytest.mark.parametrize("changed", ["space", "recipe", "components"])
-def test_records_of_an_earlier_program_are_left_alone(trained, search, monkeypatch, changed):
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    # The optimum does not depend on what is drawn.
+    [("space", [0, 1]), ("recipe", [0, 1, OPTIMUM]), ("components", [0, 1, OPTIMUM])],
+)
+def test_records_of_an_earlier_program_are_left_alone(trained, search, monkeypatch, changed, again):
     search(2)
+    del trained[:]
     match changed:
         case "space":
             monkeypatch.setitem(cifar10_search.SPACE, "reg", stats.loguniform(1e-4, 1e-2))
@@ -200,7 +268,7 @@ def test_records_of_an_earlier_program_are_left_alone(trained, search, monkeypat
         case "components":
             monkeypatch.setattr(cifar10_search, "N_COMPONENTS", 4)
     search(2)
-    assert trained == [0, 1, 0, 1]
+    assert trained == again
 
 
 def test_a_draw_that_diverges_is_kept(trained, search, monkeypatch):
@@ -208,7 +276,7 @@ def test_a_draw_that_diverges_is_kept(trained, search, monkeypatch):
     records = search(2)
     assert {record["ended"] for record in records.values()} == {"diverged"}
     assert search(2) == records
-    assert trained == [0, 1]
+    assert trained == [0, 1, OPTIMUM]
 
 
 @pytest.fixture
@@ -238,7 +306,7 @@ def start(fastlin_program, tmp_path):
                 stderr=errors,
             )
         started.append(process)
-        path, deadline = tmp_path / "here" / FILE, time.monotonic() + 120
+        path, deadline = tmp_path / "here" / "digits" / FILE, time.monotonic() + 120
         while not (path.exists() and path.read_bytes().count(b"\n") >= n_records):
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
@@ -260,22 +328,23 @@ def test_a_killed_search_goes_on_where_it_was(start, tmp_path):
     process = start(n_draws, 3)
     process.kill()
     process.wait()
-    kept = [json.loads(line) for line in lines_of(tmp_path / "here")]
+    kept = [json.loads(line) for line in lines_of(tmp_path / "here" / "digits")]
     assert 3 <= len(kept) < n_draws
     assert not (tmp_path / "here" / "results.json").exists()
 
     process = start(n_draws, len(kept))
     assert (process.wait(timeout=120), (tmp_path / "errors").read_text()) == (0, "")
     report = json.loads((tmp_path / "here" / "results.json").read_text(encoding="utf-8"))
-    assert report["digits.cifar10_search"]["parameters"]["draws_kept_before"] == len(kept)
-    records = [json.loads(line) for line in lines_of(tmp_path / "here")]
+    assert report["digits.cifar10_search"]["parameters"]["trainings_kept_before"] == len(kept)
+    records = [json.loads(line) for line in lines_of(tmp_path / "here" / "digits")]
     # None was trained again, not even for other seconds.
     assert records[: len(kept)] == kept
-    assert sorted(record["draw"] for record in records) == list(range(n_draws))
-    whole = by_draw(cifar10_search.run(Settings(datasets.load_digits(), quick=True, draws=n_draws)))
+    assert {record["draw"] for record in records} == {*range(n_draws), OPTIMUM}
+    assert len(records) == n_draws + 1
+    results = cifar10_search.run(Settings(datasets.load_digits(), quick=True, draws=n_draws))
+    whole = {**by_draw(results), OPTIMUM: results.series["optimum"]}
     for record in records:
-        del record["seconds"]
-        assert record == whole[record["draw"]]
+        assert {**record, "seconds": 0} == {**whole[record["draw"]], "seconds": 0}
 
 
 @pytest.mark.slow
@@ -285,5 +354,5 @@ def test_ctrl_c_in_a_terminal_ends_every_process_with_one_line_and_keeps_what_is
     # As a terminal does: to the workers too.
     os.killpg(process.pid, signal.SIGINT)
     assert (process.wait(timeout=60), (tmp_path / "errors").read_text()) == (130, "fastlin: interrupted\n")
-    assert [path.name for path in (tmp_path / "here").iterdir()] == [FILE]
-    assert all(json.loads(line)["ended"] == "limit" for line in lines_of(tmp_path / "here"))
+    assert [path.name for path in (tmp_path / "here").rglob("*")] == ["digits", FILE]
+    assert all(json.loads(line)["ended"] == "limit" for line in lines_of(tmp_path / "here" / "digits"))
