@@ -4,7 +4,6 @@ A judge raises KeyError where the study has not measured what the claim is about
 """
 
 import itertools
-import math
 from typing import NamedTuple
 
 CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
@@ -167,8 +166,9 @@ def judge_by_orders(key, describe):
 
 def describe_speed(merits):
     """Return the steps to the same validation loss, and how orders are compared by them."""
-    plain, shuffled = (row["steps_to_the_loss"] for row in merits["full_length"].values())
-    return f"{_count(plain)} steps in order, {_count(shuffled)} shuffled", "the steps to the same validation loss"
+    found = (row["steps_to_the_loss"] for row in merits["full_length"].values())
+    plain, shuffled = ("not reached" if steps is None else f"{steps:,.0f} steps" for steps in found)
+    return f"{plain} in order, {shuffled} shuffled", "the steps to the same validation loss"
 
 
 def describe_final_loss(merits):
@@ -181,7 +181,7 @@ def judge_dips(merits):
     """Judge whether all dips of the accuracy follow the same batch."""
     batches = [dip["batch"] for dip in merits["dips_in_order"].values()]
     if len(batches) < 2:
-        return Finding(f"{len(batches)} dips", NOT_CONFIRMED, "The accuracy does not dip more than once.")
+        return Finding("1 dip" if batches else "no dip", NOT_CONFIRMED, "The accuracy does not dip more than once.")
     most = max(set(batches), key=batches.count)
     n_most, n = batches.count(most), len(batches)
     return Finding(
@@ -351,7 +351,3 @@ def judge_dropout(merits):
 
 def _points(difference):
     return f"{100 * difference:+.1f}"
-
-
-def _count(steps):
-    return "never" if steps is None or not math.isfinite(steps) else f"{steps:,.0f}"
