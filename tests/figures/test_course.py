@@ -1,52 +1,247 @@
-"""The pictures of the course's studies: the limits of their axes, and that they leave the caller's figures alone."""
+"""The pictures of the course's studies: titles, captions and texts that hold what was measured, and nothing cut off."""
+
+from dataclasses import replace
 
 import matplotlib
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from fastlin import datasets, figures
-from fastlin.figures import course
+from fastlin.figures import comparisons, course
 from fastlin.studies import STUDIES
-from fastlin.studies.settings import Settings
+from fastlin.studies.settings import Results, Settings
+
+DRAWN = [name for name in STUDIES if name != "gradient_check"]
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return Settings(datasets.load_digits(), quick=True)
+def found():
+    """The results of quick studies on the digits."""
+    settings = Settings(datasets.load_digits(), quick=True)
+    return {name: STUDIES[name](settings) for name in DRAWN}
+
+
+@pytest.fixture
+def draw(found, monkeypatch, tmp_path):
+    """A function that draws a study, whose results may be changed; it returns the picture and the figure."""
+    opened = []
+    for module in (course, comparisons):
+        monkeypatch.setattr(module, "save_figure", lambda figure, folder, name: opened.append(figure) or name)
+
+    def draw(study, merits=None, parameters=None):
+        results = found[study]
+        changed = Results(
+            {**results.parameters, **(parameters or {})}, {**results.merits, **(merits or {})}, results.series
+        )
+        (picture,) = figures.draw(study, changed, tmp_path)
+        return picture, opened.pop()
+
+    return draw
+
+
+@pytest.mark.parametrize("study", DRAWN)
+def test_every_picture_is_a_file_with_a_caption_and_a_text(study, found, tmp_path):
+    (picture,) = figures.draw(study, found[study], tmp_path)
+    assert picture.file == f"{study}.png"
+    assert (tmp_path / picture.file).read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / picture.file).stat().st_size > 10_000
+    assert picture.caption.endswith(".")
+    assert picture.alt.endswith(".")
+
+
+# What has to be found in the caption, the text or the title, from the merits.
+VALUES = {
+    "images": lambda merits: [f"reshape({merits['side']}, {merits['side']})"],
+    "binary": lambda merits: [
+        f"{merits['final_validation_loss']:.3f}",
+        f"{merits['final_validation_accuracy']:.3f}",
+    ],
+    "early_stopping": lambda merits: [
+        f"{merits['stop_epoch_in_order']:.1f}",
+        f"{min(merits['stop_epochs_shuffled']):.1f} to {max(merits['stop_epochs_shuffled']):.1f}",
+    ],
+    "shuffling": lambda merits: [
+        f"{row[key]:.4f}" for row in merits["full_length"].values() for key in ("accuracy_spikes", "loss_spikes")
+    ],
+    "softmax": lambda merits: [
+        f"step {merits['lowest_validation_loss_at_step']:,} of {merits['steps']:,}",
+        f"step {merits['train_accuracy_overtakes_at_step']:,} on",
+    ],
+    "l2_weights": lambda merits: [f"{merits['by_lambda'][name]['roughness']:.2f}" for name in ("0", "1")],
+    "l2_sweep": lambda merits: [
+        f"{value:.3f} for λ = {name}" for name, value in merits["best_validation_accuracy"].items()
+    ],
+    "l2_norm": lambda merits: [f"{value:.3g} for λ = {name}" for name, value in merits["squared_norm"].items()],
+    "compare": lambda merits: [f"objective {row['objective']:.6g}" for row in merits["contenders"].values()],
+}
+
+
+@pytest.mark.parametrize("study", DRAWN)
+def test_captions_hold_what_was_measured_and_titles_name_the_data_set(study, draw, found):
+    picture, figure = draw(study)
+    for value in VALUES[study](found[study].merits):
+        assert value in (picture.alt if study != "images" else picture.caption)
+    assert figure.get_suptitle().startswith("8 × 8 digits")
+    figure.draw_without_rendering()
+    box = figure._suptitle.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 @pytest.mark.parametrize(
-    ("study", "expected"),
+    ("study", "changes", "words"),
     [
-        ("binary", [(0, 0.2), (0.93, 0.99)]),
-        ("early_stopping", [(0, 0.2), (0, 0.2), None]),
-        ("shuffling", [(0.93, 0.99), (0, 0.2), (0.93, 0.99), (0, 0.2)]),
-        ("softmax", [(0.2, 0.8), (0.89, 0.93), (0, 1), None]),
-        ("l2_sweep", [(0.65, 0.93)]),
+        ("binary", {"final_validation_accuracy": 0.5}, "accuracy 0.500"),
+        ("images", {}, "the first 10 training images"),
+        ("early_stopping", {"orders_stopped_before_the_limit": 0}, "0 of 4 orders stop before epoch 500"),
+        ("softmax", {"last_mean_validation_loss": 2.0, "lowest_validation_loss": 1.0}, "ends 100.0% above its lowest"),
+        ("softmax", {"last_mean_validation_loss": 1.0, "lowest_validation_loss": 1.0}, "ends at its lowest"),
+        ("l2_norm", {"squared_norm": {"1": 0.165, "0": 208.0}}, "208 (λ = 0) to 0.165 (λ = 1)"),
+        (
+            "shuffling",
+            {
+                "full_length": {
+                    "in order": {"accuracy_spikes": 0.1, "loss_spikes": 0.2},
+                    "shuffled, median": {"accuracy_spikes": 0.3, "loss_spikes": 0.4},
+                }
+            },
+            "accuracy 0.1000 → 0.3000, loss 0.2000 → 0.4000",
+        ),
     ],
 )
-def test_whole_studies_of_mnist_have_their_own_limits(study, expected, digits, monkeypatch, tmp_path):
-    opened = []
-    monkeypatch.setattr(course, "save_figure", lambda figure, folder, name: opened.append(figure) or name)
-    results = STUDIES[study](digits)
-    limits = []
-    for full_mnist in (True, False):
-        assert figures.draw(study, results, tmp_path, full_mnist) == [f"{study}.png"]
-        limits.append([axes.get_ylim() for axes in opened.pop().axes])
-    for fixed, free, wanted in zip(*limits, expected, strict=True):
-        assert fixed == (free if wanted is None else wanted)
-        assert wanted in (None, (0, 1)) or free != wanted
+def test_titles_follow_from_what_was_measured(study, changes, words, draw):
+    title = draw(study, changes, {"data": "mnist"})[1].get_suptitle()
+    assert title.startswith("MNIST")
+    assert words in title
 
 
-def test_pictures_leave_the_callers_figures_alone(digits, tmp_path):
+def curves(axes, first_step):
+    """Return the heights of the curves and bands of axes from a step on."""
+    heights = [line.get_ydata()[np.asarray(line.get_xdata()) >= first_step] for line in axes.lines[:2]]
+    for band in axes.collections:
+        x, y = band.get_paths()[0].vertices.T
+        heights.append(y[x >= first_step])
+    return np.concatenate(heights)
+
+
+@pytest.mark.parametrize(
+    ("study", "panels"),
+    [("binary", [0, 1]), ("early_stopping", [0, 1]), ("shuffling", [0, 1, 2, 3]), ("softmax", [0, 1, 2])],
+)
+def test_nothing_after_the_first_epoch_is_cut_off(study, panels, draw, found):
+    _, figure = draw(study)
+    series = found[study].series
+    trained = series.get("trained") or series.get("in_order") or series["full length"]["in order"]
+    for number in panels:
+        axes = figure.axes[number]
+        heights = curves(axes, trained.steps_per_epoch)
+        low, high = axes.get_ylim()
+        assert len(heights) > 10
+        # A band may reach below 0, where no loss is.
+        assert low <= max(heights.min(), 0) <= heights.max() <= high
+        # What is drawn fills most of the axes.
+        assert heights.max() > low + 0.8 * (high - low)
+
+
+def test_the_sweep_shows_every_curve(draw):
+    (axes,) = draw("l2_sweep")[1].axes
+    assert len(axes.lines) == 5
+    low, high = axes.get_ylim()
+    for line in axes.lines:
+        assert low <= line.get_ydata().min() <= line.get_ydata().max() <= high
+    assert len({line.get_color() for line in axes.lines}) == 5
+
+
+@pytest.mark.parametrize("stops", [4 * [500.0], 4 * [7.25], [7.0, 7.0, 9.0, 30.5]])
+def test_the_histogram_holds_every_stop(stops, draw):
+    picture, figure = draw("early_stopping", {"stop_epochs_shuffled": stops})
+    axes = figure.axes[2]
+    bars = [bar for bar in axes.patches if bar.get_height() > 0]
+    assert sum(bar.get_height() for bar in bars) == len(stops)
+    for stop in stops:
+        assert any(bar.get_x() <= stop < bar.get_x() + bar.get_width() for bar in bars)
+    assert f"{min(stops):.1f} to {max(stops):.1f}" in picture.alt
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist"])
+def test_the_reports_stops_are_marked_on_mnist_alone(data, draw):
+    axes = draw("early_stopping", parameters={"data": data})[1].axes[2]
+    marked = {text.get_text(): text.xy[0] for text in axes.texts}
+    assert marked == ({"A": 17, "B": 19, "C": 33} if data == "mnist" else {})
+
+
+def test_an_onset_that_never_comes_is_not_drawn(draw):
+    picture, figure = draw("softmax", {"train_accuracy_overtakes_at_step": None})
+    assert "None" not in picture.alt
+    assert "the training accuracy ends at or below the validation accuracy" in picture.alt
+    gap = figure.axes[3]
+    assert len(gap.lines) == 2
+    assert gap.get_title() == "training minus validation accuracy"
+
+
+def test_legends_cover_no_axes(draw):
+    for study in ("binary", "early_stopping", "shuffling", "softmax", "l2_sweep"):
+        _, figure = draw(study)
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        top = legend.get_window_extent().y1
+        assert all(axes.get_window_extent().y0 > top for axes in figure.axes)
+        labels = [text.get_text() for text in legend.get_texts()]
+        assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize(("repeats", "words"), [(1, "one fit"), (3, "median of 3")])
+def test_the_comparison_says_of_how_many_fits(repeats, words, draw):
+    (axes,) = draw("compare", parameters={"repeats": repeats})[1].axes
+    assert axes.get_xlabel() == f"seconds of a fit ({words}), less is better"
+
+
+def test_the_comparison_draws_no_bar_for_an_objective_that_was_not_reached(draw):
+    reached = draw("compare", {"fastlin_seconds_to_scikit_learn_objective": 0.5, "speedup_at_equal_objective": 2.0})
+    missed = draw("compare", {"fastlin_seconds_to_scikit_learn_objective": None, "speedup_at_equal_objective": None})
+    assert [len(figure.axes[0].patches) for _, figure in (reached, missed)] == [3, 2]
+    assert "0.5 s, 2.0 times faster" in reached[0].alt
+    assert "faster" not in missed[0].alt
+
+
+def test_pictures_leave_the_callers_figures_and_settings_alone(found, tmp_path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    before = dict(plt.rcParams)
-    figures.draw("binary", STUDIES["binary"](digits), tmp_path, full_mnist=False)
-    assert plt.get_fignums() == []
-    assert dict(plt.rcParams) == before
+    with plt.rc_context({"font.size": 7.5, "axes.grid": False}):
+        mine = plt.figure()
+        axes = mine.subplots()
+        before = dict(plt.rcParams)
+        # Between them these use every way to open and fill a figure.
+        for study in ("images", "l2_norm", "l2_weights"):
+            figures.draw(study, found[study], tmp_path)
+        assert plt.get_fignums() == [mine.number]
+        assert plt.gca() is axes
+        assert not axes.has_data()
+        assert dict(plt.rcParams) == before
+        plt.close(mine)
+
+
+def test_the_callers_settings_do_not_change_a_picture_s_letters(draw):
+    with matplotlib.rc_context({"font.size": 40}):
+        _, figure = draw("binary")
+    assert isinstance(figure, Figure)
+    assert figure.axes[0].xaxis.label.get_size() == figures.STYLE["font.size"]
 
 
 def test_a_study_without_a_picture_draws_nothing(tmp_path):
-    assert figures.draw("gradient_check", None, tmp_path, full_mnist=True) == []
+    assert figures.draw("gradient_check", None, tmp_path) == []
     assert not list(tmp_path.iterdir())
+
+
+def test_an_early_stop_in_the_first_epoch_can_be_drawn(found, tmp_path):
+    """No value lies after the first epoch then, by which the heights of the axes are chosen."""
+    results = found["early_stopping"]
+    whole = results.series["in_order"]
+    few = {
+        name: dict(list(history.items())[: whole.steps_per_epoch // 2])
+        for name, history in (*whole.train.items(), *whole.val.items())
+    }
+    short = replace(whole, train=few, val=few)
+    changed = replace(results, series={"in_order": short, "shuffled": short})
+    assert figures.draw("early_stopping", changed, tmp_path)[0].file == "early_stopping.png"

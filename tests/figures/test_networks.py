@@ -1,0 +1,179 @@
+"""The pictures of the networks of CIFAR-10, for made-up results: the report's lines, all draws, and what diverged."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastlin import figures
+from fastlin.figures import networks
+from fastlin.studies.cifar10_deep import DEPTHS, FEW_LAYERS, VARIANTS
+from fastlin.studies.settings import Results
+from fastlin.training import EpochTraining
+
+REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}
+NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
+
+
+@pytest.fixture
+def draw(monkeypatch, tmp_path):
+    """A function that draws results of a study; it returns the pictures and the figures."""
+    opened = []
+    monkeypatch.setattr(networks, "save_figure", lambda figure, folder, name: opened.append(figure) or name)
+
+    def draw(study, results):
+        pictures = figures.draw(study, results, tmp_path)
+        for picture in pictures:
+            assert picture.caption.endswith(".")
+            assert picture.alt.endswith(".")
+        return pictures, opened
+
+    return draw
+
+
+def make_training(n_epochs, ended="limit", loss=2.0):
+    epochs = [
+        SimpleNamespace(loss=loss, accuracy=0.3, validation_loss=1.5, validation_accuracy=0.1 + 0.01 * number)
+        for number in range(n_epochs)
+    ]
+    return EpochTraining(epochs, ended, n_epochs)
+
+
+def make_two_layer(data, ended="limit", n_epochs=6, loss=2.0):
+    trained = SimpleNamespace(
+        training=make_training(n_epochs, ended, loss),
+        penalties=list(0.1 * np.arange(n_epochs)),
+        accuracies={"train": 0.6, "validation": 0.5, "test": 0.487},
+    )
+    parameters = {"data": data, "part_of_epochs": 1.0}
+    return Results(parameters, {"reported": REPORTED}, {"a reading": trained, "another": trained})
+
+
+@pytest.mark.parametrize(("data", "n_lines"), [("cifar10", 6), ("digits", 3)])
+def test_the_reports_accuracies_are_drawn_on_cifar10_alone(data, n_lines, draw):
+    (picture,), (figure,) = draw("cifar10_two_layer", make_two_layer(data))
+    accuracy = figure.axes[2]
+    assert len(accuracy.lines) == n_lines
+    heights = [line.get_ydata()[0] for line in accuracy.lines if line.get_linestyle() == ":"]
+    assert heights == (list(REPORTED.values()) if data == "cifar10" else [])
+    assert ("the report states" in picture.caption) == (data == "cifar10")
+    assert "0.487 (a reading)" in picture.alt
+    assert figure.get_suptitle().startswith("CIFAR-10" if data == "cifar10" else "8 × 8 digits")
+    assert accuracy.get_title().endswith("0.487")
+
+
+def test_both_losses_hold_the_penalty(draw):
+    _, (figure,) = draw("cifar10_two_layer", make_two_layer("cifar10"))
+    training, validation = figure.axes[0].lines
+    np.testing.assert_allclose(training.get_ydata(), 2.0)
+    np.testing.assert_allclose(validation.get_ydata(), 1.5 + 0.1 * np.arange(6))
+    np.testing.assert_array_equal(training.get_xdata(), np.arange(1, 7))
+
+
+def test_a_run_that_diverged_is_said_to(draw):
+    _, (figure,) = draw("cifar10_two_layer", make_two_layer("cifar10", "diverged", 3, loss=1e9))
+    assert figure.axes[0].texts[0].get_text() == "diverged in epoch 4"
+    # Its losses do not flatten the others.
+    assert figure.axes[1].get_ylim() == (0, networks.HIGHEST_LOSS)
+
+
+def make_search(data, n_draws=9):
+    generator = np.random.default_rng(0)
+    records = [
+        {**dict(zip(NAMES, generator.uniform(0.1, 1, 6), strict=True)), "validation": 0.5 - 0.01 * number}
+        for number in range(n_draws)
+    ]
+    optimum = {**dict(zip(NAMES, generator.uniform(0.1, 1, 6), strict=True)), "validation": 0.473}
+    parameters = {"data": data, "train_images": 44_000}
+    series = {"records": records, "optimum": optimum, "names": NAMES}
+    return Results(parameters, {"optimum_rank": 4}, series)
+
+
+@pytest.mark.parametrize("data", ["cifar10", "digits"])
+@pytest.mark.parametrize("n_draws", [1, 9])
+def test_the_search_shows_its_draws_the_best_and_the_optimum(data, n_draws, draw):
+    results = make_search(data, n_draws)
+    (picture,), (figure,) = draw("cifar10_search", results)
+    for axes, name in zip(figure.axes, NAMES, strict=True):
+        draws, best, optimum = (points.get_offsets() for points in axes.collections)
+        assert draws.tolist() == [[record[name], record["validation"]] for record in results.series["records"]]
+        assert best.tolist() == [[results.series["records"][0][name], 0.5]]
+        assert optimum.tolist() == [[results.series["optimum"][name], 0.473]]
+        # The best draw shines through the optimum, with which it may share a place.
+        assert axes.collections[2].get_facecolor().size == 0
+        assert [line.get_ydata()[0] for line in axes.lines] == ([0.491] if data == "cifar10" else [])
+    title = figure.get_suptitle()
+    assert ("1 draw:" if n_draws == 1 else "9 draws:") in title
+    assert "0.500; the report's optimum has 0.473, rank 4" in title
+    assert "0.473 would have rank 4" in picture.alt
+
+
+def make_deep(depths=DEPTHS, few_depths=(2, 3), n_draws=3, ended="limit"):
+    generator = np.random.default_rng(0)
+
+    def make_table(names, depths):
+        return {name: {str(depth): list(generator.uniform(0.1, 0.5, n_draws)) for depth in depths} for name in names}
+
+    best, few = make_table(VARIANTS, depths), make_table(FEW_LAYERS, few_depths)
+    means = {name: {depth: float(np.mean(values)) for depth, values in row.items()} for name, row in best.items()}
+    return Results(
+        {"data": "cifar10", "recipes": {name: {"init": name.split(",")[0].lower()} for name in VARIANTS}},
+        {"mean_best_validation_accuracy_by_hidden_layers": means},
+        {
+            "best": best,
+            "few_layers": few,
+            "curves": {(name, depth): make_training(5, ended) for name in VARIANTS for depth in depths},
+        },
+    )
+
+
+@pytest.mark.parametrize(("few_depths", "n_draws"), [((2, 3), 3), ((2,), 1)])
+def test_few_layers_show_every_draw_of_every_variant(few_depths, n_draws, draw):
+    results = make_deep(few_depths=few_depths, n_draws=n_draws)
+    pictures, (_, figure, _) = draw("cifar10_deep", results)
+    assert [picture.file for picture in pictures] == [
+        "cifar10_deep.png",
+        "cifar10_few_layers.png",
+        "cifar10_deep_curves.png",
+    ]
+    assert len(figure.axes) == len(few_depths)
+    for axes, depth in zip(figure.axes, few_depths, strict=True):
+        low, high = sorted(axes.get_ylim())
+        left, right = axes.get_xlim()
+        for place, name in enumerate(FEW_LAYERS):
+            draws, mean = axes.collections[2 * place : 2 * place + 2]
+            values = results.series["few_layers"][name][str(depth)]
+            assert draws.get_offsets().tolist() == [[value, place] for value in values]
+            assert mean.get_offsets().tolist() == [[pytest.approx(np.mean(values)), place]]
+            # Points are not cut in half by the edge.
+            assert low + 0.4 < place < high - 0.4
+            assert left < min(values) <= max(values) < right
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == list(FEW_LAYERS)
+    for name, row in results.series["few_layers"].items():
+        assert f"{name} {np.mean(row['2']):.3f}" in pictures[1].alt
+
+
+def test_depths_show_every_draw(draw):
+    results = make_deep()
+    pictures, (figure, *_) = draw("cifar10_deep", results)
+    (axes,) = figure.axes
+    for number, (name, row) in enumerate(results.series["best"].items()):
+        assert axes.lines[number].get_ydata() == pytest.approx([np.mean(values) for values in row.values()])
+        np.testing.assert_allclose(axes.collections[number].get_offsets()[:, 1], np.ravel(list(row.values())))
+        assert axes.lines[number].get_linestyle() == ("--" if name.startswith("normal") else "-")
+    assert "mean of 3 draws" in figure.get_suptitle()
+    plain = results.merits["mean_best_validation_accuracy_by_hidden_layers"]["normal, plain"]
+    assert all(f"{value:.3f} with {depth} hidden layers" in pictures[0].alt for depth, value in plain.items())
+    one = make_deep(n_draws=1)
+    assert "one draw for each depth" in draw("cifar10_deep", one)[1][3].get_suptitle()
+
+
+@pytest.mark.parametrize("ended", ["limit", "diverged"])
+def test_curves_of_every_depth(ended, draw):
+    _, (*_, figure) = draw("cifar10_deep", make_deep(ended=ended))
+    assert len(figure.axes) == 12
+    assert all(len(axes.lines) == len(DEPTHS) for axes in figure.axes)
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert texts == (6 * ["diverged: 2, 3, 4, 5, 6, 7, 8, 9, 10 layers"] if ended == "diverged" else [])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(depth) for depth in DEPTHS]
