@@ -123,6 +123,14 @@ def draw_peers(results, folder):
         Picture(
             save_figure(figure, folder, "peers.png"),
             "The excess of the objective over the optimum against the seconds of a whole fit, for each library.",
-            f"Curves of {', '.join(names)} that fall to the optimum.",
+            "Curves that end with " + "; ".join(map(_describe_ends, problems)) + ".",
         )
     ]
+
+
+def _describe_ends(problem):
+    """Return where each curve of a problem ends."""
+    ends = {name: points[-1] for name, points in problem["points"].items()}
+    return f"{problem['name']}: " + ", ".join(
+        f"{name} {point['excess']:.0e} above the optimum after {point['seconds']:.3g} s" for name, point in ends.items()
+    )

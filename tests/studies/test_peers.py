@@ -65,17 +65,21 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
     assert set(results.parameters["versions"]) == {"fastlin", "scikit-learn"}
     everything = {**results.parameters, **results.merits, **results.series}
     assert json.loads(json.dumps(everything)) == everything
-    assert figures.draw("peers", results, tmp_path, full_mnist=False) == ["peers.png"]
-    picture = (tmp_path / "peers.png").read_bytes()
-    assert picture[:4] == b"\x89PNG"
-    assert len(picture) > 50_000
+    (picture,) = figures.draw("peers", results, tmp_path)
+    content = (tmp_path / picture.file).read_bytes()
+    assert content[:4] == b"\x89PNG"
+    assert len(content) > 50_000
+    for problem in results.series["problems"]:
+        for name, points in problem["points"].items():
+            end = f"{name} {points[-1]['excess']:.0e} above the optimum after {points[-1]['seconds']:.3g} s"
+            assert end in picture.alt
 
 
 def test_two_classes_make_one_problem_and_one_panel_without_who_is_left_out(contenders, tmp_path):
     contenders["torch"] = replace(CONTENDERS["torch"], fit=fail, package="scikit-learn", module="sklearn")
     results = peers.run(Settings(compare.make_synthetic(2, 300, 5, seed=0), quick=True), "float32")
     assert [problem["classes"] for problem in results.series["problems"]] == [2]
-    assert figures.draw("peers", results, tmp_path, full_mnist=False) == ["peers.png"]
+    assert [picture.file for picture in figures.draw("peers", results, tmp_path)] == ["peers.png"]
 
 
 @pytest.mark.parametrize(
