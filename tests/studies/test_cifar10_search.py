@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +186,21 @@ def test_records_from_before_the_optimum_was_trained_still_serve(trained, search
     assert search(3) == records
     assert trained == [OPTIMUM]
     assert lines_of(tmp_path)[:-1] == old
+
+
+def test_the_records_of_the_documents_are_those_of_this_search():
+    path = Path(__file__).parents[2] / "docs" / FILE
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    draws = dict(enumerate(draw(100, 0)))
+    draws[OPTIMUM] = {name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}
+    case = {name: records[0][name] for name in ("data", "checksum", "train_images", "components", "seed")}
+    assert (case["data"], case["train_images"], case["seed"]) == ("cifar10", 44_000, 0)
+    marks = {
+        key: {**case, "draw": key, "recipe": make_recipe(parameters, 44_000, False).describe()}
+        for key, parameters in draws.items()
+    }
+    assert cifar10_search.read_records(path, marks) == {record["draw"]: record for record in records}
+    assert len({record["draw"] for record in records}) == len(records)
 
 
 def test_a_search_goes_on_with_what_is_kept(trained, search, tmp_path):
