@@ -2,16 +2,23 @@
 
 import numpy as np
 
-from fastlin.studies.course import describe_training, roughness, train_softmax
+from fastlin.studies.course import describe_training, find_protocol, roughness, train_softmax
 from fastlin.studies.settings import Results
+from fastlin.studies.verdicts import SAME_RATE
 
 
 def run(settings):
-    """Train with λ = 0, with λ = 1 and the penalty λ ||w||^2, and with λ = 2 and ½ λ ||w||^2."""
+    """Train with λ = 0, with λ = 1 and the penalty λ ||w||^2, and with λ = 2 and ½ λ ||w||^2.
+
+    Where λ = 1 has a learning rate of its own, λ = 0 is trained with that rate too, so that the two can be compared.
+    """
+    cases = {"0": {}, "1": {"l2_reg_lambda": 1.0}, "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True}}
+    if find_protocol(settings.data, settings.quick).learning_rates:
+        cases[SAME_RATE] = {"rate_of": 1.0}
     trained = {}
-    for name, l2_reg_lambda, half in (("0", 0.0, False), ("1", 1.0, False), ("2, ½ convention", 2.0, True)):
+    for name, case in cases.items():
         settings.notify(f"λ = {name}")
-        trained[name] = train_softmax(settings, l2_reg_lambda, half=half)
+        trained[name] = train_softmax(settings, **case)
     weights = {name: one.model.w for name, one in trained.items()}
     return Results(
         parameters={**describe_training(settings, "softmax"), "lambdas": list(trained)},

@@ -26,7 +26,7 @@ def run(settings):
         "final_validation_loss": last(trained.val["loss"]),
         "final_train_accuracy": last(trained.train["accuracy"]),
         "final_validation_accuracy": last(trained.val["accuracy"]),
-        f"final_accuracy_last_{n_last}_validation_images": float(last_fifth),
+        "final_accuracy_on_last_fifth_of_validation_images": float(last_fifth),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **find_bottom(trained),
     }

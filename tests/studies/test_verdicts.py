@@ -263,3 +263,9 @@ def test_a_judge_names_the_merit_that_is_missing(claim):
     with pytest.raises(KeyError) as missing:
         claim.judge({})
     assert isinstance(missing.value.args[0], str)
+
+
+def test_penalties_are_compared_at_one_learning_rate():
+    merits = penalised("roughness", 1.0, 0.9)
+    merits["by_lambda"][verdicts.SAME_RATE] = {"roughness": 0.8}
+    assert verdicts.judge_smoother(merits)[:2] == ("0.80 → 0.90", verdicts.CONTRADICTED)
