@@ -25,6 +25,10 @@ def main(arguments=None):
     int
         The exit status: 0 for success, 1 where a study failed, 2 for a bad call, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # Not every console has signs such as λ.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         options = build_parser().parse_args(arguments)
         return COMMANDS[options.command](options)

@@ -32,9 +32,11 @@ def reproduce(options):
         for load, loaded in data.items()
     }
     found, failed = run_studies({name: (studies[name], settings[load]) for name, load in loaders.items()}, output)
-    page = report_claims(found, output)
+    page = report_claims(found, failed, output)
     if options.open:
-        webbrowser.open(page.resolve().as_uri())
+        address = page.resolve().as_uri()
+        if not webbrowser.open(address):
+            print(f"No browser was found. The report is at {address}")
     return 1 if failed else 0
 
 

@@ -32,7 +32,9 @@ def add_results(path, results):
 
 
 def choose_entries(results, found):
-    """Return the entry of each study that the report shows, with its data set as `data`, by the name of the study.
+    """Return the entry of each study that the report shows, by the name of the study.
+
+    An entry gets its data set as `data`, and in `earlier` whether it is of an earlier run.
 
     The studies of the assignment are shown on one data set, and those of the homework on one: that of this run, or else
     the best one of earlier runs. What another version of fastlin found is left out, since the report may not know it.
@@ -51,7 +53,10 @@ def choose_entries(results, found):
             entries = {study: results.get(f"{data}.{study}", {}) for study in studies}
             known = {study: entry for study, entry in entries.items() if entry.get("version") == __version__}
             if known:
-                chosen |= {study: {**entry, "data": data} for study, entry in known.items()}
+                chosen |= {
+                    study: {**entry, "data": data, "earlier": f"{data}.{study}" not in found}
+                    for study, entry in known.items()
+                }
                 break
     return chosen
 

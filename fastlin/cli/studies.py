@@ -64,13 +64,15 @@ def run_studies(studies, output):
     return found, failed
 
 
-def report_claims(found, output):
+def report_claims(found, failed, output):
     """Judge the claims by what was found now and earlier; print them, keep them in results.json and write the page.
 
     Parameters
     ----------
     found : dict
         What this run found, as `run_studies` returns it.
+    failed : list of str
+        The names of the studies that failed. What earlier runs found of them is not shown.
     output : Path
         The folder of results.json and of the page.
 
@@ -82,16 +84,16 @@ def report_claims(found, output):
     from rich.console import Console
 
     results = read_results(output / "results.json")
-    entries = choose_entries(results, found)
-    claims = judge_claims(entries)
+    entries = {study: entry for study, entry in choose_entries(results, found).items() if study not in failed}
+    claims = judge_claims(entries, failed)
     add_results(output / "results.json", {"claims": claims})
     page = output / "report.html"
-    write_page(page, entries, claims, results["environment"])
+    write_page(page, entries, claims, results["environment"], failed)
     console = Console(markup=False, emoji=False, highlight=False)
     measured = [claim for claim in claims if claim["verdict"] != NOT_RUN]
     console.print(make_claims_table(measured))
     if len(measured) < len(claims):
-        console.print(f"{len(claims) - len(measured)} claims belong to studies that did not run.")
+        console.print(f"{len(claims) - len(measured)} claims belong to studies that did not run or failed.")
     console.print(f"Wrote {page}.", soft_wrap=True)
     return page
 

@@ -31,7 +31,7 @@ def draw_compare(results, folder):
         bars.append((f"{name}\n{count_nouns(row['threads'], 'thread')}", row["seconds"], label, color))
     seconds = merits["fastlin_seconds_to_scikit_learn_objective"]
     if seconds is not None:
-        label = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times faster"
+        label = f"{seconds:.3g} s, {merits['speedup_at_equal_objective']:.1f} times as fast"
         threads = count_nouns(merits["contenders"]["fastlin"]["threads"], "thread")
         bars.append((f"fastlin, {threads}\nto equal objective", seconds, label, "#40C0A0"))
     longest = max(bar[1] for bar in bars)

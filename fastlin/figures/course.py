@@ -20,7 +20,7 @@ IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
 # The epochs after which the reports' trainings stop.
 REPORTED_STOPS = {"A": 17, "B": 19, "C": 33}
 PAD = 0.06
-EPOCH_MEANS = "training (losses: mean of an epoch)"
+EPOCH_MEANS = "training (the loss: mean of an epoch)"
 
 
 def draw_images(results, folder):
@@ -114,17 +114,10 @@ def _draw_stops(axes, merits, with_reports):
     plain = merits["stop_epoch_in_order"]
     axes.axvline(plain, color=IN_ORDER, linestyle="--", label=f"in order, {plain:.1f}")
     if with_reports:
-        for number, (report, stop) in enumerate(REPORTED_STOPS.items()):
-            axes.plot(
-                stop,
-                0,
-                "^",
-                markersize=13,
-                color="black",
-                clip_on=False,
-                zorder=5,
-                label="the reports' stops: A 17, B 19, C 33" if number == 0 else None,
-            )
+        label = "the reports' stops: " + ", ".join(f"{report} {stop}" for report, stop in REPORTED_STOPS.items())
+        places = list(REPORTED_STOPS.values())
+        axes.plot(places, [0] * len(places), "k^", markersize=13, clip_on=False, zorder=5, label=label)
+        for report, stop in REPORTED_STOPS.items():
             axes.annotate(report, (stop, 0), textcoords="offset points", xytext=(0, 11), ha="center")
     axes.set(xlabel="epoch of the stop", ylabel="number of orders", title="where training stops")
     axes.yaxis.get_major_locator().set_params(integer=True)
@@ -190,7 +183,7 @@ def draw_softmax(results, folder):
     gap.set(xlabel=_step(results), ylabel="difference of the accuracies", title=title)
     place_legend(*axes.flat)
     rise = merits["last_mean_validation_loss"] / merits["lowest_validation_loss"] - 1
-    ends = "ends at its lowest" if rise < 1e-3 else f"ends {rise:.1%} above its lowest"
+    ends = f"ends {rise:.1%} above its lowest"
     figure.suptitle(
         f"{name_data(results)}, ten digits: validation accuracy {merits['final_validation_accuracy']:.3f}, "
         f"validation loss {ends}"
@@ -286,7 +279,7 @@ def draw_l2_norm(results, folder):
     return [
         Picture(
             save_figure(figure, folder, "l2_norm.png"),
-            "‖w‖² of the models of the picture before, the biases included.",
+            "‖w‖² of the models of tasks 4c and 4d, the biases included.",
             "Bars of ‖w‖²: " + ", ".join(f"{norms[name]:.3g} for λ = {name}" for name in names) + ".",
         )
     ]

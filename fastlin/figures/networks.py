@@ -56,7 +56,7 @@ def draw_two_layer(results, folder):
         Picture(
             save_figure(figure, folder, "cifar10_two_layer.png"),
             "Losses, both with the penalty, and accuracies by epoch for two readings of the report's settings and for "
-            "better ones." + " The dotted lines are the accuracies that the report states." * on_cifar10,
+            "settings of our own." + " The dotted lines are the accuracies that the report states." * on_cifar10,
             f"A column of two panels for each run. Test accuracies: {tests}.",
         )
     ]

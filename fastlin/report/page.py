@@ -12,7 +12,7 @@ DATA_NAMES = {
 }
 
 
-def write_page(path, entries, claims, environment):
+def write_page(path, entries, claims, environment, failed=()):
     """Write the page, which needs no other file and no network.
 
     Parameters
@@ -21,12 +21,14 @@ def write_page(path, entries, claims, environment):
         The file to write. The pictures that the entries name are read from its folder. The page is written under
         another name first, so that an interrupted run leaves no half-written page.
     entries : dict of str to dict
-        What was found by the name of the study: `data`, `parameters`, `merits`, `seconds` and `pictures`, each of
-        which has `file`, `caption` and `alt`.
+        What was found by the name of the study: `data`, `parameters`, `merits`, `seconds`, whether it is of an
+        `earlier` run, and `pictures`, each of which has `file`, `caption` and `alt`.
     claims : list of dict
         The rows of `studies.claims.judge_claims`.
     environment : dict
         Versions and machine, as plain values by name.
+    failed : collection of str
+        The names of the studies that failed.
     """
     template = _open_templates().get_template("page.html.j2")
     verdicts = [claim["verdict"] for claim in claims]
@@ -40,7 +42,9 @@ def write_page(path, entries, claims, environment):
         sources=DATA_NAMES,
         quick=_find_quick(entries),
         seeds=sorted({entry["parameters"]["seed"] for entry in entries.values()}),
-        seconds=sum(entry["seconds"] for entry in entries.values()),
+        seconds=sum(entry["seconds"] for entry in entries.values() if not entry["earlier"]),
+        earlier=[study for study, entry in entries.items() if entry["earlier"]],
+        failed=failed,
         environment=environment,
     )
     temporary = path.with_suffix(".html.part")

@@ -75,11 +75,11 @@ FEW_LAYERS = "normal, plain", f"normal, dropout {DROPOUT}", *LOW_VARIANTS
 def run(settings):
     """Train every variant at its depths with three draws of units each; fewer depths and one draw where quick."""
     settings.notify("images")
-    n_draws, quick_depths = (1, (2, 4, 10)) if settings.quick else (N_DRAWS, DEPTHS)
+    n_draws, depths = (1, (2, 4, 10)) if settings.quick else (N_DRAWS, DEPTHS)
     variants = {**VARIANTS, **LOW_VARIANTS}
     cases = [
         (name, depth, draw)
-        for depth in quick_depths
+        for depth in depths
         for draw in range(n_draws)
         for name, variant in variants.items()
         if depth in variant.depths
@@ -103,7 +103,7 @@ def run(settings):
     table = {
         name: {
             str(depth): [best[name, depth, draw] for draw in range(n_draws)]
-            for depth in quick_depths
+            for depth in depths
             if depth in variant.depths
         }
         for name, variant in variants.items()
@@ -112,12 +112,12 @@ def run(settings):
     return Results(
         parameters={
             "data": settings.data.name,
-            "components": N_COMPONENTS,
+            "components": prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape[1],
             "train_images": len(images.y_train),
             "draws": n_draws,
             "units": {
                 f"{depth}, {draw}": list(draw_units(settings.seed, depth, draw))
-                for depth in quick_depths
+                for depth in depths
                 for draw in range(n_draws)
             },
             "recipes": {name: variant.recipe.describe() for name, variant in variants.items()},

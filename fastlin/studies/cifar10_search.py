@@ -79,6 +79,7 @@ def run(settings):
     return Results(
         parameters={**case, "draws": len(ranked), "trainings_kept_before": n_kept},
         merits={
+            "draws": len(ranked),
             "median_validation": float(np.median([record["validation"] for record in ranked])),
             "best_validation": ranked[0]["validation"],
             "optimum_validation": optimum["validation"],

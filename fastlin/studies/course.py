@@ -78,7 +78,11 @@ def describe_training(settings, model):
     return {
         "data": settings.data.name,
         "learning_rate": getattr(protocol, f"{model}_learning_rate"),
-        "other_learning_rates": {f"{key:g}": rate for key, rate in protocol.learning_rates.items()},
+        **(
+            {"other_learning_rates": {f"{key:g}": rate for key, rate in protocol.learning_rates.items()}}
+            if model == "softmax"
+            else {}
+        ),
         "batch_size": protocol.batch_size,
         "epochs": getattr(protocol, f"{model}_epochs"),
     }
@@ -182,7 +186,7 @@ def train_binary(settings, *, shuffle, early_stopping=False, seed=None, random_s
     return _train_binary(settings.data, settings.quick, shuffle, early_stopping, seed, random_split)
 
 
-# The studies train 33 models of 2 against 3, and six of ten digits. Settings are no key, since each study has its own.
+# The studies train 33 models of 2 against 3 and seven of ten digits. Settings are no key: each study has its own.
 @lru_cache(maxsize=64)
 def _train_binary(data, quick, shuffle, early_stopping, seed, random_split):
     protocol = find_protocol(data, quick)
@@ -251,6 +255,6 @@ def last(history):
     return float(next(reversed(history.values())))
 
 
-def roughness(values):
+def spread_of_differences(values):
     """Return the standard deviation of the differences between successive values."""
     return float(np.std(np.diff(values)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin.studies.course import describe_training, find_protocol, roughness, train_softmax
+from fastlin.studies.course import describe_training, find_protocol, spread_of_differences, train_softmax
 from fastlin.studies.settings import Results
 from fastlin.studies.verdicts import SAME_RATE
 
@@ -35,8 +35,9 @@ def _measure(trained):
     return {
         "squared_norm": float(np.sum(w**2)),
         "roughness": relative_roughness(w),
-        "train_loss_spikes": roughness(trained.after_first_epoch(trained.train["loss"])),
-        "validation_accuracy_spikes": roughness(trained.after_first_epoch(trained.val["accuracy"])),
+        "train_loss_spikes": spread_of_differences(trained.after_first_epoch(trained.train["loss"])),
+        "validation_loss_spikes": spread_of_differences(trained.after_first_epoch(trained.val["loss"])),
+        "validation_accuracy_spikes": spread_of_differences(trained.after_first_epoch(trained.val["accuracy"])),
     }
 
 

@@ -6,7 +6,7 @@ epoch on. It is measured for the validation accuracy and for the training loss.
 
 import numpy as np
 
-from fastlin.studies.course import describe_training, find_protocol, last, roughness, train_binary
+from fastlin.studies.course import describe_training, find_protocol, last, spread_of_differences, train_binary
 from fastlin.studies.settings import Results
 
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
@@ -29,6 +29,8 @@ def run(settings):
         "shuffled": train_binary(settings, shuffle=True, early_stopping=True),
     }
     loss = find_protocol(settings.data, settings.quick).loss_to_reach
+    plain_steps, *shuffled_steps = (_steps_or_infinity(trained, loss) for trained in (in_order, *shuffled))
+    plain_final, *shuffled_finals = (last(trained.val["loss"]) for trained in (in_order, *shuffled))
     # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
     n_common = min(trained.last_step for trained in stopped.values())
     return Results(
@@ -40,10 +42,11 @@ def run(settings):
             },
             "early_stopping": {name: measure_spikes(trained, n_common) for name, trained in stopped.items()},
             "orders": len(seeds),
-            "orders_that_reach_the_loss_sooner": _count_sooner(in_order, shuffled, loss),
-            "orders_with_a_lower_final_validation_loss": sum(
-                last(trained.val["loss"]) < last(in_order.val["loss"]) for trained in shuffled
-            ),
+            "orders_that_reach_the_loss_sooner": sum(steps < plain_steps for steps in shuffled_steps),
+            "orders_that_reach_the_loss_later": sum(steps > plain_steps for steps in shuffled_steps),
+            "orders_with_a_lower_final_validation_loss": sum(final < plain_final for final in shuffled_finals),
+            "orders_with_a_higher_final_validation_loss": sum(final > plain_final for final in shuffled_finals),
+            "batches_per_epoch": in_order.steps_per_epoch,
             "steps_between_validations_of_a_batch": _steps_to_the_same_batch(in_order),
             "dips_in_order": find_dips(in_order),
         },
@@ -56,7 +59,7 @@ def measure_spikes(trained, n_steps=None):
     measured = {}
     for name, history in (("accuracy_spikes", trained.val["accuracy"]), ("loss_spikes", trained.train["loss"])):
         part = {step: value for step, value in history.items() if n_steps is None or step < n_steps}
-        measured[name] = roughness(trained.after_first_epoch(part))
+        measured[name] = spread_of_differences(trained.after_first_epoch(part))
     return measured
 
 
@@ -104,11 +107,9 @@ def _steps_to_the_same_batch(trained):
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))
 
 
-def _count_sooner(in_order, shuffled, loss):
-    """Return how many of the shuffled trainings reach the loss before the one in order does."""
-    step = steps_to(in_order, loss)
-    reached = [steps_to(trained, loss) for trained in shuffled]
-    return sum(found is not None and (step is None or found < step) for found in reached)
+def _steps_or_infinity(trained, loss):
+    steps = steps_to(trained, loss)
+    return np.inf if steps is None else steps
 
 
 def _median(rows):

@@ -41,6 +41,13 @@ def run(settings):
                 "random_split_least_late_validation_accuracy": min(late),
                 "random_split_greatest_late_validation_accuracy": max(late),
             }
+        bottom = find_bottom(random_split)
+        merits |= {
+            "random_split_lowest_validation_loss_at_step": bottom["lowest_validation_loss_at_step"],
+            "random_split_rise_of_validation_loss": bottom["last_mean_validation_loss"]
+            / bottom["lowest_validation_loss"]
+            - 1,
+        }
     return Results(describe_training(settings, "softmax"), merits, series)
 
 

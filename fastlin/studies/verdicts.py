@@ -9,8 +9,10 @@ from typing import NamedTuple
 CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
 # The gradient check of the assignment admits the square of its step, 1e-3.
 GRADIENT_TOLERANCE = 1e-6
+# The draws of report H's search.
+REPORTED_DRAWS = 100
 # The model without a penalty that has the learning rate of λ = 1, where that is another one.
-SAME_RATE = "0, learning rate of 1"
+SAME_RATE = "0, at the learning rate of λ = 1"
 
 
 class Finding(NamedTuple):
@@ -31,12 +33,17 @@ class Finding(NamedTuple):
     because: str
 
 
+def _compare(agrees, opposes):
+    """Return the verdict on a measurement that agrees with the claim, shows another thing, or does neither."""
+    return CONFIRMED if agrees else CONTRADICTED if opposes else NOT_CONFIRMED
+
+
 def judge_gradient(*names):
     """Return a judge of gradients that agree with central differences."""
 
     def judge(merits):
         worst = max(merits["worst_difference"][name] for name in names)
-        verdict = CONFIRMED if worst <= GRADIENT_TOLERANCE else CONTRADICTED
+        verdict = _compare(worst <= GRADIENT_TOLERANCE, worst > GRADIENT_TOLERANCE)
         return Finding(f"{worst:.1e}", verdict, f"The largest difference from central differences is {worst:.1e}.")
 
     return judge
@@ -60,8 +67,8 @@ def judge_same_models(merits):
     return Finding(
         f"{difference:g}",
         CONFIRMED if difference == 0 else CONTRADICTED,
-        "½λ‖w‖² with λ = 2, .2, .02, .002 is λ‖w‖² with λ = 1, .1, .01, .001; the weights of 2 differ from those of 1 "
-        f"by {difference:g}.",
+        "½λ‖w‖² with λ = 2, .2, .02, .002 is λ‖w‖² with λ = 1, .1, .01, .001; the largest difference of the weights of "
+        f"2 and of 1 is {difference:g}.",
     )
 
 
@@ -83,8 +90,8 @@ def judge_binary_window(merits):
     return Finding(
         f"loss {loss:.3f}, accuracy {accuracy:.3f}",
         CONFIRMED if inside else CONTRADICTED,
-        f"Training ends with a loss of {merits['final_train_loss']:.3f} on all training images and {loss:.3f} on the "
-        "validation images.",
+        f"Training ends with a loss of {merits['final_train_loss']:.3f} on all training images, and with a loss of "
+        f"{loss:.3f} and an accuracy of {accuracy:.3f} on the validation images.",
     )
 
 
@@ -105,7 +112,7 @@ def judge_stop_in_order(merits):
     return Finding(
         f"{stop:.1f}",
         CONFIRMED if abs(stop - 33) <= 1 else CONTRADICTED,
-        f"Without shuffling training stops in epoch {stop:.1f}.",
+        f"Without shuffling training stops after {stop:.1f} epochs.",
     )
 
 
@@ -125,9 +132,10 @@ def judge_stop_random_split(merits):
     """Judge whether training on the random split stops within an epoch of step 550."""
     step, epoch = merits["stop_step_random_split"], merits["stop_epoch_random_split"]
     return Finding(
-        f"step {step}, epoch {epoch:.1f}",
+        f"{step} steps, {epoch:.1f} epochs",
         CONFIRMED if abs(step - 550) <= 28 else CONTRADICTED,
-        f"On 18,000 and 2,000 images drawn at random, in order, training stops in step {step}.",
+        f"On 18,000 and 2,000 images drawn at random, in order, training stops after {step} steps, in epoch "
+        f"{int(epoch)} counted from 0.",
     )
 
 
@@ -144,23 +152,24 @@ def judge_spikes(merits):
     )
 
 
-def judge_by_orders(key, describe):
+def judge_by_orders(better, worse, describe):
     """Return a judge of a comparison that at least four of five shuffled orders win, or lose.
 
     Parameters
     ----------
-    key : str
-        The merit that counts the orders that win.
+    better, worse : str
+        The merits that count the orders that win, and those that lose.
     describe : callable
         The function from the merits to what was measured, and to how orders are compared.
     """
 
     def judge(merits):
-        n_better, n = merits[key], merits["orders"]
-        verdict = CONFIRMED if n_better >= 0.8 * n else CONTRADICTED if n_better <= 0.2 * n else NOT_CONFIRMED
+        n_better, n_worse, n = merits[better], merits[worse], merits["orders"]
         here, how = describe(merits)
         return Finding(
-            here, verdict, f"By {how}, {n_better} of {n} shuffled orders do better than the order of the data."
+            here,
+            _compare(n_better >= 0.8 * n, n_worse >= 0.8 * n),
+            f"By {how}, {n_better} of {n} shuffled orders do better and {n_worse} worse than the order of the data.",
         )
 
     return judge
@@ -187,10 +196,10 @@ def judge_dips(merits):
     most = max(set(batches), key=batches.count)
     n_most, n = batches.count(most), len(batches)
     return Finding(
-        f"{n_most} of {n} dips after batch {most}",
+        f"{n_most} of {n} dips after batch {most} of {merits['batches_per_epoch']}",
         CONFIRMED if n_most == n else NOT_CONFIRMED if n_most > n / 2 else CONTRADICTED,
         f"Validations come after the same batch every {merits['steps_between_validations_of_a_batch']} steps, and "
-        f"{n_most} of {n} dips follow batch {most}.",
+        f"{n_most} of {n} dips follow batch {most}, counted from 0.",
     )
 
 
@@ -226,27 +235,39 @@ def judge_overfitting(merits):
     return Finding(
         f"loss lowest in step {bottom:,} of {merits['steps']:,}, then {rise:+.1%}",
         verdict,
-        f"Training accuracy {above}; {why}.",
+        f"Training accuracy {above}; {why}{_describe_random_split(merits)}.",
     )
+
+
+def _describe_random_split(merits):
+    if "random_split_lowest_validation_loss_at_step" not in merits:
+        return ""
+    step, rise = merits["random_split_lowest_validation_loss_at_step"], merits["random_split_rise_of_validation_loss"]
+    return f"; on the random split it is lowest in step {step:,} and ends {rise:.1%} above that"
 
 
 def judge_smoother(merits):
     """Judge whether the penalty makes the weights smoother."""
     plain, penalised = (row["roughness"] for row in _by_penalty(merits))
     here = f"{plain:.2f} → {penalised:.2f}"
-    because = f"From λ = 0 to λ = 1 the difference of neighbouring weights, by their spread, goes {here}."
-    return Finding(here, CONFIRMED if penalised < plain else CONTRADICTED, because)
+    because = f"From λ = 0 to λ = 1, at one learning rate, the roughness of the weights goes {here}."
+    return Finding(here, _compare(penalised < plain, penalised > plain), because)
 
 
 def judge_calmer_losses(merits):
-    """Judge whether the penalty makes the spikes of the training loss smaller."""
-    plain, penalised = (row["train_loss_spikes"] for row in _by_penalty(merits))
-    accuracies = " → ".join(f"{row['validation_accuracy_spikes']:.4f}" for row in _by_penalty(merits))
+    """Judge whether the penalty makes the spikes of both losses smaller."""
+    rows = _by_penalty(merits)
+    spikes = {what: [row[f"{what}_spikes"] for row in rows] for what in ("train_loss", "validation_loss")}
+    training, validation = (f"{plain:.4f} → {penalised:.4f}" for plain, penalised in spikes.values())
+    accuracies = " → ".join(f"{row['validation_accuracy_spikes']:.4f}" for row in rows)
     return Finding(
-        f"{plain:.3f} → {penalised:.3f}",
-        CONFIRMED if penalised < plain else CONTRADICTED,
-        f"From λ = 0 to λ = 1 the spikes of the losses go {plain:.3f} → {penalised:.3f}, and those of the validation "
-        f"accuracy {accuracies}.",
+        f"training {training}, validation {validation}",
+        _compare(
+            all(penalised < plain for plain, penalised in spikes.values()),
+            all(penalised > plain for plain, penalised in spikes.values()),
+        ),
+        f"From λ = 0 to λ = 1, at one learning rate, the spikes of the training loss go {training}, those of the "
+        f"validation loss {validation}, and those of the validation accuracy {accuracies}.",
     )
 
 
@@ -270,15 +291,13 @@ def judge_falling(key, form):
     def judge(merits):
         values = list(merits[key].values())
         rises = [weak - strong for strong, weak in itertools.pairwise(values)]
-        # A training that diverged has no number, which is no rise.
-        n_wrong = sum(not rise >= 0 for rise in rises)
-        verdict = NOT_CONFIRMED if n_wrong else CONFIRMED
-        if max(rises) <= 0:
-            verdict = CONTRADICTED
+        # A training that diverged has no number, which is neither a rise nor a fall.
+        n_up, n_down = sum(rise > 0 for rise in rises), sum(rise < 0 for rise in rises)
+        n_level = sum(rise == 0 for rise in rises)
         return Finding(
             " ".join(form.format(value) for value in values),
-            verdict,
-            f"Of {len(rises)} steps to a weaker penalty, {n_wrong} lead down.",
+            _compare(n_up > 0 and n_up + n_level == len(rises), n_down == len(rises)),
+            f"Of {len(rises)} steps to a weaker penalty {n_up} raise it and {n_down} lower it.",
         )
 
     return judge
@@ -291,7 +310,7 @@ def judge_two_layers(merits):
     worst = max(abs(found[part] - value) for part, value in reported.items())
     return Finding(
         " / ".join(f"{found[part]:.3f}" for part in reported),
-        CONFIRMED if worst <= 0.03 else NOT_CONFIRMED,
+        _compare(worst <= 0.03, worst > 0.03),
         f"With the report's settings, read as {name}, the largest distance is {worst:.3f}.",
     )
 
@@ -299,10 +318,12 @@ def judge_two_layers(merits):
 def judge_optimum(merits):
     """Judge whether the report's optimum is as good as the best draw."""
     rank, best, here = merits["optimum_rank"], merits["best_validation"], merits["optimum_validation"]
+    n, median = merits["draws"], merits["median_validation"]
+    # Fewer draws than the report's may have missed what is better.
     return Finding(
         f"{here:.3f}, rank {rank}; best draw {best:.3f}",
-        CONFIRMED if best - here <= 0.01 else CONTRADICTED if here < merits["median_validation"] else NOT_CONFIRMED,
-        f"Among the draws the report's optimum would have rank {rank}, {best - here:.3f} behind the best.",
+        _compare(best - here <= 0.01 and n >= REPORTED_DRAWS, here < median),
+        f"Among {n} draws the report's optimum would have rank {rank}, {best - here:.3f} behind the best.",
     )
 
 
@@ -317,7 +338,7 @@ def judge_collapse(merits):
         CONFIRMED if fails else NOT_CONFIRMED if max(deep) < normal["3"] else CONTRADICTED,
         "The report states no initialisation; networks of more than three hidden layers reach "
         f"{min(deep):.2f} to {max(deep):.2f} from normal weights of 0.01 and {min(deep_he):.2f} to {max(deep_he):.2f} "
-        "from He's initialisation.",
+        "from He's initialisation, where a guess reaches .10.",
     )
 
 
@@ -331,7 +352,7 @@ def judge_batch_norm(merits):
         f"{_points(pixels)} on pixels, {_points(components)} after PCA",
         CONFIRMED if 0.01 <= pixels <= 0.03 else CONTRADICTED if pixels < 0 else NOT_CONFIRMED,
         f"With two hidden layers the gain is {_points(pixels)} points on pixels and {_points(components)} after PCA, "
-        "where normalisation blows up the components of least variance.",
+        "where it gives the components of least variance as much weight as the others.",
     )
 
 
@@ -340,16 +361,13 @@ def judge_dropout(merits):
     few = merits["the_same_for_few_hidden_layers"]
     plain = few["normal, plain"]["2"]
     costs = {name.split()[-1]: plain - row["2"] for name, row in few.items() if "dropout" in name}
+    greatest = max(costs.values())
     costly = [rate for rate, cost in costs.items() if 0.02 <= cost <= 0.04]
     return Finding(
         ", ".join(f"{_points(-cost)} at {rate}" for rate, cost in costs.items()),
-        CONFIRMED if costly else NOT_CONFIRMED if max(costs.values()) > 0.02 else CONTRADICTED,
-        "The report names no rate; "
-        + (
-            f"that cost belongs to a rate of {' or '.join(costly)}."
-            if costly
-            else "no rate tried here costs that much."
-        ),
+        CONFIRMED if costly else NOT_CONFIRMED if greatest > 0.02 else CONTRADICTED,
+        "The report names no rate; 2 to 4 points are what "
+        + (f"a rate of {' or '.join(costly)} costs." if costly else f"no rate costs, the most {_points(greatest)}."),
     )
 
 

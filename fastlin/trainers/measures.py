@@ -1,5 +1,7 @@
 """Measures of a model in the course: loss, accuracy and a check of the gradient."""
 
+from contextlib import closing
+
 import numpy as np
 
 from fastlin.trainers.checks import CourseAssertionError
@@ -98,24 +100,42 @@ def gradient_approximation_test(model, X, Y):
         An entry differs by more than eps^2; the message names it.
     """
     epsilon = 1e-3
-    original = model.w
     largest = 0.0
+    # The weights are the caller's again before the error is raised.
+    with closing(compare_gradient(model, X, Y, epsilon)) as compared:
+        for (j, k), slope, found in compared:
+            difference = abs(slope - found)
+            largest = max(largest, float(difference))
+            if not difference <= epsilon**2:
+                raise CourseAssertionError(
+                    f"The gradient of w[{j}, {k}] is {found:.9g}, but central differences give {slope:.9g}: "
+                    f"they differ by {difference:.3g} > {epsilon**2:.3g}"
+                )
+    return largest
+
+
+def compare_gradient(model, X, Y, epsilon):
+    """Yield each place of the weights, the central difference of the cost there, and the model's gradient.
+
+    The weights are the caller's again after the last place, and where the caller stops before it.
+
+    Parameters
+    ----------
+    model, X, Y : object and ndarrays
+        As in `gradient_approximation_test`.
+    epsilon : float
+        The change of a weight.
+    """
+    original = model.w
     try:
         model.w = original.astype(np.float64)
         model.backward(X, model.forward(X), Y)
         gradient = np.array(model.grad)
         differentiate = _differentiate_scores if is_known(model) else _differentiate
-        for (j, k), slope in differentiate(model, X, Y, epsilon):
-            difference = abs(slope - gradient[j, k])
-            largest = max(largest, float(difference))
-            if not difference <= epsilon**2:
-                raise CourseAssertionError(
-                    f"The gradient of w[{j}, {k}] is {gradient[j, k]:.9g}, but central differences give {slope:.9g}: "
-                    f"they differ by {difference:.3g} > {epsilon**2:.3g}"
-                )
+        for place, slope in differentiate(model, X, Y, epsilon):
+            yield place, slope, gradient[place]
     finally:
         model.w = original
-    return largest
 
 
 def _differentiate(model, X, Y, epsilon):

@@ -43,7 +43,7 @@ def no_page(monkeypatch):
     """Let the program write no page, since the templates need what real studies find; return what it would show."""
     shown = []
 
-    def note(path, entries, claims, environment):
+    def note(path, entries, claims, environment, failed):
         shown.append((path, entries, claims))
 
     monkeypatch.setattr(studies, "write_page", note)

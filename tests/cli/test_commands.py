@@ -121,7 +121,7 @@ def test_the_claims_are_judged_printed_and_kept(run, digits, tmp_path):
     for line, claim in zip(lines, judged, strict=True):
         assert line.split()[0] == claim["reports"].replace(", ", "")
         assert claim["here"] in line
-    assert f"{len(claims) - len(judged)} claims belong to studies that did not run." in finished.stdout
+    assert f"{len(claims) - len(judged)} claims belong to studies that did not run or failed." in finished.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["--open"]])

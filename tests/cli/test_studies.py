@@ -1,9 +1,11 @@
 """Running several studies: one that fails, what earlier runs found, and progress."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
-from fastlin import __version__, datasets, figures
+from fastlin import __version__, cli, datasets, figures
 from fastlin.cli.studies import run_studies
 from fastlin.datasets import Dataset
 from fastlin.studies import STUDIES
@@ -28,6 +30,25 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, mo
     assert "2b, 2c · Logistic regression" not in page
 
 
+def test_what_an_earlier_run_found_is_not_shown_for_a_study_that_fails(run, digits, monkeypatch, tmp_path):
+    def fail(settings):
+        raise RuntimeError("on purpose")
+
+    assert run("reproduce", "images", "gradient_check", "--quick").returncode == 0
+    monkeypatch.setitem(STUDIES, "images", fail)
+    assert run("reproduce", "images", "--quick").returncode == 1
+    results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert "digits.images" in results
+    (claim,) = (claim for claim in results["claims"] if claim["study"] == "images")
+    assert (claim["verdict"], claim["because"]) == ("not run", "The study images failed.")
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert "These studies failed, so that their tasks are missing: images." in page
+    assert "2a · The images" not in page
+    # The other study is of the earlier run, which the page says.
+    assert "2a, 3a · The gradients" in page
+    assert "<td>gradient_check</td>" in page
+
+
 def test_where_all_studies_fail_there_is_a_report_without_sections(run, digits, monkeypatch, tmp_path):
     def fail(settings):
         raise RuntimeError("on purpose")
@@ -36,7 +57,18 @@ def test_where_all_studies_fail_there_is_a_report_without_sections(run, digits, 
     assert run("reproduce", "binary").returncode == 1
     page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     assert "All claims" in page
+    assert "No study has run." in page
     assert "2b, 2c · Logistic regression" not in page
+
+
+def test_a_console_without_all_signs_gets_a_question_mark_for_the_others(digits, monkeypatch, tmp_path):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    # The tables of this study, and those of the claims, hold λ and ‖w‖².
+    assert cli.main(["reproduce", "l2_norm", "--quick", "--output", str(tmp_path)]) == 0
+    console.seek(0)
+    assert "?w??" in console.read()
+    assert (tmp_path / "report.html").exists()
 
 
 def test_results_of_earlier_runs_stay(run, digits, no_page, monkeypatch, tmp_path):

@@ -95,7 +95,7 @@ def test_captions_hold_what_was_measured_and_titles_name_the_data_set(study, dra
         ("images", {}, "the first 10 training images"),
         ("early_stopping", {"orders_stopped_before_the_limit": 0}, "0 of 4 orders stop before epoch 500"),
         ("softmax", {"last_mean_validation_loss": 2.0, "lowest_validation_loss": 1.0}, "ends 100.0% above its lowest"),
-        ("softmax", {"last_mean_validation_loss": 1.0, "lowest_validation_loss": 1.0}, "ends at its lowest"),
+        ("softmax", {"last_mean_validation_loss": 1.0, "lowest_validation_loss": 1.0}, "ends 0.0% above its lowest"),
         ("l2_norm", {"squared_norm": {"1": 0.165, "0": 208.0}}, "208 (λ = 0) to 0.165 (λ = 1)"),
         (
             "shuffling",
@@ -200,7 +200,7 @@ def test_the_comparison_draws_no_bar_for_an_objective_that_was_not_reached(draw)
     reached = draw("compare", {"fastlin_seconds_to_scikit_learn_objective": 0.5, "speedup_at_equal_objective": 2.0})
     missed = draw("compare", {"fastlin_seconds_to_scikit_learn_objective": None, "speedup_at_equal_objective": None})
     assert [len(figure.axes[0].patches) for _, figure in (reached, missed)] == [3, 2]
-    assert "0.5 s, 2.0 times faster" in reached[0].alt
+    assert "0.5 s, 2.0 times as fast" in reached[0].alt
     assert "faster" not in missed[0].alt
 
 

@@ -145,7 +145,7 @@ def test_machine_versions_seed_data_and_duration_stand_at_the_end(report):
     for name, value in (
         ("data", "scikit-learn's 8 × 8 digits"),
         ("seed", 0),
-        ("duration of the studies", f"{seconds:.0f} s"),
+        ("duration of this run's studies", f"{seconds:.0f} s"),
         ("fastlin", __version__),
         ("numpy", environment["numpy"]),
         ("processor", environment["processor"]),

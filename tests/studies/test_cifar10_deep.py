@@ -95,7 +95,7 @@ def test_units_cover_their_range():
 
 
 @pytest.mark.slow
-def test_depth_collapses_with_the_reports_initialisation_and_not_with_its_cure(cifar10):
+def test_depth_collapses_from_normal_weights_and_not_with_its_cure(cifar10):
     best = cifar10_deep.run(Settings(cifar10, quick=True)).series["best"]
     for name in ("normal, plain", "normal, batch norm of the input", "normal, dropout 0.05"):
         assert max(best[name]["4"] + best[name]["10"]) < 0.13

@@ -252,8 +252,8 @@ def make_trained(accuracies, steps_per_epoch=10, every=2, losses=()):
 
 
 def test_roughness():
-    assert course.roughness([1.0, 2.0, 3.0]) == 0
-    assert course.roughness([0.0, 1.0, 0.0]) == 1
+    assert course.spread_of_differences([1.0, 2.0, 3.0]) == 0
+    assert course.spread_of_differences([0.0, 1.0, 0.0]) == 1
 
 
 def test_relative_roughness_crosses_no_ends_of_rows():
