@@ -35,8 +35,8 @@ class Images:
     Attributes
     ----------
     X_train, X_val, X_test : ndarray of shape (n, pixels) or (n, components), float32
-        The pixels less their means over the training images, or their components. Their unit is that of the pixels,
-        which go from 0 to 255, unless the images are scaled.
+        The pixels, less their means over the training images where they are centred, or their components. Their unit
+        is that of the pixels, which go from 0 to 255, unless the images are scaled.
     y_train, y_val, y_test : ndarray of shape (n,), int64
         The labels.
     pixel_deviation : float
@@ -64,7 +64,7 @@ class Images:
 
 
 @lru_cache(maxsize=2)
-def prepare(data, n_components, quick):
+def prepare(data, n_components, quick, centred=True):
     """Return the Images of a Dataset, by default by scikit-learn's PCA of the training images.
 
     Parameters
@@ -73,6 +73,8 @@ def prepare(data, n_components, quick):
         The pixels. Where it has no validation images, the last part of the training images becomes them.
     n_components : int or None
         The largest number of components. None: the pixels are kept.
+    centred : bool
+        Whether the pixels' means over the training images are subtracted. Components are always of centred pixels.
     quick : bool
         Whether to take only the first QUICK_ROWS images of each part.
     """
@@ -84,7 +86,7 @@ def prepare(data, n_components, quick):
     X = X[first].astype(np.float32)
     deviation = float(np.sqrt(X.var(axis=0).mean()))
     if n_components is None:
-        transform = partial(_subtract, X.mean(axis=0))
+        transform = partial(_subtract, X.mean(axis=0) if centred else np.float32(0))
     else:
         components = min(n_components, X.shape[1], len(X))
         transform = PCA(components, svd_solver="covariance_eigh").fit(X).transform

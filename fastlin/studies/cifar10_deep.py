@@ -30,6 +30,8 @@ PLAIN = Recipe(
 )
 HE = replace(PLAIN, init="he", scale=None)
 DROPOUT = 0.05
+# What networks are given. The report names pixels only for its NumPy model.
+COMPONENTS, CENTRED_PIXELS, PIXELS = "components", "centred pixels", "pixels"
 # The report names no rate.
 MORE_DROPOUT = 0.1, 0.2, 0.35, 0.5
 
@@ -44,13 +46,13 @@ class Variant:
         How they are trained, without the units of the hidden layers.
     depths : tuple of int
         The numbers of hidden layers at which it is tried.
-    pixels : bool
-        Whether the networks are given pixels in place of principal components.
+    given : str
+        What the networks are given: COMPONENTS, CENTRED_PIXELS or PIXELS.
     """
 
     recipe: Recipe
     depths: tuple = DEPTHS
-    pixels: bool = False
+    given: str = COMPONENTS
 
 
 # The report normalises the input of the network only.
@@ -65,8 +67,11 @@ VARIANTS = {
 }
 LOW_VARIANTS = {
     **{f"normal, dropout {rate}": Variant(replace(PLAIN, dropout=rate), LOW_DEPTHS) for rate in MORE_DROPOUT},
-    "pixels, plain": Variant(PLAIN, LOW_DEPTHS, pixels=True),
-    "pixels, batch norm of the input": Variant(INPUT_NORM, LOW_DEPTHS, pixels=True),
+    **{
+        f"{given}, {name}": Variant(recipe, LOW_DEPTHS, given)
+        for given in (PIXELS, CENTRED_PIXELS)
+        for name, recipe in (("plain", PLAIN), ("batch norm of the input", INPUT_NORM))
+    },
 }
 # The variants that are compared at low depths.
 FEW_LAYERS = "normal, plain", f"normal, dropout {DROPOUT}", *LOW_VARIANTS
@@ -85,10 +90,9 @@ def run(settings):
         if depth in variant.depths
     ]
     best, curves = {}, {}
-    for pixels in (False, True):
-        images = prepare(settings.data, None if pixels else N_COMPONENTS, settings.quick)
-        images = images.scale(images.pixel_deviation)
-        chosen = [case for case in cases if variants[case[0]].pixels == pixels]
+    for given in dict.fromkeys(variant.given for variant in variants.values()):
+        images = take_images(settings, given)
+        chosen = [case for case in cases if variants[case[0]].given == given]
         recipes = [
             replace(variants[name].recipe, hidden=draw_units(settings.seed, depth, draw))
             for name, depth, draw in chosen
@@ -108,12 +112,13 @@ def run(settings):
         }
         for name, variant in variants.items()
     }
-    few = {name: {depth: table[name][depth] for depth in table["pixels, plain"]} for name in FEW_LAYERS}
+    components = prepare(settings.data, N_COMPONENTS, settings.quick).X_train
+    few = {name: {depth: table[name][depth] for depth in table[f"{PIXELS}, plain"]} for name in FEW_LAYERS}
     return Results(
         parameters={
             "data": settings.data.name,
-            "components": prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape[1],
-            "train_images": len(images.y_train),
+            "components": components.shape[1],
+            "train_images": len(components),
             "draws": n_draws,
             "units": {
                 f"{depth}, {draw}": list(draw_units(settings.seed, depth, draw))
@@ -132,6 +137,14 @@ def run(settings):
             "curves": {case: curve for case, curve in curves.items() if case[0] in VARIANTS},
         },
     )
+
+
+def take_images(settings, given):
+    """Return the Images that a variant is given: pixels from 0 to 1, or in units of the deviation of a pixel."""
+    if given == PIXELS:
+        return prepare(settings.data, None, settings.quick, centred=False).scale(255)
+    images = prepare(settings.data, N_COMPONENTS if given == COMPONENTS else None, settings.quick)
+    return images.scale(images.pixel_deviation)
 
 
 def _average(row):

@@ -343,16 +343,20 @@ def judge_collapse(merits):
 
 
 def judge_batch_norm(merits):
-    """Judge whether batch normalisation of the input gains 1 to 3 points."""
+    """Judge whether batch normalisation of the input gains 1 to 3 points on pixels, centred or not."""
     few = merits["the_same_for_few_hidden_layers"]
-    pixels = few["pixels, batch norm of the input"]["2"] - few["pixels, plain"]["2"]
     deep = merits["mean_best_validation_accuracy_by_hidden_layers"]
+    raw, centred = (
+        few[f"{given}, batch norm of the input"]["2"] - few[f"{given}, plain"]["2"]
+        for given in ("pixels", "centred pixels")
+    )
     components = deep["normal, batch norm of the input"]["2"] - deep["normal, plain"]["2"]
     return Finding(
-        f"{_points(pixels)} on pixels, {_points(components)} after PCA",
-        CONFIRMED if 0.01 <= pixels <= 0.03 else CONTRADICTED if pixels < 0 else NOT_CONFIRMED,
-        f"With two hidden layers the gain is {_points(pixels)} points on pixels and {_points(components)} after PCA, "
-        "where it gives the components of least variance as much weight as the others.",
+        f"pixels {_points(raw)}, centred pixels {_points(centred)}, components {_points(components)}",
+        _compare(all(0.01 <= gain <= 0.03 for gain in (raw, centred)), max(raw, centred) < 0),
+        f"With two hidden layers the gain is {_points(raw)} points on pixels from 0 to 1, {_points(centred)} on "
+        f"centred pixels, and {_points(components)} on principal components, where it gives those of least variance as much "
+        "weight as the others.",
     )
 
 

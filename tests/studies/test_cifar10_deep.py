@@ -18,7 +18,7 @@ def test_the_variants_are_what_they_are_called():
         recipe = variant.recipe
         start, what = name.split(", ")
         assert (recipe.init, recipe.scale) == (("he", None) if start == "He" else ("normal", 0.01))
-        assert variant.pixels == (start == "pixels")
+        assert variant.given == (start if "pixels" in start else "components")
         assert variant.depths == (cifar10_deep.LOW_DEPTHS if name in cifar10_deep.LOW_VARIANTS else cifar10_deep.DEPTHS)
         assert recipe.dropout == (float(what.split()[1]) if "dropout" in what else 0)
         if "batch norm" in what:
@@ -27,7 +27,7 @@ def test_the_variants_are_what_they_are_called():
             assert recipe.normalization == ()
         same = {"init": "he", "scale": None, "dropout": 0.0, "normalization": ()}
         assert dataclasses.replace(recipe, **same) == variants["He, plain"].recipe
-    assert {name.split(",")[0] for name in variants} == {"normal", "He", "pixels"}
+    assert {name.split(", ")[0] for name in variants} == {"normal", "He", "pixels", "centred pixels"}
     rates = [variant.recipe.dropout for name, variant in variants.items() if name.startswith("normal, dropout")]
     assert rates == [0.05, 0.1, 0.2, 0.35, 0.5]
 
@@ -51,18 +51,24 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     variants, low = cifar10_deep.VARIANTS, cifar10_deep.LOW_VARIANTS
     seed = 2**32 - 1
     results = cifar10_deep.run(Settings(datasets.load_digits(), seed=seed))
-    assert len(trained) == 6 * 2 * 3 + 6 * 3
+    assert len(trained) == 6 * 2 * 3 + 8 * 3
     # There is one network of every variant for each draw.
     by_units = {}
     for images, recipe, own_seed in trained:
-        # All components together have the variance of all 64 pixels, less what is constant.
-        assert images.X_train.var(axis=0).sum() == pytest.approx(64, rel=1e-3)
-        is_pixels = bool((images.X_train[:, 0] == images.X_train[0, 0]).all())
-        by_units.setdefault((recipe.hidden, own_seed), []).append((is_pixels, dataclasses.replace(recipe, hidden=())))
+        given = "components"
+        # The first pixel of the digits is always 0.
+        if (images.X_train[:, 0] == images.X_train[0, 0]).all():
+            given = "pixels" if images.X_train.min() == 0 else "centred pixels"
+        if given == "pixels":
+            assert images.X_train.max() == 1
+        else:
+            # All components together have the variance of all 64 pixels, less what is constant.
+            assert images.X_train.var(axis=0).sum() == pytest.approx(64, rel=1e-3)
+        by_units.setdefault((recipe.hidden, own_seed), []).append((given, dataclasses.replace(recipe, hidden=())))
     assert len(by_units) == 6
     expected = {
-        1: [(variant.pixels, variant.recipe) for variant in variants.values()],
-        3: [(variant.pixels, variant.recipe) for variant in [*variants.values(), *low.values()]],
+        1: [(variant.given, variant.recipe) for variant in variants.values()],
+        3: [(variant.given, variant.recipe) for variant in [*variants.values(), *low.values()]],
     }
     for (units, _), cases in by_units.items():
         # The networks on pixels are trained after the others.
