@@ -355,8 +355,8 @@ def judge_batch_norm(merits):
         f"pixels {_points(raw)}, centred pixels {_points(centred)}, components {_points(components)}",
         _compare(all(0.01 <= gain <= 0.03 for gain in (raw, centred)), max(raw, centred) < 0),
         f"With two hidden layers the gain is {_points(raw)} points on pixels from 0 to 1, {_points(centred)} on "
-        f"centred pixels, and {_points(components)} on principal components, where it gives those of least variance as much "
-        "weight as the others.",
+        f"centred pixels, and {_points(components)} on principal components, where it gives those of least variance as "
+        "much weight as the others.",
     )
 
 
