@@ -45,16 +45,8 @@ def draw_binary(results, folder):
     """Draw loss and accuracy of 2 against 3."""
     trained, merits = results.series["trained"], results.merits
     figure, axes = open_figure(1, 2)
-    per_epoch = trained.steps_per_epoch
-    # With fewer values than an epoch has, the means would rise and fall with the order of the batches.
-    plot_history(trained.train["loss"], EPOCH_MEANS, per_epoch, True, axes[0], TRAIN)
-    plot_history(trained.val["loss"], "validation", axes=axes[0], color=VALIDATION)
-    plot_history(trained.train["accuracy"], EPOCH_MEANS, axes=axes[1], color=TRAIN)
-    plot_history(trained.val["accuracy"], "validation", axes=axes[1], color=VALIDATION)
-    axes[0].set(xlabel=_step(results), ylabel="cross-entropy loss", title="loss")
-    axes[1].set(xlabel=_step(results), ylabel="accuracy", title="accuracy")
-    _show_losses(axes[0], trained)
-    _show_from_first_epoch(axes[1], trained, [trained.train["accuracy"], trained.val["accuracy"]])
+    _draw_losses(axes[0], results, trained, "loss")
+    _draw_accuracies(axes[1], results, trained, "accuracy")
     place_legend(axes[0], axes[1])
     figure.suptitle(
         f"{name_data(results)}, 2 against 3, in the order of the data: "
@@ -77,15 +69,8 @@ def draw_early_stopping(results, folder):
     merits = results.merits
     for panel, name, title in ((axes[0], "in_order", "in order"), (axes[1], "shuffled", "shuffled, first seed")):
         trained = results.series[name]
-        plot_history(trained.train["loss"], EPOCH_MEANS, trained.steps_per_epoch, True, panel, TRAIN)
-        plot_history(trained.val["loss"], "validation", axes=panel, color=VALIDATION)
+        _draw_losses(panel, results, trained, f"{title}: stops in epoch {trained.last_epoch:.1f}")
         panel.axvline(trained.last_step, color="black", linestyle="--", label="stop")
-        panel.set(
-            xlabel=_step(results),
-            ylabel="cross-entropy loss",
-            title=f"{title}: stops in epoch {trained.last_epoch:.1f}",
-        )
-        _show_losses(panel, trained)
     _draw_stops(axes[2], merits, results.parameters["data"] == "mnist")
     place_legend(*axes)
     stops = merits["stop_epochs_shuffled"]
@@ -160,17 +145,11 @@ def draw_softmax(results, folder):
     figure, axes = open_figure(2, 2)
     trained, merits = results.series["trained"], results.merits
     loss, close_up, whole, gap = axes.flat
-    plot_history(trained.train["loss"], EPOCH_MEANS, trained.steps_per_epoch, True, loss, TRAIN)
-    plot_history(trained.val["loss"], "validation", axes=loss, color=VALIDATION)
     bottom = merits["lowest_validation_loss_at_step"]
+    _draw_losses(loss, results, trained, f"loss: lowest in step {bottom:,}")
     loss.axvline(bottom, color="black", linestyle=":", label="lowest validation loss (mean of 5)")
-    loss.set(xlabel=_step(results), ylabel="cross-entropy loss", title=f"loss: lowest in step {bottom:,}")
-    _show_losses(loss, trained)
-    for panel, title in ((close_up, "accuracy, close up"), (whole, "accuracy, whole")):
-        plot_history(trained.train["accuracy"], EPOCH_MEANS, axes=panel, color=TRAIN)
-        plot_history(trained.val["accuracy"], "validation", axes=panel, color=VALIDATION)
-        panel.set(xlabel=_step(results), ylabel="accuracy", title=title)
-    _show_from_first_epoch(close_up, trained, [trained.train["accuracy"], trained.val["accuracy"]])
+    _draw_accuracies(close_up, results, trained, "accuracy, close up")
+    _draw_accuracies(whole, results, trained, "accuracy, whole")
     whole.set_ylim(0, 1.02)
     gap.plot(results.series["gap_steps"], results.series["gap"], color=COLORS[2], label="mean of 5 validations")
     gap.axhline(0, color="black", linewidth=1)
@@ -285,15 +264,28 @@ def draw_l2_norm(results, folder):
     ]
 
 
+def _draw_losses(panel, results, trained, title):
+    """Draw the losses of a training, so high that those after the first epoch are shown, with the band of an epoch."""
+    # With fewer values than an epoch has, the means would rise and fall with the order of the batches.
+    n = trained.steps_per_epoch
+    plot_history(trained.train["loss"], EPOCH_MEANS, n, True, panel, TRAIN)
+    plot_history(trained.val["loss"], "validation", axes=panel, color=VALIDATION)
+    panel.set(xlabel=_step(results), ylabel="cross-entropy loss", title=title)
+    losses = trained.after_first_epoch(trained.train["loss"])
+    epochs = losses[: len(losses) // n * n].reshape(-1, n)
+    _set_height(panel, [epochs.mean(axis=1) + epochs.std(axis=1), trained.after_first_epoch(trained.val["loss"])], 0)
+
+
+def _draw_accuracies(panel, results, trained, title):
+    """Draw the accuracies of a training, so high that those after the first epoch are shown."""
+    plot_history(trained.train["accuracy"], EPOCH_MEANS, axes=panel, color=TRAIN)
+    plot_history(trained.val["accuracy"], "validation", axes=panel, color=VALIDATION)
+    panel.set(xlabel=_step(results), ylabel="accuracy", title=title)
+    _show_from_first_epoch(panel, trained, [trained.train["accuracy"], trained.val["accuracy"]])
+
+
 def _step(results):
     return f"step (batches of {results.parameters['batch_size']})"
-
-
-def _show_losses(axes, trained):
-    """Set the height of the axes so that the losses after the first epoch are shown, with the band of an epoch."""
-    n, losses = trained.steps_per_epoch, trained.after_first_epoch(trained.train["loss"])
-    epochs = losses[: len(losses) // n * n].reshape(-1, n)
-    _set_height(axes, [epochs.mean(axis=1) + epochs.std(axis=1), trained.after_first_epoch(trained.val["loss"])], 0)
 
 
 def _show_from_first_epoch(axes, trained, histories, lowest=None):

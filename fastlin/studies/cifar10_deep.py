@@ -80,6 +80,8 @@ FEW_LAYERS = "normal, plain", f"normal, dropout {DROPOUT}", *LOW_VARIANTS
 def run(settings):
     """Train every variant at its depths with three draws of units each; fewer depths and one draw where quick."""
     settings.notify("images")
+    # The cache holds fewer kinds of images than there are, so that the components are asked for before the pixels.
+    n_images, n_components = prepare(settings.data, N_COMPONENTS, settings.quick).X_train.shape
     n_draws, depths = (1, (2, 4, 10)) if settings.quick else (N_DRAWS, DEPTHS)
     variants = {**VARIANTS, **LOW_VARIANTS}
     cases = [
@@ -112,13 +114,12 @@ def run(settings):
         }
         for name, variant in variants.items()
     }
-    components = prepare(settings.data, N_COMPONENTS, settings.quick).X_train
     few = {name: {depth: table[name][depth] for depth in table[f"{PIXELS}, plain"]} for name in FEW_LAYERS}
     return Results(
         parameters={
             "data": settings.data.name,
-            "components": components.shape[1],
-            "train_images": len(components),
+            "components": n_components,
+            "train_images": n_images,
             "draws": n_draws,
             "units": {
                 f"{depth}, {draw}": list(draw_units(settings.seed, depth, draw))

@@ -75,17 +75,15 @@ def find_protocol(data, quick):
 def describe_training(settings, model):
     """Return how the "binary" or the "softmax" model is trained as plain values, for the parameters of a study."""
     protocol = find_protocol(settings.data, settings.quick)
-    return {
+    described = {
         "data": settings.data.name,
         "learning_rate": getattr(protocol, f"{model}_learning_rate"),
-        **(
-            {"other_learning_rates": {f"{key:g}": rate for key, rate in protocol.learning_rates.items()}}
-            if model == "softmax"
-            else {}
-        ),
         "batch_size": protocol.batch_size,
         "epochs": getattr(protocol, f"{model}_epochs"),
     }
+    if model == "softmax":
+        described["other_learning_rates"] = {f"{key:g}": rate for key, rate in protocol.learning_rates.items()}
+    return described
 
 
 def binary_data(data, *, random_split=False):
@@ -184,6 +182,16 @@ def train_binary(settings, *, shuffle, early_stopping=False, seed=None, random_s
     """
     seed = settings.seed if seed is None else seed
     return _train_binary(settings.data, settings.quick, shuffle, early_stopping, seed, random_split)
+
+
+def train_orders(settings, n_orders, *, early_stopping=False):
+    """Return the seeds of a number of shuffled orders, and the Trained model of 2 against 3 for each of them."""
+    seeds = [(settings.seed + number) % 2**32 for number in range(n_orders)]
+    trained = []
+    for seed in seeds:
+        settings.notify(f"shuffled, seed {seed}")
+        trained.append(train_binary(settings, shuffle=True, early_stopping=early_stopping, seed=seed))
+    return seeds, trained
 
 
 # The studies train 33 models of 2 against 3 and seven of ten digits. Settings are no key: each study has its own.

@@ -2,19 +2,22 @@
 
 import numpy as np
 
-from fastlin.studies.course import MOST_EPOCHS, PATIENCE, describe_training, has_random_split, train_binary
+from fastlin.studies.course import (
+    MOST_EPOCHS,
+    PATIENCE,
+    describe_training,
+    has_random_split,
+    train_binary,
+    train_orders,
+)
 from fastlin.studies.settings import Results
 
 
 def run(settings):
     """Train once in order, and shuffled by 20 seeds, 4 where quick; on MNIST also on report B's random split."""
-    seeds = [(settings.seed + i) % 2**32 for i in range(4 if settings.quick else 20)]
     settings.notify("in the order of the data")
     in_order = train_binary(settings, shuffle=False, early_stopping=True)
-    shuffled = []
-    for seed in seeds:
-        settings.notify(f"shuffled, seed {seed}")
-        shuffled.append(train_binary(settings, shuffle=True, early_stopping=True, seed=seed))
+    seeds, shuffled = train_orders(settings, 4 if settings.quick else 20, early_stopping=True)
     stops = [trained.last_epoch for trained in shuffled]
     merits = {
         "stop_epoch_in_order": in_order.last_epoch,

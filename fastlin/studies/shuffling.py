@@ -6,7 +6,14 @@ epoch on. It is measured for the validation accuracy and for the training loss.
 
 import numpy as np
 
-from fastlin.studies.course import describe_training, find_protocol, last, spread_of_differences, train_binary
+from fastlin.studies.course import (
+    describe_training,
+    find_protocol,
+    last,
+    spread_of_differences,
+    train_binary,
+    train_orders,
+)
 from fastlin.studies.settings import Results
 
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
@@ -16,36 +23,33 @@ MOST_DIPS = 10
 
 def run(settings):
     """Train at full length in order and by 10 seeds, 3 where quick, and with early stopping in both ways."""
-    seeds = [(settings.seed + i) % 2**32 for i in range(3 if settings.quick else 10)]
     settings.notify("in order")
     in_order = train_binary(settings, shuffle=False)
-    shuffled = []
-    for seed in seeds:
-        settings.notify(f"shuffled, seed {seed}")
-        shuffled.append(train_binary(settings, shuffle=True, seed=seed))
+    seeds, shuffled = train_orders(settings, 3 if settings.quick else 10)
     settings.notify("early stopping")
     stopped = {
         "in order": train_binary(settings, shuffle=False, early_stopping=True),
         "shuffled": train_binary(settings, shuffle=True, early_stopping=True),
     }
     loss = find_protocol(settings.data, settings.quick).loss_to_reach
-    plain_steps, *shuffled_steps = (_steps_or_infinity(trained, loss) for trained in (in_order, *shuffled))
-    plain_final, *shuffled_finals = (last(trained.val["loss"]) for trained in (in_order, *shuffled))
+    plain, *others = (measure(trained, loss) for trained in (in_order, *shuffled))
+    sooner, later = _count_orders(plain, others, "steps_to_the_loss")
+    lower, higher = _count_orders(plain, others, "final_validation_loss")
     # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
     n_common = min(trained.last_step for trained in stopped.values())
     return Results(
         parameters={**describe_training(settings, "binary"), "seeds": seeds, "loss_to_reach": loss},
         merits={
             "full_length": {
-                "in order": measure(in_order, loss),
-                "shuffled, median": _median([measure(trained, loss) for trained in shuffled]),
+                "in order": plain,
+                "shuffled, median": _median(others),
             },
             "early_stopping": {name: measure_spikes(trained, n_common) for name, trained in stopped.items()},
             "orders": len(seeds),
-            "orders_that_reach_the_loss_sooner": sum(steps < plain_steps for steps in shuffled_steps),
-            "orders_that_reach_the_loss_later": sum(steps > plain_steps for steps in shuffled_steps),
-            "orders_with_a_lower_final_validation_loss": sum(final < plain_final for final in shuffled_finals),
-            "orders_with_a_higher_final_validation_loss": sum(final > plain_final for final in shuffled_finals),
+            "orders_that_reach_the_loss_sooner": sooner,
+            "orders_that_reach_the_loss_later": later,
+            "orders_with_a_lower_final_validation_loss": lower,
+            "orders_with_a_higher_final_validation_loss": higher,
             "batches_per_epoch": in_order.steps_per_epoch,
             "steps_between_validations_of_a_batch": _steps_to_the_same_batch(in_order),
             "dips_in_order": find_dips(in_order),
@@ -107,15 +111,22 @@ def _steps_to_the_same_batch(trained):
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))
 
 
-def _steps_or_infinity(trained, loss):
-    steps = steps_to(trained, loss)
-    return np.inf if steps is None else steps
+def _count_orders(plain, others, name):
+    """Return how many of the others have less, and how many have more, of a measure than the training in order."""
+    value = _or_infinity(plain[name])
+    values = [_or_infinity(row[name]) for row in others]
+    return sum(other < value for other in values), sum(other > value for other in values)
+
+
+def _or_infinity(value):
+    """Return a measure as a number; one that a training has not reached, None, counts as infinite."""
+    return np.inf if value is None else value
 
 
 def _median(rows):
-    """Return the median of each measure; one that a training has not reached counts as infinite and gives None."""
+    """Return the median of each measure, None where it is infinite."""
     medians = {}
     for name in rows[0]:
-        median = np.median([np.inf if row[name] is None else row[name] for row in rows])
+        median = np.median([_or_infinity(row[name]) for row in rows])
         medians[name] = float(median) if np.isfinite(median) else None
     return medians
