@@ -1,8 +1,8 @@
-"""asv benchmarks of what the first use costs: the import, the first fit ever and the first fit of a process.
+"""What the first use costs: the import, the first fit ever and the first fit of a process, beside scikit-learn's.
 
 Each time is measured in a process of its own. The first fit ever finds an empty folder for compiled kernels and has to
-compile them. The first fit of a process finds compiled kernels and loads what it needs. The fits are of scikit-learn's
-digits, 1,797 x 64, and are timed without the imports.
+compile them, unless the package brings them along. The first fit of a process finds compiled kernels and loads what it
+needs. The fits are of scikit-learn's digits, 1,797 × 64, and their times include the import.
 """
 
 import os
@@ -12,99 +12,64 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-N_TURNS = 5
-IMPORT = """
+from benchmarks.races import FASTLIN
+
+N_TURNS, FEW_TURNS = 5, 1
+PROGRAM = """
 from time import perf_counter
 begin = perf_counter()
-import {module}
-print(perf_counter() - begin)
-"""
-FIRST_FIT = """
-from time import perf_counter
-from sklearn.datasets import load_digits
 from {module} import LogisticRegression
+import_seconds = perf_counter() - begin
+from sklearn.datasets import load_digits
 X, y = load_digits(return_X_y=True)
-model = LogisticRegression(max_iter=1000)
 begin = perf_counter()
-model.fit(X, y)
-print(perf_counter() - begin)
+LogisticRegression(max_iter=1000).fit(X, y)
+print(import_seconds, import_seconds + perf_counter() - begin)
 """
-SCIKIT_LEARN = "sklearn.linear_model"
+MODULES = {FASTLIN: "fastlin", "scikit-learn": "sklearn.linear_model"}
+TITLES = {
+    "import": "the import",
+    "first-fit": "import and first fit of a process",
+    "first-fit-ever": "import and first fit ever",
+}
 
 
-def run(program, cache=None):
-    """Run a program in a process of its own, with a folder for compiled kernels; return the seconds that it prints."""
-    environment = os.environ if cache is None else {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+def run(module, cache):
+    """Import a module and fit digits in a process of its own; return the seconds of the import and of both together.
+
+    Parameters
+    ----------
+    module : str
+        The module that holds LogisticRegression.
+    cache : path
+        The folder for compiled kernels.
+    """
     finished = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", PROGRAM.format(module=module)],
         cwd=Path(__file__).parent.parent,
-        env=environment,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return float(finished.stdout)
+    return [float(number) for number in finished.stdout.split()]
 
 
-def run_in_turn(programs, n_turns, cache=None):
-    """Run programs in turn and return the median seconds of each.
-
-    Several turns are preceded by one that is left out; it brings the files of the programs into memory.
-    """
-    seconds = [[] for _ in programs]
-    n_ahead = 1 if n_turns > 1 else 0
-    for _ in range(n_ahead + n_turns):
-        for program, times in zip(programs, seconds, strict=True):
-            times.append(run(program, cache))
-    return [median(times[n_ahead:]) for times in seconds]
-
-
-def measure_import(n_turns=N_TURNS):
-    """Return the seconds of `import fastlin` and of `import sklearn.linear_model`."""
-    return run_in_turn([IMPORT.format(module=module) for module in ("fastlin", SCIKIT_LEARN)], n_turns)
-
-
-def measure_first_fits(n_turns=N_TURNS):
-    """Return the seconds of the first fit ever, of the first fit of a process, and of scikit-learn's."""
-    programs = [FIRST_FIT.format(module=module) for module in ("fastlin", SCIKIT_LEARN)]
+def measure_first_use(n_turns=N_TURNS):
+    """Return a record for each of TITLES, as plain values by name."""
     with tempfile.TemporaryDirectory() as cache:
-        # The first fit ever happens once, as for a user. The later processes load the kernels that it leaves.
-        ever = run(programs[0], cache)
-        return ever, *run_in_turn(programs, n_turns, cache)
-
-
-class FirstUse:
-    """The import and the first fits beside scikit-learn's."""
-
-    timeout = 300
-
-    def track_import(self):
-        ours, theirs = measure_import()
-        return ours - theirs
-
-    track_import.unit = "s more than sklearn.linear_model"
-
-    def track_first_fit_ever(self):
-        return measure_first_fits(1)[0]
-
-    track_first_fit_ever.unit = "s"
-
-    def track_first_fit_of_a_process(self):
-        _, ours, theirs = measure_first_fits()
-        return ours - theirs
-
-    track_first_fit_of_a_process.unit = "s more than scikit-learn's"
-
-
-def main():
-    """Measure and print all times."""
-    n_turns = 1 if os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1" else N_TURNS
-    ours, theirs = measure_import(n_turns)
-    print(f"import: fastlin {ours:.3f} s, sklearn.linear_model {theirs:.3f} s, {ours - theirs:+.3f} s", flush=True)
-    ever, ours, theirs = measure_first_fits(n_turns)
-    print(f"first fit ever, empty cache: {ever:.2f} s")
-    print(f"first fit of a process: fastlin {ours:.3f} s, scikit-learn {theirs:.3f} s, {ours - theirs:+.3f} s")
-
-
-if __name__ == "__main__":
-    main()
+        # scikit-learn goes first, so that its files are in memory for both. The first fit ever happens once, as for a
+        # user; the later processes load the kernels that it leaves.
+        ever = {name: run(MODULES[name], cache)[1] for name in reversed(MODULES)}
+        turns = [{name: run(module, cache) for name, module in MODULES.items()} for _ in range(n_turns)]
+    seconds = {"first-fit-ever": ever}
+    for place, case in enumerate(("import", "first-fit")):
+        seconds[case] = {name: median(turn[name][place] for turn in turns) for name in MODULES}
+    return {
+        case: {
+            "title": title,
+            "data": "digits, 1,797 × 64" if "fit" in case else "",
+            "contenders": {name: {"seconds": value} for name, value in seconds[case].items()},
+        }
+        for case, title in TITLES.items()
+    }

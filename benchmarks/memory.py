@@ -1,10 +1,9 @@
-"""asv benchmarks of the memory that a fit takes beside X: the peak of a process of its own, in per cent of X.
+"""The memory that a fit takes beside X: the peak of a process of its own.
 
 The process loads X and fits it twice; the first fit loads the compiled kernels. The fit takes what the peak rises by
 during the second one. `count_allowed_bytes` states what a fit may take. Only Linux lets a process reset its peak.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -20,7 +19,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks.common import load_data
+from benchmarks.data import load_data
 from benchmarks.sparse_data import make_text
 from fastlin.budget import Budget
 
@@ -48,18 +47,21 @@ class Case:
 
     Attributes
     ----------
+    title : str
+        What tables call it.
     load : callable
         The function from a number of rows, or None for all, to X, y and the parameters of the estimator.
-    smoke_rows : int
-        The number of rows of a smoke run.
+    rows : int
+        The number of rows of a short measurement.
     fit : str
         The name of a function of FITS.
     n_fits : int
         How many fits run side by side.
     """
 
+    title: str
     load: Callable
-    smoke_rows: int = 1_000
+    rows: int = 1_000
     fit: str = "LogisticRegression"
     n_fits: int = 1
 
@@ -86,14 +88,20 @@ def _load_overlapping(n_rows):
 
 
 CASES = {
-    **{f"MNIST, {dtype}": Case(partial(_load_mnist, dtype=dtype)) for dtype in ("float64", "float32", "uint8")},
-    "MNIST, 10,000 rows, float64, L1": Case(
-        partial(_load_mnist, dtype="float64", n_all=L1_ROWS, C=0.1, l1_ratio=1.0), smoke_rows=300
+    **{
+        f"memory-mnist-{dtype}": Case("a fit of MNIST", partial(_load_mnist, dtype=dtype))
+        for dtype in ("float64", "float32", "uint8")
+    },
+    "memory-mnist-l1": Case(
+        "a fit of MNIST, L1",
+        partial(_load_mnist, dtype="float64", n_all=L1_ROWS, C=0.1, l1_ratio=1.0),
+        rows=300,
     ),
-    "text": Case(_load_text),
-    "text, L1": Case(partial(_load_text, l1_ratio=1.0)),
-    "noise, unpenalised": Case(_load_overlapping, smoke_rows=5_000),
-    f"MNIST, {CV_ROWS:,} rows, cross-validation": Case(
+    "memory-text": Case("a fit of text", _load_text),
+    "memory-text-l1": Case("a fit of text, L1", partial(_load_text, l1_ratio=1.0)),
+    "memory-unpenalised": Case("a fit of noise, unpenalised", _load_overlapping, rows=5_000),
+    "memory-cross-validation": Case(
+        "cross-validation of MNIST",
         partial(
             _load_mnist,
             dtype="float64",
@@ -101,13 +109,14 @@ CASES = {
             C=None,
             **{"Cs": [1e-3, 1e-2], "cv": 2, "scoring": "accuracy", "use_legacy_attributes": False, "n_jobs": 2},
         ),
-        smoke_rows=300,
+        rows=300,
         fit="LogisticRegressionCV",
         n_fits=2,
     ),
-    f"MNIST, {CV_ROWS:,} rows, path": Case(
+    "memory-path": Case(
+        "a path of MNIST",
         partial(_load_mnist, dtype="float32", n_all=CV_ROWS, C=None, Cs=[1e-3, 1e-2, 1e-1], l1_ratio=0.0),
-        smoke_rows=300,
+        rows=300,
         fit="logistic_path",
     ),
 }
@@ -124,7 +133,7 @@ def reset_peak():
     Raises
     ------
     NotImplementedError
-        The system cannot reset a peak; asv then skips the benchmark.
+        The system cannot reset a peak; asv and pytest then skip the benchmark.
     """
     if not RESET.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
@@ -179,7 +188,7 @@ def measure(X, y, parameters, fit="LogisticRegression"):
             np.save(f"{folder}/{name}.npy", array)
         Path(folder, "case.json").write_text(json.dumps({"shape": X.shape, "parameters": parameters, "fit": fit}))
         finished = subprocess.run(
-            [sys.executable, "-m", "benchmarks.memory", "--folder", folder],
+            [sys.executable, "-m", "benchmarks.memory", folder],
             cwd=Path(__file__).parent.parent,
             env=os.environ | GIVE_BACK,
             stdout=subprocess.PIPE,
@@ -209,44 +218,18 @@ def measure_here(folder):
     return read_peak() - before
 
 
-class PeakMemory:
-    """A fit with the default tol."""
-
-    params = list(CASES)
-    param_names = ("case",)
-    timeout = 300
-
-    def setup(self, case):
-        self.problem = CASES[case].load(None)
-
-    def track_beside_X(self, case):
-        return 100 * measure(*self.problem, CASES[case].fit) / count_bytes(self.problem[0])
-
-    track_beside_X.unit = "% of X"
-
-
-def main(arguments=None):
-    """Print the table of all cases, or, for `measure`, the bytes that the fit of the data in a folder takes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description="Measure what fits take beside X.")
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join(map(repr, CASES))}; default: all")
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.folder:
-        print(measure_here(options.folder))
-        return
-    for name in options.cases:
-        if name not in CASES:
-            parser.error(f"{name!r} is no case; there are {', '.join(map(repr, CASES))}")
-    smoke = os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1"
-    print(f"{'X':36} {'X, MB':>8} {'fit, MB':>8} {'% of X':>8} {'allowed, MB':>12}")
-    for name in options.cases or CASES:
-        case = CASES[name]
-        X, y, parameters = case.load(case.smoke_rows if smoke else None)
-        used, size = measure(X, y, parameters, case.fit), count_bytes(X)
-        allowed = count_allowed_bytes(X, len(np.unique(y)), parameters, case.n_fits)
-        row = f"{name:36} {size / 1e6:8.1f} {used / 1e6:8.1f} {100 * used / size:8.1f} {allowed / 1e6:12.1f}"
-        print(row, flush=True)
+def measure_case(case, whole=False):
+    """Return what the fit of a Case takes beside X and what it may take, as plain values."""
+    X, y, parameters = case.load(None if whole else case.rows)
+    return {
+        "title": case.title,
+        "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
+        "X_bytes": count_bytes(X),
+        "fit_bytes": measure(X, y, parameters, case.fit),
+        "allowed_bytes": count_allowed_bytes(X, len(np.unique(y)), parameters, case.n_fits),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    # For `measure`, which runs this module in a process of its own.
+    print(measure_here(sys.argv[1]))

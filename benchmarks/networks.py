@@ -1,23 +1,26 @@
-"""asv benchmarks of networks of two layers: an epoch of small batches beside its peers, and a step on a large batch.
+"""The races of networks of two layers: an epoch of small batches beside its peers.
 
 All contenders begin with the same coefficients and take the same batches in the same order. They follow the rule of
 scikit-learn's MLPClassifier: Nesterov's momentum, and a penalty of alpha / 2 times the squares of the coefficients over
-the rows of a batch. So after an epoch all have the same network, up to rounding. A step on a large batch is compared
-with its products of matrices alone.
+the rows of a batch. So after an epoch all have the same network, up to rounding. limits.py compares a step on a large
+batch with its products of matrices alone.
 """
 
-from functools import lru_cache
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import cycle, pairwise
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 
 import fastlin
-from benchmarks.common import evaluate_scores, fit, interleaved_ratio, require
-from benchmarks.kernels import repeat
+from benchmarks.races import Race
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
+from fastlin.studies.contenders import Problem
 from fastlin.training import MomentumDescent
 
 # The shapes of CIFAR-10 after PCA to 300 and to 1,200 components; the values are drawn.
@@ -29,7 +32,8 @@ BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.01, 0.9, 1e-4
 LARGE_LEARNING_RATE, LARGE_MOMENTUM, LARGE_L2 = 0.004786, 0.2, 0.003694
 SEED = 0
-N_TURNS = 7
+# The relative difference of the losses; coefficients are rounded to float32 after each step.
+ALLOWED = 1e-4
 
 
 # asv repeats the setup of a benchmark before each sample.
@@ -53,24 +57,45 @@ def draw_start(random_state, n_features):
     return coefs, intercepts
 
 
-def evaluate_network(X, y, coefs, intercepts):
-    """Return mean loss and accuracy of a network of two layers in float64, from the formula alone."""
-    hidden = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
-    best = (hidden @ coefs[1] + intercepts[1]).argmax(axis=1)
-    return evaluate_scores(hidden, y, coefs[1].T, intercepts[1]), float(np.mean(best == y))
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """The rows of an epoch, which is solved by lists over the layers: coefs and intercepts.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d), float32
+        The rows.
+    y : ndarray of shape (n,), int64
+        The labels.
+    n_classes : int
+        The number of classes.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    n_classes: int = N_CLASSES
+
+    def objective(self, coefs, intercepts):
+        """Return the mean cross-entropy of the rows."""
+        return self._judge(coefs, intercepts).objective(coefs[1].T, intercepts[1])
+
+    def accuracy(self, coefs, intercepts):
+        """Return the accuracy on the rows."""
+        return self._judge(coefs, intercepts).accuracy(coefs[1].T, intercepts[1])
+
+    def _judge(self, coefs, intercepts):
+        """Return the problem that the last layer solves."""
+        hidden = np.maximum(self.X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
+        return Problem("epoch", hidden, self.y, self.n_classes, np.inf, fit_intercept=True)
 
 
-def train_fastlin(X, y):
-    """Train for an epoch; return the coefficients and the intercepts as lists over the layers."""
-    return _fit(fastlin.MLPClassifier, X, y)
+def load_epoch(n_rows):
+    """Return the Epoch of some rows, or of all."""
+    return Epoch(*draw_data(n_rows or N_ROWS, N_FEATURES))
 
 
-def train_scikit_learn(X, y):
-    """Train scikit-learn's MLPClassifier for an epoch."""
-    return _fit(ScikitLearnMLPClassifier, X, y)
-
-
-def _fit(estimator, X, y):
+def train_by_estimator(epoch, estimator):
+    """Train an MLPClassifier, fastlin's or scikit-learn's, for an epoch."""
     model = estimator(
         N_HIDDEN,
         solver="sgd",
@@ -81,25 +106,23 @@ def _fit(estimator, X, y):
         momentum=MOMENTUM,
         random_state=SEED,
     )
-    fit(model, X, y)
+    with warnings.catch_warnings():
+        # The training ends after an epoch on purpose.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(epoch.X, epoch.y)
     return model.coefs_, model.intercepts_
 
 
-def train_torch(X, y):
+def train_torch(epoch):
     """Train the same network in a plain loop of PyTorch for an epoch.
 
     The weight decay of the optimizer is the gradient of half the squares, alpha over the rows of the batch, and only of
     coefficients. Unlike the estimators, the loop does not check its input.
-
-    Raises
-    ------
-    NotImplementedError
-        PyTorch is not installed.
     """
-    require("torch")
     import torch
 
     torch.set_num_threads(count_threads())
+    X, y = epoch.X, epoch.y
     random_state = np.random.RandomState(SEED)
     network = torch.nn.Sequential(
         torch.nn.Linear(X.shape[1], N_HIDDEN), torch.nn.ReLU(), torch.nn.Linear(N_HIDDEN, N_CLASSES)
@@ -128,9 +151,6 @@ def train_torch(X, y):
         torch.nn.functional.cross_entropy(scores, y.index_select(0, rows)).backward()
         optimizer.step()
     return [layer.weight.detach().numpy().T for layer in layers], [layer.bias.detach().numpy() for layer in layers]
-
-
-PEERS = {"scikit-learn": train_scikit_learn, "torch": train_torch}
 
 
 class LargeStep:
@@ -212,79 +232,21 @@ class LargeProducts:
         np.matmul(self._X.T, self.slopes, out=self.gradients[0])
 
 
-def measure_part_of_products(step, products, n_turns=N_TURNS):
-    """Return the time of the products alone over that of the step; each call makes several of them."""
-    return interleaved_ratio(repeat(products), repeat(step), n_turns)
+def _race(peer, solve, **options):
+    return Race(
+        f"an epoch of a network with {N_HIDDEN} hidden units, batches of {BATCH_SIZE}",
+        load_epoch,
+        partial(train_by_estimator, estimator=fastlin.MLPClassifier),
+        {peer: solve},
+        rows=20_000,
+        same_steps=ALLOWED,
+        rounds=5,
+        warm_up_rows=2 * BATCH_SIZE,
+        **options,
+    )
 
 
-class Epoch:
-    """An epoch of the network on 50,000 x 300, in batches of 128."""
-
-    timeout = 120
-    rounds = 1
-    repeat = (3, 10, 5.0)
-
-    def setup(self):
-        self.data = draw_data(N_ROWS, N_FEATURES)
-        # This compiles for the type.
-        train_fastlin(*draw_data(2 * BATCH_SIZE, N_FEATURES))
-
-    def time_epoch(self):
-        train_fastlin(*self.data)
-
-    def peakmem_epoch(self):
-        train_fastlin(*self.data)
-
-    def track_accuracy(self):
-        return evaluate_network(*self.data, *train_fastlin(*self.data))[1]
-
-    track_accuracy.unit = "accuracy on the rows trained on"
-
-
-class EpochAndPeer:
-    """The same epoch beside a peer."""
-
-    params = (list(PEERS),)
-    param_names = ("peer",)
-    timeout = 300
-
-    def setup(self, peer):
-        self.data = draw_data(N_ROWS, N_FEATURES)
-        # This raises where the peer is not installed.
-        self.networks = [train(*self.data) for train in (PEERS[peer], train_fastlin)]
-
-    def track_ratio(self, peer):
-        return interleaved_ratio(lambda: PEERS[peer](*self.data), lambda: train_fastlin(*self.data), N_TURNS)
-
-    track_ratio.unit = "the peer's time / fastlin's"
-
-    def track_loss_gap(self, peer):
-        theirs, ours = (evaluate_network(*self.data, *network)[0] for network in self.networks)
-        return abs(ours - theirs)
-
-    track_loss_gap.unit = "mean loss after the epoch"
-
-
-class StepOnLargeBatch:
-    """A step on 22,000 of 45,000 x 1,200, and the part of its time that the products alone take."""
-
-    timeout = 300
-    rounds = 1
-    repeat = (5, 30, 5.0)
-
-    def setup(self):
-        X, y = draw_data(N_LARGE_ROWS, N_LARGE_FEATURES)
-        self.step, self.products = LargeStep(X, y, LARGE_BATCH_SIZE), LargeProducts(X, LARGE_BATCH_SIZE)
-        # This compiles for the type.
-        self.step()
-
-    def time_step(self):
-        self.step()
-
-    def time_products(self):
-        self.products()
-
-    def track_part_of_products(self):
-        return measure_part_of_products(self.step, self.products)
-
-    track_part_of_products.unit = "products' time / the step's"
+RACES = {
+    "epoch-scikit-learn": _race("scikit-learn", partial(train_by_estimator, estimator=ScikitLearnMLPClassifier)),
+    "epoch-torch": _race("PyTorch", train_torch, package="torch"),
+}

@@ -1,30 +1,29 @@
-"""asv benchmarks of many fits at once: fastlin's path over C and its cross-validation beside their peers.
+"""The races of many fits at once: fastlin's path over C and its cross-validation beside their peers.
 
-Races are run as in benchmarks/races.py, and each of the fits has to reach the peer's objective.
-`python -m benchmarks.paths` prints a table of the races.
+Each of the fits has to reach the peer's objective.
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 import fastlin
-from benchmarks.common import load_data
-from benchmarks.races import Race, make_problem, measure_ratio, print_races
+from benchmarks.data import load_data
+from benchmarks.races import Race
 from benchmarks.sparse_data import make_one_hot
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import Problem
 
 N_CS = 50
 # A path goes from the smallest C with a coefficient that is not zero to so many times that.
 SPAN = 1e3
+TOL = 1e-5
 CV_ROWS, N_FOLDS = 10_000, 5
 # These are scikit-learn's default.
 CV_CS = np.logspace(-4, 4, 10)
@@ -83,15 +82,15 @@ class Grid:
         return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
 
 
-def fit_path(grid, tol, threads):
-    """Compute the path by fastlin; return coef, intercept and whether every fit has converged."""
+def fit_path(grid):
+    """Compute the path by fastlin; return coef (n_fits, K, d) and intercept (n_fits, K)."""
     path = fastlin.logistic_path(
-        grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=tol, fit_intercept=grid.fit_intercept, n_jobs=threads
+        grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=TOL, fit_intercept=grid.fit_intercept
     )
-    return path.coefs, path.intercepts, path.converged.all()
+    return path.coefs, path.intercepts
 
 
-def fit_skglm_path(grid, threads, tol):
+def fit_skglm_path(grid, tol):
     """Fit at each C by skglm's ProxNewton, the solver of its SparseLogisticRegression, from the last solution on.
 
     Its Logistic is the mean of the losses, so that alpha = l1. It runs on one thread, and so does BLAS. With two a path
@@ -120,7 +119,7 @@ def fit_skglm_path(grid, threads, tol):
     return solutions[..., :-1], solutions[..., -1]
 
 
-def fit_celer_path(grid, threads, tol):
+def fit_celer_path(grid, tol):
     """Run celer's path, whose objective is the sum of the losses and alpha ||w||_1, so that alpha = 1 / C.
 
     It has no intercept. It runs on one thread, and so does BLAS, as for skglm.
@@ -135,7 +134,7 @@ def fit_celer_path(grid, threads, tol):
     return coef.T[:, None, :], np.zeros((len(grid.Cs), 1))
 
 
-def fit_liblinear_path(grid, threads, tol):
+def fit_liblinear_path(grid, tol):
     """Fit liblinear anew at each C on one thread; it would penalise an intercept."""
     model = ScikitLearnLogisticRegression(
         solver="liblinear",
@@ -149,21 +148,17 @@ def fit_liblinear_path(grid, threads, tol):
     return np.stack(coef), np.zeros((len(coef), 1))
 
 
-def fit_cross_validation(grid, tol, threads):
-    """Run LogisticRegressionCV of fastlin on all folds and its last fit; it warns where a fit has not converged."""
-    model = fastlin.LogisticRegressionCV(tol=tol, n_jobs=threads, **_ask_for(grid))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(grid.X, grid.y)
-    return *_take_paths(model), not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+def fit_cross_validation(grid):
+    """Run LogisticRegressionCV of fastlin on all folds, and its last fit."""
+    return _take_paths(fastlin.LogisticRegressionCV(tol=TOL, **_ask_for(grid)).fit(grid.X, grid.y))
 
 
-def fit_scikit_learn_cross_validation(grid, threads):
+def fit_scikit_learn_cross_validation(grid):
     """Run scikit-learn's LogisticRegressionCV with its default max_iter and the folds in as many processes as threads.
 
     This is faster than the folds one after the other on as many threads of BLAS.
     """
-    model = ScikitLearnLogisticRegressionCV(n_jobs=threads, **_ask_for(grid))
+    model = ScikitLearnLogisticRegressionCV(n_jobs=count_threads(), **_ask_for(grid))
     return _take_paths(model.fit(grid.X, grid.y))
 
 
@@ -199,70 +194,31 @@ def _load_mnist(n_rows):
     return Grid("MNIST", data.X_train, data.y_train.astype(np.int64), 10, CV_CS, n_folds=N_FOLDS)
 
 
-_PATH = {
-    "least_ratio": 3,
-    "tol": 1e-5,
-    "rounds": 3,
-    # These are all rows, because a few rows do not lead skglm and celer through everything that they compile.
-    "warm_up_rows": 16_000,
-    "threads": ("all",),
-    "fit": fit_path,
-}
+def _race_on_one_hot(fit_intercept, peer, solve, **options):
+    return Race(
+        f"path of {N_CS} C, L1, one-hot, {'with' if fit_intercept else 'without'} intercept",
+        partial(_load_one_hot, fit_intercept=fit_intercept),
+        fit_path,
+        {f"{peer}, tol 1e-4": partial(solve, tol=1e-4)},
+        rows=4_000,
+        rounds=3,
+        # A few rows do not lead skglm and celer through everything that they compile.
+        warm_up_rows=4_000,
+        **options,
+    )
+
+
 RACES = {
-    "path-skglm": Race(
-        "one-hot, 50 C, L1",
-        partial(_load_one_hot, fit_intercept=True),
-        {"skglm, tol 1e-4": partial(fit_skglm_path, tol=1e-4)},
-        package="skglm",
-        **_PATH,
-    ),
-    "path-skglm-without-intercept": Race(
-        "the same without intercept",
-        partial(_load_one_hot, fit_intercept=False),
-        {"skglm, tol 1e-4": partial(fit_skglm_path, tol=1e-4)},
-        package="skglm",
-        **_PATH,
-    ),
-    "path-celer": Race(
-        "the same without intercept",
-        partial(_load_one_hot, fit_intercept=False),
-        {"celer, tol 1e-4": partial(fit_celer_path, tol=1e-4)},
-        package="celer",
-        **_PATH,
-    ),
-    "path-liblinear": Race(
-        "the same without intercept",
-        partial(_load_one_hot, fit_intercept=False),
-        {"scikit-learn liblinear, tol 1e-4": partial(fit_liblinear_path, tol=1e-4)},
-        **_PATH,
-    ),
+    "path-liblinear": _race_on_one_hot(False, "scikit-learn liblinear", fit_liblinear_path),
+    "path-skglm": _race_on_one_hot(True, "skglm", fit_skglm_path, package="skglm"),
+    "path-skglm-without-intercept": _race_on_one_hot(False, "skglm", fit_skglm_path, package="skglm"),
+    "path-celer": _race_on_one_hot(False, "celer", fit_celer_path, package="celer"),
     "cross-validation": Race(
-        "MNIST, 10,000 images, 10 C × 5 folds",
+        f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, MNIST, tol 1e-5",
         _load_mnist,
-        {"scikit-learn, max_iter 100": fit_scikit_learn_cross_validation},
-        8,
-        smoke_rows=150,
-        threads=("all",),
-        fit=fit_cross_validation,
+        fit_cross_validation,
+        {"scikit-learn LogisticRegressionCV, max_iter 100": fit_scikit_learn_cross_validation},
+        rows=1_000,
+        warm_up_rows=150,
     ),
 }
-
-
-class PathRaces:
-    """The races on all threads: the time of the fastest peer over fastlin's."""
-
-    params = list(RACES)
-    param_names = ("race",)
-    timeout = 900
-
-    def setup(self, name):
-        self.grid = make_problem(RACES[name])
-
-    def track_ratio_to_peer(self, name):
-        return measure_ratio(RACES[name], self.grid, "all")
-
-    track_ratio_to_peer.unit = "the fastest peer's time / fastlin's"
-
-
-if __name__ == "__main__":
-    print_races(RACES, "benchmarks.paths")

@@ -1,87 +1,81 @@
-"""Races: fastlin and its peers solve the same problem in turn. They count only where fastlin's objective is no higher.
+"""Races: fastlin and its peers solve the same problem in turn, and count only where they reach the same objective.
 
-A problem is a `Problem` (fastlin/studies/contenders.py), which is solved by coef (K, d) and intercept (K,), or a `Grid`
-of them (benchmarks/paths.py), which is solved by those of each fit. Both judge a solution by the formula, in NumPy and
-float64.
+A problem has rows X, the number n_classes, and two judges: `objective(*solution)` and `accuracy(*solution)`, which
+compute what a solution is worth by the formula in NumPy and float64, so that no library judges itself. A contender is a
+function from a problem to its solution, a tuple. `Problem` (fastlin/studies/contenders.py) is solved by coef (K, d) and
+intercept (K,), a `Grid` (paths.py) by those of many fits, and networks and passes by what their modules say.
 """
 
-import argparse
-import os
+import importlib.util
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import median
 from time import perf_counter, sleep
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-import fastlin
-from benchmarks.common import PAUSE, fit, require
-from fastlin.kernels.machine.threads import count_threads
-from fastlin.studies.contenders import Problem
+from fastlin.kernels.machine.threads import count_threads, limit_threads
 
-TOL = 1e-4
-# The relative amount by which fastlin's J may exceed the peer's.
+FASTLIN = "fastlin"
+# The relative amount by which fastlin's objective may exceed the peer's.
 EQUAL = 1e-6
+# fastlin's accuracy may be lower than that of a peer with about the same objective by this part of the rows, or by so
+# many rows.
+EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
+# Seconds to wait before a timed call. The threads of OpenBLAS keep spinning for a while on the processors that the next
+# call needs: without a pause fastlin's pass over MNIST took 34 instead of 25 ms after NumPy's.
+PAUSE = 0.1
 THREADS = ("all", "one")
-
-
-def fit_fastlin(problem, tol, threads):
-    """Fit LogisticRegression of fastlin; return coef, intercept and whether it has converged."""
-    model = fastlin.LogisticRegression(
-        C=problem.C, l1_ratio=problem.l1_ratio, tol=tol, fit_intercept=problem.fit_intercept, n_jobs=threads
-    )
-    fit(model, problem.X, problem.y)
-    return model.coef_, model.intercept_, model.converged_
 
 
 @dataclass(frozen=True)
 class Race:
-    """A row of the table: a problem, the parameters of fastlin, the peers, and the ratio by which fastlin beats them.
+    """A row of the table: a problem, what fastlin does with it, and what its peers do.
 
     Attributes
     ----------
     title : str
-        What the table calls the problem.
+        What tables call the problem.
     load : callable
         The function from a number of rows, or None for all, to the problem. It raises NotImplementedError where data
         are missing.
+    fastlin : callable
+        The function from the problem to fastlin's solution.
     peers : dict of str to callable
-        The function (problem, threads) -> (coef, intercept) of each peer, by name.
-    least_ratio : float
-        The least ratio of the peer's time to fastlin's, both with all threads and with one each.
-    tol : float
-        The certified relative excess at which fastlin stops.
+        The function from the problem to the solution of each peer, by name.
+    rows : int or None
+        The number of rows of a short race, which takes seconds; None where all rows do.
     within : float
-        Only peers count whose J is within this of the lowest J, relatively; the fastest of them is the one to beat.
+        Only peers count whose objective is within this of the lowest one, relatively; the fastest of them is the one
+        to beat.
+    same_steps : float or None
+        The relative amount by which objectives may differ where all contenders take the same steps. None: fastlin's may
+        be lower, and exceed the peer's by EQUAL.
     rounds : int
         The number of turns; long races take few.
-    smoke_rows : int
-        The number of rows that show within seconds that the race can be run.
     warm_up_rows : int
-        The number of rows of the fit before the race, which loads and compiles what a peer needs.
+        The number of rows of the calls before the race, which load and compile what a peer needs.
     threads : tuple of str
-        Those of THREADS that the race is run on.
+        Those of THREADS that the whole race is run on.
     package : str
-        The library of the peer, where it may not be installed.
-    fit : callable
-        The function (problem, tol, threads) -> (coef, intercept, has_converged) that runs fastlin.
+        The module of the peer, where it may not be installed.
     """
 
     title: str
     load: Callable
+    fastlin: Callable
     peers: dict
-    least_ratio: float
-    tol: float = TOL
+    rows: int | None = None
     within: float = np.inf
+    same_steps: float | None = None
     rounds: int = 1
-    smoke_rows: int = 1_000
-    warm_up_rows: int = 500
-    threads: tuple = THREADS
+    warm_up_rows: int = 200
+    threads: tuple = ("all",)
     package: str = ""
-    fit: Callable = fit_fastlin
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,20 +84,29 @@ class Outcome:
 
     Attributes
     ----------
+    race : Race
+        The race.
+    n_rows : int
+        The number of rows.
+    data : str
+        The shape of X, the number of classes and the type.
     threads : int
         The number of threads of each contender.
     peer : str
         The peer that counts: the fastest of those that reach the objective.
     has_converged : bool
-        Whether all fits of fastlin have converged.
+        Whether no fit of fastlin has warned that it did not converge.
     seconds : dict of str to float
-        The median seconds of each contender.
+        The median seconds of a call of each contender.
     objectives : dict
-        J of each contender, as an array where the problem has several fits.
+        The objective of each contender, as an array where the problem has several fits.
     accuracies : dict of str to float
-        The accuracy of each contender on the training rows; the mean over the fits where there are several.
+        The accuracy of each contender.
     """
 
+    race: Race
+    n_rows: int
+    data: str
     threads: int
     peer: str
     has_converged: bool
@@ -114,17 +117,48 @@ class Outcome:
     @property
     def ratio(self):
         """The time of the peer over that of fastlin."""
-        return self.seconds[self.peer] / self.seconds["fastlin"]
+        return self.seconds[self.peer] / self.seconds[FASTLIN]
 
     @property
-    def relative_gap(self):
-        """The relative amount by which fastlin's J exceeds the peer's; the largest where there are several fits."""
-        return float(np.max(np.divide(self.objectives["fastlin"], self.objectives[self.peer]) - 1))
+    def gap(self):
+        """The relative amount by which fastlin's objective exceeds the peer's, the largest where there are several."""
+        return float(np.max(np.divide(self.objectives[FASTLIN], self.objectives[self.peer]) - 1))
 
-    @property
-    def counts(self):
-        """Whether fastlin has converged to an objective that is no higher than the peer's."""
-        return self.has_converged and self.relative_gap <= EQUAL
+    def find_fault(self):
+        """Return why the race does not count, or "" where it does."""
+        if not self.has_converged:
+            return "fastlin has not converged"
+        same_steps = self.race.same_steps
+        if self.gap > (EQUAL if same_steps is None else same_steps):
+            return f"fastlin's objective is higher than that of {self.peer} by {self.gap:.1e} of it"
+        if same_steps is not None and self.gap < -same_steps:
+            return f"fastlin's objective is not that of {self.peer}: it is lower by {-self.gap:.1e} of it"
+        missing = self.accuracies[self.peer] - self.accuracies[FASTLIN]
+        if missing > max(EQUAL_ACCURACY, EQUAL_ROWS / self.n_rows):
+            return f"fastlin's accuracy is lower than that of {self.peer} by {missing:.4f}"
+        return ""
+
+    def describe(self):
+        """Return the outcome as plain values, which JSON can hold."""
+        return {
+            "title": self.race.title,
+            "data": self.data,
+            "threads": self.threads,
+            "peer": self.peer,
+            "contenders": {
+                name: {
+                    "seconds": seconds,
+                    # Where there are several fits, their mean is given.
+                    "objective": float(np.mean(self.objectives[name])),
+                    # A pass over the data has none.
+                    "accuracy": None if np.isnan(self.accuracies[name]) else self.accuracies[name],
+                }
+                for name, seconds in self.seconds.items()
+            },
+            "ratio": self.ratio,
+            "gap": self.gap,
+            "fault": self.find_fault(),
+        }
 
 
 # asv repeats the setup of a benchmark before each sample.
@@ -133,40 +167,34 @@ def _load(load, n_rows):
     return load(n_rows)
 
 
-def make_problem(race, n_rows=None):
-    """Return the problem of a race, with a number of rows or with all.
+def load_problem(race, whole=False):
+    """Return the problem of a race with the rows of a short one, or whole.
 
     Raises
     ------
     NotImplementedError
-        The data or the library of the peer are missing; asv then skips the benchmark.
+        The data or the library of the peer are missing; asv and pytest then skip the benchmark.
     """
-    if race.package:
-        require(race.package)
-    return _load(race.load, n_rows)
+    if race.package and importlib.util.find_spec(race.package) is None:
+        raise NotImplementedError(f"{race.package} is not installed.")
+    return _load(race.load, None if whole else race.rows)
 
 
-def pose(name, X, y, C, **parameters):
-    """Return a Problem with any labels; it has an intercept unless the parameters say otherwise."""
-    classes, labels = np.unique(y, return_inverse=True)
-    return Problem(name, X, labels.astype(np.int64), len(classes), C, **{"fit_intercept": True, **parameters})
-
-
-def run_race(race, problem, threads, rounds=None):
+def run_race(race, problem, n_threads=None, rounds=None):
     """Run fastlin and the peers in turn.
 
-    fastlin runs before and after each peer, because the speed of a machine drifts. Before the race there is one whole
-    fit of fastlin, so that it has compiled what it needs, and one of each peer on a few rows. After the first turn only
-    those peers go on that have reached the objective.
+    fastlin runs before and after each peer, because the speed of a machine drifts. Before the race fastlin solves the
+    whole problem, so that it has compiled what it needs, and each peer a small one. After the first turn only those
+    peers go on that have reached the objective.
 
     Parameters
     ----------
     race : Race
         The race.
-    problem : Problem or Grid
-        Its problem.
-    threads : int
-        The number of threads of each contender.
+    problem : object
+        Its problem, as the module's docstring describes it.
+    n_threads : int or None
+        The number of threads of each contender and of BLAS. None: all that fastlin uses.
     rounds : int or None
         The number of turns. None: that of the race.
 
@@ -177,73 +205,63 @@ def run_race(race, problem, threads, rounds=None):
 
     Raises
     ------
-    AssertionError
+    RuntimeError
         No peer has reached the objective.
     """
-    rounds = rounds or race.rounds
-    few = _take_few(problem, race.warm_up_rows)
-    _run(race.fit, problem, race.tol, threads)
-    for fit_peer in race.peers.values():
-        _run(fit_peer, few, threads)
-    runs = {"fastlin": [], **{name: [] for name in race.peers}}
-    with threadpool_limits(threads):
-        for turn in range(rounds):
-            for name in list(runs)[1:]:
-                runs["fastlin"].append(_run(race.fit, problem, race.tol, threads))
-                runs[name].append(_run(race.peers[name], problem, threads))
-            if turn == 0:
-                objectives = {name: problem.objective(*fits[-1][1:3]) for name, fits in runs.items()}
-                totals = {name: np.sum(objective) for name, objective in objectives.items()}
-                lowest = min(totals.values()) * (1 + race.within)
-                reached = [name for name in race.peers if totals[name] <= lowest]
-                if not reached:
-                    raise AssertionError(f"{race.title}: no peer comes within {race.within} of the lowest J: {totals}")
-                # The other peers take no part in further turns.
-                runs = {name: runs[name] for name in ("fastlin", *reached)}
-        runs["fastlin"].append(_run(race.fit, problem, race.tol, threads))
-    seconds = {name: median(fit[0] for fit in fits) for name, fits in runs.items()}
-    return Outcome(
-        threads,
-        min(runs.keys() - {"fastlin"}, key=seconds.get),
-        all(bool(fit[3]) for fit in runs["fastlin"]),
-        seconds,
-        {name: objectives[name] for name in runs},
-        {name: problem.accuracy(*fits[-1][1:3]) for name, fits in runs.items()},
-    )
+    with limit_threads(n_threads):
+        few = race.load(race.warm_up_rows)
+        _run(race.fastlin, problem)
+        for solve in race.peers.values():
+            _run(solve, few)
+        runs = {FASTLIN: [], **{name: [] for name in race.peers}}
+        # The libraries of the peers, which bring threads of their own, are loaded by now.
+        with threadpool_limits(count_threads()):
+            for turn in range(rounds or race.rounds):
+                for name in list(runs)[1:]:
+                    runs[FASTLIN].append(_run(race.fastlin, problem))
+                    runs[name].append(_run(race.peers[name], problem))
+                if turn == 0:
+                    objectives = {name: problem.objective(*ran[-1][2]) for name, ran in runs.items()}
+                    runs = {name: runs[name] for name in (FASTLIN, *_find_equal_peers(race, objectives))}
+            runs[FASTLIN].append(_run(race.fastlin, problem))
+        seconds = {name: median(ran[0] for ran in all_ran) for name, all_ran in runs.items()}
+        return Outcome(
+            race,
+            problem.X.shape[0],
+            describe_data(problem),
+            count_threads(),
+            min(runs.keys() - {FASTLIN}, key=seconds.get),
+            all(ran[1] for ran in runs[FASTLIN]),
+            seconds,
+            {name: objectives[name] for name in runs},
+            {name: problem.accuracy(*all_ran[-1][2]) for name, all_ran in runs.items()},
+        )
 
 
-def _run(solve, *arguments):
-    """Return the seconds that a function takes and what it returns, as one tuple."""
-    # The threads of OpenBLAS keep spinning for a while on the processors that the next fit needs.
-    sleep(PAUSE)
-    with warnings.catch_warnings():
-        # Peers warn of iterations that are used up, and of parameters that a later version will remove.
-        warnings.simplefilter("ignore")
-        begin = perf_counter()
-        solution = solve(*arguments)
-        return perf_counter() - begin, *solution
+def time_in_turn(calls, n_turns, n_calls=1):
+    """Return the median seconds of each of several functions, by name.
 
-
-def _take_few(problem, n_rows):
-    """Return the problem on some of its rows, with labels that have no gaps."""
-    step = max(1, len(problem.y) // n_rows)
-    classes, labels = np.unique(problem.y[::step], return_inverse=True)
-    X = problem.X[::step].copy()
-    return replace(problem, X=X, y=labels.astype(np.int64), n_classes=len(classes))
-
-
-def measure_ratio(race, problem, threads):
-    """Return the ratio of a race on "all" threads or "one", for asv.
-
-    Raises
-    ------
-    AssertionError
-        The race does not count.
+    The functions take turns, because the speed of a machine drifts over seconds. A turn makes n_calls calls of one, as
+    a solver does. One call of each goes before, which compiles.
     """
-    outcome = run_race(race, problem, count_race_threads(threads))
-    if not outcome.counts:
-        raise AssertionError(f"{race.title}: converged {outcome.has_converged}, J {outcome.relative_gap:+.1e} relative")
-    return outcome.ratio
+    seconds = {name: [] for name in calls}
+    with threadpool_limits(count_threads()):
+        for call in calls.values():
+            call()
+        for _ in range(n_turns):
+            for name, call in calls.items():
+                sleep(PAUSE)
+                begin = perf_counter()
+                for _ in range(n_calls):
+                    call()
+                seconds[name].append((perf_counter() - begin) / n_calls)
+    return {name: median(times) for name, times in seconds.items()}
+
+
+def describe_data(problem):
+    """Return the shape of a problem in words."""
+    n, d = problem.X.shape
+    return f"{n:,} × {d:,}, {problem.n_classes:,} classes, {problem.X.dtype}"
 
 
 def count_race_threads(threads):
@@ -251,52 +269,24 @@ def count_race_threads(threads):
     return 1 if threads == "one" else count_threads()
 
 
-def print_races(races, program, arguments=None):
-    """Run the races that the arguments name and print a row for each peer as soon as it is known."""
-    parser = argparse.ArgumentParser(prog=f"python -m {program}", description="Race fastlin against its peers.")
-    parser.add_argument("races", nargs="*", metavar="race", help=f"one of {', '.join(races)}; default: all")
-    parser.add_argument("--threads", choices=THREADS, nargs="+", default=THREADS)
-    parser.add_argument("--rounds", type=int, help="turns of each race; by default few where they are long")
-    options = parser.parse_args(arguments)
-    for name in options.races:
-        if name not in races:
-            parser.error(f"{name} is no race; there are {', '.join(races)}")
-    smoke = os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1"
-    row = "{:44} {:38} {:>7} {:>9} {:>9} {:>7} {:>8} {:>14} {:>14}  {}"
-    print(
-        row.format("problem", "peer", "threads", "fastlin s", "peer s", "ratio", "at least", "J fastlin", "J peer", "")
-    )
-    for name in options.races or races:
-        race = races[name]
-        try:
-            problem = make_problem(race, race.smoke_rows if smoke else None)
-        except NotImplementedError as error:
-            print(f"{name}: skipped. {error}")
-            continue
-        for threads in (threads for threads in options.threads if threads in race.threads):
-            outcome = run_race(race, problem, count_race_threads(threads), 1 if smoke else options.rounds)
-            for peer in sorted(outcome.seconds.keys() - {"fastlin"}, key=outcome.seconds.get):
-                print(_format(row, race, outcome, peer), flush=True)
+def _find_equal_peers(race, objectives):
+    """Return the names of the peers that come within race.within of the lowest objective."""
+    totals = {name: np.sum(objective) for name, objective in objectives.items()}
+    lowest = min(totals.values())
+    reached = [name for name in race.peers if totals[name] <= lowest + race.within * abs(lowest)]
+    if not reached:
+        raise RuntimeError(f"{race.title}: no peer comes within {race.within} of the lowest objective: {totals}")
+    return reached
 
 
-def _format(row, race, outcome, peer):
-    ours, theirs = outcome.seconds["fastlin"], outcome.seconds[peer]
-    remarks = []
-    if peer != outcome.peer:
-        remarks.append("not the fastest")
-    elif not outcome.counts:
-        remarks.append(f"does not count: J {outcome.relative_gap:+.1e}")
-    if not outcome.has_converged:
-        remarks.append("not converged")
-    return row.format(
-        f"{race.title}, tol {race.tol:.0e}",
-        peer,
-        outcome.threads,
-        f"{ours:.4g}",
-        f"{theirs:.4g}",
-        f"{theirs / ours:.2f}",
-        race.least_ratio,
-        # Where there are several fits, their mean is shown.
-        *(f"{np.mean(outcome.objectives[name]):.9f}" for name in ("fastlin", peer)),
-        ", ".join(remarks),
-    )
+def _run(solve, problem):
+    """Return the seconds of a call, whether no warning says that it has not converged, and the solution."""
+    sleep(PAUSE)
+    # Peers warn of iterations that are used up, and of parameters that a later version will remove.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        begin = perf_counter()
+        solution = solve(problem)
+        seconds = perf_counter() - begin
+    has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    return seconds, has_converged, solution

@@ -1,21 +1,73 @@
-"""What the pytest-benchmark files share: which runs are smoke runs, and how missing data become a skip."""
+"""What `pytest --benchmark-only` adds: options, skips where data are missing, and the project's own tables at the end.
 
-import os
+Times are printed, and asserted only with --hold-bounds. What is always asserted is the result.
+"""
+
+from pathlib import Path
 
 import pytest
 
-SMOKE = os.environ.get("FASTLIN_BENCHMARK_SMOKE") == "1"
+from benchmarks.bounds import find_broken_bounds, read_bounds
+from benchmarks.limits import LIMITS
+from benchmarks.machine import describe_machine
+from benchmarks.suite import MEMORY, RACES
+from benchmarks.tables import print_tables, tabulate
+
+RECORDS = pytest.StashKey()
+LEAST_WIDTH = 150
+
+
+def pytest_addoption(parser):
+    """Add the options of the benchmarks."""
+    group = parser.getgroup("fastlin's benchmarks")
+    group.addoption("--full", action="store_true", help="benchmarks: take all rows, and run every case")
+    group.addoption("--hold-bounds", action="store_true", help="benchmarks: --full, and assert benchmarks/bounds.json")
 
 
 def pytest_configure(config):
-    """Allow a benchmark that is skipped, or whose comparison fails, to leave its fixture unused."""
+    """Collect benchmarks with --benchmark-only and tests without it, unless folders are named."""
+    config.stash[RECORDS] = {}
+    # A benchmark that is skipped leaves its fixture unused.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used:pytest.PytestWarning")
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        wanted = config.getoption("benchmark_only", False)
+        here = Path(__file__).parent
+        config.args = [path for path in config.args if (Path(path).resolve() == here) == wanted]
+
+
+def _is_whole(config):
+    return config.getoption("full") or config.getoption("hold_bounds")
 
 
 @pytest.fixture
-def smoke():
-    """Whether this is a smoke run: on small data, with every comparison of results and no bound on a ratio of times."""
-    return SMOKE
+def whole(request):
+    """Whether all rows are taken."""
+    return _is_whole(request.config)
+
+
+def pytest_generate_tests(metafunc):
+    """Give the tests their cases: races, and with --full what else there is."""
+    for name, cases in {"race": RACES, "limit": LIMITS, "memory": MEMORY}.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, cases if name == "race" or _is_whole(metafunc.config) else ())
+
+
+@pytest.fixture
+def keep(request):
+    """Return the function that keeps records for the table, and holds them to their bounds where that is asked for."""
+
+    def keep_records(records):
+        request.config.stash[RECORDS].update(records)
+        if request.config.getoption("hold_bounds"):
+            level = describe_machine()["level"]
+            broken = [
+                sentence
+                for name, record in records.items()
+                for sentence in find_broken_bounds(read_bounds(), name, record, level)
+            ]
+            assert not broken, "\n".join(broken)
+
+    return keep_records
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,3 +77,18 @@ def pytest_runtest_call(item):
         return (yield)
     except NotImplementedError as error:
         pytest.skip(str(error))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the tables below those of pytest-benchmark."""
+    from rich.console import Console
+
+    records = config.stash[RECORDS]
+    if not records:
+        return
+    machine = describe_machine()
+    width = max(LEAST_WIDTH, terminalreporter._tw.fullwidth)
+    console = Console(file=terminalreporter._tw._file, markup=False, highlight=False, width=width)
+    console.print(f"\n{machine['processor']}, {machine['processors']} processors, {machine['level']}")
+    print_tables(tabulate(records), console)

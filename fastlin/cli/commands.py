@@ -51,7 +51,8 @@ def compare_libraries(options):
         return 1 if failed else 0
     missing = peers.find_missing()
     if missing:
-        print(f"Not installed, so not compared: {', '.join(missing)}. pip install 'fastlin[peers]' installs them.")
+        print(f"Not installed, so not compared: {', '.join(missing)}.")
+        print("pip install 'fastlin[peers]' installs them, and 'fastlin[peers-torch]' PyTorch.")
 
     def run_peers(settings):
         results = peers.run(settings, options.dtype)

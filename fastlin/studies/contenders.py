@@ -42,7 +42,7 @@ class Problem:
     name : str
         What tables and pictures call the problem.
     X : ndarray or csr_matrix of shape (n, d)
-        The rows, float64 or float32, in C order where dense. Only the benchmarks have sparse rows.
+        The rows, in C order where dense. They are float64 or float32; only the benchmarks have others and sparse rows.
     y : ndarray of shape (n,), int64
         The labels, from 0 to n_classes - 1.
     n_classes : int
@@ -52,7 +52,7 @@ class Problem:
     fit_intercept : bool
         Whether there is an intercept; it is not penalised.
     l1_ratio : float
-        The part of the L1 penalty, as in scikit-learn. The contenders below take only 0.
+        The part of the L1 penalty, as in scikit-learn. Only fastlin and scikit-learn take more than 0 below.
     """
 
     name: str
@@ -127,19 +127,30 @@ class Contender:
 
 def fit_fastlin(problem, tol):
     """Fit fastlin.LogisticRegression, with its default solver."""
-    model = fastlin.LogisticRegression(C=problem.C, tol=tol, max_iter=10_000, fit_intercept=problem.fit_intercept)
+    model = fastlin.LogisticRegression(
+        C=problem.C, l1_ratio=problem.l1_ratio, tol=tol, max_iter=10_000, fit_intercept=problem.fit_intercept
+    )
     model.fit(problem.X, problem.y)
     return model.coef_, model.intercept_
 
 
-def fit_scikit_learn(problem, max_iter, solver):
-    """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit."""
+def fit_scikit_learn(problem, max_iter, solver, tol=0):
+    """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit.
+
+    Its threads are those of BLAS; saga runs on one thread.
+    """
     if solver == "newton-cholesky":
         size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
         if size > MOST_PARAMETERS_OF_A_HESSIAN:
             raise CannotSolveError(f"its Hessian would have {size:,} × {size:,} entries")
     model = ScikitLearnLogisticRegression(
-        C=problem.C, solver=solver, tol=0, max_iter=max_iter, fit_intercept=problem.fit_intercept
+        C=problem.C,
+        l1_ratio=problem.l1_ratio,
+        solver=solver,
+        tol=tol,
+        max_iter=max_iter,
+        fit_intercept=problem.fit_intercept,
+        random_state=0,
     )
     model.fit(problem.X, problem.y)
     return model.coef_, model.intercept_
@@ -156,10 +167,11 @@ def fit_scikit_learn_intelex(problem, max_iter):
     return model.coef_, model.intercept_
 
 
-def fit_cyanure(problem, max_iter):
+def fit_cyanure(problem, max_iter, tol=0):
     """Fit Cyanure's Classifier, which minimises the mean loss and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
 
-    Its intercept is not penalised. For three classes and more, "logistic" would fit one class against the rest.
+    Its intercept is not penalised. For three classes and more, "logistic" would fit one class against the rest. Its tol
+    bounds the relative duality gap.
     """
     from cyanure.estimators import Classifier
 
@@ -168,7 +180,7 @@ def fit_cyanure(problem, max_iter):
         penalty="l2",
         lambda_1=problem.l2,
         fit_intercept=problem.fit_intercept,
-        tol=0,
+        tol=tol,
         max_iter=max_iter,
         n_threads=count_threads(),
         verbose=False,

@@ -3,19 +3,20 @@
 import naive
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.common import fit
+import fastlin
 from benchmarks.networks import (
     N_CLASSES,
     N_HIDDEN,
     SEED,
+    Epoch,
     LargeProducts,
     LargeStep,
     draw_data,
     draw_start,
-    evaluate_network,
-    train_fastlin,
+    train_by_estimator,
     train_torch,
 )
 
@@ -31,16 +32,17 @@ def test_the_judge_of_networks_is_the_formula():
         scores = [sum(hidden * coefs[1][:, k]) + intercepts[1][k] for k in range(N_CLASSES)]
         losses.append(naive.softmax(scores, label)[0])
         right.append(max(scores) == scores[label])
-    loss, accuracy = evaluate_network(X, y, coefs, intercepts)
-    assert loss == pytest.approx(np.mean(losses), rel=1e-12)
-    assert accuracy == np.mean(right)
+    epoch = Epoch(X, y)
+    assert epoch.objective(coefs, intercepts) == pytest.approx(np.mean(losses), rel=1e-12)
+    assert epoch.accuracy(coefs, intercepts) == np.mean(right)
 
 
 def test_networks_start_as_scikit_learns():
     X, y = draw_data(200, 6)
     # Steps so small that float32 rounds them away.
     model = MLPClassifier(N_HIDDEN, solver="sgd", learning_rate_init=1e-12, max_iter=1, random_state=SEED)
-    fit(model, X, y)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
     for parts, expected in zip(
         draw_start(np.random.RandomState(SEED), 6), (model.coefs_, model.intercepts_), strict=True
     ):
@@ -50,9 +52,9 @@ def test_networks_start_as_scikit_learns():
 
 
 def test_torch_trains_the_same_network():
-    pytest.importorskip("torch", reason="PyTorch is of the extra peers.")
-    data = draw_data(1_000, 20)
-    for ours, theirs in zip(train_fastlin(*data), train_torch(*data), strict=True):
+    pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
+    epoch = Epoch(*draw_data(1_000, 20))
+    for ours, theirs in zip(train_by_estimator(epoch, fastlin.MLPClassifier), train_torch(epoch), strict=True):
         for part, expected in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(part, expected, rtol=0, atol=1e-5)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from benchmarks.fits import fit_scikit_learn
+from benchmarks.fits import pose
 from benchmarks.paths import Grid, fit_liblinear_path, fit_scikit_learn_cross_validation
-from benchmarks.races import pose
 from benchmarks.sparse_data import make_one_hot
+from fastlin.studies.contenders import fit_scikit_learn
 
 
 def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
@@ -28,13 +28,13 @@ def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
 def test_the_peers_of_the_grids_minimise_their_objective():
     data = make_one_hot(300)
     path = Grid("one-hot", data.X_train, data.y_train, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)
-    coef, intercept = fit_liblinear_path(path, 1, tol=1e-8)
+    coef, intercept = fit_liblinear_path(path, tol=1e-8)
     for problem, row, objective in zip(path.problems(), coef, path.objective(coef, intercept), strict=True):
-        saga = fit_scikit_learn(problem, 1, "saga", tol=1e-8, max_iter=20_000)
+        saga = fit_scikit_learn(problem, 20_000, "saga", tol=1e-8)
         assert objective == pytest.approx(problem.objective(*saga), rel=1e-7)
         np.testing.assert_array_equal(row == 0, saga[0] == 0)
     folds = Grid("one-hot", data.X_train, data.y_train, 2, np.array([1e-3, 1e-2]), n_folds=3)
-    coef, intercept = fit_scikit_learn_cross_validation(folds, 1)
+    coef, intercept = fit_scikit_learn_cross_validation(folds)
     for problem, objective in zip(folds.problems(), folds.objective(coef, intercept), strict=True):
-        exact = fit_scikit_learn(problem, 1, "newton-cholesky", tol=1e-10)
+        exact = fit_scikit_learn(problem, 100, "newton-cholesky", tol=1e-10)
         assert objective == pytest.approx(problem.objective(*exact), rel=1e-6)

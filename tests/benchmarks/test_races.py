@@ -1,17 +1,26 @@
-"""Races of fits: which peers count, who judges, and what is skipped."""
+"""Races of fits: which peers count, who judges, what is a fault, and what is skipped."""
 
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import naive
 import numpy as np
 import pytest
 from scipy.sparse import issparse
+from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import races
-from benchmarks.fits import fit_scikit_learn, fit_scikit_learn_to_pixels
-from benchmarks.races import Outcome, Race, make_problem, pose, run_race
+from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels, pose
+from benchmarks.races import FASTLIN, Outcome, Race, load_problem, run_race, time_in_turn
 from benchmarks.sparse_data import make_text
-from fastlin.studies.contenders import Problem
+from fastlin.studies.contenders import Problem, fit_fastlin, fit_scikit_learn
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    # The rest between calls steadies times, which no test looks at.
+    monkeypatch.setattr(races, "PAUSE", 0.0)
 
 
 def make_small_problem(X, C=1.0):
@@ -19,47 +28,101 @@ def make_small_problem(X, C=1.0):
     return Problem("small", X, y, 3, C, fit_intercept=True)
 
 
+def load_small(n_rows):
+    return make_small_problem(np.random.default_rng(0).normal(size=(n_rows or 60, 4)))
+
+
+def give_up(problem):
+    return np.zeros((problem.n_classes, problem.X.shape[1])), np.zeros(problem.n_classes)
+
+
+def finish(problem):
+    return fit_scikit_learn(problem, 100, "newton-cholesky", tol=1e-8)
+
+
 def test_the_peer_on_scaled_pixels_has_the_same_objective():
     pixels = np.random.default_rng(0).integers(0, 256, (60, 4), np.uint8)
     problem = make_small_problem(pixels, C=1 / 255**2)
-    coef, intercept = fit_scikit_learn_to_pixels(problem, 1)
+    coef, intercept = fit_scikit_learn_to_pixels(problem)
     scaled = make_small_problem(pixels / 255.0)
+    (by_lbfgs,) = by_scikit_learn("lbfgs").values()
     assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(255 * coef, intercept), rel=1e-12)
-    assert problem.objective(coef, intercept) == pytest.approx(
-        scaled.objective(*fit_scikit_learn(scaled, 1, "lbfgs")), rel=1e-12
-    )
+    assert problem.objective(coef, intercept) == pytest.approx(scaled.objective(*by_lbfgs(scaled)), rel=1e-12)
 
 
-def test_a_race_leaves_out_peers_that_miss_the_objective(monkeypatch):
-    # The rest between fits steadies times, which no test looks at.
-    monkeypatch.setattr(races, "PAUSE", 0.0)
-    problem = make_small_problem(np.random.default_rng(0).normal(size=(60, 4)))
-
-    def give_up(problem, threads):
-        return np.zeros((problem.n_classes, problem.X.shape[1])), np.zeros(problem.n_classes)
-
-    def finish(problem, threads):
-        return fit_scikit_learn(problem, threads, "newton-cholesky", tol=1e-8)
-
-    race = Race("small", None, {"gives up": give_up, "finishes": finish}, 1.0, tol=1e-8, within=1e-6, rounds=2)
-    outcome = run_race(race, problem, 1)
+def test_a_race_leaves_out_peers_that_miss_the_objective():
+    fastlin = partial(fit_fastlin, tol=1e-8)
+    race = Race("small", load_small, fastlin, {"gives up": give_up, "finishes": finish}, within=1e-6, rounds=2)
+    outcome = run_race(race, load_small(None), 1)
     assert outcome.peer == "finishes"
-    assert outcome.seconds.keys() == {"fastlin", "finishes"}
-    assert outcome.counts
-    assert outcome.ratio == outcome.seconds["finishes"] / outcome.seconds["fastlin"]
-    outcome = run_race(Race("small", None, {"gives up": give_up}, 1.0, tol=1e-8), problem, 1)
-    assert outcome.relative_gap < 0
+    assert outcome.seconds.keys() == {FASTLIN, "finishes"}
+    assert outcome.find_fault() == ""
+    assert outcome.ratio == outcome.seconds["finishes"] / outcome.seconds[FASTLIN]
+    record = outcome.describe()
+    assert record["data"] == "60 × 4, 3 classes, float64"
+    assert record["contenders"].keys() == {FASTLIN, "finishes"}
+    assert run_race(Race("small", load_small, fastlin, {"gives up": give_up}), load_small(None), 1).gap < 0
+    with pytest.raises(RuntimeError, match="no peer comes within"):
+        run_race(replace(race, peers={"gives up": give_up}), load_small(None), 1)
+
+
+def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
+    names = FASTLIN, "peer"
+    seconds = dict.fromkeys(names, 1.0)
+    return Outcome(
+        race,
+        1000,
+        "",
+        1,
+        "peer",
+        has_converged,
+        seconds,
+        dict(zip(names, objectives, strict=True)),
+        dict(zip(names, accuracies, strict=True)),
+    ).find_fault()
+
+
+def test_a_race_counts_only_with_equal_results():
+    race = Race("small", None, None, {})
+    assert judge(race, (0.5, 0.5)) == ""
+    assert judge(race, (0.4, 0.5)) == ""
+    assert "higher than that of peer by 1.0e-05" in judge(race, (0.5 * (1 + 1e-5), 0.5))
+    assert judge(race, (0.5, 0.5), has_converged=False) == "fastlin has not converged"
+    assert judge(race, (0.5, 0.5), (0.896, 0.9)) == ""
+    assert "accuracy is lower than that of peer by 0.0060" in judge(race, (0.5, 0.5), (0.894, 0.9))
+    assert judge(race, (0.5, 0.5), (0.95, 0.9)) == ""
+    training = replace(race, same_steps=1e-6)
+    assert "it is lower by 2.0e-01" in judge(training, (0.4, 0.5))
+    assert judge(training, (0.5, 0.5), (np.nan, np.nan)) == ""
 
 
 def test_a_race_of_many_fits_counts_only_where_each_reaches_the_peer():
-    outcome = Outcome(1, "peer", True, {}, {"fastlin": np.array([0.5, 0.2]), "peer": np.array([0.9, 0.2 / (1 + 1e-5)])})
-    assert outcome.relative_gap == pytest.approx(1e-5)
-    assert not outcome.counts
+    several = np.array([0.5, 0.2]), np.array([0.9, 0.2 / (1 + 1e-5)])
+    assert "by 1.0e-05 of it" in judge(Race("small", None, None, {}), several)
+
+
+def test_a_warning_of_fastlin_counts_as_not_converged():
+    def warn(problem):
+        warnings.warn("on purpose", ConvergenceWarning, stacklevel=1)
+        return finish(problem)
+
+    outcome = run_race(Race("small", load_small, warn, {"finishes": finish}), load_small(None))
+    assert outcome.find_fault() == "fastlin has not converged"
+    # Peers may use up their iterations.
+    outcome = run_race(Race("small", load_small, finish, {"warns": warn}), load_small(None))
+    assert outcome.find_fault() == ""
+
+
+def test_calls_take_turns():
+    turns = []
+    seconds = time_in_turn({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2, n_calls=2)
+    assert turns == ["a", "b", "a", "a", "b", "b", "a", "a", "b", "b"]
+    assert seconds.keys() == {"a", "b"}
 
 
 def test_a_race_whose_peer_is_not_installed_is_skipped():
     with pytest.raises(NotImplementedError, match="no_such_library is not installed"):
-        make_problem(Race("small", None, {}, 1.0, package="no_such_library"))
+        load_problem(Race("small", None, None, {}, package="no_such_library"))
 
 
 def evaluate_plainly(problem, coef, intercept):

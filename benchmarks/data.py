@@ -1,21 +1,14 @@
-"""What the benchmarks share: data, the objective by which every fit is judged, and the ratio of two times."""
+"""The data of the benchmarks: from disk or drawn from a seed, never downloaded."""
 
 import gzip
 import importlib.util
 import os
-import warnings
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
-from time import perf_counter, sleep
 
 import numpy as np
-from scipy.special import logsumexp
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from fastlin import datasets
-from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.compare import make_synthetic
 
 # Classes and features of the Gaussian clusters, which need no data on disk.
@@ -24,8 +17,6 @@ LETTER_FILE = "letter-recognition.csv.gz"
 LETTER_ROWS, LETTER_FEATURES, LETTER_LARGEST = 20_000, 16, 15
 # The other rows are the test set.
 LETTER_TRAIN = 16_000
-# Seconds to wait before a timed call.
-PAUSE = 0.2
 
 
 # asv repeats the setup of a benchmark before each sample, and the cache keeps it from preparing the data each time.
@@ -53,7 +44,7 @@ def load_data(name, n_train, dtype):
         MNIST is not on disk, or the data have no such type; asv then skips the benchmark.
     """
     if name == "mnist":
-        mnist = _find_mnist()
+        mnist = load_mnist()
         return _convert(mnist, n_train, np.dtype(dtype), 1 if dtype == "uint8" else 255)
     if dtype == "uint8":
         raise NotImplementedError("The synthetic data do not exist as bytes.")
@@ -61,7 +52,7 @@ def load_data(name, n_train, dtype):
     return _convert(make_synthetic(classes, n_train, features, seed=0), n_train, np.dtype(dtype), 1)
 
 
-def _find_mnist():
+def load_mnist():
     """Return MNIST from disk; a benchmark downloads nothing."""
     for folder in (os.environ.get("FASTLIN_DATA"), datasets.cache_folder()):
         if folder:
@@ -134,46 +125,3 @@ def require(package):
     """Raise NotImplementedError, which skips a benchmark, where a peer's package is not installed."""
     if importlib.util.find_spec(package) is None:
         raise NotImplementedError(f"{package} is not installed.")
-
-
-def evaluate_scores(X, labels, coef, intercept):
-    """Return the mean loss of coefficients (K, d) and intercept (K,) in float64, from the formula alone."""
-    scores = X.astype(np.float64, copy=False) @ np.asarray(coef, np.float64).T + intercept
-    if scores.shape[1] == 1:
-        # The logistic loss is the softmax cross-entropy of the scores 0 and z.
-        scores = np.hstack([np.zeros_like(scores), scores])
-    return float(np.mean(logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]))
-
-
-def evaluate_objective(estimator, X, y, C):
-    """Return J of a fitted estimator in float64, from the formula alone, so that all are judged alike."""
-    coef = estimator.coef_.astype(np.float64)
-    loss = evaluate_scores(X, np.searchsorted(estimator.classes_, y), coef, estimator.intercept_)
-    return loss + float(np.sum(coef**2)) / (2 * C * len(y))
-
-
-def fit(estimator, X, y):
-    """Fit an estimator, without the warning of a fit that ends early on purpose."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return estimator.fit(X, y)
-
-
-def interleaved_ratio(slow, fast, n):
-    """Return the median time of slow over that of fast, from n calls of each after one that is not timed.
-
-    The calls take turns, because the speed of a machine drifts over seconds. BLAS gets as many threads as fastlin.
-    """
-    seconds = {slow: [], fast: []}
-    with threadpool_limits(count_threads()):
-        for call in seconds:
-            call()
-        for _ in range(n):
-            for call, times in seconds.items():
-                # After a call the threads of OpenBLAS keep spinning for a while on the processors that the next call
-                # needs. Without a pause fastlin's pass over MNIST took 34 instead of 25 ms after NumPy's.
-                sleep(PAUSE)
-                begin = perf_counter()
-                call()
-                times.append(perf_counter() - begin)
-    return median(seconds[slow]) / median(seconds[fast])

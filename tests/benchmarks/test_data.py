@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from benchmarks.common import LETTER_FEATURES, LETTER_FILE, LETTER_ROWS, LETTER_TRAIN, load_letter
+from benchmarks.data import LETTER_FEATURES, LETTER_FILE, LETTER_ROWS, LETTER_TRAIN, load_letter
 
 LINE = "A," + ",".join(str(number) for number in range(LETTER_FEATURES))
 

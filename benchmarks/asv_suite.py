@@ -1,0 +1,143 @@
+"""The asv benchmarks: the cases of the suite with the rows of short ones, so that one commit takes minutes.
+
+The races are run once for a commit, in `setup_cache`, and several benchmarks report what came of them.
+"""
+
+from benchmarks.first_use import FEW_TURNS, measure_first_use
+from benchmarks.limits import LIMITS, measure_limit
+from benchmarks.memory import CASES as MEMORY
+from benchmarks.memory import measure_case
+from benchmarks.races import FASTLIN, load_problem
+from benchmarks.scaling import FACTORS, SMALL_BASE, grow, make_pass
+from benchmarks.suite import RACES, measure
+
+
+class Races:
+    """fastlin beside the peer of each race, in turn."""
+
+    params = list(RACES)
+    param_names = ("race",)
+    timeout = 600
+
+    def setup_cache(self):
+        records = {}
+        for race in RACES:
+            try:
+                records |= measure(race)
+            except NotImplementedError as error:
+                records[race] = str(error)
+        return records
+
+    setup_cache.timeout = 600
+
+    def setup(self, records, race):
+        if isinstance(records[race], str):
+            raise NotImplementedError(records[race])
+        if records[race]["fault"]:
+            raise ValueError(records[race]["fault"])
+
+    def track_ratio_to_peer(self, records, race):
+        return records[race]["ratio"]
+
+    track_ratio_to_peer.unit = "the peer's time / fastlin's"
+
+    def track_objective_gap(self, records, race):
+        return records[race]["gap"]
+
+    track_objective_gap.unit = "fastlin's objective beyond the peer's, relatively"
+
+    def track_accuracy(self, records, race):
+        return records[race]["contenders"][FASTLIN]["accuracy"]
+
+    track_accuracy.unit = "accuracy"
+
+
+class Fastlin:
+    """fastlin alone, on the problem of each race."""
+
+    params = list(RACES)
+    param_names = ("race",)
+    timeout = 120
+    rounds = 1
+    repeat = (3, 10, 2.0)
+    warmup_time = 0
+
+    def setup(self, race):
+        self.race = RACES[race]
+        # asv times the first call too, so that the compilation for the types has to come before it.
+        self.race.fastlin(self.race.load(self.race.warm_up_rows))
+        self.problem = load_problem(self.race)
+
+    def time_call(self, race):
+        self.race.fastlin(self.problem)
+
+
+class Memory:
+    """The peak of a fit beside X, in a process of its own."""
+
+    params = list(MEMORY)
+    param_names = ("case",)
+    timeout = 300
+
+    def track_peak_beside_X(self, case):
+        return measure_case(MEMORY[case])["fit_bytes"] / 1e6
+
+    track_peak_beside_X.unit = "MB"
+
+
+class Limits:
+    """The part of the speed that the machine allows, which is measured in the same run."""
+
+    params = list(LIMITS)
+    param_names = ("what",)
+    timeout = 120
+
+    def track_part_of_limit(self, what):
+        return 100 * measure_limit(LIMITS[what])["part"]
+
+    track_part_of_limit.unit = "% of the limit's speed"
+
+
+class Scaling:
+    """A pass at a base shape with one of its sizes multiplied by a factor."""
+
+    params = (list(SMALL_BASE), list(FACTORS))
+    param_names = ("size", "factor")
+    timeout = 60
+    rounds = 1
+    repeat = (3, 10, 1.0)
+
+    def setup(self, size, factor):
+        self.fused_pass = make_pass(grow(SMALL_BASE, size, factor))
+        self.fused_pass()
+
+    def time_pass(self, size, factor):
+        self.fused_pass()
+
+
+class FirstUse:
+    """The import, the first fit of a process, and the first fit ever, which compiles."""
+
+    timeout = 120
+
+    def setup_cache(self):
+        return measure_first_use(FEW_TURNS)
+
+    def track_import(self, records):
+        return _seconds(records, "import")
+
+    track_import.unit = "s"
+
+    def track_first_fit_of_a_process(self, records):
+        return _seconds(records, "first-fit")
+
+    track_first_fit_of_a_process.unit = "s"
+
+    def track_first_fit_ever(self, records):
+        return _seconds(records, "first-fit-ever")
+
+    track_first_fit_ever.unit = "s"
+
+
+def _seconds(records, case):
+    return records[case]["contenders"][FASTLIN]["seconds"]

@@ -1,0 +1,44 @@
+"""fastlin as a solver of benchopt's benchmark of logistic regression with an L2 penalty, benchmark_logreg_l2.
+
+That benchmark's objective is the sum of the logistic losses and lmbd / 2 ||beta||^2 with y in {-1, 1}, so that C is
+1 / lmbd. beta ends with the intercept, which is not penalised, where there is one. Copy this file into its folder
+"solvers".
+"""
+
+import warnings
+
+import numpy as np
+from benchopt import BaseSolver
+from sklearn.exceptions import ConvergenceWarning
+
+from fastlin import LogisticRegression
+
+
+class Solver(BaseSolver):
+    """fastlin's LogisticRegression, at one tol after the other."""
+
+    name = "fastlin"
+    sampling_strategy = "tolerance"
+    install_cmd = "conda"
+    requirements = ["pip::fastlin"]
+    references = ["fastlin: the fastest way to train a linear classifier in Python"]
+
+    def set_objective(self, X, y, lmbd, fit_intercept=False):
+        self.X, self.y = X, y
+        self.model = LogisticRegression(C=1 / lmbd, fit_intercept=fit_intercept, max_iter=10_000)
+
+    def warm_up(self):
+        # The first fit compiles.
+        self.run(1e-2)
+
+    def run(self, tolerance):
+        # benchopt asks for a tolerance of 1e38 first and goes down; fastlin takes those below 1.
+        self.model.set_params(tol=min(tolerance, 1.0))
+        with warnings.catch_warnings():
+            # At the smallest tolerances no fit can prove that it has converged.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.model.fit(self.X, self.y)
+
+    def get_result(self):
+        beta = self.model.coef_.ravel()
+        return {"beta": np.append(beta, self.model.intercept_) if self.model.fit_intercept else beta}

@@ -1,0 +1,105 @@
+"""The races of the course's softmax training: images and a column of ones in batches of 128, beside plain NumPy."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from benchmarks import plain_numpy
+from benchmarks.data import load_data
+from benchmarks.races import Race
+from fastlin import trainers
+from fastlin.studies.contenders import Problem
+
+N_TRAIN, N_VAL = 20_000, 1_000
+LEARNING_RATE = 0.01
+BATCH_SIZE = 128
+EPOCHS = 50
+# The objective after some thousand steps differs by rounding, in float32 by that of the steps.
+ALLOWED = {"float64": 1e-11, "float32": 1e-4}
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The data of a training, which is solved by the weights w (d, K).
+
+    Attributes
+    ----------
+    arrays : tuple of ndarray
+        X_train, Y_train, X_val and Y_val as the course has them: inputs from -1 to 1 and a column of ones, one-hot
+        targets.
+    epochs : int
+        The number of epochs.
+    """
+
+    arrays: tuple
+    epochs: int = EPOCHS
+
+    @property
+    def X(self):
+        """The training inputs."""
+        return self.arrays[0]
+
+    @property
+    def n_classes(self):
+        """The number of classes."""
+        return self.arrays[1].shape[1]
+
+    def objective(self, w):
+        """Return the mean cross-entropy of the training rows."""
+        return self._judge(0).objective(w.T, np.zeros(w.shape[1]))
+
+    def accuracy(self, w):
+        """Return the accuracy on the validation rows."""
+        return self._judge(2).accuracy(w.T, np.zeros(w.shape[1]))
+
+    def _judge(self, first):
+        X, Y = self.arrays[first : first + 2]
+        return Problem("course", X, Y.argmax(axis=1), self.n_classes, np.inf, fit_intercept=False)
+
+
+def load_training(n_rows, data, dtype):
+    """Return the Training on some rows of "mnist" or "synthetic", or on the course's, in a type."""
+    loaded = load_data(data, n_rows or N_TRAIN, "uint8" if data == "mnist" else dtype)
+    inputs = []
+    for X in (loaded.X_train, loaded.X_test[:N_VAL]):
+        processed = trainers.pre_process_images(X) if data == "mnist" else np.hstack([X, np.ones((len(X), 1))])
+        inputs.append(processed.astype(dtype))
+    targets = [trainers.one_hot_encode(y, 10).astype(dtype) for y in (loaded.y_train, loaded.y_test[:N_VAL])]
+    return Training((inputs[0], targets[0], inputs[1], targets[1]))
+
+
+def train(training):
+    """Train fastlin's model, validated every fifth of an epoch."""
+    model = trainers.SoftmaxModel(n_inputs=training.X.shape[1])
+    trainer = trainers.SoftmaxTrainer(model, LEARNING_RATE, BATCH_SIZE, True, *training.arrays, seed=0, progress=False)
+    trainer.train(training.epochs)
+    return (model.w,)
+
+
+def train_plainly(training, dtype):
+    """Train the same model by plain NumPy, in a type."""
+    w, *_ = plain_numpy.train(
+        *(array.astype(dtype, copy=False) for array in training.arrays),
+        learning_rate=LEARNING_RATE,
+        batch_size=BATCH_SIZE,
+        epochs=training.epochs,
+        seed=0,
+    )
+    return (w,)
+
+
+RACES = {
+    f"course-{dtype}": Race(
+        f"the course's softmax training, {EPOCHS} epochs with validations",
+        partial(load_training, data="mnist", dtype=dtype),
+        train,
+        # The course's code computes in float64, whatever fastlin computes in.
+        {"plain NumPy in float64": partial(train_plainly, dtype="float64")},
+        rows=2_500,
+        same_steps=ALLOWED[dtype],
+        rounds=2,
+        warm_up_rows=1_000,
+    )
+    for dtype in ALLOWED
+}

@@ -1,0 +1,109 @@
+"""How near fastlin comes to what the machine allows, which is measured in the same run.
+
+A pass for loss and gradient has to read X once and to do 4 n d K operations, those of two products. The same threads
+need one time for a plain read of the bytes of X, and another for as many operations in registers. The limit is the
+longer of the two. A step of a network on a large batch cannot be faster than its products of matrices alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from benchmarks.networks import (
+    LARGE_BATCH_SIZE,
+    N_CLASSES,
+    N_HIDDEN,
+    N_LARGE_FEATURES,
+    N_LARGE_ROWS,
+    LargeProducts,
+    LargeStep,
+    draw_data,
+)
+from benchmarks.passes import FusedPass, draw_coef
+from benchmarks.races import FASTLIN, time_in_turn
+from benchmarks.roofline import make_arithmetic, make_read
+from fastlin.kernels.machine.threads import count_threads, limit_threads
+
+# The shape of MNIST.
+N_ROWS, N_FEATURES = 60_000, 784
+N_TURNS, N_CALLS = 7, 3
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A row of the table: what fastlin does, and what that takes at least.
+
+    Attributes
+    ----------
+    title : str
+        What tables call it.
+    load : callable
+        The function from a number of rows, or None for all, to two things: the shape in words, and a dict from
+        "fastlin" and the name of each limit to the function that is timed. It raises NotImplementedError where data
+        are missing.
+    rows : int
+        The number of rows of a short measurement.
+    """
+
+    title: str
+    load: Callable
+    rows: int
+
+
+def measure_limit(limit, whole=False, n_threads=None):
+    """Return what fastlin takes and what limits it, as plain values.
+
+    Parameters
+    ----------
+    limit : Limit
+        What is measured.
+    whole : bool
+        Whether all rows are taken.
+    n_threads : int or None
+        The number of threads. None: all that fastlin uses.
+    """
+    with limit_threads(n_threads):
+        data, calls = limit.load(None if whole else limit.rows)
+        seconds = time_in_turn(calls, N_TURNS, N_CALLS)
+        longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
+        return {
+            "title": limit.title,
+            "data": data,
+            "threads": count_threads(),
+            "limit": longest,
+            "contenders": {name: {"seconds": value} for name, value in seconds.items()},
+            "part": seconds[longest] / seconds[FASTLIN],
+        }
+
+
+def load_pass(n_rows, dtype, order="C"):
+    """Return a pass over noise of MNIST's shape in a type and an order, a plain read of X, and its arithmetic."""
+    # The values do not change what a pass takes.
+    X = np.random.default_rng(0).integers(0, 256, (n_rows or N_ROWS, N_FEATURES), np.uint8)
+    X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=order)
+    fused_pass = FusedPass(X, np.arange(len(X)) % N_CLASSES, N_CLASSES, *draw_coef(X))
+    arithmetic, _ = make_arithmetic(4 * X.size * N_CLASSES, fused_pass.precision)
+    words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}{', F order' if order == 'F' else ''}"
+    return words, {FASTLIN: fused_pass, "reading X": make_read(X), "its arithmetic": arithmetic}
+
+
+def load_step(n_rows):
+    """Return a step on a large batch and its products, on rows that lie together."""
+    X, y = draw_data(n_rows or N_LARGE_ROWS, N_LARGE_FEATURES)
+    batch_size = min(LARGE_BATCH_SIZE, len(X) // 2)
+    words = f"{batch_size:,} × {N_LARGE_FEATURES:,}, {N_HIDDEN} hidden units, {X.dtype}"
+    return words, {FASTLIN: LargeStep(X, y, batch_size), "its products alone": LargeProducts(X, batch_size)}
+
+
+LIMITS = {
+    **{
+        f"limit-pass-{dtype}": Limit("a pass for loss and gradient", partial(load_pass, dtype=dtype), 20_000)
+        for dtype in ("float64", "float32", "uint8")
+    },
+    "limit-pass-float64-F": Limit(
+        "a pass for loss and gradient", partial(load_pass, dtype="float64", order="F"), 20_000
+    ),
+    "limit-step": Limit("a step of a network on a large batch", load_step, 10_000),
+}

@@ -1,0 +1,152 @@
+"""The documents that show published figures: blocks of README.md and docs/benchmarks.md, written from the files alone.
+
+A block stands between two comments, of which the first names it. `write_pages` replaces what is between them.
+"""
+
+import re
+from pathlib import Path
+
+from benchmarks.bounds import find_broken_bounds, read_bounds
+from benchmarks.pictures import choose_pictures
+from benchmarks.races import FASTLIN
+from benchmarks.suite import RACES
+from benchmarks.tables import KINDS, Table, describe_case, format_ratio, format_seconds, write_markdown
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+# The races that README shows; docs/benchmarks.md shows all.
+CHOSEN = (
+    "mnist-float64",
+    "mnist-uint8",
+    "mnist-cyanure",
+    "letter",
+    "two-classes",
+    "thousand-classes",
+    "text",
+    "text-l1",
+    "cross-validation",
+    "epoch-scikit-learn",
+)
+
+
+# What the documents say where fastlin is slower.
+WHY_SLOWER = {}
+
+
+def write_pages(machines, documents=DOCUMENTS):
+    """Write the blocks of the documents anew, from what `published.read_machines` returns."""
+    for document in documents:
+        text = document.read_text(encoding="utf-8")
+        document.write_text(fill_blocks(text, machines), encoding="utf-8")
+
+
+def fill_blocks(text, machines):
+    """Return the text of a document with its blocks written from the machines."""
+
+    def fill(match):
+        return f"{match[1]}{BLOCKS[match[2]](machines)}\n{match[3]}"
+
+    return BLOCK.sub(fill, text)
+
+
+def compare_machines(machines, names=tuple(RACES)):
+    """Return a table of races with a column for each machine, slower ones bold, and a sentence on why for each."""
+    rows, reasons = {}, []
+    for place, machine in enumerate(machines.values()):
+        for name, record in _choose(machine, "race", names):
+            key = describe_case(record), record["peer"]
+            cells = rows.setdefault(key, [*key, *([""] * len(machines))])
+            cells[2 + place] = _write_result(record)
+            if record["ratio"] < 1:
+                why = WHY_SLOWER.get(name.removesuffix("-one-thread"), "the reason is not known yet.")
+                reasons.append(f"- {describe_case(record)}, on {_call(machine)}: {why}")
+    columns = ["", "peer", *(_call(machine) for machine in machines.values())]
+    parts = [write_markdown(Table("", columns, list(rows.values()), [False] * len(rows)))]
+    if reasons:
+        parts.append("fastlin is slower in these:\n\n" + "\n".join(dict.fromkeys(reasons)))
+    return "\n\n".join(parts)
+
+
+def _choose(machine, kind, names):
+    """Return pairs of name and record of a kind, in the order of the names, on all threads before one."""
+    records = machine["records"]
+    wanted = [name for case in names for name in (case, f"{case}-one-thread")]
+    return [(name, records[name]) for name in wanted if name in records and records[name]["kind"] == kind]
+
+
+def _write_result(record):
+    ours, theirs = (format_seconds(record["contenders"][name]["seconds"]) for name in (FASTLIN, record["peer"]))
+    ratio = format_ratio(record["ratio"])
+    return f"{ours} against {theirs}: {'**' + ratio + '**' if record['ratio'] < 1 else ratio}"
+
+
+def _call(machine):
+    described = machine["machine"]
+    by_hand = ", taken by hand" if described.get("by_hand") else ""
+    return f"{described['processor']}, {described['processors']} processors{by_hand}"
+
+
+def list_kind(machines, kind):
+    """Return the tables of a kind, one for each machine that has records of it."""
+    parts = []
+    for machine in machines.values():
+        records = [record for record in machine["records"].values() if record["kind"] == kind]
+        if records:
+            parts.append(f"{_call(machine)}:\n\n{write_markdown(KINDS[kind](records))}")
+    return "\n\n".join(parts) or "No machine has been measured yet."
+
+
+def list_missed_bounds(machines):
+    """Return a list of the bounds that are not kept, machine by machine."""
+    bounds, parts = read_bounds(), []
+    for machine in machines.values():
+        broken = [
+            sentence
+            for name, record in machine["records"].items()
+            for sentence in find_broken_bounds(bounds, name, record, machine["machine"]["level"])
+        ]
+        if broken:
+            parts.append(f"{_call(machine)}:\n\n" + "\n".join(f"- {sentence}" for sentence in broken))
+    return "\n\n".join(parts) or "All bounds are kept."
+
+
+def list_pictures(machines):
+    """Return the pictures of single machines."""
+    texts = {
+        "scaling": "Milliseconds of a pass against rows, features and classes",
+        "peers": "Excess of the objective against seconds of a fit, a curve for each library",
+    }
+    lines = []
+    for name in choose_pictures(machines):
+        machine, _, kind = name.removesuffix(".png").rpartition("-")
+        if machine:
+            lines.append(f"![{texts[kind]}, {_call(machines[machine])}](benchmarks/{name})")
+    return "\n\n".join(lines)
+
+
+def list_runs(machines):
+    """Return for each machine when and with which versions it was measured."""
+    lines = []
+    for machine in machines.values():
+        dates = sorted({record["date"] for record in machine["records"].values()})
+        versions = {}
+        for record in machine["records"].values():
+            for package, version in record.get("versions", {}).items():
+                versions.setdefault(package, set()).add(version)
+        words = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in versions.items())
+        when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+        lines.append(f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}.")
+    return "\n".join(lines)
+
+
+BLOCKS = {
+    "races": compare_machines,
+    "chosen-races": lambda machines: compare_machines(machines, CHOSEN),
+    "limits": lambda machines: list_kind(machines, "limit"),
+    "memory": lambda machines: list_kind(machines, "memory"),
+    "first-use": lambda machines: list_kind(machines, "first use"),
+    "bounds": list_missed_bounds,
+    "pictures": list_pictures,
+    "runs": list_runs,
+}

@@ -1,0 +1,147 @@
+"""The pictures of published figures; each carries a hash of its records, which a test compares with the files."""
+
+import numpy as np
+
+from benchmarks.published import digest
+from benchmarks.scaling import fit_slope
+from benchmarks.suite import RACES
+from benchmarks.tables import describe_case
+
+# The colours are Okabe and Ito's, which the colour-blind can tell apart.
+COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+MARKERS = "o", "s", "^", "D", "v", "P"
+LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
+TICKS = 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200
+# The key of the text in a PNG file that holds the hash.
+SOURCE = "Source"
+
+
+def choose_pictures(machines):
+    """Return the records of each picture by the name of its file, and the function that draws it.
+
+    Parameters
+    ----------
+    machines : dict of str to dict
+        What `published.read_machines` returns.
+    """
+    pictures = {"races.png": (draw_races, {name: _select(machine, "race") for name, machine in machines.items()})}
+    for name, machine in machines.items():
+        for kind, draw in (("scaling", draw_scaling), ("peers", draw_peers)):
+            for record in _select(machine, kind).values():
+                pictures[f"{name}-{kind}.png"] = draw, {"machine": machine["machine"], "record": record}
+    return pictures
+
+
+def draw_pictures(machines, folder):
+    """Draw every picture of the machines into a folder; one that was drawn from the same records stays as it is."""
+    for name, (draw, records) in choose_pictures(machines).items():
+        path = folder / name
+        if not path.exists() or read_source(path) != digest(records):
+            draw(records, path)
+
+
+def read_source(path):
+    """Return the hash of what a picture was drawn from, or None where it names none."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.text.get(SOURCE)
+
+
+def _select(machine, kind):
+    return {name: record for name, record in machine["records"].items() if record["kind"] == kind}
+
+
+def draw_races(records, path):
+    """Draw how many times as fast as its peer fastlin is, a row for each race and a marker for each machine."""
+    results = {
+        machine: {_label(races[name]): races[name]["ratio"] for name in RACES if name in races}
+        for machine, races in records.items()
+    }
+    labels = list(dict.fromkeys(label for ratios in results.values() for label in ratios))
+    figure, axes = _open(11, 1.8 + 0.42 * len(labels))
+    for place, (machine, ratios) in enumerate(results.items()):
+        axes.plot(
+            list(ratios.values()),
+            [labels.index(label) for label in ratios],
+            color=COLORS[place % len(COLORS)],
+            marker=MARKERS[place % len(MARKERS)],
+            markersize=9,
+            linestyle="none",
+            label=machine.replace("-", " "),
+        )
+    axes.axvline(1, color="black", linewidth=1.5)
+    axes.set(xscale="log", title="times as fast as the peer")
+    lowest, highest = axes.get_xlim()
+    axes.set_xticks([tick for tick in TICKS if lowest <= tick <= highest])
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_yticks(range(len(labels)), labels, fontsize=9)
+    axes.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=2)
+    _save(figure, path, records)
+
+
+def _label(record):
+    return f"{describe_case(record)}\nbeside {record['peer']}"
+
+
+def draw_scaling(records, path):
+    """Draw the seconds of a pass against rows, features and classes relative to a base, and a line of slope 1."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    record = records["record"]
+    base, factors = record["base"], record["factors"]
+    figure, axes = _open(8.5, 6.4)
+    first = float(np.median([times[0] for times in record["seconds"].values()]))
+    ends = np.array([factors[0], factors[-1]])
+    axes.plot(ends, 1e3 * first * ends, color="gray", linestyle="--", linewidth=2, label="proportional (slope 1)")
+    for size, times in record["seconds"].items():
+        name, color, marker = LINES[size]
+        label = f"{name} from {base[size]:,} to {factors[-1] * base[size]:,} (slope {fit_slope(factors, times):.2f})"
+        axes.plot(factors, 1e3 * np.array(times), color=color, marker=marker, markersize=9, linewidth=2.4, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="size relative to the base", ylabel="milliseconds of a pass")
+    axes.set_xticks(factors, [f"× {factor}" for factor in factors])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_title(
+        f"Loss and gradient, float64, {record['threads']} threads, {records['machine']['processor']}\n"
+        f"base: n = {base['n']:,}, d = {base['d']:,}, K = {base['K']:,}"
+    )
+    axes.legend(loc="upper left")
+    _save(figure, path, records)
+
+
+def draw_peers(records, path):
+    """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --peers` does."""
+    import tempfile
+    from pathlib import Path
+
+    from PIL import Image, PngImagePlugin
+
+    from fastlin.figures import draw
+    from fastlin.studies.settings import Results
+
+    record = records["record"]
+    results = Results(parameters=record["parameters"], merits={}, series={"problems": record["problems"]})
+    with tempfile.TemporaryDirectory() as folder:
+        (picture,) = draw("peers", results, Path(folder))
+        with Image.open(Path(folder, picture.file)) as image:
+            source = PngImagePlugin.PngInfo()
+            source.add_text(SOURCE, digest(records))
+            image.save(path, pnginfo=source)
+
+
+def _open(width, height):
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from fastlin.figures import DOTS_PER_INCH, STYLE
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+        return figure, figure.subplots()
+
+
+def _save(figure, path, records):
+    figure.savefig(path, metadata={SOURCE: digest(records)})

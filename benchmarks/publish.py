@@ -1,0 +1,69 @@
+"""`python -m benchmarks.publish` measures cases whole, keeps the figures of this machine, and writes the documents.
+
+The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take about half an
+hour on two processors, alone on the machine.
+"""
+
+import argparse
+import sys
+
+from benchmarks.data import load_mnist
+from benchmarks.machine import describe_machine, describe_run
+from benchmarks.pages import write_pages
+from benchmarks.pictures import draw_pictures
+from benchmarks.published import FOLDER, add_records, read_machines
+from benchmarks.suite import CASES, measure
+from benchmarks.tables import print_tables, tabulate
+from fastlin.studies import peers
+from fastlin.studies.settings import Settings
+
+PEERS = "peers"
+
+
+def measure_peers():
+    """Return the record of the curves of all peers on MNIST."""
+    results = peers.run(Settings(load_mnist(), quick=False, seed=0))
+    return {PEERS: {"kind": PEERS, "parameters": results.parameters, "problems": results.series["problems"]}}
+
+
+def publish(cases, folder=FOLDER):
+    """Measure cases one after the other; keep and print each as soon as it is known.
+
+    A case whose data or peer are missing is left out with its reason. A race whose results are not equal is no figure,
+    and raises.
+    """
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False)
+    machine, run = describe_machine(), describe_run()
+    for case in cases:
+        try:
+            records = measure_peers() if case == PEERS else measure(case, whole=True)
+        except NotImplementedError as error:
+            console.print(f"{case}: left out. {error}")
+            continue
+        faults = [f"{name}: {record['fault']}" for name, record in records.items() if record.get("fault")]
+        if faults:
+            raise RuntimeError("; ".join(faults))
+        add_records(machine, run, records, folder)
+        print_tables(tabulate(records), console)
+
+
+def main(arguments=None):
+    """Measure what the arguments name, and write the documents."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"one of {', '.join((*CASES, PEERS))}; default: all")
+    parser.add_argument("--pages", action="store_true", help="measure nothing, write the documents anew")
+    options = parser.parse_args(arguments)
+    unknown = [case for case in options.cases if case not in (*CASES, PEERS)]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is no case; there are {', '.join((*CASES, PEERS))}")
+    if not options.pages:
+        publish(options.cases or (*CASES, PEERS))
+    machines = read_machines()
+    draw_pictures(machines, FOLDER)
+    write_pages(machines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

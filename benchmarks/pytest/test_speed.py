@@ -1,0 +1,38 @@
+"""Every case of the suite: equal results are asserted, and times are kept for the table at the end."""
+
+from benchmarks.first_use import MODULES, run
+from benchmarks.limits import LIMITS
+from benchmarks.races import FASTLIN, load_problem
+from benchmarks.suite import FIRST_USE, RACES, measure
+
+
+def test_race(benchmark, whole, keep, race):
+    records = measure(race, whole)
+    for name, record in records.items():
+        assert not record["fault"], f"{name}: {record['fault']}"
+        benchmark.extra_info[name] = record
+    benchmark.pedantic(RACES[race].fastlin, (load_problem(RACES[race], whole),), rounds=3)
+    keep(records)
+
+
+def test_limit(benchmark, whole, keep, limit):
+    records = measure(limit, whole)
+    benchmark.extra_info.update(records)
+    _, calls = LIMITS[limit].load(None if whole else LIMITS[limit].rows)
+    benchmark.pedantic(calls[FASTLIN], rounds=10, warmup_rounds=1)
+    keep(records)
+
+
+def test_memory(benchmark, whole, keep, memory):
+    records = benchmark.pedantic(measure, (memory, whole), rounds=1)
+    benchmark.extra_info.update(records)
+    record = records[memory]
+    assert 0 <= record["fit_bytes"] <= record["allowed_bytes"]
+    keep(records)
+
+
+def test_first_use(benchmark, whole, keep, tmp_path):
+    records = measure(FIRST_USE, whole)
+    benchmark.extra_info.update(records)
+    benchmark.pedantic(run, (MODULES[FASTLIN], tmp_path), rounds=1)
+    keep(records)

@@ -1,0 +1,54 @@
+"""All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
+
+from benchmarks import course, fits, networks, passes, paths
+from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
+from benchmarks.limits import LIMITS, measure_limit
+from benchmarks.memory import CASES as MEMORY
+from benchmarks.memory import measure_case
+from benchmarks.races import count_race_threads, load_problem, run_race
+from benchmarks.scaling import BASE, SMALL_BASE, measure_scaling
+
+# In the order in which tables show them.
+RACES = {**fits.RACES, **paths.RACES, **networks.RACES, **course.RACES, **passes.RACES}
+FIRST_USE, SCALING = "first-use", "scaling"
+CASES = (*RACES, *LIMITS, *MEMORY, FIRST_USE, SCALING)
+
+
+def measure(case, whole=False):
+    """Measure a case.
+
+    Parameters
+    ----------
+    case : str
+        One of CASES.
+    whole : bool
+        Whether it is measured with all rows, and a race also on one thread where it names that.
+
+    Returns
+    -------
+    dict of str to dict
+        A record of plain values for each name; most cases have one, by their own name.
+
+    Raises
+    ------
+    NotImplementedError
+        The data or the library of the peer are missing.
+    """
+    if case in RACES:
+        race = RACES[case]
+        problem = load_problem(race, whole)
+        return {
+            case if threads == "all" else f"{case}-one-thread": run_race(
+                race, problem, count_race_threads(threads)
+            ).describe()
+            | {"kind": "race"}
+            for threads in (race.threads if whole else race.threads[:1])
+        }
+    if case in LIMITS:
+        return {case: measure_limit(LIMITS[case], whole) | {"kind": "limit"}}
+    if case in MEMORY:
+        return {case: measure_case(MEMORY[case], whole) | {"kind": "memory"}}
+    if case == FIRST_USE:
+        records = measure_first_use(N_TURNS if whole else FEW_TURNS)
+        return {name: record | {"kind": "first use"} for name, record in records.items()}
+    return {case: measure_scaling(BASE if whole else SMALL_BASE) | {"kind": "scaling"}}

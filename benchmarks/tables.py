@@ -1,0 +1,152 @@
+"""Tables of records, as rows of text: for the console by rich, for the documents in Markdown."""
+
+from dataclasses import dataclass
+
+from benchmarks.races import FASTLIN
+
+BAD = "bold red"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Attributes
+    ----------
+    title : str
+        Its heading.
+    columns : list of str
+        The headings of its columns.
+    rows : list of list of str
+        Its cells.
+    bold : list of bool
+        Which of the rows are bold, because fastlin is slower there or takes more than allowed.
+    """
+
+    title: str
+    columns: list
+    rows: list
+    bold: list
+
+
+def tabulate(records):
+    """Return the tables of records, by the kind that they name; a kind without records has none."""
+    tables = []
+    for kind, make in KINDS.items():
+        of_kind = [record for record in records.values() if record["kind"] == kind]
+        if of_kind:
+            tables.append(make(of_kind))
+    return tables
+
+
+def print_tables(tables, console):
+    """Print tables on a console of rich."""
+    from rich import box
+    from rich.table import Table as RichTable
+
+    for table in tables:
+        drawn = RichTable(title=table.title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+        for place, column in enumerate(table.columns):
+            drawn.add_column(column, justify="right" if _is_numeric(table, place) else "left", overflow="fold")
+        for row, is_bold in zip(table.rows, table.bold, strict=True):
+            drawn.add_row(*row, style=BAD if is_bold else None)
+        console.print(drawn)
+
+
+def write_markdown(table):
+    """Return a table in Markdown, without its title."""
+    marks = [" ---: " if _is_numeric(table, place) else " --- " for place in range(len(table.columns))]
+    lines = [f"| {' | '.join(table.columns)} |", f"|{'|'.join(marks)}|"]
+    for row, is_bold in zip(table.rows, table.bold, strict=True):
+        cells = [f"**{cell}**" if is_bold and cell else cell for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def format_seconds(seconds):
+    """Return seconds with three digits, in milliseconds below a tenth."""
+    return f"{1e3 * seconds:.3g} ms" if seconds < 0.1 else f"{seconds:.3g} s"
+
+
+def format_ratio(ratio):
+    """Return a ratio with two digits."""
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1.95 else f"{ratio:.2f}"
+
+
+def describe_case(record):
+    """Return what a record measures, with its data and its threads where it is one."""
+    words = ", ".join(filter(None, (record["title"], record.get("data", ""))))
+    return f"{words}, 1 thread" if record.get("threads") == 1 else words
+
+
+def _is_numeric(table, place):
+    cells = [row[place] for row in table.rows]
+    return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−" for cell in cells)
+
+
+def tabulate_races(records):
+    """Return the table of races."""
+    rows = []
+    for record in records:
+        ours, theirs = (record["contenders"][name] for name in (FASTLIN, record["peer"]))
+        rows.append(
+            [
+                describe_case(record),
+                format_seconds(ours["seconds"]),
+                record["peer"],
+                format_seconds(theirs["seconds"]),
+                format_ratio(record["ratio"]),
+                f"{record['gap']:+.0e}",
+                "" if ours["accuracy"] is None else f"{ours['accuracy']:.4f}",
+            ]
+        )
+    columns = ["case", "fastlin", "peer", "its time", "times faster", "objective gap", "accuracy"]
+    bold = [record["ratio"] < 1 or bool(record["fault"]) for record in records]
+    return Table("fastlin beside its peers, bold where it is slower", columns, rows, bold)
+
+
+def tabulate_limits(records):
+    """Return the table of what limits fastlin."""
+    rows = [
+        [
+            describe_case(record),
+            format_seconds(record["contenders"][FASTLIN]["seconds"]),
+            record["limit"],
+            format_seconds(record["contenders"][record["limit"]]["seconds"]),
+            f"{record['part']:.0%}",
+        ]
+        for record in records
+    ]
+    columns = ["what", "fastlin", "what limits it", "takes", "part of the limit's speed"]
+    return Table("fastlin beside the limit of the machine", columns, rows, [False] * len(rows))
+
+
+def tabulate_memory(records):
+    """Return the table of memory."""
+    rows = [
+        [
+            describe_case(record),
+            *(f"{record[name] / 1e6:.1f} MB" for name in ("X_bytes", "fit_bytes", "allowed_bytes")),
+        ]
+        for record in records
+    ]
+    bold = [record["fit_bytes"] > record["allowed_bytes"] for record in records]
+    return Table("What a fit takes beside X at its peak", ["case", "X", "the fit", "allowed"], rows, bold)
+
+
+def tabulate_first_use(records):
+    """Return the table of the first use."""
+    rows, bold = [], []
+    for record in records:
+        ours, theirs = (record["contenders"][name]["seconds"] for name in (FASTLIN, "scikit-learn"))
+        rows.append([describe_case(record), f"{ours:.2f} s", f"{theirs:.2f} s", f"{ours - theirs:+.2f} s"])
+        bold.append(False)
+    return Table("The first use", ["what", "fastlin", "scikit-learn", "difference"], rows, bold)
+
+
+KINDS = {
+    "race": tabulate_races,
+    "limit": tabulate_limits,
+    "memory": tabulate_memory,
+    "first use": tabulate_first_use,
+}

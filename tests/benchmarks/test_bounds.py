@@ -1,0 +1,83 @@
+"""Bounds: each is stated once, for a case that exists, and is broken where it should be."""
+
+import pytest
+
+from benchmarks.bounds import ANY, MEASURES, find_bounds, find_broken_bounds, read_bounds
+from benchmarks.first_use import TITLES
+from benchmarks.machine import LEVELS, find_level, name_machine
+from benchmarks.suite import LIMITS, MEMORY, RACES
+
+# What the issues of the project asked for: a bound may become tighter, never looser.
+LEAST = {
+    "mnist-float64": 15,
+    "mnist-float32": 18,
+    "mnist-uint8": 20,
+    "mnist-cyanure": 8,
+    "letter": 6,
+    "letter-cyanure": 2,
+    "two-classes": 5,
+    "digits": 3,
+    "thousand-classes": 8,
+    "text": 4,
+    "text-l1": 20,
+    "one-hot": 4,
+    "mnist-l1": 20,
+    "path-skglm": 3,
+    "cross-validation": 8,
+    "epoch-scikit-learn": 2,
+    "epoch-torch": 1,
+    "course-float64": 3,
+    "course-float32": 5,
+}
+ONE = {"case": "digits", "machine": ANY, "measure": "ratio", "at least": 3}
+WIDE = {"case": "digits", "machine": "x86-64-v4", "measure": "ratio", "at least": 5}
+
+
+def test_every_bound_is_stated_once_for_a_case_that_exists():
+    bounds = read_bounds()
+    keys = [(bound["case"], bound["machine"], bound["measure"]) for bound in bounds]
+    assert len(set(keys)) == len(keys)
+    for bound in bounds:
+        assert bound["case"] in {*RACES, *LIMITS, *MEMORY, *TITLES}
+        assert bound["machine"] in {ANY, *LEVELS.values()}
+        assert bound["measure"] in MEASURES
+        assert len({"at least", "at most"} & bound.keys()) == 1
+
+
+def test_no_bound_is_lower_than_what_was_asked_for():
+    for case, least in LEAST.items():
+        for level in LEVELS.values():
+            assert max(bound["at least"] for bound in find_bounds(read_bounds(), case, level)) >= least
+
+
+def test_the_bound_of_a_level_goes_before_that_of_any_machine():
+    assert find_bounds([ONE, WIDE], "digits", "x86-64-v4") == [WIDE]
+    assert find_bounds([ONE, WIDE], "digits", "x86-64-v3") == [ONE]
+    assert find_bounds([ONE, WIDE], "letter", "x86-64-v3") == []
+
+
+def test_a_broken_bound_is_named():
+    contenders = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
+    record = {"ratio": 2.5, "part": 0.5, "contenders": contenders}
+    (sentence,) = find_broken_bounds([ONE], "digits", record, "x86-64-v3")
+    assert sentence == "digits: ratio is 2.5, its bound is at least 3."
+    assert find_broken_bounds([ONE], "digits", {"ratio": 3.0}, "x86-64-v3") == []
+    most = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
+    (sentence,) = find_broken_bounds([most], "import", record, "x86-64-v3")
+    assert "is 1, its bound is at most 0.5" in sentence
+    assert [measure(record) for measure in MEASURES.values()] == [2.5, 2.0, 0.5, 2.0, 1.0]
+
+
+def test_this_machine_has_a_level_and_a_name():
+    assert find_level() in LEVELS.values()
+    assert name_machine("Intel(R) Xeon(R) CPU @ 2.80GHz (icelake-server)", 2) == (
+        "intel-xeon-cpu-2-80ghz-icelake-server-2-processors"
+    )
+    assert name_machine("AMD EPYC (znver3)", 1) == "amd-epyc-znver3-1-processor"
+
+
+@pytest.mark.parametrize("race", list(RACES))
+def test_every_race_has_a_bound(race):
+    if race == "pass-uint8":
+        pytest.skip("BLAS cannot multiply bytes: the bound is for the types that it can.")
+    assert find_bounds(read_bounds(), race, "x86-64-v3")

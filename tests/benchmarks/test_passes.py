@@ -1,0 +1,22 @@
+"""The races of passes: fastlin and NumPy compute the same loss and gradients."""
+
+import numpy as np
+import pytest
+
+from benchmarks.passes import FusedPass, NumPyPass, draw_coef
+
+# Relative to the largest entry. NumPy's products in float32 add up some hundred terms.
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_both_compute_the_same(dtype, order):
+    generator = np.random.default_rng(0)
+    X = generator.integers(0, 256, (300, 20), np.uint8)
+    X = X if dtype == "uint8" else (X / 255).astype(dtype)
+    point = X, np.arange(300) % 10, 10, *draw_coef(X)
+    for found, expected in zip(
+        FusedPass(*point).value_and_gradient(), NumPyPass(*point, order=order).value_and_gradient(), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[dtype] * np.abs(expected).max())

@@ -1,0 +1,127 @@
+"""Published figures: the documents and the pictures show what the files hold, and nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import pages, published
+from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, fill_blocks
+from benchmarks.pictures import choose_pictures, draw_pictures, read_source
+from benchmarks.published import FOLDER, add_records, digest, read_machines
+from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
+
+# A number with a unit of time, or a number of times.
+FIGURE = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
+RUN = {"date": "2026-01-02", "versions": {"numpy": "2.0"}}
+
+
+def make_race(ours, theirs, **values):
+    contenders = {
+        "fastlin": {"seconds": ours, "objective": 0.5, "accuracy": 0.9},
+        "scikit-learn": {"seconds": theirs, "objective": 0.5, "accuracy": 0.9},
+    }
+    record = {"kind": "race", "title": "digits", "data": "10 × 2", "threads": 2, "peer": "scikit-learn", "gap": 0.0}
+    return {**record, "contenders": contenders, "ratio": theirs / ours, "fault": "", **values}
+
+
+def make_machine(name):
+    return {"name": name, "processor": name.upper(), "processors": 2, "level": "x86-64-v3"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_documents_show_the_files(document):
+    text = document.read_text(encoding="utf-8")
+    assert BLOCK.search(text)
+    assert fill_blocks(text, read_machines()) == text, "python -m benchmarks.publish --pages writes it anew"
+
+
+def test_every_block_is_shown_somewhere():
+    texts = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    assert {match[1] for match in BLOCK.findall(texts)} == set(BLOCKS)
+
+
+def test_the_pictures_were_drawn_from_the_files():
+    pictures = choose_pictures(read_machines())
+    assert {path.name for path in FOLDER.glob("*.png")} == set(pictures)
+    for name, (_, records) in pictures.items():
+        assert read_source(FOLDER / name) == digest(records), f"{name}: python -m benchmarks.publish --pages draws it"
+
+
+def test_readme_has_no_figure_of_its_own():
+    text = BLOCK.sub("", (pages.ROOT / "README.md").read_text(encoding="utf-8"))
+    assert FIGURE.findall(text) == []
+
+
+def test_records_of_a_run_replace_only_their_own(tmp_path):
+    machine = make_machine("a")
+    add_records(machine, RUN, {"digits": make_race(1.0, 2.0), "letter": make_race(1.0, 3.0)}, tmp_path)
+    add_records(machine, {**RUN, "date": "2026-02-03"}, {"digits": make_race(1.0, 4.0)}, tmp_path)
+    (found,) = read_machines(tmp_path).values()
+    assert found["machine"] == machine
+    assert [(record["ratio"], record["date"]) for record in found["records"].values()] == [
+        (4.0, "2026-02-03"),
+        (3.0, "2026-01-02"),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_machines_stand_beside_each_other_and_slower_cases_say_why(tmp_path, monkeypatch):
+    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
+    slower = {"digits": make_race(2.0, 1.0), "digits-one-thread": make_race(2.0, 8.0, threads=1)}
+    add_records(make_machine("b"), RUN, slower, tmp_path)
+    monkeypatch.setitem(pages.WHY_SLOWER, "digits", "as on purpose")
+    text = pages.compare_machines(read_machines(tmp_path))
+    assert text.splitlines()[0] == "|  | peer | A, 2 processors | B, 2 processors |"
+    assert "| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 2 s against 1 s: **0.50** |" in text
+    assert "| digits, 10 × 2, 1 thread | scikit-learn |  | 2 s against 8 s: 4.0 |" in text
+    assert "- digits, 10 × 2, on B, 2 processors: as on purpose" in text
+
+
+def test_every_slower_race_says_why():
+    for machine in read_machines().values():
+        for name, record in machine["records"].items():
+            if record["kind"] == "race" and record["ratio"] < 1:
+                assert name.removesuffix("-one-thread") in pages.WHY_SLOWER
+
+
+def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
+    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
+    scaling = {"n": [0.1, 0.2], "d": [0.1, 0.3], "K": [0.1, 0.25]}
+    record = {"kind": "scaling", "base": {"n": 6, "d": 2, "K": 3}, "factors": [1, 10], "seconds": scaling, "threads": 2}
+    add_records(make_machine("a"), RUN, {"scaling": record}, tmp_path)
+    draw_pictures(read_machines(tmp_path), tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
+    assert set(before) == {"races.png", "a-scaling.png"}
+    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 3.0)}, tmp_path)
+    draw_pictures(read_machines(tmp_path), tmp_path)
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
+    assert {name for name in after if after[name] != before[name]} == {"races.png"}
+
+
+def test_a_file_says_what_it_needs():
+    for name, content in read_machines().items():
+        assert content["machine"]["name"] == name
+        assert {"processor", "processors", "level"} <= content["machine"].keys()
+        for case, record in content["records"].items():
+            assert record["date"], case
+            assert "versions" in record or content["machine"]["by_hand"], case
+
+
+def test_cells_are_short():
+    assert [format_seconds(seconds) for seconds in (0.00123, 0.0999, 0.1, 12.34)] == [
+        "1.23 ms",
+        "99.9 ms",
+        "0.1 s",
+        "12.3 s",
+    ]
+    assert [format_ratio(ratio) for ratio in (0.5, 1.54, 1.96, 9.96, 58.2)] == ["0.50", "1.54", "2.0", "10.0", "58"]
+    table = Table("", ["a", "b"], [["x", "1"], ["", "2"]], [False, True])
+    assert write_markdown(table) == "| a | b |\n| --- | ---: |\n| x | 1 |\n|  | **2** |"
+
+
+def test_a_digest_depends_on_values_alone():
+    assert digest({"a": 1, "b": 2}) == digest(json.loads('{"b": 2, "a": 1}'))
+    assert digest({"a": 1}) != digest({"a": 2})
+    assert published.FOLDER == Path(pages.ROOT, "docs", "benchmarks")
