@@ -22,7 +22,7 @@ from benchmarks.networks import (
     draw_data,
 )
 from benchmarks.passes import FusedPass, draw_coef
-from benchmarks.races import FASTLIN, time_in_turn
+from benchmarks.races import FASTLIN, measure_in_turn
 from benchmarks.roofline import make_arithmetic, make_read
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -66,7 +66,7 @@ def measure_limit(limit, whole=False, n_threads=None):
     """
     with limit_threads(n_threads):
         data, calls = limit.load(None if whole else limit.rows)
-        seconds = time_in_turn(calls, N_TURNS, N_CALLS)
+        seconds = measure_in_turn(calls, N_TURNS, N_CALLS)
         longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
         return {
             "title": limit.title,

@@ -238,7 +238,7 @@ def run_race(race, problem, n_threads=None, rounds=None):
         )
 
 
-def time_in_turn(calls, n_turns, n_calls=1):
+def measure_in_turn(calls, n_turns, n_calls=1):
     """Return the median seconds of each of several functions, by name.
 
     The functions take turns, because the speed of a machine drifts over seconds. A turn makes n_calls calls of one, as

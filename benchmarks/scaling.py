@@ -6,7 +6,7 @@ A pass computes J and its gradient in float64.
 import numpy as np
 
 from benchmarks.passes import FusedPass, draw_coef
-from benchmarks.races import time_in_turn
+from benchmarks.races import measure_in_turn
 from fastlin.kernels.machine.threads import count_threads
 
 # These are 48 MB, more than the caches of a processor hold, so that the pass reads from memory.
@@ -37,7 +37,7 @@ def measure_scaling(base):
     seconds = {}
     for size in base:
         passes = {factor: make_pass(grow(base, size, factor)) for factor in FACTORS}
-        seconds[size] = list(time_in_turn(passes, N_TURNS).values())
+        seconds[size] = list(measure_in_turn(passes, N_TURNS).values())
     return {"base": dict(base), "factors": list(FACTORS), "seconds": seconds, "threads": count_threads()}
 
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import races
 from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels, pose
-from benchmarks.races import FASTLIN, Outcome, Race, load_problem, run_race, time_in_turn
+from benchmarks.races import FASTLIN, Outcome, Race, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from fastlin.studies.contenders import Problem, fit_fastlin, fit_scikit_learn
 
@@ -115,7 +115,7 @@ def test_a_warning_of_fastlin_counts_as_not_converged():
 
 def test_calls_take_turns():
     turns = []
-    seconds = time_in_turn({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2, n_calls=2)
+    seconds = measure_in_turn({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2, n_calls=2)
     assert turns == ["a", "b", "a", "a", "b", "b", "a", "a", "b", "b"]
     assert seconds.keys() == {"a", "b"}
 
