@@ -10,16 +10,21 @@ from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MLPClassifier
 
 
-def fit_small(dtype):
-    """Fit and predict on a few rows of a type, by every solver."""
-    X, y = (np.arange(400).reshape(200, 2) % 7).astype(dtype), np.arange(200) % 3
+def lay_out(X, layout):
+    """Return X with rows (C) or columns (F) that are each one piece of memory, or (A) as a part of a wider array."""
+    return np.concatenate([X, X[:, :1]], axis=1)[:, :-1] if layout == "A" else np.asarray(X, order=layout)
+
+
+def fit_small(dtype, layout):
+    """Fit and predict on a few rows of a type and layout, by every solver."""
+    X, y = lay_out((np.arange(400).reshape(200, 2) % 7).astype(dtype), layout), np.arange(200) % 3
     for solver in ("auto", "lbfgs", "newton-cg"):
         LogisticRegression(solver=solver, max_iter=2, tol=1).fit(X, y).predict(X)
 
 
-def fit_large(dtype):
-    """Fit so many rows of a type that the fit begins in float32."""
-    X = np.random.default_rng(0).integers(0, 8, (5_000, 400)).astype(dtype)
+def fit_large(dtype, layout):
+    """Fit so many rows of a type and layout that the fit begins in float32."""
+    X = lay_out(np.random.default_rng(0).integers(0, 8, (5_000, 400)).astype(dtype), layout)
     with warnings.catch_warnings():
         # Three iterations compile everything; that the fit has not converged then does not matter.
         warnings.simplefilter("ignore")
@@ -56,9 +61,12 @@ def train_model(dtype):
     trainers.LogisticTrainer(trainers.BinaryModel(3), 0.1, 4, False, X, Y, X, Y, progress=False).train(1)
 
 
+# Data frames come in the layout F, and slices of columns, as scikit-learn's digits are one, in the layout A.
+LAYOUTS = {"float64": "CFA", "float32": "CF", "uint8": "C"}
+
 STEPS = {
-    **{f"small fits, {dtype}": partial(fit_small, dtype) for dtype in ("float64", "float32", "uint8")},
-    **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in ("float64", "float32", "uint8")},
+    **{f"small fits, {t}, {layout}": partial(fit_small, t, layout) for t in LAYOUTS for layout in LAYOUTS[t]},
+    **{f"large fits, {t}, {layout}": partial(fit_large, t, layout) for t in LAYOUTS for layout in LAYOUTS[t]},
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
     **{f"L1, {d} features, {t}": partial(fit_l1, t, d) for d in (2, 300) for t in ("float64", "float32", "uint8")},
     **{
