@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numba
 from numba.core import caching, config
+from numba.core.runtime import rtsys
 
 from fastlin.kernels.machine.cache_folder import cache_folder, make_folder
 from fastlin.kernels.machine.target import HOST, TARGET
@@ -145,6 +146,13 @@ class _KernelCache(caching.FunctionCache):
         self._cache_file = _IndexAndData(self._cache_path, self._impl.filename_base, 0)
         if cache_folder() is None:
             self.disable()
+
+    def load_overload(self, sig, target_context):
+        # Numba would load its implementations of everything first, for a fifth of a second. Code that is compiled needs
+        # its runtime alone, and a compilation loads them itself.
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
     def _load_overload(self, sig, target_context):
         shipped = TARGET.archive and TARGET.archive.load(self._py_func, sig, target_context)
