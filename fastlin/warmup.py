@@ -55,10 +55,10 @@ def fit_sparse(dtype):
             fit_and_predict(sparse.csr_array(X), labels, solver=solver)
 
 
-def fit_l1(dtype, n_features):
+def fit_l1(dtype, layout, n_features):
     """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
     X, y = make_problem(dtype, 40, n_features, 3)
-    for rows in (X, sparse.csr_array(X)):
+    for rows in (lay_out(X, layout), sparse.csr_array(X)):
         fit_and_predict(rows, y, l1_ratio=1)
 
 
@@ -83,7 +83,12 @@ STEPS = {
     **{f"small fits, {t}, {layout}": partial(fit_small, t, layout) for t in LAYOUTS for layout in LAYOUTS[t]},
     **{f"large fits, {t}, {layout}": partial(fit_large, t, layout) for t in LAYOUTS for layout in LAYOUTS[t]},
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
-    **{f"L1, {d} features, {t}": partial(fit_l1, t, d) for d in (2, 300) for t in ("float64", "float32", "uint8")},
+    **{
+        f"L1, {d} features, {t}, {layout}": partial(fit_l1, t, layout, d)
+        for d in (2, 300)
+        for t in LAYOUTS
+        for layout in LAYOUTS[t]
+    },
     **{
         f"networks, {network_dtype}, {t}, {layout}": partial(fit_network, t, layout, network_dtype)
         for network_dtype in ("float32", "float64")

@@ -11,7 +11,7 @@ from fastlin.warmup import STEPS, fit_l1, fit_large, fit_network, fit_small, fit
     [
         (fit_small, ["float64", "C"]),
         (fit_sparse, ["float64"]),
-        (fit_l1, ["float64", 2]),
+        (fit_l1, ["float64", "F", 2]),
         (fit_network, ["float64", "A", "float32"]),
         (train_model, ["float64"]),
         pytest.param(fit_large, ["float64", "C"], marks=pytest.mark.slow),
