@@ -5,8 +5,25 @@ values of C. `MLPClassifier` and `TwoLayerNet` train networks. `fastlin.trainers
 trainers of the course assignment, and `fastlin.datasets` loads the data that they run on.
 """
 
-from fastlin.estimators import LogisticRegression, LogisticRegressionCV, MLPClassifier, logistic_path
-from fastlin.trainers import TwoLayerNet
+from importlib import import_module
+
+from fastlin.estimators import LogisticRegression, LogisticRegressionCV, logistic_path
 
 __all__ = ["LogisticRegression", "LogisticRegressionCV", "MLPClassifier", "TwoLayerNet", "__version__", "logistic_path"]
 __version__ = "0.1.0"
+
+# These need Numba as soon as they are imported, which takes 0.3 s, or are of no use to a linear model.
+_IMPORTED_LATER = {"MLPClassifier": "fastlin.estimators", "TwoLayerNet": "fastlin.trainers"}
+_ROOMS_IMPORTED_LATER = ("datasets", "figures", "trainers")
+
+
+def __getattr__(name):
+    if name in _IMPORTED_LATER:
+        return getattr(import_module(_IMPORTED_LATER[name]), name)
+    if name in _ROOMS_IMPORTED_LATER:
+        return import_module(f"fastlin.{name}")
+    raise AttributeError(f"module 'fastlin' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_IMPORTED_LATER, *_ROOMS_IMPORTED_LATER})

@@ -18,11 +18,9 @@ from pathlib import Path
 
 import llvmlite.binding
 
+from fastlin.kernels.machine.levels import AVX2, SSE
 from fastlin.places import user_cache_folder
 
-SSE = [*("sse", "sse2", "sse3", "ssse3", "sse4.1", "sse4.2"), *("cmov", "cx8", "cx16", "crc32", "popcnt")]
-SSE += ["64bit", "fxsr", "mmx", "sahf"]
-AVX2 = [*SSE, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"]
 # The features of each level of the x86-64 processor supplement; None are the host's own.
 SETS = {"host": None, "x86-64-v3": AVX2, "x86-64-v2": SSE}
 FOLDERS = ["kernels", "matrices", "objective", "solvers"]

@@ -72,7 +72,7 @@ GIVEN_SIGNATURES = {
 MEASURED_SIGNATURES = {}
 
 # Tests at the top of tests/ that are of no module: they look at the whole repository.
-TESTS_OF_THE_HOUSE = {"architecture", "docs", "without_compilation"}
+TESTS_OF_THE_HOUSE = {"architecture", "build_backend", "docs", "without_compilation"}
 
 
 def files(*folders):
@@ -182,6 +182,24 @@ def test_importing_fastlin_leaves_what_only_some_need_alone():
     imported = set(finished.stdout.split())
     assert "fastlin.datasets.download" in imported
     assert not imported & {"matplotlib", "pooch", "requests", "tqdm", "jinja2", "markupsafe", "latex2mathml"}
+
+
+def test_importing_linear_models_leaves_numba_to_the_first_fit():
+    program = "import sys, fastlin; from fastlin import LogisticRegressionCV; print(*sys.modules)"
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = set(finished.stdout.split())
+    assert "fastlin.estimators.logistic_regression_cv" in imported
+    assert not imported & {"numba", "fastlin.matrices", "fastlin.networks", "fastlin.datasets"}
+
+
+def test_what_is_imported_later_is_there():
+    for name in (*fastlin.__all__, "datasets", "figures", "trainers"):
+        assert getattr(fastlin, name) is not None
+        assert name in dir(fastlin)
+    assert fastlin.MLPClassifier.__module__ == "fastlin.estimators.mlp_classifier"
+    for package in (fastlin, fastlin.estimators):
+        with pytest.raises(AttributeError, match="no attribute 'LogisticRegresion'"):
+            package.LogisticRegresion  # noqa: B018
 
 
 def test_files_that_are_no_modules_are_installed():

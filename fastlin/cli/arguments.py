@@ -57,7 +57,8 @@ def build_parser():
         command.add_argument("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
 
     commands.add_parser("info", help="show versions, processor, threads and the place of compiled code")
-    commands.add_parser("warmup", help="compile once what the estimators and trainers need")
+    warmup = commands.add_parser("warmup", help="compile once what the estimators and trainers need")
+    warmup.add_argument("--host", action="store_true", help="compile for this very processor")
     return parser
 
 

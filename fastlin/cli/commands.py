@@ -1,5 +1,8 @@
 """The commands: each is a function from the parsed options to the exit status of the program."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import webbrowser
 from functools import partial
@@ -8,10 +11,12 @@ from time import perf_counter
 
 from fastlin import datasets
 from fastlin.cli.arguments import CommandError
-from fastlin.cli.environment import describe_environment
+from fastlin.cli.environment import describe_code, describe_environment
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
-from fastlin.kernels.machine.compilation import cache_folder
+from fastlin.kernels.machine.archives import list_kernels
+from fastlin.kernels.machine.cache_folder import cache_folder
+from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.studies.cifar10 import N_VALIDATION
 from fastlin.studies.settings import Settings
@@ -80,6 +85,10 @@ def compile_ahead(options):
 
     from fastlin.warmup import STEPS
 
+    if options.host and TARGET.archive:
+        # A process keeps the code that it began with.
+        command = [sys.executable, "-m", "fastlin", "warmup"]
+        return subprocess.run(command, env={**os.environ, SWITCH: "off"}).returncode
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     begin = perf_counter()
     with Progress(*columns) as bar:
@@ -89,6 +98,12 @@ def compile_ahead(options):
             compile_step()
             bar.advance(task)
         bar.update(task, description="done")
+    n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in list_kernels())
+    if TARGET.archive and not n_compiled:
+        print(f"Nothing has to be compiled: the code in use is {describe_code()}.")
+        return 0
+    if not TARGET.archive and cache_folder():
+        mark_warm()
     place = cache_folder() or "no folder, since none is writable"
     print(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}.")
     return 0

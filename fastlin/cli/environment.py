@@ -7,7 +7,8 @@ import platform
 from pathlib import Path
 
 from fastlin import __version__
-from fastlin.kernels.machine.compilation import cache_folder
+from fastlin.kernels.machine.cache_folder import cache_folder
+from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
 PACKAGES = (
@@ -36,7 +37,7 @@ def describe_environment():
 
     folder = cache_folder()
     size = 0
-    for file in folder.iterdir() if folder else ():
+    for file in folder.iterdir() if folder and folder.exists() else ():
         # Another process may remove a file between the listing and this line.
         with contextlib.suppress(OSError):
             size += file.stat().st_size
@@ -54,9 +55,17 @@ def describe_environment():
             for library in threadpoolctl.threadpool_info()
             if library["user_api"] == "blas"
         ],
+        "compiled_code": describe_code(),
         "cache": str(folder) if folder else "none: no place is writable",
         "cache_megabytes": round(size / 1e6, 1),
     }
+
+
+def describe_code():
+    """Return which code of the kernels this process uses, and where it comes from."""
+    if TARGET.archive:
+        return f"{TARGET.name}, from the wheel"
+    return f"this processor's own, from {cache_folder() or 'no folder, since none is writable'}"
 
 
 def _name_processor():

@@ -2,7 +2,15 @@
 
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
-from fastlin.estimators.mlp_classifier import MLPClassifier
 from fastlin.estimators.regularization_path import RegularizationPath, logistic_path
 
 __all__ = ["LogisticRegression", "LogisticRegressionCV", "MLPClassifier", "RegularizationPath", "logistic_path"]
+
+
+def __getattr__(name):
+    # Networks need Numba as soon as they are imported, which takes 0.3 s.
+    if name == "MLPClassifier":
+        from fastlin.estimators.mlp_classifier import MLPClassifier
+
+        return MLPClassifier
+    raise AttributeError(f"module 'fastlin.estimators' has no attribute {name!r}")

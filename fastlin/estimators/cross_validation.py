@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.metrics import get_scorer
 
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.problem import Problem
 from fastlin.estimators.regularization_path import fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
 from fastlin.kernels.machine.threads import run_side_by_side
@@ -141,6 +140,8 @@ def fit_folds(estimator, data, training_rows, fits, on_fit=None):
     fold, r : int
         Numbers of the fold and the l1_ratio whose fits have been recorded, in order.
     """
+    from fastlin.estimators.problem import Problem
+
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
     def fit_pair(number, check):

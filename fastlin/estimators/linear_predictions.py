@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
 from fastlin.estimators.training_data import read_matrix
-from fastlin.matrices import as_matrix
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
@@ -133,4 +132,6 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
 def _checked(X):
     """Return X for SciPy's products: as_matrix refuses a broken sparse container, which SciPy would read."""
+    from fastlin.matrices import as_matrix
+
     return as_matrix(X).X if sparse.issparse(X) else X

@@ -11,11 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import SHARED_CONSTRAINTS, limit_jobs, read_penalty
-from fastlin.estimators.problem import Problem
 from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions, check_parameters
 from fastlin.estimators.training_data import read_training_data
-from fastlin.solvers.stopping import SEPARABLE
 
 
 class LogisticRegression(LinearPredictions, BaseEstimator):
@@ -188,6 +186,8 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
             return self._fit(X, y, sample_weight)
 
     def _fit(self, X, y, sample_weight):
+        from fastlin.estimators.problem import Problem
+
         check_parameters(self)
         C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
         with limit_jobs(self.n_jobs), show_iterations(self.verbose) as on_iteration:
@@ -209,6 +209,8 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
 
     def _describe_end(self, solution):
         """Return the warning of a fit that did not reach tol."""
+        from fastlin.solvers.stopping import SEPARABLE
+
         if solution.message == SEPARABLE:
             return (
                 f"The classes are separable by features without a penalty (C={self.C}, or a penalty factor of 0): the "

@@ -22,7 +22,6 @@ from fastlin.estimators.parameters import (
     limit_jobs,
     read_l1_ratios,
 )
-from fastlin.estimators.problem import Problem
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.regularization_path import WIDE, read_Cs, warn_of_limits
 from fastlin.estimators.scikit_learn import (
@@ -226,6 +225,8 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
             return self._fit(X, y, sample_weight, params)
 
     def _fit(self, X, y, sample_weight, params):
+        from fastlin.estimators.problem import Problem
+
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)

@@ -9,7 +9,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.problem import LARGEST_PENALTY, Problem
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import read_training_data
@@ -122,6 +121,8 @@ def logistic_path(
     >>> path.coefs.shape
     (3, 3, 4)
     """
+    from fastlin.estimators.problem import Problem
+
     if not (isinstance(l1_ratio, Real) and 0 <= l1_ratio <= 1):
         raise ValueError(f"l1_ratio must be a number from 0 to 1, got {l1_ratio!r}")
     estimator = LogisticRegression(
@@ -250,6 +251,8 @@ def choose_grid(problem, n_Cs, l1_ratio):
     subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
     ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality.
     """
+    from fastlin.objective import LARGEST_PENALTY
+
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None
     # Beyond this penalty no penalised coefficient is left.

@@ -8,7 +8,7 @@ import pytest
 
 from fastlin import cli, datasets
 from fastlin.cli import studies
-from fastlin.kernels.machine.compilation import cache_folder
+from fastlin.kernels.machine.cache_folder import cache_folder
 
 OFFLINE = {
     "http_proxy": "http://127.0.0.1:9",

@@ -6,12 +6,14 @@ import json
 import re
 import webbrowser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fastlin import cli, datasets, figures, warmup
-from fastlin.cli import commands
+from fastlin.cli import commands, environment
 from fastlin.cli.arguments import CommandError
+from fastlin.kernels.machine.target import Target
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, peers
 from fastlin.studies.claims import CLAIMS
 from fastlin.studies.contenders import CONTENDERS
@@ -188,17 +190,63 @@ def test_damaged_data_are_named(run, tmp_path, monkeypatch):
 def test_info(run):
     finished = run("info")
     assert finished.returncode == 0
-    for word in ("numba", "processor", "threads", "threading layer", "cache"):
+    for word in ("numba", "processor", "threads", "threading layer", "compiled code", "cache"):
         assert word in finished.stdout
 
 
-def test_warmup_takes_every_step(run, monkeypatch):
+@pytest.fixture
+def marks(monkeypatch):
+    """Let the program mark no warm-up as finished; return what it would mark."""
+    marks = []
+    monkeypatch.setattr(commands, "mark_warm", lambda: marks.append("marked"))
+    monkeypatch.setattr(commands, "cache_folder", lambda: "a folder")
+    return marks
+
+
+def test_warmup_takes_every_step(run, monkeypatch, marks):
     steps = []
     monkeypatch.setattr(warmup, "STEPS", {name: functools.partial(steps.append, name) for name in ("a", "b")})
     finished = run("warmup")
     assert finished.returncode == 0
     assert steps == ["a", "b"]
     assert "Compiled in" in finished.stdout
+    # Later processes use this processor's own code from now on.
+    assert marks == ["marked"]
+
+
+def test_warmup_has_nothing_to_do_where_the_wheel_carries_all(run, monkeypatch, marks):
+    for module in (commands, environment):
+        monkeypatch.setattr(module, "TARGET", Target("x86-64-v3", 32, "an archive"))
+    kernels = []
+    monkeypatch.setattr(commands, "list_kernels", lambda: kernels)
+    monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
+    finished = run("warmup")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "Nothing has to be compiled: the code in use is x86-64-v3, from the wheel." in finished.stdout
+    kernels.append(SimpleNamespace(stats=SimpleNamespace(cache_misses={"a signature": 1})))
+    assert "Compiled in" in run("warmup").stdout
+    assert marks == []
+
+
+def test_warmup_for_this_processor_runs_without_the_code_of_the_wheel(run, monkeypatch, marks):
+    started = []
+
+    def start(command, env):
+        started.append((command[1:], env["FASTLIN_COMPILED"]))
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(commands, "TARGET", Target("x86-64-v3", 32, "an archive"))
+    monkeypatch.setattr(commands.subprocess, "run", start)
+    assert run("warmup", "--host").returncode == 3
+    assert started == [(["-m", "fastlin", "warmup"], "off")]
+    assert marks == []
+
+
+def test_warmup_for_this_processor_runs_here_where_its_code_is_used_already(run, monkeypatch, marks):
+    monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
+    finished = run("warmup", "--host")
+    assert finished.returncode == 0
+    assert marks == ["marked"]
 
 
 def test_ctrl_c_ends_with_one_line_and_without_results(run, digits, monkeypatch, tmp_path):

@@ -5,7 +5,9 @@ import json
 import numpy as np
 
 import fastlin
-from fastlin.cli.environment import describe_environment
+from fastlin.cli import environment as environment_module
+from fastlin.cli.environment import describe_code, describe_environment
+from fastlin.kernels.machine.target import Target
 from fastlin.kernels.machine.threads import count_threads
 
 
@@ -16,3 +18,21 @@ def test_the_description_is_plain_and_true():
     assert environment["numpy"] == np.__version__
     assert environment["threads"] == count_threads()
     assert environment["processor"].endswith(")")
+    assert environment["compiled_code"] == describe_code()
+
+
+def test_the_code_in_use_is_named(monkeypatch):
+    monkeypatch.setattr(environment_module, "TARGET", Target("x86-64-v3", 32, "an archive"))
+    assert describe_code() == "x86-64-v3, from the wheel"
+    monkeypatch.setattr(environment_module, "TARGET", Target("host", 32))
+    monkeypatch.setattr(environment_module, "cache_folder", lambda: "/cache")
+    assert describe_code() == "this processor's own, from /cache"
+    monkeypatch.setattr(environment_module, "cache_folder", lambda: None)
+    assert describe_code() == "this processor's own, from no folder, since none is writable"
+
+
+def test_a_description_makes_no_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment_module, "cache_folder", lambda: tmp_path / "kernels")
+    environment = describe_environment()
+    assert (environment["cache"], environment["cache_megabytes"]) == (str(tmp_path / "kernels"), 0)
+    assert not list(tmp_path.iterdir())

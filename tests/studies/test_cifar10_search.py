@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from fastlin import datasets
-from fastlin.kernels.machine.compilation import cache_folder
+from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.studies import cifar10, cifar10_search
 from fastlin.studies.cifar10_search import FILE, OPTIMUM, REPORT, draw, make_recipe
 from fastlin.studies.settings import Settings

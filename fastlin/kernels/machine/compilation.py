@@ -1,22 +1,22 @@
-"""The one decorator that turns a Python function into a compiled kernel, and the folder that keeps its code.
+"""The one decorator that turns a Python function into a compiled kernel, and the cache of its code.
 
 Every kernel is compiled without the interpreter lock and without threads of its own; threads.py spreads calls over
-blocks of rows. Compiled code is kept between processes, in a folder whose name holds a hash of all kernel sources:
-Numba's own stamp covers only the defining file, so that a caller in another file would keep stale code. The key of each
-kernel holds the name and the features of the processor that it was compiled for.
+blocks of rows. Its code comes from the wheel where `target` has chosen that, else from the user's cache folder, and
+what neither holds is compiled and kept in that folder. The key of each kernel there holds the name and the features of
+the processor that it was compiled for, and the level of the wheel's code that it runs beside.
 """
 
 import contextlib
 import gc
 import hashlib
-import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 import numba
 from numba.core import caching, config
+from numba.core.runtime import rtsys
 
-from fastlin.places import user_cache_folder
+from fastlin.kernels.machine.cache_folder import cache_folder, make_folder
+from fastlin.kernels.machine.target import HOST, TARGET
 
 # Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
@@ -63,8 +63,7 @@ def kernel(function=None, *, reassociate=True, inner=False, inline=False):
         # Numba's classes for it are not public: where another version has changed them, the kernel is not kept.
         with contextlib.suppress(AttributeError, TypeError):
             compiled._compiler.compile = _without_collector(compiled._compiler.compile)
-            if cache_folder() is not None:
-                compiled._cache = _KernelCache(function)
+            compiled._cache = _KernelCache(function)
     return compiled
 
 
@@ -84,34 +83,6 @@ def _without_collector(compile_kernel):
     return compile_at_rest
 
 
-@lru_cache(maxsize=1)
-def cache_folder():
-    """Return the folder that keeps the compiled kernels, or None where no place can be written.
-
-    ``NUMBA_CACHE_DIR`` comes first, then the user's cache folder.
-    """
-    named = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
-    for place in (named, user_cache_folder()):
-        if place is None:
-            continue
-        folder = place / f"kernels-{_sources_hash()}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError:
-            continue
-        return folder
-    return None
-
-
-def _sources_hash():
-    digest = hashlib.sha256(numba.__version__.encode())
-    # All layers: a kernel of one calls those of another.
-    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 class _Locator(caching._CacheLocator):
     """Places the files of one kernel; the folder's name already says which sources they belong to."""
 
@@ -120,6 +91,9 @@ class _Locator(caching._CacheLocator):
 
     def get_cache_path(self):
         return str(cache_folder())
+
+    def ensure_cache_path(self):
+        make_folder(Path(self.get_cache_path()))
 
     def get_source_stamp(self):
         return 0
@@ -163,13 +137,33 @@ class _IndexAndData(caching.IndexDataCacheFile):
 
 
 class _KernelCache(caching.FunctionCache):
+    """The code of one kernel: the wheel's, where this process uses that, else what the user's cache folder keeps."""
+
     _impl_class = _CompiledFunction
 
     def __init__(self, function):
         super().__init__(function)
         self._cache_file = _IndexAndData(self._cache_path, self._impl.filename_base, 0)
+        if cache_folder() is None:
+            self.disable()
+
+    def load_overload(self, sig, target_context):
+        # Numba would load its implementations of everything first, for a fifth of a second. Code that is compiled needs
+        # its runtime alone, and a compilation loads them itself.
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+    def _load_overload(self, sig, target_context):
+        shipped = TARGET.archive and TARGET.archive.load(self._py_func, sig, target_context)
+        return shipped or super()._load_overload(sig, target_context)
 
     def save_overload(self, sig, data):
         # A full or read-only disk costs the cache, not the fit.
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)
+
+    def _index_key(self, sig, codegen):
+        sig, machine, code = super()._index_key(sig, codegen)
+        # Beside a level's code, a kernel has the vectors of the level and may hold code of the level.
+        return sig, machine if TARGET.name == HOST else (*machine, TARGET.name), code

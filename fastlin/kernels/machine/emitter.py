@@ -6,19 +6,11 @@ added, sums over lanes, prefetches.
 """
 
 from llvmlite import ir
-from numba.core import cgutils, config, types
-from numba.core.codegen import get_host_cpu_features
+from numba.core import cgutils, types
 
+from fastlin.kernels.machine.target import TARGET
 
-def _vector_bytes():
-    """Return the width of the widest vectors among the features that Numba compiles for."""
-    # Not always the host's: NUMBA_CPU_FEATURES asks for others. The name alone, NUMBA_CPU_NAME, changes no feature.
-    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-    features = features.split(",")
-    return 64 if "+avx512f" in features else 32 if "+avx2" in features else 16
-
-
-VECTOR_BYTES = _vector_bytes()
+VECTOR_BYTES = TARGET.vector_bytes
 
 
 def emit_prefetch(builder, address, for_writing, locality):

@@ -2,15 +2,11 @@
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import COMPILED, KERNELS_ALONE
-
-from fastlin.kernels.machine import compilation
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
 
@@ -59,18 +55,6 @@ def test_the_code_of_other_instruction_sets_is_not_taken(tmp_path):
     assert run(tmp_path, **narrow) == 0
     assert run(tmp_path) == 1
     assert run(tmp_path, **narrow) == 1
-
-
-@pytest.mark.parametrize("source", ["machine/vectors.py", "linear/penalties.py", "networks/layers.py"])
-def test_a_change_in_any_room_changes_the_folder(tmp_path, monkeypatch, source):
-    rooms = Path(compilation.__file__).parents[1]
-    copy = tmp_path / "kernels"
-    shutil.copytree(rooms, copy)
-    monkeypatch.setattr(compilation, "__file__", str(copy / "machine" / "compilation.py"))
-    before = compilation._sources_hash()
-    with open(copy / source, "a") as file:
-        file.write("# Changed.\n")
-    assert compilation._sources_hash() != before
 
 
 def test_no_writable_place_means_no_cache(tmp_path):

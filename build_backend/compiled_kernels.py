@@ -1,0 +1,157 @@
+"""Compiles the kernels of an unpacked wheel for levels of instruction sets, and packs it again with their code.
+
+The module does without setuptools, so that its functions can be tested where that is not installed.
+"""
+
+import base64
+import configparser
+import csv
+import hashlib
+import io
+import os
+import platform
+import runpy
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+
+SETTING = "kernels"
+# What the processes run, in the unpacked wheel: the first runs the warm-up, which says what has to be compiled, and the
+# others compile the same for levels that this processor may not be able to run.
+WARM_UP = """
+import pickle, sys
+from pathlib import Path
+from fastlin.kernels.machine import archives
+from fastlin.warmup import STEPS
+for step in STEPS.values():
+    step()
+Path(sys.argv[1]).write_bytes(pickle.dumps(archives.list_signatures()))
+"""
+COMPILE = """
+import pickle, sys
+from pathlib import Path
+from fastlin.kernels.machine import archives
+archives.compile_signatures(pickle.loads(Path(sys.argv[1]).read_bytes()))
+"""
+WRITE = """
+archives.write_archive(Path(sys.argv[2]))
+"""
+
+
+def list_requirements():
+    """Return what an installed fastlin needs; the backend runs in the root of the source tree."""
+    settings = configparser.ConfigParser()
+    settings.read("setup.cfg", encoding="utf-8")
+    return settings["options"]["install_requires"].split("\n")[1:]
+
+
+def read_setting(config_settings):
+    """Return the words of the setting: "all", "host-level", or names of levels; none without the setting."""
+    value = (config_settings or {}).get(SETTING, "")
+    return [word.strip() for word in (value.split(",") if isinstance(value, str) else value) if word.strip()]
+
+
+def choose_levels(words, table, features):
+    """Return the levels to compile for and the best of them that this processor can run, or None.
+
+    Parameters
+    ----------
+    words : list of str
+        The words of the setting.
+    table : dict
+        The names that `fastlin.kernels.machine.levels` defines.
+    features : set of str
+        LLVM's names of what this processor has.
+
+    Raises
+    ------
+    ValueError
+        The setting names a level that there is not on this machine, or this processor has no level.
+    """
+    there = table["levels_of"](platform.machine())
+    if words == ["all"]:
+        names = there
+    elif words == ["host-level"]:
+        names = [name for name in [table["choose_level"](there, features)] if name]
+    else:
+        names = list(dict.fromkeys(words))
+    if not names or not set(names) <= set(there):
+        raise ValueError(
+            f"-C{SETTING} must be 'all', 'host-level' or levels of this machine out of {', '.join(there) or 'none'}, "
+            f"got {','.join(words)!r}"
+        )
+    return names, table["choose_level"](names, features)
+
+
+def compile_kernels(tree, words, work):
+    """Compile the kernels of an unpacked wheel for each level of the setting, and put the code into the wheel."""
+    # The runtime dependencies are there only where kernels are compiled.
+    import llvmlite.binding
+
+    table = runpy.run_path(str(tree / "fastlin" / "kernels" / "machine" / "levels.py"))
+    features = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
+    names, runnable = choose_levels(words, table, features)
+    folder = tree / "fastlin" / "kernels" / "compiled"
+    folder.mkdir()
+    signatures = work / "signatures"
+
+    def run(program, name):
+        print(f"compiling kernels for {name or 'this processor'}", flush=True)
+        command = [sys.executable, "-c", program, str(signatures), str(work / f"{name}.zip")]
+        environment = describe_process(tree, table["LEVELS"].get(name), work / "cache")
+        subprocess.run(command, cwd=work, env=environment, check=True)
+
+    # The warm-up runs what it compiles. Where this processor can run none of the levels, its code is thrown away.
+    run(WARM_UP + WRITE if runnable else WARM_UP, runnable)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda name: run(COMPILE + WRITE, name), [name for name in names if name != runnable]))
+    # Only now, so that no process finds code of a level beside its kernels.
+    for name in names:
+        (work / f"{name}.zip").rename(folder / f"{name}.zip")
+
+
+def describe_process(tree, level, cache):
+    """Return the environment of a process that imports the unpacked wheel and compiles for a level, or for None."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "FASTLIN_"))}
+    # In an isolated build the frontend names its own folders there.
+    paths = [str(tree), *filter(None, [environment.get("PYTHONPATH")])]
+    environment |= {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NUMBA_CACHE_DIR": str(cache),
+    }
+    if level is not None:
+        environment["NUMBA_CPU_NAME"] = level.processor
+        environment["NUMBA_CPU_FEATURES"] = ",".join(f"+{feature}" for feature in level.features)
+    return environment
+
+
+def pack_wheel(tree, pure_name, folder):
+    """Pack an unpacked wheel for this version of Python and this platform alone; return its name."""
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    system = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    tag = f"{python}-{python}{sys.abiflags}-{system}"
+    name, version = pure_name.split("-")[:2]
+    (information,) = tree.glob("*.dist-info")
+    lines = (information / "WHEEL").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(("Root-Is-Purelib:", "Tag:")) and line]
+    (information / "WHEEL").write_text("\n".join([*kept, "Root-Is-Purelib: false", f"Tag: {tag}", ""]))
+    record = information / "RECORD"
+    record.unlink()
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    files = sorted(path for path in tree.rglob("*") if path.is_file())
+    for path in files:
+        content = path.read_bytes()
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        writer.writerow([path.relative_to(tree).as_posix(), f"sha256={digest}", len(content)])
+    writer.writerow([record.relative_to(tree).as_posix(), "", ""])
+    record.write_text(rows.getvalue())
+    packed = f"{name}-{version}-{tag}.whl"
+    with zipfile.ZipFile(folder / packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        # The specification recommends that the metadata stand at the end.
+        for path in sorted([*files, record], key=lambda path: (path.is_relative_to(information), path)):
+            wheel.write(path, path.relative_to(tree).as_posix())
+    return packed

@@ -1,0 +1,57 @@
+"""The build backend: setuptools', and wheels that carry compiled kernels where a setting asks for them.
+
+    python -m build --wheel -Ckernels=all                   # every level of this machine's architecture
+    python -m build --wheel -Ckernels=x86-64-v2,x86-64-v3   # some of them
+    pip install . -Ckernels=host-level                      # the best level of this processor
+
+Without the setting the wheel is setuptools' own: pure Python, whose kernels are compiled as they are needed. With it,
+that wheel is unpacked, its kernels are compiled for each level in a process of its own, and it is packed again with the
+code, for this version of Python and this platform alone. Nothing of that is written into the source tree.
+"""
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+from compiled_kernels import compile_kernels, list_requirements, pack_wheel, read_setting
+from setuptools import build_meta
+from setuptools.build_meta import (
+    build_editable,
+    build_sdist,
+    get_requires_for_build_editable,
+    get_requires_for_build_sdist,
+    prepare_metadata_for_build_editable,
+    prepare_metadata_for_build_wheel,
+)
+
+__all__ = [
+    "build_editable",
+    "build_sdist",
+    "build_wheel",
+    "get_requires_for_build_editable",
+    "get_requires_for_build_sdist",
+    "get_requires_for_build_wheel",
+    "prepare_metadata_for_build_editable",
+    "prepare_metadata_for_build_wheel",
+]
+
+
+def get_requires_for_build_wheel(config_settings=None):
+    """Return what a build of the wheel needs beside setuptools: all that fastlin needs, if kernels are compiled."""
+    requires = build_meta.get_requires_for_build_wheel(config_settings)
+    return requires + (list_requirements() if read_setting(config_settings) else [])
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    """Build the wheel, with compiled kernels if the setting asks for them, and return its name."""
+    words = read_setting(config_settings)
+    if not words:
+        return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+    with tempfile.TemporaryDirectory() as work:
+        # Setuptools looks at the settings that it knows, and does not mind others.
+        name = build_meta.build_wheel(work, config_settings, metadata_directory)
+        tree = Path(work, "tree")
+        with zipfile.ZipFile(Path(work, name)) as wheel:
+            wheel.extractall(tree)
+        compile_kernels(tree, words, Path(work))
+        return pack_wheel(tree, name, Path(wheel_directory))

@@ -1,0 +1,155 @@
+"""The files in which a wheel carries compiled kernels, one for each level.
+
+A file is a ZIP archive with a member for each kernel and signature, and a stamp that says with what it can be used. A
+member holds what Numba keeps in its own cache, without what is not needed to run it: the annotated source, and LLVM's
+bitcode except for kernels that other kernels call. Both together are four fifths of what Numba keeps.
+"""
+
+import functools
+import hashlib
+import importlib
+import io
+import json
+import logging
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding
+import numba
+from numba.core.dispatcher import Dispatcher
+from numba.core.serialize import dumps
+
+from fastlin.kernels.machine.cache_folder import hash_sources
+
+# Where the archives lie in an installed wheel; a source tree has none.
+FOLDER = Path(__file__).parents[1] / "compiled"
+ENDING = ".zip"
+STAMP = "stamp.json"
+
+
+def make_stamp():
+    """Return with what compiled kernels can be used: the versions, the platform and the kernels' sources."""
+    return {
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "python": sys.implementation.cache_tag,
+        "platform": llvmlite.binding.get_process_triple(),
+        "sources": hash_sources(),
+    }
+
+
+class Archive:
+    """The compiled kernels of one level.
+
+    Parameters
+    ----------
+    path : Path
+        The file. It is read whole, less than a megabyte, since children of a fork would share its position.
+
+    Attributes
+    ----------
+    path : Path
+        The parameter.
+    stamp : dict
+        With what the kernels can be used.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, zipfile.BadZipFile
+        The file cannot be read, or is no archive.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+        self._names = frozenset(self._zip.namelist())
+        self.stamp = json.loads(self._zip.read(STAMP))
+
+    def load(self, kernel, signature, target_context):
+        """Return a kernel's code for a signature as Numba rebuilds a result of its own; None where it is not there.
+
+        Parameters
+        ----------
+        kernel : callable
+            The Python function of the kernel.
+        signature : tuple of numba.types.Type
+            The types of its arguments.
+        target_context : numba.core.base.BaseContext
+            Numba's context.
+        """
+        name = _member(kernel, signature)
+        if name not in self._names:
+            return None
+        try:
+            library, description, *rest = pickle.loads(self._zip.read(name))
+            # Numba takes the names that a library defines from its bitcode, which most members lack.
+            names = {description.llvm_func_name, description.llvm_cpython_wrapper_name}
+            target_context.codegen()._engine._defined_symbols.update(names)
+            return numba.core.compiler.CompileResult._rebuild(target_context, library, description, *rest)
+        except Exception:
+            # Damage shows in the checksum of the member. Whatever else happens here, compiling is the way out.
+            log_damage(self.path)
+            return None
+
+
+def write_archive(path):
+    """Write the code of all kernels that are compiled in this process, and that Python calls, into an archive."""
+    called = {other for kernel in list_kernels() for other in _calls(kernel)}
+    nothing = llvmlite.binding.parse_assembly("").as_bitcode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr(STAMP, json.dumps(make_stamp()))
+        for kernel in list_kernels():
+            for signature, result in () if _is_inner(kernel) else kernel.overloads.items():
+                library, description, environment, typed, in_objects, lifted, _, *rest = result._reduce()
+                name, kind, (code, bitcode) = library
+                library = name, kind, (code, bitcode if kernel in called else nothing)
+                content = dumps((library, description, environment, typed, in_objects, lifted, "", *rest))
+                archive.writestr(_member(kernel.py_func, signature), content)
+
+
+def list_signatures():
+    """Return (module, name, types of the arguments) of the kernels that Python has called in this process."""
+    kernels = [kernel for kernel in list_kernels() if not _is_inner(kernel)]
+    return [(kernel.__module__, kernel.__name__, types) for kernel in kernels for types in kernel.overloads]
+
+
+def compile_signatures(signatures):
+    """Compile the kernels that `list_signatures` has named, without running them."""
+    for module, name, types in signatures:
+        getattr(importlib.import_module(module), name).compile(types)
+
+
+def list_kernels():
+    """Return the kernels of the modules that are imported, in the order of their names."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("fastlin.kernels.")]
+    kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
+    return sorted(kernels, key=lambda kernel: (kernel.__module__, kernel.__name__))
+
+
+def _is_inner(kernel):
+    """Return whether only kernels call a kernel; its code then stands in theirs."""
+    return kernel.targetoptions["no_cpython_wrapper"]
+
+
+def _calls(kernel):
+    """Yield the kernels that a kernel calls by their names."""
+    function = kernel.py_func
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, Dispatcher):
+            yield value
+
+
+def _member(kernel, signature):
+    """Return the name of the member that holds a kernel's code for a signature."""
+    digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:24]
+    return f"{kernel.__module__}.{kernel.__qualname__}-{digest}"
+
+
+@functools.cache
+def log_damage(path):
+    """Say, once in a process, that an archive is damaged."""
+    logging.getLogger("fastlin").info("%s is damaged: kernels are compiled where it lacks them.", path)

@@ -1,0 +1,51 @@
+"""The levels of instruction sets for which a wheel may carry compiled kernels.
+
+The module imports nothing of fastlin, so that the build backend can run it alone.
+"""
+
+from typing import NamedTuple
+
+
+class Level(NamedTuple):
+    """A set of processors that run the same code.
+
+    Attributes
+    ----------
+    machines : tuple of str
+        The names of `platform.machine()` whose processors may have the level, in lower case.
+    processor : str
+        LLVM's name for the level, for which code is scheduled.
+    features : tuple of str
+        LLVM's names of the instructions that the code may use; a processor has the level if it has all of them.
+    """
+
+    machines: tuple[str, ...]
+    processor: str
+    features: tuple[str, ...]
+
+
+X86_64 = ("x86_64", "amd64")
+# The features of the levels of the x86-64 processor supplement.
+SSE = ("64bit", "cmov", "crc32", "cx16", "cx8", "fxsr", "mmx", "popcnt", "sahf")
+SSE += ("sse", "sse2", "sse3", "sse4.1", "sse4.2", "ssse3")
+AVX2 = (*SSE, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave")
+AVX512 = (*AVX2, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl")
+
+# The best level of each machine comes first.
+LEVELS = {
+    "x86-64-v4": Level(X86_64, "x86-64-v4", AVX512),
+    "x86-64-v3": Level(X86_64, "x86-64-v3", AVX2),
+    "x86-64-v2": Level(X86_64, "x86-64-v2", SSE),
+    # Every processor of the architecture has the vectors of 16 bytes that kernels use there.
+    "aarch64": Level(("aarch64", "arm64"), "generic", ()),
+}
+
+
+def levels_of(machine):
+    """Return the names of the levels of a machine, given as `platform.machine()` names it, the best one first."""
+    return [name for name, level in LEVELS.items() if machine.lower() in level.machines]
+
+
+def choose_level(names, features):
+    """Return the best of some levels that a processor with the given features has, or None."""
+    return next((name for name in LEVELS if name in names and features.issuperset(LEVELS[name].features)), None)

@@ -1,0 +1,127 @@
+"""What the kernels of this process are compiled for, decided once, when the first kernel is imported.
+
+It is either this very processor, or a level for which the wheel carries code. A warm-up for this processor that has
+been finished comes first, then the best level that the processor and the operating system support. A half-filled cache
+never decides, so that the same seed gives the same bits in every process.
+"""
+
+import hashlib
+import logging
+import os
+import sys
+from typing import NamedTuple
+
+import llvmlite.binding
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
+
+from fastlin.kernels.machine.archives import ENDING, FOLDER, Archive, log_damage, make_stamp
+from fastlin.kernels.machine.cache_folder import cache_folder, make_folder
+from fastlin.kernels.machine.levels import LEVELS, choose_level
+
+# The environment variable that turns the wheel's code on or off.
+SWITCH = "FASTLIN_COMPILED"
+HOST = "host"
+LOGGER = logging.getLogger("fastlin")
+
+
+class Target(NamedTuple):
+    """What kernels are compiled for.
+
+    Attributes
+    ----------
+    name : str
+        HOST, or the name of a level.
+    vector_bytes : int
+        The width of the vectors that kernels use.
+    archive : Archive or None
+        The code of the level. Kernels that it lacks are compiled for this processor, with vectors of the same width.
+    """
+
+    name: str
+    vector_bytes: int
+    archive: Archive | None = None
+
+
+def choose_target():
+    """Return the Target of this process."""
+    features = read_features()
+    level = _choose_archived_level(features)
+    archive = None if level is None or _is_warm() else _open_archive(level)
+    if archive is None:
+        return Target(HOST, vector_bytes(features))
+    return Target(level, vector_bytes(LEVELS[level].features), archive)
+
+
+def read_features():
+    """Return the features for which Numba compiles, as a set of LLVM's names."""
+    # These are not always the host's: NUMBA_CPU_FEATURES asks for others. The name alone, NUMBA_CPU_NAME, changes no
+    # feature. LLVM leaves out what the operating system does not save.
+    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+
+
+def vector_bytes(features):
+    """Return the width of the widest vectors among some features."""
+    return 64 if "avx512f" in features else 32 if "avx2" in features else 16
+
+
+def warm_mark():
+    """Return the file whose presence says that a warm-up for this very processor has been finished.
+
+    Returns
+    -------
+    Path or None
+        The file, which need not exist; None where there is no cache folder.
+    """
+    processor = config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
+    host = repr((processor, sorted(read_features()), sys.implementation.cache_tag))
+    folder = cache_folder()
+    return folder and folder / f"warm-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
+
+
+def _is_warm():
+    """Return whether a warm-up for this very processor has been finished."""
+    mark = warm_mark()
+    return mark is not None and mark.exists()
+
+
+def mark_warm():
+    """Let later processes use the code that a finished warm-up has compiled for this very processor."""
+    mark = warm_mark()
+    make_folder(mark.parent)
+    mark.touch()
+
+
+def _choose_archived_level(features):
+    """Return the best level of this processor among those of the wheel, or None where the wheel's code is not used."""
+    switch = os.environ.get(SWITCH, "").lower()
+    if switch not in ("", "on", "off"):
+        LOGGER.warning("%s must be 'on' or 'off', got %r; it counts as 'on'.", SWITCH, switch)
+    if switch == "off" or config.DISABLE_JIT:
+        return None
+    names = {path.name.removesuffix(ENDING) for path in FOLDER.glob(f"*{ENDING}")}
+    level = choose_level(names, features)
+    if names and level is None:
+        LOGGER.info("The wheel carries kernels for %s, not for this processor: they are compiled.", sorted(names))
+    return level
+
+
+def _open_archive(level):
+    """Return the archive of a level, or None, with a line in the log, where it cannot be used here."""
+    path = FOLDER / (level + ENDING)
+    try:
+        archive = Archive(path)
+    except Exception:
+        # A damaged file raises whatever reading it makes of it.
+        log_damage(path)
+        return None
+    expected = make_stamp()
+    other = [f"{name} {archive.stamp.get(name)}" for name in expected if archive.stamp.get(name) != expected[name]]
+    if other:
+        LOGGER.info("The wheel's kernels were compiled with %s: they are compiled anew.", ", ".join(other))
+        return None
+    return archive
+
+
+TARGET = choose_target()

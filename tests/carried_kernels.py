@@ -1,0 +1,71 @@
+"""Processes that compile a kernel for a level, and processes that use a package which carries such code."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import KERNELS_ALONE
+
+from fastlin import places
+from fastlin.kernels.machine.levels import LEVELS
+
+PACKAGE = Path(places.__file__).parent
+
+# Compiles a kernel and writes the archive, without running it.
+COMPILE = """
+import sys
+from pathlib import Path
+from numba import types
+from fastlin.kernels.machine import archives
+vector = types.Array(types.float64, 1, "C")
+archives.compile_signatures([("fastlin.kernels.machine.vectors", "dot", (vector, vector))])
+archives.write_archive(Path(sys.argv[1]))
+"""
+# Calls that kernel, and where it is asked to, one that calls it and that no archive holds.
+USE = """
+import json, logging, os, sys
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+import numpy as np
+from fastlin.kernels.machine.cache_folder import cache_folder
+from fastlin.kernels.machine.target import TARGET
+from fastlin.kernels.machine.vectors import add_steps, dot
+folder = cache_folder()
+found = {"target": TARGET.name, "bytes": TARGET.vector_bytes, "made": folder is not None and folder.exists()}
+a = np.random.default_rng(0).normal(size=1_003)
+found["value"] = dot(a, a).hex()
+if len(sys.argv) > 1:
+    vector = a.copy()
+    add_steps(a[None], a[None], np.ones(1), 0, 1, vector, np.ones(1))
+    found["step"] = vector.sum().hex()
+for kernel in (dot, add_steps):
+    found[kernel.__name__] = sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values())
+print(json.dumps(found))
+"""
+
+
+def describe_level(name):
+    """Return the environment in which Numba compiles for a level."""
+    level = LEVELS[name]
+    features = ",".join(f"+{feature}" for feature in level.features)
+    return {"NUMBA_CPU_NAME": level.processor, "NUMBA_CPU_FEATURES": features}
+
+
+def start(package, program, *arguments, **environment):
+    """Start a program that imports the kernels of a package, without what this process was told to compile for."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
+    return subprocess.Popen(
+        [sys.executable, "-c", KERNELS_ALONE.replace(str(PACKAGE), str(package)) + program, *map(str, arguments)],
+        env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    """Return what a program printed, read as JSON, and the lines that it logged."""
+    printed, logged = process.communicate(timeout=120)
+    assert process.returncode == 0, logged
+    return json.loads(printed or "null"), logged.splitlines()

@@ -1,0 +1,199 @@
+"""What a process compiles for: the code of the wheel, where it can be used, or that of its own processor."""
+
+import json
+import platform
+import shutil
+import zipfile
+
+import llvmlite.binding
+import pytest
+from carried_kernels import USE, describe_level, finish, start
+from conftest import COMPILED
+
+from fastlin.kernels.machine import archives, target
+from fastlin.kernels.machine.archives import STAMP
+from fastlin.kernels.machine.levels import AVX2, AVX512, LEVELS, SSE, choose_level, levels_of
+from fastlin.kernels.machine.target import HOST, vector_bytes
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+
+X86_64 = levels_of(platform.machine()) == levels_of("x86_64")
+FEATURES = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
+BEST = choose_level(levels_of(platform.machine()), FEATURES)
+HIT, MISS = [1, 0], [0, 1]
+
+
+@pytest.fixture(autouse=True)
+def skip_processors_without_a_level():
+    if BEST is None:
+        pytest.skip("this processor has none of the levels")
+
+
+def rewrite(path, change):
+    """Replace the content of each member of an archive by what change(name, content) returns."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, change(name, content))
+
+
+def archive_of(wheel, level=BEST):
+    return wheel / "kernels" / "compiled" / f"{level}.zip"
+
+
+def test_the_code_of_the_wheel_needs_no_place_to_write(wheel, use, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    before = sorted(wheel.rglob("*"))
+    # Root may write anywhere: below a file no one can.
+    places = ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR", "TMPDIR")
+    found, logged = use(wheel, **dict.fromkeys(places, str(blocked)))
+    assert (found["target"], found["dot"], found["made"]) == (BEST, HIT, False)
+    assert found["bytes"] == vector_bytes(LEVELS[BEST].features)
+    assert logged == []
+    assert sorted(wheel.rglob("*")) == before
+
+
+def test_no_folder_is_made_before_code_is_saved(wheel, use, tmp_path):
+    found, _ = use(wheel)
+    assert found["dot"] == HIT
+    assert not (tmp_path / "cache").exists()
+    found, _ = use(wheel, FASTLIN_COMPILED="off")
+    assert (found["target"], found["dot"], found["made"]) == (HOST, MISS, False)
+    assert (tmp_path / "cache").exists()
+
+
+@pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
+def test_the_level_follows_the_processor_that_is_asked_for(wheel, use):
+    found, logged = use(wheel, **describe_level("x86-64-v2"))
+    assert (found["target"], found["bytes"], found["dot"], logged) == ("x86-64-v2", 16, HIT, [])
+
+
+@pytest.fixture
+def choose(wheel, monkeypatch, caplog):
+    """Choose in this process, which goes on as it began, with the features given; return the target and the log."""
+
+    def choose(features=FEATURES):
+        monkeypatch.setattr(target, "FOLDER", wheel / "kernels" / "compiled")
+        monkeypatch.setattr(target, "read_features", lambda: set(features))
+        monkeypatch.setattr(target, "cache_folder", lambda: None)
+        archives.log_damage.cache_clear()
+        caplog.clear()
+        with caplog.at_level("INFO", "fastlin"):
+            chosen = target.choose_target()
+        return chosen, [(record.levelname, record.getMessage()) for record in caplog.records]
+
+    monkeypatch.delenv("FASTLIN_COMPILED", raising=False)
+    return choose
+
+
+@pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
+@pytest.mark.parametrize(
+    ("features", "level", "width"), [(AVX512, "x86-64-v4", 64), (AVX2, "x86-64-v3", 32), (SSE, "x86-64-v2", 16)]
+)
+def test_the_best_level_is_chosen_with_its_vectors(choose, features, level, width):
+    chosen, logged = choose(features)
+    assert (chosen.name, chosen.vector_bytes, chosen.archive.path.stem, logged) == (level, width, level, [])
+
+
+def test_a_processor_without_a_level_of_the_wheel_is_compiled_for(choose, wheel):
+    for path in wheel.glob("kernels/compiled/*.zip"):
+        path.rename(path.with_name("x86-64-v4.zip"))
+    chosen, ((severity, line),) = choose(AVX2)
+    assert (chosen, severity) == ((HOST, 32, None), "INFO")
+    assert line == "The wheel carries kernels for ['x86-64-v4'], not for this processor: they are compiled."
+
+
+def test_a_source_tree_has_nothing_to_say(choose, wheel):
+    shutil.rmtree(wheel / "kernels" / "compiled")
+    assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
+
+
+def test_the_wheels_code_can_be_turned_off(choose, monkeypatch):
+    monkeypatch.setenv("FASTLIN_COMPILED", "off")
+    assert choose() == ((HOST, vector_bytes(FEATURES), None), [])
+    monkeypatch.setenv("FASTLIN_COMPILED", "On")
+    assert (choose()[0].name, choose()[1]) == (BEST, [])
+    monkeypatch.setenv("FASTLIN_COMPILED", "no")
+    chosen, logged = choose()
+    assert chosen.name == BEST
+    assert logged == [("WARNING", "FASTLIN_COMPILED must be 'on' or 'off', got 'no'; it counts as 'on'.")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("numba", "0.1"), ("llvmlite", "0.1"), ("python", "cpython-30"), ("platform", "vax"), ("sources", "0" * 16)],
+)
+def test_code_of_other_versions_is_compiled_anew(choose, wheel, name, value):
+    def change(member, content):
+        return json.dumps({**json.loads(content), name: value}) if member == STAMP else content
+
+    rewrite(archive_of(wheel), change)
+    chosen, logged = choose()
+    assert chosen.name == HOST
+    assert logged == [("INFO", f"The wheel's kernels were compiled with {name} {value}: they are compiled anew.")]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and nothing else", None])
+def test_a_damaged_archive_is_compiled_anew(choose, wheel, damage):
+    path = archive_of(wheel)
+    path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
+    chosen, logged = choose()
+    assert chosen.name == HOST
+    assert logged == [("INFO", f"{path} is damaged: kernels are compiled where it lacks them.")]
+
+
+def replace_the_kernels(path):
+    """Put something else in the place of each kernel, whose checksum is right."""
+    rewrite(path, lambda member, content: content if member == STAMP else b"cno_such_module\nname\n.")
+
+
+def flip_a_byte(path):
+    """Change the code of a kernel, which the archive's list of members does not show."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        (kernel,) = (member for member in archive.infolist() if member.filename != STAMP)
+    content[kernel.header_offset + kernel.compress_size // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, replace_the_kernels])
+def test_a_damaged_kernel_alone_is_compiled(wheel, use, damage):
+    path = archive_of(wheel)
+    damage(path)
+    found, logged = use(wheel)
+    assert (found["target"], found["dot"]) == (BEST, MISS)
+    assert logged == [f"INFO {path} is damaged: kernels are compiled where it lacks them."]
+
+
+def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
+    first, logged = use(wheel, "steps")
+    # The kernel that is compiled calls that of the wheel, whose code becomes part of it.
+    assert (first["target"], first["dot"], first["add_steps"], logged) == (BEST, HIT, MISS, [])
+    again, _ = use(wheel, "steps")
+    assert (again["dot"], again["add_steps"], again["step"]) == (HIT, HIT, first["step"])
+    # It may hold code of the level, so that a process without that compiles its own.
+    off, _ = use(wheel, "steps", FASTLIN_COMPILED="off")
+    assert (off["dot"], off["add_steps"]) == (MISS, MISS)
+    assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))
+
+
+def test_a_half_filled_cache_decides_nothing_and_a_finished_warm_up_does(wheel, use, tmp_path):
+    use(wheel, FASTLIN_COMPILED="off")
+    assert use(wheel)[0]["target"] == BEST
+    mark = "from fastlin.kernels.machine.target import mark_warm; mark_warm()"
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    finish(start(wheel, mark, **cache))
+    found, logged = use(wheel)
+    assert (found["target"], found["dot"], logged) == (HOST, HIT, [])
+    # Another processor, which shares the folder, is not warm.
+    found, _ = use(wheel, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES=",".join(f"+{name}" for name in FEATURES))
+    assert found["target"] == BEST
+
+
+def test_processes_at_once_use_one_wheel_and_find_the_same_bits(wheel, tmp_path):
+    processes = [start(wheel, USE, "steps", NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
+    (one, _), (other, _) = map(finish, processes)
+    assert (one["target"], one["value"], one["step"]) == (BEST, other["value"], other["step"])
+    assert one["dot"] == HIT

@@ -1,0 +1,174 @@
+"""The build backend, and a wheel that carries compiled kernels, installed into a fresh environment."""
+
+import base64
+import csv
+import hashlib
+import json
+import os
+import platform
+import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fastlin.kernels.machine import levels
+
+ROOT = Path(__file__).parents[1]
+# By its path, as the backend's folder is on no search path outside of a build.
+BACKEND = runpy.run_path(str(ROOT / "build_backend" / "compiled_kernels.py"))
+TABLE = vars(levels)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Let the backend run on another machine."""
+    return lambda name: monkeypatch.setattr(platform, "machine", lambda: name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (None, []),
+        ({}, []),
+        ({"kernels": ""}, []),
+        ({"--build-option": "x"}, []),
+        ({"kernels": "all"}, ["all"]),
+        ({"kernels": "x86-64-v2, x86-64-v3"}, ["x86-64-v2", "x86-64-v3"]),
+        # A frontend makes a list of a setting that is given twice.
+        ({"kernels": ["x86-64-v2", "x86-64-v3"]}, ["x86-64-v2", "x86-64-v3"]),
+    ],
+)
+def test_the_setting_is_read_as_frontends_give_it(settings, words):
+    assert BACKEND["read_setting"](settings) == words
+
+
+def test_levels_follow_the_setting_and_the_machine(machine):
+    choose = BACKEND["choose_levels"]
+    machine("x86_64")
+    assert choose(["all"], TABLE, set(levels.AVX2)) == (["x86-64-v4", "x86-64-v3", "x86-64-v2"], "x86-64-v3")
+    assert choose(["host-level"], TABLE, set(levels.AVX2)) == (["x86-64-v3"], "x86-64-v3")
+    # A level need not run on the machine that compiles it.
+    assert choose(["x86-64-v4", "x86-64-v4"], TABLE, set(levels.AVX2)) == (["x86-64-v4"], None)
+    machine("arm64")
+    assert choose(["all"], TABLE, {"neon"}) == (["aarch64"], "aarch64")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("x86_64", ["x86-64-v5"]), ("x86_64", ["aarch64"]), ("x86_64", ["host-level"]), ("s390x", ["all"])],
+)
+def test_a_wrong_setting_says_what_there_is(machine, name, words):
+    machine(name)
+    with pytest.raises(ValueError, match=f"-Ckernels must be 'all', 'host-level' or levels .*, got '{words[0]}'"):
+        BACKEND["choose_levels"](words, TABLE, set())
+
+
+def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
+    for name in ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "FASTLIN_COMPILED"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PYTHONPATH", "site")
+    described = BACKEND["describe_process"](tmp_path, levels.LEVELS["x86-64-v2"], tmp_path / "cache")
+    assert described["PYTHONPATH"] == f"{tmp_path}{os.pathsep}site"
+    assert described["NUMBA_CPU_FEATURES"].startswith("+64bit,+cmov,")
+    assert {name for name in described if name.startswith(("NUMBA_", "FASTLIN_"))} == {
+        "NUMBA_CPU_NAME",
+        "NUMBA_CPU_FEATURES",
+        "NUMBA_CACHE_DIR",
+    }
+    assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
+
+
+def test_a_wheel_is_packed_for_this_python_and_platform(tmp_path):
+    tree, information = tmp_path / "tree", tmp_path / "tree" / "fastlin-1.0.dist-info"
+    information.mkdir(parents=True)
+    (tree / "module.py").write_text("x = 1\n")
+    (information / "RECORD").write_text("module.py,sha256=old,1\n")
+    (information / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n\n")
+    name = BACKEND["pack_wheel"](tree, "fastlin-1.0-py3-none-any.whl", tmp_path)
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    tag = f"{python}-{python}{sys.abiflags}-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+    assert name == f"fastlin-1.0-{tag}.whl"
+    with zipfile.ZipFile(tmp_path / name) as wheel:
+        contents = {member: wheel.read(member) for member in wheel.namelist()}
+    assert contents["fastlin-1.0.dist-info/WHEEL"].decode().splitlines() == [
+        "Wheel-Version: 1.0",
+        "Root-Is-Purelib: false",
+        f"Tag: {tag}",
+    ]
+    rows = {row[0]: row[1:] for row in csv.reader(contents["fastlin-1.0.dist-info/RECORD"].decode().splitlines())}
+    assert rows.keys() == contents.keys()
+    assert rows.pop("fastlin-1.0.dist-info/RECORD") == ["", ""]
+    for path, (digest, size) in rows.items():
+        expected = base64.urlsafe_b64encode(hashlib.sha256(contents[path]).digest()).decode().rstrip("=")
+        assert (digest, int(size)) == (f"sha256={expected}", len(contents[path]))
+
+
+# Fits what users fit first, and prints which code it used, which kernels it had to compile, and a hash of the models.
+FITS = """
+import hashlib, json, warnings
+import numpy as np
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from fastlin import LogisticRegression, LogisticRegressionCV, MLPClassifier, logistic_path
+from fastlin.kernels.machine.archives import list_kernels
+from fastlin.kernels.machine.target import TARGET
+warnings.simplefilter("ignore")
+digest = hashlib.sha256()
+X, y = load_digits(return_X_y=True)
+problems = [(X, y), (X.copy(), y), (np.asfortranarray(X), y), (X.astype("f4"), y), (X.astype("u1"), y)]
+problems += [load_iris(return_X_y=True), load_breast_cancer(return_X_y=True), (sparse.csr_array(X), y)]
+for X, y in problems:
+    for options in ({}, {"l1_ratio": 1.0}, {"solver": "lbfgs"}):
+        model = LogisticRegression(**options).fit(X, y)
+        digest.update(model.coef_.tobytes() + model.predict_proba(X).tobytes() + model.predict(X).tobytes())
+model = LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False).fit(X, y)
+MLPClassifier(10, max_iter=2, random_state=0).fit(X, y).predict(X)
+compiled = {kernel.__name__: len(kernel.stats.cache_misses) for kernel in list_kernels() if kernel.stats.cache_misses}
+print(json.dumps([TARGET.name, compiled, digest.hexdigest()]))
+"""
+
+
+@pytest.mark.slow  # The kernels of a level are compiled, for some minutes, with dependencies from the package index.
+def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_path):
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("fastlin", "build_backend"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ("pyproject.toml", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    before = {path for path in source.rglob("*") if path.is_file()}
+    options = ["--quiet", "--no-deps", "-Ckernels=host-level"]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", source, "-w", tmp_path, *options], check=True)
+    # What setuptools leaves behind is there without the setting too.
+    left = {path for path in source.rglob("*") if path.is_file()} - before
+    assert not [path for path in left if path.relative_to(source).parts[0] not in ("build", "fastlin.egg-info")]
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 15e6
+
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    (site,) = environment.glob("[Ll]ib/**/site-packages")
+    # The dependencies are those of this environment.
+    (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+
+    # Root may write anywhere: below a file no one can.
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "FASTLIN_", "PYTHON"))
+    }
+    for name in ("HOME", "XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA", "NUMBA_CACHE_DIR"):
+        variables[name] = str(blocked)
+    command = [python, "-c", FITS]
+    processes = [subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE) for _ in range(2)]
+    (level, compiled, bits), other = (json.loads(process.communicate(timeout=300)[0]) for process in processes)
+    assert level in levels.LEVELS
+    assert compiled == {}
+    assert other == [level, compiled, bits]
