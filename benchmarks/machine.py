@@ -1,11 +1,13 @@
 """What a figure has to name: the machine that it was measured on, and the versions of what ran."""
 
 import importlib.metadata
+import platform
 import re
 from datetime import UTC, datetime
 
 from fastlin.cli.environment import describe_environment
-from fastlin.kernels.machine.emitter import VECTOR_BYTES
+from fastlin.kernels.machine.levels import choose_level, levels_of
+from fastlin.kernels.machine.target import read_features
 
 PACKAGES = (
     "numpy",
@@ -20,7 +22,6 @@ PACKAGES = (
     "scikit-learn-intelex",
     "torch",
 )
-LEVELS = {64: "x86-64-v4", 32: "x86-64-v3", 16: "x86-64-v2"}
 
 
 def describe_machine():
@@ -42,8 +43,8 @@ def name_machine(processor, cores):
 
 
 def find_level():
-    """Return the level of instructions that kernels are compiled for; bounds may differ by it."""
-    return LEVELS[VECTOR_BYTES]
+    """Return the best level of instructions of this machine, or "none"; bounds may differ by it."""
+    return choose_level(levels_of(platform.machine()), read_features()) or "none"
 
 
 def describe_run():
