@@ -62,10 +62,8 @@ def describe_environment():
 
 
 def describe_code():
-    """Return which code of the kernels this process uses, and where it comes from."""
-    if TARGET.archive:
-        return f"{TARGET.name}, from the wheel"
-    return f"this processor's own, from {cache_folder() or 'no folder, since none is writable'}"
+    """Return which code of the kernels this process uses."""
+    return f"{TARGET.name}, from the wheel" if TARGET.archive else "this processor's own, from the cache"
 
 
 def _name_processor():
