@@ -45,7 +45,9 @@ def print_tables(tables, console):
     from rich.table import Table as RichTable
 
     for table in tables:
-        drawn = RichTable(title=table.title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+        # As a title of rich's it would be broken to the width of the table.
+        console.print(f"\n{table.title}")
+        drawn = RichTable(box=box.SIMPLE, pad_edge=False)
         for place, column in enumerate(table.columns):
             drawn.add_column(column, justify="right" if _is_numeric(table, place) else "left", overflow="fold")
         for row, is_bold in zip(table.rows, table.bold, strict=True):

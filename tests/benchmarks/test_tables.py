@@ -1,0 +1,61 @@
+"""Tables of records: a row for each, bold where fastlin is slower or takes more than allowed."""
+
+import io
+
+from rich.console import Console
+
+from benchmarks.tables import print_tables, tabulate
+
+RACE = {
+    "kind": "race",
+    "title": "digits",
+    "data": "1,797 × 64",
+    "threads": 2,
+    "peer": "scikit-learn",
+    "contenders": {
+        "fastlin": {"seconds": 0.05, "objective": 0.1, "accuracy": 0.9},
+        "scikit-learn": {"seconds": 1.0, "objective": 0.1, "accuracy": 0.9},
+    },
+    "ratio": 20.0,
+    "gap": -3e-5,
+    "fault": "",
+}
+PASS = {"fastlin": {"seconds": 0.5, "accuracy": None}, "scikit-learn": {"seconds": 0.25, "accuracy": None}}
+
+
+def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
+    records = {
+        "fast": RACE,
+        "slow": {**RACE, "contenders": PASS, "ratio": 0.5, "threads": 1},
+        "wrong": {**RACE, "fault": "fastlin has not converged"},
+    }
+    (table,) = tabulate(records)
+    assert table.rows[0] == ["digits, 1,797 × 64", "50 ms", "scikit-learn", "1 s", "20", "-3e-05", "0.9000"]
+    assert table.rows[1][0] == "digits, 1,797 × 64, 1 thread"
+    assert table.rows[1][-1] == ""
+    assert table.bold == [False, True, True]
+
+
+def test_every_kind_has_a_table_of_its_own():
+    seconds = {"fastlin": {"seconds": 0.02}, "its arithmetic": {"seconds": 0.01}}
+    limit = {"kind": "limit", "title": "a pass", "data": "", "contenders": seconds, "limit": "its arithmetic"}
+    memory = {"kind": "memory", "title": "a fit", "X_bytes": 10**6, "fit_bytes": 3 * 10**6, "allowed_bytes": 2 * 10**6}
+    contenders = {"fastlin": {"seconds": 1.25}, "scikit-learn": {"seconds": 1.5}}
+    records = {
+        "limit": {**limit, "part": 0.5},
+        "memory": memory,
+        "import": {"kind": "first use", "title": "the import", "data": "", "contenders": contenders},
+        "race": RACE,
+        "scaling": {"kind": "scaling"},
+    }
+    tables = tabulate(records)
+    assert [table.rows[0] for table in tables[1:]] == [
+        ["a pass", "20 ms", "its arithmetic", "10 ms", "50%"],
+        ["a fit", "1.0 MB", "3.0 MB", "2.0 MB"],
+        ["the import", "1.25 s", "1.50 s", "-0.25 s"],
+    ]
+    assert [table.bold for table in tables] == [[False], [False], [True], [False]]
+    text = io.StringIO()
+    print_tables(tables, Console(file=text, width=150))
+    for table in tables:
+        assert table.title in text.getvalue()
