@@ -6,6 +6,7 @@ Each of the fits has to reach the peer's objective.
 from dataclasses import dataclass
 from functools import partial
 
+import joblib
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -159,7 +160,9 @@ def fit_scikit_learn_cross_validation(grid):
     This is faster than the folds one after the other on as many threads of BLAS.
     """
     model = ScikitLearnLogisticRegressionCV(n_jobs=count_threads(), **_ask_for(grid))
-    return _take_paths(model.fit(grid.X, grid.y))
+    # A variable like OPENBLAS_NUM_THREADS, which asv sets, would give each process as many threads again.
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        return _take_paths(model.fit(grid.X, grid.y))
 
 
 def _ask_for(grid):
