@@ -13,7 +13,7 @@ from benchmarks.pages import write_pages
 from benchmarks.pictures import draw_pictures
 from benchmarks.published import FOLDER, add_records, read_machines
 from benchmarks.suite import CASES, measure
-from benchmarks.tables import print_tables, tabulate
+from benchmarks.tables import make_console, print_tables, tabulate
 from fastlin.studies import peers
 from fastlin.studies.settings import Settings
 
@@ -32,9 +32,7 @@ def publish(cases, folder=FOLDER):
     A case whose data or peer are missing is left out with its reason. A race whose results are not equal is no figure,
     and raises.
     """
-    from rich.console import Console
-
-    console = Console(markup=False, highlight=False)
+    console = make_console()
     machine, run = describe_machine(), describe_run()
     for case in cases:
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from benchmarks.races import FASTLIN
 
 BAD = "bold red"
+LEAST_WIDTH = 150
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ def tabulate(records):
         if of_kind:
             tables.append(make(of_kind))
     return tables
+
+
+def make_console(file=None):
+    """Return a console of rich that is wide enough for the tables, whatever the terminal."""
+    from rich.console import Console
+
+    width = max(LEAST_WIDTH, Console(file=file).width)
+    return Console(file=file, width=width, markup=False, highlight=False)
 
 
 def print_tables(tables, console):

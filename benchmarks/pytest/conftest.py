@@ -11,10 +11,9 @@ from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.limits import LIMITS
 from benchmarks.machine import describe_machine
 from benchmarks.suite import MEMORY, RACES
-from benchmarks.tables import print_tables, tabulate
+from benchmarks.tables import make_console, print_tables, tabulate
 
 RECORDS = pytest.StashKey()
-LEAST_WIDTH = 150
 
 
 def pytest_addoption(parser):
@@ -82,13 +81,10 @@ def pytest_runtest_call(item):
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter, config):
     """Print the tables below those of pytest-benchmark."""
-    from rich.console import Console
-
     records = config.stash[RECORDS]
     if not records:
         return
     machine = describe_machine()
-    width = max(LEAST_WIDTH, terminalreporter._tw.fullwidth)
-    console = Console(file=terminalreporter._tw._file, markup=False, highlight=False, width=width)
+    console = make_console(terminalreporter._tw._file)
     console.print(f"\n{machine['processor']}, {machine['processors']} processors, {machine['level']}")
     print_tables(tabulate(records), console)

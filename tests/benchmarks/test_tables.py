@@ -2,9 +2,7 @@
 
 import io
 
-from rich.console import Console
-
-from benchmarks.tables import print_tables, tabulate
+from benchmarks.tables import make_console, print_tables, tabulate
 
 RACE = {
     "kind": "race",
@@ -56,6 +54,6 @@ def test_every_kind_has_a_table_of_its_own():
     ]
     assert [table.bold for table in tables] == [[False], [False], [True], [False]]
     text = io.StringIO()
-    print_tables(tables, Console(file=text, width=150))
+    print_tables(tables, make_console(text))
     for table in tables:
         assert table.title in text.getvalue()
