@@ -70,23 +70,32 @@ def load_training(n_rows, data, dtype):
 
 
 def train(training):
-    """Train fastlin's model, validated every fifth of an epoch."""
+    """Train fastlin's model; return its weights alone."""
+    return train_with_histories(training)[:1]
+
+
+def train_with_histories(training):
+    """Train fastlin's model, validated every fifth of an epoch; return w and the two histories."""
     model = trainers.SoftmaxModel(n_inputs=training.X.shape[1])
     trainer = trainers.SoftmaxTrainer(model, LEARNING_RATE, BATCH_SIZE, True, *training.arrays, seed=0, progress=False)
-    trainer.train(training.epochs)
-    return (model.w,)
+    histories = trainer.train(training.epochs)
+    return model.w, *histories
 
 
 def train_plainly(training, dtype):
-    """Train the same model by plain NumPy, in a type."""
-    w, *_ = plain_numpy.train(
+    """Train the same model by plain NumPy, in a type; return its weights alone."""
+    return train_plainly_with_histories(training, dtype)[:1]
+
+
+def train_plainly_with_histories(training, dtype):
+    """Train the same model by plain NumPy, in a type; return w and the two histories."""
+    return plain_numpy.train(
         *(array.astype(dtype, copy=False) for array in training.arrays),
         learning_rate=LEARNING_RATE,
         batch_size=BATCH_SIZE,
         epochs=training.epochs,
         seed=0,
     )
-    return (w,)
 
 
 RACES = {

@@ -12,7 +12,7 @@ from fastlin import datasets
 from fastlin.studies.compare import make_synthetic
 
 # Classes and features of the Gaussian clusters, which need no data on disk.
-SYNTHETIC = {"synthetic": (10, 100), "binary": (2, 30)}
+SYNTHETIC_CLASSES, SYNTHETIC_FEATURES = 10, 100
 LETTER_FILE = "letter-recognition.csv.gz"
 LETTER_ROWS, LETTER_FEATURES, LETTER_LARGEST = 20_000, 16, 15
 # The other rows are the test set.
@@ -26,7 +26,7 @@ def load_data(name, n_train, dtype):
 
     Parameters
     ----------
-    name : {"mnist", "synthetic", "binary"}
+    name : {"mnist", "synthetic"}
         The data set.
     n_train : int
         The number of training rows.
@@ -48,8 +48,8 @@ def load_data(name, n_train, dtype):
         return _convert(mnist, n_train, np.dtype(dtype), 1 if dtype == "uint8" else 255)
     if dtype == "uint8":
         raise NotImplementedError("The synthetic data do not exist as bytes.")
-    classes, features = SYNTHETIC[name]
-    return _convert(make_synthetic(classes, n_train, features, seed=0), n_train, np.dtype(dtype), 1)
+    data = make_synthetic(SYNTHETIC_CLASSES, n_train, SYNTHETIC_FEATURES, seed=0)
+    return _convert(data, n_train, np.dtype(dtype), 1)
 
 
 def load_mnist():

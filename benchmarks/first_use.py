@@ -68,6 +68,7 @@ def measure_first_use(n_turns=N_TURNS):
     seconds["first-fit-ever"] = {**seconds["first-fit"], FASTLIN: ever}
     return {
         case: {
+            "kind": "first use",
             "title": title,
             "data": "digits, 1,797 × 64" if "fit" in case else "",
             "contenders": {name: {"seconds": value} for name, value in seconds[case].items()},

@@ -89,22 +89,17 @@ def _load_one_hot(n_rows):
 
 
 RACES = {
-    "mnist-float64": Race(
-        "MNIST",
-        partial(_load_mnist, dtype="float64"),
-        by_fastlin(),
-        by_scikit_learn("lbfgs"),
-        rows=10_000,
-        threads=THREADS,
-    ),
-    "mnist-float32": Race(
-        "MNIST",
-        partial(_load_mnist, dtype="float32"),
-        by_fastlin(),
-        by_scikit_learn("lbfgs"),
-        rows=10_000,
-        threads=THREADS,
-    ),
+    **{
+        f"mnist-{dtype}": Race(
+            "MNIST",
+            partial(_load_mnist, dtype=dtype),
+            by_fastlin(),
+            by_scikit_learn("lbfgs"),
+            rows=10_000,
+            threads=THREADS,
+        )
+        for dtype in ("float64", "float32")
+    },
     "mnist-uint8": Race(
         "MNIST, C / 255²",
         partial(_load_mnist, dtype="uint8"),

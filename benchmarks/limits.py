@@ -24,7 +24,7 @@ from benchmarks.networks import (
 from benchmarks.passes import FusedPass, draw_coef
 from benchmarks.races import FASTLIN, measure_in_turn
 from benchmarks.roofline import make_arithmetic, make_read
-from fastlin.kernels.machine.threads import count_threads, limit_threads
+from fastlin.kernels.machine.threads import count_threads
 
 # The shape of MNIST.
 N_ROWS, N_FEATURES = 60_000, 784
@@ -41,8 +41,7 @@ class Limit:
         What tables call it.
     load : callable
         The function from a number of rows, or None for all, to two things: the shape in words, and a dict from
-        "fastlin" and the name of each limit to the function that is timed. It raises NotImplementedError where data
-        are missing.
+        "fastlin" and the name of each limit to the function that is timed.
     rows : int
         The number of rows of a short measurement.
     """
@@ -52,7 +51,7 @@ class Limit:
     rows: int
 
 
-def measure_limit(limit, whole=False, n_threads=None):
+def measure_limit(limit, whole=False):
     """Return what fastlin takes and what limits it, as plain values.
 
     Parameters
@@ -61,21 +60,19 @@ def measure_limit(limit, whole=False, n_threads=None):
         What is measured.
     whole : bool
         Whether all rows are taken.
-    n_threads : int or None
-        The number of threads. None: all that fastlin uses.
     """
-    with limit_threads(n_threads):
-        data, calls = limit.load(None if whole else limit.rows)
-        seconds = measure_in_turn(calls, N_TURNS, N_CALLS)
-        longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
-        return {
-            "title": limit.title,
-            "data": data,
-            "threads": count_threads(),
-            "limit": longest,
-            "contenders": {name: {"seconds": value} for name, value in seconds.items()},
-            "part": seconds[longest] / seconds[FASTLIN],
-        }
+    data, calls = limit.load(None if whole else limit.rows)
+    seconds = measure_in_turn(calls, N_TURNS, N_CALLS)
+    longest = max(seconds.keys() - {FASTLIN}, key=seconds.get)
+    return {
+        "kind": "limit",
+        "title": limit.title,
+        "data": data,
+        "threads": count_threads(),
+        "limit": longest,
+        "contenders": {name: {"seconds": value} for name, value in seconds.items()},
+        "part": seconds[longest] / seconds[FASTLIN],
+    }
 
 
 def load_pass(n_rows, dtype, order="C"):

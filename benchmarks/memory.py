@@ -222,6 +222,7 @@ def measure_case(case, whole=False):
     """Return what the fit of a Case takes beside X and what it may take, as plain values."""
     X, y, parameters = case.load(None if whole else case.rows)
     return {
+        "kind": "memory",
         "title": case.title,
         "data": f"{X.shape[0]:,} × {X.shape[1]:,}, {X.dtype}",
         "X_bytes": count_bytes(X),

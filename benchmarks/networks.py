@@ -32,8 +32,8 @@ BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM, ALPHA = 0.01, 0.9, 1e-4
 LARGE_LEARNING_RATE, LARGE_MOMENTUM, LARGE_L2 = 0.004786, 0.2, 0.003694
 SEED = 0
-# The relative difference of the losses; coefficients are rounded to float32 after each step.
-ALLOWED = 1e-4
+# The relative difference of the losses, which are below 2; coefficients are rounded to float32 after each step.
+ALLOWED = 5e-5
 
 
 # asv repeats the setup of a benchmark before each sample.

@@ -9,13 +9,12 @@ from pathlib import Path
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
-from benchmarks.suite import RACES
+from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import KINDS, Table, describe_case, format_ratio, format_seconds, write_markdown
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
-ALL_RACES = tuple(name for race in RACES for name in (race, f"{race}-one-thread"))
 # The races that README shows; docs/benchmarks.md shows all.
 CHOSEN = (
     "mnist-float64",
@@ -53,7 +52,7 @@ def fill_blocks(text, machines):
     return BLOCK.sub(fill, text)
 
 
-def compare_machines(machines, names=ALL_RACES):
+def compare_machines(machines, names=tuple(RACE_RECORDS)):
     """Return a table of races with a column for each machine, slower ones bold, and a sentence on why for each."""
     rows, reasons = {}, []
     for name in names:
@@ -65,7 +64,7 @@ def compare_machines(machines, names=ALL_RACES):
             cells = rows.setdefault(key, [*key, *([""] * len(machines))])
             cells[2 + place] = _write_result(record)
             if record["ratio"] < 1:
-                why = WHY_SLOWER.get(name.removesuffix("-one-thread"), "the reason is not known yet.")
+                why = WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.")
                 reasons.append(f"- {describe_case(record)}, on {_call(machine)}: {why}")
     columns = ["", "peer", *(_call(machine) for machine in machines.values())]
     parts = [write_markdown(Table("", columns, list(rows.values()), [False] * len(rows)))]

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.published import digest
 from benchmarks.scaling import fit_slope
-from benchmarks.suite import RACES
+from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import describe_case
 
 # The colours are Okabe and Ito's, which the colour-blind can tell apart.
@@ -54,11 +54,15 @@ def _select(machine, kind):
 
 def draw_races(records, path):
     """Draw how many times as fast as its peer fastlin is, a row for each race and a marker for each machine."""
-    results = {
-        machine: {_label(races[name]): races[name]["ratio"] for name in RACES if name in races}
-        for machine, races in records.items()
-    }
-    labels = list(dict.fromkeys(label for ratios in results.values() for label in ratios))
+    results = {machine: {} for machine in records}
+    labels = []
+    for name in RACE_RECORDS:
+        for machine, races in records.items():
+            if name in races:
+                label = _label(races[name])
+                results[machine][label] = races[name]["ratio"]
+                labels.append(label)
+    labels = list(dict.fromkeys(labels))
     figure, axes = _open(11, 1.8 + 0.42 * len(labels))
     for place, (machine, ratios) in enumerate(results.items()):
         axes.plot(

@@ -7,6 +7,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from fastlin.cli.results import write_results
+
 FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
 
 
@@ -34,9 +36,7 @@ def add_records(machine, run, records, folder=FOLDER):
     former = json.loads(path.read_text(encoding="utf-8"))["records"] if path.exists() else {}
     kept = {**former, **{name: record | run for name, record in records.items()}}
     content = {"machine": machine, "records": dict(sorted(kept.items()))}
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_results(path, content)
 
 
 def digest(records):

@@ -9,7 +9,7 @@ intercept (K,), a `Grid` (paths.py) by those of many fits, and networks and pass
 import importlib.util
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
 from time import perf_counter, sleep
@@ -23,9 +23,8 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 FASTLIN = "fastlin"
 # The relative amount by which fastlin's objective may exceed the peer's.
 EQUAL = 1e-6
-# fastlin's accuracy may be lower than that of a peer with about the same objective by this part of the rows, or by so
-# many rows.
-EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
+# By this part of the rows, or by so many rows, two fits of about the same objective may differ in their accuracy.
+EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 10
 # Seconds to wait before a timed call. The threads of OpenBLAS keep spinning for a while on the processors that the next
 # call needs: without a pause fastlin's pass over MNIST took 34 instead of 25 ms after NumPy's.
 PAUSE = 0.1
@@ -110,9 +109,9 @@ class Outcome:
     threads: int
     peer: str
     has_converged: bool
-    seconds: dict = field(default_factory=dict)
-    objectives: dict = field(default_factory=dict)
-    accuracies: dict = field(default_factory=dict)
+    seconds: dict
+    objectives: dict
+    accuracies: dict
 
     @property
     def ratio(self):
@@ -133,14 +132,15 @@ class Outcome:
             return f"fastlin's objective is higher than that of {self.peer} by {self.gap:.1e} of it"
         if same_steps is not None and self.gap < -same_steps:
             return f"fastlin's objective is not that of {self.peer}: it is lower by {-self.gap:.1e} of it"
-        missing = self.accuracies[self.peer] - self.accuracies[FASTLIN]
-        if missing > max(EQUAL_ACCURACY, EQUAL_ROWS / self.n_rows):
-            return f"fastlin's accuracy is lower than that of {self.peer} by {missing:.4f}"
+        difference = self.accuracies[FASTLIN] - self.accuracies[self.peer]
+        if abs(difference) > max(EQUAL_ACCURACY, EQUAL_ROWS / self.n_rows):
+            return f"fastlin's accuracy differs from that of {self.peer} by {difference:+.4f}"
         return ""
 
     def describe(self):
         """Return the outcome as plain values, which JSON can hold."""
         return {
+            "kind": "race",
             "title": self.race.title,
             "data": self.data,
             "threads": self.threads,
@@ -180,7 +180,7 @@ def load_problem(race, whole=False):
     return _load(race.load, None if whole else race.rows)
 
 
-def run_race(race, problem, n_threads=None, rounds=None):
+def run_race(race, problem, n_threads=None):
     """Run fastlin and the peers in turn.
 
     fastlin runs before and after each peer, because the speed of a machine drifts. Before the race fastlin solves the
@@ -195,8 +195,6 @@ def run_race(race, problem, n_threads=None, rounds=None):
         Its problem, as the module's docstring describes it.
     n_threads : int or None
         The number of threads of each contender and of BLAS. None: all that fastlin uses.
-    rounds : int or None
-        The number of turns. None: that of the race.
 
     Returns
     -------
@@ -216,7 +214,7 @@ def run_race(race, problem, n_threads=None, rounds=None):
         runs = {FASTLIN: [], **{name: [] for name in race.peers}}
         # The libraries of the peers, which bring threads of their own, are loaded by now.
         with threadpool_limits(count_threads()):
-            for turn in range(rounds or race.rounds):
+            for turn in range(race.rounds):
                 for name in list(runs)[1:]:
                     runs[FASTLIN].append(_run(race.fastlin, problem))
                     runs[name].append(_run(race.peers[name], problem))

@@ -38,7 +38,13 @@ def measure_scaling(base):
     for size in base:
         passes = {factor: make_pass(grow(base, size, factor)) for factor in FACTORS}
         seconds[size] = list(measure_in_turn(passes, N_TURNS).values())
-    return {"base": dict(base), "factors": list(FACTORS), "seconds": seconds, "threads": count_threads()}
+    return {
+        "kind": "scaling",
+        "base": dict(base),
+        "factors": list(FACTORS),
+        "seconds": seconds,
+        "threads": count_threads(),
+    }
 
 
 def fit_slope(factors, seconds):

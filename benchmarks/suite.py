@@ -5,7 +5,7 @@ from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
 from benchmarks.memory import measure_case
-from benchmarks.races import count_race_threads, load_problem, run_race
+from benchmarks.races import THREADS, count_race_threads, load_problem, run_race
 from benchmarks.scaling import BASE, SMALL_BASE, measure_scaling
 
 # In the order in which tables show them.
@@ -35,20 +35,24 @@ def measure(case, whole=False):
         The data or the library of the peer are missing.
     """
     if case in RACES:
-        race = RACES[case]
-        problem = load_problem(race, whole)
+        race, problem = RACES[case], load_problem(RACES[case], whole)
         return {
-            case if threads == "all" else f"{case}-one-thread": run_race(
-                race, problem, count_race_threads(threads)
-            ).describe()
-            | {"kind": "race"}
+            name_record(case, threads): run_race(race, problem, count_race_threads(threads)).describe()
             for threads in (race.threads if whole else race.threads[:1])
         }
     if case in LIMITS:
-        return {case: measure_limit(LIMITS[case], whole) | {"kind": "limit"}}
+        return {case: measure_limit(LIMITS[case], whole)}
     if case in MEMORY:
-        return {case: measure_case(MEMORY[case], whole) | {"kind": "memory"}}
+        return {case: measure_case(MEMORY[case], whole)}
     if case == FIRST_USE:
-        records = measure_first_use(N_TURNS if whole else FEW_TURNS)
-        return {name: record | {"kind": "first use"} for name, record in records.items()}
-    return {case: measure_scaling(BASE if whole else SMALL_BASE) | {"kind": "scaling"}}
+        return measure_first_use(N_TURNS if whole else FEW_TURNS)
+    return {case: measure_scaling(BASE if whole else SMALL_BASE)}
+
+
+def name_record(race, threads):
+    """Return the name of the record of a race on "all" threads or "one"."""
+    return race if threads == "all" else f"{race}-{threads}-thread"
+
+
+# The names of the races' records, in the order in which tables and pictures show them.
+RACE_RECORDS = {name_record(race, threads): race for race in RACES for threads in THREADS}

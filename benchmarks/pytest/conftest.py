@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.limits import LIMITS
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, find_level
 from benchmarks.suite import MEMORY, RACES
 from benchmarks.tables import make_console, print_tables, tabulate
 
@@ -58,7 +58,7 @@ def keep(request):
     def keep_records(records):
         request.config.stash[RECORDS].update(records)
         if request.config.getoption("hold_bounds"):
-            level = describe_machine()["level"]
+            level = find_level()
             broken = [
                 sentence
                 for name, record in records.items()

@@ -8,6 +8,7 @@ from sklearn.neural_network import MLPClassifier
 
 import fastlin
 from benchmarks.networks import (
+    LARGE_L2,
     N_CLASSES,
     N_HIDDEN,
     SEED,
@@ -64,6 +65,10 @@ def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_ste
     step, products = LargeStep(X, y, 30), LargeProducts(X, 30)
     assert sorted(np.concatenate(step.batches)) == list(range(60))
     before = step.network.parameters.copy()
+    rows, network = step.batches[0], step.network
+    expected = Epoch(X[rows], y[rows]).objective(network.coefs, network.intercepts)
+    expected += LARGE_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
+    assert LargeStep(X, y, 30)() == pytest.approx(expected, rel=0, abs=1e-4)
     # Losses of the halves differ, and steps are taken.
     assert step() != step()
     assert (step.network.parameters != before).mean() > 0.5

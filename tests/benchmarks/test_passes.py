@@ -9,12 +9,13 @@ from benchmarks.passes import FusedPass, NumPyPass, draw_coef
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5, "uint8": 2e-5}
 
 
+@pytest.mark.parametrize("layout", ["C", "F"])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
-def test_both_compute_the_same(dtype, order):
+def test_both_compute_the_same(dtype, order, layout):
     generator = np.random.default_rng(0)
     X = generator.integers(0, 256, (300, 20), np.uint8)
-    X = X if dtype == "uint8" else (X / 255).astype(dtype)
+    X = np.asarray(X if dtype == "uint8" else (X / 255).astype(dtype), order=layout)
     point = X, np.arange(300) % 10, 10, *draw_coef(X)
     for found, expected in zip(
         FusedPass(*point).value_and_gradient(), NumPyPass(*point, order=order).value_and_gradient(), strict=True

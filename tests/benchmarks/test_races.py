@@ -71,7 +71,7 @@ def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
     seconds = dict.fromkeys(names, 1.0)
     return Outcome(
         race,
-        1000,
+        5000,
         "",
         1,
         "peer",
@@ -89,8 +89,8 @@ def test_a_race_counts_only_with_equal_results():
     assert "higher than that of peer by 1.0e-05" in judge(race, (0.5 * (1 + 1e-5), 0.5))
     assert judge(race, (0.5, 0.5), has_converged=False) == "fastlin has not converged"
     assert judge(race, (0.5, 0.5), (0.896, 0.9)) == ""
-    assert "accuracy is lower than that of peer by 0.0060" in judge(race, (0.5, 0.5), (0.894, 0.9))
-    assert judge(race, (0.5, 0.5), (0.95, 0.9)) == ""
+    assert "accuracy differs from that of peer by -0.0060" in judge(race, (0.5, 0.5), (0.894, 0.9))
+    assert "accuracy differs from that of peer by +0.0500" in judge(race, (0.5, 0.5), (0.95, 0.9))
     training = replace(race, same_steps=1e-6)
     assert "it is lower by 2.0e-01" in judge(training, (0.4, 0.5))
     assert judge(training, (0.5, 0.5), (np.nan, np.nan)) == ""
