@@ -10,11 +10,6 @@ from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MLPClassifier
 
 
-def lay_out(X, layout):
-    """Return X with rows (C) or columns (F) that are each one piece of memory, or (A) as a part of a wider array."""
-    return np.concatenate([X, X[:, :1]], axis=1)[:, :-1] if layout == "A" else np.asarray(X, order=layout)
-
-
 def make_problem(dtype, n_rows, n_features, n_classes):
     """Return X of whole numbers and labels that do not depend on X, so that fits take some iterations."""
     generator = np.random.default_rng(0)
@@ -30,21 +25,21 @@ def fit_and_predict(X, y, **options):
     model.predict_proba(X)
 
 
-def fit_small(dtype, layout):
-    """Fit few rows of a type and layout by every solver."""
+def fit_small(dtype):
+    """Fit few rows of a type by every solver."""
     X, y = make_problem(dtype, 200, 8, 3)
     for solver in ("auto", "lbfgs", "newton-cg"):
-        fit_and_predict(lay_out(X, layout), y, solver=solver)
+        fit_and_predict(X, y, solver=solver)
     # So many coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
     X, y = make_problem(dtype, 500, 64, 10)
-    fit_and_predict(lay_out(X, layout), y)
+    fit_and_predict(X, y)
 
 
-def fit_large(dtype, layout):
-    """Fit so many rows of a type and layout that the fit begins in float32."""
+def fit_large(dtype):
+    """Fit so many rows of a type that the fit begins in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
-        fit_and_predict(lay_out(X, layout), y, solver=solver, max_iter=3)
+        fit_and_predict(X, y, solver=solver, max_iter=3)
 
 
 def fit_sparse(dtype):
@@ -55,18 +50,18 @@ def fit_sparse(dtype):
             fit_and_predict(sparse.csr_array(X), labels, solver=solver)
 
 
-def fit_l1(dtype, layout, n_features):
+def fit_l1(dtype, n_features):
     """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
     X, y = make_problem(dtype, 40, n_features, 3)
-    for rows in (lay_out(X, layout), sparse.csr_array(X)):
+    for rows in (X, sparse.csr_array(X)):
         fit_and_predict(rows, y, l1_ratio=1)
 
 
-def fit_network(dtype, layout, network_dtype):
+def fit_network(dtype, network_dtype):
     """Train a network of one type on a few dense and sparse rows of another, and predict with it."""
     X, y = make_problem(dtype, 20, 2, 3)
     network = MLPClassifier(3, batch_norm="both", dropout=0.1, dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
-    for rows in (lay_out(X, layout), sparse.csr_array(X)):
+    for rows in (X, sparse.csr_array(X)):
         network.fit(rows, y, X_val=rows, y_val=y).predict(rows)
 
 
@@ -76,24 +71,17 @@ def train_model(dtype):
     trainers.LogisticTrainer(trainers.BinaryModel(3), 0.1, 4, False, X, Y, X, Y, progress=False).train(1)
 
 
-# Data frames come in the layout F, and slices of columns, as scikit-learn's digits are one, in the layout A.
-LAYOUTS = {"float64": "CFA", "float32": "CF", "uint8": "C"}
+TYPES = ("float64", "float32", "uint8")
 
 STEPS = {
-    **{f"small fits, {t}, {layout}": partial(fit_small, t, layout) for t in LAYOUTS for layout in LAYOUTS[t]},
-    **{f"large fits, {t}, {layout}": partial(fit_large, t, layout) for t in LAYOUTS for layout in LAYOUTS[t]},
+    **{f"small fits, {dtype}": partial(fit_small, dtype) for dtype in TYPES},
+    **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in TYPES},
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
+    **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (2, 300) for dtype in TYPES},
     **{
-        f"L1, {d} features, {t}, {layout}": partial(fit_l1, t, layout, d)
-        for d in (2, 300)
-        for t in LAYOUTS
-        for layout in LAYOUTS[t]
-    },
-    **{
-        f"networks, {network_dtype}, {t}, {layout}": partial(fit_network, t, layout, network_dtype)
+        f"networks, {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
         for network_dtype in ("float32", "float64")
-        for t in LAYOUTS
-        for layout in LAYOUTS[t]
+        for dtype in TYPES
     },
     **{f"trainers, {dtype}": partial(train_model, dtype) for dtype in ("float64", "float32")},
 }

@@ -18,8 +18,8 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_rows,
     fill_block_scores,
 )
-from fastlin.kernels.linear.operands import BlockSums, Parameters, Samples
-from fastlin.kernels.machine.arrays import copy_aligned, writable_view
+from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.machine.arrays import any_layout, copy_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.products import CHUNK_BYTES
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
@@ -53,7 +53,7 @@ class DenseMatrix:
     """
 
     def __init__(self, X):
-        self.X = writable_view(X)
+        self.X, self._any_layout = X, any_layout(X)
         self.shape, self.dtype = X.shape, X.dtype
         self.nbytes = X.nbytes
         self._transposed = {}
@@ -89,7 +89,7 @@ class DenseMatrix:
         sums, squares, smallest, largest = outputs = np.empty((4, n_blocks, d))
         row_weights = np.empty(0) if weights is None else weights
         tile_rows = count_tile_rows(d, 1, origins.itemsize)
-        run_blocks(fill_block_column_statistics, n_blocks, self.X, row_weights, origins, tile_rows, *outputs)
+        run_blocks(fill_block_column_statistics, n_blocks, self._any_layout, row_weights, origins, tile_rows, *outputs)
         smallest, largest = smallest.min(axis=0), largest.max(axis=0)
         total = float(n) if weights is None else float(weights.sum())
         # The kernel's comparisons pass over NaN.
@@ -118,7 +118,7 @@ class DenseMatrix:
         K, d = coef.shape
         n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.nbytes)
         parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
-        run_blocks(kernel, n_blocks, self.X, parameters, count_tile_rows(d, K, coef.itemsize), found)
+        run_blocks(kernel, n_blocks, self._any_layout, parameters, count_tile_rows(d, K, coef.itemsize), found)
 
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order."""
@@ -144,7 +144,7 @@ class DenseMatrix:
                 return self.X[rows]
             rows = np.arange(rows.start, rows.stop)
         n_blocks = count_blocks(*out.shape, partial_bytes=0, data_bytes=out.nbytes)
-        run_blocks(fill_block_rows, n_blocks, self.X, rows, out)
+        run_blocks(fill_block_rows, n_blocks, self._any_layout, rows, out)
         return out
 
     def transposed(self, precision):
@@ -176,7 +176,7 @@ class DenseMatrix:
         n_blocks = count_blocks(n, row_work=4 * d, partial_bytes=0, data_bytes=self.nbytes)
         scaling = _scaling(scale, shift, self.X.dtype, precision)
         tile_rows = count_tile_rows(d, 1, np.dtype(precision).itemsize)
-        run_blocks(fill_block_panel, n_blocks, self.X, scaling, tile_rows, np.empty(0, precision), panel)
+        run_blocks(fill_block_panel, n_blocks, self._any_layout, scaling, tile_rows, np.empty(0, precision), panel)
         no_entries = np.zeros(d + 1, np.int64), np.empty(0, np.int64), np.empty(0)
         return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
@@ -207,7 +207,7 @@ class DensePasses:
     """
 
     def __init__(self, X, rows, labels, weights, n_rows_coef, scale, shift):
-        self._X, self._samples = X, Samples(rows, labels, weights)
+        self._X, self._any_layout, self._samples = X, any_layout(X), Samples(rows, labels, weights)
         self._scale, self._shift = scale, shift
         self._n_rows = len(rows) or len(X)
         K, d = n_rows_coef, X.shape[1]
@@ -249,8 +249,8 @@ class DensePasses:
         parameters : ndarray of shape (K, d + 1), float64 or float32
             The coefficients, and the intercepts in the last column. Products are computed in their type. Sums over
             rows are float64 in both.
-        probabilities : ndarray of shape (K, m) or (K, 0)
-            It takes the probabilities of the rows; (K, 0) leaves them out.
+        probabilities : ndarray of shape (K, m), float64 or float32, or None
+            It takes the probabilities of the rows; None leaves them out.
         gradient : ndarray of shape (K, d + 1), float64
             It takes the derivative.
 
@@ -263,14 +263,14 @@ class DensePasses:
         run_blocks(
             fill_block_loss_and_gradient,
             self._n_blocks,
-            self._X,
+            self._any_layout,
             self._samples,
             scaling,
             _split(parameters, precision),
             tile_rows,
             self._losses,
             self._sums,
-            probabilities,
+            Kept.of(probabilities),
         )
         self._add_blocks(gradient)
         return float(np.add.reduce(self._losses))
@@ -282,7 +282,7 @@ class DensePasses:
         run_blocks(
             fill_block_hessian_product,
             self._n_blocks,
-            self._X,
+            self._any_layout,
             self._row_numbers(self._samples.rows),
             self._row_weights(precision),
             probabilities,
@@ -314,7 +314,7 @@ class DensePasses:
         run_blocks(
             fill_block_gram,
             _count_panels(size),
-            self._X,
+            self._any_layout,
             self._row_numbers(rows),
             row_weights.astype(precision),
             self._plan(precision)[0],
@@ -331,7 +331,7 @@ class DensePasses:
         run_blocks(
             fill_block_class_pair_gram,
             _count_panels(K * size),
-            self._X,
+            self._any_layout,
             self._row_numbers(self._samples.rows),
             self._row_weights(precision),
             probabilities,

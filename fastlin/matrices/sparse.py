@@ -6,7 +6,7 @@ from threading import RLock
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Chunk, Compressed, Samples, TableParameters
+from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Samples, TableParameters
 from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
     fill_block_product,
@@ -313,8 +313,8 @@ class SparsePasses:
         parameters : ndarray of shape (K, d + 1)
             The coefficients, and the intercepts in the last column. Products are computed in float64, whatever their
             type.
-        probabilities : ndarray of shape (K, m) or (K, 0)
-            It takes the probabilities of the rows; (K, 0) leaves them out.
+        probabilities : ndarray of shape (K, m), float64 or float32, or None
+            It takes the probabilities of the rows; None leaves them out.
         gradient : ndarray of shape (K, d + 1), float64
             It takes the derivative.
 
@@ -322,7 +322,7 @@ class SparsePasses:
         -------
         float
         """
-        losses = []
+        losses, kept = [], Kept.of(probabilities)
         by_table = TableParameters(self._table, _fill_table(parameters, self._scaling, self._table))
 
         def fill_residuals(chunk, borders, sums):
@@ -338,7 +338,7 @@ class SparsePasses:
                 chunk,
                 losses[-1],
                 sums,
-                probabilities,
+                kept,
             )
 
         self._multiply_columns(fill_residuals, gradient)

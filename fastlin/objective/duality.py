@@ -52,7 +52,7 @@ def find_dual_value(point):
     entropy -= sum(rise * (1 - log(mean)) for rise, mean in zip(excess, means, strict=True) if rise > 0)
     missing = sum(-rise for rise in excess if rise < 0)
     received = [-rise / missing if rise < 0 else 0.0 for rise in excess]
-    features = objective.rows.class_features(objective.fast_precision)
+    features = objective.rows.class_features()
     value = _maximize_dual(point, entropy, Exchange(features, np.array(parts), np.array(received)))
     return value, bound_dual_rounding(point, value, means, max(parts))
 

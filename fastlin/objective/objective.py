@@ -196,10 +196,7 @@ class Objective:
             The room that the point's probabilities move into. A point that had it before loses its own. None leaves
             them out.
         """
-        if out is None:
-            probabilities, tenancy = self.rows.leave_out(self.fast_precision), None
-        else:
-            probabilities, tenancy = out.hand_over()
+        probabilities, tenancy = (None, None) if out is None else out.hand_over()
         loss, total = self.rows.evaluate(parameters, precision, probabilities)
         if self.linearisation is not None:
             rest, slopes = self.linearisation.at(parameters)

@@ -126,10 +126,10 @@ class Rows:
             return 1.0
         return self.weights[numbers] if len(numbers) else self.weights
 
-    def evaluate(self, parameters, precision, probabilities):
+    def evaluate(self, parameters, precision, probabilities=None):
         """Return the mean loss, and S times its gradient (K, d + 1), at parameters (K, d + 1).
 
-        probabilities (K, n_rows) are filled. An array (K, 0) is left out. The next call overwrites the gradient.
+        probabilities (K, n_rows) are filled, where they are given. The next call overwrites the gradient.
         """
         if self._total is None:
             # New memory for a million parameters takes a fifth of a pass over sparse text.
@@ -175,21 +175,17 @@ class Rows:
         self._clean(by_columns.reshape(-1, size, len(hessian)).transpose(0, 2, 1))
         return hessian
 
-    def class_features(self, kept_type):
+    def class_features(self):
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).
 
         Certificates are made of them, so they come from float64: from the first point without features, or from a pass
-        of their own, which is compiled for probabilities of kept_type.
+        of their own.
         """
         if self._whole is not None:
-            return self._whole.class_features(kept_type)
+            return self._whole.class_features()
         if self._class_features is None:
-            self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64, self.leave_out(kept_type))
+            self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
         return self._class_features
-
-    def leave_out(self, kept_type):
-        """Return the array (K, 0) that stands for probabilities which are not kept."""
-        return np.empty((self.n_rows_coef, 0), kept_type)
 
     def _find_class_features(self, parameters, total):
         """Return the sums by class from the gradient at parameters that are zero but for the intercept.

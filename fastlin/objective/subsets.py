@@ -69,6 +69,6 @@ def linearise_decided_rows(point):
         return objective
     rows = objective.rows
     part = rows.take(rows.numbers[undecided] if len(rows.numbers) else undecided, within_whole=True)
-    loss, total = part.evaluate(point.parameters, point.precision, part.leave_out(objective.fast_precision))
+    loss, total = part.evaluate(point.parameters, point.precision)
     slopes = point.gradient - objective.penalty.curvatures * point.parameters - total / rows.total_weight
     return replace(objective, rows=part, linearisation=Linearisation(point.parameters, point.loss - loss, slopes))

@@ -46,8 +46,7 @@ def measure_passes(passes, shape, rows=NONE):
     parameters, direction = generator.normal(size=(2, n_classes, d + 1))
     probabilities = np.empty((n_classes, len(rows) or N))
     loss, gradient = evaluate(passes, parameters, probabilities)
-    none = np.empty((n_classes, 0))
-    again = evaluate(passes, parameters, none)
+    again = evaluate(passes, parameters, None)
     assert again[0] == loss
     np.testing.assert_array_equal(again[1], gradient)
     product = passes.hessian_product(direction, probabilities)
@@ -191,7 +190,7 @@ def test_nothing_stored():
     passes = make_passes(X, 3)
     dense = make_passes(np.zeros((20, 4)), 3)
     parameters = np.random.default_rng(0).normal(size=(3, 5))
-    found, expected = (evaluate(p, parameters, np.empty((3, 0))) for p in (passes, dense))
+    found, expected = (evaluate(p, parameters, None) for p in (passes, dense))
     assert_close(found, expected)
 
 
@@ -242,7 +241,7 @@ def test_wide_data_are_never_made_dense():
         matrix.measure()
         data = {"rows": NONE, "labels": np.zeros(n, np.int32), "weights": np.empty(0), "n_rows_coef": 1}
         passes = matrix.passes(**data, scale=np.ones(d), shift=np.zeros(d))
-        loss, gradient = evaluate(passes, np.column_stack([coef, [0.0]]), np.empty((1, 0)))
+        loss, gradient = evaluate(passes, np.column_stack([coef, [0.0]]), None)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -81,7 +81,7 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
         # Points in float32 leave no features behind, wherever they lie.
         for place in (objective.start(), parameters):
             objective.at(place, np.float32, out=room).lower_bound()
-        found = objective.rows.class_features(np.float32)
+        found = objective.rows.class_features()
         assert found.dtype == np.float64
         # Sums in float32 would be off by 1e-8.
         np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
@@ -89,7 +89,7 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
         again = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
         again.at(again.start())
         assert again.n_passes == 1
-        np.testing.assert_allclose(again.rows.class_features(np.float32), expected, rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(again.rows.class_features(), expected, rtol=1e-13, atol=1e-14)
         assert again.n_passes == 1
 
 

@@ -1,6 +1,6 @@
 """Kernels over the columns of dense X: statistics for scaling and shifting them, and X transposed.
 
-Both pass over the rows of X once.
+Both pass over the rows of X once, which comes as `any_layout` makes it.
 """
 
 import numpy as np
@@ -24,6 +24,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, tile_rows
     smallest and largest are and squares is not NaN. weights s (n,) without entries stand for ones.
     """
     compile_small()
+    X = X[0]
     n_rows, n_features = X.shape
     rows = block_rows(block, n_blocks, n_rows)
     tile = zeros_padded(tile_rows, n_features, origins.dtype)
@@ -54,6 +55,7 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, tile_rows
 def fill_block_panel(block, n_blocks, X, scaling, tile_rows, like, panel):
     """Fill panel[j, i] = X[i, j] scale[j] + shift[j] for the block's rows i, rounded to the type of like (0,)."""
     compile_small()
+    X = X[0]
     n_rows, n_features = X.shape
     first = block * n_rows // n_blocks
     rows = block_rows(block, n_blocks, n_rows)

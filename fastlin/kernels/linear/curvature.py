@@ -32,6 +32,7 @@ def fill_block_hessian_product(
     u = s_i p (1 - p) t, the products are sum u x~_i' and sum u over the block's part of rows. row_weights (m,) and
     probabilities (K, m) are in the type of direction.
     """
+    X = X[0]
     n_classes, n_features = direction.coef.shape
     first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
     padded = pad_columns(direction.coef)
@@ -90,6 +91,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, tile_rows, g
     the rows, and sums what lies right of the diagonal.
     """
     compile_small()
+    X = X[0]
     n_sets, n_columns = grams.shape[0], grams.shape[1]
     tile = zeros_padded(tile_rows, n_columns, grams.dtype)
     width = tile.shape[1]
@@ -170,6 +172,7 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     in. Blocks divide the output as in fill_block_gram. Between classes it is the Gram matrix of the rows p_k x; within
     a class s_i p_k (1 - p_k) x x' is summed, without cancellation.
     """
+    X = X[0]
     n_classes, n_columns = probabilities.shape[0], hessian.shape[0] // probabilities.shape[0]
     n_pairs = n_classes * n_columns
     tile = zeros_padded(tile_rows, n_columns, probabilities.dtype)

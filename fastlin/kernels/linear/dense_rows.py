@@ -1,15 +1,16 @@
 """Kernels over dense rows: the rows themselves, scores, losses and gradients of the logistic and the softmax loss.
 
-X (n, d) is of any type and strides; a row enters as x~ = scale x + shift, everything else in the type of coef, which is
-the one computed in. K = 1 is the logistic loss with labels 0 and 1, K >= 3 the softmax with labels 0 to K - 1. A pass
-works on tiles of rows, a few hundred kilobytes each: scores, residuals and gradient of a tile follow one another while
-it lies in the second-level cache, so that X is read from memory once.
+X (n, d) is of any type and strides, and comes as `any_layout` makes it. A row enters as x~ = scale x + shift, and
+everything else in the type of coef, which is the one computed in. K = 1 is the logistic loss with labels 0 and 1,
+K >= 3 the softmax with labels 0 to K - 1. A pass works on tiles of rows, a few hundred kilobytes each: scores,
+residuals and gradient of a tile follow one another while it lies in the second-level cache, so that X is read from
+memory once.
 """
 
 import numpy as np
 
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
-from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
+from fastlin.kernels.machine.arrays import CACHE_LINE, dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import compile_small, request_line
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
@@ -57,16 +58,15 @@ def _add_rows(scores, n_rows, sums):
 
 
 @kernel(reassociate=False)
-def fill_block_loss_and_gradient(
-    block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, probabilities
-):
+def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, kept):
     """Fill the block's slice of losses (B,), float64, and of sums, BlockSums: loss and gradient in one pass.
 
     losses[block] is sum s_i l_i and the sums are its derivatives by coef and intercept, over the block's part of the
     rows of samples. The gradient of a tile of ``tile_rows`` rows is summed in the type of coef, beyond that in float64.
-    probabilities (K, m), of any float type, takes those of the block's rows; (K, 0) leaves them out.
+    What is Kept takes the probabilities of the block's rows.
     """
     compile_small()
+    X = X[0]
     coef, intercept = parameters
     intercept_sums = sums.intercept[block]
     n_classes, n_features = coef.shape
@@ -92,7 +92,7 @@ def fill_block_loss_and_gradient(
         numbers = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
         load_and_multiply(X, numbers, padded_scaling, tile, padded, intercept, scores, ahead)
-        loss += turn_scores_to_residuals(scores, numbers, samples, probabilities, first + start)
+        loss += turn_scores_to_residuals(scores, numbers, samples, kept, first + start)
         _add_rows(scores, stop - start, intercept_sums)
         add_product(tile, stop - start, scores, np.int64(0), gradient, ahead)
     losses[block] = loss
@@ -104,6 +104,7 @@ def fill_block_loss_and_gradient(
 @kernel(reassociate=False)
 def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores):
     """Fill scores[i] = coef x_i + intercept for the rows i of the block; scores (n, K)."""
+    X = X[0]
     coef = parameters.coef
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
@@ -125,6 +126,7 @@ def fill_block_best_class(block, n_blocks, X, parameters, tile_rows, best):
 
     For K = 1 it is 1 where the score is above 0, else 0. best (n,), int64, is filled for the rows i of the block.
     """
+    X = X[0]
     coef = parameters.coef
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
@@ -157,13 +159,18 @@ def fill_block_rows(block, n_blocks, X, rows, gathered):
 
     X is (n, d), of any type and layout.
     """
+    X = X[0]
     end = (block + 1) * rows.shape[0] // n_blocks
     for i in range(block * rows.shape[0] // n_blocks, end):
-        if i + ROWS_AHEAD < end and X.strides[1] == X.itemsize:
+        if X.strides[1] != X.itemsize:
+            for j in range(X.shape[1]):
+                gathered[i, j] = X[rows[i], j]
+            continue
+        if i + ROWS_AHEAD < end:
             # The processor does not foresee rows that are out of order: 17 instead of 21 microseconds.
-            ahead = X[rows[i + ROWS_AHEAD]]
+            ahead = dense_row(X, rows[i + ROWS_AHEAD])
             for offset in range(0, ahead.shape[0] * X.itemsize, CACHE_LINE):
                 request_line(ahead.ctypes.data + offset)
-        source, target = X[rows[i]], gathered[i]
+        source, target = dense_row(X, rows[i]), gathered[i]
         for j in range(target.shape[0]):
             target[j] = source[j]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+NO_SINGLE, NO_DOUBLE = np.empty((0, 0), np.float32), np.empty((0, 0))
+
 
 class Samples(NamedTuple):
     """The rows of a pass, with their labels and weights.
@@ -25,6 +27,32 @@ class Samples(NamedTuple):
     rows: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+
+
+class Kept(NamedTuple):
+    """The room for the probabilities of the rows of a pass: the array of one type has entries, or none has.
+
+    With the type of the room in that of an argument, Numba would compile a pass over float64 data three times, at 2 to
+    3 seconds: a pass in float64 fills either.
+
+    Attributes
+    ----------
+    single : ndarray of shape (K, m) or (K, 0), float32
+        The room in float32.
+    double : ndarray of shape (K, m) or (K, 0), float64
+        The room in float64.
+    """
+
+    single: np.ndarray
+    double: np.ndarray
+
+    @classmethod
+    def of(cls, probabilities):
+        """Return the room that an array (K, m) of either type gives, or none where it is None."""
+        if probabilities is None:
+            return cls(NO_SINGLE, NO_DOUBLE)
+        is_single = probabilities.dtype == np.float32
+        return cls(probabilities, NO_DOUBLE) if is_single else cls(NO_SINGLE, probabilities)
 
 
 class Parameters(NamedTuple):

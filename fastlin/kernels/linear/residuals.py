@@ -13,17 +13,16 @@ from fastlin.kernels.machine.instructions import compile_apart
 
 
 @kernel(inline=True)
-def turn_scores_to_residuals(scores, numbers, samples, probabilities, first):
+def turn_scores_to_residuals(scores, numbers, samples, kept, first):
     """Overwrite scores (K, tile rows) of the rows ``numbers`` with s_i dl_i/dscores, and return sum s_i l_i, float64.
 
     For K = 1, l = log(1 + exp(-z)), where z is the score times +1 for label 1 and -1 for label 0. Else l =
     logsumexp(scores) - score of the label. Both are shifted so that no score overflows. Labels and weights are those
-    of samples. The columns of probabilities from ``first`` on take dl/dscore + 1(label) of the rows; (K, 0) leaves
-    them out.
+    of samples. The columns from ``first`` on of what is Kept take dl/dscore + 1(label) of the rows.
     """
     if scores.shape[0] == 1:
-        return _logistic_residuals(scores[0, : numbers.shape[0]], numbers, samples, probabilities, first)
-    return _softmax_residuals(scores, numbers, samples, probabilities, first)
+        return _logistic_residuals(scores[0, : numbers.shape[0]], numbers, samples, kept, first)
+    return _softmax_residuals(scores, numbers, samples, kept, first)
 
 
 @kernel(inline=True)
@@ -33,7 +32,7 @@ def weight_of(weights, row):
 
 
 @kernel(inner=True)
-def _logistic_residuals(scores, numbers, samples, probabilities, first):
+def _logistic_residuals(scores, numbers, samples, kept, first):
     compile_apart()
     labels, weights = samples.labels, samples.weights
     n_rows = scores.shape[0]
@@ -46,10 +45,8 @@ def _logistic_residuals(scores, numbers, samples, probabilities, first):
         row_weights[i] = weight_of(weights, row)
         exponentials[i] = -abs(scores[i])
     exponentiate_in_place(exponentials)
-    if probabilities.shape[1] > 0:
-        p = probabilities[0, first : first + n_rows]
-        for i in range(n_rows):
-            p[i] = (exponentials[i] if scores[i] < zero else one) / (one + exponentials[i])
+    _keep_logistic(kept.single, first, scores, exponentials)
+    _keep_logistic(kept.double, first, scores, exponentials)
     loss = 0.0
     for i in range(n_rows):
         margin = signs[i] * scores[i]
@@ -63,8 +60,27 @@ def _logistic_residuals(scores, numbers, samples, probabilities, first):
     return loss
 
 
+@kernel(inline=True)
+def _keep_logistic(room, first, scores, exponentials):
+    """Fill room[0, first + i] with the sigmoid of scores[i] from the exponentials of -|scores|, if it has entries."""
+    if room.shape[1] > 0:
+        one, zero = scores.dtype.type(1), scores.dtype.type(0)
+        p = room[0, first : first + scores.shape[0]]
+        for i in range(scores.shape[0]):
+            p[i] = (exponentials[i] if scores[i] < zero else one) / (one + exponentials[i])
+
+
+@kernel(inline=True)
+def _keep_softmax(room, k, first, exponentials, totals):
+    """Fill room[k, first + i] with the part of exponentials[i] in totals[i], if it has entries."""
+    if room.shape[1] > 0:
+        p = room[k, first : first + exponentials.shape[0]]
+        for i in range(exponentials.shape[0]):
+            p[i] = exponentials[i] / exponentials.dtype.type(totals[i])
+
+
 @kernel(inner=True)
-def _softmax_residuals(scores, numbers, samples, probabilities, first):
+def _softmax_residuals(scores, numbers, samples, kept, first):
     compile_apart()
     labels, weights = samples.labels, samples.weights
     n_classes, n_rows = scores.shape[0], numbers.shape[0]
@@ -95,10 +111,8 @@ def _softmax_residuals(scores, numbers, samples, probabilities, first):
         row_weights[i] /= kind(totals[i])
     for k in range(n_classes):
         s = scores[k, :n_rows]
-        if probabilities.shape[1] > 0:
-            p = probabilities[k, first : first + n_rows]
-            for i in range(n_rows):
-                p[i] = s[i] / kind(totals[i])
+        _keep_softmax(kept.single, k, first, s, totals)
+        _keep_softmax(kept.double, k, first, s, totals)
         for i in range(n_rows):
             s[i] *= row_weights[i]
     for i in range(n_rows):

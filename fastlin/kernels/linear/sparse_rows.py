@@ -34,14 +34,12 @@ def fill_block_table(block, n_blocks, coef, scaling, table, shifts):
 
 
 @kernel
-def fill_block_residuals(
-    block, n_blocks, X, samples, borders, parameters, tile_rows, residuals, losses, sums, probabilities
-):
+def fill_block_residuals(block, n_blocks, X, samples, borders, parameters, tile_rows, residuals, losses, sums, kept):
     """Fill the block's rows of residuals, a Chunk, with s_i dl_i / dscore_k, and losses[block] with sum s_i l_i.
 
     X is Compressed by rows, parameters are TableParameters. The block's rows stand at borders[block] to
     borders[block + 1] of the rows of samples. sums[block, k], of sums (B, K), takes the sums of the residuals.
-    probabilities (K, m) takes the probabilities of the rows; (K, 0) leaves them out.
+    What is Kept takes the probabilities of the rows.
     """
     loss = 0.0
     for k in range(parameters.intercept.shape[0]):
@@ -53,7 +51,7 @@ def fill_block_residuals(
         tile_numbers = numbers[: stop - start]
         _list_numbers(samples.rows, start, tile_numbers)
         _fill_tile(X, tile_numbers, parameters, rowwise, tile)
-        loss += turn_scores_to_residuals(tile, tile_numbers, samples, probabilities, start)
+        loss += turn_scores_to_residuals(tile, tile_numbers, samples, kept, start)
         _store_tile(tile, tile_numbers, residuals, sums[block])
     losses[block] = loss
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numba.core import cgutils, types
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
@@ -45,6 +46,30 @@ def _emit_zeros_aligned(context, builder, signature, arguments):
     return array._getvalue()
 
 
+def dense_row(X, i):
+    """Return row i of X (n, d), whose columns lie next to each other, as an array that kernels know to be one piece.
+
+    Of a row of any strides LLVM makes no vectors.
+    """
+    return X[i]
+
+
+@type_callable(dense_row)
+def _type_dense_row(context):
+    return lambda X, i: types.Array(X.dtype, 1, "C", readonly=not X.mutable)
+
+
+@lower_builtin(dense_row, types.Array, types.Integer)
+def _emit_dense_row(context, builder, signature, arguments):
+    X = make_array(signature.args[0])(context, builder, arguments[0])
+    shape, strides = cgutils.unpack_tuple(builder, X.shape), cgutils.unpack_tuple(builder, X.strides)
+    start = builder.gep(builder.bitcast(X.data, cgutils.voidptr_t), [builder.mul(arguments[1], strides[0])])
+    row = make_array(signature.return_type)(context, builder)
+    data = builder.bitcast(start, X.data.type)
+    populate_array(row, data=data, shape=shape[1:], strides=strides[1:], itemsize=X.itemsize, meminfo=X.meminfo)
+    return impl_ret_borrowed(context, builder, signature.return_type, row._getvalue())
+
+
 def compute_type(X):
     """Return the type that X is computed in: float32 for float32 data, float64 for everything else."""
     return np.float32 if X.dtype == np.float32 else np.float64
@@ -66,6 +91,16 @@ def writable_view(X):
     if X.flags.writeable:
         return X
     return np.asarray(_Writable(X))
+
+
+def any_layout(X):
+    """Return the memory of X (n, d) as an array (2, n, d) whose two layers are the same.
+
+    Numba compiles a kernel anew for rows that lie together, for columns that do, and for neither: a fit of another
+    layout waited four seconds again. An array whose layers overlap has the type of neither. Kernels take its first
+    layer, and find out what lies together when they run.
+    """
+    return np.lib.stride_tricks.as_strided(writable_view(X), (2, *X.shape), (0, *X.strides))
 
 
 class _Writable:

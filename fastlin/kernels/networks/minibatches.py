@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.linear.dense_rows import block_rows
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import Kept, Samples
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
@@ -76,7 +76,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, los
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), w.dtype)
     intercept = zeros_aligned(n_classes, w.dtype)
-    no_probabilities, beginning = zeros_aligned((n_classes, 0), w.dtype), np.int64(0)
+    kept, beginning = _nothing_kept(), np.int64(0)
     for step in range(first, last):
         begin, end = step * batch_size, (step + 1) * batch_size
         for k in range(n_classes):
@@ -89,7 +89,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, los
             numbers = order[start:stop]
             list_rows(X, order, stop, tile_rows, batch_end, ahead)
             load_and_multiply(X, numbers, unscaled, tile, coef, intercept, scores, ahead)
-            loss += turn_scores_to_residuals(scores, numbers, samples, no_probabilities, beginning)
+            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
             add_product(tile, stop - start, scores, beginning, g, ahead)
         losses[step - first] = loss / batch_size
         for k in range(n_classes):
@@ -99,6 +99,11 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, los
             w[j, k] = coef[k, j]
             state.gradient[j, k] = g[k, j]
             state.velocity[j, k] = v[k, j]
+
+
+@kernel(inline=True)
+def _nothing_kept():
+    return Kept(zeros_aligned((0, 0), np.float32), zeros_aligned((0, 0), np.float64))
 
 
 @kernel(inline=True)
@@ -129,7 +134,7 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
     intercept = zeros_aligned(n_classes, coef.dtype)
-    no_probabilities, beginning = zeros_aligned((n_classes, 0), coef.dtype), np.int64(0)
+    kept, beginning = _nothing_kept(), np.int64(0)
     loss = 0.0
     correct = np.int64(0)
     for start in range(0, n_rows, tile_rows):
@@ -139,7 +144,7 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
         read_and_multiply(X, numbers, tile, padded, intercept, scores, ahead)
         correct += _count_right(scores, stop - start, labels, rows[start])
         if losses.shape[0] > 0:
-            loss += turn_scores_to_residuals(scores, numbers, samples, no_probabilities, beginning)
+            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
     if losses.shape[0] > 0:
         losses[block] = loss
     n_correct[block] = correct

@@ -5,6 +5,7 @@ import pytest
 from conftest import COMPILED
 
 from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel
+from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
@@ -12,7 +13,7 @@ from fastlin.kernels.machine.tiles import Scaling
 def measure(X, n_blocks=3, weights=None):
     outputs = [np.full((n_blocks, X.shape[1]), np.nan) for _ in range(4)]
     weights = np.empty(0) if weights is None else weights
-    run_blocks(fill_block_column_statistics, n_blocks, X, weights, X[0].astype(np.float64), 8, *outputs)
+    run_blocks(fill_block_column_statistics, n_blocks, any_layout(X), weights, X[0].astype(np.float64), 8, *outputs)
     return outputs
 
 
@@ -87,12 +88,12 @@ def test_a_panel_holds_the_columns(dtype):
     for layout in (X, np.asfortranarray(X)):
         for n_blocks in (1, 3):
             panel = np.full((d, n), np.nan)
-            run_blocks(fill_block_panel, n_blocks, layout, scaling, 8, np.empty(0), panel)
+            run_blocks(fill_block_panel, n_blocks, any_layout(layout), scaling, 8, np.empty(0), panel)
             np.testing.assert_allclose(panel, expected.T, rtol=1e-15, atol=1e-15)
     if X.itemsize <= 2:
         # Whole numbers stay as they are.
         same = np.zeros((d, n), X.dtype)
-        run_blocks(fill_block_panel, 2, X, Scaling(np.ones(d), np.zeros(d)), 8, np.empty(0), same)
+        run_blocks(fill_block_panel, 2, any_layout(X), Scaling(np.ones(d), np.zeros(d)), 8, np.empty(0), same)
         np.testing.assert_array_equal(same, X.T)
 
 
@@ -100,5 +101,5 @@ def test_a_panel_in_float32_is_centred_before_it_is_rounded():
     X = 1e8 + np.random.default_rng(0).integers(0, 5, (40, 3)).astype(float)
     panel = np.zeros((3, 40), np.float32)
     scaling = Scaling(np.ones(3), np.full(3, -1e8))
-    run_blocks(fill_block_panel, 2, X, scaling, 8, np.empty(0, np.float32), panel)
+    run_blocks(fill_block_panel, 2, any_layout(X), scaling, 8, np.empty(0, np.float32), panel)
     np.testing.assert_array_equal(panel, (X - 1e8).T)

@@ -6,7 +6,8 @@ import pytest
 from conftest import COMPILED, assert_same_bits, make_problem
 
 from fastlin.kernels.linear import curvature, dense_rows
-from fastlin.kernels.linear.operands import BlockSums, Parameters, Samples
+from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 
@@ -42,7 +43,7 @@ class Rows:
         run_blocks(
             curvature.fill_block_hessian_product,
             n_blocks,
-            self.X,
+            any_layout(self.X),
             self.numbers,
             self.weights,
             self.probabilities,
@@ -56,14 +57,14 @@ class Rows:
     def gram(self, row_weights, n_blocks=1, tile_rows=8):
         """Return the Gram matrices of weights (C, m)."""
         grams = np.full((len(row_weights), self.d + 1, self.d + 1), np.nan, self.kind)
-        arguments = self.X, self.numbers, row_weights, self.scaling, tile_rows, grams
+        arguments = any_layout(self.X), self.numbers, row_weights, self.scaling, tile_rows, grams
         run_blocks(curvature.fill_block_gram, n_blocks, *arguments)
         return grams
 
     def class_pairs(self, n_blocks=1, tile_rows=8):
         """Return the whole Hessian."""
         hessian = np.full((self.K * (self.d + 1),) * 2, np.nan)
-        arguments = self.X, self.numbers, self.weights, self.probabilities, self.scaling, tile_rows, hessian
+        arguments = any_layout(self.X), self.numbers, self.weights, self.probabilities, self.scaling, tile_rows, hessian
         run_blocks(curvature.fill_block_class_pair_gram, n_blocks, *arguments)
         return hessian
 
@@ -121,7 +122,7 @@ def test_other_types_and_layouts(dtype):
     of_product, of_gram, _ = rows.rounding()
     product = naive.hessian_product(rows.scaled, rows.weights, rows.probabilities.T, *rows.direction)
     results = []
-    for layout in (rows.X, np.asfortranarray(rows.X)) if dtype == np.uint8 else (rows.X,):
+    for layout in (rows.X, np.asfortranarray(rows.X)):
         rows.X = layout
         found = rows.multiply()
         assert_within(found[0], product[0], of_product[:, :-1])
@@ -144,7 +145,7 @@ def test_hessian_product_is_the_derivative_of_the_gradient(n_classes):
     def gradient(step):
         sums = BlockSums(np.empty((1, n_classes, d)), np.empty((1, n_classes)))
         parameters = Parameters(coef + step * rows.direction.coef, intercept + step * rows.direction.intercept)
-        arguments = X, samples, rows.scaling, parameters, 8, np.empty(1), sums, rows.probabilities
+        arguments = any_layout(X), samples, rows.scaling, parameters, 8, np.empty(1), sums, Kept.of(rows.probabilities)
         dense_rows.fill_block_loss_and_gradient(0, 1, *arguments)
         return sums.coef[0], sums.intercept[0]
 

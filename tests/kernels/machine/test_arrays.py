@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from numba import typeof
 
-from fastlin.kernels.machine.arrays import CACHE_LINE, writable_view, zeros_aligned
+from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout, writable_view, zeros_aligned
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -34,3 +35,25 @@ def test_the_view_keeps_the_memory_alive():
     del X
     np.full(100_000, 3.0)
     assert (view == 7).all()
+
+
+def lay_out(X):
+    """Yield X with rows that are one piece of memory, with columns that are, with neither, and marked read-only."""
+    yield X
+    yield np.asfortranarray(X)
+    yield np.repeat(X, 2, axis=1)[:, ::2]
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    yield read_only
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (4, 1), (1, 1)])
+def test_kernels_see_one_type_of_array_whatever_its_layout(shape):
+    types = set()
+    for X in lay_out(np.arange(12.0)[: shape[0] * shape[1]].reshape(shape)):
+        view = any_layout(X)
+        types.add(typeof(view))
+        for layer in view:
+            np.testing.assert_array_equal(layer, X)
+            assert np.shares_memory(layer, X)
+    assert types == {typeof(np.empty((2, 2, 4))[..., ::2])}
