@@ -105,7 +105,7 @@ RACES = {
         train,
         # The course's code computes in float64, whatever fastlin computes in.
         {"plain NumPy in float64": partial(train_plainly, dtype="float64")},
-        rows=2_500,
+        rows=1_500,
         same_steps=ALLOWED[dtype],
         rounds=2,
         warm_up_rows=1_000,

@@ -105,7 +105,7 @@ RACES = {
         partial(_load_mnist, dtype="uint8"),
         by_fastlin(),
         {"scikit-learn lbfgs on X / 255.0": fit_scikit_learn_to_pixels},
-        rows=10_000,
+        rows=5_000,
         threads=THREADS,
     ),
     "mnist-cyanure": Race(

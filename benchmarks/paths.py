@@ -221,7 +221,7 @@ RACES = {
         _load_mnist,
         fit_cross_validation,
         {"scikit-learn LogisticRegressionCV, max_iter 100": fit_scikit_learn_cross_validation},
-        rows=1_000,
+        rows=500,
         warm_up_rows=150,
     ),
 }

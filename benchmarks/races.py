@@ -25,6 +25,8 @@ FASTLIN = "fastlin"
 EQUAL = 1e-6
 # By this part of the rows, or by so many rows, two fits of about the same objective may differ in their accuracy.
 EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 10
+# A peer that takes so many times as long as the fastest in the first turn is not called again.
+OUT_OF_REACH = 2
 # Seconds to wait before a timed call. The threads of OpenBLAS keep spinning for a while on the processors that the next
 # call needs: without a pause fastlin's pass over MNIST took 34 instead of 25 ms after NumPy's.
 PAUSE = 0.1
@@ -185,7 +187,7 @@ def run_race(race, problem, n_threads=None):
 
     fastlin runs before and after each peer, because the speed of a machine drifts. Before the race fastlin solves the
     whole problem, so that it has compiled what it needs, and each peer a small one. After the first turn only those
-    peers go on that have reached the objective.
+    peers count that have reached the objective, and only those go on that may be the fastest.
 
     Parameters
     ----------
@@ -214,13 +216,17 @@ def run_race(race, problem, n_threads=None):
         runs = {FASTLIN: [], **{name: [] for name in race.peers}}
         # The libraries of the peers, which bring threads of their own, are loaded by now.
         with threadpool_limits(count_threads()):
+            names = list(race.peers)
             for turn in range(race.rounds):
-                for name in list(runs)[1:]:
+                for name in names:
                     runs[FASTLIN].append(_run(race.fastlin, problem))
                     runs[name].append(_run(race.peers[name], problem))
                 if turn == 0:
                     objectives = {name: problem.objective(*ran[-1][2]) for name, ran in runs.items()}
-                    runs = {name: runs[name] for name in (FASTLIN, *_find_equal_peers(race, objectives))}
+                    names = _find_equal_peers(race, objectives)
+                    runs = {name: runs[name] for name in (FASTLIN, *names)}
+                    fastest = min(runs[name][0][0] for name in names)
+                    names = [name for name in names if runs[name][0][0] <= OUT_OF_REACH * fastest]
             runs[FASTLIN].append(_run(race.fastlin, problem))
         seconds = {name: median(ran[0] for ran in all_ran) for name, all_ran in runs.items()}
         return Outcome(

@@ -45,7 +45,7 @@ def measure(case, whole=False):
     if case in MEMORY:
         return {case: measure_case(MEMORY[case], whole)}
     if case == FIRST_USE:
-        return measure_first_use(N_TURNS if whole else FEW_TURNS)
+        return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
     return {case: measure_scaling(BASE if whole else SMALL_BASE)}
 
 

@@ -1,6 +1,5 @@
 """Every case of the suite: equal results are asserted, and times are kept for the table at the end."""
 
-from benchmarks.first_use import MODULES, run
 from benchmarks.limits import LIMITS
 from benchmarks.races import FASTLIN, load_problem
 from benchmarks.suite import FIRST_USE, RACES, measure
@@ -33,7 +32,6 @@ def test_memory(benchmark, whole, keep, memory):
 
 
 def test_first_use(benchmark, whole, keep):
-    records = measure(FIRST_USE, whole)
+    records = benchmark.pedantic(measure, (FIRST_USE, whole), rounds=1)
     benchmark.extra_info.update(records)
-    benchmark.pedantic(run, (MODULES[FASTLIN], None), rounds=1)
     keep(records)

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import replace
 from functools import partial
+from time import sleep
 
 import naive
 import numpy as np
@@ -64,6 +65,22 @@ def test_a_race_leaves_out_peers_that_miss_the_objective():
     assert run_race(Race("small", load_small, fastlin, {"gives up": give_up}), load_small(None), 1).gap < 0
     with pytest.raises(RuntimeError, match="no peer comes within"):
         run_race(replace(race, peers={"gives up": give_up}), load_small(None), 1)
+
+
+def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time():
+    calls = []
+
+    def linger(problem):
+        if len(problem.X) == 60:
+            calls.append(problem)
+            sleep(0.2)
+        return finish(problem)
+
+    race = Race("small", load_small, finish, {"lingers": linger, "finishes": finish}, rounds=3, warm_up_rows=50)
+    outcome = run_race(race, load_small(None), 1)
+    assert len(calls) == 1
+    assert outcome.peer == "finishes"
+    assert outcome.seconds["lingers"] > 0.2
 
 
 def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):

@@ -1,0 +1,38 @@
+"""What the first use costs, with processes replaced by given times."""
+
+from itertools import count
+
+import pytest
+
+from benchmarks import first_use
+from benchmarks.first_use import TITLES, measure_first_use
+
+
+@pytest.fixture
+def caches(monkeypatch):
+    """Replace processes; return the list of the folders that they were given."""
+    given, numbers = [], count(1)
+
+    def run(module, cache):
+        given.append(cache)
+        return [float(next(numbers)), 10.0 * len(given)]
+
+    monkeypatch.setattr(first_use, "run", run)
+    return given
+
+
+def test_the_first_fit_ever_has_a_folder_of_its_own_that_later_processes_load_from(caches):
+    records = measure_first_use(1)
+    assert records.keys() == TITLES.keys()
+    seconds = {case: [each["seconds"] for each in record["contenders"].values()] for case, record in records.items()}
+    # Three processes took 1, 2 and 3 seconds for the import and 10, 20 and 30 for both.
+    assert seconds == {"import": [2, 3], "first-fit": [20, 30], "first-fit-ever": [10, 30]}
+    assert len(set(caches)) == 1
+    assert caches[0] is not None
+
+
+def test_without_it_processes_load_from_the_folder_of_the_user(caches):
+    records = measure_first_use(2, with_ever=False)
+    assert records.keys() == TITLES.keys() - {"first-fit-ever"}
+    assert caches == [None] * 4
+    assert [each["seconds"] for each in records["import"]["contenders"].values()] == [2, 3]
