@@ -45,14 +45,17 @@ class Races:
             try:
                 records |= measure(race)
             except NotImplementedError as error:
-                records[race] = str(error)
+                records[race] = error
+            except Exception as error:
+                # The other races count all the same. asv pickles what is returned, which not every error bears.
+                records[race] = RuntimeError(repr(error))
         return records
 
     setup_cache.timeout = 600
 
     def setup(self, records, race):
-        if isinstance(records[race], str):
-            raise NotImplementedError(records[race])
+        if isinstance(records[race], Exception):
+            raise records[race]
         if records[race]["fault"]:
             raise ValueError(records[race]["fault"])
 

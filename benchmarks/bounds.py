@@ -9,16 +9,24 @@ import json
 from pathlib import Path
 
 from benchmarks.races import FASTLIN
+from benchmarks.suite import RACE_RECORDS
+from benchmarks.tables import describe_case
 
 FILE = Path(__file__).with_name("bounds.json")
 ANY = "any"
-# What a bound may be of, as functions from a record to a number.
+# What a bound may be of: a function from a record to a number, and what is said of the number.
 MEASURES = {
-    "ratio": lambda record: record["ratio"],
-    "ratio to NumPy": lambda record: _seconds(record, "NumPy") / _seconds(record, FASTLIN),
-    "part": lambda record: record["part"],
-    "seconds": lambda record: _seconds(record, FASTLIN),
-    "seconds beyond scikit-learn's": lambda record: _seconds(record, FASTLIN) - _seconds(record, "scikit-learn"),
+    "ratio": (lambda record: record["ratio"], "{:.3g} times as fast as its peer"),
+    "ratio to NumPy": (
+        lambda record: _seconds(record, "NumPy") / _seconds(record, FASTLIN),
+        "{:.3g} times as fast as NumPy",
+    ),
+    "part": (lambda record: record["part"], "{:.1%} of the limit's speed"),
+    "seconds": (lambda record: _seconds(record, FASTLIN), "{:.3g} s"),
+    "seconds beyond scikit-learn's": (
+        lambda record: _seconds(record, FASTLIN) - _seconds(record, "scikit-learn"),
+        "{:.3g} s more than scikit-learn",
+    ),
 }
 
 
@@ -28,7 +36,11 @@ def read_bounds(path=FILE):
 
 
 def find_bounds(bounds, case, level):
-    """Return the bounds that hold for a case on a machine with a level of instructions."""
+    """Return the bounds that hold for a case on a machine with a level of instructions.
+
+    A race on one thread has the bounds of the race.
+    """
+    case = RACE_RECORDS.get(case, case)
     of_case = [bound for bound in bounds if bound["case"] == case]
     return [bound for bound in of_case if bound["machine"] == level] or [
         bound for bound in of_case if bound["machine"] == ANY
@@ -39,11 +51,13 @@ def find_broken_bounds(bounds, case, record, level):
     """Return a sentence for each bound of the case that its record does not keep."""
     broken = []
     for bound in find_bounds(bounds, case, level):
-        value = MEASURES[bound["measure"]](record)
-        if "at least" in bound and value < bound["at least"]:
-            broken.append(f"{case}: {bound['measure']} is {value:.3g}, its bound is at least {bound['at least']:g}.")
-        if "at most" in bound and value > bound["at most"]:
-            broken.append(f"{case}: {bound['measure']} is {value:.3g}, its bound is at most {bound['at most']:g}.")
+        measure, words = MEASURES[bound["measure"]]
+        value = measure(record)
+        is_low = "at least" in bound and value < bound["at least"]
+        if is_low or ("at most" in bound and value > bound["at most"]):
+            side = "at least" if is_low else "at most"
+            asked = words.format(bound[side])
+            broken.append(f"{describe_case(record)}: {words.format(value)}; the bound is {side} {asked}.")
     return broken
 
 

@@ -1,7 +1,6 @@
 """The data of the benchmarks: from disk or drawn from a seed, never downloaded."""
 
 import gzip
-import importlib.util
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -119,9 +118,3 @@ def _convert(data, n_train, dtype, largest):
         for X in (data.X_train[:n_train], data.X_test)
     )
     return datasets.Dataset(data.name, X_train, data.y_train[:n_train], X_test, data.y_test)
-
-
-def require(package):
-    """Raise NotImplementedError, which skips a benchmark, where a peer's package is not installed."""
-    if importlib.util.find_spec(package) is None:
-        raise NotImplementedError(f"{package} is not installed.")

@@ -5,13 +5,10 @@ compile them, unless the package brings them along. The first fit of a process f
 needs. The fits are of scikit-learn's digits, 1,797 × 64, and their times include the import.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 from statistics import median
 
+from benchmarks.processes import run_python
 from benchmarks.races import FASTLIN
 
 N_TURNS, FEW_TURNS = 5, 1
@@ -44,26 +41,19 @@ def run(module, cache):
     cache : path or None
         The folder for compiled kernels; None is the user's own.
     """
-    finished = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(module=module)],
-        cwd=Path(__file__).parent.parent,
-        env=os.environ if cache is None else {**os.environ, "NUMBA_CACHE_DIR": str(cache)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return [float(number) for number in finished.stdout.split()]
+    variables = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
+    return [float(number) for number in run_python("-c", PROGRAM.format(module=module), **variables).split()]
 
 
 def measure_first_use(n_turns=N_TURNS, with_ever=True):
     """Return a record for each of TITLES, as plain values by name.
 
-    Without the first fit ever, which may compile for many seconds, processes load kernels from the user's own folder.
+    The first fit ever happens once, as for a user; the later processes load the kernels that it leaves. Without it they
+    take those of the user's own folder.
     """
     with tempfile.TemporaryDirectory() as folder:
         cache = folder if with_ever else None
-        # The first fit ever happens once, as for a user; the later processes load the kernels that it leaves.
-        ever = run(MODULES[FASTLIN], cache)[1] if with_ever else None
+        ever = run(MODULES[FASTLIN], cache)[1]
         turns = [{name: run(module, cache) for name, module in MODULES.items()} for _ in range(n_turns)]
     seconds = {}
     for place, case in enumerate(("import", "first-fit")):

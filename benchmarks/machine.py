@@ -36,6 +36,11 @@ def describe_machine():
     }
 
 
+def call_machine(machine):
+    """Return what documents and tables call a machine that `describe_machine` has described."""
+    return f"{machine['processor']}, {machine['processors']} processor{'s' * (machine['processors'] > 1)}"
+
+
 def name_machine(processor, cores):
     """Return a name for the machine that can be the name of a file."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"\((r|tm)\)", "", processor.lower()))

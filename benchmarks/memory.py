@@ -5,8 +5,6 @@ during the second one. `count_allowed_bytes` states what a fit may take. Only Li
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -20,6 +18,7 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.data import load_data
+from benchmarks.processes import run_python
 from benchmarks.sparse_data import make_text
 from fastlin.budget import Budget
 
@@ -187,15 +186,7 @@ def measure(X, y, parameters, fit="LogisticRegression"):
         for name, array in {**arrays, "y": y}.items():
             np.save(f"{folder}/{name}.npy", array)
         Path(folder, "case.json").write_text(json.dumps({"shape": X.shape, "parameters": parameters, "fit": fit}))
-        finished = subprocess.run(
-            [sys.executable, "-m", "benchmarks.memory", folder],
-            cwd=Path(__file__).parent.parent,
-            env=os.environ | GIVE_BACK,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    return int(finished.stdout)
+        return int(run_python("-m", "benchmarks.memory", folder, **GIVE_BACK))
 
 
 def measure_here(folder):

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.data import load_data
 from benchmarks.plain_numpy import NumPyObjective
-from benchmarks.races import Race
+from benchmarks.races import FASTLIN, Race
 from fastlin.objective import Objective
 
 N_ROWS = 60_000
@@ -133,7 +133,7 @@ def load_point(n_rows, dtype):
     X = data.X_train
     arguments = X, data.y_train, N_CLASSES, *draw_coef(X)
     passes = {
-        "fastlin": FusedPass(*arguments),
+        FASTLIN: FusedPass(*arguments),
         "NumPy": NumPyPass(*arguments),
         IN_F_ORDER: NumPyPass(*arguments, order="F"),
     }
@@ -151,7 +151,7 @@ RACES = {
     f"pass-{dtype}": Race(
         f"{N_PASSES} passes for loss and gradient",
         partial(load_point, dtype=dtype),
-        partial(evaluate, name="fastlin"),
+        partial(evaluate, name=FASTLIN),
         {name: partial(evaluate, name=name) for name in ("NumPy", IN_F_ORDER)},
         rows=10_000,
         same_steps=ALLOWED[dtype],

@@ -29,10 +29,15 @@ def measure_peers():
 def publish(cases, folder=FOLDER):
     """Measure cases one after the other; keep and print each as soon as it is known.
 
-    A case whose data or peer are missing is left out with its reason. A race whose results are not equal is no figure,
-    and raises.
+    A case whose data or peer are missing is left out with its reason. So is one that fails, and a race whose results
+    are not equal, which is no figure.
+
+    Returns
+    -------
+    list of str
+        The cases that failed.
     """
-    console = make_console()
+    console, failed = make_console(), []
     machine, run = describe_machine(), describe_run()
     for case in cases:
         try:
@@ -40,11 +45,19 @@ def publish(cases, folder=FOLDER):
         except NotImplementedError as error:
             console.print(f"{case}: left out. {error}")
             continue
+        except Exception as error:
+            # The cases after it take half an hour, and their figures do not depend on this one.
+            console.print(f"{case}: failed. {type(error).__name__}: {error}")
+            failed.append(case)
+            continue
         faults = [f"{name}: {record['fault']}" for name, record in records.items() if record.get("fault")]
         if faults:
-            raise RuntimeError("; ".join(faults))
+            console.print(f"{case}: failed. {'; '.join(faults)}")
+            failed.append(case)
+            continue
         add_records(machine, run, records, folder)
         print_tables(tabulate(records), console)
+    return failed
 
 
 def main(arguments=None):
@@ -56,11 +69,11 @@ def main(arguments=None):
     unknown = [case for case in options.cases if case not in (*CASES, PEERS)]
     if unknown:
         parser.error(f"{unknown[0]!r} is no case; there are {', '.join((*CASES, PEERS))}")
-    if not options.pages:
-        publish(options.cases or (*CASES, PEERS))
+    failed = [] if options.pages else publish(options.cases or (*CASES, PEERS))
     machines = read_machines()
     draw_pictures(machines, FOLDER)
     write_pages(machines)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from benchmarks.memory import CASES as MEMORY
 from benchmarks.memory import measure_case
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race
 from benchmarks.scaling import BASE, SMALL_BASE, measure_scaling
+from fastlin.kernels.machine.threads import count_threads
 
 # In the order in which tables show them.
 RACES = {**fits.RACES, **paths.RACES, **networks.RACES, **course.RACES, **passes.RACES}
@@ -38,7 +39,7 @@ def measure(case, whole=False):
         race, problem = RACES[case], load_problem(RACES[case], whole)
         return {
             name_record(case, threads): run_race(race, problem, count_race_threads(threads)).describe()
-            for threads in (race.threads if whole else race.threads[:1])
+            for threads in (race.threads if whole and count_threads() > 1 else race.threads[:1])
         }
     if case in LIMITS:
         return {case: measure_limit(LIMITS[case], whole)}

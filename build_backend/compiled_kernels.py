@@ -121,6 +121,8 @@ def describe_process(tree, level, cache):
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
         "NUMBA_CACHE_DIR": str(cache),
+        # Code that calls Intel's library of vector functions would not load where that is missing.
+        "NUMBA_DISABLE_INTEL_SVML": "1",
     }
     if level is not None:
         environment["NUMBA_CPU_NAME"] = level.processor

@@ -19,8 +19,6 @@ class Solver(BaseSolver):
 
     name = "fastlin"
     sampling_strategy = "tolerance"
-    install_cmd = "conda"
-    requirements = ["pip::fastlin"]
     references = ["fastlin: the fastest way to train a linear classifier in Python"]
 
     def set_objective(self, X, y, lmbd, fit_intercept=False):

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.limits import LIMITS
-from benchmarks.machine import describe_machine, find_level
+from benchmarks.machine import call_machine, describe_machine, find_level
 from benchmarks.suite import MEMORY, RACES
 from benchmarks.tables import make_console, print_tables, tabulate
 
@@ -84,7 +84,7 @@ def pytest_terminal_summary(terminalreporter, config):
     records = config.stash[RECORDS]
     if not records:
         return
-    machine = describe_machine()
     console = make_console(terminalreporter._tw._file)
-    console.print(f"\n{machine['processor']}, {machine['processors']} processors, {machine['level']}")
+    machine = describe_machine()
+    console.print(f"\n{call_machine(machine)}, {machine['level']}")
     print_tables(tabulate(records), console)

@@ -7,12 +7,12 @@ from benchmarks.suite import FIRST_USE, RACES, measure
 
 def test_race(benchmark, whole, keep, race):
     records = measure(race, whole)
+    keep(records)
     for name, record in records.items():
         assert not record["fault"], f"{name}: {record['fault']}"
         benchmark.extra_info[name] = record
     seconds = records[race]["contenders"][FASTLIN]["seconds"]
     benchmark.pedantic(RACES[race].fastlin, (load_problem(RACES[race], whole),), rounds=1 if seconds > 1 else 3)
-    keep(records)
 
 
 def test_limit(benchmark, whole, keep, limit):
@@ -26,9 +26,9 @@ def test_limit(benchmark, whole, keep, limit):
 def test_memory(benchmark, whole, keep, memory):
     records = benchmark.pedantic(measure, (memory, whole), rounds=1)
     benchmark.extra_info.update(records)
+    keep(records)
     record = records[memory]
     assert 0 <= record["fit_bytes"] <= record["allowed_bytes"]
-    keep(records)
 
 
 def test_first_use(benchmark, whole, keep):

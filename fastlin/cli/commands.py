@@ -87,7 +87,8 @@ def compile_ahead(options):
 
     if options.host and TARGET.archive:
         # A process keeps the code that it began with.
-        command = [sys.executable, "-m", "fastlin", "warmup"]
+        # Without -P it would import the package of a checkout that it is called in.
+        command = [sys.executable, "-P", "-m", "fastlin", "warmup"]
         return subprocess.run(command, env={**os.environ, SWITCH: "off"}).returncode
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     begin = perf_counter()
@@ -98,13 +99,18 @@ def compile_ahead(options):
             compile_step()
             bar.advance(task)
         bar.update(task, description="done")
-    n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in list_kernels())
+    kernels = list_kernels()
+    n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels)
     if TARGET.archive and not n_compiled:
         print(f"Nothing has to be compiled: the code in use is {describe_code()}.")
         return 0
-    if not TARGET.archive and cache_folder():
-        mark_warm()
     place = cache_folder() or "no folder, since none is writable"
+    # Uncompiled there are no kernels.
+    if kernels and not TARGET.archive and cache_folder():
+        try:
+            mark_warm()
+        except OSError as error:
+            place = f"no folder, since nothing can be written to {place}: {error.strerror}"
     print(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}.")
     return 0
 

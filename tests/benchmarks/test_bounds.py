@@ -57,16 +57,22 @@ def test_the_bound_of_a_level_goes_before_that_of_any_machine():
     assert find_bounds([ONE, WIDE], "letter", "x86-64-v3") == []
 
 
+def test_a_race_on_one_thread_has_the_bounds_of_the_race():
+    assert find_bounds([ONE, WIDE], "digits-one-thread", "x86-64-v3") == [ONE]
+
+
 def test_a_broken_bound_is_named():
     contenders = {"fastlin": {"seconds": 2.0}, "scikit-learn": {"seconds": 1.0}, "NumPy": {"seconds": 4.0}}
-    record = {"ratio": 2.5, "part": 0.5, "contenders": contenders}
+    record = {"title": "digits", "data": "10 × 2", "ratio": 2.5, "part": 0.5, "contenders": contenders}
     (sentence,) = find_broken_bounds([ONE], "digits", record, "x86-64-v3")
-    assert sentence == "digits: ratio is 2.5, its bound is at least 3."
-    assert find_broken_bounds([ONE], "digits", {"ratio": 3.0}, "x86-64-v3") == []
+    assert sentence == (
+        "digits, 10 × 2: 2.5 times as fast as its peer; the bound is at least 3 times as fast as its peer."
+    )
+    assert find_broken_bounds([ONE], "digits", {**record, "ratio": 3.0}, "x86-64-v3") == []
     most = {"case": "import", "machine": ANY, "measure": "seconds beyond scikit-learn's", "at most": 0.5}
     (sentence,) = find_broken_bounds([most], "import", record, "x86-64-v3")
-    assert "is 1, its bound is at most 0.5" in sentence
-    assert [measure(record) for measure in MEASURES.values()] == [2.5, 2.0, 0.5, 2.0, 1.0]
+    assert "1 s more than scikit-learn; the bound is at most 0.5 s more than scikit-learn." in sentence
+    assert [measure(record) for measure, _ in MEASURES.values()] == [2.5, 2.0, 0.5, 2.0, 1.0]
 
 
 def test_this_machine_has_a_level_and_a_name():

@@ -34,5 +34,6 @@ def test_the_first_fit_ever_has_a_folder_of_its_own_that_later_processes_load_fr
 def test_without_it_processes_load_from_the_folder_of_the_user(caches):
     records = measure_first_use(2, with_ever=False)
     assert records.keys() == TITLES.keys() - {"first-fit-ever"}
-    assert caches == [None] * 4
-    assert [each["seconds"] for each in records["import"]["contenders"].values()] == [2, 3]
+    # The first of five has compiled what the folder lacked.
+    assert caches == [None] * 5
+    assert [each["seconds"] for each in records["import"]["contenders"].values()] == [3, 4]

@@ -80,6 +80,20 @@ def test_machines_stand_beside_each_other_and_slower_cases_say_why(tmp_path, mon
     assert "- digits, 10 × 2, on B, 2 processors: as on purpose" in text
 
 
+def test_a_cell_names_a_peer_of_its_own_and_what_was_taken_by_hand_is_called_so(tmp_path):
+    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
+    other = make_race(1.0, 3.0, peer="lbfgs") | {
+        "contenders": {name: {"seconds": 1.0} for name in ("fastlin", "lbfgs")}
+    }
+    add_records(make_machine("b"), {"date": "2026-01-02", "by_hand": True}, {"digits": other}, tmp_path)
+    lines = pages.compare_machines(read_machines(tmp_path)).splitlines()
+    assert lines[0] == "|  | peer | A, 2 processors | B, 2 processors, taken by hand |"
+    assert lines[2] == "| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 1 s against 1 s: 3.0 (lbfgs) |"
+    assert len(lines) == 3
+    add_records(make_machine("b"), RUN, {"letter": make_race(1.0, 2.0)}, tmp_path)
+    assert "B, 2 processors, in part taken by hand" in pages.compare_machines(read_machines(tmp_path))
+
+
 def test_every_slower_race_says_why():
     for machine in read_machines().values():
         for name, record in machine["records"].items():
@@ -107,7 +121,7 @@ def test_a_file_says_what_it_needs():
         assert {"processor", "processors", "level"} <= content["machine"].keys()
         for case, record in content["records"].items():
             assert record["date"], case
-            assert "versions" in record or content["machine"]["by_hand"], case
+            assert "versions" in record or record["by_hand"], case
 
 
 def test_cells_are_short():

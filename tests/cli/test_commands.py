@@ -239,7 +239,25 @@ def test_warmup_for_this_processor_runs_without_the_code_of_the_wheel(run, monke
     monkeypatch.setattr(commands, "TARGET", Target("x86-64-v3", 32, "an archive"))
     monkeypatch.setattr(commands.subprocess, "run", start)
     assert run("warmup", "--host").returncode == 3
-    assert started == [(["-m", "fastlin", "warmup"], "off")]
+    assert started == [(["-P", "-m", "fastlin", "warmup"], "off")]
+    assert marks == []
+
+
+def test_a_warm_up_that_kept_nothing_is_no_error_and_leaves_no_mark(run, monkeypatch):
+    def refuse():
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
+    monkeypatch.setattr(commands, "mark_warm", refuse)
+    finished = run("warmup")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "nothing can be written to" in finished.stdout
+
+
+def test_an_uncompiled_warm_up_leaves_no_mark(run, monkeypatch, marks):
+    monkeypatch.setattr(warmup, "STEPS", {"a": lambda: None})
+    monkeypatch.setattr(commands, "list_kernels", lambda: [])
+    assert run("warmup").returncode == 0
     assert marks == []
 
 

@@ -82,6 +82,7 @@ class Archive:
         """
         name = _member(kernel, signature)
         if name not in self._names:
+            _log_lack(self.path)
             return None
         try:
             library, description, *rest = pickle.loads(self._zip.read(name))
@@ -147,6 +148,12 @@ def _member(kernel, signature):
     """Return the name of the member that holds a kernel's code for a signature."""
     digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:24]
     return f"{kernel.__module__}.{kernel.__qualname__}-{digest}"
+
+
+@functools.cache
+def _log_lack(path):
+    """Say, once in a process, that an archive has not the code of some kernel."""
+    logging.getLogger("fastlin").info("%s has no code for these types of data: it is compiled.", path)
 
 
 @functools.cache

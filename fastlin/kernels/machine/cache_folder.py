@@ -83,6 +83,7 @@ def _remove_old_folders(made):
             files = list(folder.iterdir())
             # A folder that holds anything else is not ours alone.
             if all(OUR_FILE.fullmatch(file.name) and file.is_file() for file in files):
-                for file in files:
+                # The marks go first: without the code they would be untrue.
+                for file in sorted(files, key=lambda file: not file.name.startswith("warm-")):
                     file.unlink(missing_ok=True)
                 folder.rmdir()

@@ -5,6 +5,7 @@ been finished comes first, then the best level that the processor and the operat
 never decides, so that the same seed gives the same bits in every process.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -55,8 +56,8 @@ def choose_target():
 
 def read_features():
     """Return the features for which Numba compiles, as a set of LLVM's names."""
-    # These are not always the host's: NUMBA_CPU_FEATURES asks for others. The name alone, NUMBA_CPU_NAME, changes no
-    # feature. LLVM leaves out what the operating system does not save.
+    # These are not always the host's: NUMBA_CPU_FEATURES asks for others, and NUMBA_CPU_NAME=generic for none. LLVM
+    # leaves out what the operating system does not save.
     features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 
@@ -83,11 +84,20 @@ def warm_mark():
 def _is_warm():
     """Return whether a warm-up for this very processor has been finished."""
     mark = warm_mark()
-    return mark is not None and mark.exists()
+    # A folder of another user's raises where it may not be entered.
+    with contextlib.suppress(OSError):
+        return mark is not None and mark.exists()
+    return False
 
 
 def mark_warm():
-    """Let later processes use the code that a finished warm-up has compiled for this very processor."""
+    """Let later processes use the code that a finished warm-up has compiled for this very processor.
+
+    Raises
+    ------
+    OSError
+        Nothing can be written to the cache folder.
+    """
     mark = warm_mark()
     make_folder(mark.parent)
     mark.touch()

@@ -1,0 +1,54 @@
+"""What asv runs: the bodies of the suite with made-up races, and the plugin that knows the name of the folder."""
+
+import pytest
+
+from benchmarks import asv_suite
+from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, Races
+from benchmarks.memory import CASES
+from benchmarks.suite import RACES
+
+
+def test_the_suite_chooses_among_the_cases():
+    assert set(CHOSEN) <= RACES.keys()
+    assert set(MEMORY_CHOSEN) <= CASES.keys()
+
+
+def test_a_race_that_fails_costs_no_other(monkeypatch):
+    good, missing, faulty, broken = CHOSEN[:4]
+    record = {"ratio": 4.0, "gap": -1e-3, "fault": "", "contenders": {"fastlin": {"accuracy": 0.9}}}
+
+    def measure(race):
+        if race == missing:
+            raise NotImplementedError("no data")
+        if race == broken:
+            raise OSError("no disk")
+        return {race: {**record, "fault": "too high" if race == faulty else ""}}
+
+    monkeypatch.setattr(asv_suite, "measure", measure)
+    races = Races()
+    records = races.setup_cache()
+    races.setup(records, good)
+    assert races.track_ratio_to_peer(records, good) == 0.25
+    assert races.track_objective_gap(records, good) == 0
+    assert races.track_accuracy(records, good) == 0.9
+    for race, error, words in (
+        (missing, NotImplementedError, "no data"),
+        (faulty, ValueError, "too high"),
+        (broken, RuntimeError, "no disk"),
+    ):
+        with pytest.raises(error, match=words):
+            races.setup(records, race)
+
+
+def test_only_the_folder_of_the_benchmarks_is_no_range(monkeypatch):
+    pytest.importorskip("asv", reason="asv is of the extra bench.")
+    from asv.config import Config
+
+    from benchmarks.asv_plugins import run_folder
+
+    conf = Config.load()
+    assert run_folder._names_folder(conf, "benchmarks")
+    assert run_folder._names_folder(conf, "./benchmarks/")
+    assert not run_folder._names_folder(conf, "HEAD")
+    assert not run_folder._names_folder(conf, "HEAD~1..HEAD")
+    assert not run_folder._names_folder(conf, None)

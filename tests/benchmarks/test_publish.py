@@ -1,0 +1,51 @@
+"""Publishing: what is kept and what is left out, with made-up measurements."""
+
+import pytest
+
+from benchmarks import publish
+from benchmarks.published import read_machines
+
+
+def make_record(fault=""):
+    contenders = {name: {"seconds": 1.0, "objective": 0.5, "accuracy": 0.9} for name in ("fastlin", "lbfgs")}
+    record = {"kind": "race", "title": "digits", "data": "10 × 2", "threads": 2, "peer": "lbfgs", "gap": 0.0}
+    return {**record, "contenders": contenders, "ratio": 1.0, "fault": fault}
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Replace measurements: of some cases the record is made up, others fail in the ways there are."""
+
+    def measure(case, whole):
+        assert whole
+        if case == "text":
+            raise NotImplementedError("no data")
+        if case == "letter":
+            raise RuntimeError("no peer comes within 1e-6")
+        return {case: make_record("fastlin has not converged" if case == "one-hot" else "")}
+
+    monkeypatch.setattr(publish, "measure", measure)
+
+
+def test_one_case_that_fails_costs_no_other(measured, tmp_path, capsys):
+    assert publish.publish(["text", "letter", "one-hot", "digits"], tmp_path) == ["letter", "one-hot"]
+    (machine,) = read_machines(tmp_path).values()
+    assert list(machine["records"]) == ["digits"]
+    assert {"date", "versions"} <= machine["records"]["digits"].keys()
+    printed = capsys.readouterr().out
+    assert "text: left out. no data" in printed
+    assert "letter: failed. RuntimeError: no peer comes within 1e-6" in printed
+    assert "one-hot: failed. one-hot: fastlin has not converged" in printed
+
+
+def test_the_documents_are_written_whatever_fails(measured, monkeypatch, tmp_path):
+    written = []
+    monkeypatch.setattr(publish, "FOLDER", tmp_path)
+    monkeypatch.setattr(publish, "publish", lambda cases: cases)
+    monkeypatch.setattr(publish, "draw_pictures", lambda machines, folder: written.append("pictures"))
+    monkeypatch.setattr(publish, "write_pages", lambda machines: written.append("pages"))
+    assert publish.main(["digits"]) == 1
+    assert publish.main(["--pages"]) == 0
+    assert written == ["pictures", "pages"] * 2
+    with pytest.raises(SystemExit, match="2"):
+        publish.main(["nothing"])
