@@ -183,10 +183,12 @@ def draw_l2_weights(results, folder):
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
     largest = {}
+    difference = results.merits["largest_difference_of_the_conventions"]
+    penalised, other = "λ = 1, or λ = 2 with ½λ‖w‖²", "gives the same weights"
+    if difference > 0:
+        penalised, other = "λ = 1", f"gives weights that differ by up to {difference:.2g}"
     # Each row has a colour scale of its own, because the penalised weights are much smaller.
-    for part, (name, label) in zip(
-        figure.subfigures(2, 1), (("0", "λ = 0"), ("1", "λ = 1, or λ = 2 with ½λ‖w‖²")), strict=True
-    ):
+    for part, (name, label) in zip(figure.subfigures(2, 1), (("0", "λ = 0"), ("1", penalised)), strict=True):
         plot_weights(weights[name], figure=part)
         largest[name] = np.abs(weights[name][:-1]).max()
         part.suptitle(f"{label}: colours from −{largest[name]:.2g} to {largest[name]:.2g}", fontsize=13)
@@ -198,8 +200,7 @@ def draw_l2_weights(results, folder):
         Picture(
             save_figure(figure, folder, "l2_weights.png"),
             f"The weights without a penalty (roughness {roughness['0']:.2f}) and with λ = 1 ({roughness['1']:.2f}). "
-            "The penalty ½λ‖w‖² with λ = 2 is the same penalty and gives the same weights, so it has no picture of its "
-            "own.",
+            f"The penalty ½λ‖w‖² with λ = 2 is the same penalty and {other}; it has no picture of its own.",
             f"Two rows of ten small pictures in red and blue. The largest weight is {largest['0']:.2g} for λ = 0 and "
             f"{largest['1']:.2g} for λ = 1, and the roughness is {roughness['0']:.2f} and {roughness['1']:.2f}.",
         )

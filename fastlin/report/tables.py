@@ -10,6 +10,7 @@ LABELS = {
     "correlation_at_that_width": "their correlation at that width",
     "correlation_at_one_pixel_more": "their correlation at one pixel more",
     "worst_difference": "largest difference from central differences",
+    "worst_difference_of_penalty": "largest difference of what the penalty adds from central differences of it",
     "worst_difference_of_prediction_slope": "largest difference of report D's line from the gradient",
     "softmax_l2": "softmax with λ‖w‖²",
     "softmax_half_l2": "softmax with ½λ‖w‖²",
@@ -42,6 +43,8 @@ LABELS = {
     "random_split_greatest_late_validation_accuracy": "the same, highest",
     "random_split_lowest_validation_loss_at_step": "validation loss, random split, is lowest in step",
     "random_split_rise_of_validation_loss": "its rise from there to the end, as a part of it",
+    "random_split_train_accuracy_overtakes_at_step": "training accuracy, random split, stays above validation accuracy "
+    "from step",
     "by_lambda": "by strength of the penalty",
     "2, ½ convention": "2 with ½λ‖w‖²",
     "squared_norm": "‖w‖²",
@@ -68,6 +71,7 @@ LABELS = {
 # What the names of rows or columns are, by the merit.
 HEADS = {
     "worst_difference": "model",
+    "worst_difference_of_penalty": "model",
     "by_lambda": "λ",
     "best_validation_accuracy": "λ",
     "squared_norm": "λ",

@@ -30,7 +30,8 @@ PLAIN = Recipe(
 )
 HE = replace(PLAIN, init="he", scale=None)
 DROPOUT = 0.05
-# What networks are given. The report names pixels only for its NumPy model.
+# What networks are given. The report names PCA only for its NumPy model, the one of two layers, so that its deeper
+# networks may have had pixels. Depth and dropout are tried on components alone.
 COMPONENTS, CENTRED_PIXELS, PIXELS = "components", "centred pixels", "pixels"
 # The report names no rate.
 MORE_DROPOUT = 0.1, 0.2, 0.35, 0.5

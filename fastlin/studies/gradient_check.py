@@ -1,4 +1,4 @@
-"""The gradients of both models of the course beside central differences."""
+"""The gradients of both models of the course, and what the penalty adds to them, beside central differences."""
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from fastlin.trainers.measures import compare_gradient
 
 N_IMAGES = 100
 EPSILON = 1e-3
+LAMBDA = 0.1
+# What each entry of w adds to the penalty is written out here, so that the model's own factor of w is tested too.
+PENALTIES = {"softmax_l2": lambda w: LAMBDA * w**2, "softmax_half_l2": lambda w: 0.5 * LAMBDA * w**2}
 
 
 def run(settings):
@@ -23,20 +26,42 @@ def run(settings):
     models = {
         "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
-        "softmax_l2": (trainers.SoftmaxModel(0.1, n_inputs=n_inputs), *softmax),
-        "softmax_half_l2": (trainers.SoftmaxModel(0.1, half=True, n_inputs=n_inputs), *softmax),
+        "softmax_l2": (trainers.SoftmaxModel(LAMBDA, n_inputs=n_inputs), *softmax),
+        "softmax_half_l2": (trainers.SoftmaxModel(LAMBDA, half=True, n_inputs=n_inputs), *softmax),
     }
     for name, (model, X, Y) in models.items():
         settings.notify(name)
         model.w = random_state.normal(0, 0.01, model.w.shape)
         worst[name] = max(float(abs(slope - found)) for _, slope, found in compare_gradient(model, X, Y, EPSILON))
     return Results(
-        parameters={"data": settings.data.name, "n_images": n_images, "epsilon": EPSILON, "tolerance": EPSILON**2},
+        parameters={
+            "data": settings.data.name,
+            "n_images": n_images,
+            "epsilon": EPSILON,
+            "tolerance": EPSILON**2,
+            "lambda": LAMBDA,
+        },
         merits={
             "worst_difference": worst,
+            "worst_difference_of_penalty": {
+                name: _compare_penalty(*models[name], penalty) for name, penalty in PENALTIES.items()
+            },
             "worst_difference_of_prediction_slope": _compare_prediction_slope(*models["binary"]),
         },
     )
+
+
+def _compare_penalty(model, X, Y, penalty):
+    """Return the largest distance of what the penalty adds to the gradient from its central differences.
+
+    `compare_gradient` takes the penalty from the model, so that it does not notice a wrong factor of λ.
+    """
+    plain = trainers.SoftmaxModel(0.0, n_inputs=len(model.w))
+    plain.w = model.w
+    for one in (model, plain):
+        one.backward(X, one.forward(X), Y)
+    slope = (penalty(model.w + EPSILON) - penalty(model.w - EPSILON)) / (2 * EPSILON)
+    return float(np.abs(model.grad - plain.grad - slope).max())
 
 
 def _compare_prediction_slope(model, X, Y):

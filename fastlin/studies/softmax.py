@@ -47,6 +47,7 @@ def run(settings):
             "random_split_rise_of_validation_loss": bottom["last_mean_validation_loss"]
             / bottom["lowest_validation_loss"]
             - 1,
+            "random_split_train_accuracy_overtakes_at_step": find_onset(*accuracy_gap(random_split)),
         }
     return Results(describe_training(settings, "softmax"), merits, series)
 
