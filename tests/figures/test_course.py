@@ -163,6 +163,19 @@ def test_the_histogram_holds_every_stop(stops, draw):
     assert f"{min(stops):.1f} to {max(stops):.1f}" in picture.alt
 
 
+def test_the_conventions_give_the_same_weights_only_where_they_did(draw):
+    found = []
+    for difference in (0.0, 0.0123):
+        picture, figure = draw("l2_weights", {"largest_difference_of_the_conventions": difference})
+        found.append((picture.caption, figure.subfigs[1].get_suptitle()))
+    (same, named), (other, alone) = found
+    assert "gives the same weights" in same
+    assert named.startswith("λ = 1, or λ = 2 with ½λ‖w‖²:")
+    assert "the same weights" not in other
+    assert "gives weights that differ by up to 0.012" in other
+    assert alone.startswith("λ = 1:")
+
+
 @pytest.mark.parametrize("data", ["digits", "mnist"])
 def test_the_reports_stops_are_marked_on_mnist_alone(data, draw):
     axes = draw("early_stopping", parameters={"data": data})[1].axes[2]

@@ -1,12 +1,19 @@
 """The page in a browser: nothing is wider than the window, pictures load, and colours can be read, light and dark."""
 
+import copy
 import html
 import json
 import re
 import shutil
 import subprocess
 
+import matplotlib.image
+import numpy as np
 import pytest
+
+from fastlin.cli.results import choose_entries
+from fastlin.report import write_page
+from fastlin.studies.claims import judge_claims
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -56,13 +63,27 @@ WRAPPER = """<!doctype html><pre id="found"></pre>
 
 
 @pytest.fixture(scope="module")
-def measured(quick_run, tmp_path_factory):
+def page(quick_run, homework_entries, tmp_path_factory):
+    """A page of the quick run and of the homework, whose tables are wide; one of its studies has a wide picture."""
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(quick_run, folder, dirs_exist_ok=True)
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    entries = choose_entries(results, results) | copy.deepcopy(homework_entries)
+    matplotlib.image.imsave(folder / "wide.png", np.zeros((40, 2000)))
+    entries["cifar10_deep"]["pictures"] = [{"file": "wide.png", "caption": "A caption.", "alt": "A wide picture."}]
+    path = folder / "report.html"
+    write_page(path, entries, judge_claims(entries), results["environment"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def measured(page, tmp_path_factory):
     """What was measured in each case, in one start of the browser."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"none of the browsers {', '.join(BROWSERS)} is installed")
     folder = tmp_path_factory.mktemp("browser")
-    text = (quick_run / "report.html").read_text(encoding="utf-8").replace("</body>", MEASURE)
+    text = page.read_text(encoding="utf-8").replace("</body>", MEASURE)
     assert text.count("color-scheme: light dark;") == 1
     wrapper = WRAPPER
     for scheme in ("light", "dark"):
@@ -97,7 +118,7 @@ def test_nothing_is_wider_than_the_window(shown):
 
 
 def test_every_picture_has_loaded_and_lies_on_white(shown):
-    assert shown["pictures"] == [True] * 9
+    assert shown["pictures"] == [True] * 10
     # Letters of the pictures are black.
     assert set(shown["pictureGrounds"]) == {"rgb(255, 255, 255)"}
 
