@@ -448,7 +448,8 @@ def test_penalties_on_mnist(whole_mnist):
     best = list(found["l2_sweep"].merits["best_validation_accuracy"].values())
     assert best == pytest.approx([0.833, 0.885, 0.911, 0.916, 0.917], abs=0.0005)
     assert found["l2_weights"].merits["largest_difference_of_the_conventions"] == 0
-    assert [row["verdict"] for row in rows] == 5 * ["confirmed"]
+    # The penalty calms the training loss and not the validation loss.
+    assert [row["verdict"] for row in rows] == [*2 * ["confirmed"], "not confirmed", *2 * ["confirmed"]]
 
 
 def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
