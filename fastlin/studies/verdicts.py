@@ -276,8 +276,8 @@ def judge_onset(merits):
     return Finding(
         f"{first}, on report B's images {second}; validation accuracy {gains}",
         CONFIRMED if all(near) else CONTRADICTED,
-        "The reports give 3,000 and 3,800; the step here is that from which on training accuracy stays above validation "
-        f"accuracy. On the course's images validation accuracy {gains}.",
+        "The step is that from which training accuracy stays above validation accuracy, and on the course's images "
+        f"validation accuracy {gains}.",
     )
 
 
