@@ -79,6 +79,7 @@ def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
         "NUMBA_CPU_NAME",
         "NUMBA_CPU_FEATURES",
         "NUMBA_CACHE_DIR",
+        "NUMBA_DISABLE_INTEL_SVML",
     }
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
 
