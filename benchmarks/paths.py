@@ -221,7 +221,7 @@ RACES = {
         _load_mnist,
         fit_cross_validation,
         {"scikit-learn LogisticRegressionCV, max_iter 100": fit_scikit_learn_cross_validation},
-        rows=500,
+        rows=1_000,
         warm_up_rows=150,
     ),
 }
