@@ -33,7 +33,7 @@ CHOSEN = (
 
 # What the documents say where fastlin is slower, with the gap between the objectives.
 WHY_SLOWER = {
-    "thousand-classes": "scikit-learn stops {:.0e} of it above the objective at which fastlin stops.",
+    "thousand-classes": "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's.",
 }
 
 

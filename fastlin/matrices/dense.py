@@ -182,7 +182,7 @@ class DenseMatrix:
 
     def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
         """Return the DensePasses over the given rows."""
-        return DensePasses(self.X, rows, labels, weights, n_rows_coef, scale, shift)
+        return DensePasses(self._any_layout, rows, labels, weights, n_rows_coef, scale, shift)
 
 
 class DensePasses:
@@ -192,8 +192,8 @@ class DensePasses:
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-        The data.
+    layers : ndarray of shape (2, n, d)
+        The data, as `any_layout` makes them.
     rows : ndarray of shape (m,), int64
         The row numbers that passes are over; without entries all rows.
     labels : ndarray of shape (n,), int32
@@ -206,8 +206,9 @@ class DensePasses:
         How the columns enter.
     """
 
-    def __init__(self, X, rows, labels, weights, n_rows_coef, scale, shift):
-        self._X, self._any_layout, self._samples = X, any_layout(X), Samples(rows, labels, weights)
+    def __init__(self, layers, rows, labels, weights, n_rows_coef, scale, shift):
+        self._X = X = layers[0]
+        self._any_layout, self._samples = layers, Samples(rows, labels, weights)
         self._scale, self._shift = scale, shift
         self._n_rows = len(rows) or len(X)
         K, d = n_rows_coef, X.shape[1]

@@ -51,8 +51,7 @@ def judge_gradient(*names):
 
     def judge(merits):
         worst = max(merits["worst_difference"][name] for name in names)
-        verdict = _compare(worst <= GRADIENT_TOLERANCE, worst > GRADIENT_TOLERANCE)
-        return Finding(f"{worst:.1e}", verdict, f"The largest difference from central differences is {worst:.1e}.")
+        return _judge_difference(worst, f"The largest difference from central differences is {worst:.1e}.")
 
     return judge
 
@@ -62,11 +61,16 @@ def judge_penalty(name):
 
     def judge(merits):
         worst = merits["worst_difference_of_penalty"][name]
-        verdict = _compare(worst <= GRADIENT_TOLERANCE, worst > GRADIENT_TOLERANCE)
-        because = f"What the penalty adds differs from central differences of it by at most {worst:.1e}."
-        return Finding(f"{worst:.1e}", verdict, because)
+        return _judge_difference(
+            worst, f"What the penalty adds differs from central differences of it by at most {worst:.1e}."
+        )
 
     return judge
+
+
+def _judge_difference(worst, because):
+    """Return the Finding on the largest difference of a gradient from central differences."""
+    return Finding(f"{worst:.1e}", CONFIRMED if worst <= GRADIENT_TOLERANCE else CONTRADICTED, because)
 
 
 def judge_prediction_slope(merits):
@@ -242,7 +246,7 @@ def judge_overfitting(merits):
     gains = _still_gains(merits)
     return Finding(
         f"loss lowest in step {bottom:,} of {merits['steps']:,}, then {rise:+.1%}",
-        _compare(rise >= 0.01, rise < 0.01 and gains),
+        _compare(rise >= 0.01, gains),
         f"Validation loss is lowest in step {bottom:,} and ends {rise:.1%} above that, and validation accuracy "
         f"{_describe_gains(gains)}{_describe_random_split(merits)}.",
     )

@@ -1,6 +1,6 @@
 """Kernels over the columns of dense X: statistics for scaling and shifting them, and X transposed.
 
-Both pass over the rows of X once, which comes as `any_layout` makes it.
+Both pass over the rows of X once. X comes as `any_layout` makes it.
 """
 
 import numpy as np
