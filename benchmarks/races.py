@@ -24,7 +24,7 @@ FASTLIN = "fastlin"
 # The relative amount by which fastlin's objective may exceed the peer's.
 EQUAL = 1e-6
 # By this part of the rows, or by so many rows, two fits of about the same objective may differ in their accuracy.
-EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 10
+EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
 # A peer that takes so many times as long as the fastest in the first turn is not called again.
 OUT_OF_REACH = 2
 # Seconds to wait before a timed call. The threads of OpenBLAS keep spinning for a while on the processors that the next
