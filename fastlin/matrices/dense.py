@@ -20,8 +20,7 @@ from fastlin.kernels.linear.dense_rows import (
 )
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned
-from fastlin.kernels.machine.emitter import VECTOR_BYTES
-from fastlin.kernels.machine.products import CHUNK_BYTES
+from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.columns import Columns, Transposed
@@ -118,7 +117,8 @@ class DenseMatrix:
         K, d = coef.shape
         n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.nbytes)
         parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
-        run_blocks(kernel, n_blocks, self._any_layout, parameters, count_tile_rows(d, K, coef.itemsize), found)
+        tile_rows = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize)
+        run_blocks(kernel, n_blocks, self._any_layout, parameters, tile_rows, found)
 
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order."""
@@ -224,14 +224,12 @@ class DensePasses:
     def roundings(self):
         """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
 
-        A product runs over the lanes of a vector side by side, in chunks whose sums are added. A sum runs over the rows
-        of a tile, then over tiles and blocks.
+        A sum runs over the rows of a tile, then over tiles and blocks.
         """
-        d, lanes = self._X.shape[1], VECTOR_BYTES // 8
-        n_products = -(-d // lanes) + lanes + -(-8 * d // CHUNK_BYTES)
         tile_rows = self._plan(np.float64)[1]
         n_tiles = -(-self._n_rows // (self._n_blocks * tile_rows))
-        return n_products + 1, tile_rows + n_tiles + self._n_blocks
+        n_products = count_product_roundings(self._X.shape[1], self._shape[0])
+        return n_products, tile_rows + n_tiles + self._n_blocks
 
     @property
     def shift_roundings(self):
@@ -362,8 +360,8 @@ class DensePasses:
     def _plan(self, precision):
         """Return the Scaling and the rows of a tile in a precision; a small pass takes 15 microseconds, they two."""
         if precision not in self._plans:
-            n_features, itemsize = self._X.shape[1], np.dtype(precision).itemsize
-            tile_rows = count_tile_rows(n_features, self._shape[0], itemsize)
+            n_rows, itemsize = -(-self._n_rows // self._n_blocks), np.dtype(precision).itemsize
+            tile_rows = choose_tile_rows(n_rows, self._X.shape[1], self._shape[0], itemsize)
             self._plans[precision] = _scaling(self._scale, self._shift, self._X.dtype, precision), tile_rows
         return self._plans[precision]
 

@@ -11,9 +11,10 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
+from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_product, load_and_multiply
-from fastlin.kernels.machine.tiles import load_tile, pad_columns, pad_scaling, zeros_padded
+from fastlin.kernels.machine.products import add_product
+from fastlin.kernels.machine.tiles import load_tile, pad_scaling, zeros_padded
 
 # Rows of a Gram matrix that are summed in one pass over X: whole groups of classes, and enough of them to be worth the
 # pass.
@@ -33,28 +34,24 @@ def fill_block_hessian_product(
     probabilities (K, m) are in the type of direction.
     """
     X = X[0]
-    n_classes, n_features = direction.coef.shape
+    n_classes = direction.coef.shape[0]
     first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
-    padded = pad_columns(direction.coef)
-    tile = zeros_padded(tile_rows, n_features, padded.dtype)
-    padded_scaling = pad_scaling(scaling, tile)
+    panels = open_panels(direction.coef, scaling, tile_rows)
+    sums = open_sums(panels, n_classes)
     ahead = empty_list(tile_rows)
-    slopes = zeros_aligned((n_classes, tile_rows), padded.dtype)
-    sums = zeros_aligned((n_classes, tile.shape[1]), np.float64)
+    slopes = zeros_aligned((n_classes, tile_rows), panels.coef.dtype)
     for k in range(n_classes):
         products.intercept[block, k] = 0
     for start in range(first, last, tile_rows):
         stop = start + tile_rows if start + tile_rows < last else last
         list_rows(X, rows, stop, tile_rows, last, ahead)
-        load_and_multiply(X, rows[start:stop], padded_scaling, tile, padded, direction.intercept, slopes, ahead)
+        load_and_multiply(X, rows[start:stop], panels, direction.intercept, slopes, ahead)
         turn_products_to_slopes(slopes, stop - start, row_weights, probabilities, start)
         for k in range(n_classes):
             for i in range(stop - start):
                 products.intercept[block, k] += slopes[k, i]
-        add_product(tile, stop - start, slopes, 0, sums, ahead)
-    for k in range(n_classes):
-        for j in range(n_features):
-            products.coef[block, k, j] = sums[k, j]
+        add_tile(panels, stop - start, slopes, sums, ahead)
+    copy_sums(sums, products.coef[block])
 
 
 @kernel(inner=True)

@@ -13,9 +13,16 @@ from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import CACHE_LINE, dense_row, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import compile_small, request_line
+from fastlin.kernels.machine.panels import (
+    add_tile,
+    copy_sums,
+    load_and_multiply,
+    open_panels,
+    open_panels_to_read,
+    open_sums,
+    read_and_multiply,
+)
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_product, load_and_multiply, read_and_multiply, spare_tile
-from fastlin.kernels.machine.tiles import pad_columns, pad_scaling, zeros_padded
 
 # Rows are requested from memory this many rows ahead.
 ROWS_AHEAD = 4
@@ -69,7 +76,7 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
     X = X[0]
     coef, intercept = parameters
     intercept_sums = sums.intercept[block]
-    n_classes, n_features = coef.shape
+    n_classes = coef.shape[0]
     rows = samples.rows
     first = block * rows.shape[0] // n_blocks
     if rows.shape[0] == 0:
@@ -78,12 +85,10 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
     else:
         rows = rows[first : (block + 1) * rows.shape[0] // n_blocks]
     n_rows = rows.shape[0]
-    padded = pad_columns(coef)
-    tile = zeros_padded(tile_rows, n_features, coef.dtype)
-    padded_scaling = pad_scaling(scaling, tile)
+    panels = open_panels(coef, scaling, tile_rows)
+    gradient = open_sums(panels, n_classes)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
-    gradient = zeros_aligned((n_classes, tile.shape[1]), np.float64)
     for k in range(n_classes):
         intercept_sums[k] = 0
     loss = 0.0
@@ -91,14 +96,12 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         numbers = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        load_and_multiply(X, numbers, padded_scaling, tile, padded, intercept, scores, ahead)
+        load_and_multiply(X, numbers, panels, intercept, scores, ahead)
         loss += turn_scores_to_residuals(scores, numbers, samples, kept, first + start)
         _add_rows(scores, stop - start, intercept_sums)
-        add_product(tile, stop - start, scores, np.int64(0), gradient, ahead)
+        add_tile(panels, stop - start, scores, gradient, ahead)
     losses[block] = loss
-    for k in range(n_classes):
-        for j in range(n_features):
-            sums.coef[block, k, j] = gradient[k, j]
+    copy_sums(gradient, sums.coef[block])
 
 
 @kernel(reassociate=False)
@@ -108,13 +111,13 @@ def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores):
     coef = parameters.coef
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
+    panels = open_panels_to_read(X, coef, tile_rows)
     ahead = empty_list(tile_rows)
     tile_scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        read_and_multiply(X, rows[start:stop], tile, padded, parameters.intercept, tile_scores, ahead)
+        read_and_multiply(X, rows[start:stop], panels, parameters.intercept, tile_scores, ahead)
         for i in range(stop - start):
             for k in range(coef.shape[0]):
                 scores[rows[start + i], k] = tile_scores[k, i]
@@ -130,14 +133,14 @@ def fill_block_best_class(block, n_blocks, X, parameters, tile_rows, best):
     coef = parameters.coef
     rows = block_rows(block, n_blocks, X.shape[0])
     n_rows = rows.shape[0]
-    padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
+    panels = open_panels_to_read(X, coef, tile_rows)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     largest = zeros_aligned(tile_rows, coef.dtype)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        read_and_multiply(X, rows[start:stop], tile, padded, parameters.intercept, scores, ahead)
+        read_and_multiply(X, rows[start:stop], panels, parameters.intercept, scores, ahead)
         found = best[rows[start] : rows[start] + stop - start]
         if coef.shape[0] == 1:
             for i in range(stop - start):

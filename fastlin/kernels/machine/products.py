@@ -30,7 +30,7 @@ def load_and_multiply(X, numbers, scaling, tile, coef, intercept, scores, ahead)
     lanes = VECTOR_BYTES // tile.itemsize
     chunk = _chunk(width, lanes)
     count = _classes_together(n_classes)
-    _fill_rows(intercept, scores)
+    fill_rows(intercept, scores)
     if X.strides[1] != X.itemsize:
         load_tile(X, numbers, scaling, tile)
         add_scores(tile, numbers.shape[0], coef, np.int64(0), scores, ahead)
@@ -68,7 +68,7 @@ def read_and_multiply(X, numbers, tile, coef, intercept, scores, ahead):
     n_classes, width = coef.shape
     lanes = VECTOR_BYTES // coef.itemsize
     chunk = _chunk(width, lanes)
-    _fill_rows(intercept, scores)
+    fill_rows(intercept, scores)
     if X.strides[1] != X.itemsize:
         load_tile(X, numbers, no_scaling(tile), tile)
         add_scores(tile, numbers.shape[0], coef, np.int64(0), scores, ahead)
@@ -95,7 +95,7 @@ def read_and_multiply(X, numbers, tile, coef, intercept, scores, ahead):
 
 
 @kernel(inline=True)
-def _fill_rows(values, filled):
+def fill_rows(values, filled):
     """Fill filled[k, i] = values[k]."""
     for k in range(filled.shape[0]):
         for i in range(filled.shape[1]):
@@ -161,15 +161,35 @@ def add_product(tile, n_rows, multipliers, first_column, sums, ahead):
             lines = next_lines(ahead, n_rows, tile)
             if n_vectors == 4:
                 if count == CLASSES_TOGETHER:
-                    simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, lines)
+                    simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, j, lines)
                 elif count == 3:
-                    simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, lines)
+                    simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, j, lines)
                 else:
-                    simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, lines)
+                    simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, j, lines)
             elif count == CLASSES_TOGETHER:
-                simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, lines)
+                simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, j, lines)
             else:
-                simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, lines)
+                simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, j, lines)
                 count = 1
             k += count
         j += n_vectors * lanes
+
+
+@kernel(reassociate=False, inner=True)
+def add_panel(panel, n_rows, multipliers, sums, column):
+    """Add the sum over i < n_rows of multipliers[k, i] panel[i] to sums[k, column:], as `add_product` does.
+
+    panel (rows, PANEL_VECTORS vectors); sums of panel's type or float64.
+    """
+    compile_small()
+    lines = np.intp(panel.ctypes.data), 0
+    first, k = np.int64(0), 0
+    while k < sums.shape[0]:
+        count = _classes_together(sums.shape[0] - k)
+        if count == CLASSES_TOGETHER:
+            simd.add_4_vectors(panel, n_rows, first, multipliers, k, sums, column, lines)
+        elif count == 3:
+            simd.add_4_vectors_3_classes(panel, n_rows, first, multipliers, k, sums, column, lines)
+        else:
+            simd.add_4_vectors_1_class(panel, n_rows, first, multipliers, k, sums, column, lines)
+        k += count

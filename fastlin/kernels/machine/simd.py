@@ -218,20 +218,24 @@ def _reading_multiplication(n_rows, n_classes):
 
 
 def _accumulation(n_vectors, n_classes):
-    """Make the loop that adds rows times multipliers to n_vectors vectors of the sums of n_classes classes."""
+    """Make the loop that adds rows times multipliers to n_vectors vectors of the sums of n_classes classes.
 
-    def uncompiled(tile, n_rows, j, multipliers, k, sums, lines):
-        last = j + n_vectors * VECTOR_BYTES // tile.itemsize
-        sums[k : k + n_classes, j:last] += multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, j:last]
+    The vectors stand at column j of tile, and at ``column`` of sums.
+    """
+
+    def uncompiled(tile, n_rows, j, multipliers, k, sums, column, lines):
+        width = n_vectors * VECTOR_BYTES // tile.itemsize
+        product = multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, j : j + width]
+        sums[k : k + n_classes, column : column + width] += product
 
     if config.DISABLE_JIT:
         return uncompiled
 
     @intrinsic
-    def compiled(typing_context, tile, n_rows, j, multipliers, k, sums, lines):
+    def compiled(typing_context, tile, n_rows, j, multipliers, k, sums, column, lines):
         def generate(context, builder, signature, arguments):
-            tile_type, _, _, multipliers_type, _, sums_type, _ = signature.args
-            tile, n_rows, j, multipliers, k, sums, lines = arguments
+            tile_type, _, _, multipliers_type, _, sums_type, _, _ = signature.args
+            tile, n_rows, j, multipliers, k, sums, column, lines = arguments
             emit = Emitter(context, builder, tile_type.dtype)
             address, step = cgutils.unpack_tuple(builder, lines)
             zero = n_rows.type(0)
@@ -250,13 +254,49 @@ def _accumulation(n_vectors, n_classes):
             align = min(VECTOR_BYTES, emit.lanes * context.get_abi_sizeof(kind))
             for c in range(n_classes):
                 for v in range(n_vectors):
-                    place = emit.pointer(sums_type, sums, k, j, row_step=c, column_step=v * emit.lanes)
+                    place = emit.pointer(sums_type, sums, k, column, row_step=c, column_step=v * emit.lanes)
                     part = builder.load(parts[c][v])
                     part = part if kind == emit.scalar else builder.fpext(part, wide)
                     emit.store(builder.fadd(emit.load(place, vector=wide, align=align), part), place, align=align)
             return context.get_dummy_value()
 
-        return types.void(tile, n_rows, j, multipliers, k, sums, lines), generate
+        return types.void(tile, n_rows, j, multipliers, k, sums, column, lines), generate
+
+    return compiled
+
+
+def _transposition():
+    """Make the loop that writes a square of tile, a vector wide, to turned[row:, column:], its rows as columns.
+
+    The square starts at row i and column j. In each of log2(lanes) turns the first half of the vectors is interleaved
+    with the second. One number after the other took a sixth of a pass with 64 classes.
+    """
+
+    def uncompiled(tile, i, j, turned, row, column):
+        lanes = VECTOR_BYTES // tile.itemsize
+        turned[row : row + lanes, column : column + lanes] = tile[i : i + lanes, j : j + lanes].T
+
+    if config.DISABLE_JIT:
+        return uncompiled
+
+    @intrinsic
+    def compiled(typing_context, tile, i, j, turned, row, column):
+        def generate(context, builder, signature, arguments):
+            tile_type, _, _, turned_type, _, _ = signature.args
+            tile, i, j, turned, row, column = arguments
+            emit = Emitter(context, builder, tile_type.dtype)
+            lanes, half = range(emit.lanes), emit.lanes // 2
+            low = [place // 2 + place % 2 * emit.lanes for place in lanes]
+            high = [place + half for place in low]
+            vectors = [emit.load(emit.pointer(tile_type, tile, i, j, row_step=r)) for r in lanes]
+            for _ in range(half.bit_length()):
+                pairs = list(zip(vectors[:half], vectors[half:], strict=True))
+                vectors = [emit.shuffle(a, b, places) for a, b in pairs for places in (low, high)]
+            for r, vector in enumerate(vectors):
+                emit.store(vector, emit.pointer(turned_type, turned, row, column, row_step=r))
+            return context.get_dummy_value()
+
+        return types.void(tile, i, j, turned, row, column), generate
 
     return compiled
 
@@ -369,4 +409,5 @@ add_4_vectors_3_classes = _accumulation(4, 3)
 add_4_vectors_1_class = _accumulation(4, 1)
 add_1_vector = _accumulation(1, CLASSES_TOGETHER)
 add_1_vector_1_class = _accumulation(1, 1)
+transpose_square = _transposition()
 take_4_vectors, take_1_vector = _statistics(4), _statistics(1)
