@@ -98,6 +98,13 @@ class DenseMatrix:
             variance = np.maximum(squares.sum(axis=0) / total - shift**2, 0)
             return Columns.from_moments(origins + shift, variance, smallest, largest)
 
+    def gram(self, weights, precision):
+        """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in a precision; weights (n,)."""
+        n, d = self.shape
+        no_rows, labels, one, zero = np.empty(0, np.int64), np.zeros(n, np.int32), np.ones(d), np.zeros(d)
+        passes = self.passes(rows=no_rows, labels=labels, weights=zero[:0], n_rows_coef=1, scale=one, shift=zero)
+        return passes.gram(no_rows, weights[None], precision)[0]
+
     def compute_scores(self, coef, intercept):
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
         scores = np.empty((len(self.X), len(coef)), coef.dtype)

@@ -15,16 +15,11 @@ from math import log
 import numpy as np
 
 from fastlin.kernels.linear.penalties import CONJUGATE, FIRST, SECOND, WITHIN, Exchange
-from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.penalty import NO_EXCHANGE
 from fastlin.objective.rounding import bound_dual_rounding
 
 # Steps towards the best point between the labels and the probabilities.
 MAX_DUAL_STEPS = 20
-# Steps of conjugate gradients for the intercept alone.
-SETTLING_STEPS = 20
-# A direction is flat where its curvature is below this part of the largest that it may have.
-FLATNESS = 1e-10
 
 
 def find_dual_value(point):
@@ -114,53 +109,3 @@ def _maximize_dual(point, entropy, exchange):
             break
         value = better
     return float(value) if value == value else -np.inf
-
-
-def settle_intercept(point):
-    """Return the parameters after a Newton step of the intercept alone.
-
-    The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities, by conjugate gradients.
-
-    Returns
-    -------
-    ndarray of shape (K, d + 1) or None
-        None where there is no intercept, the point never had room for probabilities, or all of them are 0 or 1.
-
-    Raises
-    ------
-    RuntimeError
-        The room of the point was given to another point.
-    """
-    rows = point.objective.rows
-    if not rows.fit_intercept or point.tenancy is None:
-        return None
-    probabilities = point.probabilities
-    weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
-    # einsum, not BLAS, whose bits depend on its threads; the matrix of K^2 entries would take n K^2 steps.
-    shares = np.einsum("ki,i->k", probabilities, weights, dtype=np.float64)
-    diagonal = shares - np.einsum("ki,ki,i->k", probabilities, probabilities, weights, dtype=np.float64)
-    if not diagonal.min() > 0:
-        return None
-    step = np.zeros(len(diagonal))
-    residual = point.gradient[:, -1].copy()
-    # Equal steps of all classes change nothing: along them there is neither slope nor curvature but rounding.
-    is_flat = len(residual) > 1
-    residual -= residual.mean() if is_flat else 0
-    direction = solved = residual / diagonal
-    square = first = dot(residual, solved)
-    for _ in range(SETTLING_STEPS):
-        means = np.einsum("ki,k->i", probabilities, direction, dtype=np.float64) * weights
-        product = shares * direction - np.einsum("ki,i->k", probabilities, means, dtype=np.float64)
-        curvature = dot(direction, product)
-        if not curvature > FLATNESS * float(np.sum(shares * direction * direction)):
-            break
-        step += square / curvature * direction
-        residual -= square / curvature * product
-        solved = residual / diagonal
-        last, square = square, dot(residual, solved)
-        if not square > 1e-8 * first:
-            break
-        direction = solved + square / last * direction
-    settled = point.parameters.copy()
-    settled[:, -1] -= step - step.mean() if is_flat else step
-    return settled

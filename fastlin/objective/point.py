@@ -6,7 +6,7 @@ from math import isfinite
 
 import numpy as np
 
-from fastlin.objective import duality, rounding
+from fastlin.objective import duality, intercept, rounding
 
 
 class Room:
@@ -185,5 +185,5 @@ class Point:
         return rounding.bound_value_rounding(self)
 
     def settle_intercept(self):
-        """Return the parameters after a Newton step of the intercept alone, as `duality.settle_intercept` has it."""
-        return duality.settle_intercept(self)
+        """Return the parameters after a Newton step of the intercept alone, as `intercept.settle_intercept` has it."""
+        return intercept.settle_intercept(self)

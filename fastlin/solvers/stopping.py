@@ -17,6 +17,8 @@ FORESIGHT = 0.9
 TRIED = 1e4
 # A bound that exceeds ||dJ/dW||^2 / (2 l2) so many times near the end is due to the intercept, and worth a pass.
 INTERCEPT_EXCESS = 5.0
+# Newton's steps of the intercept at a point. The second is needed where there are hundreds of classes.
+SETTLINGS = 3
 # An estimate has to hold for so many iterations. Its pace is taken over these numbers of them.
 PERSISTENCE = 5
 SHORTEST_PACE, LONGEST_PACE = 3, 15
@@ -98,10 +100,10 @@ class Stopping:
             The gap at this point. It bounds J - J* but for rounding, and is an estimate where the point was not
             computed in float64.
         """
-        dual_value = point.dual_value
+        dual_value = max(point.dual_value, self._dual_value)
         if point.precision == np.float64:
             self._lower_bound = max(self._lower_bound, point.lower_bound())
-            dual_value = self._dual_value = max(self._dual_value, dual_value)
+            self._dual_value = dual_value
             if self._best is None or not point.value > self._best.value:
                 self._best = point
         return max(0.0, point.value - dual_value) + SMALLEST_GAP * point.value
@@ -135,20 +137,26 @@ class Stopping:
     def settle(self, point):
         """Take note of a point and, where that gives the certificate, of the point with its intercept settled.
 
-        Where only the intercept keeps the bound from what is asked for, a Newton step of the intercept and one more
-        pass over X settle it.
+        Where only the intercept keeps the bound from what is asked for, Newton steps of the intercept and a pass over X
+        after each settle it.
 
         Returns
         -------
         float
             The bound at the point, as `observe` has it.
         """
-        bound = self.observe(point)
-        if self.is_worth_settling(point, bound):
-            settled = point.settle_intercept()
-            if settled is not None:
-                self.observe(self.objective.at(settled))
-                bound = self.observe(point)
+        bound, settling = self.observe(point), point
+        for _ in range(SETTLINGS):
+            if not self.is_worth_settling(settling, bound):
+                break
+            settled = settling.settle_intercept()
+            if settled is None:
+                break
+            settling = self.objective.at(settled)
+            self.observe(settling)
+            bound = self.observe(point)
+            if bound <= self.tol * point.value:
+                break
         return bound
 
     def is_worth_settling(self, point, bound):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, minimum_of
+from conftest import evaluate, make_objective, minimum_of, with_budget
 
 from fastlin.objective import Objective
 from fastlin.solvers.stopping import (
@@ -177,14 +177,32 @@ def test_settling_turns_a_small_gradient_into_a_bound(n_classes):
     stopping = Stopping(objective, 1e-6, "excess", 100)
     assert stopping.observe(point) > 1e-6 * point.value
     assert point.natural_gap <= 1e-6 * point.value
-    # Without probabilities nothing can be settled, and no pass is made.
+    # Where there is no memory nothing can be settled, and no pass is made.
     n_passes = objective.n_passes
-    assert stopping.settle(objective.at(best)) > 1e-6 * point.value
+    assert stopping.settle(with_budget(objective, 0).at(best)) > 1e-6 * point.value
     assert objective.n_passes == n_passes + 1
     assert stopping.settle(point) <= 1e-6 * point.value
     assert objective.n_passes == n_passes + 2
     # The settled point is beside the point, whose probabilities stay.
     assert point.has_probabilities
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_a_point_in_float32_without_probabilities_is_settled_in_float64(n_classes):
+    objective, _ = make_objective(400, 3, n_classes, l2=1e-3)
+    _, coef, intercept = minimum_of(objective)
+    best = objective.coordinates.to_parameters(coef, intercept)
+    best[0, -1] += 1e-3
+    point = objective.at(best, np.float32)
+    stopping = Stopping(objective, 1e-4, "excess", 100)
+    assert stopping.observe(point) > 1e-4 * point.value
+    n_passes = objective.n_passes
+    # What is proven of the settled point holds for all others.
+    assert stopping.settle(point) <= 1e-4 * point.value
+    assert stopping.observe(point) <= 1e-4 * point.value
+    # The probabilities once more, and the settled point, after each of Newton's steps: one suffices here.
+    assert objective.n_passes == n_passes + 2
+    assert stopping.solution("").certificate <= 1e-4 * point.value
 
 
 def run_down(stopping, values, bounds):
