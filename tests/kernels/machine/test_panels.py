@@ -1,112 +1,145 @@
-"""Tiles that are cut into panels against NumPy, beside those of the same rows that are not."""
+"""Tiles that are cut into panels, in the kernels that use them, against NumPy."""
 
 import numpy as np
 import pytest
-from conftest import COMPILED, from_python
+from conftest import COMPILED, assert_same_bits
 
-from fastlin.kernels.machine import panels, prefetch
-from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
+from fastlin.kernels.linear import curvature, dense_rows
+from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
+from fastlin.kernels.machine import panels
+from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.panels import COLUMNS_TURNED, MANY_CLASSES
+from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling
 
-open_panels, open_sums = from_python(panels.open_panels), from_python(panels.open_sums)
-open_panels_to_read, copy_sums = from_python(panels.open_panels_to_read), from_python(panels.copy_sums)
-load_and_multiply, read_and_multiply = from_python(panels.load_and_multiply), from_python(panels.read_and_multiply)
-add_tile = from_python(panels.add_tile)
-
 KINDS = [np.float64, np.float32]
+NO_ROWS = np.empty(0, np.int64)
 # Below, at and above a vector, a panel and the columns that are turned together; two of these and a remainder.
-FEATURES = [1, 15, 16, 17, COLUMNS_TURNED, 65, 150] if COMPILED else [17, 70]
-# The fewest that are cut, with a remainder in each loop, and more than are worked on together.
+FEATURES = [1, 15, 16, 17, COLUMNS_TURNED, 65, 150] if COMPILED else [17]
+# The fewest that are cut, with remainders in the loops, and more than are worked on together.
 CLASSES = [MANY_CLASSES, MANY_CLASSES + 1, 2 * panels.CLASSES_CACHED + 2] if COMPILED else [MANY_CLASSES + 1]
-ROWS = [1, 33, MAX_TILE_ROWS]
+# A tile and one row, and a tile less one.
+ROWS = [MAX_TILE_ROWS + 1, MAX_TILE_ROWS - 1] if COMPILED else [9]
 
 
-def make_problem(n_features, n_classes, kind, dtype=None):
-    """Return X, the row numbers of a tile in no order, a scaling, coef and intercept."""
-    generator = np.random.default_rng(n_features)
-    X = generator.normal(size=(MAX_TILE_ROWS + 7, n_features)).astype(dtype or kind)
-    numbers = generator.permutation(len(X))[:MAX_TILE_ROWS]
-    scaling = Scaling(
-        2.0 ** generator.integers(-2, 2, n_features).astype(kind), generator.normal(size=n_features).astype(kind)
-    )
-    coef = generator.normal(size=(n_classes, n_features)).astype(kind)
-    return X, numbers, scaling, coef, generator.normal(size=n_classes).astype(kind)
+class Problem:
+    """Rows in no order, a scaling and parameters, with what NumPy makes of them in float64."""
 
+    def __init__(self, n_rows, n_features, n_classes, kind, dtype=None):
+        generator = np.random.default_rng(n_features)
+        self.kind, self.shape = kind, (n_classes, n_features)
+        self.X = generator.normal(0, 3, size=(n_rows + 5, n_features)).astype(dtype or kind)
+        self.numbers = generator.permutation(len(self.X))[:n_rows]
+        self.labels = generator.integers(0, n_classes, len(self.X)).astype(np.int32)
+        scale, shift = 2.0 ** generator.integers(-2, 2, n_features), generator.normal(size=n_features)
+        self.scaling = Scaling(scale.astype(kind), shift.astype(kind))
+        coef, intercept = generator.normal(size=self.shape) / 10, generator.normal(size=n_classes)
+        self.parameters = Parameters(coef.astype(kind), intercept.astype(kind))
+        self.x = self.X[self.numbers].astype(float) * self.scaling.scale + self.scaling.shift
+        scores = self.multiply(self.x)
+        # What rounding may change in a score, as a part of the largest sum of magnitudes in a row.
+        sizes = np.abs(self.x) @ np.abs(coef.T) + np.abs(intercept)
+        self.error = 2 * (n_features + 20) * np.finfo(kind).eps * (1 + sizes.max())
+        scores -= scores.max(axis=1, keepdims=True)
+        self.probabilities = np.exp(scores)
+        self.probabilities /= self.probabilities.sum(axis=1, keepdims=True)
+        self.losses = -np.log(self.probabilities[np.arange(n_rows), self.labels[self.numbers]])
 
-def nothing_ahead():
-    return np.zeros(prefetch.ADDRESSES + MAX_TILE_ROWS, np.int64)
+    def multiply(self, x):
+        """Return the scores of rows x."""
+        return x @ self.parameters.coef.T.astype(float) + self.parameters.intercept
+
+    def sum(self, residuals):
+        """Return the sums of residuals (n, K) times rows, by coefficients and by intercepts, and bounds of rounding."""
+        bound = (self.error + len(residuals) * np.finfo(self.kind).eps) * (1 + np.abs(residuals).sum())
+        return residuals.T @ self.x, residuals.sum(axis=0), bound * (1 + np.abs(self.x).max())
+
+    def evaluate(self, X, n_blocks=1):
+        """Return loss, gradient by coefficients and by intercepts, and probabilities (n, K) as the kernel has them."""
+        losses, sums = np.full(n_blocks, np.nan), self.open_sums(n_blocks)
+        probabilities = np.full((self.shape[0], len(self.numbers)), np.nan, self.kind)
+        samples = Samples(self.numbers, self.labels, np.empty(0))
+        arguments = any_layout(X), samples, self.scaling, self.parameters, MAX_TILE_ROWS, losses, sums
+        run_blocks(dense_rows.fill_block_loss_and_gradient, n_blocks, *arguments, Kept.of(probabilities))
+        return losses.sum(), sums.coef.sum(axis=0), sums.intercept.sum(axis=0), probabilities.T
+
+    def open_sums(self, n_blocks=1):
+        return BlockSums(np.full((n_blocks, *self.shape), np.nan), np.full((n_blocks, self.shape[0]), np.nan))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_features", FEATURES)
-def test_products_of_panels_agree_with_numpy(n_features, kind):
-    eps = np.finfo(kind).eps
+def test_a_pass_agrees_with_numpy(n_features, kind):
     for n_classes in CLASSES:
-        X, all_numbers, scaling, coef, intercept = make_problem(n_features, n_classes, kind)
         for n_rows in ROWS:
-            numbers = all_numbers[:n_rows]
-            x = X[numbers].astype(float) * scaling.scale + scaling.shift
-            multipliers = zeros_aligned((n_classes, MAX_TILE_ROWS), kind)
-            multipliers[:] = np.nan
-            multipliers[:, :n_rows] = np.random.default_rng(n_rows).normal(size=(n_classes, n_rows))
-            found = []
-            for layout in (X, np.asfortranarray(X)):
-                room = open_panels(coef, scaling, np.int64(MAX_TILE_ROWS))
-                assert len(room.turned)
-                scores = zeros_aligned((n_classes, MAX_TILE_ROWS), kind)
-                load_and_multiply(any_layout(layout)[0], numbers, room, intercept, scores, nothing_ahead())
-                expected = coef.astype(float) @ x.T + intercept[:, None]
-                size = np.abs(coef.astype(float)) @ np.abs(x).T + np.abs(intercept[:, None])
-                assert (np.abs(scores[:, :n_rows] - expected) <= (n_features + 3) * eps * size).all()
-                sums = open_sums(room, np.int64(n_classes))
-                for _ in range(2):
-                    add_tile(room, np.int64(n_rows), multipliers, sums, nothing_ahead())
-                total = np.full((n_classes, n_features), np.nan)
-                copy_sums(sums, total)
-                weights = multipliers[:, :n_rows].astype(float)
-                assert (np.abs(total - 2 * weights @ x) <= 2 * (n_rows + 2) * eps * (np.abs(weights) @ np.abs(x))).all()
-                found.append((scores[:, :n_rows].copy(), total))
-            for first, second in zip(*found, strict=True):
-                np.testing.assert_array_equal(first, second)
+            problem = Problem(n_rows, n_features, n_classes, kind)
+            results = [problem.evaluate(layout) for layout in (problem.X, np.asfortranarray(problem.X))]
+            assert_same_bits(results)
+            loss, coef, intercept, probabilities = results[0]
+            assert abs(loss - problem.losses.sum()) <= n_rows * problem.error
+            assert np.abs(probabilities - problem.probabilities).max() <= problem.error
+            residuals = problem.probabilities.copy()
+            residuals[np.arange(n_rows), problem.labels[problem.numbers]] -= 1
+            by_coef, by_intercept, bound = problem.sum(residuals)
+            assert np.abs(coef - by_coef).max() <= bound
+            assert np.abs(intercept - by_intercept).max() <= bound
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_are_only_read_are_neither_scaled_nor_kept(kind):
-    X, numbers, _, coef, intercept = make_problem(70, MANY_CLASSES, kind, np.uint8)
-    for layout in (X, np.asfortranarray(X)):
-        view = any_layout(layout)[0]
-        room = open_panels_to_read(view, coef, np.int64(MAX_TILE_ROWS))
-        scores = zeros_aligned((MANY_CLASSES, MAX_TILE_ROWS), kind)
-        read_and_multiply(view, numbers, room, intercept, scores, nothing_ahead())
-        x = X[numbers].astype(float)
-        size = np.abs(coef.astype(float)) @ x.T + np.abs(intercept[:, None])
-        assert (np.abs(scores - coef.astype(float) @ x.T - intercept[:, None]) <= 75 * np.finfo(kind).eps * size).all()
+def test_a_hessian_product_agrees_with_numpy(kind):
+    problem = Problem(MAX_TILE_ROWS + 1 if COMPILED else 9, 70, MANY_CLASSES + 1, kind)
+    products, weights = problem.open_sums(), np.random.default_rng(0).uniform(0, 2, len(problem.numbers)).astype(kind)
+    probabilities = np.ascontiguousarray(problem.probabilities.T, kind)
+    arguments = any_layout(problem.X), problem.numbers, weights, probabilities, problem.scaling
+    curvature.fill_block_hessian_product(0, 1, *arguments, problem.parameters, MAX_TILE_ROWS, products)
+    slopes, p = problem.multiply(problem.x), probabilities.T.astype(float)
+    slopes = weights[:, None] * p * (slopes - (p * slopes).sum(axis=1, keepdims=True))
+    by_coef, by_intercept, bound = problem.sum(slopes)
+    assert np.abs(products.coef[0] - by_coef).max() <= bound
+    assert np.abs(products.intercept[0] - by_intercept).max() <= bound
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("n_classes", "tile_rows"), [(MANY_CLASSES - 1, MAX_TILE_ROWS), (MANY_CLASSES, 64)])
-def test_few_classes_and_few_rows_are_not_cut(n_classes, tile_rows, kind):
-    _, _, scaling, coef, _ = make_problem(70, n_classes, kind)
-    room = open_panels(coef, scaling, np.int64(tile_rows))
-    assert room.turned.shape[0] == 0
-    assert room.coef.shape[0] == n_classes
-    assert room.tile.shape[0] == tile_rows
+def test_scores_and_best_classes_agree_with_numpy(kind):
+    problem = Problem(MAX_TILE_ROWS + 1 if COMPILED else 9, 70, MANY_CLASSES, kind, np.uint8)
+    expected = problem.multiply(problem.X.astype(float))
+    error = 200 * np.finfo(kind).eps * (1 + np.abs(problem.X) @ np.abs(problem.parameters.coef.T)).max()
+    for layout in (problem.X, np.asfortranarray(problem.X)):
+        scores, best = np.full(expected.shape, np.nan, kind), np.full(len(layout), -1)
+        arguments = any_layout(layout), problem.parameters, MAX_TILE_ROWS
+        dense_rows.fill_block_scores(0, 1, *arguments, scores)
+        assert np.abs(scores - expected).max() <= error
+        dense_rows.fill_block_best_class(0, 1, *arguments, best)
+        np.testing.assert_array_equal(best, scores.argmax(axis=1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bits_are_those_of_one_thread(kind):
+    problem, results = Problem(3 * MAX_TILE_ROWS if COMPILED else 9, 40, MANY_CLASSES, kind), []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            results.append(problem.evaluate(problem.X, n_blocks=3))
+    assert_same_bits(results)
 
 
 @pytest.mark.parametrize("n_rows", [1, 60, MAX_TILE_ROWS - 1, MAX_TILE_ROWS, 5000])
-def test_tiles_are_cut_where_they_are_full(n_rows):
+def test_full_tiles_are_cut_where_there_are_many_classes(n_rows):
     for n_features in (3, 40, 700):
         for n_classes in (3, MANY_CLASSES - 1, MANY_CLASSES, 1000):
             rows = panels.choose_tile_rows(n_rows, n_features, n_classes, 4)
             assert rows % 8 == 0
             assert (rows == MAX_TILE_ROWS) == (n_rows >= MAX_TILE_ROWS) or n_classes < MANY_CLASSES
-    assert MAX_TILE_ROWS % (panels.PANEL_VECTORS * VECTOR_BYTES // 4) == 0
-    assert COLUMNS_TURNED % (panels.PANEL_VECTORS * VECTOR_BYTES // 4) == 0
 
 
-def test_roundings_of_a_score_count_what_a_product_adds():
+def test_panels_are_whole_parts_of_a_tile_and_of_the_columns_that_are_turned():
+    for itemsize in (4, 8):
+        width = panels.PANEL_VECTORS * VECTOR_BYTES // itemsize
+        assert MAX_TILE_ROWS % width == 0
+        assert COLUMNS_TURNED % width == 0
+
+
+def test_the_roundings_of_a_score_count_its_additions():
     # One number after the other within the columns that are turned together, then their sums and the intercept.
     assert panels.count_product_roundings(512, 1000) >= COLUMNS_TURNED + 512 // COLUMNS_TURNED + 1
     assert panels.count_product_roundings(3, 1000) >= 5
