@@ -16,9 +16,11 @@ SMALLEST = 256 * MEGABYTE
 SMALLEST_PRECONDITIONER = 14 * MEGABYTE
 # The probabilities of a sample of the rows, where those of all rows do not fit.
 SAMPLE = 16 * MEGABYTE
-# Pairs of steps and gradient changes that L-BFGS keeps. Fewer than FEWEST_PAIRS in float64 are kept in float32 instead.
+# Pairs of steps and gradient changes that L-BFGS keeps. Fewer than FEWEST_PAIRS in float64 are kept in float32 instead,
+# and so are pairs beyond the caches: a step reads all of them four times and more, from memory at half the time.
 MOST_PAIRS = 40
 FEWEST_PAIRS = 20
+CACHED_PAIRS = 16 * MEGABYTE
 # A whole Hessian of so few parameters takes next to no time. As a preconditioner it takes Letter (16,000 x 16, 26
 # classes) to 1e-6 in 0.07 s, a block for each class in 0.15 s; digits (650 parameters) take 0.11 and 0.03 s.
 SMALL_HESSIAN = 600
@@ -68,7 +70,8 @@ class Budget:
 
         In float32 a pair takes half the memory. Its rounding blurs the directions of steps, not the gradients.
         """
-        in_float64 = self.bytes // (2 * 8 * n_parameters)
-        if in_float64 >= FEWEST_PAIRS:
+        bytes_a_pair = 2 * 8 * n_parameters
+        in_float64 = self.bytes // bytes_a_pair
+        if in_float64 >= FEWEST_PAIRS and MOST_PAIRS * bytes_a_pair <= CACHED_PAIRS:
             return min(in_float64, MOST_PAIRS), np.float64
         return int(np.clip(2 * in_float64, 4, MOST_PAIRS)), np.float32

@@ -6,6 +6,7 @@ from conftest import evaluate, make_objective, make_problem, minimum_of, with_bu
 from scipy import sparse
 
 from fastlin.budget import (
+    CACHED_PAIRS,
     FEWEST_PAIRS,
     LARGEST_HESSIAN,
     MEGABYTE,
@@ -64,6 +65,10 @@ def test_pairs_are_fewer_and_in_float32_where_they_do_not_fit():
     assert half.choose_pairs(1000) == (FEWEST_PAIRS, np.float64)
     assert half.choose_pairs(1001) == (2 * (FEWEST_PAIRS - 1), np.float32)
     assert Budget(0).choose_pairs(1000) == (4, np.float32)
+    # However much memory there is, what the caches do not hold is kept in float32.
+    largest = CACHED_PAIRS // (2 * 8 * MOST_PAIRS)
+    assert Budget(1 << 40).choose_pairs(largest) == (MOST_PAIRS, np.float64)
+    assert Budget(1 << 40).choose_pairs(largest + 1) == (MOST_PAIRS, np.float32)
     for n_parameters in (10**5, 10**6, 10**7):
         n_pairs, kind = Budget.beside(0).choose_pairs(n_parameters)
         assert n_pairs == 4 or 2 * n_pairs * n_parameters * np.dtype(kind).itemsize <= SMALLEST

@@ -10,8 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
-from fastlin.kernels.machine.threads import run_blocks
-from fastlin.kernels.machine.vectors import add_steps, dot, fill_block_dots, subtract_changes
+from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.vectors import (
+    add_block_combination,
+    dot,
+    fill_block_products,
+    find_first_scales,
+    find_second_scales,
+)
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
@@ -24,8 +30,8 @@ SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: 2 * UNIT_ROUNDOFF}
 SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
 # Steps after which the preconditioner's scale is found anew, which costs a solution with it.
 RESCALED = 4
-# Multiply-adds of inner products that are worth handing out to threads.
-MIN_SHARED_WORK = 1_000_000
+# Entries of a vector that are worth handing out to a thread, with those of all pairs.
+MIN_BLOCK_COLUMNS = 20_000
 # Iterations after which decided rows are looked for anew.
 LINEARISED_FOR = 25
 # What the gradient changes of the last steps have in common up to this part, squared, is rounding.
@@ -189,8 +195,11 @@ class _Pairs:
         n_rows, kept_type = objective.budget.choose_pairs(K * size)
         self._steps = np.empty((n_rows, K * size), kept_type)
         self._changes = np.empty((n_rows, K * size), kept_type)
-        self._inner_products = np.empty(n_rows)
-        self._scales = np.empty(n_rows)
+        # Of each step with the changes that are as old or newer.
+        self._crossed = np.zeros((n_rows, n_rows))
+        self._scales = np.zeros(n_rows)
+        self._n_blocks = int(np.clip(K * size // MIN_BLOCK_COLUMNS, 1, MAX_BLOCKS))
+        self._partials = np.empty((self._n_blocks, n_rows))
         self._newest = -1
         self._n_added = 0
         self._scaled, self._scale = None, 1.0
@@ -206,50 +215,62 @@ class _Pairs:
                 weights[:, :-1] = 1 / curvatures
                 weights[:, -1] = np.sum(objective.coordinates.mean_squares[:-1] / curvatures) / shares**2
             if np.isfinite(weights).all():
-                self._weights = weights.ravel()
+                self._weights, self._weighted = weights.ravel(), np.empty(K * size)
         self._grams = np.zeros((n_rows, n_rows))
 
     def add(self, before, after):
         """Take in the step from one Point to another, unless rounding has spoilt it."""
         newest = (self._newest + 1) % len(self._steps)
+        step, change = self._steps[newest], self._changes[newest]
         # Where they stay: new memory for a million parameters takes longer than the subtraction.
-        np.subtract(after.parameters.ravel(), before.parameters.ravel(), out=self._steps[newest], casting="same_kind")
-        np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=self._changes[newest], casting="same_kind")
-        inner_product = dot(self._steps[newest], self._changes[newest])
+        np.subtract(after.parameters.ravel(), before.parameters.ravel(), out=step, casting="same_kind")
+        np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=change, casting="same_kind")
+        n_pairs = min(self.n_pairs + 1, len(self._steps))
+        products = self._multiply(self._steps, change, n_pairs)
         # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
-        if not inner_product > 2 * UNIT_ROUNDOFF * dot(self._changes[newest], self._changes[newest]):
+        if not products[newest] > 2 * UNIT_ROUNDOFF * dot(change, change):
             if self.n_pairs == len(self._steps):
                 # The rejected step overwrote the oldest pair, so all pairs are dropped.
-                self.n_pairs = 0
+                self._newest, self.n_pairs = -1, 0
             return
-        self._newest = newest
-        self._inner_products[self._newest] = inner_product
-        self.n_pairs = min(self.n_pairs + 1, len(self._steps))
+        self._newest, self.n_pairs = newest, n_pairs
+        self._crossed[:n_pairs, newest] = products
         self._n_added += 1
         if self._weights is not None:
-            products = self._grams[self._newest]
-            self._weigh(self._changes[self._newest], products)
-            self._grams[:, self._newest] = products
+            products = self._weigh(change)
+            self._grams[newest, :n_pairs] = self._grams[:n_pairs, newest] = products
 
-    def _weigh(self, vector, products):
-        """Fill products with the certificate's inner products of the changes and a vector."""
-        n_blocks = self.n_pairs if vector.size * self.n_pairs > MIN_SHARED_WORK else 1
-        run_blocks(fill_block_dots, n_blocks, self._changes, self.n_pairs, self._weights, vector, products)
+    def _multiply(self, rows, vector, n_rows):
+        """Return the inner products of the first n_rows of rows with a vector."""
+        run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partials)
+        return np.add.reduce(self._partials[:, :n_rows])
+
+    def _combine(self, rows, factors, vector):
+        """Add the first rows, each times its factor, to vector."""
+        run_blocks(add_block_combination, self._n_blocks, rows, len(factors), factors, vector)
+
+    def _weigh(self, vector):
+        """Return the certificate's inner products of the changes and a vector."""
+        return self._multiply(self._changes, np.multiply(self._weights, vector, out=self._weighted), self.n_pairs)
 
     def direction(self, gradient, preconditioner):
         """Return the step -H gradient, and half the product of the two: an estimate of J - J*."""
-        ring = self._steps, self._changes, self._inner_products, self._newest, self.n_pairs
-        vector = gradient.ravel().copy()
-        subtract_changes(*ring, vector, self._scales)
+        vector, n = gradient.ravel().copy(), self.n_pairs
+        if n:
+            products = self._multiply(self._steps, vector, n)
+            find_first_scales(products, self._crossed, self._newest, n, self._scales)
+            self._combine(self._changes, -self._scales[:n], vector)
         vector = preconditioner.solve(vector.reshape(gradient.shape)).ravel()
-        if self.n_pairs:
+        if n:
             if self._scaled is not preconditioner or self._n_added % RESCALED == 0:
                 change = self._changes[self._newest]
                 solved = preconditioner.solve(change.reshape(gradient.shape)).ravel()
-                self._scale = self._inner_products[self._newest] / dot(change, solved)
+                self._scale = self._crossed[self._newest, self._newest] / dot(change, solved)
                 self._scaled = preconditioner
             vector *= self._scale
-        add_steps(*ring, vector, self._scales)
+            products = self._multiply(self._changes, vector, n)
+            find_second_scales(products, self._crossed, self._newest, n, self._scales)
+            self._combine(self._steps, self._scales[:n], vector)
         return -vector.reshape(gradient.shape), 0.5 * dot(vector, gradient.ravel())
 
     def smallest_gradient(self, point, target):
@@ -268,19 +289,16 @@ class _Pairs:
         if not target > 0 or self.n_pairs < 2 or self._weights is None:
             return np.inf, None
         gradient = point.gradient.ravel()
-        products = np.empty((1, self.n_pairs))
-        self._weigh(gradient, products[0])
+        products = self._weigh(gradient)
+        square = dot(self._weighted, gradient)
         grams = self._grams[None, : self.n_pairs, : self.n_pairs].copy()
-        combination = products.copy()
+        combination = products[None].copy()
         factors = np.empty((1, self.n_pairs * (self.n_pairs + 1) // 2))
         factorize_block(0, 1, grams, COMBINATION_RIDGE, factors)
         solve_block(0, 1, factors, combination)
-        square = np.empty(1)
-        fill_block_dots(0, 1, gradient[None], 1, self._weights, gradient, square)
-        foreseen = 0.5 * (square[0] - dot(products[0], combination[0]))
+        foreseen = 0.5 * (square - dot(products, combination[0]))
         if not foreseen <= target:
             return np.inf, None
         candidate = point.parameters.ravel().copy()
-        for pair in range(self.n_pairs):
-            candidate -= combination[0, pair] * self._steps[pair]
+        self._combine(self._steps, -combination[0], candidate)
         return foreseen, candidate.reshape(point.parameters.shape)

@@ -168,8 +168,16 @@ def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
     # Its step overwrote the oldest one.
     add(pairs, parameters, -parameters)
     assert pairs.n_pairs == 0
-    add(pairs, parameters, parameters)
-    assert pairs.n_pairs == 1
+    # What comes after is not mixed with what was there before.
+    fresh, point = lbfgs._Pairs(with_budget(objective, 0)), evaluate(objective, parameters)
+    for factors in ([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]):
+        for ring in (pairs, fresh):
+            add(ring, parameters, np.array(factors) * parameters)
+    assert pairs.n_pairs == fresh.n_pairs == 2
+    np.testing.assert_array_equal(pairs.smallest_gradient(point, np.inf)[1], fresh.smallest_gradient(point, np.inf)[1])
+    preconditioner = preconditioners.diagonal(point)
+    directions = [ring.direction(point.gradient, preconditioner)[0] for ring in (pairs, fresh)]
+    np.testing.assert_array_equal(*directions)
 
 
 @pytest.fixture

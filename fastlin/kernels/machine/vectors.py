@@ -2,6 +2,9 @@
 
 from fastlin.kernels.machine.compilation import kernel
 
+# So many entries of a vector stay in the first-level cache while those of all rows pass.
+COLUMNS_CACHED = 1024
+
 
 @kernel
 def dot(a, b):
@@ -25,40 +28,67 @@ def compensated_dot(first, a, b):
 
 
 @kernel
-def fill_block_dots(block, n_blocks, rows, n_rows, weights, vector, products):
-    """Fill products[i] = sum of weights_j rows[i, j] vector_j, for the block's part of the first n_rows of rows."""
-    for i in range(block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks):
-        row, total = rows[i], 0.0
-        for j in range(row.shape[0]):
-            total += weights[j] * row[j] * vector[j]
-        products[i] = total
+def fill_block_products(block, n_blocks, rows, n_rows, vector, products):
+    """Fill products[block, i] with rows[i] . vector over the block's columns, for the first n_rows of rows."""
+    n_columns = vector.shape[0]
+    end = (block + 1) * n_columns // n_blocks
+    for i in range(n_rows):
+        products[block, i] = 0
+    for first in range(block * n_columns // n_blocks, end, COLUMNS_CACHED):
+        last = first + COLUMNS_CACHED if first + COLUMNS_CACHED < end else end
+        v = vector[first:last]
+        for i in range(n_rows):
+            row, total = rows[i, first:last], 0.0
+            for j in range(v.shape[0]):
+                total += row[j] * v[j]
+            products[block, i] += total
 
 
 @kernel
-def subtract_changes(steps, changes, inner_products, newest, n_pairs, vector, scales):
-    """Take scale_i change_i from vector, from the newest pair to the oldest; scale_i = step_i . vector / product_i.
+def add_block_combination(block, n_blocks, rows, n_rows, factors, vector):
+    """Add the sum over the first n_rows of factors[i] rows[i] to vector, in the block's columns."""
+    n_columns = vector.shape[0]
+    end = (block + 1) * n_columns // n_blocks
+    for first in range(block * n_columns // n_blocks, end, COLUMNS_CACHED):
+        last = first + COLUMNS_CACHED if first + COLUMNS_CACHED < end else end
+        v = vector[first:last]
+        for i in range(n_rows):
+            row, factor = rows[i, first:last], factors[i]
+            for j in range(v.shape[0]):
+                v[j] += factor * row[j]
 
-    This is the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) over n_pairs pairs of steps (m, p) and
-    gradient changes (m, p), kept in a ring whose newest row is ``newest``. inner_products (m,) are those of the pairs;
-    scales (m,) takes the scales.
+
+@kernel
+def find_first_scales(products, crossed, newest, n_pairs, scales):
+    """Fill scales (m,) with those of the first loop of L-BFGS (Nocedal and Wright 2006, algorithm 7.4).
+
+    The loop takes scale_i change_i from the gradient, from the newest pair to the oldest, with scale_i = step_i . what
+    is left / step_i . change_i. Here it runs over inner products alone (Byrd, Nocedal and Schnabel 1994): products (m,)
+    are those of the steps with the gradient, and crossed[i, l] = step_i . change_l, l = i or newer. The pairs stand in
+    a ring whose newest row is ``newest``.
     """
-    m = steps.shape[0]
+    m = scales.shape[0]
     for i in range(n_pairs):
         row = (newest - i) % m
-        scales[row] = dot(steps[row], vector) / inner_products[row]
-        for j in range(vector.shape[0]):
-            vector[j] -= scales[row] * changes[row, j]
+        left = products[row]
+        for other in range(i):
+            newer = (newest - other) % m
+            left -= scales[newer] * crossed[row, newer]
+        scales[row] = left / crossed[row, row]
 
 
 @kernel
-def add_steps(steps, changes, inner_products, newest, n_pairs, vector, scales):
-    """Add (scale_i - change_i . vector / product_i) step_i to vector, from the oldest pair to the newest.
+def find_second_scales(products, crossed, newest, n_pairs, scales):
+    """Take from scales those of the second loop of L-BFGS, which adds the rest times step_i, from the oldest pair on.
 
-    This is the second loop of L-BFGS, with the scales of the first; arguments are those of `subtract_changes`.
+    products (m,) are those of the changes with the result of the first loop times the starting matrix; the other
+    arguments are those of `find_first_scales`.
     """
-    m = steps.shape[0]
+    m = scales.shape[0]
     for i in range(n_pairs - 1, -1, -1):
         row = (newest - i) % m
-        scale = scales[row] - dot(changes[row], vector) / inner_products[row]
-        for j in range(vector.shape[0]):
-            vector[j] += scale * steps[row, j]
+        added = products[row]
+        for other in range(n_pairs - 1, i, -1):
+            older = (newest - other) % m
+            added += scales[older] * crossed[older, row]
+        scales[row] -= added / crossed[row, row]

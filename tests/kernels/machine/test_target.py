@@ -170,13 +170,13 @@ def test_a_damaged_kernel_alone_is_compiled(wheel, use, damage):
 def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
     first, logged = use(wheel, "steps")
     # The kernel that is compiled calls that of the wheel, whose code becomes part of it.
-    assert (first["target"], first["dot"], first["add_steps"]) == (BEST, HIT, MISS)
+    assert (first["target"], first["dot"], first["add_block_combination"]) == (BEST, HIT, MISS)
     assert logged == [f"INFO {archive_of(wheel)} has no code for these types of data: it is compiled."]
     again, _ = use(wheel, "steps")
-    assert (again["dot"], again["add_steps"], again["step"]) == (HIT, HIT, first["step"])
+    assert (again["dot"], again["add_block_combination"], again["step"]) == (HIT, HIT, first["step"])
     # It may hold code of the level, so that a process without that compiles its own.
     off, _ = use(wheel, "steps", FASTLIN_COMPILED="off")
-    assert (off["dot"], off["add_steps"]) == (MISS, MISS)
+    assert (off["dot"], off["add_block_combination"]) == (MISS, MISS)
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))
 
 

@@ -1,24 +1,52 @@
 """The loops of L-BFGS against the matrix they stand for."""
 
 import numpy as np
+import pytest
 
 from fastlin.kernels.machine.threads import run_blocks
-from fastlin.kernels.machine.vectors import add_steps, compensated_dot, dot, fill_block_dots, subtract_changes
+from fastlin.kernels.machine.vectors import (
+    COLUMNS_CACHED,
+    add_block_combination,
+    compensated_dot,
+    dot,
+    fill_block_products,
+    find_first_scales,
+    find_second_scales,
+)
 
 
 def make_pairs(p, m, n_pairs, seed=0):
-    """Return a ring of the last m of n_pairs steps and changes, inner products, the newest row, and all in order."""
+    """Return the last m of n_pairs steps and changes in a ring, their products, the newest row, and all in order."""
     generator = np.random.default_rng(seed)
     factor = generator.normal(size=(p, p))
     hessian = factor @ factor.T + np.eye(p)
-    steps, changes, products = np.full((m, p), np.nan), np.full((m, p), np.nan), np.full(m, np.nan)
+    steps, changes = np.full((m, p), np.nan), np.full((m, p), np.nan)
     kept = []
     for i in range(n_pairs):
         step = generator.normal(size=p)
-        change = hessian @ step
-        steps[i % m], changes[i % m], products[i % m] = step, change, step @ change
-        kept.append((step, change))
-    return (steps, changes, products, (n_pairs - 1) % m, min(m, n_pairs)), kept[-m:]
+        steps[i % m], changes[i % m] = step, hessian @ step
+        kept.append((steps[i % m].copy(), changes[i % m].copy()))
+    n_kept = min(m, n_pairs)
+    # What is not of a step and a change as old or newer is never read.
+    crossed = np.full((m, m), np.nan)
+    for i in range(n_kept):
+        for j in range(i + 1):
+            older, newer = (n_pairs - 1 - i) % m, (n_pairs - 1 - j) % m
+            crossed[older, newer] = steps[older] @ changes[newer]
+    return (steps, changes, crossed, (n_pairs - 1) % m, n_kept), kept[-m:]
+
+
+def multiply(start, steps, changes, crossed, newest, n_pairs, vector):
+    """Return what the loops of L-BFGS around a starting matrix make of a vector."""
+    scales, partials, found = np.full(len(steps), np.nan), np.empty((2, len(steps))), vector.copy()
+    run_blocks(fill_block_products, 2, steps, n_pairs, found, partials)
+    find_first_scales(partials[:, :n_pairs].sum(axis=0), crossed, newest, n_pairs, scales)
+    run_blocks(add_block_combination, 2, changes, n_pairs, -scales[:n_pairs], found)
+    found = start @ found
+    run_blocks(fill_block_products, 2, changes, n_pairs, found, partials)
+    find_second_scales(partials[:, :n_pairs].sum(axis=0), crossed, newest, n_pairs, scales)
+    run_blocks(add_block_combination, 2, steps, n_pairs, scales[:n_pairs], found)
+    return found
 
 
 def test_dot():
@@ -32,11 +60,22 @@ def test_a_compensated_dot_keeps_what_rounding_takes():
     assert compensated_dot(-1e16, np.array([1.0, 1e16]), np.ones(2)) == 1.0
 
 
-def test_dots_of_the_first_rows_leave_the_others_alone():
-    rows = np.arange(12.0).reshape(4, 3)
-    products = np.full(4, -1.0)
-    run_blocks(fill_block_dots, 2, rows, 3, np.array([1.0, 5.0, 2.0]), np.array([1.0, 0.0, 1.0]), products)
-    np.testing.assert_array_equal(products, [4.0, 13.0, 22.0, -1.0])
+@pytest.mark.parametrize("n_columns", [1, 5, COLUMNS_CACHED, 2 * COLUMNS_CACHED + 3])
+@pytest.mark.parametrize("n_blocks", [1, 3])
+def test_products_and_combinations_are_of_the_first_rows(n_columns, n_blocks):
+    generator = np.random.default_rng(n_columns)
+    rows, vector = generator.normal(size=(4, n_columns)), generator.normal(size=n_columns)
+    rows[3] = np.nan
+    for kind in (np.float64, np.float32):
+        kept = rows.astype(kind)
+        partials = np.full((n_blocks, 4), -1.0)
+        run_blocks(fill_block_products, n_blocks, kept, 3, vector, partials)
+        np.testing.assert_allclose(partials.sum(axis=0)[:3], kept[:3].astype(float) @ vector, atol=1e-12 * n_columns)
+        np.testing.assert_array_equal(partials[:, 3], -1.0)
+        combined = vector.copy()
+        run_blocks(add_block_combination, n_blocks, kept, 3, np.array([1.0, -2.0, 0.5, np.nan]), combined)
+        expected = vector + np.array([1.0, -2.0, 0.5]) @ kept[:3].astype(float)
+        np.testing.assert_allclose(combined, expected, atol=1e-13)
 
 
 def test_both_loops_around_a_starting_matrix_are_the_bfgs_matrix():
@@ -50,25 +89,16 @@ def test_both_loops_around_a_starting_matrix_are_the_bfgs_matrix():
             left = np.eye(5) - rho * np.outer(step, change)
             matrix = left @ matrix @ left.T + rho * np.outer(step, step)
         vector = generator.normal(size=5)
-        found, scales = vector.copy(), np.full(4, np.nan)
-        subtract_changes(*ring, found, scales)
-        found = start @ found
-        add_steps(*ring, found, scales)
-        np.testing.assert_allclose(found, matrix @ vector, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(multiply(start, *ring, vector), matrix @ vector, rtol=1e-9, atol=1e-12)
 
 
 def test_the_matrix_maps_the_newest_change_to_its_step():
     ring, kept = make_pairs(6, 3, 5)
     step, change = kept[-1]
-    found, scales = change.copy(), np.empty(3)
-    subtract_changes(*ring, found, scales)
-    add_steps(*ring, found, scales)
-    np.testing.assert_allclose(found, step, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(multiply(np.eye(6), *ring, change), step, rtol=1e-9, atol=1e-12)
 
 
 def test_without_pairs_nothing_changes():
     vector = np.array([1.0, -2.0])
-    ring = np.empty((3, 2)), np.empty((3, 2)), np.empty(3), -1, 0
-    subtract_changes(*ring, vector, np.empty(3))
-    add_steps(*ring, vector, np.empty(3))
-    np.testing.assert_array_equal(vector, [1.0, -2.0])
+    empty = np.empty((3, 2)), np.empty((3, 2)), np.empty((3, 3)), -1, 0
+    np.testing.assert_array_equal(multiply(np.eye(2), *empty, vector), vector)
