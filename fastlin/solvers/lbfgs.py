@@ -28,8 +28,10 @@ SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: 2 * UNIT_ROUNDOFF}
 # It is progress where the gradient promises more than this part of J: in float32 gradients are better than values,
 # which are off by 5e-9 of J (MNIST, Letter).
 SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
-# Steps after which the preconditioner's scale is found anew, which costs a solution with it.
-RESCALED = 4
+# Where no fit nearby went before, the first step is searched for until so little of the slope is left. With many
+# classes the preconditioner alone goes too far, and what that teaches misleads the next ten steps: of 20,000 x 512 with
+# 1,000 classes the loss, 6.9 at the start, is 0.21 after 8 steps, with the search 0.19.
+FIRST_CURVATURE = 0.02
 # Entries of a vector that are worth handing out to a thread, with those of all pairs.
 MIN_BLOCK_COLUMNS = 20_000
 # Iterations after which decided rows are looked for anew.
@@ -86,6 +88,7 @@ def minimize(
     """
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
     bound = stopping.begin(point)
+    curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
     preconditioner = preconditioner or precondition(point)
     pairs = _Pairs(objective)
     tried, restarted, message, decrements = np.inf, False, "", []
@@ -118,7 +121,10 @@ def minimize(
                 break
         is_rough = point.precision != np.float64
         followed = working if is_rough else objective
-        end = line_search.along(followed, point, direction, room if followed is objective else None)
+        curvature = line_search.CURVATURE if decrements[1:] else FIRST_CURVATURE
+        end = line_search.along(
+            followed, point, direction, room if followed is objective else None, curvature=curvature
+        )
         stalled = end is None
         if not stalled:
             pairs.add(point, end)
@@ -201,8 +207,6 @@ class _Pairs:
         self._n_blocks = int(np.clip(K * size // MIN_BLOCK_COLUMNS, 1, MAX_BLOCKS))
         self._partials = np.empty((self._n_blocks, n_rows))
         self._newest = -1
-        self._n_added = 0
-        self._scaled, self._scale = None, 1.0
         self.n_pairs = 0
         # Of the certificate's norm, sum G_kj^2 / curvature_j. An intercept that is not stationary costs its share of
         # the class times what all features have (duality.bound_minimum).
@@ -235,7 +239,6 @@ class _Pairs:
             return
         self._newest, self.n_pairs = newest, n_pairs
         self._crossed[:n_pairs, newest] = products
-        self._n_added += 1
         if self._weights is not None:
             products = self._weigh(change)
             self._grams[newest, :n_pairs] = self._grams[:n_pairs, newest] = products
@@ -262,12 +265,10 @@ class _Pairs:
             self._combine(self._changes, -self._scales[:n], vector)
         vector = preconditioner.solve(vector.reshape(gradient.shape)).ravel()
         if n:
-            if self._scaled is not preconditioner or self._n_added % RESCALED == 0:
-                change = self._changes[self._newest]
-                solved = preconditioner.solve(change.reshape(gradient.shape)).ravel()
-                self._scale = self._crossed[self._newest, self._newest] / dot(change, solved)
-                self._scaled = preconditioner
-            vector *= self._scale
+            # A scale for each pair takes 5 to 10 % fewer passes on MNIST than one for every fourth.
+            change = self._changes[self._newest]
+            solved = preconditioner.solve(change.reshape(gradient.shape)).ravel()
+            vector *= self._crossed[self._newest, self._newest] / dot(change, solved)
             products = self._multiply(self._changes, vector, n)
             find_second_scales(products, self._crossed, self._newest, n, self._scales)
             self._combine(self._steps, self._scales[:n], vector)

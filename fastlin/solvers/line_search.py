@@ -15,10 +15,11 @@ ROUNDING = {np.float32: 1e-7, np.float64: 1e-14}
 MAX_EVALUATIONS = 30
 
 
-def along(objective, start, direction, room, first_step=1.0):
+def along(objective, start, direction, room, first_step=1.0, curvature=CURVATURE):
     """Return the Point along a direction (K, d + 1) from another, or None where none is found.
 
-    Probabilities of the points that are tried, and in the end of the one returned, move into the room.
+    Probabilities of the points that are tried, and in the end of the one returned, move into the room. Of the slope at
+    the start no more than the part ``curvature`` is left there.
     """
     precision = start.precision
     last = None
@@ -37,11 +38,11 @@ def along(objective, start, direction, room, first_step=1.0):
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, first_step, MAX_EVALUATIONS, ROUNDING[precision])
+    step = search(function, start.value, slope, first_step, MAX_EVALUATIONS, ROUNDING[precision], curvature)
     return None if step is None else last
 
 
-def search(function, value, slope, step, max_evaluations, rounding=ROUNDING[np.float64]):
+def search(function, value, slope, step, max_evaluations, rounding=ROUNDING[np.float64], curvature=CURVATURE):
     """Find a step along a descent direction.
 
     Parameters
@@ -56,6 +57,8 @@ def search(function, value, slope, step, max_evaluations, rounding=ROUNDING[np.f
         The most steps that are tried.
     rounding : float
         Values this close, relative to the first, count as equal.
+    curvature : float
+        The part of the slope that may be left at the accepted step.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def search(function, value, slope, step, max_evaluations, rounding=ROUNDING[np.f
         trial_value, trial_slope = function(step)
         if not np.isfinite(trial_value) or trial_value > value + slack + SUFFICIENT_DECREASE * step * slope:
             too_far = True
-        elif abs(trial_slope) <= CURVATURE * -slope:
+        elif abs(trial_slope) <= curvature * -slope:
             return step
         else:
             too_far = trial_value >= low_value + slack
