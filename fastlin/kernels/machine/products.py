@@ -6,7 +6,7 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
-from fastlin.kernels.machine.prefetch import next_lines
+from fastlin.kernels.machine.prefetch import empty_list, next_lines
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER, LOADED_ROWS
 from fastlin.kernels.machine.tiles import load_tile, no_scaling, zeros_padded
 
@@ -153,43 +153,43 @@ def add_product(tile, n_rows, multipliers, first_column, sums, ahead):
     n_classes, width = sums.shape
     lanes = VECTOR_BYTES // tile.itemsize
     j = first_column
+    while j + 4 * lanes <= width:
+        _add_4_vectors(tile, n_rows, j, multipliers, sums, j, ahead)
+        j += 4 * lanes
     while j < width:
-        n_vectors = 4 if j + 4 * lanes <= width else 1
         k = 0
         while k < n_classes:
-            count = _classes_together(n_classes - k)
             lines = next_lines(ahead, n_rows, tile)
-            if n_vectors == 4:
-                if count == CLASSES_TOGETHER:
-                    simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, j, lines)
-                elif count == 3:
-                    simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, j, lines)
-                else:
-                    simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, j, lines)
-            elif count == CLASSES_TOGETHER:
+            if n_classes - k >= CLASSES_TOGETHER:
                 simd.add_1_vector(tile, n_rows, j, multipliers, k, sums, j, lines)
+                k += CLASSES_TOGETHER
             else:
                 simd.add_1_vector_1_class(tile, n_rows, j, multipliers, k, sums, j, lines)
-                count = 1
-            k += count
-        j += n_vectors * lanes
+                k += 1
+        j += lanes
 
 
 @kernel(reassociate=False, inner=True)
 def add_panel(panel, n_rows, multipliers, sums, column):
     """Add the sum over i < n_rows of multipliers[k, i] panel[i] to sums[k, column:], as `add_product` does.
 
-    panel (rows, PANEL_VECTORS vectors); sums of panel's type or float64.
+    panel (rows, four vectors); sums of panel's type or float64.
     """
     compile_small()
-    lines = np.intp(panel.ctypes.data), 0
-    first, k = np.int64(0), 0
+    _add_4_vectors(panel, n_rows, np.int64(0), multipliers, sums, column, empty_list(0))
+
+
+@kernel(reassociate=False, inline=True)
+def _add_4_vectors(tile, n_rows, j, multipliers, sums, column, ahead):
+    """Add a product as `add_product` does, of four vectors of tile from column j on, to sums from ``column`` on."""
+    k = 0
     while k < sums.shape[0]:
         count = _classes_together(sums.shape[0] - k)
+        lines = next_lines(ahead, n_rows, tile)
         if count == CLASSES_TOGETHER:
-            simd.add_4_vectors(panel, n_rows, first, multipliers, k, sums, column, lines)
+            simd.add_4_vectors(tile, n_rows, j, multipliers, k, sums, column, lines)
         elif count == 3:
-            simd.add_4_vectors_3_classes(panel, n_rows, first, multipliers, k, sums, column, lines)
+            simd.add_4_vectors_3_classes(tile, n_rows, j, multipliers, k, sums, column, lines)
         else:
-            simd.add_4_vectors_1_class(panel, n_rows, first, multipliers, k, sums, column, lines)
+            simd.add_4_vectors_1_class(tile, n_rows, j, multipliers, k, sums, column, lines)
         k += count

@@ -14,7 +14,6 @@ from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling
 
 KINDS = [np.float64, np.float32]
-NO_ROWS = np.empty(0, np.int64)
 # Below, at and above a vector, a panel and the columns that are turned together; two of these and a remainder.
 FEATURES = [1, 15, 16, 17, COLUMNS_TURNED, 65, 150] if COMPILED else [17]
 # The fewest that are cut, with remainders in the loops, and more than are worked on together.
