@@ -152,7 +152,7 @@ def minimize(
     if point.precision != np.float64 and message != REACHED:
         point = objective.at(point.parameters, out=room)
         bound = stopping.observe(point)
-        if message == LIMITED and bound < np.inf and stopping.is_met(point, bound, np.inf):
+        if message == LIMITED and bound < np.inf and stopping.is_met(point, bound, decrement):
             message = REACHED
     return replace(stopping.solution(message), preconditioner=preconditioner)
 

@@ -289,6 +289,15 @@ def test_mnist_as_bytes_is_fitted_to_the_certificate(mnist):
     assert model.score(X, y) > 0.95
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "newton-cholesky"])
+def test_a_small_gradient_alone_does_not_end_a_fit(solver):
+    # In small units no entry of the gradient exceeds tol at the start.
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression(solver=solver, C=1e8, tol=1e-3).fit(X * 1e-4, y)
+    best = fastlin.LogisticRegression(C=1.0, tol=1e-10).fit(X, y)
+    assert model.history_[-1].objective <= best.history_[-1].objective + 1e-3
+
+
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
 def test_a_model_says_how_its_fit_went(solver):
     X, y = load_scaled(load_iris)

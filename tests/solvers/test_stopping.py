@@ -97,11 +97,13 @@ def test_the_excess_rule_looks_at_the_bound_and_without_one_at_the_decrement():
     assert not stopping.is_met(point, np.inf, 1.1 * asked)
 
 
-def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are():
+def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are_and_at_what_is_left_to_gain():
     objective, parameters = make_objective(40, 3, 2, columns="badly scaled", l2=0.05)
     point = objective.at(parameters)
     largest = point.largest_entry
-    assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, np.inf, np.inf)
+    assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 0.0, np.inf)
+    assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, np.inf, largest)
+    assert not Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 1.02 * largest, 1.02 * largest)
     assert not Stopping(objective, 0.99 * largest, "gradient", 100).is_met(point, 0.0, 0.0)
     assert Stopping(objective, 1e-3, "gradient", 100).target(point, 1e-3) == 0
 
