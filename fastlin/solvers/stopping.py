@@ -30,7 +30,7 @@ LIMITED = "max_iter is reached"
 IMPATIENT = "another solver may do better"
 AT_FLOOR = "the objective is at the floor that its precision sets"
 # A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
-FLOOR = 1e-13
+FLOOR = 1e-12
 # A gap is taken for no smaller than this part of J, whose last digits are rounding.
 SMALLEST_GAP = 16 * UNIT_ROUNDOFF
 STALLED = "the objective no longer falls"

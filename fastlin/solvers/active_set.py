@@ -1,0 +1,153 @@
+"""Where a quadratic model with a penalty by size is least among its active parameters: by Newton's steps, not sweeps.
+
+Where columns nearly depend on each other coordinate descent does not get there. On 312 x 58 with three classes, L1, no
+intercept and columns whose mean is up to 300,000 times their spread, 5,000 sweeps lowered J by 0.05, two of these steps
+by 0.17.
+"""
+
+import numpy as np
+
+from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+
+# Added to the diagonal, relative to it, of what is solved, since softmax is flat along some directions. Where spreads
+# are 1e-5 of the means 1e-11 hides curvature, so that fits take 500 iterations instead of 25; 1e-15 lets rounding in.
+RIDGE = 1e-13
+# Active parameters whose steps follow one another, in all. With many of them a step takes as long as a hundred sweeps.
+MAX_SOLVED = 5_000
+# Steps for groups end where one gains what it promised, up to this part.
+SURPRISE = 0.01
+# A group is tried at zero where a step has left no more than this part of it.
+NEAR_ZERO = 0.1
+N_BISECTIONS = 30
+
+
+def settle(hessian, penalty, parameters, slopes):
+    """Move to where the model is least while what is zero remains so; return the decrease.
+
+    Parameters
+    ----------
+    hessian : ndarray of shape (p, p)
+        Of the smooth part of the model, by classes and then by features.
+    penalty : Penalty
+        Its size is the rest of the model.
+    parameters, slopes : ndarray of shape (p,)
+        Z and the gradient of the smooth part there. Both are kept up to date.
+
+    Returns
+    -------
+    float
+    """
+    thresholds, shape = penalty.thresholds, (-1, len(penalty.thresholds))
+    is_curved = np.diagonal(hessian).reshape(shape) > 0
+    total, n_solved, is_settled = 0.0, 0, False
+    while n_solved < MAX_SOLVED and not is_settled:
+        is_active = (parameters.reshape(shape) != 0) | (thresholds == 0)
+        if penalty.group_by_class:
+            is_active = np.broadcast_to(is_active.any(axis=0) & is_curved.all(axis=0), is_active.shape)
+        active = np.flatnonzero(is_active & is_curved)
+        if not len(active):
+            break
+        n_solved += len(active)
+        block, start = np.ascontiguousarray(hessian[np.ix_(active, active)]), parameters[active]
+        arguments = block, slopes[active], start, thresholds[active % len(thresholds)]
+        if penalty.group_by_class:
+            end, decrease, is_settled = _along_groups(*arguments, len(is_active))
+        else:
+            end, decrease, is_settled = _along_signs(*arguments)
+        if not decrease > 0:
+            break
+        parameters[active] = end
+        # einsum, not BLAS, whose bits depend on its threads.
+        slopes += np.einsum("ij,j->i", hessian[:, active], end - start)
+        total += decrease
+    return total
+
+
+def _along_signs(block, slopes, start, thresholds):
+    """Return the least point along Newton's step for the present signs, the decrease, and whether no sign has turned.
+
+    On the way signs may turn, and where the least point is a corner a parameter is zero: feature-sign search (Lee,
+    Battle, Raina and Ng 2006, algorithm 1).
+    """
+    slopes = slopes + thresholds * np.sign(start)
+    step = _solve(block, slopes)
+    slope, bend = float(np.sum(slopes * step)), _multiply(step, block, step)
+    turning = np.flatnonzero((step * start < 0) & (thresholds > 0))
+    corners = -start[turning] / step[turning]
+    order = np.argsort(corners, kind="stable")
+    turning, corners = turning[order], corners[order]
+    # By how much the slope along the step rises at each corner, and what it would be at the start without those before.
+    rises = 2 * thresholds[turning] * np.abs(step[turning])
+    slopes_at_start = slope + np.append(0.0, np.cumsum(rises))
+    n_passed = int(np.argmax(np.append(slopes_at_start[1:] + bend * corners >= 0, True)))
+    # Where the model is flat, rounding alone would lead any way beyond the whole step.
+    length = min(-slopes_at_start[n_passed] / bend if bend > 0 else 1.0, np.append(corners, 1.0)[n_passed], 1.0)
+    end = start + length * step
+    end[turning[corners == length]] = 0
+    risen = float(np.sum(rises[:n_passed] * (length - corners[:n_passed])))
+    return end, -(slope * length + 0.5 * bend * length**2 + risen), not (corners <= length).any()
+
+
+def _along_groups(block, slopes, start, thresholds, n_classes):
+    """Return the least point along Newton's step with the norms' curvature, the decrease, and whether it is the last.
+
+    A group that has come close to zero is zero there, where that costs little.
+    """
+    slopes, start = slopes.reshape(n_classes, -1), start.reshape(n_classes, -1)
+    thresholds = thresholds[: start.shape[1]]
+    norms = _norms(start)
+    units = np.divide(start, norms, out=np.zeros_like(start), where=norms > 0)
+    along = np.divide(thresholds, norms, out=np.zeros_like(norms), where=norms > 0)
+    curved = block.copy().reshape(*start.shape, *start.shape)
+    features = np.arange(start.shape[1])
+    curved[:, features, :, features] += along[:, None, None] * (
+        np.eye(n_classes) - units.T[:, :, None] * units.T[:, None, :]
+    )
+    of_norms = thresholds * units
+    step = _solve(curved.reshape(block.shape), (slopes + of_norms).ravel()).reshape(start.shape)
+    promised = -0.5 * float(np.sum((slopes + of_norms) * step))
+    slope, bend = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
+
+    def rise(length):
+        end = start + length * step
+        ends = _norms(end)
+        rises = np.divide(np.einsum("kj,kj->j", end, step), ends, out=np.zeros_like(ends), where=ends > 0)
+        return slope + bend * length + float(np.sum(thresholds * rises))
+
+    def change_to(end):
+        change, sums = end - start, norms + _norms(end)
+        # The difference of two norms, without cancellation.
+        grown = np.divide(np.einsum("kj,kj->j", change, start + end), sums, out=np.zeros_like(sums), where=sums > 0)
+        smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
+        return smooth + float(np.sum(thresholds * grown))
+
+    shorter, length = 0.0, 1.0
+    for _ in range(N_BISECTIONS if rise(1.0) > 0 else 0):
+        middle = 0.5 * (shorter + length)
+        shorter, length = (middle, length) if rise(middle) < 0 else (shorter, middle)
+    end = start + length * step
+    change = change_to(end)
+    without = np.where((_norms(end) < NEAR_ZERO * norms) & (thresholds > 0), 0.0, end)
+    change_without = change_to(without)
+    is_whole = length == 1.0
+    if change_without <= 0.5 * change:
+        end, change, is_whole = without, change_without, False
+    return end.ravel(), -change, is_whole and abs(-change - promised) <= SURPRISE * promised
+
+
+def _solve(block, slopes):
+    """Return Newton's step, -(block)^-1 slopes."""
+    step = -slopes[None]
+    factors = np.empty((1, len(slopes) * (len(slopes) + 1) // 2))
+    factorize_block(0, 1, block[None], RIDGE, factors)
+    solve_block(0, 1, factors, step)
+    return step[0]
+
+
+def _multiply(left, matrix, right):
+    return float(np.sum(left * np.einsum("ij,j->i", matrix, right)))
+
+
+def _norms(vectors):
+    """Return the norm over the classes of each feature of vectors (K, m)."""
+    return np.sqrt(np.einsum("kj,kj->j", vectors, vectors))

@@ -1,0 +1,73 @@
+"""Newton's steps among the active parameters of a penalised quadratic model."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastlin.solvers import active_set
+
+K, SIZE = 3, 7
+THRESHOLDS = np.append(np.linspace(0.05, 0.4, SIZE - 1), 0.0)
+
+
+def make_model(grouped, spread):
+    """Return a Hessian whose columns differ by `spread` of what they share, slopes and parameters with zeros."""
+    generator = np.random.default_rng(1)
+    rows = 1 + spread * generator.normal(size=(60, K * SIZE))
+    hessian = rows.T @ rows / 60
+    parameters = generator.normal(size=(K, SIZE))
+    parameters[:, :2] = 0
+    if not grouped:
+        parameters[0, 2:4] = 0
+    slopes = hessian @ parameters.ravel() - generator.normal(size=60) @ rows / 60
+    penalty = SimpleNamespace(thresholds=THRESHOLDS, group_by_class=grouped)
+    return hessian, penalty, parameters.ravel(), slopes
+
+
+def value_of(hessian, penalty, slopes, change, parameters):
+    """Return the model at parameters that lie `change` away from where the slopes are."""
+    parameters = parameters.reshape(K, SIZE)
+    sizes = np.linalg.norm(parameters, axis=0) if penalty.group_by_class else np.abs(parameters).sum(axis=0)
+    return slopes @ change + 0.5 * change @ hessian @ change + penalty.thresholds @ sizes
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_subgradient_is_zero_where_settled(grouped, spread):
+    hessian, penalty, start, slopes_at_start = make_model(grouped, spread)
+    parameters, slopes = start.copy(), slopes_at_start.copy()
+    before = value_of(hessian, penalty, slopes, np.zeros(len(start)), start)
+    decrease = active_set.settle(hessian, penalty, parameters, slopes)
+    change = parameters - start
+    after = value_of(hessian, penalty, slopes_at_start, change, parameters)
+    assert decrease == pytest.approx(before - after, rel=1e-8, abs=1e-12)
+    assert decrease > 0
+    assert not parameters[start == 0].any()
+    np.testing.assert_allclose(slopes, slopes_at_start + hessian @ change, rtol=0, atol=1e-9)
+    matrix = parameters.reshape(K, SIZE)
+    sizes = np.linalg.norm(matrix, axis=0, keepdims=True) if grouped else np.abs(matrix)
+    directions = np.divide(matrix, sizes, out=np.zeros_like(matrix), where=matrix != 0)
+    left = slopes.reshape(K, SIZE) + THRESHOLDS * directions
+    free = (matrix != 0) | (THRESHOLDS == 0)
+    # What the ridge leaves over where curvature is 1e-8 of the largest, and the last step for groups.
+    assert np.abs(left[free]).max() < 1e-3
+
+
+def test_a_parameter_that_would_turn_is_zero():
+    # Along the step the first parameter's least point is zero: |z| - 0.5 z there.
+    hessian, parameters = np.eye(2), np.array([0.3, 0.0])
+    penalty = SimpleNamespace(thresholds=np.array([1.0, 1.0]), group_by_class=False)
+    slopes = hessian @ parameters - np.array([0.5, 0.0])
+    before = 0.3 * 1.0 + 0.5 * 0.3**2 - 0.5 * 0.3
+    assert active_set.settle(hessian, penalty, parameters, slopes) == pytest.approx(before)
+    assert not parameters.any()
+    np.testing.assert_allclose(slopes, [-0.5, 0.0])
+
+
+def test_nothing_active_is_left_alone():
+    penalty = SimpleNamespace(thresholds=np.ones(2), group_by_class=False)
+    parameters, slopes = np.zeros(2), np.ones(2)
+    assert active_set.settle(np.eye(2), penalty, parameters, slopes) == 0
+    assert not parameters.any()
+    np.testing.assert_array_equal(slopes, np.ones(2))
