@@ -95,6 +95,8 @@ def read_matrix(estimator, X, y="no_validation", **checks):
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
     from fastlin.matrices import DTYPES, as_matrix
 
+    if checks == {"reset": False} and isinstance(y, str) and _is_ready(estimator, X, DTYPES):
+        return as_matrix(X)
     # Our check comes first, since scikit-learn converts a broken container without looking.
     matrix = as_matrix(X) if sparse.issparse(X) else None
     if matrix is None:
@@ -105,6 +107,20 @@ def read_matrix(estimator, X, y="no_validation", **checks):
     if isinstance(checked, tuple):
         return matrix or as_matrix(checked[0]), checked[1]
     return matrix or as_matrix(checked)
+
+
+def _is_ready(estimator, X, dtypes):
+    """Say whether X is an array that scikit-learn's checks would return as it is, without a warning.
+
+    They take 90 microseconds, three times as long as the prediction of a row.
+    """
+    if type(X) is not np.ndarray or X.ndim != 2 or not X.size or X.dtype not in dtypes:
+        return False
+    if X.shape[1] != getattr(estimator, "n_features_in_", -1) or hasattr(estimator, "feature_names_in_"):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        # A sum that overflows leaves the answer to scikit-learn.
+        return X.dtype.kind != "f" or bool(np.isfinite(X.sum()))
 
 
 def encode_labels(y):

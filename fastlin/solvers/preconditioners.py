@@ -184,8 +184,8 @@ def hessian(point):
     if K > 1:
         blocks = matrix.reshape(K, m, K, m)
         scale = np.einsum("kiki->i", blocks) / K**2
-        for i in range(m):
-            blocks[:, i, :, i] += scale[i] if scale[i] > 0 else 1.0
+        columns = np.arange(m)
+        blocks[:, columns, :, columns] += np.where(scale > 0, scale, 1.0)[:, None, None]
     preconditioner = Preconditioner(1, K * m, objective.fast_precision)
     preconditioner.factorize(0, matrix[None].astype(objective.fast_precision))
     return preconditioner

@@ -170,3 +170,26 @@ def test_labels_beyond_int64():
     model = fastlin.LogisticRegression().fit(X, labels)
     np.testing.assert_array_equal(model.classes_, np.unique(labels))
     assert model.score(X, labels) > 0.9
+
+
+def test_predictions_of_plain_arrays_are_checked_too():
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression().fit(X, y)
+    for wrong in (np.nan, np.inf):
+        row = X[:1].copy()
+        row[0, 1] = wrong
+        with pytest.raises(ValueError, match="NaN|infinity"):
+            model.predict(row)
+    with pytest.raises(ValueError, match="3 features"):
+        model.predict(X[:1, :3])
+    with pytest.raises(ValueError, match="0 sample"):
+        model.predict(X[:0])
+    with pytest.raises(ValueError, match="2D array"):
+        model.predict(X[0])
+    # Their sum overflows, they do not.
+    assert model.predict(np.full((1, 4), 1e308)).shape == (1,)
+    named = fastlin.LogisticRegression().fit(pd.DataFrame(X, columns=list("abcd")), y)
+    with pytest.warns(UserWarning, match="feature names"):
+        named.predict(X[:1])
+    X.flags.writeable = False
+    np.testing.assert_array_equal(model.predict(X[:1]), model.predict(X[:1].tolist()))
