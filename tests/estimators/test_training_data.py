@@ -178,7 +178,7 @@ def test_predictions_of_plain_arrays_are_checked_too():
     for wrong in (np.nan, np.inf):
         row = X[:1].copy()
         row[0, 1] = wrong
-        with pytest.raises(ValueError, match="NaN|infinity"):
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
             model.predict(row)
     with pytest.raises(ValueError, match="3 features"):
         model.predict(X[:1, :3])
