@@ -1,9 +1,9 @@
 """The rule of how much memory a fit may take."""
 
 import numpy as np
+from scipy import sparse
 
 from benchmarks.memory import SMALLEST_SHARE, count_allowed_bytes, count_bytes
-from benchmarks.sparse_data import make_text
 
 
 def vectors(n_parameters, n_pairs=40, itemsize=8):
@@ -16,8 +16,8 @@ def test_a_fit_may_take_what_the_rule_says():
     assert count_allowed_bytes(dense, 10, {}) == of_fit
     assert count_allowed_bytes(dense, 10, {}, n_fits=3) == 3 * of_fit
     assert count_allowed_bytes(dense, 10, {"C": np.inf}) == of_fit + 20 * 1010**2
-    X = make_text(100, 2_000, 20, 5).X_train
-    assert count_bytes(X) == 100 * 20 * (8 + 4) + 101 * 4
+    X = sparse.random(100, 2_000, density=0.01, format="csr", random_state=0)
+    assert count_bytes(X) == 2_000 * (8 + 4) + 101 * 4
     assert count_allowed_bytes(X, 2, {}) == count_bytes(X) + SMALLEST_SHARE + 100 * 8 + vectors(2001)
     # Proximal Newton keeps no pairs.
     of_fit = dense.nbytes + SMALLEST_SHARE + 1000 * 10 * 4 + vectors(10 * 101, n_pairs=0)
@@ -29,7 +29,8 @@ def test_a_fit_may_take_what_the_rule_says():
 
 
 def test_pairs_of_many_coefficients_are_few_and_in_float32():
-    X, n_parameters = make_text(1_000, 56_000, 150, 20).X_train, 20 * 56_001
+    columns, starts = np.tile(np.arange(150, dtype=np.int32), 1_000), np.arange(0, 150_001, 150, dtype=np.int32)
+    X, n_parameters = sparse.csr_matrix((np.ones(150_000), columns, starts), shape=(1_000, 56_000)), 20 * 56_001
     allowed = count_allowed_bytes(X, 20, {})
     assert allowed == 1 * count_bytes(X) + SMALLEST_SHARE + 1_000 * 20 * 8 + vectors(n_parameters, 28, 4)
     # 80 vectors in float64, which every fit held once, are no longer allowed.

@@ -158,7 +158,7 @@ def evaluate_plainly(problem, coef, intercept):
 def test_the_judge_is_the_formula(n_classes, l1_ratio):
     generator = np.random.default_rng(0)
     labels = np.array(["a", "b", "c"])[np.arange(40) % n_classes]
-    sparse = make_text(40, 500, 10, n_classes).X_train[:, :30]
+    sparse = make_text(40, n_classes).X_train[:, :30]
     problem = pose("small", sparse, labels, 0.3, l1_ratio=l1_ratio)
     coef, intercept = generator.normal(size=(problem.n_rows_coef, 30)), generator.normal(size=problem.n_rows_coef)
     expected = evaluate_plainly(problem, coef, intercept)
