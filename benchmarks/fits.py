@@ -27,9 +27,9 @@ def fit_scikit_learn_to_pixels(problem):
     return scaled.coef_ / 255, scaled.intercept_
 
 
-def by_fastlin(tol=TOL):
-    """Return a contender: fastlin, with its certified tol."""
-    return partial(fit_fastlin, tol=tol)
+def by_fastlin(tol=TOL, solver="auto"):
+    """Return a contender: fastlin, with its certified tol, or what tol means with another solver."""
+    return partial(fit_fastlin, tol=tol, solver=solver)
 
 
 def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
@@ -76,6 +76,17 @@ def _load_synthetic(n_rows, n_all, n_features, n_classes, dtype="float64"):
     n_rows = n_rows or n_all
     data = make_synthetic(max(2, min(n_classes, n_rows // 20)), n_rows, n_features, seed=0)
     return pose("synthetic", data.X_train.astype(dtype), data.y_train, C)
+
+
+def _load_probe(n_rows, n_all, n_features, n_classes):
+    """Return embeddings and their classes, for a linear probe: normal float32, and labels drawn from a softmax of them.
+
+    Few rows have fewer classes, so that each has twenty.
+    """
+    generator, n_rows = np.random.default_rng(0), n_rows or n_all
+    X = generator.standard_normal((n_rows, n_features), np.float32)
+    coef = generator.standard_normal((n_features, max(2, min(n_classes, n_rows // 20))), np.float32) / 8
+    return pose("linear probe", X, np.argmax(X @ coef + generator.gumbel(size=(n_rows, coef.shape[1])), axis=1), C)
 
 
 def _load_text(n_rows, **parameters):
@@ -164,12 +175,24 @@ RACES = {
         rows=2_000,
         threads=THREADS,
     ),
+    **{
+        f"probe-{n_classes}{'' if solver == 'auto' else '-lbfgs'}": Race(
+            "linear probe" if solver == "auto" else 'linear probe, solver="lbfgs"',
+            partial(_load_probe, n_all=n_all, n_features=n_features, n_classes=n_classes),
+            by_fastlin(solver=solver),
+            by_scikit_learn("lbfgs"),
+            rows=2_000,
+        )
+        for n_all, n_features, n_classes in ((20_000, 512, 1_000), (50_000, 768, 100), (100_000, 1_024, 10))
+        for solver in ("auto", "lbfgs")
+    },
     "text": Race(
-        "text, tol 1e-6",
+        "text, tol 1e-5",
         _load_text,
-        by_fastlin(1e-6),
-        by_scikit_learn("newton-cg", tol=1e-5),
+        by_fastlin(1e-5),
+        {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)},
         rows=1_000,
+        within=1e-5,
         rounds=3,
     ),
     "text-l1": Race("text, L1", partial(_load_text, l1_ratio=1.0), by_fastlin(), by_scikit_learn("saga"), rows=500),

@@ -125,10 +125,15 @@ class Contender:
         return importlib.util.find_spec(self.module) is not None
 
 
-def fit_fastlin(problem, tol):
-    """Fit fastlin.LogisticRegression, with its default solver."""
+def fit_fastlin(problem, tol, solver="auto"):
+    """Fit fastlin.LogisticRegression, with its default solver or another."""
     model = fastlin.LogisticRegression(
-        C=problem.C, l1_ratio=problem.l1_ratio, tol=tol, max_iter=10_000, fit_intercept=problem.fit_intercept
+        C=problem.C,
+        l1_ratio=problem.l1_ratio,
+        solver=solver,
+        tol=tol,
+        max_iter=10_000,
+        fit_intercept=problem.fit_intercept,
     )
     model.fit(problem.X, problem.y)
     return model.coef_, model.intercept_
