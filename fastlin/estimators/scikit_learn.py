@@ -5,6 +5,7 @@ only one to follow.
 """
 
 import inspect
+from functools import lru_cache
 
 # The methods sparsify and densify, and predictions from coefficients that sparsify has made sparse.
 from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
@@ -12,7 +13,7 @@ from sklearn.metrics import make_scorer
 
 # The words in which `_parameter_constraints` says what a constructor accepts. BaseEstimator checks parameters against
 # it, and so do scikit-learn's estimator checks.
-from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
+from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions, validate_parameter_constraints
 
 # The error for metadata that is passed while metadata routing is off.
 from sklearn.utils.metadata_routing import _raise_for_params as refuse_metadata_without_routing
@@ -47,8 +48,24 @@ __all__ = [
 
 
 def check_parameters(estimator):
-    """Raise scikit-learn's error where a parameter of an estimator is not what `_parameter_constraints` accepts."""
-    estimator._validate_params()
+    """Raise scikit-learn's error where a parameter of an estimator is not what `_parameter_constraints` accepts.
+
+    What was accepted once need not be looked at again: scikit-learn takes 0.25 ms for it, a tenth of a fit of iris.
+    """
+    names = estimator._parameter_constraints
+    # 1, 1.0 and True are equal, but not all of them are accepted.
+    values = tuple((name, type(getattr(estimator, name)), getattr(estimator, name)) for name in names)
+    try:
+        _check_values(type(estimator), values)
+    except TypeError:
+        # A dict has no hash; a wrong type has its own error.
+        estimator._validate_params()
+
+
+@lru_cache(maxsize=128)
+def _check_values(estimator_class, values):
+    parameters = {name: value for name, _, value in values}
+    validate_parameter_constraints(estimator_class._parameter_constraints, parameters, estimator_class.__name__)
 
 
 def give_labels(scorer, classes):

@@ -95,8 +95,13 @@ def read_matrix(estimator, X, y="no_validation", **checks):
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
     from fastlin.matrices import DTYPES, as_matrix
 
-    if checks == {"reset": False} and isinstance(y, str) and _is_ready(estimator, X, DTYPES):
-        return as_matrix(X)
+    if _is_plain(X, DTYPES):
+        if checks == {"reset": False} and _is_ready(estimator, X):
+            return as_matrix(X)
+        if checks == {"ensure_all_finite": False} and _is_whole_labels(y, len(X)):
+            estimator.n_features_in_ = X.shape[1]
+            vars(estimator).pop("feature_names_in_", None)
+            return as_matrix(X), y
     # Our check comes first, since scikit-learn converts a broken container without looking.
     matrix = as_matrix(X) if sparse.issparse(X) else None
     if matrix is None:
@@ -109,18 +114,26 @@ def read_matrix(estimator, X, y="no_validation", **checks):
     return matrix or as_matrix(checked)
 
 
-def _is_ready(estimator, X, dtypes):
-    """Say whether X is an array that scikit-learn's checks would return as it is, without a warning.
+def _is_plain(X, dtypes):
+    """Say whether X is an array that scikit-learn's checks would return as it is, if all of it is finite.
 
-    They take 90 microseconds, three times as long as the prediction of a row.
+    They take 90 microseconds for X, three times as long as the prediction of a row, and 400 for X and y.
     """
-    if type(X) is not np.ndarray or X.ndim != 2 or not X.size or X.dtype not in dtypes:
-        return False
+    return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and X.dtype in dtypes
+
+
+def _is_ready(estimator, X):
+    """Say whether a plain X has the columns of the fit, as they were then without names, and is finite."""
     if X.shape[1] != getattr(estimator, "n_features_in_", -1) or hasattr(estimator, "feature_names_in_"):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         # A sum that overflows leaves the answer to scikit-learn.
         return X.dtype.kind != "f" or bool(np.isfinite(X.sum()))
+
+
+def _is_whole_labels(y, n_rows):
+    """Say whether y holds one whole number, or bool, for each row."""
+    return type(y) is np.ndarray and y.shape == (n_rows,) and y.dtype.kind in "iub"
 
 
 def encode_labels(y):
