@@ -17,7 +17,7 @@ from fastlin.datasets import Dataset
 
 # Words that anyone uses, by Zipf's and Mandelbrot's law: 1 / (rank + offset)^exponent.
 N_COMMON, EXPONENT, OFFSET = 30_000, 1.02, 2.7
-# Rare words, for each post: names, numbers and slips of the pen.
+# Rare words, for each post: names, numbers and typing errors.
 RARE_PER_POST, RARE_SHARE = 18, 0.035
 # A topic prefers words of its own and some of a cluster of three topics, none of which is among the most frequent.
 OWN_WORDS, CLUSTER_WORDS, FIRST_TOPIC_RANK = 2_500, 1_000, 60
@@ -26,8 +26,8 @@ TOPIC_SHARE, THREAD_SHARE = 0.035, 0.035
 # A thread has so many words of its own, this part of them rare ones.
 THREAD_WORDS, RARE_IN_THREAD = 20, 0.35
 POSTS_PER_THREAD, POSTS_PER_AUTHOR, AUTHORS_PER_PLACE = 7.0, 1.6, 6
-# The words of an author's header and signature, his own and those of his place; each is in this part of his posts.
-# They occur together, so that their columns nearly depend on each other.
+# The words of a header and signature, those of the author and those of the place; each is in this part of the author's
+# posts. They occur together, so that their columns nearly depend on each other.
 OWN_SIGNATURE, PLACE_SIGNATURE, SIGNED = 7, 5, 0.85
 # The number of words of a post is lognormal: its median, and the standard deviation of its logarithm.
 MEDIAN_LENGTH, LENGTH_SPREAD, SHORTEST, LONGEST = 128, 0.95, 15, 8_000
@@ -152,12 +152,15 @@ def _sign_posts(generator, topics, n_topics, n_authors, n_places, vocabulary):
         ],
         axis=1,
     )
-    posts, places_in_row = np.nonzero(generator.random(words.shape) < SIGNED)
-    return posts, words[posts, places_in_row]
+    posts, columns = np.nonzero(generator.random(words.shape) < SIGNED)
+    return posts, words[posts, columns]
 
 
 def _assign(generator, topics, n_topics, sizes):
-    """Return for each post one of the given, whose topics go round, in proportion to their sizes."""
+    """Draw a thread or an author of its own topic for each post, in proportion to the sizes.
+
+    Number i belongs to the topic i % n_topics.
+    """
     chosen = np.empty(len(topics), np.int64)
     for topic in range(n_topics):
         posts = np.flatnonzero(topics == topic)

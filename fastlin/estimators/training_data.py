@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
+# What scikit-learn's checks take for no y.
+NO_Y = "no_validation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +93,12 @@ def read_training_data(estimator, X, y, sample_weight):
     return TrainingData(matrix, y, classes, labels, weights, unit)
 
 
-def read_matrix(estimator, X, y="no_validation", **checks):
+def read_matrix(estimator, X, y=NO_Y, **checks):
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
     from fastlin.matrices import DTYPES, as_matrix
 
     if _is_plain(X, DTYPES):
-        if checks == {"reset": False} and _is_ready(estimator, X):
+        if y is NO_Y and checks == {"reset": False} and _is_ready(estimator, X):
             return as_matrix(X)
         if checks == {"ensure_all_finite": False} and _is_whole_labels(y, len(X)):
             estimator.n_features_in_ = X.shape[1]
@@ -117,7 +119,7 @@ def read_matrix(estimator, X, y="no_validation", **checks):
 def _is_plain(X, dtypes):
     """Say whether X is an array that scikit-learn's checks would return as it is, if all of it is finite.
 
-    They take 90 microseconds for X, three times as long as the prediction of a row, and 400 for X and y.
+    They take 150 microseconds for X, of the 205 that the prediction of a row took, and 400 for X and y.
     """
     return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and X.dtype in dtypes
 

@@ -144,7 +144,7 @@ class Point:
     def hessian(self):
         """Return the Hessian of J, (K (d + 1), K (d + 1)), by classes."""
         hessian = self.hessian_of_loss()
-        hessian.reshape(-1)[:: len(hessian) + 1] += np.tile(self.objective.penalty.curvatures, len(self.parameters))
+        np.einsum("ii->i", hessian)[...] += np.tile(self.objective.penalty.curvatures, len(self.parameters))
         return hessian
 
     def hessian_of_loss(self):

@@ -12,17 +12,18 @@ from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 # Added to the diagonal, relative to it, of what is solved, since softmax is flat along some directions. Where spreads
 # are 1e-5 of the means 1e-11 hides curvature, so that fits take 500 iterations instead of 25; 1e-15 lets rounding in.
 RIDGE = 1e-13
-# Active parameters whose steps follow one another, in all. With many of them a step takes as long as a hundred sweeps.
-MAX_SOLVED = 5_000
-# Steps for groups end where one gains what it promised, up to this part.
-SURPRISE = 0.01
+# Steps that follow one another: three for each active parameter, since signs turn back as well, or fewer where a step
+# takes as long as a hundred sweeps.
+STEPS_PER_ACTIVE, MAX_SOLVED = 3, 5_000
+# Steps for groups end where one is whole and gains what it promised, up to this part.
+SURPRISE = 1e-3
 # A group is tried at zero where a step has left no more than this part of it.
 NEAR_ZERO = 0.1
 N_BISECTIONS = 30
 
 
 def settle(hessian, penalty, parameters, slopes):
-    """Move to where the model is least while what is zero remains so; return the decrease.
+    """Move towards where the model is least while what is zero remains so; return the decrease.
 
     Parameters
     ----------
@@ -39,16 +40,18 @@ def settle(hessian, penalty, parameters, slopes):
     """
     thresholds, shape = penalty.thresholds, (-1, len(penalty.thresholds))
     is_curved = np.diagonal(hessian).reshape(shape) > 0
-    total, n_solved, is_settled = 0.0, 0, False
-    while n_solved < MAX_SOLVED and not is_settled:
+    total, n_left, is_settled = 0.0, None, False
+    while not is_settled and n_left != 0:
         is_active = (parameters.reshape(shape) != 0) | (thresholds == 0)
         if penalty.group_by_class:
             is_active = np.broadcast_to(is_active.any(axis=0) & is_curved.all(axis=0), is_active.shape)
         active = np.flatnonzero(is_active & is_curved)
         if not len(active):
             break
-        n_solved += len(active)
-        block, start = np.ascontiguousarray(hessian[np.ix_(active, active)]), parameters[active]
+        if n_left is None:
+            n_left = max(1, min(STEPS_PER_ACTIVE * len(active), MAX_SOLVED // len(active)))
+        n_left -= 1
+        block, start = hessian[np.ix_(active, active)], parameters[active]
         arguments = block, slopes[active], start, thresholds[active % len(thresholds)]
         if penalty.group_by_class:
             end, decrease, is_settled = _along_groups(*arguments, len(is_active))
@@ -72,7 +75,9 @@ def _along_signs(block, slopes, start, thresholds):
     slopes = slopes + thresholds * np.sign(start)
     step = _solve(block, slopes)
     slope, bend = float(np.sum(slopes * step)), _multiply(step, block, step)
-    turning = np.flatnonzero((step * start < 0) & (thresholds > 0))
+    if not slope < 0:
+        return start, 0.0, True
+    turning = np.flatnonzero((step * start < 0) & (np.abs(start) < np.abs(step)) & (thresholds > 0))
     corners = -start[turning] / step[turning]
     order = np.argsort(corners, kind="stable")
     turning, corners = turning[order], corners[order]
@@ -81,7 +86,7 @@ def _along_signs(block, slopes, start, thresholds):
     slopes_at_start = slope + np.append(0.0, np.cumsum(rises))
     n_passed = int(np.argmax(np.append(slopes_at_start[1:] + bend * corners >= 0, True)))
     # Where the model is flat, rounding alone would lead any way beyond the whole step.
-    length = min(-slopes_at_start[n_passed] / bend if bend > 0 else 1.0, np.append(corners, 1.0)[n_passed], 1.0)
+    length = min(-slopes_at_start[n_passed] / bend if bend > 0 else 1.0, np.append(corners, 1.0)[n_passed])
     end = start + length * step
     end[turning[corners == length]] = 0
     risen = float(np.sum(rises[:n_passed] * (length - corners[:n_passed])))
@@ -97,7 +102,8 @@ def _along_groups(block, slopes, start, thresholds, n_classes):
     thresholds = thresholds[: start.shape[1]]
     norms = _norms(start)
     units = np.divide(start, norms, out=np.zeros_like(start), where=norms > 0)
-    along = np.divide(thresholds, norms, out=np.zeros_like(norms), where=norms > 0)
+    with np.errstate(over="ignore"):
+        along = np.divide(thresholds, norms, out=np.zeros_like(norms), where=norms > 0)
     curved = block.copy().reshape(*start.shape, *start.shape)
     features = np.arange(start.shape[1])
     curved[:, features, :, features] += along[:, None, None] * (
@@ -129,8 +135,8 @@ def _along_groups(block, slopes, start, thresholds, n_classes):
     change = change_to(end)
     without = np.where((_norms(end) < NEAR_ZERO * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
-    is_whole = length == 1.0
-    if change_without <= 0.5 * change:
+    is_whole = length > 1 - SURPRISE
+    if (without != end).any() and change_without <= 0.5 * change:
         end, change, is_whole = without, change_without, False
     return end.ravel(), -change, is_whole and abs(-change - promised) <= SURPRISE * promised
 

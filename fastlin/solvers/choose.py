@@ -36,7 +36,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         the loss has no curvature.
     solver : str
         "auto", which also means that tol bounds the relative excess of J; any name of scikit-learn's, with which
-        tol bounds the largest entry of the gradient.
+        tol bounds the largest entry of the gradient and the estimated distance from the minimum.
     tol, max_iter, on_iteration
         As `Stopping` has them.
     proven : bool

@@ -9,7 +9,7 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import newton
 
 MAX_PRODUCTS = 100
-# Where the decrement has to stand in for a bound, it must not miss what a loose solution leaves out.
+# Where the decrement alone has to stand in for a bound, it must not miss what a loose solution leaves out.
 TIGHT_FORCING = 0.01
 
 

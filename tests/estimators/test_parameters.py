@@ -1,6 +1,7 @@
 """Parameters out of range, deprecated and contradictory."""
 
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -88,3 +89,26 @@ def test_balanced_weights_need_a_row_in_every_class():
     X, y = load_scaled(load_iris)
     with pytest.raises(ValueError, match="class 2"):
         fastlin.LogisticRegression(class_weight="balanced").fit(X, y, (y != 2).astype(float))
+
+
+def test_values_equal_to_accepted_ones_are_refused_where_their_type_is_wrong():
+    X, y = load_scaled(load_iris)
+    fastlin.LogisticRegression(max_iter=1000, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="'max_iter' parameter") as refused:
+        fastlin.LogisticRegression(max_iter=1000.0, warm_start=True).fit(X, y)
+    assert refused.value.__context__ is None
+    with pytest.raises(ValueError, match="'warm_start' parameter"):
+        fastlin.LogisticRegression(max_iter=1000, warm_start=1.0).fit(X, y)
+
+
+def test_parameters_are_not_kept_alive():
+    X, y = load_scaled(load_iris)
+
+    class Drawn(np.random.RandomState):
+        pass
+
+    random_state = Drawn(0)
+    kept = weakref.ref(random_state)
+    fastlin.LogisticRegression(random_state=random_state).fit(X, y)
+    del random_state
+    assert kept() is None

@@ -1,11 +1,13 @@
 """Dense data, labels and weights of every kind, and those that are refused."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import load_scaled
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.exceptions import DataConversionWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 import fastlin
 
@@ -193,3 +195,23 @@ def test_predictions_of_plain_arrays_are_checked_too():
         named.predict(X[:1])
     X.flags.writeable = False
     np.testing.assert_array_equal(model.predict(X[:1]), model.predict(X[:1].tolist()))
+
+
+def test_a_second_fit_of_plain_arrays_reads_them_like_the_first():
+    X, y = load_scaled(load_iris)
+    network = fastlin.MLPClassifier(max_iter=2, warm_start=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(X, y).fit(X, y)
+    network = fastlin.MLPClassifier(random_state=0).partial_fit(X, y, classes=np.unique(y)).partial_fit(X, y)
+    assert network.predict(X).shape == y.shape
+    with pytest.raises(ValueError):
+        network.partial_fit(X, "no labels")
+    # Names of the columns are forgotten, and labels of whole numbers of any type are taken.
+    model = fastlin.LogisticRegression().fit(pd.DataFrame(X, columns=list("abcd")), y)
+    model.fit(X, y.astype(np.uint8))
+    assert not hasattr(model, "feature_names_in_")
+    np.testing.assert_array_equal(model.predict(X), fastlin.LogisticRegression().fit(X, y).predict(X))
+    for labels in (y[:-1], y[:, None], np.stack([y, y])):
+        with pytest.raises(ValueError) if labels.shape != (150, 1) else pytest.warns(DataConversionWarning):
+            fastlin.LogisticRegression().fit(X, labels)
