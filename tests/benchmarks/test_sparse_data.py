@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy.sparse.linalg import norm
-from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
 
 from benchmarks.sparse_data import CATEGORIES, make_one_hot, make_text
 
@@ -45,10 +45,8 @@ def test_the_words_of_text_are_as_many_as_those_of_newsgroups_and_tell_the_topic
     places = X[:, np.bincount(X.indices) > 5].tocsc()
     patterns = {places.indices[first:last].tobytes() for first, last in itertools.pairwise(places.indptr)}
     assert len(patterns) < places.shape[1] - 20
-    chosen = np.arange(0, len(y), 4)
-    # scikit-learn's lbfgs with tol=1e-2 stops at the start, where no entry of the gradient exceeds that.
-    model = LogisticRegression(C=10.0, tol=1e-4).fit(X[chosen], y[chosen])
-    assert 0.6 < model.score(data.X_test, data.y_test) < 0.98
+    # A linear model with C = 1 is right on 0.91 of the test rows, but takes seconds.
+    assert 0.6 < MultinomialNB(alpha=0.01).fit(X, y).score(data.X_test, data.y_test) < 0.98
 
 
 def test_one_hot_rows_have_a_one_for_each_attribute_and_are_the_same_for_the_same_seed():
