@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
-# The relative amount by which fastlin's objective may exceed the peer's.
+# The relative amount by which fastlin's objective may exceed the peer's, unless a race says otherwise.
 EQUAL = 1e-6
 # By this part of the rows, or by so many rows, two fits of about the same objective may differ in their accuracy.
 EQUAL_ACCURACY, EQUAL_ROWS = 0.005, 5
@@ -53,9 +53,11 @@ class Race:
     within : float
         Only peers count whose objective is within this of the lowest one, relatively; the fastest of them is the one
         to beat.
+    excess : float
+        The relative amount by which fastlin's objective may exceed the peer's.
     same_steps : float or None
         The relative amount by which objectives may differ where all contenders take the same steps. None: fastlin's may
-        be lower, and exceed the peer's by EQUAL.
+        be lower.
     rounds : int
         The number of turns; long races take few.
     warm_up_rows : int
@@ -72,6 +74,7 @@ class Race:
     peers: dict
     rows: int | None = None
     within: float = np.inf
+    excess: float = EQUAL
     same_steps: float | None = None
     rounds: int = 1
     warm_up_rows: int = 200
@@ -130,7 +133,7 @@ class Outcome:
         if not self.has_converged:
             return "fastlin has not converged"
         same_steps = self.race.same_steps
-        if self.gap > (EQUAL if same_steps is None else same_steps):
+        if self.gap > (self.race.excess if same_steps is None else same_steps):
             return f"fastlin's objective is higher than that of {self.peer} by {self.gap:.1e} of it"
         if same_steps is not None and self.gap < -same_steps:
             return f"fastlin's objective is not that of {self.peer}: it is lower by {-self.gap:.1e} of it"

@@ -54,8 +54,9 @@ class Stopping:
     rule : {"excess", "estimate", "gradient"}
         "excess": J is within tol * J of the minimum, by the gap, or by the solver's estimate where there is none.
         "estimate": the gap says so or, for some iterations in a row, the pace at which J falls; a J below a part of the
-        best without features counts as that part. "gradient": no entry of the gradient exceeds tol, and neither does
-        the smaller one of the gap and the solver's estimate of J - J*. scikit-learn's newton-cholesky asks for both.
+        best without features counts as that part. "gradient": no entry of the gradient exceeds tol,
+        and the smaller one of the gap and the solver's estimate of J - J* is within tol * J. scikit-learn's
+        newton-cholesky asks for both, for the latter without J.
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None
@@ -175,7 +176,7 @@ class Stopping:
         """
         if self.rule == "gradient":
             # With 1,000 classes no entry of the gradient exceeds 1e-4 after 3 iterations, 65 % above the minimum.
-            return point.largest_entry <= self.tol and min(bound, decrement) <= self.tol
+            return point.largest_entry <= self.tol and min(bound, decrement) <= self.tol * point.value
         if self.rule == "estimate" and bound < np.inf:
             asked = self.tol * max(point.value, NEGLIGIBLE * self.objective.value_at_start())
             if not min(bound, self._excess_by_pace()) <= asked:
