@@ -106,7 +106,7 @@ def _race_probe(n_rows, n_features, n_classes, solver="auto"):
         by_fastlin(solver=solver),
         by_scikit_learn("lbfgs"),
         rows=2_000,
-        # By a name both stop where tol is estimated to be reached.
+        # By a name neither proves how near the minimum is.
         excess=EQUAL if solver == "auto" else TOL,
     )
 

@@ -174,9 +174,10 @@ class Stopping:
         decrement estimates J - J*, where no bound exists or a gradient is asked for: half the square of the Newton
         decrement.
         """
+        asked = self.tol * max(point.value, self._smallest_value)
         if self.rule == "gradient":
             # With 1,000 classes no entry of the gradient exceeds 1e-4 after 3 iterations, 65 % above the minimum.
-            return point.largest_entry <= self.tol and min(bound, decrement) <= self.tol * point.value
+            return point.largest_entry <= self.tol and min(bound, decrement) <= asked
         if self.rule == "estimate" and bound < np.inf:
             asked = self.tol * max(point.value, NEGLIGIBLE * self.objective.value_at_start())
             if not min(bound, self._excess_by_pace()) <= asked:
@@ -184,7 +185,6 @@ class Stopping:
             elif self._met_since is None:
                 self._met_since = len(self.history)
             return self._met_since is not None and len(self.history) - self._met_since >= PERSISTENCE
-        asked = self.tol * max(point.value, self._smallest_value)
         if bound == np.inf:
             return decrement <= asked
         if point.precision == np.float64:

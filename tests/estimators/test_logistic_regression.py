@@ -289,6 +289,15 @@ def test_mnist_as_bytes_is_fitted_to_the_certificate(mnist):
     assert model.score(X, y) > 0.95
 
 
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
+def test_one_class_of_any_weight_ends_soon(solver):
+    # J falls towards zero without end.
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression(solver=solver).fit(X, y == 0, (y == 0).astype(float))
+    assert model.converged_
+    assert model.n_iter_[0] < 30
+
+
 @pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "newton-cholesky"])
 def test_a_small_gradient_alone_does_not_end_a_fit(solver):
     # In small units no entry of the gradient exceeds tol at the start.
