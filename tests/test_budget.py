@@ -125,7 +125,7 @@ def test_pairs_of_a_million_parameters_are_float32_and_the_fit_reaches_its_certi
     precise = with_budget(objective, 1 << 40)
     stopping = Stopping(precise, 1e-8, "excess", 200)
     better = lbfgs.minimize(
-        precise, solution.parameters, stopping, precondition=preconditioners.diagonal, room=precise.make_room()
+        precise, solution.parameters, stopping, preconditions={0: preconditioners.diagonal}, room=precise.make_room()
     )
     assert solution.value - better.value <= solution.certificate
 
@@ -138,7 +138,7 @@ def test_pairs_in_float32_lead_to_the_same_minimum(n_pairs_in_float64):
     assert (n_pairs, kind) == (max(4, 2 * n_pairs_in_float64), np.float32)
     stopping = Stopping(narrow, 1e-9, "excess", 500)
     solution = lbfgs.minimize(
-        narrow, narrow.start(), stopping, precondition=preconditioners.diagonal, room=objective.make_room()
+        narrow, narrow.start(), stopping, preconditions={0: preconditioners.diagonal}, room=objective.make_room()
     )
     assert solution.converged
     assert solution.value - minimum_of(objective)[0] <= solution.certificate <= 1e-9 * solution.value

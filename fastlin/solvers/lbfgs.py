@@ -31,7 +31,7 @@ SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
 # Where no fit nearby went before, the first step is searched for until so little of the slope is left. With many
 # classes the preconditioner alone goes too far, and what that teaches misleads the next ten steps: of 20,000 x 512 with
 # 1,000 classes the loss, 6.9 at the start, is 0.21 after 8 steps by the diagonal, with the search 0.19.
-FIRST_CURVATURE = 0.02
+FIRST_CURVATURE = 0.05
 # Entries of a vector that are worth handing out to a thread, with those of all pairs.
 MIN_BLOCK_COLUMNS = 20_000
 # Iterations after which decided rows are looked for anew.
@@ -47,9 +47,8 @@ def minimize(
     start,
     stopping,
     *,
-    precondition,
+    preconditions,
     room=None,
-    refreshes=(),
     precision=np.float64,
     patience=None,
     preconditioner=None,
@@ -64,18 +63,17 @@ def minimize(
         Not changed.
     stopping : Stopping
         The rule that ends the fit, and its record.
-    precondition : callable
-        Takes a Point and returns a Preconditioner: the starting matrix of the recursion.
+    preconditions : mapping of int to callable
+        By the iteration after which it is built, 0 for the start, what takes a Point and returns a Preconditioner: the
+        starting matrix of the recursion from there on. The pairs are kept.
     room : Room or None
         What the points' probabilities move into; None where there is no room for them.
-    refreshes : collection of int
-        The iterations after which the preconditioner is built anew. The pairs are kept.
     precision : type
         float32 means to work in float32 until that makes no more progress or the end is in sight, then in float64.
     patience : int or None
         After so many iterations, where as many will not do for the rest, another solver is left to go on.
     preconditioner : Preconditioner or None
-        The one to begin with; None: one of the start.
+        The one to begin with; None: that of preconditions at the start.
 
     Returns
     -------
@@ -89,7 +87,7 @@ def minimize(
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
     bound = stopping.begin(point)
     curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
-    preconditioner = preconditioner or precondition(point)
+    preconditioner = preconditioner or preconditions[0](point)
     pairs = _Pairs(objective)
     tried, restarted, message, decrements = np.inf, False, "", []
     # What float32 works on: the objective, or one with fewer rows that was made at the anchor.
@@ -136,8 +134,8 @@ def minimize(
             point = end
             bound = _settle(point, objective, stopping, room)
             stopping.record(point, bound)
-            if len(stopping.history) in refreshes:
-                preconditioner = precondition(_of_all_rows(point, objective, room))
+            if len(stopping.history) in preconditions:
+                preconditioner = preconditions[len(stopping.history)](_of_all_rows(point, objective, room))
         if not stalled:
             restarted = False
         elif point.precision != np.float64:

@@ -23,6 +23,8 @@ HELD = 0.97
 # few rows hold the curvature (C > 1) 5.0, with fewer rows for the one block too 4.2.
 MAX_PASSES = 24
 MAX_SHARED_PASSES = 12
+# Classes that a pass has products for while it reads X.
+READ_CLASSES = 8
 # Whole matrices that are held at a time; their factors take half as much.
 MATRIX_BYTES = 3 << 20
 # Multiply-adds in a part of a solution that is handed to a thread.
@@ -96,9 +98,7 @@ def shared_block(point):
         curvature += class_curvature
         shares[k] = class_curvature.sum()
     shares = np.sqrt(_positive(shares / max(shares.mean(), np.finfo(np.float64).tiny)))
-    size = objective.shape[1]
-    affordable = int(MAX_SHARED_PASSES * _pass_work(objective) / (size**2 / 2))
-    n_drawn = min(SHARED_ROWS_PER_COLUMN * size, max(ROWS_PER_COLUMN * size, affordable))
+    n_drawn = _count_shared_rows(objective)
     block = _blocks(objective, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])
     block.shares = shares
     return block
@@ -120,9 +120,8 @@ def class_blocks(point):
     """
     point = with_probabilities(point)
     objective = point.objective
-    K, size = objective.shape
-    n_drawn = [max(ROWS_PER_COLUMN * size, objective.n_rows // 32)] * K
-    affordable = MAX_PASSES * _pass_work(objective) / (size**2 / 2)
+    K, affordable = objective.shape[0], _count_affordable_rows(objective)
+    n_drawn = [_count_class_rows(objective)] * K
     if K > 1 and sum(n_drawn) > affordable:
         n_drawn = [min(n_drawn[0], _count_holders(curvature)) for curvature in point.curvatures()]
         if sum(n_drawn) > affordable:
@@ -132,9 +131,41 @@ def class_blocks(point):
     return _blocks(objective, [_draw(objective, curvature, m, generator) for curvature, m in pairs])
 
 
+def count_passes(objective, build):
+    """Return how many passes take as long as `class_blocks` or `shared_block` where all rows matter alike.
+
+    It is 0 for what takes next to no time.
+    """
+    K, size = objective.shape
+    if build not in (class_blocks, shared_block):
+        return 0
+    n_blocks, n_drawn = K, _count_class_rows(objective)
+    if build is shared_block or (K > 1 and K * n_drawn > _count_affordable_rows(objective)):
+        n_blocks, n_drawn = 1, _count_shared_rows(objective)
+    work = n_blocks * (min(n_drawn, objective.n_rows) * size**2 // 2 + size**3 // 6)
+    # Of few classes a pass takes as long as it takes to read X.
+    return work // (2 * objective.n_rows * max(K, READ_CLASSES) * size)
+
+
 def _pass_work(objective):
     """Return the multiply-adds of a pass over the rows of an objective."""
     return 2 * objective.n_rows * objective.shape[0] * objective.shape[1]
+
+
+def _count_class_rows(objective):
+    """Return how many rows `class_blocks` draws for each class where it can afford them."""
+    return max(ROWS_PER_COLUMN * objective.shape[1], objective.n_rows // 32)
+
+
+def _count_affordable_rows(objective, n_passes=MAX_PASSES):
+    """Return how many rows of blocks take as long as so many passes."""
+    return int(n_passes * _pass_work(objective) / (objective.shape[1] ** 2 / 2))
+
+
+def _count_shared_rows(objective):
+    """Return how many rows `shared_block` draws."""
+    size, affordable = objective.shape[1], _count_affordable_rows(objective, MAX_SHARED_PASSES)
+    return min(SHARED_ROWS_PER_COLUMN * size, max(ROWS_PER_COLUMN * size, affordable))
 
 
 def _count_holders(curvature):

@@ -297,6 +297,33 @@ def test_the_budget_decides_which_preconditioner_is_built():
     assert choose.choose_preconditioner(with_budget(wider, 0)) == (preconditioners.diagonal, ())
 
 
+def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(monkeypatch):
+    generator = np.random.default_rng(0)
+    # Columns of spread 1 to 1/600 beside a weak penalty: 40 iterations by the diagonal.
+    X = generator.normal(size=(300, 600)) / np.arange(1, 601)
+    labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
+    few = Objective.over(X, labels, 2, l2=1e-6)
+    n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
+    assert n_passes >= choose.MIN_PASSES_TO_WAIT
+    built = []
+    for name in ("diagonal", "class_blocks"):
+        build = getattr(preconditioners, name)
+        monkeypatch.setattr(
+            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+        )
+    monkeypatch.setattr(choose, "PATIENCE", 1000)
+    solution = minimize(few, "lbfgs", max_iter=n_passes - 1)
+    assert (solution.message, built) == (LIMITED, ["diagonal"])
+    built.clear()
+    solution = minimize(few, "lbfgs")
+    assert solution.converged
+    assert built == ["diagonal", "class_blocks"]
+    built.clear()
+    many = Objective.over(np.tile(X, (20, 1)), np.tile(labels, 20), 2, l2=1e-6)
+    minimize(many, "lbfgs")
+    assert built[0] == "class_blocks"
+
+
 def test_many_rows_are_begun_on_a_sample():
     X, *_ = make_problem(25_000, 60, 11, np.float32)
     labels = (X @ np.random.default_rng(1).normal(size=(60, 11))).argmax(axis=1)

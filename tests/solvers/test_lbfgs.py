@@ -13,10 +13,19 @@ from fastlin.solvers.stopping import Stopping
 PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
 
 
-def minimize(objective, tol=1e-8, rule="excess", max_iter=500, precondition=preconditioners.class_blocks, **options):
+def minimize(
+    objective,
+    tol=1e-8,
+    rule="excess",
+    max_iter=500,
+    precondition=preconditioners.class_blocks,
+    refreshes=(),
+    **options,
+):
     stopping = Stopping(objective, tol, rule, max_iter)
     options = {"room": objective.make_room()} | options
-    return lbfgs.minimize(objective, objective.start(), stopping, precondition=precondition, **options)
+    preconditions = dict.fromkeys((0, *refreshes), precondition)
+    return lbfgs.minimize(objective, objective.start(), stopping, preconditions=preconditions, **options)
 
 
 @pytest.fixture
@@ -239,9 +248,8 @@ def test_with_linearised_rows_a_preconditioner_comes_from_all_rows_at_the_presen
         objective,
         objective.start(),
         stopping,
-        precondition=precondition,
+        preconditions=dict.fromkeys((0, *refreshes), precondition),
         room=objective.make_room(),
-        refreshes=refreshes,
         precision=np.float32,
     )
     # Some of them were built while most rows were linearised.
