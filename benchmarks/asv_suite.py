@@ -7,8 +7,8 @@ from benchmarks.first_use import FEW_TURNS, measure_first_use
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
 from benchmarks.memory import measure_case
+from benchmarks.pass_scaling import FACTORS, SMALL_BASE, grow, make_pass
 from benchmarks.races import FASTLIN, load_problem
-from benchmarks.scaling import FACTORS, SMALL_BASE, grow, make_pass
 from benchmarks.suite import RACES, measure
 
 # One race of each kind: all of them would take a commit over 15 minutes.

@@ -10,6 +10,7 @@ from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
+from benchmarks.scaling import list_losses
 from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import KINDS, Table, describe_case, format_ratio, format_seconds, write_markdown
 
@@ -116,16 +117,36 @@ def list_missed_bounds(machines):
     return "\n\n".join(parts) or "All bounds are kept."
 
 
+def show_scaling(machines):
+    """Return the page of panels of each machine, and what is slower there."""
+    parts = []
+    for name, machine in machines.items():
+        record = machine["records"].get("scaling")
+        if record is None:
+            continue
+        losses = list_losses(record)
+        n_points = sum(len(sweep["points"]) for sweep in record["sweeps"])
+        text = "Seconds of whole fits against rows, features, classes, density, C, spread of columns and threads"
+        parts.append(f"![{text}, {_call(machine)}](benchmarks/{name}-scaling.png)")
+        parts.append(
+            f"On {_call(machine)}, a peer is faster at {len(losses)} of {n_points} points:\n\n"
+            + "\n".join(f"- {sentence}" for sentence in losses)
+            if losses
+            else f"On {_call(machine)}, fastlin is the fastest at all {n_points} points."
+        )
+    return "\n\n".join(parts) or "No machine has been measured yet."
+
+
 def list_pictures(machines):
-    """Return the pictures of single machines."""
+    """Return the other pictures of single machines."""
     texts = {
-        "scaling": "Milliseconds of a pass against rows, features and classes",
+        "passes": "Milliseconds of a pass against rows, features and classes",
         "peers": "Excess of the objective against seconds of a fit, a curve for each library",
     }
     lines = []
     for name in choose_pictures(machines):
         machine, _, kind = name.removesuffix(".png").rpartition("-")
-        if machine:
+        if machine and kind in texts:
             lines.append(f"![{texts[kind]}, {_call(machines[machine])}](benchmarks/{name})")
     return "\n\n".join(lines)
 
@@ -152,6 +173,7 @@ BLOCKS = {
     "memory": lambda machines: list_kind(machines, "memory"),
     "first-use": lambda machines: list_kind(machines, "first use"),
     "bounds": list_missed_bounds,
+    "scaling": show_scaling,
     "pictures": list_pictures,
     "runs": list_runs,
 }

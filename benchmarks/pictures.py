@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from benchmarks.pass_scaling import fit_slope
 from benchmarks.published import digest
-from benchmarks.scaling import fit_slope
+from benchmarks.scaling import format_value
 from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import describe_case
 
@@ -26,7 +27,7 @@ def choose_pictures(machines):
     """
     pictures = {"races.png": (draw_races, {name: _select(machine, "race") for name, machine in machines.items()})}
     for name, machine in machines.items():
-        for kind, draw in (("scaling", draw_scaling), ("peers", draw_peers)):
+        for kind, draw in (("scaling", draw_scaling), ("passes", draw_pass_scaling), ("peers", draw_peers)):
             for record in _select(machine, kind).values():
                 pictures[f"{name}-{kind}.png"] = draw, {"machine": machine["machine"], "record": record}
     return pictures
@@ -90,7 +91,7 @@ def _label(record):
     return f"{describe_case(record)}\nbeside {record['peer']}"
 
 
-def draw_scaling(records, path):
+def draw_pass_scaling(records, path):
     """Draw the seconds of a pass against rows, features and classes relative to a base, and a line of slope 1."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -116,6 +117,72 @@ def draw_scaling(records, path):
     _save(figure, path, records)
 
 
+def draw_scaling(records, path):
+    """Draw the seconds of whole fits, a panel for each sweep: fastlin, scikit-learn's default and the fastest peer."""
+    record = records["record"]
+    sweeps = record["sweeps"]
+    n_columns = 3
+    figure, panels = _open(15, 4.4 * -(-len(sweeps) // n_columns), -(-len(sweeps) // n_columns), n_columns)
+    for panel, sweep in zip(panels.flat, sweeps, strict=False):
+        points = sweep["points"]
+        values = [point["value"] for point in points]
+        ours = [point["seconds"] for point in points]
+        # The peer of another race: what it would take beside the seconds that are drawn.
+        lines = {
+            "fastlin, certified to 1e-4": ours,
+            "scikit-learn's default, wherever it stops": [point["default"]["seconds"] for point in points],
+            "the fastest solver of scikit-learn's within 1e-4": [
+                point["peer"]["ratio"] * seconds if point["peer"] else np.nan
+                for point, seconds in zip(points, ours, strict=True)
+            ],
+        }
+        for place, (name, seconds) in enumerate(lines.items()):
+            panel.plot(
+                values,
+                seconds,
+                color=COLORS[place],
+                marker=MARKERS[place],
+                markersize=8 if place == 0 else 6,
+                linewidth=3 if place == 0 else 1.8,
+                linestyle="--" if place == 1 else "-",
+                label=name,
+            )
+        for point, value, seconds in zip(points, values, ours, strict=True):
+            panel.annotate(
+                f"{point['n_passes']:.0f}",
+                (value, seconds),
+                xytext=(0, -15),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+                color=COLORS[0],
+            )
+        panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
+        panel.margins(y=0.15)
+        panel.set_title(_describe_base(sweep["base"]), fontsize=11)
+        panel.set_xticks(values, [format_value(value) for value in values], fontsize=9)
+        panel.xaxis.set_minor_formatter("")
+        panel.yaxis.set_major_formatter("{x:g}")
+    for panel in list(panels.flat)[len(sweeps) :]:
+        panel.set_axis_off()
+    for panel in panels[:, 0]:
+        panel.set_ylabel("seconds of a fit")
+    figure.suptitle(
+        f"Whole fits, {record['threads']} threads, {records['machine']['processor']}. "
+        "Numbers below the points are fastlin's passes over X"
+    )
+    handles, names = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    _save(figure, path, records)
+
+
+def _describe_base(base):
+    parts = [f"{name} = {format_value(base[name])}" for name in ("n", "d", "K", "C") if name in base]
+    if base.get("density", 1) < 1:
+        parts.append(f"density {format_value(base['density'])}")
+    return ", ".join(parts)
+
+
 def draw_peers(records, path):
     """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --peers` does."""
     import tempfile
@@ -136,7 +203,7 @@ def draw_peers(records, path):
             image.save(path, pnginfo=source)
 
 
-def _open(width, height):
+def _open(width, height, n_rows=1, n_columns=1):
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -144,7 +211,7 @@ def _open(width, height):
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-        return figure, figure.subplots()
+        return figure, figure.subplots(n_rows, n_columns)
 
 
 def _save(figure, path, records):

@@ -1,52 +1,183 @@
-"""What a pass costs as rows, features and classes grow over a decade, each from one base shape.
+"""How whole fits grow with rows, features, classes, density, C, the spread of the columns and threads.
 
-A pass computes J and its gradient in float64.
+Each `Sweep` changes one number of a base problem and keeps the others. X is normal, and the labels are drawn from a
+softmax of its columns, so that no problem is separable.
 """
+
+import contextlib
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from benchmarks.passes import FusedPass, draw_coef
-from benchmarks.races import measure_in_turn
-from fastlin.kernels.machine.threads import count_threads
+import fastlin
+from benchmarks.fits import MAX_ITER, TOL, by_fastlin, by_scikit_learn, pose
+from benchmarks.races import FASTLIN, Race, run_race
+from fastlin.kernels.machine.threads import count_threads, limit_threads
 
-# These are 48 MB, more than the caches of a processor hold, so that the pass reads from memory.
-BASE = {"n": 60_000, "d": 100, "K": 10}
-SMALL_BASE = {"n": 6_000, "d": 20, "K": 3}
-FACTORS = (1, 2, 3, 5, 10)
-N_TURNS = 7
-
-
-def grow(base, size, factor):
-    """Return the base shape with one of its sizes multiplied by a factor."""
-    return {**base, size: factor * base[size]}
+DEFAULT_PEER = "scikit-learn lbfgs"
+# newton-cholesky is one of the peers up to so many parameters, and so many multiply-adds of its Hessian.
+MOST_PARAMETERS, MOST_HESSIAN_WORK = 600, 50_000_000_000
+# Where scikit-learn's default takes so many seconds, newton-cg may take a minute, and a smaller tol.
+SHORT, LONG = 1.0, 5.0
+ROUNDS = 3
+BASE = {"n": 10_000, "d": 50, "K": 10, "density": 1.0, "C": 1.0, "spread": 1.0, "threads": None}
 
 
-def make_pass(shape):
-    """Return a pass over noise of a shape, at a point with scores of order 1."""
-    # The values do not change what a pass costs, so that noise with classes of equal size will do.
-    X = np.random.default_rng(0).standard_normal((shape["n"], shape["d"]))
-    labels = np.arange(shape["n"]) % shape["K"]
-    return FusedPass(X, labels, shape["K"], *draw_coef(X, shape["K"]), l2=1 / shape["n"])
+@dataclass(frozen=True)
+class Sweep:
+    """A panel of the page.
 
-
-def measure_scaling(base):
-    """Return the median seconds of a pass for each size, as a list over its factors, as plain values.
-
-    The factors of a size take turns. So all data of a size, some 20 times those of the base, are held at once.
+    Attributes
+    ----------
+    name : str
+        The number of BASE that changes.
+    label : str
+        What it is, in words.
+    values : tuple of float
+        The values that it takes.
+    base : dict
+        What is not as in BASE.
+    few_values : tuple of float
+        The values of a short run.
     """
-    seconds = {}
-    for size in base:
-        passes = {factor: make_pass(grow(base, size, factor)) for factor in FACTORS}
-        seconds[size] = list(measure_in_turn(passes, N_TURNS).values())
+
+    name: str
+    label: str
+    values: tuple
+    base: dict
+    few_values: tuple
+
+    def pose(self, value):
+        """Return the numbers of the problem at a value."""
+        return {**BASE, **self.base, self.name: value}
+
+
+def _powers(first, last):
+    return tuple(float(f"1e{exponent}") for exponent in range(first, last + 1))
+
+
+SWEEPS = (
+    Sweep("n", "rows n", (1_000, 10_000, 100_000, 1_000_000, 10_000_000), {"d": 20, "K": 2}, (200, 1_000)),
+    Sweep("d", "features d", (2, 10, 100, 1_000, 10_000), {"n": 5_000, "K": 3}, (2, 10)),
+    Sweep("K", "classes K", (2, 10, 100, 1_000, 5_000), {"d": 30}, (2, 10)),
+    Sweep("density", "density of sparse X", _powers(-4, -1), {"n": 20_000, "d": 5_000, "K": 3}, (1e-3,)),
+    Sweep("C", "C", _powers(-3, 6), {"K": 5}, (1.0, 1e3)),
+    Sweep("spread", "largest over smallest spread of a column", _powers(0, 4), {"K": 5}, (1.0, 1e3)),
+    Sweep("threads", "threads", (1, 2, 4, 8, 16, 32, 64), {"n": 50_000, "d": 100}, (1,)),
+)
+
+
+def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads):
+    """Return the problem of a point, or with fewer rows the same for a peer to warm up; threads do not change it.
+
+    With a spread above 1 columns have deviations from 1 to the spread, and means of three deviations, as the columns of
+    a table with units of their own.
+    """
+    n = n_rows or n
+    generator = np.random.default_rng(0)
+    if density < 1:
+        from scipy.sparse import random_array
+
+        X = random_array((n, d), density=density, format="csr", rng=generator, data_sampler=generator.standard_normal)
+    else:
+        X = generator.standard_normal((n, d))
+    # Scores vary by 2 in a row, beside Gumbel noise of deviation 1.3.
+    coef = generator.standard_normal((d, K)) * 2 / np.sqrt(d * density)
+    labels = np.argmax(X @ coef + generator.gumbel(size=(n, K)), axis=1)
+    if spread > 1:
+        deviations = spread ** np.linspace(0, 1, d)
+        X = (X + 3) * deviations
+    return pose("scaling", X, labels, C)
+
+
+def measure_scaling(whole=False):
+    """Return the record of all sweeps, as plain values.
+
+    A point holds the seconds of fastlin, its iterations and passes, and of two peers the seconds and how far, relative
+    to fastlin's, their objective is above it: scikit-learn's default wherever it stops, and the fastest one that comes
+    within TOL of the lowest objective. Where none does, or where it would take minutes, that one is None.
+    """
+    sweeps = []
+    for sweep in SWEEPS:
+        values = sweep.values if whole else sweep.few_values
+        if sweep.name == "threads":
+            values = [value for value in values if value <= count_threads()]
+        points = [{"value": value, **measure_point(sweep.pose(value))} for value in values]
+        sweeps.append({"name": sweep.name, "label": sweep.label, "base": _describe_base(sweep), "points": points})
+    return {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": count_threads()}
+
+
+def measure_point(numbers):
+    """Return what one point of a sweep holds; numbers are what `Sweep.pose` returns."""
+    load = partial(make_problem, **numbers)
+    problem, n_threads = load(), numbers["threads"]
+    race = partial(Race, "scaling", load, by_fastlin(), excess=TOL)
+    by_default = run_race(race(by_scikit_learn("lbfgs")), problem, n_threads)
+    seconds = by_default.seconds[DEFAULT_PEER]
+    rounds = ROUNDS if seconds <= SHORT else 1
+    if rounds > 1:
+        by_default = run_race(race(by_scikit_learn("lbfgs"), rounds=rounds), problem, n_threads)
+    outcomes = [by_default] if -by_default.gap <= TOL else []
+    others = _choose_peers(problem, seconds)
+    if others:
+        # Where none of them comes near enough, none counts.
+        with contextlib.suppress(RuntimeError):
+            outcomes.append(run_race(race(others, within=TOL, rounds=rounds), problem, n_threads))
+    with limit_threads(n_threads):
+        model = fastlin.LogisticRegression(C=problem.C, max_iter=MAX_ITER).fit(problem.X, problem.y)
+    best = min(outcomes, key=lambda outcome: outcome.ratio, default=None)
     return {
-        "kind": "scaling",
-        "base": dict(base),
-        "factors": list(FACTORS),
-        "seconds": seconds,
-        "threads": count_threads(),
+        "seconds": by_default.seconds[FASTLIN],
+        "n_iter": int(model.n_iter_[0]),
+        "n_passes": float(model.n_passes_),
+        "default": _describe_peer(by_default),
+        "peer": best and _describe_peer(best),
     }
 
 
-def fit_slope(factors, seconds):
-    """Return the slope of log seconds over log factors, which is 1 where the time grows in proportion to the size."""
-    return float(np.polyfit(np.log(factors), np.log(seconds), 1)[0])
+def list_losses(record):
+    """Return a sentence for each point at which a peer is faster than fastlin."""
+    sentences = []
+    for sweep in record["sweeps"]:
+        for point in sweep["points"]:
+            place = f"{sweep['label']} {format_value(point['value'])}"
+            default, peer = point["default"], point["peer"]
+            if peer and peer["ratio"] < 1:
+                sentences.append(f"{place}: {peer['name']} takes {peer['ratio']:.2f} of the time")
+            elif default["ratio"] < 1:
+                sentences.append(
+                    f"{place}: {default['name']} takes {default['ratio']:.2f} of the time, "
+                    f"and stops {default['excess']:.0e} higher"
+                )
+    return sentences
+
+
+def format_value(value):
+    """Return a value of a sweep as text, a power of ten with its exponent where that is shorter."""
+    return f"{value:,.0f}" if 1 <= value < 1e5 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def _choose_peers(problem, seconds):
+    """Return the peers beside the default one, which took so many seconds, that come within TOL in time."""
+    n, d = problem.X.shape
+    n_parameters = problem.n_rows_coef * (d + 1)
+    fits_hessian = n_parameters <= MOST_PARAMETERS and n * n_parameters**2 <= MOST_HESSIAN_WORK
+    peers = by_scikit_learn("newton-cholesky") if fits_hessian else {}
+    if seconds <= LONG:
+        peers |= by_scikit_learn("lbfgs", tol=TOL / 100)
+    return peers | by_scikit_learn("newton-cg") if seconds <= SHORT else peers
+
+
+def _describe_peer(outcome):
+    return {
+        "name": outcome.peer,
+        "seconds": outcome.seconds[outcome.peer],
+        "ratio": outcome.ratio,
+        "excess": -outcome.gap,
+    }
+
+
+def _describe_base(sweep):
+    numbers = sweep.pose(sweep.values[0])
+    return {name: numbers[name] for name in ("n", "d", "K", "density", "C", "spread") if name != sweep.name}

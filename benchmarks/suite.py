@@ -5,14 +5,15 @@ from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
 from benchmarks.memory import measure_case
+from benchmarks.pass_scaling import BASE, SMALL_BASE, measure_pass_scaling
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race
-from benchmarks.scaling import BASE, SMALL_BASE, measure_scaling
+from benchmarks.scaling import measure_scaling
 from fastlin.kernels.machine.threads import count_threads
 
 # In the order in which tables show them.
 RACES = {**fits.RACES, **paths.RACES, **networks.RACES, **course.RACES, **passes.RACES}
-FIRST_USE, SCALING = "first-use", "scaling"
-CASES = (*RACES, *LIMITS, *MEMORY, FIRST_USE, SCALING)
+FIRST_USE, PASS_SCALING, SCALING = "first-use", "pass-scaling", "scaling"
+CASES = (*RACES, *LIMITS, *MEMORY, FIRST_USE, PASS_SCALING, SCALING)
 
 
 def measure(case, whole=False):
@@ -47,7 +48,9 @@ def measure(case, whole=False):
         return {case: measure_case(MEMORY[case], whole)}
     if case == FIRST_USE:
         return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
-    return {case: measure_scaling(BASE if whole else SMALL_BASE)}
+    if case == PASS_SCALING:
+        return {case: measure_pass_scaling(BASE if whole else SMALL_BASE)}
+    return {case: measure_scaling(whole)}
 
 
 def name_record(race, threads):

@@ -104,11 +104,11 @@ def test_every_slower_race_says_why():
 def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
     add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
     scaling = {"n": [0.1, 0.2], "d": [0.1, 0.3], "K": [0.1, 0.25]}
-    record = {"kind": "scaling", "base": {"n": 6, "d": 2, "K": 3}, "factors": [1, 10], "seconds": scaling, "threads": 2}
-    add_records(make_machine("a"), RUN, {"scaling": record}, tmp_path)
+    record = {"kind": "passes", "base": {"n": 6, "d": 2, "K": 3}, "factors": [1, 10], "seconds": scaling, "threads": 2}
+    add_records(make_machine("a"), RUN, {"pass-scaling": record}, tmp_path)
     draw_pictures(read_machines(tmp_path), tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
-    assert set(before) == {"races.png", "a-scaling.png"}
+    assert set(before) == {"races.png", "a-passes.png"}
     add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 3.0)}, tmp_path)
     draw_pictures(read_machines(tmp_path), tmp_path)
     after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
