@@ -99,6 +99,17 @@ def test_the_preconditioner_is_built_anew_at_the_present_point_after_the_iterati
         )
 
 
+@pytest.mark.parametrize("precondition", PRECONDITIONERS)
+def test_classes_never_move_together(points, precondition):
+    # Without the penalty J does not change along that, and blocks of unlike classes would lead there.
+    objective, _ = make_objective(150, 6, 4, l2=1e-5)
+    solution = minimize(objective, precondition=precondition)
+    assert solution.converged
+    for point in points:
+        size = np.abs(point.parameters).sum(axis=0)
+        assert (np.abs(point.parameters.sum(axis=0)) <= 1e-12 * (1 + size)).all()
+
+
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_more_iterations_than_pairs_are_kept_still_converge(n_classes):
     X, labels, *_ = make_problem(200, 30, n_classes)

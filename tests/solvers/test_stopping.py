@@ -102,7 +102,7 @@ def test_the_gradient_rule_looks_at_its_largest_entry_by_the_columns_as_they_are
     point = objective.at(parameters)
     largest = point.largest_entry
     assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 0.0, np.inf)
-    left = 5 * largest * point.value
+    left = largest * point.value
     assert Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, np.inf, left)
     assert not Stopping(objective, 1.01 * largest, "gradient", 100).is_met(point, 1.02 * left, 1.02 * left)
     assert not Stopping(objective, 0.99 * largest, "gradient", 100).is_met(point, 0.0, 0.0)
