@@ -13,6 +13,7 @@ COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
 TICKS = 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200
+MOST_LABELS = 7
 # The key of the text in a PNG file that holds the hash.
 SOURCE = "Source"
 
@@ -119,6 +120,8 @@ def draw_pass_scaling(records, path):
 
 def draw_scaling(records, path):
     """Draw the seconds of whole fits, a panel for each sweep: fastlin, scikit-learn's default and the fastest peer."""
+    from matplotlib.ticker import LogLocator
+
     record = records["record"]
     sweeps = record["sweeps"]
     n_columns = 3
@@ -160,12 +163,16 @@ def draw_scaling(records, path):
         panel.set(xscale="log", yscale="log", xlabel=sweep["label"])
         panel.margins(y=0.15)
         panel.set_title(_describe_base(sweep["base"]), fontsize=11)
-        panel.set_xticks(values, [format_value(value) for value in values], fontsize=9)
+        # Ten labels do not fit beside each other.
+        labelled = values[:: 1 + len(values) // MOST_LABELS]
+        panel.set_xticks(labelled, [format_value(value) for value in labelled], fontsize=9)
         panel.xaxis.set_minor_formatter("")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(ours) < 10 * min(ours) else (1,)))
         panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter("")
     for panel in list(panels.flat)[len(sweeps) :]:
         panel.set_axis_off()
-    for panel in panels[:, 0]:
+    for panel in panels.flat[::n_columns]:
         panel.set_ylabel("seconds of a fit")
     figure.suptitle(
         f"Whole fits, {record['threads']} threads, {records['machine']['processor']}. "

@@ -1,7 +1,7 @@
 """`python -m benchmarks.publish` measures cases whole, keeps the figures of this machine, and writes the documents.
 
-The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take about half an
-hour on two processors, alone on the machine.
+The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take about 40
+minutes on two processors, alone on the machine.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def publish(cases, folder=FOLDER):
             console.print(f"{case}: left out. {error}")
             continue
         except Exception as error:
-            # The cases after it take half an hour, and their figures do not depend on this one.
+            # The cases after it take 40 minutes, and their figures do not depend on this one.
             console.print(f"{case}: failed. {type(error).__name__}: {error}")
             failed.append(case)
             continue

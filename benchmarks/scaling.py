@@ -1,7 +1,7 @@
 """How whole fits grow with rows, features, classes, density, C, the spread of the columns and threads.
 
 Each `Sweep` changes one number of a base problem and keeps the others. X is normal, and the labels are drawn from a
-softmax of its columns, so that no problem is separable.
+softmax of its columns, so that classes overlap wherever there are more rows than columns.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 import fastlin
-from benchmarks.fits import MAX_ITER, TOL, by_fastlin, by_scikit_learn, pose
+from benchmarks.fits import TOL, by_fastlin, by_scikit_learn, pose
 from benchmarks.races import FASTLIN, Race, run_race
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
@@ -94,26 +94,42 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads):
 def measure_scaling(whole=False):
     """Return the record of all sweeps, as plain values.
 
-    A point holds the seconds of fastlin, its iterations and passes, and of two peers the seconds and how far, relative
-    to fastlin's, their objective is above it: scikit-learn's default wherever it stops, and the fastest one that comes
-    within TOL of the lowest objective. Where none does, or where it would take minutes, that one is None.
+    A point holds the value (for classes, how many occur among the labels), the seconds of fastlin, its iterations and
+    passes, and of two peers the seconds and how far, relative to fastlin's, their objective is above it: scikit-learn's
+    default wherever it stops, and the fastest one that comes within TOL of the lowest objective. Where none does, or
+    where it would take minutes, that one is None.
     """
     sweeps = []
     for sweep in SWEEPS:
         values = sweep.values if whole else sweep.few_values
         if sweep.name == "threads":
             values = [value for value in values if value <= count_threads()]
-        points = [{"value": value, **measure_point(sweep.pose(value))} for value in values]
+        points = [measure_point(sweep.pose(value), sweep.name) for value in values]
         sweeps.append({"name": sweep.name, "label": sweep.label, "base": _describe_base(sweep), "points": points})
     return {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": count_threads()}
 
 
-def measure_point(numbers):
-    """Return what one point of a sweep holds; numbers are what `Sweep.pose` returns."""
+def measure_point(numbers, changed):
+    """Return what one point of a sweep holds.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `Sweep.pose` returns.
+    changed : str
+        Which of them the sweep changes.
+
+    Raises
+    ------
+    RuntimeError
+        fastlin has not converged, or its objective is too high.
+    """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
     race = partial(Race, "scaling", load, by_fastlin(), excess=TOL)
     by_default = run_race(race(by_scikit_learn("lbfgs")), problem, n_threads)
+    if by_default.find_fault():
+        raise RuntimeError(by_default.find_fault())
     seconds = by_default.seconds[DEFAULT_PEER]
     rounds = ROUNDS if seconds <= SHORT else 1
     if rounds > 1:
@@ -125,9 +141,10 @@ def measure_point(numbers):
         with contextlib.suppress(RuntimeError):
             outcomes.append(run_race(race(others, within=TOL, rounds=rounds), problem, n_threads))
     with limit_threads(n_threads):
-        model = fastlin.LogisticRegression(C=problem.C, max_iter=MAX_ITER).fit(problem.X, problem.y)
+        model = fastlin.LogisticRegression(C=problem.C, max_iter=10_000).fit(problem.X, problem.y)
     best = min(outcomes, key=lambda outcome: outcome.ratio, default=None)
     return {
+        "value": problem.n_classes if changed == "K" else numbers[changed],
         "seconds": by_default.seconds[FASTLIN],
         "n_iter": int(model.n_iter_[0]),
         "n_passes": float(model.n_passes_),

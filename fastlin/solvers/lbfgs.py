@@ -30,7 +30,7 @@ SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: 2 * UNIT_ROUNDOFF}
 SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
 # Where no fit nearby went before, the first step is searched for until so little of the slope is left. With many
 # classes the preconditioner alone goes too far, and what that teaches misleads the next ten steps: of 20,000 x 512 with
-# 1,000 classes the loss, 6.9 at the start, is 0.21 after 8 steps by the diagonal, with the search 0.19.
+# 1,000 classes the first step ends at 1.06, with the search at 0.40. With 0.02 text takes one pass more.
 FIRST_CURVATURE = 0.05
 # Entries of a vector that are worth handing out to a thread, with those of all pairs.
 MIN_BLOCK_COLUMNS = 20_000
@@ -60,7 +60,7 @@ def minimize(
     objective : Objective
         What is minimised.
     start : ndarray of shape (K, d + 1)
-        Not changed.
+        Centred as by `Objective.center`, since no step moves all classes alike. Not changed.
     stopping : Stopping
         The rule that ends the fit, and its record.
     preconditions : mapping of int to callable
@@ -86,7 +86,7 @@ def minimize(
     """
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
     bound = stopping.begin(point)
-    curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
+    first_curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = _Pairs(objective)
     tried, restarted, message, decrements = np.inf, False, "", []
@@ -119,7 +119,7 @@ def minimize(
                 break
         is_rough = point.precision != np.float64
         followed = working if is_rough else objective
-        curvature = line_search.CURVATURE if decrements[1:] else FIRST_CURVATURE
+        curvature = line_search.CURVATURE if decrements[1:] else first_curvature
         end = line_search.along(
             followed, point, direction, room if followed is objective else None, curvature=curvature
         )
@@ -277,7 +277,7 @@ class _Pairs:
         """Return M^-1 vector, raveled, without what changes all classes alike.
 
         That lowers neither loss nor penalty, and only the penalty bends J there: what blocks of unlike classes leave
-        there takes long to undo. MNIST took 57 passes, now 31.
+        there takes long to undo. 60,000 images of MNIST took 58 passes, now 32.
         """
         return self._center(preconditioner.solve(vector)).ravel()
 

@@ -115,6 +115,40 @@ def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
     assert {name for name in after if after[name] != before[name]} == {"races.png"}
 
 
+def make_point(value, ours, default, peer=None):
+    def describe(name, seconds, excess):
+        return {"name": name, "seconds": seconds, "ratio": seconds / ours, "excess": excess}
+
+    return {
+        "value": value,
+        "seconds": ours,
+        "n_iter": 3,
+        "n_passes": 5.0,
+        "default": describe("scikit-learn lbfgs", default, 0.02),
+        "peer": peer and describe("scikit-learn newton-cg", peer, 0.0),
+    }
+
+
+def test_the_page_of_whole_fits_names_the_points_that_are_slower(tmp_path):
+    base = {"n": 100, "K": 2, "density": 1.0, "C": 1.0, "spread": 1.0}
+    points = [make_point(10, 1.0, 3.0, 2.0), make_point(1000, 1.0, 0.5), make_point(1e5, 1.0, 3.0, 0.8)]
+    sweeps = [{"name": "d", "label": "features d", "base": base, "points": points}]
+    record = {"kind": "scaling", "title": "whole fits", "sweeps": sweeps, "threads": 2}
+    add_records(make_machine("a"), RUN, {"scaling": record}, tmp_path)
+    machines = read_machines(tmp_path)
+    assert pages.show_scaling(machines).splitlines()[2:] == [
+        "On A, 2 processors, a peer is faster at 2 of 3 points:",
+        "",
+        "- features d 1,000: scikit-learn lbfgs takes 0.50 of the time, and stops 2e-02 higher",
+        "- features d 1e5: scikit-learn newton-cg takes 0.80 of the time",
+    ]
+    draw_pictures(machines, tmp_path)
+    assert read_source(tmp_path / "a-scaling.png")
+    points[1:] = []
+    add_records(make_machine("a"), RUN, {"scaling": record}, tmp_path)
+    assert pages.show_scaling(read_machines(tmp_path)).endswith("fastlin is the fastest at all 1 points.")
+
+
 def test_a_file_says_what_it_needs():
     for name, content in read_machines().items():
         assert content["machine"]["name"] == name

@@ -319,7 +319,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     built.clear()
     solution = minimize(few, "lbfgs")
     assert solution.converged
-    assert built == ["diagonal", "class_blocks"]
+    assert built[:2] == ["diagonal", "class_blocks"]
     built.clear()
     many = Objective.over(np.tile(X, (20, 1)), np.tile(labels, 20), 2, l2=1e-6)
     minimize(many, "lbfgs")
@@ -328,19 +328,41 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 
 def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
-    start = minimize(objective, "auto", tol=0.1).parameters
     monkeypatch.setattr(choose, "CHEAP_WORK", 0)
-    build, refreshes = choose.choose_preconditioner(objective)
-    assert (build, refreshes) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
-    asked = []
-    monkeypatch.setattr(lbfgs, "minimize", lambda *arguments, preconditions, **options: asked.append(preconditions))
-    for starts in ((), (start,)):
-        with pytest.raises(AttributeError):
-            minimize(objective, "auto", starts)
-    assert asked == [
-        {0: preconditioners.shared_block, 15: preconditioners.class_blocks},
-        {0: preconditioners.class_blocks},
-    ]
+    assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
+    built = []
+    for name in ("shared_block", "class_blocks"):
+        build = getattr(preconditioners, name)
+        monkeypatch.setattr(
+            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+        )
+    solution = minimize(objective, "auto")
+    n_expected = sum(n_iter < solution.n_iter for n_iter in choose.EXPENSIVE_REFRESHES)
+    assert built == ["shared_block", *["class_blocks"] * n_expected]
+    # A fit nearby begins with the preconditioner that is there, and goes on with its own.
+    built.clear()
+    again = minimize(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
+    n_expected = sum(n_iter < again.n_iter for n_iter in choose.EXPENSIVE_REFRESHES)
+    assert again.converged
+    assert built == ["class_blocks"] * n_expected
+
+
+def test_a_sample_keeps_the_penalty_of_a_row(monkeypatch):
+    X, labels, *_ = make_problem(3_000, 5, 3)
+    weights = np.ones(3_000)
+    weights[::3] = 0
+    weights[1::3] = 2.5
+    objective = Objective.over(X, labels, 3, weights=weights, l2=0.1)
+    minimized = []
+    solve = lbfgs.minimize
+    monkeypatch.setattr(
+        lbfgs, "minimize", lambda *given, **options: minimized.append(given[0]) or solve(*given, **options)
+    )
+    choose._minimize_sample(objective, 500, objective.start())
+    (sample,) = minimized
+    assert sample.n_rows == 500
+    strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]
+    assert strengths[0] == pytest.approx(strengths[1], rel=1e-12)
 
 
 def test_many_rows_are_begun_on_a_sample():

@@ -51,14 +51,14 @@ def _request(for_writing):
 request_line, request_line_to_write = _request(for_writing=False), _request(for_writing=True)
 
 
-def _bits(kind):
-    """Return the number of mantissa bits, the bias of the exponent and the whole number of the same size."""
-    return (52, 1023, ir.IntType(64)) if kind == types.float64 else (23, 127, SMALL)
-
-
 # Below AVX-512 no vector instruction converts between float64 and whole numbers of its size, and LLVM converts them one
 # by one: an exponential then takes 1.81 ns, by way of smaller ones 1.6.
-SMALL = ir.IntType(32)
+WHOLE_32 = ir.IntType(32)
+
+
+def _bits(kind):
+    """Return the number of mantissa bits, the bias of the exponent and the whole number of the same size."""
+    return (52, 1023, ir.IntType(64)) if kind == types.float64 else (23, 127, WHOLE_32)
 
 
 if config.DISABLE_JIT:
@@ -79,8 +79,8 @@ else:
         n_bits, bias, number = _bits(n)
 
         def generate(context, builder, signature, arguments):
-            exponent = builder.add(builder.fptosi(arguments[0], SMALL), SMALL(bias))
-            exponent = builder.zext(exponent, number) if number != SMALL else exponent
+            exponent = builder.add(builder.fptosi(arguments[0], WHOLE_32), WHOLE_32(bias))
+            exponent = builder.zext(exponent, number) if number != WHOLE_32 else exponent
             return builder.bitcast(builder.shl(exponent, number(n_bits)), arguments[0].type)
 
         return n(n), generate
@@ -92,7 +92,7 @@ else:
 
         def generate(context, builder, signature, arguments):
             exponent = builder.lshr(builder.bitcast(arguments[0], number), number(n_bits))
-            exponent = builder.trunc(exponent, SMALL) if number != SMALL else exponent
-            return builder.sitofp(builder.sub(exponent, SMALL(bias)), arguments[0].type)
+            exponent = builder.trunc(exponent, WHOLE_32) if number != WHOLE_32 else exponent
+            return builder.sitofp(builder.sub(exponent, WHOLE_32(bias)), arguments[0].type)
 
         return x(x), generate
