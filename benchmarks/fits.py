@@ -194,9 +194,9 @@ RACES = {
     "probe-10": _race_probe(100_000, 1_024, 10),
     "probe-10-lbfgs": _race_probe(100_000, 1_024, 10, "lbfgs"),
     "text": Race(
-        "text, tol 1e-5",
+        "text, tol 1e-6",
         _load_text,
-        by_fastlin(1e-5),
+        by_fastlin(1e-6),
         {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)},
         rows=1_000,
         within=1e-5,
