@@ -34,7 +34,7 @@ CHOSEN = (
 
 # What the documents say where fastlin is slower, with the gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
-PROVES = "the proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
+PROVES = "The proof takes the rest of fastlin's time; scikit-learn's objective is higher by {:.0e} of it."
 WHY_SLOWER = {
     "thousand-classes": STOPS_EARLIER,
     "probe-1000": STOPS_EARLIER,

@@ -54,9 +54,9 @@ class Stopping:
     rule : {"excess", "estimate", "gradient"}
         "excess": J is within tol * J of the minimum, by the gap, or by the solver's estimate where there is none.
         "estimate": the gap says so or, for some iterations in a row, the pace at which J falls; a J below a part of the
-        best without features counts as that part. "gradient": no entry of the gradient exceeds tol,
-        and the smaller one of the gap and the solver's estimate of J - J* is within tol * J. scikit-learn's
-        newton-cholesky asks for both, for the latter without J.
+        best without features counts as that part. "gradient": no entry of the gradient exceeds tol, and the smaller one
+        of the gap and the solver's estimate of J - J* is within tol * J. scikit-learn's newton-cholesky asks for both,
+        for the latter without J.
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None
