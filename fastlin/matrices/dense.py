@@ -25,6 +25,8 @@ from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.columns import Columns, Transposed
 
+# With so many panels of a Gram matrix, the first of which take longest, threads have enough of them to choose from.
+EVEN_PANELS = 5
 # The types that are read as they are.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
@@ -315,11 +317,14 @@ class DensePasses:
         -------
         ndarray of shape (C, d + 1, d + 1)
         """
-        size = self._shape[1]
-        grams = np.empty((len(row_weights), size, size), precision)
+        size, n = self._shape[1], row_weights.shape[1]
+        n_panels = -(-size // PANEL_ROWS)
+        # One panel after the other has less work: the first ones alone do not keep threads equally busy.
+        n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2, 0) if n_panels < EVEN_PANELS else 1
+        grams = np.empty((n_parts, len(row_weights), size, size), precision)
         run_blocks(
             fill_block_gram,
-            _count_panels(size),
+            n_panels * n_parts,
             self._any_layout,
             self._row_numbers(rows),
             row_weights.astype(precision),
@@ -327,25 +332,31 @@ class DensePasses:
             count_tile_rows(size, PANEL_ROWS, grams.itemsize),
             grams,
         )
-        return grams
+        return grams[0] if n_parts == 1 else np.add.reduce(grams)
 
     def class_pair_gram(self, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
         K, size = self._shape
         precision = probabilities.dtype.type
-        hessian = np.empty((K * size, K * size))
+        row_weights = self._row_weights(precision)
+        if K == 1:
+            curvature = row_weights * probabilities * (1 - probabilities)
+            return self.gram(self._samples.rows, curvature, precision)[0].astype(np.float64)
+        n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
+        n_sums = n_pairs * n_products
+        n_blocks = count_blocks(self._n_rows, row_work=n_sums, partial_bytes=8 * n_sums, data_bytes=0)
+        sums = np.empty((n_blocks, n_pairs, n_products))
         run_blocks(
             fill_block_class_pair_gram,
-            _count_panels(K * size),
+            n_blocks,
             self._any_layout,
             self._row_numbers(self._samples.rows),
-            self._row_weights(precision),
+            row_weights,
             probabilities,
             self._plan(precision)[0],
-            count_tile_rows(K * size, PANEL_ROWS, probabilities.itemsize),
-            hessian,
+            sums,
         )
-        return hessian
+        return unpack_pairs(np.add.reduce(sums), K, size)
 
     def _add_blocks(self, total):
         """Fill total (K, d + 1) with the sums of all blocks, added in their order, and return it."""
@@ -386,5 +397,12 @@ def _split(parameters, precision):
     return Parameters(coef, np.ascontiguousarray(parameters[:, -1], precision))
 
 
-def _count_panels(size):
-    return -(-size // PANEL_ROWS)
+def unpack_pairs(sums, K, size):
+    """Return the symmetric matrix (K size, K size) whose sums for pairs k <= l and j <= h are given, (C, Q)."""
+    columns = np.empty((size, size), np.int64)
+    j, h = np.triu_indices(size)
+    columns[j, h] = columns[h, j] = np.arange(len(j))
+    matrix = np.empty((K, size, K, size))
+    for of_pair, k, other in zip(sums, *np.triu_indices(K), strict=True):
+        matrix[k, :, other] = matrix[other, :, k] = of_pair[columns]
+    return matrix.reshape(K * size, K * size)

@@ -7,6 +7,7 @@ for K = 1 it is p (1 - p) [x~, 1][x~, 1]'.
 
 import numpy as np
 
+from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
@@ -19,8 +20,15 @@ from fastlin.kernels.machine.tiles import load_tile, pad_scaling, zeros_padded
 # Rows of a Gram matrix that are summed in one pass over X: whole groups of classes, and enough of them to be worth the
 # pass.
 PANEL_ROWS = 80
+# Rows of a panel whose sums begin at the same column, the diagonal of the first one.
+STAIR_ROWS = 20
 # The sums of one pass share the second-level cache with the tile.
 MAX_SUMS_BYTES = 1 << 20
+# Rows, pairs of columns and pairs of classes of a Hessian that are worked on at a time: products of the columns fill
+# half of a second-level cache of 512 KB.
+PAIR_ROWS = 128
+COLUMN_PAIRS = 256
+CLASS_PAIRS = 60
 
 
 @kernel(reassociate=False)
@@ -82,44 +90,50 @@ def turn_products_to_slopes(slopes, n_rows, all_weights, probabilities, start):
 
 @kernel
 def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, tile_rows, grams):
-    """Fill grams[c] = sum over i of row_weights[c, i] [x~_i, 1][x~_i, 1]' in the block's panels of rows and columns.
+    """Fill grams[part, c] = sum over i of row_weights[c, i] [x~_i, 1][x~_i, 1]' over the part's rows.
 
-    row_weights (C, m); grams (C, d + 1, d + 1) in the type computed in. Blocks divide the output: each passes over all
-    the rows, and sums what lies right of the diagonal.
+    row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type computed in. A block is a panel of rows of the
+    matrices in a part of the rows of X: it sums what lies right of the diagonal. Their number is that of the panels
+    times that of the parts.
     """
     compile_small()
     X = X[0]
-    n_sets, n_columns = grams.shape[0], grams.shape[1]
-    tile = zeros_padded(tile_rows, n_columns, grams.dtype)
+    n_parts, n_sets, n_columns = grams.shape[0], grams.shape[1], grams.shape[2]
+    panel, part = block // n_parts, block % n_parts
+    first, last = part * rows.shape[0] // n_parts, (part + 1) * rows.shape[0] // n_parts
+    # Products are the fastest on groups of four vectors.
+    lanes = VECTOR_BYTES // grams.itemsize
+    group = 4 * lanes
+    n_turned = (tile_rows + lanes - 1) // lanes * lanes
+    tile = zeros_padded(n_turned, (n_columns + group - 1) // group * group, grams.dtype)
     width = tile.shape[1]
-    lanes = VECTOR_BYTES // tile.itemsize
     padded_scaling = pad_scaling(scaling, tile)
     padded_scaling.shift[n_columns - 1] = 1
     ahead = empty_list(tile_rows)
-    columns = zeros_aligned((PANEL_ROWS, tile_rows), tile.dtype)
-    multipliers = zeros_aligned((PANEL_ROWS, tile_rows), tile.dtype)
-    n_rows = rows.shape[0]
+    columns = zeros_aligned((PANEL_ROWS, n_turned), tile.dtype)
+    multipliers = zeros_aligned((PANEL_ROWS, n_turned), tile.dtype)
     n_together = MAX_SUMS_BYTES // (8 * PANEL_ROWS * width)
     n_together = 1 if n_together < 1 else n_together if n_together < n_sets else n_sets
     sums = zeros_aligned((n_together * PANEL_ROWS, width), np.float64)
-    for panel in range(block, (n_columns + PANEL_ROWS - 1) // PANEL_ROWS, n_blocks):
-        begin = panel * PANEL_ROWS
-        end = begin + PANEL_ROWS if begin + PANEL_ROWS < n_columns else n_columns
-        first_column = begin // lanes * lanes
-        for c in range(0, n_sets, n_together):
-            n_here = n_together if n_sets - c > n_together else n_sets - c
-            _clear(sums)
-            for start in range(0, n_rows, tile_rows):
-                stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-                load_tile(X, rows[start:stop], padded_scaling, tile)
-                list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-                _transpose(tile, stop - start, begin, end, columns)
-                for t in range(n_here):
-                    _scale_columns(columns, end - begin, row_weights[c + t, start:stop], multipliers)
-                    part = sums[t * PANEL_ROWS : t * PANEL_ROWS + end - begin]
-                    add_product(tile, stop - start, multipliers, first_column, part, ahead)
+    begin = panel * PANEL_ROWS
+    end = begin + PANEL_ROWS if begin + PANEL_ROWS < n_columns else n_columns
+    for c in range(0, n_sets, n_together):
+        n_here = n_together if n_sets - c > n_together else n_sets - c
+        _clear(sums)
+        for start in range(first, last, tile_rows):
+            stop = start + tile_rows if start + tile_rows < last else last
+            load_tile(X, rows[start:stop], padded_scaling, tile)
+            list_rows(X, rows, stop, tile_rows, last, ahead)
+            _transpose(tile, stop - start, begin, end, columns)
             for t in range(n_here):
-                _mirror(sums[t * PANEL_ROWS : (t + 1) * PANEL_ROWS], begin, end, grams[c + t])
+                _scale_columns(columns, end - begin, row_weights[c + t, start:stop], multipliers)
+                for j in range(begin, end, STAIR_ROWS):
+                    next_step = j + STAIR_ROWS if j + STAIR_ROWS < end else end
+                    step = sums[t * PANEL_ROWS + j - begin : t * PANEL_ROWS + next_step - begin]
+                    of_step = multipliers[j - begin : next_step - begin]
+                    add_product(tile, stop - start, of_step, j // group * group, step, ahead)
+        for t in range(n_here):
+            _mirror(sums[t * PANEL_ROWS : (t + 1) * PANEL_ROWS], begin, end, grams[part, c + t])
 
 
 @kernel(inline=True)
@@ -132,11 +146,12 @@ def _clear(sums):
 
 @kernel(inner=True)
 def _transpose(tile, n_rows, begin, end, columns):
-    """Fill columns[j, i] = tile[i, begin + j] for i < n_rows and begin + j < end."""
+    """Fill columns[j, i] = tile[i, begin + j] for i < n_rows and begin + j < end, in squares of whole vectors."""
     compile_small()
-    for i in range(n_rows):
-        for j in range(begin, end):
-            columns[j - begin, i] = tile[i, j]
+    lanes = VECTOR_BYTES // tile.itemsize
+    for i in range(0, n_rows, lanes):
+        for j in range(begin, end, lanes):
+            simd.transpose_square(tile, i, j, columns, j - begin, i)
 
 
 @kernel(inner=True)
@@ -162,58 +177,80 @@ def _mirror(sums, begin, end, gram):
 
 
 @kernel
-def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilities, scaling, tile_rows, hessian):
-    """Fill hessian[(k, j), (l, h)] = sum over i of s_i (D_kl p_k - p_k p_l) x_j x_h, x = [x~_i, 1], D_kl = 1 for k = l.
+def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilities, scaling, sums):
+    """Fill sums[block] with sum s_i (D_kl p_k - p_k p_l) x_j x_h over the block's rows.
 
-    hessian (K (d + 1), K (d + 1)), float64, K >= 1; row_weights (m,) and probabilities (K, m) are in the type computed
-    in. Blocks divide the output as in fill_block_gram. Between classes it is the Gram matrix of the rows p_k x; within
-    a class s_i p_k (1 - p_k) x x' is summed, without cancellation.
+    Here x = [x~_i, 1], and D_kl = 1 for k = l. The rows of sums (n_blocks, C, Q), float64, are the pairs of classes
+    k <= l, its columns the pairs of columns j <= h, both in the order (0, 0), (0, 1) and so on. row_weights (m,) and
+    probabilities (K, m) are in the type computed in. Each product of two columns is formed once for all pairs of
+    classes. Within a class s_i p_k (1 - p_k) is summed, without cancellation.
     """
+    compile_small()
     X = X[0]
-    n_classes, n_columns = probabilities.shape[0], hessian.shape[0] // probabilities.shape[0]
-    n_pairs = n_classes * n_columns
-    tile = zeros_padded(tile_rows, n_columns, probabilities.dtype)
-    expanded = zeros_padded(tile_rows, n_pairs, probabilities.dtype)
-    lanes = VECTOR_BYTES // tile.itemsize
+    n_classes, n_columns = probabilities.shape[0], X.shape[1] + 1
+    n_class_pairs, n_column_pairs = sums.shape[1], sums.shape[2]
+    first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
+    lanes = VECTOR_BYTES // probabilities.itemsize
+    # Products are read and written in whole vectors, up to one behind the last column.
+    tile = zeros_padded(PAIR_ROWS, n_columns + lanes, probabilities.dtype)
+    products = zeros_padded(PAIR_ROWS, COLUMN_PAIRS + lanes, tile.dtype)
     padded_scaling = pad_scaling(scaling, tile)
     padded_scaling.shift[n_columns - 1] = 1
-    ahead = empty_list(tile_rows)
-    multipliers = zeros_aligned((PANEL_ROWS, tile_rows), tile.dtype)
-    own_multipliers = zeros_aligned((PANEL_ROWS, tile_rows), tile.dtype)
-    sums = zeros_aligned((PANEL_ROWS, expanded.shape[1]), np.float64)
-    own_sums = zeros_aligned((PANEL_ROWS, tile.shape[1]), np.float64)
-    one = tile.dtype.type(1)
-    for panel in range(block, (n_pairs + PANEL_ROWS - 1) // PANEL_ROWS, n_blocks):
-        begin = panel * PANEL_ROWS
-        end = begin + PANEL_ROWS if begin + PANEL_ROWS < n_pairs else n_pairs
-        first_class = begin // n_columns
-        _clear(sums)
-        _clear(own_sums)
-        for start in range(0, rows.shape[0], tile_rows):
-            stop = start + tile_rows if start + tile_rows < rows.shape[0] else rows.shape[0]
-            load_tile(X, rows[start:stop], padded_scaling, tile)
-            for k in range(first_class, n_classes):
-                _expand(tile, probabilities[k, start:stop], n_columns, k * n_columns, expanded)
-            for pair in range(begin, end):
-                p, j = probabilities[pair // n_columns], pair % n_columns
-                for i in range(stop - start):
-                    u = row_weights[start + i] * p[start + i] * tile[i, j]
-                    multipliers[pair - begin, i] = -u
-                    own_multipliers[pair - begin, i] = u * (one - p[start + i])
-            first_column = begin // lanes * lanes
-            add_product(expanded, stop - start, multipliers, first_column, sums[: end - begin], ahead)
-            add_product(tile, stop - start, own_multipliers, np.int64(0), own_sums[: end - begin], ahead)
-        for pair in range(begin, end):
-            own = pair // n_columns * n_columns
-            for j in range(n_columns):
-                sums[pair - begin, own + j] = own_sums[pair - begin, j]
-        _mirror(sums, begin, end, hessian)
+    weighted = zeros_aligned((n_classes, PAIR_ROWS), tile.dtype)
+    multipliers = zeros_aligned((CLASS_PAIRS, PAIR_ROWS), tile.dtype)
+    totals = zeros_aligned(
+        (n_class_pairs, (n_column_pairs + COLUMN_PAIRS - 1) // COLUMN_PAIRS * COLUMN_PAIRS), np.float64
+    )
+    ahead = empty_list(np.int64(0))
+    for start in range(first, last, PAIR_ROWS):
+        n_rows = PAIR_ROWS if start + PAIR_ROWS < last else last - start
+        load_tile(X, rows[start : start + n_rows], padded_scaling, tile)
+        _weigh(row_weights[start : start + n_rows], probabilities[:, start : start + n_rows], weighted)
+        j = h = 0
+        for first_column in range(0, n_column_pairs, COLUMN_PAIRS):
+            n_formed = 0
+            while n_formed < COLUMN_PAIRS and j < n_columns:
+                n_left, n_free = n_columns - h, COLUMN_PAIRS - n_formed
+                count = n_left if n_left < n_free else n_free
+                simd.multiply_columns(tile, n_rows, j, h, count, products, n_formed)
+                n_formed += count
+                h += count
+                if h == n_columns:
+                    j += 1
+                    h = j
+            width = (n_formed + lanes - 1) // lanes * lanes
+            k = other = 0
+            for first_pair in range(0, n_class_pairs, CLASS_PAIRS):
+                n_pairs = 0
+                while n_pairs < CLASS_PAIRS and k < n_classes:
+                    p = probabilities[other, start : start + n_rows]
+                    _fill_multipliers(weighted[k], p, k == other, multipliers[n_pairs])
+                    n_pairs += 1
+                    other += 1
+                    if other == n_classes:
+                        k += 1
+                        other = k
+                part = totals[first_pair : first_pair + n_pairs, first_column : first_column + width]
+                add_product(products, n_rows, multipliers[:n_pairs], np.int64(0), part, ahead)
+    for pair in range(n_class_pairs):
+        for column in range(n_column_pairs):
+            sums[block, pair, column] = totals[pair, column]
 
 
-@kernel(inline=True)
-def _expand(tile, probabilities, n_columns, first, expanded):
-    """Fill expanded[i, first + j] = probabilities[i] tile[i, j] for j < n_columns."""
-    for i in range(probabilities.shape[0]):
-        x, y, p = tile[i, :n_columns], expanded[i, first : first + n_columns], probabilities[i]
-        for j in range(x.shape[0]):
-            y[j] = p * x[j]
+@kernel(inner=True)
+def _weigh(row_weights, probabilities, weighted):
+    """Fill weighted[k, i] = row_weights[i] probabilities[k, i]."""
+    compile_apart()
+    for k in range(probabilities.shape[0]):
+        p, product = probabilities[k], weighted[k]
+        for i in range(row_weights.shape[0]):
+            product[i] = row_weights[i] * p[i]
+
+
+@kernel(inner=True)
+def _fill_multipliers(weighted, p, is_own, multipliers):
+    """Fill multipliers[i] = weighted[i] (1 - p[i]) within a class, else -weighted[i] p[i]."""
+    compile_apart()
+    one = p.dtype.type(1 if is_own else 0)
+    for i in range(p.shape[0]):
+        multipliers[i] = weighted[i] * (one - p[i])

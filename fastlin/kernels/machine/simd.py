@@ -301,6 +301,42 @@ def _transposition():
     return compiled
 
 
+def _columns_multiplication():
+    """Make the loop that writes the products of column j and those from h on to ``products``, from ``place`` on.
+
+    Whole vectors are read and written: up to one less a number more than ``count`` columns.
+    """
+
+    def uncompiled(tile, n_rows, j, h, count, products, place):
+        products[:n_rows, place : place + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
+
+    if config.DISABLE_JIT:
+        return uncompiled
+
+    @intrinsic
+    def compiled(typing_context, tile, n_rows, j, h, count, products, place):
+        def generate(context, builder, signature, arguments):
+            tile_type, _, _, _, _, products_type, _ = signature.args
+            tile, n_rows, j, h, count, products, place = arguments
+            emit = Emitter(context, builder, tile_type.dtype)
+            align = context.get_abi_sizeof(emit.scalar)
+            number = n_rows.type
+            n_vectors = builder.udiv(builder.add(count, number(emit.lanes - 1)), number(emit.lanes))
+            with cgutils.for_range(builder, n_rows, intp=number) as row:
+                factor = emit.spread(builder.load(emit.pointer(tile_type, tile, row.index, j)))
+                source = emit.pointer(tile_type, tile, row.index, h)
+                target = emit.pointer(products_type, products, row.index, place)
+                with cgutils.for_range(builder, n_vectors, intp=number) as loop:
+                    offset = builder.mul(loop.index, number(emit.lanes))
+                    product = builder.fmul(factor, emit.load(source, offset, align=align))
+                    emit.store(product, builder.gep(target, [offset]), align=align)
+            return context.get_dummy_value()
+
+        return types.void(tile, n_rows, j, h, count, products, place), generate
+
+    return compiled
+
+
 def _statistics(n_vectors):
     """Make the loop that takes rows into the four statistics of n_vectors vectors of columns.
 
@@ -410,4 +446,5 @@ add_4_vectors_1_class = _accumulation(4, 1)
 add_1_vector = _accumulation(1, CLASSES_TOGETHER)
 add_1_vector_1_class = _accumulation(1, 1)
 transpose_square = _transposition()
+multiply_columns = _columns_multiplication()
 take_4_vectors, take_1_vector = _statistics(4), _statistics(1)
