@@ -38,8 +38,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     It replaces scikit-learn's estimator of the same name with ``solver="sgd"``: parameters and attributes of the same
     name mean the same, and with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the
     same. It adds batch normalisation, dropout, a learning rate that decays, other initialisations, and validation data
-    that the caller gives. Dense float64, float32, uint8, int8, int16, int32 and bool data and CSR matrices are read in
-    place, a batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
+    that the caller gives. Dense float64, float32, float16, uint8, int8, int16, int32 and bool data and CSR matrices are
+    read in place, a batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
 
     The same seed gives the same bits. They do not depend on the number of threads as far as NumPy's BLAS does not:
     OpenBLAS adds up the products of some shapes in another order on another number of threads.

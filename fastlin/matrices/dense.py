@@ -28,7 +28,7 @@ from fastlin.matrices.columns import Columns, Transposed
 # With so many panels of a Gram matrix, the first of which take longest, threads have enough of them to choose from.
 EVEN_PANELS = 5
 # The types that are read as they are.
-DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.bool_]
+DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
 
@@ -159,8 +159,8 @@ class DenseMatrix:
     def transposed(self, precision):
         """Return X column by column, a copy made once for each precision.
 
-        Numbers of two bytes and less stay as they are. Others become x~ = x scale + shift in the precision, by the
-        statistics of all rows: what float32 cannot hold is centred before it is rounded.
+        Whole numbers of two bytes and less stay as they are. Others become x~ = x scale + shift in the precision, by
+        the statistics of all rows: what float32 cannot hold is centred before it is rounded.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class DenseMatrix:
 
     def _transpose(self, precision):
         n, d = self.shape
-        is_narrow = self.X.itemsize <= 2
+        is_narrow = self.X.itemsize <= 2 and self.X.dtype != np.float16
         panel = np.empty((d, n), self.X.dtype if is_narrow else precision)
         scale, shift = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
         n_blocks = count_blocks(n, row_work=4 * d, partial_bytes=0, data_bytes=self.nbytes)

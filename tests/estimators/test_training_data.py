@@ -44,7 +44,9 @@ def test_read_only_and_memory_mapped_data(tmp_path):
 def test_other_types_are_fitted_and_predicted(kind):
     X, y = load_scaled(load_iris)
     X = X > 0 if kind is np.bool_ else X.astype(kind)
-    assert fastlin.LogisticRegression().fit(X, y).score(X, y) > 0.6
+    model = fastlin.LogisticRegression().fit(X, y)
+    assert model.score(X, y) > 0.6
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(X.astype(float), y).coef_)
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -5, 3], [0.0, 1.0, 2.0], np.array(["x", "yy", "z"], object)])

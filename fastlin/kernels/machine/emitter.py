@@ -8,9 +8,11 @@ added, sums over lanes, prefetches.
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from fastlin.kernels.machine.target import TARGET
+from fastlin.kernels.machine.target import TARGET, read_features
 
 VECTOR_BYTES = TARGET.vector_bytes
+# Whether the processor has an instruction that widens float16.
+WIDENS_FLOAT16 = "f16c" in read_features()
 
 
 def emit_prefetch(builder, address, for_writing, locality):
@@ -20,6 +22,29 @@ def emit_prefetch(builder, address, for_writing, locality):
     hint = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
     pointer = builder.inttoptr(address, cgutils.voidptr_t)
     builder.call(hint, [pointer, number(int(for_writing)), number(locality), number(1)])
+
+
+def emit_float16(builder, bits):
+    """Return the float32 numbers that the bits of float16 numbers stand for, vectors or single ones."""
+
+    def like(kind, value=None):
+        kind = ir.VectorType(kind, bits.type.count) if isinstance(bits.type, ir.VectorType) else kind
+        number = value if not isinstance(kind, ir.VectorType) else [value] * kind.count
+        return kind if value is None else ir.Constant(kind, number)
+
+    if WIDENS_FLOAT16:
+        return builder.fpext(builder.bitcast(bits, like(ir.HalfType())), like(ir.FloatType()))
+    word = ir.IntType(32)
+    bits = builder.zext(bits, like(word))
+    size = builder.and_(bits, like(word, 0x7FFF))
+    sign = builder.shl(builder.and_(bits, like(word, 0x8000)), like(word, 16))
+    moved = builder.shl(size, like(word, 13))
+    # The exponents differ by 112. As a product this holds for subnormal numbers too.
+    scaled = builder.fmul(builder.bitcast(moved, like(ir.FloatType())), like(ir.FloatType(), 2.0**112))
+    # Infinity and NaN have the largest exponent of either type.
+    special = builder.icmp_unsigned(">=", size, like(word, 0x7C00))
+    found = builder.select(special, builder.or_(moved, like(word, 0x7F800000)), builder.bitcast(scaled, like(word)))
+    return builder.bitcast(builder.or_(found, sign), like(ir.FloatType()))
 
 
 class Emitter:
@@ -104,7 +129,9 @@ class Emitter:
         return self.convert(builder.call(load, [pointer, align, mask, ir.Constant(vector, None)]), kind)
 
     def convert(self, vector, kind):
-        """Return a vector of numbers of a Numba type in the type computed in."""
+        """Return a vector of numbers of a Numba type in the type computed in; uint16 are the bits of float16."""
+        if kind == types.uint16:
+            vector, kind = emit_float16(self.builder, vector), types.float32
         if not isinstance(kind, types.Float):
             signed = isinstance(kind, types.Integer) and kind.signed
             return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)

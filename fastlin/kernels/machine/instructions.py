@@ -5,7 +5,7 @@ from llvmlite import ir
 from numba.core import config, types
 from numba.extending import intrinsic
 
-from fastlin.kernels.machine.emitter import emit_prefetch
+from fastlin.kernels.machine.emitter import emit_float16, emit_prefetch
 
 
 def _attributes(*attributes):
@@ -63,6 +63,10 @@ def _bits(kind):
 
 if config.DISABLE_JIT:
 
+    def read_number(x):
+        """Return a number of X: float32 for the bits of a float16, which kernels get as uint16, else itself."""
+        return x
+
     def power_of_two(n):
         """Return 2 to the power of a whole number n of a float type, in that type."""
         return np.ldexp(type(n)(1), int(n))
@@ -72,6 +76,15 @@ if config.DISABLE_JIT:
         return type(x)(np.frexp(x)[1] - 1)
 
 else:
+
+    @intrinsic
+    def read_number(typing_context, x):
+        """Return a number of X: float32 for the bits of a float16, which kernels get as uint16, else itself."""
+
+        def generate(context, builder, signature, arguments):
+            return emit_float16(builder, arguments[0]) if x == types.uint16 else arguments[0]
+
+        return (types.float32 if x == types.uint16 else x)(x), generate
 
     @intrinsic
     def power_of_two(typing_context, n):

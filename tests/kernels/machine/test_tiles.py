@@ -5,7 +5,7 @@ import pytest
 from conftest import from_python
 
 from fastlin.kernels.machine import tiles
-from fastlin.kernels.machine.arrays import CACHE_LINE
+from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.tiles import MAX_TILE_ROWS, Scaling, count_tile_rows
@@ -17,6 +17,7 @@ no_scaling = from_python(tiles.no_scaling)
 # The types of X, of the scaling and of the tile that occur together.
 TYPES = [(dtype, np.float64, np.float64) for dtype in ("float64", "uint8", "int8", "int16", "int32", "bool")]
 TYPES += [("float32", np.float32, np.float32), ("uint8", np.float32, np.float32)]
+TYPES += [("float16", np.float32, np.float32), ("float16", np.float64, np.float64)]
 TYPES += [("float64", np.float64, np.float32), ("int32", np.float64, np.float32)]
 
 
@@ -40,7 +41,7 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
         loaded = []
         for layout in layouts(X):
             tile = zeros_padded(16, n_features, np.dtype(kind))
-            load_tile(layout, numbers, pad_scaling(scaling, tile), tile)
+            load_tile(any_layout(layout)[0], numbers, pad_scaling(scaling, tile), tile)
             loaded.append(tile)
         expected = X[numbers].astype(float) * scale.astype(float) + scaling.shift.astype(float)
         # One rounding of the sum, and one to the type of the tile.
