@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 from benchmarks.data import load_data, load_letter
 from benchmarks.races import EQUAL, THREADS, Race
-from benchmarks.sparse_data import make_one_hot, make_text
+from benchmarks.sparse_data import make_news, make_one_hot, make_text
 from fastlin.studies.compare import make_synthetic
 from fastlin.studies.contenders import Problem, fit_cyanure, fit_fastlin, fit_scikit_learn
 
@@ -97,6 +97,10 @@ def _load_text(n_rows, **parameters):
 def _load_one_hot(n_rows):
     data = make_one_hot(n_rows) if n_rows else make_one_hot()
     return pose("one-hot", data.X_train, data.y_train, C)
+
+
+def _load_news(n_rows):
+    return pose("news", *(make_news(n_rows) if n_rows else make_news()), C)
 
 
 def _race_probe(n_rows, n_features, n_classes, solver="auto"):
@@ -201,6 +205,19 @@ RACES = {
         rows=1_000,
         within=1e-5,
         rounds=3,
+    ),
+    "news": Race(
+        "news, tol 1e-6",
+        _load_news,
+        by_fastlin(1e-6),
+        {
+            **by_scikit_learn("liblinear"),
+            **by_scikit_learn("lbfgs", tol=1e-6),
+            **by_cyanure(1e-6),
+        },
+        rows=10_000,
+        within=1e-6,
+        package="cyanure",
     ),
     "text-l1": Race("text, L1", partial(_load_text, l1_ratio=1.0), by_fastlin(), by_scikit_learn("saga"), rows=500),
     "one-hot": Race(

@@ -26,6 +26,7 @@ CHOSEN = (
     "two-classes",
     "thousand-classes",
     "text",
+    "news",
     "text-l1",
     "cross-validation",
     "epoch-scikit-learn",

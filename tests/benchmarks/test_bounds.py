@@ -26,6 +26,7 @@ LEAST = {
     "probe-10": 0.5,
     "probe-10-lbfgs": 5,
     "text": 4,
+    "news": 2,
     "text-l1": 20,
     "one-hot": 4,
     "mnist-l1": 20,

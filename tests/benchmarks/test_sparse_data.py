@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse.linalg import norm
 from sklearn.naive_bayes import MultinomialNB
 
-from benchmarks.sparse_data import CATEGORIES, make_one_hot, make_text
+from benchmarks.sparse_data import CATEGORIES, IN_CATEGORY, NEWS_WORDS, make_news, make_one_hot, make_text
 
 
 def test_text_is_sparse_and_the_same_for_the_same_seed():
@@ -61,3 +61,17 @@ def test_one_hot_rows_have_a_one_for_each_attribute_and_are_the_same_for_the_sam
     np.testing.assert_array_equal(data.X_train.indices, again.X_train.indices)
     np.testing.assert_array_equal(data.y_train, again.y_train)
     assert not np.array_equal(data.X_train.indices, other.X_train.indices)
+
+
+def test_news_are_sparse_rows_of_length_one_with_a_seed():
+    X, y = make_news(2_000)
+    again, _ = make_news(2_000)
+    other, _ = make_news(2_000, seed=1)
+    assert X.shape == (2_000, NEWS_WORDS)
+    assert (X != again).nnz == 0
+    assert (X != other).nnz > 0
+    assert X.has_sorted_indices
+    assert X.indices.dtype == np.int32
+    np.testing.assert_allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)
+    assert 65 < X.nnz / len(y) < 90
+    assert abs(y.mean() - IN_CATEGORY) < 0.15
