@@ -152,6 +152,19 @@ class Emitter:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
         return self.builder.shuffle_vector(a, b, mask)
 
+    def transpose(self, vectors):
+        """Return the vectors of the first lanes, the second lanes and so on of as many vectors as they have lanes.
+
+        In each of log2(lanes) turns the first half of the vectors is interleaved with the second.
+        """
+        half = self.lanes // 2
+        low = [place // 2 + place % 2 * self.lanes for place in range(self.lanes)]
+        high = [place + half for place in low]
+        for _ in range(half.bit_length()):
+            pairs = list(zip(vectors[:half], vectors[half:], strict=True))
+            vectors = [self.shuffle(a, b, places) for a, b in pairs for places in (low, high)]
+        return vectors
+
     def sum_lanes(self, vectors):
         """Return one vector of the sums over the lanes of each of a power of two of vectors, at most the lanes."""
         width = 1
@@ -252,3 +265,11 @@ class RowReader:
                 x = work.load_part(work.builder.gep(row, [j]), self._X_kind, count)
             vectors.append(self._emit.convert(work.multiply_add(x, *scaling), self._kind) if scaling else x)
         return vectors
+
+    def read_column(self, source, j):
+        """Return the vector of numbers of column j that a pointer leads to, which lie next to each other."""
+        work, element = self._work, source.type.pointee
+        align = work.context.get_abi_sizeof(element)
+        x = work.convert(work.load(source, vector=ir.VectorType(element, work.lanes), align=align), self._X_kind)
+        scaling = [work.spread(work.builder.load(work.builder.gep(values, [j]))) for values in self._scaling]
+        return self._emit.convert(work.multiply_add(x, *scaling), self._kind)

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small, read_number
-from fastlin.kernels.machine.simd import ROW_GROUP, load_row
+from fastlin.kernels.machine.simd import ROW_GROUP
 
 # A tile, its scores, the coefficients and the next tile's rows share the second-level cache (1 MB and more).
 TILE_BYTES = 300_000
@@ -92,6 +93,14 @@ def no_scaling(tile):
     return Scaling(scale, shift)
 
 
+@kernel(inline=True)
+def _follow_each_other(numbers):
+    follow = True
+    for i in range(1, numbers.shape[0]):
+        follow &= numbers[i] == numbers[i - 1] + 1
+    return follow
+
+
 @kernel(reassociate=False, inner=True)
 def load_tile(X, numbers, scaling, tile):
     """Fill tile[i, j] = X[numbers[i], j] scale[j] + shift[j], computed in the type of scale.
@@ -103,14 +112,22 @@ def load_tile(X, numbers, scaling, tile):
     n_rows, n_features = numbers.shape[0], X.shape[1]
     if X.strides[1] == X.itemsize:
         for i in range(n_rows):
-            load_row(X, numbers[i], scaling, tile, i)
+            simd.load_row(X, numbers[i], scaling, tile, i)
         return
     scale, shift = scaling.scale, scaling.shift
     widen = scale.dtype.type
+    lanes = VECTOR_BYTES // tile.itemsize
+    # Columns in one piece are read in squares, as far as whole ones go and the rows follow each other.
+    n_squares = n_rows // lanes if X.strides[0] == X.itemsize and _follow_each_other(numbers) else 0
+    step = lanes if lanes > COLUMNS_READ else COLUMNS_READ
+    n_turned = n_features // step * step if n_squares > 0 else 0
+    for j in range(0, n_turned, lanes):
+        for i in range(0, n_squares * lanes, lanes):
+            simd.load_square(X, numbers[i], scaling, tile, i, j)
     for begin in range(0, n_features, COLUMNS_READ):
         end = begin + COLUMNS_READ if begin + COLUMNS_READ < n_features else n_features
         scales, shifts = scale[begin:end], shift[begin:end]
-        for i in range(n_rows):
+        for i in range(n_squares * lanes if begin < n_turned else 0, n_rows):
             x, t = X[numbers[i], begin:end], tile[i, begin:end]
             for j in range(x.shape[0]):
                 t[j] = widen(read_number(x[j])) * scales[j] + shifts[j]

@@ -53,13 +53,17 @@ def test_every_type_and_layout_gives_the_same_tile(dtype, scale_kind, kind):
             np.testing.assert_array_equal(tile, loaded[0])
 
 
-def test_columns_in_fortran_order_give_the_same_tile():
-    X = np.random.default_rng(0).normal(size=(13, 33))
-    tile, other = zeros_padded(16, 33, np.dtype(float)), zeros_padded(16, 33, np.dtype(float))
-    load_tile(X, np.arange(13), no_scaling(tile), tile)
-    load_tile(np.asfortranarray(X), np.arange(13), no_scaling(tile), other)
-    np.testing.assert_array_equal(tile[:13, :33], X)
-    np.testing.assert_array_equal(other, tile)
+@pytest.mark.parametrize(("dtype", "scale_kind", "kind"), TYPES)
+def test_columns_in_fortran_order_give_the_same_tile(dtype, scale_kind, kind):
+    generator = np.random.default_rng(1)
+    # Whole squares of a vector's width, rows and columns beside them, rows that have gaps, and rows that are repeated.
+    for numbers in (np.arange(3, 38), np.delete(np.arange(36), 5), np.array([2, 2, *range(4, 37)])):
+        X = (generator.normal(0, 40, (40, 53)) % 120).astype(dtype)
+        tile, other = zeros_padded(40, 53, np.dtype(kind)), zeros_padded(40, 53, np.dtype(kind))
+        scaling = Scaling(np.full(53, 0.5, scale_kind), generator.normal(size=53).astype(scale_kind))
+        load_tile(any_layout(X)[0], numbers, pad_scaling(scaling, tile), tile)
+        load_tile(any_layout(np.asfortranarray(X))[0], numbers, pad_scaling(scaling, tile), other)
+        np.testing.assert_array_equal(other, tile)
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
