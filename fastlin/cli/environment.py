@@ -28,6 +28,7 @@ PACKAGES = (
     "platformdirs",
     "tqdm",
 )
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 
 
@@ -47,6 +48,8 @@ def describe_environment():
         "platform": platform.platform(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
         "processor": _name_processor(),
+        "vectors": f"{8 * TARGET.vector_bytes} bits",
+        "caches": ", ".join(_read_caches()) or "unknown",
         "processors": os.cpu_count(),
         "threads": count_threads(),
         "threading_layer": THREADING_LAYER,
@@ -64,6 +67,16 @@ def describe_environment():
 def describe_code():
     """Return which code of the kernels this process uses."""
     return f"{TARGET.name}, from the wheel" if TARGET.archive else "this processor's own, from the cache"
+
+
+def _read_caches():
+    """Return the level, the kind and the size of each cache of the first processor, where Linux tells them."""
+    found = []
+    with contextlib.suppress(OSError):
+        for folder in sorted(CACHES.glob("index*")):
+            level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            found.append(f"L{level}{'' if kind == 'Unified' else ' ' + kind.lower()} {size}")
+    return found
 
 
 def _name_processor():
