@@ -5,9 +5,10 @@ from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 
-# Newton's steps are the fastest where the whole Hessian takes no more multiply-adds: 569 x 30, two classes, takes 1.2
-# ms, by L-BFGS 1.8; 2,000 x 12, 5 classes, 3.9 and 2.7. Sparse 16,000 x 123 with 14 entries a row has 3 million.
-MAX_NEWTON_WORK = 4_000_000
+# Newton's steps are the fastest where the whole Hessian takes no more multiply-adds: 10,000 x 30, two classes, takes 15
+# ms, by L-BFGS 18; 5,000 x 10, 5 classes, 15 and 17; 500 x 50, 4 classes, has 21 million and takes 16 and 13. Sparse
+# 16,000 x 123 with 14 entries a row has 3 million.
+MAX_NEWTON_WORK = 16_000_000
 # Truncated Newton takes over after so many iterations of L-BFGS without an end in sight: standardised digits at C = 1e4
 # are at 150 times the minimum after 1,000 of them, and at the minimum after 29 steps of Newton.
 PATIENCE = 100
