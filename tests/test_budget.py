@@ -114,7 +114,7 @@ def make_wide(n_features=130_000, n_classes=8):
 def test_pairs_of_a_million_parameters_are_float32_and_the_fit_reaches_its_certificate():
     objective = make_wide()
     assert objective.shape[0] * objective.shape[1] > 1_000_000
-    pairs = lbfgs._Pairs(objective)
+    pairs = lbfgs.Pairs(objective)
     assert pairs._steps.dtype == pairs._changes.dtype == np.float32
     assert pairs._steps.nbytes + pairs._changes.nbytes <= objective.budget.bytes
     del pairs

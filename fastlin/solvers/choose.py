@@ -53,7 +53,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     proven : bool
         With "auto": whether to go on until the excess is proven, or only until it is estimated.
     nearby : Solution or None
-        The solution of nearly the same objective, whose preconditioner or model is used.
+        The solution over the same rows with another penalty, whose preconditioner, pairs or model are used.
 
     Returns
     -------
@@ -94,6 +94,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         precision=objective.fast_precision,
         patience=patience,
         preconditioner=nearby and nearby.preconditioner,
+        pairs=nearby and nearby.pairs,
     )
     if solver == "lbfgs" or not objective.keeps_probabilities:
         return solution

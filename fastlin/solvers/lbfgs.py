@@ -52,6 +52,7 @@ def minimize(
     precision=np.float64,
     patience=None,
     preconditioner=None,
+    pairs=None,
 ):
     """Minimise the objective from the given parameters.
 
@@ -74,6 +75,8 @@ def minimize(
         After so many iterations, where as many will not do for the rest, another solver is left to go on.
     preconditioner : Preconditioner or None
         The one to begin with; None: that of preconditions at the start.
+    pairs : Pairs or None
+        What a fit over the same rows with another penalty has left, to begin with.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def minimize(
     bound = stopping.begin(point)
     first_curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
-    pairs = _Pairs(objective)
+    pairs = Pairs(objective, pairs)
     tried, restarted, message, decrements = np.inf, False, "", []
     # What float32 works on: the objective, or one with fewer rows that was made at the anchor.
     working, anchor = objective, None
@@ -143,7 +146,7 @@ def minimize(
             bound = stopping.observe(point)
         elif not restarted and pairs.n_pairs:
             # Rounding may have spoilt the pairs: once more without them.
-            pairs, restarted = _Pairs(objective), True
+            pairs, restarted = Pairs(objective), True
         else:
             message = stopping.why_stalled(point, bound, decrement)
             break
@@ -152,7 +155,7 @@ def minimize(
         bound = stopping.observe(point)
         if message == LIMITED and bound < np.inf and stopping.is_met(point, bound, decrement):
             message = REACHED
-    return replace(stopping.solution(message), preconditioner=preconditioner)
+    return replace(stopping.solution(message), preconditioner=preconditioner, pairs=pairs if pairs.are_small else None)
 
 
 def _linearise(point, objective, anchor, room):
@@ -191,13 +194,25 @@ def _is_slow(decrements, target, patience):
     return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * patience
 
 
-class _Pairs:
-    """The last steps and the gradient changes they made, in a ring of as many rows as the budget has room for."""
+class Pairs:
+    """The last steps and the gradient changes they made, in a ring of as many rows as the budget has room for.
 
-    def __init__(self, objective):
+    Parameters
+    ----------
+    objective : Objective
+        What is minimised.
+    others : Pairs or None
+        Those of a fit over the same rows with another penalty, which are taken over: what the penalty has to do with
+        the changes is known. Ten C of 8,000 images of MNIST take 175 passes so, each from nothing 199.
+    """
+
+    def __init__(self, objective, others=None):
         K, size = objective.shape
         self._center = objective.center
         n_rows, kept_type = objective.budget.choose_pairs(K * size)
+        # Those that lie in the caches anyway may outlive the fit.
+        self.are_small = kept_type == np.float64
+        self._penalty_curvatures = np.tile(objective.penalty.curvatures, K)
         self._steps = np.empty((n_rows, K * size), kept_type)
         self._changes = np.empty((n_rows, K * size), kept_type)
         # Of each step with the changes that are as old or newer.
@@ -220,14 +235,30 @@ class _Pairs:
             if np.isfinite(weights).all():
                 self._weights, self._weighted = weights.ravel(), np.empty(K * size)
         self._grams = np.zeros((n_rows, n_rows))
+        if others is not None:
+            self._take_over(others)
+
+    def _take_over(self, others):
+        """Take in all pairs of others, the oldest first, with the changes that the penalty makes here."""
+        more = self._penalty_curvatures - others._penalty_curvatures
+        for age in reversed(range(others.n_pairs)):
+            place, newest = (others._newest - age) % len(others._steps), (self._newest + 1) % len(self._steps)
+            self._steps[newest] = others._steps[place]
+            self._changes[newest] = others._changes[place] + more * others._steps[place]
+            self._accept(newest)
 
     def add(self, before, after):
         """Take in the step from one Point to another, unless rounding has spoilt it."""
         newest = (self._newest + 1) % len(self._steps)
-        step, change = self._steps[newest], self._changes[newest]
         # Where they stay: new memory for a million parameters takes longer than the subtraction.
+        step, change = self._steps[newest], self._changes[newest]
         np.subtract(after.parameters.ravel(), before.parameters.ravel(), out=step, casting="same_kind")
         np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=change, casting="same_kind")
+        self._accept(newest)
+
+    def _accept(self, newest):
+        """Take in the pair that stands at the place behind the newest one, unless rounding has spoilt it."""
+        change = self._changes[newest]
         n_pairs = min(self.n_pairs + 1, len(self._steps))
         products = self._multiply(self._steps, change, n_pairs)
         # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.

@@ -55,6 +55,8 @@ class Solution:
         Passes over X that the fit made.
     preconditioner : Preconditioner or None
         What L-BFGS divided gradients by last, for the next fit of nearly the same objective to begin with.
+    pairs : Pairs or None
+        The steps and gradient changes that L-BFGS knew last, likewise.
     model : HessianModel or None
         The last model of proximal Newton, likewise.
     """
@@ -68,6 +70,7 @@ class Solution:
     history: list
     n_passes: float
     preconditioner: object = None
+    pairs: object = None
     model: object = None
 
     @property

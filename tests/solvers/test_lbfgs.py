@@ -1,5 +1,6 @@
 """L-BFGS: its float32 phase, its preconditioners and refreshes, and the combination of the last steps."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,7 +134,7 @@ def add(pairs, step, change):
 def test_the_combination_of_the_last_steps_is_the_least_squares_solution():
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     generator = np.random.default_rng(0)
-    pairs = lbfgs._Pairs(objective)
+    pairs = lbfgs.Pairs(objective)
     # Gradient changes of a quadratic with the Hessian of the objective.
     point = evaluate(objective, parameters)
     hessian, gradient = point.hessian(), point.gradient.ravel()
@@ -155,7 +156,7 @@ def test_the_combination_of_the_last_steps_is_the_least_squares_solution():
 def test_the_direction_inverts_the_hessian_along_the_newest_change(n_bytes, tolerance):
     objective, parameters = make_objective(100, 3, 3, l2=0.01)
     # Without bytes to spend there are four pairs in float32.
-    pairs = lbfgs._Pairs(with_budget(objective, n_bytes))
+    pairs = lbfgs.Pairs(with_budget(objective, n_bytes))
     point = evaluate(objective, parameters)
     preconditioner, hessian = preconditioners.class_blocks(point), point.hessian()
     generator = np.random.default_rng(0)
@@ -169,9 +170,27 @@ def test_the_direction_inverts_the_hessian_along_the_newest_change(n_bytes, tole
     assert decrement == pytest.approx(0.5 * np.sum(step * change), rel=tolerance)
 
 
+def test_pairs_taken_over_have_the_changes_of_the_other_penalty():
+    objective, parameters = make_objective(100, 3, 3, l2=0.01)
+    other = objective.with_penalty(0.3, 0.0)
+    generator = np.random.default_rng(0)
+    pairs, expected = lbfgs.Pairs(objective), lbfgs.Pairs(other)
+    points = [parameters + 0.1 * generator.normal(size=parameters.shape) for _ in range(4)]
+    for before, after in itertools.pairwise(points):
+        pairs.add(evaluate(objective, before), evaluate(objective, after))
+        expected.add(evaluate(other, before), evaluate(other, after))
+    taken = lbfgs.Pairs(other, pairs)
+    assert taken.n_pairs == 3
+    point = evaluate(other, points[-1])
+    preconditioner = preconditioners.class_blocks(point)
+    found, wanted = (ring.direction(point.gradient, preconditioner)[0] for ring in (taken, expected))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    assert not np.allclose(found, pairs.direction(point.gradient, preconditioner)[0], rtol=1e-3)
+
+
 def test_a_pair_without_curvature_is_left_out():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
-    pairs = lbfgs._Pairs(objective)
+    pairs = lbfgs.Pairs(objective)
     add(pairs, parameters, -parameters)
     add(pairs, 0 * parameters, parameters)
     assert pairs.n_pairs == 0
@@ -181,7 +200,7 @@ def test_a_pair_without_curvature_is_left_out():
 
 def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
     objective, parameters = make_objective(20, 3, 2, l2=0.1)
-    pairs = lbfgs._Pairs(with_budget(objective, 0))
+    pairs = lbfgs.Pairs(with_budget(objective, 0))
     for _ in range(5):
         add(pairs, parameters, parameters)
     assert pairs.n_pairs == 4
@@ -189,7 +208,7 @@ def test_a_pair_that_is_left_out_of_a_full_ring_takes_all_others_with_it():
     add(pairs, parameters, -parameters)
     assert pairs.n_pairs == 0
     # What comes after is not mixed with what was there before.
-    fresh, point = lbfgs._Pairs(with_budget(objective, 0)), evaluate(objective, parameters)
+    fresh, point = lbfgs.Pairs(with_budget(objective, 0)), evaluate(objective, parameters)
     for factors in ([1.0, 2.0, 3.0, 4.0], [4.0, 1.0, 2.0, 2.0]):
         for ring in (pairs, fresh):
             add(ring, parameters, np.array(factors) * parameters)
