@@ -36,7 +36,7 @@ OWN_SIGNATURE, PLACE_SIGNATURE, SIGNED = 7, 5, 0.85
 MEDIAN_LENGTH, LENGTH_SPREAD, SHORTEST, LONGEST = 128, 0.95, 15, 8_000
 # Stems of news, stop words left out: by Zipf's and Mandelbrot's law, with a head flatter than that of text.
 NEWS_WORDS, NEWS_EXPONENT, NEWS_OFFSET = 47_000, 1.0, 25
-# A story is of one subject, and borrows from a second one; those of the first subjects are in the category.
+# A story is of one subject, and borrows from a second one; those of some subjects are in the category.
 N_SUBJECTS, SUBJECT_WORDS, IN_CATEGORY = 60, 900, 0.47
 SUBJECT_SHARE, SECOND_SHARE = 0.2, 0.1
 NEWS_LENGTH, NEWS_SPREAD = 63, 0.55

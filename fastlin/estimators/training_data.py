@@ -129,8 +129,9 @@ def _is_ready(estimator, X):
     if X.shape[1] != getattr(estimator, "n_features_in_", -1) or hasattr(estimator, "feature_names_in_"):
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        # A sum that overflows leaves the answer to scikit-learn.
-        return X.dtype.kind != "f" or bool(np.isfinite(X.sum()))
+        # A sum that overflows leaves the answer to scikit-learn; that of float16 would from 65,504 on.
+        kind = np.float32 if X.dtype == np.float16 else None
+        return X.dtype.kind != "f" or bool(np.isfinite(X.sum(dtype=kind)))
 
 
 def _is_whole_labels(y, n_rows):

@@ -7,10 +7,13 @@ import numpy as np
 
 from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel
 from fastlin.kernels.linear.curvature import (
+    COLUMN_PAIRS,
     PANEL_ROWS,
     fill_block_class_pair_gram,
     fill_block_gram,
     fill_block_hessian_product,
+    pad_pairs,
+    unpack_pairs,
 )
 from fastlin.kernels.linear.dense_rows import (
     fill_block_best_class,
@@ -19,13 +22,13 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_scores,
 )
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
-from fastlin.kernels.machine.arrays import any_layout, copy_aligned
+from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_aligned
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.columns import Columns, Transposed
 
-# With so many panels of a Gram matrix, the first of which take longest, threads have enough of them to choose from.
+# With so many panels of a Gram matrix, the first of which take longest, the rows are not cut as well.
 EVEN_PANELS = 5
 # The types that are read as they are.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
@@ -34,7 +37,7 @@ MIN_FLOAT32_WORK = 20_000_000
 
 
 class DenseMatrix:
-    """X of shape (n, d), of one of DTYPES and of any strides.
+    """X of shape (n, d), of one of DTYPES, which are not checked here, and of any strides.
 
     Parameters
     ----------
@@ -332,7 +335,7 @@ class DensePasses:
             count_tile_rows(size, PANEL_ROWS, grams.itemsize),
             grams,
         )
-        return grams[0] if n_parts == 1 else np.add.reduce(grams)
+        return grams[0] if n_parts == 1 else np.add.reduce(grams, dtype=np.float64).astype(precision)
 
     def class_pair_gram(self, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
@@ -343,12 +346,16 @@ class DensePasses:
             curvature = row_weights * probabilities * (1 - probabilities)
             return self.gram(self._samples.rows, curvature, precision)[0].astype(np.float64)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
-        n_sums = n_pairs * n_products
-        n_blocks = count_blocks(self._n_rows, row_work=n_sums, partial_bytes=8 * n_sums, data_bytes=0)
-        sums = np.empty((n_blocks, n_pairs, n_products))
+        width = pad_pairs(n_products)
+        n_blocks = count_blocks(self._n_rows, row_work=n_pairs * n_products, partial_bytes=0, data_bytes=0)
+        n_parts = count_blocks(
+            self._n_rows, row_work=n_pairs * n_products, partial_bytes=8 * n_pairs * width, data_bytes=0
+        )
+        n_groups = max(1, min(n_blocks // n_parts, width // COLUMN_PAIRS))
+        sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)
         run_blocks(
             fill_block_class_pair_gram,
-            n_blocks,
+            n_parts * n_groups,
             self._any_layout,
             self._row_numbers(self._samples.rows),
             row_weights,
@@ -356,7 +363,9 @@ class DensePasses:
             self._plan(precision)[0],
             sums,
         )
-        return unpack_pairs(np.add.reduce(sums), K, size)
+        hessian = np.empty((K * size, K * size))
+        unpack_pairs(sums, size, hessian)
+        return hessian
 
     def _add_blocks(self, total):
         """Fill total (K, d + 1) with the sums of all blocks, added in their order, and return it."""
@@ -395,14 +404,3 @@ def _split(parameters, precision):
     """Return parameters (K, d + 1) as the kernels take them."""
     coef = np.ascontiguousarray(parameters[:, :-1], precision)
     return Parameters(coef, np.ascontiguousarray(parameters[:, -1], precision))
-
-
-def unpack_pairs(sums, K, size):
-    """Return the symmetric matrix (K size, K size) whose sums for pairs k <= l and j <= h are given, (C, Q)."""
-    columns = np.empty((size, size), np.int64)
-    j, h = np.triu_indices(size)
-    columns[j, h] = columns[h, j] = np.arange(len(j))
-    matrix = np.empty((K, size, K, size))
-    for of_pair, k, other in zip(sums, *np.triu_indices(K), strict=True):
-        matrix[k, :, other] = matrix[other, :, k] = of_pair[columns]
-    return matrix.reshape(K * size, K * size)

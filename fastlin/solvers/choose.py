@@ -5,9 +5,9 @@ from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 
-# Newton's steps are the fastest where the whole Hessian takes no more multiply-adds: 10,000 x 30, two classes, takes 15
-# ms, by L-BFGS 18; 5,000 x 10, 5 classes, 15 and 17; 500 x 50, 4 classes, has 21 million and takes 16 and 13. Sparse
-# 16,000 x 123 with 14 entries a row has 3 million.
+# Newton's steps are the fastest where the whole Hessian and its factor take no more multiply-adds: 10,000 x 30, two
+# classes, takes 6.4 ms, by L-BFGS 8.6; 5,000 x 10, 5 classes, 9.3 and 14. 60 x 160, 3 classes, has 127 million and
+# takes 64 and 31. Sparse 16,000 x 123 with 14 entries a row has 14 million and takes as long by either.
 MAX_NEWTON_WORK = 16_000_000
 # Truncated Newton takes over after so many iterations of L-BFGS without an end in sight: standardised digits at C = 1e4
 # are at 150 times the minimum after 1,000 of them, and at the minimum after 29 steps of Newton.
@@ -117,7 +117,7 @@ def choose_solver(objective, solver):
         return "newton-cholesky" if _affords_hessian(objective) else "lbfgs"
     if solver in ("lbfgs", "newton-cg"):
         return solver
-    work = objective.matrix.count_gram_work() * objective.n_rows_coef**2
+    work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
     is_tiny = n_parameters <= SMALL_HESSIAN and work <= MAX_NEWTON_WORK
     return "newton-cholesky" if is_tiny else "lbfgs"
 

@@ -49,6 +49,18 @@ def test_other_types_are_fitted_and_predicted(kind):
     np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(X.astype(float), y).coef_)
 
 
+def test_float16_is_fitted_with_every_penalty():
+    X, y = load_scaled(load_iris)
+    X = X.astype(np.float16)
+    for parameters in ({"l1_ratio": 1.0}, {"penalty_factors": [0.0, 1.0, 2.0, 1.0]}):
+        model = fastlin.LogisticRegression(C=0.5, **parameters).fit(X, y)
+        expected = fastlin.LogisticRegression(C=0.5, **parameters).fit(X.astype(np.float64), y)
+        np.testing.assert_array_equal(model.coef_, expected.coef_)
+    # Their sum leaves the range of float16.
+    many = np.ones((70_000, 4), np.float16)
+    np.testing.assert_array_equal(model.predict(many), expected.predict(many.astype(float)))
+
+
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [10, -5, 3], [0.0, 1.0, 2.0], np.array(["x", "yy", "z"], object)])
 def test_labels_of_any_kind_are_kept(labels):
     X, y = load_scaled(load_iris)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin.matrices import DenseMatrix, as_matrix
+from fastlin.matrices import DenseMatrix, as_matrix, dense
 
 N, D = 40, 7
 
@@ -60,7 +60,7 @@ def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
         np.testing.assert_array_equal(found, other.X[4:7])
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, np.uint8])
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
     X = make(dtype)
@@ -72,3 +72,17 @@ def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
     np.testing.assert_allclose(transposed.panel, expected.T, atol=1e-12 if precision == np.float64 else 1e-5)
     np.testing.assert_array_equal(transposed.places, np.arange(D))
     assert len(transposed.values) == 0
+
+
+@pytest.mark.parametrize("precision", [np.float64, np.float32])
+def test_gram_matrices_in_parts_of_the_rows_are_those_of_all_rows(precision, monkeypatch):
+    generator = np.random.default_rng(0)
+    X, weights = generator.normal(size=(50, 90)), generator.uniform(size=50)
+    ones = np.column_stack([X, np.ones(50)])
+    expected = ones.T @ (weights[:, None] * ones)
+    bound = 60 * np.finfo(precision).eps * (np.abs(ones).T @ (weights[:, None] * np.abs(ones)))
+    for n_parts in (1, 3):
+        monkeypatch.setattr(dense, "count_blocks", lambda *given, n_parts=n_parts, **named: n_parts)
+        gram = DenseMatrix(X).gram(weights, precision)
+        assert gram.dtype == precision
+        assert (np.abs(gram - expected) <= bound).all()

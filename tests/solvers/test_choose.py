@@ -47,6 +47,17 @@ def test_every_solver_reaches_the_minimum(solver, columns):
             assert (found_intercept != 0).any() == fit_intercept
 
 
+def test_newtons_steps_are_for_few_parameters():
+    for n, d, n_classes, expected in [
+        (2_000, 10, 3, "newton-cholesky"),
+        # Few rows, but a factor that takes long.
+        (40, 300, 2, "lbfgs"),
+        (10_000, 60, 2, "lbfgs"),
+    ]:
+        objective, _ = make_objective(n, d, n_classes)
+        assert choose.choose_solver(objective, "auto") == expected
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_start_far_away_leads_to_the_same_minimum(solver):
     for n_classes in (2, 3):

@@ -29,6 +29,8 @@ MAX_SUMS_BYTES = 1 << 20
 PAIR_ROWS = 128
 COLUMN_PAIRS = 256
 CLASS_PAIRS = 60
+# The float32 numbers of the widest vector.
+PADDING = 16
 
 
 @kernel(reassociate=False)
@@ -92,9 +94,9 @@ def turn_products_to_slopes(slopes, n_rows, all_weights, probabilities, start):
 def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, tile_rows, grams):
     """Fill grams[part, c] = sum over i of row_weights[c, i] [x~_i, 1][x~_i, 1]' over the part's rows.
 
-    row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type computed in. A block is a panel of rows of the
-    matrices in a part of the rows of X: it sums what lies right of the diagonal. Their number is that of the panels
-    times that of the parts.
+    row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type computed in. Each block takes a part of the rows of X
+    and a panel of the rows of the matrices, of which it sums what lies right of the diagonal: n_blocks is the number of
+    parts times that of panels.
     """
     compile_small()
     X = X[0]
@@ -178,18 +180,29 @@ def _mirror(sums, begin, end, gram):
 
 @kernel
 def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilities, scaling, sums):
-    """Fill sums[block] with sum s_i (D_kl p_k - p_k p_l) x_j x_h over the block's rows.
+    """Add sum s_i (D_kl p_k - p_k p_l) x_j x_h to sums[part], zeros before, over the part's rows.
 
-    Here x = [x~_i, 1], and D_kl = 1 for k = l. The rows of sums (n_blocks, C, Q), float64, are the pairs of classes
-    k <= l, its columns the pairs of columns j <= h, both in the order (0, 0), (0, 1) and so on. row_weights (m,) and
-    probabilities (K, m) are in the type computed in. Each product of two columns is formed once for all pairs of
-    classes. Within a class s_i p_k (1 - p_k) is summed, without cancellation.
+    Here x = [x~_i, 1], and D_kl = 1 for k = l. The rows of sums (parts, C, Q), float64, are the pairs of classes
+    k <= l, its columns the pairs of columns j <= h, both in the order (0, 0), (0, 1) and so on, and behind them those
+    that `pad_pairs` adds. row_weights (m,) and probabilities (K, m) are in the type computed in. A block has one part
+    of the rows and one part of the pairs of columns: n_blocks is a multiple of the parts of the rows. Each product of
+    two columns is formed once for all pairs of classes. Within a class s_i p_k (1 - p_k) is summed, without
+    cancellation.
     """
     compile_small()
     X = X[0]
     n_classes, n_columns = probabilities.shape[0], X.shape[1] + 1
-    n_class_pairs, n_column_pairs = sums.shape[1], sums.shape[2]
-    first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
+    n_parts, n_class_pairs = sums.shape[0], sums.shape[1]
+    part, group, n_groups = block % n_parts, block // n_parts, n_blocks // n_parts
+    first, last = part * rows.shape[0] // n_parts, (part + 1) * rows.shape[0] // n_parts
+    n_column_pairs = n_columns * (n_columns + 1) // 2
+    n_chunks = (n_column_pairs + COLUMN_PAIRS - 1) // COLUMN_PAIRS
+    begin, end = group * n_chunks // n_groups * COLUMN_PAIRS, (group + 1) * n_chunks // n_groups * COLUMN_PAIRS
+    # The pair of columns (j, h) that the group begins with.
+    first_j, first_h = 0, begin
+    while first_h >= n_columns:
+        first_j += 1
+        first_h += first_j - n_columns
     lanes = VECTOR_BYTES // probabilities.itemsize
     # Products are read and written in whole vectors, up to one behind the last column.
     tile = zeros_padded(PAIR_ROWS, n_columns + lanes, probabilities.dtype)
@@ -198,16 +211,13 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     padded_scaling.shift[n_columns - 1] = 1
     weighted = zeros_aligned((n_classes, PAIR_ROWS), tile.dtype)
     multipliers = zeros_aligned((CLASS_PAIRS, PAIR_ROWS), tile.dtype)
-    totals = zeros_aligned(
-        (n_class_pairs, (n_column_pairs + COLUMN_PAIRS - 1) // COLUMN_PAIRS * COLUMN_PAIRS), np.float64
-    )
     ahead = empty_list(np.int64(0))
     for start in range(first, last, PAIR_ROWS):
         n_rows = PAIR_ROWS if start + PAIR_ROWS < last else last - start
         load_tile(X, rows[start : start + n_rows], padded_scaling, tile)
         _weigh(row_weights[start : start + n_rows], probabilities[:, start : start + n_rows], weighted)
-        j = h = 0
-        for first_column in range(0, n_column_pairs, COLUMN_PAIRS):
+        j, h = first_j, first_h
+        for first_column in range(begin, end, COLUMN_PAIRS):
             n_formed = 0
             while n_formed < COLUMN_PAIRS and j < n_columns:
                 n_left, n_free = n_columns - h, COLUMN_PAIRS - n_formed
@@ -230,11 +240,35 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
                     if other == n_classes:
                         k += 1
                         other = k
-                part = totals[first_pair : first_pair + n_pairs, first_column : first_column + width]
-                add_product(products, n_rows, multipliers[:n_pairs], np.int64(0), part, ahead)
-    for pair in range(n_class_pairs):
-        for column in range(n_column_pairs):
-            sums[block, pair, column] = totals[pair, column]
+                of_pairs = sums[part, first_pair : first_pair + n_pairs, first_column : first_column + width]
+                add_product(products, n_rows, multipliers[:n_pairs], np.int64(0), of_pairs, ahead)
+
+
+def pad_pairs(n_pairs):
+    """Return how many columns the sums of so many pairs of columns take, with whole vectors of any type."""
+    return -(-n_pairs // PADDING) * PADDING
+
+
+@kernel
+def unpack_pairs(sums, n_columns, hessian):
+    """Fill hessian (K (d + 1), K (d + 1)) with what `fill_block_class_pair_gram` has summed, all parts added."""
+    compile_small()
+    n_classes = hessian.shape[0] // n_columns
+    pair = 0
+    for k in range(n_classes):
+        for other in range(k, n_classes):
+            a, b, column = k * n_columns, other * n_columns, 0
+            for j in range(n_columns):
+                for h in range(j, n_columns):
+                    total = 0.0
+                    for part in range(sums.shape[0]):
+                        total += sums[part, pair, column]
+                    hessian[a + j, b + h] = total
+                    hessian[a + h, b + j] = total
+                    hessian[b + j, a + h] = total
+                    hessian[b + h, a + j] = total
+                    column += 1
+            pair += 1
 
 
 @kernel(inner=True)

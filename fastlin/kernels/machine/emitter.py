@@ -11,7 +11,7 @@ from numba.core import cgutils, types
 from fastlin.kernels.machine.target import TARGET, read_features
 
 VECTOR_BYTES = TARGET.vector_bytes
-# Whether the processor has an instruction that widens float16.
+# Whether a processor of the x86 family has an instruction that widens float16; elsewhere several do it.
 WIDENS_FLOAT16 = "f16c" in read_features()
 
 

@@ -7,10 +7,9 @@ from conftest import COMPILED, assert_same_bits, make_problem
 
 from fastlin.kernels.linear import curvature, dense_rows
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
-from fastlin.kernels.machine.arrays import any_layout
+from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.dense import unpack_pairs
 
 KINDS = [np.float64, np.float32]
 # Around the classes of a loop.
@@ -63,13 +62,16 @@ class Rows:
         run_blocks(curvature.fill_block_gram, n_panels * n_parts, *arguments)
         return grams.sum(axis=0)
 
-    def class_pairs(self, n_blocks=1):
-        """Return the whole Hessian."""
+    def class_pairs(self, n_parts=1, n_groups=1):
+        """Return the whole Hessian, from parts of the rows and groups of the pairs of columns."""
         n_pairs, n_products = (m * (m + 1) // 2 for m in (self.K, self.d + 1))
-        sums = np.full((n_blocks, n_pairs, n_products), np.nan)
+        width = curvature.pad_pairs(n_products)
+        sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)
         arguments = any_layout(self.X), self.numbers, self.weights, self.probabilities, self.scaling, sums
-        run_blocks(curvature.fill_block_class_pair_gram, n_blocks, *arguments)
-        return unpack_pairs(sums.sum(axis=0), self.K, self.d + 1)
+        run_blocks(curvature.fill_block_class_pair_gram, n_parts * n_groups, *arguments)
+        hessian = np.full((self.K * (self.d + 1),) * 2, np.nan)
+        curvature.unpack_pairs(sums, self.d + 1, hessian)
+        return hessian
 
     def rounding(self):
         """Return what rounding may change in the Hessian times the direction, in a Gram matrix and in the Hessian.
@@ -114,8 +116,8 @@ def test_class_pairs_agree_with_naive(n_classes, kind):
     for d in (1, 3, 7, 23):
         rows = Rows(11, d, n_classes, kind)
         expected = naive.class_pair_hessian(rows.scaled, rows.weights.astype(float), rows.probabilities.T.astype(float))
-        for n_blocks in (1, 3):
-            hessian = rows.class_pairs(n_blocks)
+        for n_parts, n_groups in ((1, 1), (3, 1), (2, 2)):
+            hessian = rows.class_pairs(n_parts, n_groups)
             assert_within(hessian, expected, rows.rounding()[2])
             np.testing.assert_array_equal(hessian, hessian.T)
 
@@ -172,9 +174,13 @@ def test_large_ones_agree_with_numpy_and_do_not_depend_on_threads(kind):
     results = []
     for n_threads in (1, 2):
         with limit_threads(n_threads):
-            grams, hessian = rows.gram(row_weights, 3, 16), rows.class_pairs(5)
+            grams, hessian = rows.gram(row_weights, 3, 16), rows.class_pairs(2, 3)
             results.append((grams, hessian, *rows.multiply(4)))
     for k in range(3):
         assert_within(results[0][0][k], ones.T @ (row_weights[k][:, None] * ones), rows.rounding()[1])
+    weights, p = rows.weights.astype(float), rows.probabilities.astype(float)
+    pairs = weights * p[:, None] * (np.eye(rows.K)[:, :, None] - p)
+    expected = np.einsum("kli,ij,ih->kjlh", pairs, ones, ones, optimize=True)
+    assert_within(results[0][1], expected.reshape(results[0][1].shape), rows.rounding()[2])
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(first, second)
