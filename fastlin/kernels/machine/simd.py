@@ -330,6 +330,50 @@ def _columns_multiplication():
     return compiled
 
 
+def _square_loading():
+    """Make the loop that fills a square of tile, a vector wide, at row i and column j, with rows of X from ``row`` on.
+
+    The rows of each column of X lie next to each other. x scale + shift is computed in their type.
+    """
+
+    def uncompiled(X, row, scaling, tile, i, j):
+        lanes = VECTOR_BYTES // tile.itemsize
+        part = slice(j, j + lanes)
+        x = X[row : row + lanes, part].astype(scaling.scale.dtype)
+        tile[i : i + lanes, part] = x * scaling.scale[part] + scaling.shift[part]
+
+    if config.DISABLE_JIT:
+        return uncompiled
+
+    @intrinsic
+    def compiled(typing_context, X, row, scaling, tile, i, j):
+        def generate(context, builder, signature, arguments):
+            X_type, _, scaling_type, tile_type, _, _ = signature.args
+            X, row, scaling, tile, i, j = arguments
+            emit = Emitter(context, builder, tile_type.dtype)
+            reader = RowReader(emit, X_type, X, scaling_type, scaling)
+            array = context.make_array(X_type)(context, builder, X)
+            _, stride = cgutils.unpack_tuple(builder, array.strides)
+            itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
+            first = builder.bitcast(array.data, cgutils.voidptr_t)
+            first = builder.gep(first, [builder.mul(row, row.type(itemsize))])
+            tile_rows, _ = emit.shape(tile_type, tile)
+            vectors = []
+            for c in range(emit.lanes):
+                column = builder.add(j, j.type(c))
+                source = builder.bitcast(builder.gep(first, [builder.mul(column, stride)]), array.data.type)
+                # The next tile's part of the column: 60,000 x 784 takes 80 ms instead of 87.
+                emit.prefetch(builder.ptrtoint(builder.gep(source, [tile_rows]), row.type))
+                vectors.append(reader.read_column(source, column))
+            for r, vector in enumerate(emit.transpose(vectors)):
+                emit.store(vector, emit.pointer(tile_type, tile, i, j, row_step=r))
+            return context.get_dummy_value()
+
+        return types.void(X, row, scaling, tile, i, j), generate
+
+    return compiled
+
+
 def _statistics(n_vectors):
     """Make the loop that takes rows into the four statistics of n_vectors vectors of columns.
 
@@ -422,50 +466,6 @@ else:
             return context.get_dummy_value()
 
         return types.void(X, row, scaling, tile, i), generate
-
-
-def _square_loading():
-    """Make the loop that fills a square of tile, a vector wide, at row i and column j, with rows of X from ``row`` on.
-
-    The rows of each column of X lie next to each other. x scale + shift is computed in their type.
-    """
-
-    def uncompiled(X, row, scaling, tile, i, j):
-        lanes = VECTOR_BYTES // tile.itemsize
-        part = slice(j, j + lanes)
-        x = X[row : row + lanes, part].astype(scaling.scale.dtype)
-        tile[i : i + lanes, part] = x * scaling.scale[part] + scaling.shift[part]
-
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, X, row, scaling, tile, i, j):
-        def generate(context, builder, signature, arguments):
-            X_type, _, scaling_type, tile_type, _, _ = signature.args
-            X, row, scaling, tile, i, j = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            reader = RowReader(emit, X_type, X, scaling_type, scaling)
-            array = context.make_array(X_type)(context, builder, X)
-            _, stride = cgutils.unpack_tuple(builder, array.strides)
-            itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
-            first = builder.bitcast(array.data, cgutils.voidptr_t)
-            first = builder.gep(first, [builder.mul(row, row.type(itemsize))])
-            tile_rows, _ = emit.shape(tile_type, tile)
-            vectors = []
-            for c in range(emit.lanes):
-                column = builder.add(j, j.type(c))
-                source = builder.bitcast(builder.gep(first, [builder.mul(column, stride)]), array.data.type)
-                # The next tile's part of the column: 60,000 x 784 takes 80 ms instead of 87.
-                emit.prefetch(builder.ptrtoint(builder.gep(source, [tile_rows]), row.type))
-                vectors.append(reader.read_column(source, column))
-            for r, vector in enumerate(emit.transpose(vectors)):
-                emit.store(vector, emit.pointer(tile_type, tile, i, j, row_step=r))
-            return context.get_dummy_value()
-
-        return types.void(X, row, scaling, tile, i, j), generate
-
-    return compiled
 
 
 load_and_multiply_4_rows = _loading_multiplication(4, CLASSES_TOGETHER)
