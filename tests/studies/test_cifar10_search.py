@@ -217,6 +217,19 @@ def test_a_search_goes_on_with_what_is_kept(trained, search, tmp_path):
     assert trained == []
 
 
+@pytest.mark.parametrize(("change", "again"), [(1 + 2e-16, []), (1 + 1e-6, [1])])
+def test_a_draw_of_another_processor_may_differ_in_its_last_digit(trained, search, tmp_path, change, again):
+    search(2)
+    records = [json.loads(line) for line in lines_of(tmp_path)]
+    for record in records:
+        if record["draw"] == 1:
+            record["recipe"]["reg"] *= change
+    (tmp_path / FILE).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    del trained[:]
+    search(2)
+    assert trained == again
+
+
 @pytest.mark.parametrize("damage", ["half", "no end", "empty", "garbage"])
 def test_a_line_cut_short_is_trained_again_and_swallows_nothing(trained, search, tmp_path, damage):
     records = search(3)
