@@ -119,7 +119,7 @@ def choose_solver(objective, solver):
         return solver
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
     is_tiny = n_parameters <= SMALL_HESSIAN and work <= MAX_NEWTON_WORK
-    return "newton-cholesky" if is_tiny else "lbfgs"
+    return "newton-cholesky" if is_tiny and _affords_hessian(objective) else "lbfgs"
 
 
 def choose_preconditioner(objective):

@@ -353,9 +353,10 @@ def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     # A fit nearby begins with the preconditioner that is there, and goes on with its own.
     built.clear()
     again = minimize(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
-    n_expected = sum(n_iter < again.n_iter for n_iter in choose.EXPENSIVE_REFRESHES)
     assert again.converged
-    assert built == ["class_blocks"] * n_expected
+    # A fit may end with the iteration after which one is built.
+    n_built = [sum(n_iter < again.n_iter + end for n_iter in choose.EXPENSIVE_REFRESHES) for end in (0, 1)]
+    assert built in [["class_blocks"] * n for n in n_built]
 
 
 def test_a_sample_keeps_the_penalty_of_a_row(monkeypatch):
