@@ -128,7 +128,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, tile_rows, g
             list_rows(X, rows, stop, tile_rows, last, ahead)
             _transpose(tile, stop - start, begin, end, columns)
             for t in range(n_here):
-                _scale_columns(columns, end - begin, row_weights[c + t, start:stop], multipliers)
+                _weigh_columns(columns, end - begin, row_weights[c + t, start:stop], multipliers)
                 for j in range(begin, end, STAIR_ROWS):
                     next_step = j + STAIR_ROWS if j + STAIR_ROWS < end else end
                     step = sums[t * PANEL_ROWS + j - begin : t * PANEL_ROWS + next_step - begin]
@@ -157,8 +157,8 @@ def _transpose(tile, n_rows, begin, end, columns):
 
 
 @kernel(inner=True)
-def _scale_columns(columns, n_columns, row_weights, scaled):
-    """Fill scaled[j, i] = columns[j, i] row_weights[i] for j < n_columns."""
+def _weigh_columns(columns, n_columns, row_weights, scaled):
+    """Fill scaled[j, i] = columns[j, i] row_weights[i] for j < n_columns; the columns are those of X or of classes."""
     compile_apart()
     for j in range(n_columns):
         x, y = columns[j], scaled[j]
@@ -215,7 +215,8 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
     for start in range(first, last, PAIR_ROWS):
         n_rows = PAIR_ROWS if start + PAIR_ROWS < last else last - start
         load_tile(X, rows[start : start + n_rows], padded_scaling, tile)
-        _weigh(row_weights[start : start + n_rows], probabilities[:, start : start + n_rows], weighted)
+        of_tile = probabilities[:, start : start + n_rows]
+        _weigh_columns(of_tile, n_classes, row_weights[start : start + n_rows], weighted)
         j, h = first_j, first_h
         for first_column in range(begin, end, COLUMN_PAIRS):
             n_formed = 0
@@ -269,16 +270,6 @@ def unpack_pairs(sums, n_columns, hessian):
                     hessian[b + h, a + j] = total
                     column += 1
             pair += 1
-
-
-@kernel(inner=True)
-def _weigh(row_weights, probabilities, weighted):
-    """Fill weighted[k, i] = row_weights[i] probabilities[k, i]."""
-    compile_apart()
-    for k in range(probabilities.shape[0]):
-        p, product = probabilities[k], weighted[k]
-        for i in range(row_weights.shape[0]):
-            product[i] = row_weights[i] * p[i]
 
 
 @kernel(inner=True)
