@@ -75,3 +75,11 @@ class Budget:
         if in_float64 >= FEWEST_PAIRS and MOST_PAIRS * bytes_a_pair <= CACHED_PAIRS:
             return min(in_float64, MOST_PAIRS), np.float64
         return int(np.clip(2 * in_float64, 4, MOST_PAIRS)), np.float32
+
+    def count_row_pairs(self, n_numbers):
+        """Return how many pairs of vectors of so many numbers, each with its image, L-BFGS keeps in the row space."""
+        return int(min(self.bytes // (4 * 8 * max(1, n_numbers)), MOST_PAIRS))
+
+    def holds_row_gram(self, n_rows):
+        """Say whether the inner products of n_rows rows may be kept: a quarter of the budget."""
+        return 8 * n_rows**2 <= self.bytes // 4

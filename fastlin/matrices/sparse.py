@@ -1,12 +1,11 @@
 """Sparse X, by rows and by columns: statistics of its columns, predictions, an objective's passes; never densified."""
 
-from bisect import bisect_left
 from functools import cached_property
 from threading import RLock
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Chunk, Compressed, Kept, Samples, TableParameters
+from fastlin.kernels.linear.operands import Chunk, Kept, Samples, TableParameters
 from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
     fill_block_product,
@@ -21,18 +20,16 @@ from fastlin.kernels.linear.sparse_rows import (
     fill_block_sparse_scores,
     fill_block_table,
 )
-from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.columns import Columns, Transposed
+from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
 from fastlin.matrices.containers import read_container
+from fastlin.matrices.row_products import SparseRowProducts
 
 # Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
 RESIDUAL_BYTES = 8 << 20
-# Entries in a block, some 100 microseconds, and what a row or column takes beside its entries.
-MIN_BLOCK_ENTRIES = 100_000
-LINE_WORK = 8
 # Numbers of the table of coefficients that are transposed in a block.
 MIN_TABLE_BLOCK = 200_000
 # Rows of a Gram matrix that are scaled and centred together.
@@ -97,6 +94,11 @@ class SparseMatrix:
         """Say whether passes are faster in float32: they are not, since entries are widened one by one."""
         return False
 
+    @property
+    def gains_from_row_space(self):
+        """Whether a fit is faster in the space of the rows."""
+        return self.shape[0] <= self.shape[1]
+
     def count_gram_work(self):
         """Return the multiply-adds of a Gram matrix of the columns, each entry with those of its row.
 
@@ -120,8 +122,8 @@ class SparseMatrix:
         Columns
         """
         n, d = self.shape
-        columns = _compressed(self.csc)
-        borders = _cut(columns.indptr, _count_blocks(d, len(columns.data), 1))
+        columns = compressed(self.csc)
+        borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
         row_weights = np.empty(0) if weights is None else weights
         total = float(n) if weights is None else float(weights.sum())
         outputs = np.empty((4, d))
@@ -147,8 +149,8 @@ class SparseMatrix:
         K, d = coef.shape
         table = zeros_table(d, K)
         _fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
-        X = _compressed(self.X)
-        borders = _cut(X.indptr, _count_blocks(self.shape[0], len(X.data), K))
+        X = compressed(self.X)
+        borders = cut_lines(X.indptr, count_line_blocks(self.shape[0], len(X.data), K))
         parameters = TableParameters(table, intercept.astype(np.float64))
         run_blocks(kernel, len(borders) - 1, X, borders, parameters, found)
 
@@ -169,8 +171,8 @@ class SparseMatrix:
         """
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
-        n_blocks = _count_blocks(len(rows), out.size, 1)
-        run_blocks(fill_block_sparse_rows, n_blocks, _compressed(self.X), rows, out)
+        n_blocks = count_line_blocks(len(rows), out.size, 1)
+        run_blocks(fill_block_sparse_rows, n_blocks, compressed(self.X), rows, out)
         return out
 
     def transposed(self, precision):
@@ -194,7 +196,7 @@ class SparseMatrix:
         return self._transposed[precision]
 
     def _transpose(self, precision):
-        values, indices, starts = _compressed(self.csc)
+        values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         far = np.flatnonzero(np.abs(shift) > 1)
@@ -213,6 +215,10 @@ class SparseMatrix:
         """Return the SparsePasses over the given rows."""
         return SparsePasses(self, rows, labels, weights, n_rows_coef, scale, shift)
 
+    def row_products(self, n_rows_coef, factors, allows_gram):
+        """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,); they keep no matrix."""
+        return SparseRowProducts(self.X, self.csc, n_rows_coef, factors)
+
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order."""
         return SparseMatrix(self.X[rows])
@@ -223,10 +229,10 @@ class SparseMatrix:
         rows (m,) are row numbers and row_weights (m,) stand in their order; scaling is a Scaling in float64.
         """
         d = self.shape[1]
-        X, (scale, shift) = _compressed(self.X), scaling
+        X, (scale, shift) = compressed(self.X), scaling
         # For each entry the entries of its row.
         row_length = max(1, len(X.data) // max(1, self.shape[0]))
-        n_blocks = _count_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
+        n_blocks = count_line_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
         n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
@@ -270,13 +276,13 @@ class SparsePasses:
         K = n_rows_coef
         self._shape = K, d + 1
         columns = matrix.csc
-        self._by_rows, self._by_columns = _compressed(matrix.X), _compressed(columns)
+        self._by_rows, self._by_columns = compressed(matrix.X), compressed(columns)
         self._table = zeros_table(d, K)
         n_together = max(1, max(RESIDUAL_BYTES, 8 * K * (d + 1)) // (8 * count_columns(K)))
         n_chunks = max(1, -(-n // n_together))
         self._residuals = zeros_table(-(-n // n_chunks), K)
         self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
-        self._column_borders = _cut(columns.indptr, _count_blocks(d, columns.indptr[-1], K))
+        self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
         self._tile_rows = count_tile_rows(K, K, 8)
 
     def _chunk(self, first, last):
@@ -288,8 +294,8 @@ class SparsePasses:
             place, end = np.searchsorted(rows, (first, last))
             rows = rows[place:end]
             starts = np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
-        n_blocks = _count_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
-        return Chunk(first, self._residuals[: last - first]), place + _cut(starts, n_blocks)
+        n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
+        return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
 
     @cached_property
     def roundings(self):
@@ -454,38 +460,10 @@ def _fill_table(coef, scaling, table):
     return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
 
 
-def _count_blocks(n_lines, n_entries, n_classes):
-    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
-    width = 1 + count_columns(n_classes) // 8
-    return max(1, min((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, MAX_BLOCKS))
-
-
-def _cut(starts, n_blocks):
-    """Return the n_blocks + 1 borders of blocks of rows or columns that have about as much work each.
-
-    The entries of line i stand from starts[i] to starts[i + 1]: a few columns of text have most of the entries.
-    """
-    n_lines, origin = len(starts) - 1, int(starts[0])
-
-    def work(i):
-        return int(starts[i]) - origin + LINE_WORK * i
-
-    total = work(n_lines)
-    borders = [bisect_left(range(n_lines), total * block // n_blocks, key=work) for block in range(n_blocks)]
-    return np.array([*borders, n_lines])
-
-
-def _compressed(matrix):
-    """Return a CSR or CSC matrix as kernels take it, the same memory."""
-    data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
-    arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))
-    return Compressed(*arrays)
-
-
 def _count_disorder(matrix):
     """Return how many entries of a CSR or CSC matrix follow a later place, or the same, in their row or column."""
-    _, indices, indptr = _compressed(matrix)
-    borders = _cut(indptr, _count_blocks(len(indptr) - 1, len(indices), 1))
+    _, indices, indptr = compressed(matrix)
+    borders = cut_lines(indptr, count_line_blocks(len(indptr) - 1, len(indices), 1))
     counts = np.empty((len(borders) - 1, 2), np.int64)
     run_blocks(count_block_disorder, len(counts), indices, indptr, borders, counts)
     return counts.sum(axis=0)

@@ -209,6 +209,10 @@ class Rows:
             total[..., -1] = 0
         return total
 
+    def count_pass(self):
+        """Take note of a pass over the rows that was made elsewhere."""
+        self._count(self.n_rows)
+
     def _count(self, n_rows):
         self._tally[0] += n_rows / self.matrix.shape[0]
 

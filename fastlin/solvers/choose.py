@@ -2,7 +2,7 @@
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
-from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton
+from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton, row_space
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 
 # Newton's steps are the fastest where the whole Hessian and its factor take no more multiply-adds: 10,000 x 30, two
@@ -62,6 +62,14 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     rule = "gradient" if solver != "auto" else "excess" if proven else "estimate"
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
     room = objective.make_room()
+    method = choose_solver(objective, solver)
+    # Where a start is in the row space, nobody knows, unless the fit that found it was there.
+    row_point = nearby and nearby.row_point
+    if method == "lbfgs" and (row_point or not starts) and row_space.suits(objective):
+        solution = row_space.minimize(objective, stopping, room=room, nearby=row_point)
+        if solution is not None and solution.message != STALLED:
+            return solution
+        starts = starts if solution is None else [solution.parameters]
     best = None
     for parameters in starts:
         point = objective.at(parameters, objective.fast_precision, out=room)
@@ -73,7 +81,6 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         is_ready = not is_far and (best.has_probabilities or room is None)
         model = nearby and nearby.model
         return proximal_newton.minimize(objective, best if is_ready else start, stopping, room=room, model=model)
-    method = choose_solver(objective, solver)
     if method == "newton-cholesky":
         return newton_cholesky.minimize(objective, start, stopping, room=room)
     build, refreshes = choose_preconditioner(objective)
@@ -109,7 +116,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
 
 
 def choose_solver(objective, solver):
-    """Return "lbfgs", "newton-cg" or "newton-cholesky" for any name of a solver."""
+    """Return "lbfgs", "newton-cg" or "newton-cholesky" for any name of a solver, and a smooth penalty."""
     n_parameters = objective.shape[0] * objective.shape[1]
     if not objective.keeps_probabilities:
         return "lbfgs"

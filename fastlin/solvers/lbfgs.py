@@ -10,17 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
-from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
-from fastlin.kernels.machine.vectors import (
-    add_block_combination,
-    dot,
-    fill_block_products,
-    find_first_scales,
-    find_second_scales,
-)
+from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
+from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
 
 # The relative decrease of an iteration that may be rounding rather than progress, by what J is computed in.
@@ -32,8 +26,6 @@ SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
 # classes the preconditioner alone goes too far, and what that teaches misleads the next ten steps: of 20,000 x 512 with
 # 1,000 classes the first step ends at 1.06, with the search at 0.40. With 0.02 text takes one pass more.
 FIRST_CURVATURE = 0.05
-# Entries of a vector that are worth handing out to a thread, with those of all pairs.
-MIN_BLOCK_COLUMNS = 20_000
 # Iterations after which decided rows are looked for anew.
 LINEARISED_FOR = 25
 # What the gradient changes of the last steps have in common up to this part, squared, is rounding.
@@ -194,8 +186,8 @@ def _is_slow(decrements, target, patience):
     return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * patience
 
 
-class Pairs:
-    """The last steps and the gradient changes they made, in a ring of as many rows as the budget has room for.
+class Pairs(Recursion):
+    """The last steps and the gradient changes they made, as many as the budget has room for, and their certificates.
 
     Parameters
     ----------
@@ -209,19 +201,11 @@ class Pairs:
     def __init__(self, objective, others=None):
         K, size = objective.shape
         self._center = objective.center
-        n_rows, kept_type = objective.budget.choose_pairs(K * size)
+        n_pairs, kept_type = objective.budget.choose_pairs(K * size)
+        super().__init__(n_pairs, K * size, kept_type)
         # Those that lie in the caches anyway may outlive the fit.
         self.are_small = kept_type == np.float64
         self._penalty_curvatures = np.tile(objective.penalty.curvatures, K)
-        self._steps = np.empty((n_rows, K * size), kept_type)
-        self._changes = np.empty((n_rows, K * size), kept_type)
-        # Of each step with the changes that are as old or newer.
-        self._crossed = np.zeros((n_rows, n_rows))
-        self._scales = np.zeros(n_rows)
-        self._n_blocks = int(np.clip(K * size // MIN_BLOCK_COLUMNS, 1, MAX_BLOCKS))
-        self._partials = np.empty((self._n_blocks, n_rows))
-        self._newest = -1
-        self.n_pairs = 0
         # Of the certificate's norm, sum G_kj^2 / curvature_j. An intercept that is not stationary costs its share of
         # the class times what all features have (duality.bound_minimum).
         self._weights = None
@@ -234,7 +218,7 @@ class Pairs:
                 weights[:, -1] = np.sum(objective.coordinates.mean_squares[:-1] / curvatures) / shares**2
             if np.isfinite(weights).all():
                 self._weights, self._weighted = weights.ravel(), np.empty(K * size)
-        self._grams = np.zeros((n_rows, n_rows))
+        self._grams = np.zeros((n_pairs, n_pairs))
         if others is not None:
             self._take_over(others)
 
@@ -242,75 +226,43 @@ class Pairs:
         """Take in all pairs of others, the oldest first, with the changes that the penalty makes here."""
         more = self._penalty_curvatures - others._penalty_curvatures
         for age in reversed(range(others.n_pairs)):
-            place, newest = (others._newest - age) % len(others._steps), (self._newest + 1) % len(self._steps)
-            self._steps[newest] = others._steps[place]
-            self._changes[newest] = others._changes[place] + more * others._steps[place]
-            self._accept(newest)
+            place, newest = (others._newest - age) % others.size, self.place_next()
+            self._steps[0, newest] = others._steps[0, place]
+            self._changes[0, newest] = others._changes[0, place] + more * others._steps[0, place]
+            self.accept(newest)
 
     def add(self, before, after):
         """Take in the step from one Point to another, unless rounding has spoilt it."""
-        newest = (self._newest + 1) % len(self._steps)
+        newest = self.place_next()
         # Where they stay: new memory for a million parameters takes longer than the subtraction.
-        step, change = self._steps[newest], self._changes[newest]
+        step, change = self._steps[0, newest], self._changes[0, newest]
         np.subtract(after.parameters.ravel(), before.parameters.ravel(), out=step, casting="same_kind")
         np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=change, casting="same_kind")
-        self._accept(newest)
+        self.accept(newest)
 
-    def _accept(self, newest):
-        """Take in the pair that stands at the place behind the newest one, unless rounding has spoilt it."""
-        change = self._changes[newest]
-        n_pairs = min(self.n_pairs + 1, len(self._steps))
-        products = self._multiply(self._steps, change, n_pairs)
-        # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
-        if not products[newest] > 2 * UNIT_ROUNDOFF * dot(change, change):
-            if self.n_pairs == len(self._steps):
-                # The rejected step overwrote the oldest pair, so all pairs are dropped.
-                self._newest, self.n_pairs = -1, 0
-            return
-        self._newest, self.n_pairs = newest, n_pairs
-        self._crossed[:n_pairs, newest] = products
-        if self._weights is not None:
-            products = self._weigh(change)
-            self._grams[newest, :n_pairs] = self._grams[:n_pairs, newest] = products
-
-    def _multiply(self, rows, vector, n_rows):
-        """Return the inner products of the first n_rows of rows with a vector."""
-        run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partials)
-        return np.add.reduce(self._partials[:, :n_rows])
-
-    def _combine(self, rows, factors, vector):
-        """Add the first rows, each times its factor, to vector."""
-        run_blocks(add_block_combination, self._n_blocks, rows, len(factors), factors, vector)
+    def accept(self, place):
+        """As `Recursion.accept` has it."""
+        is_sound = super().accept(place)
+        if is_sound and self._weights is not None:
+            products = self._weigh(self._changes[0, place])
+            self._grams[place, : self.n_pairs] = self._grams[: self.n_pairs, place] = products
+        return is_sound
 
     def _weigh(self, vector):
         """Return the certificate's inner products of the changes and a vector."""
-        return self._multiply(self._changes, np.multiply(self._weights, vector, out=self._weighted), self.n_pairs)
+        return self.multiply(self._changes[0], np.multiply(self._weights, vector, out=self._weighted), self.n_pairs)
 
     def direction(self, gradient, preconditioner):
         """Return the step -H gradient, and half the product of the two: an estimate of J - J*."""
-        vector, n = gradient.ravel().copy(), self.n_pairs
-        if n:
-            products = self._multiply(self._steps, vector, n)
-            find_first_scales(products, self._crossed, self._newest, n, self._scales)
-            self._combine(self._changes, -self._scales[:n], vector)
-        vector = self._solve(preconditioner, vector.reshape(gradient.shape))
-        if n:
-            # A scale for each pair takes 5 to 10 % fewer passes on MNIST than one for every fourth.
-            change = self._changes[self._newest]
-            solved = self._solve(preconditioner, change.reshape(gradient.shape))
-            vector *= self._crossed[self._newest, self._newest] / dot(change, solved)
-            products = self._multiply(self._changes, vector, n)
-            find_second_scales(products, self._crossed, self._newest, n, self._scales)
-            self._combine(self._steps, self._scales[:n], vector)
+
+        def solve(vector):
+            # Without what changes all classes alike. That lowers neither loss nor penalty, and only the penalty bends J
+            # there: what blocks of unlike classes leave there takes long to undo. 60,000 images of MNIST took 58
+            # passes, now 32.
+            return self._center(preconditioner.solve(vector.reshape(gradient.shape))).ravel()
+
+        (vector,) = self.apply([gradient.ravel().copy()], solve)
         return -vector.reshape(gradient.shape), 0.5 * dot(vector, gradient.ravel())
-
-    def _solve(self, preconditioner, vector):
-        """Return M^-1 vector, raveled, without what changes all classes alike.
-
-        That lowers neither loss nor penalty, and only the penalty bends J there: what blocks of unlike classes leave
-        there takes long to undo. 60,000 images of MNIST took 58 passes, now 32.
-        """
-        return self._center(preconditioner.solve(vector)).ravel()
 
     def smallest_gradient(self, point, target):
         """Combine the last steps so that the gradient becomes as small as it can, in the certificate's norm.
@@ -339,5 +291,5 @@ class Pairs:
         if not foreseen <= target:
             return np.inf, None
         candidate = point.parameters.ravel().copy()
-        self._combine(self._steps, -combination[0], candidate)
+        self.combine(self._steps[0], -combination[0], candidate)
         return foreseen, candidate.reshape(point.parameters.shape)

@@ -15,9 +15,9 @@ class Iteration:
         J.
     bound : float
         Upper bound on J - J*, the distance to the optimum: rigorous where the iteration was computed in float64,
-        infinite where none exists.
+        infinite where none exists. In the row space it is an estimate until the intercept is stationary.
     gradient : float
-        Largest absolute entry of the gradient by coefficients and intercept.
+        Largest absolute entry of the gradient by coefficients and intercept, or in the row space a bound of it.
     n_passes : float
         Passes over X so far.
     seconds : float
@@ -57,6 +57,8 @@ class Solution:
         What L-BFGS divided gradients by last, for the next fit of nearly the same objective to begin with.
     pairs : Pairs or None
         The steps and gradient changes that L-BFGS knew last, likewise.
+    row_point : RowPoint or None
+        Where L-BFGS in the row space ended, likewise.
     model : HessianModel or None
         The last model of proximal Newton, likewise.
     """
@@ -71,6 +73,7 @@ class Solution:
     n_passes: float
     preconditioner: object = None
     pairs: object = None
+    row_point: object = None
     model: object = None
 
     @property

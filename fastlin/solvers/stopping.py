@@ -124,9 +124,13 @@ class Stopping:
 
         The bound is that of `observe`. A point in float64 is recorded with its certificate in place of that.
         """
-        seconds = perf_counter() - self._started
         bound = self.certify(point) if point.precision == np.float64 else bound
-        self.history.append(Iteration(point.value, bound, point.largest_entry, self.n_passes, seconds))
+        self.note(point.value, bound, point.largest_entry)
+
+    def note(self, value, bound, gradient):
+        """Write an iteration into the history, given by what `Iteration` has of these names."""
+        seconds = perf_counter() - self._started
+        self.history.append(Iteration(value, bound, gradient, self.n_passes, seconds))
         if self._on_iteration is not None:
             self._on_iteration(len(self.history), self.history[-1])
 

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.matrices import compressed
 from fastlin.matrices import sparse as sparse_matrices
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
@@ -141,7 +142,7 @@ def test_unsorted_and_repeated_entries():
 
 @pytest.mark.parametrize("n_classes", [2, 20])
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes):
-    monkeypatch.setattr(sparse_matrices, "MIN_BLOCK_ENTRIES", 500)
+    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 500)
     X, y = make_data(n=400, n_classes=n_classes)
     models = []
     for n_threads in (1, 2, 3, 7):

@@ -8,7 +8,7 @@ from conftest import make_sparse
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import as_matrix
+from fastlin.matrices import as_matrix, compressed
 from fastlin.matrices import sparse as sparse_matrices
 
 NONE = np.empty(0, np.int64)
@@ -84,7 +84,7 @@ def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
 
 @pytest.mark.parametrize("n_classes", [1, 20])
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes):
-    monkeypatch.setattr(sparse_matrices, "MIN_BLOCK_ENTRIES", 50)
+    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 50)
     monkeypatch.setattr(sparse_matrices, "MIN_TABLE_BLOCK", 20)
     X = make_csr()
     results = []
@@ -221,12 +221,12 @@ def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():
 
 def test_blocks_have_equal_work():
     starts = np.concatenate([np.arange(10), 10 + 1000 * np.arange(1, 4), 3010 + np.arange(1, 100)])
-    borders = sparse_matrices._cut(starts, 4)
+    borders = compressed.cut_lines(starts, 4)
     assert borders[0] == 0
     assert borders[-1] == len(starts) - 1
     assert (np.diff(borders) > 0).all()
-    work = np.diff(starts[borders] + sparse_matrices.LINE_WORK * borders)
-    assert work.max() < 1100 + sparse_matrices.LINE_WORK * 100
+    work = np.diff(starts[borders] + compressed.LINE_WORK * borders)
+    assert work.max() < 1100 + compressed.LINE_WORK * 100
 
 
 def test_wide_data_are_never_made_dense():

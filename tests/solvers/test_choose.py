@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
-from fastlin.solvers import choose, lbfgs, newton_cg, newton_cholesky, preconditioners
+from fastlin.solvers import choose, lbfgs, newton_cg, newton_cholesky, preconditioners, row_space
 from fastlin.solvers.stopping import LIMITED, SEPARABLE
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
@@ -273,7 +273,7 @@ def test_without_room_for_probabilities_every_name_still_works(solver):
 
 def test_names_lead_to_their_solvers(monkeypatch):
     called = []
-    for module in (lbfgs, newton_cg, newton_cholesky):
+    for module in (lbfgs, newton_cg, newton_cholesky, row_space):
         original = module.minimize
 
         def minimize_and_tell(*arguments, module=module, original=original, **options):
@@ -282,13 +282,17 @@ def test_names_lead_to_their_solvers(monkeypatch):
 
         monkeypatch.setattr(module, "minimize", minimize_and_tell)
     narrow, _ = make_objective(100, 3, 2, l2=0.1)
-    wide, _ = make_objective(20, 60, 11, l2=0.1)
+    wide, _ = make_objective(35, 60, 11, l2=0.1)
+    wider, _ = make_objective(45, 90, 8, l2=0.1)
     for name, objective, expected in (
         ("lbfgs", narrow, lbfgs),
         ("newton-cg", narrow, newton_cg),
         ("newton-cholesky", wide, newton_cholesky),
         ("auto", narrow, newton_cholesky),
         ("auto", wide, lbfgs),
+        ("auto", wider, row_space),
+        ("lbfgs", wider, row_space),
+        ("newton-cg", wider, newton_cg),
         ("newton-cg", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), lbfgs),
         ("newton-cholesky", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), lbfgs),
     ):
@@ -313,6 +317,7 @@ def test_the_budget_decides_which_preconditioner_is_built():
 def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(monkeypatch):
     generator = np.random.default_rng(0)
     # Columns of spread 1 to 1/600 beside a weak penalty: 40 iterations by the diagonal.
+    monkeypatch.setattr(row_space, "suits", lambda objective: False)
     X = generator.normal(size=(300, 600)) / np.arange(1, 601)
     labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
     few = Objective.over(X, labels, 2, l2=1e-6)

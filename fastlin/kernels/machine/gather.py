@@ -37,7 +37,9 @@ def zeros_table(n_rows, n_classes):
 def _combination(n_vectors, lanes, n_sums):
     """Make the loop for n_vectors vectors of the table's columns; every n_sums-th entry goes into the same sum.
 
-    One sum waits four cycles until the last product is added. Several sums side by side do not wait.
+    One sum waits four cycles until the last product is added. Several sums side by side do not wait. Six vectors with
+    two sums each are as many as sixteen registers hold; a second loop over the entries takes longer than two more
+    vectors: with 20 classes in five vectors of 32 bytes a pass took 18.1 ms by two loops, now 15.7.
     """
 
     def uncompiled(data, indices, first, last, table, origin, sums, i, k):
@@ -104,6 +106,8 @@ def _combination(n_vectors, lanes, n_sums):
     return compiled
 
 
+_combine_6_vectors = _combination(6, LANES, 2)
+_combine_5_vectors = _combination(5, LANES, 2)
 _combine_4_vectors = _combination(4, LANES, 2)
 _combine_3_vectors = _combination(3, LANES, 2)
 _combine_2_vectors = _combination(2, LANES, 2)
@@ -124,10 +128,16 @@ def combine_rows(data, indices, first, last, table, origin, sums, i):
         _combine_numbers(data, indices, first, last, table, origin, sums, i, np.int64(0))
         return
     k = np.int64(0)
-    while width - k >= 4 * LANES:
+    while width - k > 6 * LANES:
         _combine_4_vectors(data, indices, first, last, table, origin, sums, i, k)
         k += 4 * LANES
-    if width - k >= 3 * LANES:
+    if width - k >= 6 * LANES:
+        _combine_6_vectors(data, indices, first, last, table, origin, sums, i, k)
+    elif width - k >= 5 * LANES:
+        _combine_5_vectors(data, indices, first, last, table, origin, sums, i, k)
+    elif width - k >= 4 * LANES:
+        _combine_4_vectors(data, indices, first, last, table, origin, sums, i, k)
+    elif width - k >= 3 * LANES:
         _combine_3_vectors(data, indices, first, last, table, origin, sums, i, k)
     elif width - k >= 2 * LANES:
         _combine_2_vectors(data, indices, first, last, table, origin, sums, i, k)

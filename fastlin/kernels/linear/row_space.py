@@ -1,0 +1,111 @@
+"""Kernels over tables of numbers by row of the data and class: what a fit in the space of the rows is made of.
+
+Tables have a row for each row or feature of the data and a column for each class, as machine/gather.py has them. One
+more row may hold the intercepts. Everything is computed in float64.
+"""
+
+import numpy as np
+
+from fastlin.kernels.linear.dense_rows import block_rows
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.gather import combine_rows
+from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.products import add_product, add_scores
+from fastlin.kernels.machine.simd import ROW_GROUP
+from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
+
+
+@kernel
+def fill_block_lines(block, n_blocks, X, borders, table, factors, product):
+    """Fill product[i] = factors[i] sum over the entries of line i of X of their value times the row of table they name.
+
+    X is Compressed, and the block's lines are those from borders[block] to borders[block + 1]. table and product have
+    the same columns.
+    """
+    for i in range(borders[block], borders[block + 1]):
+        begin, end = np.int64(X.indptr[i]), np.int64(X.indptr[i + 1])
+        combine_rows(X.data, X.indices, begin, end, table, np.int64(0), product, i)
+        row, factor = product[i], factors[i]
+        for k in range(row.shape[0]):
+            row[k] *= factor
+
+
+@kernel(reassociate=False)
+def fill_block_row_products(block, n_blocks, X, scaling, multipliers, factors, width, coef, products):
+    """Fill the block's columns of coef with factors[j] sum_i multipliers[k, i] x~_ij, and multiply these by the rows.
+
+    products[block, k, i] takes the sum of coef[k, j] x~_ij over the block's columns. X is what `any_layout` makes of
+    (n, d), multipliers (K, n), factors (d,), coef (K, d), products (B, K, n). Panels of ``width`` columns, whole
+    vectors, lie in the second-level cache while both products pass over them, so that X is read from memory once.
+    """
+    compile_small()
+    X = X[0]
+    n_rows, n_features = X.shape
+    n_classes = multipliers.shape[0]
+    numbers = block_rows(0, 1, n_rows)
+    room = zeros_padded((n_rows + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP, width, np.float64)
+    tile = room[:n_rows]
+    sums = zeros_aligned((n_classes, room.shape[1]), np.float64)
+    scores = zeros_aligned((n_classes, room.shape[0]), np.float64)
+    padded = pad_scaling(scaling, zeros_aligned((0, n_features + room.shape[1]), np.float64))
+    n_panels = (n_features + width - 1) // width
+    for panel in range(block * n_panels // n_blocks, (block + 1) * n_panels // n_blocks):
+        first = panel * width
+        last = first + width if first + width < n_features else n_features
+        scale, shift = padded.scale[first : first + room.shape[1]], padded.shift[first : first + room.shape[1]]
+        load_tile(X[:, first:last], numbers, Scaling(scale, shift), tile)
+        for k in range(n_classes):
+            for j in range(sums.shape[1]):
+                sums[k, j] = 0
+        add_product(room, n_rows, multipliers, np.int64(0), sums, empty_list(0))
+        for k in range(n_classes):
+            for j in range(last - first):
+                sums[k, j] *= factors[first + j]
+                coef[k, first + j] = sums[k, j]
+            for j in range(last - first, sums.shape[1]):
+                sums[k, j] = 0
+        add_scores(room, n_rows, sums, np.int64(0), scores, empty_list(0))
+    for k in range(n_classes):
+        for i in range(n_rows):
+            products[block, k, i] = scores[k, i]
+
+
+@kernel
+def fill_block_residuals_along(
+    block, n_blocks, samples, scores, direction, step, tile_rows, kept, residuals, losses, slopes, sums
+):
+    """Fill the block's rows of residuals with s_i dl_i / dscore_k at the scores moved a step along a direction.
+
+    scores, direction and residuals are of shape (n + 1, columns of a table). The last row of the first two, the
+    intercepts, is added to all others; that of residuals is not touched. losses[block] takes sum s_i l_i,
+    slopes[block] its derivative by the step, and sums[block, k], of sums (B, K), the sums of the residuals.
+    """
+    n_rows, n_classes = residuals.shape[0] - 1, sums.shape[1]
+    loss, slope = 0.0, 0.0
+    for k in range(n_classes):
+        sums[block, k] = 0
+    numbers = np.empty(tile_rows, np.int64)
+    tile = zeros_aligned((n_classes, tile_rows), np.float64)
+    end = (block + 1) * n_rows // n_blocks
+    for first in range(block * n_rows // n_blocks, end, tile_rows):
+        count = tile_rows if first + tile_rows < end else end - first
+        tile_numbers = numbers[:count]
+        for i in range(count):
+            tile_numbers[i] = first + i
+        for k in range(n_classes):
+            values, intercept = tile[k], scores[n_rows, k] + step * direction[n_rows, k]
+            for i in range(count):
+                values[i] = scores[first + i, k] + step * direction[first + i, k] + intercept
+        loss += turn_scores_to_residuals(tile, tile_numbers, samples, kept, first)
+        for k in range(n_classes):
+            values, total, along = tile[k], 0.0, 0.0
+            for i in range(count):
+                residuals[first + i, k] = values[i]
+                total += values[i]
+                along += values[i] * direction[first + i, k]
+            sums[block, k] += total
+            slope += along + total * direction[n_rows, k]
+    losses[block], slopes[block] = loss, slope

@@ -1,0 +1,42 @@
+"""The lines of sparse data, their rows or columns, and how they are cut into blocks."""
+
+from bisect import bisect_left
+
+import numpy as np
+
+from fastlin.kernels.linear.operands import Compressed
+from fastlin.kernels.machine.arrays import writable_view
+from fastlin.kernels.machine.gather import count_columns
+from fastlin.kernels.machine.threads import MAX_BLOCKS
+
+# Entries in a block, some 100 microseconds, and what a row or column takes beside its entries.
+MIN_BLOCK_ENTRIES = 100_000
+LINE_WORK = 8
+
+
+def count_line_blocks(n_lines, n_entries, n_classes):
+    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
+    width = 1 + count_columns(n_classes) // 8
+    return max(1, min((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, MAX_BLOCKS))
+
+
+def cut_lines(starts, n_blocks):
+    """Return the n_blocks + 1 borders of blocks of rows or columns that have about as much work each.
+
+    The entries of line i stand from starts[i] to starts[i + 1]: a few columns of text have most of the entries.
+    """
+    n_lines, origin = len(starts) - 1, int(starts[0])
+
+    def work(i):
+        return int(starts[i]) - origin + LINE_WORK * i
+
+    total = work(n_lines)
+    borders = [bisect_left(range(n_lines), total * block // n_blocks, key=work) for block in range(n_blocks)]
+    return np.array([*borders, n_lines])
+
+
+def compressed(matrix):
+    """Return a CSR or CSC matrix as kernels take it, the same memory."""
+    data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
+    arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))
+    return Compressed(*arrays)

@@ -1,0 +1,260 @@
+"""J in the space that the rows of X span, where the coefficients of its minimum lie.
+
+The gradient of the loss of a row is a multiple of the row. So the coefficients at the minimum are a sum of rows, with a
+number a_ik for each row and class (Kimeldorf and Wahba 1971), and so are those at all points that steps along gradients
+reach::
+
+    W_kj = (1 / (l2 f_j)) sum_i a_ik (x_ij - m_j)
+
+With an intercept m_j is the mean of the column, else zero. Where there are fewer rows than columns, the numbers are
+fewer than the coefficients.
+
+A vector of the space is a table (n + 1, columns of a table) of these numbers, with the intercepts of the centred
+columns in its last row. Its image holds the scores of the rows without the intercepts, and in the last row these again.
+The inner product of two vectors is the plain one of either with the image of the other: that of the intercepts, and of
+the coefficients weighted by the penalty, sum_kj l2 f_j V_kj W_kj. In it the gradient of J has the residuals plus the
+vector itself for its numbers, and half its square bounds J - J* where the intercept is stationary.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from fastlin.kernels.linear.operands import Kept, Samples
+from fastlin.kernels.linear.row_space import fill_block_residuals_along
+from fastlin.kernels.machine.gather import zeros_table
+from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.rows import weigh_named_rows
+
+# Rows times classes whose residuals are computed in a block, some 100 microseconds of work.
+MIN_RESIDUAL_BLOCK = 20_000
+NOT_KEPT = Kept.of(None)
+# By this factor the squares of the means may exceed the variances, where the inner products of the rows are centred
+# after they are summed: twelve digits are left.
+MOST_CANCELLED = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class RowVector:
+    """A vector of the row space, with its image; both of shape (n + 1, columns of a table).
+
+    Attributes
+    ----------
+    numbers : ndarray
+        The vector.
+    image : ndarray
+        Its image.
+    """
+
+    numbers: np.ndarray
+    image: np.ndarray
+
+    def dot(self, other):
+        """Return the inner product with another vector."""
+        return dot(self.numbers.ravel(), other.image.ravel())
+
+    def dot_coefficients(self, other):
+        """Return the part of the inner product that the coefficients have."""
+        return dot(self.numbers[:-1].ravel(), other.image[:-1].ravel())
+
+
+@dataclass(frozen=True, eq=False)
+class RowPoint:
+    """J at a vector of the row space.
+
+    Attributes
+    ----------
+    vector : RowVector
+        Where it was evaluated.
+    value : float
+        J.
+    gradient : RowVector
+        The gradient.
+    bound : float
+        What J is above its minimum at most where the intercept is stationary, and else an estimate.
+    steepness : float
+        No derivative of J by a coefficient or an intercept is larger.
+    l2 : float
+        The strength of the penalty.
+    """
+
+    vector: RowVector
+    value: float
+    gradient: RowVector
+    bound: float
+    steepness: float
+    l2: float
+
+
+class RowSpace:
+    """J of an objective whose penalty is smooth and bounded, in the space of the rows.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective.
+
+    Attributes
+    ----------
+    curvatures : ndarray of shape (columns of a table,)
+        The second derivative of the mean loss by the score of each class, where all rows have the same probabilities.
+    """
+
+    def __init__(self, objective):
+        rows = objective.rows
+        n = objective.matrix.shape[0]
+        self.objective, self._n_classes = objective, objective.n_rows_coef
+        self._l2, factors = objective.penalty.l2, objective.penalty.factors
+        self._steepest = float(factors.max(initial=0.0)) * self._l2
+        allows_gram = objective.budget.holds_row_gram(n) and _keeps_digits(objective.coordinates, factors)
+        self._products = objective.matrix.row_products(self._n_classes, factors, allows_gram)
+        weights = rows.weights if len(rows.weights) else np.ones(n)
+        if len(rows.numbers):
+            weights = weigh_named_rows(rows.numbers, weights, n)
+        self._weights = weights / rows.total_weight
+        self._samples = Samples(np.empty(0, np.int64), rows.labels, self._weights)
+        self._n_blocks = max(1, min(n * self._n_classes // MIN_RESIDUAL_BLOCK, MAX_BLOCKS))
+        self._tile_rows = count_tile_rows(self._n_classes, self._n_classes, 8)
+        shares = objective.class_weights[-self._n_classes :]
+        self._start = self._zeros()
+        self._start[-1, : self._n_classes] = objective.start()[:, -1]
+        self.curvatures = np.ones(self._start.shape[1])
+        self.curvatures[: self._n_classes] = np.maximum(shares * (1 - shares), 1 / objective.n_rows)
+
+    @property
+    def shape(self):
+        """The shape of vectors."""
+        return self._start.shape
+
+    def start(self, nearby=None):
+        """Return the RowVector to start from: the best intercept, or where a RowPoint of another penalty lies."""
+        if nearby is None:
+            return RowVector(self._start, self._start)
+        numbers = nearby.vector.numbers * (self._l2 / nearby.l2)
+        numbers[-1] = nearby.vector.numbers[-1]
+        return RowVector(numbers, nearby.vector.image)
+
+    def at(self, vector):
+        """Return the RowPoint at a RowVector."""
+        still = self._zeros()
+        line = RowLine(self, vector, RowVector(still, still))
+        line(0.0)
+        return line.end()
+
+    def evaluate(self, scores, direction, step, residuals):
+        """Return the mean loss at scores moved a step along a direction, its slope, and the sums of the residuals (K,).
+
+        Parameters
+        ----------
+        scores, direction : ndarray of shape (n + 1, columns of a table)
+            Images of vectors.
+        step : float
+            The step.
+        residuals : ndarray of shape (n + 1, columns of a table)
+            Its first n rows take the derivative by the scores of each row.
+        """
+        losses, slopes = np.empty((2, self._n_blocks))
+        sums = np.empty((self._n_blocks, self._n_classes))
+        run_blocks(
+            fill_block_residuals_along,
+            self._n_blocks,
+            self._samples,
+            scores,
+            direction,
+            float(step),
+            self._tile_rows,
+            NOT_KEPT,
+            residuals,
+            losses,
+            slopes,
+            sums,
+        )
+        return float(np.add.reduce(losses)), float(np.add.reduce(slopes)), np.add.reduce(sums)
+
+    def make_point(self, vector, value, residuals, sums):
+        """Return the RowPoint at a RowVector, from what `evaluate` gave there: one pass over the rows."""
+        residuals[:-1] += vector.numbers[:-1]
+        residuals[-1, : self._n_classes] = sums if self.objective.fit_intercept else 0
+        gradient = self._with_image(residuals)
+        square = gradient.dot_coefficients(gradient)
+        bound = 0.5 * (square + float(np.sum(residuals[-1] ** 2 / self.curvatures)))
+        steepness = max(sqrt(max(square, 0.0) * self._steepest), float(np.abs(residuals[-1]).max()))
+        return RowPoint(vector, value, gradient, bound, steepness, self._l2)
+
+    def to_parameters(self, vector):
+        """Return the parameters (K, d + 1) that a RowVector stands for, in the coordinates of the objective."""
+        coordinates = self.objective.coordinates
+        parameters = np.empty(self.objective.shape)
+        coef = self._products.combine(self._centre(vector.numbers))
+        np.divide(coef, self._l2 * coordinates.scale, out=parameters[:, :-1])
+        parameters[:, coordinates.vanishing] = 0
+        parameters[:, -1] = vector.numbers[-1, : self._n_classes]
+        if self.objective.fit_intercept:
+            # The mean of a centred column is zero, or what rounding of its shift leaves.
+            parameters[:, -1] -= np.einsum("kj,j->k", parameters[:, :-1], coordinates.mean)
+        return self.objective.center(parameters)
+
+    def _with_image(self, numbers):
+        image = self._zeros()
+        self._products.multiply(self._centre(numbers), image)
+        self.objective.rows.count_pass()
+        image /= self._l2
+        if self.objective.fit_intercept:
+            image[:-1] -= np.einsum("i,ik->k", self._weights, image[:-1])
+        image[-1] = numbers[-1]
+        return RowVector(numbers, image)
+
+    def _centre(self, numbers):
+        """Return the numbers of the rows (n, columns of a table) that stand for the same sum of rows as they are."""
+        centred = self._zeros()[:-1]
+        centred[:] = numbers[:-1]
+        if self.objective.fit_intercept:
+            centred -= self._weights[:, None] * np.add.reduce(numbers[:-1])
+        return centred
+
+    def _zeros(self):
+        return zeros_table(len(self._weights) + 1, self._n_classes)
+
+
+def _keeps_digits(coordinates, factors):
+    """Say whether the inner products of rows as they are leave enough digits to those of centred rows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = 1 / (coordinates.scale**2 * factors)
+        mean_part, rest = np.sum(coordinates.shift**2 * weights), np.sum(coordinates.mean_squares[:-1] * weights)
+        return bool(mean_part <= MOST_CANCELLED * rest)
+
+
+class RowLine:
+    """J along a direction from a RowVector, by step: scores move in proportion, so that it takes no pass.
+
+    Parameters
+    ----------
+    space : RowSpace
+        The space.
+    start, direction : RowVector
+        Where the line begins, and where it leads.
+    """
+
+    def __init__(self, space, start, direction):
+        self._space, self._start, self._direction = space, start, direction
+        self._square = start.dot_coefficients(start)
+        self._mixed = start.dot_coefficients(direction)
+        self._bend = direction.dot_coefficients(direction)
+        self._residuals = np.zeros_like(start.image)
+
+    def __call__(self, step):
+        """Return J and its slope at a step."""
+        images = self._start.image, self._direction.image
+        loss, slope, self._sums = self._space.evaluate(*images, step, self._residuals)
+        self._step = step
+        self._value = loss + 0.5 * self._square + step * (self._mixed + 0.5 * step * self._bend)
+        return self._value, slope + self._mixed + step * self._bend
+
+    def end(self):
+        """Return the RowPoint at the step that J was asked for last; the line ends there."""
+        step, start, direction = self._step, self._start, self._direction
+        vector = RowVector(start.numbers + step * direction.numbers, start.image + step * direction.image)
+        return self._space.make_point(vector, self._value, self._residuals, self._sums)

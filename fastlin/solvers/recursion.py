@@ -1,0 +1,111 @@
+"""The recursion of L-BFGS: what the last steps tell of the inverse Hessian (Nocedal and Wright 2006, algorithm 7.4)."""
+
+import numpy as np
+
+from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.vectors import (
+    add_block_combination,
+    dot,
+    fill_block_products,
+    find_first_scales,
+    find_second_scales,
+)
+from fastlin.objective.rounding import UNIT_ROUNDOFF
+
+# Entries of a vector that are worth handing out to a thread, with those of all pairs.
+MIN_BLOCK_COLUMNS = 20_000
+
+
+class Recursion:
+    """Pairs of steps and the gradient changes they made, in a ring, and the product of gradients by what they tell.
+
+    Where the inner product is not the plain one, each vector comes in two forms: as it is, and its image, so that the
+    inner product of two vectors is the plain one of either with the other's image. Else there is one form.
+
+    Parameters
+    ----------
+    n_pairs : int
+        The size of the ring.
+    length : int
+        The length of the vectors.
+    kept_type : type
+        What the pairs are kept in, float64 or float32.
+    n_forms : int
+        One or two.
+
+    Attributes
+    ----------
+    n_pairs : int
+        How many pairs are known.
+    """
+
+    def __init__(self, n_pairs, length, kept_type=np.float64, n_forms=1):
+        self._steps = np.empty((n_forms, n_pairs, length), kept_type)
+        self._changes = np.empty((n_forms, n_pairs, length), kept_type)
+        # Of each step with the changes that are as old or newer.
+        self._crossed = np.zeros((n_pairs, n_pairs))
+        self._scales = np.zeros(n_pairs)
+        self._n_blocks = int(np.clip(length // MIN_BLOCK_COLUMNS, 1, MAX_BLOCKS))
+        self._partials = np.empty((self._n_blocks, n_pairs))
+        self._newest = -1
+        self.n_pairs = 0
+
+    @property
+    def size(self):
+        """The size of the ring."""
+        return len(self._crossed)
+
+    def place_next(self):
+        """Return the place of the next pair: what is written there is not part of the recursion until `accept`."""
+        return (self._newest + 1) % self.size
+
+    def accept(self, place):
+        """Take in the pair that was written to a place; say whether it was, or rounding has spoilt it."""
+        change, image = self._changes[0, place], self._changes[-1, place]
+        n_pairs = min(self.n_pairs + 1, self.size)
+        products = self.multiply(self._steps[-1], change, n_pairs)
+        # Positive by the Wolfe conditions, save for rounding; without it the approximation is not positive definite.
+        if not products[place] > 2 * UNIT_ROUNDOFF * dot(change, image):
+            if self.n_pairs == self.size:
+                # The rejected step overwrote the oldest pair, so all pairs are dropped.
+                self._newest, self.n_pairs = -1, 0
+            return False
+        self._newest, self.n_pairs = place, n_pairs
+        self._crossed[:n_pairs, place] = products
+        return True
+
+    def apply(self, forms, solve):
+        """Return the forms of the inverse Hessian times a vector, given by its forms.
+
+        Parameters
+        ----------
+        forms : list of ndarray
+            The vector's, raveled. They are overwritten.
+        solve : callable
+            What multiplies a vector by the starting matrix, up to a factor. It returns a new array.
+        """
+        n, newest = self.n_pairs, self._newest
+        if n:
+            find_first_scales(self.multiply(self._steps[-1], forms[0], n), self._crossed, newest, n, self._scales)
+            for vector, changes in zip(forms, self._changes, strict=True):
+                self.combine(changes, -self._scales[:n], vector)
+        forms = [solve(vector) for vector in forms]
+        if n:
+            # A scale for each pair takes 5 to 10 % fewer passes on MNIST than one for every fourth.
+            solved = solve(self._changes[0, newest])
+            scale = self._crossed[newest, newest] / dot(self._changes[-1, newest], solved)
+            for vector in forms:
+                vector *= scale
+            find_second_scales(self.multiply(self._changes[-1], forms[0], n), self._crossed, newest, n, self._scales)
+            for vector, steps in zip(forms, self._steps, strict=True):
+                self.combine(steps, self._scales[:n], vector)
+        return forms
+
+    def multiply(self, rows, vector, n_rows):
+        """Return the inner products of the first n_rows of rows with a vector."""
+        run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partials)
+        return np.add.reduce(self._partials[:, :n_rows])
+
+    def combine(self, rows, factors, vector):
+        """Add the first rows, each times its factor, to vector."""
+        run_blocks(add_block_combination, self._n_blocks, rows, len(factors), factors, vector)

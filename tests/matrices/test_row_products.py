@@ -1,0 +1,112 @@
+"""Products by the inner products of the rows against NumPy's, for every type and layout of dense X and for sparse X."""
+
+import numpy as np
+import pytest
+from conftest import make_sparse
+from scipy import sparse
+
+from fastlin.kernels.machine.gather import zeros_table
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.matrices import as_matrix, row_products
+
+N, D = 21, 70
+LAYOUTS = {
+    "rows": np.ascontiguousarray,
+    "columns": np.asfortranarray,
+    "every other column": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+}
+
+
+def make_dense(dtype=np.float64, n=N, d=D):
+    generator = np.random.default_rng(0)
+    if np.issubdtype(dtype, np.floating):
+        return generator.normal(size=(n, d)).astype(dtype)
+    return generator.integers(0, 2 if dtype is bool else 100, (n, d)).astype(dtype)
+
+
+def make_vector(n, n_classes):
+    """Return a table of numbers for n rows, and one more row that has no part in products."""
+    table = zeros_table(n + 1, n_classes)
+    table[:, :n_classes] = np.random.default_rng(1).normal(size=(n + 1, n_classes))
+    return table
+
+
+def assert_products(X, products, n_classes, factors):
+    """Compare with NumPy's, within d + n roundings of the sums of magnitudes."""
+    n, d = X.shape
+    X = (X.toarray() if sparse.issparse(X) else X).astype(np.float64)
+    vector, product = make_vector(n, n_classes), zeros_table(n + 1, n_classes)
+    product[:] = 7.0
+    products.multiply(vector, product)
+    numbers = vector[:n, :n_classes]
+    coef, sizes = (X / factors).T @ numbers, (np.abs(X) / factors).T @ np.abs(numbers)
+    unit = 2.0**-52
+    assert (np.abs(product[:n, :n_classes] - X @ coef) <= (n + d + 4) * unit * (np.abs(X) @ sizes)).all()
+    np.testing.assert_array_equal(product[n], 7.0)
+    assert (np.abs(products.combine(vector) - coef.T) <= (n + 4) * unit * sizes.T).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint8, np.int32, bool])
+@pytest.mark.parametrize("n_classes", [1, 3, 12])
+def test_products_of_dense_rows(dtype, layout, n_classes):
+    X, factors = LAYOUTS[layout](make_dense(dtype)), np.linspace(0.5, 3, D)
+    assert_products(X, as_matrix(X).row_products(n_classes, factors, False), n_classes, factors)
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 3, 5, 8, 20, 24, 40])
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+def test_products_of_sparse_rows(n_classes, index_dtype):
+    X = sparse.csr_array(make_sparse(N, D, index_dtype=index_dtype), shape=(N, D))
+    factors = np.linspace(0.5, 3, D)
+    assert_products(X, as_matrix(X).row_products(n_classes, factors, True), n_classes, factors)
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 300), (40, 1), (5, 257), (300, 600)])
+def test_panels_of_any_shape(monkeypatch, n, d):
+    for panel_bytes in (1, 1 << 21):
+        monkeypatch.setattr(row_products, "PANEL_BYTES", panel_bytes)
+        X = make_dense(n=n, d=d)
+        assert_products(X, as_matrix(X).row_products(2, np.ones(d), False), 2, np.ones(d))
+
+
+def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
+    X, factors = make_dense(n=2 * row_products.ROWS_A_PRODUCT), np.linspace(0.5, 3, D)
+    matrix = as_matrix(X)
+    products = matrix.row_products(2, factors, True)
+    assert_products(X, products, 2, factors)
+    assert matrix._row_gram is None
+    assert_products(X, products, 2, factors)
+    assert matrix._row_gram is None
+    assert_products(X, products, 2, factors)
+    kept = matrix._row_gram
+    assert kept is not None
+    # The next fit waits as long, so that its bits do not depend on what came before, but finds the matrix there.
+    again = matrix.row_products(2, factors, True)
+    assert again._gram is None
+    for _ in range(3):
+        assert_products(X, again, 2, factors)
+    assert again._gram is kept[1]
+    other = matrix.row_products(2, 2 * factors, True)
+    for _ in range(3):
+        assert_products(X, other, 2, 2 * factors)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kind):
+    monkeypatch.setattr(row_products, "MIN_BLOCK_WORK", 1_000)
+    monkeypatch.setattr(row_products, "PANEL_BYTES", 1)
+    n, d = 60, 500
+    X = make_dense(n=n, d=d)
+    X = X if kind == "dense" else sparse.csr_array(X * (np.abs(X) > 1))
+    found = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            products = as_matrix(X).row_products(3, np.ones(d), True)
+            for _ in range(4):
+                product = zeros_table(n + 1, 3)
+                products.multiply(make_vector(n, 3), product)
+            found.append((product, products.combine(make_vector(n, 3)).copy()))
+    for other in found[1:]:
+        for first, second in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(first, second)

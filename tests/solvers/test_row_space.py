@@ -1,0 +1,238 @@
+"""Fits in the space of the rows: the same objective, the same minimum, and when they are chosen."""
+
+import numpy as np
+import pytest
+from conftest import evaluate, make_objective, minimum_of, value_of, with_budget
+from scipy import sparse
+
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.objective import Objective
+from fastlin.objective import row_space as spaces
+from fastlin.objective.row_space import RowLine, RowSpace
+from fastlin.solvers import choose, lbfgs, line_search, row_space
+from fastlin.solvers.stopping import LIMITED, REACHED, STALLED, Stopping
+
+KINDS = ["dense", "sparse"]
+
+
+def make_few_rows(n_classes, kind="dense", n=30, d=80, columns="plain", **options):
+    """Return an objective with more columns than rows."""
+    objective, _ = make_objective(n, d, n_classes, columns=columns, l2=0.01)
+    X = objective.matrix.X
+    X = X if kind == "dense" else sparse.csr_array(X * (np.abs(X) > 0.7 * X.std()))
+    weights = np.random.default_rng(3).uniform(0.5, 2, n)
+    return Objective.over(X, np.arange(n) % n_classes, n_classes, **{"l2": 0.01, "weights": weights} | options)
+
+
+def make_vector(space):
+    """Return a random RowVector with the image that belongs to it."""
+    numbers = space._zeros()
+    n_classes = space.objective.n_rows_coef
+    numbers[:-1, :n_classes] = np.random.default_rng(0).normal(size=(len(numbers) - 1, n_classes)) / len(numbers)
+    if space.objective.fit_intercept:
+        numbers[-1, :n_classes] = np.linspace(-0.5, 0.6, n_classes)
+    if n_classes > 1:
+        # Parameters are centred, which changes J at numbers that are not.
+        numbers[:, :n_classes] -= numbers[:, :n_classes].mean(axis=1, keepdims=True)
+    return space._with_image(numbers)
+
+
+def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
+    stopping = Stopping(objective, tol, "excess", max_iter)
+    return row_space.minimize(objective, stopping, room=objective.make_room(), nearby=nearby)
+
+
+OPTIONS = {
+    "plain": {},
+    "no intercept": {"fit_intercept": False},
+    "factors": {"penalty_factors": np.linspace(0.3, 2, 80)},
+    "without weights": {"weights": None},
+    "some rows, one twice": {"numbers": np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 9, 11, 13, 15, 16, 17, 20, 23, 25, 28])},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_point_is_that_of_its_parameters(kind, n_classes, name):
+    objective = make_few_rows(n_classes, kind, **OPTIONS[name])
+    space = RowSpace(objective)
+    n_passes = objective.n_passes
+    vector = make_vector(space)
+    point = space.at(vector)
+    assert objective.n_passes == pytest.approx(n_passes + 2 * objective.n_rows / 30)
+    whole = evaluate(objective, space.to_parameters(vector))
+    assert point.value == pytest.approx(whole.value, rel=1e-12)
+    assert point.value == pytest.approx(float(value_of(objective, *coefficients_of(whole))), rel=1e-12)
+    # The norm of the gradient in the inner product is that of the certificate, whose columns are centred to float32.
+    square = point.gradient.dot_coefficients(point.gradient)
+    assert square == pytest.approx(whole.dual_square, rel=1e-7)
+    np.testing.assert_allclose(point.gradient.numbers[-1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13)
+    assert point.steepness >= whole.largest_entry * (1 - 1e-12) or (objective.coordinates.scale > 1).any()
+
+
+def coefficients_of(point):
+    return point.objective.coordinates.to_coefficients(point.parameters)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_line_follows_the_objective(kind, n_classes):
+    objective = make_few_rows(n_classes, kind)
+    space = RowSpace(objective)
+    start, direction = space.start(), make_vector(space)
+    line, step, change = RowLine(space, start, direction), 0.7, 1e-5
+    value, slope = line(step)
+    end = line.end()
+    assert value == end.value == pytest.approx(space.at(end.vector).value, rel=1e-14)
+    assert slope == pytest.approx((line(step + change)[0] - line(step - change)[0]) / (2 * change), rel=1e-7)
+    assert slope == pytest.approx(direction.dot(end.gradient), rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_minimum_is_reached_and_certified(kind, n_classes, name):
+    objective = make_few_rows(n_classes, kind, **OPTIONS[name])
+    solution = minimize(objective)
+    assert (solution.converged, solution.message) == (True, REACHED)
+    minimum, coef, intercept = minimum_of(objective)
+    assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-8 * solution.value
+    found = objective.finish(solution, np.float64)
+    np.testing.assert_allclose(found[0], coef, atol=1e-3)
+    np.testing.assert_allclose(found[1], intercept, atol=1e-3)
+    values = [iteration.objective for iteration in solution.history]
+    assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_far_from_zero_and_of_unlike_scales(kind):
+    for columns in ("shifted", "badly scaled", "constant"):
+        objective = make_few_rows(3, kind, columns=columns)
+        solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
+        assert solution.converged
+        assert solution.value - float(minimum_of(objective)[0]) <= solution.certificate
+
+
+def test_inner_products_that_would_lose_digits_are_not_kept(monkeypatch):
+    asked = []
+    near, far = make_few_rows(2), make_few_rows(2, columns="shifted")
+    for objective in (near, far, with_budget(near, 4 * 8 * 30**2 - 1)):
+        original = objective.matrix.row_products
+        monkeypatch.setattr(
+            objective.matrix, "row_products", lambda *a, original=original: asked.append(a[-1]) or original(*a)
+        )
+        RowSpace(objective)
+        monkeypatch.undo()
+    assert asked == [True, False, False]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kind, n_classes):
+    monkeypatch.setattr(spaces, "MIN_RESIDUAL_BLOCK", 10)
+    solutions = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            solutions.append(minimize(make_few_rows(n_classes, kind)))
+    for solution in solutions[1:]:
+        np.testing.assert_array_equal(solution.parameters, solutions[0].parameters)
+        assert solution.certificate == solutions[0].certificate
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_penalty_starts_from_the_solution(kind):
+    objective = make_few_rows(8, kind)
+    first = minimize(objective)
+    again = minimize(objective, nearby=first.row_point)
+    assert again.n_iter == 0
+    assert again.value == pytest.approx(first.value, rel=1e-14)
+    other = objective.with_penalty(0.008, 0.0)
+    space = RowSpace(other)
+    # The coefficients stay.
+    np.testing.assert_allclose(
+        space.to_parameters(space.start(first.row_point)), RowSpace(objective).to_parameters(first.row_point.vector)
+    )
+    near, cold = minimize(other, nearby=first.row_point), minimize(other)
+    assert near.n_iter < cold.n_iter
+    assert near.value == pytest.approx(cold.value, rel=1e-8)
+    by_choice = choose.minimize(other, [first.parameters], solver="auto", tol=1e-8, max_iter=1000, nearby=first)
+    np.testing.assert_array_equal(by_choice.parameters, near.parameters)
+
+
+def test_the_limit_of_iterations_holds():
+    solution = minimize(make_few_rows(3), max_iter=2)
+    assert (solution.n_iter, solution.converged, solution.message) == (2, False, LIMITED)
+    assert solution.certificate > 1e-8 * solution.value
+
+
+def test_what_overflows_or_stalls_is_left_to_the_coefficients(monkeypatch):
+    objective = make_few_rows(8)
+    expected = lbfgs_of(objective)
+    huge = Objective.over(1e160 * objective.matrix.X, objective.rows.labels, 8, l2=1e-2)
+    assert minimize(huge) is None
+    monkeypatch.setattr(line_search, "search", stall_once(line_search.search))
+    solution = choose.minimize(objective, solver="auto", tol=1e-8, max_iter=1000)
+    assert solution.converged
+    assert solution.value == pytest.approx(expected.value, rel=1e-8)
+    monkeypatch.undo()
+    monkeypatch.setattr(line_search, "search", lambda *a, **k: None)
+    assert minimize(objective).message == STALLED
+
+
+def lbfgs_of(objective):
+    """Return the solution by L-BFGS in the coefficients."""
+    build, _ = choose.choose_preconditioner(objective)
+    stopping = Stopping(objective, 1e-8, "excess", 1000)
+    room = objective.make_room()
+    return lbfgs.minimize(objective, objective.start(), stopping, preconditions={0: build}, room=room)
+
+
+def stall_once(search):
+    """Return a search that finds nothing the first time."""
+    calls = []
+
+    def search_or_stall(*arguments, **options):
+        calls.append(arguments)
+        return None if len(calls) == 1 else search(*arguments, **options)
+
+    return search_or_stall
+
+
+def test_it_suits_smooth_bounded_penalties_of_wide_data():
+    assert row_space.suits(make_few_rows(3))
+    assert row_space.suits(make_few_rows(3, "sparse", n=80))
+    for objective in (
+        make_few_rows(3, n=41),
+        make_few_rows(3, "sparse", n=81),
+        make_few_rows(3, l1=0.01),
+        make_few_rows(3, l2=0.0),
+        make_few_rows(3, penalty_factors=np.append(0.0, np.ones(79))),
+        make_few_rows(3, numbers=np.arange(14)),
+        make_few_rows(3, weights=(np.arange(30) % 3 > 0).astype(float)),
+        with_budget(make_few_rows(3), 1000),
+    ):
+        assert not row_space.suits(objective)
+
+
+def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
+    objective = make_few_rows(3)
+    space = RowSpace(objective)
+    pairs, points = row_space.RowPairs(space), [space.at(space.start())]
+    for _ in range(4):
+        direction = pairs.direction(points[-1])
+        assert direction.dot(points[-1].gradient) < 0
+        line = RowLine(space, points[-1].vector, direction)
+        line(0.5)
+        points.append(line.end())
+        pairs.add(*points[-2:])
+    direction = pairs.direction(points[-1])
+    # The image stays that of the numbers, and the secant condition holds: H takes the last change to the last step.
+    np.testing.assert_allclose(direction.image, space._with_image(direction.numbers).image, atol=1e-10)
+    last, before = points[-1], points[-2]
+    forms = [
+        (last.gradient.numbers - before.gradient.numbers).ravel(),
+        (last.gradient.image - before.gradient.image).ravel(),
+    ]
+    step, _ = pairs.apply(forms, lambda vector: vector.copy())
+    np.testing.assert_allclose(step, (last.vector.numbers - before.vector.numbers).ravel(), atol=1e-12)
