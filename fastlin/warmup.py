@@ -9,6 +9,9 @@ from scipy import sparse
 from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MLPClassifier
 
+# The rows, features and classes of a fit in the space of the rows.
+WIDE = 60, 150, 6
+
 
 def make_problem(dtype, n_rows, n_features, n_classes):
     """Return X of whole numbers and labels that do not depend on X, so that fits take some iterations."""
@@ -33,6 +36,7 @@ def fit_small(dtype):
     # So many coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
     X, y = make_problem(dtype, 500, 64, 10)
     fit_and_predict(X, y)
+    fit_and_predict(*make_problem(dtype, *WIDE))
 
 
 def fit_large(dtype):
@@ -48,6 +52,8 @@ def fit_sparse(dtype):
     for labels in (y, y > 0):
         for solver in ("auto", "lbfgs", "newton-cg"):
             fit_and_predict(sparse.csr_array(X), labels, solver=solver)
+    X, y = make_problem(dtype, *WIDE)
+    fit_and_predict(sparse.csr_array(X), y)
 
 
 def fit_l1(dtype, n_features):
