@@ -103,6 +103,30 @@ def _load_news(n_rows):
     return pose("news", *(make_news(n_rows) if n_rows else make_news()), C)
 
 
+def _load_expression(n_rows, n_all, n_genes):
+    """Return numbers like the expression of genes in few samples, and which of two kinds each sample is.
+
+    The genes follow thirty factors and noise; their spreads differ, most of them by less than e.
+    """
+    generator, n_rows = np.random.default_rng(0), n_rows or n_all
+    factors = generator.normal(size=(n_rows, 30))
+    X = factors @ generator.normal(size=(30, n_genes)) / 2 + generator.normal(size=(n_rows, n_genes))
+    X *= np.exp(generator.normal(size=n_genes) / 2)
+    return pose("expression", X, factors[:, 0] + generator.logistic(size=n_rows) > 0, C, fit_intercept=False)
+
+
+def _race_expression(n_rows, n_genes):
+    return Race(
+        "gene expression, tol 1e-6",
+        partial(_load_expression, n_all=n_rows, n_genes=n_genes),
+        by_fastlin(1e-6),
+        {**by_cyanure(1e-6), **by_scikit_learn("newton-cg", tol=1e-6)},
+        rows=100,
+        within=1e-5,
+        package="cyanure",
+    )
+
+
 def _race_probe(n_rows, n_features, n_classes, solver="auto"):
     return Race(
         "linear probe" if solver == "auto" else f'linear probe, solver="{solver}"',
@@ -219,6 +243,8 @@ RACES = {
         within=1e-6,
         package="cyanure",
     ),
+    "expression-500": _race_expression(500, 5_000),
+    "expression-2000": _race_expression(2_000, 20_000),
     "text-l1": Race("text, L1", partial(_load_text, l1_ratio=1.0), by_fastlin(), by_scikit_learn("saga"), rows=500),
     "one-hot": Race(
         "one-hot, tol 1e-6",

@@ -128,7 +128,8 @@ def measure_point(numbers, changed):
     problem, n_threads = load(), numbers["threads"]
     race = partial(Race, "scaling", load, by_fastlin(), excess=TOL)
     by_default = run_race(race(by_scikit_learn("lbfgs")), problem, n_threads)
-    if by_default.find_fault():
+    # Where the default stops far above, its accuracy is another one: the objective alone is compared.
+    if not by_default.has_converged or by_default.gap > TOL:
         raise RuntimeError(by_default.find_fault())
     seconds = by_default.seconds[DEFAULT_PEER]
     rounds = ROUNDS if seconds <= SHORT else 1

@@ -27,6 +27,8 @@ LEAST = {
     "probe-10-lbfgs": 5,
     "text": 4,
     "news": 2,
+    "expression-500": 2,
+    "expression-2000": 2,
     "text-l1": 20,
     "one-hot": 4,
     "mnist-l1": 20,
