@@ -99,7 +99,9 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
         Number of passes over X; a pass over a tenth of the rows counts as a tenth.
     history_ : list
         For each iteration `objective` (J), `bound` (on J - J*, proven where it was computed in float64), `gradient`
-        (the largest entry of the gradient of J), `n_passes` and `seconds`, both from the start of the fit.
+        (the largest entry of the gradient of J), `n_passes` and `seconds`, both from the start of the fit. Wide data
+        are fitted in the space of their rows, where both are estimated: `bound` as if the intercept were stationary,
+        `gradient` from above.
     n_features_in_ : int
         Number of features of X.
     feature_names_in_ : ndarray of shape (n_features,)

@@ -33,10 +33,6 @@ from fastlin.matrices.row_products import DenseRowProducts
 EVEN_PANELS = 5
 # The types that are read as they are.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
-# Fits of so many columns a row are faster in the space of the rows: of noise around 30 factors, two classes and C = 1,
-# 500 x 5,000 takes 0.40 s in place of 1.2, 500 x 1,500 0.17 in place of 0.35, 1,500 x 3,000 2.0 and 1.9. With more rows
-# blocks of columns precondition better than nothing does there: 1,000 x 1,024 with ten classes takes 1.0 and 0.66 s.
-MIN_COLUMNS_A_ROW = 2
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
 
@@ -71,11 +67,6 @@ class DenseMatrix:
     def gains_from_float32(self, n_rows_coef):
         """Say whether passes are faster in float32, for K rows of coefficients."""
         return self.X.size * n_rows_coef >= MIN_FLOAT32_WORK
-
-    @property
-    def gains_from_row_space(self):
-        """Whether a fit is faster in the space of the rows."""
-        return MIN_COLUMNS_A_ROW * self.shape[0] <= self.shape[1]
 
     def count_gram_work(self):
         """Return the multiply-adds of a Gram matrix of the columns."""
@@ -217,7 +208,7 @@ class DenseMatrix:
         with self._lock:
             if self._row_gram is None or (self._row_gram[0] != factors).any():
                 gram = DenseMatrix(self.X.T).gram(1 / factors, np.float64)
-                self._row_gram = factors, DenseMatrix(np.ascontiguousarray(gram[:-1, :-1]))
+                self._row_gram = factors, DenseMatrix(gram[:-1, :-1])
             return self._row_gram[1]
 
     def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):

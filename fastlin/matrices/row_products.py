@@ -9,7 +9,7 @@ import numpy as np
 from fastlin.kernels.linear.row_space import fill_block_lines, fill_block_row_products
 from fastlin.kernels.machine.arrays import copy_aligned
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.threads import MAX_BLOCKS, MIN_BLOCK_WORK, run_blocks
+from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, MIN_BLOCK_WORK, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
 
@@ -18,13 +18,14 @@ from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
 PANEL_BYTES = 1 << 21
 PANEL_COLUMNS = 32
 MOST_COLUMNS = 256
-# G takes as long as a product for each so many rows: 500 x 5,000 45 ms, a product 3.4; 2,000 x 20,000 4.1 s and 44 ms.
-# It is computed once as many products are made, so that a fit takes at most twice as long as with the better of both.
+# G takes as long as a product for each so many rows and class: 500 x 5,000 45 ms, a product 3.4; 2,000 x 20,000 4.1 s
+# and 44 ms. It is computed once as many products are made, so that a fit takes at most twice as long as with the better
+# of both.
 ROWS_A_PRODUCT = 24
 
 
 class DenseRowProducts:
-    """Those of dense X: a panel of columns after the other or, after a while, by G itself.
+    """Products for dense X, which are computed panel by panel at first, and by G itself later.
 
     Parameters
     ----------
@@ -44,11 +45,12 @@ class DenseRowProducts:
         self._scaling, self._factors = Scaling(np.ones(d), np.zeros(d)), 1 / factors
         self._width = min(max(1, PANEL_BYTES // (8 * n * PANEL_COLUMNS)) * PANEL_COLUMNS, MOST_COLUMNS)
         n_panels = -(-d // self._width)
-        n_blocks = max(1, min(n_panels, 2 * n * d * n_rows_coef // MIN_BLOCK_WORK, MAX_BLOCKS))
+        most = min(n_panels, MAX_BLOCKS, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef))
+        n_blocks = max(1, min(most, 2 * n * d * n_rows_coef // MIN_BLOCK_WORK))
         self._coef = np.empty((n_rows_coef, d))
         self._products = np.empty((n_blocks, n_rows_coef, n))
         self._find_gram, self._gram = find_gram, None
-        self._n_left = n // ROWS_A_PRODUCT
+        self._n_left = n // (ROWS_A_PRODUCT * n_rows_coef)
 
     def combine(self, vector):
         """Return F^-1 X' vector as coefficients (K, d). The next product overwrites them."""
@@ -87,7 +89,7 @@ class DenseRowProducts:
 
 
 class SparseRowProducts:
-    """Those of sparse X: a pass by columns, then one by rows.
+    """Products for sparse X: a pass by columns, then one by rows.
 
     Parameters
     ----------

@@ -94,11 +94,6 @@ class SparseMatrix:
         """Say whether passes are faster in float32: they are not, since entries are widened one by one."""
         return False
 
-    @property
-    def gains_from_row_space(self):
-        """Whether a fit is faster in the space of the rows."""
-        return self.shape[0] <= self.shape[1]
-
     def count_gram_work(self):
         """Return the multiply-adds of a Gram matrix of the columns, each entry with those of its row.
 

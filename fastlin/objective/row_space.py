@@ -6,14 +6,14 @@ reach::
 
     W_kj = (1 / (l2 f_j)) sum_i a_ik (x_ij - m_j)
 
-With an intercept m_j is the mean of the column, else zero. Where there are fewer rows than columns, the numbers are
-fewer than the coefficients.
+With an intercept m_j is the mean of the column, else zero. The a_ik are called multipliers here. Where there are fewer
+rows than columns, they are fewer than the coefficients.
 
-A vector of the space is a table (n + 1, columns of a table) of these numbers, with the intercepts of the centred
-columns in its last row. Its image holds the scores of the rows without the intercepts, and in the last row these again.
-The inner product of two vectors is the plain one of either with the image of the other: that of the intercepts, and of
-the coefficients weighted by the penalty, sum_kj l2 f_j V_kj W_kj. In it the gradient of J has the residuals plus the
-vector itself for its numbers, and half its square bounds J - J* where the intercept is stationary.
+A vector of the space is a table (n + 1, columns of a table) of multipliers, with the intercepts of the centred columns
+in its last row. Its scores are those of the rows without the intercepts, and in the last row the intercepts again. The
+inner product of two vectors is the plain one of the multipliers of either with the scores of the other: that of the
+intercepts, and of the coefficients weighted by the penalty, sum_kj l2 f_j V_kj W_kj. In it the gradient of J has the
+residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
 """
 
 from dataclasses import dataclass
@@ -32,33 +32,33 @@ from fastlin.objective.rows import weigh_named_rows
 # Rows times classes whose residuals are computed in a block, some 100 microseconds of work.
 MIN_RESIDUAL_BLOCK = 20_000
 NOT_KEPT = Kept.of(None)
-# By this factor the squares of the means may exceed the variances, where the inner products of the rows are centred
-# after they are summed: twelve digits are left.
+# The inner products of the rows are centred after they are summed, which leaves twelve digits where the squares of the
+# means exceed the variances by no more than this factor.
 MOST_CANCELLED = 1e4
 
 
 @dataclass(frozen=True, eq=False)
 class RowVector:
-    """A vector of the row space, with its image; both of shape (n + 1, columns of a table).
+    """A vector of the row space, given twice; both arrays are of shape (n + 1, columns of a table).
 
     Attributes
     ----------
-    numbers : ndarray
-        The vector.
-    image : ndarray
-        Its image.
+    multipliers : ndarray
+        The multipliers of the rows, and the intercepts.
+    scores : ndarray
+        The scores without the intercepts, and the intercepts.
     """
 
-    numbers: np.ndarray
-    image: np.ndarray
+    multipliers: np.ndarray
+    scores: np.ndarray
 
     def dot(self, other):
         """Return the inner product with another vector."""
-        return dot(self.numbers.ravel(), other.image.ravel())
+        return dot(self.multipliers.ravel(), other.scores.ravel())
 
     def dot_coefficients(self, other):
         """Return the part of the inner product that the coefficients have."""
-        return dot(self.numbers[:-1].ravel(), other.image[:-1].ravel())
+        return dot(self.multipliers[:-1].ravel(), other.scores[:-1].ravel())
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +74,9 @@ class RowPoint:
     gradient : RowVector
         The gradient.
     bound : float
-        What J is above its minimum at most where the intercept is stationary, and else an estimate.
+        An upper bound on J - J* where the intercept is stationary, and else an estimate.
     steepness : float
-        No derivative of J by a coefficient or an intercept is larger.
+        An upper bound of the derivatives of J by coefficients and intercepts.
     l2 : float
         The strength of the penalty.
     """
@@ -133,9 +133,9 @@ class RowSpace:
         """Return the RowVector to start from: the best intercept, or where a RowPoint of another penalty lies."""
         if nearby is None:
             return RowVector(self._start, self._start)
-        numbers = nearby.vector.numbers * (self._l2 / nearby.l2)
-        numbers[-1] = nearby.vector.numbers[-1]
-        return RowVector(numbers, nearby.vector.image)
+        multipliers = nearby.vector.multipliers * (self._l2 / nearby.l2)
+        multipliers[-1] = nearby.vector.multipliers[-1]
+        return RowVector(multipliers, nearby.vector.scores)
 
     def at(self, vector):
         """Return the RowPoint at a RowVector."""
@@ -150,7 +150,7 @@ class RowSpace:
         Parameters
         ----------
         scores, direction : ndarray of shape (n + 1, columns of a table)
-            Images of vectors.
+            Those of two vectors.
         step : float
             The step.
         residuals : ndarray of shape (n + 1, columns of a table)
@@ -176,9 +176,9 @@ class RowSpace:
 
     def make_point(self, vector, value, residuals, sums):
         """Return the RowPoint at a RowVector, from what `evaluate` gave there: one pass over the rows."""
-        residuals[:-1] += vector.numbers[:-1]
+        residuals[:-1] += vector.multipliers[:-1]
         residuals[-1, : self._n_classes] = sums if self.objective.fit_intercept else 0
-        gradient = self._with_image(residuals)
+        gradient = self.make_vector(residuals)
         square = gradient.dot_coefficients(gradient)
         bound = 0.5 * (square + float(np.sum(residuals[-1] ** 2 / self.curvatures)))
         steepness = max(sqrt(max(square, 0.0) * self._steepest), float(np.abs(residuals[-1]).max()))
@@ -188,31 +188,32 @@ class RowSpace:
         """Return the parameters (K, d + 1) that a RowVector stands for, in the coordinates of the objective."""
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
-        coef = self._products.combine(self._centre(vector.numbers))
+        coef = self._products.combine(self._centre(vector.multipliers))
         np.divide(coef, self._l2 * coordinates.scale, out=parameters[:, :-1])
         parameters[:, coordinates.vanishing] = 0
-        parameters[:, -1] = vector.numbers[-1, : self._n_classes]
+        parameters[:, -1] = vector.multipliers[-1, : self._n_classes]
         if self.objective.fit_intercept:
             # The mean of a centred column is zero, or what rounding of its shift leaves.
             parameters[:, -1] -= np.einsum("kj,j->k", parameters[:, :-1], coordinates.mean)
         return self.objective.center(parameters)
 
-    def _with_image(self, numbers):
-        image = self._zeros()
-        self._products.multiply(self._centre(numbers), image)
+    def make_vector(self, multipliers):
+        """Return the RowVector of multipliers (n + 1, columns of a table): one pass over the rows."""
+        scores = self._zeros()
+        self._products.multiply(self._centre(multipliers), scores)
         self.objective.rows.count_pass()
-        image /= self._l2
+        scores /= self._l2
         if self.objective.fit_intercept:
-            image[:-1] -= np.einsum("i,ik->k", self._weights, image[:-1])
-        image[-1] = numbers[-1]
-        return RowVector(numbers, image)
+            scores[:-1] -= np.einsum("i,ik->k", self._weights, scores[:-1])
+        scores[-1] = multipliers[-1]
+        return RowVector(multipliers, scores)
 
-    def _centre(self, numbers):
-        """Return the numbers of the rows (n, columns of a table) that stand for the same sum of rows as they are."""
+    def _centre(self, multipliers):
+        """Return multipliers (n, columns of a table) of the rows as they are, for those of the centred rows."""
         centred = self._zeros()[:-1]
-        centred[:] = numbers[:-1]
+        centred[:] = multipliers[:-1]
         if self.objective.fit_intercept:
-            centred -= self._weights[:, None] * np.add.reduce(numbers[:-1])
+            centred -= self._weights[:, None] * np.add.reduce(multipliers[:-1])
         return centred
 
     def _zeros(self):
@@ -243,12 +244,12 @@ class RowLine:
         self._square = start.dot_coefficients(start)
         self._mixed = start.dot_coefficients(direction)
         self._bend = direction.dot_coefficients(direction)
-        self._residuals = np.zeros_like(start.image)
+        self._residuals = np.zeros_like(start.scores)
 
     def __call__(self, step):
         """Return J and its slope at a step."""
-        images = self._start.image, self._direction.image
-        loss, slope, self._sums = self._space.evaluate(*images, step, self._residuals)
+        scores = self._start.scores, self._direction.scores
+        loss, slope, self._sums = self._space.evaluate(*scores, step, self._residuals)
         self._step = step
         self._value = loss + 0.5 * self._square + step * (self._mixed + 0.5 * step * self._bend)
         return self._value, slope + self._mixed + step * self._bend
@@ -256,5 +257,5 @@ class RowLine:
     def end(self):
         """Return the RowPoint at the step that J was asked for last; the line ends there."""
         step, start, direction = self._step, self._start, self._direction
-        vector = RowVector(start.numbers + step * direction.numbers, start.image + step * direction.image)
+        vector = RowVector(start.multipliers + step * direction.multipliers, start.scores + step * direction.scores)
         return self._space.make_point(vector, self._value, self._residuals, self._sums)

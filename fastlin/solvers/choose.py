@@ -63,11 +63,11 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
     room = objective.make_room()
     method = choose_solver(objective, solver)
-    # Where a start is in the row space, nobody knows, unless the fit that found it was there.
+    # Coefficients that are given need not be sums of rows, unless a fit in the row space has found them.
     row_point = nearby and nearby.row_point
     if method == "lbfgs" and (row_point or not starts) and row_space.suits(objective):
         solution = row_space.minimize(objective, stopping, room=room, nearby=row_point)
-        if solution is not None and solution.message != STALLED:
+        if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
         starts = starts if solution is None else [solution.parameters]
     best = None

@@ -108,12 +108,14 @@ class ColumnModel:
         The coordinates that may move. With a grouped penalty all classes have the same ones.
     precision : type
         What columns and scores are computed in.
+    mixed : float
+        The part of the probabilities, in their curvature, that is equal for all classes.
     """
 
     # Its columns stand for one point only.
     is_borrowed = False
 
-    def __init__(self, point, curved, working_set, precision):
+    def __init__(self, point, curved, working_set, precision, mixed=0.0):
         self._point = point
         # By features, so that a column stays in the cache for all its classes.
         features, classes = np.nonzero(working_set.T)
@@ -134,6 +136,9 @@ class ColumnModel:
             features,
             classes,
         )
+        if mixed:
+            equal = probabilities.dtype.type(mixed / max(2, len(probabilities)))
+            probabilities = probabilities * probabilities.dtype.type(1 - mixed) + equal
         self._curvature = RowCurvature(row_weights, probabilities)
         self._curvatures = np.empty(len(features))
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))

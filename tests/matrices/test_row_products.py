@@ -71,7 +71,7 @@ def test_panels_of_any_shape(monkeypatch, n, d):
 
 
 def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
-    X, factors = make_dense(n=2 * row_products.ROWS_A_PRODUCT), np.linspace(0.5, 3, D)
+    X, factors = make_dense(n=4 * row_products.ROWS_A_PRODUCT), np.linspace(0.5, 3, D)
     matrix = as_matrix(X)
     products = matrix.row_products(2, factors, True)
     assert_products(X, products, 2, factors)

@@ -10,7 +10,7 @@ from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace
 from fastlin.solvers import choose, lbfgs, line_search, row_space
-from fastlin.solvers.stopping import LIMITED, REACHED, STALLED, Stopping
+from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STALLED, Stopping
 
 KINDS = ["dense", "sparse"]
 
@@ -25,7 +25,7 @@ def make_few_rows(n_classes, kind="dense", n=30, d=80, columns="plain", **option
 
 
 def make_vector(space):
-    """Return a random RowVector with the image that belongs to it."""
+    """Return a random RowVector with the scores that belong to it."""
     numbers = space._zeros()
     n_classes = space.objective.n_rows_coef
     numbers[:-1, :n_classes] = np.random.default_rng(0).normal(size=(len(numbers) - 1, n_classes)) / len(numbers)
@@ -34,7 +34,7 @@ def make_vector(space):
     if n_classes > 1:
         # Parameters are centred, which changes J at numbers that are not.
         numbers[:, :n_classes] -= numbers[:, :n_classes].mean(axis=1, keepdims=True)
-    return space._with_image(numbers)
+    return space.make_vector(numbers)
 
 
 def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
@@ -67,7 +67,9 @@ def test_a_point_is_that_of_its_parameters(kind, n_classes, name):
     # The norm of the gradient in the inner product is that of the certificate, whose columns are centred to float32.
     square = point.gradient.dot_coefficients(point.gradient)
     assert square == pytest.approx(whole.dual_square, rel=1e-7)
-    np.testing.assert_allclose(point.gradient.numbers[-1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13)
+    np.testing.assert_allclose(
+        point.gradient.multipliers[-1, : objective.n_rows_coef], whole.gradient[:, -1], atol=1e-13
+    )
     assert point.steepness >= whole.largest_entry * (1 - 1e-12) or (objective.coordinates.scale > 1).any()
 
 
@@ -201,10 +203,10 @@ def stall_once(search):
 
 def test_it_suits_smooth_bounded_penalties_of_wide_data():
     assert row_space.suits(make_few_rows(3))
-    assert row_space.suits(make_few_rows(3, "sparse", n=80))
+    assert row_space.suits(make_few_rows(3, "sparse", n=40))
     for objective in (
         make_few_rows(3, n=41),
-        make_few_rows(3, "sparse", n=81),
+        make_few_rows(3, "sparse", n=41),
         make_few_rows(3, l1=0.01),
         make_few_rows(3, l2=0.0),
         make_few_rows(3, penalty_factors=np.append(0.0, np.ones(79))),
@@ -227,12 +229,42 @@ def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
         points.append(line.end())
         pairs.add(*points[-2:])
     direction = pairs.direction(points[-1])
-    # The image stays that of the numbers, and the secant condition holds: H takes the last change to the last step.
-    np.testing.assert_allclose(direction.image, space._with_image(direction.numbers).image, atol=1e-10)
+    # The scores stay those of the multipliers, and H takes the last change of the gradient to the last step.
+    np.testing.assert_allclose(direction.scores, space.make_vector(direction.multipliers).scores, atol=1e-10)
     last, before = points[-1], points[-2]
     forms = [
-        (last.gradient.numbers - before.gradient.numbers).ravel(),
-        (last.gradient.image - before.gradient.image).ravel(),
+        (last.gradient.multipliers - before.gradient.multipliers).ravel(),
+        (last.gradient.scores - before.gradient.scores).ravel(),
     ]
     step, _ = pairs.apply(forms, lambda vector: vector.copy())
-    np.testing.assert_allclose(step, (last.vector.numbers - before.vector.numbers).ravel(), atol=1e-12)
+    np.testing.assert_allclose(step, (last.vector.multipliers - before.vector.multipliers).ravel(), atol=1e-12)
+
+
+def test_where_it_is_slow_the_coefficients_take_over():
+    generator = np.random.default_rng(0)
+    X = np.cumsum(generator.normal(size=(120, 400)), axis=1)
+    labels = np.digitize(X[:, 200] + 20 * generator.normal(size=120), [-20, 0, 20])
+    objective = Objective.over(X, labels, 4, l2=1e-6)
+    assert row_space.suits(objective)
+    by_rows = minimize(objective, tol=1e-6)
+    assert by_rows.message == IMPATIENT
+    assert by_rows.n_iter >= row_space.PATIENCE
+    solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
+    assert solution.converged
+    assert solution.value <= by_rows.value
+
+
+def test_what_is_proven_ends_a_fit_that_need_not_be():
+    objective = make_few_rows(8)
+    proven = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000)
+    estimated = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000, proven=False)
+    assert estimated.converged
+    assert estimated.n_iter <= proven.n_iter
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_by_the_name_of_lbfgs_no_derivative_exceeds_tol(kind):
+    objective = make_few_rows(4, kind)
+    solution = choose.minimize(objective, solver="lbfgs", tol=1e-5, max_iter=1000)
+    assert solution.converged
+    assert evaluate(objective, solution.parameters).largest_entry <= 1e-5
