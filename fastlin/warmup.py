@@ -10,7 +10,7 @@ from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MLPClassifier
 
 # The rows, features and classes of a fit in the space of the rows.
-WIDE = 60, 150, 6
+WIDE = 60, 190, 6
 
 
 def make_problem(dtype, n_rows, n_features, n_classes):

@@ -283,7 +283,7 @@ def test_names_lead_to_their_solvers(monkeypatch):
         monkeypatch.setattr(module, "minimize", minimize_and_tell)
     narrow, _ = make_objective(100, 3, 2, l2=0.1)
     wide, _ = make_objective(35, 60, 11, l2=0.1)
-    wider, _ = make_objective(45, 90, 8, l2=0.1)
+    wider, _ = make_objective(45, 140, 8, l2=0.1)
     for name, objective, expected in (
         ("lbfgs", narrow, lbfgs),
         ("newton-cg", narrow, newton_cg),
