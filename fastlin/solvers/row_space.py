@@ -26,10 +26,10 @@ MAX_EVALUATIONS = 20
 FEWEST_PAIRS = 8
 # The bound must fall to this part of the last one that was tried out in vain.
 IMPROVEMENT = 0.3
-# With fewer columns a row the coefficients are as fast, and have better preconditioners. Noise around 30 factors with two
-# classes and C = 1 takes 0.17 s for 500 x 1,500, by the coefficients 0.35, but 2.0 and 1.9 s for 1,500 x 3,000. Normal
-# columns with three classes, 5,000 x 10,000, take 4.0 and 3.0 s. Text of 11,314 rows at C = 100 takes 0.97 and 1.5 s with
-# 20,000 columns, 1.9 and 1.4 s with 11,000.
+# With fewer columns a row the coefficients are as fast, and have better preconditioners. Noise around 30 factors with
+# two classes and C = 1 takes 0.17 s for 500 x 1,500, by the coefficients 0.35, but 2.0 and 1.9 s for 1,500 x 3,000.
+# Normal columns with three classes, 5,000 x 10,000, take 4.0 and 3.0 s. Text of 11,314 rows at C = 100 takes 0.97 and
+# 1.5 s with 20,000 columns, 1.9 and 1.4 s with 11,000.
 MIN_COLUMNS_A_ROW = 3
 # After so many iterations, where as many will not do for the rest, the coefficients take over: random walks of 1,000
 # steps end there after 113 iterations at C = 100, and here not after 1,000.
