@@ -77,7 +77,7 @@ class Budget:
         return int(np.clip(2 * in_float64, 4, MOST_PAIRS)), np.float32
 
     def count_row_pairs(self, n_numbers):
-        """Return how many pairs of vectors of so many numbers, each with its image, L-BFGS keeps in the row space."""
+        """Return how many pairs L-BFGS keeps in the row space, of vectors with so many multipliers and scores."""
         return int(min(self.bytes // (4 * 8 * max(1, n_numbers)), MOST_PAIRS))
 
     def holds_row_gram(self, n_rows):

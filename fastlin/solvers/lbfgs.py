@@ -15,7 +15,7 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED
+from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, is_slow
 
 # The relative decrease of an iteration that may be rounding rather than progress, by what J is computed in.
 SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: 2 * UNIT_ROUNDOFF}
@@ -99,7 +99,7 @@ def minimize(
         decrements.append(decrement)
         # With few rows left the others' steps, of all rows, cost more.
         is_impatient = not message and patience is not None and working is objective
-        if is_impatient and _is_slow(decrements, stopping.tol * point.value, patience):
+        if is_impatient and is_slow(decrements, stopping.tol * point.value, patience):
             message = IMPATIENT
         if message:
             break
@@ -174,16 +174,6 @@ def _settle(point, objective, stopping, room):
     if point.objective is not objective and stopping.is_worth_settling(point, bound):
         bound = min(bound, stopping.settle(objective.at(point.parameters, out=room)))
     return bound
-
-
-def _is_slow(decrements, target, patience):
-    """Say whether the distance to the minimum, as it fell lately, takes more than `patience` steps to the target."""
-    half = patience // 2
-    if len(decrements) < patience or len(decrements) % half:
-        return False
-    before, now = max(decrements[-half], 0), max(decrements[-1], np.finfo(np.float64).tiny)
-    rate = np.log(max(before, now) / now) / half
-    return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * patience
 
 
 class Pairs(Recursion):

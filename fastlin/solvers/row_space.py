@@ -8,7 +8,7 @@ of 65, and 1.6 s in place of 8.9.
 """
 
 from dataclasses import replace
-from math import isfinite, log
+from math import isfinite
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.stopping import FORESIGHT, IMPATIENT, LIMITED, REACHED, STALLED
+from fastlin.solvers.stopping import FORESIGHT, IMPATIENT, LIMITED, REACHED, STALLED, is_slow
 
 # The part of the slope that a search may leave: it takes no pass.
 CURVATURE = 0.1
@@ -63,7 +63,7 @@ def minimize(objective, stopping, *, room=None, nearby=None):
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
             message = LIMITED if len(stopping.history) >= stopping.max_iter else ""
-            if _is_slow(bounds, stopping.tol * point.value):
+            if len(bounds) > PATIENCE and is_slow(bounds, stopping.tol * point.value, PATIENCE):
                 message = IMPATIENT
             is_near = point.bound <= min(FORESIGHT * stopping.tol * point.value, limit)
             if stopping.rule == "estimate" and limit == np.inf:
@@ -98,15 +98,6 @@ def _search(space, point, direction):
         return None
     step = line_search.search(line, point.value, slope, 1.0, MAX_EVALUATIONS, curvature=CURVATURE)
     return None if step is None else line
-
-
-def _is_slow(bounds, target):
-    """Say whether the bound, as it fell lately, takes more than PATIENCE steps to the target."""
-    half = PATIENCE // 2
-    if len(bounds) <= PATIENCE or len(bounds) % half:
-        return False
-    before, now, target = bounds[-half], bounds[-1], max(target, np.finfo(np.float64).tiny)
-    return now > target and log(now / target) * half > log(max(before / now, 1.0)) * PATIENCE
 
 
 def suits(objective):
