@@ -351,7 +351,6 @@ class DensePasses:
             self._row_numbers(rows),
             row_weights.astype(precision),
             self._plan(precision)[0],
-            count_tile_rows(size, PANEL_ROWS, grams.itemsize),
             grams,
         )
         return grams[0] if n_parts == 1 else np.add.reduce(grams, dtype=np.float64).astype(precision)

@@ -10,94 +10,110 @@ import numpy as np
 
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.prefetch import empty_list
-from fastlin.kernels.machine.products import add_scores
-from fastlin.kernels.machine.simd import ROW_GROUP
-from fastlin.kernels.machine.tiles import zeros_padded
+from fastlin.kernels.machine.products import add_panel
 
-# Columns that are factorised together; the products of tiles subtract what the columns before them contribute.
-PANEL_COLUMNS = 32
-# Only a pivot below this part of its diagonal entry can be too small for its column.
+# Rows that are factorised together, whole groups of the products' classes; the products subtract what the rows before
+# them contribute.
+ROWS_TOGETHER = 30
+# Rows whose products are summed at a time: with four vectors of each in the first-level cache.
+ROWS_MULTIPLIED = 128
+# Only a pivot below this part of its diagonal entry can be too small for its row.
 SMALL_PIVOT = 1e-3
 MACHINE_EPSILON, MACHINE_EPSILON_SINGLE = 2.0**-52, 2.0**-23
 
 
 @kernel
 def factorize_block(block, n_blocks, matrices, ridge, triangles):
-    """Fill triangles[block] with L, where L L' = A + ridge diag(A).
+    """Fill triangles[block] with U, where U' U = A + ridge diag(A).
 
-    A is the lower triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, takes the
-    rows of L one after the other. Where A is not positive definite by more than rounding, a pivot is raised to the
-    diagonal entry it came from, or so far that no entry of L exceeds the root of the diagonal entry of its row, as in a
-    positive matrix. L L' then adds to A what it lacks (a modified Cholesky factorisation, Nocedal and Wright 2006,
-    section 3.4).
+    A is the upper triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, takes the
+    rows of U one after the other, each from the diagonal on. Where A is not positive definite by more than rounding, a
+    pivot is raised to the diagonal entry it came from, or so far that no entry of U exceeds the root of the diagonal
+    entry of its column, as in a positive matrix. U' U then adds to A what it lacks (a modified Cholesky factorisation,
+    Nocedal and Wright 2006, section 3.4).
     """
     compile_small()
     matrix = matrices[block]
     size = matrix.shape[0]
-    n_rows = (size + ROW_GROUP - 1) // ROW_GROUP * ROW_GROUP
-    factor = zeros_padded(n_rows, size, matrix.dtype)
+    # Four vectors of columns in one piece, all rows one after the other, then the next ones.
+    group = 4 * VECTOR_BYTES // matrix.itemsize
+    n_pieces = (size + group - 1) // group
+    factor = zeros_aligned((n_pieces * size, group), matrix.dtype)
     for i in range(size):
-        for j in range(i + 1):
-            factor[i, j] = matrix[i, j]
-        factor[i, i] += matrix.dtype.type(ridge) * matrix[i, i]
-    nothing = empty_list(np.int64(1))
-    for first in range(0, size, PANEL_COLUMNS):
-        count = PANEL_COLUMNS if PANEL_COLUMNS < size - first else size - first
-        if first > 0:
-            panel = zeros_aligned((count, first), matrix.dtype)
-            for k in range(count):
-                for j in range(first):
-                    panel[k, j] = factor[first + k, j]
-            rows_left = n_rows - first
-            products = zeros_aligned((count, rows_left), matrix.dtype)
-            add_scores(factor[first:], rows_left, panel, np.int64(0), products, nothing)
-            for i in range(size - first):
-                for k in range(i + 1 if i + 1 < count else count):
-                    factor[first + i, first + k] -= products[k, i]
-        _factorize_panel(factor, matrix, first, count, size)
+        for piece in range(i // group, n_pieces):
+            begin = piece * group if piece * group > i else i
+            row, target = matrix[i, begin : (piece + 1) * group], factor[piece * size + i, begin % group :]
+            for j in range(row.shape[0]):
+                target[j] = row[j]
+        factor[i // group * size + i, i % group] += matrix.dtype.type(ridge) * matrix[i, i]
+    multipliers = zeros_aligned((ROWS_TOGETHER, size), matrix.dtype)
+    nothing = empty_list(np.int64(0))
+    for first in range(0, size, ROWS_TOGETHER):
+        stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
+        for other in range(first, stop):
+            column, negative = factor[other // group * size :], multipliers[other - first]
+            for i in range(first):
+                negative[i] = -column[i, other % group]
+        for piece in range(first // group, n_pieces):
+            rows = factor[piece * size : (piece + 1) * size]
+            for i in range(0, first, ROWS_MULTIPLIED):
+                end = i + ROWS_MULTIPLIED if i + ROWS_MULTIPLIED < first else first
+                add_panel(
+                    rows[i:end], end - i, multipliers[: stop - first, i:end], rows[first:stop], np.int64(0), nothing
+                )
+        _factorize_rows(factor, matrix, first, stop)
     for i in range(size):
-        packed, row = triangles[block, i * (i + 1) // 2 :], factor[i]
-        for j in range(i + 1):
-            packed[j] = row[j]
+        packed = triangles[block, i * size - i * (i - 1) // 2 :]
+        for piece in range(i // group, n_pieces):
+            begin = piece * group if piece * group > i else i
+            end = (piece + 1) * group if (piece + 1) * group < size else size
+            row, target = factor[piece * size + i, begin % group :], packed[begin - i : end - i]
+            for j in range(target.shape[0]):
+                target[j] = row[j]
 
 
 @kernel(inner=True)
-def _factorize_panel(factor, matrix, first, count, size):
+def _factorize_rows(factor, matrix, first, stop):
     compile_apart()
+    size, group = matrix.shape[0], factor.shape[1]
     smallest = matrix.dtype.type(4 * (MACHINE_EPSILON if matrix.itemsize == 8 else MACHINE_EPSILON_SINGLE))
-    column = zeros_aligned(count, matrix.dtype)
-    for k in range(count):
-        pivot = factor[first + k, first + k]
-        diagonal = matrix[first + k, first + k]
+    negative = zeros_aligned((1, ROWS_TOGETHER), matrix.dtype)
+    nothing = empty_list(np.int64(0))
+    for i in range(first, stop):
+        own = i // group
+        for h in range(first, i):
+            negative[0, h - first] = -factor[own * size + h, i % group]
+        for piece in range(own, factor.shape[0] // size):
+            rows = factor[piece * size : (piece + 1) * size]
+            add_panel(rows[first:i], i - first, negative, rows[i : i + 1], np.int64(0), nothing)
+        pivot = factor[own * size + i, i % group]
+        diagonal = matrix[i, i]
         if not diagonal > 0:
             diagonal = matrix.dtype.type(1)
         if not pivot > smallest * diagonal:
             pivot = diagonal
         if not pivot > SMALL_PIVOT * diagonal or pivot == diagonal:
-            for i in range(first + k + 1, size):
-                entry = factor[i, first + k]
-                largest = matrix[i, i] if matrix[i, i] > 0 else matrix.dtype.type(1)
+            for j in range(i + 1, size):
+                entry = factor[j // group * size + i, j % group]
+                largest = matrix[j, j] if matrix[j, j] > 0 else matrix.dtype.type(1)
                 if entry * entry > pivot * largest:
                     pivot = entry * entry / largest
+        factor[own * size + i, i % group] = pivot
         root = matrix.dtype.type(math.sqrt(pivot))
-        factor[first + k, first + k] = root
-        for other in range(k + 1, count):
-            column[other] = factor[first + other, first + k] / root
-        for i in range(first + k + 1, size):
-            entry = factor[i, first + k] / root
-            factor[i, first + k] = entry
-            row = factor[i, first + k + 1 : first + count]
-            for j in range(row.shape[0]):
-                row[j] -= entry * column[k + 1 + j]
+        for piece in range(own, factor.shape[0] // size):
+            row = factor[piece * size + i]
+            for j in range(group):
+                row[j] /= root
 
 
 @kernel
 def solve_block(block, n_blocks, triangles, values):
-    """Overwrite the block's rows k of values (C, m), float64, with the solution of L L' x = values[k].
+    """Overwrite the block's rows k of values (C, m), float64, with the solution of U' U x = values[k].
 
-    L is triangles[k] as factorize_block packs it, or triangles[0] where there is only one. Everything is computed in
+    U is triangles[k] as factorize_block packs it, or triangles[0] where there is only one. Everything is computed in
     its type.
     """
     n_rows, size = values.shape
@@ -107,17 +123,17 @@ def solve_block(block, n_blocks, triangles, values):
         for i in range(size):
             x[i] = values[k, i]
         for i in range(size):
-            first = i * (i + 1) // 2
+            first = i * size - i * (i - 1) // 2
+            x[i] /= factor[first]
+            entry, row, others = x[i], factor[first + 1 : first + size - i], x[i + 1 :]
+            for j in range(row.shape[0]):
+                others[j] -= entry * row[j]
+        for i in range(size - 1, -1, -1):
+            first = i * size - i * (i - 1) // 2
             total = factor.dtype.type(0)
-            row, known = factor[first : first + i], x[:i]
+            row, known = factor[first + 1 : first + size - i], x[i + 1 :]
             for j in range(row.shape[0]):
                 total += row[j] * known[j]
-            x[i] = (x[i] - total) / factor[first + i]
-        for i in range(size - 1, -1, -1):
-            first = i * (i + 1) // 2
-            x[i] /= factor[first + i]
-            entry, row, known = x[i], factor[first : first + i], x[:i]
-            for j in range(row.shape[0]):
-                known[j] -= entry * row[j]
+            x[i] = (x[i] - total) / factor[first]
         for i in range(size):
             values[k, i] = x[i]

@@ -17,6 +17,7 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.prefetch import empty_list
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER, ROW_GROUP
 from fastlin.kernels.machine.tiles import (
     MAX_TILE_ROWS,
@@ -152,6 +153,7 @@ def _load_and_multiply_panels(X, numbers, panels, intercept, scores):
     n_classes, tile_rows = scores.shape
     scale, shift = panels.scaling.scale, panels.scaling.shift
     width = panels.tile.shape[1]
+    nothing = empty_list(np.int64(0))
     products.fill_rows(intercept, scores)
     for begin in range(0, X.shape[1], COLUMNS_TURNED):
         stop = begin + COLUMNS_TURNED if begin + COLUMNS_TURNED < X.shape[1] else X.shape[1]
@@ -167,7 +169,7 @@ def _load_and_multiply_panels(X, numbers, panels, intercept, scores):
             end = k + CLASSES_CACHED if k + CLASSES_CACHED < n_classes else n_classes
             for i in range(0, numbers.shape[0], width):
                 columns = panels.turned[i // width * COLUMNS_TURNED : (i // width + 1) * COLUMNS_TURNED]
-                products.add_panel(columns, stop - begin, coef[k:end], scores[k:end], i)
+                products.add_panel(columns, stop - begin, coef[k:end], scores[k:end], i, nothing)
 
 
 @kernel(inner=True)
@@ -200,12 +202,13 @@ def add_tile(panels, n_rows, multipliers, sums, ahead):
 def _add_panels(tile, n_rows, multipliers, sums):
     compile_small()
     n_classes, tile_rows = multipliers.shape
+    nothing = empty_list(np.int64(0))
     for k in range(0, n_classes, CLASSES_CACHED):
         end = k + CLASSES_CACHED if k + CLASSES_CACHED < n_classes else n_classes
         for panel in range(sums.shape[0] // n_classes):
             rows = tile[panel * tile_rows : (panel + 1) * tile_rows]
             of_panel = sums[panel * n_classes + k : panel * n_classes + end]
-            products.add_panel(rows, n_rows, multipliers[k:end], of_panel, np.int64(0))
+            products.add_panel(rows, n_rows, multipliers[k:end], of_panel, np.int64(0), nothing)
 
 
 @kernel(inline=True)

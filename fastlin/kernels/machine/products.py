@@ -6,7 +6,7 @@ from fastlin.kernels.machine import simd
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_small
-from fastlin.kernels.machine.prefetch import empty_list, next_lines
+from fastlin.kernels.machine.prefetch import next_lines
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER, LOADED_ROWS
 from fastlin.kernels.machine.tiles import load_tile, no_scaling, zeros_padded
 
@@ -170,13 +170,13 @@ def add_product(tile, n_rows, multipliers, first_column, sums, ahead):
 
 
 @kernel(reassociate=False, inner=True)
-def add_panel(panel, n_rows, multipliers, sums, column):
+def add_panel(panel, n_rows, multipliers, sums, column, ahead):
     """Add the sum over i < n_rows of multipliers[k, i] panel[i] to sums[k, column:], as `add_product` does.
 
     panel (rows, four vectors); sums of panel's type or float64.
     """
     compile_small()
-    _add_4_vectors(panel, n_rows, np.int64(0), multipliers, sums, column, empty_list(0))
+    _add_4_vectors(panel, n_rows, np.int64(0), multipliers, sums, column, ahead)
 
 
 @kernel(reassociate=False, inline=True)

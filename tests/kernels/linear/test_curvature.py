@@ -54,11 +54,11 @@ class Rows:
         )
         return products.coef.sum(axis=0), products.intercept.sum(axis=0)
 
-    def gram(self, row_weights, n_parts=1, tile_rows=8):
+    def gram(self, row_weights, n_parts=1):
         """Return the Gram matrices of weights (C, m)."""
         grams = np.full((n_parts, len(row_weights), self.d + 1, self.d + 1), np.nan, self.kind)
         n_panels = -(-(self.d + 1) // curvature.PANEL_ROWS)
-        arguments = any_layout(self.X), self.numbers, row_weights, self.scaling, tile_rows, grams
+        arguments = any_layout(self.X), self.numbers, row_weights, self.scaling, grams
         run_blocks(curvature.fill_block_gram, n_panels * n_parts, *arguments)
         return grams.sum(axis=0)
 
@@ -174,7 +174,7 @@ def test_large_ones_agree_with_numpy_and_do_not_depend_on_threads(kind):
     results = []
     for n_threads in (1, 2):
         with limit_threads(n_threads):
-            grams, hessian = rows.gram(row_weights, 3, 16), rows.class_pairs(2, 3)
+            grams, hessian = rows.gram(row_weights, 3), rows.class_pairs(2, 3)
             results.append((grams, hessian, *rows.multiply(4)))
     for k in range(3):
         assert_within(results[0][0][k], ones.T @ (row_weights[k][:, None] * ones), rows.rounding()[1])

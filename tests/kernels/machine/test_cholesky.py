@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.machine.cholesky import PANEL_COLUMNS, factorize_block, solve_block
+from fastlin.kernels.machine.cholesky import ROWS_TOGETHER, factorize_block, solve_block
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 
-# Around the width of a panel, of a group of rows and of a cache line.
-SIZES = [1, 2, 3, 7, 8, 9, 16, 17, PANEL_COLUMNS - 1, PANEL_COLUMNS, PANEL_COLUMNS + 1, 2 * PANEL_COLUMNS, 100]
-SIZES = SIZES if COMPILED else [1, 2, 5, 17, PANEL_COLUMNS + 1]
+# Around the rows that are factorised together, those that are multiplied together, and a cache line.
+SIZES = [1, 2, 3, 7, 8, 9, 16, 17, ROWS_TOGETHER - 1, ROWS_TOGETHER, ROWS_TOGETHER + 1, 2 * ROWS_TOGETHER, 100, 170]
+SIZES = SIZES if COMPILED else [1, 2, 5, 17, ROWS_TOGETHER + 1]
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
 KINDS = [np.float64, np.float32]
 
@@ -38,7 +38,7 @@ def test_factors_and_solutions_are_numpys(kind):
     for size in SIZES:
         matrices = make_matrices(2, size, kind, seed=size)
         triangles = factorize(matrices)
-        expected = np.linalg.cholesky(matrices.astype(float))[:, *np.tril_indices(size)]
+        expected = np.linalg.cholesky(matrices.astype(float), upper=True)[:, *np.triu_indices(size)]
         np.testing.assert_allclose(triangles, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
         values = np.random.default_rng(1).normal(size=(2, size))
         found = values.copy()
@@ -48,14 +48,14 @@ def test_factors_and_solutions_are_numpys(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_upper_triangle_is_neither_read_nor_written(kind):
-    size = PANEL_COLUMNS + 3
+def test_the_lower_triangle_is_neither_read_nor_written(kind):
+    size = ROWS_TOGETHER + 3
     matrices = make_matrices(1, size, kind)
     spoilt = matrices.copy()
-    above = np.triu_indices(size, 1)
-    spoilt[0][above] = np.nan
+    below = np.tril_indices(size, -1)
+    spoilt[0][below] = np.nan
     np.testing.assert_array_equal(factorize(spoilt), factorize(matrices))
-    assert np.isnan(spoilt[0][above]).all()
+    assert np.isnan(spoilt[0][below]).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -114,7 +114,7 @@ DEGENERATE += ["indefinite by rounding", "indefinite", "badly scaled"]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", DEGENERATE)
 def test_any_symmetric_matrix_gives_a_finite_solution_that_descends(name, kind):
-    for size in (2, 6, PANEL_COLUMNS + 5) if COMPILED else (2, 6):
+    for size in (2, 6, ROWS_TOGETHER + 5) if COMPILED else (2, 6):
         matrix = degenerate(name, size, kind)
         for seed in range(3):
             gradient = np.random.default_rng(seed).normal(size=(1, size))
