@@ -144,7 +144,8 @@ class Point:
     def hessian(self):
         """Return the Hessian of J, (K (d + 1), K (d + 1)), by classes."""
         hessian = self.hessian_of_loss()
-        np.einsum("ii->i", hessian)[...] += np.tile(self.objective.penalty.curvatures, len(self.parameters))
+        diagonal = np.einsum("ii->i", hessian)
+        diagonal.reshape(self.parameters.shape)[...] += self.objective.penalty.curvatures
         return hessian
 
     def hessian_of_loss(self):

@@ -108,7 +108,7 @@ def shared_block(point):
 def count_bytes(objective, n_matrices):
     """Return how much memory so many blocks take."""
     size = objective.shape[1]
-    return n_matrices * size * (size + 1) // 2 * np.dtype(objective.fast_precision).itemsize
+    return n_matrices * size * (size + 1) // 2 * np.dtype(objective.block_precision).itemsize
 
 
 def class_blocks(point):
@@ -214,12 +214,10 @@ def hessian(point):
     # Softmax is flat along equal changes of all classes; where the penalty does not bend that direction, add a
     # curvature there. The gradient has no part in it.
     if K > 1:
-        blocks = matrix.reshape(K, m, K, m)
-        scale = np.einsum("kiki->i", blocks) / K**2
-        columns = np.arange(m)
-        blocks[:, columns, :, columns] += np.where(scale > 0, scale, 1.0)[:, None, None]
+        diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
+        diagonals += _positive(np.einsum("kkj->j", diagonals) / K**2)
     preconditioner = Preconditioner(1, K * m, objective.fast_precision)
-    preconditioner.factorize(0, matrix[None].astype(objective.fast_precision))
+    preconditioner.factorize(0, matrix[None].astype(objective.fast_precision, copy=False))
     return preconditioner
 
 
@@ -240,7 +238,7 @@ def _chances(curvature, n_drawn):
 
 def _blocks(objective, samples):
     """Return a Preconditioner of a block for each of the samples, pairs of row numbers and weights (1, m)."""
-    size, precision = objective.shape[1], objective.fast_precision
+    size, precision = objective.shape[1], objective.block_precision
     preconditioner = Preconditioner(len(samples), size, precision)
     n_together = max(1, min(len(samples), MATRIX_BYTES // (size**2 * np.dtype(precision).itemsize)))
     matrices = np.empty((n_together, size, size), precision)
