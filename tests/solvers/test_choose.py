@@ -306,11 +306,11 @@ def test_the_budget_decides_which_preconditioner_is_built():
     assert choose.choose_preconditioner(small)[0] is preconditioners.sampled_hessian
     binary, _ = make_objective(50, 6, 2, l2=0.1)
     assert choose.choose_preconditioner(binary)[0] is preconditioners.class_blocks
-    # A block of 1,501 columns in float64 takes 9 MB.
-    wide, _ = make_objective(10, 1500, 3, l2=0.1)
+    # A block of 2,121 columns in float32 takes 9 MB.
+    wide, _ = make_objective(10, 2120, 3, l2=0.1)
     assert choose.choose_preconditioner(with_budget(wide, 1 << 40))[0] is preconditioners.class_blocks
     assert choose.choose_preconditioner(with_budget(wide, 0))[0] is preconditioners.shared_block
-    wider, _ = make_objective(10, 2000, 3, l2=0.1)
+    wider, _ = make_objective(10, 2840, 3, l2=0.1)
     assert choose.choose_preconditioner(with_budget(wider, 0)) == (preconditioners.diagonal, ())
 
 
