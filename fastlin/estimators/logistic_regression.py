@@ -1,16 +1,15 @@
 """LogisticRegression: scikit-learn's estimator, with its penalties and attributes, fitted by fastlin's solvers."""
 
-import warnings
 from numbers import Real
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 
+from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.parameters import SHARED_CONSTRAINTS, limit_jobs, read_penalty
+from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
 from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions, check_parameters
 from fastlin.estimators.training_data import read_training_data
@@ -64,7 +63,8 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
         over the rows, and L-BFGS runs for more. "liblinear", "sag" and "saga" take the solver that "auto" would. All
         find the minimum of J. With `l1_ratio` above 0 every name stands for proximal Newton.
     max_iter : int, default=1000
-        Largest number of iterations of the solver.
+        Largest number of iterations of the solver. With 0 coefficients and intercept are zero, or those of the last fit
+        with `warm_start`.
     verbose : int, default=0
         Above 0, a line with iteration, objective, gap to the optimum and seconds is shown.
     warm_start : bool, default=False
@@ -84,8 +84,8 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         Labels of the classes, sorted.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, float32 for float32 data, else float64. For three classes and more the intercepts sum to zero
-        over the classes, and so do coefficients without an L1 penalty.
+        Coefficients, float32 for float32 data, else float64, and float64 with ``solver="liblinear"``. For three classes
+        and more the intercepts sum to zero over the classes, and so do coefficients without an L1 penalty.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts in the type of `coef_`; zeros without `fit_intercept`.
     n_iter_ : ndarray of shape (1,), int32
@@ -197,8 +197,7 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
             problem = Problem(self, data)
             fit = problem.minimize(C, l1_ratio, self._starts(data), on_iteration)
         solution = fit.solution
-        if not solution.converged:
-            warnings.warn(self._describe_end(solution), ConvergenceWarning, stacklevel=3)
+        warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
         self.classes_ = data.classes
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
@@ -208,27 +207,6 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
         self.converged_ = solution.converged
         self.history_ = solution.history
         return self
-
-    def _describe_end(self, solution):
-        """Return the warning of a fit that did not reach tol."""
-        from fastlin.solvers.stopping import SEPARABLE
-
-        if solution.message == SEPARABLE:
-            return (
-                f"The classes are separable by features without a penalty (C={self.C}, or a penalty factor of 0): the "
-                "objective falls towards 0 and the coefficients grow without end. The fit stopped at an objective of "
-                f"{solution.value:.3g}, where every row is classified right; use a finite C and factors above 0."
-            )
-        relative = solution.certificate / solution.value if solution.value > 0 else np.inf
-        reached = (
-            f"the objective is proven to be within {relative:.2g} of its minimum, relative to it"
-            if np.isfinite(relative)
-            else "where some coefficient has no penalty there is no bound on the distance to the minimum"
-        )
-        return (
-            f"The fit stopped after {solution.n_iter} iterations before it reached tol={self.tol} "
-            f"({solution.message}); {reached}. Raise max_iter (now {self.max_iter}) or tol."
-        )
 
     def _starts(self, data):
         """Return the points to start from, pairs of coef (K, d) and intercept (K,): the last fit's with warm_start."""

@@ -12,6 +12,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
+from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
@@ -23,7 +24,7 @@ from fastlin.estimators.parameters import (
     read_l1_ratios,
 )
 from fastlin.estimators.progress import count_fits
-from fastlin.estimators.regularization_path import WIDE, read_Cs, warn_of_limits
+from fastlin.estimators.regularization_path import WIDE, read_Cs
 from fastlin.estimators.scikit_learn import (
     Hidden,
     Interval,
@@ -88,8 +89,8 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Accepted and without effect: no solver draws random numbers.
     use_legacy_attributes : bool, default="warn"
-        True gives the attributes the shapes of scikit-learn up to 1.9. False, and "warn", give them those of 1.10,
-        below.
+        True, and "warn", give the attributes the shapes of scikit-learn up to 1.9: those of two classes by the second
+        label, of more by each label, in dictionaries or arrays. False gives them those of 1.10, below.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         Factors on both penalties of each feature, as `LogisticRegression` has them.
     group_by_class : bool, default=False
@@ -254,7 +255,9 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
                 converged = fits.converged
                 if self.refit:
                     C, l1_ratio, start = fits.best()
-                    fit = Problem(self, data).minimize(C, l1_ratio, [start])
+                    # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
+                    starts = [] if self.solver == "liblinear" else [start]
+                    fit = Problem(self, data).minimize(C, l1_ratio, starts)
                     coef, intercept = fit.coef, fit.intercept
                     converged = np.append(converged, fit.solution.converged)
                     if on_fit is not None:
@@ -274,7 +277,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
         self.n_iter_ = fits.n_iter
         self.objectives_ = fits.objectives
         self.certificates_ = fits.certificates
-        if self.use_legacy_attributes is True:
+        if self.use_legacy_attributes:
             self._take_legacy_shapes()
         return self
 
@@ -348,6 +351,13 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
 
     def _warn_of_defaults(self):
         """Warn of defaults that mean something else in another version of scikit-learn."""
+        if isinstance(self.l1_ratios, str):
+            warnings.warn(
+                "The default value for l1_ratios will change from None to (0.0,) in scikit-learn 1.10, which means the "
+                "same. Set l1_ratios=(0,).",
+                FutureWarning,
+                stacklevel=TO_THE_CALLER_OF_FIT,
+            )
         if self.scoring == "warn":
             warnings.warn(
                 "The default value of the parameter 'scoring' will change from None, that is accuracy, to "
@@ -358,8 +368,9 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
             )
         if self.use_legacy_attributes == "warn":
             warnings.warn(
-                "C_, l1_ratio_, coefs_paths_, scores_ and n_iter_ have the shapes of scikit-learn 1.10, as with "
-                "use_legacy_attributes=False. Set that, or True for the shapes that scikit-learn 1.9 has without it.",
+                "The default value of use_legacy_attributes will change from True to False in scikit-learn 1.10: C_, "
+                "l1_ratio_, coefs_paths_, scores_ and n_iter_ get simpler shapes then. Set it to False for these, or "
+                "to True for those of today.",
                 FutureWarning,
                 stacklevel=TO_THE_CALLER_OF_FIT,
             )

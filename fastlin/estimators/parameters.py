@@ -62,8 +62,12 @@ def read_penalty(penalty, C, l1_ratio):
         warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=TO_THE_CALLER_OF_FIT)
     if (penalty == "l2" and l1_ratio != 0) or (penalty == "l1" and l1_ratio != 1):
         warnings.warn(
-            f"Inconsistent values: penalty={penalty!r} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio "
-            "alone.",
+            f"Inconsistent values: penalty={penalty} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio alone.",
+            stacklevel=TO_THE_CALLER_OF_FIT,
+        )
+    if penalty in ("l1", "l2") and 0 < l1_ratio < 1:
+        warnings.warn(
+            f"l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty={penalty})",
             stacklevel=TO_THE_CALLER_OF_FIT,
         )
     if penalty is None or (penalty == "deprecated" and C == np.inf):

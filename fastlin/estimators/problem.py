@@ -155,7 +155,9 @@ class Problem:
                 on_iteration=on_iteration,
                 **hints,
             )
-            dtype = np.float32 if matrix.dtype == np.float32 else np.float64
+            # scikit-learn's liblinear has no float32.
+            is_single = matrix.dtype == np.float32 and estimator.solver != "liblinear"
+            dtype = np.float32 if is_single else np.float64
             coef, intercept, certificate = objective.finish(solution, dtype)
         except OverflowError as error:
             largest = self.columns.largest.max()

@@ -1,12 +1,11 @@
 """Many fits along C, from the strongest penalty to the weakest, each started from those before."""
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
+from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.progress import count_fits
@@ -266,25 +265,3 @@ def choose_grid(problem, n_Cs, l1_ratio):
         # At every C the penalised coefficients are zero.
         return np.logspace(*WIDE, n_Cs), null.start
     return l1_ratio / (largest * problem.total_weight) * np.logspace(0, DECADES, n_Cs), null.start
-
-
-def warn_of_limits(converged, tol, max_iter, stacklevel):
-    """Warn where some of many fits did not reach tol.
-
-    Parameters
-    ----------
-    converged : ndarray of bool
-        Whether each fit reached tol.
-    tol, max_iter : float, int
-        Those of the fits.
-    stacklevel : int
-        Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
-    """
-    n_missed = np.size(converged) - np.count_nonzero(converged)
-    if n_missed:
-        warnings.warn(
-            f"{n_missed} of {np.size(converged)} fits stopped before they reached tol={tol}; the certificates say what "
-            f"each has proven. Raise max_iter (now {max_iter}) or tol.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
-        )

@@ -1,0 +1,75 @@
+"""The warnings of fits that stopped before they reached tol, in the words that scripts filter scikit-learn's by."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+# What scikit-learn's warning says, by the solver's name.
+TEXTS = {
+    "lbfgs": "lbfgs failed to converge after {n_iter} iteration(s). ",
+    "newton-cg": "newton-cg failed to converge at loss = {objective:.6g}. Increase the number of iterations. ",
+    "newton-cholesky": "Newton solver did not converge after {n_iter} iterations. ",
+    "liblinear": "Liblinear failed to converge, increase the number of iterations. ",
+    "sag": "The max_iter was reached which means the coef_ did not converge. ",
+    "saga": "The max_iter was reached which means the coef_ did not converge. ",
+}
+
+
+def warn_of_end(estimator, solution, stacklevel):
+    """Warn where a fit did not reach tol.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression
+        The estimator, whose parameters the warning names.
+    solution : Solution
+        Where its fit ended.
+    stacklevel : int
+        Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
+    """
+    from fastlin.solvers.stopping import SEPARABLE
+
+    if solution.converged:
+        return
+    relative = solution.certificate / solution.value if solution.value > 0 else np.inf
+    if solution.message == SEPARABLE:
+        text = (
+            f"The classes are separable by features without a penalty (C={estimator.C}, or a penalty factor of 0): the "
+            "objective falls towards 0 and the coefficients grow without end. The fit stopped at an objective of "
+            f"{solution.value:.3g}, where every row is classified right; use a finite C and factors above 0."
+        )
+    else:
+        reached = (
+            f"the objective is proven to be within {relative:.2g} of its minimum, relative to it"
+            if np.isfinite(relative)
+            else "where some coefficient has no penalty there is no bound on the distance to the minimum"
+        )
+        text = (
+            f"The fit stopped after {solution.n_iter} iterations before it reached tol={estimator.tol} "
+            f"({solution.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
+        )
+    known = TEXTS.get(estimator.solver, "").format(n_iter=solution.n_iter, objective=solution.value)
+    warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
+
+
+def warn_of_limits(converged, tol, max_iter, stacklevel):
+    """Warn where some of many fits did not reach tol.
+
+    Parameters
+    ----------
+    converged : ndarray of bool
+        Whether each fit reached tol.
+    tol, max_iter : float, int
+        Those of the fits.
+    stacklevel : int
+        Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
+    """
+    n_missed = np.size(converged) - np.count_nonzero(converged)
+    if n_missed:
+        warnings.warn(
+            f"{n_missed} of {np.size(converged)} fits stopped before they reached tol={tol}; the certificates say what "
+            f"each has proven. Raise max_iter (now {max_iter}) or tol.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )

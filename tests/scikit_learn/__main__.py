@@ -1,0 +1,12 @@
+"""Runs scikit-learn's own tests of its estimators with fastlin's in their place: python -m tests.scikit_learn -n 2."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+MODULES = ("sklearn.linear_model.tests.test_logistic",)
+
+if __name__ == "__main__":
+    settings = Path(__file__).with_name("pytest.ini")
+    sys.exit(pytest.main(["-c", str(settings), "-p", "tests.scikit_learn.plugin", "--pyargs", *MODULES, *sys.argv[1:]]))

@@ -1,0 +1,51 @@
+"""A pytest plugin that puts fastlin's estimators in the place of scikit-learn's, whose test files are run unmodified.
+
+Each item of EXCEPTIONS has to fail, so that the list holds no item that has come to pass. Items of the array API, which
+fastlin does not support, are left out.
+"""
+
+import pytest
+import sklearn.linear_model
+
+import fastlin
+
+BETTER = "scikit-learn refuses what fastlin fits"
+LIBLINEAR = "a property of liblinear's C code"
+PRIVATE = "it calls a private function of scikit-learn with our solver's name"
+CALLBACKS = "fastlin does not call callbacks yet"
+# The beginning of an item's name without its module, and why it fails.
+EXCEPTIONS = {
+    "test_check_solver_option": f"{BETTER}: every solver takes every penalty",
+    "test_large_sparse_matrix[csr_matrix-liblinear]": f"{BETTER}: indices of 64 bits",
+    "test_large_sparse_matrix[csr_matrix-sag]": f"{BETTER}: indices of 64 bits",
+    "test_large_sparse_matrix[csr_matrix-saga]": f"{BETTER}: indices of 64 bits",
+    "test_large_sparse_matrix[csr_array-liblinear]": f"{BETTER}: indices of 64 bits",
+    "test_large_sparse_matrix[csr_array-sag]": f"{BETTER}: indices of 64 bits",
+    "test_large_sparse_matrix[csr_array-saga]": f"{BETTER}: indices of 64 bits",
+    "test_liblinear_with_large_values": f"{BETTER}: numbers above 1e30",
+    "test_liblinear_dual_random_state": f"{LIBLINEAR}: its solution of the dual problem depends on random_state",
+    "test_newton_cholesky_fallback_to_lbfgs": "it expects as many iterations of newton-cholesky as of lbfgs, which "
+    "scikit-learn's falls back to",
+    "test_logistic_cv_multinomial_score": PRIVATE,
+    "test_elastic_net_vs_l1_l2[1]": "it compares accuracies on 125 rows at tol=1e-2, which depend on where a fit stops",
+    "test_scores_attribute_layout_elasticnet": "it expects fits that stop at tol=1e-3 to agree within 1e-3",
+    "test_logisticregression_warns_with_n_jobs": "n_jobs has an effect",
+    "test_logistic_regression_callback_support": CALLBACKS,
+}
+
+
+def pytest_configure():
+    """Replace the classes before the test files import them."""
+    sklearn.linear_model.LogisticRegression = fastlin.LogisticRegression
+    sklearn.linear_model.LogisticRegressionCV = fastlin.LogisticRegressionCV
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the items of the array API, and expect the exceptions to fail."""
+    left_out = [item for item in items if "array_api" in item.name]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if "array_api" not in item.name]
+    for item in items:
+        for beginning, reason in EXCEPTIONS.items():
+            if item.name.startswith(beginning):
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
