@@ -293,7 +293,7 @@ def packages():
 
 def test_tests_mirror_the_package():
     folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in files("tests")} - {"."}
-    assert folders == packages() | {"benchmarks"}
+    assert folders == packages() | {"benchmarks", "scikit_learn"}
 
 
 def test_tests_stand_in_the_folder_of_what_they_test():

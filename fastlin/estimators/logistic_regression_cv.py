@@ -133,7 +133,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     >>> from sklearn.datasets import load_iris
     >>> from fastlin import LogisticRegressionCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = LogisticRegressionCV(scoring="neg_log_loss").fit(X, y)
+    >>> model = LogisticRegressionCV(l1_ratios=(0,), scoring="neg_log_loss", use_legacy_attributes=False).fit(X, y)
     >>> model.scores_.shape
     (5, 1, 10)
     >>> model.C_ > 1

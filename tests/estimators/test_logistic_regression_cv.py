@@ -21,6 +21,8 @@ from fastlin.kernels.machine.threads import limit_threads
 
 QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
 CS = [0.01, 1.0, 100.0]
+# Whether l1_ratios are given makes no difference here, and one test of warnings looks at them.
+pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios")
 
 
 @parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), cv=2, **QUIET)], xfail_strict=True)
@@ -377,13 +379,15 @@ def test_warnings_say_what_a_user_would_miss():
     X, y = load_scaled(load_iris)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        LogisticRegressionCV(Cs=[1.0], l1_ratios=(0,), **QUIET).fit(X, y)
+    with pytest.warns(FutureWarning, match="The default value for l1_ratios"):
         LogisticRegressionCV(Cs=[1.0], **QUIET).fit(X, y)
     with pytest.warns(FutureWarning, match="scoring"):
         model = LogisticRegressionCV(Cs=[1.0], use_legacy_attributes=False).fit(X, y)
     assert model.score(X, y) == np.mean(model.predict(X) == y)
     with pytest.warns(FutureWarning, match="use_legacy_attributes"):
         model = LogisticRegressionCV(Cs=[1.0], scoring=None).fit(X, y)
-    assert isinstance(model.C_, float)
+    assert model.C_.shape == (3,)
     with pytest.warns(FutureWarning, match="penalty"):
         model = LogisticRegressionCV(Cs=[1.0], penalty="l1", **QUIET).fit(X, y)
     assert model.l1_ratio_ == 1

@@ -48,7 +48,8 @@ def test_parameters_out_of_range_are_named(parameter, value):
 @pytest.mark.parametrize("estimator", [fastlin.LogisticRegression, fastlin.LogisticRegressionCV])
 def test_no_jobs_are_refused(estimator):
     X, y = load_scaled(load_iris)
-    options = {} if estimator is fastlin.LogisticRegression else {"scoring": "accuracy", "use_legacy_attributes": False}
+    quiet = {"scoring": "accuracy", "use_legacy_attributes": False, "l1_ratios": (0,)}
+    options = {} if estimator is fastlin.LogisticRegression else quiet
     with pytest.raises(ValueError, match=r"^n_jobs must be None or a whole number other than 0, got 0"):
         estimator(n_jobs=0, **options).fit(X, y)
 

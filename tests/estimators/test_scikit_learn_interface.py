@@ -73,7 +73,7 @@ from sklearn.datasets import load_iris
 X, y = load_iris(return_X_y=True)
 for model in (
     fastlin.LogisticRegression(n_jobs=1),
-    fastlin.LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False),
+    fastlin.LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False),
 ):
     print(clone(model).fit(X, y).score(X, y) > 0.9, model.get_params()["max_iter"])
 with warnings.catch_warnings():
@@ -89,7 +89,7 @@ with warnings.catch_warnings():
     [
         lambda X, y, **jobs: fastlin.LogisticRegression(**jobs).fit(X, y),
         lambda X, y, **jobs: fastlin.LogisticRegressionCV(
-            Cs=2, cv=2, scoring="accuracy", use_legacy_attributes=False, **jobs
+            Cs=2, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False, **jobs
         ).fit(X, y),
     ],
     ids=["LogisticRegression", "LogisticRegressionCV"],
@@ -126,8 +126,8 @@ def test_warnings_name_the_line_that_calls_fit():
         fastlin.LogisticRegressionCV(penalty="l2", max_iter=1, tol=1e-9, **cross_validation).fit(X, y)
         fastlin.LogisticRegressionCV(scoring="warn", Cs=1, cv=2, l1_ratios=None).fit(X, y)
         fastlin.logistic_path(X, y, Cs=2, max_iter=1, tol=1e-9)
-    # Three of each estimator's fits, one of the path.
-    assert len(caught) == 3 + 3 + 3 + 1
+    # Each estimator's and the path's.
+    assert len(caught) == 3 + 4 + 3 + 1
     assert {warning.filename for warning in caught} == {__file__}
 
 
@@ -146,7 +146,7 @@ def list_described(public):
 def test_every_parameter_and_attribute_is_described(estimator):
     X, y = load_iris(return_X_y=True)
     options = {
-        fastlin.LogisticRegressionCV: {"scoring": "accuracy", "use_legacy_attributes": False},
+        fastlin.LogisticRegressionCV: {"scoring": "accuracy", "use_legacy_attributes": False, "l1_ratios": (0,)},
         fastlin.MLPClassifier: {"max_iter": 2, "n_iter_no_change": np.inf},
     }
     model = estimator(**options.get(estimator, {})).fit(pd.DataFrame(X, columns=list("abcd")), y)

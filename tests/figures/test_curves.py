@@ -47,7 +47,8 @@ def test_what_cannot_be_drawn_is_refused(axes):
     only = dataclasses.replace(path, Cs=np.array([np.inf]))
     with pytest.raises(ValueError, match="path has no finite C"):
         figures.plot_path(only, axes)
-    model = fastlin.LogisticRegressionCV(Cs=2, cv=2, use_legacy_attributes=True, scoring="accuracy").fit(X, y)
+    options = {"l1_ratios": (0,), "scoring": "accuracy"}
+    model = fastlin.LogisticRegressionCV(Cs=2, cv=2, use_legacy_attributes=True, **options).fit(X, y)
     with pytest.raises(ValueError, match="use_legacy_attributes=False"):
         figures.plot_scores(model, axes)
 
@@ -83,7 +84,8 @@ def test_a_path_of_more_classes_has_a_colour_for_each(axes, tmp_path):
 
 def test_scores_have_mean_spread_and_the_chosen_C(axes, tmp_path):
     X, y = load_iris(return_X_y=True)
-    model = fastlin.LogisticRegressionCV(Cs=4, cv=3, scoring="neg_log_loss", use_legacy_attributes=False).fit(X, y)
+    options = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
+    model = fastlin.LogisticRegressionCV(Cs=4, cv=3, **options).fit(X, y)
     assert figures.plot_scores(model, axes) is axes
     mean, chosen = axes.lines
     np.testing.assert_allclose(mean.get_ydata(), model.scores_.mean(axis=(0, 1)))
