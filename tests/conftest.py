@@ -12,6 +12,7 @@ from types import FunctionType
 import numpy as np
 import pytest
 import reference
+import sklearn
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
@@ -66,6 +67,12 @@ def assert_same_bits(results):
                 np.testing.assert_array_equal(first, second)
             else:
                 np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
+
+
+def since(major, minor):
+    """Return the mark of a test that compares with what scikit-learn has had since a version."""
+    installed = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
+    return pytest.mark.skipif(installed < (major, minor), reason=f"compares with scikit-learn {major}.{minor} or later")
 
 
 def load_scaled(loader):

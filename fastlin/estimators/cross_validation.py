@@ -173,7 +173,7 @@ def bind_scorer(scoring, data, test_rows, sample_weight, score_params):
         Metadata of all rows for any other scorer.
     """
     X, y = data.matrix.X[test_rows], data.y[test_rows]
-    scorer = get_scorer(None if scoring == "warn" else scoring)
+    scorer = get_scorer(scoring)
     if scorer is None:
         weights = None if sample_weight is None else sample_weight[test_rows]
         return lambda model: model.score(X, y, sample_weight=weights)

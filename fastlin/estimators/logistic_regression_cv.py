@@ -1,7 +1,6 @@
 """LogisticRegressionCV: scikit-learn's choice of C and l1_ratio by cross-validation, on one X for all folds."""
 
 import contextlib
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
+from fastlin.estimators import scikit_learn
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
 from fastlin.estimators.kept_on_error import kept_on_error
@@ -22,6 +22,8 @@ from fastlin.estimators.parameters import (
     gives_no_l1_ratios,
     limit_jobs,
     read_l1_ratios,
+    read_scoring,
+    warn_of_change,
 )
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.regularization_path import WIDE, read_Cs
@@ -65,8 +67,8 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     penalty : {"l2", "l1", "elasticnet"}, default="deprecated"
         Deprecated as in scikit-learn 1.8: use `l1_ratios`.
     scoring : str, callable or None, default="warn"
-        The scorer that chooses. None means accuracy, and so does "warn", as in scikit-learn 1.9, with its warning that
-        version 1.11 has "neg_log_loss" instead.
+        The scorer that chooses. None means accuracy. "warn" means what the installed scikit-learn takes: accuracy
+        before version 1.11, from 1.9 on with its warning, and "neg_log_loss" from there on.
     solver : str, default="auto"
         The solver of all fits, as `LogisticRegression` has it.
     tol : float, default=1e-4
@@ -89,8 +91,8 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     random_state : int, RandomState or None, default=None
         Accepted and without effect: no solver draws random numbers.
     use_legacy_attributes : bool, default="warn"
-        True, and "warn", give the attributes the shapes of scikit-learn up to 1.9: those of two classes by the second
-        label, of more by each label, in dictionaries or arrays. False gives them those of 1.10, below.
+        Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class; those of 1.10
+        are described below. "warn" means those of the installed version, with its warning.
     penalty_factors : array-like of shape (n_features,) or None, default=None
         Factors on both penalties of each feature, as `LogisticRegression` has them.
     group_by_class : bool, default=False
@@ -241,6 +243,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
                 sample_weight = check_sample_weight(sample_weight, data.matrix.X)
             routed = self._route(sample_weight, params)
             folds = self._split(data, routed.splitter.split)
+            scoring = read_scoring(self.scoring)
             fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self.fit_intercept)
             with (
                 count_fits(self.verbose, fits.scores.size + self.refit) as on_fit,
@@ -249,7 +252,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
                 for fold, r in fitted:
                     # Scorers are called here and not in the threads, so that any scorer works and the order is
                     # always the same.
-                    score = bind_scorer(self.scoring, data, folds[fold][1], sample_weight, routed.scorer.score)
+                    score = bind_scorer(scoring, data, folds[fold][1], sample_weight, routed.scorer.score)
                     for c in range(len(Cs)):
                         fits.scores[fold, r, c] = score(fits.model((fold, r, c)))
                 converged = fits.converged
@@ -277,7 +280,10 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
         self.n_iter_ = fits.n_iter
         self.objectives_ = fits.objectives
         self.certificates_ = fits.certificates
-        if self.use_legacy_attributes:
+        is_legacy = self.use_legacy_attributes
+        if is_legacy == "warn":
+            is_legacy = scikit_learn.VERSION < (1, 10)
+        if is_legacy:
             self._take_legacy_shapes()
         return self
 
@@ -327,7 +333,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
 
     def _get_scorer(self):
         """Return the scorer that `scoring` names."""
-        return get_scorer("accuracy" if self.scoring in (None, "warn") else self.scoring)
+        return get_scorer(read_scoring(self.scoring) or "accuracy")
 
     def _split(self, data, split_params):
         """Return the folds, pairs of the numbers of training rows and of test rows."""
@@ -350,29 +356,22 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score_params))
 
     def _warn_of_defaults(self):
-        """Warn of defaults that mean something else in another version of scikit-learn."""
-        if isinstance(self.l1_ratios, str):
-            warnings.warn(
-                "The default value for l1_ratios will change from None to (0.0,) in scikit-learn 1.10, which means the "
-                "same. Set l1_ratios=(0,).",
-                FutureWarning,
-                stacklevel=TO_THE_CALLER_OF_FIT,
-            )
+        """Warn of defaults that mean something else in a coming version of scikit-learn."""
         if self.scoring == "warn":
-            warnings.warn(
+            warn_of_change(
                 "The default value of the parameter 'scoring' will change from None, that is accuracy, to "
                 "'neg_log_loss', as in scikit-learn 1.11: another C may be chosen then. Set scoring='accuracy' or "
                 "scoring='neg_log_loss'.",
-                FutureWarning,
-                stacklevel=TO_THE_CALLER_OF_FIT,
+                since=(1, 9),
+                until=(1, 11),
             )
         if self.use_legacy_attributes == "warn":
-            warnings.warn(
+            warn_of_change(
                 "The default value of use_legacy_attributes will change from True to False in scikit-learn 1.10: C_, "
                 "l1_ratio_, coefs_paths_, scores_ and n_iter_ get simpler shapes then. Set it to False for these, or "
                 "to True for those of today.",
-                FutureWarning,
-                stacklevel=TO_THE_CALLER_OF_FIT,
+                since=(1, 8),
+                until=(1, 10),
             )
 
     def _take_legacy_shapes(self):

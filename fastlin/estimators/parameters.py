@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import joblib
 import numpy as np
 
+from fastlin.estimators import scikit_learn
 from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
 
@@ -39,28 +40,34 @@ def limit_jobs(n_jobs):
     return limit_threads(None if n_jobs is None else joblib.effective_n_jobs(n_jobs))
 
 
+def warn_of_change(text, since, until=(2, 0)):
+    """Warn of what changes in scikit-learn, where the installed version says so: from one up to before another."""
+    if since <= scikit_learn.VERSION < until:
+        warnings.warn(text, FutureWarning, stacklevel=TO_THE_CALLER_OF_FIT + 1)
+
+
 def read_penalty(penalty, C, l1_ratio):
-    """Return C and l1_ratio after the deprecated `penalty`, with the warnings and errors of scikit-learn 1.9."""
+    """Return C and l1_ratio after the deprecated `penalty`, with the warnings and errors of scikit-learn."""
     if penalty != "deprecated":
-        warnings.warn(
+        warn_of_change(
             "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratio=0 instead of "
             "penalty='l2', l1_ratio=1 instead of penalty='l1', l1_ratio between 0 and 1 instead of "
             "penalty='elasticnet', and C=np.inf instead of penalty=None.",
-            FutureWarning,
-            stacklevel=TO_THE_CALLER_OF_FIT,
+            since=(1, 8),
         )
     if l1_ratio is None:
         if penalty == "elasticnet":
             raise ValueError("l1_ratio must be a number from 0 to 1 where penalty='elasticnet', got None.")
-        warnings.warn(
+        warn_of_change(
             "'l1_ratio=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use a number from 0 to 1.",
-            FutureWarning,
-            stacklevel=TO_THE_CALLER_OF_FIT,
+            since=(1, 8),
         )
         l1_ratio = 0
     if penalty is None and C != 1.0:
         warnings.warn("Setting penalty=None will ignore the C and l1_ratio parameters", stacklevel=TO_THE_CALLER_OF_FIT)
-    if (penalty == "l2" and l1_ratio != 0) or (penalty == "l1" and l1_ratio != 1):
+    is_inconsistent = (penalty == "l2" and l1_ratio != 0) or (penalty == "l1" and l1_ratio != 1)
+    # Before 1.8 penalty="l1" needed no l1_ratio.
+    if is_inconsistent and scikit_learn.VERSION >= (1, 8):
         warnings.warn(
             f"Inconsistent values: penalty={penalty} with l1_ratio={l1_ratio}; the penalty counts. Use l1_ratio alone.",
             stacklevel=TO_THE_CALLER_OF_FIT,
@@ -78,20 +85,24 @@ def read_penalty(penalty, C, l1_ratio):
 
 
 def read_l1_ratios(penalty, l1_ratios):
-    """Return the l1_ratios after the deprecated `penalty`, an array, with the warnings of scikit-learn 1.9."""
+    """Return the l1_ratios after the deprecated `penalty`, an array, with the warnings of scikit-learn."""
+    if isinstance(l1_ratios, str):
+        warn_of_change(
+            "The default value for l1_ratios will change from None to (0.0,) in scikit-learn 1.10, which means the "
+            "same. Set l1_ratios=(0,).",
+            since=(1, 8),
+            until=(1, 10),
+        )
     if l1_ratios is None:
-        warnings.warn(
-            "'l1_ratios=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,).",
-            FutureWarning,
-            stacklevel=TO_THE_CALLER_OF_FIT,
+        warn_of_change(
+            "'l1_ratios=None' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,).", since=(1, 8)
         )
     if penalty != "deprecated":
-        warnings.warn(
+        warn_of_change(
             "'penalty' was deprecated in scikit-learn 1.8 and goes in 1.10. Use l1_ratios=(0,) instead of "
             "penalty='l2', l1_ratios=(1,) instead of penalty='l1', l1_ratios of numbers from 0 to 1 instead of "
             "penalty='elasticnet', and Cs=(np.inf,) instead of penalty=None.",
-            FutureWarning,
-            stacklevel=TO_THE_CALLER_OF_FIT,
+            since=(1, 8),
         )
     accepted = "l1_ratios must be a list of numbers between 0 and 1"
     if gives_no_l1_ratios(l1_ratios):
@@ -116,3 +127,10 @@ def read_l1_ratios(penalty, l1_ratios):
 def gives_no_l1_ratios(l1_ratios):
     """Return whether the parameter `l1_ratios` is None or its default, a string."""
     return l1_ratios is None or isinstance(l1_ratios, str)
+
+
+def read_scoring(scoring):
+    """Return the parameter `scoring`, for its default what scikit-learn's installed version takes."""
+    if scoring != "warn":
+        return scoring
+    return None if scikit_learn.VERSION < (1, 11) else "neg_log_loss"

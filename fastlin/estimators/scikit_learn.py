@@ -1,11 +1,13 @@
-"""The names of scikit-learn in use that scikit-learn calls private; no other file of fastlin imports such a name.
+"""The installed scikit-learn: its version, and the names in use that it calls private.
 
-They were tested with scikit-learn 1.9.1. A later release may move or change any of them, and this file is then the
-only one to follow.
+No other file of fastlin imports such a name. They were tested with scikit-learn 1.6.1 and 1.9.1. A later release may
+move or change any of them, and this file is then the only one to follow.
 """
 
 import inspect
 from functools import lru_cache
+
+import sklearn
 
 # The methods sparsify and densify, and predictions from coefficients that sparsify has made sparse.
 from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
@@ -30,9 +32,12 @@ from sklearn.utils.validation import _check_method_params as select_metadata
 # The check of sample weights, with the messages that users know.
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
+# Defaults and deprecations are those of this version: those of 1.8 and 1.9 say what changes in 1.10 and 1.11.
+VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 PLAIN = (str, bool, int, float, type(None))
 
 __all__ = [
+    "VERSION",
     "Hidden",
     "Interval",
     "LinearClassifierMixin",

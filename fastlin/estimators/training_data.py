@@ -160,10 +160,13 @@ def weigh_rows(y, classes, labels, sample_weight, class_weight):
         return None
     weights = check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
     if class_weight is not None:
-        with np.errstate(divide="ignore"):
-            class_weights = compute_class_weight(
-                class_weight, classes=classes, y=y, sample_weight=None if sample_weight is None else weights
-            )
+        if isinstance(class_weight, str):
+            # Up to version 1.7 scikit-learn counts rows, whatever their weights.
+            totals = np.bincount(labels, weights, len(classes))
+            with np.errstate(divide="ignore"):
+                class_weights = totals.sum() / (len(classes) * totals)
+        else:
+            class_weights = compute_class_weight(class_weight, classes=classes, y=y)
         if isinstance(class_weight, str) and not np.isfinite(class_weights).all():
             raise ValueError(
                 f"class_weight='balanced' needs rows of weight above zero in every class, but sample_weight leaves "

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import load_scaled, make_problem
+from conftest import load_scaled, make_problem, since
 from scipy import sparse
 from sklearn import config_context
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -25,7 +25,7 @@ CS = [0.01, 1.0, 100.0]
 pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios")
 
 
-@parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), cv=2, **QUIET)], xfail_strict=True)
+@parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), cv=2, **QUIET)])
 @pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore:The least populated class")
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -36,6 +36,7 @@ def center(coef):
     return coef - coef.mean(axis=0) if len(coef) > 1 else coef
 
 
+@since(1, 8)
 @pytest.mark.parametrize(
     ("loader", "scoring"),
     [
@@ -109,6 +110,7 @@ def test_it_is_a_loop_over_folds(n_classes, fit_intercept, l1_ratios, tol, toler
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
 
 
+@since(1, 8)
 def test_balanced_weights_are_those_of_all_rows_as_in_scikit_learn():
     X, y = load_scaled(load_iris)
     X, y = X[:120], y[:120]
@@ -140,6 +142,7 @@ def test_sparse_data_give_the_model_of_dense_data():
         np.testing.assert_allclose(found.scores_, dense.scores_, rtol=1e-6)
 
 
+@since(1, 8)
 @pytest.mark.parametrize(
     ("n_classes", "legacy_ratios", "refit"),
     [(2, None, True), (3, None, False), (2, (0.0, 0.5), False), (3, (0.0, 0.5), True)],
@@ -221,6 +224,7 @@ def test_a_generator_of_folds_is_used_once():
     assert model.scores_.shape == (3, 1, 1)
 
 
+@since(1, 8)
 @pytest.mark.parametrize(
     ("n_classes", "scoring"), [(2, "neg_log_loss"), (3, "neg_log_loss"), (2, "neg_brier_score"), (3, "accuracy")]
 )
@@ -375,6 +379,7 @@ def test_no_copy_of_x_is_made_for_a_fold():
     assert peak < 0.5 * X.nbytes
 
 
+@since(1, 9)
 def test_warnings_say_what_a_user_would_miss():
     X, y = load_scaled(load_iris)
     with warnings.catch_warnings():
@@ -395,6 +400,7 @@ def test_warnings_say_what_a_user_would_miss():
         LogisticRegressionCV(Cs=CS, max_iter=1, tol=1e-9, **QUIET).fit(X, y)
 
 
+@since(1, 8)
 def test_a_scorer_of_any_kind():
     X, y = load_scaled(load_breast_cancer)
     for scoring in ("roc_auc", "f1", make_scorer(log_loss, response_method="predict_proba", greater_is_better=False)):

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import since
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
@@ -31,7 +32,6 @@ quiet = pytest.mark.filterwarnings(
 @estimator_checks.parametrize_with_checks(
     [MLPClassifier(max_iter=50)],
     expected_failed_checks=lambda estimator: {check.__name__: ROUNDING for check in SAMPLE_WEIGHT_CHECKS},
-    xfail_strict=True,
 )
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -88,6 +88,7 @@ def test_every_epoch_is_scikit_learns(activation, hidden, n_classes):
     assert_scikit_learns(make(hidden, activation=activation, dtype="float64", alpha=0.1), X, y)
 
 
+@since(1, 7)
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -114,6 +115,7 @@ def test_every_setting_is_scikit_learns(parameters):
             assert "tol" not in parameters or expected.n_iter_ < 60
 
 
+@since(1, 7)
 @pytest.mark.parametrize(
     ("n_classes", "weighted", "validation_fraction"), [(2, False, 0.1), (2, True, 0.3), (3, True, 0.1)]
 )
@@ -141,6 +143,7 @@ def test_a_warm_start_goes_on_like_scikit_learns():
     assert_same_network(model, expected)
 
 
+@since(1, 7)
 @pytest.mark.parametrize(("n_classes", "weighted", "shuffle"), [(2, True, True), (3, False, True), (3, True, False)])
 def test_partial_fit_is_scikit_learns(n_classes, weighted, shuffle):
     X, y = make_data(n_classes)
@@ -184,6 +187,7 @@ def test_float32_comes_near_scikit_learns():
     assert_same_network(model, expected, 1e-3)
 
 
+@since(1, 7)
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "score"])
 def test_arguments_come_in_the_order_of_scikit_learn(method):
     ours, theirs = (

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.estimators import scikit_learn
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,8 @@ def test_class_weights_must_be_at_least_zero():
 
 
 @pytest.mark.parametrize(("penalty", "C"), [("l2", 1.0), (None, np.inf)])
-def test_deprecated_penalties_mean_what_they_meant(penalty, C):
+def test_deprecated_penalties_mean_what_they_meant(penalty, C, monkeypatch):
+    monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
     X, y = load_scaled(load_iris)
     y = np.random.default_rng(0).permutation(y)
     with pytest.warns(FutureWarning, match="penalty"):

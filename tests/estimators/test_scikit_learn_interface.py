@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import load_scaled
+from conftest import load_scaled, since
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -28,12 +28,13 @@ from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.matrices import DenseMatrix
 
 
-@parametrize_with_checks([fastlin.LogisticRegression()], xfail_strict=True)
+@parametrize_with_checks([fastlin.LogisticRegression()])
 @pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning")
 def test_estimator_checks(estimator, check):
     check(estimator)
 
 
+@since(1, 9)
 def test_scikit_learns_parameters_are_ours():
     theirs = ScikitLearnLogisticRegression(C=0.3, class_weight="balanced")
     ours = fastlin.LogisticRegression(**theirs.get_params())
@@ -117,6 +118,7 @@ def test_n_jobs_counts_in_predictions(fitted, monkeypatch):
     assert seen[-1] == 3
 
 
+@since(1, 9)
 def test_warnings_name_the_line_that_calls_fit():
     X, y = load_scaled(load_iris)
     cross_validation = {"Cs": 2, "cv": 2, "scoring": "accuracy"}

@@ -13,15 +13,27 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.estimators import scikit_learn
 
 
 def fit(X, y, sample_weight=None, **parameters):
     return fastlin.LogisticRegression(**{"l1_ratio": 1.0, "tol": 1e-12, **parameters}).fit(X, y, sample_weight)
 
 
-def fit_saga(X, y, sample_weight=None, **parameters):
-    model = ScikitLearnLogisticRegression(solver="saga", tol=1e-10, max_iter=100_000, random_state=0, **parameters)
+def fit_theirs(X, y, sample_weight=None, **parameters):
+    # Before 1.8 l1_ratio counted with this penalty alone, which liblinear does not take.
+    if scikit_learn.VERSION < (1, 8):
+        parameters["penalty"] = "l1" if parameters["l1_ratio"] == 1 else "elasticnet"
+        parameters["l1_ratio"] = None if parameters["l1_ratio"] == 1 else parameters["l1_ratio"]
+    if parameters.get("class_weight") == "balanced":
+        totals = np.bincount(y, sample_weight)
+        parameters["class_weight"] = dict(enumerate(totals.sum() / (len(totals) * totals)))
+    model = ScikitLearnLogisticRegression(tol=1e-10, max_iter=100_000, random_state=0, **parameters)
     return model.fit(X, y, sample_weight)
+
+
+def fit_saga(X, y, sample_weight=None, **parameters):
+    return fit_theirs(X, y, sample_weight, solver="saga", **parameters)
 
 
 def assert_same(found, expected, tolerance=1e-8):
@@ -76,9 +88,7 @@ def test_the_model_is_sagas(loader, parameters, weighted):
 @pytest.mark.parametrize("C", [0.01, 0.1, 1.0])
 def test_without_an_intercept_the_model_is_liblinears(C):
     X, y = load_scaled(load_breast_cancer)
-    expected = ScikitLearnLogisticRegression(
-        l1_ratio=1, C=C, solver="liblinear", fit_intercept=False, tol=1e-10, max_iter=100_000, random_state=0
-    ).fit(X, y)
+    expected = fit_theirs(X, y, l1_ratio=1, C=C, solver="liblinear", fit_intercept=False)
     for solver in ("auto", "liblinear"):
         tol = 1e-14 if solver == "auto" else 1e-10
         found = fit(X, y, C=C, fit_intercept=False, solver=solver, tol=tol)
@@ -331,7 +341,8 @@ def test_columns_of_any_scale_converge():
 
 
 @pytest.mark.parametrize(("penalty", "given", "l1_ratio"), [("l1", 1, 1.0), ("elasticnet", 0.4, 0.4), ("l1", 0, 1.0)])
-def test_deprecated_penalties_mean_what_they_meant(penalty, given, l1_ratio):
+def test_deprecated_penalties_mean_what_they_meant(penalty, given, l1_ratio, monkeypatch):
+    monkeypatch.setattr(scikit_learn, "VERSION", (1, 9))
     X, y = load_scaled(load_iris)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
