@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 # These need Numba as soon as they are imported, which takes 0.3 s, or are of no use to a linear model.
 _IMPORTED_LATER = {"MLPClassifier": "fastlin.estimators", "TwoLayerNet": "fastlin.trainers"}
-_ROOMS_IMPORTED_LATER = ("datasets", "figures", "trainers")
+_ROOMS_IMPORTED_LATER = ("callbacks", "datasets", "figures", "trainers")
 
 
 def __getattr__(name):

@@ -23,6 +23,7 @@ MAY_USE = {
     "kernels.linear": {"kernels.machine"},
     "kernels.networks": {"kernels.machine", "kernels.linear"},
     "budget": set(),
+    "callbacks": set(),
     "matrices": {"kernels"},
     "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},

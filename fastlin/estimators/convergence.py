@@ -28,9 +28,10 @@ def warn_of_end(estimator, solution, stacklevel):
     stacklevel : int
         Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
     """
-    from fastlin.solvers.stopping import SEPARABLE
+    from fastlin.solvers.stopping import SEPARABLE, STOPPED
 
-    if solution.converged:
+    # Who sets a callback that stops the fit knows of it.
+    if solution.converged or solution.message == STOPPED:
         return
     relative = solution.certificate / solution.value if solution.value > 0 else np.inf
     if solution.message == SEPARABLE:

@@ -1,7 +1,5 @@
 """What fitted linear classifiers answer: scores, classes and probabilities of rows."""
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 from scipy.special import expit
@@ -96,24 +94,6 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             In the order of `classes_`.
         """
         return np.log(self.predict_proba(X))
-
-    def set_callbacks(self, *callbacks):
-        """Warn that no solver of fastlin calls scikit-learn's callbacks.
-
-        Parameters
-        ----------
-        *callbacks
-            They are not used.
-
-        Returns
-        -------
-        self
-        """
-        warnings.warn(
-            f"fastlin.{type(self).__name__} does not call callbacks yet; verbose=1 shows how far a fit has come.",
-            stacklevel=2,
-        )
-        return self
 
     def __sklearn_tags__(self):
         """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""

@@ -6,16 +6,25 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
+from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
 from fastlin.estimators.progress import show_iterations
-from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions, check_parameters
+from fastlin.estimators.scikit_learn import (
+    CallbackSupportMixin,
+    Hidden,
+    Interval,
+    StrOptions,
+    check_parameters,
+    has_callbacks,
+    with_callbacks,
+)
 from fastlin.estimators.training_data import read_training_data
 
 
-class LogisticRegression(LinearPredictions, BaseEstimator):
+class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator):
     """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
     This is a drop-in for scikit-learn's estimator of the same name, with its objective::
@@ -188,14 +197,11 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
             return self._fit(X, y, sample_weight)
 
     def _fit(self, X, y, sample_weight):
-        from fastlin.estimators.problem import Problem
-
         check_parameters(self)
         C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
-        with limit_jobs(self.n_jobs), show_iterations(self.verbose) as on_iteration:
+        with limit_jobs(self.n_jobs):
             data = read_training_data(self, X, y, sample_weight)
-            problem = Problem(self, data)
-            fit = problem.minimize(C, l1_ratio, self._starts(data), on_iteration)
+            fit = self._minimize(X, y, sample_weight, data, C, l1_ratio)
         solution = fit.solution
         warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
         self.classes_ = data.classes
@@ -207,6 +213,18 @@ class LogisticRegression(LinearPredictions, BaseEstimator):
         self.converged_ = solution.converged
         self.history_ = solution.history
         return self
+
+    @with_callbacks
+    def _minimize(self, X, y, sample_weight, data, C, l1_ratio):
+        """Return the Fit to the data at C and l1_ratio, and tell the callbacks, which get what `fit` was given."""
+        from fastlin.estimators.problem import Problem
+
+        tasks = IterationTasks(self, X, y, sample_weight, data.classes) if has_callbacks(self) else None
+        with show_iterations(self.verbose) as show:
+            fit = Problem(self, data).minimize(C, l1_ratio, self._starts(data), tell_all(show, tasks))
+        if tasks is not None:
+            tasks.end(fit)
+        return fit
 
     def _starts(self, data):
         """Return the points to start from, pairs of coef (K, d) and intercept (K,): the last fit's with warm_start."""

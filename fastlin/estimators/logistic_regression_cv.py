@@ -1,6 +1,7 @@
 """LogisticRegressionCV: scikit-learn's choice of C and l1_ratio by cross-validation, on one X for all folds."""
 
 import contextlib
+import warnings
 from numbers import Integral
 
 import numpy as np
@@ -330,6 +331,24 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
                 method_mapping=MethodMapping().add(caller="score", callee="score").add(caller="fit", callee="score"),
             )
         )
+
+    def set_callbacks(self, *callbacks):
+        """Warn that no fit of a fold calls scikit-learn's callbacks.
+
+        Parameters
+        ----------
+        *callbacks
+            They are not used.
+
+        Returns
+        -------
+        self
+        """
+        warnings.warn(
+            "fastlin.LogisticRegressionCV does not call callbacks yet; verbose=1 shows how far a fit has come.",
+            stacklevel=2,
+        )
+        return self
 
     def _get_scorer(self):
         """Return the scorer that `scoring` names."""

@@ -132,7 +132,8 @@ class Problem:
         starts : sequence of tuple of ndarray
             Pairs of coef (K, d) and intercept (K,), float64. The fit starts from the best of them.
         on_iteration : callable or None
-            Called after each iteration, as `choose.minimize` has it.
+            Called after each iteration with its number, the Iteration, and a function that returns coef and intercept
+            as a fit that ended there would have them. Where it returns something true, the fit ends.
         tol : float or None
             When the fit stops; None takes the estimator's `tol`.
         **hints
@@ -145,6 +146,13 @@ class Problem:
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
+        # scikit-learn's liblinear has no float32.
+        is_single = matrix.dtype == np.float32 and estimator.solver != "liblinear"
+        dtype = np.float32 if is_single else np.float64
+
+        def tell(n_iter, iteration, parameters):
+            return on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))
+
         try:
             solution = choose.minimize(
                 objective,
@@ -152,12 +160,9 @@ class Problem:
                 solver=estimator.solver,
                 tol=estimator.tol if tol is None else tol,
                 max_iter=estimator.max_iter,
-                on_iteration=on_iteration,
+                on_iteration=None if on_iteration is None else tell,
                 **hints,
             )
-            # scikit-learn's liblinear has no float32.
-            is_single = matrix.dtype == np.float32 and estimator.solver != "liblinear"
-            dtype = np.float32 if is_single else np.float64
             coef, intercept, certificate = objective.finish(solution, dtype)
         except OverflowError as error:
             largest = self.columns.largest.max()

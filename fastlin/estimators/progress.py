@@ -22,7 +22,7 @@ def show_iterations(verbose):
     with Progress(*spinner, TextColumn("{task.description}"), console=console) as progress:
         task = progress.add_task("fastlin: before the first iteration", total=None)
 
-        def on_iteration(n_iter, iteration):
+        def on_iteration(n_iter, iteration, model):
             gap = iteration.bound / iteration.objective if iteration.objective > 0 else float("inf")
             progress.update(
                 task,

@@ -20,6 +20,18 @@ from sklearn.utils._param_validation import Hidden, Interval, Options, StrOption
 # The error for metadata that is passed while metadata routing is off.
 from sklearn.utils.metadata_routing import _raise_for_params as refuse_metadata_without_routing
 
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+    # Before 1.9 there are no callbacks.
+    class CallbackSupportMixin:
+        """In place of scikit-learn's, without set_callbacks."""
+
+    def with_callbacks(method):
+        """Return the method."""
+        return method
+
+
 # Whether a call of partial_fit is the first one, and whether its classes are those of the first.
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
 
@@ -38,6 +50,7 @@ PLAIN = (str, bool, int, float, type(None))
 
 __all__ = [
     "VERSION",
+    "CallbackSupportMixin",
     "Hidden",
     "Interval",
     "LinearClassifierMixin",
@@ -49,9 +62,22 @@ __all__ = [
     "check_partial_fit_first_call",
     "check_sample_weight",
     "give_labels",
+    "has_callbacks",
+    "open_tasks",
     "refuse_metadata_without_routing",
     "select_metadata",
+    "with_callbacks",
 ]
+
+
+def has_callbacks(estimator):
+    """Return whether `set_callbacks`, or an estimator around this one, has given it callbacks."""
+    return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
+def open_tasks(estimator, n_tasks):
+    """Set up the callbacks of an estimator; return the context of its fit, which has so many tasks at most."""
+    return estimator._init_callback_context(max_subtasks=n_tasks)
 
 
 def check_parameters(estimator):

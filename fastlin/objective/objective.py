@@ -260,6 +260,11 @@ class Objective:
             means[sized] = 0
         return parameters - means
 
+    def read_off(self, parameters, dtype):
+        """Return coef (K, d) and intercept (K,) of parameters (K, d + 1), centred and rounded to dtype."""
+        coef, intercept = self.coordinates.to_coefficients(self.center(parameters))
+        return coef.astype(dtype), intercept.astype(dtype)
+
     def finish(self, solution, dtype):
         """Return coef, intercept and certificate of a Solution, centred and rounded to dtype.
 

@@ -8,6 +8,7 @@ of 65, and 1.6 s in place of 8.9.
 """
 
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 
 import numpy as np
@@ -87,7 +88,7 @@ def minimize(objective, stopping, *, room=None, nearby=None):
             pairs.add(point, end)
             point = end
             bounds.append(point.bound)
-            stopping.note(point.value, point.bound, point.steepness)
+            stopping.note(point.value, point.bound, point.steepness, partial(space.to_parameters, point.vector))
     return None
 
 

@@ -27,6 +27,7 @@ SHORTEST_PACE, LONGEST_PACE = 3, 15
 NEGLIGIBLE = 0.01
 REACHED = "tol is reached"
 LIMITED = "max_iter is reached"
+STOPPED = "a callback asked to stop"
 IMPATIENT = "another solver may do better"
 AT_FLOOR = "the objective is at the floor that its precision sets"
 # A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
@@ -60,7 +61,8 @@ class Stopping:
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None
-        Called with (n_iter, Iteration) after each iteration.
+        Called after each iteration with its number, the Iteration, and a function that returns the parameters
+        (K, d + 1) it ended at. Where it returns something true, this iteration is the last one.
     """
 
     def __init__(self, objective, tol, rule, max_iter, on_iteration=None):
@@ -70,6 +72,7 @@ class Stopping:
         self.max_iter = max_iter
         self.history = []
         self._on_iteration = on_iteration
+        self._is_stopped = False
         self._started = perf_counter()
         self._n_passes_before = objective.n_passes
         self._lower_bound = self._dual_value = -np.inf
@@ -125,14 +128,17 @@ class Stopping:
         The bound is that of `observe`. A point in float64 is recorded with its certificate in place of that.
         """
         bound = self.certify(point) if point.precision == np.float64 else bound
-        self.note(point.value, bound, point.largest_entry)
+        self.note(point.value, bound, point.largest_entry, lambda: point.parameters)
 
-    def note(self, value, bound, gradient):
-        """Write an iteration into the history, given by what `Iteration` has of these names."""
+    def note(self, value, bound, gradient, parameters):
+        """Write an iteration into the history, given by what `Iteration` has of these names.
+
+        parameters is a function that returns those it ended at.
+        """
         seconds = perf_counter() - self._started
         self.history.append(Iteration(value, bound, gradient, self.n_passes, seconds))
-        if self._on_iteration is not None:
-            self._on_iteration(len(self.history), self.history[-1])
+        if self._on_iteration is not None and self._on_iteration(len(self.history), self.history[-1], parameters):
+            self.max_iter, self._is_stopped = len(self.history), True
 
     def target(self, point, bound):
         """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
@@ -243,6 +249,7 @@ class Stopping:
     def solution(self, message):
         """Return the best point seen in float64."""
         best = self._best
+        message = STOPPED if self._is_stopped and message == LIMITED else message
         return Solution(
             best.parameters,
             best.value,

@@ -47,10 +47,9 @@ ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
 ALL_ESTIMATORS = [*ESTIMATORS, fastlin.MLPClassifier]
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_callbacks_are_refused_with_a_warning(estimator):
-    with pytest.warns(UserWarning, match=f"fastlin.{estimator.__name__} does not call callbacks"):
-        estimator(solver="lbfgs").set_callbacks()
+def test_callbacks_are_refused_with_a_warning():
+    with pytest.warns(UserWarning, match="fastlin.LogisticRegressionCV does not call callbacks"):
+        fastlin.LogisticRegressionCV(solver="lbfgs").set_callbacks()
 
 
 @pytest.mark.parametrize("estimator", ALL_ESTIMATORS)

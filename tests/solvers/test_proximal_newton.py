@@ -292,8 +292,8 @@ def test_iterations_are_passed_on_and_limited(model):
     objective, parameters = make_objective(80, 6, 3, l1=0.01)
     heard = []
     solution = minimize(objective, parameters, max_iter=3, on_iteration=lambda *each: heard.append(each))
-    assert [number for number, _ in heard] == [1, 2, 3]
-    assert [each for _, each in heard] == solution.history
+    assert [number for number, *_ in heard] == [1, 2, 3]
+    assert [each for _, each, _ in heard] == solution.history
     assert solution.message == LIMITED
     assert all(each.n_passes > 0 for each in solution.history)
 

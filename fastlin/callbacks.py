@@ -1,0 +1,55 @@
+"""Callbacks for `set_callbacks`, of fastlin's estimators and, with scikit-learn 1.9 and later, of its own."""
+
+from datetime import UTC, datetime
+from numbers import Real
+
+
+class TimeLimit:
+    """A callback that asks a fit to stop after so many seconds: the iteration that is under way is the last one.
+
+    Set on a search or a pipeline, it limits all fits within together. The model is that of the last iteration, and its
+    certificate says how far it is from the minimum.
+
+    Parameters
+    ----------
+    seconds : float
+        The seconds from the start of the outermost `fit`, at least 0.
+
+    Raises
+    ------
+    ValueError
+        `seconds` is no number of at least 0.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastlin import LogisticRegression
+    >>> from fastlin.callbacks import TimeLimit
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = LogisticRegression().set_callbacks(TimeLimit(0)).fit(X, y)
+    >>> model.n_iter_
+    array([1], dtype=int32)
+    """
+
+    # scikit-learn hands it on to every estimator within.
+    max_propagation_depth = None
+
+    def __init__(self, seconds):
+        if not (isinstance(seconds, Real) and seconds >= 0):
+            raise ValueError(f"seconds must be a number of at least 0, got {seconds!r}")
+        self.seconds = seconds
+
+    def setup(self, estimator, context):
+        """Do nothing: the contexts know when they began."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Do nothing."""
+
+    def on_fit_task_end(self, estimator, context):
+        """Return whether the seconds have passed since the outermost task began."""
+        while context.parent is not None:
+            context = context.parent
+        return (datetime.now(UTC) - context.init_time).total_seconds() >= self.seconds
+
+    def teardown(self, estimator, context):
+        """Do nothing."""

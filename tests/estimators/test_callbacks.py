@@ -1,0 +1,127 @@
+"""scikit-learn's callbacks on LogisticRegression: what every solver tells them, and that a fit stops for them."""
+
+import numpy as np
+import pytest
+from conftest import load_scaled, make_problem, since
+from reference import objective
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+
+import fastlin
+from fastlin.callbacks import TimeLimit
+
+pytestmark = since(1, 9)
+
+
+class Recorder:
+    """A callback that keeps what it is told, and may ask to stop or raise an error at the end of an iteration."""
+
+    def __init__(self, stop_at=None, fail_at=None):
+        self.stop_at, self.fail_at = stop_at, fail_at
+        self.names, self.models = [], []
+
+    def setup(self, estimator, context):
+        self.names.append("setup")
+
+    def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
+        self.names.append(f"begin {context.task_name}")
+        self.seen = X, y, metadata
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        self.names.append(f"end {context.task_name}")
+        if context.task_name == "iteration" and fitted_estimator is not None:
+            self.models.append(fitted_estimator)
+        if len(self.models) == self.fail_at:
+            raise ZeroDivisionError
+        return len(self.models) == self.stop_at
+
+    def teardown(self, estimator, context):
+        self.names.append("teardown")
+
+
+def wide_data():
+    generator = np.random.default_rng(0)
+    X = sparse.random_array((60, 400), density=0.1, format="csr", rng=generator)
+    return X, (X @ generator.normal(size=400) > 0).astype(int)
+
+
+FITS = {
+    "auto": (lambda: load_scaled(load_iris), {}),
+    "lbfgs": (lambda: load_scaled(load_iris), {"solver": "lbfgs"}),
+    "newton-cg": (lambda: load_scaled(load_iris), {"solver": "newton-cg", "fit_intercept": False}),
+    "proximal Newton": (lambda: load_scaled(load_iris), {"l1_ratio": 1.0}),
+    "row space": (wide_data, {"C": 10.0}),
+    "float32": (lambda: make_problem(1000, 300, 80, np.float32, weighted=False)[:2], {"C": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_each_iteration_is_told_with_its_model(name):
+    load, parameters = FITS[name]
+    X, y = load()
+    recorder = Recorder()
+    model = fastlin.LogisticRegression(**parameters).set_callbacks(recorder).fit(X, y, np.ones(len(y)))
+    n_iter = int(model.n_iter_[0])
+    assert n_iter > 1
+    iteration = ["begin iteration", "end iteration"]
+    assert recorder.names == ["setup", "begin fit", *(n_iter + 1) * iteration, "end fit", "teardown"]
+    assert recorder.seen[0] is X
+    assert recorder.seen[1] is y
+    np.testing.assert_array_equal(recorder.seen[2]["sample_weight"], np.ones(len(y)))
+    dense = X.toarray() if sparse.issparse(X) else X
+    labels = np.searchsorted(model.classes_, y)
+    ratio, C = parameters.get("l1_ratio", 0.0), parameters.get("C", 1.0)
+    for told, record in zip(recorder.models, model.history_, strict=True):
+        found = objective(dense, labels, told.coef_, told.intercept_, (1 - ratio) / C / len(y), l1=ratio / C / len(y))
+        assert float(found) == pytest.approx(record.objective, rel=1e-4 if name == "float32" else 1e-9)
+        assert set(told.predict(X)) <= set(y)
+    plain = fastlin.LogisticRegression(**parameters).fit(X, y, np.ones(len(y)))
+    np.testing.assert_array_equal(model.coef_, plain.coef_)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_stops_where_a_callback_asks(name):
+    load, parameters = FITS[name]
+    X, y = load()
+    # Any warning is an error here: who asks to stop knows of it.
+    model = fastlin.LogisticRegression(**parameters).set_callbacks(Recorder(), Recorder(stop_at=1)).fit(X, y)
+    assert (model.n_iter_[0], len(model.history_), model.converged_) == (1, 1, False)
+    full = fastlin.LogisticRegression(**parameters).fit(X, y)
+    assert model.history_[0].objective == pytest.approx(full.history_[0].objective)
+    assert np.isfinite(model.certificate_)
+
+
+def test_an_error_of_a_callback_leaves_the_estimator_as_it_was():
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression(C=0.1).fit(X, y)
+    coef, failing = model.coef_, Recorder(fail_at=2)
+    model.set_callbacks(failing).set_params(C=1.0)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, y)
+    assert model.coef_ is coef
+    assert failing.names[-1] == "teardown"
+    assert model.set_callbacks().fit(X, y).coef_ is not coef
+
+
+def test_what_scikit_learn_ships_works():
+    from sklearn.callback import ProgressBar, ScoringMonitor
+
+    X, y = load_scaled(load_iris)
+    monitor = ScoringMonitor(scoring="accuracy")
+    model = fastlin.LogisticRegression().set_callbacks(monitor, ProgressBar()).fit(X, y)
+    scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "iteration"]
+    assert len(scores) == model.n_iter_[0]
+    assert scores[-1] == model.score(X, y)
+
+
+def test_a_time_limit_stops_every_fit_of_a_search():
+    X, y = load_scaled(load_iris)
+    grid = {"C": [0.1, 1.0]}
+    search = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).set_callbacks(TimeLimit(0)).fit(X, y)
+    assert search.best_estimator_.n_iter_[0] == 1
+    late = clone(search).set_callbacks(TimeLimit(3600)).fit(X, y)
+    plain = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).fit(X, y)
+    np.testing.assert_array_equal(late.best_estimator_.coef_, plain.best_estimator_.coef_)
+    assert late.best_estimator_.converged_
