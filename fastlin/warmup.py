@@ -66,9 +66,9 @@ def fit_l1(dtype, n_features):
 def fit_network(dtype, network_dtype):
     """Train a network of one type on a few dense and sparse rows of another, and predict with it."""
     X, y = make_problem(dtype, 20, 2, 3)
-    network = MLPClassifier(3, batch_norm="both", dropout=0.1, dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
-    for rows in (X, sparse.csr_array(X)):
-        network.fit(rows, y, X_val=rows, y_val=y).predict(rows)
+    options = {"batch_norm": "both", "dropout": 0.1, "dtype": network_dtype, "max_iter": 1, "n_iter_no_change": np.inf}
+    for solver, rows in (("adam", X), ("sgd", sparse.csr_array(X))):
+        MLPClassifier(3, solver=solver, **options).fit(rows, y, X_val=rows, y_val=y).predict(rows)
 
 
 def train_model(dtype):

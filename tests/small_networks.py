@@ -14,8 +14,8 @@ def make_data(n_classes=3, n=90, d=6, seed=0):
 
 def make(hidden_layer_sizes=(7,), **parameters):
     """Return a classifier that takes all its epochs."""
-    defaults = {"max_iter": 5, "batch_size": 20, "learning_rate_init": 0.05, "n_iter_no_change": np.inf}
-    return MLPClassifier(hidden_layer_sizes, **{**defaults, "random_state": 0, **parameters})
+    defaults = {"solver": "sgd", "max_iter": 5, "batch_size": 20, "learning_rate_init": 0.05, "random_state": 0}
+    return MLPClassifier(hidden_layer_sizes, **{**defaults, "n_iter_no_change": np.inf, **parameters})
 
 
 def assert_same_network(found, expected, tolerance=1e-9):

@@ -25,7 +25,7 @@ from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_r
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import INITS, initialize
-from fastlin.training import EpochSchedule, MomentumDescent, train_by_epochs
+from fastlin.training import AdamDescent, EpochSchedule, MomentumDescent, train_by_epochs
 from fastlin.training.progress import show_steps
 
 # As scikit-learn's "auto".
@@ -33,13 +33,13 @@ AUTO_BATCH_SIZE = 200
 
 
 class MLPClassifier(ClassifierMixin, BaseEstimator):
-    """A chain of dense layers with softmax cross-entropy, trained by mini-batch gradient descent with momentum.
+    """A chain of dense layers with softmax cross-entropy, trained by mini-batches: by Adam, or with momentum.
 
-    It replaces scikit-learn's estimator of the same name with ``solver="sgd"``: parameters and attributes of the same
-    name mean the same, and with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the
-    same. It adds batch normalisation, dropout, a learning rate that decays, other initialisations, and validation data
-    that the caller gives. Dense float64, float32, float16, uint8, int8, int16, int32 and bool data and CSR matrices are
-    read in place, a batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
+    It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
+    with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the same. It adds batch
+    normalisation, dropout, a learning rate that decays, other initialisations, and validation data that the caller
+    gives. Dense float64, float32, float16, uint8, int8, int16, int32 and bool data and CSR matrices are read in place,
+    a batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
 
     The same seed gives the same bits. They do not depend on the number of threads as far as NumPy's BLAS does not:
     OpenBLAS adds up the products of some shapes in another order on another number of threads.
@@ -50,13 +50,14 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Units of each hidden layer; () makes a softmax regression.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
         Activation of the hidden layers.
-    solver : {"sgd"}, default="sgd"
-        The only solver; the parameter exists for scikit-learn's sake.
+    solver : {"adam", "sgd"}, default="adam"
+        "adam" takes steps by decaying means of the gradient and of its square (Kingma and Ba 2015), "sgd" steps with
+        momentum. scikit-learn's "lbfgs" is not there.
     alpha : float, default=0.0001
         Strength of the penalty: the loss of a batch has alpha / 2 times the sum of squares of all coefficients, divided
         by the number of rows of the batch (or by their weight).
     batch_size : int or "auto", default="auto"
-        Number of rows of a batch; "auto" is 200, or all rows where there are fewer. The last batch of an epoch has the
+        Number of rows of a batch, at most all rows; "auto" is 200. The last batch of an epoch has the
         rows that are left. With `batch_norm`, which needs at least 2 rows, batches are of about equal size.
     learning_rate_init : float, default=0.001
         Learning rate of the first epoch.
@@ -67,9 +68,13 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     shuffle : bool, default=True
         Whether a new order of the rows is drawn for each epoch.
     momentum : float, default=0.9
-        Part of the velocity that the next step keeps, from 0 to below 1.
+        Part of the velocity that the next step of "sgd" keeps, from 0 to below 1.
     nesterovs_momentum : bool, default=True
-        Whether steps have Nesterov's form.
+        Whether steps of "sgd" have Nesterov's form.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Part of the mean of the gradient, and of its square, that the next step of "adam" keeps, from 0 to below 1.
+    epsilon : float, default=1e-8
+        Added to the root of the mean square by which a step of "adam" is divided, above 0.
     batch_norm : {False, "input", "hidden", "both"}, default=False
         Batch normalisation (Ioffe and Szegedy 2015). "input" normalises the rows; scale and shift are those of the
         first layer. "hidden" normalises before each activation, with a scale, and with the layer's intercept as the
@@ -144,7 +149,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     _parameter_constraints = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"sgd"})],
+        "solver": [StrOptions({"adam", "sgd"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -153,6 +158,9 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         "shuffle": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "nesterovs_momentum": ["boolean"],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
         "batch_norm": [Options(bool, {False}), StrOptions({*NORMALIZATIONS, "both"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "init": [StrOptions(set(INITS))],
@@ -172,7 +180,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         hidden_layer_sizes=(100,),
         activation="relu",
         *,
-        solver="sgd",
+        solver="adam",
         alpha=0.0001,
         batch_size="auto",
         learning_rate_init=0.001,
@@ -181,6 +189,9 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         shuffle=True,
         momentum=0.9,
         nesterovs_momentum=True,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
         batch_norm=False,
         dropout=0.0,
         init="xavier",
@@ -205,6 +216,9 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         self.shuffle = shuffle
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
         self.batch_norm = batch_norm
         self.dropout = dropout
         self.init = init
@@ -243,13 +257,14 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A parameter is out of range, data have a wrong shape or values that are not finite, y has one class only, or
-            `batch_size` exceeds the number of rows.
+            A parameter is out of range, data have a wrong shape or values that are not finite, or y has one class only.
 
         Warns
         -----
         ConvergenceWarning
             The training diverged, or came to max_iter while it still improved.
+        UserWarning
+            `batch_size` exceeds the number of rows, which then make one batch.
         """
         with kept_on_error(self):
             check_parameters(self)
@@ -274,10 +289,12 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             if self.early_stopping and validation is None:
                 examples, validation = self._set_aside(examples, random_state)
             if self.batch_size != "auto" and self.batch_size > len(examples):
-                raise ValueError(
-                    f"batch_size must be at most the number of rows to train on, {len(examples)}, got {self.batch_size}"
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped to the "
+                    f"{len(examples)} rows to train on (it is {self.batch_size}).",
+                    stacklevel=2,
                 )
-            descent = MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
+            descent = self._descend(network, random_state)
             training = self._train(
                 descent, examples, validation, random_state, self.learning_rate_init, self.max_iter, continues
             )
@@ -329,9 +346,11 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             examples = Examples(matrix, labels, weigh_rows(y, self.classes_, labels, sample_weight, None))
             random_state = self._random_state if continues else check_random_state(self.random_state)
             network = self._network_to_train(random_state, continues)
-            descent = MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
-            if continues:
-                descent.velocity[:] = self._velocity
+            descent = self._descend(network, random_state)
+            # Another solver begins with nothing, and so does a model that an older version has pickled.
+            solver, carried = getattr(self, "_carried", (None, None))
+            if continues and solver == self.solver:
+                descent.restore(carried)
             rate = self.learning_rate_init * self.learning_rate_decay ** (len(self.loss_curve_) if continues else 0)
             training = self._train(descent, examples, None, random_state, rate, 1, continues)
             self.n_iter_ = len(self.loss_curve_)
@@ -444,6 +463,12 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             initialize(network, self.init, random_state, self.init_scale)
         return network
 
+    def _descend(self, network, random_state):
+        """Return the Descent of the solver."""
+        if self.solver == "adam":
+            return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, random_state)
+        return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
+
     def _load(self, network):
         """Give a network the parameters and statistics of the last training."""
         places = [
@@ -527,7 +552,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             training = train_by_epochs(
                 descent, examples, validation, schedule, random_state, lambda training: _report(training.epochs, show)
             )
-        self._velocity, self._random_state = descent.velocity, random_state
+        self._carried, self._random_state = (self.solver, descent.save()), random_state
         self._keep_network(descent.network)
         self._keep_curves(training.epochs, validation is not None, continues)
         self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)

@@ -1,9 +1,10 @@
 """Training by steps of gradient descent: one loop for networks and for the course's models.
 
 `train` drives a `Learner` along a `Schedule` and keeps the right parameters, however the training ends.
-`MomentumDescent` takes the steps of networks, and `train_by_epochs` trains a network with it.
+`MomentumDescent` and `AdamDescent` take the steps of networks, and `train_by_epochs` trains a network with one of them.
 """
 
+from fastlin.training.adam import AdamDescent
 from fastlin.training.epochs import EpochSchedule, EpochTraining, train_by_epochs
 from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.loop import DivergedError, Learner, Training, train
@@ -11,6 +12,7 @@ from fastlin.training.momentum import MomentumDescent
 from fastlin.training.schedule import Schedule, Stretch
 
 __all__ = [
+    "AdamDescent",
     "BestCheckpoint",
     "Checkpoint",
     "DivergedError",

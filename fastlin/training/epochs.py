@@ -26,7 +26,7 @@ class EpochSchedule:
     decay : float
         Factor on the learning rate after each epoch.
     alpha : float
-        Penalty of a batch, as in `MomentumDescent.run_epoch`.
+        Penalty of a batch, as in `Descent.run_epoch`.
     shuffle : bool
         Whether a new order of the rows is drawn for each epoch.
     whole_batches : bool
@@ -59,7 +59,7 @@ class Epoch:
     Attributes
     ----------
     loss, accuracy : float
-        Those of its batches, before each step, as `MomentumDescent.run_epoch` returns them.
+        Those of its batches, before each step, as `Descent.run_epoch` returns them.
     validation_loss, validation_accuracy : float or None
         Those on the validation examples after the epoch; None where there are no such examples.
     """
@@ -100,11 +100,11 @@ def train_by_epochs(descent, examples, validation, schedule, random_state, on_ep
     The network ends with the parameters of the best epoch by accuracy on the validation examples, or of the last epoch
     where there are no such examples. A training diverges when its losses or parameters are no longer finite. Then the
     network keeps the best epoch or, where nothing validates, the parameters that the epoch of the lowest loss began
-    with, and the velocity becomes zero. Ctrl-C keeps the last whole epoch.
+    with, and what the rule of the steps carries becomes zero. Ctrl-C keeps the last whole epoch.
 
     Parameters
     ----------
-    descent : MomentumDescent
+    descent : Descent
         The network, and the rule of its steps.
     examples : Examples
         The rows to train on.
@@ -143,7 +143,7 @@ def train_by_epochs(descent, examples, validation, schedule, random_state, on_ep
         raise KeyboardInterrupt
     if training.ended == "diverged":
         # A velocity that is not finite would spoil every later training.
-        descent.velocity[:] = 0
+        descent.reset()
     return EpochTraining.of(training)
 
 
@@ -178,13 +178,13 @@ class _EpochLearner(Learner):
         return replace(record, validation_loss=loss, validation_accuracy=accuracy)
 
     def save(self):
-        return self._descent.network.save(), self._descent.velocity.copy()
+        return self._descent.network.save(), self._descent.save()
 
     def restore(self, saved):
-        parameters, velocity = saved
+        parameters, carried = saved
         self._descent.network.restore(parameters)
         # A training that goes on from there takes up the velocity of the same epoch.
-        self._descent.velocity[:] = velocity
+        self._descent.restore(carried)
 
     def check_end(self):
         if self._validation is None:

@@ -1,11 +1,13 @@
 """Input of MLPClassifier: data and labels of every kind, and what is refused."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
-from small_networks import assert_same_bits, assert_unchanged, make, make_data
+from small_networks import assert_same_bits, assert_unchanged, differ, make, make_data
 
 
 @pytest.mark.parametrize(
@@ -81,8 +83,8 @@ def test_the_callers_arrays_stay_as_they_are():
         model = make(**parameters).fit(data[0], data[1], data[2], X_val=data[3], y_val=data[4])
         model.partial_fit(*data[:2], sample_weight=data[2])
         model.predict_proba(X)
-        for array, copy in zip(data, copies, strict=True):
-            np.testing.assert_array_equal(array, copy)
+        for array, kept in zip(data, copies, strict=True):
+            np.testing.assert_array_equal(array, kept)
 
 
 def bad_input(name):
@@ -211,13 +213,16 @@ def test_a_refused_partial_fit_leaves_the_estimator_as_it_was(name):
         "hidden_layer_sizes": [0, -3, 2.5, "5"],
         "batch_size": [0, 2.5, "all"],
         "momentum": [1, -0.1, np.nan],
+        "beta_1": [1, -0.1, np.nan],
+        "beta_2": [1, -0.1, np.nan],
+        "epsilon": [0, -1e-8, np.nan],
         "dropout": [1.0, -0.1, np.nan],
         "learning_rate_init": [0, -1, np.inf, np.nan],
         "learning_rate_decay": [0, 1.1, np.nan],
         "alpha": [-1, np.inf, np.nan],
         "tol": [-1e-4, np.nan],
         "max_iter": [0, 2.5],
-        "solver": ["adam"],
+        "solver": ["lbfgs"],
         "activation": ["gelu", None],
         "init": ["zeros"],
         "init_scale": [0, np.inf],
@@ -242,11 +247,6 @@ def test_parameters_out_of_range_are_named(name, values):
         ({"hidden_layer_sizes": (3, 0)}, r"^hidden_layer_sizes must be whole numbers > 0, got \(3, 0\)"),
         ({"hidden_layer_sizes": (3, 2.5)}, "^hidden_layer_sizes must be whole numbers > 0"),
         ({"hidden_layer_sizes": [[3]]}, "^hidden_layer_sizes must be whole numbers > 0"),
-        ({"batch_size": 41}, "^batch_size must be at most the number of rows to train on, 40, got 41"),
-        (
-            {"batch_size": 37, "early_stopping": True},
-            "^batch_size must be at most the number of rows to train on, 36, got 37",
-        ),
         (
             {"early_stopping": True, "validation_fraction": 0.01},
             "^validation_fraction=0.01 of 40 rows cannot be set aside .* X_val and y_val",
@@ -256,6 +256,27 @@ def test_parameters_out_of_range_are_named(name, values):
 )
 def test_parameters_that_do_not_fit_the_data_are_named(parameters, message):
     assert_refused(parameters, message)
+
+
+@pytest.mark.parametrize(("parameters", "n_rows"), [({}, 40), ({"early_stopping": True}, 36)])
+def test_a_batch_of_more_rows_than_there_are_has_all_rows(parameters, n_rows):
+    X, y = make_data(n=40)
+    with pytest.warns(UserWarning, match=f"clipped to the {n_rows} rows"):
+        model = make(batch_size=n_rows + 1, **parameters).fit(X, y)
+    assert model.loss_curve_ == make(batch_size=n_rows, **parameters).fit(X, y).loss_curve_
+
+
+def test_another_solver_begins_with_nothing_and_so_does_an_older_pickle():
+    X, y = make_data()
+    model = make(max_iter=1).partial_fit(X, y, classes=np.unique(y))
+    older = copy.deepcopy(model)
+    # The versions before this attribute.
+    del older._carried
+    trained = {}
+    for solver in ("sgd", "adam"):
+        pair = [copy.deepcopy(each).set_params(solver=solver).partial_fit(X, y) for each in (model, older)]
+        trained[solver] = not differ(*pair)
+    assert trained == {"sgd": False, "adam": True}
 
 
 def assert_refused(parameters, message):

@@ -35,6 +35,9 @@ class Script:
             return 1.0, 0.5
         return loss, 0.25
 
+    def reset(self):
+        self.velocity[:] = 0
+
     def save(self):
         return self.parameters.copy()
 

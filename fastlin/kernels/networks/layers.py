@@ -305,3 +305,34 @@ def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learni
                 w[j] += part * v[j] - step if nesterov else v[j]
             squares += total if penalised else 0.0
     return squares
+
+
+@kernel
+def update_with_adam(parameters, gradient, means, squares, n_penalised, l2, learning_rate, beta_1, beta_2, epsilon):
+    """Take a step of Adam; return the sum of the squares of the penalised parameters w before it.
+
+    The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v) +
+    epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments: the
+    corrections are part of learning_rate). g is the gradient, plus l2 w for the first n_penalised parameters. All
+    arrays are (p,); gradient stays as it is.
+    """
+    kind = parameters.dtype.type
+    rate, small = kind(learning_rate), kind(epsilon)
+    of_mean, of_square, one = kind(beta_1), kind(beta_2), kind(1)
+    total_squares = 0.0
+    for penalised in (True, False):
+        first, end = (0, n_penalised) if penalised else (n_penalised, parameters.shape[0])
+        shrink = kind(l2) if penalised else kind(0)
+        for start in range(first, end, UPDATED_TOGETHER):
+            stop = min(start + UPDATED_TOGETHER, end)
+            w, g = parameters[start:stop], gradient[start:stop]
+            m, v = means[start:stop], squares[start:stop]
+            total = 0.0
+            for j in range(w.shape[0]):
+                total += np.float64(w[j]) * np.float64(w[j])
+                slope = g[j] + shrink * w[j]
+                m[j] = of_mean * m[j] + (one - of_mean) * slope
+                v[j] = of_square * v[j] + (one - of_square) * (slope * slope)
+                w[j] -= rate * m[j] / (np.sqrt(v[j]) + small)
+            total_squares += total if penalised else 0.0
+    return total_squares

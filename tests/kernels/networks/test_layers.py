@@ -326,3 +326,22 @@ def test_momentum_update(dtype, nesterov, n_penalised):
     assert_close(velocity, v, dtype)
     assert_close(parameters, w, dtype)
     np.testing.assert_array_equal(gradient, before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_penalised", [0, 4, 9])
+def test_adam_update(dtype, n_penalised):
+    parameters, gradient, means, squares = (draw(9, dtype, seed) for seed in range(4))
+    squares **= 2
+    w, g, m, v = (values.astype(np.float64) for values in (parameters, gradient, means, squares))
+    expected = np.sum(w[:n_penalised] ** 2)
+    before = gradient.copy()
+    slopes = g + 0.3 * np.where(np.arange(9) < n_penalised, w, 0)
+    m, v = 0.9 * m + 0.1 * slopes, 0.99 * v + 0.01 * slopes**2
+    w = w - 0.05 * m / (np.sqrt(v) + 0.2)
+    found = layers.update_with_adam(parameters, gradient, means, squares, n_penalised, 0.3, 0.05, 0.9, 0.99, 0.2)
+    assert found == pytest.approx(expected, rel=1e-13)
+    assert_close(means, m, dtype)
+    assert_close(squares, v, dtype)
+    assert_close(parameters, w, dtype)
+    np.testing.assert_array_equal(gradient, before)

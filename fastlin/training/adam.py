@@ -1,0 +1,69 @@
+"""Mini-batch gradient descent by Adam."""
+
+import math
+
+import numpy as np
+
+from fastlin.kernels.networks.layers import update_with_adam
+from fastlin.training.descent import Descent
+
+
+class AdamDescent(Descent):
+    """Steps of Adam on a network's parameters, with the gradient as `Descent` has it.
+
+    Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
+    means of the gradient and of its square (Kingma and Ba 2015, section 2).
+
+    Parameters
+    ----------
+    network : Network
+        The network to train.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Part of m, and of v, that the next step keeps, from 0 to below 1.
+    epsilon : float, default=1e-8
+        Added to sqrt(v), above 0.
+    random_state : RandomState or None, default=None
+        As `Descent` has it.
+
+    Attributes
+    ----------
+    means, squares : ndarray of shape (p,)
+        m and v, which are zero at first.
+    n_steps : int
+        The number of steps taken.
+    """
+
+    def __init__(self, network, beta_1=0.9, beta_2=0.999, epsilon=1e-8, random_state=None):
+        super().__init__(network, random_state)
+        self.means, self.squares = np.zeros_like(network.parameters), np.zeros_like(network.parameters)
+        self.n_steps = 0
+        self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
+
+    def save(self):
+        """As `Descent.save` has it: the means and the number of steps."""
+        return self.means.copy(), self.squares.copy(), self.n_steps
+
+    def restore(self, saved):
+        """As `Descent.restore` has it."""
+        self.means[:], self.squares[:], self.n_steps = saved
+
+    def reset(self):
+        """As `Descent.reset` has it."""
+        self.means[:], self.squares[:], self.n_steps = 0, 0, 0
+
+    def _update(self, learning_rate, l2):
+        network = self.network
+        self.n_steps += 1
+        correction = math.sqrt(1 - self._beta_2**self.n_steps) / (1 - self._beta_1**self.n_steps)
+        return update_with_adam(
+            network.parameters,
+            network.gradient,
+            self.means,
+            self.squares,
+            network.n_coefficients,
+            l2,
+            learning_rate * correction,
+            self._beta_1,
+            self._beta_2,
+            self._epsilon,
+        )
