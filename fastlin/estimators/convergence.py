@@ -28,7 +28,7 @@ def warn_of_end(estimator, solution, stacklevel):
     stacklevel : int
         Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
     """
-    from fastlin.solvers.stopping import SEPARABLE, STOPPED
+    from fastlin.solvers.stopping import LIMITED, SEPARABLE, STOPPED
 
     # Who sets a callback that stops the fit knows of it.
     if solution.converged or solution.message == STOPPED:
@@ -47,30 +47,37 @@ def warn_of_end(estimator, solution, stacklevel):
             else "where some coefficient has no penalty there is no bound on the distance to the minimum"
         )
         text = (
-            f"The fit stopped after {solution.n_iter} iterations before it reached tol={estimator.tol} "
+            f"The fit stopped after {solution.n_iter} iterations, before tol={estimator.tol} was reached "
             f"({solution.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
-    known = TEXTS.get(estimator.solver, "").format(n_iter=solution.n_iter, objective=solution.value)
+    # Only of this end are scikit-learn's words true.
+    known = TEXTS.get(estimator.solver, "") if solution.message == LIMITED else ""
+    known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 
 
-def warn_of_limits(converged, tol, max_iter, stacklevel):
+def warn_of_limits(converged, n_iter, estimator, stacklevel):
     """Warn where some of many fits did not reach tol.
 
     Parameters
     ----------
     converged : ndarray of bool
         Whether each fit reached tol.
-    tol, max_iter : float, int
-        Those of the fits.
+    n_iter : ndarray of int
+        The iterations of each fit, in the order of `converged`.
+    estimator : LogisticRegression or LogisticRegressionCV
+        The estimator, whose parameters were those of the fits.
     stacklevel : int
         Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
     """
     n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
+        is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
+        known = TEXTS.get(estimator.solver, "").replace(" at loss = {objective:.6g}", "") if is_limited else ""
         warnings.warn(
-            f"{n_missed} of {np.size(converged)} fits stopped before they reached tol={tol}; the certificates say what "
-            f"each has proven. Raise max_iter (now {max_iter}) or tol.",
+            f"{known.format(n_iter=estimator.max_iter)}{n_missed} of {np.size(converged)} fits stopped before they "
+            f"reached tol={estimator.tol}; the certificates say what each has proven. Raise max_iter (now "
+            f"{estimator.max_iter}) or tol.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )

@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.regularization_path import fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
+from fastlin.estimators.training_data import choose_dtype
 from fastlin.kernels.machine.threads import run_side_by_side
 
 
@@ -54,11 +55,11 @@ class FoldFits:
     fit_intercept: bool
 
     @classmethod
-    def allocate(cls, n_folds, Cs, l1_ratios, data, fit_intercept):
-        """Return room for the fits of so many folds of TrainingData."""
+    def allocate(cls, n_folds, Cs, l1_ratios, data, estimator):
+        """Return room for the fits of so many folds of TrainingData with the parameters of an estimator."""
         shape = n_folds, len(l1_ratios), len(Cs)
         K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        dtype = np.float32 if data.matrix.dtype == np.float32 else np.float64
+        dtype, fit_intercept = choose_dtype(data.matrix, estimator.solver), estimator.fit_intercept
         return cls(
             Cs=Cs,
             l1_ratios=l1_ratios,

@@ -72,8 +72,8 @@ class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator)
         over the rows, and L-BFGS runs for more. "liblinear", "sag" and "saga" take the solver that "auto" would. All
         find the minimum of J. With `l1_ratio` above 0 every name stands for proximal Newton.
     max_iter : int, default=1000
-        Largest number of iterations of the solver. With 0 coefficients and intercept are zero, or those of the last fit
-        with `warm_start`.
+        Largest number of iterations of the solver. Where it is 0, coefficients and intercept are zero, or with
+        `warm_start` those of the last fit.
     verbose : int, default=0
         Above 0, a line with iteration, objective, gap to the optimum and seconds is shown.
     warm_start : bool, default=False

@@ -113,7 +113,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     l1_ratio_ : float
         The best l1_ratio, chosen with `C_`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients, float32 for float32 data, else float64.
+        Coefficients in the type that `LogisticRegression` gives them.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts in the type of `coef_`; zeros without `fit_intercept`.
     coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs, n_classes or 1, n_features + 1)
@@ -245,7 +245,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
             routed = self._route(sample_weight, params)
             folds = self._split(data, routed.splitter.split)
             scoring = read_scoring(self.scoring)
-            fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self.fit_intercept)
+            fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self)
             with (
                 count_fits(self.verbose, fits.scores.size + self.refit) as on_fit,
                 contextlib.closing(fit_folds(self, data, [train for train, _ in folds], fits, on_fit)) as fitted,
@@ -256,7 +256,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
                     score = bind_scorer(scoring, data, folds[fold][1], sample_weight, routed.scorer.score)
                     for c in range(len(Cs)):
                         fits.scores[fold, r, c] = score(fits.model((fold, r, c)))
-                converged = fits.converged
+                converged, n_iter = fits.converged, fits.n_iter
                 if self.refit:
                     C, l1_ratio, start = fits.best()
                     # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
@@ -264,11 +264,12 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
                     fit = Problem(self, data).minimize(C, l1_ratio, starts)
                     coef, intercept = fit.coef, fit.intercept
                     converged = np.append(converged, fit.solution.converged)
+                    n_iter = np.append(n_iter, fit.solution.n_iter)
                     if on_fit is not None:
                         on_fit()
                 else:
                     C, l1_ratio, (coef, intercept) = fits.mean_of_best()
-        warn_of_limits(converged, self.tol, self.max_iter, stacklevel=TO_THE_CALLER_OF_FIT)
+        warn_of_limits(converged, n_iter, self, stacklevel=TO_THE_CALLER_OF_FIT)
         self.classes_ = data.classes
         self.Cs_ = Cs
         self.l1_ratios_ = l1_ratios

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
-from fastlin.estimators.training_data import check_penalty_factors
+from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
 from fastlin.objective import LARGEST_PENALTY, Objective, weigh_named_rows
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
@@ -18,7 +18,7 @@ class Fit:
     Attributes
     ----------
     coef : ndarray of shape (K, d)
-        Coefficients of the columns as they were given, float32 for float32 data, else float64.
+        Coefficients of the columns as they were given, in the type that `choose_dtype` says.
     intercept : ndarray of shape (K,)
         Intercepts in the type of `coef`.
     certificate : float
@@ -146,9 +146,7 @@ class Problem:
         """
         estimator, matrix = self.estimator, self.data.matrix
         objective = self.objective(C, l1_ratio)
-        # scikit-learn's liblinear has no float32.
-        is_single = matrix.dtype == np.float32 and estimator.solver != "liblinear"
-        dtype = np.float32 if is_single else np.float64
+        dtype = choose_dtype(matrix, estimator.solver)
 
         def tell(n_iter, iteration, parameters):
             return on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))

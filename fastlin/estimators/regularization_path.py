@@ -160,7 +160,7 @@ def logistic_path(
     coefs, intercepts, objectives, certificates, n_iter, converged = (
         np.array(each) for each in zip(*models, strict=True)
     )
-    warn_of_limits(converged, tol, max_iter, stacklevel=3)
+    warn_of_limits(converged, n_iter, estimator, stacklevel=3)
     return RegularizationPath(
         Cs=Cs,
         l1_ratio=float(l1_ratio),

@@ -83,7 +83,7 @@ def read_training_data(estimator, X, y, sample_weight):
     if estimator.solver == "liblinear" and len(classes) > 2:
         raise ValueError(
             "The 'liblinear' solver does not support multiclass classification (n_classes >= 3), as in "
-            "scikit-learn; use solver='auto', or wrap the estimator in a OneVsRestClassifier."
+            "scikit-learn 1.8 and later; use solver='auto', or wrap the estimator in a OneVsRestClassifier."
         )
     weights, unit = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight), 1.0
     if weights is not None:
@@ -91,6 +91,11 @@ def read_training_data(estimator, X, y, sample_weight):
         unit = 2.0 ** np.floor(np.log2(weights.max()))
         weights /= unit
     return TrainingData(matrix, y, classes, labels, weights, unit)
+
+
+def choose_dtype(matrix, solver):
+    """Return the type of coefficients: float32 for float32 data, but not by liblinear, which has no float32."""
+    return np.float32 if matrix.dtype == np.float32 and solver != "liblinear" else np.float64
 
 
 def read_matrix(estimator, X, y=NO_Y, **checks):

@@ -9,6 +9,8 @@ from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_bl
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
+    WIDE,
+    WIDE_PANEL_ROWS,
     fill_block_class_pair_gram,
     fill_block_gram,
     fill_block_hessian_product,
@@ -340,7 +342,8 @@ class DensePasses:
         ndarray of shape (C, d + 1, d + 1)
         """
         size, n = self._shape[1], row_weights.shape[1]
-        n_panels = -(-size // PANEL_ROWS)
+        panel_rows = PANEL_ROWS if size < WIDE else WIDE_PANEL_ROWS
+        n_panels = -(-size // panel_rows)
         # One panel after the other has less work: the first ones alone do not keep threads equally busy.
         n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2, 0) if n_panels < EVEN_PANELS else 1
         grams = np.empty((n_parts, len(row_weights), size, size), precision)
@@ -351,6 +354,7 @@ class DensePasses:
             self._row_numbers(rows),
             row_weights.astype(precision),
             self._plan(precision)[0],
+            panel_rows,
             grams,
         )
         return grams[0] if n_parts == 1 else np.add.reduce(grams, dtype=np.float64).astype(precision)

@@ -5,7 +5,7 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton, row_space
-from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STALLED, Stopping
+from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 
 # Newton's steps are the fastest where the whole Hessian and its factor take no more multiply-adds: 10,000 x 30, two
 # classes, takes 6.4 ms, by L-BFGS 8.6; 5,000 x 10, 5 classes, 9.3 and 14. 60 x 160, 3 classes, has 127 million and
@@ -65,9 +65,9 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
     room = objective.make_room()
     if max_iter == 0:
-        # A model before the first step is scikit-learn's: zeros, or where a warm start begins.
-        stopping.begin(objective.at(starts[0] if starts else np.zeros(objective.shape), out=room))
-        return stopping.solution(LIMITED)
+        # The model before the first step: zeros, or where a warm start begins.
+        point = objective.at(starts[0] if starts else np.zeros(objective.shape), out=room)
+        return stopping.solution(stopping.why(point, stopping.begin(point), np.inf))
     method = choose_solver(objective, solver)
     # Coefficients that are given need not be sums of rows, unless a fit in the row space has found them.
     row_point = nearby and nearby.row_point

@@ -12,7 +12,7 @@ from fastlin.estimators import scikit_learn
 
 
 def fit_and_catch(monkeypatch, version, estimator):
-    """Return the fitted estimator, and the first words of each FutureWarning, where a version is installed."""
+    """Return the fitted estimator, and the text of each FutureWarning, where a version is installed."""
     monkeypatch.setattr(scikit_learn, "VERSION", version)
     X, y = load_scaled(load_iris)
     with warnings.catch_warnings(record=True) as caught:

@@ -1,6 +1,6 @@
 """A pytest plugin that puts fastlin's estimators in the place of scikit-learn's, whose test files are run unmodified.
 
-Each item of EXCEPTIONS has to fail, so that the list holds no item that has come to pass. Items of the array API, which
+Each item of EXCEPTIONS has to fail, so that the list holds no item that passes by now. Items of the array API, which
 fastlin does not support, are left out.
 """
 

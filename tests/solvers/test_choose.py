@@ -418,3 +418,15 @@ def test_random_problems_end_with_a_vanishing_gradient_and_a_true_certificate(
     minimum = minimum_of(objective)[0]
     assert minimum - solution.value <= objective.at(solution.parameters).rounding
     assert solution.value - minimum <= solution.certificate
+
+
+@pytest.mark.parametrize("C", [1e2, 1e4, 1e6])
+def test_collinear_columns_beside_a_weak_penalty_take_few_passes(C):
+    # Eight factors and a thousandth of noise: blocks whose rounding hides the penalty took 1,165 passes at C = 1e6.
+    generator = np.random.default_rng(0)
+    factors = generator.normal(size=(1000, 8))
+    X = factors @ generator.normal(size=(8, 200)) + 1e-3 * generator.normal(size=(1000, 200))
+    labels = (factors[:, 0] + generator.normal(size=1000) > 0).astype(int)
+    solution = minimize(Objective.over(X, labels, 2, l2=1 / (C * 1000)), "auto", tol=1e-4)
+    assert solution.converged
+    assert solution.n_passes < 60

@@ -18,12 +18,14 @@ from fastlin.kernels.machine.products import add_panel, add_product
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
 
-# Rows of a Gram matrix that are summed in one pass over X: whole groups of classes and vectors, and enough of them to
-# be worth the pass.
-PANEL_ROWS = 240 // CLASSES_TOGETHER // 16 * 16 * CLASSES_TOGETHER
+# Rows of a Gram matrix that are summed in one pass over X, whole groups of classes and vectors: enough of them to be
+# worth the pass, and of a wide matrix more. With many rows few panels are left, and threads share the rows as well:
+# 1,000 x 400 takes 3.6 ms with 96 rows in a panel and 7 with 240, and 4,000 x 784 takes 53 and 47.
+PANEL_ROWS, WIDE_PANEL_ROWS = (rows // CLASSES_TOGETHER // 16 * 16 * CLASSES_TOGETHER for rows in (96, 240))
+WIDE = 1200
 # Rows of X that are multiplied at a time.
 GRAM_ROWS = 128
-# The sums of one pass share the second-level cache with the tile.
+# The sums of several sets of weights share a pass as far as they fit here.
 MAX_SUMS_BYTES = 1 << 20
 # Rows, pairs of columns and pairs of classes of a Hessian that are worked on at a time: products of the columns fill
 # half of a second-level cache of 512 KB.
@@ -92,21 +94,22 @@ def turn_products_to_slopes(slopes, n_rows, all_weights, probabilities, start):
 
 
 @kernel
-def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, grams):
+def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, grams):
     """Fill grams[part, c] = sum over i of row_weights[c, i] [x~_i, 1][x~_i, 1]' over the part's rows.
 
     row_weights (C, m); grams (parts, C, d + 1, d + 1) in the type computed in. Each block takes a part of the rows of X
-    and a panel of the rows of the matrices, of which it sums what lies right of the diagonal: n_blocks is the number of
-    parts times that of panels. Four vectors of columns at a time, of a tile and of the sums, are in one piece: rows
-    kilobytes apart take a page each, and half of the time (1,000 x 784, float32: 8 ms, before 17).
+    and a panel of ``panel_rows`` rows of the matrices, of which it sums what lies right of the diagonal: n_blocks is
+    the number of parts times that of panels. Four vectors of columns at a time, of a tile and of the sums, are in one
+    piece: of wide matrices rows that lie kilobytes apart take a page each, and half of the time (2,000 x 4,000,
+    float64: 1.2 s, before 2.8).
     """
     compile_small()
     X = X[0]
     n_parts, n_sets, n_columns = grams.shape[0], grams.shape[1], grams.shape[2]
     panel, part = block // n_parts, block % n_parts
     first, last = part * rows.shape[0] // n_parts, (part + 1) * rows.shape[0] // n_parts
-    begin = panel * PANEL_ROWS
-    end = begin + PANEL_ROWS if begin + PANEL_ROWS < n_columns else n_columns
+    begin = panel * panel_rows
+    end = begin + panel_rows if begin + panel_rows < n_columns else n_columns
     n_summed = end - begin
     group = 4 * VECTOR_BYTES // grams.itemsize
     n_pieces = (n_columns - begin + group - 1) // group
@@ -116,7 +119,7 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, grams):
     padded_scaling = pad_scaling(Scaling(scaling.scale[begin:], scaling.shift[begin:]), tile)
     padded_scaling.shift[n_columns - 1 - begin] = 1
     ahead = empty_list(np.int64(GRAM_ROWS))
-    columns = zeros_aligned((PANEL_ROWS, GRAM_ROWS), tile.dtype)
+    columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     n_together = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
     n_together = 1 if n_together < 1 else n_together if n_together < n_sets else n_sets
     multipliers = zeros_aligned((n_together * n_summed, GRAM_ROWS), tile.dtype)

@@ -18,8 +18,9 @@ from fastlin.kernels.machine.products import add_panel
 # Rows that are factorised together, whole groups of the products' classes; the products subtract what the rows before
 # them contribute.
 ROWS_TOGETHER = 30
-# Rows whose products are summed at a time: with four vectors of each in the first-level cache.
-ROWS_MULTIPLIED = 128
+# Rows whose products are summed at a time. They go one after the other into one number, whose rounding has to stay
+# below what is added to the diagonal: with 128 in float32 a matrix of condition 1e16 came out wrong by its own size.
+ROWS_MULTIPLIED = 16
 # Only a pivot below this part of its diagonal entry can be too small for its row.
 SMALL_PIVOT = 1e-3
 MACHINE_EPSILON, MACHINE_EPSILON_SINGLE = 2.0**-52, 2.0**-23
@@ -31,9 +32,9 @@ def factorize_block(block, n_blocks, matrices, ridge, triangles):
 
     A is the upper triangle of matrices[block] (m, m). triangles (n_blocks, m (m + 1) / 2), of the same type, takes the
     rows of U one after the other, each from the diagonal on. Where A is not positive definite by more than rounding, a
-    pivot is raised to the diagonal entry it came from, or so far that no entry of U exceeds the root of the diagonal
-    entry of its column, as in a positive matrix. U' U then adds to A what it lacks (a modified Cholesky factorisation,
-    Nocedal and Wright 2006, section 3.4).
+    pivot is raised to the diagonal entry it came from, or so far that no entry of its row of U exceeds the root of the
+    diagonal entry of the column, as in a positive matrix. U' U then adds to A what it lacks (a modified Cholesky
+    factorisation, Nocedal and Wright 2006, section 3.4). What stands left of the diagonal in a piece is never read.
     """
     compile_small()
     matrix = matrices[block]

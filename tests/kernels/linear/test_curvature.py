@@ -54,11 +54,11 @@ class Rows:
         )
         return products.coef.sum(axis=0), products.intercept.sum(axis=0)
 
-    def gram(self, row_weights, n_parts=1):
+    def gram(self, row_weights, n_parts=1, panel_rows=curvature.PANEL_ROWS):
         """Return the Gram matrices of weights (C, m)."""
         grams = np.full((n_parts, len(row_weights), self.d + 1, self.d + 1), np.nan, self.kind)
-        n_panels = -(-(self.d + 1) // curvature.PANEL_ROWS)
-        arguments = any_layout(self.X), self.numbers, row_weights, self.scaling, grams
+        n_panels = -(-(self.d + 1) // panel_rows)
+        arguments = any_layout(self.X), self.numbers, row_weights, self.scaling, panel_rows, grams
         run_blocks(curvature.fill_block_gram, n_panels * n_parts, *arguments)
         return grams.sum(axis=0)
 
@@ -105,8 +105,10 @@ def test_all_agree_with_naive(n_classes, kind):
         assert_within(found[0], expected[0], of_product[:, :-1])
         assert_within(found[1], expected[1], of_product[:, -1])
         row_weights = rows.weights * rows.probabilities
-        for k, gram in enumerate(rows.gram(row_weights, 2)):
-            assert_within(gram, naive.weighted_gram(rows.scaled, row_weights[k].astype(float)), of_gram)
+        # One panel, and several.
+        for panel_rows in (curvature.PANEL_ROWS, 16):
+            for k, gram in enumerate(rows.gram(row_weights, 2, panel_rows)):
+                assert_within(gram, naive.weighted_gram(rows.scaled, row_weights[k].astype(float)), of_gram)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -146,3 +146,31 @@ def test_bits_do_not_depend_on_threads(kind):
             results.append(solve(matrices, values, 1e-6))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["low rank", "spread", "kernel", "nearly ones"])
+def test_the_ridge_covers_the_rounding_of_matrices_that_are_nearly_singular(name, kind):
+    # The error of a factor is some roundings of the largest diagonal entry (Higham 2002, theorem 10.3): where it
+    # exceeds the ridge, pivots are replaced and the factor is that of another matrix.
+    size = 300 if COMPILED else 40
+    generator = np.random.default_rng(0)
+    match name:
+        case "low rank":
+            factors = generator.normal(size=(size, 20))
+            matrix = factors @ factors.T + 1e-6 * np.eye(size)
+        case "spread":
+            basis = np.linalg.qr(generator.normal(size=(size, size)))[0]
+            matrix = basis * np.logspace(0, -16, size) @ basis.T
+        case "kernel":
+            places = np.linspace(0, 10, size)
+            matrix = np.exp(-((places[:, None] - places) ** 2))
+        case "nearly ones":
+            matrix = np.ones((size, size)) + 1e-4 * np.eye(size)
+    matrix = ((matrix + matrix.T) / 2).astype(kind)
+    ridge = 1e-6 if kind == np.float32 else 1e-13
+    factor = np.zeros((size, size))
+    factor[np.triu_indices(size)] = factorize(matrix[None], ridge)[0]
+    expected = matrix.astype(float) + ridge * np.diag(np.diag(matrix).astype(float))
+    error = np.abs(factor.T @ factor - expected).max() / np.abs(expected).max()
+    assert error < 32 * np.finfo(kind).eps
