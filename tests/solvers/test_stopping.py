@@ -16,6 +16,7 @@ from fastlin.solvers.stopping import (
     REACHED,
     SEPARABLE,
     STALLED,
+    STOPPED,
     Stopping,
 )
 
@@ -127,11 +128,25 @@ def test_iterations_are_recorded_and_passed_on():
         assert stopping.why(point, 1.0, 1.0) == ""
         stopping.record(point, 0.25)
     assert stopping.why(point, 1.0, 1.0) == LIMITED
-    assert heard == list(enumerate(stopping.history, 1))
+    assert [news[:2] for news in heard] == list(enumerate(stopping.history, 1))
+    assert all(parameters() is point.parameters for *_, parameters in heard)
     first, second = stopping.history
     assert (first.objective, first.bound, first.n_passes) == (point.value, stopping.certify(point), objective.n_passes)
     assert first.gradient == point.largest_entry
     assert 0 <= first.seconds <= second.seconds
+
+
+def test_a_callback_makes_an_iteration_the_last_one():
+    objective, parameters = make_objective(40, 3, 2, l2=0.05)
+    stopping = Stopping(objective, 1e-6, "excess", 100, lambda n_iter, *_: n_iter == 2)
+    point = objective.at(parameters)
+    stopping.begin(point)
+    for message in ("", LIMITED):
+        stopping.record(point, 0.25)
+        assert stopping.why(point, 1.0, 1.0) == message
+    solution = stopping.solution(LIMITED)
+    assert (solution.message, solution.converged, solution.n_iter) == (STOPPED, False, 2)
+    assert stopping.solution(REACHED).message == REACHED
 
 
 def test_a_fit_that_cannot_go_on_says_whether_it_is_there():

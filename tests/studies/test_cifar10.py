@@ -191,6 +191,7 @@ def test_training_is_the_estimators(changes):
     trained = train(images, recipe, 3)
     model = fastlin.MLPClassifier(
         recipe.hidden,
+        solver="sgd",
         alpha=2 * recipe.reg * 25,
         batch_size=25,
         learning_rate_init=0.2,
