@@ -22,7 +22,7 @@ class IterationTasks:
     """
 
     def __init__(self, estimator, X, y, sample_weight, classes):
-        self._estimator, self._classes = estimator, classes
+        self._classes = classes
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         # One iteration is told of even where max_iter is 0, and behind the last one is the empty task.

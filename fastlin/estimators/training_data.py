@@ -95,7 +95,9 @@ def read_training_data(estimator, X, y, sample_weight):
 
 def choose_dtype(matrix, solver):
     """Return the type of coefficients: float32 for float32 data, but not by liblinear, which has no float32."""
-    return np.float32 if matrix.dtype == np.float32 and solver != "liblinear" else np.float64
+    from fastlin.kernels.machine.arrays import compute_type
+
+    return np.float64 if solver == "liblinear" else compute_type(matrix)
 
 
 def read_matrix(estimator, X, y=NO_Y, **checks):
