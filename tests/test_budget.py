@@ -34,12 +34,12 @@ def test_probabilities_take_a_quarter():
     assert not budget.holds_probabilities(251)
 
 
-def test_a_preconditioner_takes_a_twentieth_or_a_least_size():
+def test_a_preconditioner_takes_a_quarter_or_a_least_size():
     assert Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER)
     assert not Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER + 1)
     large = Budget(1 << 40)
-    assert large.holds_preconditioner((1 << 40) // 20)
-    assert not large.holds_preconditioner((1 << 40) // 20 + 1)
+    assert large.holds_preconditioner((1 << 40) // 4)
+    assert not large.holds_preconditioner((1 << 40) // 4 + 1)
 
 
 def test_a_hessian_is_limited_by_its_size_its_work_and_the_budget():
@@ -51,9 +51,9 @@ def test_a_hessian_is_limited_by_its_size_its_work_and_the_budget():
     assert not Budget(8 * 10**2 - 1).holds_hessian(10, 1)
 
 
-def test_a_sample_has_rows_for_a_sixteenth_and_at_least_one():
+def test_a_sample_has_rows_for_an_eighth_and_at_least_one():
     assert Budget(1 << 40).count_sampled_rows(1024) == SAMPLE // 1024
-    assert Budget(16 * MEGABYTE).count_sampled_rows(1024) == 1024
+    assert Budget(8 * MEGABYTE).count_sampled_rows(1024) == 1024
     assert Budget(0).count_sampled_rows(1024) == 1
 
 
@@ -176,7 +176,7 @@ def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solv
 def test_models_of_a_sample_hold_the_sample_alone(kind):
     X, labels, *_ = make_problem(2000, 300, 5, np.uint8)
     X = sparse.csr_array(X * (np.random.default_rng(0).uniform(size=X.shape) < 0.1)) if kind == "sparse" else X
-    objective = with_budget(Objective.over(X, labels, 5, l1=2.0), 16 * 50 * 2 * 5 * 8)
+    objective = with_budget(Objective.over(X, labels, 5, l1=2.0), 8 * 50 * 2 * 5 * 8)
     assert objective.make_room() is None
     sampled = preconditioners.evaluate_sample(evaluate(objective, objective.start()))
     assert sampled.objective.n_rows == sampled.probabilities.shape[1] == 50

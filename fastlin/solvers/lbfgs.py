@@ -58,7 +58,8 @@ def minimize(
         The rule that ends the fit, and its record.
     preconditions : mapping of int to callable
         By the iteration after which it is built, 0 for the start, what takes a Point and returns a Preconditioner: the
-        starting matrix of the recursion from there on. The pairs are kept.
+        starting matrix of the recursion from there on. The pairs are kept. Where the end is in sight by then, it comes
+        after twice as many.
     room : Room or None
         What the points' probabilities move into; None where there is no room for them.
     precision : type
@@ -84,7 +85,8 @@ def minimize(
     first_curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
-    tried, restarted, message, decrements = np.inf, False, "", []
+    tried, restarted, message, decrements, postponed = np.inf, False, "", [], set()
+    preconditions = dict(preconditions)
     # What float32 works on: the objective, or one with fewer rows that was made at the anchor.
     working, anchor = objective, None
     while True:
@@ -129,8 +131,13 @@ def minimize(
             point = end
             bound = _settle(point, objective, stopping, room)
             stopping.record(point, bound)
-            if len(stopping.history) in preconditions:
-                preconditioner = preconditions[len(stopping.history)](_of_all_rows(point, objective, room))
+            n_iter = len(stopping.history)
+            build = preconditions.pop(n_iter, None)
+            if build is not None and n_iter not in postponed and decrement <= stopping.tol * point.value:
+                preconditions[2 * n_iter] = build
+                postponed.add(2 * n_iter)
+            elif build is not None:
+                preconditioner = build(_of_all_rows(point, objective, room))
         if not stalled:
             restarted = False
         elif point.precision != np.float64:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
 from fastlin.solvers import choose, lbfgs, newton_cg, newton_cholesky, preconditioners, row_space
-from fastlin.solvers.stopping import LIMITED, SEPARABLE
+from fastlin.solvers.stopping import LIMITED, SEPARABLE, Stopping
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
@@ -362,6 +362,61 @@ def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     # A fit may end with the iteration after which one is built.
     n_built = [sum(n_iter < again.n_iter + end for n_iter in choose.EXPENSIVE_REFRESHES) for end in (0, 1)]
     assert built in [["class_blocks"] * n for n in n_built]
+
+
+def note_builds(monkeypatch):
+    """Return a list that is to hold the names of the preconditioners of blocks, as they are built."""
+    built = []
+    for name in ("shared_block", "class_blocks"):
+        build = getattr(preconditioners, name)
+        monkeypatch.setattr(
+            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+        )
+    return built
+
+
+def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passes(monkeypatch):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(4_000, 60)).astype(np.float32)
+    labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
+    objective = Objective.over(X, labels, 40, l2=1 / 4_000)
+    built = note_builds(monkeypatch)
+    monkeypatch.setattr(choose, "CHEAP_WORK", 0)
+    build, refreshes = choose.choose_preconditioner(objective)
+    assert preconditioners.affords_class_blocks(objective) and refreshes == choose.EXPENSIVE_REFRESHES
+    n_passes = preconditioners.count_passes(objective, build)
+    first = max(choose.REFRESHES[0], n_passes)
+    assert first < choose.EXPENSIVE_REFRESHES[0]
+    minimize(objective, "auto", max_iter=first - 1)
+    assert built == ["shared_block"]
+    built.clear()
+    minimize(objective, "auto", max_iter=first)
+    assert built == ["shared_block", "class_blocks"]
+    # Where the end is in sight by then they are not worth their passes, until twice as many iterations are made.
+    late = minimize(objective, "auto", tol=np.inf, max_iter=2 * first)
+    assert late.n_iter < first
+    built.clear()
+    monkeypatch.setattr(Stopping, "is_met", lambda *given: False)
+    minimize(objective, "auto", tol=1.0, max_iter=2 * first - 1)
+    assert built == ["shared_block"]
+    built.clear()
+    minimize(objective, "auto", tol=1.0, max_iter=2 * first)
+    assert built == ["shared_block", "class_blocks"]
+
+
+def test_a_sample_with_few_rows_for_each_direction_of_the_columns_gives_no_start(monkeypatch):
+    generator = np.random.default_rng(0)
+    # The first columns are five, told in fifty ways; the others are fifty.
+    factors = generator.normal(size=(40_000, 5)).astype(np.float32)
+    few = factors @ generator.normal(size=(5, 50)).astype(np.float32)
+    few += 0.1 * generator.normal(size=few.shape).astype(np.float32)
+    many = generator.normal(size=(40_000, 50)).astype(np.float32)
+    labels = (factors @ generator.normal(size=(5, 20)) + generator.gumbel(size=(40_000, 20))).argmax(axis=1)
+    n_sampled, has_start = 2_000, []
+    for X in (few, many):
+        objective = Objective.over(X, labels, 20, l2=1e-3)
+        has_start.append(choose._minimize_sample(objective, n_sampled, objective.start()) is not None)
+    assert has_start == [True, False]
 
 
 def test_a_sample_keeps_the_penalty_of_a_row(monkeypatch):

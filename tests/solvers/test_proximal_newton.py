@@ -427,7 +427,7 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
 
     monkeypatch.setattr(proximal_newton, "ColumnModel", make_and_tell)
     # Room for the probabilities of ninety rows, twice.
-    narrow = with_budget(objective, 16 * 90 * objective.bytes_a_row)
+    narrow = with_budget(objective, 8 * 90 * objective.bytes_a_row)
     assert not narrow.keeps_probabilities
     solution = minimize(narrow, tol=1e-6, max_iter=300)
     assert expected.converged and solution.converged

@@ -10,6 +10,7 @@ from fastlin.objective import Objective
 from fastlin.solvers.stopping import (
     AT_FLOOR,
     FLOOR,
+    LENIENCE,
     LIMITED,
     NEGLIGIBLE,
     PERSISTENCE,
@@ -232,6 +233,25 @@ def run_down(stopping, values, bounds):
         if stopping.is_met(point, bound, np.inf):
             met.append(place)
     return met
+
+
+def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
+    objective, _ = make_objective(40, 3, 3, l2=0.05)
+    stopping = Stopping(objective, 1e-3, "gradient", 1000)
+    entries = np.full(30, 0.9e-3)
+    # It is small now and then, and from the 20th iteration on.
+    entries[10], entries[19] = 1.1e-3, 1.1e-3
+    met = []
+    for place, entry in enumerate(entries, start=1):
+        point = SimpleNamespace(value=2.0, largest_entry=entry, precision=np.float32)
+        stopping.record(point, np.inf)
+        # Asking twice after an iteration counts once.
+        answers = {stopping.is_met(point, np.inf, 0.9 * LENIENCE * 2e-3) for _ in range(2)}
+        assert len(answers) == 1
+        assert not stopping.is_met(point, np.inf, 1.1 * LENIENCE * 2e-3)
+        if answers == {True}:
+            met.append(place)
+    assert met == [*range(1 + PERSISTENCE, 11), *range(12 + PERSISTENCE, 20), *range(21 + PERSISTENCE, 31)]
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
