@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -10,7 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.scikit_learn import (
@@ -21,25 +23,64 @@ from fastlin.estimators.scikit_learn import (
     check_parameters,
     check_partial_fit_first_call,
 )
-from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
+from fastlin.estimators.targets import read_targets
+from fastlin.estimators.training_data import read_matrix, weigh_rows
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import INITS, initialize
-from fastlin.training import AdamDescent, EpochSchedule, MomentumDescent, train_by_epochs
+from fastlin.training import (
+    AdamDescent,
+    EpochSchedule,
+    LearningRate,
+    MomentumDescent,
+    Patience,
+    train_by_epochs,
+    train_by_lbfgs,
+)
 from fastlin.training.progress import show_steps
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
+# What the other solvers of scikit-learn take no part in.
+COURSES_OF_SGD = ("invscaling", "adaptive")
+
+
+class Optimizer(NamedTuple):
+    """What `partial_fit` goes on with.
+
+    Attributes
+    ----------
+    solver : str
+        The solver that it belongs to.
+    learning_rate : float
+        The rate of the next epoch.
+    carried : object
+        What the rule of its steps carries.
+    patience : Patience
+        What is left of the patience.
+    """
+
+    solver: str
+    learning_rate: float
+    carried: Any
+    patience: Patience
+
+
+def _takes_batches(estimator):
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
+    return True
 
 
 class MLPClassifier(ClassifierMixin, BaseEstimator):
-    """A chain of dense layers with softmax cross-entropy, trained by mini-batches: by Adam, or with momentum.
+    """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
     with ``init="xavier"``, ``dtype="float64"`` and the same random_state the loss curve is the same. It adds batch
-    normalisation, dropout, a learning rate that decays, other initialisations, and validation data that the caller
-    gives. Dense float64, float32, float16, uint8, int8, int16, int32 and bool data and CSR matrices are read in place,
-    a batch at a time. Other types are converted to float64 first, other sparse containers to CSR.
+    normalisation, dropout, learning rates that decay, weight decay, label smoothing, probabilities as targets, class
+    weights, other initialisations, and validation data that the caller gives. Dense float64, float32, float16, uint8,
+    int8, int16, int32 and bool data and CSR matrices are read in place, a batch at a time. Other types are converted to
+    float64 first, other sparse containers to CSR.
 
     The same seed gives the same bits. They do not depend on the number of threads as far as NumPy's BLAS does not:
     OpenBLAS adds up the products of some shapes in another order on another number of threads.
@@ -50,21 +91,30 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Units of each hidden layer; () makes a softmax regression.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
         Activation of the hidden layers.
-    solver : {"adam", "sgd"}, default="adam"
+    solver : {"adam", "sgd", "lbfgs"}, default="adam"
         "adam" takes steps by decaying means of the gradient and of its square (Kingma and Ba 2015), "sgd" steps with
-        momentum. scikit-learn's "lbfgs" is not there.
+        momentum, and "lbfgs" steps on all rows at once, for small data; it has neither batch normalisation nor dropout.
     alpha : float, default=0.0001
         Strength of the penalty: the loss of a batch has alpha / 2 times the sum of squares of all coefficients, divided
         by the number of rows of the batch (or by their weight).
     batch_size : int or "auto", default="auto"
         Number of rows of a batch, at most all rows; "auto" is 200. The last batch of an epoch has the
         rows that are left. With `batch_norm`, which needs at least 2 rows, batches are of about equal size.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        How the learning rate goes. With "sgd", "invscaling" divides `learning_rate_init` by (t + 1)^power_t after the
+        first epoch, t being the rows trained on, and "adaptive" divides the rate by 5 where the training would end for
+        want of an improvement, until it is 1e-6 or below. "cosine" falls along half a cosine to zero at max_iter, with
+        "adam" too (Loshchilov and Hutter 2017).
     learning_rate_init : float, default=0.001
         Learning rate of the first epoch.
+    power_t : float, default=0.5
+        The power of "invscaling".
     learning_rate_decay : float, default=1.0
         Factor on the learning rate after each epoch, above 0 and at most 1.
     max_iter : int, default=200
-        Largest number of epochs.
+        Largest number of epochs, or of iterations of "lbfgs".
+    max_fun : int, default=15000
+        Largest number of evaluations of loss and gradient of "lbfgs".
     shuffle : bool, default=True
         Whether a new order of the rows is drawn for each epoch.
     momentum : float, default=0.9
@@ -75,6 +125,14 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Part of the mean of the gradient, and of its square, that the next step of "adam" keeps, from 0 to below 1.
     epsilon : float, default=1e-8
         Added to the root of the mean square by which a step of "adam" is divided, above 0.
+    weight_decay : float, default=0.0
+        With "adam", the part of each coefficient that a step of size one takes away, beside `alpha`: AdamW (Loshchilov
+        and Hutter 2019).
+    label_smoothing : float, default=0.0
+        Part of the target of each row that training spreads evenly over the classes, from 0 to below 1 (Szegedy et al.
+        2016). Validation takes the targets as they are.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss; "balanced" weighs them inversely to their rows. Only for one class a row.
     batch_norm : {False, "input", "hidden", "both"}, default=False
         Batch normalisation (Ioffe and Szegedy 2015). "input" normalises the rows; scale and shift are those of the
         first layer. "hidden" normalises before each activation, with a scale, and with the layer's intercept as the
@@ -90,6 +148,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Standard deviation of ``init="normal"``.
     early_stopping : bool, default=False
         Whether the training stops by the accuracy on validation data, which are given to `fit` or else set aside.
+        "lbfgs" leaves this out, as in scikit-learn.
     validation_fraction : float, default=0.1
         Part of the rows that early_stopping sets aside where no validation data are given. They are drawn as
         scikit-learn draws them, stratified for two classes.
@@ -97,7 +156,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         The training stops after more than this number of epochs without an improvement by `tol`. With np.inf it takes
         max_iter epochs.
     tol : float, default=0.0001
-        Smallest improvement that counts, of the loss or, with early_stopping, of the validation accuracy.
+        Smallest improvement that counts, of the loss or, with early_stopping, of the validation accuracy. "lbfgs" ends
+        where no entry of the gradient exceeds it.
     warm_start : bool, default=False
         Whether a fit begins with the parameters of the last fit.
     random_state : int, RandomState or None, default=None
@@ -111,7 +171,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, sorted.
+        The classes, sorted; numbers from 0 where y has a column for each class.
     coefs_ : list of ndarray of shape (fan in, fan out)
         Coefficients of each layer.
     intercepts_ : list of ndarray of shape (fan out,)
@@ -129,9 +189,9 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     best_validation_score_ : float or None
         The highest of validation_scores_.
     loss_, best_loss_ : float
-        The last and the smallest value of loss_curve_, also with early_stopping.
+        The last and the smallest value of loss_curve_; best_loss_ is None with early_stopping.
     n_iter_ : int
-        Number of whole epochs of the last fit or, after partial_fit, of that fit and of all calls since.
+        Number of whole epochs, or iterations, of the last fit or, after partial_fit, of it and of all calls since.
     t_ : int
         Number of rows trained on so far, each time counted.
     interrupted_ : bool
@@ -149,18 +209,24 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     _parameter_constraints = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"adam", "sgd"})],
+        "solver": [StrOptions({"adam", "sgd", "lbfgs"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "nesterovs_momentum": ["boolean"],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
         "batch_norm": [Options(bool, {False}), StrOptions({*NORMALIZATIONS, "both"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "init": [StrOptions(set(INITS))],
@@ -183,15 +249,21 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         solver="adam",
         alpha=0.0001,
         batch_size="auto",
+        learning_rate="constant",
         learning_rate_init=0.001,
+        power_t=0.5,
         learning_rate_decay=1.0,
         max_iter=200,
+        max_fun=15000,
         shuffle=True,
         momentum=0.9,
         nesterovs_momentum=True,
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        class_weight=None,
         batch_norm=False,
         dropout=0.0,
         init="xavier",
@@ -210,15 +282,21 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         self.solver = solver
         self.alpha = alpha
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
         self.learning_rate_decay = learning_rate_decay
         self.max_iter = max_iter
+        self.max_fun = max_fun
         self.shuffle = shuffle
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
         self.batch_norm = batch_norm
         self.dropout = dropout
         self.init = init
@@ -242,11 +320,12 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The rows to train on.
-        y : array-like of shape (n_samples,)
-            Their classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Their classes, or for each class a zero or one, of which a row may have several, or a probability; these sum
+            to one in each row.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows in the loss; batch normalisation counts every row alike.
-        X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
+        X_val, y_val : array-like of shapes (n_validation, n_features) and that of y, or None
             Validation data.
 
         Returns
@@ -257,7 +336,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A parameter is out of range, data have a wrong shape or values that are not finite, or y has one class only.
+            A parameter is out of range, or data have a wrong shape or values that are not finite.
 
         Warns
         -----
@@ -267,41 +346,41 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             `batch_size` exceeds the number of rows, which then make one batch.
         """
         with kept_on_error(self):
-            check_parameters(self)
+            self._check_parameters()
             continues = self.warm_start and hasattr(self, "coefs_")
-            matrix, y = read_matrix(self, X, y, reset=not continues)
-            classes, labels = encode_labels(y)
-            if len(classes) < 2:
+            matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
+            targets = read_targets(y)
+            if continues and not np.array_equal(targets.classes, self.classes_):
                 raise ValueError(
-                    "MLPClassifier needs samples of at least 2 classes in y, but y contains only one class: "
-                    f"{classes[0]}"
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {targets.classes}"
                 )
-            if continues and not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    f"warm_start needs y with the classes of the last fit, {self.classes_}, got {classes}; make a new "
-                    "estimator for other classes."
-                )
-            self.classes_ = classes
-            examples = Examples(matrix, labels, weigh_rows(y, classes, labels, sample_weight, None))
-            validation = self._read_validation(X_val, y_val)
+            self.classes_ = targets.classes
+            examples = Examples(matrix, targets.labels, self._weigh(y, targets, targets.labels, sample_weight))
+            validation = self._read_validation(X_val, y_val, targets.kind)
             random_state = check_random_state(self.random_state)
-            network = self._network_to_train(random_state, continues)
-            if self.early_stopping and validation is None:
+            network = self._network_to_train(random_state, continues, targets.kind)
+            if self.early_stopping and validation is None and self.solver != "lbfgs":
                 examples, validation = self._set_aside(examples, random_state)
-            if self.batch_size != "auto" and self.batch_size > len(examples):
-                warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped to the "
-                    f"{len(examples)} rows to train on (it is {self.batch_size}).",
-                    stacklevel=2,
+            if self.solver == "lbfgs":
+                training = self._train_on_all_rows(network, examples, validation, continues)
+            else:
+                if self.batch_size != "auto" and self.batch_size > len(examples):
+                    warnings.warn(
+                        "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped to the "
+                        f"{len(examples)} rows to train on (it is {self.batch_size}).",
+                        stacklevel=2,
+                    )
+                descent = self._descend(network, random_state)
+                n_rows = self.t_ if continues else 0
+                training = self._train(
+                    descent, examples, validation, random_state, self.max_iter, continues, n_rows=n_rows
                 )
-            descent = self._descend(network, random_state)
-            training = self._train(
-                descent, examples, validation, random_state, self.learning_rate_init, self.max_iter, continues
-            )
             self.n_iter_ = len(training.epochs)
         self._warn_of_end(training)
         return self
 
+    @available_if(_takes_batches)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train for one epoch; momentum, learning rate and random numbers go on from call to call.
 
@@ -311,8 +390,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             The rows to train on.
-        y : array-like of shape (n_samples,)
-            Their classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Their classes, as `fit` has them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows in the loss.
         classes : array-like of shape (n_classes,) or None, default=None
@@ -334,32 +413,40 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             The training diverged; the parameters are those before the call.
         """
         with kept_on_error(self):
-            check_parameters(self)
+            self._check_parameters()
             if self.early_stopping:
                 raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
+            if isinstance(self.class_weight, str):
+                raise ValueError(
+                    'class_weight="balanced" is not supported for partial_fit, which sees a part of the rows; give the '
+                    "weights of the classes in a dict, as sklearn.utils.class_weight.compute_class_weight finds them."
+                )
             continues = hasattr(self, "coefs_")
             check_partial_fit_first_call(self, classes)
             if len(self.classes_) < 2:
                 raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
-            matrix, y = read_matrix(self, X, y, reset=not continues)
-            labels = self._number_labels(y, "y")
-            examples = Examples(matrix, labels, weigh_rows(y, self.classes_, labels, sample_weight, None))
+            matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
+            targets = read_targets(y)
+            labels = targets.among(self.classes_, "y")
+            examples = Examples(matrix, labels, self._weigh(y, targets, labels, sample_weight))
             random_state = self._random_state if continues else check_random_state(self.random_state)
-            network = self._network_to_train(random_state, continues)
+            network = self._network_to_train(random_state, continues, targets.kind)
             descent = self._descend(network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.
-            solver, carried = getattr(self, "_carried", (None, None))
-            if continues and solver == self.solver:
-                descent.restore(carried)
-            rate = self.learning_rate_init * self.learning_rate_decay ** (len(self.loss_curve_) if continues else 0)
-            training = self._train(descent, examples, None, random_state, rate, 1, continues)
+            before = getattr(self, "_optimizer", None) if continues else None
+            patience = None
+            if before is not None and before.solver == self.solver:
+                descent.restore(before.carried)
+                patience = before.patience
+            done = {"n_epochs": len(self.loss_curve_), "n_rows": self.t_} if continues else {}
+            training = self._train(descent, examples, None, random_state, 1, continues, **done, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended == "diverged":
             self._warn_of_end(training)
         return self
 
     def predict(self, X):
-        """Return the most probable class of each row.
+        """Return the most probable class of each row, or zeros and ones for the labels that a row may have.
 
         Parameters
         ----------
@@ -368,12 +455,15 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,)
+        labels : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Their classes.
         """
         probabilities = self._predict_probabilities(X)
         if probabilities.shape[1] == 1:
-            return self.classes_[(probabilities[:, 0] >= 0.5).astype(np.int64)]
+            # Where y had one class it is every row's.
+            return self.classes_[(probabilities[:, 0] >= 0.5).astype(np.int64) % len(self.classes_)]
+        if self.out_activation_ == "logistic":
+            return (probabilities >= 0.5).astype(np.int64)
         return self.classes_[probabilities.argmax(axis=1)]
 
     def predict_proba(self, X):
@@ -390,6 +480,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             A column for each class, in the order of `classes_`.
         """
         probabilities = self._predict_probabilities(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(probabilities)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
 
     def predict_log_proba(self, X):
@@ -409,9 +501,10 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             return np.log(self.predict_proba(X))
 
     def __sklearn_tags__(self):
-        """Return scikit-learn's tags, with sparse input."""
+        """Return scikit-learn's tags, with sparse input and several labels a row."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
         return tags
 
     def _predict_probabilities(self, X):
@@ -429,24 +522,44 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             )
         return probabilities
 
-    def _plan_network(self):
-        """Return the arguments of the Network, all but its dropout."""
+    def _check_parameters(self):
+        """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
+        check_parameters(self)
+        if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
+            raise ValueError(
+                f"solver='lbfgs' has neither batch_norm nor dropout, got batch_norm={self.batch_norm!r} and "
+                f"dropout={self.dropout}; use 'adam' or 'sgd'."
+            )
+        if self.solver != "adam" and self.weight_decay:
+            raise ValueError(f"weight_decay needs solver='adam', got solver={self.solver!r}; alpha penalises by any.")
+
+    def _weigh(self, y, targets, labels, sample_weight):
+        """Return the weights of rows, by their labels among `classes_`, or None where every row counts alike."""
+        if self.class_weight is not None and targets.kind != "class":
+            raise ValueError("class_weight needs one class a row in y; give sample_weight instead.")
+        return weigh_rows(y, self.classes_, labels, sample_weight, self.class_weight)
+
+    def _plan_network(self, kind):
+        """Return the arguments of the Network, all but what training alone has, for a kind of Targets."""
         hidden = self.hidden_layer_sizes if np.iterable(self.hidden_layer_sizes) else (self.hidden_layer_sizes,)
         hidden = tuple(hidden)
         if not all(isinstance(size, Integral) and size > 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be whole numbers > 0, got {self.hidden_layer_sizes!r}")
-        n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
+        n_outputs = 1 if len(self.classes_) <= 2 and kind == "class" else len(self.classes_)
         return {
             "layer_sizes": (self.n_features_in_, *map(int, hidden), n_outputs),
             "activation": self.activation,
             "normalization": tuple(name for name in NORMALIZATIONS if self.batch_norm in (name, "both")),
+            "is_independent": kind == "multilabel",
             "dtype": self.dtype,
         }
 
-    def _network_to_train(self, random_state, continues):
+    def _network_to_train(self, random_state, continues, kind):
         """Return a network with the parameters of the last training, or with new ones."""
-        plan = self._plan_network()
+        plan = self._plan_network(kind)
         if continues:
+            if plan["is_independent"] != self._plan.get("is_independent", False):
+                raise ValueError("y must be of the kind of the last training: one class a row, or zeros and ones.")
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
                 if plan[name] != self._plan[name]:
                     raise ValueError(
@@ -456,7 +569,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         if plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
         self._plan = plan
-        network = Network(**plan, dropout=float(self.dropout))
+        network = Network(**plan, dropout=float(self.dropout), label_smoothing=float(self.label_smoothing))
         if continues:
             self._load(network)
         else:
@@ -466,7 +579,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     def _descend(self, network, random_state):
         """Return the Descent of the solver."""
         if self.solver == "adam":
-            return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, random_state)
+            return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, random_state)
         return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
 
     def _load(self, network):
@@ -481,15 +594,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         for target, values in places:
             target[:] = values
 
-    def _number_labels(self, y, name):
-        """Return the number of each label's class."""
-        found, labels = encode_labels(y)
-        unknown = found[~np.isin(found, self.classes_)]
-        if len(unknown):
-            raise ValueError(f"{name} must hold classes of {self.classes_} only, got {unknown}")
-        return np.searchsorted(self.classes_, found)[labels]
-
-    def _read_validation(self, X_val, y_val):
+    def _read_validation(self, X_val, y_val, kind):
         if X_val is None and y_val is None:
             return None
         if X_val is None or y_val is None:
@@ -502,22 +607,27 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
             X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
         with _named("y_val"):
-            y_val = column_or_1d(check_array(y_val, ensure_2d=False, dtype=None, input_name="y_val"), warn=True)
-        if X_val.shape != (len(y_val), self.n_features_in_):
+            y_val = check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val")
+            targets = read_targets(y_val)
+        if X_val.shape != (len(targets.labels), self.n_features_in_):
             raise ValueError(
-                f"X_val must have the {self.n_features_in_} columns of X and a row for each of the {len(y_val)} labels "
-                f"of y_val, got the shape {X_val.shape}"
+                f"X_val must have the {self.n_features_in_} columns of X and a row for each of the "
+                f"{len(targets.labels)} labels of y_val, got the shape {X_val.shape}"
             )
-        return Examples(as_matrix(X_val), self._number_labels(y_val, "y_val"))
+        if targets.kind != kind:
+            raise ValueError(f"y_val must be of the kind of y, {kind}, got {targets.kind}")
+        return Examples(as_matrix(X_val), targets.among(self.classes_, "y_val"))
 
     def _set_aside(self, examples, random_state):
         """Return examples to train on and examples to validate on, as scikit-learn's MLPClassifier splits them."""
+        is_binary = len(self.classes_) == 2 and examples.labels.ndim == 1
         try:
             train, val = train_test_split(
                 np.arange(len(examples)),
                 random_state=random_state,
                 test_size=self.validation_fraction,
-                stratify=examples.labels if len(self.classes_) == 2 else None,
+                # The column that scikit-learn has: its message names these values.
+                stratify=examples.labels[:, np.newaxis].astype(bool) if is_binary else None,
             )
             if len(val) < 2:
                 raise ValueError("at least 2 rows are needed")
@@ -533,15 +643,50 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             )
         return (Examples(examples.matrix, examples.labels, examples.weights, rows) for rows in (train, val))
 
-    def _train(self, descent, examples, validation, random_state, learning_rate, max_epochs, continues):
-        """Train, keep the network and its curves, and return the EpochTraining."""
+    def _train_on_all_rows(self, network, examples, validation, continues):
+        """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
+        limits = {"max_iter": self.max_iter, "max_fun": self.max_fun, "tol": self.tol}
+        with show_steps(self.verbose, self.max_iter) as show:
+            training = train_by_lbfgs(
+                network,
+                examples,
+                validation,
+                alpha=self.alpha,
+                **limits,
+                on_iteration=lambda training: _report(training.epochs, show),
+            )
+        self._keep(network, training, validation is not None, continues)
+        self.t_ = self.t_ if continues else 0
+        return training
+
+    def _train(
+        self,
+        descent,
+        examples,
+        validation,
+        random_state,
+        max_epochs,
+        continues,
+        *,
+        n_epochs=0,
+        n_rows=0,
+        patience=None,
+    ):
+        """Train by mini-batches, keep the network and its curves, and return the EpochTraining."""
         if descent.network.normalizations and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
+        is_constant = self.solver != "sgd" and self.learning_rate in COURSES_OF_SGD
+        learning_rate = LearningRate(
+            float(self.learning_rate_init),
+            "constant" if is_constant else self.learning_rate,
+            float(self.learning_rate_decay),
+            float(self.power_t),
+            self.max_iter,
+        )
         schedule = EpochSchedule(
             max_epochs=max_epochs,
             batch_size=min(AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size, len(examples)),
             learning_rate=learning_rate,
-            decay=self.learning_rate_decay,
             alpha=self.alpha,
             shuffle=self.shuffle,
             patience=self.n_iter_no_change,
@@ -550,24 +695,35 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         )
         with show_steps(self.verbose, max_epochs) as show:
             training = train_by_epochs(
-                descent, examples, validation, schedule, random_state, lambda training: _report(training.epochs, show)
+                descent,
+                examples,
+                validation,
+                schedule,
+                random_state,
+                lambda training: _report(training.epochs, show),
+                n_epochs=n_epochs,
+                n_rows=n_rows,
+                patience=patience,
             )
-        self._carried, self._random_state = (self.solver, descent.save()), random_state
-        self._keep_network(descent.network)
-        self._keep_curves(training.epochs, validation is not None, continues)
         self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
-        self.interrupted_ = training.ended == "interrupted"
+        rate = learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)
+        self._optimizer = Optimizer(self.solver, rate, descent.save(), training.patience)
+        self._no_improvement_count, self._random_state = training.patience.n_worse, random_state
+        self._keep(descent.network, training, validation is not None, continues)
         return training
 
-    def _keep_network(self, network):
-        """Set the attributes that describe the network; `_load` gives them to another one."""
+    def _keep(self, network, training, is_validated, continues):
+        """Set the attributes that describe the network, which `_load` gives to another one, and the curves."""
+        self._keep_curves(training.epochs, is_validated, continues)
+        self.interrupted_ = training.ended == "interrupted"
         self.coefs_, self.intercepts_, self.batch_norm_scales_ = (
             [part.copy() for part in parts] for parts in (network.coefs, network.intercepts, network.scales)
         )
         self.batch_norm_means_ = [n.mean.copy() for n in network.normalizations]
         self.batch_norm_variances_ = [n.variance.copy() for n in network.normalizations]
         self.n_layers_, self.n_outputs_ = network.n_layers + 1, network.layer_sizes[-1]
-        self.out_activation_ = "logistic" if self.n_outputs_ == 1 else "softmax"
+        is_logistic = self.n_outputs_ == 1 or self._plan["is_independent"]
+        self.out_activation_ = "logistic" if is_logistic else "softmax"
 
     def _keep_curves(self, epochs, is_validated, continues):
         """Set the curves, or continue them with more epochs."""
@@ -584,7 +740,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             else:
                 setattr(self, name, values if is_measured else None)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
-        self.best_loss_ = min([self.best_loss_ if continues else np.inf, *(epoch.loss for epoch in epochs)])
+        is_by_loss = not self.early_stopping or self.solver == "lbfgs"
+        self.best_loss_ = min(self.loss_curve_, default=np.inf) if is_by_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
 
     def _warn_of_end(self, training):
@@ -599,12 +756,25 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 stacklevel=3,
             )
         elif training.ended == "interrupted":
-            warnings.warn(f"Ctrl-C ended the training after {n_epochs} whole epochs, which are kept.", stacklevel=3)
-        elif training.ended == "limit" and self.n_iter_no_change != np.inf:
             warnings.warn(
-                f"The training came to max_iter={self.max_iter} epochs before "
-                f"{'the validation accuracy' if self.early_stopping else 'the loss'} stopped improving. Raise "
-                "max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
+                f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept.",
+                stacklevel=3,
+            )
+        elif self.solver == "lbfgs" and training.ended in ("limit", "stalled"):
+            limits = f"max_iter ({self.max_iter}) or max_fun ({self.max_fun}) is reached"
+            why = limits if training.ended == "limit" else f"no step lowers the loss in {self.dtype}"
+            warnings.warn(
+                f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (training.ended != 'limit')}): "
+                f"{why} before no entry of the gradient exceeds tol={self.tol}. Raise the limit or tol"
+                + (', or set dtype="float64".' if training.ended == "stalled" else ", or scale X."),
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        elif self.solver != "lbfgs" and training.ended == "limit" and self.n_iter_no_change != np.inf:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                f"converged yet: {'the validation accuracy' if self.early_stopping else 'the loss'} still improved. "
+                "Raise max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -33,6 +33,7 @@ from fastlin.kernels.networks.layers import (
     backpropagate_block,
     fill_block_probabilities,
     fill_block_residuals,
+    fill_block_target_residuals,
 )
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.networks.batch_arrays import BatchArrays
@@ -56,8 +57,8 @@ class Examples:
     ----------
     matrix : DenseMatrix or SparseMatrix of shape (n, d)
         The rows.
-    labels : ndarray of shape (n,), int64
-        The class of each row.
+    labels : ndarray of shape (n,), int64, or of shape (n, K), float
+        The class of each row, or the targets of its outputs, from 0 to 1.
     weights : ndarray of shape (n,), float64, or None
         The weight of each row; None stands for ones.
     rows : ndarray of int64 or None
@@ -94,6 +95,11 @@ class Network:
         What is normalised: "input", "hidden", both or nothing.
     dropout : float, default=0.0
         Part of the hidden units that a step leaves out, from 0 to below 1.
+    is_independent : bool, default=False
+        Whether several outputs each have the logistic loss of two classes. Then the examples have targets.
+    label_smoothing : float, default=0.0
+        Part e of the target of the classes that a step spreads evenly over all of them, from 0 to below 1: targets t
+        become (1 - e) t + e / K (Szegedy et al. 2016, section 7).
     dtype : dtype, default=float32
         Type of the parameters and of everything that is computed with them.
 
@@ -119,9 +125,20 @@ class Network:
         That of the input first, where it is normalised, then those of the hidden layers, where they are.
     """
 
-    def __init__(self, layer_sizes, activation="relu", *, normalization=(), dropout=0.0, dtype=np.float32):
+    def __init__(
+        self,
+        layer_sizes,
+        activation="relu",
+        *,
+        normalization=(),
+        dropout=0.0,
+        is_independent=False,
+        label_smoothing=0.0,
+        dtype=np.float32,
+    ):
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
+        self._is_independent, self._label_smoothing = is_independent, label_smoothing
         self.activation, self.dropout = activation, dropout
         self.n_layers = len(self.layer_sizes) - 1
         inputs, *hidden = self.layer_sizes[:-1]
@@ -170,6 +187,8 @@ class Network:
             Weight S of all rows. Where it is 0, so are loss and gradient.
         """
         labels, weights = _targets(examples, rows)
+        if self._label_smoothing:
+            labels = self._smooth(labels)
         total = float(weights.sum()) if len(weights) else float(len(labels))
         if total == 0:
             self.gradient[:] = 0
@@ -189,7 +208,7 @@ class Network:
         """Return the network that predicts: it has no dropout, and running statistics are in its parameters."""
         if not self.normalizations and not self.dropout:
             return self
-        folded = Network(self.layer_sizes, self.activation, dtype=self.dtype)
+        folded = Network(self.layer_sizes, self.activation, is_independent=self._is_independent, dtype=self.dtype)
         for layer in range(self.n_layers):
             coef, shift = self.coefs[layer].astype(np.float64), 0.0
             if layer == 0 and self._input_normalization:
@@ -218,7 +237,7 @@ class Network:
         probabilities = np.empty((n, self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(n):
             _, arrays = self._go_forward(matrix, part)
-            fill_block_probabilities(0, 1, arrays.activations[-1], self.intercepts[-1])
+            fill_block_probabilities(0, 1, arrays.activations[-1], self.intercepts[-1], self._is_independent)
             probabilities[part] = arrays.activations[-1]
         return probabilities
 
@@ -293,9 +312,28 @@ class Network:
         """Turn z_L into slopes of the loss; return sum s_i l_i and the weight of the rows that are right."""
         sums = arrays.losses, arrays.n_correct, arrays.sums[-1]
         scores, intercept, n_blocks = arrays.activations[-1], self.intercepts[-1], arrays.n_blocks[-1]
-        run_blocks(fill_block_residuals, n_blocks, scores, intercept, labels, weights, total, *sums)
+        if labels.ndim == 1:
+            run_blocks(fill_block_residuals, n_blocks, scores, intercept, labels, weights, total, *sums)
+        else:
+            is_independent = self._is_independent or labels.shape[1] == 1
+            given = scores, intercept, labels, weights, total, is_independent
+            run_blocks(fill_block_target_residuals, n_blocks, *given, *sums)
         loss, n_correct, intercept_gradient[:] = map(_total, sums)
         return float(loss), float(n_correct)
+
+    def _smooth(self, labels):
+        """Return targets (n, K) for labels or targets, a part of them spread over the classes."""
+        n_outputs, part = self.layer_sizes[-1], self._label_smoothing
+        n_classes = 2 if n_outputs == 1 or self._is_independent else n_outputs
+        if labels.ndim == 1:
+            targets = np.zeros((len(labels), n_outputs))
+            if n_outputs == 1:
+                targets[:, 0] = labels
+            else:
+                targets[np.arange(len(labels)), labels] = 1
+        else:
+            targets = labels
+        return (1 - part) * targets + part / n_classes
 
     def _go_backward(self, inputs, arrays, seed, first_row, gradients):
         """Fill the gradients from the slopes by z_L, which the last activations hold."""

@@ -18,7 +18,7 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.networks.initialization import initialize
-from fastlin.training import EpochSchedule, EpochTraining, MomentumDescent, train_by_epochs
+from fastlin.training import EpochSchedule, EpochTraining, LearningRate, MomentumDescent, train_by_epochs
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000
@@ -230,8 +230,7 @@ def train(images, recipe, seed, on_epoch=None):
     schedule = EpochSchedule(
         max_epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        decay=recipe.decay,
+        learning_rate=LearningRate(recipe.learning_rate, decay=recipe.decay),
         alpha=2 * recipe.reg * recipe.batch_size,
         whole_batches=True,
     )

@@ -1,12 +1,15 @@
 """Training by steps of gradient descent: one loop for networks and for the course's models.
 
 `train` drives a `Learner` along a `Schedule` and keeps the right parameters, however the training ends.
-`MomentumDescent` and `AdamDescent` take the steps of networks, and `train_by_epochs` trains a network with one of them.
+`MomentumDescent` and `AdamDescent` take the steps of networks, and `train_by_epochs` trains a network with one of them,
+at the `LearningRate` of each epoch. `train_by_lbfgs` takes all rows at once.
 """
 
 from fastlin.training.adam import AdamDescent
 from fastlin.training.epochs import EpochSchedule, EpochTraining, train_by_epochs
 from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
+from fastlin.training.lbfgs import train_by_lbfgs
+from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Learner, Training, train
 from fastlin.training.momentum import MomentumDescent
 from fastlin.training.schedule import Schedule, Stretch
@@ -19,6 +22,7 @@ __all__ = [
     "EpochSchedule",
     "EpochTraining",
     "Learner",
+    "LearningRate",
     "MomentumDescent",
     "Patience",
     "Schedule",
@@ -26,4 +30,5 @@ __all__ = [
     "Training",
     "train",
     "train_by_epochs",
+    "train_by_lbfgs",
 ]

@@ -12,7 +12,8 @@ class AdamDescent(Descent):
     """Steps of Adam on a network's parameters, with the gradient as `Descent` has it.
 
     Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
-    means of the gradient and of its square (Kingma and Ba 2015, section 2).
+    means of the gradient and of its square (Kingma and Ba 2015, section 2). With weight decay, which is AdamW,
+    coefficients lose learning_rate weight_decay w beside that (Loshchilov and Hutter 2019, algorithm 2).
 
     Parameters
     ----------
@@ -22,6 +23,8 @@ class AdamDescent(Descent):
         Part of m, and of v, that the next step keeps, from 0 to below 1.
     epsilon : float, default=1e-8
         Added to sqrt(v), above 0.
+    weight_decay : float, default=0.0
+        The part of a coefficient that a step of size one takes away.
     random_state : RandomState or None, default=None
         As `Descent` has it.
 
@@ -33,11 +36,12 @@ class AdamDescent(Descent):
         The number of steps taken.
     """
 
-    def __init__(self, network, beta_1=0.9, beta_2=0.999, epsilon=1e-8, random_state=None):
+    def __init__(self, network, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0, random_state=None):
         super().__init__(network, random_state)
         self.means, self.squares = np.zeros_like(network.parameters), np.zeros_like(network.parameters)
         self.n_steps = 0
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
+        self._weight_decay = float(weight_decay)
 
     def save(self):
         """As `Descent.save` has it: the means and the number of steps."""
@@ -62,6 +66,7 @@ class AdamDescent(Descent):
             self.squares,
             network.n_coefficients,
             l2,
+            learning_rate * self._weight_decay,
             learning_rate * correction,
             self._beta_1,
             self._beta_2,

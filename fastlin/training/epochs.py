@@ -6,6 +6,7 @@ import numpy as np
 
 from fastlin.networks import Examples
 from fastlin.training.judges import BestCheckpoint, Patience
+from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Learner, train
 from fastlin.training.schedule import Schedule
 
@@ -21,10 +22,8 @@ class EpochSchedule:
     ----------
     max_epochs, batch_size : int
         Largest number of epochs, and number of rows of a batch.
-    learning_rate : float
-        Learning rate of the first epoch.
-    decay : float
-        Factor on the learning rate after each epoch.
+    learning_rate : LearningRate
+        The learning rate of each epoch.
     alpha : float
         Penalty of a batch, as in `Descent.run_epoch`.
     shuffle : bool
@@ -42,8 +41,7 @@ class EpochSchedule:
 
     max_epochs: int
     batch_size: int
-    learning_rate: float
-    decay: float = 1.0
+    learning_rate: LearningRate
     alpha: float = 0.0
     shuffle: bool = True
     whole_batches: bool = False
@@ -82,19 +80,24 @@ class EpochTraining:
         How it ended, as in `Training`.
     n_kept : int
         Number of epochs after which the network had the parameters that it has now.
+    patience : Patience
+        What is left of the patience.
     """
 
     epochs: list
     ended: str
     n_kept: int
+    patience: Patience
 
     @classmethod
     def of(cls, training):
         """Return the view of a Training whose records are epochs."""
-        return cls(training.records, training.ended, training.n_kept)
+        return cls(training.records, training.ended, training.n_kept, training.patience)
 
 
-def train_by_epochs(descent, examples, validation, schedule, random_state, on_epoch=None):
+def train_by_epochs(
+    descent, examples, validation, schedule, random_state, on_epoch=None, *, n_epochs=0, n_rows=0, patience=None
+):
     """Train the network of a descent.
 
     The network ends with the parameters of the best epoch by accuracy on the validation examples, or of the last epoch
@@ -116,6 +119,10 @@ def train_by_epochs(descent, examples, validation, schedule, random_state, on_ep
         Draws the orders of the rows.
     on_epoch : callable or None
         Called with the EpochTraining after each whole epoch.
+    n_epochs, n_rows : int
+        The epochs that the learning rate has been through before, and the rows trained on.
+    patience : Patience or None
+        What is left of the patience of the training that this one continues, whose scores are of the same kind.
 
     Returns
     -------
@@ -132,12 +139,22 @@ def train_by_epochs(descent, examples, validation, schedule, random_state, on_ep
     else:
         steps_per_validation, best = 1, BestCheckpoint(_validation_accuracy)
     watched = _validation_accuracy if schedule.early_stopping else _negative_loss
+    n_renewals = schedule.learning_rate.n_renewals
+    limits = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
+    patience = Patience(watched, **limits) if patience is None else replace(patience, **limits)
+    learner = _EpochLearner(descent, examples, validation, schedule, random_state, n_epochs, n_rows, patience.n_renewed)
+
+    def after_epoch(training):
+        learner.n_renewed = training.patience.n_renewed
+        if on_epoch is not None:
+            on_epoch(EpochTraining.of(training))
+
     training = train(
-        _EpochLearner(descent, examples, validation, schedule, random_state),
+        learner,
         Schedule(schedule.max_epochs, steps_per_validation, longest_stretch=1),
-        patience=Patience(watched, schedule.patience, schedule.tol),
+        patience=patience,
         best=best,
-        on_checkpoint=None if on_epoch is None else lambda training: on_epoch(EpochTraining.of(training)),
+        on_checkpoint=after_epoch,
     )
     if training.ended == "interrupted" and not training.records:
         raise KeyboardInterrupt
@@ -148,9 +165,13 @@ def train_by_epochs(descent, examples, validation, schedule, random_state, on_ep
 
 
 class _EpochLearner(Learner):
-    """A network that takes an epoch as one step; its record is an Epoch."""
+    """A network that takes an epoch as one step; its record is an Epoch.
 
-    def __init__(self, descent, examples, validation, schedule, random_state):
+    n_renewed is how many times the patience of the training was renewed by now.
+    """
+
+    def __init__(self, descent, examples, validation, schedule, random_state, n_epochs, n_rows, n_renewed):
+        self._n_epochs_before, self._n_rows_before, self.n_renewed = n_epochs, n_rows, n_renewed
         self._descent, self._schedule, self._random_state = descent, schedule, random_state
         self._examples, self._validation = examples, validation
         self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
@@ -167,7 +188,8 @@ class _EpochLearner(Learner):
             self._order = self._order[places]
         if schedule.shuffle or self._n_rows < len(self._order):
             order = self._order[: self._n_rows]
-        rate = schedule.learning_rate * schedule.decay**stretch.first
+        n_rows = self._n_rows_before + stretch.first * self._n_rows
+        rate = schedule.learning_rate.at(self._n_epochs_before + stretch.first, n_rows, self.n_renewed)
         loss, accuracy = descent.run_epoch(self._examples, order, schedule.batch_size, rate, schedule.alpha)
         if not (np.isfinite(loss) and np.isfinite(descent.network.parameters).all()):
             raise DivergedError

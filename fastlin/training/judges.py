@@ -40,6 +40,8 @@ class Patience:
         The highest score so far.
     n_worse : int
         Number of records since the last improvement.
+    n_renewals, n_renewed : int
+        How many times the count begins anew before the training ends, and how many times it has.
     """
 
     score: Callable[[Any], float | None]
@@ -47,6 +49,8 @@ class Patience:
     tol: float | None = None
     best_score: float | None = None
     n_worse: int = 0
+    n_renewals: int = 0
+    n_renewed: int = 0
 
     @property
     def is_exhausted(self):
@@ -62,7 +66,10 @@ class Patience:
             return replace(self, best_score=score)
         # NaN is never an improvement.
         improves = score > self.best_score if self.tol is None else score >= self.best_score + self.tol
-        return replace(self, best_score=max(self.best_score, score), n_worse=0 if improves else self.n_worse + 1)
+        patience = replace(self, best_score=max(self.best_score, score), n_worse=0 if improves else self.n_worse + 1)
+        if patience.is_exhausted and self.n_renewed < self.n_renewals:
+            return replace(patience, n_worse=0, n_renewed=self.n_renewed + 1)
+        return patience
 
 
 @dataclass(frozen=True, eq=False)

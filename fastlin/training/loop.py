@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fastlin.training.judges import Checkpoint
+from fastlin.training.judges import Checkpoint, Patience
 
 
 class DivergedError(ArithmeticError):
@@ -75,12 +75,15 @@ class Training:
         longer finite, or Ctrl-C ended it.
     n_kept : int
         Number of records up to the checkpoint whose parameters the learner has now.
+    patience : Patience or None
+        What is left of the patience that the training was given.
     """
 
     records: list = field(default_factory=list)
     n_steps: int = 0
     ended: str = "limit"
     n_kept: int = 0
+    patience: Patience | None = None
 
 
 def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
@@ -133,15 +136,15 @@ class _Loop:
     """
 
     def __init__(self, learner, patience, best, on_checkpoint):
-        self.training = Training()
+        self.training = Training(patience=patience)
         self.last = self._before = Checkpoint(0, 0, learner.save())
         self._learner, self._on_checkpoint = learner, on_checkpoint
-        self._patience, self._best = patience, best
+        self._best = best
         self._pending = None
 
     @property
     def is_exhausted(self):
-        return self._patience is not None and self._patience.is_exhausted
+        return self.training.patience is not None and self.training.patience.is_exhausted
 
     def run(self, schedule):
         """Take stretches until the schedule or the patience ends."""
@@ -206,9 +209,9 @@ class _Loop:
         record = self.training.records[checkpoint.n_records - 1]
         if self._best is not None:
             self._best = self._best.after(record, before, checkpoint)
-        if self._patience is not None:
-            patience = self._patience.after(record)
+        if self.training.patience is not None:
+            patience = self.training.patience.after(record)
             if patience.is_exhausted:
                 # Steps that were taken beside the validation are dropped.
                 self.last = checkpoint
-            self._patience = patience
+            self.training.patience = patience

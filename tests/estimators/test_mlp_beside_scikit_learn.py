@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from conftest import since
+from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
@@ -106,6 +107,9 @@ def test_every_epoch_is_scikit_learns(activation, hidden, n_classes):
         {"solver": "adam", "learning_rate_init": 0.001},
         {"solver": "adam", "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3, "alpha": 1.0},
         {"solver": "adam", "max_iter": 80, "n_iter_no_change": 3, "tol": 1e-2},
+        {"learning_rate": "invscaling", "power_t": 0.3},
+        {"learning_rate": "adaptive", "learning_rate_init": 0.3},
+        {"solver": "adam", "learning_rate": "invscaling"},
     ],
     ids=str,
 )
@@ -116,6 +120,80 @@ def test_every_setting_is_scikit_learns(parameters):
         for weights in ([], [np.random.default_rng(1).uniform(0.1, 3, len(y))]):
             expected = assert_scikit_learns(make(**{"dtype": "float64", **parameters}), X, y, *weights)
             assert "tol" not in parameters or expected.n_iter_ < 60
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_an_adaptive_rate_falls_and_ends_like_scikit_learns(n_classes):
+    X, y = make_data(n_classes)
+    model = make(
+        dtype="float64", learning_rate="adaptive", learning_rate_init=0.05, n_iter_no_change=2, tol=1e-2, max_iter=300
+    )
+    expected = assert_scikit_learns(model, X, y)
+    assert 10 < model.n_iter_ < 300
+    assert model._optimizer.learning_rate == pytest.approx(expected._optimizer.learning_rate, rel=1e-12)
+
+
+@since(1, 7)
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "adaptive"])
+def test_the_rate_goes_on_from_call_to_call_like_scikit_learns(learning_rate):
+    X, y = make_data(3)
+    parameters = {"dtype": "float64", "learning_rate": learning_rate, "n_iter_no_change": 2, "tol": 0.05}
+    model = make(**parameters, random_state=np.random.RandomState(5))
+    expected = make_reference(make(**parameters, random_state=np.random.RandomState(5)))
+    for _ in range(12):
+        for each in (model, expected):
+            each.partial_fit(X, y, classes=np.arange(3))
+        assert model._optimizer.learning_rate == pytest.approx(expected._optimizer.learning_rate, rel=1e-12)
+    assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
+    assert (model._optimizer.learning_rate < model.learning_rate_init) == (learning_rate != "constant")
+
+
+@since(1, 7)
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("limits", [{"max_iter": 7}, {"max_fun": 9, "max_iter": 100}, {"max_iter": 500, "tol": 1e-3}])
+def test_lbfgs_is_scikit_learns(n_classes, limits):
+    X, y = make_data(n_classes)
+    weights = np.random.default_rng(1).uniform(0.1, 3, len(y))
+    model = make((5,), activation="tanh", dtype="float64", solver="lbfgs", alpha=0.1, **limits)
+    expected = fit_reference(make_reference(model), X, y, weights)
+    if "tol" in limits:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.fit(X, y, weights)
+        assert model.n_iter_ < 500
+    else:
+        with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after"):
+            model.fit(X, y, weights)
+    assert model.n_iter_ == len(model.loss_curve_) == expected.n_iter_
+    # Rounding differences grow from step to step.
+    assert_same_network(model, expected, 1e-4)
+    assert model.loss_ == model.best_loss_ == pytest.approx(expected.loss_, rel=1e-7)
+    assert model.t_ == expected.t_ == 0
+    assert not hasattr(model, "partial_fit")
+
+
+@since(1, 7)
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"solver": "adam"}, {"early_stopping": True, "n_iter_no_change": 3, "max_iter": 40}],
+    ids=str,
+)
+def test_several_labels_a_row_are_scikit_learns(parameters):
+    X, y = make_data(3, n=150)
+    labels = np.column_stack([y == 0, y > 0, X[:, 0] > 0]).astype(int)
+    for given in (labels, sparse.csr_array(labels)):
+        model = make((6,), **{"dtype": "float64", "alpha": 0.1, **parameters})
+        expected = fit_reference(make_reference(model), X, labels)
+        model.fit(X, given)
+        assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-10)
+        assert_same_network(model, expected)
+        np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+        np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-8)
+        assert (model.out_activation_, model.n_outputs_) == (expected.out_activation_, 3)
+        np.testing.assert_array_equal(model.classes_, expected.classes_)
+        assert model.score(X, labels) == expected.score(X, labels)
+        if "early_stopping" in parameters:
+            assert model.validation_scores_ == pytest.approx(expected.validation_scores_, rel=1e-12)
 
 
 @since(1, 7)
@@ -171,8 +249,12 @@ def test_default_parameters_are_scikit_learns():
     ours = MLPClassifier().get_params()
     shared = theirs.keys() & ours.keys()
     assert {name for name in shared if ours[name] != theirs[name]} == set()
+    assert shared == theirs.keys()
     assert ours.keys() - theirs.keys() == {
+        "class_weight",
+        "label_smoothing",
         "learning_rate_decay",
+        "weight_decay",
         "batch_norm",
         "dropout",
         "init",

@@ -22,7 +22,7 @@ from fastlin.training import MomentumDescent
 def test_an_unfinished_fit_warns_with_what_to_do(early_stopping):
     X, y = make_data()
     what = "the validation accuracy" if early_stopping else "the loss"
-    with pytest.warns(ConvergenceWarning, match=f"came to max_iter=2 epochs before {what} stopped improving"):
+    with pytest.warns(ConvergenceWarning, match=rf"Maximum iterations \(2\) reached.*: {what} still improved"):
         make(n_iter_no_change=10, max_iter=2, early_stopping=early_stopping).fit(X, y)
 
 
@@ -136,7 +136,7 @@ def test_ctrl_c_keeps_the_last_whole_epoch(interrupt_after, parameters):
     # Three batches an epoch.
     interrupt_after(4 * 3 + 2)
     model = make(batch_size=30, max_iter=20, **parameters)
-    with pytest.warns(UserWarning, match="Ctrl-C ended the training after 4 whole epochs"):
+    with pytest.warns(UserWarning, match="Training interrupted by user. Ctrl-C ended it after 4 whole epochs"):
         model.fit(X, y)
     assert model.interrupted_
     assert not expected.interrupted_

@@ -219,7 +219,7 @@ def test_a_second_fit_of_plain_arrays_reads_them_like_the_first():
         network.fit(X, y).fit(X, y)
     network = fastlin.MLPClassifier(random_state=0).partial_fit(X, y, classes=np.unique(y)).partial_fit(X, y)
     assert network.predict(X).shape == y.shape
-    with pytest.raises(ValueError):
+    with pytest.raises(TypeError, match="at least 1 dimension"):
         network.partial_fit(X, "no labels")
     # Names of the columns are forgotten, and labels of whole numbers of any type are taken.
     model = fastlin.LogisticRegression().fit(pd.DataFrame(X, columns=list("abcd")), y)

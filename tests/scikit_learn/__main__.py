@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-MODULES = ("sklearn.linear_model.tests.test_logistic",)
+MODULES = ("sklearn.linear_model.tests.test_logistic", "sklearn.neural_network.tests.test_mlp")
 
 if __name__ == "__main__":
     settings = Path(__file__).with_name("pytest.ini")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
-from fastlin.training import EpochSchedule, MomentumDescent, train_by_epochs
+from fastlin.training import EpochSchedule, LearningRate, MomentumDescent, train_by_epochs
 
 ROWS = 6
 
@@ -61,14 +61,14 @@ def make_examples(n=ROWS, rows=None):
 
 
 def train(script, validation=False, on_epoch=None, examples=None, seed=0, **settings):
-    schedule = EpochSchedule(**{"max_epochs": 100, "batch_size": 2, "learning_rate": 0.5, **settings})
+    schedule = EpochSchedule(**{"max_epochs": 100, "batch_size": 2, "learning_rate": LearningRate(0.5), **settings})
     validation, random_state = make_examples() if validation else None, np.random.RandomState(seed)
     return train_by_epochs(script, examples or make_examples(), validation, schedule, random_state, on_epoch)
 
 
 def test_the_learning_rate_decays_and_the_rest_is_passed_on():
     script = Script([1.0] * 4)
-    training = train(script, max_epochs=4, decay=0.9, alpha=0.3, shuffle=False)
+    training = train(script, max_epochs=4, learning_rate=LearningRate(0.5, decay=0.9), alpha=0.3, shuffle=False)
     assert [rate for _, _, rate, _ in script.calls] == pytest.approx([0.5, 0.45, 0.405, 0.3645])
     assert all(order is None and (size, alpha) == (2, 0.3) for order, size, _, alpha in script.calls)
     assert (training.ended, training.n_kept, script.parameters[0]) == ("limit", 4, 4)
@@ -215,7 +215,7 @@ def test_whole_batches_leave_out_the_rest(shuffle, rows, batch_size, n_rows):
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_the_loss_of_whole_batches_is_the_mean_over_the_rows_used(shuffle):
-    rates = {"learning_rate": 0.05, "alpha": 0.1}
+    rates = {"learning_rate": LearningRate(0.05), "alpha": 0.1}
     schedule = EpochSchedule(max_epochs=3, batch_size=12, **rates, shuffle=shuffle, whole_batches=True)
     descent, examples = make_descent()
     losses, batches, step = [], [], descent.step
@@ -247,7 +247,7 @@ def make_descent():
 
 def test_a_real_network_is_trained_and_measured_after_each_epoch():
     descent, examples = make_descent()
-    schedule = EpochSchedule(max_epochs=30, batch_size=8, learning_rate=0.05)
+    schedule = EpochSchedule(max_epochs=30, batch_size=8, learning_rate=LearningRate(0.05))
     training = train_by_epochs(descent, examples, examples, schedule, np.random.RandomState(2))
     kept = training.epochs[training.n_kept - 1]
     assert kept.validation_accuracy == max(epoch.validation_accuracy for epoch in training.epochs) > 0.9
@@ -258,7 +258,7 @@ def test_a_real_network_is_trained_and_measured_after_each_epoch():
 
 @pytest.mark.parametrize("n_batches", [3, 13])
 def test_ctrl_c_in_a_real_epoch_gives_the_network_of_the_epochs_before(monkeypatch, n_batches):
-    schedule = EpochSchedule(max_epochs=10, batch_size=8, learning_rate=0.05)
+    schedule = EpochSchedule(max_epochs=10, batch_size=8, learning_rate=LearningRate(0.05))
     descent, examples = make_descent()
     before = descent.network.save()
     compute_gradient, calls = descent.network.compute_gradient, []
@@ -280,7 +280,7 @@ def test_ctrl_c_in_a_real_epoch_gives_the_network_of_the_epochs_before(monkeypat
         training = train_by_epochs(descent, examples, None, schedule, np.random.RandomState(2))
         assert (training.ended, training.n_kept) == ("interrupted", n_epochs)
         whole, _ = make_descent()
-        schedule = EpochSchedule(max_epochs=n_epochs, batch_size=8, learning_rate=0.05)
+        schedule = EpochSchedule(max_epochs=n_epochs, batch_size=8, learning_rate=LearningRate(0.05))
         train_by_epochs(whole, examples, None, schedule, np.random.RandomState(2))
         expected = whole.network.save()
         # A training that goes on from here takes the steps of one that was not interrupted.

@@ -249,17 +249,87 @@ def fill_block_residuals(block, n_blocks, scores, intercept, labels, weights, to
 
 
 @kernel
-def fill_block_probabilities(block, n_blocks, scores, intercept):
-    """Overwrite scores (n, K) with the probabilities of the classes, or of class 1 for K = 1, over the block's rows.
+def fill_block_target_residuals(
+    block, n_blocks, scores, intercept, targets, weights, total, is_independent, losses, n_correct, sums
+):
+    """Do as `fill_block_residuals` with targets (n, K), from 0 to 1, in place of labels.
 
-    The intercept (K,) is added to the scores first.
+    Independent outputs have the loss l = sum_k log(1 + exp(z_k)) - t_k z_k, and a row is right where each output is on
+    the side of its target. Else l = logsumexp(z) - sum_k t_k z_k, the targets of a row sum to one, and a row is right
+    where the best class (the first of equal ones) has the largest target.
+    """
+    n_classes = scores.shape[1]
+    kind = scores.dtype.type
+    zero, one = kind(0), kind(1)
+    first = block * scores.shape[0] // n_blocks
+    part = scores[first : (block + 1) * scores.shape[0] // n_blocks]
+    signs, exponentials = np.empty_like(part), np.empty(part.shape)
+    loss, correct = 0.0, 0.0
+    for i in range(part.shape[0]):
+        z, t = part[i], targets[first + i]
+        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
+        best, best_target, is_right = 0, 0, True
+        for k in range(n_classes):
+            z[k] += intercept[k]
+            # The NaN of a training that diverged must not get lost in comparisons.
+            best = k if (z[k] > z[best]) | (z[k] != z[k]) else best
+            best_target = k if t[k] > t[best_target] else best_target
+            is_right = is_right and ((z[k] >= zero) == (t[k] >= 0.5)) and z[k] == z[k]
+        if is_independent:
+            for k in range(n_classes):
+                loss += weight * (np.float64(max(z[k], zero)) - t[k] * np.float64(z[k]))
+                signs[i, k] = z[k]
+                z[k] = -abs(z[k])
+        else:
+            is_right = best == best_target and z[best] == z[best]
+            largest = z[best]
+            for k in range(n_classes):
+                z[k] -= largest
+                # A target of zero leaves out a score that is not finite.
+                loss -= weight * t[k] * np.float64(z[k]) if t[k] != 0 else 0.0
+        correct += weight * np.float64(is_right)
+    exponentiate_in_place(part.reshape(-1))
+    s = sums[block]
+    for k in range(n_classes):
+        s[k] = 0
+    for i in range(part.shape[0]):
+        e, t = part[i], targets[first + i]
+        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
+        scale = kind(weight / total)
+        total_i = 0.0
+        for k in range(n_classes):
+            total_i += np.float64(e[k])
+        for k in range(n_classes):
+            if is_independent:
+                exponentials[i, k] = 1.0 + np.float64(e[k])
+                probability = (one if signs[i, k] >= zero else e[k]) / (one + e[k])
+            else:
+                exponentials[i, k] = total_i if k == 0 else 1.0
+                probability = e[k] / kind(total_i)
+            e[k] = scale * (probability - kind(t[k]))
+            s[k] += np.float64(e[k])
+    # The logarithms are vectorised in a loop of their own.
+    for i in range(part.shape[0]):
+        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
+        for k in range(n_classes):
+            loss += weight * log_from_one(exponentials[i, k])
+    losses[block] = loss
+    n_correct[block] = correct
+
+
+@kernel
+def fill_block_probabilities(block, n_blocks, scores, intercept, is_independent):
+    """Overwrite scores (n, K) with the probabilities of the classes, or of each output, over the block's rows.
+
+    One output, and independent ones, each have the probability of class 1. The intercept (K,) is added to the scores
+    first.
     """
     n_classes = scores.shape[1]
     for i in range(block * scores.shape[0] // n_blocks, (block + 1) * scores.shape[0] // n_blocks):
         z = scores[i]
         for k in range(n_classes):
             z[k] += intercept[k]
-        if n_classes == 1:
+        if n_classes == 1 or is_independent:
             _apply_logistic(z)
         else:
             largest = z[0]
@@ -308,13 +378,16 @@ def update_with_momentum(parameters, gradient, velocity, n_penalised, l2, learni
 
 
 @kernel
-def update_with_adam(parameters, gradient, means, squares, n_penalised, l2, learning_rate, beta_1, beta_2, epsilon):
+def update_with_adam(
+    parameters, gradient, means, squares, n_penalised, l2, decay, learning_rate, beta_1, beta_2, epsilon
+):
     """Take a step of Adam; return the sum of the squares of the penalised parameters w before it.
 
     The step is m = beta_1 m + (1 - beta_1) g, v = beta_2 v + (1 - beta_2) g^2, w -= learning_rate m / (sqrt(v) +
     epsilon), with means m and squares v (Kingma and Ba 2015, section 2, the form without bias-corrected moments: the
-    corrections are part of learning_rate). g is the gradient, plus l2 w for the first n_penalised parameters. All
-    arrays are (p,); gradient stays as it is.
+    corrections are part of learning_rate). g is the gradient. The first n_penalised parameters have l2 w added to it,
+    and lose decay w beside that (Loshchilov and Hutter 2019, algorithm 2). All arrays are (p,); gradient stays as it
+    is.
     """
     kind = parameters.dtype.type
     rate, small = kind(learning_rate), kind(epsilon)
@@ -322,7 +395,7 @@ def update_with_adam(parameters, gradient, means, squares, n_penalised, l2, lear
     total_squares = 0.0
     for penalised in (True, False):
         first, end = (0, n_penalised) if penalised else (n_penalised, parameters.shape[0])
-        shrink = kind(l2) if penalised else kind(0)
+        shrink, lost = (kind(l2), kind(decay)) if penalised else (kind(0), kind(0))
         for start in range(first, end, UPDATED_TOGETHER):
             stop = min(start + UPDATED_TOGETHER, end)
             w, g = parameters[start:stop], gradient[start:stop]
@@ -333,6 +406,6 @@ def update_with_adam(parameters, gradient, means, squares, n_penalised, l2, lear
                 slope = g[j] + shrink * w[j]
                 m[j] = of_mean * m[j] + (one - of_mean) * slope
                 v[j] = of_square * v[j] + (one - of_square) * (slope * slope)
-                w[j] -= rate * m[j] / (np.sqrt(v[j]) + small)
+                w[j] -= rate * m[j] / (np.sqrt(v[j]) + small) + lost * w[j]
             total_squares += total if penalised else 0.0
     return total_squares

@@ -215,6 +215,79 @@ def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_bl
     return residuals, losses, n_correct, sums
 
 
+def fill_target_residuals(scores, targets, is_independent, weights=None, intercept=None, total=1.0, n_blocks=1):
+    """Do as `fill_residuals` for targets (n, K)."""
+    residuals = scores.copy()
+    K = scores.shape[1]
+    losses, n_correct = np.full((2, n_blocks), np.nan)
+    sums = np.full((n_blocks, K), np.nan)
+    intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
+    given = np.asarray(targets, np.float64), np.empty(0) if weights is None else weights, float(total), is_independent
+    run(layers.fill_block_target_residuals, n_blocks, residuals, intercept, *given, losses, n_correct, sums)
+    return residuals, losses, n_correct, sums
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("K", [2, 10])
+@pytest.mark.parametrize("n_blocks", N_BLOCKS)
+def test_residuals_of_sure_targets_are_those_of_labels(dtype, K, n_blocks):
+    scores, intercept = draw((N, K), dtype, scale=3), draw(K, dtype, 1)
+    generator = np.random.default_rng(2)
+    labels, weights = generator.integers(0, K, N), generator.uniform(0, 2, N)
+    expected = fill_residuals(scores, labels, weights, intercept, 11.0, n_blocks)
+    found = fill_target_residuals(scores, np.eye(K)[labels], False, weights, intercept, 11.0, n_blocks)
+    for values, others in zip(found, expected, strict=True):
+        assert_close(values, others, dtype)
+    # An output alone is what two classes have.
+    for k in range(K):
+        given = scores[:, [k]], (labels == k).astype(np.int64), weights, intercept[[k]], 11.0, n_blocks
+        expected = fill_residuals(*given)
+        found = fill_target_residuals(given[0], given[1][:, None], True, *given[2:])
+        for values, others in zip(found, expected, strict=True):
+            assert_close(values, others, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("is_independent", [False, True])
+def test_residuals_of_soft_targets(dtype, is_independent):
+    scores, intercept = draw((N, 4), dtype, scale=3), draw(4, dtype, 1)
+    generator = np.random.default_rng(2)
+    targets = generator.dirichlet(np.ones(4), N)
+    targets[0] = [0, 1, 0, 0]
+    weights = generator.uniform(0, 2, N)
+    residuals, losses, n_correct, sums = fill_target_residuals(
+        scores, targets, is_independent, weights, intercept, 11.0, 3
+    )
+    z = scores.astype(np.float64) + intercept
+    if is_independent:
+        loss = (np.logaddexp(0, z) - targets * z).sum(axis=1)
+        probabilities, right = 1 / (1 + np.exp(-z)), ((z >= 0) == (targets >= 0.5)).all(axis=1)
+    else:
+        loss = np.log(np.exp(z).sum(axis=1)) - (targets * z).sum(axis=1)
+        probabilities, right = np.exp(z - np.log(np.exp(z).sum(axis=1))[:, None]), z.argmax(1) == targets.argmax(1)
+    assert_close(residuals, weights[:, None] * (probabilities - targets) / 11, dtype)
+    for block in range(3):
+        rows = rows_of_block(block, 3)
+        assert_close(losses[block], np.sum((weights * loss)[rows]), dtype)
+        assert n_correct[block] == pytest.approx(np.sum((weights * right)[rows]), rel=1e-14)
+        assert_close(sums[block], residuals[rows].astype(np.float64).sum(axis=0), np.float64)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("is_independent", [False, True])
+def test_targets_of_extreme_scores_and_of_scores_that_are_no_number(dtype, is_independent):
+    scores = np.array([[1e30, -1e30, 0.0]], dtype)
+    residuals, losses, n_correct, _ = fill_target_residuals(scores, [[1.0, 0.0, 0.0]], is_independent)
+    assert_close(residuals, [[0, 0, 0.5 if is_independent else 0]], dtype)
+    assert losses[0] == pytest.approx(math.log(2) if is_independent else 0, rel=1e-6)
+    # A score of zero is on the side of class 1.
+    assert n_correct[0] == (not is_independent)
+    scores[0, 1] = np.nan
+    _, losses, n_correct, _ = fill_target_residuals(scores, [[0.5, 0.5, 0.0]], is_independent)
+    assert np.isnan(losses[0]) and n_correct[0] == 0
+
+
 def naive_residuals(scores, label):
     return naive.logistic(scores[0], label) if len(scores) == 1 else naive.softmax(list(scores), label)
 
@@ -298,7 +371,12 @@ def test_probabilities(dtype, K, n_blocks):
     if K > 1:
         scores[2, 0] = -1e30
     probabilities = scores.copy()
-    run(layers.fill_block_probabilities, n_blocks, probabilities, intercept)
+    run(layers.fill_block_probabilities, n_blocks, probabilities, intercept, False)
+    alone = scores[:, [0]].copy()
+    run(layers.fill_block_probabilities, n_blocks, alone, intercept[:1], False)
+    independent = scores.copy()
+    run(layers.fill_block_probabilities, n_blocks, independent, intercept, True)
+    np.testing.assert_array_equal(independent[:, 0], alone[:, 0])
     for found, row in zip(probabilities, scores.astype(np.float64) + intercept, strict=True):
         if K == 1:
             assert_close(found[0], 0.0 if row[0] < -700 else 1 / (1 + math.exp(-row[0])), dtype)
@@ -330,7 +408,8 @@ def test_momentum_update(dtype, nesterov, n_penalised):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_penalised", [0, 4, 9])
-def test_adam_update(dtype, n_penalised):
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adam_update(dtype, n_penalised, decay):
     parameters, gradient, means, squares = (draw(9, dtype, seed) for seed in range(4))
     squares **= 2
     w, g, m, v = (values.astype(np.float64) for values in (parameters, gradient, means, squares))
@@ -338,8 +417,9 @@ def test_adam_update(dtype, n_penalised):
     before = gradient.copy()
     slopes = g + 0.3 * np.where(np.arange(9) < n_penalised, w, 0)
     m, v = 0.9 * m + 0.1 * slopes, 0.99 * v + 0.01 * slopes**2
-    w = w - 0.05 * m / (np.sqrt(v) + 0.2)
-    found = layers.update_with_adam(parameters, gradient, means, squares, n_penalised, 0.3, 0.05, 0.9, 0.99, 0.2)
+    w = w - 0.05 * m / (np.sqrt(v) + 0.2) - decay * np.where(np.arange(9) < n_penalised, w, 0)
+    strengths = 0.3, decay, 0.05, 0.9, 0.99, 0.2
+    found = layers.update_with_adam(parameters, gradient, means, squares, n_penalised, *strengths)
     assert found == pytest.approx(expected, rel=1e-13)
     assert_close(means, m, dtype)
     assert_close(squares, v, dtype)

@@ -1,0 +1,119 @@
+"""Training of networks by L-BFGS on all rows at once, for small data."""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from fastlin.training.epochs import Epoch, EpochTraining
+
+# What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
+TOO_LARGE = 1e100
+
+
+def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, tol, on_iteration=None):
+    """Minimise the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
+
+    The network ends with the parameters of the best iteration by accuracy on the validation examples, or of the last
+    iteration where there are no such examples. Ctrl-C keeps the last whole iteration. The network has neither batch
+    normalisation nor dropout.
+
+    Parameters
+    ----------
+    network : Network
+        The network to train.
+    examples : Examples
+        The rows to train on.
+    validation : Examples or None
+        The rows to validate on after each iteration.
+    alpha : float
+        Strength of the penalty: the loss has alpha / 2 times the sum of squares of the coefficients, divided by the
+        weight of all rows.
+    max_iter, max_fun : int
+        Most iterations, and most evaluations of loss and gradient.
+    tol : float
+        The training ends where no entry of the gradient exceeds it.
+    on_iteration : callable or None
+        Called with the EpochTraining after each iteration.
+
+    Returns
+    -------
+    EpochTraining
+        Its epochs are iterations. It has "converged", come to a "limit", "stalled" where no step lowered the loss,
+        "diverged" at the start or was "interrupted".
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C came before the end of the first iteration; the network is as it was.
+    """
+    descent = _Descent(network, examples, validation, alpha, on_iteration)
+    start = network.parameters.astype(np.float64)
+    limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
+    try:
+        # The losses of a training that diverges overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = minimize(
+                descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
+            )
+        ended = "diverged" if descent.has_diverged else ("converged", "limit", "stalled")[found.status]
+    except KeyboardInterrupt:
+        if not descent.epochs:
+            network.parameters[:] = start
+            raise
+        ended = "interrupted"
+    network.parameters[:] = descent.kept
+    return EpochTraining(descent.epochs, ended, descent.n_kept, None)
+
+
+class _Descent:
+    """What L-BFGS evaluates, and the iterations that it has made.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+        The iterations.
+    kept : ndarray of shape (p,)
+        The parameters to end with: at first those of the start.
+    n_kept : int
+        The number of iterations that these parameters have seen.
+    has_diverged : bool
+        Whether the loss or its gradient is not finite at the start.
+    """
+
+    def __init__(self, network, examples, validation, alpha, on_iteration):
+        self._network, self._examples, self._validation = network, examples, validation
+        self._alpha, self._on_iteration = alpha, on_iteration
+        self._accuracy = self._best = None
+        self.epochs, self.kept, self.n_kept, self.has_diverged = [], network.parameters.copy(), 0, False
+
+    def evaluate(self, parameters):
+        """Return the loss with its penalty, and the gradient (p,), both float64."""
+        network = self._network
+        network.parameters[:] = parameters
+        loss, n_correct, total = network.compute_gradient(
+            self._examples, self._examples.rows_of(slice(0, len(self._examples)))
+        )
+        coefs = network.parameters[: network.n_coefficients].astype(np.float64)
+        gradient = network.gradient.astype(np.float64)
+        gradient[: network.n_coefficients] += self._alpha / total * coefs
+        loss += 0.5 * self._alpha / total * float(np.sum(coefs * coefs))
+        self._accuracy = n_correct / total
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            # The line search takes a shorter step; at the start there is none.
+            self.has_diverged = self.has_diverged or (not self.epochs and bool((parameters == self.kept).all()))
+            return TOO_LARGE, np.zeros_like(gradient)
+        return float(loss), gradient
+
+    def end_iteration(self, intermediate_result):
+        """Take note of the iteration that ends at these parameters."""
+        # Evaluated last, so that the accuracy is theirs.
+        network, loss = self._network, float(intermediate_result.fun)
+        validation = (None, None)
+        if self._validation is not None:
+            network.parameters[:] = intermediate_result.x
+            validation = network.fold().measure(self._validation)
+        self.epochs.append(Epoch(loss, self._accuracy, *validation))
+        if self._validation is None or self._best is None or validation[1] > self._best:
+            self._best = validation[1]
+            self.kept, self.n_kept = intermediate_result.x.copy(), len(self.epochs)
+        if self._on_iteration is not None:
+            self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept, None))

@@ -1,0 +1,55 @@
+"""The learning rate of each epoch, as a value: what it is follows from how far the training has come."""
+
+from dataclasses import dataclass
+from math import cos, pi
+
+# An adaptive rate falls to a fifth, and no more once it is this small.
+ADAPTIVE_DIVISOR = 5.0
+SMALLEST_ADAPTIVE = 1e-6
+
+
+@dataclass(frozen=True)
+class LearningRate:
+    """How the learning rate goes from epoch to epoch, times `decay` after each of them.
+
+    Attributes
+    ----------
+    initial : float
+        The rate of the first epoch.
+    course : {"constant", "invscaling", "adaptive", "cosine"}
+        "constant" stays; "invscaling" is divided by (t + 1)^power after the first epoch, t being the rows trained on;
+        "adaptive" falls to a fifth each time that the patience of the training is exhausted, which ends the training
+        only once the rate is 1e-6 or below; "cosine" falls along half a cosine, to zero after `n_epochs` (Loshchilov
+        and Hutter 2017, equation 5). The first three are scikit-learn's.
+    decay : float
+        Factor on the rate after each epoch.
+    power : float
+        The power of "invscaling".
+    n_epochs : int
+        The epochs of "cosine".
+    """
+
+    initial: float
+    course: str = "constant"
+    decay: float = 1.0
+    power: float = 0.5
+    n_epochs: int = 1
+
+    def at(self, n_epochs, n_rows=0, n_renewed=0):
+        """Return the rate after so many epochs, rows trained on, and renewals of the patience."""
+        rate = self.initial * self.decay**n_epochs
+        if self.course == "invscaling" and n_epochs > 0:
+            return rate / (n_rows + 1) ** self.power
+        if self.course == "adaptive":
+            return rate / ADAPTIVE_DIVISOR**n_renewed
+        if self.course == "cosine":
+            return rate * 0.5 * (1 + cos(pi * min(n_epochs / self.n_epochs, 1.0)))
+        return rate
+
+    @property
+    def n_renewals(self):
+        """How many times an exhausted patience lowers the rate instead of ending the training."""
+        n_renewals = 0
+        while self.course == "adaptive" and self.initial / ADAPTIVE_DIVISOR**n_renewals > SMALLEST_ADAPTIVE:
+            n_renewals += 1
+        return n_renewals

@@ -1,0 +1,236 @@
+"""What MLPClassifier is trained towards beyond one class a row, and weights and smoothing of the classes."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from small_networks import assert_same_bits, assert_same_network, differ, make, make_data
+
+from fastlin import MLPClassifier
+from fastlin.networks import Network
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_probabilities_that_are_certain_train_like_classes(solver):
+    X, y = make_data(3)
+    expected = make(dtype="float64", solver=solver, tol=1e-9, max_iter=6)
+    model = copy.deepcopy(expected)
+    expected.fit(X, y)
+    # With a little uncertainty in one row y is no matrix of zeros and ones.
+    targets = np.eye(3)[y]
+    targets[0] = 0.98 * targets[0] + 0.02 / 3
+    model.fit(X, targets)
+    assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=0.01)
+    assert model.out_activation_ == "softmax"
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    assert np.mean(model.predict(X) == expected.predict(X)) > 0.95
+
+
+def test_probabilities_weigh_the_classes_of_a_row():
+    X, y = make_data(3)
+    # Half of one class and half of the next: each row twice, with both classes, has the same mean loss.
+    targets = 0.5 * np.eye(3)[y] + 0.5 * np.eye(3)[(y + 1) % 3]
+    settings = {"dtype": "float64", "batch_size": 180, "shuffle": False, "alpha": 0.0}
+    model = make(**settings | {"batch_size": 90}).fit(X, targets)
+    twice = make(**settings).fit(np.vstack([X, X]), np.concatenate([y, (y + 1) % 3]))
+    assert model.loss_curve_ == pytest.approx(twice.loss_curve_, rel=1e-10)
+    assert_same_network(model, twice, 1e-8)
+    two = make(dtype="float64").fit(X, np.column_stack([targets[:, 0], 1 - targets[:, 0]]))
+    assert two.predict_proba(X).shape == (90, 2)
+    assert set(two.predict(X)) <= {0, 1}
+
+
+def test_probabilities_go_on_in_partial_fit_and_validate():
+    X, y = make_data(3)
+    targets = 0.8 * np.eye(3)[y] + 0.2 / 3
+    model = make(random_state=np.random.RandomState(3)).partial_fit(X, targets, classes=[0, 1, 2])
+    model.partial_fit(X[:40], targets[:40])
+    assert len(model.loss_curve_) == 2
+    validated = make().fit(X, targets, X_val=X, y_val=targets)
+    assert len(validated.validation_scores_) == 5
+    stopped = make(early_stopping=True, max_iter=20, n_iter_no_change=3).fit(X, targets)
+    assert len(stopped.validation_scores_) == stopped.n_iter_
+    assert_same_bits(pickle.loads(pickle.dumps(validated)), validated)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda targets: 2 * targets, "its rows sum to numbers from 2 to 2"),
+        (lambda targets: targets - [[0.5, 0, -0.5]], "its smallest entry is -0.4"),
+        (lambda targets: np.where(targets > 0.5, np.nan, targets), "Input y contains NaN"),
+        (lambda targets: np.rint(5 * targets) + np.eye(3)[:1], "got multiclass-multioutput data"),
+    ],
+)
+def test_targets_that_are_no_probabilities_are_refused(spoil, message):
+    X, y = make_data(3)
+    targets = 0.8 * np.eye(3)[y] + 0.2 / 3
+    model = make()
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, spoil(targets))
+    assert not hasattr(model, "coefs_") and not hasattr(model, "n_features_in_")
+
+
+def test_another_kind_of_target_is_refused_where_training_goes_on():
+    X, y = make_data(3)
+    labels = np.eye(3, dtype=int)[y]
+    model = make(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="y must be of the kind of the last training"):
+        model.fit(X, labels)
+    model = make().fit(X, labels)
+    with pytest.raises(ValueError, match="y must be of the kind"):
+        model.partial_fit(X, y)
+    with pytest.raises(ValueError, match="y must have a column for each of 3 classes, got 2"):
+        model.partial_fit(X, labels[:, :2])
+    with pytest.raises(ValueError, match="y_val must be of the kind of y, multilabel, got class"):
+        model.fit(X, labels, X_val=X, y_val=y)
+
+
+def test_several_labels_a_row_by_lbfgs_and_with_normalisation():
+    X, y = make_data(3)
+    labels = np.column_stack([y == 0, X[:, 0] > 0]).astype(int)
+    model = MLPClassifier((20,), solver="lbfgs", max_iter=500, random_state=0).fit(X, labels)
+    np.testing.assert_array_equal(model.predict(X), labels)
+    assert model.predict(X).dtype == np.int64
+    normalised = make((20,), batch_norm="both", dropout=0.1, max_iter=60).fit(X, sparse.csr_array(labels))
+    assert normalised.score(X, labels) > 0.8
+    # A batch's accuracy counts the rows all of whose labels are right.
+    assert normalised.accuracy_curve_[-1] > 0.6
+    # Any two numbers are labels, zero and another one.
+    assert_same_bits(make().fit(X, 4 * labels), make().fit(X, labels))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_class_weights_are_sample_weights(n_classes):
+    X, y = make_data(n_classes)
+    names = np.array(["a", "b", "c"])[y]
+    weights = {"a": 2.0, "b": 0.5, "c": 1.0}
+    given = {name: weights[name] for name in np.unique(names)}
+    model = make(class_weight=given).fit(X, names)
+    expected = make().fit(X, names, [given[name] for name in names])
+    assert_same_bits(model, expected)
+    assert differ(model, make().fit(X, names))
+    balanced = make(class_weight="balanced").fit(X, names)
+    counts = np.bincount(y)
+    assert_same_bits(balanced, make().fit(X, names, (len(y) / (n_classes * counts))[y]))
+    calls = [make(class_weight=given), make()]
+    for each, sample_weight in zip(calls, (None, [given[name] for name in names]), strict=True):
+        each.partial_fit(X, names, sample_weight, classes=np.unique(names))
+    assert_same_bits(*calls)
+    with pytest.raises(ValueError, match='class_weight="balanced" is not supported for partial_fit'):
+        make(class_weight="balanced").partial_fit(X, y, classes=np.arange(n_classes))
+    with pytest.raises(ValueError, match="class_weight needs one class a row"):
+        make(class_weight={0: 2}).fit(X, np.eye(3, dtype=int)[y])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_smoothed_labels_are_mixed_probabilities(n_classes):
+    X, y = make_data(n_classes)
+    smoothed = make(dtype="float64", label_smoothing=0.2).fit(X, y)
+    targets = 0.8 * np.eye(n_classes)[y] + 0.2 / n_classes
+    if n_classes == 3:
+        expected = make(dtype="float64").fit(X, targets)
+        assert smoothed.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-12)
+        assert_same_network(smoothed, expected, 1e-10)
+        # Probabilities are smoothed alike.
+        again = make(dtype="float64", label_smoothing=0.1).fit(X, targets)
+        once = make(dtype="float64").fit(X, 0.9 * targets + 0.1 / 3)
+        assert_same_network(again, once, 1e-10)
+    else:
+        # Of one output: each row with both labels, weighted.
+        settings = {"dtype": "float64", "shuffle": False, "alpha": 0.0}
+        smoothed = make(**settings, batch_size=90, label_smoothing=0.2).fit(X, y)
+        weights = np.repeat([0.9, 0.1], 90)
+        both = make(**settings, batch_size=180).fit(np.vstack([X, X]), np.concatenate([y, 1 - y]), weights)
+        assert_same_network(smoothed, both, 1e-8)
+    # The validation measures the labels as they are.
+    validated = make(label_smoothing=0.5, max_iter=60).fit(X, y, X_val=X, y_val=y)
+    plain = make(max_iter=60).fit(X, y, X_val=X, y_val=y)
+    assert validated.validation_loss_curve_[-1] > plain.validation_loss_curve_[-1]
+    assert validated.loss_curve_[-1] > plain.loss_curve_[-1]
+
+
+def test_one_class_is_every_rows():
+    X, _ = make_data(3)
+    for solver in ("adam", "sgd", "lbfgs"):
+        model = make(solver=solver, max_iter=100).fit(X, np.full(90, "only"))
+        np.testing.assert_array_equal(model.predict(X), np.full(90, "only"))
+        np.testing.assert_array_equal(model.predict_proba(X), np.ones((90, 1)))
+
+
+def test_what_a_solver_has_no_use_for_is_refused_or_left_out():
+    X, y = make_data(3)
+    for parameters in ({"batch_norm": "both"}, {"dropout": 0.2}):
+        with pytest.raises(ValueError, match="solver='lbfgs' has neither batch_norm nor dropout"):
+            make(solver="lbfgs", **parameters).fit(X, y)
+    for solver in ("sgd", "lbfgs"):
+        with pytest.raises(ValueError, match="weight_decay needs solver='adam'"):
+            make(solver=solver, weight_decay=0.1).fit(X, y)
+    with pytest.raises(AttributeError, match="partial_fit"):
+        make(solver="lbfgs").partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.warns(ConvergenceWarning):
+        stopped = make(solver="lbfgs", early_stopping=True).fit(X, y)
+    assert stopped.validation_scores_ is None and stopped.best_loss_ == stopped.loss_
+
+
+def test_weight_decay_shrinks_the_coefficients():
+    X, y = make_data(3)
+    norms = []
+    for weight_decay in (0.0, 0.3):
+        model = make(solver="adam", weight_decay=weight_decay, max_iter=60).fit(X, y)
+        norms.append(np.sqrt(sum(np.sum(coef**2) for coef in model.coefs_)))
+    assert norms[1] < 0.8 * norms[0]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_a_cosine_ends_with_small_steps(solver):
+    X, y = make_data(3)
+    model = make(solver=solver, learning_rate="cosine", max_iter=40).fit(X, y)
+    assert model._optimizer.learning_rate == pytest.approx(0, abs=1e-12)
+    steps = np.abs(np.diff(model.loss_curve_))
+    assert steps[-3:].max() < 0.1 * steps[:3].max()
+    assert differ(model, make(solver=solver, max_iter=40).fit(X, y))
+
+
+def test_lbfgs_keeps_the_best_iteration_on_validation_data_and_the_last_whole_one_after_ctrl_c(monkeypatch):
+    X, y = make_data(3)
+    with pytest.warns(ConvergenceWarning):
+        model = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, y, X_val=X[:20], y_val=(y[:20] + 1) % 3)
+    best = int(np.argmax(model.validation_scores_)) + 1
+    assert best < 30
+    with pytest.warns(ConvergenceWarning):
+        shorter = make(solver="lbfgs", max_iter=best, dtype="float64").fit(X, y)
+    assert_same_network(model, shorter, 0)
+    compute, calls = Network.compute_gradient, []
+
+    def interrupt(self, *given):
+        calls.append(None)
+        if len(calls) == n_calls:
+            raise KeyboardInterrupt
+        return compute(self, *given)
+
+    monkeypatch.setattr(Network, "compute_gradient", interrupt)
+    n_calls = 12
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        interrupted = make(solver="lbfgs", max_iter=30, dtype="float64").fit(X, y)
+    n_calls = -1
+    with pytest.warns(ConvergenceWarning):
+        expected = make(solver="lbfgs", max_iter=interrupted.n_iter_, dtype="float64").fit(X, y)
+    assert interrupted.interrupted_ and 0 < interrupted.n_iter_ < 12
+    assert_same_network(interrupted, expected, 0)
+    calls.clear()
+    n_calls = 1
+    with pytest.raises(KeyboardInterrupt):
+        make(solver="lbfgs").fit(X, y)
+
+
+def test_lbfgs_of_a_loss_that_is_not_finite_keeps_what_it_began_with():
+    X, y = make_data(3)
+    model = make(solver="lbfgs", activation="identity")
+    with pytest.warns(ConvergenceWarning, match="diverged.*those that it began with"):
+        model.fit(1e38 * X, y)
+    assert np.isfinite(np.concatenate([coef.ravel() for coef in model.coefs_])).all()

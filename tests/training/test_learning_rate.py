@@ -1,0 +1,61 @@
+"""The course of learning rates, beside scikit-learn's steps of it."""
+
+import math
+
+import pytest
+from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
+
+from fastlin.training import LearningRate, Patience
+
+
+@pytest.mark.parametrize("course", ["constant", "invscaling", "adaptive"])
+def test_the_rates_are_those_of_scikit_learn(course):
+    theirs = SGDOptimizer([], 0.3, course, power_t=0.7)
+    ours = LearningRate(0.3, course, power=0.7)
+    n_rows = n_renewed = 0
+    for n_epochs in range(12):
+        assert ours.at(n_epochs, n_rows, n_renewed) == pytest.approx(theirs.learning_rate, rel=1e-14)
+        n_rows += 40
+        theirs.iteration_ends(n_rows)
+        if n_epochs % 3 == 2:
+            is_stopping = theirs.trigger_stopping("", verbose=False)
+            assert is_stopping == (n_renewed >= ours.n_renewals)
+            n_renewed += 1
+
+
+def test_an_adaptive_rate_renews_the_patience_until_it_is_small():
+    theirs = SGDOptimizer([], 0.01, "adaptive")
+    n_renewals = 0
+    while not theirs.trigger_stopping("", verbose=False):
+        n_renewals += 1
+    rate = LearningRate(0.01, "adaptive")
+    assert rate.n_renewals == n_renewals
+    assert rate.at(50, 1000, n_renewals) == pytest.approx(theirs.learning_rate, rel=1e-14)
+    patience = Patience(lambda record: -record, n_allowed=2, tol=0.0, n_renewals=2)
+    seen = []
+    for _ in range(12):
+        patience = patience.after(1.0 + len(seen))
+        seen.append((patience.n_renewed, patience.n_worse, patience.is_exhausted))
+    # The first record is the best; every third after that would end the training.
+    assert seen[:7] == [
+        (0, 0, False),
+        (0, 1, False),
+        (0, 2, False),
+        (1, 0, False),
+        (1, 1, False),
+        (1, 2, False),
+        (2, 0, False),
+    ]
+    assert seen[9] == (2, 3, True)
+
+
+def test_a_cosine_falls_to_zero_at_the_end_and_stays_there():
+    rate = LearningRate(0.2, "cosine", n_epochs=10, decay=1.0)
+    assert [rate.at(epoch) for epoch in (0, 5, 10, 12)] == pytest.approx([0.2, 0.1, 0.0, 0.0], abs=1e-16)
+    assert rate.at(3) == pytest.approx(0.1 * (1 + math.cos(0.3 * math.pi)), rel=1e-14)
+
+
+def test_every_course_decays():
+    for course in ("constant", "adaptive", "cosine"):
+        plain, decayed = LearningRate(0.2, course, n_epochs=10), LearningRate(0.2, course, decay=0.5, n_epochs=10)
+        assert decayed.at(3, 30) == pytest.approx(plain.at(3, 30) / 8, rel=1e-14)
