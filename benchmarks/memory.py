@@ -154,8 +154,8 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
 
     Each of `n_fits` fits that run side by side may take a fifth of X, or 32 MB where that is more; an array (n, K)
     where that is no more than 64 MB or than X; and the solver's vectors of the size of the coefficients, among them the
-    pairs of L-BFGS, as many as the budget allows. A fit without a penalty may take its Hessian where the budget allows
-    one. All fits together may take a transposed copy of X where X is sparse or the penalty L1.
+    pairs of L-BFGS, and blocks for each class, as the budget allows. A fit without a penalty may take its Hessian where
+    the budget allows one. All fits together may take a transposed copy of X where X is sparse or the penalty L1.
     """
     n, d = X.shape
     n_rows_coef = 1 if n_classes == 2 else n_classes
@@ -168,11 +168,16 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
     if not has_l1:
         n_pairs, precision = budget.choose_pairs(n_parameters)
         vectors += 2 * n_pairs * n_parameters * np.dtype(precision).itemsize
+    # Blocks for each class of a dense X.
+    blocks = 4 * n_rows_coef * (d + 1) * (d + 2) // 2
+    is_quick = not issparse(X) and (d + 1) ** 2 <= 2 * X.size
+    has_blocks = is_quick and budget.holds_blocks(blocks) and not budget.holds_preconditioner(blocks)
     has_hessian = parameters.get("C") == np.inf and budget.holds_hessian(n_parameters, n * n_parameters**2 // 2)
     of_each = (
         max(SHARE_OF_X * size, SMALLEST_SHARE)
         + (scores if scores <= max(MOST_SCORES, size) else 0)
         + vectors
+        + has_blocks * blocks
         + has_hessian * HESSIAN_BYTES * n_parameters**2
     )
     return int((issparse(X) or has_l1) * size + n_fits * of_each)

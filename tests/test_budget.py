@@ -34,12 +34,14 @@ def test_probabilities_take_a_quarter():
     assert not budget.holds_probabilities(251)
 
 
-def test_a_preconditioner_takes_a_quarter_or_a_least_size():
+def test_a_preconditioner_takes_a_twentieth_or_a_least_size_and_blocks_a_quarter():
     assert Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER)
     assert not Budget(0).holds_preconditioner(SMALLEST_PRECONDITIONER + 1)
     large = Budget(1 << 40)
-    assert large.holds_preconditioner((1 << 40) // 4)
-    assert not large.holds_preconditioner((1 << 40) // 4 + 1)
+    assert large.holds_preconditioner((1 << 40) // 20)
+    assert not large.holds_preconditioner((1 << 40) // 20 + 1)
+    assert large.holds_blocks((1 << 40) // 4)
+    assert not large.holds_blocks((1 << 40) // 4 + 1)
 
 
 def test_a_hessian_is_limited_by_its_size_its_work_and_the_budget():

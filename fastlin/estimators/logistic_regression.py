@@ -56,7 +56,8 @@ class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator)
         With ``solver="auto"`` the fit stops when J is proven to lie within tol * J of its minimum. Where no proof
         exists (``C=np.inf``), it stops when half the square of the Newton decrement, an estimate of that distance, is
         below tol * J. With any other solver it stops when no entry of the gradient of J exceeds tol, as in
-        scikit-learn, and J is estimated to lie within tol * J of its minimum.
+        scikit-learn, and J is estimated to lie within tol * J of its minimum, or within 0.3 % where no entry exceeds
+        tol for five iterations in a row and J is proven to lie within a third of its minimum.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     intercept_scaling : float, default=1

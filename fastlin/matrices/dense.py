@@ -70,6 +70,11 @@ class DenseMatrix:
         """Say whether passes are faster in float32, for K rows of coefficients."""
         return self.X.size * n_rows_coef >= MIN_FLOAT32_WORK
 
+    @property
+    def n_entries(self):
+        """The number of entries that a pass reads."""
+        return self.X.size
+
     def count_gram_work(self):
         """Return the multiply-adds of a Gram matrix of the columns."""
         n, d = self.shape

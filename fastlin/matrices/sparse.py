@@ -94,13 +94,17 @@ class SparseMatrix:
         """Say whether passes are faster in float32: they are not, since entries are widened one by one."""
         return False
 
+    @property
+    def n_entries(self):
+        """The number of entries that a pass reads."""
+        return int(self.X.indptr[-1])
+
     def count_gram_work(self):
         """Return the multiply-adds of a Gram matrix of the columns, each entry with those of its row.
 
         One of them takes as long as four of dense rows.
         """
-        n_entries = self.X.indptr[-1]
-        return 4 * int(n_entries) ** 2 // max(1, self.shape[0])
+        return 4 * self.n_entries**2 // max(1, self.shape[0])
 
     def measure(self, weights=None):
         """Return the Columns, the statistics of the columns of X.

@@ -17,8 +17,8 @@ PATIENCE = 100
 # The preconditioner is built anew after so many iterations, and less often where that takes more than CHEAP_WORK
 # multiply-adds. Blocks for each class then come late: at the start, where all rows matter alike, they are worth no more
 # than one block for all. 10,000 images of MNIST take 31 passes and 0.49 s, with blocks from the start 82 and 0.94. With
-# C = 100 they take 78 passes, without the last turn 130. Blocks that cost fewer passes come after as many iterations:
-# 50,000 x 768 with 100 classes takes 26 iterations instead of 72 by one block for all.
+# C = 100 they take 78 passes, without the last turn 130. Blocks that take no longer than n < 15 passes come after n
+# iterations: 50,000 x 768 with 100 classes takes 26 iterations, with one block for all classes 72.
 REFRESHES = (4, 12, 36, 108)
 EXPENSIVE_REFRESHES = (15, 60)
 CHEAP_WORK = 200_000_000
@@ -93,9 +93,10 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         return proximal_newton.minimize(objective, best if is_ready else start, stopping, room=room, model=model)
     if method == "newton-cholesky":
         return newton_cholesky.minimize(objective, start, stopping, room=room)
-    build, refreshes = choose_preconditioner(objective)
+    build_often, _ = choose_preconditioner(objective, is_kept=False)
     if method == "newton-cg":
-        return newton_cg.minimize(objective, start, stopping, precondition=build, room=room)
+        return newton_cg.minimize(objective, start, stopping, precondition=build_often, room=room)
+    build, refreshes = choose_preconditioner(objective)
     n_sampled = max(MIN_SAMPLE, SAMPLE_ROWS_PER_COLUMN * objective.matrix.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
@@ -119,7 +120,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     # columns nearly depend on each other: Newton's steps do.
     is_unsure = not objective.penalty.is_bounded and solution.message == REACHED
     if solution.message in (IMPATIENT, STALLED):
-        solution = newton_cg.minimize(objective, solution.parameters, stopping, precondition=build, room=room)
+        solution = newton_cg.minimize(objective, solution.parameters, stopping, precondition=build_often, room=room)
     if (is_unsure or solution.message == STALLED) and _affords_hessian(objective):
         solution = newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
     return solution
@@ -139,12 +140,18 @@ def choose_solver(objective, solver):
     return "newton-cholesky" if is_tiny and _affords_hessian(objective) else "lbfgs"
 
 
-def choose_preconditioner(objective):
-    """Return what builds the best preconditioner that the budget allows, and the iterations that rebuild it."""
+def choose_preconditioner(objective, is_kept=True):
+    """Return what builds the best preconditioner that the budget allows, and the iterations that rebuild it.
+
+    is_kept says that it serves many iterations: then blocks for each class may take more memory and time, where to
+    solve with them takes no longer than a pass. Sparse 20,000 x 3,000 with 20 entries a row and 50 classes took seven
+    times as long with them.
+    """
     n, (K, size) = objective.n_rows, objective.shape
+    is_quick = is_kept and size**2 <= 2 * objective.matrix.n_entries
     if 1 < K and K * size <= SMALL_HESSIAN:
         build, n_blocks, block = preconditioners.sampled_hessian, 1, K * size
-    elif _has_room(objective, K):
+    elif _has_room(objective, K, is_quick):
         build, n_blocks, block = preconditioners.class_blocks, K, size
     elif _has_room(objective, 1):
         build, n_blocks, block = preconditioners.shared_block, 1, size
@@ -173,8 +180,9 @@ def _schedule(objective, build, refreshes, is_sampled):
     }
 
 
-def _has_room(objective, n_blocks):
-    return objective.budget.holds_preconditioner(preconditioners.count_bytes(objective, n_blocks))
+def _has_room(objective, n_blocks, is_quick=False):
+    n_bytes = preconditioners.count_bytes(objective, n_blocks)
+    return objective.budget.holds_preconditioner(n_bytes) or (is_quick and objective.budget.holds_blocks(n_bytes))
 
 
 def _affords_hessian(objective):

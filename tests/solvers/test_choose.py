@@ -5,6 +5,7 @@ import pytest
 from conftest import COLUMNS, make_objective, make_problem, minimum_of, value_of, with_budget
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
@@ -402,6 +403,30 @@ def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passe
     built.clear()
     minimize(objective, "auto", tol=1.0, max_iter=2 * first)
     assert built == ["shared_block", "class_blocks"]
+
+
+def test_large_blocks_need_quick_solutions_and_many_iterations():
+    generator = np.random.default_rng(0)
+    labels = np.arange(6_000) % 60
+    dense = Objective.over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
+    # Blocks of 30 MB: more than the least room, and less than a quarter of the budget.
+    n_bytes = preconditioners.count_bytes(dense, 60)
+    assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds_blocks(n_bytes)
+    assert choose.choose_preconditioner(dense)[0] is preconditioners.class_blocks
+    assert choose.choose_preconditioner(dense, is_kept=False)[0] is preconditioners.shared_block
+    # With twenty entries a row a solution takes as long as a pass.
+    X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
+    assert X.nnz * 2 < 501**2
+    assert choose.choose_preconditioner(Objective.over(X, labels, 60, l2=1e-3))[0] is preconditioners.shared_block
+
+
+def test_blocks_of_many_classes_come_from_fewer_rows():
+    rows = []
+    for n_classes in (preconditioners.FEW_CLASSES, preconditioners.FEW_CLASSES + 1):
+        objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
+        assert preconditioners.affords_class_blocks(objective)
+        rows.append(preconditioners._count_class_rows(objective))
+    assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.FEWER_ROWS_PER_COLUMN * 61]
 
 
 def test_a_sample_with_few_rows_for_each_direction_of_the_columns_gives_no_start(monkeypatch):

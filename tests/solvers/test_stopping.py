@@ -237,21 +237,33 @@ def run_down(stopping, values, bounds):
 
 def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
     objective, _ = make_objective(40, 3, 3, l2=0.05)
-    stopping = Stopping(objective, 1e-3, "gradient", 1000)
-    entries = np.full(30, 0.9e-3)
+    tol = 1e-4
+    stopping = Stopping(objective, tol, "gradient", 1000)
+    entries = np.full(30, 0.9 * tol)
     # It is small now and then, and from the 20th iteration on.
-    entries[10], entries[19] = 1.1e-3, 1.1e-3
+    entries[10], entries[19] = 1.1 * tol, 1.1 * tol
     met = []
     for place, entry in enumerate(entries, start=1):
         point = SimpleNamespace(value=2.0, largest_entry=entry, precision=np.float32)
         stopping.record(point, np.inf)
         # Asking twice after an iteration counts once.
-        answers = {stopping.is_met(point, np.inf, 0.9 * LENIENCE * 2e-3) for _ in range(2)}
+        lenient = LENIENCE * tol * point.value
+        answers = {stopping.is_met(point, 0.6, 0.9 * lenient) for _ in range(2)}
         assert len(answers) == 1
-        assert not stopping.is_met(point, np.inf, 1.1 * LENIENCE * 2e-3)
+        assert not stopping.is_met(point, 0.6, 1.1 * lenient)
+        # Where J may be far above the minimum the estimate is not enough.
+        assert not stopping.is_met(point, 0.7, 0.9 * lenient)
+        assert not stopping.is_met(point, np.inf, 0.9 * lenient)
         if answers == {True}:
             met.append(place)
     assert met == [*range(1 + PERSISTENCE, 11), *range(12 + PERSISTENCE, 20), *range(21 + PERSISTENCE, 31)]
+    # A large tol is left as it is, and so is one that was not asked for after every iteration.
+    for tol, step in ((1e-2, 1), (1e-4, 2)):
+        stopping = Stopping(objective, tol, "gradient", 1000)
+        for place in range(30):
+            point = SimpleNamespace(value=2.0, largest_entry=0.5 * tol, precision=np.float32)
+            stopping.record(point, 0.6)
+            assert place % step or not stopping.is_met(point, 0.6, 1.1 * tol * point.value)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
