@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from numpydoc.validate import validate
+
+import fastlin
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -96,3 +99,22 @@ def test_the_program_page_names_every_study_and_command():
         assert f"`{name}`" in page
     for name in COMMANDS:
         assert f"`fastlin {name}" in page
+
+
+# What scikit-learn's own test of docstrings leaves out: names of what is returned, where the text begins, and, but for
+# classes, examples and what else to see.
+LEFT_OUT, LEFT_OUT_OF_METHODS = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
+ESTIMATORS = fastlin.LogisticRegression, fastlin.LogisticRegressionCV, fastlin.MLPClassifier
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_docstrings_of_estimators_are_as_scikit_learn_asks_for(estimator):
+    name = f"fastlin.{estimator.__name__}"
+    errors = [error for error in validate(name)["errors"] if error[0] not in LEFT_OUT]
+    ours = [base for base in estimator.__mro__ if base.__module__.startswith("fastlin")]
+    methods = {method for base in ours for method, value in vars(base).items() if callable(value)}
+    assert methods >= {"fit", "predict", "predict_proba"}
+    for method in sorted(method for method in methods if not method.startswith("_")):
+        found = validate(f"{name}.{method}")["errors"]
+        errors += [(method, *error) for error in found if error[0] not in LEFT_OUT | LEFT_OUT_OF_METHODS]
+    assert errors == []

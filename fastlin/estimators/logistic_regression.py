@@ -117,6 +117,11 @@ class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator)
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X has names that are strings.
 
+    See Also
+    --------
+    LogisticRegressionCV : Chooses C by cross-validation.
+    logistic_path : Fits many values of C.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

@@ -131,6 +131,10 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X has names that are strings.
 
+    See Also
+    --------
+    LogisticRegression : Fits one value of C.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -321,7 +325,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
         Returns
         -------
         routing : MetadataRouter
-            scikit-learn's description of the routes.
+            The routes, as scikit-learn describes them.
         """
         return (
             MetadataRouter(owner=self)
@@ -338,12 +342,13 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        *callbacks
+        *callbacks : callback instances
             They are not used.
 
         Returns
         -------
-        self
+        self : LogisticRegressionCV
+            The estimator as it was.
         """
         warnings.warn(
             "fastlin.LogisticRegressionCV does not call callbacks yet; verbose=1 shows how far a fit has come.",

@@ -204,6 +204,19 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had any.
+
+    See Also
+    --------
+    LogisticRegression : The network without hidden layers, at its proven minimum.
+    TwoLayerNet : The network of a homework, with its methods.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> MLPClassifier((20,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y).score(X, y) > 0.95
+    True
     """
 
     _parameter_constraints = {

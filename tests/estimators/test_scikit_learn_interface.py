@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastlin
@@ -45,6 +46,28 @@ def test_scikit_learns_parameters_are_ours():
 
 ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
 ALL_ESTIMATORS = [*ESTIMATORS, fastlin.MLPClassifier]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("estimator", ALL_ESTIMATORS)
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_param_validation,
+        estimator_checks.check_dataframe_column_names_consistency,
+        estimator_checks.check_n_features_in_after_fitting,
+        estimator_checks.check_readonly_memmap_input,
+    ],
+)
+def test_checks_of_every_class_of_scikit_learn(estimator, check):
+    check(estimator.__name__, estimator())
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_coefficients_can_be_made_sparse(estimator):
+    parameters = {"cv": 3} if estimator is fastlin.LogisticRegressionCV else {}
+    estimator_checks.check_sparsify_coefficients(estimator.__name__, estimator(**parameters))
 
 
 def test_callbacks_are_refused_with_a_warning():

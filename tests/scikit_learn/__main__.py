@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-MODULES = ("sklearn.linear_model.tests.test_logistic", "sklearn.neural_network.tests.test_mlp")
+MODULES = (
+    "sklearn.linear_model.tests.test_logistic",
+    "sklearn.neural_network.tests.test_mlp",
+    "sklearn.tests.test_metaestimators_metadata_routing",
+)
 
 if __name__ == "__main__":
     settings = Path(__file__).with_name("pytest.ini")

@@ -50,11 +50,18 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the items of the array API, and expect the exceptions to fail."""
-    left_out = [item for item in items if "array_api" in item.name]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if "array_api" not in item.name]
+    """Leave out the items of the array API and of other classes, and expect the exceptions to fail."""
+    is_ours = [_is_ours(item) for item in items]
+    config.hook.pytest_deselected(items=[item for item, ours in zip(items, is_ours, strict=True) if not ours])
+    items[:] = [item for item, ours in zip(items, is_ours, strict=True) if ours]
     for item in items:
         for name, reason in EXCEPTIONS.items():
             if item.name == name or item.name.startswith(f"{name}["):
                 item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def _is_ours(item):
+    """Say whether an item tests one of fastlin's classes; those of regressors stay, to see that they still run."""
+    if item.path.name == "test_metaestimators_metadata_routing.py":
+        return "LogisticRegressionCV" in item.name
+    return "array_api" not in item.name
