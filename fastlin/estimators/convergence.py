@@ -1,4 +1,4 @@
-"""The warnings of fits that stopped before they reached tol, in the words that scripts filter scikit-learn's by."""
+"""The warnings of fits and trainings that stopped too early, in the words that scripts filter scikit-learn's by."""
 
 import warnings
 
@@ -78,6 +78,52 @@ def warn_of_limits(converged, n_iter, estimator, stacklevel):
             f"{known.format(n_iter=estimator.max_iter)}{n_missed} of {np.size(converged)} fits stopped before they "
             f"reached tol={estimator.tol}; the certificates say what each has proven. Raise max_iter (now "
             f"{estimator.max_iter}) or tol.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_training(estimator, training, stacklevel):
+    """Warn where the training of a network diverged, was interrupted or came to its limit.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier
+        The estimator, whose parameters the warning names.
+    training : EpochTraining
+        How its training went.
+    stacklevel : int
+        As `warn_of_end` has it.
+    """
+    n_epochs = len(training.epochs)
+    if training.ended == "diverged":
+        kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
+        warnings.warn(
+            f"The training diverged: its loss was no longer finite in epoch {n_epochs + 1}. The parameters kept "
+            f"are {kept}. Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X.",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+    elif training.ended == "interrupted":
+        warnings.warn(
+            f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept.",
+            stacklevel=stacklevel,
+        )
+    elif estimator.solver == "lbfgs" and training.ended in ("limit", "stalled"):
+        limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) is reached"
+        why = limits if training.ended == "limit" else f"no step lowers the loss in {estimator.dtype}"
+        warnings.warn(
+            f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (training.ended != 'limit')}): "
+            f"{why} before no entry of the gradient exceeds tol={estimator.tol}. Raise the limit or tol"
+            + (', or set dtype="float64".' if training.ended == "stalled" else ", or scale X."),
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+    elif estimator.solver != "lbfgs" and training.ended == "limit" and estimator.n_iter_no_change != np.inf:
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
+            f"converged yet: {'the validation accuracy' if estimator.early_stopping else 'the loss'} still improved. "
+            "Raise max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )

@@ -1,69 +1,34 @@
 """MLPClassifier: scikit-learn's network of dense layers, with batch normalisation and dropout."""
 
-import contextlib
 import warnings
 from numbers import Integral, Real
-from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.network_training import Optimizer, make_descent, make_schedule
 from fastlin.estimators.scikit_learn import (
     Interval,
     Options,
     StrOptions,
-    check_feature_names,
     check_parameters,
     check_partial_fit_first_call,
 )
 from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import read_matrix, weigh_rows
-from fastlin.matrices import DTYPES, as_matrix
+from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import INITS, initialize
 from fastlin.training import (
-    AdamDescent,
-    EpochSchedule,
-    LearningRate,
-    MomentumDescent,
-    Patience,
     train_by_epochs,
     train_by_lbfgs,
 )
 from fastlin.training.progress import show_steps
-
-# As scikit-learn's "auto".
-AUTO_BATCH_SIZE = 200
-# What the other solvers of scikit-learn take no part in.
-COURSES_OF_SGD = ("invscaling", "adaptive")
-
-
-class Optimizer(NamedTuple):
-    """What `partial_fit` goes on with.
-
-    Attributes
-    ----------
-    solver : str
-        The solver that it belongs to.
-    learning_rate : float
-        The rate of the next epoch.
-    carried : object
-        What the rule of its steps carries.
-    patience : Patience
-        What is left of the patience.
-    """
-
-    solver: str
-    learning_rate: float
-    carried: Any
-    patience: Patience
 
 
 def _takes_batches(estimator):
@@ -370,11 +335,11 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 )
             self.classes_ = targets.classes
             examples = Examples(matrix, targets.labels, self._weigh(y, targets, targets.labels, sample_weight))
-            validation = self._read_validation(X_val, y_val, targets.kind)
+            validation = read_validation(self, X_val, y_val, targets.kind)
             random_state = check_random_state(self.random_state)
             network = self._network_to_train(random_state, continues, targets.kind)
             if self.early_stopping and validation is None and self.solver != "lbfgs":
-                examples, validation = self._set_aside(examples, random_state)
+                examples, validation = set_aside(self, examples, random_state)
             if self.solver == "lbfgs":
                 training = self._train_on_all_rows(network, examples, validation, continues)
             else:
@@ -384,13 +349,13 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                         f"{len(examples)} rows to train on (it is {self.batch_size}).",
                         stacklevel=2,
                     )
-                descent = self._descend(network, random_state)
+                descent = make_descent(self, network, random_state)
                 n_rows = self.t_ if continues else 0
                 training = self._train(
                     descent, examples, validation, random_state, self.max_iter, continues, n_rows=n_rows
                 )
             self.n_iter_ = len(training.epochs)
-        self._warn_of_end(training)
+        warn_of_training(self, training, stacklevel=3)
         return self
 
     @available_if(_takes_batches)
@@ -444,7 +409,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             examples = Examples(matrix, labels, self._weigh(y, targets, labels, sample_weight))
             random_state = self._random_state if continues else check_random_state(self.random_state)
             network = self._network_to_train(random_state, continues, targets.kind)
-            descent = self._descend(network, random_state)
+            descent = make_descent(self, network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.
             before = getattr(self, "_optimizer", None) if continues else None
             patience = None
@@ -455,7 +420,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             training = self._train(descent, examples, None, random_state, 1, continues, **done, patience=patience)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended == "diverged":
-            self._warn_of_end(training)
+            warn_of_training(self, training, stacklevel=3)
         return self
 
     def predict(self, X):
@@ -589,12 +554,6 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             initialize(network, self.init, random_state, self.init_scale)
         return network
 
-    def _descend(self, network, random_state):
-        """Return the Descent of the solver."""
-        if self.solver == "adam":
-            return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, random_state)
-        return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
-
     def _load(self, network):
         """Give a network the parameters and statistics of the last training."""
         places = [
@@ -606,55 +565,6 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         ]
         for target, values in places:
             target[:] = values
-
-    def _read_validation(self, X_val, y_val, kind):
-        if X_val is None and y_val is None:
-            return None
-        if X_val is None or y_val is None:
-            raise ValueError(
-                f"X_val and y_val must be given together, got only {'y_val' if X_val is None else 'X_val'}"
-            )
-        with _named("X_val"):
-            check_feature_names(self, X_val, reset=False)
-            # Our own checks come first: scikit-learn would convert a broken container without a look at it.
-            X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
-            X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
-        with _named("y_val"):
-            y_val = check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val")
-            targets = read_targets(y_val)
-        if X_val.shape != (len(targets.labels), self.n_features_in_):
-            raise ValueError(
-                f"X_val must have the {self.n_features_in_} columns of X and a row for each of the "
-                f"{len(targets.labels)} labels of y_val, got the shape {X_val.shape}"
-            )
-        if targets.kind != kind:
-            raise ValueError(f"y_val must be of the kind of y, {kind}, got {targets.kind}")
-        return Examples(as_matrix(X_val), targets.among(self.classes_, "y_val"))
-
-    def _set_aside(self, examples, random_state):
-        """Return examples to train on and examples to validate on, as scikit-learn's MLPClassifier splits them."""
-        is_binary = len(self.classes_) == 2 and examples.labels.ndim == 1
-        try:
-            train, val = train_test_split(
-                np.arange(len(examples)),
-                random_state=random_state,
-                test_size=self.validation_fraction,
-                # The column that scikit-learn has: its message names these values.
-                stratify=examples.labels[:, np.newaxis].astype(bool) if is_binary else None,
-            )
-            if len(val) < 2:
-                raise ValueError("at least 2 rows are needed")
-        except ValueError as error:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {len(examples)} rows cannot be set aside to "
-                f"validate on: change it, or give X_val and y_val ({error})."
-            ) from error
-        if examples.weights is not None and not (examples.weights[train].any() and examples.weights[val].any()):
-            raise ValueError(
-                "sample_weight leaves no weight above zero to the rows to train on or to those that "
-                f"validation_fraction={self.validation_fraction} sets aside; give X_val and y_val."
-            )
-        return (Examples(examples.matrix, examples.labels, examples.weights, rows) for rows in (train, val))
 
     def _train_on_all_rows(self, network, examples, validation, continues):
         """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
@@ -688,24 +598,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         """Train by mini-batches, keep the network and its curves, and return the EpochTraining."""
         if descent.network.normalizations and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
-        is_constant = self.solver != "sgd" and self.learning_rate in COURSES_OF_SGD
-        learning_rate = LearningRate(
-            float(self.learning_rate_init),
-            "constant" if is_constant else self.learning_rate,
-            float(self.learning_rate_decay),
-            float(self.power_t),
-            self.max_iter,
-        )
-        schedule = EpochSchedule(
-            max_epochs=max_epochs,
-            batch_size=min(AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size, len(examples)),
-            learning_rate=learning_rate,
-            alpha=self.alpha,
-            shuffle=self.shuffle,
-            patience=self.n_iter_no_change,
-            tol=self.tol,
-            early_stopping=self.early_stopping,
-        )
+        schedule = make_schedule(self, max_epochs, len(examples))
         with show_steps(self.verbose, max_epochs) as show:
             training = train_by_epochs(
                 descent,
@@ -719,7 +612,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 patience=patience,
             )
         self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
-        rate = learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)
+        rate = schedule.learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)
         self._optimizer = Optimizer(self.solver, rate, descent.save(), training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_worse, random_state
         self._keep(descent.network, training, validation is not None, continues)
@@ -756,52 +649,6 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
         self.best_loss_ = min(self.loss_curve_, default=np.inf) if is_by_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
-
-    def _warn_of_end(self, training):
-        """Warn where the training diverged, was interrupted or came to its limit."""
-        n_epochs = len(training.epochs)
-        if training.ended == "diverged":
-            kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
-            warnings.warn(
-                f"The training diverged: its loss was no longer finite in epoch {n_epochs + 1}. The parameters kept "
-                f"are {kept}. Lower learning_rate_init (now {self.learning_rate_init}) or scale X.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif training.ended == "interrupted":
-            warnings.warn(
-                f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept.",
-                stacklevel=3,
-            )
-        elif self.solver == "lbfgs" and training.ended in ("limit", "stalled"):
-            limits = f"max_iter ({self.max_iter}) or max_fun ({self.max_fun}) is reached"
-            why = limits if training.ended == "limit" else f"no step lowers the loss in {self.dtype}"
-            warnings.warn(
-                f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (training.ended != 'limit')}): "
-                f"{why} before no entry of the gradient exceeds tol={self.tol}. Raise the limit or tol"
-                + (', or set dtype="float64".' if training.ended == "stalled" else ", or scale X."),
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        elif self.solver != "lbfgs" and training.ended == "limit" and self.n_iter_no_change != np.inf:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
-                f"converged yet: {'the validation accuracy' if self.early_stopping else 'the loss'} still improved. "
-                "Raise max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-
-
-@contextlib.contextmanager
-def _named(argument):
-    """Put the name of an argument before the message of an error that does not have it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if argument not in str(error):
-            error.args = (f"{argument}: {error}",)
-        raise
 
 
 def _report(epochs, show):

@@ -80,14 +80,14 @@ class EpochTraining:
         How it ended, as in `Training`.
     n_kept : int
         Number of epochs after which the network had the parameters that it has now.
-    patience : Patience
-        What is left of the patience.
+    patience : Patience or None
+        What is left of the patience, where there was one.
     """
 
     epochs: list
     ended: str
     n_kept: int
-    patience: Patience
+    patience: Patience | None = None
 
     @classmethod
     def of(cls, training):

@@ -61,7 +61,7 @@ def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, t
             raise
         ended = "interrupted"
     network.parameters[:] = descent.kept
-    return EpochTraining(descent.epochs, ended, descent.n_kept, None)
+    return EpochTraining(descent.epochs, ended, descent.n_kept)
 
 
 class _Descent:
@@ -116,4 +116,4 @@ class _Descent:
             self._best = validation[1]
             self.kept, self.n_kept = intermediate_result.x.copy(), len(self.epochs)
         if self._on_iteration is not None:
-            self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept, None))
+            self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept))

@@ -1,0 +1,60 @@
+"""How the parameters of an MLPClassifier describe its training by mini-batches."""
+
+from typing import Any, NamedTuple
+
+from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
+
+# As scikit-learn's "auto".
+AUTO_BATCH_SIZE = 200
+# The courses of the learning rate that steps of "adam" leave out, as in scikit-learn.
+COURSES_OF_SGD = ("invscaling", "adaptive")
+
+
+class Optimizer(NamedTuple):
+    """What `partial_fit` goes on with.
+
+    Attributes
+    ----------
+    solver : str
+        The solver that it belongs to.
+    learning_rate : float
+        The rate of the next epoch.
+    carried : object
+        What the rule of its steps carries.
+    patience : Patience
+        What is left of the patience.
+    """
+
+    solver: str
+    learning_rate: float
+    carried: Any
+    patience: Patience
+
+
+def make_descent(estimator, network, random_state):
+    """Return the Descent of an estimator's solver on a Network, whose dropout random_state draws."""
+    if estimator.solver == "adam":
+        betas = estimator.beta_1, estimator.beta_2
+        return AdamDescent(network, *betas, estimator.epsilon, estimator.weight_decay, random_state)
+    return MomentumDescent(network, estimator.momentum, estimator.nesterovs_momentum, random_state)
+
+
+def make_schedule(estimator, max_epochs, n_rows):
+    """Return the EpochSchedule of an estimator that trains on n_rows rows."""
+    course = "constant" if estimator.solver != "sgd" and estimator.learning_rate in COURSES_OF_SGD else None
+    return EpochSchedule(
+        max_epochs=max_epochs,
+        batch_size=min(AUTO_BATCH_SIZE if estimator.batch_size == "auto" else estimator.batch_size, n_rows),
+        learning_rate=LearningRate(
+            float(estimator.learning_rate_init),
+            course or estimator.learning_rate,
+            float(estimator.learning_rate_decay),
+            float(estimator.power_t),
+            estimator.max_iter,
+        ),
+        alpha=estimator.alpha,
+        shuffle=estimator.shuffle,
+        patience=estimator.n_iter_no_change,
+        tol=estimator.tol,
+        early_stopping=estimator.early_stopping,
+    )

@@ -1,0 +1,155 @@
+"""Which preconditioner L-BFGS has, when it is built anew, and where a sample of the rows gives a first solution."""
+
+import numpy as np
+from conftest import make_objective, with_budget
+from scipy import sparse
+
+from fastlin.objective import Objective
+from fastlin.solvers import choose, preconditioners, row_space
+from fastlin.solvers.stopping import LIMITED, Stopping
+
+
+def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
+    return choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
+
+
+def test_the_budget_decides_which_preconditioner_is_built():
+    small, _ = make_objective(50, 6, 4, l2=0.1)
+    assert choose.choose_preconditioner(small)[0] is preconditioners.sampled_hessian
+    binary, _ = make_objective(50, 6, 2, l2=0.1)
+    assert choose.choose_preconditioner(binary)[0] is preconditioners.class_blocks
+    # A block of 2,121 columns in float32 takes 9 MB.
+    wide, _ = make_objective(10, 2120, 3, l2=0.1)
+    assert choose.choose_preconditioner(with_budget(wide, 1 << 40))[0] is preconditioners.class_blocks
+    assert choose.choose_preconditioner(with_budget(wide, 0))[0] is preconditioners.shared_block
+    wider, _ = make_objective(10, 2840, 3, l2=0.1)
+    assert choose.choose_preconditioner(with_budget(wider, 0)) == (preconditioners.diagonal, ())
+
+
+def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(monkeypatch):
+    generator = np.random.default_rng(0)
+    # Columns of spread 1 to 1/600 beside a weak penalty: 40 iterations by the diagonal.
+    monkeypatch.setattr(row_space, "suits", lambda objective: False)
+    X = generator.normal(size=(300, 600)) / np.arange(1, 601)
+    labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
+    few = Objective.over(X, labels, 2, l2=1e-6)
+    n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
+    assert n_passes >= choose.MIN_PASSES_TO_WAIT
+    built = []
+    for name in ("diagonal", "class_blocks"):
+        build = getattr(preconditioners, name)
+        monkeypatch.setattr(
+            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+        )
+    monkeypatch.setattr(choose, "PATIENCE", 1000)
+    solution = minimize(few, "lbfgs", max_iter=n_passes - 1)
+    assert (solution.message, built) == (LIMITED, ["diagonal"])
+    built.clear()
+    solution = minimize(few, "lbfgs")
+    assert solution.converged
+    assert built[:2] == ["diagonal", "class_blocks"]
+    built.clear()
+    many = Objective.over(np.tile(X, (20, 1)), np.tile(labels, 20), 2, l2=1e-6)
+    minimize(many, "lbfgs")
+    assert built[0] == "class_blocks"
+
+
+def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
+    objective, _ = make_objective(400, 60, 20, l2=1e-3)
+    monkeypatch.setattr(choose, "CHEAP_WORK", 0)
+    assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
+    built = []
+    for name in ("shared_block", "class_blocks"):
+        build = getattr(preconditioners, name)
+        monkeypatch.setattr(
+            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+        )
+    solution = minimize(objective, "auto")
+    n_expected = sum(n_iter < solution.n_iter for n_iter in choose.EXPENSIVE_REFRESHES)
+    assert built == ["shared_block", *["class_blocks"] * n_expected]
+    # A fit nearby begins with the preconditioner that is there, and goes on with its own.
+    built.clear()
+    again = minimize(objective.with_penalty(9e-4, 0.0), "auto", (solution.parameters,), nearby=solution)
+    assert again.converged
+    # A fit may end with the iteration after which one is built.
+    n_built = [sum(n_iter < again.n_iter + end for n_iter in choose.EXPENSIVE_REFRESHES) for end in (0, 1)]
+    assert built in [["class_blocks"] * n for n in n_built]
+
+
+def note_builds(monkeypatch):
+    """Return a list that is to hold the names of the preconditioners of blocks, as they are built."""
+    built = []
+    for name in ("shared_block", "class_blocks"):
+        build = getattr(preconditioners, name)
+        monkeypatch.setattr(
+            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+        )
+    return built
+
+
+def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passes(monkeypatch):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(4_000, 60)).astype(np.float32)
+    labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
+    objective = Objective.over(X, labels, 40, l2=1 / 4_000)
+    built = note_builds(monkeypatch)
+    monkeypatch.setattr(choose, "CHEAP_WORK", 0)
+    build, refreshes = choose.choose_preconditioner(objective)
+    assert preconditioners.affords_class_blocks(objective) and refreshes == choose.EXPENSIVE_REFRESHES
+    n_passes = preconditioners.count_passes(objective, build)
+    first = max(choose.REFRESHES[0], n_passes)
+    assert first < choose.EXPENSIVE_REFRESHES[0]
+    minimize(objective, "auto", max_iter=first - 1)
+    assert built == ["shared_block"]
+    built.clear()
+    minimize(objective, "auto", max_iter=first)
+    assert built == ["shared_block", "class_blocks"]
+    # Where the end is in sight by then they are not worth their passes, until twice as many iterations are made.
+    late = minimize(objective, "auto", tol=np.inf, max_iter=2 * first)
+    assert late.n_iter < first
+    built.clear()
+    monkeypatch.setattr(Stopping, "is_met", lambda *given: False)
+    minimize(objective, "auto", tol=1.0, max_iter=2 * first - 1)
+    assert built == ["shared_block"]
+    built.clear()
+    minimize(objective, "auto", tol=1.0, max_iter=2 * first)
+    assert built == ["shared_block", "class_blocks"]
+
+
+def test_large_blocks_need_quick_solutions_and_many_iterations():
+    generator = np.random.default_rng(0)
+    labels = np.arange(6_000) % 60
+    dense = Objective.over(generator.normal(size=(6_000, 500)).astype(np.float32), labels, 60, l2=1e-3)
+    # Blocks of 30 MB: more than the least room, and less than a quarter of the budget.
+    n_bytes = preconditioners.count_bytes(dense, 60)
+    assert not dense.budget.holds_preconditioner(n_bytes) and dense.budget.holds_blocks(n_bytes)
+    assert choose.choose_preconditioner(dense)[0] is preconditioners.class_blocks
+    assert choose.choose_preconditioner(dense, is_kept=False)[0] is preconditioners.shared_block
+    # With twenty entries a row a solution takes as long as a pass.
+    X = sparse.random_array((6_000, 500), density=0.04, rng=generator, format="csr")
+    assert X.nnz * 2 < 501**2
+    assert choose.choose_preconditioner(Objective.over(X, labels, 60, l2=1e-3))[0] is preconditioners.shared_block
+
+
+def test_blocks_of_many_classes_come_from_fewer_rows():
+    rows = []
+    for n_classes in (preconditioners.FEW_CLASSES, preconditioners.FEW_CLASSES + 1):
+        objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
+        assert preconditioners.affords_class_blocks(objective)
+        rows.append(preconditioners._count_class_rows(objective))
+    assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.FEWER_ROWS_PER_COLUMN * 61]
+
+
+def test_a_sample_with_few_rows_for_each_direction_of_the_columns_gives_no_start(monkeypatch):
+    generator = np.random.default_rng(0)
+    # The first columns are five, told in fifty ways; the others are fifty.
+    factors = generator.normal(size=(40_000, 5)).astype(np.float32)
+    few = factors @ generator.normal(size=(5, 50)).astype(np.float32)
+    few += 0.1 * generator.normal(size=few.shape).astype(np.float32)
+    many = generator.normal(size=(40_000, 50)).astype(np.float32)
+    labels = (factors @ generator.normal(size=(5, 20)) + generator.gumbel(size=(40_000, 20))).argmax(axis=1)
+    n_sampled, has_start = 2_000, []
+    for X in (few, many):
+        objective = Objective.over(X, labels, 20, l2=1e-3)
+        has_start.append(choose._minimize_sample(objective, n_sampled, objective.start()) is not None)
+    assert has_start == [True, False]
