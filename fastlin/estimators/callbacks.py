@@ -1,7 +1,5 @@
 """What a fit tells scikit-learn's callbacks: a task for the fit, and within it one for each iteration."""
 
-import numpy as np
-
 from fastlin.estimators.scikit_learn import open_tasks
 
 
@@ -13,16 +11,17 @@ class IterationTasks:
 
     Parameters
     ----------
-    estimator : LogisticRegression
+    estimator : LogisticRegression or MLPClassifier
         The estimator that is fitted.
     X, y, sample_weight : array-like
         What its `fit` was given.
-    classes : ndarray of shape (n_classes,)
-        The labels of the classes.
+    describe : callable
+        Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
+        estimator predicts with.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, classes):
-        self._classes = classes
+    def __init__(self, estimator, X, y, sample_weight, describe):
+        self._describe = describe
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         # One iteration is told of even where max_iter is 0, and behind the last one is the empty task.
@@ -34,29 +33,25 @@ class IterationTasks:
     def __call__(self, n_iter, iteration, model):
         """End the task of an iteration and begin the next one; return whether a callback asks to stop.
 
-        n_iter is the number of the iteration, model a function that returns coef and intercept.
+        n_iter is the number of the iteration, model a function that returns what its model consists of.
         """
         self._n_iter = n_iter
 
         def attributes():
-            return self._attributes(n_iter, *model())
+            return self._describe(n_iter, *model())
 
         stop = self._iteration.call_on_fit_task_end(**self._data, reconstruction_attributes=attributes)
         self._begin(attributes)
         return stop
 
-    def end(self, fit):
-        """End the tasks of a fit that has led to a Fit."""
+    def end(self, *model):
+        """End the tasks of a fit that has led to a model."""
         self._end_empty()
         if self._n_iter == 0:
             self._begin(None)
             self._end_empty()
-        attributes = self._attributes(self._n_iter, fit.coef, fit.intercept)
+        attributes = self._describe(self._n_iter, *model)
         self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes=attributes)
-
-    def _attributes(self, n_iter, coef, intercept):
-        """Return the attributes that a fitted estimator predicts with."""
-        return {"classes_": self._classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
 
     def _begin(self, attributes):
         self._iteration = self._fit.subcontext(task_name="iteration")

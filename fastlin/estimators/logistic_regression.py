@@ -225,11 +225,14 @@ class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator)
         """Return the Fit to the data at C and l1_ratio, and tell the callbacks, which get what `fit` was given."""
         from fastlin.estimators.problem import Problem
 
-        tasks = IterationTasks(self, X, y, sample_weight, data.classes) if has_callbacks(self) else None
+        def describe(n_iter, coef, intercept):
+            return {"classes_": data.classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
+
+        tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
         with show_iterations(self.verbose) as show:
             fit = Problem(self, data).minimize(C, l1_ratio, self._starts(data), tell_all(show, tasks))
         if tasks is not None:
-            tasks.end(fit)
+            tasks.end(fit.coef, fit.intercept)
         return fit
 
     def _starts(self, data):

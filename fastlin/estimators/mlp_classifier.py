@@ -1,6 +1,7 @@
 """MLPClassifier: scikit-learn's network of dense layers, with batch normalisation and dropout."""
 
 import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,15 +10,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.network_training import Optimizer, make_descent, make_schedule
 from fastlin.estimators.scikit_learn import (
+    CallbackSupportMixin,
     Interval,
     Options,
     StrOptions,
     check_parameters,
     check_partial_fit_first_call,
+    has_callbacks,
+    with_callbacks,
 )
 from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import read_matrix, weigh_rows
@@ -37,7 +42,7 @@ def _takes_batches(estimator):
     return True
 
 
-class MLPClassifier(ClassifierMixin, BaseEstimator):
+class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -341,7 +346,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
             if self.early_stopping and validation is None and self.solver != "lbfgs":
                 examples, validation = set_aside(self, examples, random_state)
             if self.solver == "lbfgs":
-                training = self._train_on_all_rows(network, examples, validation, continues)
+                train = partial(self._train_on_all_rows, network, examples, validation, continues)
             else:
                 if self.batch_size != "auto" and self.batch_size > len(examples):
                     warnings.warn(
@@ -351,9 +356,9 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                     )
                 descent = make_descent(self, network, random_state)
                 n_rows = self.t_ if continues else 0
-                training = self._train(
-                    descent, examples, validation, random_state, self.max_iter, continues, n_rows=n_rows
-                )
+                given = descent, examples, validation, random_state, self.max_iter, continues
+                train = partial(self._train, *given, n_rows=n_rows)
+            training = self._train_and_tell(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.epochs)
         warn_of_training(self, training, stacklevel=3)
         return self
@@ -566,7 +571,21 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         for target, values in places:
             target[:] = values
 
-    def _train_on_all_rows(self, network, examples, validation, continues):
+    @with_callbacks
+    def _train_and_tell(self, X, y, sample_weight, network, train):
+        """Return the EpochTraining that `train` returns, and tell the callbacks, which get what `fit` was given."""
+
+        def describe(n_iter):
+            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(network)}
+
+        tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
+        if tasks is None:
+            return train()
+        training = train(tell=lambda training: tasks(len(training.epochs), training.epochs[-1], lambda: ()))
+        tasks.end()
+        return training
+
+    def _train_on_all_rows(self, network, examples, validation, continues, tell=None):
         """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
         limits = {"max_iter": self.max_iter, "max_fun": self.max_fun, "tol": self.tol}
         with show_steps(self.verbose, self.max_iter) as show:
@@ -576,7 +595,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 validation,
                 alpha=self.alpha,
                 **limits,
-                on_iteration=lambda training: _report(training.epochs, show),
+                on_iteration=tell_all(partial(_report, show), tell),
             )
         self._keep(network, training, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
@@ -594,6 +613,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         n_epochs=0,
         n_rows=0,
         patience=None,
+        tell=None,
     ):
         """Train by mini-batches, keep the network and its curves, and return the EpochTraining."""
         if descent.network.normalizations and len(examples) < 2:
@@ -606,7 +626,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
                 validation,
                 schedule,
                 random_state,
-                lambda training: _report(training.epochs, show),
+                tell_all(partial(_report, show), tell),
                 n_epochs=n_epochs,
                 n_rows=n_rows,
                 patience=patience,
@@ -622,14 +642,23 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         """Set the attributes that describe the network, which `_load` gives to another one, and the curves."""
         self._keep_curves(training.epochs, is_validated, continues)
         self.interrupted_ = training.ended == "interrupted"
-        self.coefs_, self.intercepts_, self.batch_norm_scales_ = (
-            [part.copy() for part in parts] for parts in (network.coefs, network.intercepts, network.scales)
-        )
-        self.batch_norm_means_ = [n.mean.copy() for n in network.normalizations]
-        self.batch_norm_variances_ = [n.variance.copy() for n in network.normalizations]
-        self.n_layers_, self.n_outputs_ = network.n_layers + 1, network.layer_sizes[-1]
-        is_logistic = self.n_outputs_ == 1 or self._plan["is_independent"]
-        self.out_activation_ = "logistic" if is_logistic else "softmax"
+        for name, value in self._describe(network).items():
+            setattr(self, name, value)
+
+    def _describe(self, network):
+        """Return the attributes, by name, that describe a network."""
+        is_logistic = network.layer_sizes[-1] == 1 or self._plan["is_independent"]
+        return {
+            "coefs_": [coef.copy() for coef in network.coefs],
+            "intercepts_": [intercept.copy() for intercept in network.intercepts],
+            "batch_norm_scales_": [scale.copy() for scale in network.scales],
+            "batch_norm_means_": [normalization.mean.copy() for normalization in network.normalizations],
+            "batch_norm_variances_": [normalization.variance.copy() for normalization in network.normalizations],
+            "n_layers_": network.n_layers + 1,
+            "n_outputs_": network.layer_sizes[-1],
+            "out_activation_": "logistic" if is_logistic else "softmax",
+            "_plan": self._plan,
+        }
 
     def _keep_curves(self, epochs, is_validated, continues):
         """Set the curves, or continue them with more epochs."""
@@ -651,8 +680,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
 
 
-def _report(epochs, show):
+def _report(show, training):
     """Show loss and accuracy of the last Epoch."""
-    epoch = epochs[-1]
+    epoch = training.epochs[-1]
     loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
-    show(len(epochs), loss=loss, accuracy=accuracy)
+    show(len(training.epochs), loss=loss, accuracy=accuracy)

@@ -76,7 +76,7 @@ class EpochTraining:
     ----------
     epochs : list of Epoch
         The whole epochs. The epoch in which the training diverged is left out.
-    ended : {"limit", "patience", "diverged", "interrupted"}
+    ended : {"limit", "patience", "stopped", "diverged", "interrupted"}
         How it ended, as in `Training`.
     n_kept : int
         Number of epochs after which the network had the parameters that it has now.
@@ -118,7 +118,7 @@ def train_by_epochs(
     random_state : RandomState
         Draws the orders of the rows.
     on_epoch : callable or None
-        Called with the EpochTraining after each whole epoch.
+        Called with the EpochTraining after each whole epoch, which is the last one where it returns something true.
     n_epochs, n_rows : int
         The epochs that the learning rate has been through before, and the rows trained on.
     patience : Patience or None
@@ -146,8 +146,7 @@ def train_by_epochs(
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
-        if on_epoch is not None:
-            on_epoch(EpochTraining.of(training))
+        return on_epoch is not None and on_epoch(EpochTraining.of(training))
 
     training = train(
         learner,

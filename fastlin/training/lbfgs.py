@@ -7,6 +7,8 @@ from fastlin.training.epochs import Epoch, EpochTraining
 
 # What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
 TOO_LARGE = 1e100
+# How a training ended, by SciPy's status of its minimiser.
+ENDINGS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
 
 
 def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, tol, on_iteration=None):
@@ -32,13 +34,13 @@ def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, t
     tol : float
         The training ends where no entry of the gradient exceeds it.
     on_iteration : callable or None
-        Called with the EpochTraining after each iteration.
+        Called with the EpochTraining after each iteration, which is the last one where it returns something true.
 
     Returns
     -------
     EpochTraining
         Its epochs are iterations. It has "converged", come to a "limit", "stalled" where no step lowered the loss,
-        "diverged" at the start or was "interrupted".
+        "diverged" at the start, or was "stopped" or "interrupted".
 
     Raises
     ------
@@ -54,7 +56,7 @@ def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, t
             found = minimize(
                 descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
             )
-        ended = "diverged" if descent.has_diverged else ("converged", "limit", "stalled")[found.status]
+        ended = "diverged" if descent.has_diverged else ENDINGS[found.status]
     except KeyboardInterrupt:
         if not descent.epochs:
             network.parameters[:] = start
@@ -115,5 +117,5 @@ class _Descent:
         if self._validation is None or self._best is None or validation[1] > self._best:
             self._best = validation[1]
             self.kept, self.n_kept = intermediate_result.x.copy(), len(self.epochs)
-        if self._on_iteration is not None:
-            self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept))
+        if self._on_iteration is not None and self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept)):
+            raise StopIteration

@@ -70,9 +70,9 @@ class Training:
         record.
     n_steps : int
         Number of steps that the records describe.
-    ended : {"limit", "patience", "diverged", "interrupted"}
-        The training came to the end of its schedule, or its patience was exhausted, or loss or parameters were no
-        longer finite, or Ctrl-C ended it.
+    ended : {"limit", "patience", "stopped", "diverged", "interrupted"}
+        The training came to the end of its schedule, or its patience was exhausted, or the caller's function asked to
+        stop, or loss or parameters were no longer finite, or Ctrl-C ended it.
     n_kept : int
         Number of records up to the checkpoint whose parameters the learner has now.
     patience : Patience or None
@@ -104,7 +104,7 @@ def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
     best : BestCheckpoint or None
         The rule for the checkpoint to keep; None means the last one.
     on_checkpoint : callable or None
-        Called with the Training after each checkpoint.
+        Called with the Training after each checkpoint, which is the last one where it returns something true.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
     training = loop.training
     try:
         loop.run(schedule)
-        training.ended = "patience" if loop.is_exhausted else "limit"
+        training.ended = "patience" if loop.is_exhausted else "stopped" if loop.is_stopped else "limit"
     except DivergedError:
         training.ended = "diverged"
     except KeyboardInterrupt:
@@ -141,6 +141,7 @@ class _Loop:
         self._learner, self._on_checkpoint = learner, on_checkpoint
         self._best = best
         self._pending = None
+        self.is_stopped = False
 
     @property
     def is_exhausted(self):
@@ -150,7 +151,7 @@ class _Loop:
         """Take stretches until the schedule or the patience ends."""
         for stretch in schedule.stretches():
             self._take(stretch)
-            if self.is_exhausted:
+            if self.is_exhausted or self.is_stopped:
                 break
         self.finish_validation()
         try:
@@ -168,8 +169,7 @@ class _Loop:
         self._pending = None
         self.training.records[checkpoint.n_records - 1] = finish()
         self._judge(before, checkpoint)
-        if self._on_checkpoint is not None:
-            self._on_checkpoint(self.training)
+        self._tell()
 
     def choose(self, ended):
         """Return the checkpoint whose parameters the learner keeps after a training that ended so."""
@@ -201,8 +201,12 @@ class _Loop:
             self._pending = before, checkpoint, learner.begin_validation(record)
         else:
             self._judge(before, checkpoint)
-        if self._on_checkpoint is not None:
-            self._on_checkpoint(training)
+        self._tell()
+
+    def _tell(self):
+        """Call the caller's function, which may ask to stop."""
+        if self._on_checkpoint is not None and self._on_checkpoint(self.training):
+            self.is_stopped = True
 
     def _judge(self, before, checkpoint):
         """Let patience and best checkpoint see the record of the stretch between two checkpoints."""

@@ -1,5 +1,7 @@
 """scikit-learn's callbacks on LogisticRegression: what every solver tells them, and that a fit stops for them."""
 
+import warnings
+
 import numpy as np
 import pytest
 from conftest import load_scaled, make_problem, since
@@ -125,3 +127,56 @@ def test_a_time_limit_stops_every_fit_of_a_search():
     plain = GridSearchCV(fastlin.LogisticRegression(), grid, cv=2).fit(X, y)
     np.testing.assert_array_equal(late.best_estimator_.coef_, plain.best_estimator_.coef_)
     assert late.best_estimator_.converged_
+
+
+NETWORKS = {
+    "adam": {},
+    "sgd": {"solver": "sgd", "batch_norm": "both", "dropout": 0.1},
+    "lbfgs": {"solver": "lbfgs"},
+    "early stopping": {"early_stopping": True},
+}
+
+
+def make_network(name, **parameters):
+    # No training ends by itself within these epochs.
+    return fastlin.MLPClassifier((5,), max_iter=6, n_iter_no_change=np.inf, tol=0, random_state=0).set_params(
+        **{**NETWORKS[name], **parameters}
+    )
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_callbacks_see_each_epoch_of_a_network(name):
+    X, y = load_scaled(load_iris)
+    recorder = Recorder()
+    model = make_network(name).set_callbacks(recorder).fit(X, y)
+    expected = make_network(name).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+    assert model.loss_curve_ == expected.loss_curve_
+    epochs = ["begin iteration", "end iteration"] * 7
+    assert recorder.names == ["setup", "begin fit", *epochs, "end fit", "teardown"]
+    assert [each.n_iter_ for each in recorder.models] == [1, 2, 3, 4, 5, 6]
+    # The model of an epoch is that of a training which ends there.
+    if name != "early stopping":
+        shorter = make_network(name, max_iter=3).fit(X, y)
+        np.testing.assert_array_equal(recorder.models[2].predict_proba(X), shorter.predict_proba(X))
+        np.testing.assert_array_equal(recorder.models[-1].predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_callback_stops_a_network_after_the_epoch(name):
+    X, y = load_scaled(load_iris)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = make_network(name, n_iter_no_change=5).set_callbacks(Recorder(stop_at=2)).fit(X, y)
+        assert model.n_iter_ == len(model.loss_curve_) == 2
+        stopped = make_network(name, max_iter=1000).set_callbacks(TimeLimit(0)).fit(X, y)
+    assert stopped.n_iter_ == 1 and not stopped.interrupted_
+
+
+def test_an_error_of_a_callback_leaves_the_network_as_it_was():
+    X, y = load_scaled(load_iris)
+    model = make_network("adam").set_callbacks(Recorder(fail_at=2))
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
