@@ -7,6 +7,7 @@ from numbers import Integral
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
@@ -15,6 +16,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
+from fastlin.estimators.exchange import copy_linear_model
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import (
@@ -355,6 +357,37 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
             stacklevel=2,
         )
         return self
+
+    def to_sklearn(self):
+        """Return a fitted model of scikit-learn's class with the same coefficients.
+
+        Returns
+        -------
+        model : sklearn.linear_model.LogisticRegressionCV
+            Its solver is "lbfgs" where this one's is "auto". What scikit-learn has no parameter for is left out.
+        """
+        return copy_linear_model(self, ScikitLearnLogisticRegressionCV)
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """Return a fitted model of this class with the coefficients of scikit-learn's.
+
+        Parameters
+        ----------
+        model : sklearn.linear_model.LogisticRegressionCV
+            A fitted model.
+
+        Returns
+        -------
+        model : LogisticRegressionCV
+            It has no certificate: nothing is known of the rows that it was fitted to.
+
+        Raises
+        ------
+        TypeError
+            The model is of another class.
+        """
+        return copy_linear_model(model, cls)
 
     def _get_scorer(self):
         """Return the scorer that `scoring` names."""

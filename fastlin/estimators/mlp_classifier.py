@@ -6,14 +6,16 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.convergence import warn_of_training
+from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.kept_on_error import kept_on_error
-from fastlin.estimators.network_training import Optimizer, make_descent, make_schedule
+from fastlin.estimators.network_training import Optimizer, make_descent, make_schedule, show_epoch, takes_batches
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
     Interval,
@@ -34,12 +36,6 @@ from fastlin.training import (
     train_by_lbfgs,
 )
 from fastlin.training.progress import show_steps
-
-
-def _takes_batches(estimator):
-    if estimator.solver == "lbfgs":
-        raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
-    return True
 
 
 class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -363,7 +359,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         warn_of_training(self, training, stacklevel=3)
         return self
 
-    @available_if(_takes_batches)
+    @available_if(takes_batches)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train for one epoch; momentum, learning rate and random numbers go on from call to call.
 
@@ -483,6 +479,40 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    def to_sklearn(self):
+        """Return a fitted model of scikit-learn's class with the same predictions.
+
+        Returns
+        -------
+        model : sklearn.neural_network.MLPClassifier
+            Batch normalisation is part of its coefficients. What scikit-learn has no parameter for is left out.
+        """
+        check_is_fitted(self)
+        network = Network(**self._plan)
+        self._load(network)
+        return make_scikit_learn_network(self, network.fold(), ScikitLearnMLPClassifier)
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """Return a fitted model of this class with the predictions of scikit-learn's.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier
+            A fitted model.
+
+        Returns
+        -------
+        model : MLPClassifier
+            `dtype` is the type of its coefficients. `partial_fit` and `warm_start` go on from them.
+
+        Raises
+        ------
+        TypeError
+            The model is of another class.
+        """
+        return copy_scikit_learn_network(model, cls)
+
     def __sklearn_tags__(self):
         """Return scikit-learn's tags, with sparse input and several labels a row."""
         tags = super().__sklearn_tags__()
@@ -595,7 +625,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 validation,
                 alpha=self.alpha,
                 **limits,
-                on_iteration=tell_all(partial(_report, show), tell),
+                on_iteration=tell_all(partial(show_epoch, show), tell),
             )
         self._keep(network, training, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
@@ -626,7 +656,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 validation,
                 schedule,
                 random_state,
-                tell_all(partial(_report, show), tell),
+                tell_all(partial(show_epoch, show), tell),
                 n_epochs=n_epochs,
                 n_rows=n_rows,
                 patience=patience,
@@ -678,10 +708,3 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
         self.best_loss_ = min(self.loss_curve_, default=np.inf) if is_by_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
-
-
-def _report(show, training):
-    """Show loss and accuracy of the last Epoch."""
-    epoch = training.epochs[-1]
-    loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
-    show(len(training.epochs), loss=loss, accuracy=accuracy)

@@ -1,4 +1,4 @@
-"""How the parameters of an MLPClassifier describe its training by mini-batches."""
+"""How the parameters of an MLPClassifier describe its training, and what it shows."""
 
 from typing import Any, NamedTuple
 
@@ -58,3 +58,17 @@ def make_schedule(estimator, max_epochs, n_rows):
         tol=estimator.tol,
         early_stopping=estimator.early_stopping,
     )
+
+
+def takes_batches(estimator):
+    """Return true where the solver takes mini-batches; raise the AttributeError that hides `partial_fit` elsewhere."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
+    return True
+
+
+def show_epoch(show, training):
+    """Show loss and accuracy of the last Epoch."""
+    epoch = training.epochs[-1]
+    loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
+    show(len(training.epochs), loss=loss, accuracy=accuracy)

@@ -1,0 +1,118 @@
+"""Fitted models of scikit-learn's classes from fastlin's, and the other way round.
+
+Programs that know scikit-learn's classes alone, such as converters to ONNX, take the former.
+"""
+
+from copy import deepcopy
+
+import numpy as np
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+# What models of both have, beside their parameters.
+OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
+OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_"
+OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", "loss_"
+CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
+
+
+def copy_linear_model(model, made_class):
+    """Return a fitted linear model of another class, with the parameters and attributes that both have.
+
+    Parameters
+    ----------
+    model : LogisticRegression or LogisticRegressionCV, of fastlin or of scikit-learn
+        The fitted model.
+    made_class : type
+        The class of the other package.
+
+    Raises
+    ------
+    NotFittedError
+        The model is not fitted.
+    TypeError
+        The model is of another class.
+    """
+    _check_class(model, made_class)
+    return _copy(model, made_class, (*OF_LINEAR_MODELS, "coefs_paths_"))
+
+
+def make_scikit_learn_network(model, network, made_class):
+    """Return scikit-learn's fitted MLPClassifier with the predictions of a folded network.
+
+    Parameters
+    ----------
+    model : fastlin.MLPClassifier
+        The fitted model.
+    network : Network
+        Its network, folded, so that it is a plain chain.
+    made_class : type
+        scikit-learn's class.
+    """
+    made = _copy(model, made_class, (*OF_NETWORKS, *CURVES))
+    made.coefs_, made.intercepts_ = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
+    n_classes, is_multilabel = len(model.classes_), model.out_activation_ == "logistic" and model.n_outputs_ > 1
+    if n_classes == 2 and model.n_outputs_ == 2 and not is_multilabel:
+        # Two classes have one output there: the difference of the scores.
+        made.coefs_[-1] = made.coefs_[-1][:, 1:] - made.coefs_[-1][:, :1]
+        made.intercepts_[-1] = made.intercepts_[-1][1:] - made.intercepts_[-1][:1]
+        made.n_outputs_, made.out_activation_ = 1, "logistic"
+    made._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if is_multilabel else model.classes_)
+    made._random_state, made._no_improvement_count = check_random_state(model.random_state), 0
+    return made
+
+
+def copy_scikit_learn_network(model, made_class):
+    """Return a fitted fastlin.MLPClassifier with the network of scikit-learn's.
+
+    Parameters
+    ----------
+    model : sklearn.neural_network.MLPClassifier
+        The fitted model.
+    made_class : type
+        fastlin's class.
+
+    Raises
+    ------
+    NotFittedError
+        The model is not fitted.
+    TypeError
+        The model is of another class.
+    """
+    _check_class(model, made_class)
+    made = _copy(model, made_class, (*OF_NETWORKS, *CURVES))
+    made.dtype = model.coefs_[0].dtype.name
+    made.batch_norm_scales_, made.batch_norm_means_, made.batch_norm_variances_ = [], [], []
+    made.accuracy_curve_, made.validation_loss_curve_, made.interrupted_ = [], None, False
+    made._random_state = check_random_state(model.random_state)
+    made._plan = {
+        "layer_sizes": (model.n_features_in_, *(len(intercept) for intercept in model.intercepts_)),
+        "activation": model.activation,
+        "normalization": (),
+        "is_independent": model.out_activation_ == "logistic" and model.n_outputs_ > 1,
+        "dtype": made.dtype,
+    }
+    return made
+
+
+def _check_class(model, made_class):
+    """Raise a TypeError where a model is not of the class of the same name in the other package."""
+    names = {each.__name__ for each in type(model).__mro__}
+    if made_class.__name__ not in names:
+        raise TypeError(f"the model must be a fitted {made_class.__name__}, got {type(model).__name__}")
+
+
+def _copy(model, made_class, names):
+    """Return an instance with the parameters that both classes have, and copies of attributes of these names."""
+    check_is_fitted(model)
+    known = made_class().get_params()
+    parameters = {name: value for name, value in model.get_params(deep=False).items() if name in known}
+    if parameters.get("solver") == "auto" and known["solver"] != "auto":
+        # It has no such name, and predictions depend on none.
+        parameters["solver"] = known["solver"]
+    made = made_class(**parameters)
+    for name in names:
+        if hasattr(model, name):
+            setattr(made, name, deepcopy(getattr(model, name)))
+    return made
