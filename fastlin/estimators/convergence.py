@@ -98,9 +98,11 @@ def warn_of_training(estimator, training, stacklevel):
     n_epochs = len(training.epochs)
     if training.ended == "diverged":
         kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
+        rate = f"Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X."
+        advice = "Scale X." if estimator.solver == "lbfgs" else rate
         warnings.warn(
             f"The training diverged: its loss was no longer finite in epoch {n_epochs + 1}. The parameters kept "
-            f"are {kept}. Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X.",
+            f"are {kept}. {advice}",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )

@@ -93,6 +93,7 @@ def copy_scikit_learn_network(model, made_class):
         "is_independent": model.out_activation_ == "logistic" and model.n_outputs_ > 1,
         "dtype": made.dtype,
     }
+    made._kind = "multilabel" if made._plan["is_independent"] else "class"
     return made
 
 

@@ -1,6 +1,8 @@
 """MLPClassifier: scikit-learn's network of dense layers, with batch normalisation and dropout."""
 
+import inspect
 import warnings
+from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
 
@@ -15,13 +17,20 @@ from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.kept_on_error import kept_on_error
-from fastlin.estimators.network_training import Optimizer, make_descent, make_schedule, show_epoch, takes_batches
+from fastlin.estimators.network_training import (
+    Optimizer,
+    check_partial_fit,
+    check_training,
+    make_descent,
+    make_schedule,
+    show_epoch,
+    takes_batches,
+)
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
     Interval,
     Options,
     StrOptions,
-    check_parameters,
     check_partial_fit_first_call,
     has_callbacks,
     with_callbacks,
@@ -70,7 +79,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         How the learning rate goes. With "sgd", "invscaling" divides `learning_rate_init` by (t + 1)^power_t after the
         first epoch, t being the rows trained on, and "adaptive" divides the rate by 5 where the training would end for
         want of an improvement, until it is 1e-6 or below. "cosine" falls along half a cosine to zero at max_iter, with
-        "adam" too (Loshchilov and Hutter 2017).
+        "adam" too (Loshchilov and Hutter 2017); `partial_fit` has no such end.
     learning_rate_init : float, default=0.001
         Learning rate of the first epoch.
     power_t : float, default=0.5
@@ -92,8 +101,8 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     epsilon : float, default=1e-8
         Added to the root of the mean square by which a step of "adam" is divided, above 0.
     weight_decay : float, default=0.0
-        With "adam", the part of each coefficient that a step of size one takes away, beside `alpha`: AdamW (Loshchilov
-        and Hutter 2019).
+        With "adam", each step takes away this part of each coefficient, times the learning rate, beside what `alpha`
+        does: AdamW (Loshchilov and Hutter 2019).
     label_smoothing : float, default=0.0
         Part of the target of each row that training spreads evenly over the classes, from 0 to below 1 (Szegedy et al.
         2016). Validation takes the targets as they are.
@@ -123,7 +132,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         max_iter epochs.
     tol : float, default=0.0001
         Smallest improvement that counts, of the loss or, with early_stopping, of the validation accuracy. "lbfgs" ends
-        where no entry of the gradient exceeds it.
+        where no entry of the gradient exceeds it, or where the loss no longer falls.
     warm_start : bool, default=False
         Whether a fit begins with the parameters of the last fit.
     random_state : int, RandomState or None, default=None
@@ -157,7 +166,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     loss_, best_loss_ : float
         The last and the smallest value of loss_curve_; best_loss_ is None with early_stopping.
     n_iter_ : int
-        Number of whole epochs, or iterations, of the last fit or, after partial_fit, of it and of all calls since.
+        Number of whole epochs, or iterations, of the last fit; after partial_fit, of all trainings so far.
     t_ : int
         Number of rows trained on so far, each time counted.
     interrupted_ : bool
@@ -293,7 +302,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Train the network.
 
         Where there are validation data, given here or set aside by early_stopping, the network keeps the parameters of
-        the first of the epochs with the highest accuracy on them, else those of the last epoch.
+        the first of the epochs, or iterations, with the highest accuracy on them, else those of the last one.
 
         Parameters
         ----------
@@ -320,12 +329,13 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            The training diverged, or came to max_iter while it still improved.
+            The training diverged, or came to max_iter while it still improved; "lbfgs" came to a limit, or no step
+            lowered the loss.
         UserWarning
             `batch_size` exceeds the number of rows, which then make one batch.
         """
         with kept_on_error(self):
-            self._check_parameters()
+            check_training(self)
             continues = self.warm_start and hasattr(self, "coefs_")
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y)
@@ -342,7 +352,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if self.early_stopping and validation is None and self.solver != "lbfgs":
                 examples, validation = set_aside(self, examples, random_state)
             if self.solver == "lbfgs":
-                train = partial(self._train_on_all_rows, network, examples, validation, continues)
+                train = partial(self._train_on_all_rows, network, examples, validation, random_state, continues)
             else:
                 if self.batch_size != "auto" and self.batch_size > len(examples):
                     warnings.warn(
@@ -392,23 +402,18 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             The training diverged; the parameters are those before the call.
         """
         with kept_on_error(self):
-            self._check_parameters()
-            if self.early_stopping:
-                raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
-            if isinstance(self.class_weight, str):
-                raise ValueError(
-                    'class_weight="balanced" is not supported for partial_fit, which sees a part of the rows; give the '
-                    "weights of the classes in a dict, as sklearn.utils.class_weight.compute_class_weight finds them."
-                )
+            check_training(self)
+            check_partial_fit(self)
             continues = hasattr(self, "coefs_")
             check_partial_fit_first_call(self, classes)
             if len(self.classes_) < 2:
                 raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
-            targets = read_targets(y)
+            targets = read_targets(y).seen_as(getattr(self, "_kind", None), len(self.classes_))
             labels = targets.among(self.classes_, "y")
             examples = Examples(matrix, labels, self._weigh(y, targets, labels, sample_weight))
-            random_state = self._random_state if continues else check_random_state(self.random_state)
+            # A copy: a call that Ctrl-C ends leaves the numbers as they were.
+            random_state = deepcopy(self._random_state) if continues else check_random_state(self.random_state)
             network = self._network_to_train(random_state, continues, targets.kind)
             descent = make_descent(self, network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.
@@ -456,11 +461,9 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            A column for each class, in the order of `classes_`.
+            A column for each class, in the order of `classes_`; where y had one class, a second column for any other.
         """
         probabilities = self._predict_probabilities(X)
-        if len(self.classes_) == 1:
-            return np.ones_like(probabilities)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
 
     def predict_log_proba(self, X):
@@ -513,6 +516,11 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         return copy_scikit_learn_network(model, cls)
 
+    def __setstate__(self, state):
+        """Take up what a pickle holds; parameters that an older version did not have get their defaults."""
+        parameters = inspect.signature(type(self)).parameters
+        super().__setstate__({**{name: each.default for name, each in parameters.items()}, **state})
+
     def __sklearn_tags__(self):
         """Return scikit-learn's tags, with sparse input and several labels a row."""
         tags = super().__sklearn_tags__()
@@ -535,21 +543,12 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         return probabilities
 
-    def _check_parameters(self):
-        """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
-        check_parameters(self)
-        if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
-            raise ValueError(
-                f"solver='lbfgs' has neither batch_norm nor dropout, got batch_norm={self.batch_norm!r} and "
-                f"dropout={self.dropout}; use 'adam' or 'sgd'."
-            )
-        if self.solver != "adam" and self.weight_decay:
-            raise ValueError(f"weight_decay needs solver='adam', got solver={self.solver!r}; alpha penalises by any.")
-
     def _weigh(self, y, targets, labels, sample_weight):
         """Return the weights of rows, by their labels among `classes_`, or None where every row counts alike."""
         if self.class_weight is not None and targets.kind != "class":
-            raise ValueError("class_weight needs one class a row in y; give sample_weight instead.")
+            raise ValueError(
+                f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight instead."
+            )
         return weigh_rows(y, self.classes_, labels, sample_weight, self.class_weight)
 
     def _plan_network(self, kind):
@@ -571,8 +570,9 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return a network with the parameters of the last training, or with new ones."""
         plan = self._plan_network(kind)
         if continues:
-            if plan["is_independent"] != self._plan.get("is_independent", False):
-                raise ValueError("y must be of the kind of the last training: one class a row, or zeros and ones.")
+            kind_before = getattr(self, "_kind", kind)
+            if kind != kind_before:
+                raise ValueError(f"y must be of the kind of the last training, {kind_before}, got {kind}")
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
                 if plan[name] != self._plan[name]:
                     raise ValueError(
@@ -581,7 +581,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     )
         if plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
-        self._plan = plan
+        self._plan, self._kind = plan, kind
         network = Network(**plan, dropout=float(self.dropout), label_smoothing=float(self.label_smoothing))
         if continues:
             self._load(network)
@@ -615,7 +615,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         tasks.end()
         return training
 
-    def _train_on_all_rows(self, network, examples, validation, continues, tell=None):
+    def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell=None):
         """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
         limits = {"max_iter": self.max_iter, "max_fun": self.max_fun, "tol": self.tol}
         with show_steps(self.verbose, self.max_iter) as show:
@@ -629,6 +629,8 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             )
         self._keep(network, training, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
+        # Mini-batches that go on from here begin with nothing.
+        self._optimizer, self._no_improvement_count, self._random_state = None, 0, random_state
         return training
 
     def _train(
@@ -688,6 +690,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             "n_outputs_": network.layer_sizes[-1],
             "out_activation_": "logistic" if is_logistic else "softmax",
             "_plan": self._plan,
+            "_kind": self._kind,
         }
 
     def _keep_curves(self, epochs, is_validated, continues):
@@ -706,5 +709,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 setattr(self, name, values if is_measured else None)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
-        self.best_loss_ = min(self.loss_curve_, default=np.inf) if is_by_loss else None
+        best = getattr(self, "best_loss_", None) if continues else None
+        losses = [epoch.loss for epoch in epochs]
+        self.best_loss_ = min([np.inf if best is None else best, *losses]) if is_by_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None

@@ -2,11 +2,12 @@
 
 from typing import Any, NamedTuple
 
+from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
-# The courses of the learning rate that steps of "adam" leave out, as in scikit-learn.
+# The courses of the learning rate that "adam" does not follow, as in scikit-learn.
 COURSES_OF_SGD = ("invscaling", "adaptive")
 
 
@@ -29,6 +30,34 @@ class Optimizer(NamedTuple):
     learning_rate: float
     carried: Any
     patience: Patience
+
+
+def check_training(estimator):
+    """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
+    check_parameters(estimator)
+    if estimator.solver == "lbfgs" and (estimator.batch_norm or estimator.dropout):
+        raise ValueError(
+            f"solver='lbfgs' has neither batch_norm nor dropout, got batch_norm={estimator.batch_norm!r} and "
+            f"dropout={estimator.dropout}; use 'adam' or 'sgd'."
+        )
+    if estimator.solver != "adam" and estimator.weight_decay:
+        raise ValueError(f"weight_decay needs solver='adam', got solver={estimator.solver!r}; alpha penalises by any.")
+
+
+def check_partial_fit(estimator):
+    """Raise a ValueError for a parameter that `partial_fit` has no use for."""
+    if estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
+    if isinstance(estimator.class_weight, str):
+        raise ValueError(
+            'class_weight="balanced" is not supported for partial_fit, which sees a part of the rows; give the '
+            "weights of the classes in a dict, as sklearn.utils.class_weight.compute_class_weight finds them."
+        )
+    if estimator.learning_rate == "cosine":
+        raise ValueError(
+            "learning_rate='cosine' is not supported for partial_fit, which knows no last epoch; use "
+            "'constant', 'invscaling' or 'adaptive'."
+        )
 
 
 def make_descent(estimator, network, random_state):

@@ -33,6 +33,16 @@ class Targets:
     classes: np.ndarray
     labels: np.ndarray
 
+    def seen_as(self, kind, n_classes):
+        """Return the Targets as probabilities, where the others are and these are certain; else as they are."""
+        is_certain = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
+        if kind == "soft" and is_certain:
+            return Targets("soft", self.classes, self.labels)
+        is_number = self.kind == "class" and self.classes.dtype.kind in "iu"
+        if kind == "soft" and is_number and np.isin(self.classes, np.arange(n_classes)).all():
+            return Targets("soft", np.arange(n_classes), np.eye(n_classes)[self.classes[self.labels]])
+        return self
+
     def among(self, classes, name):
         """Return the labels, numbered by the given classes.
 

@@ -41,7 +41,7 @@ def read_validation(estimator, X_val, y_val, kind):
         X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
     with _named("y_val"):
         y_val = check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val")
-        targets = read_targets(y_val)
+        targets = read_targets(y_val).seen_as(kind, len(estimator.classes_))
     if X_val.shape != (len(targets.labels), estimator.n_features_in_):
         raise ValueError(
             f"X_val must have the {estimator.n_features_in_} columns of X and a row for each of the "

@@ -187,8 +187,6 @@ class Network:
             Weight S of all rows. Where it is 0, so are loss and gradient.
         """
         labels, weights = _targets(examples, rows)
-        if self._label_smoothing:
-            labels = self._smooth(labels)
         total = float(weights.sum()) if len(weights) else float(len(labels))
         if total == 0:
             self.gradient[:] = 0
@@ -197,7 +195,8 @@ class Network:
         for part in self._chunks(len(labels)):
             inputs, arrays = self._go_forward(examples.matrix, _part_of(rows, part), seed, part.start)
             gradients = self._gradients if part.start == 0 else self._chunk_gradients
-            found = self._fill_residuals(arrays, labels[part], weights[part], total, gradients[1][-1])
+            targets = self._smooth(labels[part]) if self._label_smoothing else labels[part]
+            found = self._fill_residuals(arrays, targets, weights[part], total, gradients[1][-1])
             self._go_backward(inputs, arrays, seed, part.start, gradients)
             if part.start > 0:
                 self.gradient += self._chunk_gradient

@@ -122,7 +122,7 @@ def train_by_epochs(
     n_epochs, n_rows : int
         The epochs that the learning rate has been through before, and the rows trained on.
     patience : Patience or None
-        What is left of the patience of the training that this one continues, whose scores are of the same kind.
+        What is left of the patience of the training that this one continues. It counts where both watch the same.
 
     Returns
     -------
@@ -141,7 +141,9 @@ def train_by_epochs(
     watched = _validation_accuracy if schedule.early_stopping else _negative_loss
     n_renewals = schedule.learning_rate.n_renewals
     limits = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
-    patience = Patience(watched, **limits) if patience is None else replace(patience, **limits)
+    # What another measure was worth says nothing of this one.
+    is_of_kind = patience is not None and patience.score is watched
+    patience = replace(patience, **limits) if is_of_kind else Patience(watched, **limits)
     learner = _EpochLearner(descent, examples, validation, schedule, random_state, n_epochs, n_rows, patience.n_renewed)
 
     def after_epoch(training):

@@ -32,7 +32,7 @@ def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, t
     max_iter, max_fun : int
         Most iterations, and most evaluations of loss and gradient.
     tol : float
-        The training ends where no entry of the gradient exceeds it.
+        The training ends where no entry of the gradient exceeds it, or where the loss no longer falls by 2e-9 of it.
     on_iteration : callable or None
         Called with the EpochTraining after each iteration, which is the last one where it returns something true.
 
@@ -57,6 +57,9 @@ def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, t
                 descent.evaluate, start, method="L-BFGS-B", jac=True, callback=descent.end_iteration, options=limits
             )
         ended = "diverged" if descent.has_diverged else ENDINGS[found.status]
+        # After a loss that was not finite the search takes steps so small that the loss seems to fall no more.
+        if ended == "converged" and descent.has_overflowed and np.abs(found.jac).max() > tol:
+            ended = "stalled"
     except KeyboardInterrupt:
         if not descent.epochs:
             network.parameters[:] = start
@@ -77,15 +80,16 @@ class _Descent:
         The parameters to end with: at first those of the start.
     n_kept : int
         The number of iterations that these parameters have seen.
-    has_diverged : bool
-        Whether the loss or its gradient is not finite at the start.
+    has_diverged, has_overflowed : bool
+        Whether the loss or its gradient is not finite at the start, and whether it was anywhere.
     """
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
         self._network, self._examples, self._validation = network, examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
         self._accuracy = self._best = None
-        self.epochs, self.kept, self.n_kept, self.has_diverged = [], network.parameters.copy(), 0, False
+        self.epochs, self.kept, self.n_kept = [], network.parameters.copy(), 0
+        self.has_diverged = self.has_overflowed = False
 
     def evaluate(self, parameters):
         """Return the loss with its penalty, and the gradient (p,), both float64."""
@@ -101,6 +105,7 @@ class _Descent:
         self._accuracy = n_correct / total
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             # The line search takes a shorter step; at the start there is none.
+            self.has_overflowed = True
             self.has_diverged = self.has_diverged or (not self.epochs and bool((parameters == self.kept).all()))
             return TOO_LARGE, np.zeros_like(gradient)
         return float(loss), gradient

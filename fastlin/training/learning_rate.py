@@ -19,8 +19,8 @@ class LearningRate:
     course : {"constant", "invscaling", "adaptive", "cosine"}
         "constant" stays; "invscaling" is divided by (t + 1)^power after the first epoch, t being the rows trained on;
         "adaptive" falls to a fifth each time that the patience of the training is exhausted, which ends the training
-        only once the rate is 1e-6 or below; "cosine" falls along half a cosine, to zero after `n_epochs` (Loshchilov
-        and Hutter 2017, equation 5). The first three are scikit-learn's.
+        only once that has made it 1e-6 or below; "cosine" falls along half a cosine, to zero after `n_epochs`
+        (Loshchilov and Hutter 2017, equation 5). The first three are scikit-learn's.
     decay : float
         Factor on the rate after each epoch.
     power : float
@@ -41,7 +41,10 @@ class LearningRate:
         if self.course == "invscaling" and n_epochs > 0:
             return rate / (n_rows + 1) ** self.power
         if self.course == "adaptive":
-            return rate / ADAPTIVE_DIVISOR**n_renewed
+            # One after the other, as scikit-learn divides: 0.003125 / 5^5 is another number.
+            for _ in range(n_renewed):
+                rate /= ADAPTIVE_DIVISOR
+            return rate
         if self.course == "cosine":
             return rate * 0.5 * (1 + cos(pi * min(n_epochs / self.n_epochs, 1.0)))
         return rate
@@ -50,6 +53,6 @@ class LearningRate:
     def n_renewals(self):
         """How many times an exhausted patience lowers the rate instead of ending the training."""
         n_renewals = 0
-        while self.course == "adaptive" and self.initial / ADAPTIVE_DIVISOR**n_renewals > SMALLEST_ADAPTIVE:
+        while self.course == "adaptive" and self.at(0, n_renewed=n_renewals) > SMALLEST_ADAPTIVE:
             n_renewals += 1
         return n_renewals

@@ -159,7 +159,104 @@ def test_one_class_is_every_rows():
     for solver in ("adam", "sgd", "lbfgs"):
         model = make(solver=solver, max_iter=100).fit(X, np.full(90, "only"))
         np.testing.assert_array_equal(model.predict(X), np.full(90, "only"))
-        np.testing.assert_array_equal(model.predict_proba(X), np.ones((90, 1)))
+        assert model.predict_proba(X).shape == (90, 2)
+        assert model.predict_proba(X)[:, 0].min() > 0.5
+
+
+def test_certain_probabilities_are_probabilities_where_the_first_were():
+    X, y = make_data(3)
+    soft, certain = 0.8 * np.eye(3)[y] + 0.2 / 3, np.eye(3)[y]
+    calls = []
+    for given in (certain, certain.astype(int), y):
+        model = make(random_state=3).partial_fit(X, soft, classes=[0, 1, 2])
+        calls.append(model.partial_fit(X, given))
+    assert_same_bits(calls[0], calls[1])
+    assert_same_bits(calls[0], calls[2])
+    scores = [make().fit(X, soft, X_val=X, y_val=given).validation_scores_ for given in (certain, y)]
+    assert scores[0] == scores[1] and max(scores[0]) > 0.4
+    with pytest.raises(ValueError, match="y must be of the kind of the last training, soft, got multilabel"):
+        calls[0].partial_fit(X, np.ones((90, 3), int))
+    two = np.column_stack([soft[:, 0], 1 - soft[:, 0]])
+    with pytest.raises(ValueError, match="y must be of the kind of the last training, class, got soft"):
+        make(warm_start=True).fit(X, (y > 0).astype(int)).fit(X, two)
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@pytest.mark.parametrize("kind", ["multilabel", "soft"])
+def test_smoothing_of_targets_spreads_over_what_each_output_tells(kind):
+    X, y = make_data(3)
+    targets = (
+        np.column_stack([y == 0, X[:, 0] > 0]).astype(int) if kind == "multilabel" else 0.9 * np.eye(3)[y] + 0.1 / 3
+    )
+    model = make((), dtype="float64", label_smoothing=0.3, alpha=0.0, solver="lbfgs", max_iter=2000, tol=1e-9)
+    model.fit(X, targets)
+    # At the minimum the mean probability of an output is its mean target.
+    n_classes = 2 if kind == "multilabel" else 3
+    expected = 0.7 * targets.mean(axis=0) + 0.3 / n_classes
+    np.testing.assert_allclose(model.predict_proba(X).mean(axis=0), expected, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+def test_batches_go_on_from_lbfgs_with_nothing_carried():
+    X, y = make_data(3)
+    model = make(solver="adam").fit(X, y).set_params(solver="lbfgs", hidden_layer_sizes=(9,)).fit(X, y)
+    after = copy.deepcopy(model).set_params(solver="adam").partial_fit(X, y)
+    fresh = make((9,), solver="lbfgs").fit(X, y).set_params(solver="adam").partial_fit(X, y)
+    assert_same_bits(after, fresh)
+    warm = make(warm_start=True).fit(X, y)
+    assert warm.set_params(solver="lbfgs").fit(X, y).t_ == 5 * 90
+
+
+def test_lbfgs_says_that_it_stalled_where_a_step_overflowed():
+    X, y = make_data(3)
+    model = make(solver="lbfgs", activation="identity", max_iter=300)
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge|diverged"):
+        model.fit(1e33 * X, y)
+
+
+def test_partial_fit_watches_the_loss_after_a_fit_that_watched_the_validation():
+    X, y = make_data(3)
+    parameters = {"learning_rate": "adaptive", "tol": 1.0, "n_iter_no_change": 2, "random_state": 0}
+    model = make(**parameters, early_stopping=True).fit(X, y).set_params(early_stopping=False)
+    for _ in range(12):
+        model.partial_fit(X, y)
+    assert model._optimizer.learning_rate < 0.1 * model.learning_rate_init
+
+
+def test_partial_fit_refuses_a_cosine():
+    X, y = make_data(3)
+    with pytest.raises(ValueError, match="learning_rate='cosine' is not supported for partial_fit"):
+        make(learning_rate="cosine").partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_pickles_of_versions_with_fewer_parameters_go_on():
+    X, y = make_data(3)
+    model = make(max_iter=3).fit(X, y)
+    state = model.__getstate__()
+    for name in ("learning_rate", "power_t", "max_fun", "class_weight", "weight_decay", "label_smoothing"):
+        del state[name]
+    for name in ("_optimizer", "_kind", "_no_improvement_count"):
+        del state[name]
+    older = MLPClassifier.__new__(MLPClassifier)
+    older.__setstate__(state)
+    assert older.get_params() == model.get_params()
+    np.testing.assert_array_equal(older.predict_proba(X), model.predict_proba(X))
+    older.partial_fit(X, y).set_params(warm_start=True).fit(X, y)
+
+
+def test_ctrl_c_in_partial_fit_leaves_the_random_numbers_as_they_were(monkeypatch):
+    X, y = make_data(3)
+    model = make(dropout=0.2).partial_fit(X, y, classes=[0, 1, 2])
+    expected = copy.deepcopy(model).partial_fit(X, y)
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "compute_gradient", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.partial_fit(X, y)
+    assert_same_bits(model.partial_fit(X, y), expected)
+
+
+def raise_interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_what_a_solver_has_no_use_for_is_refused_or_left_out():

@@ -23,12 +23,14 @@ def test_the_rates_are_those_of_scikit_learn(course):
             n_renewed += 1
 
 
-def test_an_adaptive_rate_renews_the_patience_until_it_is_small():
-    theirs = SGDOptimizer([], 0.01, "adaptive")
+# Some of these come to 1e-6 but for rounding.
+@pytest.mark.parametrize("initial", [0.01, 0.015625, 0.003125, 0.000125, 1e-6])
+def test_an_adaptive_rate_renews_the_patience_until_it_is_small(initial):
+    theirs = SGDOptimizer([], initial, "adaptive")
     n_renewals = 0
     while not theirs.trigger_stopping("", verbose=False):
         n_renewals += 1
-    rate = LearningRate(0.01, "adaptive")
+    rate = LearningRate(initial, "adaptive")
     assert rate.n_renewals == n_renewals
     assert rate.at(50, 1000, n_renewals) == pytest.approx(theirs.learning_rate, rel=1e-14)
     patience = Patience(lambda record: -record, n_allowed=2, tol=0.0, n_renewals=2)
