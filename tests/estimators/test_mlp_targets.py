@@ -214,6 +214,7 @@ def test_lbfgs_says_that_it_stalled_where_a_step_overflowed():
         model.fit(1e33 * X, y)
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_partial_fit_watches_the_loss_after_a_fit_that_watched_the_validation():
     X, y = make_data(3)
     parameters = {"learning_rate": "adaptive", "tol": 1.0, "n_iter_no_change": 2, "random_state": 0}
@@ -232,7 +233,7 @@ def test_partial_fit_refuses_a_cosine():
 def test_pickles_of_versions_with_fewer_parameters_go_on():
     X, y = make_data(3)
     model = make(max_iter=3).fit(X, y)
-    state = model.__getstate__()
+    state = dict(model.__getstate__())
     for name in ("learning_rate", "power_t", "max_fun", "class_weight", "weight_decay", "label_smoothing"):
         del state[name]
     for name in ("_optimizer", "_kind", "_no_improvement_count"):
