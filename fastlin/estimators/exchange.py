@@ -104,14 +104,21 @@ def _check_class(model, made_class):
         raise TypeError(f"the model must be a fitted {made_class.__name__}, got {type(model).__name__}")
 
 
+def _differs(value, default):
+    """Say whether a parameter is not its default, which may mean the same by another value in another version."""
+    is_plain = value is None or isinstance(value, (str, int, float, tuple))
+    return value is not default and not (is_plain and type(value) is type(default) and value == default)
+
+
 def _copy(model, made_class, names):
-    """Return an instance with the parameters that both classes have, and copies of attributes of these names."""
+    """Return an instance with the parameters that both classes have, and copies of attributes of these names.
+
+    A parameter that has its default gets that of the other class.
+    """
     check_is_fitted(model)
-    known = made_class().get_params()
-    parameters = {name: value for name, value in model.get_params(deep=False).items() if name in known}
-    if parameters.get("solver") == "auto" and known["solver"] != "auto":
-        # It has no such name, and predictions depend on none.
-        parameters["solver"] = known["solver"]
+    known, defaults = made_class().get_params(), type(model)().get_params()
+    given = {name: value for name, value in model.get_params(deep=False).items() if _differs(value, defaults[name])}
+    parameters = {name: value for name, value in given.items() if name in known}
     made = made_class(**parameters)
     for name in names:
         if hasattr(model, name):

@@ -364,7 +364,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
         Returns
         -------
         model : sklearn.linear_model.LogisticRegressionCV
-            Its solver is "lbfgs" where this one's is "auto". What scikit-learn has no parameter for is left out.
+            Parameters at their defaults have scikit-learn's, and those that it has not are left out.
         """
         return copy_linear_model(self, ScikitLearnLogisticRegressionCV)
 

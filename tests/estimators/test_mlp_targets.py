@@ -2,15 +2,18 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 from small_networks import assert_same_bits, assert_same_network, differ, make, make_data
 
 from fastlin import MLPClassifier
 from fastlin.networks import Network
+from fastlin.training import lbfgs
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
@@ -207,11 +210,33 @@ def test_batches_go_on_from_lbfgs_with_nothing_carried():
     assert warm.set_params(solver="lbfgs").fit(X, y).t_ == 5 * 90
 
 
-def test_lbfgs_says_that_it_stalled_where_a_step_overflowed():
+def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch):
     X, y = make_data(3)
-    model = make(solver="lbfgs", activation="identity", max_iter=300)
-    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge|diverged"):
-        model.fit(1e33 * X, y)
+    compute, calls = Network.compute_gradient, []
+
+    def overflow(self, *given):
+        calls.append(None)
+        loss, *rest = compute(self, *given)
+        return (np.inf if len(calls) == 3 else loss, *rest)
+
+    def stop_too_early(evaluate, start, *, callback, **_):
+        for step in range(4):
+            loss, gradient = evaluate(start + 1e-6 * step)
+        callback(OptimizeResult(x=start, fun=loss))
+        return OptimizeResult(x=start, fun=loss, jac=gradient, status=0)
+
+    monkeypatch.setattr(lbfgs, "minimize", stop_too_early)
+    # Where nothing overflows, SciPy's word counts.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(solver="lbfgs").fit(X, y)
+    monkeypatch.setattr(Network, "compute_gradient", overflow)
+    with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.*status=2"):
+        make(solver="lbfgs").fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calls.clear()
+        make(solver="lbfgs", tol=100.0).fit(X, y)
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
