@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 # What models of both have, beside their parameters.
 OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
-OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_"
+OF_PATHS = "C_", "l1_ratio_", "Cs_", "l1_ratios_", "scores_", "coefs_paths_"
+OF_LINEAR_MODELS = *OF_EVERY_MODEL, "coef_", "intercept_", *OF_PATHS
 OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_", "out_activation_", "t_", "loss_"
 CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
 
@@ -35,7 +36,7 @@ def copy_linear_model(model, made_class):
         The model is of another class.
     """
     _check_class(model, made_class)
-    return _copy(model, made_class, (*OF_LINEAR_MODELS, "coefs_paths_"))
+    return _copy(model, made_class, OF_LINEAR_MODELS)
 
 
 def make_scikit_learn_network(model, network, made_class):
@@ -64,7 +65,7 @@ def make_scikit_learn_network(model, network, made_class):
 
 
 def copy_scikit_learn_network(model, made_class):
-    """Return a fitted fastlin.MLPClassifier with the network of scikit-learn's.
+    """Return fastlin's MLPClassifier with the parameters and attributes of scikit-learn's network, but for its plan.
 
     Parameters
     ----------
@@ -86,14 +87,7 @@ def copy_scikit_learn_network(model, made_class):
     made.batch_norm_scales_, made.batch_norm_means_, made.batch_norm_variances_ = [], [], []
     made.accuracy_curve_, made.validation_loss_curve_, made.interrupted_ = [], None, False
     made._random_state = check_random_state(model.random_state)
-    made._plan = {
-        "layer_sizes": (model.n_features_in_, *(len(intercept) for intercept in model.intercepts_)),
-        "activation": model.activation,
-        "normalization": (),
-        "is_independent": model.out_activation_ == "logistic" and model.n_outputs_ > 1,
-        "dtype": made.dtype,
-    }
-    made._kind = "multilabel" if made._plan["is_independent"] else "class"
+    made._kind = "multilabel" if model.out_activation_ == "logistic" and model.n_outputs_ > 1 else "class"
     return made
 
 

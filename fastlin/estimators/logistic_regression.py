@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.convergence import warn_of_end
-from fastlin.estimators.exchange import copy_linear_model
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
@@ -133,6 +132,7 @@ class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator)
     0.97...
     """
 
+    _scikit_learn_class = ScikitLearnLogisticRegression
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
         "penalty": [StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
@@ -221,37 +221,6 @@ class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator)
         self.converged_ = solution.converged
         self.history_ = solution.history
         return self
-
-    def to_sklearn(self):
-        """Return a fitted model of scikit-learn's class with the same coefficients.
-
-        Returns
-        -------
-        model : sklearn.linear_model.LogisticRegression
-            Parameters at their defaults have scikit-learn's, and those that it has not are left out.
-        """
-        return copy_linear_model(self, ScikitLearnLogisticRegression)
-
-    @classmethod
-    def from_sklearn(cls, model):
-        """Return a fitted model of this class with the coefficients of scikit-learn's.
-
-        Parameters
-        ----------
-        model : sklearn.linear_model.LogisticRegression
-            A fitted model.
-
-        Returns
-        -------
-        model : LogisticRegression
-            It has no certificate: nothing is known of the rows that it was fitted to.
-
-        Raises
-        ------
-        TypeError
-            The model is of another class.
-        """
-        return copy_linear_model(model, cls)
 
     @with_callbacks
     def _minimize(self, X, y, sample_weight, data, C, l1_ratio):

@@ -16,7 +16,6 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
-from fastlin.estimators.exchange import copy_linear_model
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import (
@@ -149,6 +148,7 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
     True
     """
 
+    _scikit_learn_class = ScikitLearnLogisticRegressionCV
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
@@ -357,37 +357,6 @@ class LogisticRegressionCV(LinearPredictions, BaseEstimator):
             stacklevel=2,
         )
         return self
-
-    def to_sklearn(self):
-        """Return a fitted model of scikit-learn's class with the same coefficients.
-
-        Returns
-        -------
-        model : sklearn.linear_model.LogisticRegressionCV
-            Parameters at their defaults have scikit-learn's, and those that it has not are left out.
-        """
-        return copy_linear_model(self, ScikitLearnLogisticRegressionCV)
-
-    @classmethod
-    def from_sklearn(cls, model):
-        """Return a fitted model of this class with the coefficients of scikit-learn's.
-
-        Parameters
-        ----------
-        model : sklearn.linear_model.LogisticRegressionCV
-            A fitted model.
-
-        Returns
-        -------
-        model : LogisticRegressionCV
-            It has no certificate: nothing is known of the rows that it was fitted to.
-
-        Raises
-        ------
-        TypeError
-            The model is of another class.
-        """
-        return copy_linear_model(model, cls)
 
     def _get_scorer(self):
         """Return the scorer that `scoring` names."""

@@ -491,9 +491,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Batch normalisation is part of its coefficients. What scikit-learn has no parameter for is left out.
         """
         check_is_fitted(self)
-        network = Network(**self._plan)
-        self._load(network)
-        return make_scikit_learn_network(self, network.fold(), ScikitLearnMLPClassifier)
+        return make_scikit_learn_network(self, self._fold(), ScikitLearnMLPClassifier)
 
     @classmethod
     def from_sklearn(cls, model):
@@ -514,7 +512,9 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         TypeError
             The model is of another class.
         """
-        return copy_scikit_learn_network(model, cls)
+        made = copy_scikit_learn_network(model, cls)
+        made._plan = made._plan_network(made._kind)
+        return made
 
     def __setstate__(self, state):
         """Take up what a pickle holds; parameters that an older version did not have get their defaults."""
@@ -528,14 +528,18 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         tags.classifier_tags.multi_label = True
         return tags
 
+    def _fold(self):
+        """Return the network that predicts. It is a new one, so that several threads may predict at once."""
+        network = Network(**self._plan)
+        self._load(network)
+        return network.fold()
+
     def _predict_probabilities(self, X):
         check_is_fitted(self)
         matrix = read_matrix(self, X, reset=False)
-        # Each call has a network of its own, so that several threads may predict at once.
-        network = Network(**self._plan)
-        self._load(network)
         with np.errstate(over="ignore", invalid="ignore"):
-            probabilities = network.fold().predict_probabilities(matrix)
+            network = self._fold()
+            probabilities = network.predict_probabilities(matrix)
         if not np.isfinite(probabilities).all():
             raise ValueError(
                 f"X has rows whose scores overflow {network.dtype}: scale X"

@@ -70,13 +70,13 @@ def make_descent(estimator, network, random_state):
 
 def make_schedule(estimator, max_epochs, n_rows):
     """Return the EpochSchedule of an estimator that trains on n_rows rows."""
-    course = "constant" if estimator.solver != "sgd" and estimator.learning_rate in COURSES_OF_SGD else None
+    is_left_out = estimator.solver != "sgd" and estimator.learning_rate in COURSES_OF_SGD
     return EpochSchedule(
         max_epochs=max_epochs,
         batch_size=min(AUTO_BATCH_SIZE if estimator.batch_size == "auto" else estimator.batch_size, n_rows),
         learning_rate=LearningRate(
             float(estimator.learning_rate_init),
-            course or estimator.learning_rate,
+            "constant" if is_left_out else estimator.learning_rate,
             float(estimator.learning_rate_decay),
             float(estimator.power_t),
             estimator.max_iter,

@@ -60,11 +60,9 @@ class Preconditioner:
         Save for rounding; what it makes indefinite is mended.
         """
         if first == 0:
-            total, squares = (
-                np.trace(matrices[0], dtype=np.float64),
-                np.einsum("ij,ij->", *2 * [matrices[0]], dtype=float),
-            )
-            self.n_directions = float(total**2 / squares)
+            matrix = matrices[0]
+            squares = np.einsum("ij,ij->", matrix, matrix, dtype=np.float64)
+            self.n_directions = float(np.trace(matrix, dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
         run_blocks(factorize_block, len(matrices), matrices, RIDGE[factors.dtype.type], factors)
 

@@ -64,8 +64,8 @@ class Stopping:
         "estimate": the gap says so or, for some iterations in a row, the pace at which J falls; a J below a part of the
         best without features counts as that part. "gradient": no entry of the gradient exceeds tol, and the smaller one
         of the gap and the solver's estimate of J - J* is within tol * J. Where the gradient was small for some
-        iterations in a row, and the gap says that J is not far above the minimum, more is left: up to LENIENCE * J.
-        scikit-learn's newton-cholesky asks for both, for the latter without J.
+        iterations in a row, and the gap says that J is not far above the minimum, LENIENCE times as much is enough, up
+        to MOST_LENIENT * J. scikit-learn's newton-cholesky asks for both, for the latter without J.
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None

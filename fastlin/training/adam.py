@@ -24,7 +24,7 @@ class AdamDescent(Descent):
     epsilon : float, default=1e-8
         Added to sqrt(v), above 0.
     weight_decay : float, default=0.0
-        The part of a coefficient that a step of size one takes away.
+        Each step takes away this part of each coefficient, times the learning rate.
     random_state : RandomState or None, default=None
         As `Descent` has it.
 

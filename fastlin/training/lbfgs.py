@@ -62,10 +62,10 @@ def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, t
             ended = "stalled"
     except KeyboardInterrupt:
         if not descent.epochs:
-            network.parameters[:] = start
             raise
         ended = "interrupted"
-    network.parameters[:] = descent.kept
+    finally:
+        network.parameters[:] = descent.kept
     return EpochTraining(descent.epochs, ended, descent.n_kept)
 
 

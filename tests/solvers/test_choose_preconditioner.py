@@ -13,6 +13,17 @@ def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
     return choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
 
 
+def note_builds(monkeypatch, *names):
+    """Return a list that is to hold the names of the preconditioners, of those named, as they are built."""
+    built = []
+    for name in names:
+        build = getattr(preconditioners, name)
+        monkeypatch.setattr(
+            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
+        )
+    return built
+
+
 def test_the_budget_decides_which_preconditioner_is_built():
     small, _ = make_objective(50, 6, 4, l2=0.1)
     assert choose.choose_preconditioner(small)[0] is preconditioners.sampled_hessian
@@ -35,12 +46,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
     few = Objective.over(X, labels, 2, l2=1e-6)
     n_passes = preconditioners.count_passes(few, preconditioners.class_blocks)
     assert n_passes >= choose.MIN_PASSES_TO_WAIT
-    built = []
-    for name in ("diagonal", "class_blocks"):
-        build = getattr(preconditioners, name)
-        monkeypatch.setattr(
-            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
-        )
+    built = note_builds(monkeypatch, "diagonal", "class_blocks")
     monkeypatch.setattr(choose, "PATIENCE", 1000)
     solution = minimize(few, "lbfgs", max_iter=n_passes - 1)
     assert (solution.message, built) == (LIMITED, ["diagonal"])
@@ -58,12 +64,7 @@ def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     monkeypatch.setattr(choose, "CHEAP_WORK", 0)
     assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
-    built = []
-    for name in ("shared_block", "class_blocks"):
-        build = getattr(preconditioners, name)
-        monkeypatch.setattr(
-            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
-        )
+    built = note_builds(monkeypatch, "shared_block", "class_blocks")
     solution = minimize(objective, "auto")
     n_expected = sum(n_iter < solution.n_iter for n_iter in choose.EXPENSIVE_REFRESHES)
     assert built == ["shared_block", *["class_blocks"] * n_expected]
@@ -76,23 +77,12 @@ def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     assert built in [["class_blocks"] * n for n in n_built]
 
 
-def note_builds(monkeypatch):
-    """Return a list that is to hold the names of the preconditioners of blocks, as they are built."""
-    built = []
-    for name in ("shared_block", "class_blocks"):
-        build = getattr(preconditioners, name)
-        monkeypatch.setattr(
-            preconditioners, name, lambda point, name=name, build=build: built.append(name) or build(point)
-        )
-    return built
-
-
 def test_blocks_of_many_classes_come_after_as_many_iterations_as_they_cost_passes(monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(4_000, 60)).astype(np.float32)
     labels = (X @ generator.normal(size=(60, 40)) + generator.gumbel(size=(4_000, 40))).argmax(axis=1)
     objective = Objective.over(X, labels, 40, l2=1 / 4_000)
-    built = note_builds(monkeypatch)
+    built = note_builds(monkeypatch, "shared_block", "class_blocks")
     monkeypatch.setattr(choose, "CHEAP_WORK", 0)
     build, refreshes = choose.choose_preconditioner(objective)
     assert preconditioners.affords_class_blocks(objective) and refreshes == choose.EXPENSIVE_REFRESHES
