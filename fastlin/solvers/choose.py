@@ -93,9 +93,8 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         return proximal_newton.minimize(objective, best if is_ready else start, stopping, room=room, model=model)
     if method == "newton-cholesky":
         return newton_cholesky.minimize(objective, start, stopping, room=room)
-    build_often, _ = choose_preconditioner(objective, is_kept=False)
     if method == "newton-cg":
-        return newton_cg.minimize(objective, start, stopping, precondition=build_often, room=room)
+        return _minimize_by_newton(objective, start, stopping, room)
     build, refreshes = choose_preconditioner(objective)
     n_sampled = max(MIN_SAMPLE, SAMPLE_ROWS_PER_COLUMN * objective.matrix.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
@@ -120,10 +119,17 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     # columns nearly depend on each other: Newton's steps do.
     is_unsure = not objective.penalty.is_bounded and solution.message == REACHED
     if solution.message in (IMPATIENT, STALLED):
-        solution = newton_cg.minimize(objective, solution.parameters, stopping, precondition=build_often, room=room)
+        solution = _minimize_by_newton(objective, solution.parameters, stopping, room)
     if (is_unsure or solution.message == STALLED) and _affords_hessian(objective):
         solution = newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
     return solution
+
+
+def _minimize_by_newton(objective, start, stopping, room):
+    build, _ = choose_preconditioner(objective, is_kept=False)
+    # To draw the rows takes a pass of its own.
+    n_passes = 1 + preconditioners.count_passes(objective, build)
+    return newton_cg.minimize(objective, start, stopping, precondition=build, n_passes=n_passes, room=room)
 
 
 def choose_solver(objective, solver):

@@ -13,28 +13,34 @@ MAX_PRODUCTS = 100
 TIGHT_FORCING = 0.01
 
 
-def minimize(objective, start, stopping, *, precondition, room):
+def minimize(objective, start, stopping, *, precondition, n_passes, room):
     """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
 
-    precondition takes a Point and returns a Preconditioner; it is called for each step.
+    precondition takes a Point and returns a Preconditioner, which takes as long as n_passes products with the Hessian.
+    It serves the steps until their products have taken as long. 20,000 x 64 with ten classes takes 0.07 s, with one of
+    its own for each step 0.12; 5,000 x 2,000 with two 0.85 and 2.3.
     """
     start_norm = None
+    preconditioner, n_products = None, 0
 
     def find_direction(point, bound):
-        nonlocal start_norm
-        preconditioner = precondition(point)
+        nonlocal start_norm, preconditioner, n_products
+        if preconditioner is None or n_products > n_passes:
+            preconditioner, n_products = precondition(point), 0
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm))
-        return conjugate_gradients(point, preconditioner, forcing)
+        step, n_more = conjugate_gradients(point, preconditioner, forcing)
+        n_products += n_more
+        return step
 
     return newton.minimize(objective, start, stopping, find_direction, room=room)
 
 
 def conjugate_gradients(point, preconditioner, forcing):
-    """Return a step (K, d + 1) that solves H step = -gradient until the residual has fallen to the forcing term.
+    """Return a step (K, d + 1) that solves H step = -gradient, and the number of products it took, at least one.
 
-    H is the Hessian at the point; norms are the preconditioner's. At least one product is made.
+    The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's.
     """
     gradient = point.gradient
     step = np.zeros_like(gradient)
@@ -42,7 +48,9 @@ def conjugate_gradients(point, preconditioner, forcing):
     solved = preconditioner.solve(residual)
     direction = -solved
     square = first_square = _inner(residual, solved)
-    for _ in range(MAX_PRODUCTS):
+    n_products = 0
+    while n_products < MAX_PRODUCTS:
+        n_products += 1
         product = point.hessian_product(direction)
         curvature = _inner(direction, product)
         # Softmax is flat along some directions, where rounding may take any sign.
@@ -56,7 +64,7 @@ def conjugate_gradients(point, preconditioner, forcing):
         if not square > forcing**2 * first_square:
             break
         direction = -solved + (square / last_square) * direction
-    return step if step.any() else direction
+    return (step if step.any() else direction), n_products
 
 
 def _inner(a, b):

@@ -18,7 +18,7 @@ def test_conjugate_gradients_solve_newtons_equations(precondition):
         objective, parameters = make_objective(100, 5, n_classes, l2=0.01)
         point = evaluate(objective, parameters)
         before = point.gradient.copy()
-        step = newton_cg.conjugate_gradients(point, precondition(point), 1e-11)
+        step, _ = newton_cg.conjugate_gradients(point, precondition(point), 1e-11)
         np.testing.assert_allclose(point.hessian_product(step), -before, atol=1e-8)
         np.testing.assert_array_equal(point.gradient, before)
 
@@ -29,8 +29,8 @@ def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
     point = evaluate(objective, parameters)
     preconditioner = preconditioners.diagonal(point)
     n_passes = objective.n_passes
-    step = newton_cg.conjugate_gradients(point, preconditioner, forcing)
-    n_products = objective.n_passes - n_passes
+    step, n_products = newton_cg.conjugate_gradients(point, preconditioner, forcing)
+    assert n_products == objective.n_passes - n_passes
     residual = point.hessian_product(step) + point.gradient
     left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
     assert left <= forcing * first * (1 + 1e-9)
@@ -43,18 +43,20 @@ def test_without_curvature_the_step_is_the_preconditioned_gradient():
     preconditioner = preconditioners.diagonal(objective.at(parameters))
     # A gradient along which softmax is flat.
     flat = SimpleNamespace(gradient=np.ones_like(parameters), hessian_product=np.zeros_like)
-    step = newton_cg.conjugate_gradients(flat, preconditioner, 0.5)
+    step, _ = newton_cg.conjugate_gradients(flat, preconditioner, 0.5)
     np.testing.assert_allclose(step, -preconditioner.solve(flat.gradient))
 
 
+@pytest.mark.parametrize("n_passes", [0, 3, np.inf])
 @pytest.mark.parametrize("precondition", PRECONDITIONERS)
-def test_few_steps_lead_to_the_minimum(precondition):
+def test_few_steps_lead_to_the_minimum(precondition, n_passes):
     for n_classes in (2, 5):
         objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
-        preconditioned = []
+        preconditioned, passes = [], []
 
-        def precondition_and_tell(point, preconditioned=preconditioned):
+        def precondition_and_tell(point, preconditioned=preconditioned, passes=passes):
             preconditioned.append(point)
+            passes.append(point.objective.n_passes)
             return precondition(point)
 
         solution = newton_cg.minimize(
@@ -62,12 +64,16 @@ def test_few_steps_lead_to_the_minimum(precondition):
             objective.start(),
             Stopping(objective, 1e-10, "excess", 100),
             precondition=precondition_and_tell,
+            n_passes=n_passes,
             room=objective.make_room(),
         )
         minimum, *_ = minimum_of(objective)
         assert solution.converged
         assert solution.n_iter < 20
         assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value
-        # Each step has a preconditioner of its own point.
+        # Each is built at a point of the way, and serves until products have taken as long as it took.
         values = [point.value for point in preconditioned]
-        assert values[1:] == [step.objective for step in solution.history][: len(values) - 1]
+        way = [preconditioned[0].value, *(step.objective for step in solution.history)]
+        assert [value for value in way if value in values] == values
+        assert np.all(np.diff(passes) > n_passes)
+        assert n_passes > 0 or len(values) >= solution.n_iter
