@@ -94,7 +94,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     if method == "newton-cholesky":
         return newton_cholesky.minimize(objective, start, stopping, room=room)
     if method == "newton-cg":
-        return _minimize_by_newton(objective, start, stopping, room)
+        return _minimize_by_newton(objective, start, stopping, room, is_at_start=is_far)
     build, refreshes = choose_preconditioner(objective)
     n_sampled = max(MIN_SAMPLE, SAMPLE_ROWS_PER_COLUMN * objective.matrix.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
@@ -125,11 +125,16 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     return solution
 
 
-def _minimize_by_newton(objective, start, stopping, room):
+def _minimize_by_newton(objective, start, stopping, room, is_at_start=False):
     build, _ = choose_preconditioner(objective, is_kept=False)
-    # To draw the rows takes a pass of its own.
-    n_passes = 1 + preconditioners.count_passes(objective, build)
-    return newton_cg.minimize(objective, start, stopping, precondition=build, n_passes=n_passes, room=room)
+    builds = [build]
+    # Where all rows matter alike, one block is worth as much: 5,000 x 300 with 30 classes takes 0.7 s, with blocks for
+    # each class from the start 1.35.
+    if is_at_start and build is preconditioners.class_blocks and objective.n_rows_coef > 1:
+        builds = [preconditioners.shared_block, build]
+    # To draw the rows takes a pass, and where few are drawn for many blocks their sums run at half the speed of a pass.
+    preconditions = [(build, 1 + 2 * preconditioners.count_passes(objective, build)) for build in builds]
+    return newton_cg.minimize(objective, start, stopping, preconditions=preconditions, room=room)
 
 
 def choose_solver(objective, solver):

@@ -63,8 +63,7 @@ def test_few_steps_lead_to_the_minimum(precondition, n_passes):
             objective,
             objective.start(),
             Stopping(objective, 1e-10, "excess", 100),
-            precondition=precondition_and_tell,
-            n_passes=n_passes,
+            preconditions=[(precondition_and_tell, n_passes)],
             room=objective.make_room(),
         )
         minimum, *_ = minimum_of(objective)
