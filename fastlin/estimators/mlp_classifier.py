@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.callbacks import IterationTasks, tell_all
+from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.kept_on_error import kept_on_error
@@ -298,7 +299,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.dtype = dtype
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, save_checkpoint=None, resume=None):
         """Train the network.
 
         Where there are validation data, given here or set aside by early_stopping, the network keeps the parameters of
@@ -315,6 +316,12 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Weights of the rows in the loss; batch normalisation counts every row alike.
         X_val, y_val : array-like of shapes (n_validation, n_features) and that of y, or None
             Validation data.
+        save_checkpoint : path or None, default=None
+            The file that holds the training after each whole epoch, written whole or not at all; it contains no pickle.
+            Not with "lbfgs" or `warm_start`.
+        resume : path or None, default=None
+            The checkpoint to go on from, with the same data and parameters, save for the limits of the training: the
+            fit ends with the same bits as one that was never interrupted.
 
         Returns
         -------
@@ -324,7 +331,10 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A parameter is out of range, or data have a wrong shape or values that are not finite.
+            A parameter is out of range, or data have a wrong shape or values that are not finite, or the checkpoint is
+            damaged, or of other data or parameters.
+        OSError
+            A checkpoint cannot be read or written.
 
         Warns
         -----
@@ -336,6 +346,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         with kept_on_error(self):
             check_training(self)
+            checkpoints = Checkpoints(self, save_checkpoint, resume)
             continues = self.warm_start and hasattr(self, "coefs_")
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y)
@@ -347,7 +358,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self.classes_ = targets.classes
             examples = Examples(matrix, targets.labels, self._weigh(y, targets, targets.labels, sample_weight))
             validation = read_validation(self, X_val, y_val, targets.kind)
-            random_state = check_random_state(self.random_state)
+            random_state = checkpoints.random_state
             network = self._network_to_train(random_state, continues, targets.kind)
             if self.early_stopping and validation is None and self.solver != "lbfgs":
                 examples, validation = set_aside(self, examples, random_state)
@@ -363,7 +374,8 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 descent = make_descent(self, network, random_state)
                 n_rows = self.t_ if continues else 0
                 given = descent, examples, validation, random_state, self.max_iter, continues
-                train = partial(self._train, *given, n_rows=n_rows)
+                kept = checkpoints.prepare(self, examples, validation)
+                train = partial(self._train, *given, n_rows=n_rows, **kept)
             training = self._train_and_tell(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.epochs)
         warn_of_training(self, training, stacklevel=3)
@@ -647,13 +659,13 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         continues,
         *,
         n_epochs=0,
-        n_rows=0,
-        patience=None,
         tell=None,
+        **more,
     ):
-        """Train by mini-batches, keep the network and its curves, and return the EpochTraining."""
-        if descent.network.normalizations and len(examples) < 2:
-            raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
+        """Train by mini-batches, keep the network and its curves, and return the EpochTraining.
+
+        What more is given goes to `train_by_epochs`.
+        """
         schedule = make_schedule(self, max_epochs, len(examples))
         with show_steps(self.verbose, max_epochs) as show:
             training = train_by_epochs(
@@ -664,8 +676,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 random_state,
                 tell_all(partial(show_epoch, show), tell),
                 n_epochs=n_epochs,
-                n_rows=n_rows,
-                patience=patience,
+                **more,
             )
         self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
         rate = schedule.learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)

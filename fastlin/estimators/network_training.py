@@ -69,7 +69,15 @@ def make_descent(estimator, network, random_state):
 
 
 def make_schedule(estimator, max_epochs, n_rows):
-    """Return the EpochSchedule of an estimator that trains on n_rows rows."""
+    """Return the EpochSchedule of an estimator that trains on n_rows rows.
+
+    Raises
+    ------
+    ValueError
+        Batches cannot be normalised for want of rows.
+    """
+    if estimator.batch_norm and n_rows < 2:
+        raise ValueError(f"batch_norm={estimator.batch_norm!r} needs at least 2 rows to train on, got {n_rows}")
     is_left_out = estimator.solver != "sgd" and estimator.learning_rate in COURSES_OF_SGD
     return EpochSchedule(
         max_epochs=max_epochs,

@@ -96,7 +96,18 @@ class EpochTraining:
 
 
 def train_by_epochs(
-    descent, examples, validation, schedule, random_state, on_epoch=None, *, n_epochs=0, n_rows=0, patience=None
+    descent,
+    examples,
+    validation,
+    schedule,
+    random_state,
+    on_epoch=None,
+    *,
+    n_epochs=0,
+    n_rows=0,
+    patience=None,
+    save=None,
+    resumed=None,
 ):
     """Train the network of a descent.
 
@@ -124,6 +135,11 @@ def train_by_epochs(
     patience : Patience or None
         What is left of the patience of the training that this one continues. It counts where both watch the same.
 
+    save : callable or None
+        Called with the Training after each whole epoch, from which another training can go on.
+    resumed : Training or None
+        What `save` was called with in a training of the same rows; this one goes on from there.
+
     Returns
     -------
     EpochTraining
@@ -141,6 +157,9 @@ def train_by_epochs(
     watched = _validation_accuracy if schedule.early_stopping else _negative_loss
     n_renewals = schedule.learning_rate.n_renewals
     limits = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
+    if resumed is not None:
+        # A file holds no functions.
+        patience, best = replace(resumed.patience, score=watched), replace(resumed.best, score=best.score)
     # What another measure was worth says nothing of this one.
     is_of_kind = patience is not None and patience.score is watched
     patience = replace(patience, **limits) if is_of_kind else Patience(watched, **limits)
@@ -148,6 +167,8 @@ def train_by_epochs(
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
+        if save is not None:
+            save(training)
         return on_epoch is not None and on_epoch(EpochTraining.of(training))
 
     training = train(
@@ -156,6 +177,7 @@ def train_by_epochs(
         patience=patience,
         best=best,
         on_checkpoint=after_epoch,
+        resumed=resumed,
     )
     if training.ended == "interrupted" and not training.records:
         raise KeyboardInterrupt
@@ -201,10 +223,16 @@ class _EpochLearner(Learner):
         return replace(record, validation_loss=loss, validation_accuracy=accuracy)
 
     def save(self):
-        return self._descent.network.save(), self._descent.save()
+        return self._descent.network.save(), self._descent.save(), self._order, self._random_state.get_state()
+
+    def resume(self, saved):
+        *_, self._order, drawn = saved
+        self._random_state.set_state(drawn)
+        self.restore(saved)
 
     def restore(self, saved):
-        parameters, carried = saved
+        # The caller's random numbers go on from where the training ended.
+        parameters, carried, *_ = saved
         self._descent.network.restore(parameters)
         # A training that goes on from there takes up the velocity of the same epoch.
         self._descent.restore(carried)

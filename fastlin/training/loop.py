@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from fastlin.training.judges import Checkpoint, Patience
+from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 
 
 class DivergedError(ArithmeticError):
@@ -55,6 +55,10 @@ class Learner:
         """Go back to what `save` returned."""
         raise NotImplementedError
 
+    def resume(self, saved):
+        """Go on from what `save` returned, with the bits of a training that was never interrupted."""
+        raise NotImplementedError
+
     def check_end(self):
         """Raise DivergedError where no prediction can be made with the parameters after the last step."""
 
@@ -77,6 +81,10 @@ class Training:
         Number of records up to the checkpoint whose parameters the learner has now.
     patience : Patience or None
         What is left of the patience that the training was given.
+    last : Checkpoint or None
+        The checkpoint at the end of the records.
+    best : BestCheckpoint or None
+        What has seen the records, where there is a rule for the checkpoint to keep.
     """
 
     records: list = field(default_factory=list)
@@ -84,9 +92,11 @@ class Training:
     ended: str = "limit"
     n_kept: int = 0
     patience: Patience | None = None
+    last: Checkpoint | None = None
+    best: BestCheckpoint | None = None
 
 
-def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
+def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None, resumed=None):
     """Take a learner along a schedule.
 
     The learner ends with the parameters of the best checkpoint, if there is a rule for it, else of the last one. The
@@ -105,13 +115,18 @@ def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
         The rule for the checkpoint to keep; None means the last one.
     on_checkpoint : callable or None
         Called with the Training after each checkpoint, which is the last one where it returns something true.
+    resumed : Training or None
+        A training along the same schedule, as it was after a checkpoint; this one goes on from there. Its patience and
+        its rule for the best checkpoint are given anew.
 
     Returns
     -------
     Training
         Its records, and how it ended.
     """
-    loop = _Loop(learner, patience, best, on_checkpoint)
+    if resumed is not None:
+        learner.resume(resumed.last.saved)
+    loop = _Loop(learner, patience, best, on_checkpoint, resumed)
     training = loop.training
     try:
         loop.run(schedule)
@@ -122,8 +137,8 @@ def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
         loop.finish_validation()
         training.ended = "interrupted"
     kept = loop.choose(training.ended)
-    del training.records[loop.last.n_records :]
-    training.n_steps, training.n_kept = loop.last.n_steps, kept.n_records
+    del training.records[training.last.n_records :]
+    training.n_steps, training.n_kept = training.last.n_steps, kept.n_records
     learner.restore(kept.saved)
     return training
 
@@ -131,16 +146,17 @@ def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None):
 class _Loop:
     """A training under way.
 
-    Ctrl-C may fall between any two lines. A stretch counts as soon as `last` is the checkpoint at its end; `train`
-    drops the records beyond that.
+    Ctrl-C may fall between any two lines. A stretch counts as soon as the training's `last` is the checkpoint at its
+    end; `train` drops the records beyond that.
     """
 
-    def __init__(self, learner, patience, best, on_checkpoint):
-        self.training = Training(patience=patience)
-        self.last = self._before = Checkpoint(0, 0, learner.save())
+    def __init__(self, learner, patience, best, on_checkpoint, resumed):
+        records, n_steps = ([], 0) if resumed is None else (list(resumed.records), resumed.n_steps)
+        self._before = Checkpoint(n_steps, len(records), learner.save())
+        self.training = Training(records, n_steps, patience=patience, last=self._before, best=best)
         self._learner, self._on_checkpoint = learner, on_checkpoint
-        self._best = best
         self._pending = None
+        self._is_over = resumed is not None and self.is_exhausted
         self.is_stopped = False
 
     @property
@@ -149,15 +165,17 @@ class _Loop:
 
     def run(self, schedule):
         """Take stretches until the schedule or the patience ends."""
-        for stretch in schedule.stretches():
-            self._take(stretch)
-            if self.is_exhausted or self.is_stopped:
+        for stretch in schedule.stretches(self.training.n_steps):
+            # A training whose patience is exhausted when it begins takes one stretch; one that was saved then is over.
+            if self._is_over:
                 break
+            self._take(stretch)
+            self._is_over = self.is_exhausted or self.is_stopped
         self.finish_validation()
         try:
             self._learner.check_end()
         except DivergedError:
-            self.last = self._before
+            self.training.last = self._before
             raise
 
     def finish_validation(self):
@@ -173,12 +191,12 @@ class _Loop:
 
     def choose(self, ended):
         """Return the checkpoint whose parameters the learner keeps after a training that ended so."""
-        best = self._best
+        best, last = self.training.best, self.training.last
         if best is None or (best.judges_start and ended != "diverged"):
-            return self.last
+            return last
         if ended == "interrupted" and not self.is_exhausted:
-            return self.last
-        return best.checkpoint or self.last
+            return last
+        return best.checkpoint or last
 
     def _take(self, stretch):
         """Take a stretch, and validate the learner after it, or begin to."""
@@ -189,8 +207,8 @@ class _Loop:
             record = learner.validate(record)
         training.records.append(record)
         checkpoint = Checkpoint(end, len(training.records), learner.save())
-        before = self._before = self.last
-        self.last = checkpoint
+        before = self._before = training.last
+        training.last = checkpoint
         training.n_steps = end
         if self._pending is not None:
             # It ran beside this stretch, and may end the training at an earlier checkpoint.
@@ -211,11 +229,11 @@ class _Loop:
     def _judge(self, before, checkpoint):
         """Let patience and best checkpoint see the record of the stretch between two checkpoints."""
         record = self.training.records[checkpoint.n_records - 1]
-        if self._best is not None:
-            self._best = self._best.after(record, before, checkpoint)
+        if self.training.best is not None:
+            self.training.best = self.training.best.after(record, before, checkpoint)
         if self.training.patience is not None:
             patience = self.training.patience.after(record)
             if patience.is_exhausted:
                 # Steps that were taken beside the validation are dropped.
-                self.last = checkpoint
+                self.training.last = checkpoint
             self.training.patience = patience

@@ -44,9 +44,8 @@ class Schedule:
     steps_per_epoch: int | None = None
     longest_stretch: int | None = None
 
-    def stretches(self):
-        """Yield the stretches in order."""
-        first = 0
+    def stretches(self, first=0):
+        """Yield the stretches in order, from a first step on where one begins."""
         while first < self.n_steps:
             end = first + 1
             while end < self.n_steps and not self._ends_stretch(first, end):

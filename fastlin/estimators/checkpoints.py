@@ -1,0 +1,127 @@
+"""Checkpoints of an MLPClassifier's fit: what they say of it, and which fit may go on from them."""
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_random_state
+
+from fastlin.training.checkpoint_file import read_checkpoint, write_checkpoint
+
+# A fit that goes on may end elsewhere, and tell of itself otherwise. Its random numbers are those of the checkpoint.
+FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start"}
+# Rows at both ends of X that are compared.
+SEEN_ROWS = 64
+
+
+class Checkpoints:
+    """Where a fit writes its checkpoints, and the checkpoint that it goes on from.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier
+        The estimator that is fitted.
+    save_checkpoint, resume : path or None
+        What its `fit` was given.
+
+    Attributes
+    ----------
+    resumed : Training or None
+        The training that this one goes on with.
+    random_state : RandomState
+        What draws the network, the validation data and the orders of the rows.
+
+    Raises
+    ------
+    OSError
+        The file to go on from cannot be read.
+    ValueError
+        The estimator's training has no checkpoints, or the file is none.
+    """
+
+    def __init__(self, estimator, save_checkpoint, resume):
+        if save_checkpoint is not None or resume is not None:
+            name = "resume" if save_checkpoint is None else "save_checkpoint"
+            if estimator.solver == "lbfgs":
+                raise ValueError(f"{name} needs solver 'adam' or 'sgd', got 'lbfgs', which cannot be taken up again.")
+            if estimator.warm_start:
+                raise ValueError(f"{name} needs warm_start=False: a checkpoint holds one fit, from its beginning.")
+        self._path = None if save_checkpoint is None else Path(save_checkpoint)
+        if self._path is not None and not self._path.parent.is_dir():
+            raise ValueError(f"save_checkpoint must lie in a folder that exists, got {str(self._path)!r}")
+        self.resumed, self._before = None, None
+        self.random_state = check_random_state(estimator.random_state)
+        self._start = self.random_state.get_state()
+        if resume is not None:
+            self._resume = Path(resume)
+            self.resumed, self._before = read_checkpoint(self._resume)
+            self._start = self._before["start"]
+            # A state of its own: the caller's is left as it is.
+            self.random_state = np.random.RandomState()
+            self.random_state.set_state(tuple(self._start))
+
+    def prepare(self, estimator, examples, validation):
+        """Return what `train_by_epochs` takes for these data as `save` and `resumed`.
+
+        Raises
+        ------
+        ValueError
+            The checkpoint is of a fit with other parameters or data.
+        """
+        if self._path is None and self.resumed is None:
+            return {}
+        about = {**_describe(estimator, examples, validation), "start": self._start}
+        if self.resumed is not None:
+            self._check(about)
+        save = None if self._path is None else partial(self._save, about)
+        return {"save": save, "resumed": self.resumed}
+
+    def _save(self, about, training):
+        write_checkpoint(self._path, training, about)
+
+    def _check(self, about):
+        """Raise a ValueError that names what the checkpoint has otherwise."""
+        found = self._before
+        for name, value in about["parameters"].items():
+            before = found["parameters"].get(name)
+            if before != value:
+                raise ValueError(
+                    f"resume: the fit of the checkpoint {self._resume} had {name}={before}, this one has {value}; "
+                    "only its limits, verbose and random_state may differ."
+                )
+        for name, value in about["data"].items():
+            before = found["data"][name]
+            if before != value:
+                raise ValueError(
+                    f"resume: the checkpoint {self._resume} is of other data: {name} {before}, here {value}."
+                )
+
+
+def _describe(estimator, examples, validation):
+    """Return what must be the same for a fit to have the same bits, in values that a file can hold."""
+    parameters = estimator.get_params(deep=False)
+    # Only the learning rate of "cosine" knows where the training is to end.
+    free = FREE - {"max_iter"} if estimator.learning_rate == "cosine" else FREE
+    X = examples.matrix.X
+    ends = [part.toarray() if issparse(part) else np.asarray(part) for part in (X[:SEEN_ROWS], X[-SEEN_ROWS:])]
+    return {
+        "parameters": {name: repr(value) for name, value in sorted(parameters.items()) if name not in free},
+        "data": {
+            "the shape of X is": list(X.shape),
+            "the classes are": f"{estimator.classes_.tolist()!r:.200}",
+            "so many rows are to train on:": len(examples),
+            "so many rows are to validate on:": 0 if validation is None else len(validation),
+            "labels have the digest": _digest(examples.labels),
+            "weights have the digest": None if examples.weights is None else _digest(examples.weights),
+            f"the first and the last {SEEN_ROWS} rows have the digest": _digest(*ends),
+        },
+    }
+
+
+def _digest(*arrays):
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(array.astype(np.float64).tobytes())
+    return digest.hexdigest()[:16]
