@@ -104,7 +104,12 @@ def test_the_program_page_names_every_study_and_command():
 # What scikit-learn's own test of docstrings leaves out: names of what is returned, where the text begins, and, but for
 # classes, examples and what else to see.
 LEFT_OUT, LEFT_OUT_OF_METHODS = {"RT02", "GL01", "GL02"}, {"EX01", "SA01", "ES01"}
-ESTIMATORS = fastlin.LogisticRegression, fastlin.LogisticRegressionCV, fastlin.MLPClassifier
+ESTIMATORS = (
+    fastlin.LogisticRegression,
+    fastlin.LogisticRegressionCV,
+    fastlin.MLPClassifier,
+    fastlin.MiniBatchLogisticRegression,
+)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

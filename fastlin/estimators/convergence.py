@@ -83,23 +83,25 @@ def warn_of_limits(converged, n_iter, estimator, stacklevel):
         )
 
 
-def warn_of_training(estimator, training, stacklevel):
-    """Warn where the training of a network diverged, was interrupted or came to its limit.
+def warn_of_training(estimator, training, stacklevel, keeps_steps=False):
+    """Warn where a training by epochs diverged, was interrupted or came to its limit.
 
     Parameters
     ----------
-    estimator : MLPClassifier
+    estimator : MLPClassifier or MiniBatchLogisticRegression
         The estimator, whose parameters the warning names.
     training : EpochTraining
         How its training went.
     stacklevel : int
         As `warn_of_end` has it.
+    keeps_steps : bool
+        Whether Ctrl-C kept the steps of the epoch that it ended.
     """
-    n_epochs = len(training.epochs)
+    n_epochs, solver = len(training.epochs), getattr(estimator, "solver", "sgd")
     if training.ended == "diverged":
         kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
         rate = f"Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X."
-        advice = "Scale X." if estimator.solver == "lbfgs" else rate
+        advice = "Scale X." if solver == "lbfgs" else rate
         warnings.warn(
             f"The training diverged: its loss was no longer finite in epoch {n_epochs + 1}. The parameters kept "
             f"are {kept}. {advice}",
@@ -108,10 +110,11 @@ def warn_of_training(estimator, training, stacklevel):
         )
     elif training.ended == "interrupted":
         warnings.warn(
-            f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept.",
+            f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept"
+            + (" with the whole steps since." if keeps_steps else "."),
             stacklevel=stacklevel,
         )
-    elif estimator.solver == "lbfgs" and training.ended in ("limit", "stalled"):
+    elif solver == "lbfgs" and training.ended in ("limit", "stalled"):
         limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) is reached"
         why = limits if training.ended == "limit" else f"no step lowers the loss in {estimator.dtype}"
         warnings.warn(
@@ -121,10 +124,11 @@ def warn_of_training(estimator, training, stacklevel):
             ConvergenceWarning,
             stacklevel=stacklevel,
         )
-    elif estimator.solver != "lbfgs" and training.ended == "limit" and estimator.n_iter_no_change != np.inf:
+    elif solver != "lbfgs" and training.ended == "limit" and estimator.n_iter_no_change != np.inf:
+        validated = "the validation loss" if keeps_steps else "the validation accuracy"
         warnings.warn(
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
-            f"converged yet: {'the validation accuracy' if estimator.early_stopping else 'the loss'} still improved. "
+            f"converged yet: {validated if estimator.early_stopping else 'the loss'} still improved. "
             "Raise max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
             ConvergenceWarning,
             stacklevel=stacklevel,

@@ -18,6 +18,42 @@ OF_NETWORKS = *OF_EVERY_MODEL, "coefs_", "intercepts_", "n_layers_", "n_outputs_
 CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"
 
 
+class LinearExchange:
+    """Models of scikit-learn's class of the same name, `_scikit_learn_class`, from a linear estimator and back."""
+
+    def to_sklearn(self):
+        """Return a fitted model of scikit-learn's class with the same coefficients.
+
+        Returns
+        -------
+        model : estimator of sklearn.linear_model
+            Its class has the name of this one. Parameters at their defaults have scikit-learn's, and those that it has
+            not are left out.
+        """
+        return copy_linear_model(self, self._scikit_learn_class)
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """Return a fitted model of this class with the coefficients of scikit-learn's.
+
+        Parameters
+        ----------
+        model : estimator of sklearn.linear_model
+            A fitted model, whose class has the name of this one.
+
+        Returns
+        -------
+        model : LogisticRegression or LogisticRegressionCV
+            It has no certificate: nothing is known of the rows that it was fitted to.
+
+        Raises
+        ------
+        TypeError
+            The model is of another class.
+        """
+        return copy_linear_model(model, cls)
+
+
 def copy_linear_model(model, made_class):
     """Return a fitted linear model of another class, with the parameters and attributes that both have.
 
@@ -37,6 +73,28 @@ def copy_linear_model(model, made_class):
     """
     _check_class(model, made_class)
     return _copy(model, made_class, OF_LINEAR_MODELS)
+
+
+def make_linear_model(model, made_class):
+    """Return scikit-learn's fitted LogisticRegression with the coefficients of a model of any linear class.
+
+    Parameters
+    ----------
+    model : MiniBatchLogisticRegression
+        The fitted model.
+    made_class : type
+        scikit-learn's class, whose parameters but fit_intercept stay at their defaults.
+
+    Raises
+    ------
+    NotFittedError
+        The model is not fitted.
+    """
+    check_is_fitted(model)
+    made = made_class(fit_intercept=model.fit_intercept)
+    _copy_attributes(model, made, OF_LINEAR_MODELS)
+    made.n_iter_ = np.atleast_1d(np.int32(model.n_iter_))
+    return made
 
 
 def make_scikit_learn_network(model, network, made_class):
@@ -114,7 +172,11 @@ def _copy(model, made_class, names):
     given = {name: value for name, value in model.get_params(deep=False).items() if _differs(value, defaults[name])}
     parameters = {name: value for name, value in given.items() if name in known}
     made = made_class(**parameters)
+    _copy_attributes(model, made, names)
+    return made
+
+
+def _copy_attributes(model, made, names):
     for name in names:
         if hasattr(model, name):
             setattr(made, name, deepcopy(getattr(model, name)))
-    return made

@@ -1,4 +1,4 @@
-"""What fitted linear classifiers answer: scores, classes and probabilities of rows, and models of scikit-learn's."""
+"""What fitted linear classifiers answer: scores, classes and probabilities of rows."""
 
 import numpy as np
 from scipy import sparse
@@ -6,50 +6,17 @@ from scipy.special import expit
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.estimators.exchange import copy_linear_model
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
 from fastlin.estimators.training_data import read_matrix
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
-    """The predictions of an estimator with `classes_`, `coef_`, `intercept_`, `n_jobs` and `solver`.
+    """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
-    `_scikit_learn_class` is scikit-learn's class of the same name. All predictions use as many threads as `n_jobs`
-    says. Those from coefficients that `sparsify` has made sparse are scikit-learn's.
+    They use as many threads as `n_jobs` says. Those from coefficients that `sparsify` has made sparse are
+    scikit-learn's.
     """
-
-    def to_sklearn(self):
-        """Return a fitted model of scikit-learn's class with the same coefficients.
-
-        Returns
-        -------
-        model : estimator of sklearn.linear_model
-            Its class has the name of this one. Parameters at their defaults have scikit-learn's, and those that it has
-            not are left out.
-        """
-        return copy_linear_model(self, self._scikit_learn_class)
-
-    @classmethod
-    def from_sklearn(cls, model):
-        """Return a fitted model of this class with the coefficients of scikit-learn's.
-
-        Parameters
-        ----------
-        model : estimator of sklearn.linear_model
-            A fitted model, whose class has the name of this one.
-
-        Returns
-        -------
-        model : LogisticRegression or LogisticRegressionCV
-            It has no certificate: nothing is known of the rows that it was fitted to.
-
-        Raises
-        ------
-        TypeError
-            The model is of another class.
-        """
-        return copy_linear_model(model, cls)
 
     def decision_function(self, X):
         """Return the scores ``X coef_' + intercept_``.
@@ -132,7 +99,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        if self.solver == "liblinear":
+        if getattr(self, "solver", None) == "liblinear":
             tags.classifier_tags.multi_class = False
         return tags
 

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.convergence import warn_of_end
+from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
@@ -25,7 +26,7 @@ from fastlin.estimators.scikit_learn import (
 from fastlin.estimators.training_data import read_training_data
 
 
-class LogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator):
+class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions, BaseEstimator):
     """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
     This is a drop-in for scikit-learn's estimator of the same name, with its objective::

@@ -16,6 +16,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
+from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import (
@@ -40,7 +41,7 @@ from fastlin.estimators.scikit_learn import (
 from fastlin.estimators.training_data import read_training_data
 
 
-class LogisticRegressionCV(LinearPredictions, BaseEstimator):
+class LogisticRegressionCV(LinearExchange, LinearPredictions, BaseEstimator):
     """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
 
     Each fold is fitted along C from the strongest penalty to the weakest, each fit started from those before. All folds

@@ -22,6 +22,7 @@ from fastlin.estimators.network_training import (
     Optimizer,
     check_partial_fit,
     check_training,
+    keep_curves,
     make_descent,
     make_schedule,
     show_epoch,
@@ -710,18 +711,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _keep_curves(self, epochs, is_validated, continues):
         """Set the curves, or continue them with more epochs."""
-        for name, measure, is_measured in (
-            ("loss_curve_", "loss", True),
-            ("accuracy_curve_", "accuracy", True),
-            ("validation_loss_curve_", "validation_loss", is_validated),
-            ("validation_scores_", "validation_accuracy", is_validated),
-        ):
-            values = [getattr(epoch, measure) for epoch in epochs]
-            if continues and is_measured and getattr(self, name):
-                # A copy of the curve at each call would make a long stream of calls slow.
-                getattr(self, name).extend(values)
-            else:
-                setattr(self, name, values if is_measured else None)
+        keep_curves(self, epochs, is_validated, continues)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
         best = getattr(self, "best_loss_", None) if continues else None

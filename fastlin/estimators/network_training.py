@@ -97,6 +97,22 @@ def make_schedule(estimator, max_epochs, n_rows):
     )
 
 
+def keep_curves(estimator, epochs, is_validated, continues):
+    """Set the curves of an estimator from Epochs, or continue them."""
+    for name, measure, is_measured in (
+        ("loss_curve_", "loss", True),
+        ("accuracy_curve_", "accuracy", True),
+        ("validation_loss_curve_", "validation_loss", is_validated),
+        ("validation_scores_", "validation_accuracy", is_validated),
+    ):
+        values = [getattr(epoch, measure) for epoch in epochs]
+        if continues and is_measured and getattr(estimator, name):
+            # A copy of the curve at each call would make a long stream of calls slow.
+            getattr(estimator, name).extend(values)
+        else:
+            setattr(estimator, name, values if is_measured else None)
+
+
 def takes_batches(estimator):
     """Return true where the solver takes mini-batches; raise the AttributeError that hides `partial_fit` elsewhere."""
     if estimator.solver == "lbfgs":

@@ -100,6 +100,8 @@ class Network:
     label_smoothing : float, default=0.0
         Part e of the target of the classes that a step spreads evenly over all of them, from 0 to below 1: targets t
         become (1 - e) t + e / K (Szegedy et al. 2016, section 7).
+    has_intercepts : bool, default=True
+        Whether the intercepts of the last layer have a gradient.
     dtype : dtype, default=float32
         Type of the parameters and of everything that is computed with them.
 
@@ -134,11 +136,13 @@ class Network:
         dropout=0.0,
         is_independent=False,
         label_smoothing=0.0,
+        has_intercepts=True,
         dtype=np.float32,
     ):
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
         self._is_independent, self._label_smoothing = is_independent, label_smoothing
+        self._has_intercepts = has_intercepts
         self.activation, self.dropout = activation, dropout
         self.n_layers = len(self.layer_sizes) - 1
         inputs, *hidden = self.layer_sizes[:-1]
@@ -285,13 +289,17 @@ class Network:
         """Return a_0 of rows, and the arrays: activations hold a_1 ... a_(L-1) and z_L, normalized holds N(z_l)."""
         arrays = self._arrays_for(rows)
         activations = arrays.activations
-        inputs = matrix.take_rows(rows, activations[0])
+        inputs = None
+        if isinstance(matrix, SparseMatrix) and not self._input_normalization:
+            inputs = matrix.take_sparse_rows(rows, self.dtype, self.layer_sizes[1])
+        if inputs is None:
+            inputs = matrix.take_rows(rows, activations[0])
         if self._input_normalization:
             self._input_normalization.normalize(inputs, activations[0], arrays.n_blocks[0])
             inputs = activations[0]
         previous = inputs
         for layer in range(1, self.n_layers):
-            products = np.dot(previous, self.coefs[layer - 1], out=activations[layer])
+            products = _multiply(previous, self.coefs[layer - 1], activations[layer])
             if self._hidden_normalizations:
                 products = arrays.normalized[layer - 1]
                 self._hidden_normalizations[layer - 1].normalize(activations[layer], products, arrays.n_blocks[layer])
@@ -300,7 +308,7 @@ class Network:
             activation = ACTIVATIONS[self.activation], *self._draw_dropout(seed, layer), first_row
             shifts, n_blocks = self.intercepts[layer - 1], arrays.n_blocks[layer]
             run_blocks(activate_block, n_blocks, products, scales, shifts, *activation, previous)
-        np.dot(previous, self.coefs[-1], out=activations[-1])
+        _multiply(previous, self.coefs[-1], activations[-1])
         return inputs, arrays
 
     def _draw_dropout(self, seed, layer):
@@ -318,6 +326,8 @@ class Network:
             given = scores, intercept, labels, weights, total, is_independent
             run_blocks(fill_block_target_residuals, n_blocks, *given, *sums)
         loss, n_correct, intercept_gradient[:] = map(_total, sums)
+        if not self._has_intercepts:
+            intercept_gradient[:] = 0
         return float(loss), float(n_correct)
 
     def _smooth(self, labels):
@@ -354,7 +364,15 @@ class Network:
                 self._hidden_normalizations[layer - 1].backpropagate(
                     normalized, self.scales[layer - 1], sums / n, products / n, slopes, n_blocks
                 )
-        np.dot(inputs.T, slopes, out=coef_gradients[0])
+        _multiply(inputs.T, slopes, coef_gradients[0])
+
+
+def _multiply(a, b, product):
+    """Fill and return product = a b, for a that may be sparse."""
+    if isinstance(a, np.ndarray):
+        return np.dot(a, b, out=product)
+    product[:] = a @ b
+    return product
 
 
 def _targets(examples, rows):

@@ -1,11 +1,12 @@
 """Training by steps of gradient descent: one loop for networks and for the course's models.
 
 `train` drives a `Learner` along a `Schedule` and keeps the right parameters, however the training ends.
-`MomentumDescent` and `AdamDescent` take the steps of networks, and `train_by_epochs` trains a network with one of them,
-at the `LearningRate` of each epoch. `train_by_lbfgs` takes all rows at once.
+`MomentumDescent`, `AveragedDescent` and `AdamDescent` take the steps of networks. `train_by_epochs` trains a network
+with one of them, at the `LearningRate` of each epoch, and `train_by_lbfgs` takes all rows at once.
 """
 
 from fastlin.training.adam import AdamDescent
+from fastlin.training.averaging import AveragedDescent
 from fastlin.training.epochs import EpochSchedule, EpochTraining, train_by_epochs
 from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.lbfgs import train_by_lbfgs
@@ -16,6 +17,7 @@ from fastlin.training.schedule import Schedule, Stretch
 
 __all__ = [
     "AdamDescent",
+    "AveragedDescent",
     "BestCheckpoint",
     "Checkpoint",
     "DivergedError",

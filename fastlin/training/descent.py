@@ -22,11 +22,17 @@ class Descent:
     ----------
     network : Network
         The network that was given.
+    n_rows : int
+        The number of rows that steps have been taken with, each time counted.
     """
 
     def __init__(self, network, random_state=None):
-        self.network = network
+        self.network, self.n_rows = network, 0
         self._random_state = random_state
+
+    def predictor(self):
+        """Return the network that predicts after the steps taken so far."""
+        return self.network.fold()
 
     def save(self):
         """Return a copy of what the rule carries from step to step."""
@@ -66,18 +72,20 @@ class Descent:
             Weight of the rows that were right, and of all rows, as in `Network.compute_gradient`.
         """
         network = self.network
+        n_rows = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         seed = int(self._random_state.randint(2**32, dtype=np.uint32)) if network.dropout else 0
         if not isinstance(rows, slice):
             # Rows in the order of memory are gathered faster: 22,000 of 45,000 x 1,200 in 3 instead of 6 ms of 90.
             rows = np.sort(rows)
         loss, n_correct, total = network.compute_gradient(examples, rows, seed)
-        if total == 0:
-            # A batch without weight has no gradient, and its penalty would be infinite.
-            return 0.0, 0.0, 0.0
-        l2 = float(l2 / total if l2_by_weight else l2)
-        return loss + l2 / 2 * self._update(float(learning_rate), l2), n_correct, total
+        # A batch without weight has no gradient, and its penalty may be infinite.
+        if total > 0:
+            l2 = float(l2 / total if l2_by_weight else l2)
+            loss += l2 / 2 * self._update(float(learning_rate), l2)
+        self.n_rows += n_rows
+        return loss, n_correct, total
 
-    def run_epoch(self, examples, order, batch_size, learning_rate, alpha):
+    def run_epoch(self, examples, order, batch_size, learning_rate, alpha, alpha_by_weight=True):
         """Take a step on each batch of the examples; the last batch has the rows that are left.
 
         The batches of a network with batch normalisation are of about equal size instead.
@@ -92,8 +100,8 @@ class Descent:
             Number of rows of a batch.
         learning_rate : float
             Size of the steps.
-        alpha : float
-            l2 times the weight of a batch.
+        alpha, alpha_by_weight
+            l2 and l2_by_weight of the steps.
 
         Returns
         -------
@@ -109,7 +117,9 @@ class Descent:
         with np.errstate(over="ignore", invalid="ignore"):
             for part in self._cut(n_rows, batch_size):
                 batch = examples.rows_of(part) if order is None else order[part]
-                batch_loss, correct, weight = self.step(examples, batch, learning_rate, alpha, l2_by_weight=True)
+                batch_loss, correct, weight = self.step(
+                    examples, batch, learning_rate, alpha, l2_by_weight=alpha_by_weight
+                )
                 loss += batch_loss * (part.stop - part.start)
                 n_correct, total = n_correct + correct, total + weight
                 if not math.isfinite(batch_loss):

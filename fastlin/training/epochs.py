@@ -26,6 +26,8 @@ class EpochSchedule:
         The learning rate of each epoch.
     alpha : float
         Penalty of a batch, as in `Descent.run_epoch`.
+    alpha_by_weight : bool
+        Whether the penalty of a batch is divided by its weight, as scikit-learn's networks have it.
     shuffle : bool
         Whether a new order of the rows is drawn for each epoch.
     whole_batches : bool
@@ -37,17 +39,24 @@ class EpochSchedule:
         Smallest improvement that counts.
     early_stopping : bool
         Whether patience watches the validation examples.
+    by_loss : bool
+        Whether validations are judged by their loss instead of their accuracy.
+    keeps_steps : bool
+        Whether Ctrl-C keeps the last whole step instead of the last whole epoch.
     """
 
     max_epochs: int
     batch_size: int
     learning_rate: LearningRate
     alpha: float = 0.0
+    alpha_by_weight: bool = True
     shuffle: bool = True
     whole_batches: bool = False
     patience: float = np.inf
     tol: float = 0.0
     early_stopping: bool = False
+    by_loss: bool = False
+    keeps_steps: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,17 +120,17 @@ def train_by_epochs(
 ):
     """Train the network of a descent.
 
-    The network ends with the parameters of the best epoch by accuracy on the validation examples, or of the last epoch
-    where there are no such examples. A training diverges when its losses or parameters are no longer finite. Then the
-    network keeps the best epoch or, where nothing validates, the parameters that the epoch of the lowest loss began
-    with, and what the rule of the steps carries becomes zero. Ctrl-C keeps the last whole epoch.
+    The network ends with the parameters of the best epoch by accuracy or loss on the validation examples, or of the
+    last epoch where there are no such examples. A training diverges when its losses or parameters are no longer finite.
+    Then the network keeps the best epoch or, where nothing validates, the parameters that the epoch of the lowest loss
+    began with, and what the rule of the steps carries becomes zero. Ctrl-C keeps the last whole epoch or step.
 
     Parameters
     ----------
     descent : Descent
         The network, and the rule of its steps.
-    examples : Examples
-        The rows to train on.
+    examples : Examples, or a callable
+        The rows to train on, or what returns an iterator over the Examples that make an epoch together, in their order.
     validation : Examples or None
         The rows to validate on after each epoch.
     schedule : EpochSchedule
@@ -148,13 +157,14 @@ def train_by_epochs(
     Raises
     ------
     KeyboardInterrupt
-        Ctrl-C came before the end of the first epoch; the network is as it was.
+        Ctrl-C came before the end of the first epoch, or step; the network is as it was.
     """
+    validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
     if validation is None:
         steps_per_validation, best = None, BestCheckpoint(_negative_loss, judges_start=True)
     else:
-        steps_per_validation, best = 1, BestCheckpoint(_validation_accuracy)
-    watched = _validation_accuracy if schedule.early_stopping else _negative_loss
+        steps_per_validation, best = 1, BestCheckpoint(validated)
+    watched = validated if schedule.early_stopping else _negative_loss
     n_renewals = schedule.learning_rate.n_renewals
     limits = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
     if resumed is not None:
@@ -163,7 +173,9 @@ def train_by_epochs(
     # What another measure was worth says nothing of this one.
     is_of_kind = patience is not None and patience.score is watched
     patience = replace(patience, **limits) if is_of_kind else Patience(watched, **limits)
-    learner = _EpochLearner(descent, examples, validation, schedule, random_state, n_epochs, n_rows, patience.n_renewed)
+    make_rows = _Stream if callable(examples) else _ShuffledRows
+    rows = make_rows(examples, schedule, random_state)
+    learner = _EpochLearner(descent, rows, validation, schedule, n_epochs, n_rows, patience.n_renewed)
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
@@ -179,12 +191,74 @@ def train_by_epochs(
         on_checkpoint=after_epoch,
         resumed=resumed,
     )
-    if training.ended == "interrupted" and not training.records:
+    if training.ended == "interrupted" and not (training.records or (schedule.keeps_steps and descent.n_rows)):
         raise KeyboardInterrupt
     if training.ended == "diverged":
         # A velocity that is not finite would spoil every later training.
         descent.reset()
     return EpochTraining.of(training)
+
+
+class _ShuffledRows:
+    """Examples in memory, in an order that is drawn for each epoch."""
+
+    def __init__(self, examples, schedule, random_state):
+        self._examples, self._schedule, self._random_state = examples, schedule, random_state
+        self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
+        n = len(self._order)
+        self._n_rows = n - n % schedule.batch_size if schedule.whole_batches else n
+
+    def run_epoch(self, descent, learning_rate):
+        """Take the steps of an epoch; return what `Descent.run_epoch` does."""
+        schedule, order = self._schedule, None
+        if schedule.shuffle:
+            # The same state draws the same orders as scikit-learn's shuffle.
+            places = np.arange(len(self._order))
+            self._random_state.shuffle(places)
+            self._order = self._order[places]
+        if schedule.shuffle or self._n_rows < len(self._order):
+            order = self._order[: self._n_rows]
+        penalty = schedule.alpha, schedule.alpha_by_weight
+        return descent.run_epoch(self._examples, order, schedule.batch_size, learning_rate, *penalty)
+
+    def probe(self):
+        """Return Examples of the rows that the last steps took."""
+        return Examples(self._examples.matrix, self._examples.labels, rows=self._order[-PROBE_ROWS:])
+
+    def save(self):
+        """Return what the orders to come follow from."""
+        return self._order, self._random_state.get_state()
+
+    def resume(self, saved):
+        """Go on from what `save` returned."""
+        self._order, drawn = saved
+        self._random_state.set_state(tuple(drawn))
+
+
+class _Stream:
+    """Examples that come one after another, the rows of each in an order that is drawn for it."""
+
+    def __init__(self, begin, schedule, random_state):
+        self._begin, self._schedule, self._random_state, self._rows = begin, schedule, random_state, None
+
+    def run_epoch(self, descent, learning_rate):
+        """Take the steps of an epoch; return what `Descent.run_epoch` does, over the rows of all examples."""
+        loss = n_correct = n_rows = 0
+        for examples in self._begin():
+            self._rows = _ShuffledRows(examples, self._schedule, self._random_state)
+            mean_loss, accuracy = self._rows.run_epoch(descent, learning_rate)
+            loss, n_correct = loss + len(examples) * mean_loss, n_correct + len(examples) * accuracy
+            n_rows += len(examples)
+            if not np.isfinite(mean_loss):
+                break
+        return loss / n_rows, n_correct / n_rows
+
+    def probe(self):
+        """As `_ShuffledRows.probe` has it."""
+        return self._rows.probe()
+
+    def save(self):
+        """Return nothing: what comes next is not known here."""
 
 
 class _EpochLearner(Learner):
@@ -193,28 +267,17 @@ class _EpochLearner(Learner):
     n_renewed is how many times the patience of the training was renewed by now.
     """
 
-    def __init__(self, descent, examples, validation, schedule, random_state, n_epochs, n_rows, n_renewed):
+    def __init__(self, descent, rows, validation, schedule, n_epochs, n_rows, n_renewed):
         self._n_epochs_before, self._n_rows_before, self.n_renewed = n_epochs, n_rows, n_renewed
-        self._descent, self._schedule, self._random_state = descent, schedule, random_state
-        self._examples, self._validation = examples, validation
-        self._order = np.arange(len(examples)) if examples.rows is None else examples.rows
-        n = len(self._order)
-        self._n_rows = n - n % schedule.batch_size if schedule.whole_batches else n
+        self._descent, self._schedule = descent, schedule
+        self._rows, self._validation = rows, validation
 
     def advance(self, stretch):
-        schedule, descent = self._schedule, self._descent
-        order = None
-        if schedule.shuffle:
-            # The same state draws the same orders as scikit-learn's shuffle.
-            places = np.arange(len(self._order))
-            self._random_state.shuffle(places)
-            self._order = self._order[places]
-        if schedule.shuffle or self._n_rows < len(self._order):
-            order = self._order[: self._n_rows]
-        n_rows = self._n_rows_before + stretch.first * self._n_rows
-        rate = schedule.learning_rate.at(self._n_epochs_before + stretch.first, n_rows, self.n_renewed)
-        loss, accuracy = descent.run_epoch(self._examples, order, schedule.batch_size, rate, schedule.alpha)
-        if not (np.isfinite(loss) and np.isfinite(descent.network.parameters).all()):
+        descent = self._descent
+        n_rows = self._n_rows_before + descent.n_rows
+        rate = self._schedule.learning_rate.at(self._n_epochs_before + stretch.first, n_rows, self.n_renewed)
+        loss, accuracy = self._rows.run_epoch(descent, rate)
+        if not (np.isfinite(loss) and self._is_finite()):
             raise DivergedError
         return Epoch(loss, accuracy)
 
@@ -223,11 +286,15 @@ class _EpochLearner(Learner):
         return replace(record, validation_loss=loss, validation_accuracy=accuracy)
 
     def save(self):
-        return self._descent.network.save(), self._descent.save(), self._order, self._random_state.get_state()
+        descent = self._descent
+        return descent.network.save(), descent.save(), descent.n_rows, self._rows.save()
+
+    def save_step(self):
+        return self.save() if self._schedule.keeps_steps and self._descent.n_rows and self._is_finite() else None
 
     def resume(self, saved):
-        *_, self._order, drawn = saved
-        self._random_state.set_state(drawn)
+        _, _, self._descent.n_rows, rows = saved
+        self._rows.resume(rows)
         self.restore(saved)
 
     def restore(self, saved):
@@ -239,14 +306,16 @@ class _EpochLearner(Learner):
 
     def check_end(self):
         if self._validation is None:
-            examples = self._examples
-            self._measure(Examples(examples.matrix, examples.labels, rows=self._order[-PROBE_ROWS:]))
+            self._measure(self._rows.probe())
+
+    def _is_finite(self):
+        return np.isfinite(self._descent.network.parameters).all()
 
     def _measure(self, examples):
         """Return mean loss and accuracy of the network's predictions, both finite."""
         # The predictions of a training that diverges may overflow.
         with np.errstate(over="ignore", invalid="ignore"):
-            measured = self._descent.network.fold().measure(examples)
+            measured = self._descent.predictor().measure(examples)
         if not np.isfinite(measured).all():
             raise DivergedError
         return measured
@@ -258,3 +327,7 @@ def _negative_loss(epoch):
 
 def _validation_accuracy(epoch):
     return epoch.validation_accuracy
+
+
+def _negative_validation_loss(epoch):
+    return -epoch.validation_loss

@@ -51,6 +51,10 @@ class Learner:
         """Return a copy of all that a training needs to go on from here, the parameters among it."""
         raise NotImplementedError
 
+    def save_step(self):
+        """Return what `save` would after the last whole step of a stretch that Ctrl-C ended, or None to drop them."""
+        return None
+
     def restore(self, saved):
         """Go back to what `save` returned."""
         raise NotImplementedError
@@ -135,6 +139,9 @@ def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None, re
         training.ended = "diverged"
     except KeyboardInterrupt:
         loop.finish_validation()
+        saved = learner.save_step()
+        if saved is not None:
+            training.last = training.last._replace(saved=saved)
         training.ended = "interrupted"
     kept = loop.choose(training.ended)
     del training.records[training.last.n_records :]

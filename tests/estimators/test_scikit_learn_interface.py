@@ -45,7 +45,7 @@ def test_scikit_learns_parameters_are_ours():
 
 
 ESTIMATORS = [fastlin.LogisticRegression, fastlin.LogisticRegressionCV]
-ALL_ESTIMATORS = [*ESTIMATORS, fastlin.MLPClassifier]
+ALL_ESTIMATORS = [*ESTIMATORS, fastlin.MLPClassifier, fastlin.MiniBatchLogisticRegression]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
@@ -174,11 +174,21 @@ def test_every_parameter_and_attribute_is_described(estimator):
     options = {
         fastlin.LogisticRegressionCV: {"scoring": "accuracy", "use_legacy_attributes": False, "l1_ratios": (0,)},
         fastlin.MLPClassifier: {"max_iter": 2, "n_iter_no_change": np.inf},
+        fastlin.MiniBatchLogisticRegression: {"max_iter": 2, "n_iter_no_change": np.inf},
     }
     model = estimator(**options.get(estimator, {})).fit(pd.DataFrame(X, columns=list("abcd")), y)
     public = {name for name in vars(model) if not name.startswith("_")}
     assert public - list_described(estimator) == set()
-    methods = {"fit", "partial_fit", "score", "predict", "predict_proba", "predict_log_proba", "decision_function"}
+    methods = {
+        "fit",
+        "partial_fit",
+        "fit_batches",
+        "score",
+        "predict",
+        "predict_proba",
+        "predict_log_proba",
+        "decision_function",
+    }
     for name in methods & set(dir(estimator)):
         method = getattr(estimator, name)
         assert inspect.signature(method).parameters.keys() - list_described(method) <= {

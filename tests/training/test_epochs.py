@@ -20,10 +20,11 @@ class Script:
 
     def __init__(self, losses, scores=()):
         self.network, self.parameters, self.velocity = self, np.zeros(1), np.ones(1)
-        self.calls = []
+        self.calls, self.n_rows = [], 0
         self._losses, self._scores = iter(losses), iter(scores)
 
-    def run_epoch(self, examples, order, batch_size, learning_rate, alpha):
+    def run_epoch(self, examples, order, batch_size, learning_rate, alpha, alpha_by_weight):
+        assert alpha_by_weight
         self.calls.append((None if order is None else order.copy(), batch_size, learning_rate, alpha))
         self.parameters += 0.5
         loss = next(self._losses)
@@ -44,7 +45,7 @@ class Script:
     def restore(self, saved):
         self.parameters[:] = saved
 
-    def fold(self):
+    def predictor(self):
         return self
 
     def measure(self, examples):

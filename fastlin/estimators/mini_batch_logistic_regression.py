@@ -1,0 +1,553 @@
+"""MiniBatchLogisticRegression: softmax regression by mini-batches, for rows that come in parts or need no exact fit."""
+
+from copy import deepcopy
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.utils import check_random_state
+
+from fastlin.estimators.callbacks import IterationTasks, tell_all
+from fastlin.estimators.convergence import warn_of_training
+from fastlin.estimators.exchange import make_linear_model
+from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.network_training import check_partial_fit, keep_curves, show_epoch
+from fastlin.estimators.parameters import limit_jobs
+from fastlin.estimators.scikit_learn import (
+    CallbackSupportMixin,
+    Interval,
+    Options,
+    StrOptions,
+    check_parameters,
+    check_partial_fit_first_call,
+    has_callbacks,
+    with_callbacks,
+)
+from fastlin.estimators.targets import Targets
+from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
+from fastlin.estimators.validation_data import read_validation, set_aside
+from fastlin.networks import Examples, Network
+from fastlin.training import (
+    AveragedDescent,
+    EpochSchedule,
+    LearningRate,
+    MomentumDescent,
+    Patience,
+    train_by_epochs,
+)
+from fastlin.training.progress import show_steps
+
+
+class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator):
+    """Logistic regression of two or more classes by steps on mini-batches.
+
+    It minimises the mean cross-entropy of the softmax (of the logistic function for two classes) plus
+    ``alpha / 2 ||coef||^2``, as `LogisticRegression` does with ``C = 1 / (alpha n)``. scikit-learn's SGDClassifier
+    takes steps of one row and fits each class against the rest; it has no batches, no momentum, no validation data of
+    the caller's and no log loss to stop by.
+
+    Dense float64, float32, float16, uint8, int8, int16, int32 and bool data and CSR matrices are read in place, a batch
+    at a time; so are memory-mapped arrays. The same seed gives the same bits, as far as NumPy's BLAS does.
+
+    Parameters
+    ----------
+    alpha : float, default=0.0001
+        Strength of the penalty.
+    batch_size : int, default=128
+        Number of rows of a batch; the last one of an epoch has the rows that are left.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        How the learning rate goes, as in `MLPClassifier`.
+    learning_rate_init : float, default=0.01
+        Learning rate of the first epoch. Columns are best of about unit spread, or from 0 to 1.
+    power_t : float, default=0.5
+        The power of "invscaling".
+    learning_rate_decay : float, default=1.0
+        Factor on the learning rate after each epoch, above 0 and at most 1.
+    momentum : float, default=0.9
+        Part of the velocity that the next step keeps, from 0 to below 1.
+    average : bool or int, default=False
+        Whether `coef_` and `intercept_` are the mean over the steps (Polyak and Juditsky 1992); a number above 1 lets
+        the mean begin after so many rows, each time counted.
+    max_iter : int, default=100
+        Largest number of epochs.
+    tol : float, default=0.001
+        Smallest improvement that counts, of the loss or, with early_stopping, of the validation loss.
+    n_iter_no_change : int or np.inf, default=5
+        The training stops after more than this number of epochs without an improvement by `tol`. With np.inf it takes
+        max_iter epochs.
+    early_stopping : bool, default=False
+        Whether the training stops by the log loss on validation data, which are given to `fit` or else set aside.
+    validation_fraction : float, default=0.1
+        Part of the rows that early_stopping sets aside where no validation data are given.
+    shuffle : bool, default=True
+        Whether a new order of the rows is drawn for each epoch.
+    fit_intercept : bool, default=True
+        Whether scores have an intercept.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss; "balanced" weighs them inversely to their rows.
+    warm_start : bool, default=False
+        Whether a fit begins with the coefficients of the last fit.
+    random_state : int, RandomState or None, default=None
+        Draws the validation data and the orders of the rows.
+    verbose : bool or int, default=False
+        Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
+    n_jobs : int or None, default=None
+        Threads of a fit and of predictions; None means all.
+    dtype : {"float32", "float64"}, default="float32"
+        Type in which the steps are computed, and of `coef_`. Columns whose spread is below 1e-6 of their values need
+        float64.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients; for two classes those of the second.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    loss_curve_ : list of float
+        Mean loss of each whole epoch's batches before each step, with the penalty.
+    accuracy_curve_ : list of float
+        Accuracy on each whole epoch's batches before each step.
+    validation_loss_curve_, validation_scores_ : list of float or None
+        Mean log loss and accuracy on the validation data after each epoch.
+    best_validation_loss_ : float or None
+        The lowest of validation_loss_curve_.
+    n_iter_ : int
+        Number of whole epochs of the last fit; after partial_fit and fit_batches, of all trainings so far.
+    t_ : int
+        Number of rows that steps have been taken with so far, each time counted.
+    interrupted_ : bool
+        Whether Ctrl-C ended the last training, which then kept the last whole step.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where X had any.
+
+    See Also
+    --------
+    LogisticRegression : The same objective at its proven minimum.
+    MLPClassifier : Networks, by mini-batches too.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastlin import MiniBatchLogisticRegression
+    >>> X, y = load_digits(return_X_y=True)
+    >>> MiniBatchLogisticRegression(random_state=0).fit(X / 16, y).score(X / 16, y) > 0.95
+    True
+    """
+
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "average": ["boolean", Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "shuffle": ["boolean"],
+        "fit_intercept": ["boolean"],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "n_jobs": [None, Integral],
+        "dtype": [StrOptions({"float32", "float64"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha=0.0001,
+        batch_size=128,
+        learning_rate="constant",
+        learning_rate_init=0.01,
+        power_t=0.5,
+        learning_rate_decay=1.0,
+        momentum=0.9,
+        average=False,
+        max_iter=100,
+        tol=1e-3,
+        n_iter_no_change=5,
+        early_stopping=False,
+        validation_fraction=0.1,
+        shuffle=True,
+        fit_intercept=True,
+        class_weight=None,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+        n_jobs=None,
+        dtype="float32",
+    ):
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.learning_rate_decay = learning_rate_decay
+        self.momentum = momentum
+        self.average = average
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+        """Train the model.
+
+        Where there are validation data, given here or set aside by early_stopping, the model is that of the first of
+        the epochs with the lowest log loss on them, else that of the last step.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to train on.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the loss.
+        X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
+            Validation data.
+
+        Returns
+        -------
+        self : MiniBatchLogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            A parameter is out of range, or data have a wrong shape, values that are not finite or one class.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The training diverged, or came to max_iter while it still improved.
+        """
+        check_parameters(self)
+        with kept_on_error(self), limit_jobs(self.n_jobs):
+            continues = self.warm_start and hasattr(self, "coef_")
+            # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
+            matrix, y = read_matrix(self, X, y, ensure_all_finite=False, **({"reset": False} if continues else {}))
+            classes, labels = encode_labels(y)
+            if len(classes) < 2:
+                raise ValueError(
+                    f"MiniBatchLogisticRegression needs samples of at least 2 classes in y, but y contains only one "
+                    f"class: {classes[0]}"
+                )
+            if continues and not np.array_equal(classes, self.classes_):
+                raise ValueError(f"warm_start needs the classes of the last fit, {self.classes_}, got {classes}")
+            self.classes_ = classes
+            examples = Examples(matrix, labels, weigh_rows(y, classes, labels, sample_weight, self.class_weight))
+            validation = read_validation(self, X_val, y_val, "class")
+            random_state = check_random_state(self.random_state)
+            if self.early_stopping and validation is None:
+                examples, validation = set_aside(self, examples, random_state)
+            start = (self.coef_, self.intercept_) if continues else None
+            given = examples, validation, random_state, self.max_iter
+            training = self._train_and_tell(X, y, sample_weight, *given, start=start)
+            if training.ended == "diverged":
+                read_matrix(self, X, reset=False)
+            self.n_iter_ = len(training.epochs)
+        warn_of_training(self, training, stacklevel=3, keeps_steps=True)
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch on some rows; momentum, learning rate and random numbers go on from call to call.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows to train on, of which fewer than `batch_size` make one batch.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes of all calls, which the first call needs.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows in the loss.
+
+        Returns
+        -------
+        self : MiniBatchLogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As `fit`, or a label is not among the classes, or early_stopping is set.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The training diverged; the coefficients are those before the call.
+        """
+        return self._go_on(_Parts(self, lambda: [(X, y, sample_weight)]), classes, 1)
+
+    def fit_batches(self, batches, classes=None, n_epochs=1, *, X_val=None, y_val=None):
+        """Train on rows that come in parts, such as the files of a folder; go on from the last training, if any.
+
+        Each part is cut into batches of `batch_size`, as by `partial_fit`; parts much larger than that are the fastest.
+        With validation data the model is that of the epoch with the lowest log loss on them.
+
+        Parameters
+        ----------
+        batches : iterable or callable
+            Its items are (X, y) or (X, y, sample_weight). For several epochs it must be iterable again and again, as a
+            list is and a generator is not, or a function that returns an iterator for each epoch.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes of all parts, which the first training needs.
+        n_epochs : int, default=1
+            How many times the parts are gone through.
+        X_val, y_val : array-like of shapes (n_validation, n_features) and (n_validation,), or None
+            Validation data.
+
+        Returns
+        -------
+        self : MiniBatchLogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As `partial_fit`, and for batches that are empty or cannot be gone through again. The message names the
+            part, counted from 0. The model is as it was before.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The training diverged.
+        """
+        if not isinstance(n_epochs, Integral) or n_epochs < 1:
+            raise ValueError(f"n_epochs must be a whole number of at least 1, got {n_epochs!r}")
+        begin = batches if callable(batches) else partial(iter, batches)
+        if not callable(batches) and n_epochs > 1 and iter(batches) is batches:
+            raise ValueError(
+                f"batches must be iterable {n_epochs} times, got an iterator, which ends with the first epoch; give a "
+                "list or a function that returns an iterator."
+            )
+        n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
+        with show_steps(self.verbose, n_parts) as show:
+            return self._go_on(_Parts(self, begin, "batches", show), classes, n_epochs, X_val, y_val)
+
+    def to_sklearn(self):
+        """Return a fitted LogisticRegression of scikit-learn with the same coefficients.
+
+        Returns
+        -------
+        model : sklearn.linear_model.LogisticRegression
+            SGDClassifier has other probabilities for more than two classes.
+        """
+        return make_linear_model(self, ScikitLearnLogisticRegression)
+
+    def _go_on(self, parts, classes, n_epochs, X_val=None, y_val=None):
+        """Train on the parts for some epochs, from the last training on."""
+        check_parameters(self)
+        with kept_on_error(self), limit_jobs(self.n_jobs):
+            check_partial_fit(self)
+            continues = hasattr(self, "coef_")
+            check_partial_fit_first_call(self, classes)
+            if len(self.classes_) < 2:
+                raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
+            parts.read_first(reset=not continues)
+            validation = read_validation(self, X_val, y_val, "class")
+            # A copy: a call that fails leaves the numbers as they were.
+            random_state = deepcopy(self._random_state) if continues else check_random_state(self.random_state)
+            before = self._optimizer if continues else None
+            training = self._train(parts, validation, random_state, n_epochs, before=before)
+            self.n_iter_ = len(self.loss_curve_)
+        if training.ended in ("diverged", "interrupted"):
+            warn_of_training(self, training, stacklevel=4, keeps_steps=True)
+        return self
+
+    @with_callbacks
+    def _train_and_tell(self, X, y, sample_weight, *given, **more):
+        """Return the EpochTraining of `_train`, and tell the callbacks, which get what `fit` was given."""
+        tasks = None
+        if has_callbacks(self):
+
+            def describe(n_iter, descent):
+                return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(descent)}
+
+            tasks = IterationTasks(self, X, y, sample_weight, describe)
+        training = self._train(*given, tasks=tasks, **more)
+        return training
+
+    def _train(self, rows, validation, random_state, max_epochs, *, start=None, before=None, tasks=None):
+        """Train, keep the model and its curves, and return the EpochTraining.
+
+        start is a pair of coefficients and intercepts to begin with, before the _Optimizer to go on with.
+        """
+        n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
+        network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
+        if start is not None:
+            network.coefs[0][:], network.intercepts[0][:] = start[0].T, start[1]
+        n_epochs, n_rows = (0, 0) if before is None else (len(self.loss_curve_), self.t_)
+        descent = MomentumDescent(network, self.momentum)
+        if self.average:
+            descent = AveragedDescent(network, self.momentum, 0 if self.average is True else self.average, n_rows)
+        patience = None
+        if before is not None:
+            network.parameters[:], patience = before.parameters, before.patience
+            # A mean of steps that were not averaged begins now.
+            if before.is_averaged == bool(self.average):
+                descent.restore(before.carried)
+        schedule = self._make_schedule(max_epochs)
+        with show_steps(self.verbose and before is None, max_epochs) as show:
+            tell = None if tasks is None else lambda training: tasks(len(training.epochs), None, lambda: (descent,))
+            training = train_by_epochs(
+                descent,
+                rows,
+                validation,
+                schedule,
+                random_state,
+                tell_all(partial(show_epoch, show), tell),
+                n_epochs=n_epochs,
+                n_rows=n_rows,
+                patience=patience,
+            )
+        if tasks is not None:
+            tasks.end(descent)
+        self.t_ = n_rows + descent.n_rows
+        self._random_state = random_state
+        self._optimizer = _Optimizer(network.parameters.copy(), descent.save(), bool(self.average), training.patience)
+        keep_curves(self, training.epochs, validation is not None, continues=before is not None)
+        losses = self.validation_loss_curve_
+        self.best_validation_loss_ = min(losses) if losses else None
+        self.interrupted_ = training.ended == "interrupted"
+        for name, value in self._describe(descent).items():
+            setattr(self, name, value)
+        return training
+
+    def _make_schedule(self, max_epochs):
+        return EpochSchedule(
+            max_epochs=max_epochs,
+            batch_size=self.batch_size,
+            learning_rate=LearningRate(
+                float(self.learning_rate_init),
+                self.learning_rate,
+                float(self.learning_rate_decay),
+                float(self.power_t),
+                max_epochs,
+            ),
+            alpha=float(self.alpha),
+            alpha_by_weight=False,
+            shuffle=self.shuffle,
+            patience=self.n_iter_no_change,
+            tol=self.tol,
+            early_stopping=self.early_stopping,
+            by_loss=True,
+            keeps_steps=True,
+        )
+
+    def _describe(self, descent):
+        """Return the attributes, by name, that predict."""
+        network = descent.predictor()
+        return {"coef_": network.coefs[0].T.copy(), "intercept_": network.intercepts[0].copy()}
+
+
+class _Optimizer(NamedTuple):
+    """What `partial_fit` goes on with.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (p,)
+        The parameters after the last step, of which `coef_` may be a mean.
+    carried : object
+        What the Descent carries.
+    is_averaged : bool
+        Whether it is an AveragedDescent.
+    patience : Patience
+        What is left of the patience.
+    """
+
+    parameters: np.ndarray
+    carried: Any
+    is_averaged: bool
+    patience: Patience
+
+
+class _Parts:
+    """The rows of `partial_fit` and `fit_batches`, read and checked part by part.
+
+    Parameters
+    ----------
+    estimator : MiniBatchLogisticRegression
+        The estimator that is trained.
+    begin : callable
+        Returns an iterator over the parts of an epoch.
+    name : str or None
+        The argument that errors name, with the number of the part.
+    show : callable or None
+        Called with the number of parts that steps were taken with.
+    """
+
+    def __init__(self, estimator, begin, name=None, show=None):
+        self._estimator, self._begin, self._name, self._show = estimator, begin, name, show
+        self._first = self._rest = None
+        self._n_taken = 0
+
+    def read_first(self, reset):
+        """Read the first part, whose columns are then those of the estimator."""
+        self._rest = self._iterate()
+        part = next(self._rest, None)
+        if part is None:
+            raise ValueError(f"{self._name} must hold at least one part, got none")
+        self._first = self._read(0, part, reset)
+
+    def __call__(self):
+        """Yield the Examples of each part of an epoch."""
+        rest, n_parts = self._rest, 0
+        if rest is not None:
+            yield self._first
+            self._rest = self._first = None
+            n_parts = self._tell(n_parts)
+        for part in self._iterate() if rest is None else rest:
+            yield self._read(n_parts, part, reset=False)
+            n_parts = self._tell(n_parts)
+        if n_parts == 0:
+            raise ValueError(f"{self._name} must hold at least one part in every epoch, got none")
+
+    def _tell(self, n_parts):
+        self._n_taken += 1
+        if self._show is not None:
+            self._show(self._n_taken)
+        return n_parts + 1
+
+    def _iterate(self):
+        return iter(self._begin())
+
+    def _read(self, number, part, reset):
+        """Return the Examples of a part."""
+        try:
+            X, y, sample_weight = (*part, None) if len(part) == 2 else part
+            estimator = self._estimator
+            matrix, y = read_matrix(estimator, X, y, reset=reset)
+            labels = Targets("class", *encode_labels(y)).among(estimator.classes_, "y")
+            return Examples(
+                matrix, labels, weigh_rows(y, estimator.classes_, labels, sample_weight, estimator.class_weight)
+            )
+        except (TypeError, ValueError) as error:
+            if self._name is None:
+                raise
+            raise ValueError(f"part {number} of {self._name}: {error}") from error

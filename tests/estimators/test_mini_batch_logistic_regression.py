@@ -1,0 +1,372 @@
+"""MiniBatchLogisticRegression: its steps beside naive ones, what it keeps, and rows that come in parts."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import logsumexp
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import scale
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastlin import LogisticRegression, MiniBatchLogisticRegression
+from fastlin.callbacks import TimeLimit
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.training.descent import Descent
+
+N_STEPS_TOLERANCE = 1e-9
+quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+# A batch has so many rows, whatever their weights: the same holds of scikit-learn's SGDClassifier and MLPClassifier.
+BATCHES_COUNT_ROWS = {
+    f"check_sample_weight_equivalence_on_{kind}_data": "a row twice fills more of a batch than one of weight two"
+    for kind in ("dense", "sparse")
+}
+
+
+@parametrize_with_checks(
+    [MiniBatchLogisticRegression(random_state=0)], expected_failed_checks=lambda estimator: BATCHES_COUNT_ROWS
+)
+@quiet
+@pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API")
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def make_data(n_classes=3):
+    X, y = (load_iris if n_classes == 3 else load_breast_cancer)(return_X_y=True)
+    return scale(X[:, :4]), np.array(["a", "b", "c"])[y]
+
+
+def make_model(**parameters):
+    return MiniBatchLogisticRegression(**{"dtype": "float64", "random_state": 0, "batch_size": 40, **parameters})
+
+
+def step_naively(X, y, classes, orders, model, weights=None, start=None, n_steps=None):
+    """Return coefficients (K, d), intercepts (K,), the mean of both over the steps, and the loss of each epoch.
+
+    Each class has its row; two classes have their difference.
+    """
+    K, d = (1 if len(classes) == 2 else len(classes)), X.shape[1]
+    targets = (y[:, None] == classes).astype(float)
+    weights = np.ones(len(y)) if weights is None else weights
+    w = np.zeros((K, d + 1)) if start is None else start.copy()
+    velocity, total, taken, losses = np.zeros_like(w), np.zeros_like(w), 0, []
+    for order in orders:
+        loss = 0.0
+        for first in range(0, len(order), model.batch_size):
+            if taken == n_steps:
+                return w, total / taken, losses
+            rows = order[first : first + model.batch_size]
+            batch, s = np.column_stack([X[rows], np.ones(len(rows))]), weights[rows]
+            scores = batch @ w.T
+            scores = np.column_stack([np.zeros(len(rows)), scores]) if K == 1 else scores
+            log_p = scores - logsumexp(scores, axis=1, keepdims=True)
+            residuals = s[:, None] * (np.exp(log_p) - targets[rows]) / s.sum()
+            slopes = residuals[:, 1:].T @ batch if K == 1 else residuals.T @ batch
+            squares = (w[:, :-1] ** 2).sum()
+            loss += len(rows) * (-(s[:, None] * targets[rows] * log_p).sum() / s.sum() + model.alpha / 2 * squares)
+            slopes[:, :-1] += model.alpha * w[:, :-1]
+            slopes[:, -1] *= model.fit_intercept
+            velocity = model.momentum * velocity - model.learning_rate_init * slopes
+            w = w + velocity
+            total, taken = total + w, taken + 1
+        losses.append(loss / len(order))
+    return w, total / taken, losses
+
+
+def draw_orders(n, n_epochs, seed=0):
+    state, order = np.random.RandomState(seed), np.arange(n)
+    for _ in range(n_epochs):
+        places = np.arange(n)
+        state.shuffle(places)
+        order = order[places]
+        yield order
+
+
+def parameters_of(model):
+    return np.column_stack([model.coef_, model.intercept_])
+
+
+@quiet
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("given", [{}, {"alpha": 0.1, "momentum": 0.0}, {"average": True}, {"fit_intercept": False}])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_steps_are_those_of_a_naive_loop(n_classes, given, is_weighted):
+    X, y = make_data(n_classes)
+    weights = np.linspace(0, 2, len(y)) if is_weighted else None
+    model = make_model(max_iter=4, learning_rate_init=0.1, **given)
+    last, mean, losses = step_naively(X, y, np.unique(y), draw_orders(len(y), 4), model, weights)
+    model.fit(X, y, weights)
+    np.testing.assert_allclose(parameters_of(model), mean if model.average else last, atol=N_STEPS_TOLERANCE)
+    np.testing.assert_allclose(model.loss_curve_, losses, atol=N_STEPS_TOLERANCE)
+    assert model.coef_.dtype == np.float64
+    assert (model.n_iter_, model.t_, len(model.accuracy_curve_)) == (4, 4 * len(y), 4)
+    assert model.validation_loss_curve_ is model.best_validation_loss_ is None
+
+
+@quiet
+def test_the_mean_begins_after_so_many_rows():
+    X, y = make_data()
+    steps = []
+    orders = list(draw_orders(len(y), 2))
+    model = make_model(max_iter=2, average=90)
+    for n_steps in range(4, 9):
+        # Three steps of 40 rows are taken before 90 rows have been seen; an epoch has four steps.
+        steps.append(step_naively(X, y, np.unique(y), orders, model, n_steps=n_steps)[0])
+    np.testing.assert_allclose(parameters_of(model.fit(X, y)), np.mean(steps, axis=0), atol=N_STEPS_TOLERANCE)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_it_comes_to_the_minimum_of_logistic_regression(n_classes):
+    X, y = make_data(n_classes)
+    exact = LogisticRegression(C=1 / (0.01 * len(y)), tol=1e-12).fit(X, y)
+    given = {"alpha": 0.01, "batch_size": len(y), "learning_rate_init": 0.3, "tol": 0, "n_iter_no_change": np.inf}
+    model = make_model(max_iter=2000, **given).fit(X, y)
+    np.testing.assert_allclose(model.coef_, exact.coef_, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(X), exact.predict_proba(X), atol=1e-6)
+
+
+@quiet
+def test_x_of_any_kind_has_the_same_model(tmp_path):
+    X, y = make_data()
+    X = np.round(4 * X)
+    np.save(tmp_path / "X.npy", X)
+    kinds = {
+        "Fortran": np.asfortranarray(X),
+        "int8": X.astype(np.int8),
+        "float16": X.astype(np.float16),
+        "CSR": sparse.csr_array(X),
+        "COO": sparse.coo_matrix(X),
+        "memory-mapped": np.load(tmp_path / "X.npy", mmap_mode="r"),
+        "list": X.tolist(),
+    }
+    expected = make_model(max_iter=3).fit(X, y)
+    for name, kind in kinds.items():
+        model = make_model(max_iter=3).fit(kind, y)
+        np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-12, err_msg=name)
+        assert (model.predict(kind) == expected.predict(X)).all()
+    # So wide that batches are multiplied as sparse ones.
+    wide = sparse.random_array((150, 20_000), density=0.002, rng=np.random.default_rng(0), format="csr")
+    of_sparse, of_dense = (make_model(max_iter=2).fit(X, y) for X in (wide, wide.toarray()))
+    np.testing.assert_allclose(of_sparse.coef_, of_dense.coef_, atol=1e-12)
+
+
+@quiet
+def test_threads_and_pickles_leave_the_bits():
+    X, y = make_data()
+    first = MiniBatchLogisticRegression(max_iter=3, random_state=1).fit(X, y)
+    assert first.coef_.dtype == np.float32
+    with limit_threads(1):
+        second = MiniBatchLogisticRegression(max_iter=3, random_state=1).fit(X, y)
+    np.testing.assert_array_equal(first.coef_, second.coef_)
+    again = pickle.loads(pickle.dumps(first)).partial_fit(X, y)
+    np.testing.assert_array_equal(again.coef_, first.partial_fit(X, y).coef_)
+
+
+@quiet
+def test_the_epoch_of_the_lowest_validation_loss_is_kept():
+    X, y = make_data()
+    X_val, y_val = X[::3], np.roll(y[::3], 5)
+    coefs, losses = [], []
+    for n_epochs in range(1, 9):
+        model = make_model(max_iter=n_epochs, learning_rate_init=0.005).fit(X, y)
+        coefs.append(model.coef_)
+        losses.append(log_loss(y_val, model.predict_proba(X_val)))
+    best = int(np.argmin(losses))
+    assert 0 < best < 7
+    model = make_model(max_iter=8, learning_rate_init=0.005).fit(X, y, X_val=X_val, y_val=y_val)
+    np.testing.assert_allclose(model.validation_loss_curve_, losses, rtol=1e-12)
+    np.testing.assert_array_equal(model.coef_, coefs[best])
+    assert model.best_validation_loss_ == min(model.validation_loss_curve_)
+    stopped = make_model(early_stopping=True, n_iter_no_change=2, learning_rate_init=0.2)
+    stopped.fit(X, y, X_val=X_val, y_val=y_val)
+    assert stopped.n_iter_ < 8
+    assert make_model(early_stopping=True).fit(X, y).best_validation_loss_ < 0.5
+
+
+@quiet
+def test_partial_fit_goes_on_and_fit_batches_is_the_same():
+    X, y = make_data()
+    classes = np.unique(y)
+    for given in ({}, {"average": True}, {"learning_rate": "invscaling", "learning_rate_init": 1.0}):
+        called = make_model(**given)
+        for part in (slice(0, 90), slice(90, 150)):
+            called.partial_fit(X[part], y[part], classes=classes)
+        parts = [(X[:90], y[:90]), (sparse.csr_array(X[90:]), y[90:], np.ones(60))]
+        in_parts = make_model(**given).fit_batches(parts, classes)
+        if not given.get("learning_rate"):
+            # The rate of "invscaling" falls after an epoch, which for fit_batches are all parts.
+            np.testing.assert_allclose(in_parts.coef_, called.coef_, atol=1e-12)
+        assert (in_parts.t_, in_parts.n_iter_, called.n_iter_) == (150, 1, 2)
+        twice = make_model(**given).fit_batches(lambda parts=parts: iter(parts), classes, n_epochs=2)
+        np.testing.assert_array_equal(in_parts.fit_batches(iter(parts)).coef_, twice.coef_)
+        assert len(twice.loss_curve_) == 2
+
+
+@quiet
+def test_batches_are_validated_and_their_best_epoch_is_kept():
+    X, y = make_data()
+    parts = [(X[:90], y[:90]), (X[90:], y[90:])]
+    validation = {"X_val": X[::3], "y_val": np.roll(y[::3], 5)}
+    model = make_model(learning_rate_init=0.2).fit_batches(parts, np.unique(y), 6, **validation)
+    best = int(np.argmin(model.validation_loss_curve_))
+    assert len(model.validation_loss_curve_) == 6
+    shorter = make_model(learning_rate_init=0.2).fit_batches(parts, np.unique(y), best + 1, **validation)
+    np.testing.assert_array_equal(model.coef_, shorter.coef_)
+
+
+def test_parts_that_cannot_be_taken_are_named_and_leave_the_model():
+    X, y = make_data()
+    classes = np.unique(y)
+    wrong = X.copy()
+    wrong[3, 2] = np.nan
+    cases = [
+        ("part 1 of batches: .*y must hold classes of .* only, got .*'d'", [(X, y), (X, np.full(150, "d"))]),
+        ("part 1 of batches: .*NaN", [(X, y), (wrong, y)]),
+        ("part 1 of batches: X has 3 features", [(X, y), (X[:, :3], y)]),
+        ("part 0 of batches: .*inconsistent numbers of samples", [(X, y[:-1])]),
+        ("part 1 of batches: ", [(X, y), X]),
+        ("batches must hold at least one part, got none", []),
+    ]
+    for message, parts in cases:
+        model = make_model()
+        with pytest.raises(ValueError, match=message):
+            model.fit_batches(parts, classes)
+        assert not hasattr(model, "coef_")
+        fitted = make_model().partial_fit(X, y, classes)
+        before = pickle.dumps(fitted.__dict__)
+        with pytest.raises(ValueError, match=message):
+            fitted.fit_batches(parts)
+        assert pickle.dumps(fitted.__dict__) == before
+    with pytest.raises(ValueError, match="batches must be iterable 2 times, got an iterator"):
+        make_model().fit_batches(iter([(X, y)]), classes, 2)
+    with pytest.raises(ValueError, match="n_epochs must be a whole number of at least 1, got 0"):
+        make_model().fit_batches([(X, y)], classes, 0)
+    rest = iter([(X, y)])
+    with pytest.raises(ValueError, match="batches must hold at least one part in every epoch"):
+        make_model().fit_batches(lambda: rest, classes, 2)
+    with pytest.raises(ValueError, match="early_stopping"):
+        make_model(early_stopping=True).partial_fit(X, y, classes)
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        make_model().partial_fit(X, y)
+
+
+@quiet
+@pytest.mark.parametrize("n_steps", [1, 3, 4, 6])
+@pytest.mark.parametrize("by", ["fit", "partial_fit", "fit_batches"])
+def test_ctrl_c_keeps_the_last_whole_step(n_steps, by, monkeypatch):
+    X, y = make_data()
+    n_epochs = 1 if by == "partial_fit" else 3
+    model = make_model(max_iter=n_epochs, shuffle=False)
+    expected, _, losses = step_naively(X, y, np.unique(y), [np.arange(150)] * 3, model, n_steps=n_steps)
+    calls = {
+        "fit": lambda: model.fit(X, y),
+        "partial_fit": lambda: model.partial_fit(X, y, np.unique(y)),
+        "fit_batches": lambda: model.fit_batches([(X, y)], np.unique(y), n_epochs),
+    }
+    n_taken, step = 0, Descent.step
+
+    def step_and_interrupt(descent, *given, **more):
+        nonlocal n_taken
+        if n_taken == n_steps:
+            raise KeyboardInterrupt
+        n_taken += 1
+        return step(descent, *given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Descent, "step", step_and_interrupt)
+        if by == "partial_fit" and n_steps > 4:
+            pytest.skip("an epoch has four steps")
+        if by == "partial_fit" and n_steps == 4:
+            calls[by]()
+            assert not model.interrupted_
+        else:
+            with pytest.warns(UserWarning, match=rf"after {n_steps // 4} whole epochs, which are kept with the whole"):
+                calls[by]()
+            assert model.interrupted_
+    np.testing.assert_allclose(parameters_of(model), expected, atol=N_STEPS_TOLERANCE)
+    np.testing.assert_allclose(model.loss_curve_, losses, atol=N_STEPS_TOLERANCE)
+    assert model.t_ == 150 * (n_steps // 4) + 40 * (n_steps % 4)
+    # The next step goes on from there.
+    model.partial_fit(X[:40], y[:40])
+    assert np.isfinite(model.coef_).all()
+
+
+def test_ctrl_c_before_the_first_step_leaves_the_estimator(monkeypatch):
+    def interrupt(descent, *given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Descent, "step", interrupt)
+    model = make_model()
+    before = dict(model.__dict__)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*make_data())
+    assert model.__dict__ == before
+
+
+def test_a_training_that_diverges_warns_and_keeps_what_it_had():
+    X, y = make_data()
+    with pytest.warns(ConvergenceWarning, match="diverged.*Lower learning_rate_init"):
+        model = make_model(learning_rate_init=1e300).fit(X, y)
+    assert np.isfinite(model.coef_).all()
+    fitted = make_model(max_iter=20, n_iter_no_change=np.inf).fit(X, y)
+    before = fitted.coef_
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        fitted.set_params(learning_rate_init=1e300).partial_fit(X, y)
+    np.testing.assert_array_equal(fitted.coef_, before)
+    for value in (np.nan, np.inf):
+        wrong = X.copy()
+        wrong[70, 1] = value
+        for kind in (wrong, sparse.csr_array(wrong)):
+            with pytest.raises(ValueError, match="Input X contains"):
+                make_model().fit(kind, y)
+
+
+def test_endings_are_told():
+    X, y = make_data()
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached.*the loss still improved"):
+        make_model(max_iter=2).fit(X, y)
+    model = make_model(max_iter=500).fit(X, y)
+    assert model.n_iter_ < 500
+    warm = make_model(max_iter=500, warm_start=True).fit(X, y)
+    n_first = warm.n_iter_
+    assert warm.fit(X, y).n_iter_ < n_first
+    with pytest.raises(ValueError, match="warm_start needs the classes of the last fit"):
+        warm.fit(X, np.where(y == "a", "z", y))
+    with pytest.raises(ValueError, match="only one class: a"):
+        make_model().fit(X[:10], np.full(10, "a"))
+
+
+@quiet
+def test_scikit_learns_model_predicts_the_same():
+    for n_classes in (2, 3):
+        X, y = make_data(n_classes)
+        model = make_model(max_iter=5).fit(X, y)
+        theirs = model.to_sklearn()
+        np.testing.assert_allclose(theirs.predict_proba(X), model.predict_proba(X), atol=1e-12)
+        assert (theirs.predict(X) == model.predict(X)).all()
+
+
+@quiet
+def test_callbacks_end_a_training_after_an_epoch():
+    X, y = make_data()
+    model = make_model(max_iter=9)
+    if not hasattr(model, "set_callbacks"):
+        pytest.skip("scikit-learn has callbacks from 1.9 on")
+    assert model.set_callbacks(TimeLimit(0)).fit(X, y).n_iter_ == 1
+
+
+@quiet
+def test_balanced_classes_weigh_the_same():
+    X, y = make_data()
+    X, y = X[:120], y[:120]
+    weights = {"a": 120 / 3 / 50, "b": 120 / 3 / 50, "c": 120 / 3 / 20}
+    balanced, given = (make_model(max_iter=3, class_weight=each).fit(X, y) for each in ("balanced", weights))
+    np.testing.assert_allclose(balanced.coef_, given.coef_, atol=1e-12)
+    with pytest.raises(ValueError, match="balanced"):
+        make_model(class_weight="balanced").partial_fit(X, y, np.unique(y))
