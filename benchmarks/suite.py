@@ -1,6 +1,6 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
-from benchmarks import course, fits, networks, passes, paths
+from benchmarks import course, fits, mini_batches, networks, passes, paths
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
@@ -11,7 +11,14 @@ from benchmarks.scaling import measure_scaling
 from fastlin.kernels.machine.threads import count_threads
 
 # In the order in which tables show them.
-RACES = {**fits.RACES, **paths.RACES, **networks.RACES, **course.RACES, **passes.RACES}
+RACES = {
+    **fits.RACES,
+    **paths.RACES,
+    **networks.RACES,
+    **mini_batches.RACES,
+    **course.RACES,
+    **passes.RACES,
+}
 FIRST_USE, PASS_SCALING, SCALING = "first-use", "pass-scaling", "scaling"
 CASES = (*RACES, *LIMITS, *MEMORY, FIRST_USE, PASS_SCALING, SCALING)
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from fastlin import trainers
-from fastlin.estimators import LogisticRegression, MLPClassifier
+from fastlin.estimators import LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
 
 # The rows, features and classes of a fit in the space of the rows.
 WIDE = 60, 190, 6
@@ -69,6 +69,8 @@ def fit_network(dtype, network_dtype):
     options = {"batch_norm": "both", "dropout": 0.1, "dtype": network_dtype, "max_iter": 1, "n_iter_no_change": np.inf}
     for solver, rows in (("adam", X), ("sgd", sparse.csr_array(X))):
         MLPClassifier(3, solver=solver, **options).fit(rows, y, X_val=rows, y_val=y).predict(rows)
+        model = MiniBatchLogisticRegression(dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
+        model.fit(rows, y, X_val=rows, y_val=y).predict(rows)
 
 
 def train_model(dtype):

@@ -36,6 +36,8 @@ LEAST = {
     "cross-validation": 8,
     "epoch-scikit-learn": 2,
     "epoch-torch": 1,
+    "mini-batches-sgd": 10,
+    "mini-batches-numpy": 2,
     "course-float64": 3,
     "course-float32": 5,
 }

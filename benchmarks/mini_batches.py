@@ -1,0 +1,130 @@
+"""The races of softmax regression by mini-batches on MNIST: beside SGDClassifier, and the same steps by plain NumPy."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import SGDClassifier
+
+import fastlin
+from benchmarks.data import load_mnist
+from benchmarks.races import Race
+from fastlin.studies.contenders import Problem
+
+N_CLASSES = 10
+EPOCHS = 5
+BATCH_SIZE = 128
+LEARNING_RATE, MOMENTUM, ALPHA = 0.03, 0.9, 1e-4
+SEED = 0
+# Of the losses after 2,345 steps in float32.
+ALLOWED = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images and those to test on, which are solved by coef (K, d) and intercept (K,).
+
+    Attributes
+    ----------
+    X, X_test : ndarray of shapes (n, 784) and (n_test, 784), float64
+        Grey values from 0 to 1.
+    y, y_test : ndarray of shapes (n,) and (n_test,), int64
+        The digits.
+    by_error : bool
+        Whether the objective is the error on the test rows, since SGDClassifier's classes are fitted one by one, or the
+        mean cross-entropy of the rows.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    by_error: bool
+    n_classes: int = N_CLASSES
+
+    def objective(self, coef, intercept):
+        """Return what the race is judged by."""
+        if self.by_error:
+            return float(np.mean((self.X_test @ coef.T + intercept).argmax(axis=1) != self.y_test))
+        return Problem("mini-batches", self.X, self.y, N_CLASSES, np.inf, fit_intercept=True).objective(coef, intercept)
+
+    def accuracy(self, coef, intercept):
+        """Return NaN: the error on the test rows is an objective already."""
+        return np.nan
+
+
+def load_images(n_rows, by_error):
+    """Return the Images of some rows of MNIST, or of all."""
+    data = load_mnist()
+    rows = slice(n_rows)
+    X, X_test = (part.astype(np.float64) / 255 for part in (data.X_train[rows], data.X_test))
+    return Images(X, data.y_train[rows].astype(np.int64), X_test, data.y_test.astype(np.int64), by_error)
+
+
+def train(images):
+    """Train fastlin's estimator."""
+    model = fastlin.MiniBatchLogisticRegression(
+        alpha=ALPHA,
+        batch_size=BATCH_SIZE,
+        learning_rate_init=LEARNING_RATE,
+        momentum=MOMENTUM,
+        max_iter=EPOCHS,
+        n_iter_no_change=np.inf,
+        random_state=SEED,
+    ).fit(images.X, images.y)
+    return model.coef_, model.intercept_
+
+
+def train_by_sgd(images):
+    """Train scikit-learn's SGDClassifier, with its own learning rate, for as many epochs."""
+    with warnings.catch_warnings():
+        # The training ends after so many epochs on purpose.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = SGDClassifier(loss="log_loss", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=SEED)
+        model.fit(images.X, images.y)
+    return model.coef_, model.intercept_
+
+
+def train_plainly(images):
+    """Take the same steps in NumPy and float64."""
+    X, targets = images.X, np.eye(N_CLASSES)[images.y]
+    coef, intercept = np.zeros((X.shape[1], N_CLASSES)), np.zeros(N_CLASSES)
+    velocity, intercept_velocity = np.zeros_like(coef), np.zeros_like(intercept)
+    random_state, order = np.random.RandomState(SEED), np.arange(len(X))
+    for _ in range(EPOCHS):
+        places = np.arange(len(X))
+        random_state.shuffle(places)
+        order = order[places]
+        for first in range(0, len(order), BATCH_SIZE):
+            rows = order[first : first + BATCH_SIZE]
+            batch = X[rows]
+            scores = batch @ coef + intercept
+            scores -= scores.max(axis=1, keepdims=True)
+            residuals = np.exp(scores)
+            residuals /= residuals.sum(axis=1, keepdims=True)
+            residuals -= targets[rows]
+            residuals /= len(rows)
+            velocity = MOMENTUM * velocity - LEARNING_RATE * (batch.T @ residuals + ALPHA * coef)
+            intercept_velocity = MOMENTUM * intercept_velocity - LEARNING_RATE * residuals.sum(axis=0)
+            coef += velocity
+            intercept += intercept_velocity
+    return coef.T, intercept
+
+
+def _race(peer, solve, by_error, **options):
+    return Race(
+        f"softmax by mini-batches of {BATCH_SIZE}, {EPOCHS} epochs",
+        lambda n_rows: load_images(n_rows, by_error),
+        train,
+        {peer: solve},
+        rows=10_000,
+        rounds=3,
+        **options,
+    )
+
+
+RACES = {
+    "mini-batches-sgd": _race("scikit-learn SGDClassifier, log_loss", train_by_sgd, by_error=True),
+    "mini-batches-numpy": _race("plain NumPy in float64", train_plainly, by_error=False, same_steps=ALLOWED),
+}
