@@ -28,7 +28,7 @@ MAY_USE = {
     "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
-    "training": {"networks", "kernels"},
+    "training": {"networks", "matrices", "kernels"},
     "figures": set(),
     "report": set(),
     "datasets": {"places"},

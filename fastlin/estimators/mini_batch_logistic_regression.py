@@ -32,10 +32,9 @@ from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_r
 from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.networks import Examples, Network
 from fastlin.training import (
-    AveragedDescent,
     EpochSchedule,
     LearningRate,
-    MomentumDescent,
+    LinearDescent,
     Patience,
     train_by_epochs,
 )
@@ -51,7 +50,8 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
     the caller's and no log loss to stop by.
 
     Dense float64, float32, float16, uint8, int8, int16, int32 and bool data and CSR matrices are read in place, a batch
-    at a time; so are memory-mapped arrays. The same seed gives the same bits, as far as NumPy's BLAS does.
+    at a time; so are memory-mapped arrays. The same seed gives the same bits for any number of threads, save for sparse
+    batches that are made dense, as `MLPClassifier` has it.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
     verbose : bool or int, default=False
         Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
     n_jobs : int or None, default=None
-        Threads of a fit and of predictions; None means all.
+        Threads of predictions and validations; None means all. Steps on dense rows take one.
     dtype : {"float32", "float64"}, default="float32"
         Type in which the steps are computed, and of `coef_`. Columns whose spread is below 1e-6 of their values need
         float64.
@@ -403,9 +403,8 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
         if start is not None:
             network.coefs[0][:], network.intercepts[0][:] = start[0].T, start[1]
         n_epochs, n_rows = (0, 0) if before is None else (len(self.loss_curve_), self.t_)
-        descent = MomentumDescent(network, self.momentum)
-        if self.average:
-            descent = AveragedDescent(network, self.momentum, 0 if self.average is True else self.average, n_rows)
+        first_row = np.inf if self.average is False else 0 if self.average is True else self.average
+        descent = LinearDescent(network, self.momentum, first_row, n_rows)
         patience = None
         if before is not None:
             network.parameters[:], patience = before.parameters, before.patience
@@ -476,7 +475,7 @@ class _Optimizer(NamedTuple):
     carried : object
         What the Descent carries.
     is_averaged : bool
-        Whether it is an AveragedDescent.
+        Whether its steps are averaged.
     patience : Patience
         What is left of the patience.
     """

@@ -115,6 +115,8 @@ class Network:
         Name of the activation.
     dropout : float
         Part of the hidden units that a step leaves out.
+    has_intercepts : bool
+        Whether the intercepts of the last layer have a gradient.
     n_layers : int
         Number L of layers, the input not counted.
     parameters, gradient : ndarray of shape (p,)
@@ -142,7 +144,7 @@ class Network:
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
         self._is_independent, self._label_smoothing = is_independent, label_smoothing
-        self._has_intercepts = has_intercepts
+        self.has_intercepts = has_intercepts
         self.activation, self.dropout = activation, dropout
         self.n_layers = len(self.layer_sizes) - 1
         inputs, *hidden = self.layer_sizes[:-1]
@@ -326,7 +328,7 @@ class Network:
             given = scores, intercept, labels, weights, total, is_independent
             run_blocks(fill_block_target_residuals, n_blocks, *given, *sums)
         loss, n_correct, intercept_gradient[:] = map(_total, sums)
-        if not self._has_intercepts:
+        if not self.has_intercepts:
             intercept_gradient[:] = 0
         return float(loss), float(n_correct)
 

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
-from fastlin.kernels.machine.arrays import compute_type, copy_aligned, writable_view
+from fastlin.kernels.machine.arrays import any_layout, compute_type, copy_aligned, writable_view
 from fastlin.kernels.machine.threads import count_blocks, start_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
-from fastlin.kernels.networks.minibatches import MomentumRule, MomentumState, evaluate_block, train_steps
+from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, evaluate_block, train_steps
 
 
 class CompiledTraining:
@@ -23,6 +23,7 @@ class CompiledTraining:
         n_inputs, n_outputs = trainer.model.w.shape
         self._tile_rows = count_tile_rows(n_inputs, n_outputs, np.dtype(self._dtype).itemsize)
         self._velocity = np.zeros_like(trainer.model.w)
+        self._no_intercept = np.zeros((2, n_outputs), self._dtype)
 
     def _prepare(self, X, Y):
         labels = Y[:, 0] if Y.shape[1] == 1 else Y.argmax(axis=1)
@@ -34,12 +35,13 @@ class CompiledTraining:
         model.w = np.ascontiguousarray(model.w, dtype=self._dtype)
         if model.grad is None or model.grad.shape != model.w.shape or model.grad.dtype != self._dtype:
             model.grad = np.zeros_like(model.w)
-        losses = np.empty(end - first)
-        samples = Samples(order, self._labels_train, self._weights)
-        state = MomentumState(model.w, model.grad, self._velocity)
-        rule = MomentumRule(float(trainer.learning_rate), float(trainer.momentum), float(model.l2))
-        train_steps(self._X_train, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, losses)
-        return losses
+        measured = Measured(*np.empty((2, end - first)), *np.empty((2, 0)))
+        samples = Samples(order, self._labels_train, np.empty(0))
+        state = MomentumState(model.w, model.grad, self._velocity, *self._no_intercept, np.empty((0, 0)))
+        rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False, 0)
+        layers = any_layout(self._X_train)
+        train_steps(layers, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, measured)
+        return measured.losses
 
     def begin_validation(self):
         """Begin to validate the model as it is now, on threads beside this one.

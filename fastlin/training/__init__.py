@@ -1,23 +1,22 @@
 """Training by steps of gradient descent: one loop for networks and for the course's models.
 
 `train` drives a `Learner` along a `Schedule` and keeps the right parameters, however the training ends.
-`MomentumDescent`, `AveragedDescent` and `AdamDescent` take the steps of networks. `train_by_epochs` trains a network
+`MomentumDescent`, `LinearDescent` and `AdamDescent` take the steps of networks. `train_by_epochs` trains a network
 with one of them, at the `LearningRate` of each epoch, and `train_by_lbfgs` takes all rows at once.
 """
 
 from fastlin.training.adam import AdamDescent
-from fastlin.training.averaging import AveragedDescent
 from fastlin.training.epochs import EpochSchedule, EpochTraining, train_by_epochs
 from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.lbfgs import train_by_lbfgs
 from fastlin.training.learning_rate import LearningRate
+from fastlin.training.linear_descent import LinearDescent
 from fastlin.training.loop import DivergedError, Learner, Training, train
 from fastlin.training.momentum import MomentumDescent
 from fastlin.training.schedule import Schedule, Stretch
 
 __all__ = [
     "AdamDescent",
-    "AveragedDescent",
     "BestCheckpoint",
     "Checkpoint",
     "DivergedError",
@@ -25,6 +24,7 @@ __all__ = [
     "EpochTraining",
     "Learner",
     "LearningRate",
+    "LinearDescent",
     "MomentumDescent",
     "Patience",
     "Schedule",

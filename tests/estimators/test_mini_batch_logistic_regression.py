@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastlin import LogisticRegression, MiniBatchLogisticRegression
 from fastlin.callbacks import TimeLimit
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.training.descent import Descent
+from fastlin.training import linear_descent
 
 N_STEPS_TOLERANCE = 1e-9
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -269,17 +269,18 @@ def test_ctrl_c_keeps_the_last_whole_step(n_steps, by, monkeypatch):
         "partial_fit": lambda: model.partial_fit(X, y, np.unique(y)),
         "fit_batches": lambda: model.fit_batches([(X, y)], np.unique(y), n_epochs),
     }
-    n_taken, step = 0, Descent.step
+    n_taken, take_steps = 0, linear_descent.train_steps
 
-    def step_and_interrupt(descent, *given, **more):
+    def take_steps_and_interrupt(*given):
         nonlocal n_taken
         if n_taken == n_steps:
             raise KeyboardInterrupt
         n_taken += 1
-        return step(descent, *given, **more)
+        return take_steps(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Descent, "step", step_and_interrupt)
+        patch.setattr(linear_descent, "RUN_WORK", 1)
+        patch.setattr(linear_descent, "train_steps", take_steps_and_interrupt)
         if by == "partial_fit" and n_steps > 4:
             pytest.skip("an epoch has four steps")
         if by == "partial_fit" and n_steps == 4:
@@ -298,10 +299,10 @@ def test_ctrl_c_keeps_the_last_whole_step(n_steps, by, monkeypatch):
 
 
 def test_ctrl_c_before_the_first_step_leaves_the_estimator(monkeypatch):
-    def interrupt(descent, *given, **more):
+    def interrupt(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Descent, "step", interrupt)
+    monkeypatch.setattr(linear_descent, "train_steps", interrupt)
     model = make_model()
     before = dict(model.__dict__)
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastlin.kernels.linear.dense_rows import block_rows
 from fastlin.kernels.linear.operands import Kept, Samples
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import compile_apart
@@ -20,7 +20,7 @@ from fastlin.kernels.machine.tiles import no_scaling, pad_columns, zeros_padded
 
 
 class MomentumState(NamedTuple):
-    """What a step of gradient descent changes, arrays of shape (d, K) and of one type.
+    """What a step of gradient descent changes, arrays of one type but for the mean.
 
     Attributes
     ----------
@@ -29,12 +29,19 @@ class MomentumState(NamedTuple):
     gradient : ndarray of shape (d, K)
         The gradient of the last step.
     velocity : ndarray of shape (d, K)
-        The direction of the last step: the gradients before it, each with its power of momentum.
+        The gradients before it, each with its power of momentum, times the rule's gradient_part.
+    intercept, intercept_velocity : ndarray of shape (K,)
+        The intercepts, and the same of them.
+    mean : ndarray of shape (d + 1, K) or (0, K), float64
+        The mean of the weights after each averaged step, and last that of the intercepts; without rows it is left out.
     """
 
     w: np.ndarray
     gradient: np.ndarray
     velocity: np.ndarray
+    intercept: np.ndarray
+    intercept_velocity: np.ndarray
+    mean: np.ndarray
 
 
 class MomentumRule(NamedTuple):
@@ -42,28 +49,58 @@ class MomentumRule(NamedTuple):
 
     Attributes
     ----------
-    learning_rate : float
+    gradient_part : float
+        The part of the gradient that is added to the velocity.
+    velocity_part : float
         The part of the velocity that is taken from the weights.
     momentum : float
         The part of the last velocity that stays.
     l2 : float
         The strength of the penalty: l2 w is added to the gradient.
+    has_intercept : bool
+        Whether there are intercepts.
+    n_averaged : int
+        The number of steps that the mean already has.
     """
 
-    learning_rate: float
+    gradient_part: float
+    velocity_part: float
     momentum: float
     l2: float
+    has_intercept: bool
+    n_averaged: int
+
+
+class Measured(NamedTuple):
+    """What a run of steps measures, an entry for each step.
+
+    Attributes
+    ----------
+    losses : ndarray of shape (n_steps,)
+        The mean loss of the batch before the step, without the penalty.
+    squares : ndarray of shape (n_steps,)
+        The sum of the squares of the weights before the step.
+    right, totals : ndarray of shape (n_steps,) or (0,)
+        The weight of the rows of the batch whose best class is their label, and of all of them; without entries they
+        are left out.
+    """
+
+    losses: np.ndarray
+    squares: np.ndarray
+    right: np.ndarray
+    totals: np.ndarray
 
 
 @kernel(reassociate=False)
-def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, losses):
-    """Take the steps first to last - 1 of an epoch: v = momentum v + g, w -= learning_rate v.
+def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
+    """Take the steps first to last - 1 of an epoch: v = momentum v + gradient_part g, w -= velocity_part v.
 
-    g is the mean gradient over the batch, the rows ``samples.rows[step * batch_size:(step + 1) * batch_size]``, plus
-    l2 w. state, a MomentumState in the type of X, is updated in place by rule, a MomentumRule.
-
-    losses (last - first,) take each batch's mean loss before the update, without the L2 term.
+    g is the mean gradient over the batch, by weight, plus l2 w; a batch is the rows ``samples.rows[step * batch_size:
+    (step + 1) * batch_size]``, or as many of them as there are. A batch without weight takes no step. X is of any type
+    and layout, (2, n, d). state, a MomentumState, is updated in place by rule, a MomentumRule; measured, a Measured, is
+    filled.
     """
+    X = X[0]
     w, order = state.w, samples.rows
     n_features, n_classes = w.shape
     coef, v = zeros_padded(n_classes, n_features, w.dtype), zeros_padded(n_classes, n_features, w.dtype)
@@ -75,27 +112,55 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, los
     unscaled = no_scaling(tile)
     ahead = empty_list(tile_rows)
     scores = zeros_aligned((n_classes, tile_rows), w.dtype)
-    intercept = zeros_aligned(n_classes, w.dtype)
+    right = zeros_aligned(tile_rows, np.int64)
+    intercept, intercept_gradient = zeros_aligned(n_classes, w.dtype), zeros_aligned(n_classes, np.float64)
+    for k in range(n_classes):
+        intercept[k] = state.intercept[k]
     kept, beginning = _nothing_kept(), np.int64(0)
+    n_averaged = rule.n_averaged
     for step in range(first, last):
-        begin, end = step * batch_size, (step + 1) * batch_size
+        begin, end = step * batch_size, min((step + 1) * batch_size, order.shape[0])
         for k in range(n_classes):
+            intercept_gradient[k] = 0
             for j in range(coef.shape[1]):
                 g[k, j] = 0
-        loss = 0.0
+        loss = total = n_right = 0.0
         for start in range(begin, end, tile_rows):
             stop = start + tile_rows if start + tile_rows < end else end
-            batch_end = end if stop < end or step + 1 == last else end + batch_size
+            batch_end = end if stop < end or step + 1 == last else min(end + batch_size, order.shape[0])
             numbers = order[start:stop]
             list_rows(X, order, stop, tile_rows, batch_end, ahead)
             load_and_multiply(X, numbers, unscaled, tile, coef, intercept, scores, ahead)
+            if measured.right.shape[0] > 0:
+                _find_right(scores, numbers, samples.labels, right)
+            for i in range(stop - start):
+                weight = np.float64(weight_of(samples.weights, numbers[i]))
+                total += weight
+                n_right += weight * right[i]
             loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
             add_product(tile, stop - start, scores, beginning, g, ahead)
-        losses[step - first] = loss / batch_size
-        for k in range(n_classes):
-            _update(coef[k], g[k], v[k], batch_size, rule)
-    for j in range(n_features):
-        for k in range(n_classes):
+            for k in range(n_classes):
+                for i in range(stop - start):
+                    intercept_gradient[k] += scores[k, i]
+        measured.losses[step - first] = loss / total if total > 0 else 0.0
+        if measured.right.shape[0] > 0:
+            measured.right[step - first], measured.totals[step - first] = n_right, total
+        squares = 0.0
+        if total > 0:
+            for k in range(n_classes):
+                squares += _update(coef[k], g[k], v[k], total, rule)
+                if rule.has_intercept:
+                    part = w.dtype.type(intercept_gradient[k] / total) * w.dtype.type(rule.gradient_part)
+                    speed = w.dtype.type(rule.momentum) * state.intercept_velocity[k] + part
+                    state.intercept_velocity[k] = speed
+                    intercept[k] -= w.dtype.type(rule.velocity_part) * speed
+            if state.mean.shape[0] > 0:
+                n_averaged += 1
+                _average(coef, intercept, n_averaged, state.mean)
+        measured.squares[step - first] = squares
+    for k in range(n_classes):
+        state.intercept[k] = intercept[k]
+        for j in range(n_features):
             w[j, k] = coef[k, j]
             state.gradient[j, k] = g[k, j]
             state.velocity[j, k] = v[k, j]
@@ -107,15 +172,31 @@ def _nothing_kept():
 
 
 @kernel(inline=True)
-def _update(w, g, v, batch_size, rule):
-    """Set g = g / batch_size + l2 w and v = momentum v + g, and take learning_rate v from w."""
+def _update(w, g, v, total, rule):
+    """Set g = g / total + l2 w and v = momentum v + gradient_part g, and take velocity_part v from w.
+
+    Return the sum of the squares of w before it.
+    """
     type_of = w.dtype.type
-    part, l2, momentum = type_of(1) / type_of(batch_size), type_of(rule.l2), type_of(rule.momentum)
-    rate = type_of(rule.learning_rate)
+    part, l2, momentum = type_of(1) / type_of(total), type_of(rule.l2), type_of(rule.momentum)
+    gradient_part, velocity_part = type_of(rule.gradient_part), type_of(rule.velocity_part)
+    squares = 0.0
     for j in range(w.shape[0]):
+        squares += np.float64(w[j]) * np.float64(w[j])
         g[j] = type_of(g[j]) * part + l2 * w[j]
-        v[j] = momentum * v[j] + type_of(g[j])
-        w[j] -= rate * v[j]
+        v[j] = momentum * v[j] + gradient_part * type_of(g[j])
+        w[j] -= velocity_part * v[j]
+    return squares
+
+
+@kernel(inline=True)
+def _average(coef, intercept, n_averaged, mean):
+    """Let the mean (d + 1, K) of n_averaged - 1 steps take in one more."""
+    n_features = mean.shape[0] - 1
+    for k in range(coef.shape[0]):
+        for j in range(n_features):
+            mean[j, k] += (np.float64(coef[k, j]) - mean[j, k]) / n_averaged
+        mean[n_features, k] += (np.float64(intercept[k]) - mean[n_features, k]) / n_averaged
 
 
 @kernel(reassociate=False)
@@ -132,7 +213,7 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     samples = Samples(rows, labels, weights)
     padded, tile = pad_columns(coef), spare_tile(X, tile_rows, coef)
     ahead = empty_list(tile_rows)
-    scores = zeros_aligned((n_classes, tile_rows), coef.dtype)
+    scores, right = zeros_aligned((n_classes, tile_rows), coef.dtype), zeros_aligned(tile_rows, np.int64)
     intercept = zeros_aligned(n_classes, coef.dtype)
     kept, beginning = _nothing_kept(), np.int64(0)
     loss = 0.0
@@ -142,7 +223,9 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
         numbers = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
         read_and_multiply(X, numbers, tile, padded, intercept, scores, ahead)
-        correct += _count_right(scores, stop - start, labels, rows[start])
+        _find_right(scores, numbers, labels, right)
+        for i in range(stop - start):
+            correct += right[i]
         if losses.shape[0] > 0:
             loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
     if losses.shape[0] > 0:
@@ -151,28 +234,23 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
 
 
 @kernel(inner=True)
-def _count_right(scores, n_rows, labels, first_row):
-    """Return how many rows, from first_row on, have a label with the largest score, the first of equal ones.
+def _find_right(scores, numbers, labels, right):
+    """Set right[i] to 1 where the label of row ``numbers[i]`` has the largest score, the first of equal ones, else 0.
 
     With one score its sign decides. A training that diverged has NaN for scores, which are never right.
     """
     compile_apart()
-    n_right = 0
+    n_rows = numbers.shape[0]
     if scores.shape[0] == 1:
         for i in range(n_rows):
-            n_right += np.int64((scores[0, i] >= 0) == (labels[first_row + i] == 1))
-        return n_right
+            right[i] = np.int64((scores[0, i] >= 0) == (labels[numbers[i]] == 1))
+        return
     own = zeros_aligned(n_rows, scores.dtype)
-    right = zeros_aligned(n_rows, np.int64)
     for i in range(n_rows):
         right[i] = 1
-        own[i] = scores[labels[first_row + i], i]
+        own[i] = scores[labels[numbers[i]], i]
     for k in range(scores.shape[0]):
         s = scores[k, :n_rows]
         for i in range(n_rows):
             # Without branches, which the processor would guess wrong for every other row.
-            label = labels[first_row + i]
-            right[i] &= np.int64((s[i] < own[i]) | ((s[i] == own[i]) & (k >= label)))
-    for i in range(n_rows):
-        n_right += right[i]
-    return n_right
+            right[i] &= np.int64((s[i] < own[i]) | ((s[i] == own[i]) & (k >= labels[numbers[i]])))

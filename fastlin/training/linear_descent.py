@@ -1,0 +1,119 @@
+"""Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps where X is dense."""
+
+import math
+
+import numpy as np
+
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.arrays import any_layout
+from fastlin.kernels.machine.tiles import count_tile_rows
+from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, train_steps
+from fastlin.matrices import DenseMatrix
+from fastlin.networks import Network
+from fastlin.training.momentum import MomentumDescent
+
+# Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms.
+RUN_WORK = 100_000_000
+
+
+class LinearDescent(MomentumDescent):
+    """Steps with momentum on softmax regression, which may predict by the mean of the parameters after each step.
+
+    The mean of the steps of a convex problem converges faster than the steps (Polyak and Juditsky 1992). Rows of dense
+    X are read once a step, by a kernel whose bits do not depend on threads; sparse batches go through the network.
+
+    Parameters
+    ----------
+    network : Network
+        The network to train, of one layer, without normalisation and dropout.
+    momentum : float
+        As `MomentumDescent` has it.
+    first_row : float, default=inf
+        The mean begins with the first step after so many rows.
+    n_rows_before : int, default=0
+        The rows that steps were taken with before.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (p,), float64
+        The mean of the parameters after each of these steps.
+    n_averaged : int
+        The number of these steps.
+    """
+
+    def __init__(self, network, momentum, first_row=np.inf, n_rows_before=0):
+        super().__init__(network, momentum)
+        self.mean, self.n_averaged = np.zeros(len(network.parameters)), 0
+        self._n_rows_left = first_row - n_rows_before
+
+    def predictor(self):
+        """As `Descent.predictor` has it: a network with the mean, as soon as there is one."""
+        if not self.n_averaged:
+            return super().predictor()
+        averaged = Network(self.network.layer_sizes, dtype=self.network.dtype)
+        averaged.parameters[:] = self.mean
+        return averaged
+
+    def save(self):
+        """As `Descent.save` has it: the velocity, the mean and the number of its steps."""
+        return super().save(), self.mean.copy(), self.n_averaged
+
+    def restore(self, saved):
+        """As `Descent.restore` has it."""
+        velocity, self.mean[:], self.n_averaged = saved
+        super().restore(velocity)
+
+    def reset(self):
+        """As `Descent.reset` has it."""
+        super().reset()
+        self.mean[:], self.n_averaged = 0, 0
+
+    def run_epoch(self, examples, order, batch_size, learning_rate, alpha, alpha_by_weight=False):
+        """As `Descent.run_epoch` has it; alpha is never divided by the weight of a batch."""
+        if not isinstance(examples.matrix, DenseMatrix):
+            return super().run_epoch(examples, order, batch_size, learning_rate, alpha, alpha_by_weight)
+        if order is None:
+            order = np.arange(len(examples)) if examples.rows is None else examples.rows
+        n_steps = -(-len(order) // batch_size)
+        n_together = max(1, RUN_WORK // (2 * batch_size * self.network.n_coefficients))
+        loss = n_right = total = 0.0
+        first = 0
+        while first < n_steps and math.isfinite(loss):
+            last = min(first + n_together, n_steps)
+            n_rows_left = self._n_rows_left - self.n_rows
+            if n_rows_left > 0:
+                last = int(min(last, first + -(-n_rows_left // batch_size)))
+            measured = self._take_steps(examples, order, batch_size, (first, last), learning_rate, alpha)
+            losses = measured.losses + alpha / 2 * measured.squares
+            sizes = np.diff(np.minimum(np.arange(first, last + 1) * batch_size, len(order)))
+            # A batch without weight has no loss, and takes no step.
+            loss += float(sizes @ np.where(measured.totals > 0, losses, 0.0))
+            n_right, total = n_right + float(measured.right.sum()), total + float(measured.totals.sum())
+            self.n_rows += int(sizes.sum())
+            first = last
+        return loss / len(order), n_right / total if total else 0.0
+
+    def _update(self, learning_rate, l2):
+        squares = super()._update(learning_rate, l2)
+        if self.n_rows >= self._n_rows_left:
+            self.n_averaged += 1
+            self.mean += (self.network.parameters - self.mean) / self.n_averaged
+        return squares
+
+    def _take_steps(self, examples, order, batch_size, steps, learning_rate, alpha):
+        """Take the steps of an order, from a first one up to before a last, and return what they measured."""
+        (first, last), network = steps, self.network
+        is_averaged = self.n_rows >= self._n_rows_left
+        vectors = [network.cut(vector) for vector in (network.parameters, self.velocity, network.gradient)]
+        ((w,), (intercept,), _), ((velocity,), (intercept_velocity,), _), ((gradient,), _, _) = vectors
+        mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * is_averaged]
+        state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean)
+        rule = MomentumRule(
+            -float(learning_rate), -1.0, self._momentum, float(alpha), network.has_intercepts, self.n_averaged
+        )
+        samples = Samples(order, examples.labels, np.empty(0) if examples.weights is None else examples.weights)
+        measured = Measured(*np.empty((4, last - first)))
+        tile_rows = count_tile_rows(*w.shape, w.itemsize)
+        train_steps(any_layout(examples.matrix.X), samples, batch_size, first, last, state, rule, tile_rows, measured)
+        self.n_averaged += is_averaged * int(np.count_nonzero(measured.totals))
+        return measured
