@@ -1,4 +1,10 @@
-"""What a fit tells scikit-learn's callbacks: a task for the fit, and within it one for each iteration."""
+"""What a fit tells scikit-learn's callbacks: a task for the fit, and within it one for each iteration.
+
+A cross-validation has a task for each fold and l1_ratio and one for the refit, in each of them one for each C, and in
+that its iterations.
+"""
+
+from threading import RLock
 
 from fastlin.estimators.scikit_learn import open_tasks
 
@@ -18,14 +24,15 @@ class IterationTasks:
     describe : callable
         Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
         estimator predicts with.
+    context : CallbackContext or None
+        The task of the fit, where it is part of another; None sets up the callbacks.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, describe):
+    def __init__(self, estimator, X, y, sample_weight, describe, context=None):
         self._describe = describe
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        # One iteration is told of even where max_iter is 0, and behind the last one is the empty task.
-        self._fit = open_tasks(estimator, max(estimator.max_iter, 1) + 1)
+        self._fit = open_tasks(estimator, count_tasks(estimator)) if context is None else context
         self._fit.call_on_fit_task_begin(**self._data)
         self._n_iter = 0
         self._begin(None)
@@ -59,6 +66,86 @@ class IterationTasks:
 
     def _end_empty(self):
         self._iteration.call_on_fit_task_end(**self._data)
+
+
+class CrossValidationTasks:
+    """The tasks of one cross-validation. Its fits may run side by side; one callback is called at a time.
+
+    Parameters
+    ----------
+    estimator : LogisticRegressionCV
+        The estimator that is fitted.
+    X, y, sample_weight : array-like
+        What its `fit` was given; all tasks tell of these.
+    n_paths, n_Cs : int
+        The number of pairs of a fold and an l1_ratio, and of Cs.
+    describe : callable
+        As IterationTasks has it.
+
+    Attributes
+    ----------
+    is_stopped : bool
+        Whether a callback has asked to stop.
+    """
+
+    def __init__(self, estimator, X, y, sample_weight, n_paths, n_Cs, describe):
+        self.estimator, self.data, self.describe = estimator, (X, y, sample_weight), describe
+        self.lock, self.is_stopped = RLock(), False
+        self._n_Cs = n_Cs
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self.told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._fit = open_tasks(estimator, n_paths + estimator.refit, is_sequential=False)
+        self._fit.call_on_fit_task_begin(**self.told)
+
+    def begin_path(self, number, name="fold"):
+        """Return the PathTasks of a fold and l1_ratio, or of the refit."""
+        with self.lock:
+            n_fits = 1 if name == "refit" else self._n_Cs
+            return PathTasks(self, self._fit.subcontext(task_name=name, task_id=number, max_subtasks=n_fits))
+
+    def end(self, n_iter, coef, intercept):
+        """End the task of the cross-validation, which has led to a model."""
+        attributes = self.describe(n_iter, coef, intercept)
+        self._fit.call_on_fit_task_end(**self.told, reconstruction_attributes=attributes)
+
+
+class PathTasks:
+    """The tasks of the fits along C, which `CrossValidationTasks.begin_path` makes."""
+
+    def __init__(self, tasks, context):
+        self._tasks, self._context, self._iterations = tasks, context, None
+        context.call_on_fit_task_begin(**tasks.told)
+
+    def __call__(self, n_iter, iteration, model):
+        """End the task of an iteration of the next fit; return whether a callback asks to stop it."""
+        tasks = self._tasks
+        with tasks.lock:
+            stop = self._begin()(n_iter, iteration, model)
+            tasks.is_stopped = tasks.is_stopped or bool(stop)
+        return stop
+
+    def end_fit(self, coef, intercept):
+        """End the task of a fit."""
+        with self._tasks.lock:
+            self._begin().end(coef, intercept)
+            self._iterations = None
+
+    def end(self):
+        """End the task of all fits."""
+        with self._tasks.lock:
+            self._context.call_on_fit_task_end(**self._tasks.told)
+
+    def _begin(self):
+        if self._iterations is None:
+            tasks = self._tasks
+            context = self._context.subcontext(task_name="C", max_subtasks=count_tasks(tasks.estimator))
+            self._iterations = IterationTasks(tasks.estimator, *tasks.data, tasks.describe, context)
+        return self._iterations
+
+
+def count_tasks(estimator):
+    """Return how many tasks a fit has at most: one even where max_iter is 0, and the empty one behind the last one."""
+    return max(estimator.max_iter, 1) + 1
 
 
 def tell_all(*listeners):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import get_scorer
 
+from fastlin.estimators.callbacks import tell_all
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.regularization_path import fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
@@ -120,7 +121,7 @@ def _find_best(scores):
     return r, c
 
 
-def fit_folds(estimator, data, training_rows, fits, on_fit=None):
+def fit_folds(estimator, data, training_rows, fits, on_fit=None, tasks=None):
     """Fit every fold along the Cs for every l1_ratio, as many side by side as there are threads.
 
     Parameters
@@ -135,6 +136,8 @@ def fit_folds(estimator, data, training_rows, fits, on_fit=None):
         Filled but for its scores.
     on_fit : callable or None
         Called without arguments after each fit, from any thread.
+    tasks : CrossValidationTasks or None
+        What is told to callbacks.
 
     Yields
     ------
@@ -148,9 +151,14 @@ def fit_folds(estimator, data, training_rows, fits, on_fit=None):
     def fit_pair(number, check):
         fold, r = pairs[number]
         problem = Problem(estimator, data, training_rows[fold])
-        along = fit_along(problem, fits.Cs, fits.l1_ratios[r], proven=False, on_fit=on_fit, on_iteration=check)
-        for c, fit in enumerate(along):
+        path = None if tasks is None else tasks.begin_path(number)
+        told = {"on_fit": on_fit, "on_iteration": tell_all(check, path)}
+        for c, fit in enumerate(fit_along(problem, fits.Cs, fits.l1_ratios[r], proven=False, **told)):
             fits.record((fold, r, c), fit)
+            if path is not None:
+                path.end_fit(fit.coef, fit.intercept)
+        if path is not None:
+            path.end()
         return fold, r
 
     # On threads, since all fits share X.

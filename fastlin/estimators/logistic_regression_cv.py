@@ -1,7 +1,6 @@
 """LogisticRegressionCV: scikit-learn's choice of C and l1_ratio by cross-validation, on one X for all folds."""
 
 import contextlib
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
 from fastlin.estimators import scikit_learn
+from fastlin.estimators.callbacks import CrossValidationTasks
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
 from fastlin.estimators.exchange import LinearExchange
@@ -31,17 +31,20 @@ from fastlin.estimators.parameters import (
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.regularization_path import WIDE, read_Cs
 from fastlin.estimators.scikit_learn import (
+    CallbackSupportMixin,
     Hidden,
     Interval,
     StrOptions,
     check_parameters,
     check_sample_weight,
+    has_callbacks,
     refuse_metadata_without_routing,
+    with_callbacks,
 )
 from fastlin.estimators.training_data import read_training_data
 
 
-class LogisticRegressionCV(LinearExchange, LinearPredictions, BaseEstimator):
+class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictions, BaseEstimator):
     """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
 
     Each fold is fitted along C from the strongest penalty to the weakest, each fit started from those before. All folds
@@ -236,8 +239,6 @@ class LogisticRegressionCV(LinearExchange, LinearPredictions, BaseEstimator):
             return self._fit(X, y, sample_weight, params)
 
     def _fit(self, X, y, sample_weight, params):
-        from fastlin.estimators.problem import Problem
-
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
@@ -251,32 +252,11 @@ class LogisticRegressionCV(LinearExchange, LinearPredictions, BaseEstimator):
                 sample_weight = check_sample_weight(sample_weight, data.matrix.X)
             routed = self._route(sample_weight, params)
             folds = self._split(data, routed.splitter.split)
-            scoring = read_scoring(self.scoring)
             fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self)
-            with (
-                count_fits(self.verbose, fits.scores.size + self.refit) as on_fit,
-                contextlib.closing(fit_folds(self, data, [train for train, _ in folds], fits, on_fit)) as fitted,
-            ):
-                for fold, r in fitted:
-                    # Scorers are called here and not in the threads, so that any scorer works and the order is
-                    # always the same.
-                    score = bind_scorer(scoring, data, folds[fold][1], sample_weight, routed.scorer.score)
-                    for c in range(len(Cs)):
-                        fits.scores[fold, r, c] = score(fits.model((fold, r, c)))
-                converged, n_iter = fits.converged, fits.n_iter
-                if self.refit:
-                    C, l1_ratio, start = fits.best()
-                    # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
-                    starts = [] if self.solver == "liblinear" else [start]
-                    fit = Problem(self, data).minimize(C, l1_ratio, starts)
-                    coef, intercept = fit.coef, fit.intercept
-                    converged = np.append(converged, fit.solution.converged)
-                    n_iter = np.append(n_iter, fit.solution.n_iter)
-                    if on_fit is not None:
-                        on_fit()
-                else:
-                    C, l1_ratio, (coef, intercept) = fits.mean_of_best()
-        warn_of_limits(converged, n_iter, self, stacklevel=TO_THE_CALLER_OF_FIT)
+            chosen = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score)
+        C, l1_ratio, coef, intercept, missed = chosen
+        if missed is not None:
+            warn_of_limits(*missed, self, stacklevel=TO_THE_CALLER_OF_FIT)
         self.classes_ = data.classes
         self.Cs_ = Cs
         self.l1_ratios_ = l1_ratios
@@ -295,6 +275,60 @@ class LogisticRegressionCV(LinearExchange, LinearPredictions, BaseEstimator):
         if is_legacy:
             self._take_legacy_shapes()
         return self
+
+    @with_callbacks
+    def _choose(self, X, y, sample_weight, data, folds, fits, score_params):
+        """Fill the fits of all folds and their scores, and tell the callbacks, which get what `fit` was given.
+
+        Returns
+        -------
+        C, l1_ratio, coef, intercept
+            The choice, and the model that comes of it.
+        missed : tuple of ndarray or None
+            Whether each fit reached tol, and its iterations; None where a callback stopped one.
+        """
+
+        def describe(n_iter, coef, intercept):
+            return {"classes_": data.classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
+
+        from fastlin.estimators.problem import Problem
+
+        n_paths, tasks = len(folds) * len(fits.l1_ratios), None
+        if has_callbacks(self):
+            tasks = CrossValidationTasks(self, X, y, sample_weight, n_paths, len(fits.Cs), describe)
+        scoring, training_rows = read_scoring(self.scoring), [train for train, _ in folds]
+        with (
+            count_fits(self.verbose, fits.scores.size + self.refit) as on_fit,
+            contextlib.closing(fit_folds(self, data, training_rows, fits, on_fit, tasks)) as fitted,
+        ):
+            for fold, r in fitted:
+                # Scorers are called here and not in the threads, so that any scorer works and the order is always the
+                # same.
+                score = bind_scorer(scoring, data, folds[fold][1], sample_weight, score_params)
+                for c in range(len(fits.Cs)):
+                    fits.scores[fold, r, c] = score(fits.model((fold, r, c)))
+            converged, n_iter = fits.converged, fits.n_iter
+            if self.refit:
+                C, l1_ratio, start = fits.best()
+                # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
+                starts = [] if self.solver == "liblinear" else [start]
+                path = None if tasks is None else tasks.begin_path(n_paths, "refit")
+                fit = Problem(self, data).minimize(C, l1_ratio, starts, path)
+                coef, intercept = fit.coef, fit.intercept
+                converged = np.append(converged, fit.solution.converged)
+                n_iter = np.append(n_iter, fit.solution.n_iter)
+                if path is not None:
+                    path.end_fit(coef, intercept)
+                    path.end()
+                if on_fit is not None:
+                    on_fit()
+            else:
+                C, l1_ratio, (coef, intercept) = fits.mean_of_best()
+        if tasks is not None:
+            tasks.end(np.max(n_iter), coef, intercept)
+        # Who sets a callback that stops a fit knows of it.
+        missed = None if tasks is not None and tasks.is_stopped else (converged, n_iter)
+        return C, l1_ratio, coef, intercept, missed
 
     def score(self, X, y, sample_weight=None, **score_params):
         """Return the score by `scoring`, which is accuracy where it was left out.
@@ -339,25 +373,6 @@ class LogisticRegressionCV(LinearExchange, LinearPredictions, BaseEstimator):
                 method_mapping=MethodMapping().add(caller="score", callee="score").add(caller="fit", callee="score"),
             )
         )
-
-    def set_callbacks(self, *callbacks):
-        """Warn that no fit of a fold calls scikit-learn's callbacks.
-
-        Parameters
-        ----------
-        *callbacks : callback instances
-            They are not used.
-
-        Returns
-        -------
-        self : LogisticRegressionCV
-            The estimator as it was.
-        """
-        warnings.warn(
-            "fastlin.LogisticRegressionCV does not call callbacks yet; verbose=1 shows how far a fit has come.",
-            stacklevel=2,
-        )
-        return self
 
     def _get_scorer(self):
         """Return the scorer that `scoring` names."""

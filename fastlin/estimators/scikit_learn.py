@@ -75,9 +75,12 @@ def has_callbacks(estimator):
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
-def open_tasks(estimator, n_tasks):
-    """Set up the callbacks of an estimator; return the context of its fit, which has so many tasks at most."""
-    return estimator._init_callback_context(max_subtasks=n_tasks)
+def open_tasks(estimator, n_tasks, is_sequential=True):
+    """Set up the callbacks of an estimator; return the context of its fit, which has so many tasks at most.
+
+    is_sequential says whether they come one after another.
+    """
+    return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=is_sequential)
 
 
 def check_parameters(estimator):

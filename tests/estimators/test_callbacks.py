@@ -180,3 +180,55 @@ def test_an_error_of_a_callback_leaves_the_network_as_it_was():
     with pytest.raises(ZeroDivisionError):
         model.fit(X, y)
     assert not hasattr(model, "coefs_")
+
+
+def make_search(**parameters):
+    given = {"Cs": [0.1, 10.0], "cv": 3, "l1_ratios": (0.0, 0.5), "scoring": "accuracy", "use_legacy_attributes": False}
+    return fastlin.LogisticRegressionCV(**{**given, **parameters})
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_every_fold_is_told_of_with_its_iterations(refit):
+    X, y = load_scaled(load_iris)
+    recorder = Recorder()
+    model = make_search(refit=refit).set_callbacks(recorder).fit(X, y, np.ones(len(y)))
+    plain = make_search(refit=refit).fit(X, y, np.ones(len(y)))
+    np.testing.assert_array_equal(model.coefs_paths_, plain.coefs_paths_)
+    np.testing.assert_array_equal(model.coef_, plain.coef_)
+    counts = {name: recorder.names.count(f"begin {name}") for name in ("fit", "fold", "C", "refit", "iteration")}
+    n_fits = 3 * 2 * 2 + refit
+    assert (counts["fit"], counts["fold"], counts["C"], counts["refit"]) == (1, 6, n_fits, int(refit))
+    # Behind the last iteration of each fit is an empty task.
+    assert len(recorder.models) + n_fits == counts["iteration"] >= model.n_iter_.sum() + n_fits
+    assert all(recorder.names.count(f"end {name}") == count for name, count in counts.items())
+    assert recorder.names[0] == "setup" and recorder.names[-2:] == ["end fit", "teardown"]
+    assert set(recorder.models[-1].predict(X)) <= set(y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_callback_stops_the_fits_of_a_cross_validation(n_jobs):
+    X, y = load_scaled(load_iris)
+    # Any warning is an error here: who asks to stop knows of it.
+    model = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(0)).fit(X, y)
+    assert (model.n_iter_ == 1).all()
+    late = make_search(n_jobs=n_jobs).set_callbacks(TimeLimit(3600)).fit(X, y)
+    np.testing.assert_array_equal(late.coef_, make_search().fit(X, y).coef_)
+
+
+def test_an_error_of_a_callback_leaves_the_cross_validation_as_it_was():
+    X, y = load_scaled(load_iris)
+    failing = Recorder(fail_at=2)
+    model = make_search().set_callbacks(failing)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, y)
+    assert not hasattr(model, "coef_")
+    assert failing.names[-1] == "teardown"
+
+
+def test_what_scikit_learn_ships_works_in_a_cross_validation():
+    from sklearn.callback import ProgressBar, ScoringMonitor
+
+    X, y = load_scaled(load_iris)
+    monitor = ScoringMonitor(scoring="accuracy")
+    make_search().set_callbacks(monitor, ProgressBar()).fit(X, y)
+    assert {row["task_name"] for row in monitor.get_logs().data} >= {"iteration"}

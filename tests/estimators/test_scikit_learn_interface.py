@@ -72,11 +72,6 @@ def test_coefficients_can_be_made_sparse(estimator):
     estimator_checks.check_sparsify_coefficients(estimator.__name__, estimator(**parameters))
 
 
-def test_callbacks_are_refused_with_a_warning():
-    with pytest.warns(UserWarning, match="fastlin.LogisticRegressionCV does not call callbacks"):
-        fastlin.LogisticRegressionCV(solver="lbfgs").set_callbacks()
-
-
 @pytest.mark.parametrize("estimator", ALL_ESTIMATORS)
 def test_no_estimator_of_scikit_learn_is_among_the_bases(estimator):
     of_scikit_learn = [base for base in estimator.__mro__ if base.__module__.split(".")[0] == "sklearn"]
