@@ -70,6 +70,10 @@ class DenseMatrix:
         """Say whether passes are faster in float32, for K rows of coefficients."""
         return self.X.size * n_rows_coef >= MIN_FLOAT32_WORK
 
+    def resolves_gram(self, shift):
+        """Say whether Gram matrices of columns with such shifts (d,) keep their digits: rows are centred one by one."""
+        return True
+
     @property
     def n_entries(self):
         """The number of entries that a pass reads."""

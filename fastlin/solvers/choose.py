@@ -197,6 +197,8 @@ def _has_room(objective, n_blocks, is_quick=False):
 
 
 def _affords_hessian(objective):
+    if not objective.matrix.resolves_gram(objective.coordinates.shift):
+        return False
     n_parameters = objective.shape[0] * objective.shape[1]
     return objective.budget.holds_hessian(n_parameters, objective.n_rows * n_parameters**2 // 2)
 

@@ -39,6 +39,8 @@ IMPATIENT = "another solver may do better"
 AT_FLOOR = "the objective is at the floor that its precision sets"
 # A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
 FLOOR = 1e-13
+# Nor is a gain worth a warning that is this part of tol, where J cannot be computed any better.
+SMALL_PART = 1e-3
 # A gap is taken for no smaller than this part of J, whose last digits are rounding.
 SMALLEST_GAP = 16 * UNIT_ROUNDOFF
 STALLED = "the objective no longer falls"
@@ -249,7 +251,9 @@ class Stopping:
         """
         if self.rule != "gradient" and bound <= self.tol * point.value:
             return REACHED
-        return AT_FLOOR if 0 <= decrement <= FLOOR * abs(point.value) else STALLED
+        # Where columns lie far from zero, J is rounded by more: a gain below that cannot be seen.
+        unseen = max(FLOOR * abs(point.value), min(point.rounding, SMALL_PART * self.tol * abs(point.value)))
+        return AT_FLOOR if 0 <= decrement <= unseen else STALLED
 
     def _is_separated(self, point):
         """Say whether something is not penalised and every row is proven to be classified right.

@@ -161,6 +161,18 @@ def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
     assert by_gradient.why_stalled(point, 0.0, 2 * FLOOR * point.value) == STALLED
 
 
+def test_a_gain_below_the_rounding_of_columns_far_from_zero_cannot_be_seen():
+    generator = np.random.default_rng(0)
+    X, labels = 1e6 + generator.normal(size=(40, 3)), generator.integers(0, 2, 40)
+    objective = Objective.over(X, labels, 2, l2=1e-12, fit_intercept=False)
+    point = objective.at(objective.coordinates.to_parameters(np.array([[0.3, 0.4, -0.7]]), np.zeros(1)))
+    assert 1e-9 * point.value < point.rounding < 1e-6 * point.value
+    stopping = Stopping(objective, 1e-3, "excess", 100)
+    assert stopping.why_stalled(point, point.value, 0.5 * point.rounding) == AT_FLOOR
+    # As far as tol does not care.
+    assert stopping.why_stalled(point, point.value, 1e-5 * point.value) == STALLED
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_separated_classes_are_noticed_without_penalty_only(n_classes):
     X = np.arange(12.0)[:, None]
