@@ -49,8 +49,8 @@ class Checkpoints:
             if estimator.warm_start:
                 raise ValueError(f"{name} needs warm_start=False: a checkpoint holds one fit, from its beginning.")
         self._path = None if save_checkpoint is None else Path(save_checkpoint)
-        if self._path is not None and not self._path.parent.is_dir():
-            raise ValueError(f"save_checkpoint must lie in a folder that exists, got {str(self._path)!r}")
+        if self._path is not None and (not self._path.parent.is_dir() or self._path.is_dir()):
+            raise ValueError(f"save_checkpoint must be a file in a folder that exists, got {str(save_checkpoint)!r}")
         self.resumed, self._before = None, None
         self.random_state = check_random_state(estimator.random_state)
         self._start = self.random_state.get_state()
@@ -104,20 +104,36 @@ def _describe(estimator, examples, validation):
     parameters = estimator.get_params(deep=False)
     # Only the learning rate of "cosine" knows where the training is to end.
     free = FREE - {"max_iter"} if estimator.learning_rate == "cosine" else FREE
-    X = examples.matrix.X
-    ends = [part.toarray() if issparse(part) else np.asarray(part) for part in (X[:SEEN_ROWS], X[-SEEN_ROWS:])]
     return {
-        "parameters": {name: repr(value) for name, value in sorted(parameters.items()) if name not in free},
+        "parameters": {name: repr(_plain(value)) for name, value in sorted(parameters.items()) if name not in free},
         "data": {
-            "the shape of X is": list(X.shape),
+            "the shape of X is": list(examples.matrix.shape),
             "the classes are": f"{estimator.classes_.tolist()!r:.200}",
             "so many rows are to train on:": len(examples),
             "so many rows are to validate on:": 0 if validation is None else len(validation),
             "labels have the digest": _digest(examples.labels),
             "weights have the digest": None if examples.weights is None else _digest(examples.weights),
-            f"the first and the last {SEEN_ROWS} rows have the digest": _digest(*ends),
+            f"the first and the last {SEEN_ROWS} rows have the digest": _digest(*_ends(examples)),
+            "the validation data have the digest": validation and _digest(validation.labels, *_ends(validation)),
         },
     }
+
+
+def _plain(value):
+    """Return the same for equal values of NumPy and of Python, and for sequences of any kind."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return sorted(((_plain(name), _plain(each)) for name, each in value.items()), key=repr)
+    return value
+
+
+def _ends(examples):
+    """Return the first and the last rows as dense arrays."""
+    X = examples.matrix.X
+    return [part.toarray() if issparse(part) else np.asarray(part) for part in (X[:SEEN_ROWS], X[-SEEN_ROWS:])]
 
 
 def _digest(*arrays):

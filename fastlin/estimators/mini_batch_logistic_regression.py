@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.utils import check_random_state
@@ -15,7 +16,7 @@ from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.network_training import check_partial_fit, keep_curves, show_epoch
+from fastlin.estimators.network_training import check_class_weight, check_partial_fit, keep_curves, show_epoch
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
@@ -39,6 +40,9 @@ from fastlin.training import (
     train_by_epochs,
 )
 from fastlin.training.progress import show_steps
+
+# More rows than there are make one batch.
+MOST_ROWS = 2**31
 
 
 class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator):
@@ -264,9 +268,8 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
                 examples, validation = set_aside(self, examples, random_state)
-            start = (self.coef_, self.intercept_) if continues else None
-            given = examples, validation, random_state, self.max_iter
-            training = self._train_and_tell(X, y, sample_weight, *given, start=start)
+            given = examples, validation, random_state, self.max_iter, self.n_iter_no_change
+            training = self._train_and_tell(X, y, sample_weight, *given, continues=continues)
             if training.ended == "diverged":
                 read_matrix(self, X, reset=False)
             self.n_iter_ = len(training.epochs)
@@ -302,13 +305,16 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
         ConvergenceWarning
             The training diverged; the coefficients are those before the call.
         """
+        check_parameters(self)
+        check_partial_fit(self)
         return self._go_on(_Parts(self, lambda: [(X, y, sample_weight)]), classes, 1)
 
     def fit_batches(self, batches, classes=None, n_epochs=1, *, X_val=None, y_val=None):
         """Train on rows that come in parts, such as the files of a folder; go on from the last training, if any.
 
         Each part is cut into batches of `batch_size`, as by `partial_fit`; parts much larger than that are the fastest.
-        With validation data the model is that of the epoch with the lowest log loss on them.
+        With validation data the model is that of the epoch of this call with the lowest log loss on them, and with
+        `early_stopping` the training ends by them. Else it goes through all epochs, "adaptive" rates aside.
 
         Parameters
         ----------
@@ -338,6 +344,10 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
         ConvergenceWarning
             The training diverged.
         """
+        check_parameters(self)
+        check_class_weight(self, "fit_batches")
+        if self.early_stopping and X_val is None:
+            raise ValueError("early_stopping=True of fit_batches needs X_val and y_val: it sets no rows aside.")
         if not isinstance(n_epochs, Integral) or n_epochs < 1:
             raise ValueError(f"n_epochs must be a whole number of at least 1, got {n_epochs!r}")
         begin = batches if callable(batches) else partial(iter, batches)
@@ -362,9 +372,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
 
     def _go_on(self, parts, classes, n_epochs, X_val=None, y_val=None):
         """Train on the parts for some epochs, from the last training on."""
-        check_parameters(self)
         with kept_on_error(self), limit_jobs(self.n_jobs):
-            check_partial_fit(self)
             continues = hasattr(self, "coef_")
             check_partial_fit_first_call(self, classes)
             if len(self.classes_) < 2:
@@ -373,8 +381,11 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
             validation = read_validation(self, X_val, y_val, "class")
             # A copy: a call that fails leaves the numbers as they were.
             random_state = deepcopy(self._random_state) if continues else check_random_state(self.random_state)
-            before = self._optimizer if continues else None
-            training = self._train(parts, validation, random_state, n_epochs, before=before)
+            # Epochs that are asked for are taken, unless validation data or a rate that is to fall say otherwise.
+            is_watched = self.early_stopping or self.learning_rate == "adaptive"
+            patience = self.n_iter_no_change if is_watched else np.inf
+            given = parts, validation, random_state, n_epochs, patience
+            training = self._train(*given, before=self._optimizer if continues else None)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
             warn_of_training(self, training, stacklevel=4, keeps_steps=True)
@@ -383,53 +394,67 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
     @with_callbacks
     def _train_and_tell(self, X, y, sample_weight, *given, **more):
         """Return the EpochTraining of `_train`, and tell the callbacks, which get what `fit` was given."""
-        tasks = None
-        if has_callbacks(self):
 
-            def describe(n_iter, descent):
-                return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(descent)}
+        def describe(n_iter, descent):
+            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(descent)}
 
-            tasks = IterationTasks(self, X, y, sample_weight, describe)
-        training = self._train(*given, tasks=tasks, **more)
-        return training
+        tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
+        with show_steps(self.verbose, self.max_iter) as show:
+            return self._train(*given, show=partial(show_epoch, show), tasks=tasks, **more)
 
-    def _train(self, rows, validation, random_state, max_epochs, *, start=None, before=None, tasks=None):
+    def _train(
+        self,
+        rows,
+        validation,
+        random_state,
+        max_epochs,
+        patience,
+        *,
+        continues=False,
+        before=None,
+        show=None,
+        tasks=None,
+    ):
         """Train, keep the model and its curves, and return the EpochTraining.
 
-        start is a pair of coefficients and intercepts to begin with, before the _Optimizer to go on with.
+        continues says whether to begin with the coefficients of the last training; before is the _Optimizer to go on
+        with besides. show and tasks hear of each epoch.
         """
+        continues = continues or before is not None
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
-        if start is not None:
-            network.coefs[0][:], network.intercepts[0][:] = start[0].T, start[1]
-        n_epochs, n_rows = (0, 0) if before is None else (len(self.loss_curve_), self.t_)
-        first_row = np.inf if self.average is False else 0 if self.average is True else self.average
-        descent = LinearDescent(network, self.momentum, first_row, n_rows)
-        patience = None
+        n_rows, average = self.t_ if continues else 0, _count_rows_before_mean(self.average)
+        descent = LinearDescent(network, self.momentum, average, n_rows)
+        if continues:
+            coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+            network.coefs[0][:], network.intercepts[0][:] = coef.T, self.intercept_
+        # The rate of "cosine" falls within the epochs of a call.
+        n_epochs = len(self.loss_curve_) if before is not None and self.learning_rate != "cosine" else 0
+        patience_before = None
         if before is not None:
-            network.parameters[:], patience = before.parameters, before.patience
-            # A mean of steps that were not averaged begins now.
-            if before.is_averaged == bool(self.average):
-                descent.restore(before.carried)
-        schedule = self._make_schedule(max_epochs)
-        with show_steps(self.verbose and before is None, max_epochs) as show:
-            tell = None if tasks is None else lambda training: tasks(len(training.epochs), None, lambda: (descent,))
-            training = train_by_epochs(
-                descent,
-                rows,
-                validation,
-                schedule,
-                random_state,
-                tell_all(partial(show_epoch, show), tell),
-                n_epochs=n_epochs,
-                n_rows=n_rows,
-                patience=patience,
-            )
+            descent.restore(before.carried)
+            if descent.n_averaged:
+                network.parameters[:] = before.parameters
+            if before.average != average:
+                descent.forget_mean()
+            patience_before = before.patience if self.learning_rate == "adaptive" else None
+        tell = None if tasks is None else lambda training: tasks(len(training.epochs), None, lambda: (descent,))
+        training = train_by_epochs(
+            descent,
+            rows,
+            validation,
+            self._make_schedule(max_epochs, patience),
+            random_state,
+            tell_all(show, tell),
+            n_epochs=n_epochs,
+            n_rows=n_rows,
+            patience=patience_before,
+        )
         if tasks is not None:
             tasks.end(descent)
         self.t_ = n_rows + descent.n_rows
         self._random_state = random_state
-        self._optimizer = _Optimizer(network.parameters.copy(), descent.save(), bool(self.average), training.patience)
+        self._optimizer = _Optimizer(network.parameters.copy(), descent.save(), average, training.patience)
         keep_curves(self, training.epochs, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
@@ -438,21 +463,16 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
             setattr(self, name, value)
         return training
 
-    def _make_schedule(self, max_epochs):
+    def _make_schedule(self, max_epochs, patience):
+        rate = float(self.learning_rate_init), self.learning_rate, float(self.learning_rate_decay), float(self.power_t)
         return EpochSchedule(
             max_epochs=max_epochs,
-            batch_size=self.batch_size,
-            learning_rate=LearningRate(
-                float(self.learning_rate_init),
-                self.learning_rate,
-                float(self.learning_rate_decay),
-                float(self.power_t),
-                max_epochs,
-            ),
+            batch_size=int(min(self.batch_size, MOST_ROWS)),
+            learning_rate=LearningRate(*rate, max_epochs),
             alpha=float(self.alpha),
             alpha_by_weight=False,
             shuffle=self.shuffle,
-            patience=self.n_iter_no_change,
+            patience=patience,
             tol=self.tol,
             early_stopping=self.early_stopping,
             by_loss=True,
@@ -465,6 +485,13 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
         return {"coef_": network.coefs[0].T.copy(), "intercept_": network.intercepts[0].copy()}
 
 
+def _count_rows_before_mean(average):
+    """Return after how many rows the mean of the steps begins."""
+    if isinstance(average, (bool, np.bool_)):
+        return 0.0 if average else np.inf
+    return float(average)
+
+
 class _Optimizer(NamedTuple):
     """What `partial_fit` goes on with.
 
@@ -474,15 +501,15 @@ class _Optimizer(NamedTuple):
         The parameters after the last step, of which `coef_` may be a mean.
     carried : object
         What the Descent carries.
-    is_averaged : bool
-        Whether its steps are averaged.
+    average : float
+        After how many rows the mean of the steps begins.
     patience : Patience
         What is left of the patience.
     """
 
     parameters: np.ndarray
     carried: Any
-    is_averaged: bool
+    average: float
     patience: Patience
 
 
@@ -539,7 +566,9 @@ class _Parts:
     def _read(self, number, part, reset):
         """Return the Examples of a part."""
         try:
-            X, y, sample_weight = (*part, None) if len(part) == 2 else part
+            if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
+                raise TypeError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
+            X, y, sample_weight = (*part, None)[:3]
             estimator = self._estimator
             matrix, y = read_matrix(estimator, X, y, reset=reset)
             labels = Targets("class", *encode_labels(y)).among(estimator.classes_, "y")

@@ -333,7 +333,7 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ------
         ValueError
             A parameter is out of range, or data have a wrong shape or values that are not finite, or the checkpoint is
-            damaged, or of other data or parameters.
+            damaged, or of other parameters, or of other data: shapes, labels, weights and the rows at both ends tell.
         OSError
             A checkpoint cannot be read or written.
 

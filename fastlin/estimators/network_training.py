@@ -44,15 +44,20 @@ def check_training(estimator):
         raise ValueError(f"weight_decay needs solver='adam', got solver={estimator.solver!r}; alpha penalises by any.")
 
 
+def check_class_weight(estimator, method):
+    """Raise a ValueError where a method that sees a part of the rows is to balance the classes."""
+    if isinstance(estimator.class_weight, str):
+        raise ValueError(
+            f'class_weight="balanced" is not supported for {method}, which sees a part of the rows; give the '
+            "weights of the classes in a dict, as sklearn.utils.class_weight.compute_class_weight finds them."
+        )
+
+
 def check_partial_fit(estimator):
     """Raise a ValueError for a parameter that `partial_fit` has no use for."""
     if estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
-    if isinstance(estimator.class_weight, str):
-        raise ValueError(
-            'class_weight="balanced" is not supported for partial_fit, which sees a part of the rows; give the '
-            "weights of the classes in a dict, as sklearn.utils.class_weight.compute_class_weight finds them."
-        )
+    check_class_weight(estimator, "partial_fit")
     if estimator.learning_rate == "cosine":
         raise ValueError(
             "learning_rate='cosine' is not supported for partial_fit, which knows no last epoch; use "

@@ -31,6 +31,8 @@ def minimize(objective, start, stopping, *, preconditions, room):
         nonlocal start_norm, preconditioner, n_products, n_passes
         if n_products > n_passes:
             precondition, n_passes = next(coming)
+            # Two of them would take twice the budget.
+            preconditioner = None
             preconditioner, n_products = precondition(point), 0
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm

@@ -8,7 +8,7 @@ from dataclasses import astuple
 import numpy as np
 
 from fastlin.training.epochs import Epoch
-from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
+from fastlin.training.judges import BestCheckpoint, Checkpoint
 from fastlin.training.loop import Training
 
 FORMAT = 1
@@ -34,7 +34,6 @@ def write_checkpoint(path, training, about):
         "n_steps": training.n_steps,
         "last": training.last,
         "best": (training.best.judges_start, training.best.best_score, training.best.checkpoint),
-        "patience": astuple(training.patience)[1:],
     }
     content = json.dumps(_take_out(content, arrays))
     temporary = path.with_name(path.name + ".part")
@@ -57,7 +56,7 @@ def read_checkpoint(path):
     Returns
     -------
     training : Training
-        As it was saved; patience and best checkpoint have no score.
+        As it was saved, without its patience; the best checkpoint has no score.
     about : dict
         What describes it; lists stand for tuples.
 
@@ -82,8 +81,7 @@ def read_checkpoint(path):
     judges_start, best_score, best = content["best"]
     best = BestCheckpoint(None, judges_start, best_score, None if best is None else Checkpoint(*best))
     records = [Epoch(*record) for record in content["records"]]
-    patience = Patience(None, *content["patience"])
-    return Training(records, content["n_steps"], patience=patience, last=last, best=best), content["about"]
+    return Training(records, content["n_steps"], last=last, best=best), content["about"]
 
 
 def _take_out(value, arrays):

@@ -1,6 +1,7 @@
 """Training of networks by epochs: the order of the rows, the rules that end it, and the epoch that is kept."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -169,10 +170,13 @@ def train_by_epochs(
     limits = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
     if resumed is not None:
         # A file holds no functions.
-        patience, best = replace(resumed.patience, score=watched), replace(resumed.best, score=best.score)
+        best = replace(resumed.best, score=best.score)
     # What another measure was worth says nothing of this one.
     is_of_kind = patience is not None and patience.score is watched
     patience = replace(patience, **limits) if is_of_kind else Patience(watched, **limits)
+    if resumed is not None:
+        # Its limits may be others now.
+        patience = reduce(Patience.after, resumed.records, patience)
     make_rows = _Stream if callable(examples) else _ShuffledRows
     rows = make_rows(examples, schedule, random_state)
     learner = _EpochLearner(descent, rows, validation, schedule, n_epochs, n_rows, patience.n_renewed)
@@ -243,15 +247,16 @@ class _Stream:
 
     def run_epoch(self, descent, learning_rate):
         """Take the steps of an epoch; return what `Descent.run_epoch` does, over the rows of all examples."""
-        loss = n_correct = n_rows = 0
+        loss = n_correct = n_rows = total = 0
         for examples in self._begin():
             self._rows = _ShuffledRows(examples, self._schedule, self._random_state)
             mean_loss, accuracy = self._rows.run_epoch(descent, learning_rate)
-            loss, n_correct = loss + len(examples) * mean_loss, n_correct + len(examples) * accuracy
-            n_rows += len(examples)
+            weight = len(examples) if examples.weights is None else float(examples.weights.sum())
+            loss, n_correct = loss + len(examples) * mean_loss, n_correct + weight * accuracy
+            n_rows, total = n_rows + len(examples), total + weight
             if not np.isfinite(mean_loss):
                 break
-        return loss / n_rows, n_correct / n_rows
+        return loss / n_rows, n_correct / total
 
     def probe(self):
         """As `_ShuffledRows.probe` has it."""

@@ -37,14 +37,28 @@ class LinearDescent(MomentumDescent):
     ----------
     mean : ndarray of shape (p,), float64
         The mean of the parameters after each of these steps.
-    n_averaged : int
-        The number of these steps.
     """
 
     def __init__(self, network, momentum, first_row=np.inf, n_rows_before=0):
+        # Rows and averaged steps, which the kernel counts.
+        self._counts = np.zeros(2, np.int64)
         super().__init__(network, momentum)
-        self.mean, self.n_averaged = np.zeros(len(network.parameters)), 0
+        self.mean = np.zeros(len(network.parameters))
         self._n_rows_left = first_row - n_rows_before
+
+    @property
+    def n_rows(self):
+        """The number of rows that steps have been taken with, each time counted."""
+        return int(self._counts[0])
+
+    @n_rows.setter
+    def n_rows(self, n_rows):
+        self._counts[0] = n_rows
+
+    @property
+    def n_averaged(self):
+        """The number of steps that the mean has."""
+        return int(self._counts[1])
 
     def predictor(self):
         """As `Descent.predictor` has it: a network with the mean, as soon as there is one."""
@@ -60,13 +74,14 @@ class LinearDescent(MomentumDescent):
 
     def restore(self, saved):
         """As `Descent.restore` has it."""
-        velocity, self.mean[:], self.n_averaged = saved
+        velocity, self.mean[:], self._counts[1] = saved
         super().restore(velocity)
+        if not self.network.has_intercepts:
+            self.velocity[self.network.n_coefficients :] = 0
 
-    def reset(self):
-        """As `Descent.reset` has it."""
-        super().reset()
-        self.mean[:], self.n_averaged = 0, 0
+    def forget_mean(self):
+        """Let the mean begin anew."""
+        self.mean[:], self._counts[1] = 0, 0
 
     def run_epoch(self, examples, order, batch_size, learning_rate, alpha, alpha_by_weight=False):
         """As `Descent.run_epoch` has it; alpha is never divided by the weight of a batch."""
@@ -89,14 +104,13 @@ class LinearDescent(MomentumDescent):
             # A batch without weight has no loss, and takes no step.
             loss += float(sizes @ np.where(measured.totals > 0, losses, 0.0))
             n_right, total = n_right + float(measured.right.sum()), total + float(measured.totals.sum())
-            self.n_rows += int(sizes.sum())
             first = last
         return loss / len(order), n_right / total if total else 0.0
 
     def _update(self, learning_rate, l2):
         squares = super()._update(learning_rate, l2)
         if self.n_rows >= self._n_rows_left:
-            self.n_averaged += 1
+            self._counts[1] += 1
             self.mean += (self.network.parameters - self.mean) / self.n_averaged
         return squares
 
@@ -107,13 +121,10 @@ class LinearDescent(MomentumDescent):
         vectors = [network.cut(vector) for vector in (network.parameters, self.velocity, network.gradient)]
         ((w,), (intercept,), _), ((velocity,), (intercept_velocity,), _), ((gradient,), _, _) = vectors
         mean = self.mean.reshape(-1, w.shape[1])[: len(self.mean) * is_averaged]
-        state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean)
-        rule = MomentumRule(
-            -float(learning_rate), -1.0, self._momentum, float(alpha), network.has_intercepts, self.n_averaged
-        )
+        state = MomentumState(w, gradient, velocity, intercept, intercept_velocity, mean, self._counts)
+        rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), network.has_intercepts)
         samples = Samples(order, examples.labels, np.empty(0) if examples.weights is None else examples.weights)
         measured = Measured(*np.empty((4, last - first)))
         tile_rows = count_tile_rows(*w.shape, w.itemsize)
         train_steps(any_layout(examples.matrix.X), samples, batch_size, first, last, state, rule, tile_rows, measured)
-        self.n_averaged += is_averaged * int(np.count_nonzero(measured.totals))
         return measured

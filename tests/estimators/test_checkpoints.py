@@ -135,10 +135,28 @@ def test_what_cannot_go_on_is_refused(data, tmp_path):
             make_model(solver="lbfgs").fit(X, y, **{name: path})
         with pytest.raises(ValueError, match=f"{name} needs warm_start=False"):
             make_model(warm_start=True).fit(X, y, **{name: path})
-    with pytest.raises(ValueError, match="save_checkpoint must lie in a folder that exists"):
+    with pytest.raises(ValueError, match="save_checkpoint must be a file in a folder that exists"):
         make_model().fit(X, y, save_checkpoint=tmp_path / "none" / "training")
     with pytest.raises(FileNotFoundError, match="none"):
         make_model().fit(X, y, resume=tmp_path / "none")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_equal_parameters_are_the_same_and_other_limits_count(data, tmp_path):
+    X, y = data
+    path = tmp_path / "training"
+    limits = {"tol": 0.05, "n_iter_no_change": 3, "max_iter": 40}
+    validation = {"X_val": X[:50], "y_val": y[:50]}
+    ended = make_model(**limits).fit(X, y, save_checkpoint=path, **validation)
+    assert ended.n_iter_ < 40
+    same = MLPClassifier([12], random_state=3, batch_size=np.int64(50), alpha=np.float64(1e-4), max_iter=40, tol=0)
+    resumed = same.fit(X, y, resume=path, **validation)
+    # As if the fit had had the lower tol from the beginning.
+    assert_same_fit(
+        resumed, make_model(**{**limits, "tol": 0, "n_iter_no_change": 10}).fit(X, y, X_val=X[:50], y_val=y[:50])
+    )
+    with pytest.raises(ValueError, match="the validation data have the digest"):
+        make_model().fit(X, y, resume=path, X_val=X[50:100], y_val=y[50:100])
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(data, tmp_path):

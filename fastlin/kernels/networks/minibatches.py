@@ -34,6 +34,9 @@ class MomentumState(NamedTuple):
         The intercepts, and the same of them.
     mean : ndarray of shape (d + 1, K) or (0, K), float64
         The mean of the weights after each averaged step, and last that of the intercepts; without rows it is left out.
+    counts : ndarray of shape (2,), int64
+        How many rows steps were taken with, and how many steps the mean has. They change with the weights: Ctrl-C falls
+        before a run or behind it.
     """
 
     w: np.ndarray
@@ -42,6 +45,7 @@ class MomentumState(NamedTuple):
     intercept: np.ndarray
     intercept_velocity: np.ndarray
     mean: np.ndarray
+    counts: np.ndarray
 
 
 class MomentumRule(NamedTuple):
@@ -59,8 +63,6 @@ class MomentumRule(NamedTuple):
         The strength of the penalty: l2 w is added to the gradient.
     has_intercept : bool
         Whether there are intercepts.
-    n_averaged : int
-        The number of steps that the mean already has.
     """
 
     gradient_part: float
@@ -68,7 +70,6 @@ class MomentumRule(NamedTuple):
     momentum: float
     l2: float
     has_intercept: bool
-    n_averaged: int
 
 
 class Measured(NamedTuple):
@@ -117,7 +118,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
     for k in range(n_classes):
         intercept[k] = state.intercept[k]
     kept, beginning = _nothing_kept(), np.int64(0)
-    n_averaged = rule.n_averaged
+    n_averaged = state.counts[1]
     for step in range(first, last):
         begin, end = step * batch_size, min((step + 1) * batch_size, order.shape[0])
         for k in range(n_classes):
@@ -158,6 +159,8 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
                 n_averaged += 1
                 _average(coef, intercept, n_averaged, state.mean)
         measured.squares[step - first] = squares
+    state.counts[0] += min(last * batch_size, order.shape[0]) - first * batch_size
+    state.counts[1] = n_averaged
     for k in range(n_classes):
         state.intercept[k] = intercept[k]
         for j in range(n_features):

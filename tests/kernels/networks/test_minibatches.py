@@ -21,16 +21,18 @@ def test_steps_agree_with_naive(dtype, n_classes, momentum, l2):
     batches = [order[step * batch_size : (step + 1) * batch_size] for step in range(n_steps)]
     expected, expected_losses = naive.train(X, labels, w.tolist(), 0.1, batches, l2, momentum)
     samples = Samples(order, labels, np.empty(0))
-    state = MomentumState(w, *np.zeros((2, *w.shape), dtype), *np.zeros((2, w.shape[1]), dtype), np.empty((0, 0)))
+    counts, intercepts = np.zeros(2, np.int64), np.zeros((2, w.shape[1]), dtype)
+    state = MomentumState(w, *np.zeros((2, *w.shape), dtype), *intercepts, np.empty((0, 0)), counts)
     losses = np.full(n_steps, np.nan)
     # Two calls and tiles smaller than a batch.
     for first, last in ((0, 3), (3, 4)):
-        rule = MomentumRule(1.0, 0.1, momentum, l2, False, 0)
+        rule = MomentumRule(1.0, 0.1, momentum, l2, False)
         measured = Measured(losses[first:last], np.empty(last - first), *np.empty((2, 0)))
         train_steps(any_layout(X), samples, batch_size, first, last, state, rule, 8, measured)
     tolerance = 1e-12 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(w, expected, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(losses, expected_losses, rtol=tolerance)
+    assert counts.tolist() == [batch_size * n_steps, 0]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
