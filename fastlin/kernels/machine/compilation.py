@@ -9,6 +9,8 @@ the processor that it was compiled for, and the level of the wheel's code that i
 import contextlib
 import gc
 import hashlib
+import signal
+import threading
 from pathlib import Path
 
 import numba
@@ -62,25 +64,58 @@ def kernel(function=None, *, reassociate=True, inner=False, inline=False):
     if not config.DISABLE_JIT:
         # Numba's classes for it are not public: where another version has changed them, the kernel is not kept.
         with contextlib.suppress(AttributeError, TypeError):
-            compiled._compiler.compile = _without_collector(compiled._compiler.compile)
+            compiled._compiler.compile = _undisturbed(compiled._compiler.compile)
             compiled._cache = _KernelCache(function)
     return compiled
 
 
-def _without_collector(compile_kernel):
-    """Return compile_kernel with the garbage collector at rest, which takes a tenth of the time on Numba's objects."""
+def _undisturbed(compile_kernel):
+    """Return compile_kernel with the garbage collector at rest, which takes a tenth of the time on Numba's objects.
+
+    What Ctrl-C raises in there is raised in the end too: Numba may take it for an attribute that is missing.
+    """
 
     def compile_at_rest(*arguments):
         # Under Numba's lock: no two threads are here at once.
         enabled = gc.isenabled()
         gc.disable()
         try:
-            return compile_kernel(*arguments)
+            with _remembered_interrupts():
+                return compile_kernel(*arguments)
         finally:
             if enabled:
                 gc.enable()
 
     return compile_at_rest
+
+
+@contextlib.contextmanager
+def _remembered_interrupts():
+    """Raise at the end of the ``with`` block what the handler of Ctrl-C raised within it, whatever became of that."""
+    handle = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handle):
+        yield
+        return
+    raised = []
+
+    def handle_and_remember(number, frame):
+        try:
+            handle(number, frame)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    signal.signal(signal.SIGINT, handle_and_remember)
+    try:
+        yield
+    except BaseException as error:
+        if raised and error is not raised[0]:
+            raise raised[0] from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, handle)
+    if raised:
+        raise raised[0]
 
 
 class _Locator(caching._CacheLocator):

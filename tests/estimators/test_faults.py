@@ -1,0 +1,146 @@
+"""Every estimator among threads, in forked processes, out of memory and in long runs, and what a fit touches."""
+
+import gc
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+from sklearn.datasets import load_iris
+
+import fastlin
+from fastlin.kernels.machine.threads import limit_threads
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.skipif(not COMPILED, reason="threads and processes are those of compiled kernels"),
+]
+MODELS = [
+    lambda: fastlin.LogisticRegression(),
+    lambda: fastlin.LogisticRegression(l1_ratio=1, C=0.5),
+    lambda: fastlin.LogisticRegressionCV(Cs=3, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False),
+    lambda: fastlin.MiniBatchLogisticRegression(max_iter=3, random_state=0),
+    lambda: fastlin.MLPClassifier((5,), max_iter=3, random_state=0),
+]
+
+
+@pytest.fixture
+def data():
+    return load_iris(return_X_y=True)
+
+
+def fit_all(data):
+    """Return the coefficients of each of MODELS."""
+    models = [make().fit(*data) for make in MODELS]
+    return [model.coefs_[0] if hasattr(model, "coefs_") else model.coef_ for model in models]
+
+
+def assert_same(fitted, expected):
+    for coef, of_expected in zip(fitted, expected, strict=True):
+        np.testing.assert_array_equal(coef, of_expected)
+
+
+def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(data):
+    expected = fit_all(data)
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            assert_same(fit_all(data), expected)
+    with ThreadPoolExecutor(6) as pool:
+        for fitted in pool.map(lambda _: fit_all(data), range(6)):
+            assert_same(fitted, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_fits_the_same(data):
+    expected = fit_all(data)
+    child = os.fork()
+    if child == 0:
+        try:
+            assert_same(fit_all(data), expected)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_many_fits_leave_no_memory_behind(data):
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        pytest.skip("the system does not tell how much memory a process has")
+
+    def measure():
+        gc.collect()
+        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    for _ in range(20):
+        fit_all(data)
+    before = measure()
+    for _ in range(60):
+        fit_all(data)
+    assert measure() - before < 5_000_000
+
+
+def run_child(code):
+    finished = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr[-2_000:]
+    return finished.stdout.split()
+
+
+def test_want_of_memory_is_a_memory_error():
+    resource = pytest.importorskip("resource", reason="the system limits no memory")
+    if not hasattr(resource, "RLIMIT_AS") or not Path("/proc/self/statm").exists():
+        pytest.skip("the system limits no memory")
+    told = run_child("""
+import resource
+import numpy as np
+import fastlin
+generator = np.random.default_rng(0)
+X, y = generator.standard_normal((20_000, 300)), generator.integers(0, 200, 20_000)
+models = [
+    fastlin.LogisticRegression(max_iter=3),
+    fastlin.LogisticRegression(max_iter=3, l1_ratio=1),
+    fastlin.MLPClassifier((2_000,), max_iter=1, batch_size=20_000),
+]
+for model in models:
+    model.__class__(max_iter=1).fit(X[:2_000, :20], y[:2_000] % 3)
+    before = dict(model.__dict__)
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2_000_000, -1))
+    try:
+        model.fit(X, y)
+        print("fitted")
+    except MemoryError:
+        print("MemoryError" if model.__dict__ == before else "changed")
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+""")
+    assert told == ["MemoryError"] * 3
+
+
+def test_a_fit_touches_no_file_network_or_environment():
+    told = run_child("""
+import os, sys
+import numpy as np
+import fastlin
+generator = np.random.default_rng(0)
+X, y = generator.standard_normal((200, 5)), generator.integers(0, 3, 200)
+models = [
+    fastlin.LogisticRegression(),
+    fastlin.LogisticRegression(l1_ratio=1),
+    fastlin.MiniBatchLogisticRegression(max_iter=2),
+    fastlin.MLPClassifier((3,), max_iter=2),
+]
+for model in models:
+    model.fit(X, y).predict(X)
+seen, environment = [], dict(os.environ)
+sys.addaudithook(lambda event, arguments: seen.append(event))
+for model in models:
+    model.fit(X, y).predict(X)
+outside = "open", "os", "socket", "subprocess", "shutil", "tempfile"
+print(sorted({event for event in seen if event.split(".")[0] in outside}), dict(os.environ) == environment)
+""")
+    assert told == ["[]", "True"]
