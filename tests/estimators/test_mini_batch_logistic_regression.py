@@ -4,12 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from naive_mini_batches import TOLERANCE, draw_orders, make_data, make_model, parameters_of, step_naively
 from scipy import sparse
-from scipy.special import logsumexp
-from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
-from sklearn.preprocessing import scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastlin import LogisticRegression, MiniBatchLogisticRegression
@@ -17,7 +15,6 @@ from fastlin.callbacks import TimeLimit
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.training import linear_descent
 
-N_STEPS_TOLERANCE = 1e-9
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
@@ -37,61 +34,6 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
-def make_data(n_classes=3):
-    X, y = (load_iris if n_classes == 3 else load_breast_cancer)(return_X_y=True)
-    return scale(X[:, :4]), np.array(["a", "b", "c"])[y]
-
-
-def make_model(**parameters):
-    return MiniBatchLogisticRegression(**{"dtype": "float64", "random_state": 0, "batch_size": 40, **parameters})
-
-
-def step_naively(X, y, classes, orders, model, weights=None, start=None, n_steps=None):
-    """Return coefficients (K, d), intercepts (K,), the mean of both over the steps, and the loss of each epoch.
-
-    Each class has its row; two classes have their difference.
-    """
-    K, d = (1 if len(classes) == 2 else len(classes)), X.shape[1]
-    targets = (y[:, None] == classes).astype(float)
-    weights = np.ones(len(y)) if weights is None else weights
-    w = np.zeros((K, d + 1)) if start is None else start.copy()
-    velocity, total, taken, losses = np.zeros_like(w), np.zeros_like(w), 0, []
-    for order in orders:
-        loss = 0.0
-        for first in range(0, len(order), model.batch_size):
-            if taken == n_steps:
-                return w, total / taken, losses
-            rows = order[first : first + model.batch_size]
-            batch, s = np.column_stack([X[rows], np.ones(len(rows))]), weights[rows]
-            scores = batch @ w.T
-            scores = np.column_stack([np.zeros(len(rows)), scores]) if K == 1 else scores
-            log_p = scores - logsumexp(scores, axis=1, keepdims=True)
-            residuals = s[:, None] * (np.exp(log_p) - targets[rows]) / s.sum()
-            slopes = residuals[:, 1:].T @ batch if K == 1 else residuals.T @ batch
-            squares = (w[:, :-1] ** 2).sum()
-            loss += len(rows) * (-(s[:, None] * targets[rows] * log_p).sum() / s.sum() + model.alpha / 2 * squares)
-            slopes[:, :-1] += model.alpha * w[:, :-1]
-            slopes[:, -1] *= model.fit_intercept
-            velocity = model.momentum * velocity - model.learning_rate_init * slopes
-            w = w + velocity
-            total, taken = total + w, taken + 1
-        losses.append(loss / len(order))
-    return w, total / taken, losses
-
-
-def draw_orders(n, n_epochs, seed=0):
-    state, order = np.random.RandomState(seed), np.arange(n)
-    for _ in range(n_epochs):
-        places = np.arange(n)
-        state.shuffle(places)
-        order = order[places]
-        yield order
-
-
-def parameters_of(model):
-    return np.column_stack([model.coef_, model.intercept_])
-
-
 @quiet
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("given", [{}, {"alpha": 0.1, "momentum": 0.0}, {"average": True}, {"fit_intercept": False}])
@@ -102,8 +44,8 @@ def test_steps_are_those_of_a_naive_loop(n_classes, given, is_weighted):
     model = make_model(max_iter=4, learning_rate_init=0.1, **given)
     last, mean, losses = step_naively(X, y, np.unique(y), draw_orders(len(y), 4), model, weights)
     model.fit(X, y, weights)
-    np.testing.assert_allclose(parameters_of(model), mean if model.average else last, atol=N_STEPS_TOLERANCE)
-    np.testing.assert_allclose(model.loss_curve_, losses, atol=N_STEPS_TOLERANCE)
+    np.testing.assert_allclose(parameters_of(model), mean if model.average else last, atol=TOLERANCE)
+    np.testing.assert_allclose(model.loss_curve_, losses, atol=TOLERANCE)
     assert model.coef_.dtype == np.float64
     assert (model.n_iter_, model.t_, len(model.accuracy_curve_)) == (4, 4 * len(y), 4)
     assert model.validation_loss_curve_ is model.best_validation_loss_ is None
@@ -118,7 +60,7 @@ def test_the_mean_begins_after_so_many_rows():
     for n_steps in range(4, 9):
         # Three steps of 40 rows are taken before 90 rows have been seen; an epoch has four steps.
         steps.append(step_naively(X, y, np.unique(y), orders, model, n_steps=n_steps)[0])
-    np.testing.assert_allclose(parameters_of(model.fit(X, y)), np.mean(steps, axis=0), atol=N_STEPS_TOLERANCE)
+    np.testing.assert_allclose(parameters_of(model.fit(X, y)), np.mean(steps, axis=0), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -290,8 +232,8 @@ def test_ctrl_c_keeps_the_last_whole_step(n_steps, by, monkeypatch):
             with pytest.warns(UserWarning, match=rf"after {n_steps // 4} whole epochs, which are kept with the whole"):
                 calls[by]()
             assert model.interrupted_
-    np.testing.assert_allclose(parameters_of(model), expected, atol=N_STEPS_TOLERANCE)
-    np.testing.assert_allclose(model.loss_curve_, losses, atol=N_STEPS_TOLERANCE)
+    np.testing.assert_allclose(parameters_of(model), expected, atol=TOLERANCE)
+    np.testing.assert_allclose(model.loss_curve_, losses, atol=TOLERANCE)
     assert model.t_ == 150 * (n_steps // 4) + 40 * (n_steps % 4)
     # The next step goes on from there.
     model.partial_fit(X[:40], y[:40])
@@ -371,123 +313,3 @@ def test_balanced_classes_weigh_the_same():
     np.testing.assert_allclose(balanced.coef_, given.coef_, atol=1e-12)
     with pytest.raises(ValueError, match="balanced"):
         make_model(class_weight="balanced").partial_fit(X, y, np.unique(y))
-
-
-@quiet
-def test_a_mean_survives_a_training_that_diverges():
-    X, y = make_data()
-    fitted = make_model(average=True).partial_fit(X, y, np.unique(y))
-    before = fitted.coef_
-    fitted.set_params(learning_rate_init=1e300).partial_fit(X, y)
-    np.testing.assert_array_equal(fitted.coef_, before)
-    # The epoch that validates best is kept too, where a later one diverges.
-    parts = [[(X, y)], [(X, y)], [(1e300 * X, y)]]
-    epochs = iter(parts)
-    validation = {"X_val": X, "y_val": y}
-    model = make_model(average=True).fit_batches(lambda: iter(next(epochs)), np.unique(y), 3, **validation)
-    assert log_loss(y, model.predict_proba(X)) == pytest.approx(model.best_validation_loss_, rel=1e-12)
-
-
-@quiet
-def test_numpys_numbers_mean_what_pythons_do():
-    X, y = make_data()
-    for given, same in (
-        ({"average": np.False_}, {"average": False}),
-        ({"average": np.True_}, {"average": True}),
-        ({"average": np.int16(60)}, {"average": 60}),
-        ({"batch_size": np.int16(40)}, {}),
-        ({"batch_size": np.uint64(40)}, {}),
-        ({"batch_size": 10**19}, {"batch_size": 150}),
-    ):
-        model, expected = (make_model(max_iter=2, **each).fit(X, y) for each in (given, same))
-        np.testing.assert_array_equal(model.coef_, expected.coef_)
-
-
-@quiet
-def test_all_epochs_that_are_asked_for_are_taken():
-    X, y = make_data()
-    model = make_model(tol=10.0, n_iter_no_change=1).fit_batches([(X, y)], np.unique(y), 5)
-    assert model.fit_batches([(X, y)], n_epochs=4).n_iter_ == 9
-    for _ in range(3):
-        model.partial_fit(X, y)
-    assert (model.n_iter_, len(model.loss_curve_), model.t_) == (12, 12, 12 * 150)
-    stopped = make_model(tol=10.0, n_iter_no_change=1, early_stopping=True)
-    assert stopped.fit_batches([(X, y)], np.unique(y), 9, X_val=X, y_val=y).n_iter_ == 3
-    with pytest.raises(ValueError, match="early_stopping=True of fit_batches needs X_val and y_val"):
-        stopped.fit_batches([(X, y)])
-    with pytest.raises(ValueError, match="not supported for fit_batches"):
-        make_model(class_weight="balanced").fit_batches([(X, y)], np.unique(y))
-    # The rate of "cosine" falls within each call.
-    falling = make_model(learning_rate="cosine", shuffle=False, momentum=0.0)
-    falling.fit_batches([(X, y)], np.unique(y), 3)
-    fitted = make_model(learning_rate="cosine", shuffle=False, momentum=0.0, max_iter=3, n_iter_no_change=np.inf)
-    np.testing.assert_array_equal(falling.coef_, fitted.fit(X, y).coef_)
-
-
-@quiet
-def test_switching_the_mean_keeps_the_momentum():
-    X, y = make_data()
-    classes = np.unique(y)
-    plain = make_model().partial_fit(X, y, classes).partial_fit(X, y)
-    on = make_model().partial_fit(X, y, classes).set_params(average=True).partial_fit(X, y)
-    off = make_model(average=True).partial_fit(X, y, classes).set_params(average=False).partial_fit(X, y)
-    np.testing.assert_array_equal(off.coef_, plain.coef_)
-    np.testing.assert_array_equal(on.set_params(average=False).partial_fit(X, y).coef_, plain.partial_fit(X, y).coef_)
-    # A mean that begins later is no longer that of before.
-    late = make_model(average=True).partial_fit(X, y, classes).set_params(average=10**6).partial_fit(X, y)
-    np.testing.assert_array_equal(late.coef_, off.coef_)
-
-
-@quiet
-def test_ctrl_c_behind_a_run_counts_its_steps(monkeypatch):
-    X, y = make_data()
-    expected, mean, _ = step_naively(X, y, np.unique(y), [np.arange(150)], make_model(), n_steps=3)
-    take_steps = linear_descent.train_steps
-
-    def interrupt_behind(*given):
-        take_steps(*given)
-        raise KeyboardInterrupt
-
-    for given, parameters in (({}, expected), ({"average": True}, mean)):
-        model = make_model(shuffle=False, **given)
-        with monkeypatch.context() as patch:
-            # A run of three steps.
-            patch.setattr(linear_descent, "RUN_WORK", 3 * 2 * 40 * 12)
-            patch.setattr(linear_descent, "train_steps", interrupt_behind)
-            with pytest.warns(UserWarning, match="after 0 whole epochs"):
-                model.fit(X, y)
-        np.testing.assert_allclose(parameters_of(model), parameters, atol=N_STEPS_TOLERANCE)
-        assert model.t_ == 120
-
-
-@quiet
-def test_accuracies_of_parts_count_by_weight():
-    X, y = make_data()
-    weights = np.append(np.full(75, 0.01), np.full(75, 3.0))
-    parts = [(X[:80], y[:80], weights[:80]), (X[80:], y[80:], weights[80:])]
-    given = {"shuffle": False, "batch_size": 10}
-    in_parts = make_model(**given).fit_batches(parts, np.unique(y))
-    whole = make_model(max_iter=1, **given).fit(X, y, weights)
-    np.testing.assert_allclose(in_parts.coef_, whole.coef_, atol=1e-12)
-    assert in_parts.accuracy_curve_ == pytest.approx(whole.accuracy_curve_)
-    assert in_parts.loss_curve_ == pytest.approx(whole.loss_curve_)
-
-
-@quiet
-def test_warm_starts_go_on_counting_and_take_sparse_coefficients():
-    X, y = make_data()
-    model = make_model(max_iter=2, warm_start=True).fit(X, y)
-    coef = model.coef_.copy()
-    assert model.fit(X, y).t_ == 4 * 150
-    again = make_model(max_iter=2, warm_start=True).fit(X, y).sparsify()
-    np.testing.assert_array_equal(again.coef_.toarray(), coef)
-    np.testing.assert_array_equal(again.fit(X, y).coef_, model.coef_)
-
-
-@quiet
-def test_without_an_intercept_none_moves():
-    for X in (make_data()[0], sparse.csr_array(make_data()[0])):
-        model = make_model().partial_fit(X, make_data()[1], np.unique(make_data()[1]))
-        intercept = model.intercept_
-        model.set_params(fit_intercept=False).partial_fit(X, make_data()[1])
-        np.testing.assert_array_equal(model.intercept_, intercept)

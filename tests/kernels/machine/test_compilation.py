@@ -86,16 +86,20 @@ def test_processes_that_compile_at_once_leave_a_good_cache(tmp_path):
 
 @pytest.mark.parametrize("swallow", [lambda: None, lambda: int("not a number")], ids=["nothing", "another error"])
 def test_what_ctrl_c_raises_while_a_kernel_is_compiled_is_not_lost(swallow):
-    handler = signal.getsignal(signal.SIGINT)
+    # The processes of pytest-xdist ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def compile_and_swallow(*arguments):
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         return swallow()
 
-    with pytest.raises(KeyboardInterrupt):
-        compilation._undisturbed(compile_and_swallow)()
-    assert signal.getsignal(signal.SIGINT) is handler
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compilation._undisturbed(compile_and_swallow)()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert compilation._undisturbed(lambda number: number + 1)(1) == 2
     # Another thread has no handler of its own.
     with ThreadPoolExecutor(1) as pool:
