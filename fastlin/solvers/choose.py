@@ -134,6 +134,9 @@ def _minimize_by_newton(objective, start, stopping, room, is_at_start=False):
         builds = [preconditioners.shared_block, build]
     # To draw the rows takes a pass, and where few are drawn for many blocks their sums run at half the speed of a pass.
     preconditions = [(build, 1 + 2 * preconditioners.count_passes(objective, build)) for build in builds]
+    if build is preconditioners.sampled_hessian:
+        # A small Hessian is built for each step: two steps are then the same as one and one from there.
+        preconditions = [(build, 0)]
     return newton_cg.minimize(objective, start, stopping, preconditions=preconditions, room=room)
 
 

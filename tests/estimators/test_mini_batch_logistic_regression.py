@@ -93,7 +93,7 @@ def test_x_of_any_kind_has_the_same_model(tmp_path):
         np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-12, err_msg=name)
         assert (model.predict(kind) == expected.predict(X)).all()
     # So wide that batches are multiplied as sparse ones.
-    wide = sparse.random_array((150, 20_000), density=0.002, rng=np.random.default_rng(0), format="csr")
+    wide = sparse.random(150, 20_000, density=0.002, random_state=0, format="csr")
     of_sparse, of_dense = (make_model(max_iter=2).fit(X, y) for X in (wide, wide.toarray()))
     np.testing.assert_allclose(of_sparse.coef_, of_dense.coef_, atol=1e-12)
 
