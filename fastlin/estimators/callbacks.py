@@ -6,6 +6,8 @@ that its iterations.
 
 from threading import RLock
 
+import numpy as np
+
 from fastlin.estimators.scikit_learn import open_tasks
 
 
@@ -30,8 +32,7 @@ class IterationTasks:
 
     def __init__(self, estimator, X, y, sample_weight, describe, context=None):
         self._describe = describe
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._data = _name_data(estimator, X, y, sample_weight)
         self._fit = open_tasks(estimator, count_tasks(estimator)) if context is None else context
         self._fit.call_on_fit_task_begin(**self._data)
         self._n_iter = 0
@@ -92,8 +93,7 @@ class CrossValidationTasks:
         self.estimator, self.data, self.describe = estimator, (X, y, sample_weight), describe
         self.lock, self.is_stopped = RLock(), False
         self._n_Cs = n_Cs
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        self.told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self.told = _name_data(estimator, X, y, sample_weight)
         self._fit = open_tasks(estimator, n_paths + estimator.refit, is_sequential=False)
         self._fit.call_on_fit_task_begin(**self.told)
 
@@ -141,6 +141,21 @@ class PathTasks:
             context = self._context.subcontext(task_name="C", max_subtasks=count_tasks(tasks.estimator))
             self._iterations = IterationTasks(tasks.estimator, *tasks.data, tasks.describe, context)
         return self._iterations
+
+
+def describe_linear_model(classes):
+    """Return what `describe` of these tasks is for a linear model of these classes."""
+
+    def describe(n_iter, coef, intercept):
+        return {"classes_": classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
+
+    return describe
+
+
+def _name_data(estimator, X, y, sample_weight):
+    """Return what every task tells of, by the names of scikit-learn's hooks."""
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
 
 def count_tasks(estimator):

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
-from fastlin.estimators.callbacks import IterationTasks, tell_all
+from fastlin.estimators.callbacks import IterationTasks, describe_linear_model, tell_all
 from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
@@ -228,9 +228,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         """Return the Fit to the data at C and l1_ratio, and tell the callbacks, which get what `fit` was given."""
         from fastlin.estimators.problem import Problem
 
-        def describe(n_iter, coef, intercept):
-            return {"classes_": data.classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
-
+        describe = describe_linear_model(data.classes)
         tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
         with show_iterations(self.verbose) as show:
             fit = Problem(self, data).minimize(C, l1_ratio, self._starts(data), tell_all(show, tasks))

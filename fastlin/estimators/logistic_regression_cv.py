@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.callbacks import CrossValidationTasks
+from fastlin.estimators.callbacks import CrossValidationTasks, describe_linear_model
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
 from fastlin.estimators.exchange import LinearExchange
@@ -287,14 +287,11 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         missed : tuple of ndarray or None
             Whether each fit reached tol, and its iterations; None where a callback stopped one.
         """
-
-        def describe(n_iter, coef, intercept):
-            return {"classes_": data.classes, "coef_": coef, "intercept_": intercept, "n_iter_": np.array([n_iter])}
-
         from fastlin.estimators.problem import Problem
 
         n_paths, tasks = len(folds) * len(fits.l1_ratios), None
         if has_callbacks(self):
+            describe = describe_linear_model(data.classes)
             tasks = CrossValidationTasks(self, X, y, sample_weight, n_paths, len(fits.Cs), describe)
         scoring, training_rows = read_scoring(self.scoring), [train for train, _ in folds]
         with (

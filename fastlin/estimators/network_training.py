@@ -1,4 +1,4 @@
-"""How the parameters of an MLPClassifier describe its training, and what it shows."""
+"""How the parameters of an MLPClassifier describe its training, and what a training by epochs shows and keeps."""
 
 from typing import Any, NamedTuple
 

@@ -131,7 +131,7 @@ def train_by_epochs(
     descent : Descent
         The network, and the rule of its steps.
     examples : Examples, or a callable
-        The rows to train on, or what returns an iterator over the Examples that make an epoch together, in their order.
+        The rows to train on, or what returns an iterator over the Examples that make an epoch together.
     validation : Examples or None
         The rows to validate on after each epoch.
     schedule : EpochSchedule

@@ -86,7 +86,7 @@ class LinearDescent(MomentumDescent):
     def run_epoch(self, examples, order, batch_size, learning_rate, alpha, alpha_by_weight=False):
         """As `Descent.run_epoch` has it; alpha is never divided by the weight of a batch."""
         if not isinstance(examples.matrix, DenseMatrix):
-            return super().run_epoch(examples, order, batch_size, learning_rate, alpha, alpha_by_weight)
+            return super().run_epoch(examples, order, batch_size, learning_rate, alpha, alpha_by_weight=False)
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
