@@ -1,15 +1,17 @@
 """Every estimator among threads, in forked processes, out of memory and in long runs, and what a fit touches."""
 
 import gc
+import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import COMPILED
+from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_iris
 
 import fastlin
@@ -26,6 +28,14 @@ MODELS = [
     lambda: fastlin.MiniBatchLogisticRegression(max_iter=3, random_state=0),
     lambda: fastlin.MLPClassifier((5,), max_iter=3, random_state=0),
 ]
+
+
+def spawn_processes():
+    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
+
+
+def start_loky():
+    return get_reusable_executor(2)
 
 
 @pytest.fixture
@@ -66,6 +76,14 @@ def test_a_forked_child_fits_the_same(data):
             os._exit(1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("make_pool", [spawn_processes, start_loky], ids=["spawn", "loky"])
+def test_other_processes_fit_the_same(data, make_pool):
+    expected = fit_all(data)
+    with make_pool() as pool:
+        for task in [pool.submit(fit_all, data) for _ in range(2)]:
+            assert_same(task.result(), expected)
 
 
 def test_many_fits_leave_no_memory_behind(data):

@@ -13,6 +13,7 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
 
@@ -144,7 +145,7 @@ def test_units_of_columns_do_not_matter_without_a_penalty(problem):
 @pytest.mark.parametrize(
     "name", ["1e150", "1e-150", "1e25 in float32", "scales from 1e-4 to 1e4", "an offset of 1e8", "nearly separable"]
 )
-def test_hostile_numbers_give_the_minimum(name, n_classes, is_sparse):
+def test_hostile_numbers_give_the_minimum_and_never_more_than_scikit_learn(name, n_classes, is_sparse):
     generator = np.random.default_rng(n_classes)
     unit = generator.standard_normal((120, 4))
     labels = np.argmax(unit[:, :n_classes] * 2 + generator.gumbel(size=(120, n_classes)), axis=1)
@@ -160,8 +161,13 @@ def test_hostile_numbers_give_the_minimum(name, n_classes, is_sparse):
         labels = np.argmax(unit[:, :n_classes], axis=1)
         C = 1e6
     X = X.astype(dtype)
-    model = fastlin.LogisticRegression(C=C, tol=1e-6).fit(scipy.sparse.csr_array(X) if is_sparse else X, labels)
+    given = scipy.sparse.csr_array(X) if is_sparse else X
+    model = fastlin.LogisticRegression(C=C, tol=1e-6).fit(given, labels)
     assert model.converged_ and np.isfinite(model.coef_).all()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # It overflows or does not converge.
+        warnings.simplefilter("ignore")
+        scikit_learn = ScikitLearnLogisticRegression(C=C, tol=1e-6, max_iter=1000).fit(given, labels)
     if C == np.inf:
         # Without a penalty the unit of X does not matter.
         expected = fastlin.LogisticRegression(C=C, tol=1e-6).fit(unit, labels)
@@ -175,6 +181,11 @@ def test_hostile_numbers_give_the_minimum(name, n_classes, is_sparse):
             reference.objective(X, labels, each.coef_, each.intercept_, 1 / (C * 120)) for each in (model, expected)
         )
     assert abs(value - least) <= 2e-6 * least
+    penalty = {"l2": 1 / (C * 120)}
+    ours, theirs = (
+        reference.objective(X, labels, each.coef_, each.intercept_, **penalty) for each in (model, scikit_learn)
+    )
+    assert not theirs < ours * (1 - 2e-6)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2])

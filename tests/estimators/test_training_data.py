@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import load_scaled
+from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
 
@@ -89,9 +91,13 @@ def test_data_frames_are_remembered_by_name():
         model.predict(X)
 
 
-def bad_input(name):
-    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
-    weights = np.ones(20)
+# With no weight scikit-learn leaves zeros, or NaN; with negative ones J need not have a minimum.
+ACCEPTED_BY_SCIKIT_LEARN = {"all weights zero", "negative weight"}
+
+
+def bad_input(name, n_classes):
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % n_classes
+    weights, parameters = np.ones(20), {}
     match name:
         case "NaN in X":
             X[3, 1] = np.nan
@@ -123,9 +129,15 @@ def bad_input(name):
             y = y + 0.3 * X[:, 0]
         case "mixed labels":
             y = np.array([0, "a"] * 10, dtype=object)
-    return X, y, weights
+        case "zero C":
+            parameters["C"] = 0
+        case "NaN as C":
+            parameters["C"] = np.nan
+    return X, y, weights, parameters
 
 
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -144,14 +156,22 @@ def bad_input(name):
         ("complex X", "[Cc]omplex"),
         ("continuous y", "continuous"),
         ("mixed labels", "label|y contains|supported"),
+        ("zero C", "'C' parameter"),
+        ("NaN as C", "'C' parameter|C must"),
     ],
 )
-def test_bad_input_is_refused_and_nothing_is_fitted(name, message):
-    X, y, weights = bad_input(name)
-    model = fastlin.LogisticRegression()
-    with pytest.raises((ValueError, TypeError), match=message):
+def test_what_scikit_learn_refuses_is_refused_and_nothing_is_fitted(name, message, n_classes, is_sparse):
+    X, y, weights, parameters = bad_input(name, n_classes)
+    if is_sparse:
+        X = sparse.coo_array(X) if X.ndim == 1 else sparse.csr_array(X)
+    model = fastlin.LogisticRegression(**parameters)
+    before = dict(vars(model))
+    with pytest.raises((ValueError, TypeError), match=message) as refusal:
         model.fit(X, y, weights)
-    assert not hasattr(model, "coef_")
+    assert vars(model) == before
+    if name not in ACCEPTED_BY_SCIKIT_LEARN:
+        with pytest.raises(refusal.type):
+            ScikitLearnLogisticRegression(**parameters).fit(X, y, weights)
 
 
 def test_a_column_of_labels_is_taken_with_a_warning():

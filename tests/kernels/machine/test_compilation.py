@@ -22,9 +22,9 @@ print(dot(np.arange(4.0), np.ones(4)), sum(dot.stats.cache_hits.values()))
 """
 
 
-def run(folder, **environment):
+def run(folder, before="", **environment):
     finished = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", before + PROGRAM],
         env={**os.environ, "NUMBA_CACHE_DIR": str(folder), **environment},
         capture_output=True,
         text=True,
@@ -67,6 +67,15 @@ def test_no_writable_place_means_no_cache(tmp_path):
     blocked.write_text("")
     assert run(blocked, XDG_CACHE_HOME=str(blocked), WIN_PD_OVERRIDE_LOCAL_APPDATA=str(blocked)) == 0
     assert blocked.read_text() == ""
+
+
+def test_a_full_disk_means_no_cache(tmp_path):
+    pytest.importorskip("resource", reason="the system limits no files")
+    # A limit on files is what a test can fill without a disk of its own: writes fail half-way.
+    full = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    assert run(tmp_path, before=full) == 0
+    assert run(tmp_path) == 0
+    assert run(tmp_path) == 1
 
 
 @pytest.mark.slow  # Four processes compile at once, for half a minute on two cores.
