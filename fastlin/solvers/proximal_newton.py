@@ -102,8 +102,10 @@ def minimize(objective, start, stopping, *, room, model=None):
         if bound == np.inf or bound > REUSED * last_bound:
             model = None
         accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TIGHT_ACCURACY
-        # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values.
-        n_idle = 0 if gained > ROUNDING[np.float64] or bound < 0.5 * last_bound else n_idle + 1
+        # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values. A
+        # gain that the model did not promise is rounding too.
+        seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
+        n_idle = 0 if seen > ROUNDING[np.float64] or bound < 0.5 * last_bound else n_idle + 1
         if gained > TINY_GAIN or not bound > 0.5 * crawling_bound:
             n_crawling, crawling_bound = 0, bound
         n_crawling += 1
