@@ -53,6 +53,10 @@ class Budget:
         """Say whether arrays of rows times classes that take so many bytes may be kept: a quarter of the budget."""
         return n_bytes <= self.bytes // 4
 
+    def holds_copies(self, n_bytes):
+        """Say whether rows or columns of X that does not lie in memory may take so many bytes of it: a quarter."""
+        return n_bytes <= self.bytes // 4
+
     def holds_preconditioner(self, n_bytes):
         """Say whether a preconditioner may take so many bytes: a twentieth of the budget, a fifth of a large X."""
         return n_bytes <= max(SMALLEST_PRECONDITIONER, self.bytes / 20)

@@ -3,19 +3,22 @@
 import numpy as np
 from scipy import sparse
 from scipy.special import expit
+from sklearn.metrics import accuracy_score
 from sklearn.utils.extmath import softmax
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
-from fastlin.estimators.training_data import read_matrix
+from fastlin.estimators.training_data import choose_labels, read_matrix
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
     They use as many threads as `n_jobs` says. Those from coefficients that `sparsify` has made sparse are
-    scikit-learn's.
+    scikit-learn's. For Blocks of `fastlin.blocks` each method but `score` returns an iterator with what it answers for
+    each block.
     """
 
     def decision_function(self, X):
@@ -23,7 +26,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to score.
 
         Returns
@@ -32,6 +35,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             For two classes one score a row, which is above 0 where the second class is predicted.
         """
         check_is_fitted(self)
+        if isinstance(X, Blocks):
+            return map(self.decision_function, self._read_blocks(X))
         if sparse.issparse(self.coef_):
             return super().decision_function(_checked(X))
         with limit_jobs(self.n_jobs):
@@ -46,7 +51,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify.
 
         Returns
@@ -55,6 +60,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             Entries of `classes_`.
         """
         check_is_fitted(self)
+        if isinstance(X, Blocks):
+            return map(self.predict, self._read_blocks(X))
         if sparse.issparse(self.coef_):
             return super().predict(_checked(X))
         with limit_jobs(self.n_jobs):
@@ -66,7 +73,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify.
 
         Returns
@@ -75,6 +82,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             In the order of `classes_`.
         """
         check_is_fitted(self)
+        if isinstance(X, Blocks):
+            return map(self.predict_proba, self._read_blocks(X))
         if len(self.classes_) == 2:
             probabilities = expit(self.decision_function(X))
             return np.column_stack([1 - probabilities, probabilities])
@@ -85,7 +94,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify.
 
         Returns
@@ -93,7 +102,29 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return np.log(self.predict_proba(X))
+        probabilities = self.predict_proba(X)
+        return map(np.log, probabilities) if isinstance(X, Blocks) else np.log(probabilities)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Return the part of the rows, or of their weights, whose label is predicted.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows to classify.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights; None means those that Blocks hold, or ones.
+
+        Returns
+        -------
+        accuracy : float
+        """
+        if not isinstance(X, Blocks):
+            return super().score(X, y, sample_weight)
+        y, sample_weight = choose_labels(self, X, y, sample_weight)
+        return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""
@@ -102,6 +133,29 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if getattr(self, "solver", None) == "liblinear":
             tags.classifier_tags.multi_class = False
         return tags
+
+    def _read_blocks(self, blocks):
+        """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
+        from fastlin.matrices import BlockMatrix, as_matrix
+
+        if blocks.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {blocks.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
+                "as input."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None and blocks.feature_names is not None and list(names) != blocks.feature_names:
+            raise ValueError(
+                "The feature names should match those that were passed during fit: the blocks have "
+                f"{blocks.feature_names}, the model {list(names)}."
+            )
+
+        def read():
+            for name, X in BlockMatrix(blocks).parts():
+                assert_all_finite(X, estimator_name=type(self).__name__, input_name=name)
+                yield as_matrix(X)
+
+        return read()
 
     def _prepare_scoring(self, X):
         """Return X as a matrix, and coefficients and intercept in the types that scores are computed from."""
@@ -114,4 +168,4 @@ def _checked(X):
     """Return X for SciPy's products: as_matrix refuses a broken sparse container, which SciPy would read."""
     from fastlin.matrices import as_matrix
 
-    return as_matrix(X).X if sparse.issparse(X) else X
+    return X if isinstance(X, np.ndarray) else as_matrix(X).X

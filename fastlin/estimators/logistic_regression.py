@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.callbacks import IterationTasks, describe_linear_model, tell_all
 from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.exchange import LinearExchange
@@ -179,15 +180,15 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         self.penalty_factors = penalty_factors
         self.group_by_class = group_by_class
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the model.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows of finite numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
         y : array-like of shape (n_samples,)
-            Labels of at least two classes: numbers, strings or bools.
+            Labels of at least two classes: numbers, strings or bools. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows, at least 0 and not all 0; None means ones.
 
@@ -230,7 +231,8 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
 
         describe = describe_linear_model(data.classes)
         tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
-        with show_iterations(self.verbose) as show:
+        n_bytes = X.nbytes if isinstance(X, Blocks) else None
+        with show_iterations(self.verbose, n_bytes) as show:
             fit = Problem(self, data).minimize(C, l1_ratio, self._starts(data), tell_all(show, tasks))
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)

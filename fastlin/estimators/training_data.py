@@ -12,12 +12,13 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.scikit_learn import check_sample_weight
 
 if TYPE_CHECKING:
-    from fastlin.matrices import DenseMatrix, SparseMatrix
+    from fastlin.matrices import BlockMatrix, DenseMatrix, SparseMatrix
 
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
@@ -33,7 +34,7 @@ class TrainingData:
 
     Attributes
     ----------
-    matrix : DenseMatrix or SparseMatrix
+    matrix : DenseMatrix, SparseMatrix or BlockMatrix
         The rows; a dense matrix has one of DTYPES.
     y : ndarray of shape (n,)
         The labels as they were given.
@@ -47,7 +48,7 @@ class TrainingData:
         A power of two near the largest weight.
     """
 
-    matrix: DenseMatrix | SparseMatrix
+    matrix: DenseMatrix | SparseMatrix | BlockMatrix
     y: np.ndarray
     classes: np.ndarray
     labels: np.ndarray
@@ -73,7 +74,10 @@ def read_training_data(estimator, X, y, sample_weight):
     """
     if estimator.dual and estimator.solver != "liblinear":
         raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
-    matrix, y = read_matrix(estimator, X, y, ensure_all_finite=False)
+    if isinstance(X, Blocks):
+        matrix, y, sample_weight = read_blocks(estimator, X, y, sample_weight)
+    else:
+        matrix, y = read_matrix(estimator, X, y, ensure_all_finite=False)
     classes, labels = encode_labels(y)
     if len(classes) < 2:
         raise ValueError(
@@ -102,7 +106,7 @@ def choose_dtype(matrix, solver):
 
 def read_matrix(estimator, X, y=NO_Y, **checks):
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
-    from fastlin.matrices import DTYPES, as_matrix
+    from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, as_matrix
 
     if _is_plain(X, DTYPES):
         if y is NO_Y and checks == {"reset": False} and _is_ready(estimator, X):
@@ -111,6 +115,9 @@ def read_matrix(estimator, X, y=NO_Y, **checks):
             estimator.n_features_in_ = X.shape[1]
             vars(estimator).pop("feature_names_in_", None)
             return as_matrix(X), y
+    if isinstance(X, (DenseMatrix, SparseMatrix)):
+        # A block, whose reader has checked it.
+        return X
     # Our check comes first, since scikit-learn converts a broken container without looking.
     matrix = as_matrix(X) if sparse.issparse(X) else None
     if matrix is None:
@@ -121,6 +128,53 @@ def read_matrix(estimator, X, y=NO_Y, **checks):
     if isinstance(checked, tuple):
         return matrix or as_matrix(checked[0]), checked[1]
     return matrix or as_matrix(checked)
+
+
+def read_blocks(estimator, blocks, y, sample_weight):
+    """Return Blocks as a matrix, with the labels and weights that they hold or that are given.
+
+    Raises
+    ------
+    ValueError
+        There are no rows or columns, labels or weights are missing, given twice, or of another length.
+    """
+    from fastlin.matrices import BlockMatrix
+
+    name = type(estimator).__name__
+    for n, what in zip(blocks.shape, ("sample(s)", "feature(s)"), strict=True):
+        if not n:
+            raise ValueError(
+                f"Found blocks with 0 {what} (shape={blocks.shape}) while a minimum of 1 is required by {name}."
+            )
+    y, sample_weight = choose_labels(estimator, blocks, y, sample_weight)
+    estimator.n_features_in_ = blocks.shape[1]
+    vars(estimator).pop("feature_names_in_", None)
+    if blocks.feature_names is not None:
+        estimator.feature_names_in_ = np.array(blocks.feature_names, dtype=object)
+    return BlockMatrix(blocks), y, sample_weight
+
+
+def choose_labels(estimator, blocks, y, sample_weight):
+    """Return the labels and weights that Blocks hold, or those that are given beside them.
+
+    Raises
+    ------
+    ValueError
+        Labels are missing, one of them is given twice, or the labels are not one for each row.
+    """
+    for argument, given, held in (("y", y, blocks.y), ("sample_weight", sample_weight, blocks.sample_weight)):
+        if given is not None and held is not None:
+            raise ValueError(f"{argument} is given, but the blocks hold {argument} too; only one of them may stand.")
+    y = blocks.y if y is None else y
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed: the blocks hold no labels, and none are given."
+        )
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    if len(y) != blocks.shape[0]:
+        raise ValueError(f"y has {len(y)} entries, but the blocks have {blocks.shape[0]} rows: inconsistent lengths.")
+    return y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
 def _is_plain(X, dtypes):

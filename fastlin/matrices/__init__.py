@@ -1,5 +1,6 @@
 """Matrices: X in the form it came in, and the passes over it that an objective is made of."""
 
+from fastlin.matrices.blocks import BlockMatrix
 from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 
@@ -9,21 +10,21 @@ def as_matrix(X):
 
     Parameters
     ----------
-    X : ndarray, SciPy sparse container, DenseMatrix or SparseMatrix
+    X : ndarray, SciPy sparse container or one of these matrices
         The data; a matrix is returned as it is.
 
     Returns
     -------
-    DenseMatrix or SparseMatrix
+    DenseMatrix, SparseMatrix or BlockMatrix
 
     Raises
     ------
     ValueError
         X is a sparse container that SparseMatrix refuses.
     """
-    if isinstance(X, (DenseMatrix, SparseMatrix)):
+    if isinstance(X, (DenseMatrix, SparseMatrix, BlockMatrix)):
         return X
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)
 
 
-__all__ = ["DTYPES", "DenseMatrix", "SparseMatrix", "as_matrix"]
+__all__ = ["DTYPES", "BlockMatrix", "DenseMatrix", "SparseMatrix", "as_matrix"]

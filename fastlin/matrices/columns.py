@@ -61,6 +61,27 @@ class Columns:
             )
 
 
+def merge_moments(totals, moments):
+    """Return mean, variance, smallest and largest entry of each column from those of several blocks of rows.
+
+    Parameters
+    ----------
+    totals : ndarray of shape (B,)
+        The weight of each block, of which some is above zero.
+    moments : sequence of B tuples of four ndarrays of shape (d,)
+        As `Columns.from_moments` takes them; those of a block without weight tell its smallest and largest entries.
+    """
+    mean, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
+    shares = (totals / totals.sum())[:, None]
+    counts = totals > 0
+    mean, variance, shares = mean[counts], variance[counts], shares[counts]
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.add.reduce(shares * mean)
+        # Chan, Golub and LeVeque 1979: the variances, and that of the means.
+        variance = np.add.reduce(shares * (variance + (mean - whole) ** 2))
+    return whole, variance, smallest.min(axis=0), largest.max(axis=0)
+
+
 @dataclass(frozen=True, eq=False)
 class Transposed:
     """X column by column: column j holds scale_j x_j + shift_j of all rows, whole or as entries.

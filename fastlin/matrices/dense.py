@@ -59,6 +59,9 @@ class DenseMatrix:
         The bytes of X.
     """
 
+    # Some of its rows, and all of its columns, may be had without reading X anew.
+    lies_in_memory = True
+
     def __init__(self, X):
         self.X, self._any_layout = X, any_layout(X)
         self.shape, self.dtype = X.shape, X.dtype
@@ -98,6 +101,10 @@ class DenseMatrix:
         -------
         Columns
         """
+        return Columns.from_moments(*self.find_moments(weights))
+
+    def find_moments(self, weights=None):
+        """Return mean, variance, smallest and largest entry of each column, (d,), with weights (n,) or None."""
         n, d = self.shape
         # The origin is a row that counts: one far from the others would leave of the spread what rounding makes of it.
         origins = self.X[0 if weights is None else int(np.argmax(weights > 0))].astype(np.float64)
@@ -113,7 +120,7 @@ class DenseMatrix:
         with np.errstate(over="ignore", invalid="ignore"):
             shift = sums.sum(axis=0) / total
             variance = np.maximum(squares.sum(axis=0) / total - shift**2, 0)
-            return Columns.from_moments(origins + shift, variance, smallest, largest)
+            return origins + shift, variance, smallest, largest
 
     def gram(self, weights, precision):
         """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in a precision; weights (n,)."""
@@ -171,7 +178,15 @@ class DenseMatrix:
         run_blocks(fill_block_rows, n_blocks, self._any_layout, rows, out)
         return out
 
-    def transposed(self, precision):
+    def select(self, rows):
+        """Return the matrix that passes over the given rows are made of, and their numbers in it."""
+        return self, rows
+
+    def parts(self):
+        """Yield what X is called where something is wrong with it, and X."""
+        yield "X", self.X
+
+    def transposed(self, precision, features):
         """Return X column by column, a copy made once for each precision.
 
         Whole numbers of two bytes and less stay as they are. Others become x~ = x scale + shift in the precision, by
@@ -181,6 +196,8 @@ class DenseMatrix:
         ----------
         precision : type
             float64 or float32.
+        features : ndarray of int64 or None
+            The columns that will be used. All are kept for the next call.
 
         Returns
         -------

@@ -70,6 +70,9 @@ class SparseMatrix:
         X is not two-dimensional, its values are not real numbers, or its arrays contradict each other.
     """
 
+    # Some of its rows, and all of its columns, may be had without reading X anew.
+    lies_in_memory = True
+
     def __init__(self, X):
         self.X, csc = read_container(X)
         self.shape, self.dtype = X.shape, self.X.dtype
@@ -134,6 +137,10 @@ class SparseMatrix:
         -------
         Columns
         """
+        return Columns.from_moments(*self.find_moments(weights))
+
+    def find_moments(self, weights=None):
+        """Return mean, variance, smallest and largest entry of each column, (d,), with weights (n,) or None."""
         n, d = self.shape
         columns = compressed(self.csc)
         borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
@@ -141,7 +148,7 @@ class SparseMatrix:
         total = float(n) if weights is None else float(weights.sum())
         outputs = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
-        return Columns.from_moments(*outputs)
+        return outputs
 
     def compute_scores(self, coef, intercept):
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
@@ -215,7 +222,15 @@ class SparseMatrix:
         entries = self.X.data[places].astype(dtype), self.X.indices[places], indptr
         return sparse.csr_array(entries, shape=(len(rows), d))
 
-    def transposed(self, precision):
+    def select(self, rows):
+        """Return the matrix that passes over the given rows are made of, and their numbers in it."""
+        return self, rows
+
+    def parts(self):
+        """Yield what X is called where something is wrong with it, and X."""
+        yield "X", self.X
+
+    def transposed(self, precision, features):
         """Return X column by column: the entries as they are, columns far from zero whole and centred.
 
         A column far from zero that is not centred is nearly a multiple of the intercept. More than half of such a
@@ -225,6 +240,8 @@ class SparseMatrix:
         ----------
         precision : type
             The type, float64 or float32, that whole columns are kept in.
+        features : ndarray of int64 or None
+            The columns that will be used. All are kept for the next call.
 
         Returns
         -------

@@ -12,7 +12,7 @@ class Rows:
 
     Parameters
     ----------
-    matrix : DenseMatrix or SparseMatrix
+    matrix : DenseMatrix, SparseMatrix or BlockMatrix
         All rows of X.
     labels : ndarray of shape (n,), int32
         0 to n_classes - 1, of all rows of X.
@@ -71,7 +71,7 @@ class Rows:
         )
         self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
         # A list, which all parts of the same rows share.
-        self._tally = [0.0]
+        self._tally, self._n_all = [0.0], matrix.shape[0]
         self._total = self._class_features = None
 
     @cached_property
@@ -107,17 +107,21 @@ class Rows:
             Whether sums are still divided by the weight of all of these rows.
         """
         whole = self if within_whole else None
+        matrix, own_numbers = self.matrix.select(numbers)
+        labels, weights = self.labels, self.weights
+        if matrix is not self.matrix:
+            labels, weights = labels[numbers], weights[numbers] if len(weights) else weights
         part = Rows(
-            self.matrix,
-            self.labels,
-            self.weights,
+            matrix,
+            labels,
+            weights,
             self.n_classes,
             self.coordinates,
             self.fit_intercept,
-            numbers,
+            own_numbers,
             whole,
         )
-        part._tally = self._tally
+        part._tally, part._n_all = self._tally, self._n_all
         return part
 
     def weights_of(self, numbers):
@@ -214,7 +218,7 @@ class Rows:
         self._count(self.n_rows)
 
     def _count(self, n_rows):
-        self._tally[0] += n_rows / self.matrix.shape[0]
+        self._tally[0] += n_rows / self._n_all
 
 
 def weigh_named_rows(numbers, weights, n):

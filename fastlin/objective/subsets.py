@@ -65,9 +65,10 @@ def linearise_decided_rows(point):
     for class_curvature in point.curvatures():
         curvature += class_curvature
     undecided = np.flatnonzero(curvature > DECIDED * curvature.mean())
-    if len(undecided) > WORTH_LEAVING_OUT * objective.n_rows:
-        return objective
     rows = objective.rows
+    n_bytes = 0 if rows.matrix.lies_in_memory else len(undecided) * rows.matrix.row_bytes
+    if len(undecided) > WORTH_LEAVING_OUT * objective.n_rows or not objective.budget.holds_copies(n_bytes):
+        return objective
     part = rows.take(rows.numbers[undecided] if len(rows.numbers) else undecided, within_whole=True)
     loss, total = part.evaluate(point.parameters, point.precision)
     slopes = point.gradient - objective.penalty.curvatures * point.parameters - total / rows.total_weight

@@ -132,13 +132,20 @@ def make_model(point, borrowed=None, mixed=0.0):
     A model by columns has the curvature of probabilities of which the part ``mixed`` is equal for all classes. Where
     there is no room for the probabilities of all rows, its Hessian is that of a sample.
     """
-    objective = point.objective
-    curved = point if objective.keeps_probabilities else evaluate_sample(point)
-    if point.parameters.size <= SMALL_HESSIAN:
+    objective, matrix = point.objective, point.objective.matrix
+    working_set = choose_working_set(point)
+    is_small = point.parameters.size <= SMALL_HESSIAN
+    # A copy of the columns that a model needs, and that copy transposed.
+    n_copied = 0
+    if not (is_small or matrix.lies_in_memory):
+        n_copied = 2 * matrix.shape[0] * np.count_nonzero(working_set.any(axis=0))
+    is_held = objective.keeps_probabilities and objective.budget.holds_copies(8 * n_copied)
+    curved = point if is_held else evaluate_sample(point)
+    if is_small:
         # Without a bound the model alone has to tell how far the minimum is.
         return HessianModel(point, curved, borrowed if objective.penalty.is_bounded else None)
     precision = np.float32 if objective.rows.gains_from_float32 else np.float64
-    return ColumnModel(point, curved, choose_working_set(point), precision, mixed)
+    return ColumnModel(point, curved, working_set, precision, mixed)
 
 
 def choose_working_set(point):

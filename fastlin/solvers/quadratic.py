@@ -119,7 +119,8 @@ class ColumnModel:
         self._point = point
         # By features, so that a column stays in the cache for all its classes.
         features, classes = np.nonzero(working_set.T)
-        transposed, row_weights, probabilities = _read_columns(curved, precision, is_sample=curved is not point)
+        used = np.unique(features)
+        transposed, row_weights, probabilities = _read_columns(curved, precision, used, is_sample=curved is not point)
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
         shift = coordinates.shift - scale * transposed.shift
@@ -177,11 +178,12 @@ class ColumnModel:
         return end
 
 
-def _read_columns(point, precision, is_sample):
+def _read_columns(point, precision, features, is_sample):
     """Return X column by column, and the weights (m,) and probabilities (K, m) of the rows that it holds.
 
     These are all rows of X, of which those that the sums leave out have no weight, or a copy of the rows of a small
-    sample. A fold is no sample, however small: all its models share the columns of X.
+    sample. A fold is no sample, however small: all its models share the columns of X. Columns that are not among the
+    features may be missing.
     """
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
@@ -190,9 +192,9 @@ def _read_columns(point, precision, is_sample):
     if is_copied or not len(rows.numbers):
         matrix = rows.matrix.take(rows.numbers) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)
-        return matrix.transposed(precision), weights.astype(precision), probabilities
+        return matrix.transposed(precision, features), weights.astype(precision), probabilities
     all_weights, probabilities = np.zeros(n, precision), np.zeros((rows.n_rows_coef, n), precision)
     # A row counts as often as it is named.
     np.add.at(all_weights, rows.numbers, weights)
     probabilities[:, rows.numbers] = point.probabilities
-    return rows.matrix.transposed(precision), all_weights, probabilities
+    return rows.matrix.transposed(precision, features), all_weights, probabilities

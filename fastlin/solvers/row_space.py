@@ -104,7 +104,8 @@ def _search(space, point, direction):
 def suits(objective):
     """Say whether an objective can be minimised in the row space, in less time and with about as much memory."""
     penalty, matrix = objective.penalty, objective.matrix
-    if not (penalty.is_smooth and penalty.is_bounded and (objective.class_weights > 0).all()):
+    is_sound = penalty.is_smooth and penalty.is_bounded and (objective.class_weights > 0).all()
+    if not (is_sound and matrix.lies_in_memory):
         return False
     n, d = matrix.shape
     n_pairs = objective.budget.count_row_pairs((n + 1) * count_columns(objective.n_rows_coef))

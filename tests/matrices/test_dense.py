@@ -65,8 +65,8 @@ def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
 def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
     X = make(dtype)
     matrix = as_matrix(X)
-    transposed = matrix.transposed(precision)
-    assert matrix.transposed(precision) is transposed
+    transposed = matrix.transposed(precision, None)
+    assert matrix.transposed(precision, None) is transposed
     assert transposed.panel.dtype == (np.uint8 if dtype == np.uint8 else precision)
     expected = X * transposed.scale + transposed.shift
     np.testing.assert_allclose(transposed.panel, expected.T, atol=1e-12 if precision == np.float64 else 1e-5)

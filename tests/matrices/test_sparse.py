@@ -207,8 +207,8 @@ def test_columns_far_from_zero_are_kept_whole_and_others_as_entries():
     dense = make_csr().toarray()
     dense[:, 3] = 100 + np.arange(N) % 7
     matrix = as_matrix(sparse.csr_array(dense))
-    transposed = matrix.transposed(np.float64)
-    assert matrix.transposed(np.float64) is transposed
+    transposed = matrix.transposed(np.float64, None)
+    assert matrix.transposed(np.float64, None) is transposed
     np.testing.assert_array_equal(transposed.places, np.where(np.arange(D) == 3, 0, -1))
     np.testing.assert_array_equal(transposed.panel[0], dense[:, 3] * transposed.scale[3] + transposed.shift[3])
     for j in np.flatnonzero(transposed.places < 0):

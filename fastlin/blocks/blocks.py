@@ -1,0 +1,162 @@
+"""Blocks of rows, and what is known of all of them before a fit begins."""
+
+import numpy as np
+from scipy import sparse
+
+# The types of X that fits read as they are; others become float64.
+DTYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "i2", "i4", "f2", "?")]
+# Blocks of this size hide what it takes to begin one, and two of them fit beside anything.
+BLOCK_BYTES = 64 << 20
+ACCEPTED = "Blocks hold two-dimensional NumPy arrays, or CSR matrices, of real numbers."
+
+
+class Blocks:
+    """Rows of X in blocks, with their labels and weights, which can be read again and again.
+
+    The functions of this module make them. Iterating yields the blocks, each a tuple of X, y and weights; the last two
+    are None where there are none.
+
+    Parameters
+    ----------
+    read : callable
+        Returns an iterator of the blocks of X: all arrays, or all CSR matrices, of one type of DTYPES.
+    borders : sequence of int
+        Where the blocks begin, and where the last one ends: 0, ..., n.
+    names : sequence of str
+        What each block is called where something is wrong with it.
+    shape : tuple of int
+        The number of rows n and of columns d.
+    dtype : dtype
+        The type of X.
+    y : ndarray of shape (n,) or None
+        The labels.
+    sample_weight : ndarray of shape (n,) or None
+        The weights.
+    feature_names : list of str or None
+        The names of the columns.
+    row_lengths : tuple of int or None
+        The number of all entries of sparse blocks and that of the longest row; None where blocks are dense.
+
+    Attributes
+    ----------
+    borders, names, shape, dtype, y, sample_weight, feature_names
+        The parameters.
+    is_sparse : bool
+        Whether the blocks are CSR matrices.
+    n_entries : int
+        The number of entries that are read in a pass.
+    longest_row : int
+        The number of entries of the longest row.
+    """
+
+    def __init__(
+        self, read, borders, names, shape, dtype, y=None, sample_weight=None, feature_names=None, row_lengths=None
+    ):
+        self._read = read
+        self.borders, self.names = np.asarray(borders, np.int64), list(names)
+        self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
+        self.y, self.sample_weight, self.feature_names = y, sample_weight, feature_names
+        self.is_sparse = row_lengths is not None
+        self.n_entries, self.longest_row = row_lengths or (self.shape[0] * self.shape[1], self.shape[1])
+
+    def __len__(self):
+        """Return the number of blocks."""
+        return len(self.names)
+
+    def __repr__(self):
+        """Return how many blocks there are, and their shape together."""
+        kind = "sparse " if self.is_sparse else ""
+        return f"<{len(self)} blocks of {self.shape[0]:,} x {self.shape[1]:,} {kind}{self.dtype}>"
+
+    def __iter__(self):
+        """Yield X, y and weights of each block."""
+        for first, last, X in zip(self.borders[:-1], self.borders[1:], self.read(), strict=True):
+            yield X, *(None if each is None else each[first:last] for each in (self.y, self.sample_weight))
+
+    @property
+    def nbytes(self):
+        """The bytes of the entries that a pass reads."""
+        return self.n_entries * (self.dtype.itemsize + (4 if self.is_sparse else 0))
+
+    def read(self):
+        """Yield the blocks of X.
+
+        Raises
+        ------
+        ValueError
+            A block is not what it was when the Blocks were made; the error names it.
+        """
+        n_read = 0
+        for X in self._read():
+            if n_read < len(self):
+                expected = int(self.borders[n_read + 1] - self.borders[n_read]), self.shape[1]
+                if X.shape != expected or X.dtype != self.dtype or sparse.issparse(X) != self.is_sparse:
+                    raise ValueError(
+                        f"{self.names[n_read]} has changed: it was {expected} {self.dtype} when the blocks were made, "
+                        f"and is {X.shape} {X.dtype} now."
+                    )
+                yield X
+            n_read += 1
+        if n_read != len(self):
+            raise ValueError(
+                f"The blocks have changed: there were {len(self)} when they were made, and {n_read} are left now."
+            )
+
+
+def read_type(X, name):
+    """Return the type of DTYPES that a block X is read in.
+
+    Raises
+    ------
+    ValueError
+        X is not a block; the error has its name.
+    """
+    if not (isinstance(X, np.ndarray) or sparse.issparse(X)) or X.ndim != 2 or X.dtype.kind not in "fiub":
+        found = f"{X.ndim}-D {type(X).__name__} of {X.dtype}" if hasattr(X, "dtype") else type(X).__name__
+        raise ValueError(f"{name} is a {found}. {ACCEPTED}")
+    return X.dtype if X.dtype in DTYPES else np.dtype(np.float64)
+
+
+def check_alike(name, d, dtype, is_sparse, first):
+    """Raise a ValueError unless a block has the columns, the type and the kind of the first one.
+
+    Parameters
+    ----------
+    name : str
+        What the block is called.
+    d, dtype, is_sparse
+        What it has.
+    first : tuple
+        The same of the first block, of which None is not known yet.
+    """
+    if first is not None and (d, dtype, is_sparse) != first:
+        found, expected = (
+            f"{'sparse' if is_sparse else 'dense'} {dtype} with {d} columns"
+            for d, dtype, is_sparse in ((d, dtype, is_sparse), first)
+        )
+        raise ValueError(f"{name} is {found}, but the first is {expected}. All blocks must be alike.")
+
+
+def add_row_lengths(X, before):
+    """Return the number of all entries and that of the longest row, of sparse X and of the blocks before it."""
+    lengths = np.diff(X.tocsr().indptr)
+    return before[0] + int(lengths.sum()), max(before[1], int(lengths.max(initial=0)))
+
+
+def check_rows(each, n, name):
+    """Return labels or weights as an array (n,), or None where there are none."""
+    if each is None:
+        return None
+    array = np.asarray(each)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have one entry for each of the {n} rows of the blocks, got shape {array.shape}")
+    return array
+
+
+def cut(n_rows, row_bytes, rows_per_block=None):
+    """Return the borders of blocks of n_rows rows: of so many rows each, or of BLOCK_BYTES."""
+    if rows_per_block is None:
+        rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))
+    elif not (isinstance(rows_per_block, (int, np.integer)) and rows_per_block >= 1):
+        raise ValueError(f"rows_per_block must be a whole number of at least 1, got {rows_per_block!r}")
+    return np.append(np.arange(0, n_rows, rows_per_block), n_rows)

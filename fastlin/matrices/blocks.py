@@ -1,0 +1,244 @@
+"""X in blocks of rows, wherever they lie: the passes of dense and sparse matrices, added in the order of the blocks."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+
+from fastlin.matrices.columns import Columns, Transposed, merge_moments
+from fastlin.matrices.dense import MIN_FLOAT32_WORK, DenseMatrix
+from fastlin.matrices.sparse import MAX_GRAM_SHIFT, SparseMatrix
+
+
+class BlockMatrix:
+    """X of shape (n, d) whose rows come block by block, in the same order for each pass.
+
+    While one block is computed with, another thread reads the next one. Sums are added in the order of the blocks, so
+    that bits depend on where the rows are cut, and not on where they lie.
+
+    Parameters
+    ----------
+    blocks : object
+        What `fastlin.blocks.Blocks` is: `shape`, `dtype`, `is_sparse`, `borders`, `names`, `n_entries`, `longest_row`
+        and `read`, which returns an iterator of the blocks of X.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The number of rows n and of columns d.
+    dtype : dtype
+        The type of X.
+    nbytes : int
+        The bytes of X that lie in memory for good: none.
+    n_entries : int
+        The number of entries that a pass reads.
+    """
+
+    lies_in_memory = False
+    nbytes = 0
+
+    def __init__(self, blocks):
+        self._blocks = blocks
+        self.shape, self.dtype = blocks.shape, blocks.dtype
+        self.n_entries = blocks.n_entries
+
+    def gains_from_float32(self, n_rows_coef):
+        """Say whether passes are faster in float32, for K rows of coefficients."""
+        return not self._blocks.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
+
+    def resolves_gram(self, shift):
+        """Say whether Gram matrices of columns with such shifts (d,) keep their digits."""
+        return not self._blocks.is_sparse or bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
+
+    def count_gram_work(self):
+        """Return the multiply-adds of a Gram matrix of the columns."""
+        n, d = self.shape
+        return 4 * self.n_entries**2 // max(1, n) if self._blocks.is_sparse else n * (d + 1) ** 2
+
+    def read(self):
+        """Yield the first and the last row number, less one, of each block and its matrix; the next one is read ahead.
+
+        Yields
+        ------
+        first, last : int
+            The rows of the block are those from first to last - 1.
+        matrix : DenseMatrix or SparseMatrix
+            The block.
+        """
+        borders, make = self._blocks.borders, SparseMatrix if self._blocks.is_sparse else DenseMatrix
+        coming = self._blocks.read()
+        with ThreadPoolExecutor(1, "fastlin-blocks") as reader:
+            ahead = reader.submit(next, coming, None)
+            try:
+                for first, last in pairwise(borders):
+                    X = ahead.result()
+                    ahead = reader.submit(next, coming, None)
+                    yield int(first), int(last), make(X)
+                # What follows the last block is the end, or an error.
+                ahead.result()
+            finally:
+                ahead.cancel()
+
+    def parts(self):
+        """Yield the name of each block and its X, as they are named where something is wrong with them."""
+        for name, (_, _, block) in zip(self._blocks.names, self.read(), strict=True):
+            yield f"{name} of X", block.X
+
+    def measure(self, weights=None):
+        """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""
+        totals, moments = [], []
+        for first, last, block in self.read():
+            part = None if weights is None else weights[first:last]
+            totals.append(float(last - first) if part is None else float(part.sum()))
+            moments.append(block.find_moments(part if totals[-1] > 0 else None))
+        return Columns.from_moments(*merge_moments(np.array(totals), moments))
+
+    def take(self, rows):
+        """Return the matrix of the given row numbers, in their order, in memory."""
+        places, pieces = [], []
+        for first, last, block in self.read():
+            found = np.flatnonzero((rows >= first) & (rows < last))
+            places.append(found)
+            pieces.append(block.X[rows[found] - first])
+        order = np.argsort(np.concatenate(places), kind="stable")
+        if self._blocks.is_sparse:
+            return SparseMatrix(sparse.vstack(pieces, format="csr")[order])
+        taken = np.concatenate(pieces)
+        return DenseMatrix(taken if (np.diff(order) == 1).all() else taken[order])
+
+    def select(self, rows):
+        """Return a copy of the given rows in memory, and no numbers: all rows of it are meant."""
+        return self.take(rows), rows[:0]
+
+    def transposed(self, precision, features):
+        """Return some columns of X, as `DenseMatrix.transposed` and `SparseMatrix.transposed` have them: one pass.
+
+        Parameters
+        ----------
+        precision : type
+            float64 or float32.
+        features : ndarray of int64
+            The columns, ascending. Others are empty.
+
+        Returns
+        -------
+        Transposed
+        """
+        pieces = [block.X[:, features] for _, _, block in self.read()]
+        if self._blocks.is_sparse:
+            found = SparseMatrix(sparse.vstack(pieces, format="csr"))
+        else:
+            found = DenseMatrix(np.concatenate(pieces))
+        del pieces
+        return _spread(found.transposed(precision, None), features, self.shape[1])
+
+    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+        """Return the BlockPasses over all rows."""
+        if len(rows):
+            raise ValueError("A matrix in blocks makes passes over all of its rows; `select` takes some of them.")
+        return BlockPasses(self, labels, weights, n_rows_coef, scale, shift)
+
+    @property
+    def row_bytes(self):
+        """The mean of the bytes that a row takes in memory: an entry of sparse rows has an index too."""
+        bytes_an_entry = self.dtype.itemsize + (8 if self._blocks.is_sparse else 0)
+        return -(-self.n_entries * bytes_an_entry // max(1, self.shape[0]))
+
+    @property
+    def longest_row(self):
+        """The entries of the longest row of sparse blocks."""
+        return self._blocks.longest_row
+
+    @property
+    def is_sparse(self):
+        """Whether the blocks are sparse."""
+        return self._blocks.is_sparse
+
+
+class BlockPasses:
+    """The sums over rows that an objective is made of: those of all blocks, added in their order.
+
+    Parameters
+    ----------
+    matrix : BlockMatrix
+        The data.
+    labels, weights, n_rows_coef, scale, shift
+        As DensePasses takes them, for all rows.
+    """
+
+    def __init__(self, matrix, labels, weights, n_rows_coef, scale, shift):
+        self._matrix, self._labels, self._weights = matrix, labels, weights
+        self._given = {"n_rows_coef": n_rows_coef, "scale": scale, "shift": shift}
+        self._shape = n_rows_coef, matrix.shape[1] + 1
+        self._roundings = 0, 0
+
+    @property
+    def roundings(self):
+        """How many roundings a product of a row, and a sum over the rows, took one after the other, in float64."""
+        return self._roundings
+
+    @property
+    def shift_roundings(self):
+        """How many roundings the shift of a column takes part in, as the passes of the blocks have it."""
+        return 1 + self._shape[1] / (self._matrix.longest_row + 2) if self._matrix.is_sparse else 0.0
+
+    def evaluate(self, parameters, probabilities, gradient):
+        """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `DensePasses.evaluate`."""
+        loss, part = 0.0, np.empty(self._shape)
+        gradient[:] = 0
+        for n_added, (first, last, passes) in enumerate(self._read()):
+            kept = None if probabilities is None else np.empty((len(probabilities), last - first), probabilities.dtype)
+            loss += passes.evaluate(parameters, kept, part)
+            gradient += part
+            if kept is not None:
+                probabilities[:, first:last] = kept
+            of_product, of_sum = passes.roundings
+            self._roundings = max(self._roundings[0], of_product), max(self._roundings[1], of_sum + n_added + 1)
+        return loss
+
+    def hessian_product(self, direction, probabilities):
+        """Return the Hessian of sum s_i l_i at the probabilities (K, n) times direction (K, d + 1), in their type."""
+        product = np.zeros(self._shape)
+        for first, last, passes in self._read():
+            product += passes.hessian_product(direction, np.ascontiguousarray(probabilities[:, first:last]))
+        return product
+
+    def gram(self, rows, row_weights, precision):
+        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', as `DensePasses.gram`."""
+        size = self._shape[1]
+        gram = np.zeros((len(row_weights), size, size))
+        for first, last, passes in self._read():
+            places = np.flatnonzero((rows >= first) & (rows < last)) if len(rows) else np.arange(first, last)
+            if len(places):
+                own = rows[places] - first if len(rows) else rows
+                gram += passes.gram(own, np.ascontiguousarray(row_weights[:, places]), precision)
+        return gram.astype(precision, copy=False)
+
+    def class_pair_gram(self, probabilities):
+        """Return the Hessian of sum s_i l_i at the probabilities (K, n), (K (d + 1), K (d + 1)), by classes."""
+        size = self._shape[0] * self._shape[1]
+        hessian = np.zeros((size, size))
+        for first, last, passes in self._read():
+            hessian += passes.class_pair_gram(np.ascontiguousarray(probabilities[:, first:last]))
+        return hessian
+
+    def _read(self):
+        """Yield the rows of each block and the passes over it."""
+        no_rows = np.empty(0, np.int64)
+        for first, last, block in self._matrix.read():
+            weights = self._weights[first:last] if len(self._weights) else self._weights
+            yield (
+                first,
+                last,
+                block.passes(rows=no_rows, labels=self._labels[first:last], weights=weights, **self._given),
+            )
+
+
+def _spread(found, features, d):
+    """Return the Transposed of some columns as one of d columns, of which the others are empty."""
+    places, lengths, scale, shift = np.full(d, -1), np.zeros(d, np.int64), np.ones(d), np.zeros(d)
+    places[features], lengths[features] = found.places, np.diff(found.starts)
+    scale[features], shift[features] = found.scale, found.shift
+    starts = np.append(0, np.cumsum(lengths))
+    return Transposed(found.panel, places, starts, found.indices, found.values, scale, shift)
