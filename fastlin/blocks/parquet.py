@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import weakref
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,12 +57,22 @@ def from_parquet(paths, columns=None, label=None, weight=None, cache=None):
     except ImportError as error:
         raise ImportError("blocks.from_parquet needs pyarrow: pip install pyarrow") from error
     files = _find_files(paths)
-    folder = Path(cache) if cache is not None else None
-    temporary = None
-    if folder is None:
-        temporary = tempfile.TemporaryDirectory(prefix="fastlin-blocks-")
-        folder = Path(temporary.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    if cache is not None:
+        folder = Path(cache)
+        folder.mkdir(parents=True, exist_ok=True)
+        return _make_blocks(files, columns, label, weight, folder)
+    folder = Path(tempfile.mkdtemp(prefix="fastlin-blocks-"))
+    try:
+        blocks = _make_blocks(files, columns, label, weight, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(blocks, shutil.rmtree, folder, ignore_errors=True)
+    return blocks
+
+
+def _make_blocks(files, columns, label, weight, folder):
+    """Return Blocks of files that are decoded into a folder, as far as they are not there."""
     columns, dtype = _read_schemas(files, columns, label, weight)
     parts = [_decode(file, columns, dtype, label, weight, folder) for file in files]
     X = [_load(part / X_FILE, "r") for part in parts]
@@ -70,12 +81,10 @@ def from_parquet(paths, columns=None, label=None, weight=None, cache=None):
         for name, file in ((label, Y_FILE), (weight, WEIGHT_FILE))
     )
     blocks = from_arrays(X, y, weights)
-    # Names tell the file, where errors name rows.
-    places = [(file.name, len(array)) for file, array in zip(files, X, strict=True)]
-    blocks.names = list(_name_rows(places, blocks.borders))
+    blocks.names = list(
+        _name_rows([(file.name, len(array)) for file, array in zip(files, X, strict=True)], blocks.borders)
+    )
     blocks.feature_names = columns
-    # It is emptied when the Blocks are no longer used.
-    blocks.folder = temporary
     return blocks
 
 

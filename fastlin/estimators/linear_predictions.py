@@ -140,8 +140,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         if blocks.shape[1] != self.n_features_in_:
             raise ValueError(
-                f"X has {blocks.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
-                "as input."
+                f"X has {blocks.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
             )
         names = getattr(self, "feature_names_in_", None)
         if names is not None and blocks.feature_names is not None and list(names) != blocks.feature_names:

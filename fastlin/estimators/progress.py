@@ -7,8 +7,8 @@ import contextlib
 def show_iterations(verbose, n_bytes=None):
     """Yield a function for a solver to call after each iteration, or None where verbose is 0.
 
-    It keeps one line up to date with iteration, objective, gap to the optimum and seconds, and with the speed at which
-    data are read where n_bytes says how many bytes a pass reads. Where the output is not a terminal, the last state is
+    It keeps one line up to date with iteration, objective, relative gap to the optimum and seconds. Where n_bytes says
+    how many bytes a pass reads, the speed of reading follows. Where the output is not a terminal, the last state is
     printed once.
     """
     if not verbose:
@@ -28,7 +28,7 @@ def show_iterations(verbose, n_bytes=None):
             progress.update(
                 task,
                 description=f"fastlin: iteration {n_iter:4d}  objective {iteration.objective:.9g}  "
-                + (f"relative gap {gap:.1e}  " if gap < float("inf") else "")
+                + (f"gap {gap:.1e}  " if gap < float("inf") else "")
                 + f"{iteration.seconds:.2f} s"
                 + ("" if n_bytes is None else f"  {iteration.n_passes * n_bytes / iteration.seconds / 1e9:.2f} GB/s"),
             )

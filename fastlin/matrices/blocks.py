@@ -10,6 +10,9 @@ from fastlin.matrices.columns import Columns, Transposed, merge_moments
 from fastlin.matrices.dense import MIN_FLOAT32_WORK, DenseMatrix
 from fastlin.matrices.sparse import MAX_GRAM_SHIFT, SparseMatrix
 
+# A fit may take four times `nbytes`, an eighth of X: all that it takes together then fits into a quarter.
+PART_IN_MEMORY = 32
+
 
 class BlockMatrix:
     """X of shape (n, d) whose rows come block by block, in the same order for each pass.
@@ -20,8 +23,8 @@ class BlockMatrix:
     Parameters
     ----------
     blocks : object
-        What `fastlin.blocks.Blocks` is: `shape`, `dtype`, `is_sparse`, `borders`, `names`, `n_entries`, `longest_row`
-        and `read`, which returns an iterator of the blocks of X.
+        What `fastlin.blocks.Blocks` is: `shape`, `dtype`, `is_sparse`, `borders`, `names`, `n_entries`, `nbytes`,
+        `longest_row` and `read`, which returns an iterator of the blocks of X.
 
     Attributes
     ----------
@@ -30,18 +33,18 @@ class BlockMatrix:
     dtype : dtype
         The type of X.
     nbytes : int
-        The bytes of X that lie in memory for good: none.
+        What stands for the bytes of X where memory is shared out: a part of them, since X need not fit.
     n_entries : int
         The number of entries that a pass reads.
     """
 
     lies_in_memory = False
-    nbytes = 0
 
     def __init__(self, blocks):
         self._blocks = blocks
         self.shape, self.dtype = blocks.shape, blocks.dtype
         self.n_entries = blocks.n_entries
+        self.nbytes = blocks.nbytes // PART_IN_MEMORY
 
     def gains_from_float32(self, n_rows_coef):
         """Say whether passes are faster in float32, for K rows of coefficients."""

@@ -1,0 +1,87 @@
+"""Blocks that a function makes."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import fastlin
+from fastlin.blocks import from_arrays, from_batches
+
+X = np.random.default_rng(0).standard_normal((60, 3))
+Y = (X[:, 0] > 0).astype(int)
+WEIGHTS = np.linspace(1, 2, 60)
+
+
+def cut(*arrays, size=20):
+    return lambda: (tuple(array[i : i + size] for array in arrays) for i in range(0, 60, size))
+
+
+def test_batches_are_blocks():
+    blocks = from_batches(cut(X, Y, WEIGHTS))
+    assert len(blocks) == 3 and blocks.shape == (60, 3)
+    expected = fastlin.LogisticRegression().fit(from_arrays(X, Y, WEIGHTS, rows_per_block=20))
+    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(blocks).coef_, expected.coef_)
+    alone = from_batches(lambda: (X[i : i + 20] for i in range(0, 60, 20)))
+    fitted = fastlin.LogisticRegression().fit(alone, Y, WEIGHTS)
+    np.testing.assert_array_equal(fitted.coef_, expected.coef_)
+
+
+def test_whole_numbers_and_sparse_batches():
+    whole = from_batches(cut((10 * X).astype(np.int64), Y))
+    assert whole.dtype == np.float64 and next(whole.read()).dtype == np.float64
+    rows = from_batches(lambda: [(sparse.coo_array(X), Y), (sparse.csr_array(X), Y)])
+    assert rows.is_sparse and rows.n_entries == 360
+    assert fastlin.LogisticRegression().fit(rows).score(rows) > 0.9
+
+
+def test_labels_may_be_of_any_length():
+    blocks = from_batches(lambda: [(X, np.full(60, "a")), (X + 1, np.full(60, "longer"))])
+    assert fastlin.LogisticRegression().fit(blocks).classes_.tolist() == ["a", "longer"]
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([], "no batch"),
+        ([(X, Y, WEIGHTS, Y)], "batch 0 has 4 parts"),
+        ([(X, Y), (X[:, :2], Y)], "batch 1 is dense float64 with 2 columns, but the first is .* 3 columns"),
+        ([(X, Y), (X.astype(np.float32), Y)], "batch 1 is dense float32"),
+        ([(X, Y), (sparse.csr_array(X), Y)], "batch 1 is sparse"),
+        ([(X, Y), (X, Y[:5])], r"y of batch 1 must have one entry for each of the 60 rows .* \(5,\)"),
+        ([(X, Y), X], "batch 1 has no y"),
+        ([(X, Y, WEIGHTS), (X, Y)], "batch 1 has no weights"),
+        (["abc"], "batch 0 is a str"),
+    ],
+)
+def test_bad_batches_are_named(batches, message):
+    with pytest.raises(ValueError, match=message):
+        from_batches(lambda: batches)
+
+
+def test_an_iterator_is_refused():
+    with pytest.raises(TypeError, match=r"must be a function .* got generator"):
+        from_batches(cut(X, Y)())
+
+
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        ([(X, Y), (X, 1 - Y)], "labels of batch 1 are others"),
+        ([(X, Y), (X, np.full(60, 7))], "labels of batch 1 are others"),
+        ([(X, Y), (X[:10], Y)], r"batch 1 has changed: it was \(60, 3\) float64 .* and is \(10, 3\)"),
+        ([(X, Y)], "there were 2 .* and 1 are left"),
+        ([(X, Y), (X, Y), (X, Y)], "there were 2 .* and 3 are left"),
+    ],
+)
+def test_batches_that_change_between_passes_are_named(later, message):
+    times = []
+
+    def make_batches():
+        times.append(1)
+        return later if len(times) > 3 else [(X, Y), (X, Y)]
+
+    blocks = from_batches(make_batches)
+    model = fastlin.LogisticRegression()
+    with pytest.raises(ValueError, match=message):
+        model.fit(blocks)
+    assert not hasattr(model, "coef_")

@@ -1,0 +1,178 @@
+"""Blocks of Parquet files: what is decoded, what is kept, and files that are bad."""
+
+import os
+
+import numpy as np
+import pytest
+
+import fastlin
+from fastlin.blocks import from_parquet
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def make_table(n=50, seed=0, **changed):
+    """Return a table of two columns, labels and weights, with some of them changed, or left out where they are None."""
+    generator = np.random.default_rng(seed)
+    a, b = generator.standard_normal((2, n)).astype(np.float32)
+    columns = {"a": a, "b": b, "kind": np.where(a > 0, "plus", "minus"), "w": generator.uniform(1, 2, n), **changed}
+    return pa.table({name: column for name, column in columns.items() if column is not None})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for part in range(3):
+        pq.write_table(make_table(seed=part), folder / f"part-{part}.parquet", row_group_size=20)
+    return folder
+
+
+def read(folder, **options):
+    return from_parquet(folder, label="kind", weight="w", **options)
+
+
+def test_files_are_one_table(folder, tmp_path):
+    blocks = read(folder)
+    assert blocks.shape == (150, 2) and blocks.dtype == np.float32 and blocks.feature_names == ["a", "b"]
+    tables = [make_table(seed=part) for part in range(3)]
+    for found, names in zip(zip(*blocks, strict=True), (["a", "b"], ["kind"], ["w"]), strict=True):
+        expected = [np.column_stack([table[name].to_numpy() for name in names]) for table in tables]
+        np.testing.assert_array_equal(np.concatenate(found).reshape(150, -1), np.concatenate(expected))
+    model = fastlin.LogisticRegression().fit(blocks)
+    assert model.classes_.tolist() == ["minus", "plus"]
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    assert model.score(blocks) > 0.9
+    one, two, three = sorted(folder.iterdir())
+    for paths in ([one, str(two), three], str(folder / "part-*.parquet"), [folder]):
+        np.testing.assert_array_equal(fastlin.LogisticRegression().fit(read(paths)).coef_, model.coef_)
+
+
+def test_a_cache_is_used_again_until_a_file_changes(folder, tmp_path, monkeypatch):
+    from fastlin.blocks import parquet
+
+    decoded = []
+    write = parquet._write_arrays
+    monkeypatch.setattr(
+        parquet, "_write_arrays", lambda file, *arguments: (decoded.append(file.name), write(file, *arguments))
+    )
+    first = read(folder, cache=tmp_path / "cache")
+    again = read(folder, cache=str(tmp_path / "cache"))
+    assert len(decoded) == 3
+    np.testing.assert_array_equal(np.concatenate(list(again.read())), np.concatenate(list(first.read())))
+    pq.write_table(make_table(n=60, seed=9), folder / "part-1.parquet")
+    assert read(folder, cache=tmp_path / "cache").shape == (160, 2)
+    assert decoded[3:] == ["part-1.parquet"]
+    read(folder, cache=tmp_path / "cache", columns=["b"])
+    assert len(decoded) == 7
+
+
+def test_without_a_cache_nothing_is_left(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = set(tmp_path.iterdir())
+    blocks = read(folder)
+    assert len(set(tmp_path.iterdir()) - before) == 1
+    del blocks
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_types_of_columns_and_labels(tmp_path):
+    path = tmp_path / "a.parquet"
+    small = {"a": np.arange(50, dtype=np.uint8), "b": np.arange(50) % 2 == 0}
+    for changed, dtype in (
+        (small, np.uint8),
+        ({**small, "c": np.arange(50, dtype=np.int16)}, np.int16),
+        ({**small, "c": np.arange(50.0)}, np.float64),
+        ({"a": np.arange(50)}, np.float64),
+    ):
+        pq.write_table(make_table(**changed, kind=np.arange(50) % 3), path)
+        blocks = read(path)
+        assert blocks.dtype == dtype
+        np.testing.assert_array_equal(next(blocks.read())[:, 0], np.arange(50))
+        assert blocks.y.dtype.kind == "i"
+    pq.write_table(make_table(kind=pa.array(["a", "b"] * 25).dictionary_encode()), path)
+    assert read(path).y.tolist() == ["a", "b"] * 25
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"b": None}, "has no column 'b'"),
+        ({"kind": None}, "has no column 'kind'"),
+        ({"b": np.zeros(50)}, "column 'b' as double, but .*part-0.parquet as float"),
+        ({"kind": np.arange(50)}, "column 'kind' as int64, but .* as string"),
+        ({"kind": pa.array([None, *["a"] * 49])}, "1 missing values in column 'kind', the labels"),
+    ],
+)
+def test_a_bad_file_is_named_and_the_others_stay_cached(folder, tmp_path, changed, message):
+    pq.write_table(make_table(**changed), folder / "part-2.parquet")
+    with pytest.raises(ValueError, match=f"part-2.parquet .*{message}"):
+        read(folder, cache=tmp_path / "cache")
+    kept = sorted(path.name for path in (tmp_path / "cache").iterdir())
+    assert all(name.startswith(("part-0-", "part-1-")) for name in kept)
+
+
+@pytest.mark.parametrize("size", [0, 3, 200, -30])
+def test_a_file_that_was_cut_off_is_named(folder, size):
+    path = folder / "part-1.parquet"
+    os.truncate(path, size if size >= 0 else path.stat().st_size + size)
+    with pytest.raises(ValueError, match=r"part-1\.parquet is no Parquet file, or is broken"):
+        read(folder)
+
+
+def test_a_damaged_page_is_named_and_leaves_nothing_half_written(folder, tmp_path):
+    path = folder / "part-1.parquet"
+    content = bytearray(path.read_bytes())
+    content[4:400] = bytes(396)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"part-1\.parquet cannot be read"):
+        read(folder, cache=tmp_path / "cache")
+    assert [path.name[:7] for path in (tmp_path / "cache").iterdir()] == ["part-0-"]
+
+
+def test_not_a_number_is_named_by_its_file_and_rows(folder):
+    b = np.ones(50, np.float32)
+    b[7] = np.nan
+    pq.write_table(make_table(b=b), folder / "part-1.parquet")
+    with pytest.raises(ValueError, match=r"rows 0 to 49 of part-1\.parquet of X contains NaN"):
+        fastlin.LogisticRegression().fit(read(folder))
+
+
+def test_an_interrupted_call_keeps_what_it_has_decoded(folder, tmp_path, monkeypatch):
+    from fastlin.blocks import parquet
+
+    write = parquet._write_arrays
+
+    def interrupt(file, *arguments):
+        write(file, *arguments)
+        if file.name == "part-1.parquet":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(parquet, "_write_arrays", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        read(folder, cache=tmp_path / "cache")
+    assert [path.name[:7] for path in (tmp_path / "cache").iterdir()] == ["part-0-"]
+
+
+def test_a_cached_array_that_was_cut_off_is_named(folder, tmp_path):
+    read(folder, cache=tmp_path / "cache")
+    (damaged,) = (tmp_path / "cache").glob("part-1-*/X.npy")
+    os.truncate(damaged, 300)
+    with pytest.raises(ValueError, match=r"X\.npy, which an earlier call has decoded, is broken"):
+        read(folder, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"paths": "nowhere.parquet"}, FileNotFoundError, "nowhere.parquet names no Parquet file"),
+        ({"paths": []}, ValueError, "paths is empty"),
+        ({"columns": []}, ValueError, "columns is empty"),
+        ({"columns": ["a", "kind"]}, ValueError, "column 'kind' as string; the columns of X must be numbers"),
+        ({"label": "color"}, ValueError, "has no column 'color'; it has 'a', 'b', 'kind', 'w'"),
+    ],
+)
+def test_bad_arguments(folder, options, error, message):
+    with pytest.raises(error, match=message):
+        from_parquet(**{"paths": folder, "columns": ["a"], **options})

@@ -1,0 +1,160 @@
+"""LogisticRegression on blocks of rows: the models of the same rows in memory."""
+
+import warnings
+
+import numpy as np
+import pytest
+from conftest import make_problem
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+import fastlin
+from fastlin import budget
+from fastlin.blocks import from_arrays, from_batches, from_csr
+
+N, ROWS = 400, 90
+
+
+def make_data(n_classes, dtype=np.float64):
+    X, labels, weights, *_ = make_problem(N, 6, n_classes, dtype)
+    return X, labels, weights
+
+
+def cut(X):
+    return [X[i : i + ROWS] for i in range(0, N, ROWS)]
+
+
+def make_blocks(kind, X, y, weights):
+    if kind == "arrays":
+        return from_arrays(X, y, weights, rows_per_block=ROWS)
+    if kind == "csr":
+        return from_csr([sparse.csr_array(part) for part in cut(X)], y, weights)
+    return from_batches(lambda: zip(cut(X), cut(y), cut(weights), strict=True))
+
+
+PARAMETERS = [
+    {},
+    {"solver": "newton-cg"},
+    {"solver": "newton-cholesky"},
+    {"C": np.inf},
+    {"fit_intercept": False, "penalty_factors": [0, 1, 1, 2, 1, 1]},
+    {"l1_ratio": 1, "C": 0.1},
+    {"l1_ratio": 0.5, "C": 0.1, "group_by_class": True},
+]
+
+
+def fit(parameters, *data):
+    with warnings.catch_warnings():
+        # Rounding may keep a bound above so small a tol.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return fastlin.LogisticRegression(tol=1e-9, **parameters).fit(*data)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "csr", "batches"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
+def test_the_model_is_that_of_the_rows_together(parameters, n_classes, kind):
+    X, y, weights = make_data(n_classes)
+    expected = fit(parameters, X, y, weights)
+    found = fit(parameters, make_blocks(kind, X, y, weights))
+    ends = [model.history_[-1].objective for model in (expected, found)]
+    assert ends[1] == pytest.approx(ends[0], rel=2e-9)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
+    # With a name of a solver tol bounds the gradient.
+    assert "solver" in parameters or found.certificate_ == np.inf or found.certificate_ <= 2e-9 * ends[0]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"l1_ratio": 1.0, "C": 0.08}, {"solver": "newton-cg"}], ids=str)
+@pytest.mark.parametrize("n_features", [6, 150])
+def test_the_minimum_is_reached_without_room_for_probabilities_and_columns(monkeypatch, parameters, n_features):
+    monkeypatch.setattr(budget, "SMALLEST", 120_000)
+    X, y, weights, *_ = make_problem(N, n_features, 5)
+    expected = fastlin.LogisticRegression(tol=1e-9, **parameters).fit(X, y, weights)
+    for blocks in (from_arrays(X, y, weights, rows_per_block=ROWS), make_blocks("csr", X, y, weights)):
+        found = fastlin.LogisticRegression(tol=1e-6, **parameters).fit(blocks)
+        assert found.converged_
+        ends = [model.history_[-1].objective for model in (expected, found)]
+        assert ends[0] * (1 - 1e-9) <= ends[1] <= ends[0] * (1 + 2e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_bits_depend_on_the_cuts_alone(tmp_path, n_classes):
+    X, y, weights = make_data(n_classes, np.uint8)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    models = [
+        fastlin.LogisticRegression(n_jobs=n_jobs).fit(blocks)
+        for n_jobs in (1, 2, 3)
+        for blocks in (
+            from_arrays(X, y, weights, rows_per_block=ROWS),
+            from_arrays(cut(mapped), y, weights),
+            make_blocks("batches", X, y, weights),
+        )
+    ]
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.coef_, models[0].coef_)
+
+
+def test_labels_and_weights_may_stand_beside_the_blocks():
+    X, y, weights = make_data(3)
+    expected = fastlin.LogisticRegression().fit(from_arrays(X, y, weights))
+    found = fastlin.LogisticRegression().fit(from_arrays(X), y, weights)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    model = fastlin.LogisticRegression()
+    for blocks, arguments, message in (
+        (from_arrays(X, y), (y,), "y is given, but the blocks hold y too"),
+        (from_arrays(X, y, weights), (None, weights), "sample_weight is given"),
+        (from_arrays(X), (), "requires y to be passed"),
+        (from_arrays(X), (y[:5],), "y has 5 entries, but the blocks have 400 rows"),
+        (from_arrays(X[:0], y[:0]), (), r"0 sample\(s\)"),
+        (from_arrays(X[:, :0], y), (), r"0 feature\(s\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(blocks, *arguments)
+    assert not hasattr(model, "coef_") and not hasattr(model, "n_features_in_")
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        model.fit(X)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["arrays", "csr", "batches"])
+def test_predictions_come_block_by_block(kind, n_classes):
+    X, y, weights = make_data(n_classes)
+    blocks = make_blocks(kind, X, y, weights)
+    model = fastlin.LogisticRegression().fit(blocks)
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        answers = list(getattr(model, method)(blocks))
+        assert [len(answer) for answer in answers] == np.diff(blocks.borders).tolist()
+        np.testing.assert_allclose(np.concatenate(answers), getattr(model, method)(X), rtol=1e-12)
+    assert model.score(blocks) == pytest.approx(model.score(X, y, weights), rel=1e-12)
+    assert model.score(from_arrays(X), y) == model.score(X, y)
+    expected = model.predict(X)
+    np.testing.assert_array_equal(np.concatenate(list(model.sparsify().predict(blocks))), expected)
+    with pytest.raises(ValueError, match="X has 2 features, but LogisticRegression is expecting 6"):
+        model.predict(from_arrays(X[:, :2]))
+
+
+def test_what_is_not_finite_is_named_by_its_rows():
+    X, y, _ = make_data(3)
+    model = fastlin.LogisticRegression().fit(X, y)
+    X[200, 2] = np.inf
+    blocks = from_arrays(X, y, rows_per_block=ROWS)
+    with pytest.raises(ValueError, match="rows 180 to 269 of X contains infinity"):
+        fastlin.LogisticRegression().fit(blocks)
+    answers = model.predict(blocks)
+    assert len(next(answers)) == len(next(answers)) == ROWS
+    with pytest.raises(ValueError, match="rows 180 to 269 of X contains infinity"):
+        next(answers)
+
+
+def test_verbose_shows_how_fast_data_are_read(capsys):
+    X, y, weights = make_data(3)
+    fastlin.LogisticRegression(verbose=1).fit(make_blocks("arrays", X, y, weights))
+    assert "GB/s" in capsys.readouterr().out
+
+
+def test_callbacks_and_warm_starts():
+    X, y, weights = make_data(3)
+    blocks = make_blocks("batches", X, y, weights)
+    model = fastlin.LogisticRegression(warm_start=True, tol=1e-6).fit(blocks)
+    assert model.fit(blocks).n_iter_[0] <= 1

@@ -1,0 +1,149 @@
+"""X in blocks of rows: statistics, passes, rows and columns are those of all rows together."""
+
+import numpy as np
+import pytest
+from conftest import make_problem
+from scipy import sparse
+
+from fastlin.blocks import from_arrays, from_csr
+from fastlin.matrices import BlockMatrix, as_matrix
+
+ROWS = 7
+N, D = 40, 5
+
+
+def make_both(kind, n_classes=3):
+    """Return the matrix of all rows, the one in blocks, labels and weights."""
+    X, labels, weights, *_ = make_problem(N, D, n_classes, np.uint8 if kind == "uint8" else np.float64)
+    weights[ROWS : 2 * ROWS] = 0
+    if kind == "sparse":
+        X = sparse.csr_array(X * (np.random.default_rng(1).uniform(size=X.shape) < 0.4))
+        return as_matrix(X), BlockMatrix(from_csr([X[i : i + ROWS] for i in range(0, N, ROWS)])), labels, weights
+    if kind == "shifted":
+        X[:, 1] += 1e6
+        X[:, 2] = 4.0
+    return as_matrix(X), BlockMatrix(from_arrays(X, rows_per_block=ROWS)), labels, weights
+
+
+KINDS = pytest.mark.parametrize("kind", ["float64", "uint8", "shifted", "sparse"])
+
+
+@KINDS
+@pytest.mark.parametrize("weighted", [False, True])
+def test_statistics_of_columns(kind, weighted):
+    whole, blocks, _, weights = make_both(kind)
+    given = weights if weighted else None
+    expected, found = whole.measure(given), blocks.measure(given)
+    for name in ("mean", "spread", "root_mean_square", "largest"):
+        # Means lose the last digits of a column far from zero, and its spread as many more.
+        tolerance = 1e-9 if kind == "shifted" else 1e-12
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=tolerance, err_msg=name)
+    assert found.finite and (found.spread[2] == 0) == (kind == "shifted")
+
+
+@KINDS
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_passes(kind, n_classes, weighted):
+    whole, blocks, labels, weights = make_both(kind, n_classes)
+    K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
+    scale, shift = whole.measure().choose_coordinates()
+    given = {
+        "rows": np.empty(0, np.int64),
+        "labels": labels.astype(np.int32),
+        "weights": weights if weighted else np.empty(0),
+        "n_rows_coef": K,
+        "scale": scale,
+        "shift": shift,
+    }
+    expected, found = whole.passes(**given), blocks.passes(**given)
+    parameters, direction = generator.normal(size=(2, K, D + 1))
+    sums = []
+    for passes in (expected, found):
+        probabilities, gradient = np.empty((K, N)), np.full((K, D + 1), np.nan)
+        loss = passes.evaluate(parameters, probabilities, gradient)
+        rows = np.array([1, 8, 9, 30])
+        sums.append(
+            [
+                np.array(loss),
+                probabilities,
+                gradient,
+                passes.hessian_product(direction, probabilities),
+                passes.class_pair_gram(probabilities),
+                passes.gram(np.empty(0, np.int64), probabilities, np.float64),
+                passes.gram(rows, probabilities[:, rows], np.float64),
+            ]
+        )
+    for one, other in zip(*sums, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
+    assert found.roundings[0] >= 1 and found.roundings[1] >= -(-N // ROWS)
+    assert (found.shift_roundings > 0) == (kind == "sparse")
+    with pytest.raises(ValueError, match="all of its rows"):
+        blocks.passes(**{**given, "rows": rows})
+
+
+@KINDS
+def test_rows_and_columns(kind):
+    whole, blocks, *_ = make_both(kind)
+    dense = whole.X.toarray() if kind == "sparse" else whole.X
+    for rows in (np.array([3, 4, 20, 39]), np.array([25, 0, 39, 12, 0])):
+        taken, numbers = blocks.select(rows)
+        assert not len(numbers)
+        X = taken.X.toarray() if kind == "sparse" else taken.X
+        np.testing.assert_array_equal(X, dense[rows])
+    features = np.array([1, 4])
+    columns = blocks.transposed(np.float64, features)
+    for j in range(D):
+        column = np.zeros(N)
+        entries = slice(columns.starts[j], columns.starts[j + 1])
+        if columns.places[j] >= 0:
+            column = columns.panel[columns.places[j]].astype(float)
+        column[columns.indices[entries]] += columns.values[entries]
+        expected = columns.scale[j] * dense[:, j].astype(float) + columns.shift[j] if j in features else np.zeros(N)
+        np.testing.assert_allclose(column, expected, atol=1e-9)
+    assert len(blocks.transposed(np.float64, features[:0]).panel) == 0
+    assert blocks.row_bytes > 0 and not blocks.lies_in_memory
+
+
+def test_the_next_block_is_read_while_one_is_computed_with():
+    told = []
+
+    class Source:
+        shape, dtype, is_sparse = (6, 1), np.dtype(float), False
+        borders, names, n_entries, nbytes = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48
+
+        def read(self):
+            for number in range(3):
+                told.append(f"read {number}")
+                yield np.full((2, 1), number, float)
+
+    for number, _ in enumerate(BlockMatrix(Source()).read()):
+        while number < 2 and f"read {number + 1}" not in told:
+            pass
+        told.append(f"compute {number}")
+    assert told.index("read 1") < told.index("compute 0")
+    assert told.index("read 2") < told.index("compute 1")
+
+
+def test_what_reading_raises_reaches_the_caller():
+    class Source:
+        shape, dtype, is_sparse = (4, 1), np.dtype(float), False
+        borders, names, n_entries, nbytes = np.array([0, 2, 4]), ["a", "b"], 4, 32
+
+        def __init__(self, after):
+            self.after = after
+
+        def read(self):
+            for number in range(2):
+                if number == self.after:
+                    raise OSError("the disk is gone")
+                yield np.ones((2, 1))
+            if self.after == 2:
+                raise OSError("the disk is gone")
+
+    for after in range(3):
+        with pytest.raises(OSError, match="disk is gone"):
+            BlockMatrix(Source(after)).measure()
+    for _ in BlockMatrix(Source(5)).read():
+        # Who stops in the middle leaves no thread behind.
+        break
