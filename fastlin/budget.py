@@ -74,9 +74,10 @@ class Budget:
         is_small = n_parameters <= LARGEST_HESSIAN and 8 * n_parameters**2 <= self.bytes
         return is_small and work <= MOST_HESSIAN_WORK
 
-    def count_sampled_rows(self, bytes_a_row):
-        """Return how many rows a sample has whose probabilities take so many bytes a row."""
-        return max(1, min(SAMPLE, self.bytes // 8) // bytes_a_row)
+    def count_sampled_rows(self, bytes_a_row, copied_bytes=0):
+        """Return how many rows a sample has whose probabilities take so many bytes a row, and their copy so many."""
+        n_rows = min(SAMPLE, self.bytes // 8) // bytes_a_row
+        return max(1, min(n_rows, self.bytes // 8 // copied_bytes) if copied_bytes else n_rows)
 
     def choose_pairs(self, n_parameters):
         """Return how many pairs of vectors of so many parameters L-BFGS keeps, and their type.

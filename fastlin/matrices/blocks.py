@@ -99,16 +99,20 @@ class BlockMatrix:
 
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order, in memory."""
-        places, pieces = [], []
-        for first, last, block in self.read():
-            found = np.flatnonzero((rows >= first) & (rows < last))
-            places.append(found)
-            pieces.append(block.X[rows[found] - first])
-        order = np.argsort(np.concatenate(places), kind="stable")
         if self._blocks.is_sparse:
-            return SparseMatrix(sparse.vstack(pieces, format="csr")[order])
-        taken = np.concatenate(pieces)
-        return DenseMatrix(taken if (np.diff(order) == 1).all() else taken[order])
+            found = [(places, block.X[own]) for places, own, block in self._find(rows)]
+            order = np.argsort(np.concatenate([places for places, _ in found]), kind="stable")
+            return SparseMatrix(sparse.vstack([piece for _, piece in found], format="csr")[order])
+        taken = np.empty((len(rows), self.shape[1]), self.dtype)
+        for places, own, block in self._find(rows):
+            taken[places] = block.X[own]
+        return DenseMatrix(taken)
+
+    def _find(self, rows):
+        """Yield for each block which of the row numbers lie in it, what they are there, and its matrix."""
+        for first, last, block in self.read():
+            places = np.flatnonzero((rows >= first) & (rows < last))
+            yield places, rows[places] - first, block
 
     def select(self, rows):
         """Return a copy of the given rows in memory, and no numbers: all rows of it are meant."""

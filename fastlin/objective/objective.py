@@ -105,7 +105,7 @@ class Objective:
         factors = np.ones(d) if penalty_factors is None else penalty_factors.astype(np.float64)
         coordinates = Coordinates.choose(columns, limit_curvatures(l2, factors), fit_intercept)
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
-        labels = labels.astype(np.int32)
+        labels = labels.astype(np.int32, copy=False)
         rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
         penalty = Penalty.of(l2, l1, factors, group_by_class, coordinates, rows.blur)
         return cls(rows, penalty, Budget.beside(matrix.nbytes))

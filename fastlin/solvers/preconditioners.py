@@ -215,7 +215,8 @@ def with_probabilities(point):
 def evaluate_sample(point):
     """Return the same parameters over a sample of the rows whose probabilities fit into the budget of a sample."""
     objective = point.objective
-    sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_a_row))
+    copied = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
+    sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_a_row, copied))
     return sample.at(point.parameters, objective.fast_precision, out=sample.make_room())
 
 

@@ -65,9 +65,10 @@ def test_the_model_is_that_of_the_rows_together(parameters, n_classes, kind):
 
 
 @pytest.mark.parametrize("parameters", [{}, {"l1_ratio": 1.0, "C": 0.08}, {"solver": "newton-cg"}], ids=str)
-@pytest.mark.parametrize("n_features", [6, 150])
-def test_the_minimum_is_reached_without_room_for_probabilities_and_columns(monkeypatch, parameters, n_features):
-    monkeypatch.setattr(budget, "SMALLEST", 120_000)
+@pytest.mark.parametrize(("n_features", "n_bytes"), [(6, 120_000), (130, 800_000)])
+def test_the_minimum_is_reached_without_room(monkeypatch, parameters, n_features, n_bytes):
+    # Room is missing for the probabilities of all rows with few features, for copies of the columns with many.
+    monkeypatch.setattr(budget, "SMALLEST", n_bytes)
     X, y, weights, *_ = make_problem(N, n_features, 5)
     expected = fastlin.LogisticRegression(tol=1e-9, **parameters).fit(X, y, weights)
     for blocks in (from_arrays(X, y, weights, rows_per_block=ROWS), make_blocks("csr", X, y, weights)):
