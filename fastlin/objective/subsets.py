@@ -8,6 +8,8 @@ import numpy as np
 # than the second part of all rows are left.
 DECIDED = 3e-3
 WORTH_LEAVING_OUT = 0.7
+# Rows whose labels are sorted together.
+ROWS_TOGETHER = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +41,40 @@ def sample(objective, n_rows):
     Its lower bounds are estimates, since the mean of the columns stays that of all rows.
     """
     rows = objective.rows
-    numbers = rows.numbers
-    order = np.argsort(rows.labels[numbers] if len(numbers) else rows.labels, kind="stable")
-    if len(numbers):
-        order = numbers[order]
-    if len(rows.weights):
-        order = order[rows.weights[order] > 0]
-    n_rows = min(n_rows, len(order))
-    # One row of each of n_rows equal stretches, so that rows are distinct and each class has its share.
-    places = (np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (len(order) / n_rows)
-    return replace(objective, rows=rows.take(np.sort(order[places.astype(np.int64)])), linearisation=None)
+    counts = sum(np.bincount(rows.labels[numbers], minlength=rows.n_classes) for numbers in _weighty(rows))
+    total = int(counts.sum())
+    n_rows = min(n_rows, total)
+    # One row of each of n_rows equal stretches of the rows by class, so that each class has its share.
+    places = (np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (total / n_rows)
+    drawn = _draw(rows, places.astype(np.int64), np.cumsum(counts) - counts)
+    return replace(objective, rows=rows.take(np.sort(drawn)), linearisation=None)
+
+
+def _draw(rows, places, seen):
+    """Return the numbers of the rows at ascending places, where rows of some weight are ordered by class.
+
+    seen (n_classes,) are the places where the classes begin. An order of all rows would take as much memory as labels
+    and weights together.
+    """
+    drawn = []
+    for numbers in _weighty(rows):
+        labels = rows.labels[numbers]
+        order, counts = np.argsort(labels, kind="stable"), np.bincount(labels, minlength=len(seen))
+        starts = np.cumsum(counts) - counts
+        first, last = np.searchsorted(places, seen), np.searchsorted(places, seen + counts)
+        drawn += [
+            numbers[order[starts[k] + places[first[k] : last[k]] - seen[k]]] for k in np.flatnonzero(last > first)
+        ]
+        seen = seen + counts
+    return np.concatenate(drawn)
+
+
+def _weighty(rows):
+    """Yield the numbers of the rows that have some weight, some at a time."""
+    for first in range(0, rows.n_rows, ROWS_TOGETHER):
+        last = min(first + ROWS_TOGETHER, rows.n_rows)
+        numbers = rows.numbers[first:last] if len(rows.numbers) else np.arange(first, last)
+        yield numbers[rows.weights[numbers] > 0] if len(rows.weights) else numbers
 
 
 def linearise_decided_rows(point):

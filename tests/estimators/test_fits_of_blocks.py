@@ -1,10 +1,13 @@
 """LogisticRegression on blocks of rows: the models of the same rows in memory."""
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_problem
+from conftest import COMPILED, make_problem
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
@@ -159,3 +162,38 @@ def test_callbacks_and_warm_starts():
     blocks = make_blocks("batches", X, y, weights)
     model = fastlin.LogisticRegression(warm_start=True, tol=1e-6).fit(blocks)
     assert model.fit(blocks).n_iter_[0] <= 1
+
+
+def test_a_file_four_times_as_large_as_the_memory_is_fitted(tmp_path):
+    resource = pytest.importorskip("resource", reason="the system limits no memory")
+    if not (COMPILED and hasattr(resource, "RLIMIT_DATA") and Path("/proc/self/statm").exists()):
+        pytest.skip("the system does not limit private memory alone")
+    n, d, limit = 24_000_000, 100, 600_000_000
+    assert n * d == 4 * limit
+    generator = np.random.default_rng(0)
+    written = generator.integers(0, 256, (200_000, d), np.uint8)
+    # The rest of the file is a hole, which reads as zeros and takes no disk.
+    with open(tmp_path / "X", "wb") as file:
+        file.write(written.tobytes())
+        file.truncate(n * d)
+    y = generator.integers(0, 2, n, np.int8)
+    y[: len(written)] = written[:, 0] > 127
+    np.save(tmp_path / "y.npy", y)
+    code = f"""
+import resource
+import numpy as np
+import fastlin
+resource.setrlimit(resource.RLIMIT_DATA, ({limit}, {limit}))
+X = np.memmap({str(tmp_path / "X")!r}, np.uint8, "r", shape=({n}, {d}))
+try:
+    np.array(X[: {n} // 2])
+except MemoryError:
+    print("limited")
+model = fastlin.LogisticRegression().fit(fastlin.blocks.from_arrays(X, np.load({str(tmp_path / "y.npy")!r})))
+print(model.converged_, model.predict(X[:100_000]).sum())
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr[-2_000:]
+    limited, converged, n_ones = finished.stdout.split()
+    assert (limited, converged) == ("limited", "True")
+    assert int(n_ones) == pytest.approx(y[:100_000].sum(), rel=0.02)
