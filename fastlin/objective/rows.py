@@ -4,6 +4,9 @@ from functools import cached_property
 
 import numpy as np
 
+# Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
+ROWS_TOGETHER = 1_000_000
+
 
 class Rows:
     """Rows of X with labels and weights, in coordinates: their sums, divided by the total weight.
@@ -57,8 +60,7 @@ class Rows:
             own_weights = weights[numbers] if len(numbers) and len(weights) else weights
             self.total_weight = float(own_weights.sum()) if len(weights) else float(self.n_rows)
             own_labels = labels[numbers] if len(numbers) else labels
-            counts = np.bincount(own_labels, own_weights if len(weights) else None, minlength=n_classes)
-            self.class_weights = counts / self.total_weight
+            self.class_weights = _weigh_classes(own_labels, own_weights, n_classes) / self.total_weight
         else:
             self.total_weight, self.class_weights = whole.total_weight, whole.class_weights
         self.passes = matrix.passes(
@@ -219,6 +221,15 @@ class Rows:
 
     def _count(self, n_rows):
         self._tally[0] += n_rows / self._n_all
+
+
+def _weigh_classes(labels, weights, n_classes):
+    """Return the weight of each class; weights (n,) without entries are ones."""
+    total = np.zeros(n_classes)
+    for first in range(0, len(labels), ROWS_TOGETHER):
+        part = slice(first, first + ROWS_TOGETHER)
+        total += np.bincount(labels[part], weights[part] if len(weights) else None, minlength=n_classes)
+    return total
 
 
 def weigh_named_rows(numbers, weights, n):

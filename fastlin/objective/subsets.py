@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastlin.objective.rows import ROWS_TOGETHER
+
 # A row is decided where its curvature is below this part of the mean. Leaving the decided rows out pays where no more
 # than the second part of all rows are left.
 DECIDED = 3e-3
 WORTH_LEAVING_OUT = 0.7
-# Rows whose labels are sorted together.
-ROWS_TOGETHER = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,6 +119,8 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     # columns nearly depend on each other: Newton's steps do.
     is_unsure = not objective.penalty.is_bounded and solution.message == REACHED
     if solution.message in (IMPATIENT, STALLED):
+        if start.size <= SMALL_HESSIAN and _affords_hessian(objective):
+            return newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
         solution = _minimize_by_newton(objective, solution.parameters, stopping, room)
     if (is_unsure or solution.message == STALLED) and _affords_hessian(objective):
         solution = newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
