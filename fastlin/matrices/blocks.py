@@ -97,6 +97,10 @@ class BlockMatrix:
             moments.append(block.find_moments(part if totals[-1] > 0 else None))
         return Columns.from_moments(*merge_moments(np.array(totals), moments))
 
+    def sum_squared_scores(self, coef, intercept):
+        """Return the sum of the squares of the scores of each row, (n,) float32."""
+        return np.concatenate([block.sum_squared_scores(coef, intercept) for _, _, block in self.read()])
+
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order, in memory."""
         if self._blocks.is_sparse:

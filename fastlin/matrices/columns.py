@@ -22,6 +22,8 @@ class Columns:
         The roots of the weighted means of squares.
     largest : ndarray of shape (d,)
         The largest magnitudes over all rows, whatever their weights.
+    farthest : ndarray of shape (d,)
+        The largest distances of an entry from the mean, over all rows.
     finite : bool
         Whether X holds finite numbers only.
     """
@@ -30,6 +32,7 @@ class Columns:
     spread: np.ndarray
     root_mean_square: np.ndarray
     largest: np.ndarray
+    farthest: np.ndarray
     finite: bool
 
     def choose_coordinates(self):
@@ -57,6 +60,7 @@ class Columns:
                 spread=spread,
                 root_mean_square=np.hypot(mean, spread),
                 largest=np.maximum(-smallest, largest),
+                farthest=np.maximum(mean - smallest, largest - mean),
                 finite=bool(np.isfinite(smallest).all() and np.isfinite(largest).all()),
             )
 

@@ -35,6 +35,8 @@ from fastlin.matrices.row_products import DenseRowProducts
 EVEN_PANELS = 5
 # The types that are read as they are.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
+# Rows whose scores are held together where they are not wanted themselves.
+SCORED_TOGETHER = 1 << 17
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
 
@@ -134,6 +136,15 @@ class DenseMatrix:
         scores = np.empty((len(self.X), len(coef)), coef.dtype)
         self._score(fill_block_scores, coef, intercept, scores)
         return scores
+
+    def sum_squared_scores(self, coef, intercept):
+        """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
+        squares = np.empty(len(self.X), np.float32)
+        for first in range(0, len(self.X), SCORED_TOGETHER):
+            part = slice(first, first + SCORED_TOGETHER)
+            scores = DenseMatrix(self.X[part]).compute_scores(coef, intercept)
+            np.einsum("ik,ik->i", scores, scores, out=squares[part], casting="same_kind")
+        return squares
 
     def find_best_class(self, coef, intercept):
         """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.

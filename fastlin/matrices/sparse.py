@@ -156,6 +156,11 @@ class SparseMatrix:
         self._score(fill_block_sparse_scores, coef, intercept, scores)
         return scores
 
+    def sum_squared_scores(self, coef, intercept):
+        """Return the sum of the squares of the scores of each row, (n,) float32."""
+        scores = self.compute_scores(coef, intercept)
+        return np.einsum("ik,ik->i", scores, scores).astype(np.float32)
+
     def find_best_class(self, coef, intercept):
         """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
 

@@ -31,6 +31,8 @@ class Coordinates:
         The weighted mean of each scaled column: zero, or what rounding of the shift leaves.
     mean_squares : ndarray of shape (d + 1,)
         The weighted mean of the squares of each scaled column, and one for the intercept.
+    peaks : ndarray of shape (d,)
+        The largest square of each scaled column, relative to the mean one; zero where that is.
     vanishing : ndarray of int
         The columns that are zero once they are centred. Rounding leaves them tiny values, by which nothing may be
         divided.
@@ -42,6 +44,7 @@ class Coordinates:
     shift: np.ndarray
     mean: np.ndarray
     mean_squares: np.ndarray
+    peaks: np.ndarray
     vanishing: np.ndarray
     allows_float32: bool
 
@@ -77,7 +80,10 @@ class Coordinates:
         mean = columns.mean * scale + shift
         mean_squares = np.append(mean**2 + (scale * columns.spread) ** 2, 1.0)
         mean_squares[vanishing] = 0
-        return cls(scale, shift, mean, mean_squares, vanishing, allows_float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            largest = (columns.farthest if fit_intercept else columns.largest) * scale
+            peaks = np.divide(largest**2, mean_squares[:-1], out=np.zeros(len(scale)), where=mean_squares[:-1] > 0)
+        return cls(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)
 
     def to_coefficients(self, parameters):
         """Return coef (K, d) and intercept (K,) of parameters (K, d + 1)."""

@@ -6,6 +6,14 @@ import numpy as np
 
 # Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
+N_SKETCHES = 4
+# Where the largest square of most columns is so many times the mean one, few rows may have much of the curvature. Of
+# 240,000 x 100 where one row in a hundred is not zero L-BFGS came to no end in 1,000 iterations, and now takes 103.
+# Normal numbers have 10 to 30, and MNIST 25: there it gained a quarter with 60,000 rows and C = 100, and lost as much
+# with 20,000.
+UNEVEN = 50.0
+# Rows that are fewer than this part of X are copied to be measured.
+COPIED_BELOW = 0.25
 
 
 class Rows:
@@ -83,6 +91,30 @@ class Rows:
             return 1.0
         weights = self.weights_of(self.numbers)
         return float(weights[weights > 0].min())
+
+    @cached_property
+    def influence(self):
+        """About how much each row adds to the curvature of a loss, relative to the mean: (n_rows,), or the number one.
+
+        That is half the square of its length in the coordinates, estimated by N_SKETCHES random directions (Achlioptas
+        2003), and one half. It takes a pass, which is left out where the columns do not say that a few rows are far
+        longer than others.
+        """
+        coordinates = self.coordinates
+        seen = coordinates.mean_squares[:-1] > 0
+        if not seen.any() or np.median(coordinates.peaks[seen]) <= UNEVEN:
+            return 1.0
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(seen))) * seen
+        coef = (signs * coordinates.scale).astype(np.float32 if self.gains_from_float32 else np.float64)
+        is_copied = 0 < len(self.numbers) < COPIED_BELOW * self.matrix.shape[0]
+        matrix = self.matrix.take(self.numbers) if is_copied else self.matrix
+        squares = matrix.sum_squared_scores(coef, np.einsum("kj,j->k", signs, coordinates.shift))
+        if len(self.numbers) and not is_copied:
+            squares = squares[self.numbers]
+        self._count(self.n_rows)
+        squares *= 0.5 / max(squares.mean(dtype=np.float64), np.finfo(np.float64).tiny)
+        squares += 0.5
+        return squares
 
     @property
     def blur(self):

@@ -222,7 +222,7 @@ def evaluate_sample(point):
 
 def _draw(objective, curvature, n_drawn, generator):
     """Return numbers of about n_drawn rows and the weights (1, m) that make their sum expect that over all rows."""
-    chance = _chances(curvature, n_drawn)
+    chance = _chances(curvature * objective.rows.influence, n_drawn)
     drawn = np.flatnonzero(generator.random(len(chance)) < chance)
     numbers = objective.rows.numbers
     return numbers[drawn] if len(numbers) else drawn, (curvature[drawn] / chance[drawn])[None]

@@ -283,10 +283,15 @@ class Stopping:
 
 
 def is_slow(decrements, target, patience):
-    """Say whether the distance to the minimum, as it fell lately, takes more than `patience` steps to the target."""
+    """Say whether the distance to the minimum, as it fell lately, takes more than `patience` steps to the target.
+
+    Estimates that have been at the target for half as many steps, while the fit went on, are wrong.
+    """
     half = patience // 2
     if len(decrements) < patience or len(decrements) % half:
         return False
+    if max(decrements[-half:]) <= target:
+        return True
     before, now = max(decrements[-half], 0), max(decrements[-1], np.finfo(np.float64).tiny)
     rate = np.log(max(before, now) / now) / half
     return np.log(max(now / max(target, np.finfo(np.float64).tiny), 1.0)) > rate * patience

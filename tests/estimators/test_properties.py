@@ -207,3 +207,16 @@ def test_a_class_for_each_row():
     model = fastlin.LogisticRegression().fit(X, np.arange(1000))
     assert model.converged_
     assert model.coef_.shape == (1000, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_rare_rows_that_differ_are_not_overlooked(dtype):
+    # Of samples drawn without regard to them L-BFGS took 196 iterations, and of 240,000 such rows 1,000 and more.
+    generator = np.random.default_rng(0)
+    X = np.zeros((48_000, 100), dtype)
+    X[:480] = generator.integers(0, 256, (480, 100))
+    y = generator.integers(0, 2, len(X))
+    y[:480] = X[:480, 0] > 127
+    model = fastlin.LogisticRegression().fit(X, y)
+    assert model.converged_
+    assert model.n_iter_[0] <= 60
