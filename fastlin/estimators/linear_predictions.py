@@ -120,6 +120,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         Returns
         -------
         accuracy : float
+            From 0 to 1.
         """
         if not isinstance(X, Blocks):
             return super().score(X, y, sample_weight)

@@ -41,7 +41,7 @@ from fastlin.estimators.scikit_learn import (
     refuse_metadata_without_routing,
     with_callbacks,
 )
-from fastlin.estimators.training_data import read_training_data
+from fastlin.estimators.training_data import read_training_data, refuse_blocks
 
 
 class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictions, BaseEstimator):
@@ -247,6 +247,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
             Cs = np.logspace(*WIDE, Cs)
         self._warn_of_defaults()
         with limit_jobs(self.n_jobs):
+            refuse_blocks(self, X)
             data = read_training_data(self, X, y, sample_weight)
             if sample_weight is not None:
                 sample_weight = check_sample_weight(sample_weight, data.matrix.X)

@@ -109,6 +109,7 @@ def read_matrix(estimator, X, y=NO_Y, **checks):
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
     from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, as_matrix
 
+    refuse_blocks(estimator, X)
     if _is_plain(X, DTYPES):
         if y is NO_Y and checks == {"reset": False} and _is_ready(estimator, X):
             return as_matrix(X)
@@ -129,6 +130,12 @@ def read_matrix(estimator, X, y=NO_Y, **checks):
     if isinstance(checked, tuple):
         return matrix or as_matrix(checked[0]), checked[1]
     return matrix or as_matrix(checked)
+
+
+def refuse_blocks(estimator, X):
+    """Raise a TypeError where X is Blocks."""
+    if isinstance(X, Blocks):
+        raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression fits blocks.")
 
 
 def read_blocks(estimator, blocks, y, sample_weight):

@@ -1,6 +1,7 @@
 """X in blocks of rows, wherever they lie: the passes of dense and sparse matrices, added in the order of the blocks."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import pairwise
 
 import numpy as np
@@ -70,18 +71,14 @@ class BlockMatrix:
             The block.
         """
         borders, make = self._blocks.borders, SparseMatrix if self._blocks.is_sparse else DenseMatrix
-        coming = self._blocks.read()
-        with ThreadPoolExecutor(1, "fastlin-blocks") as reader:
+        with closing(self._blocks.read()) as coming, ThreadPoolExecutor(1, "fastlin-blocks") as reader:
             ahead = reader.submit(next, coming, None)
-            try:
-                for first, last in pairwise(borders):
-                    X = ahead.result()
-                    ahead = reader.submit(next, coming, None)
-                    yield int(first), int(last), make(X)
-                # What follows the last block is the end, or an error.
-                ahead.result()
-            finally:
-                ahead.cancel()
+            for first, last in pairwise(borders):
+                X = ahead.result()
+                ahead = reader.submit(next, coming, None)
+                yield int(first), int(last), make(X)
+            # What follows the last block is the end, or an error.
+            ahead.result()
 
     def parts(self):
         """Yield the name of each block and its X, as they are named where something is wrong with them."""

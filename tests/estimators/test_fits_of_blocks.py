@@ -157,6 +157,28 @@ def test_verbose_shows_how_fast_data_are_read(capsys):
     assert "GB/s" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        fastlin.LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False),
+        fastlin.MLPClassifier(),
+        fastlin.MiniBatchLogisticRegression(),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_other_estimators_say_that_they_take_no_blocks(estimator):
+    X, y, _ = make_data(3)
+    with pytest.raises(TypeError, match=rf"{type(estimator).__name__} takes arrays .* LogisticRegression fits blocks"):
+        estimator.fit(from_arrays(X), y)
+
+
+def test_a_path_of_blocks():
+    X, y, _ = make_data(3)
+    expected = fastlin.logistic_path(X, y, Cs=4)
+    found = fastlin.logistic_path(from_arrays(X, rows_per_block=ROWS), y, Cs=4)
+    np.testing.assert_allclose(found.coefs, expected.coefs, atol=1e-3)
+
+
 def test_callbacks_and_warm_starts():
     X, y, weights = make_data(3)
     blocks = make_blocks("batches", X, y, weights)
