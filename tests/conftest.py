@@ -39,6 +39,14 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process of pytest-xdist whole files: without a cache both would compile the same kernels."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
     """Skip the tests that are marked slow unless --slow asks for them."""
     if config.getoption("--slow"):
