@@ -2,12 +2,17 @@
 
 A pass for loss and gradient has to read X once and to do 4 n d K operations, those of two products. The same threads
 need one time for a plain read of the bytes of X, and another for as many operations in registers. The limit is the
-longer of the two. A step of a network on a large batch cannot be faster than its products of matrices alone.
+longer of the two. A step of a network on a large batch cannot be faster than its products of matrices alone. A pass
+over blocks of a file that lies on disk alone takes at least as long as reading the file, or as the pass over the same
+rows in memory.
 """
 
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -24,11 +29,15 @@ from benchmarks.networks import (
 from benchmarks.passes import FusedPass, draw_coef
 from benchmarks.races import FASTLIN, measure_in_turn
 from benchmarks.roofline import make_arithmetic, make_read
+from fastlin.blocks import from_arrays
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.matrices import BlockMatrix
 
 # The shape of MNIST.
 N_ROWS, N_FEATURES = 60_000, 784
 N_TURNS, N_CALLS = 7, 3
+# A file of 1.6 GB in uint8.
+N_FILE_ROWS, READ_BYTES = 2_000_000, 8 << 20
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,63 @@ def load_step(n_rows):
     return words, {FASTLIN: LargeStep(X, y, batch_size), "its products alone": LargeProducts(X, batch_size)}
 
 
+class ColdFile:
+    """X in a file whose pages are thrown out of memory before each use, and the passes over its blocks.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        What is written. The file is deleted with this object.
+    """
+
+    def __init__(self, X):
+        self._folder = tempfile.TemporaryDirectory()
+        self._path = Path(self._folder.name) / "X.npy"
+        np.save(self._path, X)
+        # Pages that are not on disk yet cannot be thrown out.
+        with open(self._path, "rb") as file:
+            os.fsync(file.fileno())
+
+    def read(self):
+        """Read the file once, from disk."""
+        self._throw_out()
+        piece = bytearray(READ_BYTES)
+        with open(self._path, "rb", buffering=0) as file:
+            while file.readinto(piece):
+                pass
+
+    def make_pass(self, fused_pass):
+        """Make the pass of a FusedPass over blocks of the file, from disk."""
+        self._throw_out()
+        rows = fused_pass.objective.rows
+        passes = BlockMatrix(from_arrays(np.load(self._path, mmap_mode="r"))).passes(
+            rows=rows.numbers,
+            labels=rows.labels,
+            weights=rows.weights,
+            n_rows_coef=rows.n_rows_coef,
+            scale=rows.coordinates.scale,
+            shift=rows.coordinates.shift,
+        )
+        parameters = fused_pass.parameters.astype(fused_pass.precision)
+        passes.evaluate(parameters, None, np.empty(parameters.shape))
+
+    def _throw_out(self):
+        with open(self._path, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def load_blocks(n_rows, dtype):
+    """Return a pass over blocks of a file that lies on disk alone, reading that file, and the pass in memory."""
+    if not hasattr(os, "posix_fadvise"):
+        raise NotImplementedError("this system does not throw pages of a file out of memory when it is asked to")
+    values = np.random.default_rng(0).integers(0, 256, (N_ROWS, N_FEATURES), np.uint8)
+    X = np.resize(values if dtype == "uint8" else values.astype(dtype), (n_rows or N_FILE_ROWS, N_FEATURES))
+    fused_pass, file = FusedPass(X, np.arange(len(X)) % N_CLASSES, N_CLASSES, *draw_coef(X)), ColdFile(X)
+    words = f"{len(X):,} × {N_FEATURES}, {N_CLASSES} classes, {X.dtype}, a file of {X.nbytes / 1e9:.2g} GB"
+    cold_pass = partial(file.make_pass, fused_pass)
+    return words, {FASTLIN: cold_pass, "reading the file": file.read, "the pass in memory": fused_pass}
+
+
 LIMITS = {
     **{
         f"limit-pass-{dtype}": Limit("a pass for loss and gradient", partial(load_pass, dtype=dtype), 20_000)
@@ -102,5 +168,9 @@ LIMITS = {
     "limit-pass-float64-F": Limit(
         "a pass for loss and gradient", partial(load_pass, dtype="float64", order="F"), 20_000
     ),
+    **{
+        f"limit-blocks-{dtype}": Limit("a pass over blocks of a file that is on disk alone", load, 20_000)
+        for dtype, load in ((dtype, partial(load_blocks, dtype=dtype)) for dtype in ("uint8", "float32"))
+    },
     "limit-step": Limit("a step of a network on a large batch", load_step, 10_000),
 }

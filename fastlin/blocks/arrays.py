@@ -62,15 +62,15 @@ def from_arrays(X, y=None, sample_weight=None, rows_per_block=None):
         check_alike(name, array.shape[1], dtype, False, first)
         first = array.shape[1], dtype, False
         borders = cut(len(array), array.shape[1] * dtype.itemsize, rows_per_block)
-        parts += [(array, slice(*rows)) for rows in pairwise(borders)]
+        parts += [(array, slice(*rows), name) for rows in pairwise(borders)]
     d, dtype, _ = first
-    lengths = [rows.stop - rows.start for _, rows in parts]
+    lengths = [rows.stop - rows.start for _, rows, _ in parts]
     borders = np.append(0, np.cumsum(lengths))
-    files = FileCheck(arrays)
+    files = FileCheck.of(arrays)
 
     def read():
         files.check()
-        for array, rows in parts:
+        for array, rows, _ in parts:
             block = array[rows]
             read_ahead(block)
             yield np.asarray(block, dtype) if block.dtype != dtype else block.view(np.ndarray)
@@ -78,7 +78,7 @@ def from_arrays(X, y=None, sample_weight=None, rows_per_block=None):
     return Blocks(
         read,
         borders,
-        [f"rows {start} to {stop - 1}" for start, stop in pairwise(borders)],
+        [f"rows {rows.start} to {rows.stop - 1}{'' if name == 'X' else f' of {name}'}" for _, rows, name in parts],
         (borders[-1], d),
         dtype,
         check_rows(y, borders[-1], "y"),
@@ -119,8 +119,10 @@ def from_csr(X, y=None, sample_weight=None):
         first = piece.shape[1], dtype, True
         row_lengths = add_row_lengths(piece, row_lengths)
     borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces]))
+    files = FileCheck.of(array for piece in pieces for array in vars(piece).values())
 
     def read():
+        files.check()
         for piece in pieces:
             yield piece.tocsr() if piece.dtype == first[1] else piece.tocsr().astype(first[1])
 
@@ -137,19 +139,22 @@ def from_csr(X, y=None, sample_weight=None):
 
 
 class FileCheck:
-    """The files that arrays are mapped from, and whether they are what they were.
+    """Files that are mapped, and whether they are what they were.
 
     Parameters
     ----------
-    arrays : sequence of ndarray
-        Those that are memory-mapped, or are cut from such, are looked at.
+    filenames : iterable of str or Path
+        The files.
     """
 
-    def __init__(self, arrays):
-        mapped = [find_map(array) for array in arrays]
-        self._files = {
-            each.filename: self._look(each.filename) for each in mapped if each is not None and each.filename
-        }
+    def __init__(self, filenames):
+        self._files = {filename: self._look(filename) for filename in filenames}
+
+    @classmethod
+    def of(cls, arrays):
+        """Return the check of the files that some of the arrays are mapped, or cut, from."""
+        maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
+        return cls(mapped.filename for mapped in maps if mapped.filename)
 
     def check(self):
         """Raise a ValueError where a file has changed or is gone: reading one that was cut off ends the process."""
@@ -159,10 +164,8 @@ class FileCheck:
             except OSError as error:
                 raise ValueError(f"{filename} cannot be read any more: {error}") from error
             if now != before:
-                raise ValueError(
-                    f"{filename} has changed while it was in use: it had {before[0]} bytes, and has {now[0]} now. Make "
-                    "the blocks anew."
-                )
+                sizes = f"had {before[0]} bytes, and has {now[0]} now" if now[0] != before[0] else "was written to"
+                raise ValueError(f"{filename} has changed while it was in use: it {sizes}. Make the blocks anew.")
 
     @staticmethod
     def _look(filename):

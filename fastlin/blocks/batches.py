@@ -45,38 +45,69 @@ def from_batches(make_batches):
             f"make_batches must be a function that returns the batches, got {type(make_batches).__name__}: each pass "
             "over the data asks for them anew."
         )
-    found, first, row_lengths = [], None, (0, 0)
-    for number, batch in enumerate(make_batches()):
+    lengths, labels, weights, digests = [], [], [], []
+    first, row_lengths, previous, is_reused = None, (0, 0), None, False
+    for number, batch in enumerate(_iterate(make_batches)):
         name = f"batch {number}"
-        X, y, weights = _split(batch, name)
+        X, batch_labels, batch_weights = _split(batch, name)
         dtype = read_type(X, name)
         check_alike(name, X.shape[1], dtype, sparse.issparse(X), first)
-        first = X.shape[1], dtype, sparse.issparse(X)
-        n = X.shape[0]
-        found.append((n, check_rows(y, n, f"y of {name}"), check_rows(weights, n, f"weights of {name}")))
+        first, n = (X.shape[1], dtype, sparse.issparse(X)), X.shape[0]
+        lengths.append(n)
+        # Copies, since they may be parts of what the function fills again, or of all of X.
+        for kept, given, what in ((labels, batch_labels, "y"), (weights, batch_weights, "weights")):
+            kept.append(None if given is None else np.array(check_rows(given, n, f"{what} of {name}")))
+        digests.append(_digest(X))
         if first[2]:
             row_lengths = add_row_lengths(X, row_lengths)
-    if not found:
+        numbers = X.data if first[2] else X
+        is_reused = is_reused or (isinstance(previous, np.ndarray) and np.may_share_memory(numbers, previous))
+        previous = numbers
+    del previous
+    if not lengths:
         raise ValueError("make_batches gave no batch; at least one is needed.")
     d, dtype, is_sparse = first
-    borders = np.append(0, np.cumsum([n for n, _, _ in found]))
-    y, weights = (_join([each[place] for each in found], name) for place, name in ((1, "y"), (2, "weights")))
+    borders = np.append(0, np.cumsum(lengths))
+    y, weights = _join(labels, "y"), _join(weights, "weights")
+    del labels
 
     def read():
-        for number, batch in enumerate(make_batches()):
-            X, labels, _ = _split(batch, f"batch {number}")
-            # Labels tell whether these are the same rows; a batch too many is told by Blocks.
-            if y is not None and number < len(found) and not np.array_equal(labels, found[number][1]):
-                raise ValueError(
-                    f"The labels of batch {number} are others than in the first pass. make_batches must give the same "
-                    "batches in the same order each time."
-                )
-            X = X.tocsr() if is_sparse and sparse.issparse(X) else X
-            yield X.astype(dtype) if X.dtype != dtype and read_type(X, f"batch {number}") == dtype else X
+        for number, batch in enumerate(_iterate(make_batches)):
+            name = f"batch {number}"
+            X, batch_labels, _ = _split(batch, name)
+            is_known = number < len(digests) and read_type(X, name) == dtype
+            if is_known and X.shape == (lengths[number], d):
+                expected = None if y is None else y[borders[number] : borders[number + 1]]
+                is_same = expected is None or np.array_equal(np.asarray(batch_labels), expected)
+                if not is_same or _digest(X) != digests[number]:
+                    raise ValueError(
+                        f"{name} has other {'rows' if is_same else 'labels'} than in the first pass. make_batches must "
+                        "give the same batches in the same order each time."
+                    )
+            if is_sparse and sparse.issparse(X):
+                X = X.tocsr()
+            # A batch is computed with while the next one is made, in the same memory if the function has but one.
+            yield X.astype(dtype, copy=is_reused) if is_known else X
 
-    names = [f"batch {number}" for number in range(len(found))]
-    row_lengths = row_lengths if is_sparse else None
-    return Blocks(read, borders, names, (borders[-1], d), dtype, y, weights, row_lengths=row_lengths)
+    names = [f"batch {number}" for number in range(len(lengths))]
+    return Blocks(
+        read, borders, names, (borders[-1], d), dtype, y, weights, row_lengths=row_lengths if is_sparse else None
+    )
+
+
+def _iterate(make_batches):
+    """Return an iterator of the batches."""
+    batches = make_batches()
+    if not hasattr(batches, "__iter__"):
+        raise TypeError(f"make_batches must return an iterable of batches, got {type(batches).__name__}.")
+    return iter(batches)
+
+
+def _digest(X):
+    """Return what tells one batch from another at the cost of a few numbers: those of its ends."""
+    if sparse.issparse(X):
+        X = X.data if hasattr(X, "data") and isinstance(X.data, np.ndarray) else np.empty(0)
+    return tuple(np.array(rows).tobytes() for rows in (X[:1], X[-1:], X[len(X) // 2 : len(X) // 2 + 1]))
 
 
 def _split(batch, name):

@@ -89,11 +89,13 @@ class Blocks:
         n_read = 0
         for X in self._read():
             if n_read < len(self):
-                expected = int(self.borders[n_read + 1] - self.borders[n_read]), self.shape[1]
-                if X.shape != expected or X.dtype != self.dtype or sparse.issparse(X) != self.is_sparse:
+                name = self.names[n_read]
+                read_type(X, name)
+                shape = int(self.borders[n_read + 1] - self.borders[n_read]), self.shape[1]
+                if X.shape != shape or X.dtype != self.dtype or sparse.issparse(X) != self.is_sparse:
                     raise ValueError(
-                        f"{self.names[n_read]} has changed: it was {expected} {self.dtype} when the blocks were made, "
-                        f"and is {X.shape} {X.dtype} now."
+                        f"{name} has changed: it was {shape} {self.dtype} when the blocks were made, and is {X.shape} "
+                        f"{X.dtype} now."
                     )
                 yield X
             n_read += 1
@@ -101,6 +103,10 @@ class Blocks:
             raise ValueError(
                 f"The blocks have changed: there were {len(self)} when they were made, and {n_read} are left now."
             )
+
+    def __reduce__(self):
+        """Raise a TypeError: what is read may be files that are there for this object alone."""
+        raise TypeError("Blocks cannot be copied nor pickled; make them where they are used.")
 
 
 def read_type(X, name):

@@ -3,19 +3,22 @@
 import glob
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 import weakref
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from fastlin.blocks.arrays import from_arrays
-from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES
+from fastlin.blocks.arrays import FileCheck, read_ahead
+from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, cut
 
 # A change here makes what earlier versions have decoded unknown.
 FORMAT = 1
+MOST_MAPPED = 256
 X_FILE, Y_FILE, WEIGHT_FILE = "X.npy", "y.npy", "weight.npy"
 
 
@@ -51,41 +54,73 @@ def from_parquet(paths, columns=None, label=None, weight=None, cache=None):
     ValueError
         A file is no Parquet file or broken, lacks a column, or holds it in another type than the first file, a column
         of X is not numeric, or a label or weight is missing. The error names the file.
+    OSError
+        The disk is full.
     """
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         raise ImportError("blocks.from_parquet needs pyarrow: pip install pyarrow") from error
+    if isinstance(columns, str):
+        raise TypeError(f"columns must be a list of names, got the text {columns!r}")
+    columns = columns if columns is None else list(columns)
     files = _find_files(paths)
     if cache is not None:
         folder = Path(cache)
         folder.mkdir(parents=True, exist_ok=True)
         return _make_blocks(files, columns, label, weight, folder)
-    folder = Path(tempfile.mkdtemp(prefix="fastlin-blocks-"))
-    try:
-        blocks = _make_blocks(files, columns, label, weight, folder)
-    except BaseException:
+    temporary = _TemporaryFolder()
+    return _make_blocks(files, columns, label, weight, temporary.path, temporary)
+
+
+class _TemporaryFolder:
+    """A folder that is removed with this object, or when the program ends."""
+
+    def __init__(self):
+        self.path = Path(tempfile.mkdtemp(prefix="fastlin-blocks-"))
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(folder, process):
+    # A forked child that ends leaves its parent's files.
+    if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
-        raise
-    weakref.finalize(blocks, shutil.rmtree, folder, ignore_errors=True)
-    return blocks
 
 
-def _make_blocks(files, columns, label, weight, folder):
-    """Return Blocks of files that are decoded into a folder, as far as they are not there."""
+def _make_blocks(files, columns, label, weight, folder, owner=None):
+    """Return Blocks of files that are decoded into a folder, as far as they are not there.
+
+    The Blocks keep the owner of the folder.
+    """
     columns, dtype = _read_schemas(files, columns, label, weight)
     parts = [_decode(file, columns, dtype, label, weight, folder) for file in files]
-    X = [_load(part / X_FILE, "r") for part in parts]
+    lengths = [len(_load(part / X_FILE, "r")) for part in parts]
     y, weights = (
-        None if name is None else np.concatenate([_load(part / file) for part in parts])
+        None if name is None else _join([_load(part / file) for part in parts])
         for name, file in ((label, Y_FILE), (weight, WEIGHT_FILE))
     )
-    blocks = from_arrays(X, y, weights)
-    blocks.names = list(
-        _name_rows([(file.name, len(array)) for file, array in zip(files, X, strict=True)], blocks.borders)
-    )
-    blocks.feature_names = columns
-    return blocks
+    cuts = [list(pairwise(cut(n, len(columns) * dtype.itemsize))) for n in lengths]
+    check = FileCheck([part / X_FILE for part in parts])
+    # A map holds a file open, of which a process may have about a thousand.
+    load = lru_cache(MOST_MAPPED)(_load)
+
+    def read(owner=owner):
+        check.check()
+        for part, borders in zip(parts, cuts, strict=True):
+            for first, last in borders:
+                block = load(part / X_FILE, "r")[first:last]
+                read_ahead(block)
+                yield block.view(np.ndarray)
+
+    places = [(*rows, file) for file, borders in zip(files, cuts, strict=True) for rows in borders]
+    borders = np.append(0, np.cumsum([last - first for first, last, _ in places]))
+    names = [f"rows {first} to {last - 1} of {file.name}" for first, last, file in places]
+    return Blocks(read, borders, names, (borders[-1], len(columns)), dtype, y, weights, columns)
+
+
+def _join(parts):
+    """Return the labels, or weights, of all files; those of a file without rows have no say in the type."""
+    return np.concatenate([part for part in parts if len(part)] or parts[:1])
 
 
 def _find_files(paths):
@@ -114,20 +149,22 @@ def _read_schemas(files, columns, label, weight):
         schema = _open(file).schema_arrow
         if columns is None:
             columns = [name for name in schema.names if name not in (label, weight)]
-        for name in (*columns, *filter(None, (label, weight))):
-            if name not in schema.names:
-                raise ValueError(f"{file} has no column {name!r}; it has {', '.join(map(repr, schema.names))}.")
-        types = {name: schema.field(name).type for name in (*columns, *filter(None, (label, weight)))}
-        if first is None:
-            first = types
-            continue
+        names = [*columns, *(name for name in (label, weight) if name is not None)]
+        for name in names:
+            if schema.names.count(name) != 1:
+                found = "no column" if name not in schema.names else "several columns"
+                raise ValueError(f"{file} has {found} {name!r}; it has {', '.join(map(repr, schema.names))}.")
+        types = {name: schema.field(name).type for name in names}
+        first = first or types
         for name, kind in types.items():
             if kind != first[name]:
                 raise ValueError(
                     f"{file} holds column {name!r} as {kind}, but {files[0]} as {first[name]}. All files must hold it "
                     "as one type."
                 )
-    return list(columns), _choose_type({name: first[name] for name in columns}, files[0])
+    if weight is not None:
+        _choose_type({weight: first[weight]}, files[0])
+    return columns, _choose_type({name: first[name] for name in columns}, files[0])
 
 
 def _choose_type(types, file):
@@ -138,8 +175,8 @@ def _choose_type(types, file):
     for name, kind in types.items():
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
             raise ValueError(
-                f"{file} holds column {name!r} as {kind}; the columns of X must be numbers or truth values. Leave it "
-                "out by `columns`, or encode it."
+                f"{file} holds column {name!r} as {kind}; the columns of X, and weights, must be numbers or truth "
+                "values. Leave it out by `columns`, or encode it."
             )
         kinds.append(np.dtype(bool) if pa.types.is_boolean(kind) else np.dtype(kind.to_pandas_dtype()))
     if not kinds:
@@ -151,12 +188,15 @@ def _choose_type(types, file):
 def _decode(file, columns, dtype, label, weight, folder):
     """Return the folder with the arrays of a file, which are decoded unless they are there."""
     found = file.stat()
-    told = repr((FORMAT, str(file.resolve()), found.st_size, found.st_mtime_ns, columns, str(dtype), label, weight))
-    part = folder / f"{file.stem}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    # A file that was copied over may have kept size and time, but not the time of its change.
+    stamps = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    told = repr((FORMAT, str(file.resolve()), stamps, columns, str(dtype), label, weight))
+    part = folder / f"{file.stem[:64]}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
     if part.is_dir():
         return part
     # Only a folder that is whole gets its name.
-    working = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    working = folder / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}"
+    working.mkdir()
     try:
         _write_arrays(file, columns, dtype, label, weight, working)
         try:
@@ -173,29 +213,35 @@ def _decode(file, columns, dtype, label, weight, folder):
 def _write_arrays(file, columns, dtype, label, weight, working):
     """Write X, and y and weights where they have a column, as files into a folder."""
     source = _open(file)
-    n = source.metadata.num_rows
-    X = np.lib.format.open_memmap(working / X_FILE, "w+", dtype, (n, len(columns)))
-    labels, weights, first = [], [], 0
-    n_together = max(1, BLOCK_BYTES // (8 * len(columns)))
-    names = [*columns, *filter(None, (label, weight))]
-    try:
-        for batch in source.iter_batches(n_together, columns=list(dict.fromkeys(names))):
-            rows = slice(first, first + batch.num_rows)
+    shape = source.metadata.num_rows, len(columns)
+    labels, weights, n_together = [], [], max(1, BLOCK_BYTES // (8 * len(columns)))
+    names = list(dict.fromkeys([*columns, *(name for name in (label, weight) if name is not None)]))
+    with open(working / X_FILE, "wb") as X:
+        # Written piece by piece: what a map cannot write, since the disk is full, would end the process.
+        description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(X, description)
+        for batch in _read_batches(source, file, n_together, names):
+            piece = np.empty((batch.num_rows, len(columns)), dtype)
             for j, name in enumerate(columns):
-                X[rows, j] = _to_numbers(batch.column(name), dtype, file, name)
+                piece[:, j] = _to_numbers(batch.column(name), dtype, file, name)
+            X.write(piece.data)
             if label is not None:
                 labels.append(_to_labels(batch.column(label), file, label))
             if weight is not None:
-                weights.append(_to_numbers(batch.column(weight), np.dtype(np.float64), file, weight))
-            first = rows.stop
-    except (OSError, ValueError) as error:
-        if str(file) in str(error):
-            raise
-        raise ValueError(f"{file} cannot be read: {error}") from error
-    X.flush()
-    for values, name in ((labels, Y_FILE if label else None), (weights, WEIGHT_FILE if weight else None)):
-        if name is not None:
+                weights.append(_to_weights(batch.column(weight), file, weight))
+    for values, kept, name in ((labels, label, Y_FILE), (weights, weight, WEIGHT_FILE)):
+        if kept is not None:
             np.save(working / name, np.concatenate(values) if values else np.empty(0), allow_pickle=False)
+
+
+def _read_batches(source, file, n_together, names):
+    """Yield the rows of a Parquet file, some at a time."""
+    import pyarrow as pa
+
+    try:
+        yield from source.iter_batches(n_together, columns=names)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
 
 
 def _to_numbers(column, dtype, file, name):
@@ -208,13 +254,22 @@ def _to_numbers(column, dtype, file, name):
     return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
 
 
+def _to_weights(column, file, name):
+    """Return an Arrow array of weights as finite numbers."""
+    weights = _to_numbers(column, np.dtype(np.float64), file, name)
+    if not np.isfinite(weights).all():
+        raise ValueError(f"{file} holds weights in column {name!r} that are missing or not finite.")
+    return weights
+
+
 def _to_labels(column, file, name):
     """Return an Arrow array of labels as an array that a file can hold without pickles."""
-    if column.null_count:
-        raise ValueError(f"{file} holds {column.null_count} missing values in column {name!r}, the labels.")
     if hasattr(column, "dictionary"):
         column = column.dictionary_decode()
     labels = column.to_numpy(zero_copy_only=False)
+    n_missing = column.null_count or (np.isnan(labels).sum() if labels.dtype.kind == "f" else 0)
+    if n_missing:
+        raise ValueError(f"{file} holds {n_missing} missing values in column {name!r}, the labels.")
     return labels.astype(str) if labels.dtype == object else labels
 
 
@@ -232,17 +287,5 @@ def _open(file):
 def _load(file, mmap_mode=None):
     try:
         return np.load(file, mmap_mode=mmap_mode, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(
-            f"{file}, which an earlier call has decoded, is broken ({error}). Delete its folder."
-        ) from error
-
-
-def _name_rows(places, borders):
-    """Yield the name of each block: its file, and its rows there."""
-    place, start = 0, 0
-    for first, last in pairwise(borders):
-        while first >= start + places[place][1]:
-            start += places[place][1]
-            place += 1
-        yield f"rows {first - start} to {last - start - 1} of {places[place][0]}"
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{file}, decoded by an earlier call, is broken ({error}). Delete its folder.") from error

@@ -123,6 +123,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             From 0 to 1.
         """
         if not isinstance(X, Blocks):
+            if y is None:
+                raise ValueError(f"{type(self).__name__}.score requires y, which only Blocks may hold.")
             return super().score(X, y, sample_weight)
         y, sample_weight = choose_labels(self, X, y, sample_weight)
         return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=sample_weight)
@@ -137,7 +139,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
     def _read_blocks(self, blocks):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
-        from fastlin.matrices import BlockMatrix, as_matrix
+        from fastlin.matrices import BlockMatrix
 
         if blocks.shape[1] != self.n_features_in_:
             raise ValueError(
@@ -152,9 +154,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             )
 
         def read():
-            for name, X in BlockMatrix(blocks).parts():
-                assert_all_finite(X, estimator_name=type(self).__name__, input_name=name)
-                yield as_matrix(X)
+            for name, block in BlockMatrix(blocks).parts():
+                assert_all_finite(block.X, estimator_name=type(self).__name__, input_name=name)
+                yield block
 
         return read()
 

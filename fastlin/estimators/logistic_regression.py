@@ -231,8 +231,8 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
 
         describe = describe_linear_model(data.classes)
         tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
-        n_bytes = X.nbytes if isinstance(X, Blocks) else None
-        with show_iterations(self.verbose, n_bytes) as show:
+        count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
+        with show_iterations(self.verbose, count_read_bytes) as show:
             fit = Problem(self, data).minimize(C, l1_ratio, self._starts(data), tell_all(show, tasks))
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)

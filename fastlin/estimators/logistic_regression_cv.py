@@ -347,6 +347,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         score : float
             Larger for better models.
         """
+        refuse_blocks(self, X)
         refuse_metadata_without_routing(score_params, self, "score")
         if sample_weight is not None:
             score_params["sample_weight"] = sample_weight

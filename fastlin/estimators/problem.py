@@ -88,8 +88,8 @@ class Problem:
         self._objective = None
         self.columns = data.matrix.measure(weights)
         if not self.columns.finite:
-            for name, X in data.matrix.parts():
-                assert_all_finite(X, estimator_name=type(estimator).__name__, input_name=name)
+            for name, part in data.matrix.parts():
+                assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
 
     def objective(self, C, l1_ratio):
         """Return J at C and l1_ratio, an Objective over the rows."""

@@ -1,14 +1,15 @@
 """What verbose=1 shows: a line for one fit, a bar for many fits, a bar over the epochs of a training."""
 
 import contextlib
+from time import perf_counter
 
 
 @contextlib.contextmanager
-def show_iterations(verbose, n_bytes=None):
+def show_iterations(verbose, count_read_bytes=None):
     """Yield a function for a solver to call after each iteration, or None where verbose is 0.
 
-    It keeps one line up to date with iteration, objective, relative gap to the optimum and seconds. Where n_bytes says
-    how many bytes a pass reads, the speed of reading follows. Where the output is not a terminal, the last state is
+    It keeps one line up to date with iteration, objective, relative gap to the optimum and seconds. Where a function
+    counts the bytes that were read, the speed of reading follows. Where the output is not a terminal, the last state is
     printed once.
     """
     if not verbose:
@@ -17,7 +18,7 @@ def show_iterations(verbose, n_bytes=None):
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    console = Console()
+    console, started = Console(), perf_counter()
     # In a file a spinner does not turn, and would be a stray character.
     spinner = [SpinnerColumn()] if console.is_terminal else []
     with Progress(*spinner, TextColumn("{task.description}"), console=console) as progress:
@@ -25,12 +26,13 @@ def show_iterations(verbose, n_bytes=None):
 
         def on_iteration(n_iter, iteration, model):
             gap = iteration.bound / iteration.objective if iteration.objective > 0 else float("inf")
+            speed = 0.0 if count_read_bytes is None else count_read_bytes() / (perf_counter() - started) / 1e9
             progress.update(
                 task,
                 description=f"fastlin: iteration {n_iter:4d}  objective {iteration.objective:.9g}  "
                 + (f"gap {gap:.1e}  " if gap < float("inf") else "")
                 + f"{iteration.seconds:.2f} s"
-                + ("" if n_bytes is None else f"  {iteration.n_passes * n_bytes / iteration.seconds / 1e9:.2f} GB/s"),
+                + ("" if count_read_bytes is None else f"  {speed:.2f} GB/s"),
             )
 
         yield on_iteration

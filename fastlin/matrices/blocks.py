@@ -1,7 +1,7 @@
 """X in blocks of rows, wherever they lie: the passes of dense and sparse matrices, added in the order of the blocks."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from itertools import pairwise
 
 import numpy as np
@@ -37,6 +37,8 @@ class BlockMatrix:
         What stands for the bytes of X where memory is shared out: a part of them, since X need not fit.
     n_entries : int
         The number of entries that a pass reads.
+    n_reads : int
+        How many times all blocks have been read.
     """
 
     lies_in_memory = False
@@ -46,6 +48,7 @@ class BlockMatrix:
         self.shape, self.dtype = blocks.shape, blocks.dtype
         self.n_entries = blocks.n_entries
         self.nbytes = blocks.nbytes // PART_IN_MEMORY
+        self.n_reads = 0
 
     def gains_from_float32(self, n_rows_coef):
         """Say whether passes are faster in float32, for K rows of coefficients."""
@@ -61,7 +64,9 @@ class BlockMatrix:
         return 4 * self.n_entries**2 // max(1, n) if self._blocks.is_sparse else n * (d + 1) ** 2
 
     def read(self):
-        """Yield the first and the last row number, less one, of each block and its matrix; the next one is read ahead.
+        """Yield the first and the last row number, less one, of each block with rows, and its matrix.
+
+        The next block is read meanwhile.
 
         Yields
         ------
@@ -70,20 +75,37 @@ class BlockMatrix:
         matrix : DenseMatrix or SparseMatrix
             The block.
         """
-        borders, make = self._blocks.borders, SparseMatrix if self._blocks.is_sparse else DenseMatrix
-        with closing(self._blocks.read()) as coming, ThreadPoolExecutor(1, "fastlin-blocks") as reader:
-            ahead = reader.submit(next, coming, None)
-            for first, last in pairwise(borders):
-                X = ahead.result()
-                ahead = reader.submit(next, coming, None)
-                yield int(first), int(last), make(X)
-            # What follows the last block is the end, or an error.
-            ahead.result()
+        for (first, last), (_, block) in zip(pairwise(self._blocks.borders), self.parts(), strict=True):
+            if last > first:
+                yield int(first), int(last), block
 
     def parts(self):
-        """Yield the name of each block and its X, as they are named where something is wrong with them."""
-        for name, (_, _, block) in zip(self._blocks.names, self.read(), strict=True):
-            yield f"{name} of X", block.X
+        """Yield the name of each block, as it is called where something is wrong with it, and its matrix."""
+        make, process = SparseMatrix if self._blocks.is_sparse else DenseMatrix, os.getpid()
+        coming, reader = self._blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
+        try:
+            ahead = reader.submit(next, coming, None)
+            for name in self._blocks.names:
+                if os.getpid() != process:
+                    raise RuntimeError("Blocks that were read before a fork cannot be read on in the child.")
+                X = ahead.result()
+                ahead = reader.submit(next, coming, None)
+                try:
+                    block = make(X)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from error
+                yield f"{name} of X", block
+            # What follows the last block is the end, or an error.
+            ahead.result()
+            self.n_reads += 1
+        finally:
+            # Where the reader is still at work, and the user presses Ctrl-C again, it ends by itself.
+            reader.submit(coming.close)
+            reader.shutdown()
+
+    def count_read_bytes(self):
+        """Return how many bytes have been read so far, in whole readings of all blocks."""
+        return self.n_reads * self._blocks.nbytes
 
     def measure(self, weights=None):
         """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""

@@ -143,7 +143,8 @@ class DenseMatrix:
         for first in range(0, len(self.X), SCORED_TOGETHER):
             part = slice(first, first + SCORED_TOGETHER)
             scores = DenseMatrix(self.X[part]).compute_scores(coef, intercept)
-            np.einsum("ik,ik->i", scores, scores, out=squares[part], casting="same_kind")
+            with np.errstate(over="ignore"):
+                np.einsum("ik,ik->i", scores, scores, out=squares[part], casting="same_kind")
         return squares
 
     def find_best_class(self, coef, intercept):
@@ -194,8 +195,8 @@ class DenseMatrix:
         return self, rows
 
     def parts(self):
-        """Yield what X is called where something is wrong with it, and X."""
-        yield "X", self.X
+        """Yield what X is called where something is wrong with it, and the matrix."""
+        yield "X", self
 
     def transposed(self, precision, features):
         """Return X column by column, a copy made once for each precision.

@@ -159,7 +159,8 @@ class SparseMatrix:
     def sum_squared_scores(self, coef, intercept):
         """Return the sum of the squares of the scores of each row, (n,) float32."""
         scores = self.compute_scores(coef, intercept)
-        return np.einsum("ik,ik->i", scores, scores).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return np.einsum("ik,ik->i", scores, scores).astype(np.float32)
 
     def find_best_class(self, coef, intercept):
         """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
@@ -232,8 +233,8 @@ class SparseMatrix:
         return self, rows
 
     def parts(self):
-        """Yield what X is called where something is wrong with it, and X."""
-        yield "X", self.X
+        """Yield what X is called where something is wrong with it, and the matrix."""
+        yield "X", self
 
     def transposed(self, precision, features):
         """Return X column by column: the entries as they are, columns far from zero whole and centred.

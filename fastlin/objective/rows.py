@@ -112,7 +112,11 @@ class Rows:
         if len(self.numbers) and not is_copied:
             squares = squares[self.numbers]
         self._count(self.n_rows)
-        squares *= 0.5 / max(squares.mean(dtype=np.float64), np.finfo(np.float64).tiny)
+        # A row without weight may lie anywhere, and has no part in the mean.
+        is_weighty = np.broadcast_to(self.weights_of(self.numbers) > 0, squares.shape)
+        squares[~is_weighty] = 0
+        mean = squares.sum(dtype=np.float64) / np.count_nonzero(is_weighty)
+        squares *= 0.5 / max(mean, np.finfo(np.float64).tiny)
         squares += 0.5
         return squares
 

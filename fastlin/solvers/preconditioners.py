@@ -272,13 +272,19 @@ def _chances(curvature, n_drawn):
 def _blocks(objective, samples):
     """Return a Preconditioner of a block for each of the samples, pairs of row numbers and weights (1, m)."""
     size, precision = objective.shape[1], objective.block_precision
-    preconditioner = Preconditioner(len(samples), size, precision)
+    preconditioner, rows = Preconditioner(len(samples), size, precision), objective.rows
+    if not rows.matrix.lies_in_memory:
+        # Each class would read all blocks.
+        drawn = np.unique(np.concatenate([numbers for numbers, _ in samples]))
+        if objective.budget.holds_copies(len(drawn) * rows.matrix.row_bytes):
+            rows = rows.take(drawn, within_whole=True)
+            samples = [(np.searchsorted(drawn, numbers), weights) for numbers, weights in samples]
     n_together = max(1, min(len(samples), MATRIX_BYTES // (size**2 * np.dtype(precision).itemsize)))
     matrices = np.empty((n_together, size, size), precision)
     for first in range(0, len(samples), n_together):
         together = matrices[: len(samples) - first]
-        for matrix, (rows, weights) in zip(together, samples[first:], strict=False):
-            matrix[:] = objective.rows.gram(rows, weights, precision)[0]
+        for matrix, (numbers, weights) in zip(together, samples[first:], strict=False):
+            matrix[:] = rows.gram(numbers, weights, precision)[0]
             matrix[np.arange(size), np.arange(size)] = _positive(np.diagonal(matrix) + objective.penalty.curvatures)
         preconditioner.factorize(first, together)
     return preconditioner

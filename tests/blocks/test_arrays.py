@@ -1,6 +1,7 @@
 """Blocks of arrays, mapped files and sparse pieces."""
 
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -107,3 +108,33 @@ def test_a_file_that_changes_is_named(data, tmp_path, change):
 def test_bad_arrays_are_named(data, make, message):
     with pytest.raises(ValueError, match=message):
         make(data[0])
+
+
+def test_sparse_pieces_may_be_mapped_and_are_checked(data, tmp_path):
+    X, y = data
+    rows = sparse.csr_array(X)
+    for name in ("data", "indices", "indptr"):
+        np.save(tmp_path / f"{name}.npy", getattr(rows, name))
+    arrays = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr"))
+    blocks = from_csr([sparse.csr_array(tuple(arrays), shape=X.shape)], y)
+    fastlin.LogisticRegression().fit(blocks)
+    os.truncate(tmp_path / "data.npy", 200)
+    with pytest.raises(ValueError, match=r"data\.npy has changed"):
+        fastlin.LogisticRegression().fit(blocks)
+
+
+def test_what_is_wrong_with_a_part_has_its_name(data):
+    X, y = data
+    broken = sparse.csr_array(X)
+    broken.indices[3] = 99
+    with pytest.raises(ValueError, match="piece 1: X is a broken CSR"):
+        fastlin.LogisticRegression().fit(from_csr([sparse.csr_array(X), broken]), np.append(y, y))
+    other = X.copy()
+    other[3] = np.nan
+    with pytest.raises(ValueError, match="rows 0 to 99 of array 1 of X contains NaN"):
+        fastlin.LogisticRegression().fit(from_arrays([X, other]), np.append(y, y))
+
+
+def test_blocks_are_not_pickled(data):
+    with pytest.raises(TypeError, match="cannot be copied nor pickled"):
+        pickle.dumps(from_arrays(*data))

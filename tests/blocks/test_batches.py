@@ -66,8 +66,10 @@ def test_an_iterator_is_refused():
 @pytest.mark.parametrize(
     ("later", "message"),
     [
-        ([(X, Y), (X, 1 - Y)], "labels of batch 1 are others"),
-        ([(X, Y), (X, np.full(60, 7))], "labels of batch 1 are others"),
+        ([(X, Y), (X, 1 - Y)], "batch 1 has other labels"),
+        ([(X, Y), (X, np.full(60, 7))], "batch 1 has other labels"),
+        ([(X, Y), (2 * X, Y)], "batch 1 has other rows"),
+        ([(X, Y), ("abc", Y)], "batch 1 is a str"),
         ([(X, Y), (X[:10], Y)], r"batch 1 has changed: it was \(60, 3\) float64 .* and is \(10, 3\)"),
         ([(X, Y)], "there were 2 .* and 1 are left"),
         ([(X, Y), (X, Y), (X, Y)], "there were 2 .* and 3 are left"),
@@ -85,3 +87,33 @@ def test_batches_that_change_between_passes_are_named(later, message):
     with pytest.raises(ValueError, match=message):
         model.fit(blocks)
     assert not hasattr(model, "coef_")
+
+
+def test_a_function_may_fill_the_same_memory_again():
+    def make_batches():
+        rows, labels = np.empty((20, 3)), np.empty(20, int)
+        for first in range(0, 60, 20):
+            rows[:], labels[:] = X[first : first + 20], Y[first : first + 20]
+            yield rows, labels
+
+    expected = fastlin.LogisticRegression().fit(from_batches(cut(X, Y)))
+    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(from_batches(make_batches)).coef_, expected.coef_)
+
+
+def test_a_batch_may_be_empty():
+    blocks = from_batches(lambda: [(X, Y), (X[:0], Y[:0]), (X + 1, Y)])
+    expected = from_batches(lambda: [(X, Y), (X + 1, Y)])
+    model = fastlin.LogisticRegression().fit(blocks)
+    np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(expected).coef_)
+    assert [len(answer) for answer in model.predict(blocks)] == [60, 0, 60]
+
+
+def test_labels_that_are_columns_of_the_batches_do_not_keep_them():
+    rows = np.column_stack([X, Y])
+    blocks = from_batches(lambda: [(rows[:, :3], rows[:, 3])])
+    assert blocks.y.base is None or blocks.y.base is not rows
+
+
+def test_a_function_that_returns_nothing_is_named():
+    with pytest.raises(TypeError, match="make_batches must return an iterable of batches, got NoneType"):
+        from_batches(lambda: None)

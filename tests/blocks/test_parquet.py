@@ -103,6 +103,8 @@ def test_types_of_columns_and_labels(tmp_path):
         ({"b": np.zeros(50)}, "column 'b' as double, but .*part-0.parquet as float"),
         ({"kind": np.arange(50)}, "column 'kind' as int64, but .* as string"),
         ({"kind": pa.array([None, *["a"] * 49])}, "1 missing values in column 'kind', the labels"),
+        ({"w": np.full(50, np.nan)}, "weights in column 'w' that are missing or not finite"),
+        ({"w": pa.array([None, *[1.0] * 49])}, "weights in column 'w' that are missing or not finite"),
     ],
 )
 def test_a_bad_file_is_named_and_the_others_stay_cached(folder, tmp_path, changed, message):
@@ -159,7 +161,7 @@ def test_a_cached_array_that_was_cut_off_is_named(folder, tmp_path):
     read(folder, cache=tmp_path / "cache")
     (damaged,) = (tmp_path / "cache").glob("part-1-*/X.npy")
     os.truncate(damaged, 300)
-    with pytest.raises(ValueError, match=r"X\.npy, which an earlier call has decoded, is broken"):
+    with pytest.raises(ValueError, match=r"X\.npy, decoded by an earlier call, is broken"):
         read(folder, cache=tmp_path / "cache")
 
 
@@ -169,10 +171,65 @@ def test_a_cached_array_that_was_cut_off_is_named(folder, tmp_path):
         ({"paths": "nowhere.parquet"}, FileNotFoundError, "nowhere.parquet names no Parquet file"),
         ({"paths": []}, ValueError, "paths is empty"),
         ({"columns": []}, ValueError, "columns is empty"),
-        ({"columns": ["a", "kind"]}, ValueError, "column 'kind' as string; the columns of X must be numbers"),
+        (
+            {"columns": ["a", "kind"]},
+            ValueError,
+            "column 'kind' as string; the columns of X, and weights, must be numbers",
+        ),
+        ({"columns": "ab"}, TypeError, "columns must be a list of names, got the text 'ab'"),
+        ({"weight": "kind"}, ValueError, "column 'kind' as string"),
         ({"label": "color"}, ValueError, "has no column 'color'; it has 'a', 'b', 'kind', 'w'"),
     ],
 )
 def test_bad_arguments(folder, options, error, message):
     with pytest.raises(error, match=message):
         from_parquet(**{"paths": folder, "columns": ["a"], **options})
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path):
+    pq.write_table(pa.Table.from_arrays([pa.array([1.0, 2.0])] * 2, ["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet has several columns 'a'"):
+        from_parquet(tmp_path / "a.parquet")
+
+
+def test_a_file_without_rows_has_no_say(folder, tmp_path):
+    expected = read(folder).y.dtype
+    pq.write_table(make_table(n=0), folder / "part-9.parquet")
+    blocks = read(folder)
+    assert blocks.shape == (150, 2) and blocks.y.dtype == expected
+    pq.write_table(make_table(n=50, kind=np.full(50, np.nan)), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet holds 50 missing values in column 'kind', the labels"):
+        read(tmp_path / "a.parquet")
+
+
+def test_more_files_than_may_be_open_are_mapped_in_turn(folder, monkeypatch):
+    from fastlin.blocks import parquet
+
+    expected = fastlin.LogisticRegression().fit(read(folder))
+    monkeypatch.setattr(parquet, "MOST_MAPPED", 1)
+    np.testing.assert_array_equal(fastlin.LogisticRegression().fit(read(folder)).coef_, expected.coef_)
+
+
+def test_a_file_that_kept_its_size_and_time_is_decoded_again(folder, tmp_path):
+    path = folder / "part-0.parquet"
+    before, times = read(folder, cache=tmp_path / "cache"), path.stat()
+    # Without statistics and compression other numbers take as many bytes.
+    for seed in (5, 6):
+        pq.write_table(make_table(seed=seed, kind=np.arange(50)), path, compression="none", use_dictionary=False)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        found = from_parquet(path, columns=["a", "b"], cache=tmp_path / "cache")
+        np.testing.assert_array_equal(next(found.read())[:, 0], make_table(seed=seed)["a"].to_numpy())
+    assert before.shape == (150, 2)
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
+    resource = pytest.importorskip("resource", reason="the system limits no files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            read(folder, cache=tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "cache").iterdir())
+    assert len(read(folder, cache=tmp_path / "cache")) == 3

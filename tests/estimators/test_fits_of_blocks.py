@@ -172,6 +172,16 @@ def test_other_estimators_say_that_they_take_no_blocks(estimator):
         estimator.fit(from_arrays(X), y)
 
 
+def test_preconditioners_of_many_classes_read_the_blocks_once():
+    X, y, *_ = make_problem(3000, 60, 12, weighted=False)
+    blocks, reads = from_arrays(X, y, rows_per_block=1000), []
+    read = blocks._read
+    blocks._read = lambda: reads.append(1) or read()
+    model = fastlin.LogisticRegression(solver="newton-cg", C=100).fit(blocks)
+    # Statistics, and for each preconditioner the rows that are drawn.
+    assert len(reads) <= model.n_passes_ + 2 + 2 * model.n_iter_[0]
+
+
 def test_a_path_of_blocks():
     X, y, _ = make_data(3)
     expected = fastlin.logistic_path(X, y, Cs=4)

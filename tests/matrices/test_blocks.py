@@ -1,5 +1,7 @@
 """X in blocks of rows: statistics, passes, rows and columns are those of all rows together."""
 
+import os
+
 import numpy as np
 import pytest
 from conftest import make_problem
@@ -147,3 +149,19 @@ def test_what_reading_raises_reaches_the_caller():
     for _ in BlockMatrix(Source(5)).read():
         # Who stops in the middle leaves no thread behind.
         break
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_what_was_begun_before_a_fork_is_refused_in_the_child():
+    parts = BlockMatrix(from_arrays(np.ones((4, 1)), rows_per_block=2)).parts()
+    next(parts)
+    child = os.fork()
+    if child == 0:
+        try:
+            next(parts)
+        except RuntimeError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert next(parts)[0] == "rows 2 to 3 of X"

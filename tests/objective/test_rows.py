@@ -61,3 +61,15 @@ def test_samples_are_the_rows_of_one_order_however_many_are_sorted_together(monk
     for together in (1, 7, 1000):
         monkeypatch.setattr(subsets, "ROWS_TOGETHER", together)
         np.testing.assert_array_equal(objective.sample(20).rows.numbers, expected)
+
+
+def test_rows_without_weight_have_no_part_in_the_mean():
+    X, labels, *_ = make_problem(500, 5, 3)
+    X[:10] *= 100
+    weights = np.ones(501)
+    weights[500] = 0
+    expected = Objective.over(X, labels, 3, l2=1e-3).rows.influence
+    X, labels = np.vstack([X, np.full(5, 1e150)]), np.append(labels, 0)
+    found = Objective.over(X, labels, 3, l2=1e-3, weights=weights).rows.influence
+    np.testing.assert_allclose(found[:500], expected, rtol=1e-5)
+    assert found[500] == 0.5
