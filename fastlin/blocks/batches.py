@@ -46,46 +46,44 @@ def from_batches(make_batches):
             "over the data asks for them anew."
         )
     lengths, labels, weights, digests = [], [], [], []
-    first, row_lengths, previous, is_reused = None, (0, 0), None, False
+    first, row_lengths, previous, is_reused = None, (0, 0), np.empty(0), False
     for number, batch in enumerate(_iterate(make_batches)):
         name = f"batch {number}"
         X, batch_labels, batch_weights = _split(batch, name)
-        dtype = read_type(X, name)
-        check_alike(name, X.shape[1], dtype, sparse.issparse(X), first)
-        first, n = (X.shape[1], dtype, sparse.issparse(X)), X.shape[0]
-        lengths.append(n)
+        dtype, n, is_sparse = read_type(X, name), X.shape[0], sparse.issparse(X)
+        check_alike(name, X.shape[1], dtype, is_sparse, first)
+        first = X.shape[1], dtype, is_sparse
         # Copies, since they may be parts of what the function fills again, or of all of X.
         for kept, given, what in ((labels, batch_labels, "y"), (weights, batch_weights, "weights")):
             kept.append(None if given is None else np.array(check_rows(given, n, f"{what} of {name}")))
-        digests.append(_digest(X))
-        if first[2]:
+        if is_sparse:
+            X = X.tocsr()
             row_lengths = add_row_lengths(X, row_lengths)
-        numbers = X.data if first[2] else X
-        is_reused = is_reused or (isinstance(previous, np.ndarray) and np.may_share_memory(numbers, previous))
-        previous = numbers
-    del previous
+        numbers = X.data if is_sparse else X
+        is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
+        lengths.append(n)
+        digests.append(_digest(X))
     if not lengths:
         raise ValueError("make_batches gave no batch; at least one is needed.")
     d, dtype, is_sparse = first
     borders = np.append(0, np.cumsum(lengths))
     y, weights = _join(labels, "y"), _join(weights, "weights")
-    del labels
+    del X, numbers, previous, batch, batch_labels, batch_weights, labels
 
     def read():
         for number, batch in enumerate(_iterate(make_batches)):
             name = f"batch {number}"
-            X, batch_labels, _ = _split(batch, name)
+            X, own_labels, _ = _split(batch, name)
+            X = X.tocsr() if sparse.issparse(X) else X
             is_known = number < len(digests) and read_type(X, name) == dtype
             if is_known and X.shape == (lengths[number], d):
                 expected = None if y is None else y[borders[number] : borders[number + 1]]
-                is_same = expected is None or np.array_equal(np.asarray(batch_labels), expected)
+                is_same = expected is None or np.array_equal(np.asarray(own_labels), expected)
                 if not is_same or _digest(X) != digests[number]:
                     raise ValueError(
                         f"{name} has other {'rows' if is_same else 'labels'} than in the first pass. make_batches must "
                         "give the same batches in the same order each time."
                     )
-            if is_sparse and sparse.issparse(X):
-                X = X.tocsr()
             # A batch is computed with while the next one is made, in the same memory if the function has but one.
             yield X.astype(dtype, copy=is_reused) if is_known else X
 
@@ -104,10 +102,10 @@ def _iterate(make_batches):
 
 
 def _digest(X):
-    """Return what tells one batch from another at the cost of a few numbers: those of its ends."""
-    if sparse.issparse(X):
-        X = X.data if hasattr(X, "data") and isinstance(X.data, np.ndarray) else np.empty(0)
-    return tuple(np.array(rows).tobytes() for rows in (X[:1], X[-1:], X[len(X) // 2 : len(X) // 2 + 1]))
+    """Return what tells one batch from another at the cost of a few numbers: the first, the middle and the last row."""
+    numbers = X.data if sparse.issparse(X) else X
+    middle = len(numbers) // 2
+    return tuple(part.tobytes() for part in (numbers[:1], numbers[middle : middle + 1], numbers[-1:]))
 
 
 def _split(batch, name):

@@ -29,8 +29,9 @@ def test_batches_are_blocks():
 def test_whole_numbers_and_sparse_batches():
     whole = from_batches(cut((10 * X).astype(np.int64), Y))
     assert whole.dtype == np.float64 and next(whole.read()).dtype == np.float64
-    rows = from_batches(lambda: [(sparse.coo_array(X), Y), (sparse.csr_array(X), Y)])
-    assert rows.is_sparse and rows.n_entries == 360
+    makes = sparse.coo_array, sparse.csr_array, sparse.lil_array, sparse.dok_array
+    rows = from_batches(lambda: [(make(X), Y) for make in makes])
+    assert rows.is_sparse and rows.n_entries == 720
     assert fastlin.LogisticRegression().fit(rows).score(rows) > 0.9
 
 
