@@ -1,14 +1,125 @@
-"""Rows of an objective: how long they are, and the order in which samples are drawn."""
+"""The rows that the sums of an objective run over: weights, class sums, Gram matrices, lengths, passes counted."""
 
 import numpy as np
 import pytest
-from conftest import make_problem
+from conftest import evaluate, make_objective, make_problem
 from scipy import sparse
 
-from fastlin.objective import Objective, subsets
+from fastlin.objective import Objective, weigh_named_rows
 
 
-def make(n, d, kind="dense", **options):
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_grams_are_numpys(dtype):
+    for fit_intercept, some in [(True, True), (True, False), (False, True)]:
+        objective, _ = make_objective(50, 7, 3, dtype, fit_intercept=fit_intercept, l2=0.1)
+        generator = np.random.default_rng(3)
+        rows = generator.permutation(50)[:20] if some else np.empty(0, np.int64)
+        row_weights = generator.uniform(size=(2, 20 if some else 50))
+        found = objective.rows.gram(rows, row_weights, np.float64)
+        scaled = objective.matrix.X.astype(float) * objective.coordinates.scale + objective.coordinates.shift
+        scaled = np.column_stack([scaled, np.full(50, float(fit_intercept))])[rows if some else slice(None)]
+        for weights, gram in zip(row_weights, found, strict=True):
+            expected = scaled.T @ (weights[:, None] * scaled) / objective.rows.total_weight
+            np.testing.assert_allclose(gram, expected, atol=1e-12)
+        assert objective.n_passes == pytest.approx(0.4 if some else 1.0)
+        in_float32 = objective.rows.gram(rows, row_weights, np.float32)
+        assert in_float32.dtype == np.float32
+        np.testing.assert_allclose(in_float32, found, atol=1e-4)
+
+
+def test_the_gram_of_no_rows_is_zero():
+    objective, _ = make_objective(20, 3, 3)
+    gram = objective.rows.gram(np.empty(0, np.int64), np.empty((2, 0)), np.float32)
+    assert gram.shape == (2, 4, 4)
+    assert gram.dtype == np.float32
+    assert not gram.any()
+    assert objective.n_passes == 0
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weights_of_rows_and_classes(weighted, named):
+    X, labels, weights, *_ = make_problem(40, 3, 3)
+    numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.empty(0, np.int64)
+    objective = Objective.over(X, labels, 4, weights=weights if weighted else None, numbers=numbers if named else None)
+    counted = (
+        weigh_named_rows(numbers, weights if weighted else None, 40) if named else weights if weighted else np.ones(40)
+    )
+    shares = np.bincount(labels, counted, minlength=4)
+    np.testing.assert_allclose(objective.class_weights, shares / shares.sum(), rtol=1e-14)
+    assert objective.rows.total_weight == pytest.approx(counted.sum(), rel=1e-14)
+    assert objective.n_rows == (8 if named else 40)
+    found = np.broadcast_to(objective.rows.weights_of(objective.rows.numbers), objective.n_rows)
+    expected = weights if weighted else np.ones(40)
+    np.testing.assert_array_equal(found, expected[numbers] if named else expected)
+
+
+def test_rows_count_as_often_as_they_are_named():
+    numbers, weights = np.array([3, 1, 3, 3]), np.array([1.0, 2.0, 4.0, 0.5, 1.0])
+    np.testing.assert_array_equal(weigh_named_rows(numbers, None, 5), [0, 1, 0, 3, 0])
+    np.testing.assert_array_equal(weigh_named_rows(numbers, weights, 5), [0, 2, 0, 1.5, 0])
+    X, labels, weights, *_ = make_problem(30, 3, 3)
+    numbers = np.random.default_rng(0).integers(0, 30, 50)
+    named = Objective.over(X, labels, 3, weights=weights, l2=0.1, numbers=numbers)
+    repeated = Objective.over(X[numbers], labels[numbers], 3, weights=weights[numbers], l2=0.1)
+    coef, intercept = np.random.default_rng(1).normal(size=(3, 3)), np.arange(3.0)
+    found, expected = (evaluate(each, each.coordinates.to_parameters(coef, intercept)) for each in (named, repeated))
+    assert found.value == pytest.approx(expected.value, rel=1e-12)
+    assert found.largest_entry == pytest.approx(expected.largest_entry, rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
+    for n_classes, weighted in [(2, True), (3, True), (3, False)]:
+        X, labels, weights, *_ = make_problem(2000, 5, n_classes, dtype)
+        objective = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
+        scaled = X.astype(np.longdouble) * objective.coordinates.scale + objective.coordinates.shift
+        counted = weights if weighted else np.ones(2000)
+        shares = (np.eye(n_classes)[labels] * counted[:, None]).astype(np.longdouble) / counted.sum(dtype=np.longdouble)
+        expected = (shares.T @ scaled).astype(float)
+        parameters = np.random.default_rng(0).normal(size=objective.shape)
+        room = objective.make_room()
+        # Points in float32 leave no features behind, wherever they lie.
+        for place in (objective.start(), parameters):
+            objective.at(place, np.float32, out=room).lower_bound()
+        found = objective.rows.class_features()
+        assert found.dtype == np.float64
+        # Sums in float32 would be off by 1e-8.
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
+        # Those of a point of zeros, in float64, save the pass of their own.
+        again = Objective.over(X, labels, n_classes, weights=weights if weighted else None, l2=0.1)
+        again.at(again.start())
+        assert again.n_passes == 1
+        np.testing.assert_allclose(again.rows.class_features(), expected, rtol=1e-13, atol=1e-14)
+        assert again.n_passes == 1
+
+
+def test_passes_are_counted_with_those_of_parts():
+    objective, parameters = make_objective(80, 3, 3, l2=0.1)
+    point = evaluate(objective, parameters)
+    point.hessian_product(parameters)
+    point.hessian()
+    assert objective.n_passes == 3
+    part = objective.sample(20)
+    part.at(parameters)
+    assert objective.n_passes == part.n_passes == 3.25
+    other, _ = make_objective(80, 3, 3, l2=0.1)
+    assert other.n_passes == 0
+
+
+def test_lower_bounds_do_not_depend_on_the_points_before():
+    bounds = []
+    for is_first in (True, False):
+        objective, parameters = make_objective(60, 4, 3, l2=0.1, columns="shifted")
+        if not is_first:
+            # The sums by class, which all bounds share, then come from this point.
+            objective.at(objective.start())
+        point = objective.at(parameters)
+        bounds.append(point.lower_bound())
+    assert abs(bounds[0] - bounds[1]) <= point.dual_rounding
+
+
+def make_uneven(n, d, kind="dense", **options):
     X, labels, *_ = make_problem(n, d, 3)
     X[: n // 50] *= 30
     X = sparse.csr_array(X) if kind == "sparse" else X
@@ -17,7 +128,7 @@ def make(n, d, kind="dense", **options):
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_long_rows_have_more_influence(kind):
-    objective, X = make(1000, 40, kind)
+    objective, X = make_uneven(1000, 40, kind)
     coordinates = objective.coordinates
     rows = X.toarray() if kind == "sparse" else X
     squares = ((rows * coordinates.scale + coordinates.shift) ** 2).sum(axis=1)
@@ -30,7 +141,7 @@ def test_long_rows_have_more_influence(kind):
 
 
 def test_influence_takes_one_pass_and_belongs_to_the_rows_it_is_of():
-    objective, _ = make(1000, 5)
+    objective, _ = make_uneven(1000, 5)
     n_passes = objective.n_passes
     whole = objective.rows.influence
     assert objective.rows.influence is whole and objective.n_passes == n_passes + 1
@@ -44,23 +155,6 @@ def test_rows_of_normal_numbers_are_not_measured():
     X, labels, *_ = make_problem(500, 5, 3)
     objective = Objective.over(X, labels, 3, l2=1e-3)
     assert objective.rows.influence == 1.0 and objective.n_passes == 0
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("numbered", [False, True])
-def test_samples_are_the_rows_of_one_order_however_many_are_sorted_together(monkeypatch, weighted, numbered):
-    X, labels, *_ = make_problem(300, 2, 5)
-    weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
-    numbers = np.arange(0, 300, 2) if numbered else None
-    objective = Objective.over(X, labels, 5, weights=weights, numbers=numbers)
-    order = np.argsort(labels if numbers is None else labels[numbers], kind="stable")
-    order = order if numbers is None else numbers[order]
-    order = order if weights is None else order[weights[order] > 0]
-    places = (np.arange(20) + np.random.default_rng(0).random(20)) * (len(order) / 20)
-    expected = np.sort(order[places.astype(int)])
-    for together in (1, 7, 1000):
-        monkeypatch.setattr(subsets, "ROWS_TOGETHER", together)
-        np.testing.assert_array_equal(objective.sample(20).rows.numbers, expected)
 
 
 def test_rows_without_weight_have_no_part_in_the_mean():

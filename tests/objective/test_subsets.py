@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem
 
-from fastlin.objective import Objective
+from fastlin.objective import Objective, subsets
 from fastlin.objective.subsets import linearise_decided_rows
 
 
@@ -96,3 +96,20 @@ def test_where_rows_are_undecided_or_probabilities_unknown_all_rows_stay():
     assert linearise_decided_rows(evaluate(objective, np.zeros(objective.shape))) is objective
     decided, parameters = make_separable(3)
     assert linearise_decided_rows(decided.at(parameters)) is decided
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_samples_are_the_rows_of_one_order_however_many_are_sorted_together(monkeypatch, weighted, numbered):
+    X, labels, *_ = make_problem(300, 2, 5)
+    weights = np.random.default_rng(0).integers(0, 2, 300).astype(float) if weighted else None
+    numbers = np.arange(0, 300, 2) if numbered else None
+    objective = Objective.over(X, labels, 5, weights=weights, numbers=numbers)
+    order = np.argsort(labels if numbers is None else labels[numbers], kind="stable")
+    order = order if numbers is None else numbers[order]
+    order = order if weights is None else order[weights[order] > 0]
+    places = (np.arange(20) + np.random.default_rng(0).random(20)) * (len(order) / 20)
+    expected = np.sort(order[places.astype(int)])
+    for together in (1, 7, 1000):
+        monkeypatch.setattr(subsets, "ROWS_TOGETHER", together)
+        np.testing.assert_array_equal(objective.sample(20).rows.numbers, expected)
