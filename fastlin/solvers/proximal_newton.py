@@ -133,17 +133,15 @@ def make_model(point, borrowed=None, mixed=0.0):
     there is no room for the probabilities of all rows, its Hessian is that of a sample.
     """
     objective, matrix = point.objective, point.objective.matrix
-    working_set = choose_working_set(point)
-    is_small = point.parameters.size <= SMALL_HESSIAN
-    # A copy of the columns that a model needs, and that copy transposed.
-    n_copied = 0
-    if not (is_small or matrix.lies_in_memory):
-        n_copied = 2 * matrix.shape[0] * np.count_nonzero(working_set.any(axis=0))
-    is_held = objective.keeps_probabilities and objective.budget.holds_copies(8 * n_copied)
-    curved = point if is_held else evaluate_sample(point)
-    if is_small:
+    if point.parameters.size <= SMALL_HESSIAN:
+        curved = point if objective.keeps_probabilities else evaluate_sample(point)
         # Without a bound the model alone has to tell how far the minimum is.
         return HessianModel(point, curved, borrowed if objective.penalty.is_bounded else None)
+    working_set = choose_working_set(point)
+    # A copy of the columns that the model needs, and that copy transposed.
+    n_copied = 0 if matrix.lies_in_memory else 2 * matrix.shape[0] * np.count_nonzero(working_set.any(axis=0))
+    is_held = objective.keeps_probabilities and objective.budget.holds_copies(8 * n_copied)
+    curved = point if is_held else evaluate_sample(point)
     precision = np.float32 if objective.rows.gains_from_float32 else np.float64
     return ColumnModel(point, curved, working_set, precision, mixed)
 

@@ -119,7 +119,7 @@ class ColumnModel:
         self._point = point
         # By features, so that a column stays in the cache for all its classes.
         features, classes = np.nonzero(working_set.T)
-        used = np.unique(features)
+        used = np.flatnonzero(working_set.any(axis=0))
         transposed, row_weights, probabilities = _read_columns(curved, precision, used, is_sample=curved is not point)
         coordinates = point.objective.coordinates
         scale = coordinates.scale / transposed.scale
