@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
-from fastlin.objective import LARGEST_PENALTY, Objective, weigh_named_rows
+from fastlin.objective import LARGEST_PENALTY, Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
@@ -48,7 +48,7 @@ class Problem:
     data : TrainingData
         All rows.
     rows : ndarray of shape (m,), int64, or None
-        Row numbers; a row counts as often as it is named. None means all rows.
+        Row numbers; a row counts as often as it is named. None means all rows. `data` alone reads them.
 
     Attributes
     ----------
@@ -76,17 +76,13 @@ class Problem:
         self.rows = rows
         self.group_by_class = estimator.group_by_class
         self.penalty_factors = check_penalty_factors(estimator.penalty_factors, data.matrix.shape[1])
-        weights = data.weights
-        if rows is not None:
-            # Rows of weight zero tell the columns nothing.
-            weights = weigh_named_rows(rows, weights, len(data.labels))
         # This is S of the weights as they were given.
-        self.total_weight = float(len(data.labels) if weights is None else weights.sum()) * data.weight_unit
+        self.total_weight = data.weigh(rows) * data.weight_unit
         if not self.total_weight > 0:
             # Only folds come here: read_training_data refuses weights that are all zero.
             raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
         self._objective = None
-        self.columns = data.matrix.measure(weights)
+        self.columns = data.measure(rows)
         if not self.columns.finite:
             for name, part in data.matrix.parts():
                 assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
@@ -98,18 +94,15 @@ class Problem:
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
-        self._objective = Objective.over(
-            self.data.matrix,
-            self.data.labels,
-            len(self.data.classes),
-            weights=self.data.weights,
-            l2=l2,
-            l1=l1,
-            penalty_factors=self.penalty_factors,
-            group_by_class=self.group_by_class,
-            fit_intercept=self.estimator.fit_intercept,
-            columns=self.columns,
-            numbers=self.rows,
+        fit_intercept = self.estimator.fit_intercept
+        self._objective = Objective.of_rows(
+            lambda coordinates: self.data.make_rows(coordinates, fit_intercept, self.rows),
+            self.columns,
+            l2,
+            l1,
+            self.penalty_factors,
+            self.group_by_class,
+            fit_intercept,
         )
         return self._objective
 

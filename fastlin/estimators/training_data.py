@@ -56,6 +56,29 @@ class TrainingData:
     weights: np.ndarray | None
     weight_unit: float
 
+    def weigh(self, rows=None):
+        """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
+        weights = self._weights_of(rows)
+        return float(len(self.labels) if weights is None else weights.sum())
+
+    def measure(self, rows=None):
+        """Return the Columns over rows, as `weigh` takes them."""
+        return self.matrix.measure(self._weights_of(rows))
+
+    def make_rows(self, coordinates, fit_intercept, rows=None):
+        """Return the Rows of an objective in Coordinates over rows, as `weigh` takes them."""
+        from fastlin.objective import Rows
+
+        numbers = np.empty(0, np.int64) if rows is None else rows
+        weights = np.empty(0) if self.weights is None else self.weights
+        return Rows(self.matrix, self.labels, weights, len(self.classes), coordinates, fit_intercept, numbers)
+
+    def _weights_of(self, rows):
+        """Return the weights of all rows; those that are not named tell the columns nothing."""
+        from fastlin.objective import weigh_named_rows
+
+        return self.weights if rows is None else weigh_named_rows(rows, self.weights, len(self.labels))
+
 
 def read_training_data(estimator, X, y, sample_weight):
     """Return the TrainingData of a fit.

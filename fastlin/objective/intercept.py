@@ -3,7 +3,6 @@
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
-from fastlin.matrices import DenseMatrix
 
 # Steps of conjugate gradients.
 SETTLING_STEPS = 20
@@ -67,7 +66,7 @@ def settle_intercept(point):
 def _read_curvature(point):
     """Return m, the diagonal of diag(m) - E[p p'] and what multiplies by it, from the probabilities of the point."""
     rows, probabilities = point.objective.rows, point.probabilities
-    weights = _weigh(rows)
+    weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
     # einsum, not BLAS, whose bits depend on its threads.
     shares = np.einsum("ki,i->k", probabilities, weights, dtype=np.float64)
     squares = np.einsum("ki,ki,i->k", probabilities, probabilities, weights, dtype=np.float64)
@@ -80,25 +79,13 @@ def _read_curvature(point):
 
 
 def _sum_curvature(point):
-    """Return what `_read_curvature` returns, from probabilities that are computed anew for some rows at a time."""
-    objective, rows = point.objective, point.objective.rows
-    K, precision = objective.n_rows_coef, objective.fast_precision
-    numbers = rows.numbers if len(rows.numbers) else np.arange(rows.n_rows)
+    """Return what `_read_curvature` returns, from sums of products of probabilities that are computed anew."""
+    objective = point.objective
     n_together = objective.budget.count_sampled_rows(objective.bytes_a_row)
-    gram = np.zeros((K + 1, K + 1))
-    for first in range(0, len(numbers), n_together):
-        part = rows.take(numbers[first : first + n_together], within_whole=True)
-        probabilities = np.empty((K, part.n_rows), precision)
-        part.evaluate(point.parameters, precision, probabilities)
-        gram += DenseMatrix(probabilities.T).gram(_weigh(part), precision)
+    gram = objective.rows.sum_probability_products(point.parameters, objective.fast_precision, n_together)
     shares, products = gram[:-1, -1], gram[:-1, :-1]
     return (
         shares,
         shares - np.diagonal(products),
         lambda direction: shares * direction - np.einsum("kl,l->k", products, direction),
     )
-
-
-def _weigh(rows):
-    """Return s_i / S of the rows."""
-    return np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight

@@ -17,14 +17,13 @@ Softmax does not change when a constant is added to all scores. `Objective.cente
 and coefficients that are not penalised by their size sum to zero over the classes. With l2 > 0 the minimum lies there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fastlin.budget import Budget
 from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
-from fastlin.objective import subsets
 from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.penalty import Penalty, limit_curvatures
 from fastlin.objective.point import Point, Room
@@ -98,17 +97,25 @@ class Objective:
             The row numbers that all sums run over. None means all rows.
         """
         matrix = as_matrix(X)
-        n, d = matrix.shape
         numbers = np.empty(0, np.int64) if numbers is None else numbers
         if columns is None:
+            n = matrix.shape[0]
             columns = matrix.measure(weigh_named_rows(numbers, weights, n) if len(numbers) else weights)
-        factors = np.ones(d) if penalty_factors is None else penalty_factors.astype(np.float64)
-        coordinates = Coordinates.choose(columns, limit_curvatures(l2, factors), fit_intercept)
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
         labels = labels.astype(np.int32, copy=False)
-        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
-        penalty = Penalty.of(l2, l1, factors, group_by_class, coordinates, rows.blur)
-        return cls(rows, penalty, Budget.beside(matrix.nbytes))
+
+        def make_rows(coordinates):
+            return Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
+
+        return cls.of_rows(make_rows, columns, l2, l1, penalty_factors, group_by_class, fit_intercept)
+
+    @classmethod
+    def of_rows(cls, make_rows, columns, l2, l1, penalty_factors, group_by_class, fit_intercept):
+        """Return J over the rows, a MeanSums, that make_rows returns for Coordinates; the rest is as `over` has it."""
+        factors = np.ones(len(columns.mean)) if penalty_factors is None else penalty_factors.astype(np.float64)
+        rows = make_rows(Coordinates.choose(columns, limit_curvatures(l2, factors), fit_intercept))
+        penalty = Penalty.of(l2, l1, factors, group_by_class, rows.coordinates, rows.blur)
+        return cls(rows, penalty, Budget.beside(rows.matrix.nbytes))
 
     def with_penalty(self, l2, l1):
         """Return J with penalties of other strengths, over the same rows in the same coordinates."""
@@ -117,8 +124,11 @@ class Objective:
         return Objective(self.rows, penalty, self.budget)
 
     def sample(self, n_rows):
-        """Return J over about n_rows rows, as `subsets.sample` has it."""
-        return subsets.sample(self, n_rows)
+        """Return J over about n_rows rows spread evenly over the classes, in the same coordinates and penalty.
+
+        Its lower bounds are estimates, since the mean of the columns stays that of all rows.
+        """
+        return replace(self, rows=self.rows.sample(n_rows), linearisation=None)
 
     @property
     def shape(self):
@@ -185,8 +195,9 @@ class Objective:
 
     @property
     def keeps_probabilities(self):
-        """Whether the budget has room for the probabilities of all rows."""
-        return self.linearisation is None and self.budget.holds_probabilities(self.bytes_a_row * self.n_rows)
+        """Whether the probabilities of all rows are kept: the rows are here, and the budget has room for them."""
+        is_small = self.budget.holds_probabilities(self.bytes_a_row * self.n_rows)
+        return self.linearisation is None and self.rows.are_here and is_small
 
     @property
     def bytes_a_row(self):

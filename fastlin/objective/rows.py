@@ -1,8 +1,12 @@
-"""The weighted rows that the sums of an objective run over, and the passes over X that make these sums."""
+"""The weighted rows that the sums of an objective run over, where they can be read: some of them, and their samples."""
 
 from functools import cached_property
 
 import numpy as np
+
+from fastlin.matrices import DenseMatrix
+from fastlin.objective.strata import draw_places, find_rows
+from fastlin.objective.sums import MeanSums, count_rows_coef
 
 # Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
@@ -16,10 +20,8 @@ UNEVEN = 50.0
 COPIED_BELOW = 0.25
 
 
-class Rows:
-    """Rows of X with labels and weights, in coordinates: their sums, divided by the total weight.
-
-    A sum is zero where the intercept or a vanishing column has no part in J. Each pass is counted.
+class Rows(MeanSums):
+    """Rows of X with labels and weights, and their sums.
 
     Parameters
     ----------
@@ -40,49 +42,32 @@ class Rows:
     whole : Rows or None
         Rows that these are a part of. The sums are then divided by the total weight of all of them, and the class
         weights are theirs, since the other rows enter J in another way.
-
-    Attributes
-    ----------
-    n_rows : int
-        The number of rows that the sums run over.
-    n_rows_coef : int
-        K, the number of rows of coefficients: one for two classes.
-    total_weight : float
-        S.
-    class_weights : ndarray of shape (n_classes,)
-        The part of S that each class has.
-    gains_from_float32 : bool
-        Whether passes in float32 are faster and the columns allow them.
-    passes : DensePasses or SparsePasses
-        What makes the sums.
     """
 
+    # Labels and weights are in this process.
+    are_here = True
+
     def __init__(self, matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, whole=None):
-        self.matrix, self.labels, self.weights = matrix, labels, weights
-        self.n_classes = n_classes
-        self.n_rows_coef = 1 if n_classes == 2 else n_classes
-        self.coordinates, self.fit_intercept, self.numbers = coordinates, fit_intercept, numbers
-        self.n_rows = len(numbers) or matrix.shape[0]
-        self._whole = whole
+        self.labels, self.weights, self.numbers = labels, weights, numbers
+        n_rows = len(numbers) or matrix.shape[0]
         if whole is None:
             own_weights = weights[numbers] if len(numbers) and len(weights) else weights
-            self.total_weight = float(own_weights.sum()) if len(weights) else float(self.n_rows)
+            total_weight = float(own_weights.sum()) if len(weights) else float(n_rows)
             own_labels = labels[numbers] if len(numbers) else labels
-            self.class_weights = _weigh_classes(own_labels, own_weights, n_classes) / self.total_weight
+            class_weights = weigh_classes(own_labels, own_weights, n_classes) / total_weight
         else:
-            self.total_weight, self.class_weights = whole.total_weight, whole.class_weights
-        self.passes = matrix.passes(
+            total_weight, class_weights = whole.total_weight, whole.class_weights
+        passes = matrix.passes(
             rows=numbers,
             labels=labels,
             weights=weights,
-            n_rows_coef=self.n_rows_coef,
+            n_rows_coef=count_rows_coef(n_classes),
             scale=coordinates.scale,
             shift=coordinates.shift,
         )
-        self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
-        # A list, which all parts of the same rows share.
-        self._tally, self._n_all = [0.0], matrix.shape[0]
-        self._total = self._class_features = None
+        super().__init__(
+            matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
+        )
 
     @cached_property
     def smallest_weight(self):
@@ -120,20 +105,6 @@ class Rows:
         squares += 0.5
         return squares
 
-    @property
-    def blur(self):
-        """By how much a unit of each column's parameter can blur a score, relative to the roundings of a product: (d,).
-
-        In the mean over the rows, as a root of squares. The shift of a column takes part in fewer roundings, or more.
-        """
-        coordinates = self.coordinates
-        return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
-
-    @property
-    def n_passes(self):
-        """How many passes over X have been made; one over a tenth of the rows is a tenth of a pass."""
-        return self._tally[0]
-
     def take(self, numbers, *, within_whole=False):
         """Return some of the rows, by their row numbers in X.
 
@@ -162,35 +133,44 @@ class Rows:
         part._tally, part._n_all = self._tally, self._n_all
         return part
 
+    def sample(self, n_rows):
+        """Return about n_rows of the rows, spread evenly over the classes."""
+        counts = sum(np.bincount(self.labels[numbers], minlength=self.n_classes) for numbers in self._weighty())
+        places, seen, drawn = draw_places(int(counts.sum()), n_rows), np.cumsum(counts) - counts, []
+        # An order of all rows would take as much memory as labels and weights together.
+        for numbers in self._weighty():
+            found, counts = find_rows(places, self.labels[numbers], seen)
+            drawn.append(numbers[found])
+            seen = seen + counts
+        return self.take(np.sort(np.concatenate(drawn)))
+
+    def _weighty(self):
+        """Yield the numbers of the rows that have some weight, some at a time."""
+        for first in range(0, self.n_rows, ROWS_TOGETHER):
+            last = min(first + ROWS_TOGETHER, self.n_rows)
+            numbers = self.numbers[first:last] if len(self.numbers) else np.arange(first, last)
+            yield numbers[self.weights[numbers] > 0] if len(self.weights) else numbers
+
+    def sum_probability_products(self, parameters, precision, n_together):
+        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
+
+        They are computed anew, for n_together rows at a time, which takes a pass.
+        """
+        gram = np.zeros((self.n_rows_coef + 1,) * 2)
+        numbers = self.numbers if len(self.numbers) else np.arange(self.n_rows)
+        for first in range(0, len(numbers), n_together):
+            part = self.take(numbers[first : first + n_together], within_whole=True)
+            probabilities = np.empty((self.n_rows_coef, part.n_rows), precision)
+            part.evaluate(parameters, precision, probabilities)
+            weights = np.broadcast_to(part.weights_of(part.numbers), part.n_rows) / self.total_weight
+            gram += DenseMatrix(probabilities.T).gram(weights, precision)
+        return gram
+
     def weights_of(self, numbers):
         """Return s_i of the given row numbers (all where there are none), as an array or the number one."""
         if not len(self.weights):
             return 1.0
         return self.weights[numbers] if len(numbers) else self.weights
-
-    def evaluate(self, parameters, precision, probabilities=None):
-        """Return the mean loss, and S times its gradient (K, d + 1), at parameters (K, d + 1).
-
-        probabilities (K, n_rows) are filled, where they are given. The next call overwrites the gradient.
-        """
-        if self._total is None:
-            # New memory for a million parameters takes a fifth of a pass over sparse text.
-            self._total = np.empty(parameters.shape)
-        loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, self._total)
-        self._count(self.n_rows)
-        total = self._clean(self._total)
-        is_exact = precision == np.float64 and self._whole is None
-        if is_exact and self._class_features is None and not parameters[:, :-1].any():
-            self._class_features = self._find_class_features(parameters, total)
-        return loss / self.total_weight, total
-
-    def hessian_product(self, direction, probabilities):
-        """Return the Hessian of the mean loss at the probabilities (K, n_rows), times direction (K, d + 1)."""
-        product = self.passes.hessian_product(direction, probabilities)
-        self._count(self.n_rows)
-        product = self._clean(product)
-        product /= self.total_weight
-        return product
 
     def gram(self, numbers, row_weights, precision):
         """Return (1 / S) sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
@@ -206,60 +186,8 @@ class Rows:
         self._clean(grams.transpose(0, 2, 1))
         return grams
 
-    def hessian(self, probabilities):
-        """Return the Hessian of the mean loss at the probabilities, (K (d + 1), K (d + 1)), by classes."""
-        size = self.matrix.shape[1] + 1
-        hessian = self.passes.class_pair_gram(probabilities)
-        self._count(self.n_rows)
-        hessian /= self.total_weight
-        by_columns = hessian.reshape(len(hessian), -1, size)
-        self._clean(by_columns)
-        self._clean(by_columns.reshape(-1, size, len(hessian)).transpose(0, 2, 1))
-        return hessian
 
-    def class_features(self):
-        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).
-
-        Certificates are made of them, so they come from float64: from the first point without features, or from a pass
-        of their own.
-        """
-        if self._whole is not None:
-            return self._whole.class_features()
-        if self._class_features is None:
-            self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
-        return self._class_features
-
-    def _find_class_features(self, parameters, total):
-        """Return the sums by class from the gradient at parameters that are zero but for the intercept.
-
-        All rows then have the same probabilities, and the gradient is their share of the mean less the class's part.
-        """
-        scores = parameters[:, -1] if len(parameters) > 1 else np.append(0.0, parameters[:, -1])
-        probabilities = np.exp(scores - scores.max())
-        probabilities /= probabilities.sum()
-        mean = self.coordinates.mean
-        features = np.outer(probabilities[-len(parameters) :], mean) - total[:, :-1] / self.total_weight
-        if len(features) == 1:
-            features = np.concatenate([mean - features, features])
-        return features
-
-    def _clean(self, total):
-        """Return sums over the rows (..., d + 1) with zeros where the intercept, or a column, has no part in J."""
-        if len(self.coordinates.vanishing):
-            total[..., self.coordinates.vanishing] = 0
-        if not self.fit_intercept:
-            total[..., -1] = 0
-        return total
-
-    def count_pass(self):
-        """Take note of a pass over the rows that was made elsewhere."""
-        self._count(self.n_rows)
-
-    def _count(self, n_rows):
-        self._tally[0] += n_rows / self._n_all
-
-
-def _weigh_classes(labels, weights, n_classes):
+def weigh_classes(labels, weights, n_classes):
     """Return the weight of each class; weights (n,) without entries are ones."""
     total = np.zeros(n_classes)
     for first in range(0, len(labels), ROWS_TOGETHER):

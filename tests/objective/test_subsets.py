@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem
 
-from fastlin.objective import Objective, subsets
+from fastlin.objective import Objective, rows
 from fastlin.objective.subsets import linearise_decided_rows
 
 
@@ -111,5 +111,5 @@ def test_samples_are_the_rows_of_one_order_however_many_are_sorted_together(monk
     places = (np.arange(20) + np.random.default_rng(0).random(20)) * (len(order) / 20)
     expected = np.sort(order[places.astype(int)])
     for together in (1, 7, 1000):
-        monkeypatch.setattr(subsets, "ROWS_TOGETHER", together)
+        monkeypatch.setattr(rows, "ROWS_TOGETHER", together)
         np.testing.assert_array_equal(objective.sample(20).rows.numbers, expected)

@@ -1,0 +1,38 @@
+"""Samples of rows that are spread evenly over the classes, from parts of the rows that are seen one after the other.
+
+The rows stand in the order of their classes, and within a class in their own. A sample is a set of places in it.
+"""
+
+import numpy as np
+
+
+def draw_places(n, n_rows):
+    """Return the ascending places of about n_rows of n rows: one of each of n_rows equal stretches."""
+    n_rows = min(n_rows, n)
+    return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
+
+
+def find_rows(places, labels, seen):
+    """Return which rows of a part stand at some of the places, and how many rows of each class the part has.
+
+    Parameters
+    ----------
+    places : ndarray of int64
+        Ascending places.
+    labels : ndarray of shape (m,)
+        The classes of the rows of the part.
+    seen : ndarray of shape (n_classes,)
+        The place of the next row of each class.
+
+    Returns
+    -------
+    numbers : ndarray of int64
+        From 0 to m - 1, by classes.
+    counts : ndarray of shape (n_classes,)
+        What seen grows by.
+    """
+    order, counts = np.argsort(labels, kind="stable"), np.bincount(labels, minlength=len(seen))
+    starts = np.cumsum(counts) - counts
+    first, last = np.searchsorted(places, seen), np.searchsorted(places, seen + counts)
+    found = [order[starts[k] + places[first[k] : last[k]] - seen[k]] for k in np.flatnonzero(last > first)]
+    return np.concatenate(found) if found else order[:0], counts

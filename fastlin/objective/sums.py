@@ -1,0 +1,149 @@
+"""The mean loss over rows, its derivatives, and what certificates need of them, wherever the rows lie."""
+
+import numpy as np
+
+
+class MeanSums:
+    """Sums over rows with labels and weights, in coordinates, divided by the total weight of the rows.
+
+    A sum is zero where the intercept or a vanishing column has no part in J. Each pass is counted. Rows adds what takes
+    the rows themselves; those on other machines have their own class.
+
+    Parameters
+    ----------
+    matrix : DenseMatrix, SparseMatrix or BlockMatrix
+        All rows of X, of which some may be meant, or what stands for them where they lie elsewhere.
+    n_classes : int
+        The number of classes, at least 2.
+    coordinates : Coordinates
+        How the columns enter.
+    fit_intercept : bool
+        Whether there is an intercept.
+    passes : DensePasses, SparsePasses or BlockPasses
+        What makes the sums.
+    n_rows : int
+        The number of rows that the sums run over.
+    total_weight : float
+        S.
+    class_weights : ndarray of shape (n_classes,)
+        The part of S that each class has.
+    whole : MeanSums or None
+        The sums over more rows, whose total weight and class weights these are.
+
+    Attributes
+    ----------
+    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights
+        The parameters.
+    n_rows_coef : int
+        K, the number of rows of coefficients: one for two classes.
+    gains_from_float32 : bool
+        Whether passes in float32 are faster and the columns allow them.
+    """
+
+    def __init__(
+        self, matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole=None
+    ):
+        self.matrix, self.n_classes = matrix, n_classes
+        self.n_rows_coef = count_rows_coef(n_classes)
+        self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
+        self.n_rows, self.total_weight, self.class_weights = n_rows, total_weight, class_weights
+        self.gains_from_float32 = coordinates.allows_float32 and matrix.gains_from_float32(self.n_rows_coef)
+        self._whole = whole
+        # A list, which all parts of the same rows share.
+        self._tally, self._n_all = [0.0], matrix.shape[0]
+        self._total = self._class_features = None
+
+    @property
+    def blur(self):
+        """By how much a unit of each column's parameter can blur a score, relative to the roundings of a product: (d,).
+
+        In the mean over the rows, as a root of squares. The shift of a column takes part in fewer roundings, or more.
+        """
+        coordinates = self.coordinates
+        return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
+
+    @property
+    def n_passes(self):
+        """How many passes over X have been made; one over a tenth of the rows is a tenth of a pass."""
+        return self._tally[0]
+
+    def evaluate(self, parameters, precision, probabilities=None):
+        """Return the mean loss, and S times its gradient (K, d + 1), at parameters (K, d + 1).
+
+        probabilities (K, n_rows) are filled, where they are given. The next call overwrites the gradient.
+        """
+        if self._total is None:
+            # New memory for a million parameters takes a fifth of a pass over sparse text.
+            self._total = np.empty(parameters.shape)
+        loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, self._total)
+        self._count(self.n_rows)
+        total = self._clean(self._total)
+        is_exact = precision == np.float64 and self._whole is None
+        if is_exact and self._class_features is None and not parameters[:, :-1].any():
+            self._class_features = self._find_class_features(parameters, total)
+        return loss / self.total_weight, total
+
+    def hessian_product(self, direction, probabilities):
+        """Return the Hessian of the mean loss at the probabilities (K, n_rows), times direction (K, d + 1)."""
+        product = self.passes.hessian_product(direction, probabilities)
+        self._count(self.n_rows)
+        product = self._clean(product)
+        product /= self.total_weight
+        return product
+
+    def hessian(self, probabilities):
+        """Return the Hessian of the mean loss at the probabilities, (K (d + 1), K (d + 1)), by classes."""
+        size = self.matrix.shape[1] + 1
+        hessian = self.passes.class_pair_gram(probabilities)
+        self._count(self.n_rows)
+        hessian /= self.total_weight
+        by_columns = hessian.reshape(len(hessian), -1, size)
+        self._clean(by_columns)
+        self._clean(by_columns.reshape(-1, size, len(hessian)).transpose(0, 2, 1))
+        return hessian
+
+    def class_features(self):
+        """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).
+
+        Certificates are made of them, so they come from float64: from the first point without features, or from a pass
+        of their own.
+        """
+        if self._whole is not None:
+            return self._whole.class_features()
+        if self._class_features is None:
+            self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
+        return self._class_features
+
+    def _find_class_features(self, parameters, total):
+        """Return the sums by class from the gradient at parameters that are zero but for the intercept.
+
+        All rows then have the same probabilities, and the gradient is their share of the mean less the class's part.
+        """
+        scores = parameters[:, -1] if len(parameters) > 1 else np.append(0.0, parameters[:, -1])
+        probabilities = np.exp(scores - scores.max())
+        probabilities /= probabilities.sum()
+        mean = self.coordinates.mean
+        features = np.outer(probabilities[-len(parameters) :], mean) - total[:, :-1] / self.total_weight
+        if len(features) == 1:
+            features = np.concatenate([mean - features, features])
+        return features
+
+    def _clean(self, total):
+        """Return sums over the rows (..., d + 1) with zeros where the intercept, or a column, has no part in J."""
+        if len(self.coordinates.vanishing):
+            total[..., self.coordinates.vanishing] = 0
+        if not self.fit_intercept:
+            total[..., -1] = 0
+        return total
+
+    def count_pass(self):
+        """Take note of a pass over the rows that was made elsewhere."""
+        self._count(self.n_rows)
+
+    def _count(self, n_rows):
+        self._tally[0] += n_rows / self._n_all
+
+
+def count_rows_coef(n_classes):
+    """Return K, the number of rows of coefficients for so many classes."""
+    return 1 if n_classes == 2 else n_classes
