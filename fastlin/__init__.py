@@ -27,7 +27,7 @@ _IMPORTED_LATER = {
     "MiniBatchLogisticRegression": "fastlin.estimators",
     "TwoLayerNet": "fastlin.trainers",
 }
-_ROOMS_IMPORTED_LATER = ("blocks", "callbacks", "datasets", "figures", "trainers")
+_ROOMS_IMPORTED_LATER = ("blocks", "callbacks", "dask", "datasets", "figures", "trainers")
 
 
 def __getattr__(name):

@@ -34,6 +34,7 @@ MAY_USE = {
     "report": set(),
     "datasets": {"places"},
     "estimators": {"solvers", "training", "networks", "objective", "matrices", "kernels", "blocks"},
+    "dask": {"estimators", "objective", "matrices", "kernels"},
     "trainers": {"training", "networks", "matrices", "kernels", "datasets", "figures"},
     "studies": {"trainers", "estimators", "training", "networks", "objective", "matrices", "kernels", "datasets", ""},
     "warmup": {"trainers", "estimators"},
@@ -54,6 +55,8 @@ LIBRARIES = {
     "platformdirs": {"places"},
     "pooch": {"datasets"},
     "pyarrow": {"blocks"},
+    "dask": {"dask"},
+    "distributed": {"dask"},
     "tqdm": {"datasets"},
     **{library: {"studies"} for library in ("cyanure", "glum", "sklearnex", "skglm", "snapml", "torch")},
 }

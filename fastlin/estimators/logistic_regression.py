@@ -206,11 +206,11 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         with kept_on_error(self):
             return self._fit(X, y, sample_weight)
 
-    def _fit(self, X, y, sample_weight):
+    def _fit(self, X, y, sample_weight, read=read_training_data):
         check_parameters(self)
         C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
         with limit_jobs(self.n_jobs):
-            data = self._read_training_data(X, y, sample_weight)
+            data = read(self, X, y, sample_weight)
             fit = self._minimize(X, y, sample_weight, data, C, l1_ratio)
         solution = fit.solution
         warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
@@ -223,9 +223,6 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         self.converged_ = solution.converged
         self.history_ = solution.history
         return self
-
-    def _read_training_data(self, X, y, sample_weight):
-        return read_training_data(self, X, y, sample_weight)
 
     @with_callbacks
     def _minimize(self, X, y, sample_weight, data, C, l1_ratio):

@@ -25,6 +25,7 @@ LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
 # What scikit-learn's checks take for no y.
 NO_Y = "no_validation"
+NO_WEIGHT = "Every row has weight zero: sample_weight and class_weight must leave some rows above zero."
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +97,29 @@ def read_training_data(estimator, X, y, sample_weight):
         For wrong shapes, one class, continuous labels, three classes with liblinear, dual with another solver, and
         weights that are negative, not finite or all zero.
     """
-    if estimator.dual and estimator.solver != "liblinear":
-        raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
+    check_dual(estimator)
     if isinstance(X, Blocks):
         matrix, y, sample_weight = read_blocks(estimator, X, y, sample_weight)
     else:
         matrix, y = read_matrix(estimator, X, y, ensure_all_finite=False)
     classes, labels = encode_labels(y, np.int32)
+    check_classes(estimator, classes)
+    weights, unit = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight), 1.0
+    if weights is not None:
+        # Only their ratios count below. Weights of order one survive float32, and their sum does not overflow.
+        unit = 2.0 ** np.floor(np.log2(weights.max()))
+        weights /= unit
+    return TrainingData(matrix, y, classes, labels, weights, unit)
+
+
+def check_dual(estimator):
+    """Raise a ValueError where the estimator asks for the dual problem of a solver that has none."""
+    if estimator.dual and estimator.solver != "liblinear":
+        raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
+
+
+def check_classes(estimator, classes):
+    """Raise a ValueError where there is one class, or more than the solver of the estimator takes."""
     if len(classes) < 2:
         raise ValueError(
             f"{type(estimator).__name__} needs samples of at least 2 classes in y, but y contains only one class: "
@@ -113,12 +130,6 @@ def read_training_data(estimator, X, y, sample_weight):
             "The 'liblinear' solver does not support multiclass classification (n_classes >= 3), as in "
             "scikit-learn 1.8 and later; use solver='auto', or wrap the estimator in a OneVsRestClassifier."
         )
-    weights, unit = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight), 1.0
-    if weights is not None:
-        # Only their ratios count below. Weights of order one survive float32, and their sum does not overflow.
-        unit = 2.0 ** np.floor(np.log2(weights.max()))
-        weights /= unit
-    return TrainingData(matrix, y, classes, labels, weights, unit)
 
 
 def choose_dtype(matrix, solver):
@@ -259,24 +270,36 @@ def weigh_rows(y, classes, labels, sample_weight, class_weight):
         return None
     weights = check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
     if class_weight is not None:
-        if isinstance(class_weight, str):
-            # Up to version 1.7 scikit-learn counts rows, whatever their weights.
-            totals = np.bincount(labels, weights, len(classes))
-            with np.errstate(divide="ignore"):
-                class_weights = totals.sum() / (len(classes) * totals)
-        else:
-            class_weights = compute_class_weight(class_weight, classes=classes, y=y)
-        if isinstance(class_weight, str) and not np.isfinite(class_weights).all():
-            raise ValueError(
-                f"class_weight='balanced' needs rows of weight above zero in every class, but sample_weight leaves "
-                f"none in class {classes[~np.isfinite(class_weights)][0]}"
-            )
+        weights *= weigh_classes(class_weight, classes, np.bincount(labels, weights, len(classes)))[labels]
+    if not weights.any():
+        raise ValueError(NO_WEIGHT)
+    return weights
+
+
+def weigh_classes(class_weight, classes, totals):
+    """Return the weight of each class, (n_classes,), that class_weight gives where rows have the total weights (n_classes,).
+
+    Raises
+    ------
+    ValueError
+        It names other classes, holds numbers that are negative or not finite, or balances a class without weight.
+    """
+    if class_weight is None:
+        return np.ones(len(classes))
+    if not isinstance(class_weight, str):
+        class_weights = compute_class_weight(class_weight, classes=classes, y=classes)
         if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
             raise ValueError(f"class_weight must hold finite numbers of at least 0, got {class_weight!r}")
-        weights *= class_weights[labels]
-    if not weights.any():
-        raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
-    return weights
+        return class_weights
+    # Up to version 1.7 scikit-learn counts rows, whatever their weights.
+    with np.errstate(divide="ignore"):
+        class_weights = totals.sum() / (len(classes) * totals)
+    if not np.isfinite(class_weights).all():
+        raise ValueError(
+            f"class_weight='balanced' needs rows of weight above zero in every class, but sample_weight leaves "
+            f"none in class {classes[~np.isfinite(class_weights)][0]}"
+        )
+    return class_weights
 
 
 def check_penalty_factors(penalty_factors, n_features):

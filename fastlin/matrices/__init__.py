@@ -2,6 +2,7 @@
 
 from fastlin.matrices.blocks import BlockMatrix
 from fastlin.matrices.dense import DTYPES, DenseMatrix
+from fastlin.matrices.piecewise import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 
 
@@ -27,4 +28,4 @@ def as_matrix(X):
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)
 
 
-__all__ = ["DTYPES", "BlockMatrix", "DenseMatrix", "SparseMatrix", "as_matrix"]
+__all__ = ["DTYPES", "BlockMatrix", "DenseMatrix", "PiecewiseMatrix", "SparseMatrix", "as_matrix"]

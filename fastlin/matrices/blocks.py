@@ -8,14 +8,12 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.matrices.columns import Columns, Transposed, merge_moments
-from fastlin.matrices.dense import MIN_FLOAT32_WORK, DenseMatrix
-from fastlin.matrices.sparse import MAX_GRAM_SHIFT, SparseMatrix
-
-# A fit may take four times `nbytes`, an eighth of X: all that it takes together then fits into a quarter.
-PART_IN_MEMORY = 32
+from fastlin.matrices.dense import DenseMatrix
+from fastlin.matrices.piecewise import PiecewiseMatrix
+from fastlin.matrices.sparse import SparseMatrix
 
 
-class BlockMatrix:
+class BlockMatrix(PiecewiseMatrix):
     """X of shape (n, d) whose rows come block by block, in the same order for each pass.
 
     While one block is computed with, another thread reads the next one. Sums are added in the order of the blocks, so
@@ -29,39 +27,14 @@ class BlockMatrix:
 
     Attributes
     ----------
-    shape : tuple of int
-        The number of rows n and of columns d.
-    dtype : dtype
-        The type of X.
-    nbytes : int
-        What stands for the bytes of X where memory is shared out: a part of them, since X need not fit.
-    n_entries : int
-        The number of entries that a pass reads.
     n_reads : int
         How many times all blocks have been read.
     """
 
-    lies_in_memory = False
-
     def __init__(self, blocks):
+        super().__init__(blocks.shape, blocks.dtype, blocks.is_sparse, blocks.n_entries, blocks.longest_row)
         self._blocks = blocks
-        self.shape, self.dtype = blocks.shape, blocks.dtype
-        self.n_entries = blocks.n_entries
-        self.nbytes = blocks.nbytes // PART_IN_MEMORY
         self.n_reads = 0
-
-    def gains_from_float32(self, n_rows_coef):
-        """Say whether passes are faster in float32, for K rows of coefficients."""
-        return not self._blocks.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
-
-    def resolves_gram(self, shift):
-        """Say whether Gram matrices of columns with such shifts (d,) keep their digits."""
-        return not self._blocks.is_sparse or bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
-
-    def count_gram_work(self):
-        """Return the multiply-adds of a Gram matrix of the columns."""
-        n, d = self.shape
-        return 4 * self.n_entries**2 // max(1, n) if self._blocks.is_sparse else n * (d + 1) ** 2
 
     def read(self):
         """Yield the first and the last row number, less one, of each block with rows, and its matrix.
@@ -81,7 +54,7 @@ class BlockMatrix:
 
     def parts(self):
         """Yield the name of each block, as it is called where something is wrong with it, and its matrix."""
-        make, process = SparseMatrix if self._blocks.is_sparse else DenseMatrix, os.getpid()
+        make, process = SparseMatrix if self.is_sparse else DenseMatrix, os.getpid()
         coming, reader = self._blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
         try:
             ahead = reader.submit(next, coming, None)
@@ -122,7 +95,7 @@ class BlockMatrix:
 
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order, in memory."""
-        if self._blocks.is_sparse:
+        if self.is_sparse:
             found = [(places, block.X[own]) for places, own, block in self._find(rows)]
             order = np.argsort(np.concatenate([places for places, _ in found]), kind="stable")
             return SparseMatrix(sparse.vstack([piece for _, piece in found], format="csr")[order])
@@ -156,7 +129,7 @@ class BlockMatrix:
         Transposed
         """
         pieces = [block.X[:, features] for _, _, block in self.read()]
-        if self._blocks.is_sparse:
+        if self.is_sparse:
             found = SparseMatrix(sparse.vstack(pieces, format="csr"))
         else:
             found = DenseMatrix(np.concatenate(pieces))
@@ -168,22 +141,6 @@ class BlockMatrix:
         if len(rows):
             raise ValueError("A matrix in blocks makes passes over all of its rows; `select` takes some of them.")
         return BlockPasses(self, labels, weights, n_rows_coef, scale, shift)
-
-    @property
-    def row_bytes(self):
-        """The mean of the bytes that a row takes in memory: an entry of sparse rows has an index too."""
-        bytes_an_entry = self.dtype.itemsize + (8 if self._blocks.is_sparse else 0)
-        return -(-self.n_entries * bytes_an_entry // max(1, self.shape[0]))
-
-    @property
-    def longest_row(self):
-        """The entries of the longest row of sparse blocks."""
-        return self._blocks.longest_row
-
-    @property
-    def is_sparse(self):
-        """Whether the blocks are sparse."""
-        return self._blocks.is_sparse
 
 
 class BlockPasses:
@@ -211,7 +168,7 @@ class BlockPasses:
     @property
     def shift_roundings(self):
         """How many roundings the shift of a column takes part in, as the passes of the blocks have it."""
-        return 1 + self._shape[1] / (self._matrix.longest_row + 2) if self._matrix.is_sparse else 0.0
+        return self._matrix.shift_roundings
 
     def evaluate(self, parameters, probabilities, gradient):
         """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `DensePasses.evaluate`."""

@@ -233,7 +233,7 @@ def sampled_hessian(point):
     objective = point.objective
     K, m = objective.shape
     n_drawn = ROWS_PER_COLUMN * K * m
-    if n_drawn < objective.n_rows:
+    if n_drawn < objective.n_rows or not objective.keeps_probabilities:
         sample = objective.sample(n_drawn)
         point = sample.at(point.parameters, objective.fast_precision, out=sample.make_room())
     return hessian(point)

@@ -113,6 +113,7 @@ def test_the_next_block_is_read_while_one_is_computed_with():
     class Source:
         shape, dtype, is_sparse = (6, 1), np.dtype(float), False
         borders, names, n_entries, nbytes = np.array([0, 2, 4, 6]), ["a", "b", "c"], 6, 48
+        longest_row = 1
 
         def read(self):
             for number in range(3):
@@ -131,6 +132,7 @@ def test_what_reading_raises_reaches_the_caller():
     class Source:
         shape, dtype, is_sparse = (4, 1), np.dtype(float), False
         borders, names, n_entries, nbytes = np.array([0, 2, 4]), ["a", "b"], 4, 32
+        longest_row = 1
 
         def __init__(self, after):
             self.after = after

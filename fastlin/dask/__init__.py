@@ -1,0 +1,15 @@
+"""Fits over Dask's arrays and dataframes, on one machine or many: the same objective, minimum and certificate.
+
+The client has the optimiser (`logistic_regression`, `logistic_regression_cv`), the workers have the rows (`parts`).
+For each pass a `cluster` calls the `shard` of each worker, whose sums are added in the order of a `tree`.
+"""
+
+try:
+    import dask.array  # noqa: F401
+    import distributed  # noqa: F401
+except ImportError as error:
+    raise ImportError("fastlin.dask needs Dask: pip install 'fastlin[dask]'") from error
+
+from fastlin.dask.logistic_regression import LogisticRegression
+
+__all__ = ["LogisticRegression"]

@@ -1,0 +1,194 @@
+"""The workers of a cluster as one: each group of partitions on one of them, and calls that survive the loss of some.
+
+Groups are Dask futures, which the scheduler computes again elsewhere when their worker is lost. The Shards that hold
+them are actors: a lost one is made anew where its groups are by then.
+"""
+
+from dataclasses import dataclass
+from time import monotonic
+
+import distributed
+
+from fastlin.dask.shard import Shard
+from fastlin.dask.tree import add_up
+
+# Seconds between two looks at what may never come.
+PATIENCE = 2.0
+# Workers that a call may lose before it gives up.
+MOST_LOSSES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A Shard on a worker.
+
+    Attributes
+    ----------
+    address : str
+        The worker.
+    future : distributed.Future
+        What keeps the Shard there.
+    actor : distributed.Actor
+        What calls it.
+    groups : frozenset of int
+        The numbers of its groups.
+    """
+
+    address: str
+    future: object
+    actor: object
+    groups: frozenset
+
+
+class LostError(Exception):
+    """A worker does not answer any more."""
+
+
+class Cluster:
+    """The Shards of a fit, and calls to all of them.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        What computes.
+    groups : list of distributed.Future
+        The Groups.
+    n_parts : int
+        How many partitions they have together.
+    worker_timeout : float
+        Seconds to wait for a worker where there is none.
+    """
+
+    def __init__(self, client, groups, n_parts, worker_timeout):
+        self._client, self._groups, self.n_parts = client, groups, n_parts
+        self._worker_timeout = worker_timeout
+        self._shards, self._settings = [], {}
+
+    def open(self, setting):
+        """Return a number by which calls name a Setting."""
+        number = max(self._settings, default=-1) + 1
+        self.call("open", number, setting)
+        self._settings[number] = setting
+        return number
+
+    def close_settings(self):
+        """Forget all Settings."""
+        while self._settings:
+            number, _ = self._settings.popitem()
+            self.call("close", number)
+
+    def release(self):
+        """Let the workers forget everything."""
+        self._shards = []
+        for group in self._groups:
+            group.release()
+
+    def join(self, answers, add):
+        """Return the sum over all partitions of answers by nodes."""
+        by_node = {node: value for answer in answers for node, value in answer.items()}
+        return add_up((0, self.n_parts), by_node.get, add)
+
+    def call(self, method, *arguments):
+        """Return what a method of the Shards returns, in any order; each group is in one of them.
+
+        Raises
+        ------
+        RuntimeError
+            There have been no workers for a while, or calls have lost too many of them.
+        """
+        answers, missing, n_lost = [], set(range(len(self._groups))), 0
+        while missing:
+            self._place(missing)
+            called = [(shard, shard.actor.run(method, *arguments)) for shard in self._shards if shard.groups & missing]
+            for shard, coming in called:
+                try:
+                    answer, error = self._await(shard, coming)
+                except LostError as lost:
+                    self._shards.remove(shard)
+                    n_lost += 1
+                    if n_lost > MOST_LOSSES:
+                        raise RuntimeError(f"{n_lost} workers were lost during one pass over the data.") from lost
+                    continue
+                if error is not None:
+                    raise error
+                answers.append(answer)
+                missing -= shard.groups
+        return answers
+
+    def _place(self, groups):
+        """Make Shards of those groups that are in none, each on the worker that holds them."""
+        homeless = sorted(groups.difference(*(shard.groups for shard in self._shards)))
+        if not homeless:
+            return
+        wait_for([self._groups[number] for number in homeless], self._client, self._worker_timeout)
+        holders = self._client.who_has([self._groups[number] for number in homeless])
+        by_address = {}
+        for number in homeless:
+            # A group that was lost since has no holder; it is found in the next turn.
+            for address in sorted(holders.get(self._groups[number].key, ()))[:1]:
+                by_address.setdefault(address, []).append(number)
+        futures = {
+            address: self._client.submit(
+                Shard,
+                [self._groups[number] for number in numbers],
+                self.n_parts,
+                self._settings,
+                actor=True,
+                pure=False,
+                workers=[address],
+                allow_other_workers=True,
+            )
+            for address, numbers in by_address.items()
+        }
+        wait_for(list(futures.values()), self._client, self._worker_timeout)
+        self._shards += [
+            Placed(address, future, future.result(), frozenset(by_address[address]))
+            for address, future in futures.items()
+        ]
+
+    def _await(self, shard, coming):
+        """Return the answer of a call.
+
+        Raises
+        ------
+        LostError
+            The worker is lost.
+        """
+        while True:
+            try:
+                return coming.result(timeout=PATIENCE)
+            except TimeoutError:
+                if shard.address not in self._client.nthreads():
+                    raise LostError(shard.address) from None
+            except (OSError, RuntimeError) as error:
+                raise LostError(shard.address) from error
+
+
+def wait_for(futures, client, worker_timeout):
+    """Wait until all of the futures are there.
+
+    Raises
+    ------
+    RuntimeError
+        There has been no worker for worker_timeout seconds.
+    Exception
+        What a future has raised.
+    """
+    seen = monotonic()
+    while True:
+        try:
+            done, _ = distributed.wait(futures, timeout=PATIENCE)
+        except TimeoutError:
+            failed = [future for future in futures if future.status in ("error", "cancelled", "lost")]
+            if not failed:
+                seen = monotonic() if client.nthreads() else seen
+                if monotonic() - seen > worker_timeout:
+                    raise RuntimeError(
+                        f"The Dask cluster has had no workers for {worker_timeout:g} seconds; the fit needs some."
+                    ) from None
+                continue
+            done = failed
+        for future in done:
+            if future.status != "finished":
+                future.result()
+        return

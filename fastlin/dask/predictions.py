@@ -1,0 +1,172 @@
+"""What classifiers fitted by Dask answer for its collections: lazily, block by block."""
+
+import dask
+import dask.array
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from fastlin.dask.collections import cut_alike, is_collection, name_columns, read_rows
+from fastlin.kernels.machine.threads import limit_threads
+
+
+class DaskPredictions:
+    """The predictions of an estimator for Dask arrays and dataframes, as Dask arrays that are not computed yet.
+
+    For anything else they are those of the class that follows in the order of bases.
+    """
+
+    def decision_function(self, X):
+        """Return the scores ``X coef_' + intercept_``.
+
+        Parameters
+        ----------
+        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            The rows to score.
+
+        Returns
+        -------
+        scores : Dask array, or ndarray, of shape (n_samples,) or (n_samples, n_classes)
+            For two classes one score a row, which is above 0 where the second class is predicted.
+        """
+        return self._answer("decision_function", X, None if len(self.classes_) == 2 else len(self.classes_))
+
+    def predict(self, X):
+        """Return the class of the largest score of each row.
+
+        Parameters
+        ----------
+        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            The rows to classify.
+
+        Returns
+        -------
+        labels : Dask array, or ndarray, of shape (n_samples,)
+            Entries of `classes_`.
+        """
+        return self._answer("predict", X)
+
+    def predict_proba(self, X):
+        """Return the probability of each class for each row.
+
+        Parameters
+        ----------
+        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            The rows to classify.
+
+        Returns
+        -------
+        probabilities : Dask array, or ndarray, of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return self._answer("predict_proba", X, len(self.classes_))
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            The rows to classify.
+
+        Returns
+        -------
+        log_probabilities : Dask array, or ndarray, of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return self._answer("predict_log_proba", X, len(self.classes_))
+
+    def score(self, X, y, sample_weight=None):
+        """Return the part of the rows, or of their weights, whose label is predicted.
+
+        Parameters
+        ----------
+        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
+            The rows to classify.
+        y : Dask array or series, or array-like, of shape (n_samples,)
+            Their labels; a collection where X is one.
+        sample_weight : Dask array or series, or array-like, of shape (n_samples,), or None
+            Their weights; None means ones.
+
+        Returns
+        -------
+        accuracy : float
+            From 0 to 1.
+        """
+        if not is_collection(X):
+            return super().score(X, y, sample_weight)
+        rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
+        weights = cut_alike(rows, sample_weight, "sample_weight")
+        parts = zip(rows.to_delayed().ravel(), cut_alike(rows, y, "y"), weights, strict=True)
+        found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part) for part in parts))
+        right, total = np.sum(found, axis=0)
+        return float(right / total)
+
+    def to_local(self):
+        """Return the model as fastlin's class for data in memory, which needs no Dask.
+
+        Returns
+        -------
+        LogisticRegression or LogisticRegressionCV
+            The class that this one is made of, with the same parameters and attributes.
+        """
+        made = self._local_class(**self.get_params(deep=False))
+        vars(made).update({name: value for name, value in vars(self).items() if name.endswith("_")})
+        return made
+
+    def _answer(self, method, X, n_columns=None):
+        """Return what a method answers for X: an array (n,), or (n, n_columns)."""
+        if not is_collection(X):
+            return getattr(super(), method)(X)
+        rows, dtype = self._read(X), self.classes_.dtype
+        if method != "predict":
+            dtype = np.dtype(np.float32 if rows.dtype == self.coef_.dtype == np.float32 else np.float64)
+        shape = {"drop_axis": 1} if n_columns is None else {"chunks": (rows.chunks[0], (n_columns,))}
+        return rows.map_blocks(
+            _answer_part,
+            model=dask.delayed(self._without_names(), pure=False),
+            method=method,
+            shape=(0,) if n_columns is None else (0, n_columns),
+            answer_dtype=dtype,
+            dtype=dtype,
+            meta=np.empty((0,) * (1 if n_columns is None else 2), dtype),
+            **shape,
+        )
+
+    def _read(self, X):
+        """Return X as a Dask array with the columns of the fit."""
+        check_is_fitted(self)
+        rows, names = read_rows(X), name_columns(X)
+        if rows.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
+            )
+        expected = getattr(self, "feature_names_in_", None)
+        if names is not None and expected is not None and list(names) != list(expected):
+            raise ValueError(
+                "The feature names should match those that were passed during fit: X has "
+                f"{list(names)}, the model {list(expected)}."
+            )
+        return rows
+
+    def _without_names(self):
+        """Return the local model for arrays, which have no names of columns."""
+        model = self.to_local()
+        vars(model).pop("feature_names_in_", None)
+        return model
+
+
+def _answer_part(X, model, method, shape, answer_dtype):
+    """Return what a method of a model answers for a partition; workers take several of them side by side."""
+    if not X.shape[0]:
+        return np.empty(shape, answer_dtype)
+    with limit_threads(1):
+        return getattr(model, method)(X)
+
+
+def _score_part(model, X, y, sample_weight):
+    """Return the weight of the rows of a partition whose label is predicted, and that of all of its rows."""
+    y = np.asarray(y)
+    weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    is_right = _answer_part(X, model, "predict", (0,), y.dtype) == y
+    return float(weights[is_right].sum()), float(weights.sum())

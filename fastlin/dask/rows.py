@@ -1,0 +1,125 @@
+"""The sums of an objective over rows that lie on the workers of a cluster."""
+
+import numpy as np
+from scipy import sparse
+
+from fastlin.dask.shard import Setting, add
+from fastlin.matrices import as_matrix
+from fastlin.objective import Rows
+from fastlin.objective.strata import draw_places
+from fastlin.objective.sums import MeanSums, count_rows_coef
+
+
+class DaskRows(MeanSums):
+    """Rows on workers, with labels and weights, and their sums.
+
+    Parameters
+    ----------
+    matrix : PiecewiseMatrix
+        What is known of X.
+    cluster : Cluster
+        What holds the rows.
+    weighting : Weighting
+        What each row counts.
+    weights : Weights
+        What the weights of all rows come to.
+    coordinates : Coordinates
+        How the columns enter.
+    fit_intercept : bool
+        Whether there is an intercept.
+
+    Attributes
+    ----------
+    smallest_weight : float
+        The smallest s_i that is not zero.
+    """
+
+    # Labels, weights and probabilities stay with the workers.
+    are_here = False
+
+    def __init__(self, matrix, cluster, weighting, weights, coordinates, fit_intercept):
+        self._cluster, self._weighting, self._weights = cluster, weighting, weights
+        self._samples, self.smallest_weight = {}, weights.smallest
+        n_rows_coef = count_rows_coef(weighting.n_classes)
+        setting = Setting(weighting, n_rows_coef, coordinates.scale, coordinates.shift)
+        super().__init__(
+            matrix,
+            weighting.n_classes,
+            coordinates,
+            fit_intercept,
+            DaskPasses(cluster, setting, matrix),
+            matrix.shape[0],
+            weights.total,
+            weights.by_class / weights.total,
+        )
+
+    def sample(self, n_rows):
+        """Return about n_rows of the rows, spread evenly over the classes: those that Rows would draw, copied."""
+        if n_rows not in self._samples:
+            # The last one of another size serves for what is built anew; more than two are not held.
+            while len(self._samples) > 1:
+                self._samples.pop(next(iter(self._samples)))
+            self._samples[n_rows] = self._draw(n_rows)
+        X, labels, weights = self._samples[n_rows]
+        no_numbers = np.empty(0, np.int64)
+        rows = Rows(X, labels, weights, self.n_classes, self.coordinates, self.fit_intercept, no_numbers)
+        rows._tally, rows._n_all = self._tally, self._n_all
+        return rows
+
+    def _draw(self, n_rows):
+        """Return X, labels and weights of a sample."""
+        counts = self._weights.counts
+        totals = counts.sum(axis=0)
+        seen = np.cumsum(totals) - totals + np.cumsum(counts, axis=0) - counts
+        places = draw_places(int(totals.sum()), n_rows)
+        drawn = {
+            number: rows
+            for answer in self._cluster.call("draw", self._weighting, places, seen)
+            for number, rows in answer.items()
+        }
+        X, labels, weights = zip(*(drawn[number] for number in sorted(drawn)), strict=True)
+        X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
+        return as_matrix(X), np.concatenate(labels), np.concatenate(weights)
+
+    def sum_probability_products(self, parameters, precision, n_together):
+        """Return what `Rows.sum_probability_products` does; the workers choose how many rows they take together."""
+        return self.passes.sum_probability_products(parameters.astype(precision)) / self.total_weight
+
+
+class DaskPasses:
+    """The sums over rows that an objective is made of, by calls to all workers.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        What holds the rows.
+    setting : Setting
+        What stays the same.
+    matrix : PiecewiseMatrix
+        What is known of X.
+    """
+
+    def __init__(self, cluster, setting, matrix):
+        self._cluster, self._matrix = cluster, matrix
+        self._setting_number = cluster.open(setting)
+        self.roundings = 0, 0
+
+    @property
+    def shift_roundings(self):
+        """How many roundings the shift of a column takes part in, relative to those of a product."""
+        return self._matrix.shift_roundings
+
+    def evaluate(self, parameters, probabilities, gradient):
+        """Return sum s_i l_i, and fill gradient with its derivative by parameters; there are no probabilities."""
+        answers = self._cluster.call("evaluate", self._setting_number, parameters)
+        sums = self._cluster.join([by_node for by_node, _ in answers], add)
+        gradient[:] = sums[:-1].reshape(gradient.shape)
+        of_products, of_sums = (max(each) for each in zip(*(roundings for _, roundings in answers), strict=True))
+        # The halves of a tree are added once each on the way up.
+        self.roundings = of_products, of_sums + self._cluster.n_parts.bit_length() + 1
+        return float(sums[-1])
+
+    def sum_probability_products(self, parameters):
+        """Return sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters."""
+        answers = self._cluster.call("sum_probability_products", self._setting_number, parameters)
+        return self._cluster.join(answers, add)

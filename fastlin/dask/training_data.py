@@ -1,0 +1,259 @@
+"""What a fit reads from Dask's collections: partitions persisted on the workers, and what is known of them all."""
+
+from dataclasses import dataclass, field
+from functools import reduce
+from threading import Lock
+
+import dask
+import distributed
+import numpy as np
+
+from fastlin.dask.cluster import Cluster, wait_for
+from fastlin.dask.collections import cut_alike, name_columns, read_rows
+from fastlin.dask.parts import decode, describe, encode
+from fastlin.dask.rows import DaskRows
+from fastlin.dask.shard import merge
+from fastlin.dask.weighting import Folds, Weighting
+from fastlin.estimators.training_data import NO_WEIGHT, check_classes, check_dual, weigh_classes
+from fastlin.matrices import DTYPES, PiecewiseMatrix
+from fastlin.matrices.columns import Columns
+
+# More groups would cost the scheduler and a pass more time than they save when a worker is lost.
+MOST_GROUPS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What the weights of all rows come to.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n_partitions, n_classes)
+        The numbers of rows with some weight.
+    by_class : ndarray of shape (n_classes,)
+        The total weight of each class.
+    total : float
+        The total weight.
+    smallest : float
+        The smallest weight that is not zero.
+    """
+
+    counts: np.ndarray
+    by_class: np.ndarray
+    total: float
+    smallest: float
+
+
+@dataclass(frozen=True, eq=False)
+class DaskTrainingData:
+    """The rows of a fit on the workers of a cluster, with what `Problem` asks of training data.
+
+    Wherever rows are named, they are the training rows of a fold, by its number, or all rows where that is None.
+
+    Attributes
+    ----------
+    cluster : Cluster
+        What holds the rows.
+    matrix : PiecewiseMatrix
+        What is known of X.
+    classes : ndarray of shape (n_classes,)
+        Labels of the classes, sorted.
+    weighting : Weighting
+        What each row counts.
+    weight_unit : float
+        A power of two near the largest weight, by which the weights are divided.
+    """
+
+    cluster: Cluster
+    matrix: PiecewiseMatrix
+    classes: np.ndarray
+    weighting: Weighting
+    weight_unit: float
+    _known: dict = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def weigh(self, rows=None):
+        """Return the total weight of rows."""
+        return self._weights_of(rows).total
+
+    def measure(self, rows=None):
+        """Return the Columns over rows."""
+        _, moments = self.cluster.join(self.cluster.call("measure", self._weighting_of(rows)), merge)
+        return Columns.from_moments(*moments)
+
+    def make_rows(self, coordinates, fit_intercept, rows=None):
+        """Return the DaskRows of an objective in Coordinates over rows."""
+        weighting, weights = self._weighting_of(rows), self._weights_of(rows)
+        return DaskRows(self.matrix, self.cluster, weighting, weights, coordinates, fit_intercept)
+
+    def _weighting_of(self, rows):
+        return self.weighting if rows is None else self.weighting.leave_out(rows)
+
+    def _weights_of(self, rows):
+        """Return the Weights of rows, which the workers are asked for once."""
+        with self._lock:
+            if rows not in self._known:
+                told = self.cluster.call("tell_weights", self._weighting_of(rows))
+                by_part = {number: each for answer in told for number, each in answer.items()}
+                counts, totals, smallest = zip(*(by_part[number] for number in sorted(by_part)), strict=True)
+                by_class = np.sum(totals, axis=0)
+                self._known[rows] = Weights(np.array(counts), by_class, float(by_class.sum()), min(smallest))
+            return self._known[rows]
+
+    def __enter__(self):
+        """Return the data."""
+        return self
+
+    def __exit__(self, *error):
+        """Let the workers forget the rows."""
+        self.cluster.release()
+
+
+def choose_client(client):
+    """Return the client that is given, or the current one.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    TypeError
+        It is no client that waits for its answers.
+    """
+    if client is None:
+        try:
+            client = distributed.get_client()
+        except ValueError as error:
+            raise ValueError(
+                "There is no Dask client: make one with dask.distributed.Client(), or pass client= to fit."
+            ) from error
+    if not isinstance(client, distributed.Client) or client.asynchronous:
+        raise TypeError(
+            f"client must be a dask.distributed.Client that is not asynchronous, got {type(client).__name__}."
+        )
+    return client
+
+
+def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_timeout, n_folds=None):
+    """Return the DaskTrainingData of a fit; leaving their context lets the workers forget them.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression or LogisticRegressionCV
+        Its `class_weight`, `solver` and `dual` count.
+    X, y, sample_weight, client, classes, worker_timeout
+        As `LogisticRegression.fit` has them.
+    n_folds : int or None
+        How many stratified folds there are.
+    """
+    check_dual(estimator)
+    rows = read_rows(X)
+    pieces = zip(
+        rows.to_delayed().ravel(),
+        cut_alike(rows, y, "y"),
+        cut_alike(rows, sample_weight, "sample_weight"),
+        strict=True,
+    )
+    client = choose_client(client)
+    decoded = client.compute(
+        [dask.delayed(decode, pure=False)(*piece, f"Partition {number}") for number, piece in enumerate(pieces)]
+    )
+    described = client.map(describe, decoded, pure=False)
+    wait_for(described, client, worker_timeout)
+    known = client.gather(described)
+    matrix = _describe_matrix(known)
+    classes = _find_classes(known, classes)
+    check_classes(estimator, classes)
+    weighting, unit = _choose_weighting(known, classes, estimator.class_weight, sample_weight is not None, n_folds)
+    size = 1
+    while size * MOST_GROUPS < len(decoded):
+        size *= 2
+    groups = [
+        client.submit(encode, decoded[first : first + size], first, matrix.dtype, classes, pure=False)
+        for first in range(0, len(decoded), size)
+    ]
+    estimator.n_features_in_ = matrix.shape[1]
+    vars(estimator).pop("feature_names_in_", None)
+    names = name_columns(X)
+    if names is not None:
+        estimator.feature_names_in_ = names
+    cluster = Cluster(client, groups, len(decoded), worker_timeout)
+    return DaskTrainingData(cluster, matrix, classes, weighting, unit)
+
+
+def _describe_matrix(known):
+    """Return what is known of X from the Descriptions of its partitions.
+
+    Raises
+    ------
+    ValueError
+        There are no rows, or partitions of another number of columns, or dense and sparse ones.
+    """
+    known = [each for each in known if each.shape[0]]
+    if not known:
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+    first = known[0]
+    for each in known[1:]:
+        if each.shape[1] != first.shape[1] or each.is_sparse != first.is_sparse:
+            kinds = ["sparse" if one.is_sparse else "dense" for one in (each, first)]
+            raise ValueError(
+                f"{each.name} of X is {kinds[0]} with {each.shape[1]} columns, but {first.name} is {kinds[1]} with "
+                f"{first.shape[1]}. All partitions must be alike."
+            )
+    dtype = np.result_type(*(each.dtype for each in known))
+    return PiecewiseMatrix(
+        (sum(each.shape[0] for each in known), first.shape[1]),
+        dtype if dtype in DTYPES else np.dtype(np.float64),
+        first.is_sparse,
+        sum(each.n_entries for each in known),
+        max(each.longest_row for each in known),
+    )
+
+
+def _find_classes(known, classes):
+    """Return the labels of all partitions, sorted.
+
+    Raises
+    ------
+    ValueError
+        Labels cannot be compared, or are not those of the classes that are given.
+    """
+    known = [each for each in known if len(each.classes)]
+    for each in known:
+        if (each.classes.dtype.kind in "biuf") != (known[0].classes.dtype.kind in "biuf"):
+            raise ValueError(
+                f"{each.name} of y has labels of {each.classes.dtype}, but {known[0].name} of "
+                f"{known[0].classes.dtype}; all must be numbers, or none."
+            )
+    found = reduce(np.union1d, (each.classes for each in known))
+    if classes is None:
+        return found
+    classes = np.unique(classes)
+    for each in known:
+        unknown = np.setdiff1d(each.classes, classes)
+        if len(unknown):
+            raise ValueError(f"{each.name} of y has the label {unknown[0]!r}, which is not one of classes={classes}.")
+    missing = np.setdiff1d(classes, found)
+    if len(missing):
+        raise ValueError(f"classes holds {missing[0]!r}, which no row of y has; leave it out.")
+    return classes
+
+
+def _choose_weighting(known, classes, class_weight, has_weights, n_folds):
+    """Return the Weighting of the rows and the unit of their weights."""
+    counts, totals, largest = (np.zeros((len(known), len(classes))) for _ in range(3))
+    first_rows, n_before = np.full(len(classes), np.inf), 0
+    for number, each in enumerate(known):
+        own = np.searchsorted(classes, each.classes)
+        counts[number, own], totals[number, own], largest[number, own] = each.counts, each.weights, each.largest
+        first_rows[own] = np.minimum(first_rows[own], n_before + each.first_rows)
+        n_before += each.shape[0]
+    folds = None if n_folds is None else Folds.of(n_folds, counts.astype(np.int64), first_rows)
+    if class_weight is None and not has_weights:
+        return Weighting(len(classes), folds=folds), 1.0
+    factors = weigh_classes(class_weight, classes, totals.sum(axis=0))
+    most = (largest.max(axis=0) * factors).max()
+    if not most > 0:
+        raise ValueError(NO_WEIGHT)
+    # Only the ratios of weights count: those of order one survive float32, and their sum does not overflow.
+    unit = 2.0 ** np.floor(np.log2(most))
+    return Weighting(len(classes), factors / unit, folds), unit

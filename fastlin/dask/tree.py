@@ -1,0 +1,45 @@
+"""Sums of terms in an order that depends on their number alone, whoever adds which of them.
+
+The terms are the leaves of a binary tree. A node is a pair (first, last) and stands for the terms from first to
+last - 1. Who holds all of them adds them up by itself, and others get one number for them.
+"""
+
+from bisect import bisect_left
+
+
+def add_up(node, find, add):
+    """Return the sum of the terms of a node.
+
+    Parameters
+    ----------
+    node : tuple of int
+        First and last, of at least one term.
+    find : callable
+        Returns the sum of a node where it is known, else None; it knows that of each single term.
+    add : callable
+        Returns the sum of two sums, of which it may overwrite the first.
+    """
+    known = find(node)
+    if known is not None:
+        return known
+    left, right = _divide(*node)
+    return add(add_up(left, find, add), add_up(right, find, add))
+
+
+def find_nodes(numbers, n_terms):
+    """Return the fewest nodes that the terms of these numbers, of n_terms in all, make up."""
+    held, found, pending = sorted(numbers), [], [(0, n_terms)]
+    while pending:
+        first, last = pending.pop()
+        n_held = bisect_left(held, last) - bisect_left(held, first)
+        if n_held == last - first:
+            found.append((first, last))
+        elif n_held:
+            pending += reversed(_divide(first, last))
+    return found
+
+
+def _divide(first, last):
+    """Return the two halves of a node, the left one with as many terms as a power of two."""
+    middle = first + (1 << ((last - first - 1).bit_length() - 1))
+    return (first, middle), (middle, last)

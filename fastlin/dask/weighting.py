@@ -1,0 +1,91 @@
+"""Which rows count in a fit on workers, and how much: sample weights, class weights and the folds that are left out."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """The stratified folds of scikit-learn without shuffling, as each partition can find them by itself.
+
+    Of each class the first rows are the test rows of the first fold, and so on.
+
+    Attributes
+    ----------
+    ends : ndarray of shape (n_folds, n_classes)
+        How many rows of each class the folds up to each have together.
+    seen : ndarray of shape (n_partitions, n_classes)
+        How many rows of each class the partitions before have.
+    """
+
+    ends: np.ndarray
+    seen: np.ndarray
+
+    @classmethod
+    def of(cls, n_folds, counts, first_rows):
+        """Return the folds.
+
+        Parameters
+        ----------
+        n_folds : int
+            How many.
+        counts : ndarray of shape (n_partitions, n_classes)
+            How many rows of each class each partition has.
+        first_rows : ndarray of shape (n_classes,)
+            The number of the first row of each class: folds share what does not divide in the order of these.
+        """
+        order, totals = np.argsort(first_rows), counts.sum(axis=0)
+        # Row i of all, by classes in that order, counts for fold i modulo n_folds.
+        starts = np.cumsum(totals[order]) - totals[order]
+        fold = np.arange(n_folds)[:, None]
+        in_order = (starts + totals[order] - fold + n_folds - 1) // n_folds - (starts - fold + n_folds - 1) // n_folds
+        shares = np.empty_like(in_order)
+        shares[:, order] = in_order
+        return cls(np.cumsum(shares, axis=0), np.cumsum(counts, axis=0) - counts)
+
+    def find(self, number, labels):
+        """Return the fold of each row of a partition, by its number and its labels (m,)."""
+        order = np.argsort(labels, kind="stable")
+        counts = np.bincount(labels, minlength=self.seen.shape[1])
+        ranks = np.empty(len(labels), np.int64)
+        ranks[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+        ranks += self.seen[number][labels]
+        return (ranks >= self.ends.T[labels].T).sum(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighting:
+    """What each row counts.
+
+    Attributes
+    ----------
+    n_classes : int
+        The number of classes.
+    factors : ndarray of shape (n_classes,) or None
+        What the sample weights of each class are multiplied by; None means one.
+    folds : Folds or None
+        The folds.
+    left_out : int or None
+        The fold whose rows count nothing.
+    """
+
+    n_classes: int
+    factors: np.ndarray | None = None
+    folds: Folds | None = None
+    left_out: int | None = None
+
+    def leave_out(self, fold):
+        """Return the weighting of the training rows of a fold."""
+        return replace(self, left_out=fold)
+
+    def weigh(self, number, part):
+        """Return the weights (m,) of the rows of a Part, by the number of its partition; no entries where all are one."""
+        weights = part.sample_weight
+        if self.factors is not None:
+            of_classes = self.factors[part.labels]
+            weights = of_classes if weights is None else weights * of_classes
+        if self.left_out is not None:
+            stays = self.folds.find(number, part.labels) != self.left_out
+            weights = stays.astype(np.float64) if weights is None else np.where(stays, weights, 0.0)
+        return np.empty(0) if weights is None else weights
