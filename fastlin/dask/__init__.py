@@ -11,5 +11,6 @@ except ImportError as error:
     raise ImportError("fastlin.dask needs Dask: pip install 'fastlin[dask]'") from error
 
 from fastlin.dask.logistic_regression import LogisticRegression
+from fastlin.dask.logistic_regression_cv import LogisticRegressionCV
 
-__all__ = ["LogisticRegression"]
+__all__ = ["LogisticRegression", "LogisticRegressionCV"]

@@ -5,6 +5,7 @@ them are actors: a lost one is made anew where its groups are by then.
 """
 
 from dataclasses import dataclass
+from threading import RLock
 from time import monotonic
 
 import distributed
@@ -57,25 +58,35 @@ class Cluster:
         How many partitions they have together.
     worker_timeout : float
         Seconds to wait for a worker where there is none.
+
+    Attributes
+    ----------
+    n_parts : int
+        The number of partitions.
     """
 
     def __init__(self, client, groups, n_parts, worker_timeout):
         self._client, self._groups, self.n_parts = client, groups, n_parts
         self._worker_timeout = worker_timeout
-        self._shards, self._settings = [], {}
+        self._shards, self._settings, self._unused = [], {}, []
+        # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
+        self._lock = RLock()
 
     def open(self, setting):
-        """Return a number by which calls name a Setting."""
-        number = max(self._settings, default=-1) + 1
-        self.call("open", number, setting)
-        self._settings[number] = setting
-        return number
+        """Return a number by which calls name a Setting, until `close`."""
+        with self._lock:
+            while self._unused:
+                unused = self._unused.pop()
+                del self._settings[unused]
+                self.call("close", unused)
+            number = max(self._settings, default=-1) + 1
+            self.call("open", number, setting)
+            self._settings[number] = setting
+            return number
 
-    def close_settings(self):
-        """Forget all Settings."""
-        while self._settings:
-            number, _ = self._settings.popitem()
-            self.call("close", number)
+    def close(self, number):
+        """Let the workers forget a Setting when the next one is opened: this may be called at any time."""
+        self._unused.append(number)
 
     def release(self):
         """Let the workers forget everything."""
@@ -96,6 +107,10 @@ class Cluster:
         RuntimeError
             There have been no workers for a while, or calls have lost too many of them.
         """
+        with self._lock:
+            return self._call(method, arguments)
+
+    def _call(self, method, arguments):
         answers, missing, n_lost = [], set(range(len(self._groups))), 0
         while missing:
             self._place(missing)

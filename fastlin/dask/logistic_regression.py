@@ -18,8 +18,8 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
     threads, or on who holds what. Where a worker is lost, the others compute its partitions again and the fit goes on.
 
     Parameters, attributes and their meaning are those of `fastlin.LogisticRegression`. `n_jobs` counts the threads of
-    the client; each worker uses as many as it has. Probabilities of the rows are not kept, so that ``solver="auto"`` and
-    the names of Newton's solvers stand for L-BFGS.
+    the client; each worker uses as many as it has. Probabilities of the rows are not kept: a step of Newton's methods
+    computes them anew.
 
     Examples
     --------

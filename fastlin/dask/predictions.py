@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, name_columns, read_rows
+from fastlin.dask.scores import score_rows
 from fastlin.kernels.machine.threads import limit_threads
 
 
@@ -76,7 +77,7 @@ class DaskPredictions:
         return self._answer("predict_log_proba", X, len(self.classes_))
 
     def score(self, X, y, sample_weight=None):
-        """Return the part of the rows, or of their weights, whose label is predicted.
+        """Return the score: accuracy, or with LogisticRegressionCV what `scoring` says.
 
         Parameters
         ----------
@@ -89,17 +90,21 @@ class DaskPredictions:
 
         Returns
         -------
-        accuracy : float
-            From 0 to 1.
+        score : float
+            Larger for better models.
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight)
         rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
         weights = cut_alike(rows, sample_weight, "sample_weight")
         parts = zip(rows.to_delayed().ravel(), cut_alike(rows, y, "y"), weights, strict=True)
-        found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part) for part in parts))
-        right, total = np.sum(found, axis=0)
-        return float(right / total)
+        found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
+        score, total = np.sum(found, axis=0)
+        return float(score / total)
+
+    def _scoring(self):
+        """Return the name of the score of `score`, as `score_rows` takes it."""
+        return "accuracy"
 
     def to_local(self):
         """Return the model as fastlin's class for data in memory, which needs no Dask.
@@ -164,9 +169,11 @@ def _answer_part(X, model, method, shape, answer_dtype):
         return getattr(model, method)(X)
 
 
-def _score_part(model, X, y, sample_weight):
-    """Return the weight of the rows of a partition whose label is predicted, and that of all of its rows."""
+def _score_part(model, X, y, sample_weight, scoring):
+    """Return the sum of the scores of the rows of a partition, and that of their weights."""
     y = np.asarray(y)
     weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    is_right = _answer_part(X, model, "predict", (0,), y.dtype) == y
-    return float(weights[is_right].sum()), float(weights.sum())
+    if not len(y):
+        return 0.0, 0.0
+    with limit_threads(1):
+        return float(np.sum(weights * score_rows(model, X, y, scoring))), float(weights.sum())

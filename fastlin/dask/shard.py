@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlin.dask.scores import score_rows
 from fastlin.dask.tree import add_up, find_nodes
 from fastlin.dask.weighting import Weighting
 from fastlin.kernels.machine.threads import limit_threads
@@ -171,6 +172,23 @@ class Shard:
             rows = np.sort(weighty[found])
             drawn[number] = part.X[rows], part.labels[rows], weights[rows] if len(weights) else weights
         return drawn
+
+    def score(self, folds, fold, models, scoring):
+        """Return, by partitions, the sum of the scores of the test rows of a fold by each model, and their weight.
+
+        Scores are as `score_rows` has them. The classes of the models are in the order of the labels.
+        """
+        found = {}
+        for number, part in self._parts.items():
+            rows = np.flatnonzero(folds.find(number, part.labels) == fold)
+            scores = np.zeros(len(models) + 1)
+            if len(rows):
+                X, y = part.X[rows], models[0].classes_[part.labels[rows]]
+                weights = np.ones(len(rows)) if part.sample_weight is None else part.sample_weight[rows]
+                scores[:-1] = [np.sum(weights * score_rows(model, X, y, scoring)) for model in models]
+                scores[-1] = weights.sum()
+            found[number] = scores
+        return found
 
     def _passes(self, setting_number, number, rows=None):
         """Return the passes over a partition, or over some of its rows."""

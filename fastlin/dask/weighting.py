@@ -80,7 +80,7 @@ class Weighting:
         return replace(self, left_out=fold)
 
     def weigh(self, number, part):
-        """Return the weights (m,) of the rows of a Part, by the number of its partition; no entries where all are one."""
+        """Return the weights (m,) of the rows of partition `number`, a Part; no entries where all are one."""
         weights = part.sample_weight
         if self.factors is not None:
             of_classes = self.factors[part.labels]

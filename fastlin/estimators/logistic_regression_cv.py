@@ -238,7 +238,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         with kept_on_error(self):
             return self._fit(X, y, sample_weight, params)
 
-    def _fit(self, X, y, sample_weight, params):
+    def _fit(self, X, y, sample_weight, params, read=read_training_data):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
@@ -248,7 +248,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         self._warn_of_defaults()
         with limit_jobs(self.n_jobs):
             refuse_blocks(self, X)
-            data = read_training_data(self, X, y, sample_weight)
+            data = read(self, X, y, sample_weight)
             if sample_weight is not None:
                 sample_weight = check_sample_weight(sample_weight, data.matrix.X)
             routed = self._route(sample_weight, params)
@@ -294,7 +294,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         if has_callbacks(self):
             describe = describe_linear_model(data.classes)
             tasks = CrossValidationTasks(self, X, y, sample_weight, n_paths, len(fits.Cs), describe)
-        scoring, training_rows = read_scoring(self.scoring), [train for train, _ in folds]
+        training_rows = [train for train, _ in folds]
         with (
             count_fits(self.verbose, fits.scores.size + self.refit) as on_fit,
             contextlib.closing(fit_folds(self, data, training_rows, fits, on_fit, tasks)) as fitted,
@@ -302,9 +302,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
             for fold, r in fitted:
                 # Scorers are called here and not in the threads, so that any scorer works and the order is always the
                 # same.
-                score = bind_scorer(scoring, data, folds[fold][1], sample_weight, score_params)
-                for c in range(len(fits.Cs)):
-                    fits.scores[fold, r, c] = score(fits.model((fold, r, c)))
+                models = [fits.model((fold, r, c)) for c in range(len(fits.Cs))]
+                test_rows = folds[fold][1]
+                fits.scores[fold, r] = self._score_models(models, data, test_rows, sample_weight, score_params)
             converged, n_iter = fits.converged, fits.n_iter
             if self.refit:
                 C, l1_ratio, start = fits.best()
@@ -327,6 +327,11 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         # Who sets a callback that stops a fit knows of it.
         missed = None if tasks is not None and tasks.is_stopped else (converged, n_iter)
         return C, l1_ratio, coef, intercept, missed
+
+    def _score_models(self, models, data, test_rows, sample_weight, score_params):
+        """Return the scores of models on the test rows of a fold."""
+        score = bind_scorer(read_scoring(self.scoring), data, test_rows, sample_weight, score_params)
+        return [score(model) for model in models]
 
     def score(self, X, y, sample_weight=None, **score_params):
         """Return the score by `scoring`, which is accuracy where it was left out.

@@ -277,7 +277,7 @@ def weigh_rows(y, classes, labels, sample_weight, class_weight):
 
 
 def weigh_classes(class_weight, classes, totals):
-    """Return the weight of each class, (n_classes,), that class_weight gives where rows have the total weights (n_classes,).
+    """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far.
 
     Raises
     ------

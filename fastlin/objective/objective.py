@@ -200,6 +200,11 @@ class Objective:
         return self.linearisation is None and self.rows.are_here and is_small
 
     @property
+    def has_hessian(self):
+        """Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines."""
+        return self.keeps_probabilities or not self.rows.are_here
+
+    @property
     def bytes_a_row(self):
         """The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array."""
         n_arrays = 1 if self.penalty.is_smooth else 2

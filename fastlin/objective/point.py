@@ -137,7 +137,7 @@ class Point:
 
     def hessian_product(self, direction):
         """Return the Hessian of J times direction (K, d + 1), in the type of the probabilities; it takes a pass."""
-        product = self.objective.rows.hessian_product(direction, self.probabilities)
+        product = self.objective.rows.hessian_product(direction, self._curved)
         product += self.objective.penalty.curvatures * direction
         return product
 
@@ -150,7 +150,13 @@ class Point:
 
     def hessian_of_loss(self):
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes."""
-        return self.objective.rows.hessian(self.probabilities)
+        return self.objective.rows.hessian(self._curved)
+
+    @property
+    def _curved(self):
+        """What the rows take for the curvature: probabilities, or parameters where they compute these anew."""
+        objective = self.objective
+        return self.probabilities if objective.rows.are_here else self.parameters.astype(objective.fast_precision)
 
     @cached_property
     def _dual(self):

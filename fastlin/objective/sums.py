@@ -84,7 +84,10 @@ class MeanSums:
         return loss / self.total_weight, total
 
     def hessian_product(self, direction, probabilities):
-        """Return the Hessian of the mean loss at the probabilities (K, n_rows), times direction (K, d + 1)."""
+        """Return the Hessian of the mean loss at the probabilities (K, n_rows), times direction (K, d + 1).
+
+        Rows that lie elsewhere take parameters (K, d + 1) in place of probabilities, and so does `hessian`.
+        """
         product = self.passes.hessian_product(direction, probabilities)
         self._count(self.n_rows)
         product = self._clean(product)

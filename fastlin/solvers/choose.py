@@ -101,7 +101,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     # worse than zeros, and took 25 iterations to mend.
     is_enough = n_sampled >= start.size and objective.n_rows >= MIN_ROWS_PER_SAMPLED * n_sampled
     sampled = _minimize_sample(objective, n_sampled, start) if is_far and is_enough else None
-    patience = PATIENCE if solver != "lbfgs" and objective.keeps_probabilities else None
+    patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     solution = lbfgs.minimize(
         objective,
         start if sampled is None else sampled,
@@ -113,7 +113,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         preconditioner=nearby and nearby.preconditioner,
         pairs=nearby and nearby.pairs,
     )
-    if solver == "lbfgs" or not objective.keeps_probabilities:
+    if solver == "lbfgs" or not objective.has_hessian:
         return solution
     # Without a bound, the gradient by an approximation of the Hessian does not tell how far the minimum is where
     # columns nearly depend on each other: Newton's steps do.
@@ -145,7 +145,7 @@ def _minimize_by_newton(objective, start, stopping, room, is_at_start=False):
 def choose_solver(objective, solver):
     """Return "lbfgs", "newton-cg" or "newton-cholesky" for any name of a solver, and a smooth penalty."""
     n_parameters = objective.shape[0] * objective.shape[1]
-    if not objective.keeps_probabilities:
+    if not objective.has_hessian:
         return "lbfgs"
     if solver == "newton-cholesky":
         return "newton-cholesky" if _affords_hessian(objective) else "lbfgs"

@@ -134,7 +134,7 @@ def make_model(point, borrowed=None, mixed=0.0):
     """
     objective, matrix = point.objective, point.objective.matrix
     if point.parameters.size <= SMALL_HESSIAN:
-        curved = point if objective.keeps_probabilities else evaluate_sample(point)
+        curved = point if objective.has_hessian else evaluate_sample(point)
         # Without a bound the model alone has to tell how far the minimum is.
         return HessianModel(point, curved, borrowed if objective.penalty.is_bounded else None)
     working_set = choose_working_set(point)

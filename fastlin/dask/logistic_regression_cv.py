@@ -1,0 +1,91 @@
+"""LogisticRegressionCV over Dask arrays and dataframes."""
+
+import contextlib
+import warnings
+
+import numpy as np
+
+from fastlin.dask.predictions import DaskPredictions
+from fastlin.dask.training_data import read_partitions
+from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV as LocalLogisticRegressionCV
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_scoring
+
+SCORINGS = {None: "accuracy", "accuracy": "accuracy", "neg_log_loss": "neg_log_loss"}
+
+
+class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
+    """`fastlin.LogisticRegressionCV` for data on the workers of a Dask cluster.
+
+    The workers leave the test rows of a fold out by giving them no weight, so that no row is copied or moved.
+
+    Parameters, attributes and their meaning are those of `fastlin.LogisticRegressionCV`, but for two. `cv` is None,
+    which means 5, or a number of folds: the stratified ones of scikit-learn, the first rows of each class in the first.
+    `scoring` is "accuracy", "neg_log_loss", or None, which means accuracy.
+    """
+
+    _local_class = LocalLogisticRegressionCV
+
+    def fit(self, X, y, sample_weight=None, *, client=None, classes=None, worker_timeout=60.0):
+        """Choose C and l1_ratio by cross-validation and fit the model.
+
+        Parameters
+        ----------
+        X, y, sample_weight, client, classes, worker_timeout
+            As `fastlin.dask.LogisticRegression.fit` has them.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For what `fastlin.dask.LogisticRegression.fit` refuses, other folds and other scorers, and folds without
+            training rows of weight above zero.
+        TypeError
+            X, y or sample_weight is no collection of Dask.
+        RuntimeError
+            There is no worker for `worker_timeout` seconds.
+        """
+        n_folds = 5 if self.cv is None else self.cv
+        if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
+            raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")
+        if not (isinstance(self.scoring, (str, type(None))) and read_scoring(self.scoring) in SCORINGS):
+            raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
+        options = {"client": client, "classes": classes, "worker_timeout": worker_timeout, "n_folds": n_folds}
+        with contextlib.ExitStack() as held, kept_on_error(self):
+
+            def read(estimator, X, y, _):
+                return held.enter_context(read_partitions(estimator, X, y, sample_weight, **options))
+
+            # The workers have the weights.
+            return self._fit(X, y, None, {}, read)
+
+    def _scoring(self):
+        return SCORINGS[read_scoring(self.scoring)]
+
+    def _split(self, data, split_params):
+        """Return the folds by their numbers, each once for its training and once for its test rows."""
+        folds = data.weighting.folds
+        n_folds, counts = len(folds.ends), folds.ends[-1]
+        if (counts < n_folds).all():
+            raise ValueError(
+                f"n_splits={n_folds} cannot be greater than the number of members in each class: cv must be at most "
+                f"{counts.max()}."
+            )
+        if counts.min() < n_folds:
+            warnings.warn(
+                f"The least populated class in y has only {counts.min()} members, which is less than n_splits="
+                f"{n_folds}.",
+                stacklevel=TO_THE_CALLER_OF_FIT,
+            )
+        return [(fold, fold) for fold in range(n_folds)]
+
+    def _score_models(self, models, data, test_rows, sample_weight, score_params):
+        """Return the scores of models on the test rows of a fold, by its number."""
+        answers = data.cluster.call("score", data.weighting.folds, test_rows, models, self._scoring())
+        by_part = {number: scores for answer in answers for number, scores in answer.items()}
+        totals = np.sum([by_part[number] for number in sorted(by_part)], axis=0)
+        return totals[:-1] / totals[-1]
