@@ -4,6 +4,7 @@ Groups are Dask futures, which the scheduler computes again elsewhere when their
 them are actors: a lost one is made anew where its groups are by then.
 """
 
+import contextlib
 from dataclasses import dataclass
 from threading import RLock
 from time import monotonic
@@ -17,6 +18,9 @@ from fastlin.dask.tree import add_up
 PATIENCE = 2.0
 # Workers that a call may lose before it gives up.
 MOST_LOSSES = 20
+# What an actor whose worker is lost raises. The errors of a Shard are answers.
+FAILED = ("error", "cancelled", "lost")
+LOSSES = (OSError, RuntimeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,13 @@ class Placed:
     future: object
     actor: object
     groups: frozenset
+
+    def begin(self, method, arguments):
+        """Return what the answer of a call will be in, or None where the worker is known to be lost."""
+        try:
+            return self.actor.run(method, *arguments)
+        except LOSSES:
+            return None
 
 
 class LostError(Exception):
@@ -90,9 +101,11 @@ class Cluster:
 
     def release(self):
         """Let the workers forget everything."""
+        # Actors stand in cycles of references, and others depend on groups, which could not be released first.
+        with contextlib.suppress(*LOSSES):
+            self._client.cancel([shard.future for shard in self._shards])
         self._shards = []
-        for group in self._groups:
-            group.release()
+        release(self._groups)
 
     def join(self, answers, add):
         """Return the sum over all partitions of answers by nodes."""
@@ -114,10 +127,11 @@ class Cluster:
         answers, missing, n_lost = [], set(range(len(self._groups))), 0
         while missing:
             self._place(missing)
-            called = [(shard, shard.actor.run(method, *arguments)) for shard in self._shards if shard.groups & missing]
-            for shard, coming in called:
+            called = [shard for shard in self._shards if shard.groups & missing]
+            coming = [shard.begin(method, arguments) for shard in called]
+            for shard, future in zip(called, coming, strict=True):
                 try:
-                    answer, error = self._await(shard, coming)
+                    answer, error = self._await(shard, future)
                 except LostError as lost:
                     self._shards.remove(shard)
                     n_lost += 1
@@ -162,20 +176,22 @@ class Cluster:
         ]
 
     def _await(self, shard, coming):
-        """Return the answer of a call.
+        """Return the answer of a call that `Placed.begin` began.
 
         Raises
         ------
         LostError
             The worker is lost.
         """
+        if coming is None:
+            raise LostError(shard.address)
         while True:
             try:
                 return coming.result(timeout=PATIENCE)
             except TimeoutError:
                 if shard.address not in self._client.nthreads():
                     raise LostError(shard.address) from None
-            except (OSError, RuntimeError) as error:
+            except LOSSES as error:
                 raise LostError(shard.address) from error
 
 
@@ -192,18 +208,23 @@ def wait_for(futures, client, worker_timeout):
     seen = monotonic()
     while True:
         try:
-            done, _ = distributed.wait(futures, timeout=PATIENCE)
+            distributed.wait(futures, timeout=PATIENCE)
         except TimeoutError:
-            failed = [future for future in futures if future.status in ("error", "cancelled", "lost")]
-            if not failed:
+            if not any(future.status in FAILED for future in futures):
                 seen = monotonic() if client.nthreads() else seen
                 if monotonic() - seen > worker_timeout:
                     raise RuntimeError(
                         f"The Dask cluster has had no workers for {worker_timeout:g} seconds; the fit needs some."
                     ) from None
                 continue
-            done = failed
-        for future in done:
-            if future.status != "finished":
+        # In their order, so that of several bad partitions the first is named.
+        for future in futures:
+            if future.status in FAILED:
                 future.result()
         return
+
+
+def release(futures):
+    """Let the workers forget what futures stand for, although the traceback of an error may still name them."""
+    for future in futures:
+        future.release()

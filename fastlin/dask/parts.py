@@ -98,6 +98,9 @@ def decode(X, y, sample_weight, name):
         X = X.tocsr()
     elif not isinstance(X, np.ndarray):
         X = np.asarray(X)
+    if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
+        # An empty partition of a dataframe may have any type.
+        X = np.empty(X.shape)
     if X.ndim != 2 or X.dtype.kind not in "fiub":
         raise ValueError(f"{name} of X is a {X.ndim}-D {type(X).__name__} of {X.dtype}. {ACCEPTED}")
     if X.dtype not in DTYPES:
@@ -107,13 +110,14 @@ def decode(X, y, sample_weight, name):
     except ValueError as error:
         raise ValueError(f"{name} of X: {error}") from error
     _check_finite(X.data if sparse.issparse(X) else X, f"{name} of X")
-    labels = _read_column(y, len_rows := X.shape[0], f"{name} of y")
+    n_rows = X.shape[0]
+    labels = _read_column(y, n_rows, f"{name} of y")
     if labels.dtype.kind == "f":
         _check_finite(labels, f"{name} of y")
         if (labels != np.floor(labels)).any():
             raise ValueError(f"Unknown label type: continuous. {name} of y holds numbers that are not whole.")
     if sample_weight is not None:
-        sample_weight = _read_column(sample_weight, len_rows, f"{name} of sample_weight").astype(np.float64)
+        sample_weight = _read_column(sample_weight, n_rows, f"{name} of sample_weight").astype(np.float64)
         _check_finite(sample_weight, f"{name} of sample_weight")
         if (sample_weight < 0).any():
             raise ValueError(f"Negative values in data passed to `sample_weight`: {name} has {sample_weight.min()}.")

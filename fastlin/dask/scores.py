@@ -21,7 +21,9 @@ def score_rows(model, X, y, scoring):
         return model.predict(X) == y
     labels = np.minimum(np.searchsorted(model.classes_, y), len(model.classes_) - 1)
     if (model.classes_[labels] != y).any():
-        raise ValueError(f"y has the label {y[model.classes_[labels] != y][0]!r}, which the model does not know.")
+        raise ValueError(
+            f"y has the label {y[model.classes_[labels] != y].tolist()[0]!r}, which the model does not know."
+        )
     probabilities = model.predict_proba(X)[np.arange(len(labels)), labels]
     # As in scikit-learn's log_loss.
     smallest = np.finfo(probabilities.dtype).eps

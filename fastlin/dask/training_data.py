@@ -8,7 +8,7 @@ import dask
 import distributed
 import numpy as np
 
-from fastlin.dask.cluster import Cluster, wait_for
+from fastlin.dask.cluster import Cluster, release, wait_for
 from fastlin.dask.collections import cut_alike, name_columns, read_rows
 from fastlin.dask.parts import decode, describe, encode
 from fastlin.dask.rows import DaskRows
@@ -158,19 +158,23 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
         [dask.delayed(decode, pure=False)(*piece, f"Partition {number}") for number, piece in enumerate(pieces)]
     )
     described = client.map(describe, decoded, pure=False)
-    wait_for(described, client, worker_timeout)
-    known = client.gather(described)
-    matrix = _describe_matrix(known)
-    classes = _find_classes(known, classes)
-    check_classes(estimator, classes)
-    weighting, unit = _choose_weighting(known, classes, estimator.class_weight, sample_weight is not None, n_folds)
-    size = 1
-    while size * MOST_GROUPS < len(decoded):
-        size *= 2
-    groups = [
-        client.submit(encode, decoded[first : first + size], first, matrix.dtype, classes, pure=False)
-        for first in range(0, len(decoded), size)
-    ]
+    try:
+        wait_for(described, client, worker_timeout)
+        known = client.gather(described)
+        matrix = _describe_matrix(known)
+        classes = _find_classes(known, classes)
+        check_classes(estimator, classes)
+        weighting, unit = _choose_weighting(known, classes, estimator.class_weight, sample_weight is not None, n_folds)
+        size = 1
+        while size * MOST_GROUPS < len(decoded):
+            size *= 2
+        groups = [
+            client.submit(encode, decoded[first : first + size], first, matrix.dtype, classes, pure=False)
+            for first in range(0, len(decoded), size)
+        ]
+    finally:
+        # The groups keep what they are made of.
+        release([*decoded, *described])
     estimator.n_features_in_ = matrix.shape[1]
     vars(estimator).pop("feature_names_in_", None)
     names = name_columns(X)
@@ -231,10 +235,12 @@ def _find_classes(known, classes):
     for each in known:
         unknown = np.setdiff1d(each.classes, classes)
         if len(unknown):
-            raise ValueError(f"{each.name} of y has the label {unknown[0]!r}, which is not one of classes={classes}.")
+            raise ValueError(
+                f"{each.name} of y has the label {unknown.tolist()[0]!r}, which is not one of classes={classes}."
+            )
     missing = np.setdiff1d(classes, found)
     if len(missing):
-        raise ValueError(f"classes holds {missing[0]!r}, which no row of y has; leave it out.")
+        raise ValueError(f"classes holds {missing.tolist()[0]!r}, which no row of y has; leave it out.")
     return classes
 
 

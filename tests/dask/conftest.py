@@ -1,0 +1,43 @@
+"""Two worker processes on this machine, for the tests of a file that need them, and data in partitions."""
+
+import time
+
+import numpy as np
+import pytest
+from conftest import make_problem
+
+pytest.importorskip("dask.array", reason="Dask is not installed")
+pytest.importorskip("distributed", reason="dask.distributed is not installed")
+
+
+@pytest.fixture(scope="module")
+def client():
+    """The client of a cluster of two processes with a thread each."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def cut(*arrays, rows=90):
+    """Return Dask arrays of so many rows a partition."""
+    import dask.array
+
+    return [dask.array.from_array(array, chunks=(rows, *array.shape[1:])) for array in arrays]
+
+
+def assert_nothing_is_held(client):
+    """Wait until the workers have let go of all data."""
+    deadline = time.monotonic() + 10
+    while any(client.has_what().values()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(client.has_what().values())
+
+
+def make_rows(n=400, d=6, n_classes=4, dtype=np.float64):
+    """Return X, y and weights of a random problem."""
+    X, labels, weights, *_ = make_problem(n, d, n_classes, dtype)
+    return X, labels, weights

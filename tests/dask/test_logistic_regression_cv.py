@@ -1,0 +1,54 @@
+"""LogisticRegressionCV over Dask's collections, beside the one in memory."""
+
+import numpy as np
+import pytest
+from conftest import load_scaled
+from sklearn.datasets import load_breast_cancer, load_iris
+
+import fastlin
+from fastlin.dask import LogisticRegressionCV
+
+from .conftest import cut, make_rows
+
+DEFAULTS = {"use_legacy_attributes": False, "scoring": "accuracy", "l1_ratios": (0,)}
+
+
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"Cs": 4, "cv": 3},
+        {"Cs": [0.1, 1], "scoring": "neg_log_loss", "class_weight": "balanced", "weighted": True, "refit": False},
+        {"Cs": [0.1, 1], "l1_ratios": [0, 1.0], "cv": 2},
+    ],
+    ids=str,
+)
+def test_scores_and_model_are_those_in_memory(client, load, parameters):
+    X, y = load_scaled(load)
+    parameters = {**DEFAULTS, "tol": 1e-8, **parameters}
+    weights = np.random.default_rng(0).integers(0, 3, len(y)) if parameters.pop("weighted", False) else None
+    expected = fastlin.LogisticRegressionCV(**parameters).fit(X, y, weights)
+    dX, dy = cut(X, y, rows=40)
+    dweights = None if weights is None else cut(weights, rows=40)[0]
+    found = LogisticRegressionCV(**parameters).fit(dX, dy, dweights)
+    np.testing.assert_allclose(found.scores_, expected.scores_, atol=1e-3 if weights is not None else 0)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=2e-3)
+    assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
+    assert found.score(dX, dy, dweights) == pytest.approx(expected.score(X, y, weights), abs=1e-3)
+    assert type(found.to_local()) is fastlin.LogisticRegressionCV
+    np.testing.assert_array_equal(found.to_local().predict(X), found.predict(dX).compute())
+
+
+@pytest.mark.parametrize("wrong", [{"cv": 1}, {"cv": [([0], [1])]}, {"scoring": "roc_auc"}, {"scoring": len}], ids=str)
+def test_other_folds_and_scorers_are_refused(client, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        LogisticRegressionCV(**{**DEFAULTS, **wrong}).fit(*cut(*make_rows()))
+
+
+def test_folds_without_members_are_refused_or_warned_of(client):
+    X, y, _ = make_rows()
+    y = np.where(np.arange(400) < 3, 9, np.minimum(y, 1))
+    with pytest.warns(UserWarning, match="least populated class in y has only 3 members"):
+        LogisticRegressionCV(**DEFAULTS, Cs=1).fit(*cut(X, y))
+    with pytest.raises(ValueError, match="cv must be at most"):
+        LogisticRegressionCV(**DEFAULTS, Cs=1, cv=399).fit(*cut(X, y))

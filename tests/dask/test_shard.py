@@ -1,0 +1,118 @@
+"""A Shard in this process, beside the rows of its partitions in memory."""
+
+import itertools
+
+import numpy as np
+import pytest
+from conftest import make_objective
+from scipy import sparse
+
+from fastlin.dask import shard as module
+from fastlin.dask.parts import decode, encode
+from fastlin.dask.shard import Setting, Shard, add, merge
+from fastlin.dask.tree import add_up
+from fastlin.dask.weighting import Weighting
+from fastlin.objective.strata import draw_places
+
+BORDERS = [0, 40, 40, 90, 130, 200]
+
+
+def make_shards(objective, owners, is_sparse=False):
+    """Return Shards of the partitions, each with those of its owner, and their Weighting."""
+    rows = objective.rows
+    groups = []
+    for number, (first, last) in enumerate(itertools.pairwise(BORDERS)):
+        X = rows.matrix.X[first:last]
+        part = decode(sparse.csr_array(X) if is_sparse else X, rows.labels[first:last], rows.weights[first:last], "p")
+        groups.append(encode([part], number, X.dtype, np.arange(rows.n_classes)))
+    weighting = Weighting(rows.n_classes)
+    setting = Setting(weighting, rows.n_rows_coef, rows.coordinates.scale, rows.coordinates.shift)
+    return [
+        Shard([groups[number] for number in owned], len(groups), {3: setting}, n_threads=1) for owned in owners
+    ], weighting
+
+
+def call(shards, method, *arguments):
+    answers = []
+    for each in shards:
+        answer, error = each.run(method, *arguments)
+        assert error is None
+        answers.append(answer)
+    return answers
+
+
+def join(answers, add=add):
+    by_node = {node: value for answer in answers for node, value in answer.items()}
+    return add_up((0, len(BORDERS) - 1), by_node.get, add)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
+    # Probabilities of 30 rows at a time.
+    monkeypatch.setattr(module, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
+    objective, parameters = make_objective(200, 3, n_classes)
+    shards, weighting = make_shards(objective, [[0, 3], [1, 2, 4]], is_sparse)
+    rows, direction = objective.rows, np.random.default_rng(5).normal(size=parameters.shape)
+    probabilities = np.empty((rows.n_rows_coef, 200))
+    loss = rows.passes.evaluate(parameters, probabilities, gradient := np.empty(parameters.shape))
+
+    answers = call(shards, "evaluate", 3, parameters)
+    sums = join([by_node for by_node, _ in answers])
+    assert sums[-1] == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(sums[:-1].reshape(parameters.shape), gradient, rtol=1e-11, atol=1e-11)
+    assert all(n_products > 0 and n_sums > 0 for _, (n_products, n_sums) in answers)
+    product = join(call(shards, "hessian_product", 3, parameters, direction))
+    np.testing.assert_allclose(product, rows.passes.hessian_product(direction, probabilities), rtol=1e-10, atol=1e-10)
+    hessian = join(call(shards, "hessian", 3, parameters))
+    np.testing.assert_allclose(hessian, rows.passes.class_pair_gram(probabilities), rtol=1e-10, atol=1e-10)
+    products = join(call(shards, "sum_probability_products", 3, parameters)) / rows.total_weight
+    np.testing.assert_allclose(products, rows.sum_probability_products(parameters, np.float64, 70), rtol=1e-12)
+
+    total, moments = join(call(shards, "measure", weighting), merge)
+    assert total == pytest.approx(rows.weights.sum(), rel=1e-13)
+    for found, expected in zip(moments, rows.matrix.find_moments(rows.weights), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_weights_and_draws_are_those_of_the_rows_together():
+    objective, _ = make_objective(200, 3, 4)
+    objective.rows.weights[::3] = 0
+    shards, weighting = make_shards(objective, [[0, 3], [1, 2, 4]])
+    rows = objective.rows
+    told = {number: each for answer in call(shards, "tell_weights", weighting) for number, each in answer.items()}
+    counts, totals, smallest = (np.array(each) for each in zip(*(told[number] for number in range(5)), strict=True))
+    weighty = rows.weights > 0
+    np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(rows.labels[weighty], minlength=4))
+    np.testing.assert_allclose(totals.sum(axis=0), np.bincount(rows.labels, rows.weights), rtol=1e-13)
+    assert smallest.min() == rows.weights[weighty].min()
+    assert smallest[1] == np.inf
+
+    by_class = counts.sum(axis=0)
+    seen = np.cumsum(by_class) - by_class + np.cumsum(counts, axis=0) - counts
+    places = draw_places(int(by_class.sum()), 20)
+    drawn = {n: each for answer in call(shards, "draw", weighting, places, seen) for n, each in answer.items()}
+    expected = objective.sample(20).rows.numbers
+    for place, of_all in enumerate((rows.matrix.X, rows.labels, rows.weights)):
+        found = np.concatenate([drawn[number][place] for number in range(5)])
+        np.testing.assert_array_equal(found, of_all[expected])
+
+
+def test_partitions_without_rows_or_weight_take_no_part():
+    objective, parameters = make_objective(200, 3, 2)
+    objective.rows.weights[40:130] = 0
+    shards, weighting = make_shards(objective, [[1, 2, 3], [0, 4]])
+    _total, moments = join(call(shards[:1], "measure", weighting) + call(shards[1:], "measure", weighting), merge)
+    for found, expected in zip(moments, objective.matrix.find_moments(objective.rows.weights), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+    [(by_node, _)] = call(shards[:1], "evaluate", 3, parameters)
+    assert all((sums == 0).all() for sums in by_node.values())
+
+
+def test_errors_are_answers_and_settings_end():
+    objective, parameters = make_objective(200, 3, 2)
+    [shard], _weighting = make_shards(objective, [[0, 1, 2, 3, 4]])
+    assert shard.run("close", 3) == (None, None)
+    answer, error = shard.run("evaluate", 3, parameters)
+    assert answer is None
+    assert isinstance(error, KeyError)
