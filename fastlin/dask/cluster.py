@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from threading import RLock
-from time import monotonic
+from time import monotonic, sleep
 
 import distributed
 
@@ -17,6 +17,8 @@ from fastlin.dask.tree import add_up
 
 # Seconds between two looks at what may never come.
 PATIENCE = 2.0
+# Seconds after which groups whose worker was lost are looked for again.
+PAUSE = 0.2
 # Workers that a call may lose before it gives up.
 MOST_LOSSES = 20
 # What an actor whose worker is lost raises. The errors of a Shard are answers.
@@ -32,8 +34,6 @@ class Placed:
     ----------
     address : str
         The worker.
-    future : distributed.Future
-        What keeps the Shard there.
     actor : distributed.Actor
         What calls it.
     groups : frozenset of int
@@ -41,20 +41,23 @@ class Placed:
     """
 
     address: str
-    future: object
     actor: object
     groups: frozenset
 
     async def ask(self, client, method, arguments):
-        """Return the answer of a method of the Shard and its error, of which one is None; None where it is lost."""
+        """Return the answer of a method of the Shard and its error, of which one is None; the loss where it is lost."""
         try:
             coming = asyncio.ensure_future(_wait(self.actor.run(method, *arguments)))
             while not (await asyncio.wait([coming], timeout=PATIENCE))[0]:
                 if self.address not in await client.nthreads():
-                    return None
+                    return TimeoutError(f"{self.address} has left the cluster.")
             return coming.result()
-        except LOSSES:
-            return None
+        except LOSSES as loss:
+            return loss
+
+
+class NoWorkersError(RuntimeError):
+    """The cluster has had no workers for too long."""
 
 
 class Cluster:
@@ -81,6 +84,8 @@ class Cluster:
         self._client, self._groups, self.n_parts = client, groups, n_parts
         self._worker_timeout = worker_timeout
         self._shards, self._settings, self._unused = [], {}, []
+        # The futures of all Shards, those that are being made among them.
+        self._futures, self._last_loss = [], None
         # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
         self._lock = RLock()
 
@@ -102,10 +107,11 @@ class Cluster:
 
     def release(self):
         """Let the workers forget everything."""
-        # Actors stand in cycles of references, and others depend on groups, which could not be released first.
-        with contextlib.suppress(*LOSSES):
-            self._client.cancel([shard.future for shard in self._shards])
-        self._shards = []
+        # Actors stand in cycles of references, so that releasing their futures would not end them at once. Where the
+        # client is closed there is nothing left to end, and the error that closed it counts.
+        with contextlib.suppress(Exception):
+            self._client.cancel(self._futures)
+        self._shards, self._futures = [], []
         release(self._groups)
 
     def join(self, answers, add):
@@ -127,14 +133,19 @@ class Cluster:
     def _call(self, method, arguments):
         answers, missing, n_lost = [], set(range(len(self._groups))), 0
         while missing:
-            self._place(missing)
+            if n_lost > MOST_LOSSES:
+                raise RuntimeError(f"{n_lost} workers were lost during one pass over the data.") from self._last_loss
+            if not self._place(missing):
+                n_lost += 1
+                # The client may not have been told yet.
+                sleep(PAUSE)
+                continue
             called = [shard for shard in self._shards if shard.groups & missing]
             for shard, found in zip(called, self._ask(called, method, arguments), strict=True):
-                if found is None:
+                if isinstance(found, Exception):
+                    self._last_loss = found
                     self._shards.remove(shard)
                     n_lost += 1
-                    if n_lost > MOST_LOSSES:
-                        raise RuntimeError(f"{n_lost} workers were lost during one pass over the data.")
                     continue
                 answer, error = found
                 if error is not None:
@@ -155,10 +166,10 @@ class Cluster:
         return self._client.sync(ask_all)
 
     def _place(self, groups):
-        """Make Shards of those groups that are in none, each on the worker that holds them."""
+        """Make Shards of those groups that are in none, each where they are; say whether all of them have one now."""
         homeless = sorted(groups.difference(*(shard.groups for shard in self._shards)))
         if not homeless:
-            return
+            return True
         wait_for([self._groups[number] for number in homeless], self._client, self._worker_timeout)
         holders = self._client.who_has([self._groups[number] for number in homeless])
         by_address = {}
@@ -179,11 +190,16 @@ class Cluster:
             )
             for address, numbers in by_address.items()
         }
-        wait_for(list(futures.values()), self._client, self._worker_timeout)
-        self._shards += [
-            Placed(address, future, future.result(), frozenset(by_address[address]))
-            for address, future in futures.items()
-        ]
+        self._futures += futures.values()
+        for address, future in futures.items():
+            try:
+                wait_for([future], self._client, self._worker_timeout)
+                self._shards.append(Placed(address, future.result(), frozenset(by_address[address])))
+            except NoWorkersError:
+                raise
+            except LOSSES as loss:
+                self._last_loss = loss
+        return not groups.difference(*(shard.groups for shard in self._shards))
 
 
 async def _wait(awaitable):
@@ -203,12 +219,14 @@ def wait_for(futures, client, worker_timeout):
     seen = monotonic()
     while True:
         try:
-            distributed.wait(futures, timeout=PATIENCE)
+            # It waits with the current client, which need not be the one that is given.
+            with client.as_current():
+                distributed.wait(futures, timeout=PATIENCE)
         except TimeoutError:
             if not any(future.status in FAILED for future in futures):
                 seen = monotonic() if client.nthreads() else seen
                 if monotonic() - seen > worker_timeout:
-                    raise RuntimeError(
+                    raise NoWorkersError(
                         f"The Dask cluster has had no workers for {worker_timeout:g} seconds; the fit needs some."
                     ) from None
                 continue

@@ -13,6 +13,34 @@ def is_collection(data):
     return isinstance(data, dask.array.Array) or hasattr(data, "to_dask_array")
 
 
+def read_frame(frame):
+    """Return a dataframe of pandas as an array (m, d) of the common type of its columns.
+
+    Numbers of pandas' own types and of Arrow's become float64, in which a missing one is NaN.
+
+    Raises
+    ------
+    ValueError
+        A column holds something else than numbers or truth values; the error names it.
+    """
+    dtypes = []
+    for name, dtype in frame.dtypes.items():
+        own = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", None))
+        if not (isinstance(own, np.dtype) and own.kind in "biuf"):
+            raise ValueError(f"Column {name!r} of X holds {dtype}; columns must hold numbers or truth values.")
+        dtypes.append(own if own is dtype or own.kind == "f" else np.dtype(np.float64))
+    common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    return frame.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
+
+
+def read_series(series):
+    """Return a series of pandas as an array (m,): numbers in their own type where none is missing."""
+    own = getattr(series.dtype, "numpy_dtype", None)
+    if isinstance(own, np.dtype) and own.kind in "biuf" and not series.isna().any():
+        return series.to_numpy(dtype=own)
+    return np.asarray(series)
+
+
 def name_columns(X):
     """Return the names of the columns (d,) of a dataframe whose names are strings, else None."""
     if isinstance(X, dask.array.Array):
@@ -33,7 +61,12 @@ def read_rows(X, name="X"):
     """
     if not is_collection(X):
         raise TypeError(f"{name} must be {ACCEPTED}, got {type(X).__name__}.")
-    array = X if isinstance(X, dask.array.Array) else X.to_dask_array()
+    if not isinstance(X, dask.array.Array):
+        if X.ndim != 2:
+            raise ValueError(f"{name} must have two dimensions, got {X.ndim}.")
+        # Each partition may have columns of several types, and of pandas' own.
+        X = X.map_partitions(read_frame, meta=read_frame(X._meta))
+    array = X
     if array.ndim != 2:
         raise ValueError(f"{name} must have two dimensions, got {array.ndim}.")
     if math.isnan(array.shape[1]):
@@ -57,7 +90,9 @@ def cut_alike(rows, values, name):
         return [None] * rows.numblocks[0]
     if not is_collection(values):
         raise TypeError(f"{name} must be a Dask array or a Dask series, cut as X is, got {type(values).__name__}.")
-    array = values if isinstance(values, dask.array.Array) else values.to_dask_array()
+    array = values
+    if not isinstance(array, dask.array.Array):
+        array = array.map_partitions(read_frame if array.ndim == 2 else read_series, meta=np.empty((0,) * array.ndim))
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -71,7 +106,7 @@ def cut_alike(rows, values, name):
         array = array.rechunk((lengths,))
     elif len(lengths) != len(own_lengths):
         raise ValueError(
-            f"{name} has {len(own_lengths)} partitions of unknown lengths, but X has {len(lengths)}; both must be cut "
-            "at the same rows, or their lengths be known (compute_chunk_sizes)."
+            f"{name} has {len(own_lengths)} partitions, but X has {len(lengths)}, and some lengths are not known; "
+            "both must be cut at the same rows, or their lengths be known (compute_chunk_sizes)."
         )
     return list(array.to_delayed().ravel())

@@ -4,7 +4,7 @@ import contextlib
 from functools import partial
 
 from fastlin.dask.predictions import DaskPredictions
-from fastlin.dask.training_data import read_partitions
+from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.logistic_regression import LogisticRegression as LocalLogisticRegression
 
@@ -13,9 +13,10 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
     """`fastlin.LogisticRegression` for data on the workers of a Dask cluster: the same objective and certificate.
 
     The rows stay with the workers, in the type that they came in. For each pass the client sends the parameters to each
-    worker and gets sums back. A sample of the rows, an eighth of a gigabyte at most, comes to the client, which makes
-    preconditioners from it. The bits depend on how the rows are partitioned, and not on the number of workers, on their
-    threads, or on who holds what. Where a worker is lost, the others compute its partitions again and the fit goes on.
+    worker and gets sums back. Samples of the rows come to the client, which finds a start and preconditioners from
+    them; they take no more than 256 MB, or an eighth of X up to 4 GB. The bits depend on how the rows are partitioned,
+    and not on the number of workers, on their threads, or on who holds what. Where a worker is lost, the others compute
+    its partitions again and the fit goes on.
 
     Parameters, attributes and their meaning are those of `fastlin.LogisticRegression`. `n_jobs` counts the threads of
     the client; each worker uses as many as it has. Probabilities of the rows are not kept: a step of Newton's methods
@@ -51,7 +52,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         client : dask.distributed.Client or None
             What computes; None means the current one.
         classes : array-like of shape (n_classes,) or None
-            The labels that y must have. None means those that it has.
+            The labels that y has. Where it has others, or lacks one, that is an error. None means those that it has.
         worker_timeout : float
             Seconds after which the fit gives up while the cluster has no workers.
 
@@ -70,6 +71,6 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         RuntimeError
             There is no worker for `worker_timeout` seconds.
         """
-        with contextlib.ExitStack() as held, kept_on_error(self):
+        with leave_task(), contextlib.ExitStack() as held, kept_on_error(self):
             read = partial(read_partitions, client=client, classes=classes, worker_timeout=worker_timeout)
             return self._fit(X, y, sample_weight, lambda *given: held.enter_context(read(*given)))

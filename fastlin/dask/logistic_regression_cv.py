@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from fastlin.dask.predictions import DaskPredictions
-from fastlin.dask.training_data import read_partitions
+from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_scoring
@@ -55,7 +55,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         if not (isinstance(self.scoring, (str, type(None))) and read_scoring(self.scoring) in SCORINGS):
             raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
         options = {"client": client, "classes": classes, "worker_timeout": worker_timeout, "n_folds": n_folds}
-        with contextlib.ExitStack() as held, kept_on_error(self):
+        with leave_task(), contextlib.ExitStack() as held, kept_on_error(self):
 
             def read(estimator, X, y, _):
                 return held.enter_context(read_partitions(estimator, X, y, sample_weight, **options))

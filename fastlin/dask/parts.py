@@ -111,7 +111,7 @@ def decode(X, y, sample_weight, name):
         raise ValueError(f"{name} of X: {error}") from error
     _check_finite(X.data if sparse.issparse(X) else X, f"{name} of X")
     n_rows = X.shape[0]
-    labels = _read_column(y, n_rows, f"{name} of y")
+    labels = _read_labels(_read_column(y, n_rows, f"{name} of y"), f"{name} of y")
     if labels.dtype.kind == "f":
         _check_finite(labels, f"{name} of y")
         if (labels != np.floor(labels)).any():
@@ -132,6 +132,26 @@ def _read_column(values, n_rows, name):
     if values.shape != (n_rows,):
         raise ValueError(f"{name} has the shape {values.shape}, but X has {n_rows} rows there.")
     return values
+
+
+def _read_labels(labels, name):
+    """Return labels in the type of numbers where objects are numbers, once none of them is missing."""
+    if labels.dtype.kind != "O":
+        return labels
+    if any(map(_is_missing, labels)):
+        raise ValueError(f"{name} contains NaN, or None, where a label is missing.")
+    if any(isinstance(label, str) for label in labels):
+        return labels
+    numbers = np.array(labels.tolist())
+    return numbers if numbers.dtype.kind in "biuf" and numbers.shape == labels.shape else labels
+
+
+def _is_missing(label):
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        # The missing value of pandas is neither equal nor unequal to itself.
+        return True
 
 
 def _check_finite(values, name):

@@ -13,7 +13,8 @@ from fastlin.kernels.machine.threads import limit_threads
 class DaskPredictions:
     """The predictions of an estimator for Dask arrays and dataframes, as Dask arrays that are not computed yet.
 
-    For anything else they are those of the class that follows in the order of bases.
+    The current client, or another scheduler of Dask, computes them. For anything but a collection they are those of the
+    class that follows in the order of bases.
     """
 
     def decision_function(self, X):
@@ -29,7 +30,7 @@ class DaskPredictions:
         scores : Dask array, or ndarray, of shape (n_samples,) or (n_samples, n_classes)
             For two classes one score a row, which is above 0 where the second class is predicted.
         """
-        return self._answer("decision_function", X, None if len(self.classes_) == 2 else len(self.classes_))
+        return self._answer("decision_function", X, is_wide=len(getattr(self, "classes_", ())) > 2)
 
     def predict(self, X):
         """Return the class of the largest score of each row.
@@ -59,7 +60,7 @@ class DaskPredictions:
         probabilities : Dask array, or ndarray, of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return self._answer("predict_proba", X, len(self.classes_))
+        return self._answer("predict_proba", X, is_wide=True)
 
     def predict_log_proba(self, X):
         """Return the logarithm of `predict_proba`.
@@ -74,7 +75,7 @@ class DaskPredictions:
         log_probabilities : Dask array, or ndarray, of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return self._answer("predict_log_proba", X, len(self.classes_))
+        return self._answer("predict_log_proba", X, is_wide=True)
 
     def score(self, X, y, sample_weight=None):
         """Return the score: accuracy, or with LogisticRegressionCV what `scoring` says.
@@ -118,22 +119,22 @@ class DaskPredictions:
         vars(made).update({name: value for name, value in vars(self).items() if name.endswith("_")})
         return made
 
-    def _answer(self, method, X, n_columns=None):
-        """Return what a method answers for X: an array (n,), or (n, n_columns)."""
+    def _answer(self, method, X, is_wide=False):
+        """Return what a method answers for X: an array (n,), or (n, n_classes)."""
         if not is_collection(X):
             return getattr(super(), method)(X)
-        rows, dtype = self._read(X), self.classes_.dtype
+        rows, dtype, n_columns = self._read(X), self.classes_.dtype, len(self.classes_)
         if method != "predict":
             dtype = np.dtype(np.float32 if rows.dtype == self.coef_.dtype == np.float32 else np.float64)
-        shape = {"drop_axis": 1} if n_columns is None else {"chunks": (rows.chunks[0], (n_columns,))}
+        shape = {"chunks": (rows.chunks[0], (n_columns,))} if is_wide else {"drop_axis": 1}
         return rows.map_blocks(
             _answer_part,
             model=dask.delayed(self._without_names(), pure=False),
             method=method,
-            shape=(0,) if n_columns is None else (0, n_columns),
+            shape=(0, n_columns) if is_wide else (0,),
             answer_dtype=dtype,
             dtype=dtype,
-            meta=np.empty((0,) * (1 if n_columns is None else 2), dtype),
+            meta=np.empty((0,) * (1 + is_wide), dtype),
             **shape,
         )
 

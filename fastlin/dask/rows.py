@@ -41,7 +41,7 @@ class DaskRows(MeanSums):
 
     def __init__(self, matrix, cluster, weighting, weights, coordinates, fit_intercept):
         self._cluster, self._weighting, self._weights = cluster, weighting, weights
-        self._samples, self.smallest_weight = {}, weights.smallest
+        self._sample, self.smallest_weight = (None, None), weights.smallest
         n_rows_coef = count_rows_coef(weighting.n_classes)
         setting = Setting(weighting, n_rows_coef, coordinates.scale, coordinates.shift)
         super().__init__(
@@ -57,12 +57,11 @@ class DaskRows(MeanSums):
 
     def sample(self, n_rows):
         """Return about n_rows of the rows, spread evenly over the classes: those that Rows would draw, copied."""
-        if n_rows not in self._samples:
-            # The last one of another size serves for what is built anew; more than two are not held.
-            while len(self._samples) > 1:
-                self._samples.pop(next(iter(self._samples)))
-            self._samples[n_rows] = self._draw(n_rows)
-        X, labels, weights = self._samples[n_rows]
+        if self._sample[0] != n_rows:
+            # The first solution comes from one sample, and all preconditioners from another. One is held at a time.
+            self._sample = None, None
+            self._sample = n_rows, self._draw(n_rows)
+        X, labels, weights = self._sample[1]
         no_numbers = np.empty(0, np.int64)
         rows = Rows(X, labels, weights, self.n_classes, self.coordinates, self.fit_intercept, no_numbers)
         rows._tally, rows._n_all = self._tally, self._n_all

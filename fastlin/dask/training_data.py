@@ -1,5 +1,6 @@
 """What a fit reads from Dask's collections: partitions persisted on the workers, and what is known of them all."""
 
+import contextlib
 from dataclasses import dataclass, field
 from functools import reduce
 from threading import Lock
@@ -131,6 +132,20 @@ def choose_client(client):
             f"client must be a dask.distributed.Client that is not asynchronous, got {type(client).__name__}."
         )
     return client
+
+
+@contextlib.contextmanager
+def leave_task():
+    """Let others use the thread of the Dask task that this is, if it is one, inside the ``with`` block.
+
+    A fit within a task waits for its own tasks, and tasks that fill all threads of the workers would wait for ever.
+    """
+    with contextlib.ExitStack() as left:
+        with contextlib.suppress(ValueError):
+            distributed.get_worker()
+            distributed.secede()
+            left.callback(distributed.rejoin)
+        yield
 
 
 def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_timeout, n_folds=None):

@@ -11,15 +11,15 @@ class MeanSums:
 
     Parameters
     ----------
-    matrix : DenseMatrix, SparseMatrix or BlockMatrix
-        All rows of X, of which some may be meant, or what stands for them where they lie elsewhere.
+    matrix : DenseMatrix, SparseMatrix, BlockMatrix or PiecewiseMatrix
+        All rows of X, of which some may be meant, or what is known of them where they lie elsewhere.
     n_classes : int
         The number of classes, at least 2.
     coordinates : Coordinates
         How the columns enter.
     fit_intercept : bool
         Whether there is an intercept.
-    passes : DensePasses, SparsePasses or BlockPasses
+    passes : DensePasses, SparsePasses, BlockPasses or DaskPasses
         What makes the sums.
     n_rows : int
         The number of rows that the sums run over.
@@ -83,21 +83,21 @@ class MeanSums:
             self._class_features = self._find_class_features(parameters, total)
         return loss / self.total_weight, total
 
-    def hessian_product(self, direction, probabilities):
-        """Return the Hessian of the mean loss at the probabilities (K, n_rows), times direction (K, d + 1).
+    def hessian_product(self, direction, curved):
+        """Return the Hessian of the mean loss times direction (K, d + 1).
 
-        Rows that lie elsewhere take parameters (K, d + 1) in place of probabilities, and so does `hessian`.
+        What is curved are the probabilities (K, n_rows), or where rows lie elsewhere the parameters (K, d + 1).
         """
-        product = self.passes.hessian_product(direction, probabilities)
+        product = self.passes.hessian_product(direction, curved)
         self._count(self.n_rows)
         product = self._clean(product)
         product /= self.total_weight
         return product
 
-    def hessian(self, probabilities):
-        """Return the Hessian of the mean loss at the probabilities, (K (d + 1), K (d + 1)), by classes."""
+    def hessian(self, curved):
+        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes; as `hessian_product` takes it."""
         size = self.matrix.shape[1] + 1
-        hessian = self.passes.class_pair_gram(probabilities)
+        hessian = self.passes.class_pair_gram(curved)
         self._count(self.n_rows)
         hessian /= self.total_weight
         by_columns = hessian.reshape(len(hessian), -1, size)

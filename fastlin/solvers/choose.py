@@ -100,7 +100,9 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
     is_enough = n_sampled >= start.size and objective.n_rows >= MIN_ROWS_PER_SAMPLED * n_sampled
-    sampled = _minimize_sample(objective, n_sampled, start) if is_far and is_enough else None
+    n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
+    is_worth = is_far and is_enough and objective.budget.holds_sample(n_copied)
+    sampled = _minimize_sample(objective, n_sampled, start) if is_worth else None
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     solution = lbfgs.minimize(
         objective,

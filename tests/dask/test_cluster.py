@@ -1,5 +1,6 @@
 """Workers that are lost while a fit runs."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -11,7 +12,7 @@ from distributed import Client, LocalCluster
 
 from fastlin.dask import LogisticRegression, LogisticRegressionCV
 from fastlin.dask import cluster as module
-from fastlin.dask.cluster import Cluster
+from fastlin.dask.cluster import Cluster, Placed
 
 from .conftest import assert_nothing_is_held, cut, make_rows
 
@@ -33,18 +34,18 @@ def wait_for_workers(client):
 @pytest.mark.parametrize("number", [0, 1, 5])
 def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monkeypatch, number):
     wait_for_workers(client)
-    n_calls, is_killed, answer = 0, [], Cluster._await
+    n_calls, is_killed, ask, pids = 0, [], Placed.ask, client.run(os.getpid)
 
-    def kill_and_await(self, shard, coming):
+    async def kill_and_ask(self, *arguments):
         nonlocal n_calls
         n_calls += 1
-        # Each call has two answers.
+        # Each call asks two workers.
         if n_calls == 2 * number + 1:
-            kill(client, shard.address)
-            is_killed.append(shard.address)
-        return answer(self, shard, coming)
+            asyncio.get_running_loop().call_later(0.001, os.kill, pids[self.address], signal.SIGKILL)
+            is_killed.append(self.address)
+        return await ask(self, *arguments)
 
-    monkeypatch.setattr(Cluster, "_await", kill_and_await)
+    monkeypatch.setattr(Placed, "ask", kill_and_ask)
     found = LogisticRegression().fit(*cut(*make_rows()))
     assert is_killed
     np.testing.assert_array_equal(found.coef_, expected.coef_)
@@ -60,6 +61,41 @@ def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expe
     threading.Timer(0.8, kill, (client, address)).start()
     found = LogisticRegression().fit(slow, y, weights)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+@pytest.mark.parametrize("method", ["open", "close"])
+def test_a_worker_that_is_killed_between_passes_changes_nothing(client, monkeypatch, method):
+    wait_for_workers(client)
+    model = LogisticRegressionCV(Cs=[0.1, 1], cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
+    expected = model.fit(*cut(*make_rows())).scores_
+    pids, call = client.run(os.getpid), Cluster._call
+
+    def kill_and_call(self, called, arguments):
+        if called == method and pids:
+            os.kill(pids.popitem()[1], signal.SIGKILL)
+            pids.clear()
+        return call(self, called, arguments)
+
+    wait_for_workers(client)
+    monkeypatch.setattr(Cluster, "_call", kill_and_call)
+    np.testing.assert_array_equal(model.fit(*cut(*make_rows())).scores_, expected)
+    assert not pids
+
+
+def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(client, expected, monkeypatch):
+    wait_for_workers(client)
+    pids, wait = client.run(os.getpid), module.wait_for
+
+    def wait_and_kill(futures, *others):
+        wait(futures, *others)
+        if futures[0].key.startswith("Shard") and pids:
+            os.kill(pids.popitem()[1], signal.SIGKILL)
+            pids.clear()
+            time.sleep(0.5)
+
+    monkeypatch.setattr(module, "wait_for", wait_and_kill)
+    np.testing.assert_array_equal(LogisticRegression().fit(*cut(*make_rows())).coef_, expected.coef_)
+    assert not pids
 
 
 def test_folds_side_by_side_survive_too(client, monkeypatch):
@@ -79,6 +115,32 @@ def test_a_cluster_without_workers_is_an_error_and_no_hang(monkeypatch):
         pytest.raises(RuntimeError, match=r"no workers for 0\.5 seconds"),
     ):
         LogisticRegression().fit(*cut(X, y), client=client, worker_timeout=0.5)
+
+
+def test_a_client_that_is_closed_is_an_error(client, monkeypatch):
+    with Client(client.scheduler.address, set_as_default=False) as other:
+
+        def close_and_call(self, method, arguments):
+            if method == "evaluate":
+                other.close()
+            return call(self, method, arguments)
+
+        call = Cluster._call
+        monkeypatch.setattr(Cluster, "_call", close_and_call)
+        with pytest.raises(RuntimeError, match="closed") as raised:
+            LogisticRegression().fit(*cut(*make_rows()), client=other)
+        assert raised.value.__context__ is None
+
+
+def test_tasks_that_fit_wait_for_no_thread_of_their_own(client, expected):
+    wait_for_workers(client)
+
+    def fit(number):
+        return LogisticRegression(C=1.0).fit(*cut(*make_rows())).coef_
+
+    # As many tasks as the workers have threads.
+    for coef in client.gather(client.map(fit, range(2), pure=False)):
+        np.testing.assert_array_equal(coef, expected.coef_)
 
 
 def test_what_a_worker_cannot_do_is_raised_here(client, monkeypatch):

@@ -8,6 +8,7 @@ import dask.dataframe
 import numpy as np
 import pandas
 import pytest
+from distributed import Client, LocalCluster
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -98,6 +99,31 @@ def test_dataframes_have_names(client):
         found.predict(table[names[::-1]])
 
 
+def test_dataframes_of_several_types_of_numbers(client):
+    X, y, _ = make_rows()
+    frame = pandas.DataFrame({"a": X[:, 0].astype("f4"), "b": X[:, 1] > 0, "c": np.arange(400) % 7})
+    frame["d"], frame["e"] = pandas.array(y % 2, "Int64"), pandas.array(X[:, 2], "Float64")
+    frame["f"] = pandas.Series(X[:, 3]).astype("double[pyarrow]")
+    table = dask.dataframe.from_pandas(frame, npartitions=3)
+    expected = fit(fastlin.LogisticRegression, {}, frame.astype("f8"), y)
+    for labels in (pandas.Series(y, dtype="Int64"), pandas.Series(y), pandas.Series(y, dtype="int64[pyarrow]")):
+        found = fit(LogisticRegression, {}, table, dask.dataframe.from_pandas(labels, npartitions=3))
+        assert_same_minimum(found, expected)
+        assert found.classes_.dtype.kind == "i"
+    np.testing.assert_array_equal(found.predict(table).compute(), expected.predict(frame.astype("f8")))
+    names = pandas.Series(y.astype(str)).astype("category")
+    assert list(fit(LogisticRegression, {}, table, dask.dataframe.from_pandas(names, npartitions=3)).classes_) == [
+        *"0123"
+    ]
+    with pytest.raises(ValueError, match="Column 'g' of X holds"):
+        LogisticRegression().fit(dask.dataframe.from_pandas(frame.assign(g="x"), npartitions=3), cut(y)[0])
+    frame.loc[399, "e"] = pandas.NA
+    with pytest.raises(ValueError, match="Partition 2 of X contains NaN"):
+        LogisticRegression().fit(
+            dask.dataframe.from_pandas(frame, npartitions=3), dask.dataframe.from_pandas(labels, npartitions=3)
+        )
+
+
 def test_bits_depend_on_the_partitions_alone(client):
     X, y, weights = make_rows(900, 6, 4)
     models = []
@@ -169,8 +195,6 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
     refuse("X must be a Dask array or a Dask dataframe, got ndarray", X, *cut(y), error=TypeError)
     refuse("y must be a Dask array or a Dask series, cut as X is, got ndarray", *cut(X), y, error=TypeError)
     refuse("client must be a dask.distributed.Client", *cut(X, y), client="local", error=TypeError)
-    frame = dask.dataframe.from_pandas(pandas.DataFrame({"a": ["x", "y"] * 200}), npartitions=2)
-    refuse("of X is a 2-D ndarray of (object|<U)", frame, *cut(y, rows=200))
     # The workers hold nothing of a fit that is over.
     model.fit(*cut(X, y))
     assert_nothing_is_held(client)
@@ -198,7 +222,17 @@ def test_a_model_serves_without_dask(client):
     again.coef_, again.intercept_ = model.coef_, model.intercept_
     assert again.fit(*cut(X, y)).n_iter_[0] <= 1
     with pytest.raises(NotFittedError):
-        LogisticRegression().predict(*cut(X))
+        LogisticRegression().predict_proba(*cut(X))
+
+
+def test_a_client_need_not_be_the_current_one():
+    X, y, _ = make_rows()
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        found = fit(LogisticRegression, {}, *cut(X, y), client=client)
+    assert_same_minimum(found, fit(fastlin.LogisticRegression, {}, X, y))
 
 
 def test_progress_is_shown(client, capsys):

@@ -1,6 +1,7 @@
 import sys
 
 import numpy as np
+import pandas
 import pytest
 from scipy import sparse
 
@@ -29,6 +30,21 @@ def test_what_a_fit_does_not_take_is_refused_with_the_name_of_the_partition(wron
     given = {"X": X, "y": Y, "sample_weight": None, **wrong}
     with pytest.raises(ValueError, match=message):
         decode(**given, name="Partition 7")
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pandas.NA, pandas.NaT])
+def test_missing_labels_are_named(missing):
+    for labels in (["a", missing, "b"], [1, missing, 0]):
+        with pytest.raises(ValueError, match="Partition 7 of y contains NaN, or None"):
+            decode(X, np.array(labels, object), None, "Partition 7")
+
+
+def test_labels_that_are_numbers_in_objects_are_numbers():
+    assert decode(X, np.array([1, 0, 1], object), None, "").labels.dtype.kind == "i"
+    assert decode(X, np.array([True, False, True], object), None, "").labels.dtype == bool
+    assert decode(X, np.array(["1", "0", "1"], object), None, "").labels.dtype == object
+    with pytest.raises(ValueError, match=r"continuous\. p of y"):
+        decode(X, np.array([0.5, 1, 0], object), None, "p")
 
 
 def test_rows_are_not_copied_where_their_type_is_that_of_fits():
