@@ -150,7 +150,12 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
         LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        groups = client.map(make_group, range(n_parts), *([size] * n_parts for size in sizes), pure=False)
+        addresses = sorted(client.nthreads())
+        # Consecutive ones on one worker, as a fit places them.
+        groups = [
+            client.submit(make_group, i, *sizes, workers=[addresses[i * n_workers // n_parts]], pure=False)
+            for i in range(n_parts)
+        ]
         workers = Workers(client, groups, n_parts, worker_timeout=60)
         number = workers.open(setting)
         shard = Shard([make_group(i, *sizes) for i in range(n_parts)], n_parts, {0: setting}, n_workers)

@@ -1,7 +1,8 @@
-"""Dask's collections as partitions: the rows of X with their labels and weights, as delayed objects."""
+"""Dask's collections as partitions: the rows of X with their labels and weights."""
 
 import math
 
+import dask
 import dask.array
 import numpy as np
 
@@ -77,7 +78,7 @@ def read_rows(X, name="X"):
 
 
 def cut_alike(rows, values, name):
-    """Return the delayed partitions of labels or weights, cut as the rows are; None for each where values are None.
+    """Return labels or weights as a Dask array (n,) that is cut as the rows are, or None where there are none.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def cut_alike(rows, values, name):
         They do not have an entry for each row, or are cut in another way and their lengths are not known.
     """
     if values is None:
-        return [None] * rows.numblocks[0]
+        return None
     if not is_collection(values):
         raise TypeError(f"{name} must be a Dask array or a Dask series, cut as X is, got {type(values).__name__}.")
     array = values
@@ -109,4 +110,19 @@ def cut_alike(rows, values, name):
             f"{name} has {len(own_lengths)} partitions, but X has {len(lengths)}, and some lengths are not known; "
             "both must be cut at the same rows, or their lengths be known (compute_chunk_sizes)."
         )
-    return list(array.to_delayed().ravel())
+    return array
+
+
+def list_partitions(*arrays):
+    """Return a tuple of delayed blocks for each partition, one of each array; None stands for no array.
+
+    The arrays are optimised together: where labels are made from the rows, tasks of one name would else differ.
+    """
+    optimised = iter(dask.optimize(*(array for array in arrays if array is not None)))
+    delayed = [
+        [None] * arrays[0].numblocks[0]
+        if array is None
+        else next(optimised).to_delayed(optimize_graph=False).ravel().tolist()
+        for array in arrays
+    ]
+    return list(zip(*delayed, strict=True))

@@ -5,7 +5,7 @@ import dask.array
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.dask.collections import cut_alike, is_collection, name_columns, read_rows
+from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
 from fastlin.dask.scores import score_rows
 from fastlin.kernels.machine.threads import limit_threads
 
@@ -97,8 +97,8 @@ class DaskPredictions:
         if not is_collection(X):
             return super().score(X, y, sample_weight)
         rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
-        weights = cut_alike(rows, sample_weight, "sample_weight")
-        parts = zip(rows.to_delayed().ravel(), cut_alike(rows, y, "y"), weights, strict=True)
+        labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
+        parts = list_partitions(rows, labels, weights)
         found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
         score, total = np.sum(found, axis=0)
         return float(score / total)

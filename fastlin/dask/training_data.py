@@ -10,7 +10,7 @@ import distributed
 import numpy as np
 
 from fastlin.dask.cluster import Cluster, release, wait_for
-from fastlin.dask.collections import cut_alike, name_columns, read_rows
+from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.parts import decode, describe, encode
 from fastlin.dask.rows import DaskRows
 from fastlin.dask.shard import merge
@@ -162,16 +162,9 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
     """
     check_dual(estimator)
     rows = read_rows(X)
-    pieces = zip(
-        rows.to_delayed().ravel(),
-        cut_alike(rows, y, "y"),
-        cut_alike(rows, sample_weight, "sample_weight"),
-        strict=True,
-    )
+    labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
     client = choose_client(client)
-    decoded = client.compute(
-        [dask.delayed(decode, pure=False)(*piece, f"Partition {number}") for number, piece in enumerate(pieces)]
-    )
+    decoded = _decode(client, list_partitions(rows, labels, weights), distributed.futures_of([rows]))
     described = client.map(describe, decoded, pure=False)
     try:
         wait_for(described, client, worker_timeout)
@@ -197,6 +190,25 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
         estimator.feature_names_in_ = names
     cluster = Cluster(client, groups, len(decoded), worker_timeout)
     return DaskTrainingData(cluster, matrix, classes, weighting, unit)
+
+
+def _decode(client, partitions, held):
+    """Return the futures of the decoded Parts of all partitions.
+
+    Each worker gets consecutive partitions, so that in a pass it sends few sums, unless workers hold some of the data,
+    the futures, already: they stay where they are.
+    """
+    threads = {} if held else client.nthreads()
+    addresses = np.repeat(sorted(threads), [threads[address] for address in sorted(threads)])
+    parts = []
+    for number, partition in enumerate(partitions):
+        place = {}
+        if len(addresses):
+            address = str(addresses[number * len(addresses) // len(partitions)])
+            place = {"workers": [address], "allow_other_workers": True}
+        with dask.annotate(**place):
+            parts.append(dask.delayed(decode, pure=False)(*partition, f"Partition {number}"))
+    return client.compute(parts)
 
 
 def _describe_matrix(known):

@@ -1,6 +1,9 @@
+"""Where partitions go, and what a fit needs to begin."""
+
 import pytest
 
 from fastlin.dask import LogisticRegression
+from fastlin.dask.cluster import Cluster
 
 from .conftest import cut, make_rows
 
@@ -8,3 +11,25 @@ from .conftest import cut, make_rows
 def test_without_a_client_the_error_says_how_to_get_one():
     with pytest.raises(ValueError, match="There is no Dask client"):
         LogisticRegression().fit(*cut(*make_rows()))
+
+
+def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, monkeypatch):
+    n_nodes, call = [], Cluster._call
+
+    def count_nodes(self, method, arguments):
+        answers = call(self, method, arguments)
+        if method == "evaluate":
+            n_nodes.append(sorted(len(by_node) for by_node, _ in answers))
+        return answers
+
+    monkeypatch.setattr(Cluster, "_call", count_nodes)
+    X, y, _ = make_rows()
+    LogisticRegression(max_iter=1, tol=1.0).fit(*cut(X, y, rows=10))
+    # Of 40 partitions, half of them each.
+    assert n_nodes[0] == [2, 3]
+    n_nodes.clear()
+    _, second = sorted(client.nthreads())
+    dX, dy = cut(X, y, rows=10)
+    dX = client.persist(dX, workers=[second])
+    LogisticRegression(max_iter=1, tol=1.0).fit(dX, dy)
+    assert n_nodes[0] == [1]
