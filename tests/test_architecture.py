@@ -46,7 +46,7 @@ MAY_USE = {
 LIBRARIES = {
     "numba": {"kernels"},
     "llvmlite": {"kernels", "cli"},
-    "sklearn": {"estimators", "datasets", "studies"},
+    "sklearn": {"estimators", "dask", "datasets", "studies"},
     "matplotlib": {"figures"},
     "PIL": {"datasets"},
     "jinja2": {"report"},
@@ -60,8 +60,9 @@ LIBRARIES = {
     "tqdm": {"datasets"},
     **{library: {"studies"} for library in ("cyanure", "glum", "sklearnex", "skglm", "snapml", "torch")},
 }
-# These are slow to import or may not be installed, so that they are imported by the functions that use them.
-NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs"}
+# These are slow to import or may not be installed, so that they are imported by the functions that use them. The room of
+# Dask is only imported by who asks for it.
+NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "dask", "distributed"}
 
 MOST_LINES = 400
 MOST_ARGUMENTS = 12

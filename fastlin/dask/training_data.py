@@ -164,7 +164,7 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
     rows = read_rows(X)
     labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
     client = choose_client(client)
-    decoded = _decode(client, list_partitions(rows, labels, weights), distributed.futures_of([rows]))
+    decoded = _decode(client, list_partitions(rows, labels, weights), distributed.futures_of([rows]), worker_timeout)
     described = client.map(describe, decoded, pure=False)
     try:
         wait_for(described, client, worker_timeout)
@@ -192,23 +192,32 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
     return DaskTrainingData(cluster, matrix, classes, weighting, unit)
 
 
-def _decode(client, partitions, held):
-    """Return the futures of the decoded Parts of all partitions.
-
-    Each worker gets consecutive partitions, so that in a pass it sends few sums, unless workers hold some of the data,
-    the futures, already: they stay where they are.
-    """
-    threads = {} if held else client.nthreads()
-    addresses = np.repeat(sorted(threads), [threads[address] for address in sorted(threads)])
-    parts = []
-    for number, partition in enumerate(partitions):
-        place = {}
-        if len(addresses):
-            address = str(addresses[number * len(addresses) // len(partitions)])
-            place = {"workers": [address], "allow_other_workers": True}
-        with dask.annotate(**place):
+def _decode(client, partitions, held, worker_timeout):
+    """Return the futures of the decoded Parts of all partitions, each on the worker that `_choose_workers` says."""
+    addresses, parts = _choose_workers(client, len(partitions), held, worker_timeout), []
+    for number, (partition, address) in enumerate(zip(partitions, addresses, strict=True)):
+        with dask.annotate(**({"workers": [address], "allow_other_workers": True} if address else {})):
             parts.append(dask.delayed(decode, pure=False)(*partition, f"Partition {number}"))
     return client.compute(parts)
+
+
+def _choose_workers(client, n, held, worker_timeout):
+    """Return the address of a worker for each of n partitions, or None where Dask may choose.
+
+    Each worker gets consecutive partitions, so that in a pass it sends few sums. Where workers hold the data already,
+    by one future for each partition, these stay where they are.
+    """
+    if held:
+        # The key of a partition is its collection's name and its number.
+        numbers = {future.key[1]: future.key for future in held if isinstance(future.key, tuple)}
+        if len(held) != n or sorted(numbers) != list(range(n)):
+            return [None] * n
+        wait_for(held, client, worker_timeout)
+        holders = client.who_has(held)
+        return [next(iter(sorted(holders.get(numbers[number], ()))), None) for number in range(n)]
+    threads = client.nthreads()
+    addresses = [address for address in sorted(threads) for _ in range(threads[address])]
+    return [addresses[number * len(addresses) // n] for number in range(n)] if addresses else [None] * n
 
 
 def _describe_matrix(known):

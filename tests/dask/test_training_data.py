@@ -1,5 +1,6 @@
 """Where partitions go, and what a fit needs to begin."""
 
+import dask.dataframe
 import pytest
 
 from fastlin.dask import LogisticRegression
@@ -30,6 +31,9 @@ def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, mo
     n_nodes.clear()
     _, second = sorted(client.nthreads())
     dX, dy = cut(X, y, rows=10)
-    dX = client.persist(dX, workers=[second])
-    LogisticRegression(max_iter=1, tol=1.0).fit(dX, dy)
-    assert n_nodes[0] == [1]
+    frame = dask.dataframe.from_dask_array(dX, columns=list("abcdef"))
+    for data in (dX, frame):
+        held = client.persist(data, workers=[second])
+        LogisticRegression(max_iter=1, tol=1.0).fit(held, dy)
+        assert n_nodes[0] == [1]
+        n_nodes.clear()
