@@ -60,8 +60,8 @@ LIBRARIES = {
     "tqdm": {"datasets"},
     **{library: {"studies"} for library in ("cyanure", "glum", "sklearnex", "skglm", "snapml", "torch")},
 }
-# These are slow to import or may not be installed, so that they are imported by the functions that use them. The room of
-# Dask is only imported by who asks for it.
+# These are slow to import or may not be installed, so that they are imported by the functions that use them. Only who
+# asks for it imports the room of Dask.
 NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdirs", "dask", "distributed"}
 
 MOST_LINES = 400

@@ -1,5 +1,8 @@
 """Where partitions go, and what a fit needs to begin."""
 
+import importlib
+import sys
+
 import dask.dataframe
 import pytest
 
@@ -12,6 +15,14 @@ from .conftest import cut, make_rows
 def test_without_a_client_the_error_says_how_to_get_one():
     with pytest.raises(ValueError, match="There is no Dask client"):
         LogisticRegression().fit(*cut(*make_rows()))
+
+
+def test_without_dask_the_error_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("fastlin.dask")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"pip install 'fastlin\[dask\]'"):
+        importlib.import_module("fastlin.dask")
 
 
 def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, monkeypatch):
