@@ -21,8 +21,9 @@ PATIENCE = 2.0
 PAUSE = 0.2
 # Workers that a call may lose before it gives up.
 MOST_LOSSES = 20
+# A future that is lost is computed again, and to ask for its result would be to wait without end.
+FAILED = ("error", "cancelled")
 # What an actor whose worker is lost raises. The errors of a Shard are answers.
-FAILED = ("error", "cancelled", "lost")
 LOSSES = (OSError, RuntimeError)
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks import scale
 from benchmarks.scale import Cluster, measure_passes, predict_pass
 
 
@@ -21,7 +22,8 @@ def test_delays_and_bandwidth_make_messages_longer():
     assert slow == pytest.approx(base + 4, rel=1e-3)
 
 
-def test_passes_by_workers_are_measured_beside_one_process():
+def test_passes_by_workers_are_measured_beside_one_process(monkeypatch):
+    monkeypatch.setattr(scale, "N_TURNS", 1)
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
     seconds = measure_passes(1, (320, 4, 3), [(0.0, float("inf")), (0.05, float("inf"))])
     assert seconds.keys() == {(0.0, float("inf")), (0.05, float("inf")), "call", "alone"}

@@ -31,7 +31,7 @@ def wait_for_workers(client):
     client.wait_for_workers(2, timeout=60)
 
 
-@pytest.mark.parametrize("number", [0, 1, 5])
+@pytest.mark.parametrize("number", [0, 5])
 def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monkeypatch, number):
     wait_for_workers(client)
     n_calls, is_killed, ask, pids = 0, [], Placed.ask, client.run(os.getpid)
@@ -115,6 +115,26 @@ def test_a_cluster_without_workers_is_an_error_and_no_hang(monkeypatch):
         pytest.raises(RuntimeError, match=r"no workers for 0\.5 seconds"),
     ):
         LogisticRegression().fit(*cut(X, y), client=client, worker_timeout=0.5)
+
+
+def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    call = Cluster._call
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster) as client,
+    ):
+
+        def leave_and_call(self, method, arguments):
+            if method == "evaluate":
+                cluster.scale(0)
+                while client.nthreads():
+                    time.sleep(0.01)
+            return call(self, method, arguments)
+
+        monkeypatch.setattr(Cluster, "_call", leave_and_call)
+        with pytest.raises(RuntimeError, match=r"no workers for 0\.5 seconds"):
+            LogisticRegression().fit(*cut(*make_rows()), client=client, worker_timeout=0.5)
 
 
 def test_a_client_that_is_closed_is_an_error(client, monkeypatch):

@@ -13,15 +13,17 @@ from .conftest import cut, make_rows
 DEFAULTS = {"use_legacy_attributes": False, "scoring": "accuracy", "l1_ratios": (0,)}
 
 
-@pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
 @pytest.mark.parametrize(
-    "parameters",
+    ("load", "parameters"),
     [
-        {"Cs": 4, "cv": 3},
-        {"Cs": [0.1, 1], "scoring": "neg_log_loss", "class_weight": "balanced", "weighted": True, "refit": False},
-        {"Cs": [0.1, 1], "l1_ratios": [0, 1.0], "cv": 2},
+        (load_iris, {"Cs": 4, "cv": 3}),
+        (
+            load_iris,
+            {"Cs": [0.1, 1], "scoring": "neg_log_loss", "class_weight": "balanced", "weighted": True, "refit": False},
+        ),
+        (load_breast_cancer, {"Cs": [0.1, 1], "l1_ratios": [0, 1.0], "cv": 2}),
     ],
-    ids=str,
+    ids=["C", "weights and log loss", "L1"],
 )
 def test_scores_and_model_are_those_in_memory(client, load, parameters):
     X, y = load_scaled(load)

@@ -36,12 +36,12 @@ def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, mo
 
     monkeypatch.setattr(Cluster, "_call", count_nodes)
     X, y, _ = make_rows()
-    LogisticRegression(max_iter=1, tol=1.0).fit(*cut(X, y, rows=10))
-    # Of 40 partitions, half of them each.
+    LogisticRegression(max_iter=1, tol=1.0).fit(*cut(X, y, rows=20))
+    # Of 20 partitions, half of them each.
     assert n_nodes[0] == [2, 3]
     n_nodes.clear()
     _, second = sorted(client.nthreads())
-    dX, dy = cut(X, y, rows=10)
+    dX, dy = cut(X, y, rows=20)
     frame = dask.dataframe.from_dask_array(dX, columns=list("abcdef"))
     for data in (dX, frame):
         held = client.persist(data, workers=[second])
