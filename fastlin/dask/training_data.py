@@ -161,6 +161,8 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
         How many stratified folds there are.
     """
     check_dual(estimator)
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)
     labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
     client = choose_client(client)

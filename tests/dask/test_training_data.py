@@ -17,6 +17,11 @@ def test_without_a_client_the_error_says_how_to_get_one():
         LogisticRegression().fit(*cut(*make_rows()))
 
 
+def test_without_labels_the_error_names_them():
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        LogisticRegression().fit(cut(make_rows()[0])[0], None)
+
+
 def test_without_dask_the_error_says_what_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("fastlin.dask")]:
         monkeypatch.delitem(sys.modules, name)
