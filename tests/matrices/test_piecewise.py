@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from fastlin.budget import Budget
+from fastlin.matrices.piecewise import PiecewiseMatrix
+
+
+def test_memory_follows_x_up_to_four_gigabytes():
+    small, large = (
+        PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000) for n in (5_000_000, 1_000_000_000)
+    )
+    assert Budget.beside(small.nbytes).bytes == pytest.approx(20e9 / 8)
+    assert Budget.beside(large.nbytes).bytes == 4 << 30
+    assert Budget.beside(small.nbytes).holds_sample(2 << 30)
+    assert not Budget.beside(large.nbytes).holds_sample(5 << 30)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_rules_are_those_of_the_matrices_in_memory(is_sparse):
+    from scipy import sparse
+
+    from fastlin.matrices import as_matrix
+
+    X = np.random.default_rng(0).normal(size=(50, 8))
+    matrix = as_matrix(sparse.csr_array(X) if is_sparse else X)
+    pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8)
+    for K in (1, 1_000_000):
+        assert pieces.gains_from_float32(K) == matrix.gains_from_float32(K)
+    for shift in (np.zeros(8), np.full(8, 1e9)):
+        assert pieces.resolves_gram(shift) == matrix.resolves_gram(shift)
+    assert pieces.count_gram_work() == matrix.count_gram_work()
+    zeros = np.zeros(50, np.int32)
+    passes = matrix.passes(
+        rows=np.empty(0, np.int64),
+        labels=zeros,
+        weights=np.empty(0),
+        n_rows_coef=1,
+        scale=np.ones(8),
+        shift=np.zeros(8),
+    )
+    assert pieces.shift_roundings == pytest.approx(passes.shift_roundings)
