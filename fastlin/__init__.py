@@ -2,8 +2,9 @@
 
 `LogisticRegression` and `LogisticRegressionCV` are drop-ins for scikit-learn's classes, and `logistic_path` fits many
 values of C. `MiniBatchLogisticRegression` takes steps on mini-batches, and `MLPClassifier` and `TwoLayerNet` train
-networks. `fastlin.trainers` holds the mini-batch models and trainers of the course assignment, and `fastlin.datasets`
-loads the data that they run on.
+networks. `fastlin.blocks` and `fastlin.dask` fit data larger than memory, on one machine or many.
+`fastlin.trainers` holds the mini-batch models and trainers of the course assignment, and `fastlin.datasets` loads the
+data that they run on.
 """
 
 from importlib import import_module
