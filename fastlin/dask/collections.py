@@ -47,7 +47,7 @@ def name_columns(X):
     if isinstance(X, dask.array.Array):
         return None
     names = list(X.columns)
-    return np.array(names, dtype=object) if all(isinstance(name, str) for name in names) else None
+    return names if all(isinstance(name, str) for name in names) else None
 
 
 def read_rows(X, name="X"):

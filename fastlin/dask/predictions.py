@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
 from fastlin.dask.scores import score_rows
+from fastlin.estimators.training_data import check_features
 from fastlin.kernels.machine.threads import limit_threads
 
 
@@ -142,17 +143,7 @@ class DaskPredictions:
         """Return X as a Dask array with the columns of the fit."""
         check_is_fitted(self)
         rows, names = read_rows(X), name_columns(X)
-        if rows.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                "features as input."
-            )
-        expected = getattr(self, "feature_names_in_", None)
-        if names is not None and expected is not None and list(names) != list(expected):
-            raise ValueError(
-                "The feature names should match those that were passed during fit: X has "
-                f"{list(names)}, the model {list(expected)}."
-            )
+        check_features(self, rows.shape[1], names, "X has")
         return rows
 
     def _without_names(self):

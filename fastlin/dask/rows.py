@@ -64,7 +64,7 @@ class DaskRows(MeanSums):
         X, labels, weights = self._sample[1]
         no_numbers = np.empty(0, np.int64)
         rows = Rows(X, labels, weights, self.n_classes, self.coordinates, self.fit_intercept, no_numbers)
-        rows._tally, rows._n_all = self._tally, self._n_all
+        rows.count_with(self)
         return rows
 
     def _draw(self, n_rows):

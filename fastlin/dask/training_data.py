@@ -15,7 +15,14 @@ from fastlin.dask.parts import decode, describe, encode
 from fastlin.dask.rows import DaskRows
 from fastlin.dask.shard import merge
 from fastlin.dask.weighting import Folds, Weighting
-from fastlin.estimators.training_data import NO_WEIGHT, check_classes, check_dual, weigh_classes
+from fastlin.estimators.training_data import (
+    NO_WEIGHT,
+    check_classes,
+    check_dual,
+    choose_unit,
+    remember_features,
+    weigh_classes,
+)
 from fastlin.matrices import DTYPES, PiecewiseMatrix
 from fastlin.matrices.columns import Columns
 
@@ -185,11 +192,7 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
     finally:
         # The groups keep what they are made of.
         release([*decoded, *described])
-    estimator.n_features_in_ = matrix.shape[1]
-    vars(estimator).pop("feature_names_in_", None)
-    names = name_columns(X)
-    if names is not None:
-        estimator.feature_names_in_ = names
+    remember_features(estimator, matrix.shape[1], name_columns(X))
     cluster = Cluster(client, groups, len(decoded), worker_timeout)
     return DaskTrainingData(cluster, matrix, classes, weighting, unit)
 
@@ -298,6 +301,5 @@ def _choose_weighting(known, classes, class_weight, has_weights, n_folds):
     most = (largest.max(axis=0) * factors).max()
     if not most > 0:
         raise ValueError(NO_WEIGHT)
-    # Only the ratios of weights count: those of order one survive float32, and their sum does not overflow.
-    unit = 2.0 ** np.floor(np.log2(most))
+    unit = choose_unit(most)
     return Weighting(len(classes), factors / unit, folds), unit

@@ -10,7 +10,7 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
-from fastlin.estimators.training_data import choose_labels, read_matrix
+from fastlin.estimators.training_data import check_features, choose_labels, read_matrix
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
@@ -141,17 +141,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
         from fastlin.matrices import BlockMatrix
 
-        if blocks.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {blocks.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                "features as input."
-            )
-        names = getattr(self, "feature_names_in_", None)
-        if names is not None and blocks.feature_names is not None and list(names) != blocks.feature_names:
-            raise ValueError(
-                "The feature names should match those that were passed during fit: the blocks have "
-                f"{blocks.feature_names}, the model {list(names)}."
-            )
+        check_features(self, blocks.shape[1], blocks.feature_names, "the blocks have")
 
         def read():
             for name, block in BlockMatrix(blocks).parts():

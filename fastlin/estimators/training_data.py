@@ -106,10 +106,17 @@ def read_training_data(estimator, X, y, sample_weight):
     check_classes(estimator, classes)
     weights, unit = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight), 1.0
     if weights is not None:
-        # Only their ratios count below. Weights of order one survive float32, and their sum does not overflow.
-        unit = 2.0 ** np.floor(np.log2(weights.max()))
+        unit = choose_unit(weights.max())
         weights /= unit
     return TrainingData(matrix, y, classes, labels, weights, unit)
+
+
+def choose_unit(largest):
+    """Return the power of two by which weights are divided, for the largest of them.
+
+    Only their ratios count. Weights of order one survive float32, and their sum does not overflow.
+    """
+    return 2.0 ** np.floor(np.log2(largest))
 
 
 def check_dual(estimator):
@@ -189,11 +196,34 @@ def read_blocks(estimator, blocks, y, sample_weight):
                 f"Found blocks with 0 {what} (shape={blocks.shape}) while a minimum of 1 is required by {name}."
             )
     y, sample_weight = choose_labels(estimator, blocks, y, sample_weight)
-    estimator.n_features_in_ = blocks.shape[1]
-    vars(estimator).pop("feature_names_in_", None)
-    if blocks.feature_names is not None:
-        estimator.feature_names_in_ = np.array(blocks.feature_names, dtype=object)
+    remember_features(estimator, blocks.shape[1], blocks.feature_names)
     return BlockMatrix(blocks), y, sample_weight
+
+
+def remember_features(estimator, n_features, names):
+    """Set `n_features_in_` and `feature_names_in_` where X is no array; names (n_features,) may be None."""
+    estimator.n_features_in_ = n_features
+    vars(estimator).pop("feature_names_in_", None)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
+def check_features(estimator, n_features, names, subject):
+    """Raise a ValueError where the columns of X, whose names may be None, are not those of the fit.
+
+    The subject is what has the names, with its verb.
+    """
+    if n_features != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
+            "features as input."
+        )
+    expected = getattr(estimator, "feature_names_in_", None)
+    if names is not None and expected is not None and list(names) != list(expected):
+        raise ValueError(
+            f"The feature names should match those that were passed during fit: {subject} {list(names)}, the model "
+            f"{list(expected)}."
+        )
 
 
 def choose_labels(estimator, blocks, y, sample_weight):

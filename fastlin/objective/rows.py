@@ -130,7 +130,7 @@ class Rows(MeanSums):
             own_numbers,
             whole,
         )
-        part._tally, part._n_all = self._tally, self._n_all
+        part.count_with(self)
         return part
 
     def sample(self, n_rows):

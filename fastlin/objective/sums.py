@@ -139,6 +139,10 @@ class MeanSums:
             total[..., -1] = 0
         return total
 
+    def count_with(self, whole):
+        """Count passes together with those of all rows, of which these are a part or a copy."""
+        self._tally, self._n_all = whole._tally, whole._n_all
+
     def count_pass(self):
         """Take note of a pass over the rows that was made elsewhere."""
         self._count(self.n_rows)
