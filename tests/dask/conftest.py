@@ -13,9 +13,12 @@ pytest.importorskip("distributed", reason="dask.distributed is not installed")
 @pytest.fixture(scope="module")
 def client():
     """The client of a cluster of two processes with a thread each."""
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        # A worker that was killed may take longer than Dask's 15 seconds to be back where other tests run beside it.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"}),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster) as client,
     ):
