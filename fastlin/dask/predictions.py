@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
 from fastlin.dask.scores import score_rows
-from fastlin.estimators.training_data import check_features
+from fastlin.estimators.feature_names import check_features
 from fastlin.kernels.machine.threads import limit_threads
 
 

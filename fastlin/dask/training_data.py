@@ -15,12 +15,13 @@ from fastlin.dask.parts import decode, describe, encode
 from fastlin.dask.rows import DaskRows
 from fastlin.dask.shard import merge
 from fastlin.dask.weighting import Folds, Weighting
+from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.training_data import (
     NO_WEIGHT,
     check_classes,
     check_dual,
     choose_unit,
-    remember_features,
+    refuse_categories,
     weigh_classes,
 )
 from fastlin.matrices import DTYPES, PiecewiseMatrix
@@ -168,6 +169,7 @@ def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_t
         How many stratified folds there are.
     """
     check_dual(estimator)
+    refuse_categories(estimator, "data on workers")
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     rows = read_rows(X)

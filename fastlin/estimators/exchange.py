@@ -29,7 +29,17 @@ class LinearExchange:
         model : estimator of sklearn.linear_model
             Its class has the name of this one. Parameters at their defaults have scikit-learn's, and those that it has
             not are left out.
+
+        Raises
+        ------
+        ValueError
+            Columns are categorical, which scikit-learn's class does not know.
         """
+        if hasattr(self, "categories_"):
+            raise ValueError(
+                "to_sklearn needs a model without categorical columns: scikit-learn's takes the columns that "
+                "OneHotEncoder(categories=...) makes of them."
+            )
         return copy_linear_model(self, self._scikit_learn_class)
 
     @classmethod

@@ -8,9 +8,10 @@ from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.feature_names import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
-from fastlin.estimators.training_data import check_features, choose_labels, read_matrix
+from fastlin.estimators.training_data import choose_labels, read_matrix
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
@@ -129,6 +130,22 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         y, sample_weight = choose_labels(self, X, y, sample_weight)
         return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=sample_weight)
 
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the columns of `coef_`.
+
+        Parameters
+        ----------
+        input_features : array-like of shape (n_features,) or None, default=None
+            The names of the columns of X; None means those of the fit, or x0, x1, ... where it had none.
+
+        Returns
+        -------
+        names : ndarray of shape (n_coefficients,)
+            The name of the column, and for a level of a categorical column "column_level".
+        """
+        check_is_fitted(self)
+        return name_features(self, input_features)
+
     def __sklearn_tags__(self):
         """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""
         tags = super().__sklearn_tags__()
@@ -141,6 +158,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
         from fastlin.matrices import BlockMatrix
 
+        if hasattr(self, "categories_"):
+            raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
         check_features(self, blocks.shape[1], blocks.feature_names, "the blocks have")
 
         def read():

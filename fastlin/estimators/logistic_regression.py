@@ -91,6 +91,13 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
     group_by_class : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty: ||W_.j||_2 in place of ||W_.j||_1, without a
         factor of sqrt(K). A feature is then in or out for all classes at once.
+    categorical_features : "from_dtype", array-like or None, default=None
+        The columns of a table whose values are levels rather than numbers, as scikit-learn's
+        `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
+        and Arrow dictionaries; an array names columns, gives their numbers or is a mask. Each level has coefficients of
+        its own, as after a one-hot encoding, which is never made. None reads X as scikit-learn does.
+    missing_level : bool, default=False
+        Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 
     Attributes
     ----------
@@ -119,6 +126,9 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         Number of features of X.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X has names that are strings.
+    categories_ : list of ndarray or None
+        For each column of X its levels, in the order of their coefficients, or None for numbers. A level of missing
+        values is the last, NaN. It exists where columns are categorical.
 
     See Also
     --------
@@ -162,6 +172,8 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         n_jobs=None,
         penalty_factors=None,
         group_by_class=False,
+        categorical_features=None,
+        missing_level=False,
     ):
         self.penalty = penalty
         self.C = C
@@ -179,6 +191,8 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         self.n_jobs = n_jobs
         self.penalty_factors = penalty_factors
         self.group_by_class = group_by_class
+        self.categorical_features = categorical_features
+        self.missing_level = missing_level
 
     def fit(self, X, y=None, sample_weight=None):
         """Fit the model.

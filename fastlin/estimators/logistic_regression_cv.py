@@ -103,6 +103,13 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         Factors on both penalties of each feature, as `LogisticRegression` has them.
     group_by_class : bool, default=False
         Whether the group lasso over the classes replaces the L1 penalty, as `LogisticRegression` has it.
+    categorical_features : "from_dtype", array-like or None, default=None
+        The columns of a table whose values are levels rather than numbers, as scikit-learn's
+        `HistGradientBoostingClassifier` takes them. "from_dtype" means pandas' categories, polars' Categorical and Enum
+        and Arrow dictionaries; an array names columns, gives their numbers or is a mask. Each level has coefficients of
+        its own, as after a one-hot encoding, which is never made. None reads X as scikit-learn does.
+    missing_level : bool, default=False
+        Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
 
     Attributes
     ----------
@@ -135,6 +142,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         Number of features of X.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X has names that are strings.
+    categories_ : list of ndarray or None
+        For each column of X its levels, in the order of their coefficients, or None for numbers. A level of missing
+        values is the last, NaN. It exists where columns are categorical.
 
     See Also
     --------
@@ -188,6 +198,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         use_legacy_attributes="warn",
         penalty_factors=None,
         group_by_class=False,
+        categorical_features=None,
+        missing_level=False,
     ):
         self.Cs = Cs
         self.l1_ratios = l1_ratios
@@ -208,6 +220,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         self.use_legacy_attributes = use_legacy_attributes
         self.penalty_factors = penalty_factors
         self.group_by_class = group_by_class
+        self.categorical_features = categorical_features
+        self.missing_level = missing_level
 
     def fit(self, X, y, sample_weight=None, **params):
         """Choose C and l1_ratio by cross-validation and fit the model.

@@ -27,6 +27,8 @@ SHARED_CONSTRAINTS = {
     "n_jobs": [None, Integral],
     "penalty_factors": ["array-like", None],
     "group_by_class": ["boolean"],
+    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+    "missing_level": ["boolean"],
 }
 
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.

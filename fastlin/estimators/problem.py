@@ -75,7 +75,7 @@ class Problem:
         self.data = data
         self.rows = rows
         self.group_by_class = estimator.group_by_class
-        self.penalty_factors = check_penalty_factors(estimator.penalty_factors, data.matrix.shape[1])
+        self.penalty_factors = check_penalty_factors(estimator.penalty_factors, data.matrix)
         # This is S of the weights as they were given.
         self.total_weight = data.weigh(rows) * data.weight_unit
         if not self.total_weight > 0:

@@ -12,13 +12,15 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d, validate_data
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.scikit_learn import check_sample_weight
+from fastlin.estimators.tables import read_table, read_table_to_fit, reads_table
 
 if TYPE_CHECKING:
-    from fastlin.matrices import BlockMatrix, DenseMatrix, SparseMatrix
+    from fastlin.matrices import BlockMatrix, DenseMatrix, SparseMatrix, TableMatrix
 
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
@@ -36,7 +38,7 @@ class TrainingData:
 
     Attributes
     ----------
-    matrix : DenseMatrix, SparseMatrix or BlockMatrix
+    matrix : DenseMatrix, SparseMatrix, BlockMatrix or TableMatrix
         The rows; a dense matrix has one of DTYPES.
     y : ndarray of shape (n,)
         The labels as they were given.
@@ -50,7 +52,7 @@ class TrainingData:
         A power of two near the largest weight.
     """
 
-    matrix: DenseMatrix | SparseMatrix | BlockMatrix
+    matrix: DenseMatrix | SparseMatrix | BlockMatrix | TableMatrix
     y: np.ndarray
     classes: np.ndarray
     labels: np.ndarray
@@ -148,9 +150,17 @@ def choose_dtype(matrix, solver):
 
 def read_matrix(estimator, X, y=NO_Y, **checks):
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
-    from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, as_matrix
+    from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, TableMatrix, as_matrix
 
     refuse_blocks(estimator, X)
+    if isinstance(X, (DenseMatrix, SparseMatrix, TableMatrix)):
+        # Rows whose reader has checked them.
+        return X
+    is_fit = y is not NO_Y
+    if reads_table(estimator, X, is_fit):
+        if not is_fit:
+            return read_table(estimator, X)
+        return read_table_to_fit(estimator, X), check_labels(estimator, X, y)
     if _is_plain(X, DTYPES):
         if y is NO_Y and checks == {"reset": False} and _is_ready(estimator, X):
             return as_matrix(X)
@@ -158,9 +168,6 @@ def read_matrix(estimator, X, y=NO_Y, **checks):
             estimator.n_features_in_ = X.shape[1]
             vars(estimator).pop("feature_names_in_", None)
             return as_matrix(X), y
-    if isinstance(X, (DenseMatrix, SparseMatrix)):
-        # A block, whose reader has checked it.
-        return X
     # Our check comes first, since scikit-learn converts a broken container without looking.
     matrix = as_matrix(X) if sparse.issparse(X) else None
     if matrix is None:
@@ -179,6 +186,32 @@ def refuse_blocks(estimator, X):
         raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression fits blocks.")
 
 
+def refuse_categories(estimator, what):
+    """Raise a ValueError where the estimator is to read categorical columns of data that have none."""
+    if estimator.categorical_features is not None:
+        raise ValueError(
+            f"categorical_features must be None for {what}, got {estimator.categorical_features!r}: tables in memory "
+            "have categorical columns."
+        )
+    vars(estimator).pop("categories_", None)
+
+
+def check_labels(estimator, X, y):
+    """Return y beside a table X, after scikit-learn's checks.
+
+    Raises
+    ------
+    ValueError
+        y is None, has missing values or another shape than (n,), or is of another length than X.
+    """
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_consistent_length(X, y)
+    return y
+
+
 def read_blocks(estimator, blocks, y, sample_weight):
     """Return Blocks as a matrix, with the labels and weights that they hold or that are given.
 
@@ -190,6 +223,7 @@ def read_blocks(estimator, blocks, y, sample_weight):
     from fastlin.matrices import BlockMatrix
 
     name = type(estimator).__name__
+    refuse_categories(estimator, "blocks")
     for n, what in zip(blocks.shape, ("sample(s)", "feature(s)"), strict=True):
         if not n:
             raise ValueError(
@@ -198,32 +232,6 @@ def read_blocks(estimator, blocks, y, sample_weight):
     y, sample_weight = choose_labels(estimator, blocks, y, sample_weight)
     remember_features(estimator, blocks.shape[1], blocks.feature_names)
     return BlockMatrix(blocks), y, sample_weight
-
-
-def remember_features(estimator, n_features, names):
-    """Set `n_features_in_` and `feature_names_in_` where X is no array; names (n_features,) may be None."""
-    estimator.n_features_in_ = n_features
-    vars(estimator).pop("feature_names_in_", None)
-    if names is not None:
-        estimator.feature_names_in_ = np.array(names, dtype=object)
-
-
-def check_features(estimator, n_features, names, subject):
-    """Raise a ValueError where the columns of X, whose names may be None, are not those of the fit.
-
-    The subject is what has the names, with its verb.
-    """
-    if n_features != estimator.n_features_in_:
-        raise ValueError(
-            f"X has {n_features} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
-            "features as input."
-        )
-    expected = getattr(estimator, "feature_names_in_", None)
-    if names is not None and expected is not None and list(names) != list(expected):
-        raise ValueError(
-            f"The feature names should match those that were passed during fit: {subject} {list(names)}, the model "
-            f"{list(expected)}."
-        )
 
 
 def choose_labels(estimator, blocks, y, sample_weight):
@@ -332,26 +340,31 @@ def weigh_classes(class_weight, classes, totals):
     return class_weights
 
 
-def check_penalty_factors(penalty_factors, n_features):
+def check_penalty_factors(penalty_factors, matrix):
     """Return the penalty factors as an array (d,) of float64, or None where there are none.
+
+    Those of a table may be one for each of its columns: then all levels of a column have its factor.
 
     Raises
     ------
     ValueError
         Where they are not one finite number of at least 0 for each feature.
     """
+    n_features, widths = matrix.shape[1], getattr(matrix, "widths", ())
     if penalty_factors is None:
         return None
     try:
         factors = np.asarray(penalty_factors, np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"penalty_factors must be numbers, one for each feature, got {penalty_factors!r}") from None
-    if factors.shape != (n_features,):
+    if factors.shape not in ((n_features,), (len(widths),)) or not factors.ndim:
+        columns = f", or of the {len(widths)} columns" if len(widths) else ""
         raise ValueError(
-            f"penalty_factors must hold one number for each of the {n_features} features, got the shape {factors.shape}"
+            f"penalty_factors must hold one number for each of the {n_features} features{columns}, got the shape "
+            f"{factors.shape}"
         )
     wrong = ~(np.isfinite(factors) & (factors >= 0))
     if wrong.any():
         j = int(np.argmax(wrong))
         raise ValueError(f"penalty_factors must be finite and at least 0, got {factors[j]} for feature {j}")
-    return factors
+    return factors if len(factors) == n_features else np.repeat(factors, widths)

@@ -4,6 +4,7 @@ from fastlin.matrices.blocks import BlockMatrix
 from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.piecewise import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
+from fastlin.matrices.tables import Codes, TableMatrix
 
 
 def as_matrix(X):
@@ -16,16 +17,25 @@ def as_matrix(X):
 
     Returns
     -------
-    DenseMatrix, SparseMatrix or BlockMatrix
+    DenseMatrix, SparseMatrix, BlockMatrix or TableMatrix
 
     Raises
     ------
     ValueError
         X is a sparse container that SparseMatrix refuses.
     """
-    if isinstance(X, (DenseMatrix, SparseMatrix, BlockMatrix)):
+    if isinstance(X, (DenseMatrix, SparseMatrix, BlockMatrix, TableMatrix)):
         return X
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)
 
 
-__all__ = ["DTYPES", "BlockMatrix", "DenseMatrix", "PiecewiseMatrix", "SparseMatrix", "as_matrix"]
+__all__ = [
+    "DTYPES",
+    "BlockMatrix",
+    "Codes",
+    "DenseMatrix",
+    "PiecewiseMatrix",
+    "SparseMatrix",
+    "TableMatrix",
+    "as_matrix",
+]

@@ -40,7 +40,7 @@ def block_rows(block, n_blocks, n_rows):
 
 
 @kernel(reassociate=False, inline=True)
-def _add_rows(scores, n_rows, sums):
+def add_score_rows(scores, n_rows, sums):
     """Add scores (K, tile rows) over the first n_rows rows to sums (K,), float64, one row after the other."""
     n_classes = scores.shape[0]
     n_in_fours = n_classes - n_classes % 4
@@ -98,7 +98,7 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
         load_and_multiply(X, numbers, panels, intercept, scores, ahead)
         loss += turn_scores_to_residuals(scores, numbers, samples, kept, first + start)
-        _add_rows(scores, stop - start, intercept_sums)
+        add_score_rows(scores, stop - start, intercept_sums)
         add_tile(panels, stop - start, scores, gradient, ahead)
     losses[block] = loss
     copy_sums(gradient, sums.coef[block])

@@ -1,8 +1,9 @@
-"""The innermost loop over sparse entries: sums of rows of a table, each times a number, that stay in registers.
+"""The innermost loops over sparse entries: sums of rows of a table, each times a number, that stay in registers.
 
 Scores of a sparse row are such a sum over the coefficients of its features. The gradient of a column is one over the
-residuals of its rows. A row of the table holds a number for each class. The loop is emitted as LLVM instructions, since
-the compiler left to itself stores the sums after every entry. Uncompiled, NumPy stands in.
+residuals of its rows. A row of the table holds a number for each class. The other way round, a row that stays in
+registers is added to rows of the table. The loops are emitted as LLVM instructions, since the compiler left to itself
+stores the sums after every entry. Uncompiled, NumPy stands in.
 """
 
 import numpy as np
@@ -145,3 +146,78 @@ def combine_rows(data, indices, first, last, table, origin, sums, i):
         _combine_1_vector(data, indices, first, last, table, origin, sums, i, k)
     elif width > k:
         _combine_half_a_vector(data, indices, first, last, table, origin, sums, i, k)
+
+
+def _addition(n_vectors, lanes, gathers):
+    """Make the loop that adds n_vectors vectors of named rows of a table to rows in order, or the other way round."""
+
+    def uncompiled(source, codes, n_rows, target, k):
+        part, named, in_order = slice(k, k + n_vectors * lanes), codes[:n_rows], np.arange(n_rows)
+        to, of = (in_order, named) if gathers else (named, in_order)
+        np.add.at(target[:, part], to, source[of, part])
+
+    if config.DISABLE_JIT:
+        return uncompiled
+
+    @intrinsic
+    def compiled(typing_context, source, codes, n_rows, target, k):
+        def generate(context, builder, signature, arguments):
+            source_type, codes_type, _, target_type, _ = signature.args
+            source, codes, n_rows, target, k = arguments
+            emit = Emitter(context, builder, types.float64, lanes)
+            number, align = n_rows.type, 8 * lanes
+            places = emit.data(codes_type, codes)
+
+            def row(array_type, array, i):
+                structure = context.make_array(array_type)(context, builder, array)
+                stride, _ = cgutils.unpack_tuple(builder, structure.strides)
+                base = emit.pointer(array_type, array, number(0), k)
+                offset = builder.mul(i, stride)
+                return builder.bitcast(builder.gep(builder.bitcast(base, cgutils.voidptr_t), [offset]), base.type)
+
+            with cgutils.for_range(builder, n_rows, intp=number) as loop:
+                code = builder.load(builder.gep(places, [loop.index]))
+                named = context.cast(builder, code, codes_type.dtype, types.int64)
+                to, of = (loop.index, named) if gathers else (named, loop.index)
+                target_row, source_row = row(target_type, target, to), row(source_type, source, of)
+                for v in range(n_vectors):
+                    place = number(v * lanes)
+                    added = emit.load(source_row, place, align=align)
+                    place = builder.gep(target_row, [place])
+                    emit.store(builder.fadd(emit.load(place, align=align), added), place, align=align)
+            return context.get_dummy_value()
+
+        return types.void(source, codes, n_rows, target, k), generate
+
+    return compiled
+
+
+def _additions(gathers):
+    """Return the kernel that makes these loops for tables of any width."""
+    four, two, one = (_addition(n_vectors, LANES, gathers) for n_vectors in (4, 2, 1))
+    half, single = _addition(1, HALF, gathers), _addition(1, 1, gathers)
+
+    @kernel(inner=True)
+    def add(source, codes, n_rows, target):
+        width = target.shape[1]
+        if width == 1:
+            single(source, codes, n_rows, target, np.int64(0))
+            return
+        k = np.int64(0)
+        while width - k >= 4 * LANES:
+            four(source, codes, n_rows, target, k)
+            k += 4 * LANES
+        if width - k >= 2 * LANES:
+            two(source, codes, n_rows, target, k)
+            k += 2 * LANES
+        if width - k >= LANES:
+            one(source, codes, n_rows, target, k)
+        elif width > k:
+            half(source, codes, n_rows, target, k)
+
+    return add
+
+
+# Both take tables of the same columns, as of zeros_table. For i < n_rows add_named adds source[codes[i]] to target[i],
+# and add_to_named adds source[i] to target[codes[i]].
+add_named, add_to_named = _additions(True), _additions(False)

@@ -1,5 +1,7 @@
 """Single instructions and attributes that Numba has no name for; uncompiled, NumPy stands in or nothing is done."""
 
+import ctypes
+
 import numpy as np
 from llvmlite import ir
 from numba.core import config, types
@@ -75,6 +77,11 @@ if config.DISABLE_JIT:
         """Return the whole number n with 2^n <= x < 2^(n + 1), x > 0, in the type of x."""
         return type(x)(np.frexp(x)[1] - 1)
 
+    def read_at(address, dtype):
+        """Return the number of a type at an address. The caller keeps alive what lies there."""
+        memory = ctypes.string_at(int(address), np.dtype(dtype).itemsize)
+        return np.frombuffer(memory, dtype)[0]
+
 else:
 
     @intrinsic
@@ -109,3 +116,14 @@ else:
             return builder.sitofp(builder.sub(exponent, WHOLE_32(bias)), arguments[0].type)
 
         return x(x), generate
+
+    @intrinsic
+    def read_at(typing_context, address, dtype):
+        """Return the number of a type at an address. The caller keeps alive what lies there."""
+
+        def generate(context, builder, signature, arguments):
+            kind = context.get_data_type(dtype.instance_type)
+            # Numbers of a record may lie anywhere.
+            return builder.load(builder.inttoptr(arguments[0], kind.as_pointer()), align=1)
+
+        return dtype.instance_type(types.intp, dtype), generate

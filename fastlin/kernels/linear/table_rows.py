@@ -1,0 +1,205 @@
+"""Kernels over the rows of a table, whose columns are codes of levels or numbers, each an array of its own.
+
+The columns come as addresses, `TableColumns`, so that everything is compiled once, whatever types they have. A tile of
+rows is read column by column: numbers as float64 into a small dense matrix, of which the products are those of
+dense_rows.py, and codes as rows of a table of levels, which has a column for each class (machine/gather.py). The score
+of a row is the product of its numbers and the sum of the rows of its levels.
+"""
+
+import numpy as np
+
+from fastlin.kernels.linear.curvature import turn_products_to_slopes
+from fastlin.kernels.linear.dense_rows import add_score_rows, block_rows
+from fastlin.kernels.linear.operands import TableTile
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.gather import add_named, add_to_named
+from fastlin.kernels.machine.instructions import compile_apart, compile_small, read_at
+from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
+from fastlin.kernels.machine.prefetch import empty_list
+
+
+@kernel(reassociate=False)
+def fill_block_table_loss_and_gradient(
+    block, n_blocks, columns, samples, scaling, parameters, levels, tile_rows, losses, sums, level_sums, kept
+):
+    """Fill the block's slice of losses (B,), of sums, BlockSums, and of level_sums (B, levels, columns of a table).
+
+    As `fill_block_loss_and_gradient`, for a table, which has as many rows as there are labels: scaling and parameters
+    are those of the columns of numbers, and levels (levels, columns of a table) has the coefficients of the levels.
+    """
+    compile_small()
+    rows = samples.rows
+    first = block * rows.shape[0] // n_blocks
+    if rows.shape[0] == 0:
+        first = block * samples.labels.shape[0] // n_blocks
+        rows = block_rows(block, n_blocks, samples.labels.shape[0])
+    else:
+        rows = rows[first : (block + 1) * rows.shape[0] // n_blocks]
+    n_rows = rows.shape[0]
+    panels = open_panels(parameters.coef, scaling, tile_rows)
+    gradient = open_sums(panels, parameters.coef.shape[0])
+    tile = _open_tile(columns, parameters, levels, tile_rows)
+    intercept_sums, own_sums = sums.intercept[block], level_sums[block]
+    intercept_sums[:] = 0
+    own_sums[:] = 0
+    loss = 0.0
+    for start in range(0, n_rows, tile_rows):
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        numbers = rows[start:stop]
+        _fill_scores(columns, numbers, panels, parameters.intercept, levels, tile)
+        loss += turn_scores_to_residuals(tile.scores, numbers, samples, kept, first + start)
+        add_score_rows(tile.scores, stop - start, intercept_sums)
+        _add_scores(stop - start, panels, tile, gradient, own_sums)
+    losses[block] = loss
+    copy_sums(gradient, sums.coef[block])
+
+
+@kernel(reassociate=False)
+def fill_block_table_hessian_product(
+    block,
+    n_blocks,
+    columns,
+    rows,
+    row_weights,
+    probabilities,
+    scaling,
+    direction,
+    levels,
+    tile_rows,
+    products,
+    level_products,
+):
+    """Fill the block's slice of products, BlockSums, and of level_products (B, levels, columns of a table).
+
+    As `fill_block_hessian_product`, for a table: the direction has the columns of numbers, levels that of the levels.
+    """
+    compile_small()
+    first, last = block * rows.shape[0] // n_blocks, (block + 1) * rows.shape[0] // n_blocks
+    panels = open_panels(direction.coef, scaling, tile_rows)
+    sums = open_sums(panels, direction.coef.shape[0])
+    tile = _open_tile(columns, direction, levels, tile_rows)
+    intercept_products, own_products = products.intercept[block], level_products[block]
+    intercept_products[:] = 0
+    own_products[:] = 0
+    for start in range(first, last, tile_rows):
+        stop = start + tile_rows if start + tile_rows < last else last
+        _fill_scores(columns, rows[start:stop], panels, direction.intercept, levels, tile)
+        turn_products_to_slopes(tile.scores, stop - start, row_weights, probabilities, start)
+        add_score_rows(tile.scores, stop - start, intercept_products)
+        _add_scores(stop - start, panels, tile, sums, own_products)
+    copy_sums(sums, products.coef[block])
+
+
+@kernel(inline=True)
+def _open_tile(columns, parameters, levels, tile_rows):
+    """Return room for a tile of rows."""
+    n_classes, n_columns = parameters.coef.shape
+    # Numba then takes the numbers for a part of an array, as X of `any_layout` is, and compiles no product again.
+    return TableTile(
+        zeros_aligned((tile_rows, n_columns + 1), np.float64)[:, :n_columns],
+        zeros_aligned((columns.codes.shape[0], tile_rows), np.int32),
+        np.arange(tile_rows),
+        zeros_aligned((n_classes, tile_rows), parameters.coef.dtype),
+        zeros_aligned((tile_rows, levels.shape[1]), np.float64),
+        empty_list(np.int64(0)),
+    )
+
+
+@kernel(inner=True)
+def _fill_scores(columns, numbers, panels, intercept, levels, tile):
+    """Read the rows ``numbers`` of the table into tile, and fill its scores (K, tile rows)."""
+    n_rows, rowwise = numbers.shape[0], tile.rowwise
+    follow = _follow_each_other(numbers)
+    for j in range(columns.numbers.shape[0]):
+        _read_numbers(columns.numbers[j], numbers, follow, tile.numbers[:, j])
+    load_and_multiply(tile.numbers, tile.places[:n_rows], panels, intercept, tile.scores, tile.nothing)
+    rowwise[:] = 0
+    for c in range(columns.codes.shape[0]):
+        _read_codes(columns.codes[c], numbers, follow, tile.codes[c])
+        add_named(levels, tile.codes[c], n_rows, rowwise)
+    for k in range(tile.scores.shape[0]):
+        scores = tile.scores[k]
+        for i in range(n_rows):
+            scores[i] += rowwise[i, k]
+
+
+@kernel(inner=True)
+def _add_scores(n_rows, panels, tile, sums, level_sums):
+    """Add the sums over the tile's rows of its scores times numbers to sums, and times levels to level_sums."""
+    add_tile(panels, n_rows, tile.scores, sums, tile.nothing)
+    rowwise = tile.rowwise
+    for k in range(tile.scores.shape[0]):
+        scores = tile.scores[k]
+        for i in range(n_rows):
+            rowwise[i, k] = scores[i]
+    for c in range(tile.codes.shape[0]):
+        add_to_named(rowwise, tile.codes[c], n_rows, level_sums)
+
+
+@kernel(inline=True)
+def _follow_each_other(numbers):
+    follow = True
+    for i in range(1, numbers.shape[0]):
+        follow &= numbers[i] == numbers[i - 1] + 1
+    return follow
+
+
+@kernel(inner=True)
+def _read_codes(column, numbers, follow, codes):
+    """Fill codes[i] with the row of a table of levels that the code of the row numbers[i] names."""
+    compile_small()
+    if column[2] == 1:
+        _read_column(column, numbers, follow, column[3] + 1, np.int8, codes)
+    elif column[2] == 2:
+        _read_column(column, numbers, follow, column[3] + 1, np.int16, codes)
+    else:
+        _read_column(column, numbers, follow, column[3] + 1, np.int32, codes)
+
+
+@kernel(inner=True)
+def _read_numbers(column, numbers, follow, found):
+    """Fill found[i] with the number of the row numbers[i], in float64."""
+    compile_small()
+    if column[2] == 0:
+        _read_column(column, numbers, follow, 0.0, np.float64, found)
+    elif column[2] == 1:
+        _read_column(column, numbers, follow, 0.0, np.float32, found)
+    elif column[2] == 2:
+        _read_column(column, numbers, follow, 0.0, np.int32, found)
+    elif column[2] == 3:
+        _read_column(column, numbers, follow, 0.0, np.int16, found)
+    elif column[2] == 4:
+        _read_column(column, numbers, follow, 0.0, np.int8, found)
+    else:
+        _read_column(column, numbers, follow, 0.0, np.uint8, found)
+
+
+@kernel(inner=True)
+def _read_column(column, numbers, follow, origin, dtype, found):
+    compile_apart()
+    stride = column[1]
+    if follow:
+        start = column[0] + numbers[0] * stride
+        for i in range(numbers.shape[0]):
+            found[i] = origin + read_at(start + i * stride, dtype)
+    else:
+        for i in range(numbers.shape[0]):
+            found[i] = origin + read_at(column[0] + numbers[i] * stride, dtype)
+
+
+@kernel
+def fill_block_level_weights(block, n_blocks, columns, weights, n_rows, totals):
+    """Fill totals[block], of totals (B, levels), with the weight of each level over the block's rows.
+
+    weights (n,) without entries are ones. The row of the code -1 takes that of missing values.
+    """
+    rows = block_rows(block, n_blocks, n_rows)
+    own = totals[block]
+    own[:] = 0
+    codes = np.empty(rows.shape[0], np.int32)
+    for c in range(columns.codes.shape[0]):
+        _read_codes(columns.codes[c], rows, True, codes)
+        for i in range(rows.shape[0]):
+            own[codes[i]] += weight_of(weights, rows[i])

@@ -1,0 +1,480 @@
+"""X as a table: columns of numbers beside columns of codes, each where it lies, and an objective's passes over them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+
+import numpy as np
+
+from fastlin.kernels.linear.operands import (
+    NUMBER_TYPES,
+    BlockSums,
+    Kept,
+    Parameters,
+    Samples,
+    TableColumns,
+)
+from fastlin.kernels.linear.table_rows import (
+    fill_block_level_weights,
+    fill_block_table_hessian_product,
+    fill_block_table_loss_and_gradient,
+)
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.gather import count_columns, zeros_table
+from fastlin.kernels.machine.panels import count_product_roundings
+from fastlin.kernels.machine.simd import ROW_GROUP
+from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
+from fastlin.matrices.columns import Columns, Transposed, merge_moments
+from fastlin.matrices.dense import DenseMatrix
+from fastlin.matrices.sparse import MAX_GRAM_SHIFT, SparseMatrix
+
+# Each column of a tile is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms with tiles of
+# 2,048 rows, 57 with 512 and 73 with 128.
+MOST_TILE_ROWS = 2048
+# What a code takes beside its multiply-adds, in multiply-adds.
+CODE_WORK = 8
+# Bytes of the rows that are sparse or dense for a while, where a sum is computed from those.
+BYTES_TOGETHER = 8 << 20
+# Fewer rows than this part of the table are copied: rows far from each other share no cache line.
+COPIED_PART = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A categorical column.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n,), int8, int16 or int32
+        The number of each row's level, or -1 where the value is missing or was not known.
+    n_levels : int
+        The number of levels, each of which is a column of the matrix.
+    has_missing_level : bool
+        Whether the last level is that of the rows with -1. Otherwise these have none.
+    """
+
+    codes: np.ndarray
+    n_levels: int
+    has_missing_level: bool = False
+
+    def __getitem__(self, rows):
+        """Return the column of some rows."""
+        return Codes(self.codes[rows], self.n_levels, self.has_missing_level)
+
+
+class TableMatrix:
+    """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
+
+    Nothing is copied: passes read the columns where they lie.
+
+    Parameters
+    ----------
+    columns : sequence of ndarray of shape (n,) and Codes
+        The columns in order; those of numbers have one of NUMBER_TYPES, or bool. A categorical one stands for as many
+        columns as it has levels.
+    names : sequence of str or None
+        What the columns are called; None means by their numbers.
+
+    Attributes
+    ----------
+    widths : ndarray of int64
+        For each column of the table how many columns of X it stands for.
+    shape : tuple of int
+        The number of rows n and of columns d.
+    dtype : dtype
+        float32 where all numbers are and there are some, else float64.
+    nbytes : int
+        The bytes of the columns.
+    """
+
+    # Some of its rows, and all of its columns, may be had without reading X anew.
+    lies_in_memory = True
+
+    def __init__(self, columns, names=None):
+        self._columns, self._names = columns, names
+        self.widths = np.array([column.n_levels if isinstance(column, Codes) else 1 for column in columns])
+        firsts = np.cumsum([0, *self.widths])
+        self._coded = [column for column in columns if isinstance(column, Codes)]
+        self._numbers = [column for column in columns if not isinstance(column, Codes)]
+        is_coded = np.array([isinstance(column, Codes) for column in columns])
+        self._coded_firsts, self.number_features = firsts[:-1][is_coded], firsts[:-1][~is_coded]
+        n = len(self._numbers[0]) if self._numbers else len(self._coded[0].codes)
+        self.shape = n, int(firsts[-1])
+        are_narrow = [column.dtype == np.float32 for column in self._numbers]
+        self.dtype = np.dtype(np.float32 if are_narrow and all(are_narrow) else np.float64)
+        self.nbytes = sum(column.nbytes for column in self._numbers) + sum(each.codes.nbytes for each in self._coded)
+        # The rows of a table of levels: for each categorical column one for the code -1, then one for each code.
+        rows, features, self._table_firsts, n_table_rows = [], [], [], 0
+        for column, first in zip(self._coded, self._coded_firsts, strict=True):
+            n_codes = column.n_levels - column.has_missing_level
+            rows.append(n_table_rows + np.arange(1, column.n_levels + 1) % (n_codes + 1))
+            features.append(first + np.arange(column.n_levels))
+            self._table_firsts.append(n_table_rows)
+            n_table_rows += 1 + n_codes
+        none = np.empty(0, np.int64)
+        self.level_rows, self.level_features = (np.concatenate([none, *parts]) for parts in (rows, features))
+        self.n_table_rows = n_table_rows
+        self._lock, self._transposed = Lock(), {}
+
+    @property
+    def X(self):
+        """The matrix itself, which can be told to take some of its rows."""
+        return self
+
+    def __len__(self):
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        """Return the matrix of some rows: their numbers, a slice or a mask."""
+        return TableMatrix([column[rows] for column in self._columns])
+
+    @property
+    def n_entries(self):
+        """The number of entries that a pass reads."""
+        return self.shape[0] * len(self._columns)
+
+    @cached_property
+    def operands(self):
+        """The columns as kernels take them, TableColumns."""
+        codes = [
+            (address_of(column.codes), *column.codes.strides, column.codes.itemsize, first)
+            for column, first in zip(self._coded, self._table_firsts, strict=True)
+        ]
+        numbers = [
+            (address_of(column), *column.strides, NUMBER_TYPES.index(_without_bool(column.dtype)))
+            for column in self._numbers
+        ]
+        return TableColumns(np.array(codes, np.int64).reshape(-1, 4), np.array(numbers, np.int64).reshape(-1, 3))
+
+    def gains_from_float32(self, n_rows_coef):
+        """Say whether passes are faster in float32: they are not, since columns are widened one by one."""
+        return False
+
+    def resolves_gram(self, shift):
+        """Say whether Gram matrices of columns with such shifts (d,) keep their digits, as those of sparse rows."""
+        return bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
+
+    def count_gram_work(self):
+        """Return the multiply-adds of a Gram matrix of the columns."""
+        return 4 * self.n_entries * len(self._columns)
+
+    def measure(self, weights=None):
+        """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""
+        mean, variance, smallest, largest = moments = np.empty((4, self.shape[1]))
+        if self._coded:
+            (own, rest), features = self._weigh_levels(weights), self.level_features
+            mean[features], variance[features] = own / (own + rest), own * rest / (own + rest) ** 2
+            n_own, n_rest = (own, rest) if weights is None else self._weigh_levels(None)
+            smallest[features], largest[features] = n_rest == 0, n_own > 0
+        if self._numbers:
+            totals, parts = [], []
+            for first, last in self._pieces(8 * len(self._numbers)):
+                own = None if weights is None else weights[first:last]
+                totals.append(float(last - first) if own is None else float(own.sum()))
+                piece = DenseMatrix(self._stack_numbers(first, last))
+                parts.append(piece.find_moments(own if totals[-1] > 0 else None))
+            moments[:, self.number_features] = merge_moments(np.array(totals), parts)
+        return Columns.from_moments(*moments)
+
+    def _weigh_levels(self, weights):
+        """Return the weight of each level and that of all other rows, (2, levels) in the order of their features.
+
+        A level that all rows have leaves nothing, not what rounding would leave of a difference. weights (n,) may be
+        None.
+        """
+        n = self.shape[0]
+        n_blocks = count_blocks(n, CODE_WORK * len(self._coded), 8 * self.n_table_rows, self.nbytes)
+        totals = np.empty((n_blocks, self.n_table_rows))
+        row_weights = np.empty(0) if weights is None else weights
+        run_blocks(fill_block_level_weights, n_blocks, self.operands, row_weights, n, totals)
+        own, rest = np.add.reduce(totals), np.zeros(self.n_table_rows)
+        for part in np.split(np.arange(len(own)), self._table_firsts[1:]):
+            rest[part[1:]] += np.cumsum(own[part])[:-1]
+            rest[part[:-1]] += np.cumsum(own[part][::-1])[-2::-1]
+        return own[self.level_rows], rest[self.level_rows]
+
+    def _stack_numbers(self, first, last):
+        """Return the columns of numbers of some rows, (last - first, M) float64."""
+        stacked = np.empty((last - first, len(self._numbers)))
+        for j, column in enumerate(self._numbers):
+            stacked[:, j] = column[first:last]
+        return stacked
+
+    def _pieces(self, row_bytes):
+        """Yield the first and the last row number, less one, of pieces of rows that take so many bytes each."""
+        step = max(1, BYTES_TOGETHER // row_bytes)
+        for first in range(0, self.shape[0], step):
+            yield first, min(first + step, self.shape[0])
+
+    def sparse_pieces(self, rows=None):
+        """Yield the places of pieces of the rows (all where there are none), a slice, and the SparseMatrix of each."""
+        n_rows = self.shape[0] if rows is None else len(rows)
+        step = max(1, BYTES_TOGETHER // (12 * len(self._columns)))
+        for first in range(0, n_rows, step):
+            part = slice(first, min(first + step, n_rows))
+            yield part, self.expand(part if rows is None else rows[part])
+
+    def expand(self, rows):
+        """Return the SparseMatrix of some rows, by their numbers or as a slice."""
+        from scipy import sparse
+
+        columns = [column[rows] for column in self._columns]
+        n, n_columns = len(columns[0].codes if isinstance(columns[0], Codes) else columns[0]), len(columns)
+        indices, data = np.empty((n, n_columns), np.int32), np.ones((n, n_columns), self.dtype)
+        first = 0
+        for j, column in enumerate(columns):
+            if isinstance(column, Codes):
+                indices[:, j] = column.codes
+                missing = np.flatnonzero(column.codes < 0)
+                indices[missing, j] = column.n_levels - 1
+                if not column.has_missing_level:
+                    data[missing, j] = 0
+                indices[:, j] += first
+                first += column.n_levels
+            else:
+                indices[:, j], data[:, j] = first, column
+                first += 1
+        indptr = np.arange(0, n * n_columns + 1, n_columns, dtype=np.int32)
+        return SparseMatrix(sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n, self.shape[1])))
+
+    def compute_scores(self, coef, intercept):
+        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
+        scores = np.empty((self.shape[0], len(coef)), coef.dtype)
+        for part, piece in self.sparse_pieces():
+            scores[part] = piece.compute_scores(coef, intercept)
+        return scores
+
+    def sum_squared_scores(self, coef, intercept):
+        """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
+        return np.concatenate([piece.sum_squared_scores(coef, intercept) for _, piece in self.sparse_pieces()])
+
+    def find_best_class(self, coef, intercept):
+        """Return the class of the largest of the scores of each row, (n,) int64, as `SparseMatrix.find_best_class`."""
+        return np.concatenate([piece.find_best_class(coef, intercept) for _, piece in self.sparse_pieces()])
+
+    def take(self, rows):
+        """Return the matrix of the given row numbers, in their order."""
+        return self[rows]
+
+    def select(self, rows):
+        """Return the matrix that passes over the given rows are made of, and their numbers in it."""
+        if len(rows) <= COPIED_PART * self.shape[0]:
+            return self.take(rows), rows[:0]
+        return self, rows
+
+    def parts(self):
+        """Yield what each column of numbers is called where something is wrong with it, and the column."""
+        names = range(len(self._columns)) if self._names is None else self._names
+        for name, column in zip(names, self._columns, strict=True):
+            if not isinstance(column, Codes):
+                yield f"Column {name!r} of X", DenseMatrix(column[:, None])
+
+    def transposed(self, precision, features):
+        """Return X column by column: levels by their rows, a copy of four bytes an entry, and numbers as in dense data.
+
+        Parameters
+        ----------
+        precision : type
+            The type, float64 or float32, that columns of numbers are kept in.
+        features : ndarray of int64 or None
+            The columns that will be used. All are kept for the next call.
+
+        Returns
+        -------
+        Transposed
+        """
+        # Folds in threads ask for it at once.
+        with self._lock:
+            if precision not in self._transposed:
+                self._transposed[precision] = self._transpose(precision)
+        return self._transposed[precision]
+
+    def _transpose(self, precision):
+        n, d = self.shape
+        scale, shift = np.ones(d), np.zeros(d)
+        places, lengths, indices = np.full(d, -1), np.zeros(d, np.int64), [np.empty(0, np.int32)]
+        for column, first in zip(self._coded, self._coded_firsts, strict=True):
+            counts = np.bincount(column.codes.astype(np.int32) + 1, minlength=column.n_levels + 1)
+            n_codes = column.n_levels - column.has_missing_level
+            # A stable sort of codes of one or two bytes counts them.
+            order = np.argsort(column.codes, kind="stable").astype(np.int32)
+            indices.append(order[counts[0] :])
+            lengths[first : first + n_codes] = counts[1 : n_codes + 1]
+            if column.has_missing_level:
+                indices.append(order[: counts[0]])
+                lengths[first + n_codes] = counts[0]
+        panel = np.empty((len(self._numbers), n), precision)
+        own = self.measure().choose_coordinates()
+        for place, (row, j, column) in enumerate(zip(panel, self.number_features, self._numbers, strict=True)):
+            scale[j], shift[j], places[j] = own[0][j], own[1][j], place
+            row[:] = column * scale[j] + shift[j]
+        indices = np.concatenate(indices)
+        starts = np.append(0, np.cumsum(lengths))
+        return Transposed(panel, places, starts, indices, np.ones(len(indices), np.uint8), scale, shift)
+
+    def row_products(self, n_rows_coef, factors, allows_gram):
+        """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,), of a sparse copy."""
+        return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
+
+    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+        """Return the TablePasses over the given rows."""
+        return TablePasses(self, rows, labels, weights, n_rows_coef, scale, shift)
+
+
+class TablePasses:
+    """The sums over rows that an objective is made of, each one pass over the columns of a table, in float64.
+
+    Gram matrices are those of sparse rows, which are made some at a time.
+
+    Parameters
+    ----------
+    matrix : TableMatrix
+        The data.
+    rows, labels, weights, n_rows_coef, scale, shift
+        As DensePasses takes them.
+    """
+
+    def __init__(self, matrix, rows, labels, weights, n_rows_coef, scale, shift):
+        self._matrix, self._samples = matrix, Samples(rows, labels, weights)
+        self._n_rows = len(rows) or matrix.shape[0]
+        self._scale, self._shift = scale, shift
+        K, (n, d) = n_rows_coef, matrix.shape
+        self._shape = K, d + 1
+        features, n_numbers = matrix.number_features, len(matrix.number_features)
+        n_coded = matrix.n_entries // n - n_numbers
+        self._number_scaling = Scaling(scale[features], shift[features])
+        n_columns = count_columns(K)
+        self._n_blocks = count_blocks(
+            self._n_rows,
+            row_work=2 * K * n_numbers + (CODE_WORK + 2 * n_columns) * n_coded,
+            partial_bytes=8 * (n_columns * matrix.n_table_rows + K * n_numbers),
+            data_bytes=matrix.nbytes,
+        )
+        row_bytes = 8 * (n_numbers + 1 + K + n_columns) + 4 * n_coded
+        self._tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
+        self._table = zeros_table(matrix.n_table_rows, K)
+        self._losses = np.empty(self._n_blocks)
+        self._sums = BlockSums(np.empty((self._n_blocks, K, n_numbers)), np.empty((self._n_blocks, K)))
+        level_sums = zeros_aligned((self._n_blocks * matrix.n_table_rows, n_columns), np.float64)
+        self._level_sums = level_sums.reshape(self._n_blocks, matrix.n_table_rows, n_columns)
+        self._n_columns = n_coded, n_numbers
+
+    @cached_property
+    def roundings(self):
+        """How many roundings a product of a row, and a sum over the rows, take one after the other.
+
+        The levels of a row are added one by one, and so are the rows of a level within a block.
+        """
+        n_coded, n_numbers = self._n_columns
+        n_products = count_product_roundings(n_numbers, self._shape[0]) + n_coded + 2
+        return n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
+
+    @cached_property
+    def shift_roundings(self):
+        """How many roundings the shift of each column takes part in, relative to those of a product, (d,).
+
+        Numbers are centred one by one, the shifts of levels are summed by columns.
+        """
+        roundings = np.zeros(self._shape[1] - 1)
+        roundings[self._matrix.level_features] = 1 + self._shape[1] / self.roundings[0]
+        return roundings
+
+    def evaluate(self, parameters, probabilities, gradient):
+        """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `SparsePasses.evaluate`."""
+        run_blocks(
+            fill_block_table_loss_and_gradient,
+            self._n_blocks,
+            self._matrix.operands,
+            self._samples,
+            self._number_scaling,
+            self._split(parameters),
+            self._table,
+            self._tile_rows,
+            self._losses,
+            self._sums,
+            self._level_sums,
+            Kept.of(probabilities),
+        )
+        self._add_blocks(gradient)
+        return float(np.add.reduce(self._losses))
+
+    def hessian_product(self, direction, probabilities):
+        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
+        rows = self._samples.rows
+        run_blocks(
+            fill_block_table_hessian_product,
+            self._n_blocks,
+            self._matrix.operands,
+            rows if len(rows) else np.arange(self._n_rows),
+            self._row_weights(),
+            probabilities.astype(np.float64, copy=False),
+            self._number_scaling,
+            self._split(direction),
+            self._table,
+            self._tile_rows,
+            self._sums,
+            self._level_sums,
+        )
+        return self._add_blocks(np.empty(self._shape))
+
+    def _split(self, parameters):
+        """Fill the table of levels, and return the Parameters of the columns of numbers, with all shifts of levels."""
+        matrix, K = self._matrix, self._shape[0]
+        levels, numbers = matrix.level_features, matrix.number_features
+        coef = parameters[:, levels].astype(np.float64)
+        self._table[matrix.level_rows, :K] = (coef * self._scale[levels]).T
+        intercept = parameters[:, -1] + np.einsum("kj,j->k", coef, self._shift[levels])
+        return Parameters(np.ascontiguousarray(parameters[:, numbers], np.float64), intercept)
+
+    def _add_blocks(self, total):
+        """Fill total (K, d + 1) with the sums of all blocks, added in their order, and return it."""
+        matrix, K = self._matrix, self._shape[0]
+        levels = matrix.level_features
+        intercept = np.add.reduce(self._sums.intercept)
+        sums = np.add.reduce(self._level_sums)[matrix.level_rows, :K].T
+        total[:, levels] = sums * self._scale[levels] + intercept[:, None] * self._shift[levels]
+        total[:, matrix.number_features] = np.add.reduce(self._sums.coef)
+        total[:, -1] = intercept
+        return total
+
+    def gram(self, rows, row_weights, precision):
+        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', as `SparsePasses.gram`."""
+        size = self._shape[1]
+        grams, scaling = np.zeros((len(row_weights), size, size)), Scaling(self._scale, self._shift)
+        for part, piece in self._matrix.sparse_pieces(rows if len(rows) else None):
+            own = np.arange(part.stop - part.start)
+            for gram, weights in zip(grams, row_weights[:, part].astype(np.float64), strict=True):
+                gram += piece.gram(own, weights, scaling)
+        return grams.astype(precision, copy=False)
+
+    def class_pair_gram(self, probabilities):
+        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
+        K, size = self._shape
+        hessian = np.zeros((K * size, K * size))
+        rows, labels, weights = self._samples
+        given = {"n_rows_coef": K, "scale": self._scale, "shift": self._shift}
+        for part, piece in self._matrix.sparse_pieces(rows if len(rows) else None):
+            own = rows[part] if len(rows) else part
+            passes = piece.passes(
+                rows=rows[:0], labels=labels[own], weights=weights[own] if len(weights) else weights, **given
+            )
+            hessian += passes.class_pair_gram(probabilities[:, part])
+        return hessian
+
+    def _row_weights(self):
+        """Return s_i of the rows of the passes, (m,)."""
+        rows, _, weights = self._samples
+        if not len(weights):
+            return np.ones(self._n_rows)
+        return weights[rows] if len(rows) else weights
+
+
+def address_of(array):
+    """Return where the first number of an array lies."""
+    return array.__array_interface__["data"][0]
+
+
+def _without_bool(dtype):
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype
