@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from fastlin.kernels.linear.table_rows import (
     fill_block_level_weights,
     fill_block_table_hessian_product,
     fill_block_table_loss_and_gradient,
+    fill_block_table_scores,
 )
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
@@ -61,6 +63,13 @@ class Codes:
     def __getitem__(self, rows):
         """Return the column of some rows."""
         return Codes(self.codes[rows], self.n_levels, self.has_missing_level)
+
+
+class Plan(NamedTuple):
+    """How a pass is cut: the number of blocks of rows, and the rows of a tile."""
+
+    n_blocks: int
+    tile_rows: int
 
 
 class TableMatrix:
@@ -208,13 +217,16 @@ class TableMatrix:
         for first in range(0, self.shape[0], step):
             yield first, min(first + step, self.shape[0])
 
-    def sparse_pieces(self, rows=None):
-        """Yield the places of pieces of the rows (all where there are none), a slice, and the SparseMatrix of each."""
-        n_rows = self.shape[0] if rows is None else len(rows)
-        step = max(1, BYTES_TOGETHER // (12 * len(self._columns)))
+    def sparse_pieces(self, rows, n_bytes):
+        """Yield the places of pieces of the rows (all where there are none), a slice, and the SparseMatrix of each.
+
+        A piece takes so many bytes, or BYTES_TOGETHER where that is more.
+        """
+        n_rows = len(rows) or self.shape[0]
+        step = max(1, max(n_bytes, BYTES_TOGETHER) // (12 * len(self._columns)))
         for first in range(0, n_rows, step):
             part = slice(first, min(first + step, n_rows))
-            yield part, self.expand(part if rows is None else rows[part])
+            yield part, self.expand(rows[part] if len(rows) else part)
 
     def expand(self, rows):
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
@@ -240,19 +252,52 @@ class TableMatrix:
         return SparseMatrix(sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n, self.shape[1])))
 
     def compute_scores(self, coef, intercept):
-        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
+        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d); they are computed in float64."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
-        for part, piece in self.sparse_pieces():
-            scores[part] = piece.compute_scores(coef, intercept)
+        plan, n_numbers = self.plan(self.shape[0], len(coef), 0), len(self.number_features)
+        table = zeros_table(self.n_table_rows, len(coef))
+        table[self.level_rows, : len(coef)] = coef[:, self.level_features].T
+        run_blocks(
+            fill_block_table_scores,
+            plan.n_blocks,
+            self.operands,
+            Scaling(np.ones(n_numbers), np.zeros(n_numbers)),
+            Parameters(np.ascontiguousarray(coef[:, self.number_features], np.float64), intercept.astype(np.float64)),
+            table,
+            plan.tile_rows,
+            scores,
+        )
         return scores
 
     def sum_squared_scores(self, coef, intercept):
         """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
-        return np.concatenate([piece.sum_squared_scores(coef, intercept) for _, piece in self.sparse_pieces()])
+        squares = np.empty(self.shape[0], np.float32)
+        for first, last in self._pieces(8 * len(coef)):
+            scores = self[first:last].compute_scores(coef, intercept)
+            with np.errstate(over="ignore"):
+                np.einsum("ik,ik->i", scores, scores, out=squares[first:last], casting="same_kind")
+        return squares
 
     def find_best_class(self, coef, intercept):
         """Return the class of the largest of the scores of each row, (n,) int64, as `SparseMatrix.find_best_class`."""
-        return np.concatenate([piece.find_best_class(coef, intercept) for _, piece in self.sparse_pieces()])
+        best = np.empty(self.shape[0], np.int64)
+        for first, last in self._pieces(8 * len(coef)):
+            scores = self[first:last].compute_scores(coef, intercept)
+            best[first:last] = scores[:, 0] > 0 if len(coef) == 1 else scores.argmax(axis=1)
+        return best
+
+    def plan(self, n_rows, n_rows_coef, partial_bytes):
+        """Return the Plan of a pass over so many rows, whose blocks keep so many bytes each."""
+        n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
+        n_blocks = count_blocks(
+            n_rows,
+            row_work=2 * n_rows_coef * n_numbers + (CODE_WORK + 2 * width) * n_coded,
+            partial_bytes=partial_bytes,
+            data_bytes=self.nbytes,
+        )
+        row_bytes = 8 * (n_numbers + 1 + n_rows_coef + width) + 4 * n_coded
+        tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
+        return Plan(n_blocks, tile_rows)
 
     def take(self, rows):
         """Return the matrix of the given row numbers, in their order."""
@@ -340,26 +385,17 @@ class TablePasses:
         self._matrix, self._samples = matrix, Samples(rows, labels, weights)
         self._n_rows = len(rows) or matrix.shape[0]
         self._scale, self._shift = scale, shift
-        K, (n, d) = n_rows_coef, matrix.shape
+        K, d = n_rows_coef, matrix.shape[1]
         self._shape = K, d + 1
-        features, n_numbers = matrix.number_features, len(matrix.number_features)
-        n_coded = matrix.n_entries // n - n_numbers
+        features, n_columns = matrix.number_features, count_columns(K)
         self._number_scaling = Scaling(scale[features], shift[features])
-        n_columns = count_columns(K)
-        self._n_blocks = count_blocks(
-            self._n_rows,
-            row_work=2 * K * n_numbers + (CODE_WORK + 2 * n_columns) * n_coded,
-            partial_bytes=8 * (n_columns * matrix.n_table_rows + K * n_numbers),
-            data_bytes=matrix.nbytes,
-        )
-        row_bytes = 8 * (n_numbers + 1 + K + n_columns) + 4 * n_coded
-        self._tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
+        partial_bytes = 8 * (n_columns * matrix.n_table_rows + K * len(features))
+        self._n_blocks, self._tile_rows = matrix.plan(self._n_rows, K, partial_bytes)
         self._table = zeros_table(matrix.n_table_rows, K)
         self._losses = np.empty(self._n_blocks)
-        self._sums = BlockSums(np.empty((self._n_blocks, K, n_numbers)), np.empty((self._n_blocks, K)))
+        self._sums = BlockSums(np.empty((self._n_blocks, K, len(features))), np.empty((self._n_blocks, K)))
         level_sums = zeros_aligned((self._n_blocks * matrix.n_table_rows, n_columns), np.float64)
         self._level_sums = level_sums.reshape(self._n_blocks, matrix.n_table_rows, n_columns)
-        self._n_columns = n_coded, n_numbers
 
     @cached_property
     def roundings(self):
@@ -367,7 +403,8 @@ class TablePasses:
 
         The levels of a row are added one by one, and so are the rows of a level within a block.
         """
-        n_coded, n_numbers = self._n_columns
+        n_numbers = len(self._matrix.number_features)
+        n_coded = len(self._matrix.widths) - n_numbers
         n_products = count_product_roundings(n_numbers, self._shape[0]) + n_coded + 2
         return n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
@@ -443,7 +480,8 @@ class TablePasses:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', as `SparsePasses.gram`."""
         size = self._shape[1]
         grams, scaling = np.zeros((len(row_weights), size, size)), Scaling(self._scale, self._shift)
-        for part, piece in self._matrix.sparse_pieces(rows if len(rows) else None):
+        # A sum over a piece takes as long as a few passes over the Gram matrix.
+        for part, piece in self._matrix.sparse_pieces(rows, 8 * size**2):
             own = np.arange(part.stop - part.start)
             for gram, weights in zip(grams, row_weights[:, part].astype(np.float64), strict=True):
                 gram += piece.gram(own, weights, scaling)
@@ -455,7 +493,7 @@ class TablePasses:
         hessian = np.zeros((K * size, K * size))
         rows, labels, weights = self._samples
         given = {"n_rows_coef": K, "scale": self._scale, "shift": self._shift}
-        for part, piece in self._matrix.sparse_pieces(rows if len(rows) else None):
+        for part, piece in self._matrix.sparse_pieces(rows, 8 * size**2):
             own = rows[part] if len(rows) else part
             passes = piece.passes(
                 rows=rows[:0], labels=labels[own], weights=weights[own] if len(weights) else weights, **given

@@ -162,11 +162,13 @@ def choose_preconditioner(objective, is_kept=True):
     """Return what builds the best preconditioner that the budget allows, and the iterations that rebuild it.
 
     is_kept says that it serves many iterations: then blocks for each class may take more memory and time, where to
-    solve with them takes no longer than a pass. Sparse 20,000 x 3,000 with 20 entries a row and 50 classes took seven
-    times as long with them.
+    solve with them takes no longer than a pass, and to factorise them no longer than blocks may cost. Sparse 20,000 x
+    3,000 with 20 entries a row and 50 classes took seven times as long with them, and 10,000,000 x 8,002 with ten
+    entries a row and two classes ten times.
     """
     n, (K, size) = objective.n_rows, objective.shape
-    is_quick = is_kept and size**2 <= 2 * objective.matrix.n_entries
+    pass_work = 2 * objective.matrix.n_entries
+    is_quick = is_kept and size**2 <= pass_work and size**3 // 6 <= preconditioners.MAX_PASSES * pass_work
     if 1 < K and K * size <= SMALL_HESSIAN:
         build, n_blocks, block = preconditioners.sampled_hessian, 1, K * size
     elif _has_room(objective, K, is_quick):

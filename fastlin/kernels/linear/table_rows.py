@@ -92,6 +92,21 @@ def fill_block_table_hessian_product(
     copy_sums(sums, products.coef[block])
 
 
+@kernel(reassociate=False)
+def fill_block_table_scores(block, n_blocks, columns, scaling, parameters, levels, tile_rows, scores):
+    """Fill scores[i], of scores (n, K), with the scores of the rows i of the block; the rest is as for the loss."""
+    compile_small()
+    rows = block_rows(block, n_blocks, scores.shape[0])
+    panels = open_panels(parameters.coef, scaling, tile_rows)
+    tile = _open_tile(columns, parameters, levels, tile_rows)
+    for start in range(0, rows.shape[0], tile_rows):
+        stop = start + tile_rows if start + tile_rows < rows.shape[0] else rows.shape[0]
+        _fill_scores(columns, rows[start:stop], panels, parameters.intercept, levels, tile)
+        for i in range(stop - start):
+            for k in range(scores.shape[1]):
+                scores[rows[start + i], k] = tile.scores[k, i]
+
+
 @kernel(inline=True)
 def _open_tile(columns, parameters, levels, tile_rows):
     """Return room for a tile of rows."""
