@@ -167,8 +167,8 @@ def choose_preconditioner(objective, is_kept=True):
     entries a row and two classes ten times.
     """
     n, (K, size) = objective.n_rows, objective.shape
-    pass_work = 2 * objective.matrix.n_entries
-    is_quick = is_kept and size**2 <= pass_work and size**3 // 6 <= preconditioners.MAX_PASSES * pass_work
+    is_solved_fast = size**2 <= 2 * objective.matrix.n_entries
+    is_quick = is_kept and is_solved_fast and preconditioners.affords_factors(objective)
     if 1 < K and K * size <= SMALL_HESSIAN:
         build, n_blocks, block = preconditioners.sampled_hessian, 1, K * size
     elif _has_room(objective, K, is_quick):
@@ -184,7 +184,10 @@ def choose_preconditioner(objective, is_kept=True):
 def _schedule(objective, build, refreshes, is_sampled):
     """Return what L-BFGS takes as preconditions; is_sampled says that it starts from the solution of a sample."""
     if is_sampled:
-        return dict.fromkeys((0, *SAMPLED_REFRESHES), build)
+        n_passes = preconditioners.count_passes(objective, build)
+        if n_passes < MIN_PASSES_TO_WAIT:
+            return dict.fromkeys((0, *SAMPLED_REFRESHES), build)
+        return {0: preconditioners.diagonal, n_passes: build}
     is_late = build is preconditioners.class_blocks and refreshes == EXPENSIVE_REFRESHES and objective.n_rows_coef > 1
     first = preconditioners.shared_block if is_late else build
     if is_late and preconditioners.affords_class_blocks(objective):
@@ -224,7 +227,8 @@ def _minimize_sample(objective, n_sampled, start):
     part = sample.rows.total_weight / objective.rows.total_weight
     sample = sample.with_penalty(min(objective.penalty.l2 / part, LARGEST_PENALTY), 0.0)
     room = sample.make_room()
-    build = preconditioners.shared_block if _has_room(sample, 1) else preconditioners.diagonal
+    is_worth = _has_room(sample, 1) and preconditioners.affords_factors(sample)
+    build = preconditioners.shared_block if is_worth else preconditioners.diagonal
     preconditioner = build(sample.at(start, sample.fast_precision, out=room))
     if sample.n_rows < SAMPLE_ROWS_PER_DIRECTION * len(start) * preconditioner.n_directions:
         return None

@@ -159,15 +159,21 @@ def count_passes(objective, build):
 
     It is 0 for what takes next to no time.
     """
-    K, size = objective.shape
+    matrix, (K, size) = objective.matrix, objective.shape
     if build not in (class_blocks, shared_block):
         return 0
     n_blocks, n_drawn = K, _count_class_rows(objective)
     if build is shared_block or not affords_class_blocks(objective):
         n_blocks, n_drawn = 1, _count_shared_rows(objective)
-    work = n_blocks * (min(n_drawn, objective.n_rows) * size**2 // 2 + size**3 // 6)
+    part = objective.n_rows / matrix.shape[0]
+    gram_work = min(n_drawn / objective.n_rows, 1.0) * part * matrix.count_gram_work() / 2
     # Of few classes a pass takes as long as it takes to read X.
-    return work // (2 * objective.n_rows * max(K, READ_CLASSES) * size)
+    return int(n_blocks * (gram_work + size**3 / 6) // (2 * part * matrix.n_entries * max(K, READ_CLASSES)))
+
+
+def affords_factors(objective):
+    """Say whether to factorise a block takes no longer than blocks may cost, which it does for wide sparse data."""
+    return objective.shape[1] ** 3 // 6 <= MAX_PASSES * 2 * objective.matrix.n_entries
 
 
 def affords_class_blocks(objective):
