@@ -54,7 +54,7 @@ LIBRARIES = {
     "latex2mathml": {"report"},
     "platformdirs": {"places"},
     "pooch": {"datasets"},
-    "pyarrow": {"blocks"},
+    "pyarrow": {"blocks", "estimators"},
     "dask": {"dask"},
     "distributed": {"dask"},
     "tqdm": {"datasets"},

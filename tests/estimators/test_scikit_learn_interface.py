@@ -39,7 +39,9 @@ def test_estimator_checks(estimator, check):
 def test_scikit_learns_parameters_are_ours():
     theirs = ScikitLearnLogisticRegression(C=0.3, class_weight="balanced")
     ours = fastlin.LogisticRegression(**theirs.get_params())
-    assert ours.get_params() == {**theirs.get_params(), "penalty_factors": None, "group_by_class": False}
+    names = "penalty_factors", "group_by_class", "categorical_features", "missing_level"
+    ours_alone = dict(zip(names, (None, False, None, False), strict=True))
+    assert ours.get_params() == {**theirs.get_params(), **ours_alone}
     assert fastlin.LogisticRegression().solver == "auto"
     assert fastlin.LogisticRegression().max_iter == 1000
 
