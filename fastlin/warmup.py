@@ -56,6 +56,14 @@ def fit_sparse(dtype):
     fit_and_predict(sparse.csr_array(X), y)
 
 
+def fit_table():
+    """Fit a few rows of a table with categorical columns, with two classes and with three, and an L1 penalty too."""
+    X, y = make_problem("float64", 200, 3, 3)
+    for labels in (y, y > 0):
+        for options in ({}, {"solver": "lbfgs"}, {"solver": "newton-cg"}, {"l1_ratio": 1}):
+            fit_and_predict(X, labels, categorical_features=[0, 1], **options)
+
+
 def fit_l1(dtype, n_features):
     """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
     X, y = make_problem(dtype, 40, n_features, 3)
@@ -85,6 +93,7 @@ STEPS = {
     **{f"small fits, {dtype}": partial(fit_small, dtype) for dtype in TYPES},
     **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in TYPES},
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
+    "tables": partial(fit_table),
     **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (2, 300) for dtype in TYPES},
     **{
         f"networks, {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
