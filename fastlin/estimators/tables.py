@@ -26,7 +26,7 @@ def reads_table(estimator, X, is_fit):
         return False
     if isinstance(asked, str):
         # Without them X is read as ever.
-        return any(_has_levels(column) for column in _split(estimator, X)[1])
+        return (_is_frame(X) or _is_stream(X)) and any(_has_levels(column) for column in _split(estimator, X)[1])
     return True
 
 
@@ -59,11 +59,8 @@ def read_table_to_fit(estimator, X):
             read.append(_read_numbers(label, column))
             categories.append(None)
             continue
-        levels, codes = _read_levels(label, column)
-        is_missing = bool((codes < 0).any())
-        if is_missing:
-            _refuse_missing(estimator, label)
-            levels = [*levels, np.nan]
+        levels, codes, is_missing = _read_levels(estimator, label, column)
+        levels = [*levels, np.nan] if is_missing else levels
         read.append(Codes(codes, len(levels), is_missing))
         categories.append(_as_objects(levels))
     remember_features(estimator, len(columns), names)
@@ -93,9 +90,7 @@ def read_table(estimator, X):
             assert_all_finite(numbers, estimator_name=type(estimator).__name__, input_name=f"Column {label!r} of X")
             read.append(numbers)
             continue
-        found, codes = _read_levels(label, column)
-        if (codes < 0).any():
-            _refuse_missing(estimator, label)
+        found, codes, _ = _read_levels(estimator, label, column)
         has_missing_level = levels[-1] != levels[-1]
         if has_missing_level or found != levels.tolist():
             places = {level: place for place, level in enumerate(levels)}
@@ -108,9 +103,9 @@ def read_table(estimator, X):
 
 def _split(estimator, X):
     """Return the names of the columns of X, or None, and the columns, each of its own kind."""
-    if hasattr(X, "iloc") and hasattr(X, "columns"):
+    if _is_frame(X):
         return _check_names(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
-    if hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc"):
+    if _is_stream(X):
         try:
             import pyarrow
         except ImportError as error:
@@ -125,6 +120,16 @@ def _split(estimator, X):
     if rows.ndim != 2:
         raise ValueError(f"Expected 2D array, got {rows.ndim}D array instead: X must be {ACCEPTED}.")
     return None, list(rows.T)
+
+
+def _is_frame(X):
+    """Say whether X is a table of pandas, or of what has its methods."""
+    return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
+def _is_stream(X):
+    """Say whether X is a table that comes through Arrow."""
+    return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc")
 
 
 def _check_names(names):
@@ -190,14 +195,6 @@ def _refuse_empty(estimator, columns):
         raise ValueError(f"Found a table with 0 {what} while a minimum of 1 is required by {type(estimator).__name__}.")
 
 
-def _refuse_missing(estimator, label):
-    if not estimator.missing_level:
-        raise ValueError(
-            f"Column {label!r} of X has missing values: {type(estimator).__name__} takes them as a level of their own "
-            "with missing_level=True."
-        )
-
-
 def _read_numbers(label, column):
     """Return a column of numbers as an array of a type that kernels read: the same memory where it has one."""
     if _is_arrow(column):
@@ -240,14 +237,40 @@ def _describe(values):
     return "text" if isinstance(wrong, str) else f"values such as {wrong!r}"
 
 
-def _read_levels(label, column):
-    """Return the levels of a column, a list, and the code of each row, -1 where its value is missing."""
+def _read_levels(estimator, label, column):
+    """Return the levels of a column, a list, the code of each row, -1 where its value is missing, and whether some are.
+
+    Raises
+    ------
+    ValueError
+        Values are missing where they are no level, levels cannot be sorted, or codes are beyond the levels.
+    """
     if _is_arrow(column):
-        return _read_dictionary(column)
-    if hasattr(column, "iloc"):
+        levels, codes = _read_dictionary(column)
+    elif hasattr(column, "iloc"):
         categories = (column if _has_levels(column) else column.astype("category")).array
-        return categories.categories.tolist(), _as_codes(categories.codes, len(categories.categories))
-    values = np.asarray(column)
+        levels, codes = categories.categories.tolist(), categories.codes
+    else:
+        levels, codes = _find_levels(label, np.asarray(column))
+    codes = _as_codes(codes, len(levels))
+    # Kernels trust the codes, and not every reader has looked at them.
+    smallest, largest = codes.min(), codes.max()
+    if not -1 <= smallest <= largest < len(levels):
+        raise ValueError(
+            f"Column {label!r} of X is broken: its codes run from {smallest} to {largest}, and it has {len(levels)} "
+            "levels."
+        )
+    is_missing = bool(smallest < 0)
+    if is_missing and not estimator.missing_level:
+        raise ValueError(
+            f"Column {label!r} of X has missing values: {type(estimator).__name__} takes them as a level of their own "
+            "with missing_level=True."
+        )
+    return levels, codes, is_missing
+
+
+def _find_levels(label, values):
+    """Return the values of an array without a type for levels, sorted, and the number of each, -1 for None and NaN."""
     is_missing = values != values if values.dtype.kind == "f" else np.zeros(len(values), bool)
     if values.dtype.kind == "O":
         is_missing = np.array([value is None or value != value for value in values], bool)
@@ -259,7 +282,7 @@ def _read_levels(label, column):
         ) from None
     found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
     found[~is_missing] = codes
-    return levels.tolist(), _as_codes(found, len(levels))
+    return levels.tolist(), found
 
 
 def _read_dictionary(column):
@@ -278,9 +301,7 @@ def _read_dictionary(column):
         lookup = np.array([places.get(level, -1) for level in levels], np.int32)
         levels, codes = distinct, lookup[codes] if len(lookup) else np.full(len(codes), -1, np.int32)
     codes = _as_codes(codes, len(levels))
-    if missing is not None:
-        codes = np.where(missing, codes.dtype.type(-1), codes)
-    return levels, codes
+    return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
 
 
 def _as_codes(codes, n_levels):

@@ -164,6 +164,7 @@ def test_without_categorical_columns_nothing_changes():
     X = np.column_stack([columns["age"], columns["weight"]])
     expected = fit(X, y)
     for asked in (None, "from_dtype"):
+        fit(sparse.csr_array(X), y, categorical_features=asked)
         found = fit(X, y, categorical_features=asked)
         np.testing.assert_array_equal(found.coef_, expected.coef_)
         assert not hasattr(found, "categories_")
@@ -360,6 +361,14 @@ def test_numbers_of_other_types_and_layouts():
     np.testing.assert_allclose(backwards.coef_, found.coef_, **NEAR)
     with pytest.raises(ValueError, match=r"Column 'nullable' of X contains NaN"):
         fit(frame.assign(nullable=frame["nullable"].where(frame["whole"] > 0)), y, categorical_features="from_dtype")
+
+
+def test_codes_beyond_the_levels_are_refused():
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    codes = pyarrow.array(np.arange(6, dtype=np.int8))
+    broken = pyarrow.DictionaryArray.from_arrays(codes, ["a", "b"], safe=False)
+    with pytest.raises(ValueError, match=r"Column 'c' of X is broken: its codes run from 0 to 5, and it has 2 levels"):
+        fit(pyarrow.table({"c": broken}), np.arange(6) % 2, categorical_features="from_dtype")
 
 
 def test_dictionaries_with_odd_values():
