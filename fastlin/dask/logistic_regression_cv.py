@@ -66,7 +66,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     def _scoring(self):
         return SCORINGS[read_scoring(self.scoring)]
 
-    def _split(self, data, split_params):
+    def _split(self, X, data, split_params):
         """Return the folds by their numbers, each once for its training and once for its test rows."""
         folds = data.weighting.folds
         n_folds, counts = len(folds.ends), folds.ends[-1]

@@ -38,7 +38,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         check_is_fitted(self)
         if isinstance(X, Blocks):
             return map(self.decision_function, self._read_blocks(X))
-        if sparse.issparse(self.coef_):
+        if self._scores_by_scikit_learn():
             return super().decision_function(_checked(X))
         with limit_jobs(self.n_jobs):
             matrix, coef, intercept = self._prepare_scoring(X)
@@ -63,7 +63,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         check_is_fitted(self)
         if isinstance(X, Blocks):
             return map(self.predict, self._read_blocks(X))
-        if sparse.issparse(self.coef_):
+        if self._scores_by_scikit_learn():
             return super().predict(_checked(X))
         with limit_jobs(self.n_jobs):
             matrix, coef, intercept = self._prepare_scoring(X)
@@ -169,11 +169,16 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
         return read()
 
+    def _scores_by_scikit_learn(self):
+        """Say whether coefficients are sparse; those of a table are made dense, since scikit-learn reads none."""
+        return sparse.issparse(self.coef_) and not hasattr(self, "categories_")
+
     def _prepare_scoring(self, X):
         """Return X as a matrix, and coefficients and intercept in the types that scores are computed from."""
         matrix = read_matrix(self, X, reset=False)
         dtype = np.float32 if matrix.dtype == self.coef_.dtype == np.float32 else np.float64
-        return matrix, self.coef_.astype(dtype), np.atleast_1d(self.intercept_)
+        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        return matrix, coef.astype(dtype), np.atleast_1d(self.intercept_)
 
 
 def _checked(X):

@@ -266,7 +266,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
             if sample_weight is not None:
                 sample_weight = check_sample_weight(sample_weight, data.matrix.X)
             routed = self._route(sample_weight, params)
-            folds = self._split(data, routed.splitter.split)
+            folds = self._split(X, data, routed.splitter.split)
             fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self)
             chosen = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score)
         C, l1_ratio, coef, intercept, missed = chosen
@@ -396,14 +396,16 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         """Return the scorer that `scoring` names."""
         return get_scorer(read_scoring(self.scoring) or "accuracy")
 
-    def _split(self, data, split_params):
+    def _split(self, X, data, split_params):
         """Return the folds, pairs of the numbers of training rows and of test rows."""
+        # A splitter can read a table as it came, not as a matrix of its columns.
+        X = X if hasattr(self, "categories_") else data.matrix.X
         splitter = check_cv(self.cv, data.y, classifier=True)
         n = len(data.y)
         # Sorted, a fold's rows are read in the order in which they lie.
         folds = [
             (np.sort(_number_rows(train, n)), _number_rows(test, n))
-            for train, test in splitter.split(data.matrix.X, data.y, **split_params)
+            for train, test in splitter.split(X, data.y, **split_params)
         ]
         if not folds:
             raise ValueError("cv gave no folds; it must give at least one pair of training and test rows")

@@ -9,10 +9,8 @@ from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.feature_names import check_features, remember_features
+from fastlin.estimators.table_columns import has_levels, read_levels, read_numbers
 
-# The types of codes that kernels read, and of whole numbers whose memory they are where no number is too large.
-CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
-SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CODE_TYPES, strict=True))
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
 
@@ -26,7 +24,7 @@ def reads_table(estimator, X, is_fit):
         return False
     if isinstance(asked, str):
         # Without them X is read as ever.
-        return (_is_frame(X) or _is_stream(X)) and any(_has_levels(column) for column in _split(estimator, X)[1])
+        return (_is_frame(X) or _is_stream(X)) and any(has_levels(column) for column in _split(estimator, X)[1])
     return True
 
 
@@ -56,10 +54,10 @@ def read_table_to_fit(estimator, X):
     read, categories = [], []
     for label, column, is_categorical in zip(_label(names, columns), columns, are_categorical, strict=True):
         if not is_categorical:
-            read.append(_read_numbers(label, column))
+            read.append(read_numbers(label, column))
             categories.append(None)
             continue
-        levels, codes, is_missing = _read_levels(estimator, label, column)
+        levels, codes, is_missing = _read_known_levels(estimator, label, column)
         levels = [*levels, np.nan] if is_missing else levels
         read.append(Codes(codes, len(levels), is_missing))
         categories.append(_as_objects(levels))
@@ -86,11 +84,11 @@ def read_table(estimator, X):
     read = []
     for label, column, levels in zip(_label(names, columns), columns, estimator.categories_, strict=True):
         if levels is None:
-            numbers = _read_numbers(label, column)
+            numbers = read_numbers(label, column)
             assert_all_finite(numbers, estimator_name=type(estimator).__name__, input_name=f"Column {label!r} of X")
             read.append(numbers)
             continue
-        found, codes, _ = _read_levels(estimator, label, column)
+        found, codes, _ = _read_known_levels(estimator, label, column)
         has_missing_level = levels[-1] != levels[-1]
         if has_missing_level or found != levels.tolist():
             places = {level: place for place, level in enumerate(levels)}
@@ -110,13 +108,16 @@ def _split(estimator, X):
             import pyarrow
         except ImportError as error:
             raise ImportError(f"{type(X).__name__} is read through Arrow: install pyarrow.") from error
-        table = pyarrow.table(X)
-        return _check_names(table.column_names), [_join(column) for column in table.columns]
+        try:
+            table = pyarrow.table(X)
+        except (pyarrow.ArrowInvalid, NotImplementedError) as error:
+            raise TypeError(f"{type(X).__name__} has a column that Arrow cannot read: {error}") from error
+        return _check_names(table.column_names), table.columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
         raise TypeError(
             f"{type(estimator).__name__} with categorical_features takes {ACCEPTED}, got {type(X).__name__}"
         )
-    rows = X if isinstance(X, np.ndarray) else np.asarray(X, None if hasattr(X, "__array__") else object)
+    rows = np.asarray(X, None if hasattr(X, "__array__") else object)
     if rows.ndim != 2:
         raise ValueError(f"Expected 2D array, got {rows.ndim}D array instead: X must be {ACCEPTED}.")
     return None, list(rows.T)
@@ -128,8 +129,8 @@ def _is_frame(X):
 
 
 def _is_stream(X):
-    """Say whether X is a table that comes through Arrow."""
-    return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc")
+    """Say whether X is a table that comes through Arrow, and can be read again."""
+    return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2
 
 
 def _check_names(names):
@@ -142,33 +143,16 @@ def _label(names, columns):
     return range(len(columns)) if names is None else names
 
 
-def _join(column):
-    """Return a column of an Arrow table in one piece, its memory where it is one already."""
-    import pyarrow
-
-    if pyarrow.types.is_dictionary(column.type):
-        column = column.unify_dictionaries()
-    joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return joined.combine_chunks() if isinstance(joined, pyarrow.ChunkedArray) else joined
-
-
-def _is_arrow(column):
-    return hasattr(column, "to_pylist")
-
-
-def _has_levels(column):
-    """Say whether the type of a column has levels."""
-    if _is_arrow(column):
-        return hasattr(column, "dictionary")
-    return hasattr(column, "cat")
-
-
 def _choose_categorical(estimator, names, columns):
     """Return whether each column is categorical, as `categorical_features` says."""
     asked, n = estimator.categorical_features, len(columns)
     if isinstance(asked, str):
-        return [_has_levels(column) for column in columns]
-    chosen = np.asarray(asked, object if len(asked) == 0 else None)
+        return [has_levels(column) for column in columns]
+    try:
+        chosen = np.asarray(asked, object if len(asked) == 0 else None)
+    except ValueError:
+        # Lists of several lengths.
+        chosen = np.empty((0, 0))
     if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "biuUO"):
         raise ValueError(
             "categorical_features must be 'from_dtype' or names of columns, their numbers or a mask, in one dimension, "
@@ -195,123 +179,16 @@ def _refuse_empty(estimator, columns):
         raise ValueError(f"Found a table with 0 {what} while a minimum of 1 is required by {type(estimator).__name__}.")
 
 
-def _read_numbers(label, column):
-    """Return a column of numbers as an array of a type that kernels read: the same memory where it has one."""
-    if _is_arrow(column):
-        column = column.to_numpy(zero_copy_only=False)
-    elif getattr(getattr(column, "dtype", None), "na_value", None) is not None and not _has_levels(column):
-        column = _fill_missing(label, column)
-    numbers = np.asarray(column)
-    if numbers.dtype.kind == "b" or numbers.dtype in _number_types():
-        return numbers
-    if numbers.dtype.kind in "fiuO":
-        try:
-            return numbers.astype(np.float64)
-        except (TypeError, ValueError):
-            pass
-    raise ValueError(
-        f"Column {label!r} of X holds {_describe(numbers)} rather than numbers: encode it, or name it in "
-        "categorical_features."
-    )
-
-
-def _fill_missing(label, column):
-    """Return a column of pandas' types that know missing values as numbers, with NaN for those."""
-    try:
-        return column.to_numpy(np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        return column.to_numpy(object)
-
-
-def _number_types():
-    from fastlin.kernels.linear.operands import NUMBER_TYPES
-
-    return NUMBER_TYPES
-
-
-def _describe(values):
-    """Return what a column holds, for an error."""
-    if values.dtype.kind != "O":
-        return "text" if values.dtype.kind in "US" else f"values of type {values.dtype}"
-    wrong = next((value for value in values if not isinstance(value, (int, float))), None)
-    return "text" if isinstance(wrong, str) else f"values such as {wrong!r}"
-
-
-def _read_levels(estimator, label, column):
-    """Return the levels of a column, a list, the code of each row, -1 where its value is missing, and whether some are.
-
-    Raises
-    ------
-    ValueError
-        Values are missing where they are no level, levels cannot be sorted, or codes are beyond the levels.
-    """
-    if _is_arrow(column):
-        levels, codes = _read_dictionary(column)
-    elif hasattr(column, "iloc"):
-        categories = (column if _has_levels(column) else column.astype("category")).array
-        levels, codes = categories.categories.tolist(), categories.codes
-    else:
-        levels, codes = _find_levels(label, np.asarray(column))
-    codes = _as_codes(codes, len(levels))
-    # Kernels trust the codes, and not every reader has looked at them.
-    smallest, largest = codes.min(), codes.max()
-    if not -1 <= smallest <= largest < len(levels):
-        raise ValueError(
-            f"Column {label!r} of X is broken: its codes run from {smallest} to {largest}, and it has {len(levels)} "
-            "levels."
-        )
-    is_missing = bool(smallest < 0)
+def _read_known_levels(estimator, label, column):
+    """Return what `read_levels` does, and whether values are missing, which is an error where they are no level."""
+    levels, codes = read_levels(label, column)
+    is_missing = bool(codes.min() < 0)
     if is_missing and not estimator.missing_level:
         raise ValueError(
             f"Column {label!r} of X has missing values: {type(estimator).__name__} takes them as a level of their own "
             "with missing_level=True."
         )
     return levels, codes, is_missing
-
-
-def _find_levels(label, values):
-    """Return the values of an array without a type for levels, sorted, and the number of each, -1 for None and NaN."""
-    is_missing = values != values if values.dtype.kind == "f" else np.zeros(len(values), bool)
-    if values.dtype.kind == "O":
-        is_missing = np.array([value is None or value != value for value in values], bool)
-    try:
-        levels, codes = np.unique(values[~is_missing], return_inverse=True)
-    except TypeError:
-        raise ValueError(
-            f"Column {label!r} of X has levels that cannot be sorted, as text and numbers cannot."
-        ) from None
-    found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
-    found[~is_missing] = codes
-    return levels.tolist(), found
-
-
-def _read_dictionary(column):
-    """Return the levels and codes of an Arrow array; the memory of its codes where nothing is missing."""
-    is_plain = not hasattr(column, "dictionary")
-    column = column.dictionary_encode() if is_plain else column
-    levels, codes = column.dictionary.to_pylist(), column.indices
-    missing = np.asarray(codes.is_null()) if codes.null_count else None
-    codes = (codes.fill_null(0) if codes.null_count else codes).to_numpy(zero_copy_only=False)
-    is_odd = None in levels or len(set(levels)) < len(levels)
-    if is_odd or is_plain:
-        # Values that come twice, or none: a dictionary may hold them.
-        distinct = dict.fromkeys(level for level in levels if level is not None)
-        distinct = sorted(distinct) if is_plain else list(distinct)
-        places = {level: place for place, level in enumerate(distinct)}
-        lookup = np.array([places.get(level, -1) for level in levels], np.int32)
-        levels, codes = distinct, lookup[codes] if len(lookup) else np.full(len(codes), -1, np.int32)
-    codes = _as_codes(codes, len(levels))
-    return levels, codes if missing is None else np.where(missing, codes.dtype.type(-1), codes)
-
-
-def _as_codes(codes, n_levels):
-    """Return codes in a type that kernels read: the same memory where one of its size does."""
-    if codes.dtype in CODE_TYPES:
-        return codes
-    signed = SIGNED.get(codes.dtype)
-    if signed is not None and n_levels <= np.iinfo(signed).max:
-        return codes.view(signed)
-    return codes.astype(np.int32)
 
 
 def _as_objects(levels):

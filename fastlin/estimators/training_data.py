@@ -350,15 +350,16 @@ def check_penalty_factors(penalty_factors, matrix):
     ValueError
         Where they are not one finite number of at least 0 for each feature.
     """
-    n_features, widths = matrix.shape[1], getattr(matrix, "widths", ())
+    n_features = matrix.shape[1]
+    widths = getattr(matrix, "widths", np.ones(n_features, np.int64))
     if penalty_factors is None:
         return None
     try:
         factors = np.asarray(penalty_factors, np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"penalty_factors must be numbers, one for each feature, got {penalty_factors!r}") from None
-    if factors.shape not in ((n_features,), (len(widths),)) or not factors.ndim:
-        columns = f", or of the {len(widths)} columns" if len(widths) else ""
+    if factors.shape not in ((n_features,), widths.shape):
+        columns = f", or of the {len(widths)} columns" if len(widths) < n_features else ""
         raise ValueError(
             f"penalty_factors must hold one number for each of the {n_features} features{columns}, got the shape "
             f"{factors.shape}"

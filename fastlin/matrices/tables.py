@@ -38,6 +38,8 @@ MOST_TILE_ROWS = 2048
 CODE_WORK = 8
 # Bytes of the rows that are sparse or dense for a while, where a sum is computed from those.
 BYTES_TOGETHER = 8 << 20
+# A fit may take four times `nbytes`, half of the table: an eighth of it for each of what a fit may keep.
+PART_IN_MEMORY = 8
 # Fewer rows than this part of the table are copied: rows far from each other share no cache line.
 COPIED_PART = 0.1
 
@@ -94,7 +96,7 @@ class TableMatrix:
     dtype : dtype
         float32 where all numbers are and there are some, else float64.
     nbytes : int
-        The bytes of the columns.
+        What stands for the bytes of X where memory is shared out: a part of those of the columns.
     """
 
     # Some of its rows, and all of its columns, may be had without reading X anew.
@@ -108,11 +110,16 @@ class TableMatrix:
         self._numbers = [column for column in columns if not isinstance(column, Codes)]
         is_coded = np.array([isinstance(column, Codes) for column in columns])
         self._coded_firsts, self.number_features = firsts[:-1][is_coded], firsts[:-1][~is_coded]
-        n = len(self._numbers[0]) if self._numbers else len(self._coded[0].codes)
+        arrays = [*self._numbers, *(column.codes for column in self._coded)]
+        n = len(arrays[0])
+        # Kernels get addresses, and check nothing.
+        if any(array.shape != (n,) for array in arrays):
+            raise ValueError(f"The columns of a table must have one length, got the shapes {[a.shape for a in arrays]}")
         self.shape = n, int(firsts[-1])
         are_narrow = [column.dtype == np.float32 for column in self._numbers]
         self.dtype = np.dtype(np.float32 if are_narrow and all(are_narrow) else np.float64)
-        self.nbytes = sum(column.nbytes for column in self._numbers) + sum(each.codes.nbytes for each in self._coded)
+        self._column_bytes = sum(array.nbytes for array in arrays)
+        self.nbytes = self._column_bytes // PART_IN_MEMORY
         # The rows of a table of levels: for each categorical column one for the code -1, then one for each code.
         rows, features, self._table_firsts, n_table_rows = [], [], [], 0
         for column, first in zip(self._coded, self._coded_firsts, strict=True):
@@ -194,7 +201,7 @@ class TableMatrix:
         None.
         """
         n = self.shape[0]
-        n_blocks = count_blocks(n, CODE_WORK * len(self._coded), 8 * self.n_table_rows, self.nbytes)
+        n_blocks = count_blocks(n, CODE_WORK * len(self._coded), 8 * self.n_table_rows, self._column_bytes)
         totals = np.empty((n_blocks, self.n_table_rows))
         row_weights = np.empty(0) if weights is None else weights
         run_blocks(fill_block_level_weights, n_blocks, self.operands, row_weights, n, totals)
@@ -293,7 +300,7 @@ class TableMatrix:
             n_rows,
             row_work=2 * n_rows_coef * n_numbers + (CODE_WORK + 2 * width) * n_coded,
             partial_bytes=partial_bytes,
-            data_bytes=self.nbytes,
+            data_bytes=self._column_bytes,
         )
         row_bytes = 8 * (n_numbers + 1 + n_rows_coef + width) + 4 * n_coded
         tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP

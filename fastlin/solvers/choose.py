@@ -184,10 +184,10 @@ def choose_preconditioner(objective, is_kept=True):
 def _schedule(objective, build, refreshes, is_sampled):
     """Return what L-BFGS takes as preconditions; is_sampled says that it starts from the solution of a sample."""
     if is_sampled:
-        n_passes = preconditioners.count_passes(objective, build)
-        if n_passes < MIN_PASSES_TO_WAIT:
+        if preconditioners.affords_factors(objective):
             return dict.fromkeys((0, *SAMPLED_REFRESHES), build)
-        return {0: preconditioners.diagonal, n_passes: build}
+        n_passes = preconditioners.count_passes(objective, build)
+        return {0: preconditioners.diagonal, max(n_passes, SAMPLED_REFRESHES[0]): build}
     is_late = build is preconditioners.class_blocks and refreshes == EXPENSIVE_REFRESHES and objective.n_rows_coef > 1
     first = preconditioners.shared_block if is_late else build
     if is_late and preconditioners.affords_class_blocks(objective):

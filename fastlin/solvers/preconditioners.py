@@ -168,12 +168,14 @@ def count_passes(objective, build):
     part = objective.n_rows / matrix.shape[0]
     gram_work = min(n_drawn / objective.n_rows, 1.0) * part * matrix.count_gram_work() / 2
     # Of few classes a pass takes as long as it takes to read X.
-    return int(n_blocks * (gram_work + size**3 / 6) // (2 * part * matrix.n_entries * max(K, READ_CLASSES)))
+    pass_work = max(1.0, 2 * part * matrix.n_entries * max(K, READ_CLASSES))
+    return int(n_blocks * (gram_work + size**3 / 6) // pass_work)
 
 
 def affords_factors(objective):
     """Say whether to factorise a block takes no longer than blocks may cost, which it does for wide sparse data."""
-    return objective.shape[1] ** 3 // 6 <= MAX_PASSES * 2 * objective.matrix.n_entries
+    n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
+    return objective.shape[1] ** 3 / 6 <= MAX_PASSES * 2 * n_entries
 
 
 def affords_class_blocks(objective):

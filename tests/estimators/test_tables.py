@@ -366,9 +366,103 @@ def test_numbers_of_other_types_and_layouts():
 def test_codes_beyond_the_levels_are_refused():
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     codes = pyarrow.array(np.arange(6, dtype=np.int8))
-    broken = pyarrow.DictionaryArray.from_arrays(codes, ["a", "b"], safe=False)
-    with pytest.raises(ValueError, match=r"Column 'c' of X is broken: its codes run from 0 to 5, and it has 2 levels"):
-        fit(pyarrow.table({"c": broken}), np.arange(6) % 2, categorical_features="from_dtype")
+    for levels in (["a", "b"], ["a", "a"]):
+        broken = pyarrow.DictionaryArray.from_arrays(codes, levels, safe=False)
+        with pytest.raises(
+            ValueError, match=r"Column 'c' of X is broken: its codes run from 0 to 5, and it has 2 levels"
+        ):
+            fit(pyarrow.table({"c": broken}), np.arange(6) % 2, categorical_features="from_dtype")
+
+
+@pytest.mark.parametrize("kind", ["array", "arrow", "dictionary", "polars", "pandas"])
+def test_nan_among_levels_is_missing(kind):
+    columns, y = make_columns()
+    days = np.where(columns["day"] == 3, np.nan, columns["day"])
+    if kind == "array":
+        table = days[:, None]
+    elif kind == "pandas":
+        table = pytest.importorskip("pandas", reason="pandas is not installed").DataFrame({"day": days})
+    elif kind == "polars":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+        table = pytest.importorskip("polars", reason="polars is not installed").DataFrame({"day": days})
+    else:
+        pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+        column = pyarrow.array(days)
+        table = pyarrow.table({"day": column.dictionary_encode() if kind == "dictionary" else column})
+    with pytest.raises(ValueError, match="missing values"):
+        fit(table, y, categorical_features=[0])
+    model = fit(table, y, categorical_features=[0], missing_level=True)
+    expected = fit(columns["day"][:, None], y, categorical_features=[0])
+    np.testing.assert_allclose(
+        model.predict_proba(table), expected.predict_proba(columns["day"][:, None]), rtol=0, atol=1e-6
+    )
+    assert sorted(model.categories_[0][:-1]) == [day for day in range(30) if day != 3]
+
+
+def test_scores_of_sparse_coefficients():
+    columns, y = make_columns()
+    frame = make_frame(columns)
+    model = fit(frame, y, categorical_features="from_dtype", l1_ratio=1)
+    expected = model.decision_function(frame), model.predict(frame), model.predict_proba(frame)
+    model.sparsify()
+    found = model.decision_function(frame), model.predict(frame), model.predict_proba(frame)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_splitters_get_the_table_as_it_came():
+    columns, y = make_columns()
+    frame, seen = make_frame(columns), []
+
+    class ByCity:
+        def split(self, X, y, groups=None):
+            seen.append(X)
+            is_test = (X["city"] == "Oslo").to_numpy()
+            yield np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+        def get_n_splits(self, X=None, y=None, groups=None):
+            return 1
+
+    fastlin.LogisticRegressionCV(
+        Cs=1,
+        cv=ByCity(),
+        l1_ratios=(0,),
+        scoring="accuracy",
+        use_legacy_attributes=False,
+        categorical_features="from_dtype",
+    ).fit(frame, y)
+    assert seen[0] is frame
+
+
+def test_columns_without_levels_are_refused():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    y = [0, 1, 0, 1]
+    dates = np.array(["2020-01-01", "NaT", "2020-01-02", "2020-01-01"], "M8[D]")
+    model = fastlin.LogisticRegression(categorical_features=[0], missing_level=True)
+    with pytest.raises(ValueError, match=r"Column 0 of X has levels that cannot be sorted.*datetime64"):
+        model.fit(dates[:, None], y)
+    with pytest.raises(ValueError, match="Column 'c' of X has levels that cannot be sorted"):
+        model.fit(pandas.DataFrame({"c": [[1], [2], [1], [2]]}), y)
+    times = pandas.DataFrame({"c": ["a", "b", "a", "b"], "t": pandas.to_datetime(dates).tz_localize("UTC")})
+    with pytest.raises(ValueError, match="Column 't' of X holds values"):
+        model.fit(times, y)
+    with pytest.raises(ValueError, match="categorical_features must be"):
+        model.set_params(categorical_features=[[0], [0, 1]]).fit(times, y)
+
+
+def test_dictionaries_that_pandas_stores_and_missing_ones():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    columns, y = make_columns()
+    stored = pandas.Series(
+        columns["city"].tolist(), dtype=pandas.ArrowDtype(pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))
+    )
+    found = fit(pandas.DataFrame({"city": stored}), y, categorical_features="from_dtype")
+    assert sorted(found.categories_[0]) == CITIES
+    array = np.array([["a", 1], [None, 2], ["b", 1], ["a", 2]], object)
+    array[3, 0] = pandas.NA
+    model = fit(array, [0, 1, 1, 0], categorical_features=[0], missing_level=True)
+    assert model.categories_[0].tolist()[:2] == ["a", "b"]
 
 
 def test_dictionaries_with_odd_values():

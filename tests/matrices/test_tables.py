@@ -22,7 +22,7 @@ def make_table(n=700, seed=0, *, numbers=True, codes=True):
                 found[generator.random(n) < 0.1] = -1
             columns.append(Codes(found, n_levels + (missing == "level"), missing == "level"))
     if numbers:
-        for dtype in (np.float64, np.float32, np.int32, np.int16, np.int8, np.uint8, bool):
+        for dtype in (np.float64, np.float32, np.int64, np.int32, np.int16, np.int8, np.uint8, bool):
             columns.append((1 + 20 * generator.random(n)).astype(dtype))
         columns[-1][::3] = False
         wide = generator.normal(size=(n, 3)) + 5
@@ -195,3 +195,9 @@ def test_few_rows_are_copied_and_many_are_not():
     same, rows = table.select(np.arange(600))
     assert same is table
     assert len(rows) == 600
+
+
+@pytest.mark.parametrize("columns", [[np.ones(3), np.ones(4)], [np.ones((3, 1)), np.ones((3, 1))]])
+def test_columns_of_other_shapes_are_refused(columns):
+    with pytest.raises(ValueError, match="columns of a table must have one length"):
+        TableMatrix(columns)

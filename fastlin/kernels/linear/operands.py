@@ -151,7 +151,7 @@ class TableColumns(NamedTuple):
 
 
 # What a column of numbers of a table may hold; bool is read as uint8.
-NUMBER_TYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int32", "int16", "int8", "uint8"))
+NUMBER_TYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8"))
 
 
 class TableTile(NamedTuple):

@@ -182,10 +182,12 @@ def _read_numbers(column, numbers, follow, found):
     elif column[2] == 1:
         _read_column(column, numbers, follow, 0.0, np.float32, found)
     elif column[2] == 2:
-        _read_column(column, numbers, follow, 0.0, np.int32, found)
+        _read_column(column, numbers, follow, 0.0, np.int64, found)
     elif column[2] == 3:
-        _read_column(column, numbers, follow, 0.0, np.int16, found)
+        _read_column(column, numbers, follow, 0.0, np.int32, found)
     elif column[2] == 4:
+        _read_column(column, numbers, follow, 0.0, np.int16, found)
+    elif column[2] == 5:
         _read_column(column, numbers, follow, 0.0, np.int8, found)
     else:
         _read_column(column, numbers, follow, 0.0, np.uint8, found)
