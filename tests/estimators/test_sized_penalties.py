@@ -190,6 +190,7 @@ def test_factors_of_one_are_no_factors_and_none_are_rescaled():
         ([1.0, -1.0, 1.0, 1.0], "at least 0, got -1.0 for feature 1"),
         ([1.0, 1.0, np.nan, 1.0], "finite.*got nan for feature 2"),
         ([np.inf, 1.0, 1.0, 1.0], "finite.*got inf for feature 0"),
+        ([], r"each of the 4 features, got the shape \(0,\)"),
         (["a", "b", "c", "d"], "could not convert|penalty_factors"),
         ("balanced", "'penalty_factors' parameter"),
         (1.0, "'penalty_factors' parameter"),

@@ -143,3 +143,20 @@ def test_a_sample_with_few_rows_for_each_direction_of_the_columns_gives_no_start
         objective = Objective.over(X, labels, 20, l2=1e-3)
         has_start.append(choose._minimize_sample(objective, n_sampled, objective.start()) is not None)
     assert has_start == [True, False]
+
+
+def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkeypatch):
+    generator = np.random.default_rng(0)
+    n, d = 30_000, 2_000
+    X = sparse.csr_array((np.ones(2 * n), generator.integers(0, d, 2 * n), np.arange(0, 2 * n + 1, 2)), shape=(n, d))
+    labels = generator.integers(0, 2, n)
+    objective = Objective.over(X, labels, 2, l2=1e-3)
+    assert not preconditioners.affords_factors(objective)
+    assert preconditioners.affords_factors(Objective.over(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1))
+    built = note_builds(monkeypatch, "diagonal", "class_blocks", "shared_block")
+    monkeypatch.setattr(choose, "SAMPLE_ROWS_PER_COLUMN", 2)
+    monkeypatch.setattr(choose, "SAMPLE_ROWS_PER_DIRECTION", 0)
+    assert minimize(objective, "lbfgs", tol=1e-4).converged
+    assert set(built) == {"diagonal"}
+    # The sample has one, and so has the fit.
+    assert len(built) == 2
