@@ -6,6 +6,7 @@ from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from fastlin.kernels.linear.operands import (
     NUMBER_TYPES,
@@ -237,8 +238,6 @@ class TableMatrix:
 
     def expand(self, rows):
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
-        from scipy import sparse
-
         columns = [column[rows] for column in self._columns]
         n, n_columns = len(columns[0].codes if isinstance(columns[0], Codes) else columns[0]), len(columns)
         indices, data = np.empty((n, n_columns), np.int32), np.ones((n, n_columns), self.dtype)
