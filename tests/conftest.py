@@ -26,14 +26,6 @@ from fastlin.objective import Objective
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Give all tests of a file to one worker: two would compile the same kernels, each for itself."""
-    from xdist.scheduler import LoadFileScheduling
-
-    return LoadFileScheduling(config, log)
-
-
 # The start of a program that imports kernels without the imports of fastlin/__init__.py, which take longer.
 KERNELS_ALONE = f"""
 import sys, types

@@ -180,7 +180,8 @@ def test_without_refit_the_folds_are_averaged():
     np.testing.assert_array_equal(model.intercept_, coefs[:, -1])
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+# Other tests compile for uint8 too, but not these kernels: 15 seconds.
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, pytest.param(np.uint8, marks=pytest.mark.slow)])
 def test_the_same_bits_for_any_number_of_threads(dtype):
     # The rows of a fold are so many that a pass over them is cut into two blocks.
     X, y, weights, *_ = make_problem(100_000, 3, 2, dtype)

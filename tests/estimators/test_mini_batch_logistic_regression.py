@@ -80,7 +80,6 @@ def test_x_of_any_kind_has_the_same_model(tmp_path):
     np.save(tmp_path / "X.npy", X)
     kinds = {
         "Fortran": np.asfortranarray(X),
-        "int8": X.astype(np.int8),
         "float16": X.astype(np.float16),
         "CSR": sparse.csr_array(X),
         "COO": sparse.coo_matrix(X),

@@ -263,7 +263,8 @@ def test_read_only_data_are_used_in_place():
     np.testing.assert_array_equal(X, before)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+# Other tests compile for uint8 too, but not these kernels: 15 seconds.
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, pytest.param(np.uint8, marks=pytest.mark.slow)])
 def test_bits_do_not_depend_on_threads(dtype):
     for precision in (np.float64, np.float32):
         objective, parameters = make_objective(60_000, 40, 10, dtype, l2=0.1)
