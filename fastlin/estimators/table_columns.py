@@ -115,7 +115,7 @@ def _find_levels(values):
     levels, codes = np.unique(values[~is_missing], return_inverse=True)
     found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
     found[~is_missing] = codes
-    return levels.tolist(), _as_codes("", found, len(levels), -1)
+    return levels.tolist(), found
 
 
 def _read_dictionary(label, column):
@@ -123,11 +123,9 @@ def _read_dictionary(label, column):
     is_plain = not has_levels(column)
     column = column.dictionary_encode() if is_plain else column
     levels, indices = column.dictionary.to_pylist(), column.indices
-    missing = np.asarray(indices.is_null()) if indices.null_count else None
     if indices.null_count == len(indices):
-        return [] if is_plain else [level for level in levels if not _is_missing(level)], np.full(
-            len(indices), -1, np.int8
-        )
+        return [level for level in levels if not _is_missing(level)], np.full(len(indices), -1, np.int8)
+    missing = np.asarray(indices.is_null()) if indices.null_count else None
     # A missing row has the code of another one for a while.
     indices = indices.fill_null(indices.drop_null()[0]) if indices.null_count else indices
     codes = _as_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)

@@ -418,7 +418,7 @@ class SparsePasses:
 
     def hessian_product(self, direction, probabilities):
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
-        row_weights = self._row_weights()
+        row_weights = self._samples.weigh()
         by_table = TableParameters(self._table, _fill_table(direction, self._scaling, self._table))
 
         def fill_slopes(chunk, borders, sums):
@@ -496,19 +496,12 @@ class SparsePasses:
         blocks = hessian.reshape(K, size, K, size)
         rows = self._samples.rows if len(self._samples.rows) else np.arange(self._matrix.shape[0])
         for k in range(K):
-            weights = self._row_weights() * probabilities[k]
+            weights = self._samples.weigh() * probabilities[k]
             for other in range(k + 1):
                 rest = 1 - probabilities[k] if other == k else -probabilities[other]
                 gram = self._matrix.gram(rows, weights * rest, self._scaling)
                 blocks[k, :, other], blocks[other, :, k] = gram, gram
         return hessian
-
-    def _row_weights(self):
-        """Return s_i of the rows of the passes, (m,)."""
-        rows, _, weights = self._samples
-        if not len(weights):
-            return np.ones(self._n_rows)
-        return weights[rows] if len(rows) else weights
 
 
 def _fill_table(coef, scaling, table):

@@ -451,7 +451,7 @@ class TablePasses:
             self._n_blocks,
             self._matrix.operands,
             rows if len(rows) else np.arange(self._n_rows),
-            self._row_weights(),
+            self._samples.weigh(),
             probabilities.astype(np.float64, copy=False),
             self._number_scaling,
             self._split(direction),
@@ -506,13 +506,6 @@ class TablePasses:
             )
             hessian += passes.class_pair_gram(probabilities[:, part])
         return hessian
-
-    def _row_weights(self):
-        """Return s_i of the rows of the passes, (m,)."""
-        rows, _, weights = self._samples
-        if not len(weights):
-            return np.ones(self._n_rows)
-        return weights[rows] if len(rows) else weights
 
 
 def address_of(array):

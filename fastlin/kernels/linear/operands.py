@@ -28,6 +28,13 @@ class Samples(NamedTuple):
     labels: np.ndarray
     weights: np.ndarray
 
+    def weigh(self):
+        """Return the weight of each row of the pass, (m,), float64."""
+        rows, labels, weights = self
+        if not len(weights):
+            return np.ones(len(rows) or len(labels))
+        return weights[rows] if len(rows) else weights
+
 
 class Kept(NamedTuple):
     """The room for the probabilities of the rows of a pass: the array of one type has entries, or none has.

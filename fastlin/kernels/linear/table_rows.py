@@ -18,6 +18,7 @@ from fastlin.kernels.machine.gather import add_named, add_to_named
 from fastlin.kernels.machine.instructions import compile_apart, compile_small, read_at
 from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
 from fastlin.kernels.machine.prefetch import empty_list
+from fastlin.kernels.machine.tiles import follow_each_other
 
 
 @kernel(reassociate=False)
@@ -126,7 +127,7 @@ def _open_tile(columns, parameters, levels, tile_rows):
 def _fill_scores(columns, numbers, panels, intercept, levels, tile):
     """Read the rows ``numbers`` of the table into tile, and fill its scores (K, tile rows)."""
     n_rows, rowwise = numbers.shape[0], tile.rowwise
-    follow = _follow_each_other(numbers)
+    follow = follow_each_other(numbers)
     for j in range(columns.numbers.shape[0]):
         _read_numbers(columns.numbers[j], numbers, follow, tile.numbers[:, j])
     load_and_multiply(tile.numbers, tile.places[:n_rows], panels, intercept, tile.scores, tile.nothing)
@@ -151,14 +152,6 @@ def _add_scores(n_rows, panels, tile, sums, level_sums):
             rowwise[i, k] = scores[i]
     for c in range(tile.codes.shape[0]):
         add_to_named(rowwise, tile.codes[c], n_rows, level_sums)
-
-
-@kernel(inline=True)
-def _follow_each_other(numbers):
-    follow = True
-    for i in range(1, numbers.shape[0]):
-        follow &= numbers[i] == numbers[i - 1] + 1
-    return follow
 
 
 @kernel(inner=True)

@@ -94,7 +94,8 @@ def no_scaling(tile):
 
 
 @kernel(inline=True)
-def _follow_each_other(numbers):
+def follow_each_other(numbers):
+    """Say whether each of the numbers is the one before it plus one."""
     follow = True
     for i in range(1, numbers.shape[0]):
         follow &= numbers[i] == numbers[i - 1] + 1
@@ -118,7 +119,7 @@ def load_tile(X, numbers, scaling, tile):
     widen = scale.dtype.type
     lanes = VECTOR_BYTES // tile.itemsize
     # Columns in one piece are read in squares, as far as whole ones go and the rows follow each other.
-    n_squares = n_rows // lanes if X.strides[0] == X.itemsize and _follow_each_other(numbers) else 0
+    n_squares = n_rows // lanes if X.strides[0] == X.itemsize and follow_each_other(numbers) else 0
     step = lanes if lanes > COLUMNS_READ else COLUMNS_READ
     n_turned = n_features // step * step if n_squares > 0 else 0
     for j in range(0, n_turned, lanes):
