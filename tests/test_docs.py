@@ -81,7 +81,7 @@ def test_every_page_is_linked():
 def test_the_readme_is_short_and_has_the_two_lines():
     lines = read("README.md").splitlines()
     assert len(lines) <= MOST_LINES_OF_README
-    assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/fastlin reproduce" in lines
+    assert "python3 -m venv .venv && .venv/bin/pip install '.[studies]' && .venv/bin/fastlin reproduce" in lines
     assert "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/python -m pytest -n 2" in lines
 
 

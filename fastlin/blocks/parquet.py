@@ -15,6 +15,7 @@ import numpy as np
 
 from fastlin.blocks.arrays import FileCheck, read_ahead
 from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, cut
+from fastlin.extras import needs
 
 # A change here makes what earlier versions have decoded unknown.
 FORMAT = 1
@@ -47,7 +48,7 @@ def from_parquet(paths, columns=None, label=None, weight=None, cache=None):
 
     Raises
     ------
-    ImportError
+    ModuleNotFoundError
         pyarrow is not installed.
     FileNotFoundError
         A path names no file.
@@ -57,10 +58,8 @@ def from_parquet(paths, columns=None, label=None, weight=None, cache=None):
     OSError
         The disk is full.
     """
-    try:
+    with needs("arrow"):
         import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ImportError("blocks.from_parquet needs pyarrow: pip install pyarrow") from error
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of names, got the text {columns!r}")
     columns = columns if columns is None else list(columns)

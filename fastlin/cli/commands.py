@@ -14,9 +14,11 @@ from fastlin.cli.arguments import CommandError
 from fastlin.cli.environment import describe_code, describe_environment
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
+from fastlin.extras import describe_missing, find_missing
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
+from fastlin.progress import show_bar
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.studies.cifar10 import N_VALIDATION
 from fastlin.studies.settings import Settings
@@ -24,6 +26,7 @@ from fastlin.studies.settings import Settings
 
 def reproduce(options):
     """Run the studies that are named, or all that do not have to be named."""
+    _require("studies")
     studies = {**STUDIES, **CIFAR10_STUDIES}
     unknown = [name for name in options.studies if name not in studies]
     if unknown:
@@ -47,6 +50,7 @@ def reproduce(options):
 
 def compare_libraries(options):
     """Compare fastlin with scikit-learn, or with every installed peer, on MNIST or on synthetic data."""
+    _require("studies")
     output = _writable_folder(options.output)
     sizes = (options.classes, options.samples, options.features)
     data = _load_mnist(options, datasets.COURSE_IMAGES) if sizes == (None, None, None) else _make_synthetic(options)
@@ -81,8 +85,6 @@ def show_information(options):
 
 def compile_ahead(options):
     """Compile everything that the estimators and trainers need, and show how far that is."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from fastlin.warmup import STEPS
 
     if options.host and TARGET.archive:
@@ -90,15 +92,12 @@ def compile_ahead(options):
         # Without -P it would import the package of a checkout that it is called in.
         command = [sys.executable, "-P", "-m", "fastlin", "warmup"]
         return subprocess.run(command, env={**os.environ, SWITCH: "off"}).returncode
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     begin = perf_counter()
-    with Progress(*columns) as bar:
-        task = bar.add_task("", total=len(STEPS))
-        for name, compile_step in STEPS.items():
-            bar.update(task, description=name)
+    with show_bar("fastlin", len(STEPS)) as show:
+        for n_done, (name, compile_step) in enumerate(STEPS.items()):
+            show(n_done, name)
             compile_step()
-            bar.advance(task)
-        bar.update(task, description="done")
+        show(len(STEPS), "done")
     kernels = list_kernels()
     n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels)
     if TARGET.archive and not n_compiled:
@@ -121,6 +120,13 @@ COMMANDS = {
     "info": show_information,
     "warmup": compile_ahead,
 }
+
+
+def _require(extra):
+    """Refuse a command whose packages are not installed before it works for hours."""
+    missing = find_missing(extra)
+    if missing:
+        raise CommandError(describe_missing(extra, missing))
 
 
 def _writable_folder(name):

@@ -6,6 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+import threadpoolctl
+
 from fastlin import __version__
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
@@ -34,8 +36,6 @@ THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter l
 
 def describe_environment():
     """Return versions, processor, threads and the place and size of compiled code, as plain values by name."""
-    import threadpoolctl
-
     folder = cache_folder()
     size = 0
     for file in folder.iterdir() if folder and folder.exists() else ():
@@ -46,7 +46,7 @@ def describe_environment():
         "fastlin": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{package: importlib.metadata.version(package) for package in PACKAGES},
+        **{package: _find_version(package) for package in PACKAGES},
         "processor": _name_processor(),
         "vectors": f"{8 * TARGET.vector_bytes} bits",
         "caches": ", ".join(_read_caches()) or "unknown",
@@ -62,6 +62,13 @@ def describe_environment():
         "cache": str(folder) if folder else "none: no place is writable",
         "cache_megabytes": round(size / 1e6, 1),
     }
+
+
+def _find_version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def describe_code():

@@ -4,11 +4,11 @@ The client has the optimiser (`logistic_regression`, `logistic_regression_cv`), 
 For each pass a `cluster` calls the `shard` of each worker, whose sums are added in the order of a `tree`.
 """
 
-try:
+from fastlin.extras import needs
+
+with needs("dask"):
     import dask.array  # noqa: F401
     import distributed  # noqa: F401
-except ImportError as error:
-    raise ImportError("fastlin.dask needs Dask: pip install 'fastlin[dask]'") from error
 
 from fastlin.dask.logistic_regression import LogisticRegression
 from fastlin.dask.logistic_regression_cv import LogisticRegressionCV

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastlin.datasets.archives import check_names
 from fastlin.datasets.folders import cache_folder, open_whole
+from fastlin.extras import needs
 
 ARCHIVE = "cifar10-jpeg.zip"
 KEPT = "cifar10-jpeg.npz"
@@ -87,7 +88,8 @@ def _decode_archive(path, data):
 
 def _decode_member(archive, member):
     """Return an image of shape (3, SIDE, SIDE), the colours one after another as in the published batches."""
-    from PIL import Image
+    with needs("studies"):
+        from PIL import Image
 
     info = archive.getinfo(member)
     size = max(info.file_size, info.compress_size)

@@ -13,6 +13,7 @@ from functools import partial
 
 from fastlin.datasets.dataset import DatasetNotFoundError
 from fastlin.datasets.folders import list_places
+from fastlin.extras import needs
 
 # A server that has not answered after this many seconds counts as out of reach.
 TIMEOUT = 5
@@ -69,7 +70,9 @@ def download(files, folder, wanted):
 
     if folder is not None:
         raise missing("Nothing is downloaded where a folder is given.")
-    import pooch
+    with needs("studies"):
+        import pooch
+        import tqdm  # noqa: F401
 
     logger = pooch.get_logger()
     with ExitStack() as stack:

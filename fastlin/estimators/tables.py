@@ -10,6 +10,7 @@ from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.feature_names import check_features, remember_features
 from fastlin.estimators.table_columns import has_levels, read_levels, read_numbers
+from fastlin.extras import needs
 
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
@@ -104,10 +105,8 @@ def _split(estimator, X):
     if _is_frame(X):
         return _check_names(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
     if _is_stream(X):
-        try:
+        with needs("arrow"):
             import pyarrow
-        except ImportError as error:
-            raise ImportError(f"{type(X).__name__} is read through Arrow: install pyarrow.") from error
         try:
             table = pyarrow.table(X)
         except (pyarrow.ArrowInvalid, NotImplementedError) as error:

@@ -5,6 +5,7 @@
 Matplotlib is imported only when something is drawn.
 """
 
+from fastlin.extras import needs
 from fastlin.figures.comparisons import CONTENDERS, draw_compare, draw_peers
 from fastlin.figures.course import (
     draw_binary,
@@ -69,7 +70,8 @@ def draw(study, results, folder):
     """
     if study not in DRAWINGS:
         return []
-    import matplotlib as mpl
+    with needs("studies"):
+        import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
         return DRAWINGS[study](results, folder)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastlin.extras import needs
 from fastlin.figures.style import COLORS, count_nouns
 
 
@@ -143,7 +144,8 @@ def plot_scores(model, axes=None):
 
 
 def _current_axes():
-    import matplotlib.pyplot as plt
+    with needs("studies"):
+        import matplotlib.pyplot as plt
 
     return plt.gca()
 

@@ -4,6 +4,8 @@ from math import isqrt
 
 import numpy as np
 
+from fastlin.extras import needs
+
 
 def show_images(images, labels=None, n_columns=10, figure=None):
     """Show images as a grid of pictures, in grey or, where a row has three planes, in colour.
@@ -99,7 +101,8 @@ def _draw_grid(pictures, labels, n_columns, figure, **style):
     n_columns = min(n_columns, len(pictures))
     n_rows = -(-len(pictures) // n_columns)
     if figure is None:
-        import matplotlib.pyplot as plt
+        with needs("studies"):
+            import matplotlib.pyplot as plt
 
         figure = plt.figure(figsize=(1 + 1.3 * n_columns, 1.6 * n_rows), layout="constrained")
     axes = [figure.add_subplot(n_rows, n_columns, place + 1) for place in range(len(pictures))]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastlin.extras import needs
+
 
 def plot_loss(loss_dict, label=None, npoints_to_average=1, plot_variance=True):
     """Plot a history on the current axes of Matplotlib, as the course's function of that name does.
@@ -26,7 +28,8 @@ def plot_loss(loss_dict, label=None, npoints_to_average=1, plot_variance=True):
     ValueError
         `npoints_to_average` is not a whole number of at least 1.
     """
-    import matplotlib.pyplot as plt
+    with needs("studies"):
+        import matplotlib.pyplot as plt
 
     if npoints_to_average < 1 or npoints_to_average != int(npoints_to_average):
         raise ValueError(f"npoints_to_average must be a whole number of at least 1, got {npoints_to_average!r}")

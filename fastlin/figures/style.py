@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from fastlin.extras import needs
+
 DOTS_PER_INCH = 110
 # The letters are large enough to be read at half size.
 STYLE = {
@@ -57,7 +59,8 @@ def open_figure(n_rows, n_columns, width=None, height=None):
 def make_figure(width, height):
     """Return a figure without axes, of a width and a height in inches."""
     # pyplot's figures would open windows and change global state; this one leaves the caller's figures as they are.
-    from matplotlib.figure import Figure
+    with needs("studies"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     # The title of the figure would touch those of the panels.

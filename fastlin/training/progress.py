@@ -2,6 +2,8 @@
 
 import contextlib
 
+from fastlin.progress import show_bar
+
 
 @contextlib.contextmanager
 def show_steps(is_shown, n_steps):
@@ -16,18 +18,13 @@ def show_steps(is_shown, n_steps):
     if not is_shown:
         yield lambda n_taken, **measures: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    # The label is so short that all columns fit into 80 signs; rich would cut the count first.
-    columns = TextColumn("fastlin"), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.description}")
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        task = progress.add_task("", total=n_steps)
+    with show_bar("fastlin", n_steps) as show_count:
 
         def show(n_taken, **measures):
             texts = (
                 f"{name} {value:.4f}" + ("" if validated is None else f" / {validated:.4f}")
                 for name, (value, validated) in measures.items()
             )
-            progress.update(task, completed=n_taken, description="  ".join(texts))
+            show_count(n_taken, "  ".join(texts))
 
         yield show

@@ -46,3 +46,8 @@ def test_a_description_makes_no_folder(monkeypatch, tmp_path):
     environment = describe_environment()
     assert (environment["cache"], environment["cache_megabytes"]) == (str(tmp_path / "kernels"), 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(environment_module, "PACKAGES", ("numpy", "no-such-package"))
+    assert describe_environment()["no-such-package"] == "not installed"

@@ -1,0 +1,44 @@
+"""The packages that only some of fastlin needs, by the extra of the installation that brings them.
+
+Code that needs one imports it where it uses it, so that fastlin imports and fits without it.
+"""
+
+import contextlib
+from importlib.util import find_spec
+
+# The names that they are imported by.
+EXTRAS = {
+    "studies": ("jinja2", "latex2mathml", "matplotlib", "PIL", "pooch", "rich", "tqdm"),
+    "arrow": ("pyarrow",),
+    "dask": ("dask", "distributed"),
+}
+
+
+@contextlib.contextmanager
+def needs(extra):
+    """Let imports in the ``with`` block say which extra brings what is missing.
+
+    Parameters
+    ----------
+    extra : str
+        A name of `EXTRAS`.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        A package that is imported in the block is not installed. The error says how to install it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(describe_missing(extra, [error.name]), name=error.name) from error
+
+
+def find_missing(extra):
+    """Return the packages of an extra that are not installed, by the names that they are imported by."""
+    return [name for name in EXTRAS[extra] if find_spec(name) is None]
+
+
+def describe_missing(extra, names):
+    """Return the line that says which packages are missing and how to install them."""
+    return f"Not installed: {', '.join(names)}. Run pip install 'fastlin[{extra}]'."

@@ -1,0 +1,84 @@
+"""What is shown while something works: one line that is kept up to date, or a bar.
+
+Rich draws both. Where it is not installed, and where the output is no terminal, the last state is printed once.
+"""
+
+import contextlib
+
+from fastlin.extras import find_missing
+
+
+@contextlib.contextmanager
+def show_line(text):
+    """Show a line while the ``with`` block runs.
+
+    Parameters
+    ----------
+    text : str
+        What the line says first.
+
+    Yields
+    ------
+    show : callable
+        Call it with what the line is to say from then on.
+    """
+    if not _can_draw():
+        with _print_last(text) as show:
+            yield show
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    console = Console()
+    # In a file a spinner does not turn, and would be a stray character.
+    spinner = [SpinnerColumn()] if console.is_terminal else []
+    with Progress(*spinner, TextColumn("{task.description}", markup=False), console=console) as progress:
+        task = progress.add_task(text, total=None)
+        yield lambda text: progress.update(task, description=text)
+        progress.refresh()
+
+
+@contextlib.contextmanager
+def show_bar(label, total):
+    """Show a bar while the ``with`` block runs.
+
+    Parameters
+    ----------
+    label : str
+        What stands before the bar, in so few signs that the rest fits into 80 beside it.
+    total : int
+        How many there are to do.
+
+    Yields
+    ------
+    show : callable
+        Call it with how many are done and, if there is something to say beside them, a short text.
+    """
+    if not _can_draw():
+        with _print_last(f"{label}: 0 of {total}") as show:
+            yield lambda n_done, text="": show(f"{label}: {n_done} of {total}  {text}".rstrip())
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn(label), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
+    with Progress(*columns, TimeRemainingColumn(elapsed_when_finished=True)) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda n_done, text="": progress.update(task, completed=n_done, description=text)
+
+
+def _can_draw():
+    return "rich" not in find_missing("studies")
+
+
+@contextlib.contextmanager
+def _print_last(text):
+    """Print at the end, however it comes, what the function that is yielded was given last."""
+
+    def show(changed):
+        nonlocal text
+        text = changed
+
+    try:
+        yield show
+    finally:
+        print(text)

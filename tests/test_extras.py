@@ -1,0 +1,96 @@
+"""fastlin without the packages of its extras: all but what they are for works, and the rest says what to install."""
+
+import configparser
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from fastlin.extras import EXTRAS, describe_missing, find_missing, needs
+
+# No package of an extra can be imported in the programs below, as where none is installed.
+BARE = f"""
+import sys
+from importlib.machinery import PathFinder
+
+class Bare(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in {[name for names in EXTRAS.values() for name in names]} else super().find_spec(
+            name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Bare
+"""
+
+
+def run_bare(program):
+    return subprocess.run([sys.executable, "-c", BARE + program], capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_extras_are_those_of_the_installation(extra):
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
+    lines = settings["options.extras_require"][extra].split()
+    required = {re.match(r"[\w-]+", line)[0] for line in lines}
+    distributions = packages_distributions()
+    assert len(required) == len(EXTRAS[extra])
+    assert required <= {distribution.lower() for name in EXTRAS[extra] for distribution in distributions[name]}
+
+
+def test_what_is_installed_is_not_missing():
+    assert find_missing("studies") == []
+
+
+def test_only_a_missing_package_gets_the_hint():
+    hint = r"Not installed: nowhere. Run pip install 'fastlin\[arrow\]'\."
+    with pytest.raises(ModuleNotFoundError, match=hint) as raised, needs("arrow"):
+        import nowhere  # noqa: F401
+    assert raised.value.name == "nowhere"
+    with pytest.raises(ImportError, match="cannot import name"), needs("arrow"):
+        from pathlib import Nothing  # noqa: F401
+
+
+def test_a_bare_installation_fits_and_shows_progress():
+    finished = run_bare(
+        "import warnings; warnings.simplefilter('error')\n"
+        "import numpy as np, fastlin\n"
+        "X = np.arange(40.0).reshape(20, 2) % 7; y = np.arange(20) % 2\n"
+        "print(fastlin.LogisticRegression(verbose=1).fit(X, y).predict(X).shape)\n"
+        "fastlin.logistic_path(X, y, Cs=3, verbose=1)\n"
+        "from fastlin.progress import show_bar\n"
+        "with show_bar('fastlin', 3) as show: show(2, 'loss 0.5')\n"
+    )
+    assert finished.returncode == 0, finished.stderr
+    lines = finished.stdout.splitlines()
+    assert re.match(r"fastlin: iteration +\d+  objective 0\.\d+  gap \S+  \d+\.\d\d s$", lines[0])
+    assert lines[1:] == ["(20,)", "fastlin: fits: 3 of 3", "fastlin: 2 of 3  loss 0.5"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "program"),
+    [
+        ("studies", "from fastlin import figures; figures.plot_path(None)"),
+        ("studies", "from fastlin.trainers import plot_loss; plot_loss({1: 2.0})"),
+        ("studies", "import numpy as np; from fastlin import figures; figures.show_images(np.zeros((2, 784)))"),
+        ("studies", "from fastlin.datasets.download import download; download([], None, 'MNIST')"),
+        ("arrow", "from fastlin import blocks; blocks.from_parquet('x.parquet', label='y')"),
+        ("dask", "import fastlin.dask"),
+    ],
+)
+def test_what_a_bare_installation_lacks_is_named(extra, program):
+    finished = run_bare(program)
+    last = finished.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: Not installed: ")
+    assert last.endswith(f"Run pip install 'fastlin[{extra}]'.")
+
+
+def test_the_program_names_what_it_lacks_before_it_works():
+    call = "from fastlin.cli import main; sys.exit(main({}))"
+    for command in ("reproduce", "compare"):
+        finished = run_bare(call.format([command]))
+        assert finished.returncode == 2
+        assert finished.stderr == f"fastlin: {describe_missing('studies', EXTRAS['studies'])}\n"
