@@ -7,6 +7,8 @@
 Without the setting the wheel is setuptools' own: pure Python, whose kernels are compiled as they are needed. With it,
 that wheel is unpacked, its kernels are compiled for each level in a process of its own, and it is packed again with the
 code, for this version of Python and this platform alone. Nothing of that is written into the source tree.
+
+Where SOURCE_DATE_EPOCH is set, the same sources give the same bytes of the sdist and of the pure wheel.
 """
 
 import tempfile
@@ -14,10 +16,10 @@ import zipfile
 from pathlib import Path
 
 from compiled_kernels import compile_kernels, list_requirements, pack_wheel, read_setting
+from reproducible import normalize_sdist, normalize_wheel, read_epoch
 from setuptools import build_meta
 from setuptools.build_meta import (
     build_editable,
-    build_sdist,
     get_requires_for_build_editable,
     get_requires_for_build_sdist,
     prepare_metadata_for_build_editable,
@@ -42,16 +44,28 @@ def get_requires_for_build_wheel(config_settings=None):
     return requires + (list_requirements() if read_setting(config_settings) else [])
 
 
+def build_sdist(sdist_directory, config_settings=None):
+    """Build the sdist and return its name."""
+    name = build_meta.build_sdist(sdist_directory, config_settings)
+    epoch = read_epoch()
+    if epoch is not None:
+        normalize_sdist(Path(sdist_directory, name), epoch)
+    return name
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """Build the wheel, with compiled kernels if the setting asks for them, and return its name."""
     words = read_setting(config_settings)
-    if not words:
-        return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
     with tempfile.TemporaryDirectory() as work:
         # Setuptools looks at the settings that it knows, and does not mind others.
-        name = build_meta.build_wheel(work, config_settings, metadata_directory)
-        tree = Path(work, "tree")
-        with zipfile.ZipFile(Path(work, name)) as wheel:
-            wheel.extractall(tree)
-        compile_kernels(tree, words, Path(work))
-        return pack_wheel(tree, name, Path(wheel_directory))
+        name = build_meta.build_wheel(work if words else wheel_directory, config_settings, metadata_directory)
+        if words:
+            tree = Path(work, "tree")
+            with zipfile.ZipFile(Path(work, name)) as wheel:
+                wheel.extractall(tree)
+            compile_kernels(tree, words, Path(work))
+            name = pack_wheel(tree, name, Path(wheel_directory))
+    epoch = read_epoch()
+    if epoch is not None:
+        normalize_wheel(Path(wheel_directory, name), epoch)
+    return name

@@ -3,25 +3,31 @@
 import base64
 import csv
 import hashlib
+import io
 import json
 import os
 import platform
+import re
 import runpy
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import fastlin
 from fastlin.kernels.machine import levels
 
 ROOT = Path(__file__).parents[1]
 # By its path, as the backend's folder is on no search path outside of a build.
 BACKEND = runpy.run_path(str(ROOT / "build_backend" / "compiled_kernels.py"))
+REPRODUCIBLE = runpy.run_path(str(ROOT / "build_backend" / "reproducible.py"))
 TABLE = vars(levels)
+RECIPE = (ROOT / ".ci" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -107,6 +113,72 @@ def test_a_wheel_is_packed_for_this_python_and_platform(tmp_path):
     for path, (digest, size) in rows.items():
         expected = base64.urlsafe_b64encode(hashlib.sha256(contents[path]).digest()).decode().rstrip("=")
         assert (digest, int(size)) == (f"sha256={expected}", len(contents[path]))
+
+
+def write_sdist(path, members, time, mode, owner):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.type = tarfile.REGTYPE if content is not None else tarfile.DIRTYPE
+            member.size, member.mtime, member.mode, member.uname = len(content or b""), time, mode, owner
+            archive.addfile(member, io.BytesIO(content or b""))
+
+
+def write_wheel(path, members, time, mode):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members:
+            member = zipfile.ZipInfo(name, (time, 1, 1, 0, 0, 0))
+            member.external_attr = mode << 16
+            archive.writestr(member, content)
+
+
+def test_sdists_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    members = [("x", None), ("x/setup.cfg", b"[metadata]"), ("x/a.py", b"a = 1\n" * 99)]
+    write_sdist(tmp_path / "one", members, 1.5e9, 0o755, "ann")
+    write_sdist(tmp_path / "two", members[::-1], 1.6e9, 0o700, "bob")
+    for name in ("one", "two"):
+        REPRODUCIBLE["normalize_sdist"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    with tarfile.open(tmp_path / "one") as archive:
+        found = {member.name: member for member in archive.getmembers()}
+        assert archive.extractfile("x/a.py").read() == members[2][1]
+    assert list(found) == ["x", "x/a.py", "x/setup.cfg"]
+    assert found["x"].isdir()
+    assert {(member.mtime, member.mode, member.uid, member.uname) for member in found.values()} == {
+        (1_700_000_000, 0o755, 0, "")
+    }
+
+
+def test_wheels_of_the_same_files_have_the_same_bytes(tmp_path, monkeypatch):
+    # Before 1980 there are no times in zip archives.
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    members = [("b.py", b"b = 1\n" * 99), ("a.dist-info/RECORD", b"b.py,,\n")]
+    write_wheel(tmp_path / "one", members, 2001, 0o100644)
+    write_wheel(tmp_path / "two", members, 2002, 0o100600)
+    for name in ("one", "two"):
+        REPRODUCIBLE["normalize_wheel"](tmp_path / name, REPRODUCIBLE["read_epoch"]())
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one") as wheel:
+        assert [(member.filename, wheel.read(member)) for member in wheel.infolist()] == members
+        assert {member.date_time for member in wheel.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_without_the_variable_nothing_is_packed_anew(monkeypatch):
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    assert REPRODUCIBLE["read_epoch"]() is None
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {fastlin.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f'\n  version: "{fastlin.__version__}"\n' in RECIPE
+
+
+def test_the_recipe_has_the_requirements_of_the_installation(monkeypatch):
+    run = re.search(r"\n  run:\n(( +- .*\n)+)", RECIPE)[1]
+    required = {line.strip().removeprefix("- ").replace(" ", "") for line in run.splitlines()}
+    monkeypatch.chdir(ROOT)
+    assert required - {"python>=3.11"} == set(BACKEND["list_requirements"]())
 
 
 # Fits what users fit first, and prints which code it used, which kernels it had to compile, and a hash of the models.
