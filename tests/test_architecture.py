@@ -43,6 +43,7 @@ MAY_USE = {
         "matrices",
         "kernels",
         "blocks",
+        "figures",
         "progress",
         "extras",
     },

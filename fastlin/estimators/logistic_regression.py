@@ -24,10 +24,11 @@ from fastlin.estimators.scikit_learn import (
     has_callbacks,
     with_callbacks,
 )
+from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
 
 
-class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions, BaseEstimator):
+class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
     This is a drop-in for scikit-learn's estimator of the same name, with its objective::
@@ -122,6 +123,10 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         (the largest entry of the gradient of J), `n_passes` and `seconds`, both from the start of the fit. Wide data
         are fitted in the space of their rows, where both are estimated: `bound` as if the intercept were stationary,
         `gradient` from above.
+    fit_seconds_ : float
+        Seconds that the fit took.
+    n_samples_fit_ : int
+        Number of rows of the fit.
     n_features_in_ : int
         Number of features of X.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -228,6 +233,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
             fit = self._minimize(X, y, sample_weight, data, C, l1_ratio)
         solution = fit.solution
         warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
+        self.n_samples_fit_ = len(data.labels)
         self.classes_ = data.classes
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept
@@ -237,6 +243,20 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, LinearPredictions
         self.converged_ = solution.converged
         self.history_ = solution.history
         return self
+
+    def _describe_result(self):
+        lines = {"data": describe_data(self)}
+        # A model that was made from scikit-learn's has no history, and one of max_iter=0 an empty one.
+        if getattr(self, "history_", None):
+            objective = self.history_[-1].objective
+            gap = self.certificate_ / objective if objective > 0 else np.inf
+            proven = "without a bound on the distance from its minimum"
+            if gap < np.inf:
+                proven = f"proven within {gap:.1e} of its minimum, relative to it"
+            lines["objective"] = f"{objective:.9g}, {proven}"
+            lines["tol"] = f"{self.tol:g}, {'reached' if self.converged_ else 'not reached'}"
+            lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
+        return {**lines, "coefficients": describe_coef(self.coef_)}
 
     @with_callbacks
     def _minimize(self, X, y, sample_weight, data, C, l1_ratio):

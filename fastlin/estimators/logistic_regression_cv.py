@@ -41,10 +41,11 @@ from fastlin.estimators.scikit_learn import (
     refuse_metadata_without_routing,
     with_callbacks,
 )
+from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data, refuse_blocks
 
 
-class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictions, BaseEstimator):
+class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
 
     Each fold is fitted along C from the strongest penalty to the weakest, each fit started from those before. All folds
@@ -138,6 +139,10 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         J of each fit over the fold's training rows.
     certificates_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Upper bound on J - J* of each fit; inf where none exists.
+    fit_seconds_ : float
+        Seconds that all fits took together.
+    n_samples_fit_ : int
+        Number of rows of X.
     n_features_in_ : int
         Number of features of X.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -272,6 +277,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         C, l1_ratio, coef, intercept, missed = chosen
         if missed is not None:
             warn_of_limits(*missed, self, stacklevel=TO_THE_CALLER_OF_FIT)
+        self.n_samples_fit_ = len(data.labels)
         self.classes_ = data.classes
         self.Cs_ = Cs
         self.l1_ratios_ = l1_ratios
@@ -290,6 +296,26 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, LinearPredictio
         if is_legacy:
             self._take_legacy_shapes()
         return self
+
+    def _describe_result(self):
+        lines = {"data": describe_data(self)}
+        if hasattr(self, "objectives_"):
+            scores = next(iter(self.scores_.values())) if isinstance(self.scores_, dict) else self.scores_
+            means = scores.mean(axis=0)
+            best = np.unravel_index(np.argmax(means), means.shape)
+            C, l1_ratio = np.ravel(self.C_)[0], np.ravel(self.l1_ratio_)[0]
+            chosen = np.argmin(np.abs(self.l1_ratios_ - l1_ratio)), np.argmin(np.abs(self.Cs_ - C))
+            gap = np.max(self.certificates_[:, *chosen] / self.objectives_[:, *chosen])
+            lines["choice"] = f"C={C:.6g}, l1_ratio={l1_ratio:g}"
+            spread = scores[:, *best].std()
+            lines["score"] = f"{means[best]:.6g} ± {spread:.2g} at best, mean and deviation of {len(scores)} folds"
+            lines["fits"] = f"{self.objectives_.size:,}, those of the choice proven within {gap:.1e} of their minimum"
+        return {**lines, "coefficients": describe_coef(self.coef_)}
+
+    def _plot_fit(self, axes):
+        from fastlin.figures import plot_scores
+
+        plot_scores(self, axes)
 
     @with_callbacks
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params):

@@ -28,6 +28,7 @@ from fastlin.estimators.scikit_learn import (
     has_callbacks,
     with_callbacks,
 )
+from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
 from fastlin.estimators.targets import Targets
 from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
 from fastlin.estimators.validation_data import read_validation, set_aside
@@ -45,7 +46,7 @@ from fastlin.training.progress import show_steps
 MOST_ROWS = 2**31
 
 
-class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseEstimator):
+class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic regression of two or more classes by steps on mini-batches.
 
     It minimises the mean cross-entropy of the softmax (of the logistic function for two classes) plus
@@ -127,6 +128,8 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
         Number of rows that steps have been taken with so far, each time counted.
     interrupted_ : bool
         Whether Ctrl-C ended the last training, which then kept the last whole step.
+    fit_seconds_ : float
+        Seconds that the last fit took.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -359,6 +362,9 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, LinearPredictions, BaseE
         n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
         with show_steps(self.verbose, n_parts) as show:
             return self._go_on(_Parts(self, begin, "batches", show), classes, n_epochs, X_val, y_val)
+
+    def _describe_result(self):
+        return {"data": describe_data(self), **describe_training(self), "coefficients": describe_coef(self.coef_)}
 
     def to_sklearn(self):
         """Return a fitted LogisticRegression of scikit-learn with the same coefficients.

@@ -37,6 +37,7 @@ from fastlin.estimators.scikit_learn import (
     has_callbacks,
     with_callbacks,
 )
+from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import read_matrix, weigh_rows
 from fastlin.estimators.validation_data import read_validation, set_aside
@@ -49,7 +50,7 @@ from fastlin.training import (
 from fastlin.training.progress import show_steps
 
 
-class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -177,6 +178,8 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Number of layers, the input counted, and of outputs.
     out_activation_ : {"softmax", "logistic"}
         Activation of the output.
+    fit_seconds_ : float
+        Seconds that the last fit took.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -494,6 +497,11 @@ class MLPClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def _describe_result(self):
+        layers = " → ".join(str(size) for size in (self.n_features_in_, *(len(each) for each in self.intercepts_)))
+        n_parameters = sum(array.size for array in (*self.coefs_, *self.intercepts_))
+        return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **describe_training(self)}
 
     def to_sklearn(self):
         """Return a fitted model of scikit-learn's class with the same predictions.

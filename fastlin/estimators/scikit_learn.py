@@ -44,6 +44,21 @@ from sklearn.utils.validation import _check_method_params as select_metadata
 # The check of sample weights, with the messages that users know.
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
+
+class NotebookDisplay:
+    """scikit-learn's display of an estimator in notebooks, followed by what `_display_fit` returns."""
+
+    def _repr_html_inner(self):
+        return super()._repr_html_inner() + self._display_fit()
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        # scikit-learn's setting `display` decides whether there is any.
+        if "text/html" in bundle:
+            bundle["text/html"] += self._display_fit()
+        return bundle
+
+
 # Defaults and deprecations are those of this version: those of 1.8 and 1.9 say what changes in 1.10 and 1.11.
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 PLAIN = (str, bool, int, float, type(None))
@@ -54,6 +69,7 @@ __all__ = [
     "Hidden",
     "Interval",
     "LinearClassifierMixin",
+    "NotebookDisplay",
     "Options",
     "SparseCoefMixin",
     "StrOptions",

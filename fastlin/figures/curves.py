@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from fastlin.extras import needs
-from fastlin.figures.style import COLORS, count_nouns
+from fastlin.figures.style import COLORS, count_nouns, current_axes
 
 
 def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, axes=None, color=None):
@@ -24,7 +23,7 @@ def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, 
     color : str or None
         The colour of the curve. None: the next one of the axes.
     """
-    axes = axes or _current_axes()
+    axes = axes or current_axes()
     steps = np.array(list(history))
     values = np.array(list(history.values()))
     if npoints_to_average <= 1:
@@ -66,7 +65,7 @@ def plot_path(path, axes=None, n_labels=8, feature_names=None):
     ValueError
         `path` has no finite C, or `feature_names` has another length than there are features.
     """
-    axes = axes or _current_axes()
+    axes = axes or current_axes()
     # A log axis has no place for C = inf.
     shown = np.isfinite(path.Cs)
     if not shown.any():
@@ -122,7 +121,7 @@ def plot_scores(model, axes=None):
     ValueError
         `model` has the attributes of the legacy shape, whose scores are not one array.
     """
-    axes = axes or _current_axes()
+    axes = axes or current_axes()
     if isinstance(model.scores_, dict):
         raise ValueError("model must be fitted with use_legacy_attributes=False, whose scores_ are one array")
     n_folds, n_l1_ratios, _ = model.scores_.shape
@@ -141,13 +140,6 @@ def plot_scores(model, axes=None):
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel=name.replace("_", " "))
     axes.legend(loc="best")
     return axes
-
-
-def _current_axes():
-    with needs("studies"):
-        import matplotlib.pyplot as plt
-
-    return plt.gca()
 
 
 def _name_ends(axes, ends):

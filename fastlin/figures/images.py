@@ -1,6 +1,6 @@
 """Pictures of rows of pixels: images of a data set, and the weights that a model has learned for each pixel."""
 
-from math import isqrt
+from math import isqrt, prod
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def show_images(images, labels=None, n_columns=10, figure=None):
     return _draw_grid(pictures, labels, n_columns, figure, cmap="gray", vmin=0, vmax=1)[0]
 
 
-def plot_weights(w, labels=None, n_columns=10, figure=None):
+def plot_weights(w, labels=None, n_columns=10, figure=None, shape=None):
     """Plot the weights of each output as a picture: red speaks for the output, blue against it.
 
     All pictures share one scale, which is symmetric around 0. Weights of red, green and blue planes are drawn in these
@@ -48,46 +48,56 @@ def plot_weights(w, labels=None, n_columns=10, figure=None):
 
     Parameters
     ----------
-    w : ndarray of shape (pixels + 1, outputs), (pixels, outputs) or (pixels,)
-        Weights, such as ``model.w`` of the course's models or ``params["W1"]`` of a `TwoLayerNet`, with as many pixels
-        as `show_images` takes. The bias, the last row, is left out.
+    w : fitted linear model, or ndarray of shape (pixels + 1, outputs), (pixels, outputs) or (pixels,)
+        A model with `coef_`, or weights such as ``model.w`` of the course's models or ``params["W1"]`` of a
+        `TwoLayerNet`. The bias, the last row, is left out.
     labels : sequence or None, default=None
-        What is written above each picture. None: the numbers of the outputs.
+        What is written above each picture. None: the classes of the model, or the numbers of the outputs.
     n_columns : int, default=10
         The largest number of pictures in a row.
     figure : matplotlib Figure or SubFigure, or None
         Where it is drawn. None: in a new figure of pyplot.
+    shape : tuple of int, or None
+        Height and width of a picture, and 3 after them for planes of red, green and blue. None: a square picture, as
+        `show_images` finds it.
 
     Returns
     -------
-    matplotlib Figure or SubFigure
-        The figure that was drawn in, with one axes for each output and, for weights of one plane, a colour bar.
+    list of matplotlib Axes
+        One axes for each output, all of one figure; for weights of one plane the figure has a colour bar too.
 
     Raises
     ------
     ValueError
-        The columns have no length that makes a square picture, or `labels` has another length than there are outputs.
+        The columns have no length that makes a square picture or one of the shape, or `labels` has another length than
+        there are outputs.
     """
-    pictures = _to_pictures("w", np.atleast_2d(np.asarray(w).T))
+    if hasattr(w, "coef_"):
+        labels = w.classes_[-w.coef_.shape[0] :] if labels is None else labels
+        w = w.coef_.T
+        w = w.toarray() if hasattr(w, "toarray") else w
+    pictures = _to_pictures("w", np.atleast_2d(np.asarray(w).T), shape)
     largest = np.abs(pictures).max() or 1
     labels = range(len(pictures)) if labels is None else labels
     if pictures.ndim == 4:
-        return _draw_grid((1 + pictures / largest) / 2, labels, n_columns, figure)[0]
+        return _draw_grid((1 + pictures / largest) / 2, labels, n_columns, figure)[1]
     figure, axes = _draw_grid(pictures, labels, n_columns, figure, cmap="RdBu_r", vmin=-largest, vmax=largest)
     figure.colorbar(axes[0].images[0], ax=axes, pad=0.02)
-    return figure
+    return axes
 
 
-def _to_pictures(name, rows):
-    """Return rows of pixels as pictures in float64: (N, n, n), or (N, n, n, 3) of three planes."""
+def _to_pictures(name, rows, shape=None):
+    """Return rows of pixels as pictures in float64: (N, height, width), or (N, height, width, 3) of three planes."""
     for n_pixels in (rows.shape[-1], rows.shape[-1] - 1):
         for n_planes in (1, 3):
             side = isqrt(max(n_pixels, 0) // n_planes)
-            if rows.ndim == 2 and len(rows) and side and n_planes * side**2 == n_pixels:
-                planes = rows[:, :n_pixels].astype(np.float64).reshape(-1, n_planes, side, side)
+            wanted = (side, side, n_planes) if shape is None else (*shape, 1)[:3]
+            if rows.ndim == 2 and len(rows) and side and wanted[2] == n_planes and prod(wanted) == n_pixels:
+                planes = rows[:, :n_pixels].astype(np.float64).reshape(-1, n_planes, *wanted[:2])
                 return planes[:, 0] if n_planes == 1 else planes.transpose(0, 2, 3, 1)
+    wanted = "n² or 3 n² pixels" if shape is None else f"the pixels of shape={shape}"
     raise ValueError(
-        f"{name} must have n² or 3 n² pixels for each picture, with or without a one or bias after them, got "
+        f"{name} must have {wanted} for each picture, with or without a one or bias after them, got "
         f"{rows.shape[-1]} and {len(rows)} pictures"
     )
 

@@ -68,6 +68,14 @@ def make_figure(width, height):
     return figure
 
 
+def current_axes():
+    """Return the current axes of pyplot."""
+    with needs("studies"):
+        import matplotlib.pyplot as plt
+
+    return plt.gca()
+
+
 def save_figure(figure, folder, name):
     """Save a figure under a name in a folder, and return the name."""
     figure.savefig(folder / name)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import fastlin
 from fastlin import datasets, figures
 
 matplotlib.use("Agg")
@@ -57,7 +58,7 @@ def test_labels_and_the_grid(figure, tmp_path):
 def test_a_figure_of_pyplot_is_made_where_none_is_given():
     import matplotlib.pyplot as plt
 
-    made = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))]
+    made = [figures.show_images(np.zeros(784)), figures.plot_weights(np.zeros(785))[0].figure]
     assert {figure.number for figure in made} <= set(plt.get_fignums())
     for figure in made:
         # Equal pixels have no range to be scaled to.
@@ -69,13 +70,14 @@ def test_a_figure_of_pyplot_is_made_where_none_is_given():
 def test_weights_share_one_symmetric_scale_and_leave_out_the_bias(figure, n_rows, tmp_path):
     w = np.random.default_rng(0).normal(size=(n_rows, 10))
     w[784:] = 100
-    assert figures.plot_weights(w, figure=figure) is figure
+    returned = figures.plot_weights(w, figure=figure)
     found = pictures(figure)
     np.testing.assert_array_equal(found, w[:784].T.reshape(10, 28, 28))
     largest = np.abs(w[:784]).max()
     drawn = [axes for axes in figure.axes if not is_bar(axes)]
     assert {axes.images[0].get_clim() for axes in drawn} == {(-largest, largest)}
     assert [axes.get_title() for axes in drawn] == [str(digit) for digit in range(10)]
+    assert returned == drawn
     assert len(figure.axes) == 11
     figure.savefig(tmp_path / "weights.png")
 
@@ -88,6 +90,22 @@ def test_weights_of_planes_are_grey_where_they_are_zero(figure):
     assert (first == 0.5).all()
     assert (second[0, 5, 0], second[1, 8, 1]) == (0, 0.75)
     assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+
+
+def test_weights_of_a_model_have_the_shape_that_is_given_and_the_names_of_its_classes(figure):
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b", "c"], 20))
+    axes = figures.plot_weights(model, shape=(2, 3), figure=figure)
+    np.testing.assert_array_equal(pictures(figure), model.coef_.reshape(3, 2, 3))
+    assert [each.get_title() for each in axes] == ["a", "b", "c"]
+    figure.clear()
+    # Two classes have one row of coefficients, which speaks for the second.
+    model = fastlin.LogisticRegression().fit(X, np.repeat(["a", "b"], 30)).sparsify()
+    (one,) = figures.plot_weights(model, shape=(1, 2, 3), figure=figure)
+    assert one.get_title() == "b"
+    assert one.images[0].get_array().shape == (1, 2, 3)
+    with pytest.raises(ValueError, match=r"^w must have the pixels of shape=\(2, 2\) for each picture"):
+        figures.plot_weights(model, shape=(2, 2), figure=figure)
 
 
 @pytest.mark.parametrize("shape", [(2, 11), (2, 787), (0, 784), (2, 28, 28), (2, 0)])

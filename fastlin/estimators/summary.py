@@ -1,0 +1,113 @@
+"""What a fitted model says of its fit: in lines that `summary` prints, and in a notebook as a table with a picture."""
+
+import base64
+import io
+from html import escape
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from fastlin.estimators.scikit_learn import NotebookDisplay
+from fastlin.extras import find_missing
+
+
+class FitSummary(NotebookDisplay):
+    """The method `summary`, and the display in notebooks, of an estimator that has `_describe_result`."""
+
+    def summary(self, X=None, y=None, sample_weight=None):
+        """Print the data, how the fit ended, and what it found, a line for each.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or None
+            Rows whose accuracy is shown too; None leaves it out, since a fit keeps no rows.
+        y : array-like of shape (n_samples,), or None
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), or None
+            Their weights; None means ones.
+        """
+        lines = self._describe_fit()
+        if X is not None:
+            lines["accuracy"] = f"{self.score(X, y, sample_weight):.4f} on {_count_rows(X):,} rows"
+        print(*lay_out(lines), sep="\n")
+
+    def _describe_fit(self):
+        """Return texts by their names."""
+        check_is_fitted(self)
+        lines = {"model": " ".join(repr(self).split()), **self._describe_result()}
+        # A model that was made from scikit-learn's has no fit.
+        return lines | ({"seconds": f"{self.fit_seconds_:.3g}"} if hasattr(self, "fit_seconds_") else {})
+
+    def _display_fit(self):
+        """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""
+        if not hasattr(self, "classes_"):
+            return ""
+        cells = "".join(
+            f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(text)}</td></tr>'
+            for name, text in self._describe_fit().items()
+            if name != "model"
+        )
+        return f'<div style="margin-top:0.5em"><table>{cells}</table>{self._draw_fit()}</div>'
+
+    def _draw_fit(self):
+        if find_missing("studies"):
+            return ""
+        from fastlin.figures.style import make_figure
+
+        figure = make_figure(6, 3.4)
+        try:
+            self._plot_fit(figure.subplots())
+        except ValueError:
+            # Some fits leave nothing to draw, such as those without an iteration.
+            return ""
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        picture = base64.b64encode(file.getvalue()).decode("ascii")
+        return f'<img alt="how the fit went" style="max-width:100%" src="data:image/png;base64,{picture}">'
+
+    def _plot_fit(self, axes):
+        """Draw on axes how the fit went."""
+        from fastlin.figures import plot_convergence
+
+        plot_convergence(self, axes)
+
+
+def lay_out(lines):
+    """Yield the names and texts of a dict as lines of two columns."""
+    width = max(map(len, lines))
+    return (f"{name:<{width}}  {text}" for name, text in lines.items())
+
+
+def describe_data(estimator):
+    """Return a line on the data that a model was fitted to."""
+    n_samples = getattr(estimator, "n_samples_fit_", None)
+    rows = "" if n_samples is None else f"{n_samples:,} rows, "
+    return f"{rows}{estimator.n_features_in_:,} features, {len(estimator.classes_):,} classes"
+
+
+def describe_coef(coef):
+    """Return a line on how many coefficients are not zero, and of how many features."""
+    n_features = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
+    n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
+    return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"
+
+
+def describe_training(estimator):
+    """Return lines on a training by mini-batches: its epochs, loss and accuracy, and those of the validation data."""
+    if not estimator.loss_curve_:
+        return {"epochs": "none"}
+    lines = {
+        "epochs": f"{estimator.n_iter_:,}, {estimator.t_:,} rows taken" + (", interrupted" * estimator.interrupted_),
+        "loss": f"{estimator.loss_curve_[-1]:.6g} in the last epoch, with the penalty",
+        "accuracy": f"{estimator.accuracy_curve_[-1]:.4f} in the last epoch",
+    }
+    if estimator.validation_scores_:
+        lines["validation"] = (
+            f"loss {estimator.validation_loss_curve_[-1]:.6g}, accuracy {estimator.validation_scores_[-1]:.4f} at the "
+            f"end, {max(estimator.validation_scores_):.4f} at best"
+        )
+    return lines
+
+
+def _count_rows(X):
+    return X.shape[0] if hasattr(X, "shape") else len(X)

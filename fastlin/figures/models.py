@@ -1,0 +1,125 @@
+"""Pictures of fitted models that users plot on axes of their own: how the fit went, and what it found."""
+
+import numpy as np
+
+from fastlin.figures.style import COLORS, current_axes
+
+
+def plot_convergence(model, axes=None):
+    """Plot how a fit came to its end.
+
+    For `LogisticRegression` these are, against the seconds of the fit, the bound on the distance of the objective from
+    its minimum and the distance from the last objective, both relative to the objective, and `tol`. For models that
+    train by mini-batches it is the loss of each epoch, and that of the validation data where there are some.
+
+    Parameters
+    ----------
+    model : LogisticRegression, MiniBatchLogisticRegression or MLPClassifier
+        A fitted model.
+    axes : matplotlib Axes or None
+        Where it is drawn. None: on the current axes.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes that were drawn on.
+
+    Raises
+    ------
+    ValueError
+        The model has no record of a fit.
+    """
+    if getattr(model, "history_", None):
+        return _plot_gaps(model, axes or current_axes())
+    if getattr(model, "loss_curve_", None):
+        return _plot_losses(model, axes or current_axes())
+    raise ValueError(
+        f"model must have a fit of at least one iteration to show, got {type(model).__name__} without history_ or "
+        "loss_curve_; plot_scores shows cross-validation"
+    )
+
+
+def plot_coefficients(model, feature_names=None, axes=None, n_features=20):
+    """Plot the largest coefficients of a linear model as bars, the largest at the top.
+
+    With two classes a feature has one bar, which points to the right where the feature speaks for the second class.
+    With more it has one bar a class, in the colour of the class. Features are compared by their largest coefficient.
+
+    Parameters
+    ----------
+    model : LogisticRegression, LogisticRegressionCV or MiniBatchLogisticRegression
+        A fitted model.
+    feature_names : sequence of str or None
+        A name for each column of `coef_`. None: the names of the columns of X, or x0, x1 and so on.
+    axes : matplotlib Axes or None
+        Where it is drawn. None: on the current axes.
+    n_features : int, default=20
+        The largest number of features that are shown. Those whose coefficients are all zero are not.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes that were drawn on.
+
+    Raises
+    ------
+    ValueError
+        `feature_names` has another length than `coef_` has columns.
+    """
+    coef = model.coef_.toarray() if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
+    names = list(model.get_feature_names_out() if feature_names is None else feature_names)
+    if len(names) != coef.shape[1]:
+        raise ValueError(f"feature_names must be one name for each of {coef.shape[1]} coefficients, got {len(names)}")
+    axes = axes or current_axes()
+    largest = np.abs(coef).max(axis=0)
+    shown = np.argsort(-largest, kind="stable")[: min(n_features, np.count_nonzero(largest))]
+    # Bars are drawn from the bottom up.
+    places, height = np.arange(len(shown))[::-1], 0.8 / len(coef)
+    for k, row in enumerate(coef):
+        offset = (0.4 - height / 2) - k * height
+        label, color = None, COLORS[0]
+        if len(coef) > 1:
+            label, color = f"class {model.classes_[k]}", COLORS[k % len(COLORS)]
+        axes.barh(places + offset, row[shown], height, color=color, label=label)
+    axes.set_yticks(places, [names[j] for j in shown])
+    axes.axvline(0, color="black", linewidth=0.8)
+    if len(coef) > 1:
+        axes.set_xlabel("coefficient")
+        # Inside it would lie on bars.
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    else:
+        axes.set_xlabel(f"coefficient (to the right: for {model.classes_[1]})")
+    n_left = np.count_nonzero(largest) - len(shown)
+    if n_left:
+        axes.set_title(f"the largest coefficients; {n_left:,} features more are not zero")
+    return axes
+
+
+def _plot_gaps(model, axes):
+    seconds = np.array([iteration.seconds for iteration in model.history_])
+    objective = np.array([iteration.objective for iteration in model.history_])
+    bound = np.array([iteration.bound for iteration in model.history_])
+    # A log axis has no place for what is zero or infinite.
+    for values, label, color in (
+        (bound, "bound on the distance from the minimum", COLORS[0]),
+        (objective - objective[-1], "distance from the last objective", COLORS[4]),
+    ):
+        shown = np.isfinite(values) & (values > 0) & (objective > 0)
+        axes.plot(seconds[shown], values[shown] / objective[shown], "o-", markersize=4, color=color, label=label)
+    axes.axhline(model.tol, color="black", linestyle="--", linewidth=1.2, label=f"tol = {model.tol:g}")
+    axes.set(yscale="log", xlabel="seconds", ylabel="relative to the objective")
+    axes.set_xlim(left=0)
+    axes.legend(loc="best")
+    return axes
+
+
+def _plot_losses(model, axes):
+    curves = [(model.loss_curve_, "training, with the penalty", COLORS[0])]
+    if getattr(model, "validation_loss_curve_", None):
+        curves.append((model.validation_loss_curve_, "validation", COLORS[1]))
+    for values, label, color in curves:
+        axes.plot(np.arange(1, 1 + len(values)), values, "-" if len(values) > 1 else "o", color=color, label=label)
+    axes.set(xlabel="epoch", ylabel="mean loss")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(loc="best")
+    return axes

@@ -1,0 +1,112 @@
+"""What models say of their fits, printed and in notebooks."""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+import fastlin
+from fastlin import blocks
+from fastlin.estimators import summary
+
+X, Y = load_iris(return_X_y=True)
+
+
+def read_summary(capsys, model, *given):
+    model.summary(*given)
+    return dict(re.split("  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_fit_says_data_objective_gap_iterations_and_coefficients(capsys):
+    model = fastlin.LogisticRegression(C=0.5).fit(X, Y)
+    lines = read_summary(capsys, model, X, Y)
+    objective = model.history_[-1].objective
+    assert lines["model"] == "LogisticRegression(C=0.5)"
+    assert lines["data"] == "150 rows, 4 features, 3 classes"
+    assert lines["objective"] == (
+        f"{objective:.9g}, proven within {model.certificate_ / objective:.1e} of its minimum, relative to it"
+    )
+    assert lines["tol"] == "0.0001, reached"
+    assert lines["iterations"] == f"{model.n_iter_[0]}, {model.n_passes_:.1f} passes over the data"
+    assert lines["coefficients"] == "12 of 12 not zero, of 4 features"
+    assert float(lines["seconds"]) == pytest.approx(model.fit_seconds_, rel=0.01)
+    assert lines["accuracy"] == f"{model.score(X, Y):.4f} on 150 rows"
+    assert "accuracy" not in read_summary(capsys, model)
+
+
+def test_a_fit_without_a_bound_says_so(capsys):
+    two = Y[:100] % 2
+    model = fastlin.LogisticRegression(C=np.inf).fit(np.random.default_rng(0).normal(size=(100, 2)), two)
+    assert "without a bound on the distance from its minimum" in read_summary(capsys, model)["objective"]
+
+
+def test_zeros_are_counted_in_sparse_coefficients_too(capsys):
+    model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y)
+    n_nonzero, n_features = np.count_nonzero(model.coef_), np.count_nonzero(model.coef_.any(axis=0))
+    expected = f"{n_nonzero} of 12 not zero, of {n_features} features"
+    assert n_nonzero < 12
+    assert read_summary(capsys, model)["coefficients"] == expected
+    assert read_summary(capsys, model.sparsify())["coefficients"] == expected
+
+
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_cross_validation_says_what_it_chose(capsys, is_legacy):
+    model = fastlin.LogisticRegressionCV(
+        Cs=[1e-3, 1.0], l1_ratios=(0.0,), cv=3, scoring="accuracy", use_legacy_attributes=is_legacy
+    ).fit(X, Y)
+    lines = read_summary(capsys, model)
+    scores = model.scores_[0] if is_legacy else model.scores_[:, 0]
+    scores = scores.reshape(3, 2)
+    best = np.argmax(scores.mean(axis=0))
+    assert lines["choice"] == f"C={[1e-3, 1.0][best]:g}, l1_ratio=0"
+    assert lines["score"].startswith(f"{scores[:, best].mean():.6g} ± {scores[:, best].std():.2g} at best")
+    assert lines["fits"].startswith("6, those of the choice proven within ")
+
+
+def test_trainings_say_epochs_loss_and_accuracy(capsys):
+    network = fastlin.MLPClassifier((5, 4), max_iter=2, n_iter_no_change=np.inf, random_state=0)
+    network.fit(X, Y, X_val=X, y_val=Y)
+    lines = read_summary(capsys, network)
+    assert lines["layers"] == f"4 → 5 → 4 → 3, {5 * 5 + 6 * 4 + 5 * 3} coefficients and intercepts"
+    assert lines["epochs"] == "2, 300 rows taken"
+    assert lines["loss"] == f"{network.loss_curve_[-1]:.6g} in the last epoch, with the penalty"
+    assert lines["validation"].startswith(f"loss {network.validation_loss_curve_[-1]:.6g}, accuracy ")
+    linear = fastlin.MiniBatchLogisticRegression(max_iter=2, n_iter_no_change=np.inf, random_state=0).fit(X, Y)
+    lines = read_summary(capsys, linear)
+    assert lines["accuracy"] == f"{linear.accuracy_curve_[-1]:.4f} in the last epoch"
+    assert "validation" not in lines
+
+
+def test_what_has_no_fit_of_its_own_says_less(capsys):
+    with pytest.raises(NotFittedError):
+        fastlin.LogisticRegression().summary()
+    made = fastlin.LogisticRegression.from_sklearn(fastlin.LogisticRegression().fit(X, Y).to_sklearn())
+    assert list(read_summary(capsys, made)) == ["model", "data", "coefficients"]
+    held = blocks.from_arrays(X, Y)
+    assert read_summary(capsys, fastlin.LogisticRegression().fit(held), held)["accuracy"].endswith(" on 150 rows")
+
+
+def test_notebooks_show_the_summary_and_a_picture(monkeypatch):
+    model = fastlin.LogisticRegression()
+    before = model._repr_mimebundle_()["text/html"]
+    assert "<img" not in before
+    assert "objective" not in before
+    model.fit(X, np.array(["<b>", "c", "d"])[Y])
+    shown = model._repr_mimebundle_()["text/html"]
+    assert re.search(r"<th [^>]*>objective</th><td [^>]*>0\.\d+, proven within ", shown)
+    assert shown.count('src="data:image/png;base64,') == 1
+    assert model._repr_html_() == shown or "objective" in model._repr_html_()
+    with config_context(display="text"):
+        assert "text/html" not in model._repr_mimebundle_()
+    # Without Matplotlib there is no picture.
+    monkeypatch.setattr(summary, "find_missing", lambda extra: ["matplotlib"])
+    assert "<img" not in model._repr_mimebundle_()["text/html"]
+
+
+def test_models_that_took_no_step_have_no_picture():
+    with pytest.warns(UserWarning, match="max_iter"):
+        model = fastlin.LogisticRegression(max_iter=0).fit(X, Y)
+    assert "<img" not in model._repr_mimebundle_()["text/html"]

@@ -1,0 +1,85 @@
+"""Pictures of fitted models: what is drawn, how it is named, and what has nothing to draw."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.datasets import load_breast_cancer, load_iris
+
+import fastlin
+from fastlin import figures
+
+X, Y = load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def axes():
+    return Figure(layout="constrained").subplots()
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_bound_falls_below_tol(axes):
+    model = fastlin.LogisticRegression(tol=1e-6).fit(X, Y)
+    assert figures.plot_convergence(model, axes) is axes
+    bound, distance, tol = axes.lines
+    assert legend(axes) == ["bound on the distance from the minimum", "distance from the last objective", "tol = 1e-06"]
+    assert bound.get_ydata()[-1] <= 1e-6 == tol.get_ydata()[0]
+    last = model.history_[-1]
+    assert (bound.get_xdata()[-1], bound.get_ydata()[-1]) == (last.seconds, last.bound / last.objective)
+    # The last distance is zero, for which there is no place on the axis.
+    assert len(distance.get_xdata()) == len(model.history_) - 1
+    assert axes.get_yscale() == "log"
+
+
+def test_losses_of_epochs_are_drawn_with_those_of_validation(axes):
+    model = fastlin.MLPClassifier((4,), max_iter=3, n_iter_no_change=np.inf, random_state=0).fit(X, Y, X_val=X, y_val=Y)
+    figures.plot_convergence(model, axes)
+    training, validation = axes.lines
+    np.testing.assert_array_equal(training.get_xydata(), list(enumerate(model.loss_curve_, 1)))
+    np.testing.assert_array_equal(validation.get_ydata(), model.validation_loss_curve_)
+    assert legend(axes) == ["training, with the penalty", "validation"]
+
+
+def test_a_model_without_a_record_is_refused(axes):
+    without = fastlin.LogisticRegression(max_iter=0)
+    with pytest.warns(UserWarning):
+        without.fit(X, Y)
+    with pytest.raises(ValueError, match=r"^model must have a fit of at least one iteration to show, got Logistic"):
+        figures.plot_convergence(without, axes)
+    assert not axes.lines
+
+
+def test_bars_are_the_largest_coefficients_with_their_names(axes):
+    data = load_breast_cancer()
+    model = fastlin.LogisticRegression(C=0.1).fit(data.data / data.data.std(axis=0), data.target)
+    figures.plot_coefficients(model, data.feature_names, axes, n_features=3)
+    order = np.argsort(-np.abs(model.coef_[0]))[:3]
+    (bars,) = axes.containers
+    np.testing.assert_array_equal(bars.datavalues, model.coef_[0, order])
+    assert [label.get_text() for label in axes.get_yticklabels()] == [data.feature_names[j] for j in order]
+    # The first of them is at the top.
+    assert np.argmax([bar.get_y() for bar in bars]) == 0
+    assert axes.get_title() == "the largest coefficients; 27 features more are not zero"
+    assert axes.get_xlabel() == "coefficient (to the right: for 1)"
+
+
+def test_classes_have_bars_of_their_own_and_zeros_none(axes):
+    model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y).sparsify()
+    coef = model.coef_.toarray()
+    n_shown = np.count_nonzero(coef.any(axis=0))
+    assert 0 < n_shown < 4
+    figures.plot_coefficients(model, axes=axes)
+    assert legend(axes) == ["class 0", "class 1", "class 2"]
+    order = np.argsort(-np.abs(coef).max(axis=0))[:n_shown]
+    for bars, row in zip(axes.containers, coef, strict=True):
+        np.testing.assert_array_equal(bars.datavalues, row[order])
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"x{j}" for j in order]
+    assert axes.get_title() == ""
+
+
+def test_names_of_another_number_are_refused(axes):
+    model = fastlin.LogisticRegression().fit(X, Y)
+    with pytest.raises(ValueError, match=r"^feature_names must be one name for each of 4 coefficients, got 2$"):
+        figures.plot_coefficients(model, ["a", "b"], axes)
