@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 # The names that they are imported by.
 EXTRAS = {
-    "studies": ("jinja2", "latex2mathml", "matplotlib", "PIL", "pooch", "rich", "tqdm"),
+    "studies": ("jinja2", "latex2mathml", "matplotlib", "PIL", "pooch", "rich", "skops", "tqdm"),
     "arrow": ("pyarrow",),
     "dask": ("dask", "distributed"),
 }

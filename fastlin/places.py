@@ -1,4 +1,8 @@
-"""The place where fastlin keeps files between runs: the user's cache folder."""
+"""The user's cache folder, where fastlin keeps files between runs, and files that are there whole or not at all."""
+
+import contextlib
+import os
+from pathlib import Path
 
 from platformdirs import user_cache_path
 
@@ -14,3 +18,16 @@ def user_cache_folder():
         return user_cache_path("fastlin", appauthor=False)
     except RuntimeError:
         return None
+
+
+@contextlib.contextmanager
+def write_whole(path):
+    """Yield another path to write to, which gets the name of the path at the end; an exception removes it."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,9 +1,11 @@
-"""The program ``fastlin``: it reproduces the studies, compares libraries, describes itself and compiles ahead.
+"""The program ``fastlin``: fits tables in files, reproduces the studies, compares libraries, and describes itself.
 
-`arguments` says what the commands take, `commands` what they do; `studies` runs studies and shows their progress,
-`tables` shows what they found, `results` keeps it in a file, and `environment` describes where it was found.
+`arguments` says what the commands take, `commands` what they do. `models` fits and predicts what `data_files` reads.
+`studies` runs studies and shows their progress, `tables` shows what they found, and `results` keeps it in a file.
+`environment` describes where it was found, and `doctor` compares results with stored ones.
 """
 
+import os
 import sys
 
 from fastlin.cli.arguments import CommandError, build_parser
@@ -35,6 +37,10 @@ def main(arguments=None):
     except CommandError as error:
         print(f"fastlin: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader, such as head, has closed its end. Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("fastlin: interrupted", file=sys.stderr)
         return 130

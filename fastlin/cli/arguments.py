@@ -1,13 +1,32 @@
 """The command line: the names of the commands, the arguments that each takes, and the error of a bad call."""
 
 import argparse
+from math import inf, nan
 
 from fastlin import __version__
+from fastlin.extras import describe_missing, find_missing
 from fastlin.studies import CIFAR10_STUDIES, STUDIES
+
+FIT_EXAMPLES = """examples:
+  fastlin fit flights.csv --target delayed
+  fastlin fit flights.parquet --target delayed --drop id --cross-validate --l1-ratio 1 --model flights.skops
+"""
+PREDICT_EXAMPLES = """examples:
+  fastlin predict model.skops new.csv
+  fastlin predict model.skops test.parquet --target delayed --output predictions.parquet
+"""
 
 
 class CommandError(Exception):
     """The user's call cannot be carried out; the message fits on one line and says why."""
+
+
+def require(*extras):
+    """Refuse a command whose packages are not installed before it works for hours."""
+    for extra in extras:
+        missing = find_missing(extra)
+        if missing:
+            raise CommandError(describe_missing(extra, missing))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,6 +42,43 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"fastlin {__version__}")
     commands = parser.add_subparsers(
         title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit logistic regression to a table in a file, and save the model and a page about it",
+        epilog=FIT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fit.add_argument(
+        "data", metavar="DATA", help="a table of CSV (.csv, .tsv, also .gz) or Parquet; text is categorical"
+    )
+    fit.add_argument("--target", required=True, metavar="COLUMN", help="the column of the labels")
+    fit.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column to leave out; repeatable")
+    fit.add_argument("--C", type=_number(1e-300, inf), help="inverse strength of the penalty; default: 1")
+    fit.add_argument("--cross-validate", action="store_true", help="choose C of ten by the log loss of five folds")
+    fit.add_argument(
+        "--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help="share of the L1 penalty, 0 to 1; default: 0"
+    )
+    fit.add_argument(
+        "--tol", type=_number(1e-15, 1), default=1e-4, help="relative distance from the minimum; default: 1e-4"
+    )
+    fit.add_argument(
+        "--model", metavar="FILE", default="model.skops", help="the file of the model; default: model.skops"
+    )
+    fit.add_argument("--report", metavar="FILE", help="the page; default: the model's name with .html")
+
+    predict = commands.add_parser(
+        "predict",
+        help="predict the rows of a table with a model that fit has saved",
+        epilog=PREDICT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    predict.add_argument("model", metavar="MODEL", help="the file of the model")
+    predict.add_argument("data", metavar="DATA", help="a table with the columns of the fit; others are left out")
+    predict.add_argument("--target", metavar="COLUMN", help="the column of the labels, to show the accuracy")
+    predict.add_argument(
+        "--output", metavar="FILE", default="predictions.csv", help="CSV or Parquet; default: predictions.csv"
     )
 
     reproduce = commands.add_parser("reproduce", help="run the studies and write the report, pictures and results.json")
@@ -56,10 +112,26 @@ def build_parser():
         command.add_argument("--output", metavar="DIR", default="results", help="default: results")
         command.add_argument("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
 
+    commands.add_parser("doctor", help="describe this installation and test its results, to paste into an issue")
     commands.add_parser("info", help="show versions, processor, threads and the place of compiled code")
     warmup = commands.add_parser("warmup", help="compile once what the estimators and trainers need")
     warmup.add_argument("--host", action="store_true", help="compile for this very processor")
     return parser
+
+
+def _number(lowest, highest):
+    """Return a function that turns an argument into a number from `lowest` to `highest`."""
+
+    def number(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = nan
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {lowest:g} to {highest:g}")
+        return value
+
+    return number
 
 
 def _count_from(lowest):

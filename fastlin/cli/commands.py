@@ -10,11 +10,12 @@ from pathlib import Path
 from time import perf_counter
 
 from fastlin import datasets
-from fastlin.cli.arguments import CommandError
-from fastlin.cli.environment import describe_code, describe_environment
+from fastlin.cli.arguments import CommandError, require
+from fastlin.cli.doctor import examine
+from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
+from fastlin.cli.models import fit_model, predict_rows
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
-from fastlin.extras import describe_missing, find_missing
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
@@ -26,7 +27,7 @@ from fastlin.studies.settings import Settings
 
 def reproduce(options):
     """Run the studies that are named, or all that do not have to be named."""
-    _require("studies")
+    require("studies")
     studies = {**STUDIES, **CIFAR10_STUDIES}
     unknown = [name for name in options.studies if name not in studies]
     if unknown:
@@ -50,7 +51,7 @@ def reproduce(options):
 
 def compare_libraries(options):
     """Compare fastlin with scikit-learn, or with every installed peer, on MNIST or on synthetic data."""
-    _require("studies")
+    require("studies")
     output = _writable_folder(options.output)
     sizes = (options.classes, options.samples, options.features)
     data = _load_mnist(options, datasets.COURSE_IMAGES) if sizes == (None, None, None) else _make_synthetic(options)
@@ -76,10 +77,7 @@ def compare_libraries(options):
 
 def show_information(options):
     """Print versions, processor, threads and the place of compiled code, one line for each."""
-    environment = describe_environment()
-    width = max(map(len, environment))
-    for name, value in environment.items():
-        print(f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}")
+    print(*lay_out_environment(), sep="\n")
     return 0
 
 
@@ -115,18 +113,14 @@ def compile_ahead(options):
 
 
 COMMANDS = {
+    "fit": fit_model,
+    "predict": predict_rows,
     "reproduce": reproduce,
     "compare": compare_libraries,
+    "doctor": examine,
     "info": show_information,
     "warmup": compile_ahead,
 }
-
-
-def _require(extra):
-    """Refuse a command whose packages are not installed before it works for hours."""
-    missing = find_missing(extra)
-    if missing:
-        raise CommandError(describe_missing(extra, missing))
 
 
 def _writable_folder(name):

@@ -64,6 +64,16 @@ def describe_environment():
     }
 
 
+def lay_out_environment():
+    """Return a line for each of what `describe_environment` tells."""
+    environment = describe_environment()
+    width = max(map(len, environment))
+    return [
+        f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}"
+        for name, value in environment.items()
+    ]
+
+
 def _find_version(package):
     try:
         return importlib.metadata.version(package)

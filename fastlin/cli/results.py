@@ -1,9 +1,9 @@
 """results.json: what the studies found, in a file that is either written whole or not changed at all."""
 
 import json
-import os
 
 from fastlin import __version__
+from fastlin.places import write_whole
 from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
 # The data sets on which a study is looked for where this run did not say, the best one first.
@@ -21,9 +21,8 @@ def read_results(path):
 
 def write_results(path, results):
     """Write results under a temporary name first, so that an interrupted run leaves no half-written file."""
-    temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with write_whole(path) as part:
+        part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def add_results(path, results):

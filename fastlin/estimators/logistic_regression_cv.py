@@ -312,10 +312,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             lines["fits"] = f"{self.objectives_.size:,}, those of the choice proven within {gap:.1e} of their minimum"
         return {**lines, "coefficients": describe_coef(self.coef_)}
 
-    def _plot_fit(self, axes):
-        from fastlin.figures import plot_scores
-
-        plot_scores(self, axes)
+    def _measure_accuracy(self, X, y, sample_weight):
+        # The method of this class takes what `scoring` says.
+        return LinearPredictions.score(self, X, y, sample_weight)
 
     @with_callbacks
     def _choose(self, X, y, sample_weight, data, folds, fits, score_params):

@@ -1,7 +1,5 @@
 """What a fitted model says of its fit: in lines that `summary` prints, and in a notebook as a table with a picture."""
 
-import base64
-import io
 from html import escape
 
 import numpy as np
@@ -26,17 +24,10 @@ class FitSummary(NotebookDisplay):
         sample_weight : array-like of shape (n_samples,), or None
             Their weights; None means ones.
         """
-        lines = self._describe_fit()
-        if X is not None:
-            lines["accuracy"] = f"{self.score(X, y, sample_weight):.4f} on {_count_rows(X):,} rows"
-        print(*lay_out(lines), sep="\n")
+        print(*lay_out(describe_fit(self, X, y, sample_weight)), sep="\n")
 
-    def _describe_fit(self):
-        """Return texts by their names."""
-        check_is_fitted(self)
-        lines = {"model": " ".join(repr(self).split()), **self._describe_result()}
-        # A model that was made from scikit-learn's has no fit.
-        return lines | ({"seconds": f"{self.fit_seconds_:.3g}"} if hasattr(self, "fit_seconds_") else {})
+    def _measure_accuracy(self, X, y, sample_weight):
+        return self.score(X, y, sample_weight)
 
     def _display_fit(self):
         """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""
@@ -44,7 +35,7 @@ class FitSummary(NotebookDisplay):
             return ""
         cells = "".join(
             f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(text)}</td></tr>'
-            for name, text in self._describe_fit().items()
+            for name, text in describe_fit(self).items()
             if name != "model"
         )
         return f'<div style="margin-top:0.5em"><table>{cells}</table>{self._draw_fit()}</div>'
@@ -52,24 +43,26 @@ class FitSummary(NotebookDisplay):
     def _draw_fit(self):
         if find_missing("studies"):
             return ""
-        from fastlin.figures.style import make_figure
+        from fastlin.figures import embed, plot_fit
 
-        figure = make_figure(6, 3.4)
         try:
-            self._plot_fit(figure.subplots())
+            source = embed(lambda axes: plot_fit(self, axes), 6, 3.4)
         except ValueError:
             # Some fits leave nothing to draw, such as those without an iteration.
             return ""
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
-        picture = base64.b64encode(file.getvalue()).decode("ascii")
-        return f'<img alt="how the fit went" style="max-width:100%" src="data:image/png;base64,{picture}">'
+        return f'<img alt="how the fit went" style="max-width:100%" src="{source}">'
 
-    def _plot_fit(self, axes):
-        """Draw on axes how the fit went."""
-        from fastlin.figures import plot_convergence
 
-        plot_convergence(self, axes)
+def describe_fit(estimator, X=None, y=None, sample_weight=None):
+    """Return what `FitSummary.summary` prints of a fitted estimator as texts by their names."""
+    check_is_fitted(estimator)
+    lines = {"model": " ".join(repr(estimator).split()), **estimator._describe_result()}
+    # A model that was made from scikit-learn's has no fit.
+    if hasattr(estimator, "fit_seconds_"):
+        lines["seconds"] = f"{estimator.fit_seconds_:.3g}"
+    if X is not None:
+        lines["accuracy"] = f"{estimator._measure_accuracy(X, y, sample_weight):.4f} on {_count_rows(X):,} rows"
+    return lines
 
 
 def lay_out(lines):

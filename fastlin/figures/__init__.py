@@ -19,17 +19,19 @@ from fastlin.figures.course import (
 )
 from fastlin.figures.curves import plot_history, plot_path, plot_scores
 from fastlin.figures.images import plot_weights, show_images
-from fastlin.figures.models import plot_coefficients, plot_convergence
+from fastlin.figures.models import plot_coefficients, plot_convergence, plot_fit
 from fastlin.figures.networks import draw_deep, draw_search, draw_two_layer
-from fastlin.figures.style import DOTS_PER_INCH, STYLE
+from fastlin.figures.style import DOTS_PER_INCH, STYLE, embed
 
 __all__ = [
     "CONTENDERS",
     "DOTS_PER_INCH",
     "STYLE",
     "draw",
+    "embed",
     "plot_coefficients",
     "plot_convergence",
+    "plot_fit",
     "plot_history",
     "plot_path",
     "plot_scores",

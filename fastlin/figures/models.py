@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastlin.figures.curves import plot_scores
 from fastlin.figures.style import COLORS, current_axes
 
 
@@ -37,6 +38,11 @@ def plot_convergence(model, axes=None):
         f"model must have a fit of at least one iteration to show, got {type(model).__name__} without history_ or "
         "loss_curve_; plot_scores shows cross-validation"
     )
+
+
+def plot_fit(model, axes=None):
+    """Plot the scores of a cross-validation, and the convergence of any other model, and return the axes."""
+    return plot_scores(model, axes) if hasattr(model, "scores_") else plot_convergence(model, axes)
 
 
 def plot_coefficients(model, feature_names=None, axes=None, n_features=20):

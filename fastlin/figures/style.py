@@ -1,5 +1,7 @@
 """What all pictures share: sizes, colours, names, and how a picture is opened and saved."""
 
+import base64
+import io
 from typing import NamedTuple
 
 from fastlin.extras import needs
@@ -74,6 +76,14 @@ def current_axes():
         import matplotlib.pyplot as plt
 
     return plt.gca()
+
+
+def embed(plot, width, height):
+    """Return a picture as an address that holds its bytes: what a function draws on axes of a size in inches."""
+    figure, file = make_figure(width, height), io.BytesIO()
+    plot(figure.subplots())
+    figure.savefig(file, format="png")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def save_figure(figure, folder, name):

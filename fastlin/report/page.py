@@ -1,8 +1,8 @@
 """Fills the templates of the page with results."""
 
 import base64
-import os
 
+from fastlin.places import write_whole
 from fastlin.report.tables import tabulate
 
 DATA_NAMES = {
@@ -30,7 +30,7 @@ def write_page(path, entries, claims, environment, failed=()):
     failed : collection of str
         The names of the studies that failed.
     """
-    template = _open_templates().get_template("page.html.j2")
+    template = open_templates().get_template("page.html.j2")
     verdicts = [claim["verdict"] for claim in claims]
     shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
     text = template.render(
@@ -47,12 +47,12 @@ def write_page(path, entries, claims, environment, failed=()):
         failed=failed,
         environment=environment,
     )
-    temporary = path.with_suffix(".html.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with write_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
-def _open_templates():
+def open_templates():
+    """Return the templates; what is filled into them is text, unless it is marked as markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     # Results may hold signs that are markup in HTML.

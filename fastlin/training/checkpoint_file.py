@@ -1,12 +1,12 @@
 """Checkpoints of a network's training in a file: NumPy's .npz, with what is no array as JSON, and nothing pickled."""
 
 import json
-import os
 import zipfile
 from dataclasses import astuple
 
 import numpy as np
 
+from fastlin.places import write_whole
 from fastlin.training.epochs import Epoch
 from fastlin.training.judges import BestCheckpoint, Checkpoint
 from fastlin.training.loop import Training
@@ -36,13 +36,8 @@ def write_checkpoint(path, training, about):
         "best": (training.best.judges_start, training.best.best_score, training.best.checkpoint),
     }
     content = json.dumps(_take_out(content, arrays))
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, content=np.array(content), **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_whole(path) as part, open(part, "wb") as file:
+        np.savez(file, content=np.array(content), **arrays)
 
 
 def read_checkpoint(path):

@@ -55,9 +55,10 @@ def test_zeros_are_counted_in_sparse_coefficients_too(capsys):
 @pytest.mark.parametrize("is_legacy", [False, True])
 def test_cross_validation_says_what_it_chose(capsys, is_legacy):
     model = fastlin.LogisticRegressionCV(
-        Cs=[1e-3, 1.0], l1_ratios=(0.0,), cv=3, scoring="accuracy", use_legacy_attributes=is_legacy
+        Cs=[1e-3, 1.0], l1_ratios=(0.0,), cv=3, scoring="neg_log_loss", use_legacy_attributes=is_legacy
     ).fit(X, Y)
-    lines = read_summary(capsys, model)
+    lines = read_summary(capsys, model, X, Y)
+    assert lines["accuracy"] == f"{np.mean(model.predict(X) == Y):.4f} on 150 rows"
     scores = model.scores_[0] if is_legacy else model.scores_[:, 0]
     scores = scores.reshape(3, 2)
     best = np.argmax(scores.mean(axis=0))

@@ -1,0 +1,157 @@
+"""Tables in files of CSV or Parquet, as Arrow tables whose columns are numbers or levels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fastlin.cli.arguments import CommandError
+from fastlin.extras import needs
+from fastlin.places import write_whole
+
+# Signs between the columns, by the end of the file's name.
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+PARQUET = (".parquet", ".pq")
+ACCEPTED = f"{', '.join((*SEPARATORS, *PARQUET))}, or {', '.join(f'{end}.gz' for end in SEPARATORS)}"
+SHOWN_NAMES = 10
+
+
+def read_data(name):
+    """Return the table in a file.
+
+    Parameters
+    ----------
+    name : str
+        The path of a file whose name ends like one of `ACCEPTED`. The first line of CSV holds the names of the columns,
+        and an empty field is a missing value.
+
+    Returns
+    -------
+    pyarrow.Table
+        Its columns of text are dictionaries.
+
+    Raises
+    ------
+    CommandError
+        The file is not there or not readable, or two of its columns have the same name.
+    """
+    with needs("arrow"):
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet
+    separator, is_parquet = _find_format(name)
+    try:
+        if is_parquet:
+            table = pyarrow.parquet.read_table(name)
+        else:
+            table = pyarrow.csv.read_csv(
+                name,
+                parse_options=pyarrow.csv.ParseOptions(delimiter=separator),
+                convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+            )
+    except FileNotFoundError as error:
+        raise CommandError(f"there is no file {name}") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CommandError(f"cannot read {name}: {str(error).splitlines()[0]}") from error
+    repeated = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
+    if repeated:
+        raise CommandError(f"{name} has more than one column {repeated[0]!r}")
+    if not table.num_rows:
+        raise CommandError(f"{name} has no rows")
+    return table.cast(pa.schema([(field.name, _choose_type(field.type)) for field in table.schema]))
+
+
+def take_column(table, column, name):
+    """Return the labels in a column as an array, and the table without it.
+
+    Raises
+    ------
+    CommandError
+        The table has no such column, or a value is missing.
+    """
+    check_columns(table, [column], name)
+    labels = table[column]
+    if labels.null_count:
+        raise CommandError(
+            f"column {column!r} of {name} has {labels.null_count:,} missing values, and labels may have none"
+        )
+    return np.asarray(labels.to_pylist()), table.drop_columns([column])
+
+
+def check_columns(table, columns, name):
+    """Raise a CommandError unless the table has all of the columns."""
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        few = table.column_names[:SHOWN_NAMES]
+        more = f" and {table.num_columns - len(few):,} more" if table.num_columns > len(few) else ""
+        raise CommandError(f"{name} has no column {missing[0]!r}; there are {', '.join(few)}{more}")
+
+
+def check_values(table, name, hint):
+    """Raise a CommandError where a column holds what no model takes, or a column of numbers lacks values.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The columns that the model is to read.
+    name : str
+        The file.
+    hint : str
+        What to do about a column, with a place for its name.
+    """
+    import pyarrow as pa
+
+    for field in table.schema:
+        column = table[field.name]
+        if not (pa.types.is_dictionary(field.type) or pa.types.is_boolean(field.type) or _is_number(field.type)):
+            kind = "no values" if pa.types.is_null(field.type) else f"values of the type {field.type}"
+            raise CommandError(
+                f"column {field.name!r} of {name} has {kind}, where numbers or text are wanted; "
+                + hint.format(field.name)
+            )
+        if column.null_count and not pa.types.is_dictionary(field.type):
+            raise CommandError(
+                f"column {field.name!r} of {name} has {column.null_count:,} missing numbers; fill them or "
+                + hint.format(field.name)
+            )
+
+
+def write_table(name, columns):
+    """Write columns, arrays by their names, into a file of CSV or Parquet."""
+    with needs("arrow"):
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet
+    separator, is_parquet = _find_format(name)
+    table = pa.table({column: pa.array(values) for column, values in columns.items()})
+    try:
+        with write_whole(name) as part:
+            if is_parquet:
+                pyarrow.parquet.write_table(table, part)
+            else:
+                pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(delimiter=separator))
+    except OSError as error:
+        raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+def _find_format(name):
+    """Return the separator of the file's columns, or None, and whether it is Parquet."""
+    path = Path(name)
+    end = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if end not in SEPARATORS and path.suffix not in PARQUET:
+        raise CommandError(f"the name of a data file must end in {ACCEPTED}, got {name}")
+    return SEPARATORS.get(end), path.suffix in PARQUET
+
+
+def _choose_type(kind):
+    """Return the type that a column of Arrow's type is read as."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.dictionary(pa.int32(), pa.string())
+    return pa.float64() if pa.types.is_decimal(kind) else kind
+
+
+def _is_number(kind):
+    import pyarrow as pa
+
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)

@@ -1,0 +1,109 @@
+"""The command that describes an installation and compares its results with stored ones, on a page for an issue."""
+
+import os
+import warnings
+from time import perf_counter
+
+import numpy as np
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_digits
+
+from fastlin import LogisticRegression
+from fastlin.cli.environment import lay_out_environment
+from fastlin.kernels.machine.archives import list_kernels
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.progress import show_bar
+
+# What changes how fastlin or the libraries below it behave.
+VARIABLES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
+TOL = 1e-6
+# Minima of J to 1e-11, and the loss of a network after five epochs, on an AMD EPYC (znver3).
+MINIMUM_OF_DIGITS = 0.1995264038586
+MINIMUM_OF_CANCER = 0.2046573294868
+LOSS_OF_NETWORK = 2.090685896885
+# The network takes 45 steps of sums of 1,797 products, which may round otherwise on another processor.
+ROUNDING = 1e-9
+
+
+def examine(options):
+    """Print a description of the installation, and fits beside stored results; the status is 1 where one differs."""
+    begin, lines, failed = perf_counter(), [], 0
+    with show_bar("fastlin", len(CHECKS)) as show:
+        for n_done, (name, check) in enumerate(CHECKS.items()):
+            show(n_done, name)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    wrong, told = check()
+            except Exception as error:
+                wrong, told = True, f"{type(error).__name__}: {error}"
+            failed += wrong
+            lines.append(f"{'FAILED' if wrong else 'passed'}  {name}: {told}")
+        show(len(CHECKS), "done")
+    n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in list_kernels())
+    print(*lay_out_environment(), sep="\n")
+    print(*_list_variables(), sep="\n")
+    print(*lines, sep="\n")
+    print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks passed in {perf_counter() - begin:.1f} s; ", end="")
+    print(f"{n_compiled} kernels were compiled for them, and the others found.")
+    return 1 if failed else 0
+
+
+def _list_variables():
+    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)]
+    return found or ["no variable of the environment is set that changes fastlin"]
+
+
+def _check_minimum(minimum, X, y, **parameters):
+    """Fit; return whether the objective lies outside what is proven, and a line about it."""
+    model = LogisticRegression(tol=TOL, **parameters).fit(X, y)
+    objective = model.history_[-1].objective
+    # The minimum is stored to 1e-12 of it, beside which the rounding of J is nothing.
+    wrong = not -1e-11 * minimum <= objective - minimum <= TOL * minimum
+    return wrong, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
+
+
+def _check_digits():
+    X, y = load_digits(return_X_y=True)
+    return _check_minimum(MINIMUM_OF_DIGITS, X / 16, y)
+
+
+def _check_sparse_digits():
+    X, y = load_digits(return_X_y=True)
+    return _check_minimum(MINIMUM_OF_DIGITS, sparse.csr_array(X / 16), y)
+
+
+def _check_cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return _check_minimum(MINIMUM_OF_CANCER, X / X.std(axis=0), y, l1_ratio=1.0, C=0.1)
+
+
+def _check_network():
+    from fastlin import MLPClassifier
+
+    X, y = load_digits(return_X_y=True)
+    with warnings.catch_warnings():
+        # Five epochs are few.
+        warnings.simplefilter("ignore")
+        model = MLPClassifier((20,), max_iter=5, random_state=0, dtype="float64").fit(X / 16, y)
+    loss = model.loss_curve_[-1]
+    return not abs(loss - LOSS_OF_NETWORK) <= ROUNDING, f"loss {loss:.12g}, stored {LOSS_OF_NETWORK:.12g}"
+
+
+def _check_threads():
+    X, y = load_digits(return_X_y=True)
+    fits = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            fits.append(LogisticRegression(n_jobs=n_threads).fit(X / 16, y).coef_)
+    same = all(np.array_equal(fits[0], coef) for coef in fits[1:])
+    return not same, "1, 2 and 3 threads " + ("give the same bits" if same else "give other bits")
+
+
+CHECKS = {
+    "digits, softmax, L2": _check_digits,
+    "digits, sparse": _check_sparse_digits,
+    "breast cancer, two classes, L1": _check_cancer,
+    "digits, a network by Adam": _check_network,
+    "threads": _check_threads,
+}

@@ -1,0 +1,27 @@
+"""The page about one model: what its fit says of itself, and pictures."""
+
+from fastlin.places import write_whole
+from fastlin.report.page import open_templates
+
+
+def write_model_page(path, title, lines, notes, pictures):
+    """Write the page, which needs no other file and no network.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write, whole or not at all.
+    title : str
+        What the model predicts, and from what.
+    lines : dict of str to str
+        What the fit says of itself, by name.
+    notes : list of str
+        What the reader should know.
+    pictures : list of tuple of str
+        The caption of each picture, and an address that holds its bytes.
+    """
+    text = (
+        open_templates().get_template("model.html.j2").render(title=title, lines=lines, notes=notes, pictures=pictures)
+    )
+    with write_whole(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -1,0 +1,166 @@
+"""Fits of tables in files: what is saved and shown, what predictions are, and what is refused, with nothing left."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+
+import fastlin
+
+N_ROWS = 200
+
+
+@pytest.fixture
+def table():
+    generator = np.random.default_rng(0)
+    carrier = generator.choice(["AA", "UA", None], N_ROWS, p=[0.5, 0.4, 0.1])
+    delay = generator.normal(size=N_ROWS).round(3)
+    late = np.where(delay + (carrier == "UA") + generator.normal(size=N_ROWS) > 0.5, "late", "on time")
+    return pa.table({"carrier": carrier, "delay": delay, "day": np.arange(N_ROWS) % 7, "end": late})
+
+
+@pytest.fixture
+def files(table, run, tmp_path):
+    """Write the table in both formats into the folder that the program runs in."""
+    pyarrow.csv.write_csv(table, tmp_path / "flights.csv")
+    pyarrow.parquet.write_table(table, tmp_path / "flights.parquet")
+    return tmp_path
+
+
+def read_predictions(path):
+    return pyarrow.csv.read_csv(path).to_pydict()
+
+
+def test_both_formats_give_the_model_of_the_library(files, table, run):
+    encoded = table.drop_columns(["end"]).set_column(0, "carrier", table["carrier"].dictionary_encode())
+    model = fastlin.LogisticRegression(C=0.5, categorical_features="from_dtype", missing_level=True)
+    model.fit(encoded, np.array(table["end"].to_pylist()))
+    accuracy = model.score(encoded, table["end"].to_pylist())
+    for name in ("flights.csv", "flights.parquet"):
+        finished = run("fit", name, "--target", "end", "--C", "0.5")
+        assert finished.returncode == 0, finished.stderr
+        assert "data          200 rows, 3 features, 2 classes" in finished.stdout.splitlines()
+        assert f"accuracy      {accuracy:.4f} on 200 rows" in finished.stdout
+        predicted = run("predict", "model.skops", name, "--target", "end")
+        assert predicted.returncode == 0, predicted.stderr
+        assert predicted.stdout.startswith(
+            f"accuracy {model.score(encoded, table['end'].to_pylist()):.4f} on 200 rows\n"
+        )
+        found = read_predictions(files / "predictions.csv")
+        assert found["prediction"] == model.predict(encoded).tolist()
+        # Levels come in the order of the rows here and sorted there, and sums of another order round otherwise.
+        np.testing.assert_allclose(found["probability of late"], model.predict_proba(encoded)[:, 0], rtol=1e-6)
+    page = (files / "model.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 2
+    assert "<h1>end from flights.parquet</h1>" in page
+    assert not list(files.glob("*.part"))
+
+
+def test_cross_validation_chooses_c_and_drops_columns(files, run):
+    finished = run("fit", "flights.csv", "--target", "end", "--drop", "day", "--cross-validate", "--l1-ratio", "1")
+    assert finished.returncode == 0, finished.stderr
+    assert "data          200 rows, 2 features, 2 classes" in finished.stdout
+    assert "choice        C=" in finished.stdout
+    # Columns that the model does not know are left out.
+    finished = run("predict", "model.skops", "flights.parquet", "--output", "out.parquet")
+    assert (finished.returncode, finished.stdout) == (0, "Wrote out.parquet.\n")
+    assert pyarrow.parquet.read_table(files / "out.parquet").column_names[0] == "prediction"
+
+
+def test_texts_of_almost_every_row_are_noted(files, table, run):
+    with_names = table.append_column("name", pa.array([f"F{i}" for i in range(N_ROWS)]))
+    pyarrow.csv.write_csv(with_names, files / "named.csv")
+    finished = run("fit", "named.csv", "--target", "end", "--tol", "0.01")
+    note = "column 'name' has 200 different texts in 200 rows, each with coefficients of its own; --drop name leaves "
+    note += "it out"
+    assert f"Note: {note}\n" in finished.stdout
+    assert note.replace("'", "&#39;") in (files / "model.html").read_text()
+
+
+BROKEN = {
+    "empty.csv": "",
+    "header.csv": "a,end\n",
+    "twice.csv": "a,a,end\n1,2,x\n1,3,y\n",
+    "ragged.csv": "a,end\n1,x,3\n",
+    "holes.csv": "a,b,end\n1,,x\n2,3,y\n",
+    "unlabelled.csv": "a,end\n1,x\n2,\n",
+    "dates.csv": "a,end\n2026-01-01,x\n2026-01-02,y\n",
+    "nothing.csv": "a,end\n,x\n,y\n",
+    "one.csv": "a,end\n1,x\n2,x\n",
+    "target.csv": "end\nx\ny\n",
+    "data.xls": "",
+    "broken.parquet": "PAR1",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.csv"], "there is no file none.csv"),
+        (
+            ["data.xls"],
+            "the name of a data file must end in .csv, .tsv, .parquet, .pq, or .csv.gz, .tsv.gz, got data.xls",
+        ),
+        (["broken.parquet"], "cannot read broken.parquet: "),
+        (["empty.csv"], "cannot read empty.csv: Empty CSV file"),
+        (["header.csv"], "header.csv has no rows"),
+        (["twice.csv"], "twice.csv has more than one column 'a'"),
+        (["ragged.csv"], "cannot read ragged.csv: "),
+        (
+            ["holes.csv"],
+            "column 'b' of holes.csv has 1 missing numbers; fill them or leave the column out with --drop 'b'",
+        ),
+        (["unlabelled.csv"], "column 'end' of unlabelled.csv has 1 missing values, and labels may have none"),
+        (["dates.csv"], "column 'a' of dates.csv has values of the type date32[day], where numbers or text are wanted"),
+        (["nothing.csv"], "column 'a' of nothing.csv has no values"),
+        (["one.csv"], "cannot fit one.csv: "),
+        (["target.csv"], "target.csv has no column but those of --target and --drop"),
+        (["flights.csv", "--target", "x"], "flights.csv has no column 'x'; there are carrier, delay, day, end"),
+        (["flights.csv", "--drop", "x"], "flights.csv has no column 'x'"),
+        (["flights.csv", "--C", "1", "--cross-validate"], "--cross-validate chooses C"),
+        (["flights.csv", "--C", "0"], "--C: '0' is not a number from 1e-300 to inf"),
+        (["flights.csv", "--l1-ratio", "x"], "--l1-ratio: 'x' is not a number from 0 to 1"),
+        (["flights.csv", "--model", "no/m.skops"], "cannot write no/m.skops: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_fitted_gets_one_line_and_leaves_nothing(files, run, arguments, words):
+    for name, text in BROKEN.items():
+        (files / name).write_text(text)
+    before = set(files.iterdir())
+    finished = run("fit", "--target", "end", *arguments)
+    assert finished.returncode == 2
+    assert words in finished.stderr
+    assert finished.stderr.startswith("fastlin: ")
+    assert set(files.iterdir()) == before
+
+
+def test_what_cannot_be_predicted_gets_one_line(files, run):
+    assert run("fit", "flights.csv", "--target", "end").returncode == 0
+    (files / "few.csv").write_text("carrier,day\nAA,1\n")
+    (files / "text.csv").write_text("carrier,delay,day\nAA,late,1\n")
+    (files / "damaged.skops").write_text("no model")
+    skops.io.dump(ScikitLearnLogisticRegression(), files / "other.skops")
+    skops.io.dump(fastlin.MLPClassifier(), files / "network.skops")
+    for model, data, words in (
+        ("none.skops", "flights.csv", "there is no file none.skops"),
+        ("damaged.skops", "flights.csv", "damaged.skops is damaged or no model that fastlin fit has written"),
+        ("other.skops", "flights.csv", "other.skops holds no model that fastlin fit has written"),
+        ("network.skops", "flights.csv", "network.skops holds fastlin.estimators.mlp_classifier.MLPClassifier"),
+        ("model.skops", "few.csv", "few.csv has no column 'delay'; there are carrier, day"),
+        ("model.skops", "text.csv", "column 'delay' of text.csv has text such as 'late' instead of numbers"),
+    ):
+        finished = run("predict", model, data)
+        assert finished.returncode == 2
+        assert words in finished.stderr
+    assert not (files / "predictions.csv").exists()
+
+
+def test_texts_that_look_like_numbers_are_levels_where_the_model_has_levels(files, run):
+    (files / "train.csv").write_text("code,end\nA1,x\n7,y\nA1,x\n7,y\n")
+    (files / "new.csv").write_text("code\n7\n7\n")
+    assert run("fit", "train.csv", "--target", "end", "--C", "100").returncode == 0
+    assert run("predict", "model.skops", "new.csv").returncode == 0
+    assert read_predictions(files / "predictions.csv")["prediction"] == ["y", "y"]
