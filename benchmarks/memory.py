@@ -126,22 +126,22 @@ FITS = {
 }
 
 
-def reset_peak():
-    """Reset the peak of this process to the memory that it holds now.
-
-    Raises
-    ------
-    NotImplementedError
-        The system cannot reset a peak; asv and pytest then skip the benchmark.
-    """
+def check_system():
+    """Raise NotImplementedError where no process can reset its peak; asv and pytest then skip the benchmark."""
     if not RESET.exists():
         raise NotImplementedError("Only Linux can reset the peak of a process.")
-    RESET.write_text("5")
+
+
+def reset_peak():
+    """Reset the peak of this process to the memory that it holds now."""
+    RESET.write_text("5", "ascii")
 
 
 def read_peak():
     """Return the most bytes of memory that this process has held since the last reset."""
-    return int(next(line.split()[1] for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))) << 10
+    return (
+        int(next(line.split()[1] for line in STATUS.read_text("utf-8").splitlines() if line.startswith("VmHWM"))) << 10
+    )
 
 
 def count_bytes(X):
@@ -185,12 +185,14 @@ def count_allowed_bytes(X, n_classes, parameters, n_fits=1):
 
 def measure(X, y, parameters, fit="LogisticRegression"):
     """Return the bytes that a fit of FITS takes beside X at its peak, measured in another process."""
+    check_system()
     arrays = {"data": X.data, "indices": X.indices, "indptr": X.indptr} if issparse(X) else {"X": X}
     with tempfile.TemporaryDirectory() as folder:
+        case = {"shape": X.shape, "parameters": parameters, "fit": fit}
         # The process reads X from a file straight into place. Making X would need more memory than the fit.
         for name, array in {**arrays, "y": y}.items():
             np.save(f"{folder}/{name}.npy", array)
-        Path(folder, "case.json").write_text(json.dumps({"shape": X.shape, "parameters": parameters, "fit": fit}))
+        Path(folder, "case.json").write_text(json.dumps(case), "ascii")
         return int(run_python("-m", "benchmarks.memory", folder, **GIVE_BACK))
 
 
@@ -198,7 +200,7 @@ def measure_here(folder):
     """Fit the X and y of a folder in this process, and return the bytes by which the peak rises."""
     import fastlin
 
-    case = json.loads(Path(folder, "case.json").read_text())
+    case = json.loads(Path(folder, "case.json").read_text("ascii"))
     arrays = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
     if "X" in arrays:
         X = arrays["X"]

@@ -1,8 +1,10 @@
 """The rule of how much memory a fit may take."""
 
 import numpy as np
+import pytest
 from scipy import sparse
 
+from benchmarks import memory
 from benchmarks.memory import SMALLEST_SHARE, count_allowed_bytes, count_bytes
 
 
@@ -35,3 +37,9 @@ def test_pairs_of_many_coefficients_are_few_and_in_float32():
     assert allowed == 1 * count_bytes(X) + SMALLEST_SHARE + 1_000 * 20 * 8 + vectors(n_parameters, 28, 4)
     # 80 vectors in float64, which every fit held once, are no longer allowed.
     assert allowed < 80 * 8 * n_parameters
+
+
+def test_a_system_that_cannot_reset_a_peak_skips_the_benchmark(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "RESET", tmp_path / "none")
+    with pytest.raises(NotImplementedError, match="Only Linux"):
+        memory.measure(np.zeros((2, 1)), np.arange(2), {})
