@@ -134,12 +134,13 @@ def pack_wheel(tree, pure_name, folder):
     """Pack an unpacked wheel for this version of Python and this platform alone; return its name."""
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     system = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    tag = f"{python}-{python}{sys.abiflags}-{system}"
+    # Windows has no abiflags before Python 3.14.
+    tag = f"{python}-{python}{getattr(sys, 'abiflags', '')}-{system}"
     name, version = pure_name.split("-")[:2]
     (information,) = tree.glob("*.dist-info")
-    lines = (information / "WHEEL").read_text().splitlines()
+    lines = (information / "WHEEL").read_text("utf-8").splitlines()
     kept = [line for line in lines if not line.startswith(("Root-Is-Purelib:", "Tag:")) and line]
-    (information / "WHEEL").write_text("\n".join([*kept, "Root-Is-Purelib: false", f"Tag: {tag}", ""]))
+    (information / "WHEEL").write_bytes("\n".join([*kept, "Root-Is-Purelib: false", f"Tag: {tag}", ""]).encode())
     record = information / "RECORD"
     record.unlink()
     rows = io.StringIO()
@@ -150,7 +151,7 @@ def pack_wheel(tree, pure_name, folder):
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
         writer.writerow([path.relative_to(tree).as_posix(), f"sha256={digest}", len(content)])
     writer.writerow([record.relative_to(tree).as_posix(), "", ""])
-    record.write_text(rows.getvalue())
+    record.write_bytes(rows.getvalue().encode())
     packed = f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(folder / packed, "w", zipfile.ZIP_DEFLATED) as wheel:
         # The specification recommends that the metadata stand at the end.

@@ -90,7 +90,10 @@ def test_processes_compile_for_the_level_alone(monkeypatch, tmp_path):
     assert "NUMBA_CPU_NAME" not in BACKEND["describe_process"](tmp_path, None, tmp_path / "cache")
 
 
-def test_a_wheel_is_packed_for_this_python_and_platform(tmp_path):
+@pytest.mark.parametrize("has_abiflags", [True, False])
+def test_a_wheel_is_packed_for_this_python_and_platform(tmp_path, monkeypatch, has_abiflags):
+    if not has_abiflags:
+        monkeypatch.delattr(sys, "abiflags", raising=False)
     tree, information = tmp_path / "tree", tmp_path / "tree" / "fastlin-1.0.dist-info"
     information.mkdir(parents=True)
     (tree / "module.py").write_text("x = 1\n")
@@ -98,7 +101,8 @@ def test_a_wheel_is_packed_for_this_python_and_platform(tmp_path):
     (information / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n\n")
     name = BACKEND["pack_wheel"](tree, "fastlin-1.0-py3-none-any.whl", tmp_path)
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    tag = f"{python}-{python}{sys.abiflags}-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+    system = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    tag = f"{python}-{python}{getattr(sys, 'abiflags', '')}-{system}"
     assert name == f"fastlin-1.0-{tag}.whl"
     with zipfile.ZipFile(tmp_path / name) as wheel:
         contents = {member: wheel.read(member) for member in wheel.namelist()}
