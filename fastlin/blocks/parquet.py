@@ -64,32 +64,36 @@ def from_parquet(paths, columns=None, label=None, weight=None, cache=None):
         raise TypeError(f"columns must be a list of names, got the text {columns!r}")
     columns = columns if columns is None else list(columns)
     files = _find_files(paths)
+    # A map holds a file open, of which a process may have about a thousand.
+    load = lru_cache(MOST_MAPPED)(_load)
     if cache is not None:
         folder = Path(cache)
         folder.mkdir(parents=True, exist_ok=True)
-        return _make_blocks(files, columns, label, weight, folder)
-    temporary = _TemporaryFolder()
-    return _make_blocks(files, columns, label, weight, temporary.path, temporary)
+        return _make_blocks(files, columns, label, weight, folder, load)
+    temporary = _TemporaryFolder(load.cache_clear)
+    return _make_blocks(files, columns, label, weight, temporary.path, load, temporary)
 
 
 class _TemporaryFolder:
-    """A folder that is removed with this object, or when the program ends."""
+    """A folder that is removed with this object, or when the program ends; ``close_maps`` is called before."""
 
-    def __init__(self):
+    def __init__(self, close_maps):
         self.path = Path(tempfile.mkdtemp(prefix="fastlin-blocks-"))
-        weakref.finalize(self, _remove, self.path, os.getpid())
+        weakref.finalize(self, _remove, self.path, os.getpid(), close_maps)
 
 
-def _remove(folder, process):
+def _remove(folder, process, close_maps):
     # A forked child that ends leaves its parent's files.
     if os.getpid() == process:
+        # Windows removes no file that is mapped.
+        close_maps()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_blocks(files, columns, label, weight, folder, owner=None):
+def _make_blocks(files, columns, label, weight, folder, load, owner=None):
     """Return Blocks of files that are decoded into a folder, as far as they are not there.
 
-    The Blocks keep the owner of the folder.
+    ``load`` is `_load` with a memory of the files that it has mapped. The Blocks keep the owner of the folder.
     """
     columns, dtype = _read_schemas(files, columns, label, weight)
     parts = [_decode(file, columns, dtype, label, weight, folder) for file in files]
@@ -100,8 +104,6 @@ def _make_blocks(files, columns, label, weight, folder, owner=None):
     )
     cuts = [list(pairwise(cut(n, len(columns) * dtype.itemsize))) for n in lengths]
     check = FileCheck([part / X_FILE for part in parts])
-    # A map holds a file open, of which a process may have about a thousand.
-    load = lru_cache(MOST_MAPPED)(_load)
 
     def read(owner=owner):
         check.check()

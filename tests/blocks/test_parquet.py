@@ -1,6 +1,8 @@
 """Blocks of Parquet files: what is decoded, what is kept, and files that are bad."""
 
+import gc
 import os
+import weakref
 
 import numpy as np
 import pytest
@@ -233,3 +235,66 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list((tmp_path / "cache").iterdir())
     assert len(read(folder, cache=tmp_path / "cache")) == 3
+
+
+@pytest.mark.parametrize("by", ["the end of the program", "the end of the blocks"])
+def test_no_file_is_mapped_when_the_temporary_folder_is_removed(folder, monkeypatch, by):
+    from fastlin.blocks import parquet
+
+    maps, mapped_at_removal, load, remove = [], [], parquet._load, parquet.shutil.rmtree
+
+    def load_and_note(file, mmap_mode=None):
+        array = load(file, mmap_mode)
+        if mmap_mode:
+            maps.append(weakref.ref(array))
+        return array
+
+    def note_and_remove(path, **options):
+        # Windows removes no file that is mapped.
+        if path.name.startswith("fastlin-blocks-"):
+            mapped_at_removal.append([each() for each in maps if each() is not None])
+        remove(path, **options)
+
+    monkeypatch.setattr(parquet, "_load", load_and_note)
+    monkeypatch.setattr(parquet.shutil, "rmtree", note_and_remove)
+    removals, finalize = [], weakref.finalize
+    monkeypatch.setattr(parquet.weakref, "finalize", lambda *given: removals.append(finalize(*given)))
+    blocks = read(folder)
+    assert sum(len(block) for block in blocks.read()) == 150
+    assert sum(each() is not None for each in maps) == 3
+    if by == "the end of the program":
+        removals[0]()
+    del blocks
+    gc.collect()
+    assert mapped_at_removal == [[]]
+
+
+def test_a_folder_that_cannot_be_removed_stays_without_an_error(folder, monkeypatch):
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "The process cannot access the file", str(path))
+
+    blocks = read(folder)
+    held = next(blocks.read())
+    expected = held.copy()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        patch.setattr(os, "rmdir", refuse)
+        del blocks
+        gc.collect()
+    # What the caller still holds of the blocks can be read on.
+    np.testing.assert_array_equal(held, expected)
+
+
+def test_of_two_processes_that_decode_a_file_at_once_the_later_takes_what_is_there(folder, tmp_path, monkeypatch):
+    from fastlin.blocks import parquet
+
+    rename = parquet.Path.rename
+
+    def be_late(path, target):
+        # Windows renames no folder to a name that is taken.
+        rename(path, target)
+        raise FileExistsError(17, "Cannot create a file when that file already exists", str(path), None, str(target))
+
+    monkeypatch.setattr(parquet.Path, "rename", be_late)
+    assert read(folder, cache=tmp_path / "cache").shape == (150, 2)
+    assert not list((tmp_path / "cache").glob(".unfinished-*"))
