@@ -8,7 +8,7 @@ from platformdirs import user_cache_path
 
 
 def user_cache_folder():
-    r"""Return fastlin's folder in the user's cache, which need not exist; None for a user without a home.
+    r"""Return fastlin's folder in the user's cache, which need not exist; None for a user without such a place.
 
     The folder is ``$XDG_CACHE_HOME/fastlin`` or ``~/.cache/fastlin`` on Linux. It is
     ``%LOCALAPPDATA%\fastlin\Cache`` on Windows, and on macOS ``~/Library/Caches/fastlin`` unless ``XDG_CACHE_HOME`` is
@@ -16,7 +16,8 @@ def user_cache_folder():
     """
     try:
         return user_cache_path("fastlin", appauthor=False)
-    except RuntimeError:
+    # Linux and macOS lack a home; Windows lacks the variable or the profile, as for some services.
+    except (RuntimeError, ValueError, OSError):
         return None
 
 
