@@ -56,7 +56,12 @@ def start(package, program, *arguments, **environment):
     """Start a program that imports the kernels of a package, without what this process was told to compile for."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_CPU", "FASTLIN_"))}
     return subprocess.Popen(
-        [sys.executable, "-c", KERNELS_ALONE.replace(str(PACKAGE), str(package)) + program, *map(str, arguments)],
+        [
+            sys.executable,
+            "-c",
+            KERNELS_ALONE.replace(PACKAGE.as_posix(), package.as_posix()) + program,
+            *map(str, arguments),
+        ],
         env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -30,7 +30,7 @@ COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 KERNELS_ALONE = f"""
 import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
-sys.modules["fastlin"].__path__ = [{str(Path(places.__file__).parent)!r}]
+sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 """
 
 
@@ -244,6 +244,15 @@ def empty_places(monkeypatch, tmp_path):
     monkeypatch.delenv("FASTLIN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "cache"))
+
+
+def refuse_replacement(monkeypatch):
+    """Let os.replace do what Windows does where another program has the file open."""
+
+    def refuse(source, target):
+        raise PermissionError(13, "Access is denied", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "replace", refuse)
 
 
 @pytest.fixture

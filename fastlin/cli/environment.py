@@ -31,6 +31,7 @@ PACKAGES = (
     "tqdm",
 )
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+PROCESSORS = Path("/proc/cpuinfo")
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 
 
@@ -91,7 +92,7 @@ def _read_caches():
     found = []
     with contextlib.suppress(OSError):
         for folder in sorted(CACHES.glob("index*")):
-            level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            level, kind, size = ((folder / name).read_text("ascii").strip() for name in ("level", "type", "size"))
             found.append(f"L{level}{'' if kind == 'Unified' else ' ' + kind.lower()} {size}")
     return found
 
@@ -103,6 +104,6 @@ def _name_processor():
     name = platform.processor() or platform.machine()
     # Linux alone says the model's name here.
     with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = PROCESSORS.read_text("utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return f"{name} ({llvmlite.binding.get_host_cpu_name()})"

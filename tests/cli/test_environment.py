@@ -51,3 +51,17 @@ def test_a_description_makes_no_folder(monkeypatch, tmp_path):
 def test_a_package_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(environment_module, "PACKAGES", ("numpy", "no-such-package"))
     assert describe_environment()["no-such-package"] == "not installed"
+
+
+def test_a_processor_is_named_on_every_system(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment_module, "PROCESSORS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(environment_module.platform, "processor", lambda: "AMD64 Family 25 Model 33, AuthenticAMD")
+    monkeypatch.setattr(environment_module.platform, "machine", lambda: "aarch64")
+    name = environment_module._name_processor
+    assert name().startswith("AMD64 Family 25 Model 33, AuthenticAMD (")
+    # Linux on arm64 tells the parts of the processor, not the name of its model.
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nCPU implementer\t: 0x41\n", "utf-8")
+    monkeypatch.setattr(environment_module.platform, "processor", lambda: "")
+    assert name().startswith("aarch64 (")
+    (tmp_path / "cpuinfo").write_text("model name\t: A processor: fast\n", "utf-8")
+    assert name().startswith("A processor: fast (")

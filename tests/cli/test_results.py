@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from conftest import refuse_replacement
 
 from fastlin import __version__
 from fastlin.cli.results import add_results, choose_entries, read_results, write_results
@@ -81,3 +82,14 @@ def test_the_report_shows_nothing_of_other_versions():
     new = make_results("digits.binary")
     assert list(choose_entries({**old, **older, **new}, {})) == ["binary"]
     assert choose_entries({**old, **older}, {}) == {}
+
+
+def test_a_file_that_another_program_has_open_keeps_its_results_and_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    write_results(path, {"old": 1})
+    refuse_replacement(monkeypatch)
+    with pytest.raises(PermissionError, match=r"results\.json"):
+        write_results(path, {"new": 2})
+    assert read_results(path) == {"old": 1}
+    # What was found in hours is not lost either.
+    assert read_results(tmp_path / "results.json.part") == {"new": 2}

@@ -16,6 +16,9 @@ from fastlin.dask.cluster import Cluster, Placed
 
 from .conftest import assert_nothing_is_held, cut, make_rows
 
+# On Windows every signal ends a process at once, and this one has no name.
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
 
 @pytest.fixture(scope="module")
 def expected(client):
@@ -24,7 +27,7 @@ def expected(client):
 
 def kill(client, address):
     [pid] = client.run(os.getpid, workers=[address]).values()
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, KILL)
 
 
 def wait_for_workers(client):
@@ -41,7 +44,7 @@ def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monk
         n_calls += 1
         # Each call asks two workers.
         if n_calls == 2 * number + 1:
-            asyncio.get_running_loop().call_later(0.001, os.kill, pids[self.address], signal.SIGKILL)
+            asyncio.get_running_loop().call_later(0.001, os.kill, pids[self.address], KILL)
             is_killed.append(self.address)
         return await ask(self, *arguments)
 
@@ -72,7 +75,7 @@ def test_a_worker_that_is_killed_between_passes_changes_nothing(client, monkeypa
 
     def kill_and_call(self, called, arguments):
         if called == method and pids:
-            os.kill(pids.popitem()[1], signal.SIGKILL)
+            os.kill(pids.popitem()[1], KILL)
             pids.clear()
         return call(self, called, arguments)
 
@@ -89,7 +92,7 @@ def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(client
     def wait_and_kill(futures, *others):
         wait(futures, *others)
         if futures[0].key.startswith("Shard") and pids:
-            os.kill(pids.popitem()[1], signal.SIGKILL)
+            os.kill(pids.popitem()[1], KILL)
             pids.clear()
             time.sleep(0.5)
 

@@ -118,3 +118,23 @@ def test_a_place_that_cannot_be_written_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         make_folder(tmp_path / "file" / "kernels-ffffffffffffffff")
+
+
+def test_a_file_that_another_process_has_open_stays_and_so_does_its_folder(tmp_path, monkeypatch):
+    old = [make_old(tmp_path, number, *OURS) for number in (1, 2)]
+    remove = Path.unlink
+
+    def refuse(path, missing_ok=False):
+        # What Windows says to the removal of an open file.
+        if path.suffix == ".nbc":
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        remove(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    made = tmp_path / "kernels-ffffffffffffffff"
+    make_folder(made)
+    assert made.is_dir()
+    left = [path.name for path in old[1].iterdir()]
+    assert "vectors.dot-fastlin.py311.1.nbc" in left
+    # The mark of a finished warm-up goes before any code does.
+    assert "warm-0123456789abcdef" not in left

@@ -1,7 +1,9 @@
 """Where compiled kernels are kept, and that damage, a full disk and company do no harm."""
 
 import contextlib
+import importlib
 import os
+import pkgutil
 import platform
 import signal
 import subprocess
@@ -11,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import COMPILED, KERNELS_ALONE
 
+from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import compilation
+from fastlin.kernels.machine.archives import list_kernels
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
 
@@ -123,3 +127,18 @@ def test_a_handler_that_raises_nothing_ends_nothing():
     finally:
         signal.signal(signal.SIGINT, handler)
     assert numbers == [signal.SIGINT]
+
+
+def test_names_of_kept_files_suit_every_system():
+    for room in (linear, machine, networks):
+        for module in pkgutil.iter_modules(room.__path__):
+            importlib.import_module(f"{room.__name__}.{module.name}")
+    names = {kernel._cache._impl.filename_base for kernel in list_kernels()}
+    assert any("dot" in name for name in names)
+    assert not {sign for name in names for sign in name} & set('<>:"/\\|?*')
+    # Windows and macOS take names for the same that differ in case alone.
+    assert len({name.lower() for name in names}) == len(names)
+    # Windows' paths end at 260 signs, of which the cache folder of a long name of a user takes a hundred. Numba adds
+    # this to the name while it writes a file.
+    ending = ".281474976710655.nbc.tmp.0123456789abcdef"
+    assert 100 + max(map(len, names)) + len(ending) < 260

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import (
     Stopped,
     count_blocks,
@@ -322,3 +323,12 @@ def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
     # The tasks that ran when the generator ended, at most one for each thread.
     assert 1 in stopped
     assert len(stopped) <= 2
+
+
+def test_processors_are_counted_where_the_system_tells_nothing_of_a_process(monkeypatch):
+    for name in ("sched_getaffinity", "process_cpu_count", "sysconf"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert 1 <= threads._count_processors.__wrapped__() <= 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert threads._count_processors.__wrapped__() == 1
