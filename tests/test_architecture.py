@@ -107,7 +107,7 @@ GIVEN_SIGNATURES = {
 MEASURED_SIGNATURES = {}
 
 # Tests at the top of tests/ that are of no module: they look at the whole repository.
-TESTS_OF_THE_HOUSE = {"architecture", "build_backend", "docs", "without_compilation"}
+TESTS_OF_THE_HOUSE = {"architecture", "build_backend", "docs", "portability", "without_compilation"}
 
 
 def files(*folders):
