@@ -10,16 +10,29 @@ import pytest
 TESTS = Path(__file__).parent
 
 
-# Python takes most of a minute for the largest of the layers.
-@pytest.mark.parametrize("layers", ["machine networks", pytest.param("linear", marks=pytest.mark.slow)])
-def test_kernels_uncompiled(layers):
-    folders = [str(TESTS / "kernels" / layer) for layer in layers.split()]
+# The tests of what depends on the width of vectors.
+BY_WIDTH = ("exponential", "gather", "instructions", "panels", "prefetch", "products", "tiles")
+# Numba's names for a processor without any feature that it has to be told of, as arm64 is: 16 bytes make a vector.
+NARROWEST = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+
+
+def run_uncompiled(paths, **environment):
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, paths)],
         cwd=TESTS.parent,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", **environment},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
+
+
+# Python takes most of a minute for the largest of the layers.
+@pytest.mark.parametrize("layers", ["machine networks", pytest.param("linear", marks=pytest.mark.slow)])
+def test_kernels_uncompiled(layers):
+    run_uncompiled(TESTS / "kernels" / layer for layer in layers.split())
+
+
+def test_kernels_uncompiled_with_the_vectors_of_arm64():
+    run_uncompiled((TESTS / "kernels" / "machine" / f"test_{name}.py" for name in BY_WIDTH), **NARROWEST)

@@ -1,0 +1,166 @@
+"""Kernels for arm64, compiled on any machine: LLVM makes code for processors that it does not run on.
+
+A process of its own tells Numba that the processor is another one, which it takes from LLVM alone, and compiles what it
+never calls. So whole passes go through Numba and LLVM as they do on such a machine, with the level's vectors.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import COMPILED, KERNELS_ALONE
+from llvmlite import binding
+
+from fastlin.kernels.machine.levels import LEVELS
+
+binding.initialize_all_targets()
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+
+LINUX, MACOS = "aarch64-unknown-linux-gnu", "arm64-apple-darwin"
+
+# Compiles what `run_blocks` is given instead of running it, prints what became of each kernel.
+PREPARE = """
+import collections, json, re, sys
+from llvmlite import binding
+binding.initialize_all_targets()
+binding.initialize_all_asmprinters()
+binding.get_process_triple = binding.get_default_triple = lambda: LINUX
+import numba
+import numpy as np
+from scipy import sparse
+from fastlin.kernels.machine import simd, threads
+from fastlin.kernels.machine.arrays import any_layout, zeros_aligned
+from fastlin.kernels.machine.target import TARGET
+
+assert TARGET.vector_bytes == 16
+found = collections.defaultdict(list)
+
+def compile_alone(kernel, *arguments):
+    types = tuple(map(numba.typeof, arguments))
+    kernel.compile(types)
+    code, assembly = kernel.inspect_llvm(types), kernel.inspect_asm(types)
+    # The same code for macOS, whose conventions and object files are others.
+    code = re.sub("^target (triple|datalayout) = .*$", "", code, flags=re.MULTILINE)
+    module = binding.parse_assembly(code)
+    machine = binding.Target.from_triple(MACOS).create_target_machine(cpu="apple-m1", opt=3)
+    module.triple, module.data_layout = MACOS, str(machine.target_data)
+    fused = r"\\bfmla(\\.|\\s+v)"
+    found[kernel.__name__].append({
+        "fused": len(re.findall(fused, assembly)),
+        "fused on macOS": len(re.findall(fused, machine.emit_assembly(module))),
+        "called": sorted(set(re.findall(r"@(llvm\\.[\\w.]+)", code))),
+        "registers of x86": len(re.findall(r"\\b[xyz]mm\\d", assembly)),
+    })
+
+# The matrices import it by its name.
+threads.run_blocks = lambda kernel, n_blocks, *arguments: compile_alone(kernel, 0, n_blocks, *arguments)
+"""
+
+LOOPS = """
+from fastlin.kernels.machine import exponential, gather, tiles
+from fastlin.kernels.networks import layers
+
+def multiply(tile, coef, scores):
+    simd.multiply_4_rows(tile, 0, coef, 0, 0, tile.shape[1], scores, (tile.ctypes.data, 0))
+
+def load(X, scaling, tile):
+    simd.load_row(X, 0, scaling, tile, 0)
+
+def transpose(tile, turned):
+    simd.transpose_square(tile, 0, 0, turned, 0, 0)
+
+def combine(data, indices, table, sums):
+    gather._combine_2_vectors(data, indices, 0, indices.shape[0], table, 0, sums, 0, 0)
+
+def exponentiate(values):
+    exponential.exponentiate_in_place(values)
+
+loop = lambda function: numba.njit(function, fastmath={"contract", "nsz", "arcp"}, nogil=True)
+for dtype in (np.float32, np.float64):
+    tile = zeros_aligned((8, 64), dtype)
+    compile_alone(loop(multiply), tile, tile, tile)
+    compile_alone(loop(transpose), tile, tile)
+    compile_alone(loop(exponentiate), tile[0])
+# The bits of float16 numbers, which are widened without an instruction for it.
+scaling = tiles.Scaling(np.ones(65), np.zeros(65))
+compile_alone(loop(load), any_layout(np.ones((8, 63), np.float16))[0], scaling, tile)
+compile_alone(loop(combine), tile[0], np.zeros(3, np.int32), tile, tile)
+compile_alone(layers.activate_block, 0, 1, tile, tile[0], tile[0], 0, 0.5, 1, 0, tile)
+"""
+
+PASSES = """
+from fastlin.matrices import DenseMatrix, SparseMatrix
+
+def evaluate(matrix, precision, n_classes=3):
+    n, d = matrix.shape
+    none, labels, scale, shift = np.empty(0), np.zeros(n, np.int64), np.ones(d), np.zeros(d)
+    rows = none.astype(np.int64)
+    passes = matrix.passes(
+        rows=rows, labels=labels, weights=none, n_rows_coef=n_classes, scale=scale, shift=shift
+    )
+    passes.evaluate(np.zeros((n_classes, d + 1), precision), None, np.empty((n_classes, d + 1)))
+
+evaluate(SparseMatrix(sparse.csr_array(np.ones((20, 5)))), np.float64)
+evaluate(DenseMatrix(np.ones((20, 5))), np.float64)
+evaluate(DenseMatrix(np.ones((20, 5), np.uint8)), np.float32)
+"""
+
+
+def compile_for_arm64(program, folder):
+    """Run a program whose kernels are compiled for the level of arm64; return what it prints."""
+    level = LEVELS["aarch64"]
+    features = ",".join(f"+{feature}" for feature in level.features)
+    constants = f"LINUX, MACOS = {LINUX!r}, {MACOS!r}\n"
+    finished = subprocess.run(
+        [sys.executable, "-c", KERNELS_ALONE + constants + PREPARE + program + "\nprint(json.dumps(found))"],
+        env={
+            **os.environ,
+            "NUMBA_CPU_NAME": level.processor,
+            "NUMBA_CPU_FEATURES": features,
+            "NUMBA_CACHE_DIR": str(folder),
+            "FASTLIN_COMPILED": "off",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return json.loads(finished.stdout)
+
+
+def has_target(triple):
+    try:
+        binding.Target.from_triple(triple)
+    except RuntimeError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not (has_target(LINUX) and has_target(MACOS)), reason="this LLVM knows no arm64")
+@pytest.mark.parametrize(
+    ("program", "kernels"),
+    [
+        (LOOPS, ("multiply", "load", "combine", "exponentiate", "activate_block")),
+        # Numba takes 3 to 15 seconds for each pass over rows.
+        pytest.param(
+            PASSES,
+            ("fill_block_loss_and_gradient", "fill_block_residuals", "fill_block_product"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["loops", "passes"],
+)
+def test_kernels_compile_for_arm64(program, kernels, tmp_path):
+    found = compile_for_arm64(program, tmp_path)
+    for name, of_types in found.items():
+        for of_kernel in of_types:
+            assert not [called for called in of_kernel["called"] if called.startswith("llvm.x86.")], name
+            assert of_kernel["registers of x86"] == 0, name
+    for name in kernels:
+        assert found[name], name
+        for of_kernel in found[name]:
+            assert of_kernel["fused"] > 0, name
+            assert of_kernel["fused on macOS"] > 0, name
