@@ -1,7 +1,8 @@
-"""The user's cache folder, where fastlin keeps files between runs, and files that are there whole or not at all."""
+"""The user's cache folder, where fastlin keeps files between runs; files that are there whole; writable folders."""
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -32,3 +33,13 @@ def write_whole(path):
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def check_writable(folder):
+    """Raise an OSError where no file can be written to a folder, given as a Path.
+
+    `tempfile` would try two billion names in such a folder on Windows (CPython issue 66305).
+    """
+    trial = folder / f"writable-{secrets.token_hex(8)}"
+    trial.touch(exist_ok=False)
+    trial.unlink()

@@ -9,7 +9,7 @@ from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
-from fastlin.places import user_cache_folder, write_whole
+from fastlin.places import check_writable, user_cache_folder, write_whole
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
@@ -80,3 +80,18 @@ def test_a_service_of_windows_without_a_profile_has_no_place(monkeypatch, error)
     monkeypatch.setattr(platformdirs, "PlatformDirs", Windows)
     monkeypatch.setattr("platformdirs.windows.get_win_folder", fail)
     assert user_cache_folder() is None
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_by_one_file(tmp_path, monkeypatch):
+    check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+    tried = []
+
+    def refuse(path, *arguments, **options):
+        tried.append(path)
+        raise PermissionError(13, "Access is denied", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError):
+        check_writable(tmp_path)
+    assert len(tried) == 1

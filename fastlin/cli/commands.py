@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 import webbrowser
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from fastlin.cli.studies import report_claims, run_studies
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
+from fastlin.places import check_writable
 from fastlin.progress import show_bar
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.studies.cifar10 import N_VALIDATION
@@ -128,7 +128,7 @@ def _writable_folder(name):
     folder = Path(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        check_writable(folder)
     except OSError as error:
         raise CommandError(f"cannot write to the folder {name!r}: {error.strerror}") from error
     return folder

@@ -1,6 +1,7 @@
 """The folders in which data are looked for and kept."""
 
 import os
+import secrets
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,12 +44,13 @@ def list_places(folder=None):
 @contextmanager
 def open_whole(target):
     """Open a file that gets the name `target` once it is whole; an exception removes it and leaves `target` alone."""
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, suffix=".part", delete=False) as part:
+    path = target.with_name(f"{target.name}-{secrets.token_hex(8)}.part")
+    with open(path, "xb") as part:
         try:
             yield part
             part.close()
-            os.replace(part.name, target)
+            os.replace(path, target)
         except BaseException:
             part.close()
-            Path(part.name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise

@@ -22,7 +22,7 @@ def test_a_file_that_another_program_has_open_stays_as_it_was(tmp_path, monkeypa
 def test_the_file_is_closed_before_it_gets_its_name(tmp_path, monkeypatch):
     # Windows renames no file that is open.
     closed, replace = [], folders.os.replace
-    monkeypatch.setattr(folders.os, "replace", lambda *paths: (closed.append(part.file.closed), replace(*paths)))
+    monkeypatch.setattr(folders.os, "replace", lambda *paths: (closed.append(part.closed), replace(*paths)))
     with folders.open_whole(tmp_path / "file") as part:
         part.write(b"data")
     assert closed == [True]
