@@ -117,6 +117,17 @@ def test_what_a_system_may_lack_is_asked_for_before_it_is_used():
     assert used == set()
 
 
+def test_no_file_is_made_by_tempfile_in_a_folder_that_may_be_read_only():
+    # On Windows tempfile would try names there for hours (CPython issue 66305).
+    made = {
+        f"{path.relative_to(ROOT).as_posix()}: {node.attr}"
+        for path in files("fastlin")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Attribute) and node.attr in ("TemporaryFile", "NamedTemporaryFile", "mkstemp")
+    }
+    assert made == set()
+
+
 def is_text(call):
     """Return whether a call opens a file as text, and without the name of an encoding."""
     function = call.func

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import pickle
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -36,9 +37,14 @@ def make_stamp():
         "numba": numba.__version__,
         "llvmlite": llvmlite.__version__,
         "python": sys.implementation.cache_tag,
-        "platform": llvmlite.binding.get_process_triple(),
+        "platform": name_platform(),
         "sources": hash_sources(),
     }
+
+
+def name_platform():
+    """Return LLVM's name of the platform without the version of macOS, of which compiled kernels know nothing."""
+    return re.sub(r"(-darwin|-macosx)[\d.]*$", r"\1", llvmlite.binding.get_process_triple())
 
 
 class Archive:

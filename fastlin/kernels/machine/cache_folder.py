@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,13 +15,13 @@ import llvmlite
 import numba
 from numba.core import config
 
-from fastlin.places import user_cache_folder
+from fastlin.places import check_writable, user_cache_folder
 
 # So many folders are kept when a new one is made, the new one included.
 KEPT_FOLDERS = 2
 OUR_FOLDER = re.compile(r"kernels-[0-9a-f]{16}")
-# Numba's index and data files, those that a killed process left half written, and the marks of finished warm-ups.
-OUR_FILE = re.compile(r".*\.nb[ic](\.tmp\.[0-9a-f]+)?|warm-[0-9a-f]{16}")
+# Numba's index and data files, what a killed process left half written or tried, and the marks of finished warm-ups.
+OUR_FILE = re.compile(r".*\.nb[ic](\.tmp\.[0-9a-f]+)?|(warm|writable)-[0-9a-f]{16}")
 
 
 @lru_cache(maxsize=1)
@@ -67,7 +66,7 @@ def make_folder(folder):
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _remove_old_folders(folder)
-    tempfile.TemporaryFile(dir=folder).close()
+    check_writable(folder)
 
 
 def _remove_old_folders(made):

@@ -17,6 +17,7 @@ import numba
 from numba.core import caching, config
 from numba.core.runtime import rtsys
 
+from fastlin.kernels.machine.archives import name_platform
 from fastlin.kernels.machine.cache_folder import cache_folder, make_folder
 from fastlin.kernels.machine.target import HOST, TARGET
 
@@ -199,6 +200,7 @@ class _KernelCache(caching.FunctionCache):
             super().save_overload(sig, data)
 
     def _index_key(self, sig, codegen):
-        sig, machine, code = super()._index_key(sig, codegen)
+        sig, (_, *processor), code = super()._index_key(sig, codegen)
+        machine = (name_platform(), *processor)
         # Beside a level's code, a kernel has the vectors of the level and may hold code of the level.
         return sig, machine if TARGET.name == HOST else (*machine, TARGET.name), code

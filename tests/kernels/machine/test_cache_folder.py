@@ -65,6 +65,7 @@ OURS = (
     "vectors.dot-fastlin.py311.1.nbc",
     "a.nbi.tmp.0123abcd",
     "warm-0123456789abcdef",
+    "writable-0123456789abcdef",
 )
 
 

@@ -10,11 +10,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import llvmlite.binding
 import pytest
 from conftest import COMPILED, KERNELS_ALONE
 
 from fastlin.kernels import linear, machine, networks
-from fastlin.kernels.machine import compilation
+from fastlin.kernels.machine import compilation, vectors
 from fastlin.kernels.machine.archives import list_kernels
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
@@ -142,3 +143,22 @@ def test_names_of_kept_files_suit_every_system():
     # this to the name while it writes a file.
     ending = ".281474976710655.nbc.tmp.0123456789abcdef"
     assert 100 + max(map(len, names)) + len(ending) < 260
+
+
+def test_code_is_kept_for_every_version_of_macos(monkeypatch):
+    class Codegen:
+        def __init__(self, triple):
+            self.triple = triple
+
+        def magic_tuple(self):
+            return self.triple, "apple-m1", "+neon"
+
+    keys = []
+    for triple in ("arm64-apple-darwin23.6.0", "arm64-apple-darwin24.1.0", "aarch64-unknown-linux-gnu"):
+        monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda triple=triple: triple)
+        keys.append(vectors.dot._cache._index_key((), Codegen(triple)))
+    assert keys[0] == keys[1] != keys[2]
+    assert [key[1][:3] for key in keys[1:]] == [
+        ("arm64-apple-darwin", "apple-m1", "+neon"),
+        ("aarch64-unknown-linux-gnu", "apple-m1", "+neon"),
+    ]

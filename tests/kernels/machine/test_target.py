@@ -135,6 +135,22 @@ def test_code_of_other_versions_is_compiled_anew(choose, wheel, name, value):
     assert logged == [("INFO", f"The wheel's kernels were compiled with {name} {value}: they are compiled anew.")]
 
 
+@pytest.mark.parametrize(
+    ("triple", "platform"),
+    [
+        ("arm64-apple-darwin23.6.0", "arm64-apple-darwin"),
+        ("arm64-apple-darwin24.1.0", "arm64-apple-darwin"),
+        ("x86_64-apple-macosx14.5.0", "x86_64-apple-macosx"),
+        ("x86_64-pc-windows-msvc", "x86_64-pc-windows-msvc"),
+        ("aarch64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
+        ("aarch64-unknown-linux-musl", "aarch64-unknown-linux-musl"),
+    ],
+)
+def test_a_new_version_of_macos_uses_the_code_of_the_wheel(monkeypatch, triple, platform):
+    monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda: triple)
+    assert archives.make_stamp()["platform"] == platform
+
+
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and nothing else", None])
 def test_a_damaged_archive_is_compiled_anew(choose, wheel, damage):
     path = archive_of(wheel)
