@@ -155,7 +155,7 @@ def test_files_of_text_name_their_encoding():
 
 
 # Functions of the same name that open no file.
-NO_FILES = ("webbrowser.open(", ".open(setting", "Image.open(", "tarfile.open(")
+NO_FILES = ("os.open(", "webbrowser.open(", ".open(setting", "Image.open(", "tarfile.open(")
 
 
 @pytest.mark.parametrize(
