@@ -233,7 +233,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
             fit = self._minimize(X, y, sample_weight, data, C, l1_ratio)
         solution = fit.solution
         warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
-        self.n_samples_fit_ = len(data.labels)
+        self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self.coef_ = fit.coef
         self.intercept_ = fit.intercept

@@ -277,7 +277,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         C, l1_ratio, coef, intercept, missed = chosen
         if missed is not None:
             warn_of_limits(*missed, self, stacklevel=TO_THE_CALLER_OF_FIT)
-        self.n_samples_fit_ = len(data.labels)
+        self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self.Cs_ = Cs
         self.l1_ratios_ = l1_ratios
