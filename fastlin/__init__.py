@@ -8,8 +8,21 @@ data that they run on.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fastlin.estimators import LogisticRegression, LogisticRegressionCV, logistic_path
+
+if TYPE_CHECKING:
+    from fastlin import blocks as blocks
+    from fastlin import callbacks as callbacks
+    from fastlin import dask as dask
+    from fastlin import datasets as datasets
+    from fastlin import exceptions as exceptions
+    from fastlin import figures as figures
+    from fastlin import trainers as trainers
+    from fastlin import typing as typing
+    from fastlin.estimators import MiniBatchLogisticRegression, MLPClassifier
+    from fastlin.trainers import TwoLayerNet
 
 __all__ = [
     "LogisticRegression",
@@ -28,16 +41,19 @@ _IMPORTED_LATER = {
     "MiniBatchLogisticRegression": "fastlin.estimators",
     "TwoLayerNet": "fastlin.trainers",
 }
-_ROOMS_IMPORTED_LATER = ("blocks", "callbacks", "dask", "datasets", "figures", "trainers")
+_ROOMS_IMPORTED_LATER = ("blocks", "callbacks", "dask", "datasets", "exceptions", "figures", "trainers", "typing")
 
 
-def __getattr__(name):
-    if name in _IMPORTED_LATER:
-        return getattr(import_module(_IMPORTED_LATER[name]), name)
-    if name in _ROOMS_IMPORTED_LATER:
-        return import_module(f"fastlin.{name}")
-    raise AttributeError(f"module 'fastlin' has no attribute {name!r}")
+# Type checkers know the names above. Of a module with this function they would take any other for one too.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in _IMPORTED_LATER:
+            return getattr(import_module(_IMPORTED_LATER[name]), name)
+        if name in _ROOMS_IMPORTED_LATER:
+            return import_module(f"fastlin.{name}")
+        raise AttributeError(f"module 'fastlin' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *_IMPORTED_LATER, *_ROOMS_IMPORTED_LATER})

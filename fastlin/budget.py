@@ -5,8 +5,11 @@ another machine would find other bits.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+
+from fastlin.typing import FloatType
 
 MEGABYTE = 1 << 20
 # A fit beside a small X may take this much; beside a larger one, four times X.
@@ -45,27 +48,27 @@ class Budget:
     bytes: int
 
     @classmethod
-    def beside(cls, n_bytes):
+    def beside(cls, n_bytes: int) -> Self:
         """Return the budget of a fit beside an X of so many bytes: four times X, and at least 256 MB."""
         return cls(max(SMALLEST, 4 * n_bytes))
 
-    def holds_probabilities(self, n_bytes):
+    def holds_probabilities(self, n_bytes: int) -> bool:
         """Say whether arrays of rows times classes that take so many bytes may be kept: a quarter of the budget."""
         return n_bytes <= self.bytes // 4
 
-    def holds_copies(self, n_bytes):
+    def holds_copies(self, n_bytes: int) -> bool:
         """Say whether rows or columns of X that does not lie in memory may take so many bytes of it: a quarter."""
         return n_bytes <= self.bytes // 4
 
-    def holds_sample(self, n_bytes):
+    def holds_sample(self, n_bytes: int) -> bool:
         """Say whether rows copied for a first solution may take so many bytes: the whole budget, as yet unused."""
         return n_bytes <= self.bytes
 
-    def holds_preconditioner(self, n_bytes):
+    def holds_preconditioner(self, n_bytes: int) -> bool:
         """Say whether a preconditioner may take so many bytes: a twentieth of the budget, a fifth of a large X."""
         return n_bytes <= max(SMALLEST_PRECONDITIONER, self.bytes / 20)
 
-    def holds_blocks(self, n_bytes):
+    def holds_blocks(self, n_bytes: int) -> bool:
         """Say whether blocks for each class that serve many iterations may take so many bytes: a quarter.
 
         That is as much as a large X, and 64 MB beside a small one. Blocks of 100 classes and 768 columns take 118 MB
@@ -73,17 +76,17 @@ class Budget:
         """
         return n_bytes <= self.bytes // 4
 
-    def holds_hessian(self, n_parameters, work):
+    def holds_hessian(self, n_parameters: int, work: int) -> bool:
         """Say whether a Hessian of so many parameters may be built, whose sums over the rows take so much work."""
         is_small = n_parameters <= LARGEST_HESSIAN and 8 * n_parameters**2 <= self.bytes
         return is_small and work <= MOST_HESSIAN_WORK
 
-    def count_sampled_rows(self, bytes_a_row, copied_bytes=0):
+    def count_sampled_rows(self, bytes_a_row: int, copied_bytes: int = 0) -> int:
         """Return how many rows a sample has whose probabilities take so many bytes a row, and their copy so many."""
         n_rows = min(SAMPLE, self.bytes // 8) // bytes_a_row
         return max(1, min(n_rows, self.bytes // 8 // copied_bytes) if copied_bytes else n_rows)
 
-    def choose_pairs(self, n_parameters):
+    def choose_pairs(self, n_parameters: int) -> tuple[int, FloatType]:
         """Return how many pairs of vectors of so many parameters L-BFGS keeps, and their type.
 
         In float32 a pair takes half the memory. Its rounding blurs the directions of steps, not the gradients.
@@ -94,10 +97,10 @@ class Budget:
             return min(in_float64, MOST_PAIRS), np.float64
         return int(np.clip(2 * in_float64, 4, MOST_PAIRS)), np.float32
 
-    def count_row_pairs(self, n_numbers):
+    def count_row_pairs(self, n_numbers: int) -> int:
         """Return how many pairs L-BFGS keeps in the row space, of vectors with so many multipliers and scores."""
         return int(min(self.bytes // (4 * 8 * max(1, n_numbers)), MOST_PAIRS))
 
-    def holds_row_gram(self, n_rows):
+    def holds_row_gram(self, n_rows: int) -> bool:
         """Say whether the inner products of n_rows rows may be kept: a quarter of the budget."""
         return 8 * n_rows**2 <= self.bytes // 4

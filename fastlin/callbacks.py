@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 from numbers import Real
+from typing import Any
+
+__all__ = ["TimeLimit"]
 
 
 class TimeLimit:
@@ -34,22 +37,23 @@ class TimeLimit:
     # scikit-learn hands it on to every estimator within.
     max_propagation_depth = None
 
-    def __init__(self, seconds):
-        if not (isinstance(seconds, Real) and seconds >= 0):
+    def __init__(self, seconds: float) -> None:
+        is_number: bool = isinstance(seconds, Real)
+        if not (is_number and seconds >= 0):
             raise ValueError(f"seconds must be a number of at least 0, got {seconds!r}")
         self.seconds = seconds
 
-    def setup(self, estimator, context):
+    def setup(self, estimator: Any, context: Any) -> None:
         """Do nothing: the contexts know when they began."""
 
-    def on_fit_task_begin(self, estimator, context):
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Do nothing."""
 
-    def on_fit_task_end(self, estimator, context):
+    def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
         """Return whether the seconds have passed since the outermost task began."""
         while context.parent is not None:
             context = context.parent
         return (datetime.now(UTC) - context.init_time).total_seconds() >= self.seconds
 
-    def teardown(self, estimator, context):
+    def teardown(self, estimator: Any, context: Any) -> None:
         """Do nothing."""

@@ -4,6 +4,7 @@ Code that needs one imports it where it uses it, so that fastlin imports and fit
 """
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
 # The names that they are imported by.
@@ -15,7 +16,7 @@ EXTRAS = {
 
 
 @contextlib.contextmanager
-def needs(extra):
+def needs(extra: str) -> Iterator[None]:
     """Let imports in the ``with`` block say which extra brings what is missing.
 
     Parameters
@@ -31,14 +32,14 @@ def needs(extra):
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(describe_missing(extra, [error.name]), name=error.name) from error
+        raise ModuleNotFoundError(describe_missing(extra, [str(error.name)]), name=error.name) from error
 
 
-def find_missing(extra):
+def find_missing(extra: str) -> list[str]:
     """Return the packages of an extra that are not installed, by the names that they are imported by."""
     return [name for name in EXTRAS[extra] if find_spec(name) is None]
 
 
-def describe_missing(extra, names):
+def describe_missing(extra: str, names: Iterable[str]) -> str:
     """Return the line that says which packages are missing and how to install them."""
     return f"Not installed: {', '.join(names)}. Run pip install 'fastlin[{extra}]'."

@@ -3,12 +3,15 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from fastlin.typing import PathLike
 
-def user_cache_folder():
+
+def user_cache_folder() -> Path | None:
     r"""Return fastlin's folder in the user's cache, which need not exist; None for a user without such a place.
 
     The folder is ``$XDG_CACHE_HOME/fastlin`` or ``~/.cache/fastlin`` on Linux. It is
@@ -23,7 +26,7 @@ def user_cache_folder():
 
 
 @contextlib.contextmanager
-def write_whole(path):
+def write_whole(path: PathLike) -> Iterator[Path]:
     """Yield another path to write to, which gets the name of the path at the end; an exception removes it."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -35,7 +38,7 @@ def write_whole(path):
         raise
 
 
-def check_writable(folder):
+def check_writable(folder: Path) -> None:
     """Raise an OSError where no file can be written to a folder, given as a Path.
 
     `tempfile` would try two billion names in such a folder on Windows (CPython issue 66305).

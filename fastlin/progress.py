@@ -4,12 +4,13 @@ Rich draws both. Where it is not installed, and where the output is no terminal,
 """
 
 import contextlib
+from collections.abc import Callable, Iterator
 
 from fastlin.extras import find_missing
 
 
 @contextlib.contextmanager
-def show_line(text):
+def show_line(text: str) -> Iterator[Callable[[str], None]]:
     """Show a line while the ``with`` block runs.
 
     Parameters
@@ -39,7 +40,7 @@ def show_line(text):
 
 
 @contextlib.contextmanager
-def show_bar(label, total):
+def show_bar(label: str, total: int) -> Iterator[Callable[..., None]]:
     """Show a bar while the ``with`` block runs.
 
     Parameters

@@ -2,24 +2,26 @@
 
 import warnings
 from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 
 from fastlin import trainers
 from fastlin.estimators import LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
+from fastlin.typing import Array, BoolArray, IntArray, MatrixLike
 
 # The rows, features and classes of a fit in the space of the rows.
 WIDE = 60, 190, 6
 
 
-def make_problem(dtype, n_rows, n_features, n_classes):
+def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tuple[Array, IntArray]:
     """Return X of whole numbers and labels that do not depend on X, so that fits take some iterations."""
     generator = np.random.default_rng(0)
     return generator.integers(0, 8, (n_rows, n_features)).astype(dtype), generator.integers(0, n_classes, n_rows)
 
 
-def fit_and_predict(X, y, **options):
+def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> None:
     """Fit and predict. That a fit has not converged does not matter here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -28,7 +30,7 @@ def fit_and_predict(X, y, **options):
     model.predict_proba(X)
 
 
-def fit_small(dtype):
+def fit_small(dtype: str) -> None:
     """Fit few rows of a type by every solver."""
     X, y = make_problem(dtype, 200, 8, 3)
     for solver in ("auto", "lbfgs", "newton-cg"):
@@ -39,14 +41,14 @@ def fit_small(dtype):
     fit_and_predict(*make_problem(dtype, *WIDE))
 
 
-def fit_large(dtype):
+def fit_large(dtype: str) -> None:
     """Fit so many rows of a type that the fit begins in float32."""
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
         fit_and_predict(X, y, solver=solver, max_iter=3)
 
 
-def fit_sparse(dtype):
+def fit_sparse(dtype: str) -> None:
     """Fit a few sparse rows of a type, with two classes and with three."""
     X, y = make_problem(dtype, 200, 8, 3)
     for labels in (y, y > 0):
@@ -56,7 +58,7 @@ def fit_sparse(dtype):
     fit_and_predict(sparse.csr_array(X), y)
 
 
-def fit_table():
+def fit_table() -> None:
     """Fit a few rows of a table with categorical columns, with two classes and with three, and an L1 penalty too."""
     X, y = make_problem("float64", 200, 3, 3)
     for labels in (y, y > 0):
@@ -64,24 +66,31 @@ def fit_table():
             fit_and_predict(X, labels, categorical_features=[0, 1], **options)
 
 
-def fit_l1(dtype, n_features):
+def fit_l1(dtype: str, n_features: int) -> None:
     """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
     X, y = make_problem(dtype, 40, n_features, 3)
     for rows in (X, sparse.csr_array(X)):
         fit_and_predict(rows, y, l1_ratio=1)
 
 
-def fit_network(dtype, network_dtype):
+def fit_network(dtype: str, network_dtype: Literal["float32", "float64"]) -> None:
     """Train a network of one type on a few dense and sparse rows of another, and predict with it."""
     X, y = make_problem(dtype, 20, 2, 3)
-    options = {"batch_norm": "both", "dropout": 0.1, "dtype": network_dtype, "max_iter": 1, "n_iter_no_change": np.inf}
-    for solver, rows in (("adam", X), ("sgd", sparse.csr_array(X))):
+    options: dict[str, Any] = {
+        "batch_norm": "both",
+        "dropout": 0.1,
+        "dtype": network_dtype,
+        "max_iter": 1,
+        "n_iter_no_change": np.inf,
+    }
+    cases: list[tuple[Literal["adam", "sgd"], Any]] = [("adam", X), ("sgd", sparse.csr_array(X))]
+    for solver, rows in cases:
         MLPClassifier(3, solver=solver, **options).fit(rows, y, X_val=rows, y_val=y).predict(rows)
         model = MiniBatchLogisticRegression(dtype=network_dtype, max_iter=1, n_iter_no_change=np.inf)
         model.fit(rows, y, X_val=rows, y_val=y).predict(rows)
 
 
-def train_model(dtype):
+def train_model(dtype: str) -> None:
     """Train and validate a model of the course on a few rows of a type."""
     X, Y = np.ones((8, 3), dtype), np.tile([[0], [1]], (4, 1))
     trainers.LogisticTrainer(trainers.BinaryModel(3), 0.1, 4, False, X, Y, X, Y, progress=False).train(1)

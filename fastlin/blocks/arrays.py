@@ -1,18 +1,28 @@
 """Blocks of arrays that are there: in memory, or mapped from files, and of sparse rows."""
 
 import os
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, cut, read_type
+from fastlin.exceptions import DataChangedError
+from fastlin.typing import Array, PathLike, SparseContainer
 
 # Linux reads no more than this ahead at once, whatever it is asked for: 3 GB came at 1.5 GB/s so, by themselves at 0.6.
 READ_AHEAD = 128 << 10
 
 
-def from_arrays(X, y=None, sample_weight=None, rows_per_block=None):
+def from_arrays(
+    X: Array | Sequence[Array],
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    rows_per_block: int | None = None,
+) -> Blocks:
     """Return Blocks of an array or of several, which may be memory-mapped files.
 
     Nothing is copied, unless X is of a type that fits do not read, such as int64: its blocks become float64 as they are
@@ -50,10 +60,11 @@ def from_arrays(X, y=None, sample_weight=None, rows_per_block=None):
     >>> LogisticRegression().fit(rows).score(rows)
     0.99...
     """
-    arrays = list(X) if isinstance(X, (list, tuple)) else [X]
+    arrays: list[Any] = list(X) if isinstance(X, (list, tuple)) else [X]
     if not arrays:
         raise ValueError("X is an empty list; it must hold at least one array.")
-    parts, first = [], None
+    parts: list[tuple[Any, slice, str]] = []
+    first: tuple[int, np.dtype[Any], bool] | None = None
     for number, array in enumerate(arrays):
         name = "X" if len(arrays) == 1 else f"array {number}"
         dtype = read_type(array, name)
@@ -63,6 +74,7 @@ def from_arrays(X, y=None, sample_weight=None, rows_per_block=None):
         first = array.shape[1], dtype, False
         borders = cut(len(array), array.shape[1] * dtype.itemsize, rows_per_block)
         parts += [(array, slice(*rows), name) for rows in pairwise(borders)]
+    assert first is not None
     d, dtype, _ = first
     lengths = [rows.stop - rows.start for _, rows, _ in parts]
     borders = np.append(0, np.cumsum(lengths))
@@ -86,7 +98,9 @@ def from_arrays(X, y=None, sample_weight=None, rows_per_block=None):
     )
 
 
-def from_csr(X, y=None, sample_weight=None):
+def from_csr(
+    X: SparseContainer | Sequence[SparseContainer], y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+) -> Blocks:
     """Return Blocks of sparse rows.
 
     Parameters
@@ -107,9 +121,11 @@ def from_csr(X, y=None, sample_weight=None):
         A piece is not sparse, or has another type or number of columns than the first; y or sample_weight has another
         length.
     """
-    pieces, first, row_lengths = [X] if sparse.issparse(X) else list(X), None, (0, 0)
+    pieces: list[Any] = [X] if sparse.issparse(X) else list(X)
     if not pieces:
         raise ValueError("X is an empty list; it must hold at least one sparse matrix.")
+    first: tuple[int, np.dtype[Any], bool] | None = None
+    row_lengths = 0, 0
     for number, piece in enumerate(pieces):
         name = f"piece {number}"
         dtype = read_type(piece, name)
@@ -118,20 +134,22 @@ def from_csr(X, y=None, sample_weight=None):
         check_alike(name, piece.shape[1], dtype, True, first)
         first = piece.shape[1], dtype, True
         row_lengths = add_row_lengths(piece, row_lengths)
+    assert first is not None
+    d, kind, _ = first
     borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces]))
     files = FileCheck.of(array for piece in pieces for array in vars(piece).values())
 
     def read():
         files.check()
         for piece in pieces:
-            yield piece.tocsr() if piece.dtype == first[1] else piece.tocsr().astype(first[1])
+            yield piece.tocsr() if piece.dtype == kind else piece.tocsr().astype(kind)
 
     return Blocks(
         read,
         borders,
         [f"piece {number}" for number in range(len(pieces))],
-        (borders[-1], first[0]),
-        first[1],
+        (borders[-1], d),
+        kind,
         check_rows(y, borders[-1], "y"),
         check_rows(sample_weight, borders[-1], "sample_weight"),
         row_lengths=row_lengths,
@@ -147,25 +165,25 @@ class FileCheck:
         The files.
     """
 
-    def __init__(self, filenames):
+    def __init__(self, filenames: Iterable[PathLike]) -> None:
         self._files = {filename: self._look(filename) for filename in filenames}
 
     @classmethod
-    def of(cls, arrays):
+    def of(cls, arrays: Iterable[object]) -> Self:
         """Return the check of the files that some of the arrays are mapped, or cut, from."""
         maps = [mapped for mapped in map(find_map, arrays) if mapped is not None]
         return cls(mapped.filename for mapped in maps if mapped.filename)
 
-    def check(self):
-        """Raise a ValueError where a file has changed or is gone: reading one that was cut off ends the process."""
+    def check(self) -> None:
+        """Raise a DataChangedError where a file has changed or is gone: reading what was cut off ends the process."""
         for filename, before in self._files.items():
             try:
                 now = self._look(filename)
             except OSError as error:
-                raise ValueError(f"{filename} cannot be read any more: {error}") from error
+                raise DataChangedError(f"{filename} cannot be read any more: {error}") from error
             if now != before:
                 sizes = f"had {before[0]} bytes, and has {now[0]} now" if now[0] != before[0] else "was written to"
-                raise ValueError(f"{filename} has changed while it was in use: it {sizes}. Make the blocks anew.")
+                raise DataChangedError(f"{filename} has changed while it was in use: it {sizes}. Make the blocks anew.")
 
     @staticmethod
     def _look(filename):
@@ -173,7 +191,7 @@ class FileCheck:
         return found.st_size, found.st_mtime_ns
 
 
-def find_map(array):
+def find_map(array: Any) -> np.memmap[Any, Any] | None:
     """Return the memmap that an array is a part of, from the beginning of its file, or None."""
     found = None
     while isinstance(array, np.ndarray):
@@ -183,7 +201,7 @@ def find_map(array):
     return found
 
 
-def read_ahead(block):
+def read_ahead(block: Array) -> None:
     """Ask the system to bring the rows of a block from disk, where they are mapped from a file and lie together."""
     mapped = find_map(block)
     if mapped is None or not mapped.filename or not block.flags.c_contiguous or not hasattr(os, "posix_fadvise"):

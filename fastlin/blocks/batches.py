@@ -1,12 +1,17 @@
 """Blocks that a function makes anew for each pass."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, read_type
+from fastlin.exceptions import DataChangedError
+from fastlin.typing import Array
 
 
-def from_batches(make_batches):
+def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     """Return Blocks of what a function makes, which may come from anywhere and fit into memory one by one.
 
     Parameters
@@ -25,8 +30,10 @@ def from_batches(make_batches):
     TypeError
         make_batches cannot be called, as an iterator that ends after one pass.
     ValueError
-        There are no batches, a batch is none of these, or differs from the first one in its columns or its type. Later
-        too, where the batches, their shapes or labels are others in another pass. Errors name the batch.
+        There are no batches, a batch is none of these, or differs from the first one in its columns or its type. The
+        error names the batch.
+    DataChangedError
+        By a fit, where the batches, their shapes or labels are others in another pass.
 
     Examples
     --------
@@ -45,8 +52,11 @@ def from_batches(make_batches):
             f"make_batches must be a function that returns the batches, got {type(make_batches).__name__}: each pass "
             "over the data asks for them anew."
         )
-    lengths, labels, weights, digests = [], [], [], []
-    first, row_lengths, previous, is_reused = None, (0, 0), np.empty(0), False
+    lengths, digests = [], []
+    labels: list[Array | None] = []
+    weights: list[Array | None] = []
+    first: tuple[int, np.dtype[Any], bool] | None = None
+    row_lengths, previous, is_reused = (0, 0), np.empty(0), False
     for number, batch in enumerate(_iterate(make_batches)):
         name = f"batch {number}"
         X, batch_labels, batch_weights = _split(batch, name)
@@ -63,12 +73,12 @@ def from_batches(make_batches):
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
         lengths.append(n)
         digests.append(_digest(X))
-    if not lengths:
+    if first is None:
         raise ValueError("make_batches gave no batch; at least one is needed.")
     d, dtype, is_sparse = first
     borders = np.append(0, np.cumsum(lengths))
-    y, weights = _join(labels, "y"), _join(weights, "weights")
-    del X, numbers, previous, batch, batch_labels, batch_weights, labels
+    y, sample_weight = _join(labels, "y"), _join(weights, "weights")
+    del weights, X, numbers, previous, batch, batch_labels, batch_weights, labels
 
     def read():
         for number, batch in enumerate(_iterate(make_batches)):
@@ -80,7 +90,7 @@ def from_batches(make_batches):
                 expected = None if y is None else y[borders[number] : borders[number + 1]]
                 is_same = expected is None or np.array_equal(np.asarray(own_labels), expected)
                 if not is_same or _digest(X) != digests[number]:
-                    raise ValueError(
+                    raise DataChangedError(
                         f"{name} has other {'rows' if is_same else 'labels'} than in the first pass. make_batches must "
                         "give the same batches in the same order each time."
                     )
@@ -89,7 +99,7 @@ def from_batches(make_batches):
 
     names = [f"batch {number}" for number in range(len(lengths))]
     return Blocks(
-        read, borders, names, (borders[-1], d), dtype, y, weights, row_lengths=row_lengths if is_sparse else None
+        read, borders, names, (borders[-1], d), dtype, y, sample_weight, row_lengths=row_lengths if is_sparse else None
     )
 
 

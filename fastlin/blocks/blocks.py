@@ -1,7 +1,14 @@
 """Blocks of rows, and what is known of all of them before a fit begins."""
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
+
+from fastlin.exceptions import DataChangedError
+from fastlin.typing import Array, IntArray, SparseContainer
 
 # The types of X that fits read as they are; others become float64.
 DTYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "i2", "i4", "f2", "?")]
@@ -50,8 +57,17 @@ class Blocks:
     """
 
     def __init__(
-        self, read, borders, names, shape, dtype, y=None, sample_weight=None, feature_names=None, row_lengths=None
-    ):
+        self,
+        read: Callable[[], Iterator[Any]],
+        borders: Sequence[int] | IntArray,
+        names: Sequence[str],
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        y: Array | None = None,
+        sample_weight: Array | None = None,
+        feature_names: list[str] | None = None,
+        row_lengths: tuple[int, int] | None = None,
+    ) -> None:
         self._read = read
         self.borders, self.names = np.asarray(borders, np.int64), list(names)
         self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
@@ -59,31 +75,32 @@ class Blocks:
         self.is_sparse = row_lengths is not None
         self.n_entries, self.longest_row = row_lengths or (self.shape[0] * self.shape[1], self.shape[1])
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of blocks."""
         return len(self.names)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return how many blocks there are, and their shape together."""
         kind = "sparse " if self.is_sparse else ""
         return f"<{len(self)} blocks of {self.shape[0]:,} x {self.shape[1]:,} {kind}{self.dtype}>"
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[Array | SparseContainer, Array | None, Array | None]]:
         """Yield X, y and weights of each block."""
         for first, last, X in zip(self.borders[:-1], self.borders[1:], self.read(), strict=True):
-            yield X, *(None if each is None else each[first:last] for each in (self.y, self.sample_weight))
+            y, weights = (None if each is None else each[first:last] for each in (self.y, self.sample_weight))
+            yield X, y, weights
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """The bytes of the entries that a pass reads."""
         return self.n_entries * (self.dtype.itemsize + (4 if self.is_sparse else 0))
 
-    def read(self):
+    def read(self) -> Iterator[Array | SparseContainer]:
         """Yield the blocks of X.
 
         Raises
         ------
-        ValueError
+        DataChangedError
             A block is not what it was when the Blocks were made; the error names it.
         """
         n_read = 0
@@ -93,23 +110,23 @@ class Blocks:
                 read_type(X, name)
                 shape = int(self.borders[n_read + 1] - self.borders[n_read]), self.shape[1]
                 if X.shape != shape or X.dtype != self.dtype or sparse.issparse(X) != self.is_sparse:
-                    raise ValueError(
+                    raise DataChangedError(
                         f"{name} has changed: it was {shape} {self.dtype} when the blocks were made, and is {X.shape} "
                         f"{X.dtype} now."
                     )
                 yield X
             n_read += 1
         if n_read != len(self):
-            raise ValueError(
+            raise DataChangedError(
                 f"The blocks have changed: there were {len(self)} when they were made, and {n_read} are left now."
             )
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         """Raise a TypeError: what is read may be files that are there for this object alone."""
         raise TypeError("Blocks cannot be copied nor pickled; make them where they are used.")
 
 
-def read_type(X, name):
+def read_type(X: Any, name: str) -> np.dtype[Any]:
     """Return the type of DTYPES that a block X is read in.
 
     Raises
@@ -123,7 +140,9 @@ def read_type(X, name):
     return X.dtype if X.dtype in DTYPES else np.dtype(np.float64)
 
 
-def check_alike(name, d, dtype, is_sparse, first):
+def check_alike(
+    name: str, d: int, dtype: np.dtype[Any], is_sparse: bool, first: tuple[int, np.dtype[Any], bool] | None
+) -> None:
     """Raise a ValueError unless a block has the columns, the type and the kind of the first one.
 
     Parameters
@@ -143,13 +162,13 @@ def check_alike(name, d, dtype, is_sparse, first):
         raise ValueError(f"{name} is {found}, but the first is {expected}. All blocks must be alike.")
 
 
-def add_row_lengths(X, before):
+def add_row_lengths(X: SparseContainer, before: tuple[int, int]) -> tuple[int, int]:
     """Return the number of all entries and that of the longest row, of sparse X and of the blocks before it."""
     lengths = np.diff(X.tocsr().indptr)
     return before[0] + int(lengths.sum()), max(before[1], int(lengths.max(initial=0)))
 
 
-def check_rows(each, n, name):
+def check_rows(each: ArrayLike | None, n: int, name: str) -> Array | None:
     """Return labels or weights as an array (n,), or None where there are none."""
     if each is None:
         return None
@@ -159,7 +178,7 @@ def check_rows(each, n, name):
     return array
 
 
-def cut(n_rows, row_bytes, rows_per_block=None):
+def cut(n_rows: int, row_bytes: int, rows_per_block: int | None = None) -> IntArray:
     """Return the borders of blocks of n_rows rows: of so many rows each, or of BLOCK_BYTES."""
     if rows_per_block is None:
         rows_per_block = max(1, BLOCK_BYTES // max(1, row_bytes))

@@ -7,15 +7,18 @@ import secrets
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastlin.blocks.arrays import FileCheck, read_ahead
 from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, cut
 from fastlin.extras import needs
+from fastlin.typing import PathLike
 
 # A change here makes what earlier versions have decoded unknown.
 FORMAT = 1
@@ -23,7 +26,13 @@ MOST_MAPPED = 256
 X_FILE, Y_FILE, WEIGHT_FILE = "X.npy", "y.npy", "weight.npy"
 
 
-def from_parquet(paths, columns=None, label=None, weight=None, cache=None):
+def from_parquet(
+    paths: PathLike | Sequence[PathLike],
+    columns: Sequence[str] | None = None,
+    label: str | None = None,
+    weight: str | None = None,
+    cache: PathLike | None = None,
+) -> Blocks:
     """Return Blocks of Parquet files, each of which is decoded once.
 
     A fit reads the data 15 to 100 times, and decoding takes longer than reading. So each file is decoded into arrays of
@@ -145,7 +154,7 @@ def _find_files(paths):
 
 def _read_schemas(files, columns, label, weight):
     """Return the names of the columns of X, and the type of DTYPES for all of them, after checks of every file."""
-    first = None
+    first: dict[str, Any] = {}
     for file in files:
         schema = _open(file).schema_arrow
         if columns is None:

@@ -7,6 +7,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from fastlin.cli.arguments import CommandError, build_parser
 from fastlin.cli.commands import COMMANDS
@@ -14,7 +15,7 @@ from fastlin.cli.commands import COMMANDS
 __all__ = ["main"]
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program.
 
     Parameters

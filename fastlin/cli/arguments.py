@@ -21,7 +21,7 @@ class CommandError(Exception):
     """The user's call cannot be carried out; the message fits on one line and says why."""
 
 
-def require(*extras):
+def require(*extras: str) -> None:
     """Refuse a command whose packages are not installed before it works for hours."""
     for extra in extras:
         missing = find_missing(extra)
@@ -36,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
         raise CommandError(f"{message} (see {self.prog} --help)")
 
 
-def build_parser():
+def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; what it parses has the name of the command as `command`."""
     parser = _Parser(prog="fastlin", description="Train linear classifiers fast; reproduce the studies.")
     parser.add_argument("--version", action="version", version=f"fastlin {__version__}")

@@ -1,5 +1,7 @@
 """The commands: each is a function from the parsed options to the exit status of the program."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import webbrowser
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from fastlin import datasets
 from fastlin.cli.arguments import CommandError, require
@@ -24,8 +27,11 @@ from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.studies.cifar10 import N_VALIDATION
 from fastlin.studies.settings import Settings
 
+if TYPE_CHECKING:
+    import argparse
 
-def reproduce(options):
+
+def reproduce(options: argparse.Namespace) -> int:
     """Run the studies that are named, or all that do not have to be named."""
     require("studies")
     studies = {**STUDIES, **CIFAR10_STUDIES}
@@ -49,7 +55,7 @@ def reproduce(options):
     return 1 if failed else 0
 
 
-def compare_libraries(options):
+def compare_libraries(options: argparse.Namespace) -> int:
     """Compare fastlin with scikit-learn, or with every installed peer, on MNIST or on synthetic data."""
     require("studies")
     output = _writable_folder(options.output)
@@ -75,13 +81,13 @@ def compare_libraries(options):
     return 1 if failed else 0
 
 
-def show_information(options):
+def show_information(options: argparse.Namespace) -> int:
     """Print versions, processor, threads and the place of compiled code, one line for each."""
     print(*lay_out_environment(), sep="\n")
     return 0
 
 
-def compile_ahead(options):
+def compile_ahead(options: argparse.Namespace) -> int:
     """Compile everything that the estimators and trainers need, and show how far that is."""
     from fastlin.warmup import STEPS
 

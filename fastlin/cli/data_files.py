@@ -1,12 +1,15 @@
 """Tables in files of CSV or Parquet, as Arrow tables whose columns are numbers or levels."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastlin.cli.arguments import CommandError
 from fastlin.extras import needs
 from fastlin.places import write_whole
+from fastlin.typing import Array
 
 # Signs between the columns, by the end of the file's name.
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -15,7 +18,7 @@ ACCEPTED = f"{', '.join((*SEPARATORS, *PARQUET))}, or {', '.join(f'{end}.gz' for
 SHOWN_NAMES = 10
 
 
-def read_data(name):
+def read_data(name: str) -> Any:
     """Return the table in a file.
 
     Parameters
@@ -60,7 +63,7 @@ def read_data(name):
     return table.cast(pa.schema([(field.name, _choose_type(field.type)) for field in table.schema]))
 
 
-def take_column(table, column, name):
+def take_column(table: Any, column: str, name: str) -> tuple[Array, Any]:
     """Return the labels in a column as an array, and the table without it.
 
     Raises
@@ -77,7 +80,7 @@ def take_column(table, column, name):
     return np.asarray(labels.to_pylist()), table.drop_columns([column])
 
 
-def check_columns(table, columns, name):
+def check_columns(table: Any, columns: Iterable[str], name: str) -> None:
     """Raise a CommandError unless the table has all of the columns."""
     missing = [column for column in columns if column not in table.column_names]
     if missing:
@@ -86,7 +89,7 @@ def check_columns(table, columns, name):
         raise CommandError(f"{name} has no column {missing[0]!r}; there are {', '.join(few)}{more}")
 
 
-def check_values(table, name, hint):
+def check_values(table: Any, name: str, hint: str) -> None:
     """Raise a CommandError where a column holds what no model takes, or a column of numbers lacks values.
 
     Parameters
@@ -115,7 +118,7 @@ def check_values(table, name, hint):
             )
 
 
-def write_table(name, columns):
+def write_table(name: str, columns: Mapping[str, Array]) -> None:
     """Write columns, arrays by their names, into a file of CSV or Parquet."""
     with needs("arrow"):
         import pyarrow as pa

@@ -1,8 +1,11 @@
 """The command that describes an installation and compares its results with stored ones, on a page for an issue."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -13,6 +16,10 @@ from fastlin.cli.environment import lay_out_environment
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.progress import show_bar
+
+if TYPE_CHECKING:
+    import argparse
+
 
 # What changes how fastlin or the libraries below it behave.
 VARIABLES = ("FASTLIN_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "XDG_CACHE_HOME")
@@ -25,7 +32,7 @@ LOSS_OF_NETWORK = 2.090685896885
 ROUNDING = 1e-9
 
 
-def examine(options):
+def examine(options: argparse.Namespace) -> int:
     """Print a description of the installation, and fits beside stored results; the status is 1 where one differs."""
     begin, lines, failed = perf_counter(), [], 0
     with show_bar("fastlin", len(CHECKS)) as show:

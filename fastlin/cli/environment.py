@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import threadpoolctl
 
@@ -35,7 +36,7 @@ PROCESSORS = Path("/proc/cpuinfo")
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"
 
 
-def describe_environment():
+def describe_environment() -> dict[str, Any]:
     """Return versions, processor, threads and the place and size of compiled code, as plain values by name."""
     folder = cache_folder()
     size = 0
@@ -65,7 +66,7 @@ def describe_environment():
     }
 
 
-def lay_out_environment():
+def lay_out_environment() -> list[str]:
     """Return a line for each of what `describe_environment` tells."""
     environment = describe_environment()
     width = max(map(len, environment))
@@ -82,7 +83,7 @@ def _find_version(package):
         return "not installed"
 
 
-def describe_code():
+def describe_code() -> str:
     """Return which code of the kernels this process uses."""
     return f"{TARGET.name}, from the wheel" if TARGET.archive else "this processor's own, from the cache"
 

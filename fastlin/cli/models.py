@@ -1,9 +1,12 @@
 """The commands that fit a model to a table in a file, and that predict with it."""
 
+from __future__ import annotations
+
 import contextlib
 import warnings
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,10 @@ from fastlin.estimators.summary import describe_fit, lay_out
 from fastlin.figures import embed, plot_coefficients, plot_fit
 from fastlin.places import write_whole
 from fastlin.report import write_model_page
+
+if TYPE_CHECKING:
+    import argparse
+
 
 # Types of fastlin in a file of a model. What holds another one was not written by `fit`.
 TRUSTED = (
@@ -26,7 +33,7 @@ N_FOLDS = 5
 N_BARS = 20
 
 
-def fit_model(options):
+def fit_model(options: argparse.Namespace) -> int:
     """Fit a model to a table, save it, and write a page about it."""
     require("studies", "arrow")
     if options.cross_validate and options.C is not None:
@@ -56,7 +63,7 @@ def fit_model(options):
     return 0
 
 
-def predict_rows(options):
+def predict_rows(options: argparse.Namespace) -> int:
     """Predict the rows of a table with a saved model, and write labels and probabilities."""
     require("studies", "arrow")
     model = _load(options.model)
@@ -157,7 +164,7 @@ def _match_types(table, model, name):
 
 def _write_page(model, path, options, lines, notes):
     names = model.get_feature_names_out()
-    n_bars = min(N_BARS, np.count_nonzero(abs(model.coef_).max(axis=0)))
+    n_bars = min(N_BARS, int(np.count_nonzero(abs(model.coef_).max(axis=0))))
     pictures = []
     with contextlib.suppress(ValueError):
         # A fit without an iteration leaves nothing to draw.

@@ -1,16 +1,23 @@
 """results.json: what the studies found, in a file that is either written whole or not changed at all."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastlin import __version__
 from fastlin.places import write_whole
 from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # The data sets on which a study is looked for where this run did not say, the best one first.
 PREFERRED = {"course": ("mnist", "digits"), "homework": ("cifar10", "digits")}
 
 
-def read_results(path):
+def read_results(path: Path) -> dict[str, Any]:
     """Return the results in a file as a dict, which is empty where there is none or the file is damaged."""
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
@@ -19,18 +26,18 @@ def read_results(path):
     return results if isinstance(results, dict) else {}
 
 
-def write_results(path, results):
+def write_results(path: Path, results: dict[str, Any]) -> None:
     """Write results under a temporary name first, so that an interrupted run leaves no half-written file."""
     with write_whole(path) as part:
         part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def add_results(path, results):
+def add_results(path: Path, results: dict[str, Any]) -> None:
     """Add results to those in a file; what has the same name is replaced."""
     write_results(path, {**read_results(path), **results})
 
 
-def choose_entries(results, found):
+def choose_entries(results: dict[str, Any], found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the entry of each study that the report shows, by the name of the study.
 
     An entry gets its data set as `data`, and in `earlier` whether it is of an earlier run.
@@ -45,7 +52,7 @@ def choose_entries(results, found):
     found : dict
         The results of this run.
     """
-    chosen = {}
+    chosen: dict[str, dict[str, Any]] = {}
     for kind, studies in (("course", STUDIES), ("homework", CIFAR10_STUDIES)):
         of_this_run = [data for data, study in map(_split, found) if study in studies]
         for data in (*of_this_run, *PREFERRED[kind]):

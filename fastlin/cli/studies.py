@@ -1,9 +1,14 @@
 """Runs studies one after the other: shows their progress, draws their pictures and keeps their results."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from fastlin import __version__, figures
 from fastlin.cli.environment import describe_environment
@@ -12,8 +17,11 @@ from fastlin.cli.tables import make_claims_table, make_tables
 from fastlin.report import write_page
 from fastlin.studies.claims import NOT_RUN, judge_claims
 
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings, Study
 
-def run_studies(studies, output):
+
+def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> tuple[dict[str, Any], list[str]]:
     """Run the studies, draw what they found and write it into results.json.
 
     A study that raises is reported and left out; the others still run.
@@ -64,7 +72,7 @@ def run_studies(studies, output):
     return found, failed
 
 
-def report_claims(found, failed, output):
+def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Path:
     """Judge the claims by what was found now and earlier; print them, keep them in results.json and write the page.
 
     Parameters

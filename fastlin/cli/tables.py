@@ -1,11 +1,19 @@
 """Tables for the console: what a study found, and the claims with their verdicts."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from fastlin.report import tabulate
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 STYLES = {"confirmed": "green", "contradicted": "red"}
 
 
-def make_tables(title, merits, pictures):
+def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> RenderableType:
     """Return the tables of a study, as something that rich prints.
 
     Parameters
@@ -40,7 +48,7 @@ def make_tables(title, merits, pictures):
     return Group(first, *others)
 
 
-def make_claims_table(claims):
+def make_claims_table(claims: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Return the table of claims, as something that rich prints.
 
     Parameters

@@ -4,16 +4,24 @@ Groups are Dask futures, which the scheduler computes again elsewhere when their
 them are actors: a lost one is made anew where its groups are by then.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
 from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
 
 import distributed
 
 from fastlin.dask.shard import Shard
-from fastlin.dask.tree import add_up
+from fastlin.dask.tree import Node, Sum, add_up
+from fastlin.exceptions import NoWorkersError
+
+if TYPE_CHECKING:
+    from fastlin.dask.shard import Setting
 
 # Seconds between two looks at what may never come.
 PATIENCE = 2.0
@@ -42,8 +50,8 @@ class Placed:
     """
 
     address: str
-    actor: object
-    groups: frozenset
+    actor: Any
+    groups: frozenset[int]
 
     async def ask(self, client, method, arguments):
         """Return the answer of a method of the Shard and its error, of which one is None; the loss where it is lost."""
@@ -55,10 +63,6 @@ class Placed:
             return coming.result()
         except LOSSES as loss:
             return loss
-
-
-class NoWorkersError(RuntimeError):
-    """The cluster has had no workers for too long."""
 
 
 class Cluster:
@@ -81,16 +85,21 @@ class Cluster:
         The number of partitions.
     """
 
-    def __init__(self, client, groups, n_parts, worker_timeout):
+    def __init__(
+        self, client: distributed.Client, groups: Sequence[distributed.Future], n_parts: int, worker_timeout: float
+    ) -> None:
         self._client, self._groups, self.n_parts = client, groups, n_parts
         self._worker_timeout = worker_timeout
-        self._shards, self._settings, self._unused = [], {}, []
+        self._shards: list[Placed] = []
+        self._settings: dict[int, Setting] = {}
+        self._unused: list[int] = []
         # The futures of all Shards, those that are being made among them.
-        self._futures, self._last_loss = [], None
+        self._futures: list[distributed.Future] = []
+        self._last_loss: Exception | None = None
         # Folds are fitted side by side: while one computes a step, the workers make the pass of another.
         self._lock = RLock()
 
-    def open(self, setting):
+    def open(self, setting: Setting) -> int:
         """Return a number by which calls name a Setting, until `close`."""
         with self._lock:
             while self._unused:
@@ -102,11 +111,11 @@ class Cluster:
             self._settings[number] = setting
             return number
 
-    def close(self, number):
+    def close(self, number: int) -> None:
         """Let the workers forget a Setting when the next one is opened: this may be called at any time."""
         self._unused.append(number)
 
-    def release(self):
+    def release(self) -> None:
         """Let the workers forget everything."""
         # Actors stand in cycles of references, so that releasing their futures would not end them at once. Where the
         # client is closed there is nothing left to end, and the error that closed it counts.
@@ -115,18 +124,20 @@ class Cluster:
         self._shards, self._futures = [], []
         release(self._groups)
 
-    def join(self, answers, add):
+    def join(self, answers: Iterable[Mapping[Node, Sum]], add: Callable[[Sum, Sum], Sum]) -> Sum:
         """Return the sum over all partitions of answers by nodes."""
         by_node = {node: value for answer in answers for node, value in answer.items()}
         return add_up((0, self.n_parts), by_node.get, add)
 
-    def call(self, method, *arguments):
+    def call(self, method: str, *arguments: object) -> list[Any]:
         """Return what a method of the Shards returns, in any order; each group is in one of them.
 
         Raises
         ------
+        NoWorkersError
+            There have been no workers for a while.
         RuntimeError
-            There have been no workers for a while, or calls have lost too many of them.
+            Calls have lost too many workers.
         """
         with self._lock:
             return self._call(method, arguments)
@@ -173,7 +184,7 @@ class Cluster:
             return True
         wait_for([self._groups[number] for number in homeless], self._client, self._worker_timeout)
         holders = self._client.who_has([self._groups[number] for number in homeless])
-        by_address = {}
+        by_address: dict[str, list[int]] = {}
         for number in homeless:
             # A group that was lost since has no holder; it is found in the next turn.
             for address in sorted(holders.get(self._groups[number].key, ()))[:1]:
@@ -207,12 +218,12 @@ async def _wait(awaitable):
     return await awaitable
 
 
-def wait_for(futures, client, worker_timeout):
+def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, worker_timeout: float) -> None:
     """Wait until all of the futures are there.
 
     Raises
     ------
-    RuntimeError
+    NoWorkersError
         There has been no worker for worker_timeout seconds.
     Exception
         What a future has raised.
@@ -238,7 +249,7 @@ def wait_for(futures, client, worker_timeout):
         return
 
 
-def release(futures):
+def release(futures: Iterable[distributed.Future]) -> None:
     """Let the workers forget what futures stand for, although the traceback of an error may still name them."""
     for future in futures:
         future.release()

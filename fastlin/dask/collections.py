@@ -1,20 +1,30 @@
 """Dask's collections as partitions: the rows of X with their labels and weights."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask
 import dask.array
 import numpy as np
 
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    import dask.dataframe
+
+    DaskCollection: TypeAlias = dask.array.Array | dask.dataframe.DataFrame | dask.dataframe.Series
+
 ACCEPTED = "a Dask array or a Dask dataframe"
 
 
-def is_collection(data):
+def is_collection(data: object) -> bool:
     """Say whether data are a Dask array, dataframe or series."""
     return isinstance(data, dask.array.Array) or hasattr(data, "to_dask_array")
 
 
-def read_frame(frame):
+def read_frame(frame: Any) -> Array:
     """Return a dataframe of pandas as an array (m, d) of the common type of its columns.
 
     Numbers of pandas' own types and of Arrow's become float64, in which a missing one is NaN.
@@ -34,7 +44,7 @@ def read_frame(frame):
     return frame.to_numpy(dtype=common, **({"na_value": np.nan} if common.kind == "f" else {}))
 
 
-def read_series(series):
+def read_series(series: Any) -> Array:
     """Return a series of pandas as an array (m,): numbers in their own type where none is missing."""
     own = getattr(series.dtype, "numpy_dtype", None)
     if isinstance(own, np.dtype) and own.kind in "biuf" and not series.isna().any():
@@ -42,7 +52,7 @@ def read_series(series):
     return np.asarray(series)
 
 
-def name_columns(X):
+def name_columns(X: DaskCollection) -> list[str] | None:
     """Return the names of the columns (d,) of a dataframe whose names are strings, else None."""
     if isinstance(X, dask.array.Array):
         return None
@@ -50,7 +60,7 @@ def name_columns(X):
     return names if all(isinstance(name, str) for name in names) else None
 
 
-def read_rows(X, name="X"):
+def read_rows(X: DaskCollection, name: str = "X") -> dask.array.Array:
     """Return X as a Dask array of shape (n, d) whose chunks hold whole rows; n need not be known.
 
     Raises
@@ -77,7 +87,7 @@ def read_rows(X, name="X"):
     return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
 
 
-def cut_alike(rows, values, name):
+def cut_alike(rows: dask.array.Array, values: Any, name: str) -> dask.array.Array | None:
     """Return labels or weights as a Dask array (n,) that is cut as the rows are, or None where there are none.
 
     Raises
@@ -113,14 +123,15 @@ def cut_alike(rows, values, name):
     return array
 
 
-def list_partitions(*arrays):
+def list_partitions(*arrays: dask.array.Array | None) -> list[tuple[Any, ...]]:
     """Return a tuple of delayed blocks for each partition, one of each array; None stands for no array.
 
     The arrays are optimised together: where labels are made from the rows, tasks of one name would else differ.
     """
-    optimised = iter(dask.optimize(*(array for array in arrays if array is not None)))
+    given = [array for array in arrays if array is not None]
+    optimised = iter(dask.optimize(*given))
     delayed = [
-        [None] * arrays[0].numblocks[0]
+        [None] * given[0].numblocks[0]
         if array is None
         else next(optimised).to_delayed(optimize_graph=False).ravel().tolist()
         for array in arrays

@@ -1,12 +1,22 @@
 """LogisticRegression over Dask arrays and dataframes."""
 
+from __future__ import annotations
+
 import contextlib
 from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from numpy.typing import ArrayLike
 
 from fastlin.dask.predictions import DaskPredictions
 from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.logistic_regression import LogisticRegression as LocalLogisticRegression
+
+if TYPE_CHECKING:
+    import distributed
+
+    from fastlin.dask.collections import DaskCollection
 
 
 class LogisticRegression(DaskPredictions, LocalLogisticRegression):
@@ -37,7 +47,17 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
 
     _local_class = LocalLogisticRegression
 
-    def fit(self, X, y, sample_weight=None, *, client=None, classes=None, worker_timeout=60.0):
+    # The rows of a fit are collections of Dask.
+    def fit(  # type: ignore[override]
+        self,
+        X: DaskCollection,
+        y: DaskCollection,
+        sample_weight: DaskCollection | None = None,
+        *,
+        client: distributed.Client | None = None,
+        classes: ArrayLike | None = None,
+        worker_timeout: float = 60.0,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -68,8 +88,10 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
             that are not cut alike.
         TypeError
             X, y or sample_weight is no collection of Dask.
-        RuntimeError
+        NoWorkersError
             There is no worker for `worker_timeout` seconds.
+        RuntimeError
+            Too many workers were lost.
         """
         with leave_task(), contextlib.ExitStack() as held, kept_on_error(self):
             read = partial(read_partitions, client=client, classes=classes, worker_timeout=worker_timeout)

@@ -1,15 +1,24 @@
 """LogisticRegressionCV over Dask arrays and dataframes."""
 
+from __future__ import annotations
+
 import contextlib
 import warnings
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.dask.predictions import DaskPredictions
 from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_scoring
+
+if TYPE_CHECKING:
+    import distributed
+
+    from fastlin.dask.collections import DaskCollection
 
 SCORINGS = {None: "accuracy", "accuracy": "accuracy", "neg_log_loss": "neg_log_loss"}
 
@@ -26,7 +35,17 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
     _local_class = LocalLogisticRegressionCV
 
-    def fit(self, X, y, sample_weight=None, *, client=None, classes=None, worker_timeout=60.0):
+    # The rows of a fit are collections of Dask.
+    def fit(  # type: ignore[override]
+        self,
+        X: DaskCollection,
+        y: DaskCollection,
+        sample_weight: DaskCollection | None = None,
+        *,
+        client: distributed.Client | None = None,
+        classes: ArrayLike | None = None,
+        worker_timeout: float = 60.0,
+    ) -> Self:
         """Choose C and l1_ratio by cross-validation and fit the model.
 
         Parameters
@@ -46,15 +65,22 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             training rows of weight above zero.
         TypeError
             X, y or sample_weight is no collection of Dask.
-        RuntimeError
+        NoWorkersError
             There is no worker for `worker_timeout` seconds.
+        RuntimeError
+            Too many workers were lost.
         """
         n_folds = 5 if self.cv is None else self.cv
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
             raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")
         if not (isinstance(self.scoring, (str, type(None))) and read_scoring(self.scoring) in SCORINGS):
             raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
-        options = {"client": client, "classes": classes, "worker_timeout": worker_timeout, "n_folds": n_folds}
+        options: dict[str, Any] = {
+            "client": client,
+            "classes": classes,
+            "worker_timeout": worker_timeout,
+            "n_folds": n_folds,
+        }
         with leave_task(), contextlib.ExitStack() as held, kept_on_error(self):
 
             def read(estimator, X, y, _):
@@ -64,7 +90,8 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             return self._fit(X, y, None, {}, read)
 
     def _scoring(self):
-        return SCORINGS[read_scoring(self.scoring)]
+        scoring: Any = read_scoring(self.scoring)
+        return SCORINGS[scoring]
 
     def _split(self, X, data, split_params):
         """Return the folds by their numbers, each once for its training and once for its test rows."""

@@ -3,13 +3,23 @@
 A partition is decoded, then described to the client, and encoded once the client knows the classes of all of them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from fastlin.matrices import DTYPES, as_matrix
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from fastlin.matrices.dense import DenseMatrix
+    from fastlin.matrices.sparse import SparseMatrix
 
 ACCEPTED = "Partitions hold two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 
@@ -31,16 +41,16 @@ class Part:
     """
 
     name: str
-    X: object
+    X: Any
     labels: np.ndarray
     sample_weight: np.ndarray | None
 
     @cached_property
-    def matrix(self):
+    def matrix(self) -> DenseMatrix | SparseMatrix:
         """X as a DenseMatrix or a SparseMatrix."""
         return as_matrix(self.X)
 
-    def __sizeof__(self):
+    def __sizeof__(self) -> int:
         """Return the bytes of the rows, by which a scheduler judges what it takes to move them."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
         arrays += [self.labels] + ([] if self.sample_weight is None else [self.sample_weight])
@@ -86,7 +96,7 @@ class Description:
     largest: np.ndarray
 
 
-def decode(X, y, sample_weight, name):
+def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> Part:
     """Return the Part of a partition.
 
     Raises
@@ -161,7 +171,7 @@ def _check_finite(values, name):
         raise ValueError(f"{name} contains {what}.")
 
 
-def describe(part):
+def describe(part: Part) -> Description:
     """Return the Description of a decoded Part."""
     try:
         classes, first_rows, labels, counts = np.unique(
@@ -181,7 +191,7 @@ def describe(part):
         dtype=part.X.dtype,
         is_sparse=is_sparse,
         n_entries=part.X.nnz if is_sparse else part.X.size,
-        longest_row=int(lengths.max(initial=0)) if is_sparse else part.X.shape[1],
+        longest_row=int(lengths.max(initial=0)) if lengths is not None else part.X.shape[1],
         classes=classes,
         first_rows=first_rows,
         counts=counts,
@@ -190,7 +200,7 @@ def describe(part):
     )
 
 
-def encode(parts, first, dtype, classes):
+def encode(parts: Iterable[Part], first: int, dtype: np.dtype[Any], classes: Array) -> Group:
     """Return a group: Parts by their numbers from first on, with X of one type and labels that number the classes."""
     group = {}
     for number, part in enumerate(parts, first):
@@ -202,6 +212,6 @@ def encode(parts, first, dtype, classes):
 class Group(dict):
     """Parts by their numbers: consecutive partitions, which one worker holds."""
 
-    def __sizeof__(self):
+    def __sizeof__(self) -> int:
         """Return the bytes of the rows."""
         return super().__sizeof__() + sum(part.__sizeof__() for part in self.values())

@@ -1,24 +1,51 @@
 """What classifiers fitted by Dask answer for its collections: lazily, block by block."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
 import dask
 import dask.array
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
 from fastlin.dask.scores import score_rows
 from fastlin.estimators.feature_names import check_features
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.typing import Array, FloatArray, MatrixLike
+
+if TYPE_CHECKING:
+    from fastlin.blocks.blocks import Blocks
+    from fastlin.dask.collections import DaskCollection
+    from fastlin.estimators.linear_predictions import LinearPredictions
+
+if TYPE_CHECKING:
+    _Following: TypeAlias = LinearPredictions
+else:
+    _Following = object
 
 
-class DaskPredictions:
+class DaskPredictions(_Following):
     """The predictions of an estimator for Dask arrays and dataframes, as Dask arrays that are not computed yet.
 
     The current client, or another scheduler of Dask, computes them. For anything but a collection they are those of the
     class that follows in the order of bases.
     """
 
-    def decision_function(self, X):
+    _local_class: type[Any]
+
+    # The base makes an ndarray of a Dask array, as of anything else: this is what its predictions differ in.
+
+    @overload  # type: ignore[override]
+    def decision_function(self, X: Blocks) -> Iterator[FloatArray]: ...
+    @overload
+    def decision_function(self, X: DaskCollection) -> dask.array.Array: ...
+    @overload
+    def decision_function(self, X: MatrixLike) -> FloatArray: ...
+    def decision_function(self, X: Any) -> Any:
         """Return the scores ``X coef_' + intercept_``.
 
         Parameters
@@ -33,7 +60,13 @@ class DaskPredictions:
         """
         return self._answer("decision_function", X, is_wide=len(getattr(self, "classes_", ())) > 2)
 
-    def predict(self, X):
+    @overload  # type: ignore[override]
+    def predict(self, X: Blocks) -> Iterator[Array]: ...
+    @overload
+    def predict(self, X: DaskCollection) -> dask.array.Array: ...
+    @overload
+    def predict(self, X: MatrixLike) -> Array: ...
+    def predict(self, X: Any) -> Any:
         """Return the class of the largest score of each row.
 
         Parameters
@@ -48,7 +81,13 @@ class DaskPredictions:
         """
         return self._answer("predict", X)
 
-    def predict_proba(self, X):
+    @overload  # type: ignore[override]
+    def predict_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
+    @overload
+    def predict_proba(self, X: DaskCollection) -> dask.array.Array: ...
+    @overload
+    def predict_proba(self, X: MatrixLike) -> FloatArray: ...
+    def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class for each row.
 
         Parameters
@@ -63,7 +102,13 @@ class DaskPredictions:
         """
         return self._answer("predict_proba", X, is_wide=True)
 
-    def predict_log_proba(self, X):
+    @overload  # type: ignore[override]
+    def predict_log_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
+    @overload
+    def predict_log_proba(self, X: DaskCollection) -> dask.array.Array: ...
+    @overload
+    def predict_log_proba(self, X: MatrixLike) -> FloatArray: ...
+    def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of `predict_proba`.
 
         Parameters
@@ -78,7 +123,13 @@ class DaskPredictions:
         """
         return self._answer("predict_log_proba", X, is_wide=True)
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self,
+        X: DaskCollection | MatrixLike | Blocks,
+        y: DaskCollection | ArrayLike | None = None,
+        sample_weight: DaskCollection | ArrayLike | None = None,
+        **score_params: Any,
+    ) -> float:
         """Return the score: accuracy, or with LogisticRegressionCV what `scoring` says.
 
         Parameters
@@ -86,17 +137,32 @@ class DaskPredictions:
         X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
             The rows to classify.
         y : Dask array or series, or array-like, of shape (n_samples,)
-            Their labels; a collection where X is one.
+            Their labels; a collection where X is one. None only where X is Blocks that hold them.
         sample_weight : Dask array or series, or array-like, of shape (n_samples,), or None
             Their weights; None means ones.
+        **score_params
+            Metadata for the scorer of LogisticRegressionCV, where X is no collection of Dask.
 
         Returns
         -------
         score : float
             Larger for better models.
+
+        Raises
+        ------
+        TypeError
+            Of X and y one is a collection of Dask and the other is none, or there is metadata beside a collection.
+        ValueError
+            y is None beside a collection.
         """
         if not is_collection(X):
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, sample_weight, **score_params)
+        if score_params:
+            raise TypeError(
+                f"score of a collection of Dask takes X, y and sample_weight alone, got {', '.join(score_params)} too."
+            )
+        if y is None:
+            raise ValueError(f"{type(self).__name__}.score requires y beside a collection of Dask.")
         rows, model = self._read(X), dask.delayed(self._without_names(), pure=False)
         labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
         parts = list_partitions(rows, labels, weights)
@@ -108,7 +174,7 @@ class DaskPredictions:
         """Return the name of the score of `score`, as `score_rows` takes it."""
         return "accuracy"
 
-    def to_local(self):
+    def to_local(self) -> Any:
         """Return the model as fastlin's class for data in memory, which needs no Dask.
 
         Returns

@@ -1,6 +1,9 @@
 """The sums of an objective over rows that lie on the workers of a cluster."""
 
+from __future__ import annotations
+
 import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +13,14 @@ from fastlin.matrices import as_matrix
 from fastlin.objective import Rows
 from fastlin.objective.strata import draw_places
 from fastlin.objective.sums import MeanSums, count_rows_coef
+from fastlin.typing import FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.dask.cluster import Cluster
+    from fastlin.dask.training_data import Weights
+    from fastlin.dask.weighting import Weighting
+    from fastlin.matrices.piecewise import PiecewiseMatrix
+    from fastlin.objective.coordinates import Coordinates
 
 
 class DaskRows(MeanSums):
@@ -38,10 +49,22 @@ class DaskRows(MeanSums):
 
     # Labels, weights and probabilities stay with the workers.
     are_here = False
+    matrix: PiecewiseMatrix
+    passes: DaskPasses
 
-    def __init__(self, matrix, cluster, weighting, weights, coordinates, fit_intercept):
+    def __init__(
+        self,
+        matrix: PiecewiseMatrix,
+        cluster: Cluster,
+        weighting: Weighting,
+        weights: Weights,
+        coordinates: Coordinates,
+        fit_intercept: bool,
+    ) -> None:
         self._cluster, self._weighting, self._weights = cluster, weighting, weights
-        self._sample, self.smallest_weight = (None, None), weights.smallest
+        # The number of rows that was asked for, and what was drawn.
+        self._sample: tuple[int, Any] = -1, None
+        self.smallest_weight = weights.smallest
         n_rows_coef = count_rows_coef(weighting.n_classes)
         setting = Setting(weighting, n_rows_coef, coordinates.scale, coordinates.shift)
         super().__init__(
@@ -55,11 +78,11 @@ class DaskRows(MeanSums):
             weights.by_class / weights.total,
         )
 
-    def sample(self, n_rows):
+    def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes: those that Rows would draw, copied."""
         if self._sample[0] != n_rows:
             # The first solution comes from one sample, and all preconditioners from another. One is held at a time.
-            self._sample = None, None
+            self._sample = -1, None
             self._sample = n_rows, self._draw(n_rows)
         X, labels, weights = self._sample[1]
         no_numbers = np.empty(0, np.int64)
@@ -82,7 +105,7 @@ class DaskRows(MeanSums):
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
         return as_matrix(X), np.concatenate(labels), np.concatenate(weights)
 
-    def sum_probability_products(self, parameters, precision, n_together):
+    def sum_probability_products(self, parameters: FloatArray, precision: FloatType, n_together: int) -> FloatArray:
         """Return what `Rows.sum_probability_products` does; the workers choose how many rows they take together."""
         return self.passes.sum_probability_products(parameters.astype(precision)) / self.total_weight
 
@@ -100,18 +123,18 @@ class DaskPasses:
         What is known of X.
     """
 
-    def __init__(self, cluster, setting, matrix):
+    def __init__(self, cluster: Cluster, setting: Setting, matrix: PiecewiseMatrix) -> None:
         self._cluster, self._matrix = cluster, matrix
         self._setting_number = cluster.open(setting)
         weakref.finalize(self, cluster.close, self._setting_number)
         self.roundings = 0, 0
 
     @property
-    def shift_roundings(self):
+    def shift_roundings(self) -> float:
         """How many roundings the shift of a column takes part in, relative to those of a product."""
         return self._matrix.shift_roundings
 
-    def evaluate(self, parameters, probabilities, gradient):
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters; there are no probabilities."""
         answers = self._cluster.call("evaluate", self._setting_number, parameters)
         sums = self._cluster.join([by_node for by_node, _ in answers], add)
@@ -121,7 +144,7 @@ class DaskPasses:
         self.roundings = of_products, of_sums + self._cluster.n_parts.bit_length() + 1
         return float(sums[-1])
 
-    def hessian_product(self, direction, parameters):
+    def hessian_product(self, direction: FloatArray, parameters: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at parameters times direction, both (K, d + 1), in the type of parameters.
 
         Probabilities are computed anew, so that a product takes twice as long as a gradient.
@@ -129,11 +152,11 @@ class DaskPasses:
         direction = direction.astype(parameters.dtype, copy=False)
         return self._sum("hessian_product", parameters, direction)
 
-    def class_pair_gram(self, parameters):
+    def class_pair_gram(self, parameters: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at parameters (K, d + 1), (K (d + 1), K (d + 1)), by classes."""
         return self._sum("hessian", parameters)
 
-    def sum_probability_products(self, parameters):
+    def sum_probability_products(self, parameters: FloatArray) -> FloatArray:
         """Return sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters."""
         return self._sum("sum_probability_products", parameters)
 

@@ -1,9 +1,20 @@
 """The scores of rows by a model: what a mean over them is the accuracy, or the negative logarithmic loss, of."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from fastlin.typing import Array, FloatArray, SparseContainer
 
-def score_rows(model, X, y, scoring):
+if TYPE_CHECKING:
+    from fastlin.estimators import LogisticRegression, LogisticRegressionCV
+
+
+def score_rows(
+    model: LogisticRegression | LogisticRegressionCV, X: Array | SparseContainer, y: Array, scoring: str
+) -> FloatArray:
     """Return the score of each row, (m,).
 
     Parameters

@@ -4,20 +4,33 @@ A Shard lives on its worker as a Dask actor, which the client calls without the 
 4 ms, as tasks 21 (AMD EPYC, two processes on one machine).
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastlin.dask.scores import score_rows
-from fastlin.dask.tree import add_up, find_nodes
+from fastlin.dask.tree import Node, add_up, find_nodes
 from fastlin.dask.weighting import Weighting
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import DenseMatrix
-from fastlin.matrices.columns import merge_moments
+from fastlin.matrices.columns import Moments, merge_moments
 from fastlin.objective.strata import find_rows
+from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
+
+if TYPE_CHECKING:
+    from fastlin.dask.parts import Group
+    from fastlin.dask.weighting import Folds
+    from fastlin.estimators import LogisticRegression
 
 # Probabilities that are held at once, where a pass needs those of many rows.
 PROBABILITY_BYTES = 32 << 20
+
+# The total weight of some rows, and the moments of their columns.
+Measured: TypeAlias = tuple[float, Moments]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +68,18 @@ class Shard:
         How many threads compute; None means those of the Dask worker.
     """
 
-    def __init__(self, groups, n_parts, settings, n_threads=None):
+    def __init__(
+        self, groups: Iterable[Group], n_parts: int, settings: Mapping[int, Setting], n_threads: int | None = None
+    ) -> None:
         self._parts = {number: part for group in groups for number, part in group.items()}
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
-        self._settings, self._weights = {}, {}
+        self._settings: dict[int, Setting] = {}
+        self._weights: dict[int, dict[int, FloatArray]] = {}
         for setting_number, setting in settings.items():
             self.open(setting_number, setting)
 
-    def run(self, method, *arguments):
+    def run(self, method: str, *arguments: Any) -> tuple[Any, Exception | None]:
         """Return what a method returns, and None, or None and the error that it raises.
 
         An error of the call itself then means that the worker is lost.
@@ -74,24 +90,24 @@ class Shard:
         except Exception as error:
             return None, error
 
-    def open(self, setting_number, setting):
+    def open(self, setting_number: int, setting: Setting) -> None:
         """Get ready for the passes of a Setting, which calls name by its number."""
         self._settings[setting_number] = setting
         self._weights[setting_number] = {
             number: setting.weighting.weigh(number, part) for number, part in self._parts.items()
         }
 
-    def close(self, setting_number):
+    def close(self, setting_number: int) -> None:
         """Forget a Setting, which a Shard that was made since need not know."""
         self._settings.pop(setting_number, None)
         self._weights.pop(setting_number, None)
 
-    def tell_weights(self, weighting):
+    def tell_weights(self, weighting: Weighting) -> dict[int, tuple[IntArray, Array, float]]:
         """Return, by partitions, how many rows count and their total weight, by classes, and the smallest weight.
 
         The smallest weight is that of a row that counts, and inf where there is none.
         """
-        told = {}
+        told: dict[int, tuple[IntArray, Array, float]] = {}
         for number, part in self._parts.items():
             weights = weighting.weigh(number, part)
             weights = weights if len(weights) else np.ones(len(part.labels))
@@ -103,7 +119,7 @@ class Shard:
             )
         return told
 
-    def measure(self, weighting):
+    def measure(self, weighting: Weighting) -> dict[Node, Measured]:
         """Return, by nodes, the total weight and the moments of the columns, as `find_moments` has them."""
 
         def find_moments(number):
@@ -117,7 +133,7 @@ class Shard:
 
         return self._by_nodes(find_moments, merge)
 
-    def evaluate(self, setting_number, parameters):
+    def evaluate(self, setting_number: int, parameters: FloatArray) -> tuple[dict[Node, FloatArray], tuple[int, ...]]:
         """Return, by nodes, the gradient and the loss at parameters (K, d + 1), one after the other, and the roundings.
 
         These are the most that a product and a sum over the rows of a partition took.
@@ -134,7 +150,9 @@ class Shard:
 
         return self._by_nodes(sum_rows, add), tuple(map(max, zip(*roundings, strict=True)))
 
-    def hessian_product(self, setting_number, parameters, direction):
+    def hessian_product(
+        self, setting_number: int, parameters: FloatArray, direction: FloatArray
+    ) -> dict[Node, FloatArray]:
         """Return, by nodes, the Hessian of the loss at parameters times direction, both (K, d + 1) of one type."""
 
         def multiply(passes, weights, probabilities):
@@ -142,7 +160,7 @@ class Shard:
 
         return self._sum_curvature(setting_number, parameters, parameters.shape, multiply)
 
-    def hessian(self, setting_number, parameters):
+    def hessian(self, setting_number: int, parameters: FloatArray) -> dict[Node, FloatArray]:
         """Return, by nodes, the Hessian of the loss at parameters (K, d + 1), (K (d + 1), K (d + 1)), by classes."""
 
         def pair_classes(passes, weights, probabilities):
@@ -150,7 +168,7 @@ class Shard:
 
         return self._sum_curvature(setting_number, parameters, (parameters.size,) * 2, pair_classes)
 
-    def sum_probability_products(self, setting_number, parameters):
+    def sum_probability_products(self, setting_number: int, parameters: FloatArray) -> dict[Node, FloatArray]:
         """Return, by nodes, the sum of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), over the probabilities at parameters."""
 
         def multiply(passes, weights, probabilities):
@@ -159,7 +177,9 @@ class Shard:
 
         return self._sum_curvature(setting_number, parameters, (len(parameters) + 1,) * 2, multiply)
 
-    def draw(self, weighting, places, seen):
+    def draw(
+        self, weighting: Weighting, places: IntArray, seen: IntArray
+    ) -> dict[int, tuple[Array | SparseContainer, IntArray, FloatArray]]:
         """Return, by partitions, X, labels and weights of the rows at some places of the order by classes.
 
         Places are as `find_rows` takes them, and seen (n_partitions, n_classes) holds those of the first row of each
@@ -174,12 +194,14 @@ class Shard:
             drawn[number] = part.X[rows], part.labels[rows], weights[rows] if len(weights) else weights
         return drawn
 
-    def score(self, folds, fold, models, scoring):
+    def score(
+        self, folds: Folds, fold: int, models: Sequence[LogisticRegression], scoring: str
+    ) -> dict[int, FloatArray]:
         """Return, by partitions, the sum of the scores of the test rows of a fold by each model, and their weight.
 
         Scores are as `score_rows` has them. The classes of the models are in the order of the labels.
         """
-        found = {}
+        found: dict[int, FloatArray] = {}
         for number, part in self._parts.items():
             rows = np.flatnonzero(folds.find(number, part.labels) == fold)
             scores = np.zeros(len(models) + 1)
@@ -231,14 +253,14 @@ class Shard:
         return {node: add_up(node, find, join) for node in self._nodes}
 
 
-def merge(measured, others):
+def merge(measured: Measured, others: Measured) -> Measured:
     """Return the total weight and the moments of rows and others, each as `Shard.measure` has them."""
     totals = np.array([measured[0], others[0]])
     # Rows without weight have a smallest and a largest entry all the same.
     return float(totals.sum()), merge_moments(totals if totals.any() else np.ones(2), [measured[1], others[1]])
 
 
-def add(sums, others):
+def add(sums: FloatArray, others: FloatArray) -> FloatArray:
     """Add others to sums, and return them."""
     sums += others
     return sums

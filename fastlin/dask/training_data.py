@@ -1,13 +1,18 @@
 """What a fit reads from Dask's collections: partitions persisted on the workers, and what is known of them all."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from threading import Lock
+from typing import TYPE_CHECKING, Self
 
 import dask
 import distributed
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.dask.cluster import Cluster, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
@@ -26,6 +31,11 @@ from fastlin.estimators.training_data import (
 )
 from fastlin.matrices import DTYPES, PiecewiseMatrix
 from fastlin.matrices.columns import Columns
+
+if TYPE_CHECKING:
+    from fastlin.dask.collections import DaskCollection
+    from fastlin.estimators import LogisticRegression, LogisticRegressionCV
+    from fastlin.objective.coordinates import Coordinates
 
 # More groups would cost the scheduler and a pass more time than they save when a worker is lost.
 MOST_GROUPS = 4096
@@ -81,16 +91,16 @@ class DaskTrainingData:
     _known: dict = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
-    def weigh(self, rows=None):
+    def weigh(self, rows: int | None = None) -> float:
         """Return the total weight of rows."""
         return self._weights_of(rows).total
 
-    def measure(self, rows=None):
+    def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
         _, moments = self.cluster.join(self.cluster.call("measure", self._weighting_of(rows)), merge)
         return Columns.from_moments(*moments)
 
-    def make_rows(self, coordinates, fit_intercept, rows=None):
+    def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
         """Return the DaskRows of an objective in Coordinates over rows."""
         weighting, weights = self._weighting_of(rows), self._weights_of(rows)
         return DaskRows(self.matrix, self.cluster, weighting, weights, coordinates, fit_intercept)
@@ -109,16 +119,16 @@ class DaskTrainingData:
                 self._known[rows] = Weights(np.array(counts), by_class, float(by_class.sum()), min(smallest))
             return self._known[rows]
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         """Return the data."""
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         """Let the workers forget the rows."""
         self.cluster.release()
 
 
-def choose_client(client):
+def choose_client(client: distributed.Client | None) -> distributed.Client:
     """Return the client that is given, or the current one.
 
     Raises
@@ -143,7 +153,7 @@ def choose_client(client):
 
 
 @contextlib.contextmanager
-def leave_task():
+def leave_task() -> Iterator[None]:
     """Let others use the thread of the Dask task that this is, if it is one, inside the ``with`` block.
 
     A fit within a task waits for its own tasks, and tasks that fill all threads of the workers would wait for ever.
@@ -156,7 +166,17 @@ def leave_task():
         yield
 
 
-def read_partitions(estimator, X, y, sample_weight, *, client, classes, worker_timeout, n_folds=None):
+def read_partitions(
+    estimator: LogisticRegression | LogisticRegressionCV,
+    X: DaskCollection,
+    y: DaskCollection | None,
+    sample_weight: DaskCollection | None,
+    *,
+    client: distributed.Client | None,
+    classes: ArrayLike | None,
+    worker_timeout: float,
+    n_folds: int | None = None,
+) -> DaskTrainingData:
     """Return the DaskTrainingData of a fit; leaving their context lets the workers forget them.
 
     Parameters

@@ -5,9 +5,14 @@ last - 1. Who holds all of them adds them up by itself, and others get one numbe
 """
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import TypeAlias, TypeVar
+
+Node: TypeAlias = tuple[int, int]
+Sum = TypeVar("Sum")
 
 
-def add_up(node, find, add):
+def add_up(node: Node, find: Callable[[Node], Sum | None], add: Callable[[Sum, Sum], Sum]) -> Sum:
     """Return the sum of the terms of a node.
 
     Parameters
@@ -26,7 +31,7 @@ def add_up(node, find, add):
     return add(add_up(left, find, add), add_up(right, find, add))
 
 
-def find_nodes(numbers, n_terms):
+def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:
     """Return the fewest nodes that the terms of these numbers, of n_terms in all, make up."""
     held, found, pending = sorted(numbers), [], [(0, n_terms)]
     while pending:

@@ -1,8 +1,16 @@
 """Which rows count in a fit on workers, and how much: sample weights, class weights and the folds that are left out."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.dask.parts import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +31,7 @@ class Folds:
     seen: np.ndarray
 
     @classmethod
-    def of(cls, n_folds, counts, first_rows):
+    def of(cls, n_folds: int, counts: IntArray, first_rows: FloatArray) -> Self:
         """Return the folds.
 
         Parameters
@@ -44,7 +52,7 @@ class Folds:
         shares[:, order] = in_order
         return cls(np.cumsum(shares, axis=0), np.cumsum(counts, axis=0) - counts)
 
-    def find(self, number, labels):
+    def find(self, number: int, labels: IntArray) -> IntArray:
         """Return the fold of each row of a partition, by its number and its labels (m,)."""
         order = np.argsort(labels, kind="stable")
         counts = np.bincount(labels, minlength=self.seen.shape[1])
@@ -75,17 +83,17 @@ class Weighting:
     folds: Folds | None = None
     left_out: int | None = None
 
-    def leave_out(self, fold):
+    def leave_out(self, fold: int) -> Weighting:
         """Return the weighting of the training rows of a fold."""
         return replace(self, left_out=fold)
 
-    def weigh(self, number, part):
+    def weigh(self, number: int, part: Part) -> FloatArray:
         """Return the weights (m,) of the rows of partition `number`, a Part; no entries where all are one."""
         weights = part.sample_weight
         if self.factors is not None:
             of_classes = self.factors[part.labels]
             weights = of_classes if weights is None else weights * of_classes
-        if self.left_out is not None:
+        if self.folds is not None and self.left_out is not None:
             stays = self.folds.find(number, part.labels) != self.left_out
             weights = stays.astype(np.float64) if weights is None else np.where(stays, weights, 0.0)
         return np.empty(0) if weights is None else weights

@@ -1,9 +1,12 @@
 """Checks the names inside archives, which are compared with the expected ones and never become paths."""
 
 from collections import Counter
+from collections.abc import Iterable
+
+from fastlin.typing import PathLike
 
 
-def check_names(archive, found, expected, ignored=()):
+def check_names(archive: PathLike, found: Iterable[str], expected: Iterable[str], ignored: Iterable[str] = ()) -> None:
     """Check that an archive holds each expected name once and, besides them, only names that are ignored.
 
     Parameters

@@ -7,6 +7,7 @@ from fastlin.datasets.cifar10_jpeg import ARCHIVE, CLASS_NAMES, find_jpegs
 from fastlin.datasets.dataset import Dataset
 from fastlin.datasets.download import PublishedFile, download
 from fastlin.datasets.folders import list_places
+from fastlin.typing import PathLike
 
 N_TRAIN = 50_000
 CIFAR10_FORMS = PICKLED.folder, PICKLED.archive, BINARY.folder, BINARY.archive, ARCHIVE
@@ -15,7 +16,7 @@ ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 ARCHIVE_BYTES = 170_052_171
 
 
-def load_cifar10(n_validation=0, seed=0, folder=None):
+def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None = None) -> Dataset:
     """Load CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels in red, green and blue from 0 to 255.
 
     A row is an image: its 1,024 red values, row by row, then the green ones, then the blue ones.

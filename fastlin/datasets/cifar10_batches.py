@@ -1,5 +1,7 @@
 """CIFAR-10 as it was published: six batches of 10,000 images, pickled or binary, in a folder or an archive."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import pickle
@@ -7,10 +9,15 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.datasets.archives import check_names
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BATCH_ROWS = 10_000
 # The published layout of an image: 1,024 red values row by row, then the green ones, then the blue ones.
@@ -27,20 +34,20 @@ ARRAY_PARTS = {
 class ArrayUnpickler(pickle.Unpickler):
     """An unpickler that makes NumPy arrays and calls nothing else, whatever a file asks for."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         """Return the part of NumPy arrays that a pickle names; refuse everything else."""
         if (module, name) not in ARRAY_PARTS:
             raise pickle.UnpicklingError(f"it calls {module}.{name}, which is no part of a NumPy array")
         return ARRAY_PARTS[module, name]
 
 
-def decode_pickled(data):
+def decode_pickled(data: bytes) -> tuple[Array, list[int]]:
     """Return images and labels of a batch that Python 2 has pickled, whose strings are bytes."""
     batch = ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
     return batch[b"data"], batch[b"labels"]
 
 
-def decode_binary(data):
+def decode_binary(data: bytes) -> tuple[Array, Array]:
     """Return images and labels of a binary batch: each row is one byte for the label and the values of an image."""
     n_bytes = BATCH_ROWS * (1 + IMAGE_VALUES)
     if len(data) != n_bytes:
@@ -104,7 +111,7 @@ BINARY = Batches(
 )
 
 
-def find_batches(place):
+def find_batches(place: Path) -> Callable[[], tuple[Array, Array, Array, Array]] | None:
     """Return a function without arguments that returns X_train, y_train, X_test, y_test; None without any batches."""
     for kind in (PICKLED, BINARY):
         for folder in (place / kind.folder, place):
@@ -133,9 +140,10 @@ def _read_archive(kind, path):
         # The archive is read as a stream, since going back to a member would unpack everything before it again.
         with tarfile.open(fileobj=file, mode="r|gz") as archive:
             for member in archive:
-                if member.isreg():
+                content = archive.extractfile(member) if member.isreg() else None
+                if content is not None:
                     names.append(member.name)
-                    contents[member.name] = archive.extractfile(member).read()
+                    contents[member.name] = content.read()
                 elif not (member.isdir() and member.name == kind.folder):
                     names.append(f"{member.name} (not a plain file)")
     expected = [f"{kind.folder}/{name}" for name in kind.files]

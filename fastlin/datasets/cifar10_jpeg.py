@@ -5,17 +5,25 @@ detail, so that the images are not exactly those of the published batches. The z
 So the rows are ordered by number first and class second, and the first n rows hold all classes equally often.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.datasets.archives import check_names
 from fastlin.datasets.folders import cache_folder, open_whole
 from fastlin.extras import needs
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ARCHIVE = "cifar10-jpeg.zip"
 KEPT = "cifar10-jpeg.npz"
@@ -27,7 +35,7 @@ SIDE = 32
 MOST_BYTES = 1 << 16
 
 
-def find_jpegs(place):
+def find_jpegs(place: Path) -> Callable[[], tuple[Array, Array, Array, Array]] | None:
     """Return a function without arguments that returns X_train, y_train, X_test, y_test; None without the zip."""
     path = place / ARCHIVE
     return partial(_read_jpegs, path) if path.is_file() else None

@@ -1,12 +1,8 @@
-"""What every loader returns, and the error of data that cannot be found."""
+"""What every loader returns."""
 
 from dataclasses import dataclass
 
 import numpy as np
-
-
-class DatasetNotFoundError(FileNotFoundError):
-    """The data are neither on disk nor can they be downloaded."""
 
 
 @dataclass(frozen=True, eq=False)

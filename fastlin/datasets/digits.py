@@ -7,7 +7,7 @@ from fastlin.datasets.dataset import Dataset
 DIGITS_TRAIN = 1297
 
 
-def load_digits():
+def load_digits() -> Dataset:
     """Load scikit-learn's embedded 8 x 8 digits: 1,297 training and 500 test images.
 
     Returns

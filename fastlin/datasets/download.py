@@ -4,16 +4,21 @@ pooch checks each file and gives it its name only when it is whole. What pooch l
 tried in turn, an end to a download that is too long, and a limit on the time that a server takes to answer.
 """
 
+from __future__ import annotations
+
 import io
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from fastlin.datasets.dataset import DatasetNotFoundError
 from fastlin.datasets.folders import list_places
+from fastlin.exceptions import DatasetNotFoundError
 from fastlin.extras import needs
+from fastlin.typing import PathLike
 
 # A server that has not answered after this many seconds counts as out of reach.
 TIMEOUT = 5
@@ -42,7 +47,7 @@ class PublishedFile:
     addresses: tuple[str, ...]
 
 
-def download(files, folder, wanted):
+def download(files: Sequence[PublishedFile], folder: PathLike | None, wanted: str) -> None:
     """Download files into the cache folder and show a progress bar for each.
 
     Parameters
@@ -117,11 +122,11 @@ class LimitedFile(io.BufferedWriter):
         The largest number of bytes that the file may have.
     """
 
-    def __init__(self, path, limit):
+    def __init__(self, path: PathLike, limit: int) -> None:
         super().__init__(io.FileIO(path, "w"))
         self.limit = limit
 
-    def write(self, block):
+    def write(self, block: Any) -> int:
         """Write a block; raise a ValueError where the file would grow beyond its limit."""
         if self.tell() + len(block) > self.limit:
             raise ValueError(f"the server sends more than the {self.limit:,} bytes of the file")
@@ -137,7 +142,7 @@ def _wait_for_answer(address):
     """
     from pooch import HTTPDownloader
 
-    answer = Future()
+    answer: Future[None] = Future()
 
     def ask():
         try:

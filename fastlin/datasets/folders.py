@@ -3,19 +3,22 @@
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from fastlin.datasets.dataset import DatasetNotFoundError
+from fastlin.exceptions import DatasetNotFoundError
 from fastlin.places import user_cache_folder
+from fastlin.typing import PathLike
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Return the cache folder for data, which need not exist; without a home it lies in the temporary folder."""
     return (user_cache_folder() or Path(tempfile.gettempdir()) / "fastlin") / "data"
 
 
-def list_places(folder=None):
+def list_places(folder: PathLike | None = None) -> list[Path]:
     """Return the folders to look in, in order.
 
     Parameters
@@ -42,7 +45,7 @@ def list_places(folder=None):
 
 
 @contextmanager
-def open_whole(target):
+def open_whole(target: Path) -> Iterator[IO[bytes]]:
     """Open a file that gets the name `target` once it is whole; an exception removes it and leaves `target` alone."""
     path = target.with_name(f"{target.name}-{secrets.token_hex(8)}.part")
     with open(path, "xb") as part:

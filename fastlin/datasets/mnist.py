@@ -4,15 +4,22 @@ Its files have the IDX format: a big-endian magic number 0x0000TTDD (type, numbe
 each dimension, and the values.
 """
 
+from __future__ import annotations
+
 import gzip
 import hashlib
 import zlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.datasets.dataset import Dataset
 from fastlin.datasets.download import PublishedFile, download
 from fastlin.datasets.folders import list_places
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # The name of each file, the md5 of its unpacked bytes, and the shape of its values.
 MNIST_FILES = {
@@ -40,7 +47,7 @@ UNSIGNED_BYTE = 0x08
 COURSE_IMAGES = 20_000
 
 
-def load_mnist(n_train=60000, folder=None):
+def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     """Load MNIST: the first `n_train` training images and the 10,000 test images, 28 x 28 pixels from 0 to 255.
 
     The four IDX files may be gzipped. They are looked for in the folder that ``FASTLIN_DATA`` names and in the user's
@@ -85,7 +92,7 @@ def load_mnist(n_train=60000, folder=None):
     )
 
 
-def find_mnist(places):
+def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
     """Return the path of each part of MNIST, from the first of the places that holds it, or None where none does."""
 
     def find(name):

@@ -1,10 +1,15 @@
 """scikit-learn's interface over the solvers: validation, labels and C are dealt with here and nowhere below."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.regularization_path import RegularizationPath, logistic_path
+
+if TYPE_CHECKING:
+    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
+    from fastlin.estimators.mlp_classifier import MLPClassifier
 
 __all__ = [
     "LogisticRegression",
@@ -22,7 +27,10 @@ _IMPORTED_LATER = {
 }
 
 
-def __getattr__(name):
-    if name in _IMPORTED_LATER:
-        return getattr(import_module(_IMPORTED_LATER[name]), name)
-    raise AttributeError(f"module 'fastlin.estimators' has no attribute {name!r}")
+# Type checkers know the names above. Of a module with this function they would take any other for one too.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in _IMPORTED_LATER:
+            return getattr(import_module(_IMPORTED_LATER[name]), name)
+        raise AttributeError(f"module 'fastlin.estimators' has no attribute {name!r}")

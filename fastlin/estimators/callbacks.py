@@ -4,11 +4,30 @@ A cross-validation has a task for each fold and l1_ratio and one for the refit, 
 that its iterations.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.estimators.scikit_learn import open_tasks
+from fastlin.typing import Array, FloatArray, IntArray, MatrixLike
+
+if TYPE_CHECKING:
+    from fastlin.blocks import Blocks
+    from fastlin.estimators.logistic_regression import LogisticRegression
+    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
+    from fastlin.estimators.mlp_classifier import MLPClassifier
+
+# Takes the number of an iteration, what the solver tells of it, and a function that returns what its model consists of;
+# returns whether the fit is to stop.
+Listener: TypeAlias = Callable[[int, Any, Callable[[], Any]], Any]
+# What IterationTasks has as `describe`.
+Describe: TypeAlias = Callable[..., dict[str, Any]]
 
 
 class IterationTasks:
@@ -30,7 +49,15 @@ class IterationTasks:
         The task of the fit, where it is part of another; None sets up the callbacks.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, describe, context=None):
+    def __init__(
+        self,
+        estimator: LogisticRegression | LogisticRegressionCV | MLPClassifier | MiniBatchLogisticRegression,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        describe: Describe,
+        context: Any = None,
+    ) -> None:
         self._describe = describe
         self._data = _name_data(estimator, X, y, sample_weight)
         self._fit = open_tasks(estimator, count_tasks(estimator)) if context is None else context
@@ -38,7 +65,7 @@ class IterationTasks:
         self._n_iter = 0
         self._begin(None)
 
-    def __call__(self, n_iter, iteration, model):
+    def __call__(self, n_iter: int, iteration: Any, model: Callable[[], Iterable[Any]]) -> Any:
         """End the task of an iteration and begin the next one; return whether a callback asks to stop.
 
         n_iter is the number of the iteration, model a function that returns what its model consists of.
@@ -52,7 +79,7 @@ class IterationTasks:
         self._begin(attributes)
         return stop
 
-    def end(self, *model):
+    def end(self, *model: Any) -> None:
         """End the tasks of a fit that has led to a model."""
         self._end_empty()
         if self._n_iter == 0:
@@ -89,7 +116,16 @@ class CrossValidationTasks:
         Whether a callback has asked to stop.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, n_paths, n_Cs, describe):
+    def __init__(
+        self,
+        estimator: LogisticRegressionCV,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        n_paths: int,
+        n_Cs: int,
+        describe: Describe,
+    ) -> None:
         self.estimator, self.data, self.describe = estimator, (X, y, sample_weight), describe
         self.lock, self.is_stopped = RLock(), False
         self._n_Cs = n_Cs
@@ -97,13 +133,13 @@ class CrossValidationTasks:
         self._fit = open_tasks(estimator, n_paths + estimator.refit, is_sequential=False)
         self._fit.call_on_fit_task_begin(**self.told)
 
-    def begin_path(self, number, name="fold"):
+    def begin_path(self, number: int, name: str = "fold") -> PathTasks:
         """Return the PathTasks of a fold and l1_ratio, or of the refit."""
         with self.lock:
             n_fits = 1 if name == "refit" else self._n_Cs
             return PathTasks(self, self._fit.subcontext(task_name=name, task_id=number, max_subtasks=n_fits))
 
-    def end(self, n_iter, coef, intercept):
+    def end(self, n_iter: IntArray, coef: FloatArray, intercept: FloatArray) -> None:
         """End the task of the cross-validation, which has led to a model."""
         attributes = self.describe(n_iter, coef, intercept)
         self._fit.call_on_fit_task_end(**self.told, reconstruction_attributes=attributes)
@@ -112,11 +148,12 @@ class CrossValidationTasks:
 class PathTasks:
     """The tasks of the fits along C, which `CrossValidationTasks.begin_path` makes."""
 
-    def __init__(self, tasks, context):
-        self._tasks, self._context, self._iterations = tasks, context, None
+    def __init__(self, tasks: CrossValidationTasks, context: Any) -> None:
+        self._tasks, self._context = tasks, context
+        self._iterations: IterationTasks | None = None
         context.call_on_fit_task_begin(**tasks.told)
 
-    def __call__(self, n_iter, iteration, model):
+    def __call__(self, n_iter: int, iteration: Any, model: Callable[[], Iterable[Any]]) -> Any:
         """End the task of an iteration of the next fit; return whether a callback asks to stop it."""
         tasks = self._tasks
         with tasks.lock:
@@ -124,13 +161,13 @@ class PathTasks:
             tasks.is_stopped = tasks.is_stopped or bool(stop)
         return stop
 
-    def end_fit(self, coef, intercept):
+    def end_fit(self, coef: FloatArray, intercept: FloatArray) -> None:
         """End the task of a fit."""
         with self._tasks.lock:
             self._begin().end(coef, intercept)
             self._iterations = None
 
-    def end(self):
+    def end(self) -> None:
         """End the task of all fits."""
         with self._tasks.lock:
             self._context.call_on_fit_task_end(**self._tasks.told)
@@ -143,7 +180,7 @@ class PathTasks:
         return self._iterations
 
 
-def describe_linear_model(classes):
+def describe_linear_model(classes: Array) -> Describe:
     """Return what `describe` of these tasks is for a linear model of these classes."""
 
     def describe(n_iter, coef, intercept):
@@ -158,12 +195,14 @@ def _name_data(estimator, X, y, sample_weight):
     return {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
 
-def count_tasks(estimator):
+def count_tasks(
+    estimator: LogisticRegression | LogisticRegressionCV | MLPClassifier | MiniBatchLogisticRegression,
+) -> int:
     """Return how many tasks a fit has at most: one even where max_iter is 0, and the empty one behind the last one."""
     return max(estimator.max_iter, 1) + 1
 
 
-def tell_all(*listeners):
+def tell_all(*listeners: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """Return a function that passes on what it is given, and returns whether any listener asks to stop.
 
     Listeners that are None are left out. Where there is no other, the result is None.

@@ -1,14 +1,23 @@
 """Checkpoints of an MLPClassifier's fit: what they say of it, and which fit may go on from them."""
 
+from __future__ import annotations
+
 import hashlib
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
+from fastlin.exceptions import CheckpointError
 from fastlin.training.checkpoint_file import read_checkpoint, write_checkpoint
+from fastlin.typing import PathLike
+
+if TYPE_CHECKING:
+    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.networks.network import Examples
 
 # A fit that goes on may end elsewhere, and tell of itself otherwise. Its random numbers are those of the checkpoint.
 FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start"}
@@ -38,10 +47,12 @@ class Checkpoints:
     OSError
         The file to go on from cannot be read.
     ValueError
-        The estimator's training has no checkpoints, or the file is none.
+        The estimator's training has no checkpoints.
+    CheckpointError
+        The file is none.
     """
 
-    def __init__(self, estimator, save_checkpoint, resume):
+    def __init__(self, estimator: MLPClassifier, save_checkpoint: PathLike | None, resume: PathLike | None) -> None:
         if save_checkpoint is not None or resume is not None:
             name = "resume" if save_checkpoint is None else "save_checkpoint"
             if estimator.solver == "lbfgs":
@@ -62,12 +73,12 @@ class Checkpoints:
             self.random_state = np.random.RandomState()
             self.random_state.set_state(tuple(self._start))
 
-    def prepare(self, estimator, examples, validation):
+    def prepare(self, estimator: MLPClassifier, examples: Examples, validation: Examples | None) -> dict[str, Any]:
         """Return what `train_by_epochs` takes for these data as `save` and `resumed`.
 
         Raises
         ------
-        ValueError
+        CheckpointError
             The checkpoint is of a fit with other parameters or data.
         """
         if self._path is None and self.resumed is None:
@@ -79,22 +90,24 @@ class Checkpoints:
         return {"save": save, "resumed": self.resumed}
 
     def _save(self, about, training):
+        assert self._path is not None
         write_checkpoint(self._path, training, about)
 
     def _check(self, about):
-        """Raise a ValueError that names what the checkpoint has otherwise."""
+        """Raise a CheckpointError that names what the checkpoint has otherwise."""
         found = self._before
+        assert found is not None
         for name, value in about["parameters"].items():
             before = found["parameters"].get(name)
             if before != value:
-                raise ValueError(
+                raise CheckpointError(
                     f"resume: the fit of the checkpoint {self._resume} had {name}={before}, this one has {value}; "
                     "only its limits, verbose and random_state may differ."
                 )
         for name, value in about["data"].items():
             before = found["data"][name]
             if before != value:
-                raise ValueError(
+                raise CheckpointError(
                     f"resume: the checkpoint {self._resume} is of other data: {name} {before}, here {value}."
                 )
 

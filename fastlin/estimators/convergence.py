@@ -1,9 +1,22 @@
 """The warnings of fits and trainings that stopped too early, in the words that scripts filter scikit-learn's by."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+
+from fastlin.exceptions import ConvergenceWarning
+from fastlin.typing import BoolArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators.logistic_regression import LogisticRegression
+    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
+    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.solvers.solution import Solution
+    from fastlin.training.epochs import EpochTraining
 
 # What scikit-learn's warning says, by the solver's name.
 TEXTS = {
@@ -16,7 +29,7 @@ TEXTS = {
 }
 
 
-def warn_of_end(estimator, solution, stacklevel):
+def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
     """Warn where a fit did not reach tol.
 
     Parameters
@@ -56,7 +69,9 @@ def warn_of_end(estimator, solution, stacklevel):
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 
 
-def warn_of_limits(converged, n_iter, estimator, stacklevel):
+def warn_of_limits(
+    converged: BoolArray, n_iter: IntArray, estimator: LogisticRegression | LogisticRegressionCV, stacklevel: int
+) -> None:
     """Warn where some of many fits did not reach tol.
 
     Parameters
@@ -83,7 +98,12 @@ def warn_of_limits(converged, n_iter, estimator, stacklevel):
         )
 
 
-def warn_of_training(estimator, training, stacklevel, keeps_steps=False):
+def warn_of_training(
+    estimator: MLPClassifier | MiniBatchLogisticRegression,
+    training: EpochTraining,
+    stacklevel: int,
+    keeps_steps: bool = False,
+) -> None:
     """Warn where a training by epochs diverged, was interrupted or came to its limit.
 
     Parameters

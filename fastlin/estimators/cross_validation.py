@@ -1,7 +1,11 @@
 """The many fits of cross-validation: each fold along C for each l1_ratio, folds side by side, and their scores."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from sklearn.metrics import get_scorer
@@ -12,6 +16,16 @@ from fastlin.estimators.regularization_path import fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
 from fastlin.estimators.training_data import choose_dtype
 from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators.callbacks import CrossValidationTasks
+    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.estimators.problem import Fit
+    from fastlin.estimators.training_data import TrainingData
+
+# The numbers of a fold, of an l1_ratio and of a C.
+Place: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +70,9 @@ class FoldFits:
     fit_intercept: bool
 
     @classmethod
-    def allocate(cls, n_folds, Cs, l1_ratios, data, estimator):
+    def allocate(
+        cls, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LogisticRegressionCV
+    ) -> Self:
         """Return room for the fits of so many folds of TrainingData with the parameters of an estimator."""
         shape = n_folds, len(l1_ratios), len(Cs)
         K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
@@ -74,7 +90,7 @@ class FoldFits:
             fit_intercept=fit_intercept,
         )
 
-    def record(self, place, fit):
+    def record(self, place: Place, fit: Fit) -> None:
         """Write down the Fit of a place."""
         coef, intercept = self.split(self.coefs[place])
         coef[:] = fit.coef
@@ -85,13 +101,13 @@ class FoldFits:
         self.n_iter[place] = fit.solution.n_iter
         self.converged[place] = fit.solution.converged
 
-    def split(self, coefs):
+    def split(self, coefs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, n_features) and intercept (K,) of an entry of `coefs`."""
         if self.fit_intercept:
             return coefs[:, :-1], coefs[:, -1]
         return coefs, np.zeros(len(coefs), coefs.dtype)
 
-    def model(self, place):
+    def model(self, place: Place) -> LogisticRegression:
         """Return the fit of a place as the estimator that scorers take."""
         _, r, c = place
         model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
@@ -100,12 +116,12 @@ class FoldFits:
         model.n_features_in_ = model.coef_.shape[1]
         return model
 
-    def best(self):
+    def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
         r, c = _find_best(self.scores.sum(axis=0))
         return self.Cs[c], self.l1_ratios[r], self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64))
 
-    def mean_of_best(self):
+    def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
         places = [(fold, *_find_best(scores)) for fold, scores in enumerate(self.scores)]
         C = np.mean([self.Cs[c] for _, _, c in places])
@@ -121,7 +137,14 @@ def _find_best(scores):
     return r, c
 
 
-def fit_folds(estimator, data, training_rows, fits, on_fit=None, tasks=None):
+def fit_folds(
+    estimator: LogisticRegressionCV,
+    data: TrainingData,
+    training_rows: Sequence[IntArray],
+    fits: FoldFits,
+    on_fit: Callable[[], object] | None = None,
+    tasks: CrossValidationTasks | None = None,
+) -> Generator[tuple[int, int], None, None]:
     """Fit every fold along the Cs for every l1_ratio, as many side by side as there are threads.
 
     Parameters
@@ -152,7 +175,7 @@ def fit_folds(estimator, data, training_rows, fits, on_fit=None, tasks=None):
         fold, r = pairs[number]
         problem = Problem(estimator, data, training_rows[fold])
         path = None if tasks is None else tasks.begin_path(number)
-        told = {"on_fit": on_fit, "on_iteration": tell_all(check, path)}
+        told: dict[str, Any] = {"on_fit": on_fit, "on_iteration": tell_all(check, path)}
         for c, fit in enumerate(fit_along(problem, fits.Cs, fits.l1_ratios[r], proven=False, **told)):
             fits.record((fold, r, c), fit)
             if path is not None:
@@ -165,7 +188,13 @@ def fit_folds(estimator, data, training_rows, fits, on_fit=None, tasks=None):
     return run_side_by_side(fit_pair, len(pairs))
 
 
-def bind_scorer(scoring, data, test_rows, sample_weight, score_params):
+def bind_scorer(
+    scoring: str | Callable[..., float] | None,
+    data: TrainingData,
+    test_rows: IntArray | BoolArray,
+    sample_weight: FloatArray | None,
+    score_params: Mapping[str, Any],
+) -> Callable[[LogisticRegression], float]:
     """Return a function that scores a model on the test rows of a fold.
 
     Parameters
@@ -181,12 +210,14 @@ def bind_scorer(scoring, data, test_rows, sample_weight, score_params):
     score_params : dict
         Metadata of all rows for any other scorer.
     """
-    X, y = data.matrix.X[test_rows], data.y[test_rows]
+    # Blocks have no cross-validation.
+    matrix: Any = data.matrix
+    X, y = matrix.X[test_rows], data.y[test_rows]
     scorer = get_scorer(scoring)
     if scorer is None:
         weights = None if sample_weight is None else sample_weight[test_rows]
         return lambda model: model.score(X, y, sample_weight=weights)
-    params = select_metadata(X=data.matrix.X, params=score_params, indices=test_rows)
+    params = select_metadata(X=matrix.X, params=score_params, indices=test_rows)
     # The test rows need not hold every class.
     scorer = give_labels(scorer, data.classes)
     return lambda model: scorer(model, X, y, **params)

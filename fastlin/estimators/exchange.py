@@ -3,12 +3,20 @@
 Programs that know scikit-learn's classes alone, such as converters to ONNX, take the former.
 """
 
+from __future__ import annotations
+
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
+    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.networks.network import Network
 
 # What models of both have, beside their parameters.
 OF_EVERY_MODEL = "classes_", "n_features_in_", "feature_names_in_", "n_iter_"
@@ -21,7 +29,9 @@ CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_sco
 class LinearExchange:
     """Models of scikit-learn's class of the same name, `_scikit_learn_class`, from a linear estimator and back."""
 
-    def to_sklearn(self):
+    _scikit_learn_class: type[Any]
+
+    def to_sklearn(self) -> Any:
         """Return a fitted model of scikit-learn's class with the same coefficients.
 
         Returns
@@ -43,7 +53,7 @@ class LinearExchange:
         return copy_linear_model(self, self._scikit_learn_class)
 
     @classmethod
-    def from_sklearn(cls, model):
+    def from_sklearn(cls, model: Any) -> Self:
         """Return a fitted model of this class with the coefficients of scikit-learn's.
 
         Parameters
@@ -64,7 +74,7 @@ class LinearExchange:
         return copy_linear_model(model, cls)
 
 
-def copy_linear_model(model, made_class):
+def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
     """Return a fitted linear model of another class, with the parameters and attributes that both have.
 
     Parameters
@@ -85,7 +95,7 @@ def copy_linear_model(model, made_class):
     return _copy(model, made_class, OF_LINEAR_MODELS)
 
 
-def make_linear_model(model, made_class):
+def make_linear_model(model: MiniBatchLogisticRegression, made_class: type[Any]) -> Any:
     """Return scikit-learn's fitted LogisticRegression with the coefficients of a model of any linear class.
 
     Parameters
@@ -107,7 +117,7 @@ def make_linear_model(model, made_class):
     return made
 
 
-def make_scikit_learn_network(model, network, made_class):
+def make_scikit_learn_network(model: MLPClassifier, network: Network, made_class: type[Any]) -> Any:
     """Return scikit-learn's fitted MLPClassifier with the predictions of a folded network.
 
     Parameters
@@ -132,7 +142,7 @@ def make_scikit_learn_network(model, network, made_class):
     return made
 
 
-def copy_scikit_learn_network(model, made_class):
+def copy_scikit_learn_network(model: Any, made_class: type[MLPClassifier]) -> MLPClassifier:
     """Return fastlin's MLPClassifier with the parameters and attributes of scikit-learn's network, but for its plan.
 
     Parameters

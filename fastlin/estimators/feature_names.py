@@ -1,9 +1,14 @@
 """The number and the names of the columns of X, of those that an estimator was fitted to and of those that follow."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from fastlin.typing import Array
 
-def remember_features(estimator, n_features, names):
+
+def remember_features(estimator: Any, n_features: int, names: Sequence[str] | None) -> None:
     """Set `n_features_in_` and `feature_names_in_` where X is no array; names (n_features,) may be None."""
     estimator.n_features_in_ = n_features
     vars(estimator).pop("feature_names_in_", None)
@@ -11,7 +16,7 @@ def remember_features(estimator, n_features, names):
         estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
-def check_features(estimator, n_features, names, subject):
+def check_features(estimator: Any, n_features: int, names: Sequence[str] | None, subject: str) -> None:
     """Raise a ValueError where the columns of X, whose names may be None, are not those of the fit.
 
     The subject is what has the names, with its verb.
@@ -29,7 +34,7 @@ def check_features(estimator, n_features, names, subject):
         )
 
 
-def name_features(estimator, names):
+def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
     """Return the names of the columns of `coef_`, an array of objects, for the names of those of X or None.
 
     Raises

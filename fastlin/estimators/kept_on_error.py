@@ -1,11 +1,13 @@
 """Fits are all or nothing: an estimator whose fit raises stays as it was. One that ends leaves how long it took."""
 
 import contextlib
+from collections.abc import Iterator
 from time import perf_counter
+from typing import Any
 
 
 @contextlib.contextmanager
-def kept_on_error(estimator):
+def kept_on_error(estimator: Any) -> Iterator[None]:
     """Put the attributes of an estimator back where the ``with`` block raises, Ctrl-C included; else time the block."""
     before, begin = estimator.__dict__.copy(), perf_counter()
     try:

@@ -1,6 +1,10 @@
 """What fitted linear classifiers answer: scores, classes and probabilities of rows."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.special import expit
 from sklearn.metrics import accuracy_score
@@ -12,6 +16,7 @@ from fastlin.estimators.feature_names import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
 from fastlin.estimators.training_data import choose_labels, read_matrix
+from fastlin.typing import Array, FloatArray, MatrixLike
 
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
@@ -22,7 +27,18 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     each block.
     """
 
-    def decision_function(self, X):
+    classes_: Array
+    coef_: FloatArray
+    intercept_: FloatArray
+    n_features_in_: int
+    feature_names_in_: Array
+    n_jobs: int | None
+
+    @overload
+    def decision_function(self, X: Blocks) -> Iterator[FloatArray]: ...
+    @overload
+    def decision_function(self, X: MatrixLike) -> FloatArray: ...
+    def decision_function(self, X: MatrixLike | Blocks) -> FloatArray | Iterator[FloatArray]:
         """Return the scores ``X coef_' + intercept_``.
 
         Parameters
@@ -37,7 +53,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """
         check_is_fitted(self)
         if isinstance(X, Blocks):
-            return map(self.decision_function, self._read_blocks(X))
+            return (self.decision_function(block) for block in self._read_blocks(X))
         if self._scores_by_scikit_learn():
             return super().decision_function(_checked(X))
         with limit_jobs(self.n_jobs):
@@ -45,7 +61,11 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             scores = matrix.compute_scores(coef, intercept)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
-    def predict(self, X):
+    @overload
+    def predict(self, X: Blocks) -> Iterator[Array]: ...
+    @overload
+    def predict(self, X: MatrixLike) -> Array: ...
+    def predict(self, X: MatrixLike | Blocks) -> Array | Iterator[Array]:
         """Return the class of the largest score of each row.
 
         The scores of all rows are never held at once.
@@ -62,14 +82,18 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """
         check_is_fitted(self)
         if isinstance(X, Blocks):
-            return map(self.predict, self._read_blocks(X))
+            return (self.predict(block) for block in self._read_blocks(X))
         if self._scores_by_scikit_learn():
             return super().predict(_checked(X))
         with limit_jobs(self.n_jobs):
             matrix, coef, intercept = self._prepare_scoring(X)
             return self.classes_[matrix.find_best_class(coef, intercept)]
 
-    def predict_proba(self, X):
+    @overload
+    def predict_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
+    @overload
+    def predict_proba(self, X: MatrixLike) -> FloatArray: ...
+    def predict_proba(self, X: MatrixLike | Blocks) -> FloatArray | Iterator[FloatArray]:
         """Return the probability of each class for each row: the logistic function or the softmax of the scores.
 
         Parameters
@@ -84,13 +108,17 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """
         check_is_fitted(self)
         if isinstance(X, Blocks):
-            return map(self.predict_proba, self._read_blocks(X))
+            return (self.predict_proba(block) for block in self._read_blocks(X))
         if len(self.classes_) == 2:
             probabilities = expit(self.decision_function(X))
             return np.column_stack([1 - probabilities, probabilities])
         return softmax(self.decision_function(X), copy=False)
 
-    def predict_log_proba(self, X):
+    @overload
+    def predict_log_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
+    @overload
+    def predict_log_proba(self, X: MatrixLike) -> FloatArray: ...
+    def predict_log_proba(self, X: MatrixLike | Blocks) -> FloatArray | Iterator[FloatArray]:
         """Return the logarithm of `predict_proba`.
 
         Parameters
@@ -103,10 +131,13 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        probabilities = self.predict_proba(X)
-        return map(np.log, probabilities) if isinstance(X, Blocks) else np.log(probabilities)
+        if isinstance(X, Blocks):
+            return (np.log(probabilities) for probabilities in self.predict_proba(X))
+        return np.log(self.predict_proba(X))
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self, X: MatrixLike | Blocks, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the part of the rows, or of their weights, whose label is predicted.
 
         Parameters
@@ -130,7 +161,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         y, sample_weight = choose_labels(self, X, y, sample_weight)
         return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=sample_weight)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
         """Return the names of the columns of `coef_`.
 
         Parameters
@@ -146,7 +177,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         check_is_fitted(self)
         return name_features(self, input_features)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -177,8 +208,13 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """Return X as a matrix, and coefficients and intercept in the types that scores are computed from."""
         matrix = read_matrix(self, X, reset=False)
         dtype = np.float32 if matrix.dtype == self.coef_.dtype == np.float32 else np.float64
-        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        coef = make_dense(self.coef_)
         return matrix, coef.astype(dtype), np.atleast_1d(self.intercept_)
+
+
+def make_dense(coef: Any) -> FloatArray:
+    """Return coefficients, which `sparsify` may have made sparse, as an array."""
+    return coef.toarray() if sparse.issparse(coef) else coef
 
 
 def _checked(X):

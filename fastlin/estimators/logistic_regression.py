@@ -1,9 +1,12 @@
 """LogisticRegression: scikit-learn's estimator, with its penalties and attributes, fitted by fastlin's solvers."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
@@ -12,8 +15,8 @@ from fastlin.estimators.callbacks import IterationTasks, describe_linear_model, 
 from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
-from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
+from fastlin.estimators.linear_predictions import LinearPredictions, make_dense
+from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, Solver, limit_jobs, read_penalty
 from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
@@ -26,6 +29,10 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
+from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
+
+if TYPE_CHECKING:
+    from fastlin.solvers.solution import Iteration
 
 
 class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
@@ -149,6 +156,14 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
     0.97...
     """
 
+    n_iter_: IntArray
+    certificate_: float
+    converged_: bool
+    n_passes_: float
+    n_samples_fit_: int
+    history_: list[Iteration]
+    categories_: list[Array | None]
+
     _scikit_learn_class = ScikitLearnLogisticRegression
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
@@ -160,26 +175,26 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
 
     def __init__(
         self,
-        penalty="deprecated",
+        penalty: Literal["l1", "l2", "elasticnet", "deprecated"] | None = "deprecated",
         *,
-        C=1.0,
-        l1_ratio=0.0,
-        dual=False,
-        tol=1e-4,
-        fit_intercept=True,
-        intercept_scaling=1,
-        class_weight=None,
-        random_state=None,
-        solver="auto",
-        max_iter=1000,
-        verbose=0,
-        warm_start=False,
-        n_jobs=None,
-        penalty_factors=None,
-        group_by_class=False,
-        categorical_features=None,
-        missing_level=False,
-    ):
+        C: float = 1.0,
+        l1_ratio: float | None = 0.0,
+        dual: bool = False,
+        tol: float = 1e-4,
+        fit_intercept: bool = True,
+        intercept_scaling: float = 1,
+        class_weight: ClassWeight = None,
+        random_state: RandomState = None,
+        solver: Solver = "auto",
+        max_iter: int = 1000,
+        verbose: int = 0,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+        penalty_factors: ArrayLike | None = None,
+        group_by_class: bool = False,
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = None,
+        missing_level: bool = False,
+    ) -> None:
         self.penalty = penalty
         self.C = C
         self.l1_ratio = l1_ratio
@@ -199,7 +214,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         self.categorical_features = categorical_features
         self.missing_level = missing_level
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: MatrixLike | Blocks, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -277,7 +292,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         if not (self.warm_start and hasattr(self, "coef_")):
             return []
         shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+        coef = make_dense(self.coef_)
         if coef.shape != shape:
             raise ValueError(
                 f"warm_start needs coef_ of shape {shape}, but the last fit left {coef.shape}; make a new "

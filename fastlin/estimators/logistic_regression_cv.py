@@ -1,9 +1,12 @@
 """LogisticRegressionCV: scikit-learn's choice of C and l1_ratio by cross-validation, on one X for all folds."""
 
 import contextlib
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
@@ -22,6 +25,7 @@ from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import (
     SHARED_CONSTRAINTS,
     TO_THE_CALLER_OF_FIT,
+    Solver,
     gives_no_l1_ratios,
     limit_jobs,
     read_l1_ratios,
@@ -43,6 +47,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data, refuse_blocks
+from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
 class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
@@ -167,6 +172,19 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     True
     """
 
+    Cs_: FloatArray
+    l1_ratios_: FloatArray
+    # With use_legacy_attributes these have an entry for each class, two of them in a dict.
+    C_: float | Any
+    l1_ratio_: float | Any
+    coefs_paths_: FloatArray | Any
+    scores_: FloatArray | Any
+    n_iter_: IntArray
+    objectives_: FloatArray
+    certificates_: FloatArray
+    n_samples_fit_: int
+    categories_: list[Array | None]
+
     _scikit_learn_class = ScikitLearnLogisticRegressionCV
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
@@ -184,28 +202,28 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     def __init__(
         self,
         *,
-        Cs=10,
-        l1_ratios="warn",
-        fit_intercept=True,
-        cv=None,
-        dual=False,
-        penalty="deprecated",
-        scoring="warn",
-        solver="auto",
-        tol=1e-4,
-        max_iter=1000,
-        class_weight=None,
-        n_jobs=None,
-        verbose=0,
-        refit=True,
-        intercept_scaling=1.0,
-        random_state=None,
-        use_legacy_attributes="warn",
-        penalty_factors=None,
-        group_by_class=False,
-        categorical_features=None,
-        missing_level=False,
-    ):
+        Cs: int | ArrayLike = 10,
+        l1_ratios: ArrayLike | None = "warn",
+        fit_intercept: bool = True,
+        cv: Any = None,
+        dual: bool = False,
+        penalty: Literal["l1", "l2", "elasticnet", "deprecated"] = "deprecated",
+        scoring: str | Callable[..., float] | None = "warn",
+        solver: Solver = "auto",
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        class_weight: ClassWeight = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        refit: bool = True,
+        intercept_scaling: float = 1.0,
+        random_state: RandomState = None,
+        use_legacy_attributes: bool | Literal["warn"] = "warn",
+        penalty_factors: ArrayLike | None = None,
+        group_by_class: bool = False,
+        categorical_features: Literal["from_dtype"] | ArrayLike | None = None,
+        missing_level: bool = False,
+    ) -> None:
         self.Cs = Cs
         self.l1_ratios = l1_ratios
         self.fit_intercept = fit_intercept
@@ -228,7 +246,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         self.categorical_features = categorical_features
         self.missing_level = missing_level
 
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
         """Choose C and l1_ratio by cross-validation and fit the model.
 
         Parameters
@@ -276,7 +294,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             chosen = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score)
         C, l1_ratio, coef, intercept, missed = chosen
         if missed is not None:
-            warn_of_limits(*missed, self, stacklevel=TO_THE_CALLER_OF_FIT)
+            warn_of_limits(missed[0], missed[1], self, stacklevel=TO_THE_CALLER_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
         self.classes_ = data.classes
         self.Cs_ = Cs
@@ -302,12 +320,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         if hasattr(self, "objectives_"):
             scores = next(iter(self.scores_.values())) if isinstance(self.scores_, dict) else self.scores_
             means = scores.mean(axis=0)
-            best = np.unravel_index(np.argmax(means), means.shape)
+            best: Any = np.unravel_index(np.argmax(means), means.shape)
             C, l1_ratio = np.ravel(self.C_)[0], np.ravel(self.l1_ratio_)[0]
-            chosen = np.argmin(np.abs(self.l1_ratios_ - l1_ratio)), np.argmin(np.abs(self.Cs_ - C))
+            chosen: Any = np.argmin(np.abs(self.l1_ratios_ - l1_ratio)), np.argmin(np.abs(self.Cs_ - C))
             gap = np.max(self.certificates_[:, *chosen] / self.objectives_[:, *chosen])
             lines["choice"] = f"C={C:.6g}, l1_ratio={l1_ratio:g}"
-            spread = scores[:, *best].std()
+            spread = np.std([each[best] for each in scores])
             lines["score"] = f"{means[best]:.6g} ± {spread:.2g} at best, mean and deviation of {len(scores)} folds"
             lines["fits"] = f"{self.objectives_.size:,}, those of the choice proven within {gap:.1e} of their minimum"
         return {**lines, "coefficients": describe_coef(self.coef_)}
@@ -372,7 +390,10 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         score = bind_scorer(read_scoring(self.scoring), data, test_rows, sample_weight, score_params)
         return [score(model) for model in models]
 
-    def score(self, X, y, sample_weight=None, **score_params):
+    # As scikit-learn's: y is needed, and the scorer may take more.
+    def score(  # type: ignore[override]
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **score_params: Any
+    ) -> float:
         """Return the score by `scoring`, which is accuracy where it was left out.
 
         Parameters
@@ -399,7 +420,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             score_params = process_routing(self, "score", **score_params).scorer.score
         return self._get_scorer()(self, X, y, **score_params)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return how metadata reach the splitter and the scorer.
 
         Returns

@@ -1,12 +1,15 @@
 """MiniBatchLogisticRegression: softmax regression by mini-batches, for rows that come in parts or need no exact fit."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.utils import check_random_state
@@ -15,7 +18,7 @@ from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.kept_on_error import kept_on_error
-from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.linear_predictions import LinearPredictions, make_dense
 from fastlin.estimators.network_training import check_class_weight, check_partial_fit, keep_curves, show_epoch
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import (
@@ -41,9 +44,13 @@ from fastlin.training import (
     train_by_epochs,
 )
 from fastlin.training.progress import show_steps
+from fastlin.typing import ClassWeight, MatrixLike, RandomState
 
 # More rows than there are make one batch.
 MOST_ROWS = 2**31
+
+# Parts of the rows, each a tuple of X and y, or of X, y and weights.
+Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike]]
 
 
 class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredictions, BaseEstimator):
@@ -149,6 +156,15 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
     True
     """
 
+    loss_curve_: list[float]
+    accuracy_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: list[float] | None
+    best_validation_loss_: float | None
+    n_iter_: int
+    t_: int
+    interrupted_: bool
+
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -176,28 +192,28 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
     def __init__(
         self,
         *,
-        alpha=0.0001,
-        batch_size=128,
-        learning_rate="constant",
-        learning_rate_init=0.01,
-        power_t=0.5,
-        learning_rate_decay=1.0,
-        momentum=0.9,
-        average=False,
-        max_iter=100,
-        tol=1e-3,
-        n_iter_no_change=5,
-        early_stopping=False,
-        validation_fraction=0.1,
-        shuffle=True,
-        fit_intercept=True,
-        class_weight=None,
-        warm_start=False,
-        random_state=None,
-        verbose=False,
-        n_jobs=None,
-        dtype="float32",
-    ):
+        alpha: float = 0.0001,
+        batch_size: int = 128,
+        learning_rate: Literal["constant", "invscaling", "adaptive", "cosine"] = "constant",
+        learning_rate_init: float = 0.01,
+        power_t: float = 0.5,
+        learning_rate_decay: float = 1.0,
+        momentum: float = 0.9,
+        average: bool | int = False,
+        max_iter: int = 100,
+        tol: float = 1e-3,
+        n_iter_no_change: float = 5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        fit_intercept: bool = True,
+        class_weight: ClassWeight = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: bool | int = False,
+        n_jobs: int | None = None,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
         self.alpha = alpha
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -220,7 +236,15 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         self.n_jobs = n_jobs
         self.dtype = dtype
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the model.
 
         Where there are validation data, given here or set aside by early_stopping, the model is that of the first of
@@ -279,7 +303,9 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         warn_of_training(self, training, stacklevel=3, keeps_steps=True)
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: MatrixLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch on some rows; momentum, learning rate and random numbers go on from call to call.
 
         Parameters
@@ -312,7 +338,15 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         check_partial_fit(self)
         return self._go_on(_Parts(self, lambda: [(X, y, sample_weight)]), classes, 1)
 
-    def fit_batches(self, batches, classes=None, n_epochs=1, *, X_val=None, y_val=None):
+    def fit_batches(
+        self,
+        batches: Batches | Callable[[], Batches],
+        classes: ArrayLike | None = None,
+        n_epochs: int = 1,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Train on rows that come in parts, such as the files of a folder; go on from the last training, if any.
 
         Each part is cut into batches of `batch_size`, as by `partial_fit`; parts much larger than that are the fastest.
@@ -360,13 +394,13 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
                 "list or a function that returns an iterator."
             )
         n_parts = n_epochs * len(batches) if hasattr(batches, "__len__") else None
-        with show_steps(self.verbose, n_parts) as show:
+        with show_steps(bool(self.verbose), n_parts) as show:
             return self._go_on(_Parts(self, begin, "batches", show), classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
         return {"data": describe_data(self), **describe_training(self), "coefficients": describe_coef(self.coef_)}
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Any:
         """Return a fitted LogisticRegression of scikit-learn with the same coefficients.
 
         Returns
@@ -405,7 +439,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
             return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(descent)}
 
         tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
-        with show_steps(self.verbose, self.max_iter) as show:
+        with show_steps(bool(self.verbose), self.max_iter) as show:
             return self._train(*given, show=partial(show_epoch, show), tasks=tasks, **more)
 
     def _train(
@@ -432,7 +466,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         n_rows, average = self.t_ if continues else 0, _count_rows_before_mean(self.average)
         descent = LinearDescent(network, self.momentum, average, n_rows)
         if continues:
-            coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
+            coef = make_dense(self.coef_)
             network.coefs[0][:], network.intercepts[0][:] = coef.T, self.intercept_
         # The rate of "cosine" falls within the epochs of a call.
         n_epochs = len(self.loss_curve_) if before is not None and self.learning_rate != "cosine" else 0
@@ -460,6 +494,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
             tasks.end(descent)
         self.t_ = n_rows + descent.n_rows
         self._random_state = random_state
+        assert training.patience is not None
         self._optimizer = _Optimizer(network.parameters.copy(), descent.save(), average, training.patience)
         keep_curves(self, training.epochs, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_

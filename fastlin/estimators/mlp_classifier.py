@@ -4,9 +4,11 @@ import inspect
 import warnings
 from copy import deepcopy
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 from sklearn.utils import check_random_state
@@ -19,6 +21,7 @@ from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.network_training import (
+    CONSTRAINTS,
     Optimizer,
     check_partial_fit,
     check_training,
@@ -30,9 +33,6 @@ from fastlin.estimators.network_training import (
 )
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
-    Interval,
-    Options,
-    StrOptions,
     check_partial_fit_first_call,
     has_callbacks,
     with_callbacks,
@@ -41,13 +41,11 @@ from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import read_matrix, weigh_rows
 from fastlin.estimators.validation_data import read_validation, set_aside
-from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Examples, Network
-from fastlin.networks.initialization import INITS, initialize
-from fastlin.training import (
-    train_by_epochs,
-    train_by_lbfgs,
-)
+from fastlin.networks import NORMALIZATIONS, Examples, Network
+from fastlin.networks.initialization import initialize
+from fastlin.training import train_by_epochs, train_by_lbfgs
 from fastlin.training.progress import show_steps
+from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
 
 
 class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstimator):
@@ -199,77 +197,68 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
     True
     """
 
-    _parameter_constraints = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"adam", "sgd", "lbfgs"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "nesterovs_momentum": ["boolean"],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "batch_norm": [Options(bool, {False}), StrOptions({*NORMALIZATIONS, "both"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "init": [StrOptions(set(INITS))],
-        "init_scale": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "dtype": [StrOptions({"float32", "float64"})],
-    }
+    classes_: Array
+    coefs_: list[FloatArray]
+    intercepts_: list[FloatArray]
+    batch_norm_scales_: list[FloatArray]
+    batch_norm_means_: list[FloatArray]
+    batch_norm_variances_: list[FloatArray]
+    loss_curve_: list[float]
+    accuracy_curve_: list[float]
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    loss_: float
+    best_loss_: float | None
+    n_iter_: int
+    t_: int
+    interrupted_: bool
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: Literal["softmax", "logistic"]
+    n_features_in_: int
+    feature_names_in_: Array
+    _plan: dict[str, Any]
+    _kind: str
+
+    _parameter_constraints = CONSTRAINTS
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: int | ArrayLike = (100,),
+        activation: Literal["identity", "logistic", "relu", "tanh"] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        learning_rate_decay=1.0,
-        max_iter=200,
-        max_fun=15000,
-        shuffle=True,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        weight_decay=0.0,
-        label_smoothing=0.0,
-        class_weight=None,
-        batch_norm=False,
-        dropout=0.0,
-        init="xavier",
-        init_scale=0.01,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        random_state=None,
-        verbose=False,
-        dtype="float32",
-    ):
+        solver: Literal["adam", "sgd", "lbfgs"] = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive", "cosine"] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        learning_rate_decay: float = 1.0,
+        max_iter: int = 200,
+        max_fun: int = 15000,
+        shuffle: bool = True,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        class_weight: ClassWeight = None,
+        batch_norm: Literal[False, "input", "hidden", "both"] = False,
+        dropout: float = 0.0,
+        init: Literal["xavier", "he", "normal"] = "xavier",
+        init_scale: float = 0.01,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: float = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: bool | int = False,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.solver = solver
@@ -303,7 +292,17 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         self.verbose = verbose
         self.dtype = dtype
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, save_checkpoint=None, resume=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
+        save_checkpoint: PathLike | None = None,
+        resume: PathLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Where there are validation data, given here or set aside by early_stopping, the network keeps the parameters of
@@ -335,8 +334,10 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         Raises
         ------
         ValueError
-            A parameter is out of range, or data have a wrong shape or values that are not finite, or the checkpoint is
-            damaged, or of other parameters, or of other data: shapes, labels, weights and the rows at both ends tell.
+            A parameter is out of range, or data have a wrong shape or values that are not finite.
+        CheckpointError
+            The checkpoint is damaged, or of other parameters, or of other data: shapes, labels, weights and the rows at
+            both ends tell.
         OSError
             A checkpoint cannot be read or written.
 
@@ -386,7 +387,9 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         return self
 
     @available_if(takes_batches)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch; momentum, learning rate and random numbers go on from call to call.
 
         Fewer rows than `batch_size` make one batch.
@@ -425,7 +428,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             if len(self.classes_) < 2:
                 raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
-            targets = read_targets(y).seen_as(getattr(self, "_kind", None), len(self.classes_))
+            targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
             labels = targets.among(self.classes_, "y")
             examples = Examples(matrix, labels, self._weigh(y, targets, labels, sample_weight))
             # A copy: a call that Ctrl-C ends leaves the numbers as they were.
@@ -445,7 +448,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             warn_of_training(self, training, stacklevel=3)
         return self
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> Array:
         """Return the most probable class of each row, or zeros and ones for the labels that a row may have.
 
         Parameters
@@ -466,7 +469,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             return (probabilities >= 0.5).astype(np.int64)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> FloatArray:
         """Return the probabilities of the classes, in the type of the network.
 
         Parameters
@@ -482,7 +485,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         probabilities = self._predict_probabilities(X)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> FloatArray:
         """Return the logarithms of the probabilities of the classes.
 
         Parameters
@@ -503,7 +506,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         n_parameters = sum(array.size for array in (*self.coefs_, *self.intercepts_))
         return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **describe_training(self)}
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Any:
         """Return a fitted model of scikit-learn's class with the same predictions.
 
         Returns
@@ -515,7 +518,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         return make_scikit_learn_network(self, self._fold(), ScikitLearnMLPClassifier)
 
     @classmethod
-    def from_sklearn(cls, model):
+    def from_sklearn(cls, model: Any) -> Self:
         """Return a fitted model of this class with the predictions of scikit-learn's.
 
         Parameters
@@ -537,12 +540,12 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         made._plan = made._plan_network(made._kind)
         return made
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up what a pickle holds; parameters that an older version did not have get their defaults."""
         parameters = inspect.signature(type(self)).parameters
         super().__setstate__({**{name: each.default for name, each in parameters.items()}, **state})
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags, with sparse input and several labels a row."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -578,9 +581,9 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
 
     def _plan_network(self, kind):
         """Return the arguments of the Network, all but what training alone has, for a kind of Targets."""
-        hidden = self.hidden_layer_sizes if np.iterable(self.hidden_layer_sizes) else (self.hidden_layer_sizes,)
-        hidden = tuple(hidden)
-        if not all(isinstance(size, Integral) and size > 0 for size in hidden):
+        given: Any = self.hidden_layer_sizes
+        hidden = tuple(given) if np.iterable(given) else (given,)
+        if not all(isinstance(size, Integral) and int(size) > 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be whole numbers > 0, got {self.hidden_layer_sizes!r}")
         n_outputs = 1 if len(self.classes_) <= 2 and kind == "class" else len(self.classes_)
         return {
@@ -642,14 +645,15 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
 
     def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell=None):
         """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
-        limits = {"max_iter": self.max_iter, "max_fun": self.max_fun, "tol": self.tol}
-        with show_steps(self.verbose, self.max_iter) as show:
+        with show_steps(bool(self.verbose), self.max_iter) as show:
             training = train_by_lbfgs(
                 network,
                 examples,
                 validation,
                 alpha=self.alpha,
-                **limits,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
                 on_iteration=tell_all(partial(show_epoch, show), tell),
             )
         self._keep(network, training, validation is not None, continues)
@@ -676,7 +680,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         What more is given goes to `train_by_epochs`.
         """
         schedule = make_schedule(self, max_epochs, len(examples))
-        with show_steps(self.verbose, max_epochs) as show:
+        with show_steps(bool(self.verbose), max_epochs) as show:
             training = train_by_epochs(
                 descent,
                 examples,
@@ -688,6 +692,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
                 **more,
             )
         self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
+        assert training.patience is not None
         rate = schedule.learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)
         self._optimizer = Optimizer(self.solver, rate, descent.save(), training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_worse, random_state

@@ -1,14 +1,64 @@
 """How the parameters of an MLPClassifier describe its training, and what a training by epochs shows and keeps."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-from fastlin.estimators.scikit_learn import check_parameters
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from fastlin.estimators.scikit_learn import Interval, Options, StrOptions, check_parameters
+from fastlin.networks import ACTIVATIONS, NORMALIZATIONS
+from fastlin.networks.initialization import INITS
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
+
+if TYPE_CHECKING:
+    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
+    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.networks.network import Network
+    from fastlin.training.descent import Descent
+    from fastlin.training.epochs import Epoch, EpochTraining
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
 # The courses of the learning rate that "adam" does not follow, as in scikit-learn.
 COURSES_OF_SGD = ("invscaling", "adaptive")
+# What the constructor accepts, in the form of scikit-learn's `_parameter_constraints`.
+CONSTRAINTS = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "solver": [StrOptions({"adam", "sgd", "lbfgs"})],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="left")],
+    "nesterovs_momentum": ["boolean"],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "batch_norm": [Options(bool, {False}), StrOptions({*NORMALIZATIONS, "both"})],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "init": [StrOptions(set(INITS))],
+    "init_scale": [Interval(Real, 0, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "dtype": [StrOptions({"float32", "float64"})],
+}
 
 
 class Optimizer(NamedTuple):
@@ -32,7 +82,7 @@ class Optimizer(NamedTuple):
     patience: Patience
 
 
-def check_training(estimator):
+def check_training(estimator: MLPClassifier) -> None:
     """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
     check_parameters(estimator)
     if estimator.solver == "lbfgs" and (estimator.batch_norm or estimator.dropout):
@@ -44,7 +94,7 @@ def check_training(estimator):
         raise ValueError(f"weight_decay needs solver='adam', got solver={estimator.solver!r}; alpha penalises by any.")
 
 
-def check_class_weight(estimator, method):
+def check_class_weight(estimator: MLPClassifier | MiniBatchLogisticRegression, method: str) -> None:
     """Raise a ValueError where a method that sees a part of the rows is to balance the classes."""
     if isinstance(estimator.class_weight, str):
         raise ValueError(
@@ -53,7 +103,7 @@ def check_class_weight(estimator, method):
         )
 
 
-def check_partial_fit(estimator):
+def check_partial_fit(estimator: MLPClassifier) -> None:
     """Raise a ValueError for a parameter that `partial_fit` has no use for."""
     if estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
@@ -65,7 +115,7 @@ def check_partial_fit(estimator):
         )
 
 
-def make_descent(estimator, network, random_state):
+def make_descent(estimator: MLPClassifier, network: Network, random_state: np.random.RandomState | None) -> Descent:
     """Return the Descent of an estimator's solver on a Network, whose dropout random_state draws."""
     if estimator.solver == "adam":
         betas = estimator.beta_1, estimator.beta_2
@@ -73,7 +123,7 @@ def make_descent(estimator, network, random_state):
     return MomentumDescent(network, estimator.momentum, estimator.nesterovs_momentum, random_state)
 
 
-def make_schedule(estimator, max_epochs, n_rows):
+def make_schedule(estimator: MLPClassifier, max_epochs: int, n_rows: int) -> EpochSchedule:
     """Return the EpochSchedule of an estimator that trains on n_rows rows.
 
     Raises
@@ -102,7 +152,9 @@ def make_schedule(estimator, max_epochs, n_rows):
     )
 
 
-def keep_curves(estimator, epochs, is_validated, continues):
+def keep_curves(
+    estimator: MLPClassifier | MiniBatchLogisticRegression, epochs: Iterable[Epoch], is_validated: bool, continues: bool
+) -> None:
     """Set the curves of an estimator from Epochs, or continue them."""
     for name, measure, is_measured in (
         ("loss_curve_", "loss", True),
@@ -118,14 +170,14 @@ def keep_curves(estimator, epochs, is_validated, continues):
             setattr(estimator, name, values if is_measured else None)
 
 
-def takes_batches(estimator):
+def takes_batches(estimator: MLPClassifier) -> Literal[True]:
     """Return true where the solver takes mini-batches; raise the AttributeError that hides `partial_fit` elsewhere."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
     return True
 
 
-def show_epoch(show, training):
+def show_epoch(show: Callable[..., object], training: EpochTraining) -> None:
     """Show loss and accuracy of the last Epoch."""
     epoch = training.epochs[-1]
     loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)

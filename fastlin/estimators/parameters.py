@@ -1,15 +1,21 @@
 """What the parameters shared by LogisticRegression and LogisticRegressionCV accept, and what deprecated ones mean."""
 
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from numbers import Integral, Real
+from typing import Literal, TypeAlias
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.typing import FloatArray
 
+Solver: TypeAlias = Literal["auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 SOLVERS = {"auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
 
 # In the form of scikit-learn's `_parameter_constraints`.
@@ -35,20 +41,20 @@ SHARED_CONSTRAINTS = {
 TO_THE_CALLER_OF_FIT = 4
 
 
-def limit_jobs(n_jobs):
+def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
     """Return a context in which as many threads run as `n_jobs` says; None sets no limit."""
     if n_jobs == 0:
         raise ValueError(f"n_jobs must be None or a whole number other than 0, got {n_jobs}")
     return limit_threads(None if n_jobs is None else joblib.effective_n_jobs(n_jobs))
 
 
-def warn_of_change(text, since, until=(2, 0)):
+def warn_of_change(text: str, since: tuple[int, int], until: tuple[int, int] = (2, 0)) -> None:
     """Warn of what changes in scikit-learn, where the installed version says so: from one up to before another."""
     if since <= scikit_learn.VERSION < until:
         warnings.warn(text, FutureWarning, stacklevel=TO_THE_CALLER_OF_FIT + 1)
 
 
-def read_penalty(penalty, C, l1_ratio):
+def read_penalty(penalty: str | None, C: float, l1_ratio: float | None) -> tuple[float, float]:
     """Return C and l1_ratio after the deprecated `penalty`, with the warnings and errors of scikit-learn."""
     if penalty != "deprecated":
         warn_of_change(
@@ -86,7 +92,7 @@ def read_penalty(penalty, C, l1_ratio):
     return C, l1_ratio
 
 
-def read_l1_ratios(penalty, l1_ratios):
+def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
     """Return the l1_ratios after the deprecated `penalty`, an array, with the warnings of scikit-learn."""
     if isinstance(l1_ratios, str):
         warn_of_change(
@@ -126,12 +132,12 @@ def read_l1_ratios(penalty, l1_ratios):
     return ratios
 
 
-def gives_no_l1_ratios(l1_ratios):
+def gives_no_l1_ratios(l1_ratios: ArrayLike | None) -> bool:
     """Return whether the parameter `l1_ratios` is None or its default, a string."""
     return l1_ratios is None or isinstance(l1_ratios, str)
 
 
-def read_scoring(scoring):
+def read_scoring(scoring: str | Callable[..., float] | None) -> str | Callable[..., float] | None:
     """Return the parameter `scoring`, for its default what scikit-learn's installed version takes."""
     if scoring != "warn":
         return scoring

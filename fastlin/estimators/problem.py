@@ -1,6 +1,10 @@
 """The problem of a fit: the objective over some rows of the training data at any C and l1_ratio, and its minimum."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import assert_all_finite
@@ -9,6 +13,13 @@ from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
 from fastlin.objective import LARGEST_PENALTY, Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators.callbacks import Listener
+    from fastlin.estimators.logistic_regression import LogisticRegression
+    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.estimators.training_data import TrainingData
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +44,7 @@ class Fit:
     solution: Solution
 
     @property
-    def start(self):
+    def start(self) -> tuple[FloatArray, FloatArray]:
         """The point (coef, intercept) in float64, from which another fit may start."""
         return self.coef.astype(np.float64), self.intercept.astype(np.float64)
 
@@ -70,7 +81,9 @@ class Problem:
         of at least 0 for each feature.
     """
 
-    def __init__(self, estimator, data, rows=None):
+    def __init__(
+        self, estimator: LogisticRegression | LogisticRegressionCV, data: TrainingData, rows: IntArray | None = None
+    ) -> None:
         self.estimator = estimator
         self.data = data
         self.rows = rows
@@ -81,13 +94,13 @@ class Problem:
         if not self.total_weight > 0:
             # Only folds come here: read_training_data refuses weights that are all zero.
             raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
-        self._objective = None
+        self._objective: Objective | None = None
         self.columns = data.measure(rows)
         if not self.columns.finite:
             for name, part in data.matrix.parts():
                 assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
 
-    def objective(self, C, l1_ratio):
+    def objective(self, C: float, l1_ratio: float) -> Objective:
         """Return J at C and l1_ratio, an Objective over the rows."""
         # C = inf gives 0. A C so small that this overflows leaves no coefficient, and so does the largest penalty.
         penalty = min(1.0 / C / self.total_weight, LARGEST_PENALTY)
@@ -95,7 +108,7 @@ class Problem:
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
         fit_intercept = self.estimator.fit_intercept
-        self._objective = Objective.of_rows(
+        objective = Objective.of_rows(
             lambda coordinates: self.data.make_rows(coordinates, fit_intercept, self.rows),
             self.columns,
             l2,
@@ -104,9 +117,10 @@ class Problem:
             self.group_by_class,
             fit_intercept,
         )
-        return self._objective
+        self._objective = objective
+        return objective
 
-    def slopes(self, coef, intercept):
+    def slopes(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the gradient of the mean loss by the coefficients, (K, d), at coef and intercept."""
         objective = self.objective(np.inf, 0.0)
         coordinates = objective.coordinates
@@ -114,7 +128,15 @@ class Problem:
         # x_j = (x~_j - shift_j) / scale_j.
         return (gradient[:, :-1] - gradient[:, -1:] * coordinates.shift) / coordinates.scale
 
-    def minimize(self, C, l1_ratio, starts=(), on_iteration=None, tol=None, **hints):
+    def minimize(
+        self,
+        C: float,
+        l1_ratio: float,
+        starts: Iterable[tuple[FloatArray, FloatArray]] = (),
+        on_iteration: Listener | None = None,
+        tol: float | None = None,
+        **hints: Any,
+    ) -> Fit:
         """Return the Fit at C and l1_ratio.
 
         Parameters
@@ -143,7 +165,7 @@ class Problem:
         dtype = choose_dtype(matrix, estimator.solver)
 
         def tell(n_iter, iteration, parameters):
-            return on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))
+            return on_iteration and on_iteration(n_iter, iteration, lambda: objective.read_off(parameters(), dtype))
 
         try:
             solution = choose.minimize(

@@ -1,14 +1,23 @@
 """What verbose=1 shows: a line for one fit, a bar for many fits, a bar over the epochs of a training."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterator
 from threading import Lock
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from fastlin.progress import show_bar, show_line
 
+if TYPE_CHECKING:
+    from fastlin.solvers.solution import Iteration
+
 
 @contextlib.contextmanager
-def show_iterations(verbose, count_read_bytes=None):
+def show_iterations(
+    verbose: int, count_read_bytes: Callable[[], int] | None = None
+) -> Iterator[Callable[[int, Iteration, object], None] | None]:
     """Yield a function for a solver to call after each iteration, or None where verbose is 0.
 
     It keeps one line up to date with iteration, objective, relative gap to the optimum and seconds. Where a function
@@ -34,7 +43,7 @@ def show_iterations(verbose, count_read_bytes=None):
 
 
 @contextlib.contextmanager
-def count_fits(verbose, n_fits):
+def count_fits(verbose: int, n_fits: int) -> Iterator[Callable[[], None] | None]:
     """Yield a function to call after each of many fits, from any thread, or None where verbose is 0: it moves a bar."""
     if not verbose:
         yield None

@@ -1,16 +1,26 @@
 """Many fits along C, from the strongest penalty to the weakest, each started from those before."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import limit_jobs
+from fastlin.estimators.parameters import Solver, limit_jobs
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import read_training_data
+from fastlin.typing import ClassWeight, FloatArray, MatrixLike
+
+if TYPE_CHECKING:
+    from fastlin.estimators.callbacks import Listener
+    from fastlin.estimators.problem import Fit, Problem
 
 # Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
 WIDE = -4, 4
@@ -62,22 +72,22 @@ class RegularizationPath:
 
 
 def logistic_path(
-    X,
-    y,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    Cs=50,
-    l1_ratio=1.0,
-    penalty_factors=None,
-    group_by_class=False,
-    fit_intercept=True,
-    tol=1e-4,
-    max_iter=1000,
-    solver="auto",
-    class_weight=None,
-    sample_weight=None,
-    n_jobs=None,
-    verbose=0,
-):
+    Cs: int | ArrayLike = 50,
+    l1_ratio: float = 1.0,
+    penalty_factors: ArrayLike | None = None,
+    group_by_class: bool = False,
+    fit_intercept: bool = True,
+    tol: float = 1e-4,
+    max_iter: int = 1000,
+    solver: Solver = "auto",
+    class_weight: ClassWeight = None,
+    sample_weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> RegularizationPath:
     """Fit logistic or softmax regression for many C, each model started from the one before.
 
     Parameters
@@ -175,7 +185,16 @@ def logistic_path(
     )
 
 
-def fit_along(problem, Cs, l1_ratio, *, start=None, proven=True, on_fit=None, on_iteration=None):
+def fit_along(
+    problem: Problem,
+    Cs: FloatArray,
+    l1_ratio: float,
+    *,
+    start: tuple[FloatArray, FloatArray] | None = None,
+    proven: bool = True,
+    on_fit: Callable[[], object] | None = None,
+    on_iteration: Listener | None = None,
+) -> Iterator[Fit]:
     """Yield the Fit of a Problem at each of the Cs in turn, each started from those before.
 
     A fit starts from the last solution, or from the point on the line through the last two solutions as functions of
@@ -205,12 +224,14 @@ def fit_along(problem, Cs, l1_ratio, *, start=None, proven=True, on_fit=None, on
         The fit at each C.
     """
     log_Cs = np.log(Cs)
-    before, last, nearby = None, start, None
+    before: tuple[FloatArray, FloatArray] | None = None
+    last, nearby = start, None
     for c, C in enumerate(Cs):
         starts = [] if last is None else [last]
-        if c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf:
+        if before is not None and last is not None and c > 1 and log_Cs[c - 2] < log_Cs[c - 1] and log_Cs[c] < np.inf:
             ahead = (log_Cs[c] - log_Cs[c - 1]) / (log_Cs[c - 1] - log_Cs[c - 2])
-            line = tuple(b + ahead * (b - a) for a, b in zip(before, last, strict=True))
+            coef, intercept = (b + ahead * (b - a) for a, b in zip(before, last, strict=True))
+            line = coef, intercept
             starts = [line] if C <= FINE * Cs[c - 1] else [last, line]
         fit = problem.minimize(C, l1_ratio, starts, on_iteration, proven=proven, nearby=nearby)
         before, last, nearby = last, fit.start, fit.solution
@@ -219,7 +240,7 @@ def fit_along(problem, Cs, l1_ratio, *, start=None, proven=True, on_fit=None, on
         yield fit
 
 
-def read_Cs(Cs):
+def read_Cs(Cs: Any) -> int | FloatArray:
     """Return the number of Cs that is asked for, an int, or the given Cs, a sorted float64 array.
 
     Raises
@@ -228,7 +249,7 @@ def read_Cs(Cs):
         Where there are none, or they are not numbers above 0 in one dimension.
     """
     accepted = "Cs must be a whole number of at least 1, or a list of numbers above 0 (inf: no penalty)"
-    if isinstance(Cs, Integral) and not isinstance(Cs, bool) and Cs >= 1:
+    if isinstance(Cs, Integral) and not isinstance(Cs, bool) and int(Cs) >= 1:
         return int(Cs)
     try:
         grid = np.asarray(Cs, np.float64)
@@ -243,7 +264,9 @@ def read_Cs(Cs):
     return np.sort(grid)
 
 
-def choose_grid(problem, n_Cs, l1_ratio):
+def choose_grid(
+    problem: Problem, n_Cs: int, l1_ratio: float
+) -> tuple[FloatArray, tuple[FloatArray, FloatArray] | None]:
     """Return n_Cs values of C, and the coef and intercept from which the first fit starts, or None.
 
     Let W be zero except for features without a penalty, and g the gradient of the mean loss by the coefficients. By the

@@ -6,8 +6,10 @@ move or change any of them, and this file is then the only one to follow.
 
 import inspect
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sklearn
+from sklearn.base import BaseEstimator
 
 # The methods sparsify and densify, and predictions from coefficients that sparsify has made sparse.
 from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
@@ -20,11 +22,13 @@ from sklearn.utils._param_validation import Hidden, Interval, Options, StrOption
 # The error for metadata that is passed while metadata routing is off.
 from sklearn.utils.metadata_routing import _raise_for_params as refuse_metadata_without_routing
 
+from fastlin.typing import Array
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
     # Before 1.9 there are no callbacks.
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """In place of scikit-learn's, without set_callbacks."""
 
     def with_callbacks(method):
@@ -44,8 +48,13 @@ from sklearn.utils.validation import _check_method_params as select_metadata
 # The check of sample weights, with the messages that users know.
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
+if TYPE_CHECKING:
+    _Displayed: TypeAlias = BaseEstimator
+else:
+    _Displayed = object
 
-class NotebookDisplay:
+
+class NotebookDisplay(_Displayed):
     """scikit-learn's display of an estimator in notebooks, followed by what `_display_fit` returns."""
 
     def _repr_html_inner(self):
@@ -86,12 +95,12 @@ __all__ = [
 ]
 
 
-def has_callbacks(estimator):
+def has_callbacks(estimator: Any) -> bool:
     """Return whether `set_callbacks`, or an estimator around this one, has given it callbacks."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
-def open_tasks(estimator, n_tasks, is_sequential=True):
+def open_tasks(estimator: Any, n_tasks: int, is_sequential: bool = True) -> Any:
     """Set up the callbacks of an estimator; return the context of its fit, which has so many tasks at most.
 
     is_sequential says whether they come one after another.
@@ -99,7 +108,7 @@ def open_tasks(estimator, n_tasks, is_sequential=True):
     return estimator._init_callback_context(max_subtasks=n_tasks, sequential_subtasks=is_sequential)
 
 
-def check_parameters(estimator):
+def check_parameters(estimator: Any) -> None:
     """Raise scikit-learn's error where a parameter of an estimator is not what `_parameter_constraints` accepts.
 
     Plain values that were accepted once are not looked at again: scikit-learn takes 0.25 ms for them, a tenth of a fit
@@ -109,18 +118,19 @@ def check_parameters(estimator):
     # Other values are not kept alive, and may have no hash.
     if all(isinstance(value, PLAIN) for _, value in values):
         # 1, 1.0 and True are equal, but not all of them are accepted.
-        _check_values(type(estimator), tuple((name, type(value), value) for name, value in values))
+        estimator_class: Any = type(estimator)
+        _check_values(estimator_class, tuple((name, type(value), value) for name, value in values))
     else:
         estimator._validate_params()
 
 
 @lru_cache(maxsize=128)
-def _check_values(estimator_class, values):
+def _check_values(estimator_class: Any, values: Any) -> None:
     parameters = {name: value for name, _, value in values}
     validate_parameter_constraints(estimator_class._parameter_constraints, parameters, estimator_class.__name__)
 
 
-def give_labels(scorer, classes):
+def give_labels(scorer: Any, classes: Array) -> Any:
     """Return a scorer whose metric is told all classes, where it has a parameter for them; else the scorer itself."""
     parameters = inspect.signature(scorer._score_func).parameters if hasattr(scorer, "_score_func") else {}
     if "labels" not in parameters:

@@ -1,18 +1,26 @@
 """What a fitted model says of its fit: in lines that `summary` prints, and in a notebook as a table with a picture."""
 
+from collections.abc import Iterator, Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
+from fastlin.typing import MatrixLike
 
 
 class FitSummary(NotebookDisplay):
     """The method `summary`, and the display in notebooks, of an estimator that has `_describe_result`."""
 
-    def summary(self, X=None, y=None, sample_weight=None):
+    fit_seconds_: float
+
+    def summary(
+        self, X: MatrixLike | None = None, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Print the data, how the fit ended, and what it found, a line for each.
 
         Parameters
@@ -53,7 +61,9 @@ class FitSummary(NotebookDisplay):
         return f'<img alt="how the fit went" style="max-width:100%" src="{source}">'
 
 
-def describe_fit(estimator, X=None, y=None, sample_weight=None):
+def describe_fit(
+    estimator: Any, X: MatrixLike | None = None, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+) -> dict[str, str]:
     """Return what `FitSummary.summary` prints of a fitted estimator as texts by their names."""
     check_is_fitted(estimator)
     lines = {"model": " ".join(repr(estimator).split()), **estimator._describe_result()}
@@ -65,27 +75,27 @@ def describe_fit(estimator, X=None, y=None, sample_weight=None):
     return lines
 
 
-def lay_out(lines):
+def lay_out(lines: Mapping[str, str]) -> Iterator[str]:
     """Yield the names and texts of a dict as lines of two columns."""
     width = max(map(len, lines))
     return (f"{name:<{width}}  {text}" for name, text in lines.items())
 
 
-def describe_data(estimator):
+def describe_data(estimator: Any) -> str:
     """Return a line on the data that a model was fitted to."""
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
     return f"{rows}{estimator.n_features_in_:,} features, {len(estimator.classes_):,} classes"
 
 
-def describe_coef(coef):
+def describe_coef(coef: Any) -> str:
     """Return a line on how many coefficients are not zero, and of how many features."""
     n_features = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
     n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"
 
 
-def describe_training(estimator):
+def describe_training(estimator: Any) -> dict[str, str]:
     """Return lines on a training by mini-batches: its epochs, loss and accuracy, and those of the validation data."""
     if not estimator.loss_curve_:
         return {"epochs": "none"}

@@ -1,6 +1,10 @@
 """A column of a table of pandas, Arrow or NumPy: its numbers, or its levels and which of them each row has."""
 
+from typing import Any
+
 import numpy as np
+
+from fastlin.typing import Array, IntArray
 
 # The types of codes that kernels read, and of whole numbers whose memory they are where no number is too large.
 CODE_TYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
@@ -9,14 +13,14 @@ SIGNED = dict(zip((np.dtype(name) for name in ("uint8", "uint16", "uint32")), CO
 SORTED = "biufUSO"
 
 
-def has_levels(column):
+def has_levels(column: Any) -> bool:
     """Say whether the type of a column has levels."""
     # Arrow's own type, or the one that a column of pandas stores.
     kind = getattr(column, "type", None) or getattr(getattr(column, "dtype", None), "pyarrow_dtype", None)
     return hasattr(column, "cat") or (hasattr(kind, "index_type") and hasattr(kind, "value_type"))
 
 
-def read_numbers(label, column):
+def read_numbers(label: object, column: Any) -> Array:
     """Return a column of numbers as an array of a type that kernels read: the same memory where it has one.
 
     Raises
@@ -26,7 +30,7 @@ def read_numbers(label, column):
     """
     from fastlin.kernels.linear.operands import NUMBER_TYPES
 
-    dtype = getattr(column, "dtype", None)
+    dtype: Any = getattr(column, "dtype", None)
     if _is_arrow(column):
         column = _join(column).to_numpy(zero_copy_only=False)
     elif getattr(dtype, "na_value", None) is not None and not has_levels(column) and dtype.kind not in "mM":
@@ -45,7 +49,7 @@ def read_numbers(label, column):
     )
 
 
-def read_levels(label, column):
+def read_levels(label: object, column: Any) -> tuple[list[Any], IntArray]:
     """Return the levels of a column, a list, and the code of each row, -1 where its value is missing.
 
     Raises

@@ -4,6 +4,10 @@ The levels of a column of pandas' categories, of an enum or of an Arrow dictiona
 order, whether rows have them or not. Those of any other column are the values of its rows, sorted.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
@@ -11,11 +15,17 @@ from sklearn.utils.validation import assert_all_finite
 from fastlin.estimators.feature_names import check_features, remember_features
 from fastlin.estimators.table_columns import has_levels, read_levels, read_numbers
 from fastlin.extras import needs
+from fastlin.typing import Array, MatrixLike
+
+if TYPE_CHECKING:
+    from fastlin.estimators.logistic_regression import LogisticRegression
+    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.matrices.tables import TableMatrix
 
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 
 
-def reads_table(estimator, X, is_fit):
+def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     """Say whether an estimator reads categorical columns of X: in a fit as its parameter says, later as in the fit."""
     if not is_fit:
         return hasattr(estimator, "categories_")
@@ -29,7 +39,7 @@ def reads_table(estimator, X, is_fit):
     return True
 
 
-def read_table_to_fit(estimator, X):
+def read_table_to_fit(estimator: LogisticRegression | LogisticRegressionCV, X: MatrixLike) -> TableMatrix:
     """Return X as a TableMatrix, and set what the estimator knows of its columns.
 
     Parameters
@@ -52,7 +62,8 @@ def read_table_to_fit(estimator, X):
     names, columns = _split(estimator, X)
     _refuse_empty(estimator, columns)
     are_categorical = _choose_categorical(estimator, names, columns)
-    read, categories = [], []
+    read: list[Array | Codes] = []
+    categories: list[Array | None] = []
     for label, column, is_categorical in zip(_label(names, columns), columns, are_categorical, strict=True):
         if not is_categorical:
             read.append(read_numbers(label, column))
@@ -67,7 +78,7 @@ def read_table_to_fit(estimator, X):
     return TableMatrix(read, _label(names, columns))
 
 
-def read_table(estimator, X):
+def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
     """Return X as a TableMatrix with the levels that the estimator was fitted to; others have no column.
 
     Raises
@@ -82,7 +93,7 @@ def read_table(estimator, X):
     names, columns = _split(estimator, X)
     check_features(estimator, len(columns), names, "X has")
     _refuse_empty(estimator, columns)
-    read = []
+    read: list[Array | Codes] = []
     for label, column, levels in zip(_label(names, columns), columns, estimator.categories_, strict=True):
         if levels is None:
             numbers = read_numbers(label, column)

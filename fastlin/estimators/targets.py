@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from fastlin.estimators.training_data import encode_labels
+from fastlin.typing import Array
 
 # By how much the probabilities of a row may miss the sum of one, for float32.
 SUM_TOLERANCE = 1e-5
@@ -33,7 +35,7 @@ class Targets:
     classes: np.ndarray
     labels: np.ndarray
 
-    def seen_as(self, kind, n_classes):
+    def seen_as(self, kind: str, n_classes: int) -> Targets:
         """Return the Targets as probabilities, where the others are and these are certain; else as they are."""
         is_certain = self.kind == "multilabel" and (self.labels.sum(axis=1) == 1).all()
         if kind == "soft" and is_certain:
@@ -43,7 +45,7 @@ class Targets:
             return Targets("soft", np.arange(n_classes), np.eye(n_classes)[self.classes[self.labels]])
         return self
 
-    def among(self, classes, name):
+    def among(self, classes: Array, name: str) -> Array:
         """Return the labels, numbered by the given classes.
 
         Raises
@@ -63,7 +65,7 @@ class Targets:
         return np.searchsorted(classes, self.classes)[self.labels]
 
 
-def read_targets(y):
+def read_targets(y: Any) -> Targets:
     """Return the Targets in y, of shape (n,) or (n, n_classes), after scikit-learn's checks.
 
     Zeros and ones in several columns are labels of which each row may have several, as in scikit-learn. Other numbers
@@ -74,11 +76,12 @@ def read_targets(y):
     ValueError
         y holds neither.
     """
-    y = y if sparse.issparse(y) else np.asarray(y)
-    if y.ndim < 2 or (y.ndim == 2 and y.shape[1] == 1 and not sparse.issparse(y)):
+    is_sparse: bool = sparse.issparse(y)
+    y = y if is_sparse else np.asarray(y)
+    if y.ndim < 2 or (y.ndim == 2 and y.shape[1] == 1 and not is_sparse):
         return Targets("class", *encode_labels(column_or_1d(y, warn=True)))
     kind = type_of_target(y, input_name="y")
-    targets = y.toarray() if sparse.issparse(y) else y
+    targets: Any = cast("Any", y).toarray() if is_sparse else y
     if kind == "continuous-multioutput":
         sums = targets.sum(axis=1)
         if not (targets.min() >= 0 and np.abs(sums - 1).max() <= SUM_TOLERANCE):

@@ -6,9 +6,10 @@ The estimators import the rooms below them when a fit or a prediction begins: Nu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -18,9 +19,15 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.tables import read_table, read_table_to_fit, reads_table
+from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.matrices import BlockMatrix, DenseMatrix, SparseMatrix, TableMatrix
+    from fastlin.estimators.logistic_regression import LogisticRegression
+    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.matrices import BlockMatrix, DenseMatrix, Matrix, SparseMatrix, TableMatrix
+    from fastlin.matrices.columns import Columns
+    from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.rows import Rows
 
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
@@ -59,16 +66,16 @@ class TrainingData:
     weights: np.ndarray | None
     weight_unit: float
 
-    def weigh(self, rows=None):
+    def weigh(self, rows: IntArray | None = None) -> float:
         """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
         weights = self._weights_of(rows)
         return float(len(self.labels) if weights is None else weights.sum())
 
-    def measure(self, rows=None):
+    def measure(self, rows: IntArray | None = None) -> Columns:
         """Return the Columns over rows, as `weigh` takes them."""
         return self.matrix.measure(self._weights_of(rows))
 
-    def make_rows(self, coordinates, fit_intercept, rows=None):
+    def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: IntArray | None = None) -> Rows:
         """Return the Rows of an objective in Coordinates over rows, as `weigh` takes them."""
         from fastlin.objective import Rows
 
@@ -83,7 +90,12 @@ class TrainingData:
         return self.weights if rows is None else weigh_named_rows(rows, self.weights, len(self.labels))
 
 
-def read_training_data(estimator, X, y, sample_weight):
+def read_training_data(
+    estimator: LogisticRegression | LogisticRegressionCV,
+    X: MatrixLike | Blocks,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+) -> TrainingData:
     """Return the TrainingData of a fit.
 
     Parameters
@@ -113,7 +125,7 @@ def read_training_data(estimator, X, y, sample_weight):
     return TrainingData(matrix, y, classes, labels, weights, unit)
 
 
-def choose_unit(largest):
+def choose_unit(largest: float) -> float:
     """Return the power of two by which weights are divided, for the largest of them.
 
     Only their ratios count. Weights of order one survive float32, and their sum does not overflow.
@@ -121,13 +133,13 @@ def choose_unit(largest):
     return 2.0 ** np.floor(np.log2(largest))
 
 
-def check_dual(estimator):
+def check_dual(estimator: LogisticRegression | LogisticRegressionCV) -> None:
     """Raise a ValueError where the estimator asks for the dual problem of a solver that has none."""
     if estimator.dual and estimator.solver != "liblinear":
         raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
 
 
-def check_classes(estimator, classes):
+def check_classes(estimator: LogisticRegression | LogisticRegressionCV, classes: Array) -> None:
     """Raise a ValueError where there is one class, or more than the solver of the estimator takes."""
     if len(classes) < 2:
         raise ValueError(
@@ -141,14 +153,14 @@ def check_classes(estimator, classes):
         )
 
 
-def choose_dtype(matrix, solver):
+def choose_dtype(matrix: Matrix, solver: str) -> FloatType:
     """Return the type of coefficients: float32 for float32 data, but not by liblinear, which has no float32."""
     from fastlin.kernels.machine.arrays import compute_type
 
     return np.float64 if solver == "liblinear" else compute_type(matrix)
 
 
-def read_matrix(estimator, X, y=NO_Y, **checks):
+def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
     from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, TableMatrix, as_matrix
 
@@ -180,13 +192,13 @@ def read_matrix(estimator, X, y=NO_Y, **checks):
     return matrix or as_matrix(checked)
 
 
-def refuse_blocks(estimator, X):
+def refuse_blocks(estimator: object, X: object) -> None:
     """Raise a TypeError where X is Blocks."""
     if isinstance(X, Blocks):
         raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression fits blocks.")
 
 
-def refuse_categories(estimator, what):
+def refuse_categories(estimator: Any, what: str) -> None:
     """Raise a ValueError where the estimator is to read categorical columns of data that have none."""
     if estimator.categorical_features is not None:
         raise ValueError(
@@ -196,7 +208,7 @@ def refuse_categories(estimator, what):
     vars(estimator).pop("categories_", None)
 
 
-def check_labels(estimator, X, y):
+def check_labels(estimator: object, X: Any, y: ArrayLike | None) -> Array:
     """Return y beside a table X, after scikit-learn's checks.
 
     Raises
@@ -212,7 +224,12 @@ def check_labels(estimator, X, y):
     return y
 
 
-def read_blocks(estimator, blocks, y, sample_weight):
+def read_blocks(
+    estimator: LogisticRegression | LogisticRegressionCV,
+    blocks: Blocks,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+) -> tuple[BlockMatrix, Array, ArrayLike | None]:
     """Return Blocks as a matrix, with the labels and weights that they hold or that are given.
 
     Raises
@@ -234,7 +251,9 @@ def read_blocks(estimator, blocks, y, sample_weight):
     return BlockMatrix(blocks), y, sample_weight
 
 
-def choose_labels(estimator, blocks, y, sample_weight):
+def choose_labels(
+    estimator: object, blocks: Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> tuple[Array, ArrayLike | None]:
     """Return the labels and weights that Blocks hold, or those that are given beside them.
 
     Raises
@@ -280,7 +299,7 @@ def _is_whole_labels(y, n_rows):
     return type(y) is np.ndarray and y.shape == (n_rows,) and y.dtype.kind in "iub"
 
 
-def encode_labels(y, dtype=np.int64):
+def encode_labels(y: Array, dtype: type[np.integer] = np.int64) -> tuple[Array, IntArray]:
     """Return the classes in order and the number of each row's class in a type, for y with one label a row."""
     if y.dtype.kind in "iub" and y.size:
         smallest, largest = int(y.min()), int(y.max())
@@ -302,19 +321,22 @@ def encode_labels(y, dtype=np.int64):
     return classes, labels.astype(dtype, copy=False)
 
 
-def weigh_rows(y, classes, labels, sample_weight, class_weight):
+def weigh_rows(
+    y: Array, classes: Array, labels: IntArray, sample_weight: ArrayLike | None, class_weight: ClassWeight
+) -> FloatArray | None:
     """Return sample weight times class weight per row, float64, or None where every row counts alike."""
     if sample_weight is None and class_weight is None:
         return None
     weights = check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
     if class_weight is not None:
-        weights *= weigh_classes(class_weight, classes, np.bincount(labels, weights, len(classes)))[labels]
+        totals: FloatArray = np.bincount(labels, weights, len(classes)).astype(np.float64)
+        weights *= weigh_classes(class_weight, classes, totals)[labels]
     if not weights.any():
         raise ValueError(NO_WEIGHT)
     return weights
 
 
-def weigh_classes(class_weight, classes, totals):
+def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
     """Return what class_weight says that each class weighs, (n_classes,), where its rows have a total weight so far.
 
     Raises
@@ -340,7 +362,7 @@ def weigh_classes(class_weight, classes, totals):
     return class_weights
 
 
-def check_penalty_factors(penalty_factors, matrix):
+def check_penalty_factors(penalty_factors: ArrayLike | None, matrix: Matrix) -> FloatArray | None:
     """Return the penalty factors as an array (d,) of float64, or None where there are none.
 
     Those of a table may be one for each of its columns: then all levels of a column have its factor.

@@ -1,6 +1,10 @@
 """The rows that the training of a network is validated on: given by the caller, or set aside."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -12,8 +16,11 @@ from fastlin.estimators.targets import read_targets
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import Examples
 
+if TYPE_CHECKING:
+    from fastlin.estimators.mlp_classifier import MLPClassifier
 
-def read_validation(estimator, X_val, y_val, kind):
+
+def read_validation(estimator: MLPClassifier, X_val: Any, y_val: Any, kind: str) -> Examples | None:
     """Return the Examples to validate on that `fit` was given, or None where there are none.
 
     Parameters
@@ -52,7 +59,7 @@ def read_validation(estimator, X_val, y_val, kind):
     return Examples(as_matrix(X_val), targets.among(estimator.classes_, "y_val"))
 
 
-def set_aside(estimator, examples, random_state):
+def set_aside(estimator: MLPClassifier, examples: Examples, random_state: np.random.RandomState) -> Iterator[Examples]:
     """Return Examples to train on and Examples to validate on, as scikit-learn's MLPClassifier splits them.
 
     Parameters

@@ -5,6 +5,10 @@
 Matplotlib is imported only when something is drawn.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fastlin.extras import needs
 from fastlin.figures.comparisons import CONTENDERS, draw_compare, draw_peers
 from fastlin.figures.course import (
@@ -22,6 +26,11 @@ from fastlin.figures.images import plot_weights, show_images
 from fastlin.figures.models import plot_coefficients, plot_convergence, plot_fit
 from fastlin.figures.networks import draw_deep, draw_search, draw_two_layer
 from fastlin.figures.style import DOTS_PER_INCH, STYLE, embed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastlin.figures.style import Picture, StudyResults
 
 __all__ = [
     "CONTENDERS",
@@ -56,7 +65,7 @@ DRAWINGS = {
 }
 
 
-def draw(study, results, folder):
+def draw(study: str, results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the results of a study.
 
     Parameters

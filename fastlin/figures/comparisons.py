@@ -1,8 +1,17 @@
 """Draws fastlin beside scikit-learn and beside all peers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.figures.style import COLORS, STYLE, Picture, count_nouns, name_data, open_figure, save_figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastlin.figures.style import StudyResults
 
 # Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
 # wine); the solvers of one library share a hue.
@@ -20,7 +29,7 @@ CONTENDERS = {
 }
 
 
-def draw_compare(results, folder):
+def draw_compare(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw a bar of seconds for each contender, with the objective that it reached."""
     figure, axes = open_figure(1, 1, width=10, height=4.2)
     merits, parameters = results.merits, results.parameters
@@ -65,7 +74,7 @@ def draw_compare(results, folder):
     ]
 
 
-def draw_peers(results, folder):
+def draw_peers(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
     problems, parameters = results.series["problems"], results.parameters
     figure, axes = open_figure(1, len(problems), width=3 + 6.5 * len(problems), height=7.6)

@@ -1,5 +1,9 @@
 """Draws the studies of the course: binary and softmax regression."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastlin.figures.curves import plot_history
@@ -15,6 +19,11 @@ from fastlin.figures.style import (
     save_figure,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastlin.figures.style import StudyResults
+
 TRAIN, VALIDATION = COLORS[0], COLORS[1]
 IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
 # The epochs after which the reports' trainings stop.
@@ -23,7 +32,7 @@ PAD = 0.06
 EPOCH_MEANS = "training (the loss: mean of an epoch)"
 
 
-def draw_images(results, folder):
+def draw_images(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the first images, each a row of pixels."""
     images, labels = results.series["images"], results.series["labels"]
     side = results.merits["side"]
@@ -41,7 +50,7 @@ def draw_images(results, folder):
     ]
 
 
-def draw_binary(results, folder):
+def draw_binary(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw loss and accuracy of 2 against 3."""
     trained, merits = results.series["trained"], results.merits
     figure, axes = open_figure(1, 2)
@@ -63,7 +72,7 @@ def draw_binary(results, folder):
     ]
 
 
-def draw_early_stopping(results, folder):
+def draw_early_stopping(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the losses up to the stop, in order and shuffled, and a histogram of the stops of all seeds."""
     figure, axes = open_figure(1, 3)
     merits = results.merits
@@ -108,7 +117,7 @@ def _draw_stops(axes, merits, with_reports):
     axes.yaxis.get_major_locator().set_params(integer=True)
 
 
-def draw_shuffling(results, folder):
+def draw_shuffling(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw validation accuracy and training loss in order and shuffled, at full length and with early stopping."""
     figure, axes = open_figure(2, 2)
     merits = results.merits
@@ -140,7 +149,7 @@ def draw_shuffling(results, folder):
     ]
 
 
-def draw_softmax(results, folder):
+def draw_softmax(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the loss, the accuracy close up and whole, and the gap between training and validation accuracy."""
     figure, axes = open_figure(2, 2)
     trained, merits = results.series["trained"], results.merits
@@ -178,7 +187,7 @@ def draw_softmax(results, folder):
     ]
 
 
-def draw_l2_weights(results, folder):
+def draw_l2_weights(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the weights of each digit, without a penalty above and with one below, each on a scale of its own."""
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
@@ -188,7 +197,8 @@ def draw_l2_weights(results, folder):
     if difference > 0:
         penalised, other = "λ = 1", f"gives weights that differ by up to {difference:.2g}"
     # Each row has a colour scale of its own, because the penalised weights are much smaller.
-    for part, (name, label) in zip(figure.subfigures(2, 1), (("0", "λ = 0"), ("1", penalised)), strict=True):
+    parts: Any = figure.subfigures(2, 1)
+    for part, (name, label) in zip(parts, (("0", "λ = 0"), ("1", penalised)), strict=True):
         plot_weights(weights[name], figure=part)
         largest[name] = np.abs(weights[name][:-1]).max()
         part.suptitle(f"{label}: colours from −{largest[name]:.2g} to {largest[name]:.2g}", fontsize=13)
@@ -207,7 +217,7 @@ def draw_l2_weights(results, folder):
     ]
 
 
-def draw_l2_sweep(results, folder):
+def draw_l2_sweep(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw validation accuracy against steps for each strength of the penalty."""
     figure, axes = open_figure(1, 1, width=9, height=5.6)
     best = results.merits["best_validation_accuracy"]
@@ -238,7 +248,7 @@ def draw_l2_sweep(results, folder):
     ]
 
 
-def draw_l2_norm(results, folder):
+def draw_l2_norm(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the squared length of the weights against the strength of the penalty."""
     figure, axes = open_figure(1, 1, width=9, height=5.2)
     norms = results.merits["squared_norm"]

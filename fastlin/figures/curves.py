@@ -1,11 +1,58 @@
 """Curves that users plot on axes of their own: histories, paths and scores of cross-validation."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
 import numpy as np
 
 from fastlin.figures.style import COLORS, count_nouns, current_axes
+from fastlin.typing import Array, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, axes=None, color=None):
+class CoefficientPath(Protocol):
+    """What `plot_path` draws: a `RegularizationPath`, which this room does not know."""
+
+    @property
+    def Cs(self) -> FloatArray:
+        """Inverse strengths of the penalty, sorted."""
+
+    @property
+    def classes(self) -> Array:
+        """Labels of the classes."""
+
+    @property
+    def coefs(self) -> FloatArray:
+        """Coefficients of each model."""
+
+    @property
+    def n_nonzeros(self) -> IntArray:
+        """Number of coefficients of each model that are not zero."""
+
+
+class CrossValidation(Protocol):
+    """What `plot_scores` draws: a `LogisticRegressionCV`, which this room does not know."""
+
+    Cs_: FloatArray
+    C_: Any
+    l1_ratios_: FloatArray
+    l1_ratio_: Any
+    scores_: Any
+    scoring: Any
+
+
+def plot_history(
+    history: Mapping[int, float],
+    label: str | None = None,
+    npoints_to_average: int = 1,
+    plot_variance: bool = True,
+    axes: Axes | None = None,
+    color: str | None = None,
+) -> None:
     """Plot a history, either each value or means over several values with a band of their spread.
 
     Parameters
@@ -38,7 +85,12 @@ def plot_history(history, label=None, npoints_to_average=1, plot_variance=True, 
         axes.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
 
 
-def plot_path(path, axes=None, n_labels=8, feature_names=None):
+def plot_path(
+    path: CoefficientPath,
+    axes: Axes | None = None,
+    n_labels: int = 8,
+    feature_names: Sequence[str] | Array | None = None,
+) -> Axes:
     """Plot the coefficients of a path against C, and above them how many are not zero.
 
     The largest coefficients at the largest C are named. With two classes each of them has a colour of its own; with
@@ -101,7 +153,7 @@ def plot_path(path, axes=None, n_labels=8, feature_names=None):
     return axes
 
 
-def plot_scores(model, axes=None):
+def plot_scores(model: CrossValidation, axes: Axes | None = None) -> Axes:
     """Plot the scores of a cross-validation against C: their mean over the folds, their spread, and the chosen C.
 
     Parameters

@@ -1,13 +1,29 @@
 """Pictures of rows of pixels: images of a data set, and the weights that a model has learned for each pixel."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import isqrt, prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.extras import needs
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    from fastlin.figures.models import LinearModel
 
 
-def show_images(images, labels=None, n_columns=10, figure=None):
+def show_images(
+    images: Array,
+    labels: Sequence[object] | Array | None = None,
+    n_columns: int = 10,
+    figure: Figure | SubFigure | None = None,
+) -> Figure | SubFigure:
     """Show images as a grid of pictures, in grey or, where a row has three planes, in colour.
 
     All pictures share one scale, from the least to the largest value of the images.
@@ -40,7 +56,13 @@ def show_images(images, labels=None, n_columns=10, figure=None):
     return _draw_grid(pictures, labels, n_columns, figure, cmap="gray", vmin=0, vmax=1)[0]
 
 
-def plot_weights(w, labels=None, n_columns=10, figure=None, shape=None):
+def plot_weights(
+    w: LinearModel | Array,
+    labels: Sequence[object] | Array | None = None,
+    n_columns: int = 10,
+    figure: Figure | SubFigure | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> list[Axes]:
     """Plot the weights of each output as a picture: red speaks for the output, blue against it.
 
     All pictures share one scale, which is symmetric around 0. Weights of red, green and blue planes are drawn in these
@@ -72,11 +94,12 @@ def plot_weights(w, labels=None, n_columns=10, figure=None, shape=None):
         The columns have no length that makes a square picture or one of the shape, or `labels` has another length than
         there are outputs.
     """
-    if hasattr(w, "coef_"):
-        labels = w.classes_[-w.coef_.shape[0] :] if labels is None else labels
-        w = w.coef_.T
-        w = w.toarray() if hasattr(w, "toarray") else w
-    pictures = _to_pictures("w", np.atleast_2d(np.asarray(w).T), shape)
+    weights: Any = w
+    if hasattr(weights, "coef_"):
+        labels = weights.classes_[-weights.coef_.shape[0] :] if labels is None else labels
+        weights = weights.coef_.T
+        weights = weights.toarray() if hasattr(weights, "toarray") else weights
+    pictures = _to_pictures("w", np.atleast_2d(np.asarray(weights).T), shape)
     largest = np.abs(pictures).max() or 1
     labels = range(len(pictures)) if labels is None else labels
     if pictures.ndim == 4:

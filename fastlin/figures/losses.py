@@ -1,11 +1,15 @@
 """The curve of a loss as the course's scripts draw it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fastlin.extras import needs
 
 
-def plot_loss(loss_dict, label=None, npoints_to_average=1, plot_variance=True):
+def plot_loss(
+    loss_dict: Mapping[int, float], label: str | None = None, npoints_to_average: int = 1, plot_variance: bool = True
+) -> None:
     """Plot a history on the current axes of Matplotlib, as the course's function of that name does.
 
     Each value is drawn, unless several are averaged: then their mean stands at the middle one of their steps, within a

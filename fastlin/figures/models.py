@@ -1,12 +1,36 @@
 """Pictures of fitted models that users plot on axes of their own: how the fit went, and what it found."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
 import numpy as np
 
 from fastlin.figures.curves import plot_scores
 from fastlin.figures.style import COLORS, current_axes
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def plot_convergence(model, axes=None):
+class LinearModel(Protocol):
+    """What `plot_coefficients` draws: an estimator of linear models, which this room does not know."""
+
+    @property
+    def classes_(self) -> Array:
+        """Labels of the classes."""
+
+    @property
+    def coef_(self) -> Any:
+        """Coefficients, an array or a sparse container."""
+
+    def get_feature_names_out(self) -> Array:
+        """Return the names of the columns of `coef_`."""
+
+
+def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
     """Plot how a fit came to its end.
 
     For `LogisticRegression` these are, against the seconds of the fit, the bound on the distance of the objective from
@@ -40,12 +64,17 @@ def plot_convergence(model, axes=None):
     )
 
 
-def plot_fit(model, axes=None):
+def plot_fit(model: Any, axes: Axes | None = None) -> Axes:
     """Plot the scores of a cross-validation, and the convergence of any other model, and return the axes."""
     return plot_scores(model, axes) if hasattr(model, "scores_") else plot_convergence(model, axes)
 
 
-def plot_coefficients(model, feature_names=None, axes=None, n_features=20):
+def plot_coefficients(
+    model: LinearModel,
+    feature_names: Sequence[str] | Array | None = None,
+    axes: Axes | None = None,
+    n_features: int = 20,
+) -> Axes:
     """Plot the largest coefficients of a linear model as bars, the largest at the top.
 
     With two classes a feature has one bar, which points to the right where the feature speaks for the second class.

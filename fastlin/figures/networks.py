@@ -1,8 +1,17 @@
 """Draws the studies of CIFAR-10: curves of training, the search by parameter, and accuracy against depth."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.figures.style import COLORS, Picture, count_nouns, name_data, open_figure, place_legend, save_figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastlin.figures.style import StudyResults
 
 PARAMETERS = {
     "hidden": "hidden units",
@@ -19,7 +28,7 @@ HIGHEST_LOSS = 10
 REPORTED_VALIDATION = 0.491
 
 
-def draw_two_layer(results, folder):
+def draw_two_layer(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw loss and accuracy against epochs, one column for each run, and the report's accuracies as lines."""
     runs, reported = results.series, results.merits["reported"]
     on_cifar10 = results.parameters["data"] == "cifar10"
@@ -62,7 +71,7 @@ def draw_two_layer(results, folder):
     ]
 
 
-def draw_search(results, folder):
+def draw_search(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
@@ -111,7 +120,7 @@ def draw_search(results, folder):
     ]
 
 
-def draw_deep(results, folder):
+def draw_deep(results: StudyResults, folder: Path) -> list[Picture]:
     """Draw the best accuracy of each run against depth, that of few layers by variant, and the curves of each depth."""
     return [_draw_depths(results, folder), _draw_few_layers(results, folder), _draw_curves(results, folder)]
 

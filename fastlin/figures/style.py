@@ -1,14 +1,23 @@
 """What all pictures share: sizes, colours, names, and how a picture is opened and saved."""
 
+from __future__ import annotations
+
 import base64
 import io
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from fastlin.extras import needs
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 DOTS_PER_INCH = 110
 # The letters are large enough to be read at half size.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 13,
     "legend.fontsize": 11,
     "figure.titlesize": 15,
@@ -52,25 +61,43 @@ class Picture(NamedTuple):
     alt: str
 
 
-def open_figure(n_rows, n_columns, width=None, height=None):
+class StudyResults(Protocol):
+    """What is drawn: `studies.settings.Results`, which this room does not know."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What was run."""
+
+    @property
+    def merits(self) -> dict[str, Any]:
+        """What the study found."""
+
+    @property
+    def series(self) -> dict[str, Any]:
+        """Histories and arrays."""
+
+
+def open_figure(
+    n_rows: int, n_columns: int, width: float | None = None, height: float | None = None
+) -> tuple[Figure, Any]:
     """Return a figure and its axes; width and height are in inches, and follow from the number of axes by default."""
     figure = make_figure(width or min(7.5 * n_columns, 18), height or 5.2 * n_rows)
     return figure, figure.subplots(n_rows, n_columns)
 
 
-def make_figure(width, height):
+def make_figure(width: float, height: float) -> Figure:
     """Return a figure without axes, of a width and a height in inches."""
     # pyplot's figures would open windows and change global state; this one leaves the caller's figures as they are.
     with needs("studies"):
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     # The title of the figure would touch those of the panels.
-    figure.get_layout_engine().set(h_pad=0.09)
-    return figure
+    layout = ConstrainedLayoutEngine(h_pad=0.09)
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
 
-def current_axes():
+def current_axes() -> Axes:
     """Return the current axes of pyplot."""
     with needs("studies"):
         import matplotlib.pyplot as plt
@@ -78,7 +105,7 @@ def current_axes():
     return plt.gca()
 
 
-def embed(plot, width, height):
+def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
     """Return a picture as an address that holds its bytes: what a function draws on axes of a size in inches."""
     figure, file = make_figure(width, height), io.BytesIO()
     plot(figure.subplots())
@@ -86,28 +113,28 @@ def embed(plot, width, height):
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def save_figure(figure, folder, name):
+def save_figure(figure: Figure, folder: Path, name: str) -> str:
     """Save a figure under a name in a folder, and return the name."""
     figure.savefig(folder / name)
     return name
 
 
-def count_nouns(number, noun):
+def count_nouns(number: int, noun: str) -> str:
     """Return the number and the noun, in the plural unless the number is one."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def name_data(results):
+def name_data(results: StudyResults) -> str:
     """Return the name of the data set that a study ran on, as titles have it."""
     return DATA_NAMES.get(results.parameters["data"], results.parameters["data"])
 
 
-def place_legend(*panels):
+def place_legend(*panels: Axes) -> None:
     """Put one legend of all panels below them, where it covers no curve; a label that comes again is left out."""
-    handles = {}
+    handles: dict[str, Any] = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure = panels[0].figure
+    figure = cast("Figure", panels[0].figure)
     n_columns = max(2, round(figure.get_figwidth() / 3.5))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)

@@ -1,13 +1,26 @@
 """Matrices: X in the form it came in, and the passes over it that an objective is made of."""
 
+from typing import TypeAlias, TypeVar, overload
+
 from fastlin.matrices.blocks import BlockMatrix
 from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.piecewise import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.matrices.tables import Codes, TableMatrix
+from fastlin.typing import Array, SparseContainer
+
+# X in any form.
+Matrix: TypeAlias = DenseMatrix | SparseMatrix | BlockMatrix | TableMatrix
+Given = TypeVar("Given", DenseMatrix, SparseMatrix, BlockMatrix, TableMatrix)
 
 
-def as_matrix(X):
+@overload
+def as_matrix(X: Given) -> Given: ...
+@overload
+def as_matrix(X: Array) -> DenseMatrix: ...
+@overload
+def as_matrix(X: SparseContainer) -> SparseMatrix: ...
+def as_matrix(X: Array | SparseContainer | Matrix) -> Matrix:
     """Return X as a matrix that an objective works on.
 
     Parameters
@@ -34,6 +47,7 @@ __all__ = [
     "BlockMatrix",
     "Codes",
     "DenseMatrix",
+    "Matrix",
     "PiecewiseMatrix",
     "SparseMatrix",
     "TableMatrix",

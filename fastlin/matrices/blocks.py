@@ -1,8 +1,12 @@
 """X in blocks of rows, wherever they lie: the passes of dense and sparse matrices, added in the order of the blocks."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +15,7 @@ from fastlin.matrices.columns import Columns, Transposed, merge_moments
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.piecewise import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
+from fastlin.typing import FloatArray, FloatType, IntArray
 
 
 class BlockMatrix(PiecewiseMatrix):
@@ -31,12 +36,12 @@ class BlockMatrix(PiecewiseMatrix):
         How many times all blocks have been read.
     """
 
-    def __init__(self, blocks):
+    def __init__(self, blocks: Any) -> None:
         super().__init__(blocks.shape, blocks.dtype, blocks.is_sparse, blocks.n_entries, blocks.longest_row)
         self._blocks = blocks
         self.n_reads = 0
 
-    def read(self):
+    def read(self) -> Iterator[tuple[int, int, DenseMatrix | SparseMatrix]]:
         """Yield the first and the last row number, less one, of each block with rows, and its matrix.
 
         The next block is read meanwhile.
@@ -52,9 +57,10 @@ class BlockMatrix(PiecewiseMatrix):
             if last > first:
                 yield int(first), int(last), block
 
-    def parts(self):
+    def parts(self) -> Iterator[tuple[str, DenseMatrix | SparseMatrix]]:
         """Yield the name of each block, as it is called where something is wrong with it, and its matrix."""
-        make, process = SparseMatrix if self.is_sparse else DenseMatrix, os.getpid()
+        make: Callable[[Any], DenseMatrix | SparseMatrix] = SparseMatrix if self.is_sparse else DenseMatrix
+        process = os.getpid()
         coming, reader = self._blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
         try:
             ahead = reader.submit(next, coming, None)
@@ -76,11 +82,11 @@ class BlockMatrix(PiecewiseMatrix):
             reader.submit(coming.close)
             reader.shutdown()
 
-    def count_read_bytes(self):
+    def count_read_bytes(self) -> int:
         """Return how many bytes have been read so far, in whole readings of all blocks."""
         return self.n_reads * self._blocks.nbytes
 
-    def measure(self, weights=None):
+    def measure(self, weights: FloatArray | None = None) -> Columns:
         """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""
         totals, moments = [], []
         for first, last, block in self.read():
@@ -89,11 +95,11 @@ class BlockMatrix(PiecewiseMatrix):
             moments.append(block.find_moments(part if totals[-1] > 0 else None))
         return Columns.from_moments(*merge_moments(np.array(totals), moments))
 
-    def sum_squared_scores(self, coef, intercept):
+    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the sum of the squares of the scores of each row, (n,) float32."""
         return np.concatenate([block.sum_squared_scores(coef, intercept) for _, _, block in self.read()])
 
-    def take(self, rows):
+    def take(self, rows: IntArray) -> DenseMatrix | SparseMatrix:
         """Return the matrix of the given row numbers, in their order, in memory."""
         if self.is_sparse:
             found = [(places, block.X[own]) for places, own, block in self._find(rows)]
@@ -110,11 +116,11 @@ class BlockMatrix(PiecewiseMatrix):
             places = np.flatnonzero((rows >= first) & (rows < last))
             yield places, rows[places] - first, block
 
-    def select(self, rows):
+    def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
         """Return a copy of the given rows in memory, and no numbers: all rows of it are meant."""
         return self.take(rows), rows[:0]
 
-    def transposed(self, precision, features):
+    def transposed(self, precision: FloatType, features: IntArray) -> Transposed:
         """Return some columns of X, as `DenseMatrix.transposed` and `SparseMatrix.transposed` have them: one pass.
 
         Parameters
@@ -136,7 +142,16 @@ class BlockMatrix(PiecewiseMatrix):
         del pieces
         return _spread(found.transposed(precision, None), features, self.shape[1])
 
-    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+    def passes(
+        self,
+        *,
+        rows: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> BlockPasses:
         """Return the BlockPasses over all rows."""
         if len(rows):
             raise ValueError("A matrix in blocks makes passes over all of its rows; `select` takes some of them.")
@@ -154,23 +169,31 @@ class BlockPasses:
         As DensePasses takes them, for all rows.
     """
 
-    def __init__(self, matrix, labels, weights, n_rows_coef, scale, shift):
+    def __init__(
+        self,
+        matrix: BlockMatrix,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> None:
         self._matrix, self._labels, self._weights = matrix, labels, weights
-        self._given = {"n_rows_coef": n_rows_coef, "scale": scale, "shift": shift}
+        self._given: dict[str, Any] = {"n_rows_coef": n_rows_coef, "scale": scale, "shift": shift}
         self._shape = n_rows_coef, matrix.shape[1] + 1
         self._roundings = 0, 0
 
     @property
-    def roundings(self):
+    def roundings(self) -> tuple[int, int]:
         """How many roundings a product of a row, and a sum over the rows, took one after the other, in float64."""
         return self._roundings
 
     @property
-    def shift_roundings(self):
+    def shift_roundings(self) -> float:
         """How many roundings the shift of a column takes part in, as the passes of the blocks have it."""
         return self._matrix.shift_roundings
 
-    def evaluate(self, parameters, probabilities, gradient):
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `DensePasses.evaluate`."""
         loss, part = 0.0, np.empty(self._shape)
         gradient[:] = 0
@@ -178,20 +201,20 @@ class BlockPasses:
             kept = None if probabilities is None else np.empty((len(probabilities), last - first), probabilities.dtype)
             loss += passes.evaluate(parameters, kept, part)
             gradient += part
-            if kept is not None:
+            if kept is not None and probabilities is not None:
                 probabilities[:, first:last] = kept
             of_product, of_sum = passes.roundings
             self._roundings = max(self._roundings[0], of_product), max(self._roundings[1], of_sum + n_added + 1)
         return loss
 
-    def hessian_product(self, direction, probabilities):
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, n) times direction (K, d + 1), in their type."""
         product = np.zeros(self._shape)
         for first, last, passes in self._read():
             product += passes.hessian_product(direction, np.ascontiguousarray(probabilities[:, first:last]))
         return product
 
-    def gram(self, rows, row_weights, precision):
+    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', as `DensePasses.gram`."""
         size = self._shape[1]
         gram = np.zeros((len(row_weights), size, size))
@@ -202,7 +225,7 @@ class BlockPasses:
                 gram += passes.gram(own, np.ascontiguousarray(row_weights[:, places]), precision)
         return gram.astype(precision, copy=False)
 
-    def class_pair_gram(self, probabilities):
+    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, n), (K (d + 1), K (d + 1)), by classes."""
         size = self._shape[0] * self._shape[1]
         hessian = np.zeros((size, size))

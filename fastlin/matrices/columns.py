@@ -1,11 +1,18 @@
 """The columns of X: their statistics, from one pass, and X column by column."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self, TypeAlias
 
 import numpy as np
 
+from fastlin.typing import FloatArray
+
 # A spread that is a smaller part of the mean than this is rounding.
 CONSTANT = 8 * np.finfo(np.float64).eps
+
+# Mean, variance, smallest and largest entry of each column, (d,).
+Moments: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +42,7 @@ class Columns:
     farthest: np.ndarray
     finite: bool
 
-    def choose_coordinates(self):
+    def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
         """Return scale and shift (d,) for which x scale + shift has a spread near one and a mean of zero.
 
         The scale is a power of two, so that it rounds nothing.
@@ -45,7 +52,7 @@ class Columns:
         return scale, -self.mean * scale
 
     @classmethod
-    def from_moments(cls, mean, variance, smallest, largest):
+    def from_moments(cls, mean: FloatArray, variance: FloatArray, smallest: FloatArray, largest: FloatArray) -> Self:
         """Return the Columns of the mean, variance, smallest and largest entry of each, arrays (d,), float64."""
         with np.errstate(over="ignore", invalid="ignore"):
             spread = np.sqrt(variance)
@@ -65,7 +72,7 @@ class Columns:
             )
 
 
-def merge_moments(totals, moments):
+def merge_moments(totals: FloatArray, moments: Sequence[Moments]) -> Moments:
     """Return mean, variance, smallest and largest entry of each column from those of several blocks of rows.
 
     Parameters

@@ -8,19 +8,20 @@ from fastlin.kernels.linear.operands import Compressed
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.gather import count_columns
 from fastlin.kernels.machine.threads import MAX_BLOCKS
+from fastlin.typing import IntArray, SparseContainer
 
 # Entries in a block, some 100 microseconds, and what a row or column takes beside its entries.
 MIN_BLOCK_ENTRIES = 100_000
 LINE_WORK = 8
 
 
-def count_line_blocks(n_lines, n_entries, n_classes):
+def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
     """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
     width = 1 + count_columns(n_classes) // 8
     return max(1, min((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, MAX_BLOCKS))
 
 
-def cut_lines(starts, n_blocks):
+def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
     """Return the n_blocks + 1 borders of blocks of rows or columns that have about as much work each.
 
     The entries of line i stand from starts[i] to starts[i + 1]: a few columns of text have most of the entries.
@@ -35,7 +36,7 @@ def cut_lines(starts, n_blocks):
     return np.array([*borders, n_lines])
 
 
-def compressed(matrix):
+def compressed(matrix: SparseContainer) -> Compressed:
     """Return a CSR or CSC matrix as kernels take it, the same memory."""
     data = matrix.data.view(np.uint8) if matrix.dtype == bool else matrix.data
     arrays = (writable_view(np.ascontiguousarray(array)) for array in (data, matrix.indices, matrix.indptr))

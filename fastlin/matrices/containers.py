@@ -3,10 +3,12 @@
 import numpy as np
 from scipy import sparse
 
+from fastlin.typing import SparseContainer
+
 ACCEPTED = "X may be a NumPy array or a SciPy sparse matrix or array whose index arrays lie within its shape."
 
 
-def read_container(X):
+def read_container(X: SparseContainer) -> tuple[SparseContainer, SparseContainer | None]:
     """Return a SciPy sparse container as CSR, and as CSC where it came so.
 
     The caller's object stays as it is. It is returned itself where it is CSR with int32 or int64 indices and values

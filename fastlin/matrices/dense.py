@@ -1,7 +1,11 @@
 """Dense X of any type and layout, read in place: statistics of its columns, predictions, an objective's passes."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from functools import cached_property, partial
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +34,7 @@ from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.columns import Columns, Transposed
 from fastlin.matrices.row_products import DenseRowProducts
+from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # With so many panels of a Gram matrix, the first of which take longest, the rows are not cut as well.
 EVEN_PANELS = 5
@@ -64,32 +69,33 @@ class DenseMatrix:
     # Some of its rows, and all of its columns, may be had without reading X anew.
     lies_in_memory = True
 
-    def __init__(self, X):
+    def __init__(self, X: Array) -> None:
         self.X, self._any_layout = X, any_layout(X)
         self.shape, self.dtype = X.shape, X.dtype
         self.nbytes = X.nbytes
-        self._transposed, self._row_gram = {}, None
+        self._transposed: dict[FloatType, Transposed] = {}
+        self._row_gram: tuple[FloatArray, DenseMatrix] | None = None
         self._lock = Lock()
 
-    def gains_from_float32(self, n_rows_coef):
+    def gains_from_float32(self, n_rows_coef: int) -> bool:
         """Say whether passes are faster in float32, for K rows of coefficients."""
         return self.X.size * n_rows_coef >= MIN_FLOAT32_WORK
 
-    def resolves_gram(self, shift):
+    def resolves_gram(self, shift: FloatArray) -> bool:
         """Say whether Gram matrices of columns with such shifts (d,) keep their digits: rows are centred one by one."""
         return True
 
     @property
-    def n_entries(self):
+    def n_entries(self) -> int:
         """The number of entries that a pass reads."""
         return self.X.size
 
-    def count_gram_work(self):
+    def count_gram_work(self) -> int:
         """Return the multiply-adds of a Gram matrix of the columns."""
         n, d = self.shape
         return n * (d + 1) ** 2
 
-    def measure(self, weights=None):
+    def measure(self, weights: FloatArray | None = None) -> Columns:
         """Return the Columns, the statistics of the columns of X.
 
         Non-finite values are reported in `Columns.finite`; they do not raise.
@@ -105,7 +111,7 @@ class DenseMatrix:
         """
         return Columns.from_moments(*self.find_moments(weights))
 
-    def find_moments(self, weights=None):
+    def find_moments(self, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return mean, variance, smallest and largest entry of each column, (d,), with weights (n,) or None."""
         n, d = self.shape
         # The origin is a row that counts: one far from the others would leave of the spread what rounding makes of it.
@@ -124,20 +130,20 @@ class DenseMatrix:
             variance = np.maximum(squares.sum(axis=0) / total - shift**2, 0)
             return origins + shift, variance, smallest, largest
 
-    def gram(self, weights, precision):
+    def gram(self, weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in a precision; weights (n,)."""
         n, d = self.shape
         no_rows, labels, one, zero = np.empty(0, np.int64), np.zeros(n, np.int32), np.ones(d), np.zeros(d)
         passes = self.passes(rows=no_rows, labels=labels, weights=zero[:0], n_rows_coef=1, scale=one, shift=zero)
         return passes.gram(no_rows, weights[None], precision)[0]
 
-    def compute_scores(self, coef, intercept):
+    def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
         scores = np.empty((len(self.X), len(coef)), coef.dtype)
         self._score(fill_block_scores, coef, intercept, scores)
         return scores
 
-    def sum_squared_scores(self, coef, intercept):
+    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
         squares = np.empty(len(self.X), np.float32)
         for first in range(0, len(self.X), SCORED_TOGETHER):
@@ -147,7 +153,7 @@ class DenseMatrix:
                 np.einsum("ik,ik->i", scores, scores, out=squares[part], casting="same_kind")
         return squares
 
-    def find_best_class(self, coef, intercept):
+    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
         """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
 
         Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
@@ -163,11 +169,11 @@ class DenseMatrix:
         tile_rows = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize)
         run_blocks(kernel, n_blocks, self._any_layout, parameters, tile_rows, found)
 
-    def take(self, rows):
+    def take(self, rows: IntArray) -> DenseMatrix:
         """Return the matrix of the given row numbers, in their order."""
         return DenseMatrix(self.X[rows])
 
-    def take_rows(self, rows, out):
+    def take_rows(self, rows: IntArray | slice, out: FloatArray) -> Array:
         """Return rows of X in the type of ``out``.
 
         Parameters
@@ -190,15 +196,15 @@ class DenseMatrix:
         run_blocks(fill_block_rows, n_blocks, self._any_layout, rows, out)
         return out
 
-    def select(self, rows):
+    def select(self, rows: IntArray) -> tuple[DenseMatrix, IntArray]:
         """Return the matrix that passes over the given rows are made of, and their numbers in it."""
         return self, rows
 
-    def parts(self):
+    def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
         """Yield what X is called where something is wrong with it, and the matrix."""
         yield "X", self
 
-    def transposed(self, precision, features):
+    def transposed(self, precision: FloatType, features: IntArray | None) -> Transposed:
         """Return X column by column, a copy made once for each precision.
 
         Whole numbers of two bytes and less stay as they are. Others become x~ = x scale + shift in the precision, by
@@ -233,7 +239,7 @@ class DenseMatrix:
         no_entries = np.zeros(d + 1, np.int64), np.empty(0, np.int64), np.empty(0)
         return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
-    def row_products(self, n_rows_coef, factors, allows_gram):
+    def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
         """Return the DenseRowProducts for K rows of coefficients and penalty factors (d,).
 
         allows_gram says whether the inner products of the rows may be kept, and lose no digits.
@@ -251,7 +257,16 @@ class DenseMatrix:
                 self._row_gram = factors, DenseMatrix(gram[:-1, :-1])
             return self._row_gram[1]
 
-    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+    def passes(
+        self,
+        *,
+        rows: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> DensePasses:
         """Return the DensePasses over the given rows."""
         return DensePasses(self._any_layout, rows, labels, weights, n_rows_coef, scale, shift)
 
@@ -277,7 +292,16 @@ class DensePasses:
         How the columns enter.
     """
 
-    def __init__(self, layers, rows, labels, weights, n_rows_coef, scale, shift):
+    def __init__(
+        self,
+        layers: Array,
+        rows: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> None:
         self._X = X = layers[0]
         self._any_layout, self._samples = layers, Samples(rows, labels, weights)
         self._scale, self._shift = scale, shift
@@ -287,12 +311,12 @@ class DensePasses:
         self._n_blocks = count_blocks(
             self._n_rows, row_work=2 * K * d, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
         )
-        self._plans = {}
+        self._plans: dict[FloatType, Any] = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
 
     @cached_property
-    def roundings(self):
+    def roundings(self) -> tuple[int, int]:
         """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
 
         A sum runs over the rows of a tile, then over tiles and blocks.
@@ -303,7 +327,7 @@ class DensePasses:
         return n_products, tile_rows + n_tiles + self._n_blocks
 
     @property
-    def shift_roundings(self):
+    def shift_roundings(self) -> float:
         """How many roundings the shift of a column takes part in, relative to those of a product.
 
         It takes part in none: the scale is a power of two, so that x scale + shift is rounded once, by a part of
@@ -311,7 +335,7 @@ class DensePasses:
         """
         return 0.0
 
-    def evaluate(self, parameters, probabilities, gradient):
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.
 
         Parameters
@@ -345,7 +369,7 @@ class DensePasses:
         self._add_blocks(gradient)
         return float(np.add.reduce(self._losses))
 
-    def hessian_product(self, direction, probabilities):
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
         precision = probabilities.dtype.type
         scaling, tile_rows = self._plan(precision)
@@ -363,7 +387,7 @@ class DensePasses:
         )
         return self._add_blocks(np.empty(self._shape))
 
-    def gram(self, rows, row_weights, precision):
+    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
 
         Parameters
@@ -397,7 +421,7 @@ class DensePasses:
         )
         return grams[0] if n_parts == 1 else np.add.reduce(grams, dtype=np.float64).astype(precision)
 
-    def class_pair_gram(self, probabilities):
+    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
         K, size = self._shape
         precision = probabilities.dtype.type

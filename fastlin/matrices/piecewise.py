@@ -1,9 +1,12 @@
 """What is known of X in pieces, which need not lie in memory: what a fit may take beside it, how long passes take."""
 
+from typing import Any
+
 import numpy as np
 
 from fastlin.matrices.dense import MIN_FLOAT32_WORK
 from fastlin.matrices.sparse import MAX_GRAM_SHIFT
+from fastlin.typing import FloatArray
 
 # A fit may take four times `nbytes`, an eighth of X: all that it takes together then fits into a quarter.
 PART_IN_MEMORY = 32
@@ -37,31 +40,33 @@ class PiecewiseMatrix:
 
     lies_in_memory = False
 
-    def __init__(self, shape, dtype, is_sparse, n_entries, longest_row):
+    def __init__(
+        self, shape: tuple[int, int], dtype: np.dtype[Any], is_sparse: bool, n_entries: int, longest_row: int
+    ) -> None:
         self.shape, self.dtype, self.is_sparse = shape, dtype, is_sparse
         self.n_entries, self.longest_row = n_entries, longest_row
         self.nbytes = min(n_entries * (dtype.itemsize + (4 if is_sparse else 0)) // PART_IN_MEMORY, MOST_BYTES)
 
-    def gains_from_float32(self, n_rows_coef):
+    def gains_from_float32(self, n_rows_coef: int) -> bool:
         """Say whether passes are faster in float32, for K rows of coefficients."""
         return not self.is_sparse and self.n_entries * n_rows_coef >= MIN_FLOAT32_WORK
 
-    def resolves_gram(self, shift):
+    def resolves_gram(self, shift: FloatArray) -> bool:
         """Say whether Gram matrices of columns with such shifts (d,) keep their digits."""
         return not self.is_sparse or bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
 
-    def count_gram_work(self):
+    def count_gram_work(self) -> int:
         """Return the multiply-adds of a Gram matrix of the columns."""
         n, d = self.shape
         return 4 * self.n_entries**2 // max(1, n) if self.is_sparse else n * (d + 1) ** 2
 
     @property
-    def row_bytes(self):
+    def row_bytes(self) -> int:
         """The mean of the bytes that a row takes in memory: an entry of sparse rows has an index too."""
         bytes_an_entry = self.dtype.itemsize + (8 if self.is_sparse else 0)
         return -(-self.n_entries * bytes_an_entry // max(1, self.shape[0]))
 
     @property
-    def shift_roundings(self):
+    def shift_roundings(self) -> float:
         """How many roundings the shift of a column takes part in, relative to those of a product."""
         return 1 + (self.shape[1] + 1) / (self.longest_row + 2) if self.is_sparse else 0.0

@@ -4,6 +4,11 @@ Vectors are tables (n or more, columns of a table), as `kernels.machine.gather.z
 each row of X and class.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.kernels.linear.row_space import fill_block_lines, fill_block_row_products
@@ -12,6 +17,10 @@ from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, MIN_BLOCK_WORK, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
+from fastlin.typing import Array, FloatArray, SparseContainer
+
+if TYPE_CHECKING:
+    from fastlin.matrices.dense import DenseMatrix
 
 # A panel of dense X takes about so many bytes, and has a multiple of so many columns, at most MOST_COLUMNS: 2,000 x
 # 20,000 takes 48 ms with 32 columns, 44 with 128, where reading X once takes 30.
@@ -39,7 +48,9 @@ class DenseRowProducts:
         What returns G as a DenseMatrix. None where G does not fit into memory, or would lose digits.
     """
 
-    def __init__(self, layers, n_rows_coef, factors, find_gram):
+    def __init__(
+        self, layers: Array, n_rows_coef: int, factors: FloatArray, find_gram: Callable[[], DenseMatrix] | None
+    ) -> None:
         _, n, d = layers.shape
         self._layers, self._n_rows_coef = layers, n_rows_coef
         self._scaling, self._factors = Scaling(np.ones(d), np.zeros(d)), 1 / factors
@@ -49,15 +60,16 @@ class DenseRowProducts:
         n_blocks = max(1, min(most, 2 * n * d * n_rows_coef // MIN_BLOCK_WORK))
         self._coef = np.empty((n_rows_coef, d))
         self._products = np.empty((n_blocks, n_rows_coef, n))
-        self._find_gram, self._gram = find_gram, None
+        self._find_gram = find_gram
+        self._gram: DenseMatrix | None = None
         self._n_left = n // (ROWS_A_PRODUCT * n_rows_coef)
 
-    def combine(self, vector):
+    def combine(self, vector: FloatArray) -> FloatArray:
         """Return F^-1 X' vector as coefficients (K, d). The next product overwrites them."""
         self._run(self._turn(vector))
         return self._coef
 
-    def multiply(self, vector, product):
+    def multiply(self, vector: FloatArray, product: FloatArray) -> None:
         """Fill the first n rows of product with G vector."""
         turned = self._turn(vector)
         if self._find_gram is not None and self._n_left == 0:
@@ -101,7 +113,7 @@ class SparseRowProducts:
         The penalty factors, all above zero.
     """
 
-    def __init__(self, csr, csc, n_rows_coef, factors):
+    def __init__(self, csr: SparseContainer, csc: SparseContainer, n_rows_coef: int, factors: FloatArray) -> None:
         self._lines = [
             (compressed(X), cut_lines(X.indptr, count_line_blocks(len(X.indptr) - 1, X.indptr[-1], n_rows_coef)))
             for X in (csc, csr)
@@ -110,12 +122,12 @@ class SparseRowProducts:
         self._factors = [1 / factors, np.ones(csr.shape[0])]
         self._coef = zeros_table(len(factors), n_rows_coef)
 
-    def combine(self, vector):
+    def combine(self, vector: FloatArray) -> FloatArray:
         """Return F^-1 X' vector as coefficients (K, d). The next product overwrites them."""
         self._fill(0, vector, self._coef)
         return self._coef[:, : self._n_rows_coef].T
 
-    def multiply(self, vector, product):
+    def multiply(self, vector: FloatArray, product: FloatArray) -> None:
         """Fill the first n rows of product with G vector."""
         self._fill(0, vector, self._coef)
         self._fill(1, self._coef, product)

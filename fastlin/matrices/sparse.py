@@ -1,9 +1,13 @@
 """Sparse X, by rows and by columns: statistics of its columns, predictions, an objective's passes; never densified."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from functools import cached_property
 from threading import RLock
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import Chunk, Kept, Samples, TableParameters
@@ -28,6 +32,7 @@ from fastlin.matrices.columns import Columns, Transposed
 from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
 from fastlin.matrices.containers import read_container
 from fastlin.matrices.row_products import SparseRowProducts
+from fastlin.typing import FloatArray, FloatType, IntArray, SparseContainer
 
 # Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
 RESIDUAL_BYTES = 8 << 20
@@ -73,23 +78,23 @@ class SparseMatrix:
     # Some of its rows, and all of its columns, may be had without reading X anew.
     lies_in_memory = True
 
-    def __init__(self, X):
+    def __init__(self, X: SparseContainer) -> None:
         self.X, csc = read_container(X)
         self.shape, self.dtype = X.shape, self.X.dtype
         # Sums of whole numbers and of truth values are those of their type, as in a dense array.
         if self.dtype.kind != "f" and _count_disorder(self.X).any():
             self.X = _sum_duplicates(self.X)
         self._lock = RLock()
-        self._transposed = {}
+        self._transposed: dict[FloatType, Transposed] = {}
         self._csc = csc if csc is not None and not _count_disorder(csc).any() else None
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """The bytes of the entries by rows."""
         return self.X.data.nbytes + self.X.indices.nbytes + self.X.indptr.nbytes
 
     @property
-    def csc(self):
+    def csc(self) -> SparseContainer:
         """X as CSC whose rows ascend in each column."""
         # Folds in threads ask for it at once.
         with self._lock:
@@ -100,11 +105,11 @@ class SparseMatrix:
                     self._csc = self.X.tocsc()
         return self._csc
 
-    def gains_from_float32(self, n_rows_coef):
+    def gains_from_float32(self, n_rows_coef: int) -> bool:
         """Say whether passes are faster in float32: they are not, since entries are widened one by one."""
         return False
 
-    def resolves_gram(self, shift):
+    def resolves_gram(self, shift: FloatArray) -> bool:
         """Say whether Gram matrices of columns with such shifts (d,) keep their digits.
 
         Sums are taken of the entries as they are, and centred later.
@@ -112,18 +117,18 @@ class SparseMatrix:
         return bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
 
     @property
-    def n_entries(self):
+    def n_entries(self) -> int:
         """The number of entries that a pass reads."""
         return int(self.X.indptr[-1])
 
-    def count_gram_work(self):
+    def count_gram_work(self) -> int:
         """Return the multiply-adds of a Gram matrix of the columns, each entry with those of its row.
 
         One of them takes as long as four of dense rows.
         """
         return 4 * self.n_entries**2 // max(1, self.shape[0])
 
-    def measure(self, weights=None):
+    def measure(self, weights: FloatArray | None = None) -> Columns:
         """Return the Columns, the statistics of the columns of X.
 
         Non-finite values are reported in `Columns.finite`; they do not raise.
@@ -139,30 +144,30 @@ class SparseMatrix:
         """
         return Columns.from_moments(*self.find_moments(weights))
 
-    def find_moments(self, weights=None):
+    def find_moments(self, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return mean, variance, smallest and largest entry of each column, (d,), with weights (n,) or None."""
         n, d = self.shape
         columns = compressed(self.csc)
         borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
         row_weights = np.empty(0) if weights is None else weights
         total = float(n) if weights is None else float(weights.sum())
-        outputs = np.empty((4, d))
+        outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
-        return outputs
+        return mean, variance, smallest, largest
 
-    def compute_scores(self, coef, intercept):
+    def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
         self._score(fill_block_sparse_scores, coef, intercept, scores)
         return scores
 
-    def sum_squared_scores(self, coef, intercept):
+    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the sum of the squares of the scores of each row, (n,) float32."""
         scores = self.compute_scores(coef, intercept)
         with np.errstate(over="ignore"):
             return np.einsum("ik,ik->i", scores, scores).astype(np.float32)
 
-    def find_best_class(self, coef, intercept):
+    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
         """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
 
         Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
@@ -180,7 +185,7 @@ class SparseMatrix:
         parameters = TableParameters(table, intercept.astype(np.float64))
         run_blocks(kernel, len(borders) - 1, X, borders, parameters, found)
 
-    def take_rows(self, rows, out):
+    def take_rows(self, rows: IntArray | slice, out: FloatArray) -> FloatArray:
         """Return rows of X as a dense array.
 
         Parameters
@@ -201,7 +206,7 @@ class SparseMatrix:
         run_blocks(fill_block_sparse_rows, n_blocks, compressed(self.X), rows, out)
         return out
 
-    def take_sparse_rows(self, rows, dtype, n_columns):
+    def take_sparse_rows(self, rows: IntArray | slice, dtype: DTypeLike, n_columns: int) -> SparseContainer | None:
         """Return rows of X as a CSR array of a type, for products with so many columns.
 
         Parameters
@@ -228,15 +233,15 @@ class SparseMatrix:
         entries = self.X.data[places].astype(dtype), self.X.indices[places], indptr
         return sparse.csr_array(entries, shape=(len(rows), d))
 
-    def select(self, rows):
+    def select(self, rows: IntArray) -> tuple[SparseMatrix, IntArray]:
         """Return the matrix that passes over the given rows are made of, and their numbers in it."""
         return self, rows
 
-    def parts(self):
+    def parts(self) -> Iterator[tuple[str, SparseMatrix]]:
         """Yield what X is called where something is wrong with it, and the matrix."""
         yield "X", self
 
-    def transposed(self, precision, features):
+    def transposed(self, precision: FloatType, features: IntArray | None) -> Transposed:
         """Return X column by column: the entries as they are, columns far from zero whole and centred.
 
         A column far from zero that is not centred is nearly a multiple of the intercept. More than half of such a
@@ -274,19 +279,28 @@ class SparseMatrix:
         stored_scale[far], stored_shift[far] = scale[far], shift[far]
         return Transposed(panel, places, starts, indices, values, stored_scale, stored_shift)
 
-    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+    def passes(
+        self,
+        *,
+        rows: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> SparsePasses:
         """Return the SparsePasses over the given rows."""
         return SparsePasses(self, rows, labels, weights, n_rows_coef, scale, shift)
 
-    def row_products(self, n_rows_coef, factors, allows_gram):
+    def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,); they keep no matrix."""
         return SparseRowProducts(self.X, self.csc, n_rows_coef, factors)
 
-    def take(self, rows):
+    def take(self, rows: IntArray) -> SparseMatrix:
         """Return the matrix of the given row numbers, in their order."""
         return SparseMatrix(self.X[rows])
 
-    def gram(self, rows, row_weights, scaling):
+    def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64.
 
         rows (m,) are row numbers and row_weights (m,) stand in their order; scaling is a Scaling in float64.
@@ -325,7 +339,16 @@ class SparsePasses:
         As DensePasses takes them.
     """
 
-    def __init__(self, matrix, rows, labels, weights, n_rows_coef, scale, shift):
+    def __init__(
+        self,
+        matrix: SparseMatrix,
+        rows: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> None:
         self._whole, self._scaling = matrix, Scaling(scale, shift)
         self._n_rows = len(rows) or matrix.shape[0]
         if len(rows):
@@ -361,7 +384,7 @@ class SparsePasses:
         return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
 
     @cached_property
-    def roundings(self):
+    def roundings(self) -> tuple[int, int]:
         """How many roundings a product of a row, and a sum over the rows, take one after the other.
 
         A product runs over the entries of a row, a sum over those of a column.
@@ -370,14 +393,14 @@ class SparsePasses:
         return longest + 2, self._n_rows + len(self._chunks)
 
     @property
-    def shift_roundings(self):
+    def shift_roundings(self) -> float:
         """How many roundings the shift of a column takes part in, relative to those of a product.
 
         An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
         """
         return 1 + self._shape[1] / self.roundings[0]
 
-    def evaluate(self, parameters, probabilities, gradient):
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.
 
         Parameters
@@ -416,7 +439,7 @@ class SparsePasses:
         self._multiply_columns(fill_residuals, gradient)
         return float(np.add.reduce(losses[0] if len(losses) == 1 else np.concatenate(losses)))
 
-    def hessian_product(self, direction, probabilities):
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
         row_weights = self._samples.weigh()
         by_table = TableParameters(self._table, _fill_table(direction, self._scaling, self._table))
@@ -467,7 +490,7 @@ class SparsePasses:
         product[:, -1] = totals
         return product
 
-    def gram(self, rows, row_weights, precision):
+    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
 
         Parameters
@@ -489,7 +512,7 @@ class SparsePasses:
             gram[:] = self._whole.gram(rows, weights, self._scaling)
         return grams
 
-    def class_pair_gram(self, probabilities):
+    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
         K, size = self._shape
         hessian = np.empty((K * size, K * size))

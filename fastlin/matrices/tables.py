@@ -1,9 +1,12 @@
 """X as a table: columns of numbers beside columns of codes, each where it lies, and an objective's passes over them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -31,6 +34,10 @@ from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
 from fastlin.matrices.columns import Columns, Transposed, merge_moments
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.sparse import MAX_GRAM_SHIFT, SparseMatrix
+from fastlin.typing import Array, BoolArray, FloatArray, FloatType, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.matrices.row_products import SparseRowProducts
 
 # Each column of a tile is a loop of its own: 2,000,000 x 8 columns of codes and 2 of numbers take 50 ms with tiles of
 # 2,048 rows, 57 with 512 and 73 with 128.
@@ -63,7 +70,7 @@ class Codes:
     n_levels: int
     has_missing_level: bool = False
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: IntArray | BoolArray | slice) -> Codes:
         """Return the column of some rows."""
         return Codes(self.codes[rows], self.n_levels, self.has_missing_level)
 
@@ -103,7 +110,7 @@ class TableMatrix:
     # Some of its rows, and all of its columns, may be had without reading X anew.
     lies_in_memory = True
 
-    def __init__(self, columns, names=None):
+    def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
         self._columns, self._names = columns, names
         self.widths = np.array([column.n_levels if isinstance(column, Codes) else 1 for column in columns])
         firsts = np.cumsum([0, *self.widths])
@@ -132,28 +139,29 @@ class TableMatrix:
         none = np.empty(0, np.int64)
         self.level_rows, self.level_features = (np.concatenate([none, *parts]) for parts in (rows, features))
         self.n_table_rows = n_table_rows
-        self._lock, self._transposed = Lock(), {}
+        self._lock = Lock()
+        self._transposed: dict[FloatType, Transposed] = {}
 
     @property
-    def X(self):
+    def X(self) -> TableMatrix:
         """The matrix itself, which can be told to take some of its rows."""
         return self
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of rows."""
         return self.shape[0]
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: IntArray | BoolArray | slice) -> TableMatrix:
         """Return the matrix of some rows: their numbers, a slice or a mask."""
         return TableMatrix([column[rows] for column in self._columns])
 
     @property
-    def n_entries(self):
+    def n_entries(self) -> int:
         """The number of entries that a pass reads."""
         return self.shape[0] * len(self._columns)
 
     @cached_property
-    def operands(self):
+    def operands(self) -> TableColumns:
         """The columns as kernels take them, TableColumns."""
         codes = [
             (address_of(column.codes), *column.codes.strides, column.codes.itemsize, first)
@@ -165,19 +173,19 @@ class TableMatrix:
         ]
         return TableColumns(np.array(codes, np.int64).reshape(-1, 4), np.array(numbers, np.int64).reshape(-1, 3))
 
-    def gains_from_float32(self, n_rows_coef):
+    def gains_from_float32(self, n_rows_coef: int) -> bool:
         """Say whether passes are faster in float32: they are not, since columns are widened one by one."""
         return False
 
-    def resolves_gram(self, shift):
+    def resolves_gram(self, shift: FloatArray) -> bool:
         """Say whether Gram matrices of columns with such shifts (d,) keep their digits, as those of sparse rows."""
         return bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
 
-    def count_gram_work(self):
+    def count_gram_work(self) -> int:
         """Return the multiply-adds of a Gram matrix of the columns."""
         return 4 * self.n_entries * len(self._columns)
 
-    def measure(self, weights=None):
+    def measure(self, weights: FloatArray | None = None) -> Columns:
         """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""
         mean, variance, smallest, largest = moments = np.empty((4, self.shape[1]))
         if self._coded:
@@ -225,7 +233,7 @@ class TableMatrix:
         for first in range(0, self.shape[0], step):
             yield first, min(first + step, self.shape[0])
 
-    def sparse_pieces(self, rows, n_bytes):
+    def sparse_pieces(self, rows: IntArray, n_bytes: int) -> Iterator[tuple[slice, SparseMatrix]]:
         """Yield the places of pieces of the rows (all where there are none), a slice, and the SparseMatrix of each.
 
         A piece takes so many bytes, or BYTES_TOGETHER where that is more.
@@ -236,7 +244,7 @@ class TableMatrix:
             part = slice(first, min(first + step, n_rows))
             yield part, self.expand(rows[part] if len(rows) else part)
 
-    def expand(self, rows):
+    def expand(self, rows: IntArray | slice) -> SparseMatrix:
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
         columns = [column[rows] for column in self._columns]
         n, n_columns = len(columns[0].codes if isinstance(columns[0], Codes) else columns[0]), len(columns)
@@ -257,7 +265,7 @@ class TableMatrix:
         indptr = np.arange(0, n * n_columns + 1, n_columns, dtype=np.int32)
         return SparseMatrix(sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n, self.shape[1])))
 
-    def compute_scores(self, coef, intercept):
+    def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d); they are computed in float64."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
         plan, n_numbers = self.plan(self.shape[0], len(coef), 0), len(self.number_features)
@@ -275,7 +283,7 @@ class TableMatrix:
         )
         return scores
 
-    def sum_squared_scores(self, coef, intercept):
+    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
         squares = np.empty(self.shape[0], np.float32)
         for first, last in self._pieces(8 * len(coef)):
@@ -284,7 +292,7 @@ class TableMatrix:
                 np.einsum("ik,ik->i", scores, scores, out=squares[first:last], casting="same_kind")
         return squares
 
-    def find_best_class(self, coef, intercept):
+    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
         """Return the class of the largest of the scores of each row, (n,) int64, as `SparseMatrix.find_best_class`."""
         best = np.empty(self.shape[0], np.int64)
         for first, last in self._pieces(8 * len(coef)):
@@ -292,7 +300,7 @@ class TableMatrix:
             best[first:last] = scores[:, 0] > 0 if len(coef) == 1 else scores.argmax(axis=1)
         return best
 
-    def plan(self, n_rows, n_rows_coef, partial_bytes):
+    def plan(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Plan:
         """Return the Plan of a pass over so many rows, whose blocks keep so many bytes each."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         n_blocks = count_blocks(
@@ -305,24 +313,24 @@ class TableMatrix:
         tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
         return Plan(n_blocks, tile_rows)
 
-    def take(self, rows):
+    def take(self, rows: IntArray) -> TableMatrix:
         """Return the matrix of the given row numbers, in their order."""
         return self[rows]
 
-    def select(self, rows):
+    def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
         """Return the matrix that passes over the given rows are made of, and their numbers in it."""
         if len(rows) <= COPIED_PART * self.shape[0]:
             return self.take(rows), rows[:0]
         return self, rows
 
-    def parts(self):
+    def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
         """Yield what each column of numbers is called where something is wrong with it, and the column."""
         names = range(len(self._columns)) if self._names is None else self._names
         for name, column in zip(names, self._columns, strict=True):
             if not isinstance(column, Codes):
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
-    def transposed(self, precision, features):
+    def transposed(self, precision: FloatType, features: IntArray | None) -> Transposed:
         """Return X column by column: levels by their rows, a copy of four bytes an entry, and numbers as in dense data.
 
         Parameters
@@ -365,11 +373,20 @@ class TableMatrix:
         starts = np.append(0, np.cumsum(lengths))
         return Transposed(panel, places, starts, indices, np.ones(len(indices), np.uint8), scale, shift)
 
-    def row_products(self, n_rows_coef, factors, allows_gram):
+    def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,), of a sparse copy."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
-    def passes(self, *, rows, labels, weights, n_rows_coef, scale, shift):
+    def passes(
+        self,
+        *,
+        rows: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> TablePasses:
         """Return the TablePasses over the given rows."""
         return TablePasses(self, rows, labels, weights, n_rows_coef, scale, shift)
 
@@ -387,7 +404,16 @@ class TablePasses:
         As DensePasses takes them.
     """
 
-    def __init__(self, matrix, rows, labels, weights, n_rows_coef, scale, shift):
+    def __init__(
+        self,
+        matrix: TableMatrix,
+        rows: IntArray,
+        labels: IntArray,
+        weights: FloatArray,
+        n_rows_coef: int,
+        scale: FloatArray,
+        shift: FloatArray,
+    ) -> None:
         self._matrix, self._samples = matrix, Samples(rows, labels, weights)
         self._n_rows = len(rows) or matrix.shape[0]
         self._scale, self._shift = scale, shift
@@ -404,7 +430,7 @@ class TablePasses:
         self._level_sums = level_sums.reshape(self._n_blocks, matrix.n_table_rows, n_columns)
 
     @cached_property
-    def roundings(self):
+    def roundings(self) -> tuple[int, int]:
         """How many roundings a product of a row, and a sum over the rows, take one after the other.
 
         The levels of a row are added one by one, and so are the rows of a level within a block.
@@ -415,7 +441,7 @@ class TablePasses:
         return n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
 
     @cached_property
-    def shift_roundings(self):
+    def shift_roundings(self) -> FloatArray:
         """How many roundings the shift of each column takes part in, relative to those of a product, (d,).
 
         Numbers are centred one by one, the shifts of levels are summed by columns.
@@ -424,7 +450,7 @@ class TablePasses:
         roundings[self._matrix.level_features] = 1 + self._shape[1] / self.roundings[0]
         return roundings
 
-    def evaluate(self, parameters, probabilities, gradient):
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `SparsePasses.evaluate`."""
         run_blocks(
             fill_block_table_loss_and_gradient,
@@ -443,7 +469,7 @@ class TablePasses:
         self._add_blocks(gradient)
         return float(np.add.reduce(self._losses))
 
-    def hessian_product(self, direction, probabilities):
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
         rows = self._samples.rows
         run_blocks(
@@ -482,7 +508,7 @@ class TablePasses:
         total[:, -1] = intercept
         return total
 
-    def gram(self, rows, row_weights, precision):
+    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', as `SparsePasses.gram`."""
         size = self._shape[1]
         grams, scaling = np.zeros((len(row_weights), size, size)), Scaling(self._scale, self._shift)
@@ -493,12 +519,12 @@ class TablePasses:
                 gram += piece.gram(own, weights, scaling)
         return grams.astype(precision, copy=False)
 
-    def class_pair_gram(self, probabilities):
+    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
         K, size = self._shape
         hessian = np.zeros((K * size, K * size))
         rows, labels, weights = self._samples
-        given = {"n_rows_coef": K, "scale": self._scale, "shift": self._shift}
+        given: dict[str, Any] = {"n_rows_coef": K, "scale": self._scale, "shift": self._shift}
         for part, piece in self._matrix.sparse_pieces(rows, 8 * size**2):
             own = rows[part] if len(rows) else part
             passes = piece.passes(
@@ -508,7 +534,7 @@ class TablePasses:
         return hessian
 
 
-def address_of(array):
+def address_of(array: Array) -> int:
     """Return where the first number of an array lies."""
     return array.__array_interface__["data"][0]
 

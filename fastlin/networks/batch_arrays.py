@@ -1,6 +1,9 @@
 """The memory that some rows of a batch need on their way through a network and back."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.threads import count_blocks
@@ -43,7 +46,14 @@ class BatchArrays:
         Partial sums over rows of the last layer.
     """
 
-    def __init__(self, n_rows, layer_sizes, dtype, normalizes_hidden, larger=None):
+    def __init__(
+        self,
+        n_rows: int,
+        layer_sizes: tuple[int, ...],
+        dtype: DTypeLike,
+        normalizes_hidden: bool,
+        larger: BatchArrays | None = None,
+    ) -> None:
         hidden = layer_sizes[1:-1]
         self.n_rows = n_rows
         if larger is None:

@@ -1,11 +1,18 @@
 """The parameters that a network begins with, drawn layer by layer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastlin.networks.network import Network
 
 INITS = "xavier", "he", "normal"
 
 
-def initialize(network, init, random_state, scale=None):
+def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
     """Draw the coefficients and intercepts of a network.
 
     Parameters
@@ -30,5 +37,6 @@ def initialize(network, init, random_state, scale=None):
             intercept[:] = random_state.uniform(-bound, bound, intercept.shape)
         else:
             deviation = np.sqrt(2 / len(coef)) if init == "he" else scale
+            assert deviation is not None
             coef[:] = random_state.normal(0, deviation, coef.shape)
             intercept[:] = 0

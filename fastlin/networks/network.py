@@ -17,10 +17,14 @@ Predictions leave D out, and N takes running means and variances. `fold` puts th
 that a network that predicts is a plain chain. The derivatives are derived in docs/derivations.md.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.threads import run_blocks
@@ -38,6 +42,7 @@ from fastlin.kernels.networks.layers import (
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.networks.batch_arrays import BatchArrays
 from fastlin.networks.normalization import Normalization
+from fastlin.typing import FloatArray, IntArray
 
 ACTIVATIONS = {"identity": IDENTITY, "logistic": LOGISTIC, "relu": RELU, "tanh": TANH}
 NORMALIZATIONS = "input", "hidden"
@@ -70,11 +75,11 @@ class Examples:
     weights: np.ndarray | None = None
     rows: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return how many rows are meant."""
         return len(self.labels) if self.rows is None else len(self.rows)
 
-    def rows_of(self, part):
+    def rows_of(self, part: slice) -> IntArray | slice:
         """Return the rows of the matrix that a slice of the examples stands for; a slice where all rows are meant."""
         return part if self.rows is None else self.rows[part]
 
@@ -131,16 +136,16 @@ class Network:
 
     def __init__(
         self,
-        layer_sizes,
-        activation="relu",
+        layer_sizes: Iterable[int],
+        activation: str = "relu",
         *,
-        normalization=(),
-        dropout=0.0,
-        is_independent=False,
-        label_smoothing=0.0,
-        has_intercepts=True,
-        dtype=np.float32,
-    ):
+        normalization: Collection[str] = (),
+        dropout: float = 0.0,
+        is_independent: bool = False,
+        label_smoothing: float = 0.0,
+        has_intercepts: bool = True,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
         self.layer_sizes = tuple(layer_sizes)
         self.dtype = np.dtype(dtype)
         self._is_independent, self._label_smoothing = is_independent, label_smoothing
@@ -162,16 +167,17 @@ class Network:
         self._gradients, self._chunk_gradients = self.cut(self.gradient), self.cut(self._chunk_gradient)
         for scale in self.scales:
             scale[:] = 1
-        self._arrays, self._none = {}, np.empty(0, self.dtype)
+        self._arrays: dict[int, BatchArrays] = {}
+        self._none = np.empty(0, self.dtype)
 
-    def cut(self, vector):
+    def cut(self, vector: FloatArray) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
         """Return views of a vector (p,), laid out as the parameters: lists of coefficients, intercepts and scales."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
         views = [part.reshape(shape) for part, shape in zip(np.split(vector, ends), self._shapes, strict=True)]
         n = self.n_layers
         return views[:n], views[n : 2 * n], views[2 * n :]
 
-    def compute_gradient(self, examples, rows, seed=0):
+    def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
         """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
 
         Parameters
@@ -209,7 +215,7 @@ class Network:
             loss, n_correct = loss + found[0], n_correct + found[1]
         return loss / total, n_correct, total
 
-    def fold(self):
+    def fold(self) -> Network:
         """Return the network that predicts: it has no dropout, and running statistics are in its parameters."""
         if not self.normalizations and not self.dropout:
             return self
@@ -228,7 +234,7 @@ class Network:
             folded.intercepts[layer][:] = self.intercepts[layer] - shift
         return folded
 
-    def compute_scores(self, matrix):
+    def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the scores z_L + b_L, (n, K), of a network that predicts."""
         scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
         for part in self._chunks(len(scores)):
@@ -236,7 +242,7 @@ class Network:
             np.add(arrays.activations[-1], self.intercepts[-1], out=scores[part])
         return scores
 
-    def predict_probabilities(self, matrix):
+    def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), of a network that predicts."""
         n = matrix.shape[0]
         probabilities = np.empty((n, self.layer_sizes[-1]), self.dtype)
@@ -246,7 +252,7 @@ class Network:
             probabilities[part] = arrays.activations[-1]
         return probabilities
 
-    def measure(self, examples):
+    def measure(self, examples: Examples) -> tuple[float, float]:
         """Return mean loss and accuracy, both by weight, of a network that predicts."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
@@ -259,11 +265,11 @@ class Network:
             total += float(weights.sum()) if len(weights) else len(labels)
         return loss / total, n_correct / total
 
-    def save(self):
+    def save(self) -> tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]:
         """Return a copy of the parameters and the running statistics, for `restore`."""
         return self.parameters.copy(), [(n.mean.copy(), n.variance.copy()) for n in self.normalizations]
 
-    def restore(self, saved):
+    def restore(self, saved: tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]) -> None:
         """Go back to the parameters and running statistics that `save` returned."""
         parameters, statistics = saved
         self.parameters[:] = parameters

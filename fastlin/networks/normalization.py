@@ -4,6 +4,7 @@ import numpy as np
 
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.kernels.networks.layers import backpropagate_normalization_block, normalize_block, sum_block_columns
+from fastlin.typing import FloatArray
 
 # What is added to variances, and the part of each batch in the running statistics. PyTorch has the same values.
 EPSILON = 1e-5
@@ -25,11 +26,12 @@ class Normalization:
         leaves it as it is.
     """
 
-    def __init__(self, width):
+    def __init__(self, width: int) -> None:
         self.mean, self.variance = np.zeros(width), np.ones(width)
-        self._inverse_deviations = None
+        # Those of the batch that was normalised last.
+        self._inverse_deviations: FloatArray = np.empty(0)
 
-    def normalize(self, values, normalized, n_blocks):
+    def normalize(self, values: FloatArray, normalized: FloatArray, n_blocks: int) -> None:
         """Normalise a batch by its own means and variances, and let the running statistics take it in.
 
         Parameters
@@ -55,7 +57,15 @@ class Normalization:
         if n > 1:
             self.variance += RUNNING_PART * (variance * n / (n - 1) - self.variance)
 
-    def backpropagate(self, normalized, scale, mean_slope, mean_product, slopes, n_blocks):
+    def backpropagate(
+        self,
+        normalized: FloatArray,
+        scale: FloatArray,
+        mean_slope: FloatArray,
+        mean_product: FloatArray,
+        slopes: FloatArray,
+        n_blocks: int,
+    ) -> None:
         """Turn slopes by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
 
         Parameters
@@ -75,6 +85,6 @@ class Normalization:
         scales = self._inverse_deviations * scale
         run_blocks(backpropagate_normalization_block, n_blocks, normalized, scales, means, products, slopes)
 
-    def inverse_deviations(self):
+    def inverse_deviations(self) -> FloatArray:
         """Return 1 / sqrt(running variance + EPSILON), float64."""
         return 1 / np.sqrt(self.variance + EPSILON)

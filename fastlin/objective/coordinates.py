@@ -9,11 +9,18 @@ scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), and shift_j = -scale_j 
 The scores, and so J and its minimum, are the same. X stays as it is: a pass scales and centres while it reads.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from fastlin.kernels.machine.vectors import compensated_dot
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.matrices.columns import Columns
 
 # Scales beyond these powers of two are not computed with in float32, whose range ends at 2^128.
 FLOAT32_EXPONENTS = 60
@@ -49,7 +56,7 @@ class Coordinates:
     allows_float32: bool
 
     @classmethod
-    def choose(cls, columns, curvatures, fit_intercept):
+    def choose(cls, columns: Columns, curvatures: FloatArray, fit_intercept: bool) -> Self:
         """Return the coordinates for columns, and for the curvature (d,) that the penalty gives each coefficient.
 
         Parameters
@@ -69,7 +76,7 @@ class Coordinates:
         scale = 2.0**exponents
         # Float32 numbers, so that both precisions share one system of coordinates.
         with np.errstate(over="ignore"):
-            rounded = np.float32(-columns.mean * scale) if fit_intercept else np.zeros(len(scale), np.float32)
+            rounded = (-columns.mean * scale).astype(np.float32) if fit_intercept else np.zeros(len(scale), np.float32)
         allows_float32 = bool(
             np.isfinite(rounded).all()
             and (np.abs(exponents) < FLOAT32_EXPONENTS).all()
@@ -85,13 +92,13 @@ class Coordinates:
             peaks = np.divide(largest**2, mean_squares[:-1], out=np.zeros(len(scale)), where=mean_squares[:-1] > 0)
         return cls(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)
 
-    def to_coefficients(self, parameters):
+    def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,) of parameters (K, d + 1)."""
         # The terms cancel where columns are far from zero.
         intercept = [compensated_dot(row[-1], row[:-1], self.shift) for row in parameters]
         return parameters[:, :-1] * self.scale, np.array(intercept)
 
-    def to_parameters(self, coef, intercept):
+    def to_parameters(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the parameters (K, d + 1) of coef (K, d) and intercept (K,)."""
         scaled = coef / self.scale
         return np.column_stack([scaled, intercept - np.einsum("kj,j->k", scaled, self.shift)])

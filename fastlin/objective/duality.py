@@ -10,7 +10,10 @@ The conjugate of the quadratic penalty is sum_kj G_kj^2 / (2 curvature_j). At Q 
 side is J - ||dJ/dW||^2 / (2 l2). The derivation is in docs/derivations.md.
 """
 
+from __future__ import annotations
+
 from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +21,14 @@ from fastlin.kernels.linear.penalties import CONJUGATE, FIRST, SECOND, WITHIN, E
 from fastlin.objective.penalty import NO_EXCHANGE
 from fastlin.objective.rounding import bound_dual_rounding
 
+if TYPE_CHECKING:
+    from fastlin.objective.point import Point
+
 # Steps towards the best point between the labels and the probabilities.
 MAX_DUAL_STEPS = 20
 
 
-def find_dual_value(point):
+def find_dual_value(point: Point) -> tuple[float, float]:
     """Return the dual objective at a feasible point that is made from a point, and by how much rounding can raise it.
 
     The value less its rounding is a lower bound of the minimum of J. It is rigorous where the point was computed in
@@ -52,7 +58,7 @@ def find_dual_value(point):
     return value, bound_dual_rounding(point, value, means, max(parts))
 
 
-def bound_minimum(point):
+def bound_minimum(point: Point) -> float:
     """Return a lower bound of the minimum of J from a point: its dual value less the rounding of that.
 
     With a penalty by size it is no less than zero, the exact dual value of the labels themselves.
@@ -61,7 +67,7 @@ def bound_minimum(point):
     return bound if point.objective.penalty.is_smooth or bound == -np.inf else max(bound, 0.0)
 
 
-def find_natural_gap(point):
+def find_natural_gap(point: Point) -> float:
     """Return what bounds J - J* as soon as the intercept is stationary: ||dJ/dW||^2 / (2 l2) where l1 = 0."""
     penalty = point.objective.penalty
     if not penalty.is_bounded:

@@ -1,8 +1,16 @@
 """The intercept alone: a Newton step that makes it stationary, so that the certificate depends on the features only."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.point import Point
 
 # Steps of conjugate gradients.
 SETTLING_STEPS = 20
@@ -10,7 +18,7 @@ SETTLING_STEPS = 20
 FLATNESS = 1e-10
 
 
-def settle_intercept(point):
+def settle_intercept(point: Point) -> FloatArray | None:
     """Return the parameters after a Newton step of the intercept alone.
 
     The step solves (diag(m) - E[p p']) step = gradient, m the mean probabilities, by conjugate gradients. A point that

@@ -17,9 +17,14 @@ Softmax does not change when a constant is added to all scores. `Objective.cente
 and coefficients that are not penalised by their size sum to zero over the classes. With l2 > 0 the minimum lies there.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
 from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
@@ -28,6 +33,12 @@ from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.penalty import Penalty, limit_curvatures
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rows import Rows, weigh_named_rows
+from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
+
+if TYPE_CHECKING:
+    from fastlin.matrices import Matrix
+    from fastlin.matrices.columns import Columns
+    from fastlin.objective.subsets import Linearisation
 
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
@@ -53,24 +64,24 @@ class Objective:
     rows: Rows
     penalty: Penalty
     budget: Budget
-    linearisation: object = None
+    linearisation: Linearisation | None = None
 
     @classmethod
     def over(
         cls,
-        X,
-        labels,
-        n_classes,
+        X: Array | SparseContainer | Matrix,
+        labels: IntArray,
+        n_classes: int,
         *,
-        weights=None,
-        l2=0.0,
-        l1=0.0,
-        penalty_factors=None,
-        group_by_class=False,
-        fit_intercept=True,
-        columns=None,
-        numbers=None,
-    ):
+        weights: FloatArray | None = None,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        penalty_factors: FloatArray | None = None,
+        group_by_class: bool = False,
+        fit_intercept: bool = True,
+        columns: Columns | None = None,
+        numbers: IntArray | None = None,
+    ) -> Self:
         """Return J over the rows of X.
 
         Parameters
@@ -110,20 +121,29 @@ class Objective:
         return cls.of_rows(make_rows, columns, l2, l1, penalty_factors, group_by_class, fit_intercept)
 
     @classmethod
-    def of_rows(cls, make_rows, columns, l2, l1, penalty_factors, group_by_class, fit_intercept):
+    def of_rows(
+        cls,
+        make_rows: Callable[[Coordinates], Any],
+        columns: Columns,
+        l2: float,
+        l1: float,
+        penalty_factors: FloatArray | None,
+        group_by_class: bool,
+        fit_intercept: bool,
+    ) -> Self:
         """Return J over the rows, a MeanSums, that make_rows returns for Coordinates; the rest is as `over` has it."""
         factors = np.ones(len(columns.mean)) if penalty_factors is None else penalty_factors.astype(np.float64)
         rows = make_rows(Coordinates.choose(columns, limit_curvatures(l2, factors), fit_intercept))
         penalty = Penalty.of(l2, l1, factors, group_by_class, rows.coordinates, rows.blur)
         return cls(rows, penalty, Budget.beside(rows.matrix.nbytes))
 
-    def with_penalty(self, l2, l1):
+    def with_penalty(self, l2: float, l1: float) -> Objective:
         """Return J with penalties of other strengths, over the same rows in the same coordinates."""
         penalty = self.penalty
         penalty = Penalty.of(l2, l1, penalty.factors, penalty.group_by_class, self.rows.coordinates, self.rows.blur)
         return Objective(self.rows, penalty, self.budget)
 
-    def sample(self, n_rows):
+    def sample(self, n_rows: int) -> Objective:
         """Return J over about n_rows rows spread evenly over the classes, in the same coordinates and penalty.
 
         Its lower bounds are estimates, since the mean of the columns stays that of all rows.
@@ -131,47 +151,47 @@ class Objective:
         return replace(self, rows=self.rows.sample(n_rows), linearisation=None)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """The shape (K, d + 1) of parameters and gradients."""
         return self.rows.n_rows_coef, self.rows.matrix.shape[1] + 1
 
     @property
-    def n_rows_coef(self):
+    def n_rows_coef(self) -> int:
         """K, the number of rows of coefficients."""
         return self.rows.n_rows_coef
 
     @property
-    def n_rows(self):
+    def n_rows(self) -> int:
         """The number of rows that the mean loss runs over."""
         return self.rows.n_rows
 
     @property
-    def matrix(self):
+    def matrix(self) -> Any:
         """X as a DenseMatrix or a SparseMatrix."""
         return self.rows.matrix
 
     @property
-    def coordinates(self):
+    def coordinates(self) -> Coordinates:
         """The coordinates of the parameters."""
         return self.rows.coordinates
 
     @property
-    def fit_intercept(self):
+    def fit_intercept(self) -> bool:
         """Whether there is an intercept."""
         return self.rows.fit_intercept
 
     @property
-    def class_weights(self):
+    def class_weights(self) -> FloatArray:
         """The part of the total weight that each class has, of shape (n_classes,)."""
         return self.rows.class_weights
 
     @property
-    def n_passes(self):
+    def n_passes(self) -> float:
         """How many passes over X these rows, and parts of them, have made."""
         return self.rows.n_passes
 
     @property
-    def fast_precision(self):
+    def fast_precision(self) -> FloatType:
         """The type that a solver may work in until the end, and that curvature is computed in.
 
         It is float32 where that makes passes faster and the columns allow it. Without a penalty nothing bends the
@@ -181,7 +201,7 @@ class Objective:
         return np.float32 if self.rows.gains_from_float32 and penalty.is_bounded and penalty.is_smooth else np.float64
 
     @property
-    def block_precision(self):
+    def block_precision(self) -> FloatType:
         """The type that blocks of a preconditioner are computed in.
 
         It is float32 where the columns allow it and the penalty stands above the rounding, however small a pass: blocks
@@ -194,29 +214,29 @@ class Objective:
         return self.fast_precision
 
     @property
-    def keeps_probabilities(self):
+    def keeps_probabilities(self) -> bool:
         """Whether the probabilities of all rows are kept: the rows are here, and the budget has room for them."""
         is_small = self.budget.holds_probabilities(self.bytes_a_row * self.n_rows)
         return self.linearisation is None and self.rows.are_here and is_small
 
     @property
-    def has_hessian(self):
+    def has_hessian(self) -> bool:
         """Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines."""
         return self.keeps_probabilities or not self.rows.are_here
 
     @property
-    def bytes_a_row(self):
+    def bytes_a_row(self) -> int:
         """The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array."""
         n_arrays = 1 if self.penalty.is_smooth else 2
         return n_arrays * np.dtype(self.fast_precision).itemsize * self.n_rows_coef
 
-    def make_room(self):
+    def make_room(self) -> Room | None:
         """Return room for the probabilities of one point, or None where the budget has none."""
         if not self.keeps_probabilities:
             return None
         return Room(np.empty((self.n_rows_coef, self.n_rows), self.fast_precision))
 
-    def at(self, parameters, precision=np.float64, out=None):
+    def at(self, parameters: FloatArray, precision: FloatType = np.float64, out: Room | None = None) -> Point:
         """Return the Point at parameters: one pass over the rows.
 
         Parameters
@@ -252,7 +272,7 @@ class Objective:
             tenancy=tenancy,
         )
 
-    def start(self):
+    def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features."""
         parameters = np.zeros(self.shape)
         if self.fit_intercept and (self.class_weights > 0).all():
@@ -260,13 +280,13 @@ class Objective:
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return parameters
 
-    def value_at_start(self):
+    def value_at_start(self) -> float:
         """Return J at `start`, which needs no pass over X: the entropy of the class weights."""
         if self.fit_intercept and (self.class_weights > 0).all():
             return float(-np.sum(self.class_weights * np.log(self.class_weights)))
         return float(np.log(self.rows.n_classes))
 
-    def center(self, parameters):
+    def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.
 
         The scores change by the same number for all classes, so that the loss stays and the penalty can only fall.
@@ -282,12 +302,12 @@ class Objective:
             means[sized] = 0
         return parameters - means
 
-    def read_off(self, parameters, dtype):
+    def read_off(self, parameters: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,) of parameters (K, d + 1), centred and rounded to dtype."""
         coef, intercept = self.coordinates.to_coefficients(self.center(parameters))
         return coef.astype(dtype), intercept.astype(dtype)
 
-    def finish(self, solution, dtype):
+    def finish(self, solution: Any, dtype: DTypeLike) -> tuple[FloatArray, FloatArray, float]:
         """Return coef, intercept and certificate of a Solution, centred and rounded to dtype.
 
         Returns

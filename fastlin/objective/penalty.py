@@ -9,9 +9,12 @@ all classes at once. In scaled coordinates V_kj has the curvature l2 f_j scale_j
 proximal operator is `shrink`, beside the kernels of the sums (kernels/linear/penalties.py), which descents compile in.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -28,6 +31,10 @@ from fastlin.kernels.linear.penalties import (
 )
 from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
 from fastlin.kernels.machine.vectors import dot
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.coordinates import Coordinates
 
 # A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
 LARGEST_PENALTY = 1e200
@@ -67,7 +74,9 @@ class Penalty:
     columns: ColumnArrays
 
     @classmethod
-    def of(cls, l2, l1, factors, group_by_class, coordinates, blur):
+    def of(
+        cls, l2: float, l1: float, factors: FloatArray, group_by_class: bool, coordinates: Coordinates, blur: FloatArray
+    ) -> Self:
         """Return the penalty of the given strengths and factors (d,) in coordinates; blur (d,) is part of `columns`."""
         scale = coordinates.scale
         with np.errstate(over="ignore"):
@@ -80,17 +89,17 @@ class Penalty:
         return cls(l2, l1, factors, group_by_class, curvatures, thresholds, arrays, columns)
 
     @cached_property
-    def is_smooth(self):
+    def is_smooth(self) -> bool:
         """Whether the penalty has a gradient everywhere."""
         return not self.thresholds.any()
 
     @cached_property
-    def is_bounded(self):
+    def is_bounded(self) -> bool:
         """Whether every coefficient is penalised, so that J has a minimum and lower bounds of it exist."""
         return bool(((self.arrays.roots > 0) | (self.thresholds[:-1] > 0)).all())
 
     @cached_property
-    def blur_norm(self):
+    def blur_norm(self) -> float:
         """The norm of blur_j / root_j, in which an error of the gradient enters the conjugate of the penalty."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             relative = self.columns.blur / self.arrays.roots
@@ -98,17 +107,17 @@ class Penalty:
             return float(largest * np.sqrt(np.sum((relative / largest) ** 2))) if largest > 0 else 0.0
 
     @cached_property
-    def largest_blur(self):
+    def largest_blur(self) -> float:
         """The largest blur_j / threshold_j, in which an error of the gradient enters the step to the box's edge."""
         with np.errstate(divide="ignore", over="ignore"):
             return float((self.columns.blur / self.thresholds[:-1]).max(initial=0.0))
 
     @cached_property
-    def is_none(self):
+    def is_none(self) -> bool:
         """Whether no coefficient is penalised."""
         return not (self.curvatures.any() or self.thresholds.any())
 
-    def size(self, parameters):
+    def size(self, parameters: FloatArray) -> float:
         """Return the part of the penalty that l1 weighs, at parameters (K, d + 1)."""
         if self.is_smooth:
             return 0.0
@@ -118,7 +127,9 @@ class Penalty:
             sizes = np.abs(parameters).sum(axis=0)
         return float(np.sum(sizes * self.thresholds))
 
-    def add_to(self, total, total_weight, parameters, gradient):
+    def add_to(
+        self, total: FloatArray, total_weight: float, parameters: FloatArray, gradient: FloatArray
+    ) -> tuple[float, FloatArray, float]:
         """Fill gradient with total / total_weight plus the slope of the quadratic penalty; return sums by name.
 
         Parameters
@@ -160,7 +171,7 @@ class Penalty:
         of_classes = np.add.reduce(blurs)
         return 0.5 * totals[SQUARES] + totals[SIZES], totals, sqrt(dot(of_classes, of_classes))
 
-    def conjugate(self, parameters, gradient, exchange, step):
+    def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
         """Return the conjugate of the penalty at a dual point, with its derivatives along `step`, and the box.
 
         Parameters
@@ -193,7 +204,7 @@ class Penalty:
 NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
 
 
-def limit_curvatures(l2, factors):
+def limit_curvatures(l2: float, factors: FloatArray) -> FloatArray:
     """Return l2 f_j for each feature, no larger than LARGEST_PENALTY."""
     with np.errstate(over="ignore"):
         return np.minimum(l2 * factors, LARGEST_PENALTY)

@@ -1,12 +1,20 @@
 """Everything that is known of the objective at one point."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.objective import duality, intercept, rounding
+from fastlin.typing import FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
 
 
 class Room:
@@ -20,16 +28,16 @@ class Room:
         The memory.
     """
 
-    def __init__(self, probabilities):
+    def __init__(self, probabilities: FloatArray) -> None:
         self._probabilities = probabilities
         self._n_tenancies = 0
 
-    def hand_over(self):
+    def hand_over(self) -> tuple[FloatArray, Tenancy]:
         """Return the memory, to be filled, and the Tenancy of the point that has it from now on."""
         self._n_tenancies += 1
         return self._probabilities, Tenancy(self, self._n_tenancies)
 
-    def look_in(self, number):
+    def look_in(self, number: int) -> FloatArray | None:
         """Return the memory for the Tenancy of that number, or None where it was handed over since."""
         return self._probabilities if number == self._n_tenancies else None
 
@@ -50,7 +58,7 @@ class Tenancy:
     number: int
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> FloatArray | None:
         """The memory, or None where it was handed over since."""
         return self.room.look_in(self.number)
 
@@ -88,9 +96,9 @@ class Point:
         The right to the room that the point was evaluated into. None where it had no room.
     """
 
-    objective: object
+    objective: Objective
     parameters: np.ndarray
-    precision: type
+    precision: FloatType
     value: float
     gradient: np.ndarray
     loss: float
@@ -102,18 +110,18 @@ class Point:
     tenancy: Tenancy | None = None
 
     @property
-    def is_finite(self):
+    def is_finite(self) -> bool:
         """Whether neither value nor gradient has overflowed."""
         # An entry of the gradient of the loss that is not finite leaves no finite sum, whatever it is multiplied by.
         return isfinite(self.value) and isfinite(self.slope_size)
 
     @property
-    def has_probabilities(self):
+    def has_probabilities(self) -> bool:
         """Whether the point still has the room with its probabilities."""
         return self.tenancy is not None and self.tenancy.probabilities is not None
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> FloatArray:
         """The probabilities (K, n_rows) of the rows.
 
         Raises
@@ -128,27 +136,27 @@ class Point:
             raise RuntimeError("The room with the probabilities of this point was given to another point.")
         return probabilities
 
-    def curvatures(self):
+    def curvatures(self) -> Iterator[FloatArray]:
         """Yield s_i p_ik (1 - p_ik) of all rows, class by class."""
         rows = self.objective.rows
         weights = rows.weights_of(rows.numbers)
         for probability in self.probabilities:
             yield probability * (1 - probability) * weights
 
-    def hessian_product(self, direction):
+    def hessian_product(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of J times direction (K, d + 1), in the type of the probabilities; it takes a pass."""
         product = self.objective.rows.hessian_product(direction, self._curved)
         product += self.objective.penalty.curvatures * direction
         return product
 
-    def hessian(self):
+    def hessian(self) -> FloatArray:
         """Return the Hessian of J, (K (d + 1), K (d + 1)), by classes."""
         hessian = self.hessian_of_loss()
         diagonal = np.einsum("ii->i", hessian)
         diagonal.reshape(self.parameters.shape)[...] += self.objective.penalty.curvatures
         return hessian
 
-    def hessian_of_loss(self):
+    def hessian_of_loss(self) -> FloatArray:
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes."""
         return self.objective.rows.hessian(self._curved)
 
@@ -163,34 +171,34 @@ class Point:
         return duality.find_dual_value(self)
 
     @property
-    def dual_value(self):
+    def dual_value(self) -> float:
         """The dual objective of a feasible point as it was computed, as `duality.find_dual_value` has it."""
         return self._dual[0]
 
     @property
-    def dual_rounding(self):
+    def dual_rounding(self) -> float:
         """By how much rounding can have raised the dual value."""
         return self._dual[1]
 
-    def lower_bound(self):
+    def lower_bound(self) -> float:
         """Return a lower bound of the minimum of J, as `duality.bound_minimum` has it."""
         return duality.bound_minimum(self)
 
     @property
-    def natural_gap(self):
+    def natural_gap(self) -> float:
         """The bound on J - J* that holds once the intercept is stationary, as `duality.find_natural_gap` has it."""
         return duality.find_natural_gap(self)
 
     @cached_property
-    def loss_rounding(self):
+    def loss_rounding(self) -> float:
         """By how much rounding can have moved the mean loss, as `rounding.bound_loss_rounding` has it."""
         return rounding.bound_loss_rounding(self)
 
     @cached_property
-    def rounding(self):
+    def rounding(self) -> float:
         """By how much rounding can have moved the value, as `rounding.bound_value_rounding` has it."""
         return rounding.bound_value_rounding(self)
 
-    def settle_intercept(self):
+    def settle_intercept(self) -> FloatArray | None:
         """Return the parameters after a Newton step of the intercept alone, as `intercept.settle_intercept` has it."""
         return intercept.settle_intercept(self)

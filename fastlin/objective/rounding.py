@@ -3,12 +3,19 @@
 The bounds hold for the sums that are made, whatever the data. They are derived in docs/derivations.md, section 8.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import log, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS
+
+if TYPE_CHECKING:
+    from fastlin.objective.point import Point
 
 # The relative error of a rounded operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
@@ -17,7 +24,7 @@ UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 ROW_ROUNDINGS = 16
 
 
-def bound_value_rounding(point):
+def bound_value_rounding(point: Point) -> float:
     """Return by how much the computed J of a point in float64 can be off.
 
     That is what rounding does to the mean loss and to the sum of the penalties (docs/derivations.md, section 8).
@@ -25,7 +32,7 @@ def bound_value_rounding(point):
     return point.loss_rounding + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
 
 
-def bound_dual_rounding(point, value, means, part):
+def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part: float) -> float:
     """Return by how much the computed dual value of a point can exceed the dual objective of a feasible point.
 
     means are the mean probabilities of the classes, and `part` is the largest part of its probability that a class gave
@@ -57,7 +64,7 @@ def bound_dual_rounding(point, value, means, part):
     return error + of_gradient * (sqrt(K) * point.blur + entropy * penalty.largest_blur)
 
 
-def bound_loss_rounding(point):
+def bound_loss_rounding(point: Point) -> float:
     """Return by how much the computed mean loss of a point can be off."""
     n_products, n_sums = point.objective.rows.passes.roundings
     of_scores = _gamma(n_products) * point.blur

@@ -16,8 +16,11 @@ intercepts, and of the coefficients weighted by the penalty, sum_kj l2 f_j V_kj 
 residuals plus the vector's own multipliers, and half its square bounds J - J* where the intercept is stationary.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +31,10 @@ from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.rows import weigh_named_rows
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
 
 # Rows times classes whose residuals are computed in a block, some 100 microseconds of work.
 MIN_RESIDUAL_BLOCK = 20_000
@@ -52,11 +59,11 @@ class RowVector:
     multipliers: np.ndarray
     scores: np.ndarray
 
-    def dot(self, other):
+    def dot(self, other: RowVector) -> float:
         """Return the inner product with another vector."""
         return dot(self.multipliers.ravel(), other.scores.ravel())
 
-    def dot_coefficients(self, other):
+    def dot_coefficients(self, other: RowVector) -> float:
         """Return the part of the inner product that the coefficients have."""
         return dot(self.multipliers[:-1].ravel(), other.scores[:-1].ravel())
 
@@ -103,7 +110,7 @@ class RowSpace:
         The second derivative of the mean loss by the score of each class, where all rows have the same probabilities.
     """
 
-    def __init__(self, objective):
+    def __init__(self, objective: Objective) -> None:
         rows = objective.rows
         n = objective.matrix.shape[0]
         self.objective, self._n_classes = objective, objective.n_rows_coef
@@ -125,11 +132,11 @@ class RowSpace:
         self.curvatures[: self._n_classes] = np.maximum(shares * (1 - shares), 1 / objective.n_rows)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """The shape of vectors."""
         return self._start.shape
 
-    def start(self, nearby=None):
+    def start(self, nearby: RowPoint | None = None) -> RowVector:
         """Return the RowVector to start from: the best intercept, or where a RowPoint of another penalty lies."""
         if nearby is None:
             return RowVector(self._start, self._start)
@@ -137,14 +144,16 @@ class RowSpace:
         multipliers[-1] = nearby.vector.multipliers[-1]
         return RowVector(multipliers, nearby.vector.scores)
 
-    def at(self, vector):
+    def at(self, vector: RowVector) -> RowPoint:
         """Return the RowPoint at a RowVector."""
         still = self._zeros()
         line = RowLine(self, vector, RowVector(still, still))
         line(0.0)
         return line.end()
 
-    def evaluate(self, scores, direction, step, residuals):
+    def evaluate(
+        self, scores: FloatArray, direction: FloatArray, step: float, residuals: FloatArray
+    ) -> tuple[float, float, FloatArray]:
         """Return the mean loss at scores moved a step along a direction, its slope, and the sums of the residuals (K,).
 
         Parameters
@@ -174,7 +183,7 @@ class RowSpace:
         )
         return float(np.add.reduce(losses)), float(np.add.reduce(slopes)), np.add.reduce(sums)
 
-    def make_point(self, vector, value, residuals, sums):
+    def make_point(self, vector: RowVector, value: float, residuals: FloatArray, sums: FloatArray) -> RowPoint:
         """Return the RowPoint at a RowVector, from what `evaluate` gave there: one pass over the rows."""
         residuals[:-1] += vector.multipliers[:-1]
         residuals[-1, : self._n_classes] = sums if self.objective.fit_intercept else 0
@@ -184,7 +193,7 @@ class RowSpace:
         steepness = max(sqrt(max(square, 0.0) * self._steepest), float(np.abs(residuals[-1]).max()))
         return RowPoint(vector, value, gradient, bound, steepness, self._l2)
 
-    def to_parameters(self, vector):
+    def to_parameters(self, vector: RowVector) -> FloatArray:
         """Return the parameters (K, d + 1) that a RowVector stands for, in the coordinates of the objective."""
         coordinates = self.objective.coordinates
         parameters = np.empty(self.objective.shape)
@@ -197,7 +206,7 @@ class RowSpace:
             parameters[:, -1] -= np.einsum("kj,j->k", parameters[:, :-1], coordinates.mean)
         return self.objective.center(parameters)
 
-    def make_vector(self, multipliers):
+    def make_vector(self, multipliers: FloatArray) -> RowVector:
         """Return the RowVector of multipliers (n + 1, columns of a table): one pass over the rows."""
         scores = self._zeros()
         self._products.multiply(self._centre(multipliers), scores)
@@ -239,14 +248,14 @@ class RowLine:
         Where the line begins, and where it leads.
     """
 
-    def __init__(self, space, start, direction):
+    def __init__(self, space: RowSpace, start: RowVector, direction: RowVector) -> None:
         self._space, self._start, self._direction = space, start, direction
         self._square = start.dot_coefficients(start)
         self._mixed = start.dot_coefficients(direction)
         self._bend = direction.dot_coefficients(direction)
         self._residuals = np.zeros_like(start.scores)
 
-    def __call__(self, step):
+    def __call__(self, step: float) -> tuple[float, float]:
         """Return J and its slope at a step."""
         scores = self._start.scores, self._direction.scores
         loss, slope, self._sums = self._space.evaluate(*scores, step, self._residuals)
@@ -254,7 +263,7 @@ class RowLine:
         self._value = loss + 0.5 * self._square + step * (self._mixed + 0.5 * step * self._bend)
         return self._value, slope + self._mixed + step * self._bend
 
-    def end(self):
+    def end(self) -> RowPoint:
         """Return the RowPoint at the step that J was asked for last; the line ends there."""
         step, start, direction = self._step, self._start, self._direction
         vector = RowVector(start.multipliers + step * direction.multipliers, start.scores + step * direction.scores)

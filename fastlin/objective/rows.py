@@ -1,12 +1,24 @@
 """The weighted rows that the sums of an objective run over, where they can be read: some of them, and their samples."""
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.matrices import DenseMatrix
 from fastlin.objective.strata import draw_places, find_rows
 from fastlin.objective.sums import MeanSums, count_rows_coef
+from fastlin.typing import FloatArray, FloatType, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.matrices import Matrix
+    from fastlin.matrices.blocks import BlockPasses
+    from fastlin.matrices.dense import DensePasses
+    from fastlin.matrices.sparse import SparsePasses
+    from fastlin.matrices.tables import TablePasses
+    from fastlin.objective.coordinates import Coordinates
 
 # Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
@@ -46,8 +58,20 @@ class Rows(MeanSums):
 
     # Labels and weights are in this process.
     are_here = True
+    matrix: Matrix
+    passes: DensePasses | SparsePasses | BlockPasses | TablePasses
 
-    def __init__(self, matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, whole=None):
+    def __init__(
+        self,
+        matrix: Matrix,
+        labels: IntArray,
+        weights: FloatArray,
+        n_classes: int,
+        coordinates: Coordinates,
+        fit_intercept: bool,
+        numbers: IntArray,
+        whole: Rows | None = None,
+    ) -> None:
         self.labels, self.weights, self.numbers = labels, weights, numbers
         n_rows = len(numbers) or matrix.shape[0]
         if whole is None:
@@ -70,15 +94,15 @@ class Rows(MeanSums):
         )
 
     @cached_property
-    def smallest_weight(self):
+    def smallest_weight(self) -> float:
         """The smallest s_i of the rows that is not zero."""
         if not len(self.weights):
             return 1.0
-        weights = self.weights_of(self.numbers)
+        weights = self.weights[self.numbers] if len(self.numbers) else self.weights
         return float(weights[weights > 0].min())
 
     @cached_property
-    def influence(self):
+    def influence(self) -> FloatArray | float:
         """About how much each row adds to the curvature of a loss, relative to the mean: (n_rows,), or the number one.
 
         That is half the square of its length in the coordinates, estimated by N_SKETCHES random directions (Achlioptas
@@ -105,7 +129,7 @@ class Rows(MeanSums):
         squares += 0.5
         return squares
 
-    def take(self, numbers, *, within_whole=False):
+    def take(self, numbers: IntArray, *, within_whole: bool = False) -> Rows:
         """Return some of the rows, by their row numbers in X.
 
         Parameters
@@ -133,10 +157,13 @@ class Rows(MeanSums):
         part.count_with(self)
         return part
 
-    def sample(self, n_rows):
+    def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes."""
-        counts = sum(np.bincount(self.labels[numbers], minlength=self.n_classes) for numbers in self._weighty())
-        places, seen, drawn = draw_places(int(counts.sum()), n_rows), np.cumsum(counts) - counts, []
+        counts = np.zeros(self.n_classes, np.int64)
+        for numbers in self._weighty():
+            counts += np.bincount(self.labels[numbers], minlength=self.n_classes)
+        places, drawn = draw_places(int(counts.sum()), n_rows), []
+        seen: IntArray = np.cumsum(counts) - counts
         # An order of all rows would take as much memory as labels and weights together.
         for numbers in self._weighty():
             found, counts = find_rows(places, self.labels[numbers], seen)
@@ -151,7 +178,7 @@ class Rows(MeanSums):
             numbers = self.numbers[first:last] if len(self.numbers) else np.arange(first, last)
             yield numbers[self.weights[numbers] > 0] if len(self.weights) else numbers
 
-    def sum_probability_products(self, parameters, precision, n_together):
+    def sum_probability_products(self, parameters: FloatArray, precision: FloatType, n_together: int) -> FloatArray:
         """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
 
         They are computed anew, for n_together rows at a time, which takes a pass.
@@ -166,13 +193,13 @@ class Rows(MeanSums):
             gram += DenseMatrix(probabilities.T).gram(weights, precision)
         return gram
 
-    def weights_of(self, numbers):
+    def weights_of(self, numbers: IntArray) -> FloatArray | float:
         """Return s_i of the given row numbers (all where there are none), as an array or the number one."""
         if not len(self.weights):
             return 1.0
         return self.weights[numbers] if len(numbers) else self.weights
 
-    def gram(self, numbers, row_weights, precision):
+    def gram(self, numbers: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return (1 / S) sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
 
         Over the given row numbers (all where there are none), row_weights (C, m) in their order.
@@ -187,7 +214,7 @@ class Rows(MeanSums):
         return grams
 
 
-def weigh_classes(labels, weights, n_classes):
+def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> FloatArray:
     """Return the weight of each class; weights (n,) without entries are ones."""
     total = np.zeros(n_classes)
     for first in range(0, len(labels), ROWS_TOGETHER):
@@ -196,7 +223,7 @@ def weigh_classes(labels, weights, n_classes):
     return total
 
 
-def weigh_named_rows(numbers, weights, n):
+def weigh_named_rows(numbers: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
     """Return the weights (n,) of rows that count as often as they are named, and zero for all others.
 
     weights (n,) may be None, which means ones.

@@ -5,14 +5,16 @@ The rows stand in the order of their classes, and within a class in their own. A
 
 import numpy as np
 
+from fastlin.typing import IntArray
 
-def draw_places(n, n_rows):
+
+def draw_places(n: int, n_rows: int) -> IntArray:
     """Return the ascending places of about n_rows of n rows: one of each of n_rows equal stretches."""
     n_rows = min(n_rows, n)
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
 
 
-def find_rows(places, labels, seen):
+def find_rows(places: IntArray, labels: IntArray, seen: IntArray) -> tuple[IntArray, IntArray]:
     """Return which rows of a part stand at some of the places, and how many rows of each class the part has.
 
     Parameters

@@ -1,8 +1,18 @@
 """The objective over the rows that matter near a point, where the others enter by their tangent."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from fastlin.matrices import PiecewiseMatrix
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point
 
 # A row is decided where its curvature is below this part of the mean. Leaving the decided rows out pays where no more
 # than the second part of all rows are left.
@@ -28,12 +38,12 @@ class Linearisation:
     value: float
     slopes: np.ndarray
 
-    def at(self, parameters):
+    def at(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         """Return the value and the slopes at parameters (K, d + 1)."""
         return self.value + float(np.sum(self.slopes * (parameters - self.anchor))), self.slopes
 
 
-def linearise_decided_rows(point):
+def linearise_decided_rows(point: Point) -> Objective:
     """Return J near a point with the rows of negligible curvature replaced by their linearisation there.
 
     A row whose probabilities are nearly 0 and 1 hardly bends J: on MNIST with a weak penalty these are three rows in
@@ -48,7 +58,7 @@ def linearise_decided_rows(point):
         curvature += class_curvature
     undecided = np.flatnonzero(curvature > DECIDED * curvature.mean())
     rows = objective.rows
-    n_bytes = 0 if rows.matrix.lies_in_memory else len(undecided) * rows.matrix.row_bytes
+    n_bytes = len(undecided) * rows.matrix.row_bytes if isinstance(rows.matrix, PiecewiseMatrix) else 0
     if len(undecided) > WORTH_LEAVING_OUT * objective.n_rows or not objective.budget.holds_copies(n_bytes):
         return objective
     part = rows.take(rows.numbers[undecided] if len(rows.numbers) else undecided, within_whole=True)

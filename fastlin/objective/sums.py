@@ -1,6 +1,37 @@
 """The mean loss over rows, its derivatives, and what certificates need of them, wherever the rows lie."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
 import numpy as np
+
+from fastlin.typing import FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.matrices import Matrix, PiecewiseMatrix
+    from fastlin.objective.coordinates import Coordinates
+
+
+class Passes(Protocol):
+    """The sums over rows that an objective is made of, each one pass over X: DensePasses, for example."""
+
+    @property
+    def roundings(self) -> tuple[int, int]:
+        """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64."""
+
+    @property
+    def shift_roundings(self) -> float | FloatArray:
+        """How many roundings the shift of a column takes part in, relative to those of a product."""
+
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray, /) -> float:
+        """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `DensePasses.evaluate`."""
+
+    def hessian_product(self, direction: FloatArray, curved: FloatArray, /) -> FloatArray:
+        """Return the Hessian of sum s_i l_i times direction (K, d + 1), as `MeanSums.hessian_product` takes it."""
+
+    def class_pair_gram(self, curved: FloatArray, /) -> FloatArray:
+        """Return the Hessian of sum s_i l_i, (K (d + 1), K (d + 1)), by classes; as `hessian_product` takes it."""
 
 
 class MeanSums:
@@ -41,8 +72,17 @@ class MeanSums:
     """
 
     def __init__(
-        self, matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole=None
-    ):
+        self,
+        matrix: Matrix | PiecewiseMatrix,
+        n_classes: int,
+        coordinates: Coordinates,
+        fit_intercept: bool,
+        passes: Passes,
+        n_rows: int,
+        total_weight: float,
+        class_weights: FloatArray,
+        whole: MeanSums | None = None,
+    ) -> None:
         self.matrix, self.n_classes = matrix, n_classes
         self.n_rows_coef = count_rows_coef(n_classes)
         self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
@@ -51,10 +91,11 @@ class MeanSums:
         self._whole = whole
         # A list, which all parts of the same rows share.
         self._tally, self._n_all = [0.0], matrix.shape[0]
-        self._total = self._class_features = None
+        self._total: FloatArray | None = None
+        self._class_features: FloatArray | None = None
 
     @property
-    def blur(self):
+    def blur(self) -> FloatArray:
         """By how much a unit of each column's parameter can blur a score, relative to the roundings of a product: (d,).
 
         In the mean over the rows, as a root of squares. The shift of a column takes part in fewer roundings, or more.
@@ -63,27 +104,29 @@ class MeanSums:
         return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
 
     @property
-    def n_passes(self):
+    def n_passes(self) -> float:
         """How many passes over X have been made; one over a tenth of the rows is a tenth of a pass."""
         return self._tally[0]
 
-    def evaluate(self, parameters, precision, probabilities=None):
+    def evaluate(
+        self, parameters: FloatArray, precision: FloatType, probabilities: FloatArray | None = None
+    ) -> tuple[float, FloatArray]:
         """Return the mean loss, and S times its gradient (K, d + 1), at parameters (K, d + 1).
 
         probabilities (K, n_rows) are filled, where they are given. The next call overwrites the gradient.
         """
-        if self._total is None:
-            # New memory for a million parameters takes a fifth of a pass over sparse text.
-            self._total = np.empty(parameters.shape)
-        loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, self._total)
+        # New memory for a million parameters takes a fifth of a pass over sparse text.
+        total = np.empty(parameters.shape) if self._total is None else self._total
+        self._total = total
+        loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, total)
         self._count(self.n_rows)
-        total = self._clean(self._total)
+        total = self._clean(total)
         is_exact = precision == np.float64 and self._whole is None
         if is_exact and self._class_features is None and not parameters[:, :-1].any():
             self._class_features = self._find_class_features(parameters, total)
         return loss / self.total_weight, total
 
-    def hessian_product(self, direction, curved):
+    def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times direction (K, d + 1).
 
         What is curved are the probabilities (K, n_rows), or where rows lie elsewhere the parameters (K, d + 1).
@@ -94,7 +137,7 @@ class MeanSums:
         product /= self.total_weight
         return product
 
-    def hessian(self, curved):
+    def hessian(self, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes; as `hessian_product` takes it."""
         size = self.matrix.shape[1] + 1
         hessian = self.passes.class_pair_gram(curved)
@@ -105,7 +148,7 @@ class MeanSums:
         self._clean(by_columns.reshape(-1, size, len(hessian)).transpose(0, 2, 1))
         return hessian
 
-    def class_features(self):
+    def class_features(self) -> FloatArray:
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).
 
         Certificates are made of them, so they come from float64: from the first point without features, or from a pass
@@ -115,6 +158,7 @@ class MeanSums:
             return self._whole.class_features()
         if self._class_features is None:
             self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
+        assert self._class_features is not None
         return self._class_features
 
     def _find_class_features(self, parameters, total):
@@ -139,11 +183,11 @@ class MeanSums:
             total[..., -1] = 0
         return total
 
-    def count_with(self, whole):
+    def count_with(self, whole: MeanSums) -> None:
         """Count passes together with those of all rows, of which these are a part or a copy."""
         self._tally, self._n_all = whole._tally, whole._n_all
 
-    def count_pass(self):
+    def count_pass(self) -> None:
         """Take note of a pass over the rows that was made elsewhere."""
         self._count(self.n_rows)
 
@@ -151,6 +195,6 @@ class MeanSums:
         self._tally[0] += n_rows / self._n_all
 
 
-def count_rows_coef(n_classes):
+def count_rows_coef(n_classes: int) -> int:
     """Return K, the number of rows of coefficients for so many classes."""
     return 1 if n_classes == 2 else n_classes

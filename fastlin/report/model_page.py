@@ -1,10 +1,15 @@
 """The page about one model: what its fit says of itself, and pictures."""
 
+from collections.abc import Mapping, Sequence
+
 from fastlin.places import write_whole
 from fastlin.report.page import open_templates
+from fastlin.typing import PathLike
 
 
-def write_model_page(path, title, lines, notes, pictures):
+def write_model_page(
+    path: PathLike, title: str, lines: Mapping[str, str], notes: Sequence[str], pictures: Sequence[tuple[str, str]]
+) -> None:
     """Write the page, which needs no other file and no network.
 
     Parameters

@@ -1,9 +1,16 @@
 """Fills the templates of the page with results."""
 
+from __future__ import annotations
+
 import base64
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fastlin.places import write_whole
 from fastlin.report.tables import tabulate
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DATA_NAMES = {
     "mnist": "MNIST",
@@ -12,7 +19,13 @@ DATA_NAMES = {
 }
 
 
-def write_page(path, entries, claims, environment, failed=()):
+def write_page(
+    path: Path,
+    entries: Mapping[str, dict[str, Any]],
+    claims: Sequence[Mapping[str, Any]],
+    environment: Mapping[str, Any],
+    failed: Collection[str] = (),
+) -> None:
     """Write the page, which needs no other file and no network.
 
     Parameters
@@ -51,7 +64,7 @@ def write_page(path, entries, claims, environment, failed=()):
         part.write_text(text, encoding="utf-8")
 
 
-def open_templates():
+def open_templates() -> Any:
     """Return the templates; what is filled into them is text, unless it is marked as markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -1,7 +1,10 @@
 """Tables of what a study found, for the page and for the console."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
+from typing import Any
 
 # What merits are called in tables where their names alone do not say it.
 LABELS = {
@@ -100,7 +103,7 @@ class Table:
     rows: tuple
 
 
-def tabulate(merits):
+def tabulate(merits: dict[str, Any]) -> list[Table]:
     """Return the tables of a study's merits.
 
     Parameters
@@ -115,7 +118,8 @@ def tabulate(merits):
         dicts. One of dicts has a table of its own, with a row or a column for each. The others are columns, and those
         that have the same keys share a table.
     """
-    singles, tables, alike = [], [], {}
+    singles, tables = [], []
+    alike: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, value in merits.items():
         if not isinstance(value, dict) or not value:
             singles.append((_label(name), format_value(value)))
@@ -148,7 +152,7 @@ def _label(name):
     return LABELS.get(name) or re.sub(r"\btrain\b", "training", name.replace("_", " "))
 
 
-def format_value(value, digits=4):
+def format_value(value: Any, digits: int = 4) -> str:
     """Return a value as text; floats have so many significant digits, or two decimals from 1000 on."""
     if isinstance(value, dict):
         return ", ".join(f"{_label(key)} {format_value(item)}" for key, item in value.items())

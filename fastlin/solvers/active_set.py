@@ -5,9 +5,17 @@ intercept and columns whose mean is up to 300,000 times their spread, 5,000 swee
 by 0.17.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.penalty import Penalty
 
 # Added to the diagonal, relative to it, of what is solved, since softmax is flat along some directions. Where spreads
 # are 1e-5 of the means 1e-11 hides curvature, so that fits take 500 iterations instead of 25; 1e-15 lets rounding in.
@@ -22,7 +30,7 @@ NEAR_ZERO = 0.1
 N_BISECTIONS = 30
 
 
-def settle(hessian, penalty, parameters, slopes):
+def settle(hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> float:
     """Move towards where the model is least while what is zero remains so; return the decrease.
 
     Parameters

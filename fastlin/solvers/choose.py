@@ -1,11 +1,23 @@
 """The rule behind solver="auto": which solver minimises an objective of a given shape, with its measurements."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton, row_space
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.solvers.preconditioners import Build
+    from fastlin.solvers.solution import Solution
+    from fastlin.solvers.stopping import OnIteration
 
 # Newton's steps are the fastest where the whole Hessian and its factor take no more multiply-adds: 10,000 x 30, two
 # classes, takes 6.4 ms, by L-BFGS 8.6; 5,000 x 10, 5 classes, 9.3 and 14. 60 x 160, 3 classes, has 127 million and
@@ -41,7 +53,17 @@ SAMPLED_REFRESHES = (30, 90)
 SAMPLE_TOL = 1e-3
 
 
-def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, proven=True, nearby=None):
+def minimize(
+    objective: Objective,
+    starts: Sequence[FloatArray] = (),
+    *,
+    solver: str,
+    tol: float,
+    max_iter: int,
+    on_iteration: OnIteration | None = None,
+    proven: bool = True,
+    nearby: Solution | None = None,
+) -> Solution:
     """Minimise an objective by the solver of a name.
 
     Parameters
@@ -65,7 +87,9 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
     -------
     Solution
     """
-    rule = "gradient" if solver != "auto" else "excess" if proven else "estimate"
+    rule: Literal["excess", "estimate", "gradient"] = (
+        "gradient" if solver != "auto" else "excess" if proven else "estimate"
+    )
     stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
     room = objective.make_room()
     if max_iter == 0:
@@ -74,7 +98,7 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf))
     method = choose_solver(objective, solver)
     # Coefficients that are given need not be sums of rows, unless a fit in the row space has found them.
-    row_point = nearby and nearby.row_point
+    row_point = None if nearby is None else nearby.row_point
     if method == "lbfgs" and (row_point or not starts) and row_space.suits(objective):
         solution = row_space.minimize(objective, stopping, room=room, nearby=row_point)
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
@@ -85,12 +109,13 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         point = objective.at(parameters, objective.fast_precision, out=room)
         best = point if best is None or point.value <= best.value else best
     is_far = best is None or not best.value <= objective.value_at_start()
-    start = objective.start() if is_far else objective.center(best.parameters)
+    start = objective.start() if best is None or is_far else objective.center(best.parameters)
     if not objective.penalty.is_smooth:
         # A point whose probabilities are still there need not be evaluated again.
-        is_ready = not is_far and (best.has_probabilities or room is None)
-        model = nearby and nearby.model
-        return proximal_newton.minimize(objective, best if is_ready else start, stopping, room=room, model=model)
+        is_ready = not is_far and best is not None and (best.has_probabilities or room is None)
+        model = None if nearby is None else nearby.model
+        begun = best if best is not None and is_ready else start
+        return proximal_newton.minimize(objective, begun, stopping, room=room, model=model)
     if method == "newton-cholesky":
         return newton_cholesky.minimize(objective, start, stopping, room=room)
     if method == "newton-cg":
@@ -112,8 +137,8 @@ def minimize(objective, starts=(), *, solver, tol, max_iter, on_iteration=None, 
         room=room,
         precision=objective.fast_precision,
         patience=patience,
-        preconditioner=nearby and nearby.preconditioner,
-        pairs=nearby and nearby.pairs,
+        preconditioner=None if nearby is None else nearby.preconditioner,
+        pairs=None if nearby is None else nearby.pairs,
     )
     if solver == "lbfgs" or not objective.has_hessian:
         return solution
@@ -144,7 +169,7 @@ def _minimize_by_newton(objective, start, stopping, room, is_at_start=False):
     return newton_cg.minimize(objective, start, stopping, preconditions=preconditions, room=room)
 
 
-def choose_solver(objective, solver):
+def choose_solver(objective: Objective, solver: str) -> str:
     """Return "lbfgs", "newton-cg" or "newton-cholesky" for any name of a solver, and a smooth penalty."""
     n_parameters = objective.shape[0] * objective.shape[1]
     if not objective.has_hessian:
@@ -158,7 +183,7 @@ def choose_solver(objective, solver):
     return "newton-cholesky" if is_tiny and _affords_hessian(objective) else "lbfgs"
 
 
-def choose_preconditioner(objective, is_kept=True):
+def choose_preconditioner(objective: Objective, is_kept: bool = True) -> tuple[Build, tuple[int, ...]]:
     """Return what builds the best preconditioner that the budget allows, and the iterations that rebuild it.
 
     is_kept says that it serves many iterations: then blocks for each class may take more memory and time, where to

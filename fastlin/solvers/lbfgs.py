@@ -5,7 +5,11 @@ L-BFGS-B is not used: its inner products go through BLAS, whose sums depend on t
 parameters, and its starting matrix is a multiple of the identity.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +20,14 @@ from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, is_slow
+from fastlin.typing import FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point, Room
+    from fastlin.solvers.preconditioners import AnyPreconditioner, Build
+    from fastlin.solvers.solution import Solution
+    from fastlin.solvers.stopping import Stopping
 
 # The relative decrease of an iteration that may be rounding rather than progress, by what J is computed in.
 SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: 2 * UNIT_ROUNDOFF}
@@ -35,17 +47,17 @@ IMPROVEMENT = 0.3
 
 
 def minimize(
-    objective,
-    start,
-    stopping,
+    objective: Objective,
+    start: FloatArray,
+    stopping: Stopping,
     *,
-    preconditions,
-    room=None,
-    precision=np.float64,
-    patience=None,
-    preconditioner=None,
-    pairs=None,
-):
+    preconditions: Mapping[int, Build],
+    room: Room | None = None,
+    precision: FloatType = np.float64,
+    patience: int | None = None,
+    preconditioner: AnyPreconditioner | None = None,
+    pairs: Pairs | None = None,
+) -> Solution:
     """Minimise the objective from the given parameters.
 
     Parameters
@@ -85,14 +97,17 @@ def minimize(
     first_curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
-    tried, restarted, message, decrements, postponed = np.inf, False, "", [], set()
+    tried, restarted, message = np.inf, False, ""
+    decrements: list[float] = []
+    postponed: set[int] = set()
     preconditions = dict(preconditions)
     # What float32 works on: the objective, or one with fewer rows that was made at the anchor.
-    working, anchor = objective, None
+    working: Objective = objective
+    anchor: Point | None = None
     while True:
         if point.precision != np.float64 and len(decrements) % LINEARISED_FOR == LINEARISED_FOR - 1:
-            working, anchor = _linearise(point, objective, anchor, room)
-            point = anchor
+            working, point = _linearise(point, objective, anchor, room)
+            anchor = point
         direction, decrement = pairs.direction(point.gradient, preconditioner)
         if point.precision != np.float64 and stopping.is_met(point, bound, decrement):
             point = objective.at(point.parameters, out=room)
@@ -100,15 +115,14 @@ def minimize(
         message = stopping.why(point, bound, decrement)
         decrements.append(decrement)
         # With few rows left the others' steps, of all rows, cost more.
-        is_impatient = not message and patience is not None and working is objective
-        if is_impatient and is_slow(decrements, stopping.tol * point.value, patience):
-            message = IMPATIENT
+        if not message and patience is not None and working is objective:
+            message = IMPATIENT if is_slow(decrements, stopping.tol * point.value, patience) else ""
         if message:
             break
-        foreseen, candidate = pairs.smallest_gradient(point, stopping.target(point, bound))
-        if foreseen < IMPROVEMENT * tried:
+        foreseen, parameters = pairs.smallest_gradient(point, stopping.target(point, bound))
+        if parameters is not None and foreseen < IMPROVEMENT * tried:
             tried = foreseen
-            candidate = objective.at(candidate, out=room)
+            candidate = objective.at(parameters, out=room)
             candidate_bound = stopping.settle(candidate)
             message = stopping.why(candidate, candidate_bound, np.inf)
             if message:
@@ -120,8 +134,8 @@ def minimize(
         end = line_search.along(
             followed, point, direction, room if followed is objective else None, curvature=curvature
         )
-        stalled = end is None
-        if not stalled:
+        stalled = True
+        if end is not None:
             pairs.add(point, end)
             decrease, scale = point.value - end.value, abs(point.value)
             stalled = (
@@ -195,7 +209,7 @@ class Pairs(Recursion):
         the changes is known. Ten C of 8,000 images of MNIST take 175 passes so, each from nothing 199.
     """
 
-    def __init__(self, objective, others=None):
+    def __init__(self, objective: Objective, others: Pairs | None = None) -> None:
         K, size = objective.shape
         self._center = objective.center
         n_pairs, kept_type = objective.budget.choose_pairs(K * size)
@@ -205,7 +219,7 @@ class Pairs(Recursion):
         self._penalty_curvatures = np.tile(objective.penalty.curvatures, K)
         # Of the certificate's norm, sum G_kj^2 / curvature_j. An intercept that is not stationary costs its share of
         # the class times what all features have (duality.bound_minimum).
-        self._weights = None
+        self._weights: FloatArray | None = None
         if objective.penalty.is_bounded:
             weights = np.empty((K, size))
             curvatures = objective.penalty.curvatures[:-1]
@@ -228,7 +242,7 @@ class Pairs(Recursion):
             self._changes[0, newest] = others._changes[0, place] + more * others._steps[0, place]
             self.accept(newest)
 
-    def add(self, before, after):
+    def add(self, before: Point, after: Point) -> None:
         """Take in the step from one Point to another, unless rounding has spoilt it."""
         newest = self.place_next()
         # Where they stay: new memory for a million parameters takes longer than the subtraction.
@@ -237,7 +251,7 @@ class Pairs(Recursion):
         np.subtract(after.gradient.ravel(), before.gradient.ravel(), out=change, casting="same_kind")
         self.accept(newest)
 
-    def accept(self, place):
+    def accept(self, place: int) -> bool:
         """As `Recursion.accept` has it."""
         is_sound = super().accept(place)
         if is_sound and self._weights is not None:
@@ -247,9 +261,10 @@ class Pairs(Recursion):
 
     def _weigh(self, vector):
         """Return the certificate's inner products of the changes and a vector."""
+        assert self._weights is not None
         return self.multiply(self._changes[0], np.multiply(self._weights, vector, out=self._weighted), self.n_pairs)
 
-    def direction(self, gradient, preconditioner):
+    def direction(self, gradient: FloatArray, preconditioner: AnyPreconditioner) -> tuple[FloatArray, float]:
         """Return the step -H gradient, and half the product of the two: an estimate of J - J*."""
 
         def solve(vector):
@@ -261,7 +276,7 @@ class Pairs(Recursion):
         (vector,) = self.apply([gradient.ravel().copy()], solve)
         return -vector.reshape(gradient.shape), 0.5 * dot(vector, gradient.ravel())
 
-    def smallest_gradient(self, point, target):
+    def smallest_gradient(self, point: Point, target: float) -> tuple[float, FloatArray | None]:
         """Combine the last steps so that the gradient becomes as small as it can, in the certificate's norm.
 
         To first order a step s with the gradient change y moves the gradient by t y along t s: the best t solve a

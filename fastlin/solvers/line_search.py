@@ -1,8 +1,18 @@
 """A line search that meets the strong Wolfe conditions (Nocedal and Wright 2006, algorithms 3.5 and 3.6)."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
+from fastlin.typing import FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point, Room
 
 # The usual constants for quasi-Newton directions (Nocedal and Wright 2006, section 3.1).
 SUFFICIENT_DECREASE = 1e-4
@@ -11,11 +21,18 @@ CURVATURE = 0.9
 SMALLEST_BRACKET = 1e-12
 # Two values this close, relative to the first, are equal up to rounding: then the slope alone decides
 # (Hager and Zhang 2005, approximate Wolfe conditions).
-ROUNDING = {np.float32: 1e-7, np.float64: 1e-14}
+ROUNDING: dict[FloatType, float] = {np.float32: 1e-7, np.float64: 1e-14}
 MAX_EVALUATIONS = 30
 
 
-def along(objective, start, direction, room, first_step=1.0, curvature=CURVATURE):
+def along(
+    objective: Objective,
+    start: Point,
+    direction: FloatArray,
+    room: Room | None,
+    first_step: float = 1.0,
+    curvature: float = CURVATURE,
+) -> Point | None:
     """Return the Point along a direction (K, d + 1) from another, or None where none is found.
 
     Probabilities of the points that are tried, and in the end of the one returned, move into the room. Of the slope at
@@ -42,7 +59,15 @@ def along(objective, start, direction, room, first_step=1.0, curvature=CURVATURE
     return None if step is None else last
 
 
-def search(function, value, slope, step, max_evaluations, rounding=ROUNDING[np.float64], curvature=CURVATURE):
+def search(
+    function: Callable[[float], tuple[float, float]],
+    value: float,
+    slope: float,
+    step: float,
+    max_evaluations: int,
+    rounding: float = ROUNDING[np.float64],
+    curvature: float = CURVATURE,
+) -> float | None:
     """Find a step along a descent direction.
 
     Parameters

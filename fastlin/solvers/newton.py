@@ -1,12 +1,31 @@
 """The iteration that Newton's methods share: a direction from a point, and a line search along it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import line_search
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point, Room
+    from fastlin.solvers.solution import Solution
+    from fastlin.solvers.stopping import Stopping
 
 
-def minimize(objective, start, stopping, find_direction, *, room):
+def minimize(
+    objective: Objective,
+    start: FloatArray,
+    stopping: Stopping,
+    find_direction: Callable[[Point, float], FloatArray],
+    *,
+    room: Room | None,
+) -> Solution:
     """Minimise the objective from the given parameters.
 
     Parameters

@@ -3,19 +3,38 @@
 Nocedal and Wright 2006, algorithm 7.1, with the forcing term min(0.5, sqrt(||g||)) in the norm of the preconditioner.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
 from fastlin.solvers import newton
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point, Room
+    from fastlin.solvers.preconditioners import AnyPreconditioner, Build
+    from fastlin.solvers.solution import Solution
+    from fastlin.solvers.stopping import Stopping
 
 MAX_PRODUCTS = 100
 # Where the decrement alone has to stand in for a bound, it must not miss what a loose solution leaves out.
 TIGHT_FORCING = 0.01
 
 
-def minimize(objective, start, stopping, *, preconditions, room):
+def minimize(
+    objective: Objective,
+    start: FloatArray,
+    stopping: Stopping,
+    *,
+    preconditions: Sequence[tuple[Build, int]],
+    room: Room | None,
+) -> Solution:
     """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
 
     preconditions are pairs of a function that takes a Point and returns a Preconditioner, and of the number of products
@@ -23,8 +42,9 @@ def minimize(objective, start, stopping, *, preconditions, room):
     again and again. 20,000 x 64 with ten classes takes 0.07 s, with one of its own for each step 0.12; 5,000 x 2,000
     with two 0.85 and 2.3.
     """
-    start_norm = None
-    preconditioner, n_products, n_passes = None, 0, -1
+    start_norm: float | None = None
+    preconditioner: Any = None
+    n_products, n_passes = 0, -1
     coming = chain(preconditions, repeat(preconditions[-1]))
 
     def find_direction(point, bound):
@@ -44,7 +64,7 @@ def minimize(objective, start, stopping, *, preconditions, room):
     return newton.minimize(objective, start, stopping, find_direction, room=room)
 
 
-def conjugate_gradients(point, preconditioner, forcing):
+def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[FloatArray, int]:
     """Return a step (K, d + 1) that solves H step = -gradient, and the number of products it took, at least one.
 
     The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's.

@@ -1,10 +1,21 @@
 """Newton's method with the whole Hessian and its Cholesky factor, for few classes times features."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fastlin.solvers import newton
 from fastlin.solvers.preconditioners import hessian
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Room
+    from fastlin.solvers.solution import Solution
+    from fastlin.solvers.stopping import Stopping
 
 
-def minimize(objective, start, stopping, *, room):
+def minimize(objective: Objective, start: FloatArray, stopping: Stopping, *, room: Room | None) -> Solution:
     """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
 
     The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes gets one of its

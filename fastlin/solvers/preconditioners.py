@@ -5,10 +5,20 @@ sum_i h_ik x~_i x~_i'. Each function here turns a point into a `Preconditioner`:
 one block for all classes, with the diagonal alone, or with all pairs of classes, the Hessian itself.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.threads import run_blocks
+from fastlin.objective.point import Point
+from fastlin.typing import FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
 
 # Added to the diagonal, relative to it, before factorising: rounding makes a matrix of this kind indefinite by less.
 RIDGE = {np.float32: 1e-6, np.float64: 1e-13}
@@ -49,12 +59,12 @@ class Preconditioner:
         the sum of their squares.
     """
 
-    def __init__(self, n_matrices, size, precision):
+    def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
         self._size = size
         self.shares = 1.0
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
-    def factorize(self, first, matrices):
+    def factorize(self, first: int, matrices: FloatArray) -> None:
         """Take in the matrices number `first` and following, (m, size, size), symmetric and positive definite.
 
         Save for rounding; what it makes indefinite is mended.
@@ -66,7 +76,7 @@ class Preconditioner:
         factors = self._factors[first : first + len(matrices)]
         run_blocks(factorize_block, len(matrices), matrices, RIDGE[factors.dtype.type], factors)
 
-    def solve(self, gradient):
+    def solve(self, gradient: FloatArray) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
         # Within the range of float32, whatever the unit of the gradient.
         largest = np.abs(gradient).max()
@@ -90,15 +100,20 @@ class Diagonal:
 
     n_directions = 1.0
 
-    def __init__(self, diagonal):
+    def __init__(self, diagonal: FloatArray) -> None:
         self._diagonal = diagonal
 
-    def solve(self, gradient):
+    def solve(self, gradient: FloatArray) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
         return gradient / self._diagonal
 
 
-def diagonal(point):
+# What approximates a Hessian, and what builds it at a point.
+AnyPreconditioner: TypeAlias = Preconditioner | Diagonal
+Build: TypeAlias = Callable[[Point], AnyPreconditioner]
+
+
+def diagonal(point: Point) -> Diagonal:
     """Return the diagonal by the variances of the columns and the mean of p (1 - p) of each class."""
     objective = point.objective
     share = objective.class_weights if objective.n_rows_coef > 1 else objective.class_weights[:1]
@@ -106,7 +121,7 @@ def diagonal(point):
     return Diagonal(_positive(of_loss + objective.penalty.curvatures))
 
 
-def shared_block(point):
+def shared_block(point: Point) -> Preconditioner:
     """Return one block for all classes, in each scaled by the root of the class's part of the curvature.
 
     It comes from a sample of the rows, drawn and weighed by the curvature of all classes together at the point. From
@@ -127,13 +142,13 @@ def shared_block(point):
     return block
 
 
-def count_bytes(objective, n_matrices):
+def count_bytes(objective: Objective, n_matrices: int) -> int:
     """Return how much memory so many blocks take."""
     size = objective.shape[1]
     return n_matrices * size * (size + 1) // 2 * np.dtype(objective.block_precision).itemsize
 
 
-def class_blocks(point):
+def class_blocks(point: Point) -> Preconditioner:
     """Return a block for each class, from the rows that matter to it at the point.
 
     Rows are drawn with a probability of min(1, c h_ik) and weighed with its inverse, so that the expectation is the
@@ -154,7 +169,7 @@ def class_blocks(point):
     return _blocks(objective, [_draw(objective, curvature, m, generator) for curvature, m in pairs])
 
 
-def count_passes(objective, build):
+def count_passes(objective: Objective, build: Build) -> int:
     """Return how many passes take as long as `class_blocks` or `shared_block` where all rows matter alike.
 
     It is 0 for what takes next to no time.
@@ -172,13 +187,13 @@ def count_passes(objective, build):
     return int(n_blocks * (gram_work + size**3 / 6) // pass_work)
 
 
-def affords_factors(objective):
+def affords_factors(objective: Objective) -> bool:
     """Say whether to factorise a block takes no longer than blocks may cost, which it does for wide sparse data."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
     return objective.shape[1] ** 3 / 6 <= MAX_PASSES * 2 * n_entries
 
 
-def affords_class_blocks(objective):
+def affords_class_blocks(objective: Objective) -> bool:
     """Say whether `class_blocks` can afford a block for each class, however many rows hold the curvature."""
     K = objective.shape[0]
     return K == 1 or K * _count_class_rows(objective) <= _count_affordable_rows(objective)
@@ -215,12 +230,12 @@ def _count_holders(curvature):
     return 1 + int(np.searchsorted(held, HELD * held[-1]))
 
 
-def with_probabilities(point):
+def with_probabilities(point: Point) -> Point:
     """Return the point itself where its objective keeps probabilities, else the same parameters over a sample."""
     return point if point.objective.keeps_probabilities else evaluate_sample(point)
 
 
-def evaluate_sample(point):
+def evaluate_sample(point: Point) -> Point:
     """Return the same parameters over a sample of the rows whose probabilities fit into the budget of a sample."""
     objective = point.objective
     copied = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
@@ -236,7 +251,7 @@ def _draw(objective, curvature, n_drawn, generator):
     return numbers[drawn] if len(numbers) else drawn, (curvature[drawn] / chance[drawn])[None]
 
 
-def sampled_hessian(point):
+def sampled_hessian(point: Point) -> Preconditioner:
     """Return the Hessian of all pairs of classes, from some of the rows where there are many."""
     objective = point.objective
     K, m = objective.shape
@@ -247,7 +262,7 @@ def sampled_hessian(point):
     return hessian(point)
 
 
-def hessian(point):
+def hessian(point: Point) -> Preconditioner:
     """Return the Hessian of all pairs of classes at the point."""
     objective = point.objective
     K, m = objective.shape

@@ -4,7 +4,10 @@ Lee, Sun and Saunders 2014, "Proximal Newton-type methods for minimizing composi
 Johnson and Guestrin 2015, Blitz.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,13 @@ from fastlin.objective import Point
 from fastlin.solvers.line_search import ROUNDING, SUFFICIENT_DECREASE
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
+from fastlin.typing import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Room
+    from fastlin.solvers.solution import Solution
+    from fastlin.solvers.stopping import Stopping
 
 MAX_HALVINGS = 30
 # Where a model by columns misleads, its probabilities are mixed with equal ones, at first by this part and then by ten
@@ -34,7 +44,14 @@ REUSED = 0.1
 NEAR_THRESHOLD = 0.8
 
 
-def minimize(objective, start, stopping, *, room, model=None):
+def minimize(
+    objective: Objective,
+    start: Point | FloatArray,
+    stopping: Stopping,
+    *,
+    room: Room | None,
+    model: HessianModel | None = None,
+) -> Solution:
     """Minimise the objective from the given point or parameters.
 
     Parameters
@@ -60,8 +77,10 @@ def minimize(objective, start, stopping, *, room, model=None):
     OverflowError
         The objective or its gradient is not finite at the start.
     """
-    point = start if isinstance(start, Point) else None
-    parameters = start if point is None else point.parameters
+    point: Point | None = None
+    if isinstance(start, Point):
+        point = start
+    parameters = start.parameters if isinstance(start, Point) else start
     # Along a column of zeros a model has neither slope nor curvature, but the penalty counts.
     parameters = np.where(objective.coordinates.mean_squares > 0, parameters, 0.0)
     if point is None or not (parameters == point.parameters).all():
@@ -69,22 +88,23 @@ def minimize(objective, start, stopping, *, room, model=None):
     bound = stopping.begin(point)
     message = stopping.why(point, bound, np.inf)
     accuracy, mixed = MAX_ACCURACY, 0.0
+    last: HessianModel | ColumnModel | None = model
     n_idle, n_crawling, crawling_bound = 0, 0, np.inf
     while not message:
-        model = make_model(point, model, mixed)
-        direction = model.minimize(accuracy) - point.parameters
+        last = current = make_model(point, last, mixed)
+        direction = current.minimize(accuracy) - point.parameters
         slope = dot(direction.ravel(), point.gradient.ravel())
         slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
         # Where there is no bound this stands in: the model falls by at least half of it.
         message = stopping.why(point, bound, -slope)
         end = None if message else _search(point, direction, slope, room)
-        if end is None and model.is_borrowed and not message:
+        if end is None and current.is_borrowed and not message:
             # The Hessian of this point takes the place of the borrowed one.
-            model = None
+            last = None
             if room is not None:
                 point = objective.at(point.parameters, out=room)
             continue
-        if end is None and not message and mixed < 1 and isinstance(model, ColumnModel):
+        if end is None and not message and mixed < 1 and isinstance(current, ColumnModel):
             mixed = min(1.0, max(FIRST_MIXED, MIXED_MORE * mixed))
             if room is not None:
                 point = objective.at(point.parameters, out=room)
@@ -100,7 +120,7 @@ def minimize(objective, start, stopping, *, room, model=None):
         message = stopping.why(point, bound, np.inf)
         # Without a bound nothing tells whether the last Hessian still does.
         if bound == np.inf or bound > REUSED * last_bound:
-            model = None
+            last = None
         accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TIGHT_ACCURACY
         # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values. A
         # gain that the model did not promise is rounding too.
@@ -111,7 +131,7 @@ def minimize(objective, start, stopping, *, room, model=None):
         n_crawling += 1
         if not message and (n_idle > MAX_IDLE or n_crawling > MAX_CRAWLING):
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
-    return replace(stopping.solution(message), model=model if isinstance(model, HessianModel) else None)
+    return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
 
 
 def _search(start, direction, slope, room):
@@ -126,7 +146,9 @@ def _search(start, direction, slope, room):
     return None
 
 
-def make_model(point, borrowed=None, mixed=0.0):
+def make_model(
+    point: Point, borrowed: HessianModel | ColumnModel | None = None, mixed: float = 0.0
+) -> HessianModel | ColumnModel:
     """Return the quadratic model around a point, with the Hessian of a nearby model where one is given.
 
     A model by columns has the curvature of probabilities of which the part ``mixed`` is equal for all classes. Where
@@ -136,7 +158,8 @@ def make_model(point, borrowed=None, mixed=0.0):
     if point.parameters.size <= SMALL_HESSIAN:
         curved = point if objective.has_hessian else evaluate_sample(point)
         # Without a bound the model alone has to tell how far the minimum is.
-        return HessianModel(point, curved, borrowed if objective.penalty.is_bounded else None)
+        kept = borrowed if isinstance(borrowed, HessianModel) and objective.penalty.is_bounded else None
+        return HessianModel(point, curved, kept)
     working_set = choose_working_set(point)
     # A copy of the columns that the model needs, and that copy transposed.
     n_copied = 0 if matrix.lies_in_memory else 2 * matrix.shape[0] * np.count_nonzero(working_set.any(axis=0))
@@ -146,7 +169,7 @@ def make_model(point, borrowed=None, mixed=0.0):
     return ColumnModel(point, curved, working_set, precision, mixed)
 
 
-def choose_working_set(point):
+def choose_working_set(point: Point) -> BoolArray:
     """Return the coordinates (K, d) of the next model: those that are not zero, and those that would leave it first."""
     gradient, parameters = point.gradient[:, :-1], point.parameters[:, :-1]
     thresholds = point.objective.penalty.thresholds[:-1]

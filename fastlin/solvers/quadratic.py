@@ -1,5 +1,10 @@
 """Quadratic models of a penalised objective around a point, and where they are least by coordinate descent."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.kernels.linear.coordinate_descent import (
@@ -13,6 +18,10 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
+from fastlin.typing import BoolArray, FloatArray, FloatType
+
+if TYPE_CHECKING:
+    from fastlin.objective.point import Point
 
 # Visits of the coordinates that are not zero, between two of all.
 ACTIVE_SWEEPS = 10
@@ -27,7 +36,12 @@ SETTLED_GAIN = 0.1
 COPIED_BELOW = 0.5
 
 
-def descend(visit, accuracy, max_sweeps=MAX_SWEEPS, leap=None):
+def descend(
+    visit: Callable[[bool], float],
+    accuracy: float,
+    max_sweeps: int = MAX_SWEEPS,
+    leap: Callable[[], float] | None = None,
+) -> float:
     """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
     It ends when a sweep over all gains less than the part `accuracy` of what all sweeps have gained. visit(only_active)
@@ -70,14 +84,14 @@ class HessianModel:
         Whether the Hessian is that of another model.
     """
 
-    def __init__(self, point, curved, borrowed=None):
+    def __init__(self, point: Point, curved: Point, borrowed: HessianModel | None = None) -> None:
         self._point = point
         penalty = point.objective.penalty
-        self._of_loss = curved.hessian_of_loss() if borrowed is None else borrowed._of_loss
+        self._of_loss: FloatArray = curved.hessian_of_loss() if borrowed is None else borrowed._of_loss
         self._hessian = self._of_loss + np.diag(np.tile(penalty.curvatures, len(point.parameters)))
         self.is_borrowed = borrowed is not None
 
-    def minimize(self, accuracy):
+    def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least, up to a part of its decrease."""
         point, penalty = self._point, self._point.objective.penalty
         parameters, slopes = point.parameters.ravel().copy(), point.gradient.ravel().copy()
@@ -115,7 +129,9 @@ class ColumnModel:
     # Its columns stand for one point only.
     is_borrowed = False
 
-    def __init__(self, point, curved, working_set, precision, mixed=0.0):
+    def __init__(
+        self, point: Point, curved: Point, working_set: BoolArray, precision: FloatType, mixed: float = 0.0
+    ) -> None:
         self._point = point
         # By features, so that a column stays in the cache for all its classes.
         features, classes = np.nonzero(working_set.T)
@@ -146,7 +162,7 @@ class ColumnModel:
         n_blocks = count_blocks(len(features), row_work=work, partial_bytes=0, data_bytes=0)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
 
-    def minimize(self, accuracy):
+    def minimize(self, accuracy: float) -> FloatArray:
         """Return the point (K, d + 1) where the model is least over the working set, up to a part of its decrease."""
         point, (row_weights, probabilities) = self._point, self._curvature
         features, classes = self._columns.features, self._columns.classes

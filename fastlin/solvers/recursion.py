@@ -1,5 +1,7 @@
 """The recursion of L-BFGS: what the last steps tell of the inverse Hessian (Nocedal and Wright 2006, algorithm 7.4)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
@@ -11,6 +13,7 @@ from fastlin.kernels.machine.vectors import (
     find_second_scales,
 )
 from fastlin.objective.rounding import UNIT_ROUNDOFF
+from fastlin.typing import FloatArray, FloatType
 
 # Entries of a vector that are worth handing out to a thread, with those of all pairs.
 MIN_BLOCK_COLUMNS = 20_000
@@ -39,7 +42,7 @@ class Recursion:
         How many pairs are known.
     """
 
-    def __init__(self, n_pairs, length, kept_type=np.float64, n_forms=1):
+    def __init__(self, n_pairs: int, length: int, kept_type: FloatType = np.float64, n_forms: int = 1) -> None:
         self._steps = np.empty((n_forms, n_pairs, length), kept_type)
         self._changes = np.empty((n_forms, n_pairs, length), kept_type)
         # Of each step with the changes that are as old or newer.
@@ -51,15 +54,15 @@ class Recursion:
         self.n_pairs = 0
 
     @property
-    def size(self):
+    def size(self) -> int:
         """The size of the ring."""
         return len(self._crossed)
 
-    def place_next(self):
+    def place_next(self) -> int:
         """Return the place of the next pair: what is written there is not part of the recursion until `accept`."""
         return (self._newest + 1) % self.size
 
-    def accept(self, place):
+    def accept(self, place: int) -> bool:
         """Take in the pair that was written to a place; say whether it was, or rounding has spoilt it."""
         change, image = self._changes[0, place], self._changes[-1, place]
         n_pairs = min(self.n_pairs + 1, self.size)
@@ -74,7 +77,7 @@ class Recursion:
         self._crossed[:n_pairs, place] = products
         return True
 
-    def apply(self, forms, solve):
+    def apply(self, forms: list[FloatArray], solve: Callable[[FloatArray], FloatArray]) -> list[FloatArray]:
         """Return the forms of the inverse Hessian times a vector, given by its forms.
 
         Parameters
@@ -101,11 +104,11 @@ class Recursion:
                 self.combine(steps, self._scales[:n], vector)
         return forms
 
-    def multiply(self, rows, vector, n_rows):
+    def multiply(self, rows: FloatArray, vector: FloatArray, n_rows: int) -> FloatArray:
         """Return the inner products of the first n_rows of rows with a vector."""
         run_blocks(fill_block_products, self._n_blocks, rows, n_rows, vector, self._partials)
         return np.add.reduce(self._partials[:, :n_rows])
 
-    def combine(self, rows, factors, vector):
+    def combine(self, rows: FloatArray, factors: FloatArray, vector: FloatArray) -> None:
         """Add the first rows, each times its factor, to vector."""
         run_blocks(add_block_combination, self._n_blocks, rows, len(factors), factors, vector)

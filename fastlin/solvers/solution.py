@@ -1,8 +1,17 @@
 """What a solver hands back, and what it tells after each iteration."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastlin.objective.row_space import RowPoint
+    from fastlin.solvers.lbfgs import Pairs
+    from fastlin.solvers.preconditioners import AnyPreconditioner
+    from fastlin.solvers.quadratic import HessianModel
 
 
 @dataclass(frozen=True)
@@ -69,14 +78,14 @@ class Solution:
     certificate: float
     converged: bool
     message: str
-    history: list
+    history: list[Iteration]
     n_passes: float
-    preconditioner: object = None
-    pairs: object = None
-    row_point: object = None
-    model: object = None
+    preconditioner: AnyPreconditioner | None = None
+    pairs: Pairs | None = None
+    row_point: RowPoint | None = None
+    model: HessianModel | None = None
 
     @property
-    def n_iter(self):
+    def n_iter(self) -> int:
         """Number of iterations."""
         return len(self.history)

@@ -1,12 +1,21 @@
 """When a solver has arrived: the certificate, the history and the rules of stopping that all solvers share."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from math import log
 from time import perf_counter
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.solution import Iteration, Solution
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point
 
 # Without a penalty J has no minimum where every row is classified right. It is followed down to this part of the loss
 # of equal probabilities.
@@ -46,6 +55,10 @@ SMALLEST_GAP = 16 * UNIT_ROUNDOFF
 STALLED = "the objective no longer falls"
 SEPARABLE = "the classes are separable by what is not penalised"
 
+# What a solver calls after each iteration, with its number, the Iteration, and a function that returns the parameters
+# (K, d + 1) it ended at. Where it returns something true, this iteration is the last one.
+OnIteration: TypeAlias = Callable[[int, Iteration, Callable[[], FloatArray]], object]
+
 
 class Stopping:
     """The rule that ends a fit, and the record of how it went.
@@ -75,26 +88,34 @@ class Stopping:
         (K, d + 1) it ended at. Where it returns something true, this iteration is the last one.
     """
 
-    def __init__(self, objective, tol, rule, max_iter, on_iteration=None):
+    def __init__(
+        self,
+        objective: Objective,
+        tol: float,
+        rule: Literal["excess", "estimate", "gradient"],
+        max_iter: int,
+        on_iteration: OnIteration | None = None,
+    ) -> None:
         self.objective = objective
         self.tol = tol
         self.rule = rule
         self.max_iter = max_iter
-        self.history = []
+        self.history: list[Iteration] = []
         self._on_iteration = on_iteration
         self._is_stopped = False
         self._started = perf_counter()
         self._n_passes_before = objective.n_passes
         self._lower_bound = self._dual_value = -np.inf
-        self._best = None
-        self._met_since = self._asked_at = None
+        self._best: Point | None = None
+        self._met_since: int | None = None
+        self._asked_at: int | None = None
         # Where all weight is on one class, J falls towards zero without end.
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
         self._smallest_value = equal if is_single else 0.0
         self._separable_loss = SEPARABLE_LOSS * equal
 
-    def begin(self, point):
+    def begin(self, point: Point) -> float:
         """Take note of the start; return the bound, as `observe` has it.
 
         Raises
@@ -106,7 +127,7 @@ class Stopping:
             raise OverflowError("the objective or its gradient is not finite at the start")
         return self.observe(point)
 
-    def observe(self, point):
+    def observe(self, point: Point) -> float:
         """Take note of a point: the best one is returned in the end, and the best lower bound of J* is kept.
 
         Returns
@@ -124,15 +145,15 @@ class Stopping:
         return max(0.0, point.value - dual_value) + SMALLEST_GAP * point.value
 
     @property
-    def n_passes(self):
+    def n_passes(self) -> float:
         """How many passes over X the fit has made."""
         return self.objective.n_passes - self._n_passes_before
 
-    def certify(self, point):
+    def certify(self, point: Point) -> float:
         """Return the upper bound on J - J* at a point in float64, with room for rounding."""
         return max(0.0, point.value - self._lower_bound) + point.rounding
 
-    def record(self, point, bound):
+    def record(self, point: Point, bound: float) -> None:
         """Write an iteration into the history and pass it to the caller's function.
 
         The bound is that of `observe`. A point in float64 is recorded with its certificate in place of that.
@@ -140,7 +161,7 @@ class Stopping:
         bound = self.certify(point) if point.precision == np.float64 else bound
         self.note(point.value, bound, point.largest_entry, lambda: point.parameters)
 
-    def note(self, value, bound, gradient, parameters):
+    def note(self, value: float, bound: float, gradient: float, parameters: Callable[[], FloatArray]) -> None:
         """Write an iteration into the history, given by what `Iteration` has of these names.
 
         parameters is a function that returns those it ended at.
@@ -150,13 +171,13 @@ class Stopping:
         if self._on_iteration is not None and self._on_iteration(len(self.history), self.history[-1], parameters):
             self.max_iter, self._is_stopped = len(self.history), True
 
-    def target(self, point, bound):
+    def target(self, point: Point, bound: float) -> float:
         """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
         if self.rule != "excess" or bound > TRIED * self.tol * point.value:
             return 0.0
         return FORESIGHT * self.tol * point.value
 
-    def settle(self, point):
+    def settle(self, point: Point) -> float:
         """Take note of a point and, where that gives the certificate, of the point with its intercept settled.
 
         Where only the intercept keeps the bound from what is asked for, Newton steps of the intercept and a pass over X
@@ -181,14 +202,14 @@ class Stopping:
                 break
         return bound
 
-    def is_worth_settling(self, point, bound):
+    def is_worth_settling(self, point: Point, bound: float) -> bool:
         """Say whether the intercept alone keeps the bound at a point from what is asked for."""
         if self.rule != "excess" or bound == np.inf:
             return False
         asked, natural = self.tol * point.value, point.natural_gap
         return natural <= asked and min(asked, INTERCEPT_EXCESS * natural) < bound
 
-    def is_met(self, point, bound, decrement):
+    def is_met(self, point: Point, bound: float, decrement: float) -> bool:
         """Say whether a point has arrived, as far as the precision it was computed in can tell.
 
         decrement estimates J - J*, where no bound exists or a gradient is asked for: half the square of the Newton
@@ -201,8 +222,7 @@ class Stopping:
                 asked = max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)) * point.value
             return is_small and min(bound, decrement) <= asked
         if self.rule == "estimate" and bound < np.inf:
-            asked = self.tol * max(point.value, NEGLIGIBLE * self.objective.value_at_start())
-            return self._persists(min(bound, self._excess_by_pace()) <= asked)
+            return self.is_estimated(point.value, bound)
         if bound == np.inf:
             return decrement <= asked
         if point.precision == np.float64:
@@ -210,6 +230,11 @@ class Stopping:
             # What rounding may have done is left out only where it alone exceeds what is asked for.
             bound = certificate if certificate - bound < asked else bound
         return bound <= asked
+
+    def is_estimated(self, value: float, bound: float) -> bool:
+        """Say whether J has arrived by the rule "estimate", by its value and a bound that is finite."""
+        asked = self.tol * max(value, NEGLIGIBLE * self.objective.value_at_start())
+        return self._persists(min(bound, self._excess_by_pace()) <= asked)
 
     def _persists(self, is_met):
         """Take note of whether something holds after this iteration; return whether it has for PERSISTENCE of them."""
@@ -234,7 +259,7 @@ class Stopping:
             return 0.0
         return now * now / (before - now) if now < before else np.inf
 
-    def why(self, point, bound, decrement):
+    def why(self, point: Point, bound: float, decrement: float) -> str:
         """Return why the fit ends at a point, or an empty text. Only a point in float64 can have arrived."""
         is_met = point.precision == np.float64 and self.is_met(point, bound, decrement)
         is_free = self.objective.penalty.is_none
@@ -244,7 +269,7 @@ class Stopping:
             return REACHED
         return LIMITED if len(self.history) >= self.max_iter else ""
 
-    def why_stalled(self, point, bound, decrement):
+    def why_stalled(self, point: Point, bound: float, decrement: float) -> str:
         """Return why no step leads on from a point: it is within tol, at the floor of its precision, or stalled.
 
         Since nothing better can be reached, the gap as it was computed decides.
@@ -266,9 +291,10 @@ class Stopping:
             return False
         return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * log(2)
 
-    def solution(self, message):
+    def solution(self, message: str) -> Solution:
         """Return the best point seen in float64."""
         best = self._best
+        assert best is not None
         message = STOPPED if self._is_stopped and message == LIMITED else message
         return Solution(
             best.parameters,
@@ -282,7 +308,7 @@ class Stopping:
         )
 
 
-def is_slow(decrements, target, patience):
+def is_slow(decrements: Sequence[float], target: float, patience: int) -> bool:
     """Say whether the distance to the minimum, as it fell lately, takes more than `patience` steps to the target.
 
     Estimates that have been at the target for half as many steps, while the fit went on, are wrong.

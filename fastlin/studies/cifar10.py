@@ -3,12 +3,16 @@
 These studies repeat a student's report on the CIFAR-10 homework, which they call the report.
 """
 
+from __future__ import annotations
+
 import signal
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from multiprocessing import parent_process
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -19,6 +23,9 @@ from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.networks.initialization import initialize
 from fastlin.training import EpochSchedule, EpochTraining, LearningRate, MomentumDescent, train_by_epochs
+
+if TYPE_CHECKING:
+    from fastlin.datasets.dataset import Dataset
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000
@@ -51,7 +58,7 @@ class Images:
     y_test: np.ndarray
     pixel_deviation: float
 
-    def scale(self, unit):
+    def scale(self, unit: float) -> Images:
         """Return the images measured in another unit, given as a number of pixel values."""
         factor = np.float32(1 / unit)
         return replace(
@@ -64,7 +71,7 @@ class Images:
 
 
 @lru_cache(maxsize=2)
-def prepare(data, n_components, quick, centred=True):
+def prepare(data: Dataset, n_components: int | None, quick: bool, centred: bool = True) -> Images:
     """Return the Images of a Dataset, by default by scikit-learn's PCA of the training images.
 
     Parameters
@@ -79,7 +86,7 @@ def prepare(data, n_components, quick, centred=True):
         Whether to take only the first QUICK_ROWS images of each part.
     """
     X, y, X_val, y_val = data.X_train, data.y_train, data.X_val, data.y_val
-    if X_val is None:
+    if X_val is None or y_val is None:
         n_val = round(VALIDATION_PART * len(X))
         X, y, X_val, y_val = X[:-n_val], y[:-n_val], X[-n_val:], y[-n_val:]
     first = slice(QUICK_ROWS if quick else None)
@@ -147,7 +154,7 @@ class Recipe:
     normalization: tuple = ()
     dropout: float = 0.0
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """Return the recipe as plain values, which JSON can hold."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
@@ -175,7 +182,7 @@ class Trained:
     seconds: float
 
 
-def run_recipes(images, recipes, seeds):
+def run_recipes(images: Images, recipes: Sequence[Recipe], seeds: Iterable[int]) -> Iterator[tuple[int, Trained]]:
     """Train networks in a process for each processor; yield the number and the Trained of each recipe as it ends."""
     run = Parallel(n_jobs=count_threads(), return_as="generator_unordered")
     with warnings.catch_warnings():
@@ -194,7 +201,9 @@ def _run_recipe(number, images, recipe, seed):
     return number, train(images, recipe, seed)
 
 
-def train(images, recipe, seed, on_epoch=None):
+def train(
+    images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[EpochTraining], object] | None = None
+) -> Trained:
     """Train a network by a recipe.
 
     Parameters

@@ -7,11 +7,16 @@ uniformly, 95 of 100 values would lie above 1e-4, in little more than half of th
 Draws are trained in parallel and kept in a file as they end, so that a search that was stopped can be continued.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -20,6 +25,10 @@ from sklearn.model_selection import ParameterSampler
 from fastlin.studies.cifar10 import prepare, run_recipes
 from fastlin.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
 from fastlin.studies.settings import Results
+
+if TYPE_CHECKING:
+    from fastlin.studies.cifar10 import Recipe
+    from fastlin.studies.settings import Settings
 
 SPACE = {
     "hidden": stats.randint(90, 151),
@@ -37,17 +46,17 @@ N_BEST = 5
 OPTIMUM = "report"
 
 
-def run(settings):
+def run(settings: Settings) -> Results:
     """Train a network for each draw that is not kept yet; quick takes fewer images and a twentieth of the epochs."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
-    draws = dict(enumerate(draw(settings.draws, settings.seed)))
+    draws: dict[int | str, dict[str, Any]] = dict(enumerate(draw(settings.draws, settings.seed)))
     draws[OPTIMUM] = {name: getattr(REPORT, name) for name in SPACE} | {"hidden": REPORT.hidden[0]}
     recipes = {key: make_recipe(parameters, len(images.y_train), settings.quick) for key, parameters in draws.items()}
     case = {
         "data": settings.data.name,
         # The published images and those of the JPEG copy have the same name, but not the same pixels.
-        "checksum": zlib.crc32(settings.data.X_train),
+        "checksum": zlib.crc32(settings.data.X_train.data),
         "train_images": len(images.y_train),
         "components": images.X_train.shape[1],
         "seed": settings.seed,
@@ -58,7 +67,7 @@ def run(settings):
     n_kept = len(records)
     missing = [key for key in draws if key not in records]
     settings.notify(f"{n_kept} of {len(draws)} trainings are kept", n_kept / len(draws))
-    seeds = [settings.seed if key == OPTIMUM else key for key in missing]
+    seeds = [key if isinstance(key, int) else settings.seed for key in missing]
     for place, trained in run_recipes(images, [recipes[key] for key in missing], seeds):
         key = missing[place]
         record = {
@@ -94,14 +103,14 @@ def run(settings):
     )
 
 
-def draw(n_draws, seed):
+def draw(n_draws: int, seed: int) -> list[dict[str, Any]]:
     """Return the parameters of each draw; a larger number of draws begins with those of a smaller one."""
     sampled = ParameterSampler(SPACE, n_draws, random_state=seed)
     # JSON takes plain numbers only.
     return [{name: np.asarray(value).item() for name, value in one.items()} for one in sampled]
 
 
-def make_recipe(parameters, n_rows, quick):
+def make_recipe(parameters: Mapping[str, Any], n_rows: int, quick: bool) -> Recipe:
     """Return the recipe of a draw."""
     batch_size = max(1, round(parameters["batch_size"] * n_rows / MEANT_ROWS))
     epochs = round(parameters["epochs"] * (QUICK_PART if quick else 1))
@@ -109,7 +118,7 @@ def make_recipe(parameters, n_rows, quick):
     return replace(REPORT, **values)
 
 
-def read_records(path, marks):
+def read_records(path: Path | None, marks: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
     """Return the kept records by what they drew, a key of marks; other searches and damaged lines are left out."""
     if path is None or not path.exists():
         return {}
@@ -140,7 +149,7 @@ def _agree(kept, wanted):
     return kept == wanted
 
 
-def append_record(path, record):
+def append_record(path: Path | None, record: Mapping[str, Any]) -> None:
     """Append a record to the file in such a way that it survives a crash of the machine."""
     if path is None:
         return

@@ -1,9 +1,18 @@
 """The report's two-layer network on CIFAR-10, by two readings of its settings, and one with better settings."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fastlin.studies.cifar10 import Recipe, prepare, train
 from fastlin.studies.settings import Results
+
+if TYPE_CHECKING:
+    from fastlin.studies.cifar10 import Images
+    from fastlin.studies.settings import Settings
+    from fastlin.training.epochs import EpochTraining
 
 N_COMPONENTS = 1_200
 # The settings that the report calls its optimum. It does not say what it counts as an epoch.
@@ -28,7 +37,7 @@ OWN = Recipe(
 QUICK_PART = 0.05
 
 
-def run(settings):
+def run(settings: Settings) -> Results:
     """Train by each reading and by our own recipe, for a twentieth of the epochs where quick."""
     settings.notify("principal components")
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
@@ -71,7 +80,7 @@ def run(settings):
     )
 
 
-def readings(images, scaled, quick):
+def readings(images: Images, scaled: Images, quick: bool) -> dict[str, tuple[Recipe, Images]]:
     """Return the recipe and the images of each run, by its name."""
     batch_size = min(REPORT.batch_size, len(images.y_train) // 2)
     steps = len(images.y_train) // batch_size
@@ -92,7 +101,9 @@ def readings(images, scaled, quick):
     }
 
 
-def count(settings, name, recipe, part_before, n_epochs):
+def count(
+    settings: Settings, name: str, recipe: Recipe, part_before: float, n_epochs: int
+) -> Callable[[EpochTraining], None]:
     """Return a function for `train` that shows which part of the n_epochs of all runs is done."""
 
     def on_epoch(training):

@@ -5,8 +5,9 @@ the study that measures it and has a judge of `verdicts`, a function from the me
 follow from the measurements alone, whatever comes out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fastlin.studies.verdicts import (
     NEEDS_WHOLE,
@@ -83,7 +84,7 @@ class Claim:
     on: str = "any"
 
     @property
-    def data(self):
+    def data(self) -> str:
         """The data set of the reports."""
         return "cifar10" if self.reports == "H" else "mnist"
 
@@ -403,7 +404,7 @@ CLAIMS = (
 )
 
 
-def judge_claims(entries, failed=()):
+def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
     """Return a row for each claim, as plain values.
 
     Parameters

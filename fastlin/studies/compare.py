@@ -1,8 +1,11 @@
 """fastlin's LogisticRegression beside scikit-learn's, on the same data and the same objective."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -15,6 +18,9 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.objective import Objective
 from fastlin.studies.settings import Results
 
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
+
 C = 1.0
 # scikit-learn stops at its own tol or at this number of iterations; fastlin stops where it has proven its tol.
 SCIKIT_LEARN_ITERATIONS = 1000
@@ -23,7 +29,7 @@ N_REPEATS = 3
 MAX_SECONDS = 15.0
 
 
-def run(settings, dtype="float64"):
+def run(settings: Settings, dtype: str = "float64") -> Results:
     """Fit both in turn on the data of the settings, with pixels scaled to [0, 1], and report medians."""
     data = settings.data
     scale = 255 if data.X_train.dtype == np.uint8 else 1
@@ -38,7 +44,7 @@ def run(settings, dtype="float64"):
     # The warm-up is a whole fit. A fit of fewer rows would compile neither the passes in float32 nor the blocks of
     # preconditioners, which take 6 s.
     contenders["fastlin"].fit(X, y)
-    seconds = {name: [] for name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
     started = perf_counter()
     n_repeats = 1 if settings.quick else N_REPEATS
     while len(seconds["fastlin"]) < n_repeats and (not seconds["fastlin"] or perf_counter() - started < MAX_SECONDS):
@@ -83,7 +89,7 @@ def run(settings, dtype="float64"):
     )
 
 
-def make_synthetic(classes, samples, features, seed):
+def make_synthetic(classes: int, samples: int, features: int, seed: int) -> Dataset:
     """Return a Dataset of overlapping Gaussian clusters, one per class, with a fifth as many rows again for testing."""
     generator = np.random.default_rng(seed)
     centers = generator.normal(0, 2 / np.sqrt(features), (classes, features))

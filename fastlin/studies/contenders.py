@@ -9,10 +9,13 @@ tests/studies/test_contenders.py checks that each minimises this objective. A li
 uses it, because it may not be installed.
 """
 
+from __future__ import annotations
+
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logsumexp
@@ -20,6 +23,10 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators.parameters import Solver
 
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -64,28 +71,28 @@ class Problem:
     l1_ratio: float = 0.0
 
     @property
-    def l1(self):
+    def l1(self) -> float:
         """The weight of the sum of absolute values beside the mean of the losses."""
         return self.l1_ratio / (self.C * len(self.y))
 
     @property
-    def l2(self):
+    def l2(self) -> float:
         """The weight of half the sum of squares beside the mean of the losses."""
         return (1 - self.l1_ratio) / (self.C * len(self.y))
 
     @property
-    def n_rows_coef(self):
+    def n_rows_coef(self) -> int:
         """K, the number of rows of coefficients."""
         return 1 if self.n_classes == 2 else self.n_classes
 
-    def objective(self, coef, intercept):
+    def objective(self, coef: FloatArray, intercept: FloatArray) -> float:
         """Return J in float64, computed by NumPy from the formula, so that no library judges itself."""
         scores = self._compute_scores(coef, intercept)
         coef = np.asarray(coef, np.float64)
         losses = logsumexp(scores, axis=1) - scores[np.arange(len(self.y)), self.y]
         return float(np.mean(losses) + 0.5 * self.l2 * np.sum(coef * coef) + self.l1 * np.sum(np.abs(coef)))
 
-    def accuracy(self, coef, intercept):
+    def accuracy(self, coef: FloatArray, intercept: FloatArray) -> float:
         """Return the part of the rows whose own class has the largest score."""
         return float(np.mean(self._compute_scores(coef, intercept).argmax(axis=1) == self.y))
 
@@ -120,12 +127,12 @@ class Contender:
     package: str
     module: str
 
-    def is_installed(self):
+    def is_installed(self) -> bool:
         """Return whether the library is installed, without importing it."""
         return importlib.util.find_spec(self.module) is not None
 
 
-def fit_fastlin(problem, tol, solver="auto"):
+def fit_fastlin(problem: Problem, tol: float, solver: Solver = "auto") -> tuple[FloatArray, FloatArray]:
     """Fit fastlin.LogisticRegression, with its default solver or another."""
     model = fastlin.LogisticRegression(
         C=problem.C,
@@ -139,7 +146,7 @@ def fit_fastlin(problem, tol, solver="auto"):
     return model.coef_, model.intercept_
 
 
-def fit_scikit_learn(problem, max_iter, solver, tol=0):
+def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit scikit-learn's LogisticRegression, whose objective this is; with tol = 0 only max_iter ends the fit.
 
     Its threads are those of BLAS; saga runs on one thread.
@@ -161,7 +168,7 @@ def fit_scikit_learn(problem, max_iter, solver, tol=0):
     return model.coef_, model.intercept_
 
 
-def fit_scikit_learn_intelex(problem, max_iter):
+def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit the LogisticRegression of sklearnex, which is a class of its own, so that scikit-learn is not patched."""
     from sklearnex.linear_model import LogisticRegression
 
@@ -172,7 +179,7 @@ def fit_scikit_learn_intelex(problem, max_iter):
     return model.coef_, model.intercept_
 
 
-def fit_cyanure(problem, max_iter, tol=0):
+def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
     """Fit Cyanure's Classifier, which minimises the mean loss and lambda_1 / 2 ||W||^2, so that lambda_1 = l2.
 
     Its intercept is not penalised. For three classes and more, "logistic" would fit one class against the rest. Its tol
@@ -196,7 +203,7 @@ def fit_cyanure(problem, max_iter, tol=0):
     return coef, model.intercept_.ravel() if problem.fit_intercept else np.zeros(len(coef))
 
 
-def fit_snapml(problem, max_iter):
+def fit_snapml(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit Snap ML's LogisticRegression: the sum of the losses and regularizer / 2 ||w||^2, so regularizer = 1 / C.
 
     It computes in float32, whatever the type of X.
@@ -219,7 +226,7 @@ def fit_snapml(problem, max_iter):
     return model.coef_.reshape(1, -1), np.zeros(1)
 
 
-def fit_skglm(problem, max_iter):
+def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Minimise skglm's Logistic, the mean loss, and its L2, alpha / 2 ||w||^2 with alpha = l2, by its L-BFGS."""
     if problem.n_classes > 2:
         raise CannotSolveError("it has no softmax")
@@ -235,7 +242,7 @@ def fit_skglm(problem, max_iter):
     return coef.reshape(1, -1), np.zeros(1)
 
 
-def fit_glum(problem, max_iter):
+def fit_glum(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit glum's binomial family: half the mean deviance, which is the mean loss, and alpha / 2 ||w||^2, alpha = l2."""
     if problem.n_classes > 2:
         raise CannotSolveError("it has no softmax")
@@ -259,7 +266,7 @@ def fit_glum(problem, max_iter):
     return model.coef_.reshape(1, -1), np.array([model.intercept_])
 
 
-def fit_torch(problem, max_iter):
+def fit_torch(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe line searches, in the type of X."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy

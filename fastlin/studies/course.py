@@ -1,12 +1,23 @@
 """What the studies of the course share: how they train on each data set, their data, and the trained models."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin import datasets, trainers
 from fastlin.trainers.data import select_images
+from fastlin.typing import Array, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.datasets.dataset import Dataset
+    from fastlin.studies.settings import Settings
+    from fastlin.trainers.models import BinaryModel, SoftmaxModel
 
 PATIENCE = 10
 # The number of epochs after which a training with early stopping ends in any case.
@@ -66,13 +77,13 @@ DIGITS = Protocol(
 )
 
 
-def find_protocol(data, quick):
+def find_protocol(data: Dataset, quick: bool) -> Protocol:
     """Return the Protocol for a Dataset, with fewer epochs where the study is quick."""
     protocol = MNIST if data.name == "mnist" else DIGITS
     return replace(protocol, binary_epochs=10, softmax_epochs=5) if quick else protocol
 
 
-def describe_training(settings, model):
+def describe_training(settings: Settings, model: Literal["binary", "softmax"]) -> dict[str, Any]:
     """Return how the "binary" or the "softmax" model is trained as plain values, for the parameters of a study."""
     protocol = find_protocol(settings.data, settings.quick)
     described = {
@@ -86,7 +97,7 @@ def describe_training(settings, model):
     return described
 
 
-def binary_data(data, *, random_split=False):
+def binary_data(data: Dataset, *, random_split: bool = False) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3, pre-processed.
 
     They are of the first COURSE_IMAGES training images and all test images, or of report B's random split.
@@ -103,7 +114,7 @@ def _binary_data(data, random_split):
     return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
 
 
-def softmax_data(data, *, random_split=False):
+def softmax_data(data: Dataset, *, random_split: bool = False) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
     return _softmax_data(data, random_split)
 
@@ -125,7 +136,7 @@ def _split(data, random_split):
     return select_images(data, min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test))
 
 
-def has_random_split(data):
+def has_random_split(data: Dataset) -> bool:
     """Say whether report B's random split can be drawn, which takes all images of MNIST."""
     return data.name == "mnist" and len(data.X_train) == datasets.MNIST_FILES["X_train"][2][0]
 
@@ -144,27 +155,34 @@ class Trained:
         The number of batches of an epoch.
     """
 
-    model: object
+    model: BinaryModel | SoftmaxModel
     train: dict
     val: dict
     steps_per_epoch: int
 
     @property
-    def last_step(self):
+    def last_step(self) -> int:
         """The number of steps that were taken."""
         return len(self.train["loss"])
 
     @property
-    def last_epoch(self):
+    def last_epoch(self) -> float:
         """The epochs that were taken, where a part counts as a part."""
         return self.last_step / self.steps_per_epoch
 
-    def after_first_epoch(self, history):
+    def after_first_epoch(self, history: Mapping[int, float]) -> FloatArray:
         """Return the values of a history that were recorded after the first epoch, in which losses fall steeply."""
         return np.array([value for step, value in history.items() if step >= self.steps_per_epoch])
 
 
-def train_binary(settings, *, shuffle, early_stopping=False, seed=None, random_split=False):
+def train_binary(
+    settings: Settings,
+    *,
+    shuffle: bool,
+    early_stopping: bool = False,
+    seed: int | None = None,
+    random_split: bool = False,
+) -> Trained:
     """Return the Trained model of 2 against 3, which is trained once for all studies.
 
     Parameters
@@ -184,7 +202,7 @@ def train_binary(settings, *, shuffle, early_stopping=False, seed=None, random_s
     return _train_binary(settings.data, settings.quick, shuffle, early_stopping, seed, random_split)
 
 
-def train_orders(settings, n_orders, *, early_stopping=False):
+def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = False) -> tuple[list[int], list[Trained]]:
     """Return the seeds of a number of shuffled orders, and the Trained model of 2 against 3 for each of them."""
     seeds = [(settings.seed + number) % 2**32 for number in range(n_orders)]
     trained = []
@@ -215,7 +233,14 @@ def _train_binary(data, quick, shuffle, early_stopping, seed, random_split):
     return _train_whole(trainer, MOST_EPOCHS if early_stopping else protocol.binary_epochs)
 
 
-def train_softmax(settings, l2_reg_lambda=0.0, *, half=False, random_split=False, rate_of=None):
+def train_softmax(
+    settings: Settings,
+    l2_reg_lambda: float = 0.0,
+    *,
+    half: bool = False,
+    random_split: bool = False,
+    rate_of: float | None = None,
+) -> Trained:
     """Return the Trained model of ten digits, shuffled, which is trained once for all studies.
 
     Parameters
@@ -258,11 +283,11 @@ def _train_whole(trainer, epochs):
     return Trained(trainer.model, train, val, len(trainer.X_train) // trainer.batch_size)
 
 
-def last(history):
+def last(history: dict[int, float]) -> float:
     """Return the last value of a history."""
-    return float(next(reversed(history.values())))
+    return float(history[next(reversed(history))])
 
 
-def spread_of_differences(values):
+def spread_of_differences(values: ArrayLike) -> float:
     """Return the standard deviation of the differences between successive values."""
     return float(np.std(np.diff(values)))

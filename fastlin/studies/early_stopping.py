@@ -1,5 +1,9 @@
 """The epoch in which early stopping ends the training of 2 against 3, without shuffling and with many orders."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.studies.course import (
@@ -12,8 +16,11 @@ from fastlin.studies.course import (
 )
 from fastlin.studies.settings import Results
 
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
-def run(settings):
+
+def run(settings: Settings) -> Results:
     """Train once in order, and shuffled by 20 seeds, 4 where quick; on MNIST also on report B's random split."""
     settings.notify("in the order of the data")
     in_order = train_binary(settings, shuffle=False, early_stopping=True)

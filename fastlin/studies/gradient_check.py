@@ -1,11 +1,19 @@
 """The gradients of both models of the course, and what the penalty adds to them, beside central differences."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin import trainers
 from fastlin.studies.course import binary_data, softmax_data
 from fastlin.studies.settings import Results
 from fastlin.trainers.measures import compare_gradient
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
 N_IMAGES = 100
 EPSILON = 1e-3
@@ -14,24 +22,24 @@ LAMBDA = 0.1
 PENALTIES = {"softmax_l2": lambda w: LAMBDA * w**2, "softmax_half_l2": lambda w: 0.5 * LAMBDA * w**2}
 
 
-def run(settings):
+def run(settings: Settings) -> Results:
     """Compare at small random weights over 100 images, 20 where quick."""
     n_images = 20 if settings.quick else N_IMAGES
     random_state = np.random.RandomState(settings.seed)
-    worst = {}
+    worst: dict[str, float] = {}
     binary, softmax = (
-        tuple(array[:n_images] for array in load(settings.data)[:2]) for load in (binary_data, softmax_data)
+        (X[:n_images], Y[:n_images]) for X, Y, *_ in (binary_data(settings.data), softmax_data(settings.data))
     )
     n_inputs = binary[0].shape[1]
-    models = {
-        "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
+    models: dict[str, tuple[trainers.BinaryModel | trainers.SoftmaxModel, Array, Array]] = {
+        "binary": (trainers.BinaryModel(n_inputs=n_inputs), binary[0], binary[1]),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
         "softmax_l2": (trainers.SoftmaxModel(LAMBDA, n_inputs=n_inputs), *softmax),
         "softmax_half_l2": (trainers.SoftmaxModel(LAMBDA, half=True, n_inputs=n_inputs), *softmax),
     }
     for name, (model, X, Y) in models.items():
         settings.notify(name)
-        model.w = random_state.normal(0, 0.01, model.w.shape)
+        model.w = np.asarray(random_state.normal(0, 0.01, model.w.shape))
         worst[name] = max(float(abs(slope - found)) for _, slope, found in compare_gradient(model, X, Y, EPSILON))
     return Results(
         parameters={

@@ -1,15 +1,23 @@
 """The images of the course: a row of pixels is a picture of a digit."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.studies.settings import Results
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
 N_SHOWN = 10
 # The widths that are tried are those from half to one and a half times the side of the pictures.
 WIDTHS = 0.5, 1.5
 
 
-def run(settings):
+def run(settings: Settings) -> Results:
     """Find the width at which pixels that lie below one another are most alike; return the first images."""
     X, y = settings.data.X_train, settings.data.y_train
     side = round(X.shape[1] ** 0.5)
@@ -20,7 +28,7 @@ def run(settings):
         parameters={"data": settings.data.name, "images": len(pixels), "widths": [widths.start, widths.stop - 1]},
         merits={
             "side": side,
-            "width_of_most_alike_rows": max(likeness, key=likeness.get),
+            "width_of_most_alike_rows": max(likeness, key=likeness.__getitem__),
             "correlation_at_that_width": max(likeness.values()),
             "correlation_at_one_pixel_more": likeness[side + 1],
         },
@@ -28,6 +36,6 @@ def run(settings):
     )
 
 
-def correlate_rows(pixels, width):
+def correlate_rows(pixels: Array, width: int) -> float:
     """Return the correlation of each pixel with the one that lies below it in pictures of a width."""
     return float(np.corrcoef(pixels[:, :-width].ravel(), pixels[:, width:].ravel())[0, 1])

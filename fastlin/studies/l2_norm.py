@@ -1,12 +1,19 @@
 """The squared norm of the weights under L2 penalties of several strengths, of the models of l2_sweep."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastlin.studies.course import PENALTIES, describe_training, train_softmax
 from fastlin.studies.settings import Results
 
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
-def run(settings):
+
+def run(settings: Settings) -> Results:
     """Compute ||w||^2 of the model of each λ at the end of its training."""
     norms = {}
     for l2_reg_lambda in PENALTIES:

@@ -1,10 +1,17 @@
 """Validation accuracy of softmax regression under L2 penalties of several strengths."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fastlin.studies.course import PENALTIES, describe_training, last, train_softmax
 from fastlin.studies.settings import Results
 
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
-def run(settings):
+
+def run(settings: Settings) -> Results:
     """Train a model for each λ, without early stopping."""
     histories = {}
     for l2_reg_lambda in PENALTIES:

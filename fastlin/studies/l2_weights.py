@@ -1,18 +1,30 @@
 """The weights of softmax regression as images, with and without an L2 penalty, and the noise of their losses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastlin.studies.course import describe_training, find_protocol, spread_of_differences, train_softmax
 from fastlin.studies.settings import Results
 from fastlin.studies.verdicts import SAME_RATE
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
 
-def run(settings):
+def run(settings: Settings) -> Results:
     """Train with λ = 0, with λ = 1 and the penalty λ ||w||^2, and with λ = 2 and ½ λ ||w||^2.
 
     Where λ = 1 has a learning rate of its own, λ = 0 is trained with that rate too, so that the two can be compared.
     """
-    cases = {"0": {}, "1": {"l2_reg_lambda": 1.0}, "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True}}
+    cases: dict[str, dict[str, Any]] = {
+        "0": {},
+        "1": {"l2_reg_lambda": 1.0},
+        "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True},
+    }
     if find_protocol(settings.data, settings.quick).learning_rates:
         cases[SAME_RATE] = {"rate_of": 1.0}
     trained = {}
@@ -41,7 +53,7 @@ def _measure(trained):
     }
 
 
-def relative_roughness(w):
+def relative_roughness(w: FloatArray) -> float:
     """Return the root mean square difference of neighbouring pixels, in rows and columns, by the pixels' deviation.
 
     It is the mean over the pictures of the outputs. The last row of w holds the biases, which are no pixels.

@@ -4,12 +4,15 @@ Every point of a curve is a fit from the start, and its whole time counts. A con
 after it has reached the optimum of a small sample of it; that fit also loads and compiles what the contender needs.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import warnings
 from dataclasses import replace
 from statistics import median
 from time import perf_counter, sleep
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -18,6 +21,9 @@ import fastlin
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
 from fastlin.studies.settings import Results
+
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
 C = 1.0
 # A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
@@ -39,7 +45,7 @@ PAUSE = 0.1
 MERITS = ("1e-2", "1e-4", "1e-6")
 
 
-def run(settings, dtype="float64"):
+def run(settings: Settings, dtype: str = "float64") -> Results:
     """Run every installed contender on the problems of the data, in turn, and report its points.
 
     Parameters
@@ -57,7 +63,7 @@ def run(settings, dtype="float64"):
     """
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
     problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]
-    merits = {}
+    merits: dict[str, Any] = {}
     for problem in problems:
         merits[f"{problem['name']}: seconds to an excess of"] = {
             name: {excess: _seconds_to(points, float(excess)) for excess in MERITS}
@@ -82,12 +88,12 @@ def run(settings, dtype="float64"):
     )
 
 
-def find_missing():
+def find_missing() -> list[str]:
     """Return the names of the packages that contenders need and that are not installed."""
     return _packages(name for name, contender in CONTENDERS.items() if not contender.is_installed())
 
 
-def make_problems(settings, dtype):
+def make_problems(settings: Settings, dtype: str) -> list[Problem]:
     """Return two Problems: all classes with an intercept, and even against odd labels without one.
 
     The second is there because several libraries know only two classes, and one of them penalises the intercept.
@@ -103,7 +109,7 @@ def make_problems(settings, dtype):
     return problems
 
 
-def check(name, problem):
+def check(name: str, problem: Problem) -> None:
     """Raise CannotSolveError where a contender misses the optimum of the problem with its greatest effort."""
     contender = CONTENDERS[name]
     excess = problem.objective(*_fit(contender.fit, problem, contender.efforts[-1])) / _find_optimum(problem) - 1
@@ -132,7 +138,7 @@ def _compete(problem, names, settings):
     settings.notify(f"{problem.name}, optimum")
     optimum = _find_optimum(problem)
     budget, n_repeats = (QUICK_BUDGET, QUICK_REPEATS) if settings.quick else (BUDGET, N_REPEATS)
-    points = {name: [] for name in admitted}
+    points: dict[str, list[dict[str, Any]]] = {name: [] for name in admitted}
     # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as fastlin.
     with threadpool_limits(count_threads()):
         for rung in range(max(len(CONTENDERS[name].efforts) for name in admitted)):
@@ -158,7 +164,7 @@ def _compete(problem, names, settings):
     }
 
 
-def take_sample(problem):
+def take_sample(problem: Problem) -> Problem:
     """Return a Problem of the first rows of each class, with a penalty so strong that a mistaken penalty shows.
 
     The weight l2 is the mean variance of the features. At C = 1 the penalty may be too small a part of the objective.
@@ -183,7 +189,7 @@ def _fit(fit, problem, effort):
 
 
 def _measure(contender, problem, effort, n_repeats):
-    seconds = []
+    seconds: list[float] = []
     while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
         sleep(PAUSE)
         begin = perf_counter()

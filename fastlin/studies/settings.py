@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from fastlin.datasets import Dataset
+
+Study: TypeAlias = Callable[["Settings"], "Results"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Settings:
     data: Dataset
     quick: bool = False
     seed: int = 0
-    notify: Callable = lambda what, part=None: None
+    notify: Callable[..., None] = lambda what, part=None: None
     folder: Path | None = None
     draws: int = 100
 
@@ -51,6 +54,6 @@ class Results:
         What is drawn, as histories and arrays.
     """
 
-    parameters: dict
-    merits: dict
-    series: dict = field(default_factory=dict)
+    parameters: dict[str, Any]
+    merits: dict[str, Any]
+    series: dict[str, Any] = field(default_factory=dict)

@@ -4,9 +4,14 @@ The size of the spikes is the standard deviation of the differences between succ
 epoch on. It is measured for the validation accuracy and for the training loss.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastlin.studies.course import (
+    Trained,
     describe_training,
     find_protocol,
     last,
@@ -16,12 +21,15 @@ from fastlin.studies.course import (
 )
 from fastlin.studies.settings import Results
 
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
+
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
 DIP = 0.25
 MOST_DIPS = 10
 
 
-def run(settings):
+def run(settings: Settings) -> Results:
     """Train at full length in order and by 10 seeds, 3 where quick, and with early stopping in both ways."""
     settings.notify("in order")
     in_order = train_binary(settings, shuffle=False)
@@ -58,7 +66,7 @@ def run(settings):
     )
 
 
-def measure_spikes(trained, n_steps=None):
+def measure_spikes(trained: Trained, n_steps: int | None = None) -> dict[str, float]:
     """Return the spikes of a training, over all steps or over the first n_steps only."""
     measured = {}
     for name, history in (("accuracy_spikes", trained.val["accuracy"]), ("loss_spikes", trained.train["loss"])):
@@ -67,7 +75,7 @@ def measure_spikes(trained, n_steps=None):
     return measured
 
 
-def measure(trained, loss):
+def measure(trained: Trained, loss: float) -> dict[str, Any]:
     """Return the spikes of a training, the steps to a validation loss, and the last validation loss and accuracy."""
     return {
         **measure_spikes(trained),
@@ -77,12 +85,12 @@ def measure(trained, loss):
     }
 
 
-def steps_to(trained, loss):
+def steps_to(trained: Trained, loss: float) -> int | None:
     """Return the first step at which the validation loss is at most `loss`, or None where there is none."""
     return next((step for step, value in trained.val["loss"].items() if value <= loss), None)
 
 
-def find_dips(trained):
+def find_dips(trained: Trained) -> dict[str, Any]:
     """Return the deepest dips of the validation accuracy after the first epoch, by the number of the dip.
 
     Each has its step, its epoch, the number of its batch in the epoch, and the accuracies before and at the dip. Steps,

@@ -1,10 +1,19 @@
 """Loss and accuracy of softmax regression of all ten digits, and whether and where it overfits."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastlin import trainers
-from fastlin.studies.course import describe_training, has_random_split, last, softmax_data, train_softmax
+from fastlin.studies.course import Trained, describe_training, has_random_split, last, softmax_data, train_softmax
 from fastlin.studies.settings import Results
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.studies.settings import Settings
 
 # Curves are averaged over so many successive validations, which make an epoch.
 WINDOW = 5
@@ -12,7 +21,7 @@ WINDOW = 5
 RANDOM_SPLIT_FROM = 3_800
 
 
-def run(settings):
+def run(settings: Settings) -> Results:
     """Train for the epochs of the data set, 5 where quick; on MNIST also on report B's random split."""
     settings.notify("ten digits")
     trained = train_softmax(settings)
@@ -52,19 +61,19 @@ def run(settings):
     return Results(describe_training(settings, "softmax"), merits, series)
 
 
-def accuracy_gap(trained):
+def accuracy_gap(trained: Trained) -> tuple[IntArray, FloatArray]:
     """Return steps and training minus validation accuracy, averaged over WINDOW validations."""
     train_accuracy, val_accuracy = trained.train["accuracy"], trained.val["accuracy"]
     difference = np.array(list(train_accuracy.values())) - np.array(list(val_accuracy.values()))
     return average(list(val_accuracy), difference)
 
 
-def average(steps, values):
+def average(steps: Sequence[int], values: Sequence[float]) -> tuple[IntArray, FloatArray]:
     """Return the means of WINDOW successive values, and the steps of the last values of the windows."""
     return np.array(steps)[WINDOW - 1 :], np.convolve(values, np.ones(WINDOW) / WINDOW, mode="valid")
 
 
-def find_onset(steps, gap):
+def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
     """Return the step from which on the training accuracy stays above the validation accuracy, or None."""
     if len(gap) == 0 or gap[-1] <= 0:
         return None
@@ -72,7 +81,7 @@ def find_onset(steps, gap):
     return int(steps[below[-1] + 1]) if len(below) else int(steps[0])
 
 
-def find_bottom(trained):
+def find_bottom(trained: Trained) -> dict[str, Any]:
     """Return where the averaged validation loss is lowest, how low it is there, and where it and the accuracy end."""
     steps, losses = average(list(trained.val["loss"]), list(trained.val["loss"].values()))
     _, accuracies = average(list(trained.val["accuracy"]), list(trained.val["accuracy"].values()))

@@ -3,8 +3,11 @@
 A judge raises KeyError where the study has not measured what the claim is about.
 """
 
+from __future__ import annotations
+
 import itertools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
 # This stands in place of a verdict where a study was too short to judge by.
@@ -46,7 +49,11 @@ def _compare(agrees, opposes):
     return CONFIRMED if agrees else CONTRADICTED if opposes else NOT_CONFIRMED
 
 
-def judge_gradient(*names):
+# What judges the merits of a study.
+Judge: TypeAlias = Callable[[dict[str, Any]], Finding]
+
+
+def judge_gradient(*names: str) -> Judge:
     """Return a judge of gradients that agree with central differences."""
 
     def judge(merits):
@@ -56,7 +63,7 @@ def judge_gradient(*names):
     return judge
 
 
-def judge_penalty(name):
+def judge_penalty(name: str) -> Judge:
     """Return a judge of what a penalty adds to the gradient, compared with central differences of the penalty."""
 
     def judge(merits):
@@ -73,7 +80,7 @@ def _judge_difference(worst, because):
     return Finding(f"{worst:.1e}", CONFIRMED if worst <= GRADIENT_TOLERANCE else CONTRADICTED, because)
 
 
-def judge_prediction_slope(merits):
+def judge_prediction_slope(merits: dict[str, Any]) -> Finding:
     """Judge whether x Ĉ (1 − Ĉ) is the gradient of the loss."""
     worst = merits["worst_difference_of_prediction_slope"]
     same = worst <= GRADIENT_TOLERANCE
@@ -85,7 +92,7 @@ def judge_prediction_slope(merits):
     )
 
 
-def judge_same_models(merits):
+def judge_same_models(merits: dict[str, Any]) -> Finding:
     """Judge whether both conventions of the penalty give the same weights."""
     difference = merits["largest_difference_of_the_conventions"]
     return Finding(
@@ -96,7 +103,7 @@ def judge_same_models(merits):
     )
 
 
-def judge_width(merits):
+def judge_width(merits: dict[str, Any]) -> Finding:
     """Judge whether pixels are most alike at the width of the pictures."""
     side, width = merits["side"], merits["width_of_most_alike_rows"]
     return Finding(
@@ -107,7 +114,7 @@ def judge_width(merits):
     )
 
 
-def judge_binary_window(merits):
+def judge_binary_window(merits: dict[str, Any]) -> Finding:
     """Judge whether the curves of 2 against 3 end in the window of the assignment's plots."""
     loss, accuracy = merits["final_validation_loss"], merits["final_validation_accuracy"]
     inside = loss <= 0.2 and 0.93 <= accuracy <= 0.99
@@ -119,7 +126,7 @@ def judge_binary_window(merits):
     )
 
 
-def judge_stops(merits):
+def judge_stops(merits: dict[str, Any]) -> Finding:
     """Judge whether early stopping ends nine of ten trainings."""
     stopped, n = merits["orders_stopped_before_the_limit"], len(merits["stop_epochs_shuffled"])
     return Finding(
@@ -130,7 +137,7 @@ def judge_stops(merits):
     )
 
 
-def judge_stop_in_order(merits):
+def judge_stop_in_order(merits: dict[str, Any]) -> Finding:
     """Judge whether training in order stops in epoch 33."""
     stop = merits["stop_epoch_in_order"]
     return Finding(
@@ -140,7 +147,7 @@ def judge_stop_in_order(merits):
     )
 
 
-def judge_stop_shuffled(merits):
+def judge_stop_shuffled(merits: dict[str, Any]) -> Finding:
     """Judge whether epoch 17 is among the stops of shuffled trainings."""
     stops = merits["stop_epochs_shuffled"]
     inside = min(stops) <= 17 <= max(stops)
@@ -153,7 +160,7 @@ def judge_stop_shuffled(merits):
     )
 
 
-def judge_stop_random_split(merits):
+def judge_stop_random_split(merits: dict[str, Any]) -> Finding:
     """Judge whether training on the random split stops within an epoch of step 550."""
     step, epoch = merits["stop_step_random_split"], merits["stop_epoch_random_split"]
     return Finding(
@@ -164,7 +171,7 @@ def judge_stop_random_split(merits):
     )
 
 
-def judge_spikes(merits):
+def judge_spikes(merits: dict[str, Any]) -> Finding:
     """Judge whether shuffling makes the spikes of accuracy and loss smaller."""
     pairs = [tuple(merits[case].values()) for case in ("full_length", "early_stopping")]
     falls = [shuffled[key] < plain[key] for plain, shuffled in pairs for key in ("accuracy_spikes", "loss_spikes")]
@@ -177,7 +184,7 @@ def judge_spikes(merits):
     )
 
 
-def judge_by_orders(better, worse, describe):
+def judge_by_orders(better: str, worse: str, describe: Callable[[dict[str, Any]], tuple[str, str]]) -> Judge:
     """Return a judge of a comparison that at least four of five shuffled orders win, or lose.
 
     Parameters
@@ -200,20 +207,20 @@ def judge_by_orders(better, worse, describe):
     return judge
 
 
-def describe_speed(merits):
+def describe_speed(merits: dict[str, Any]) -> tuple[str, str]:
     """Return the steps to the same validation loss, and how orders are compared by them."""
     found = (row["steps_to_the_loss"] for row in merits["full_length"].values())
     plain, shuffled = ("not reached" if steps is None else f"{steps:,.0f} steps" for steps in found)
     return f"{plain} in order, {shuffled} shuffled", "the steps to the same validation loss"
 
 
-def describe_final_loss(merits):
+def describe_final_loss(merits: dict[str, Any]) -> tuple[str, str]:
     """Return the final validation losses, and how orders are compared by them."""
     plain, shuffled = (row["final_validation_loss"] for row in merits["full_length"].values())
     return f"{plain:.4f} in order, {shuffled:.4f} shuffled", "the validation loss after as many epochs"
 
 
-def judge_dips(merits):
+def judge_dips(merits: dict[str, Any]) -> Finding:
     """Judge whether all dips of the accuracy follow the same batch."""
     batches = [dip["batch"] for dip in merits["dips_in_order"].values()]
     if len(batches) < 2:
@@ -228,7 +235,7 @@ def judge_dips(merits):
     )
 
 
-def judge_random_split_accuracy(merits):
+def judge_random_split_accuracy(merits: dict[str, Any]) -> Finding:
     """Judge whether the accuracy on the random split is .924, within a standard error."""
     mean = merits["random_split_mean_late_validation_accuracy"]
     least, greatest = (merits[f"random_split_{name}_late_validation_accuracy"] for name in ("least", "greatest"))
@@ -239,7 +246,7 @@ def judge_random_split_accuracy(merits):
     )
 
 
-def judge_overfitting(merits):
+def judge_overfitting(merits: dict[str, Any]) -> Finding:
     """Judge whether the validation loss rises again."""
     lowest, last = merits["lowest_validation_loss"], merits["last_mean_validation_loss"]
     rise, bottom = last / lowest - 1, merits["lowest_validation_loss_at_step"]
@@ -268,7 +275,7 @@ def _describe_random_split(merits):
     return f"; on report B's images the loss is lowest in step {step:,} and ends {rise:.1%} above that"
 
 
-def judge_onset(merits):
+def judge_onset(merits: dict[str, Any]) -> Finding:
     """Judge whether training accuracy overtakes validation accuracy where the reports see overfitting begin."""
     found = [merits[f"{split}train_accuracy_overtakes_at_step"] for split in ("", "random_split_")]
     near = [
@@ -285,7 +292,7 @@ def judge_onset(merits):
     )
 
 
-def judge_smoother(merits):
+def judge_smoother(merits: dict[str, Any]) -> Finding:
     """Judge whether the penalty makes the weights smoother."""
     plain, penalised = (row["roughness"] for row in _by_penalty(merits))
     here = f"{plain:.2f} → {penalised:.2f}"
@@ -293,7 +300,7 @@ def judge_smoother(merits):
     return Finding(here, _compare(penalised < plain, penalised > plain), because)
 
 
-def judge_calmer_losses(merits):
+def judge_calmer_losses(merits: dict[str, Any]) -> Finding:
     """Judge whether the penalty makes the spikes of both losses smaller."""
     rows = _by_penalty(merits)
     spikes = {what: [row[f"{what}_spikes"] for row in rows] for what in ("train_loss", "validation_loss")}
@@ -316,7 +323,7 @@ def _by_penalty(merits):
     return [rows.get(SAME_RATE, rows["0"]), rows["1"]]
 
 
-def judge_falling(key, form):
+def judge_falling(key: str, form: str) -> Judge:
     """Return a judge of a quantity that falls as λ grows.
 
     Parameters
@@ -342,7 +349,7 @@ def judge_falling(key, form):
     return judge
 
 
-def judge_two_layers(merits):
+def judge_two_layers(merits: dict[str, Any]) -> Finding:
     """Judge whether the two-layer network reaches the report's accuracies."""
     name, found = next(iter(merits["runs"].items()))
     reported = merits["reported"]
@@ -354,7 +361,7 @@ def judge_two_layers(merits):
     )
 
 
-def judge_optimum(merits):
+def judge_optimum(merits: dict[str, Any]) -> Finding:
     """Judge whether the report's optimum is as good as the best draw."""
     rank, best, optimum = merits["optimum_rank"], merits["best_validation"], merits["optimum_validation"]
     n, median = merits["draws"], merits["median_validation"]
@@ -370,7 +377,7 @@ def judge_optimum(merits):
     )
 
 
-def judge_collapse(merits):
+def judge_collapse(merits: dict[str, Any]) -> Finding:
     """Judge whether networks of more than three hidden layers do no better than a guess."""
     rows = merits["mean_best_validation_accuracy_by_hidden_layers"]
     normal, he = rows["normal, plain"], rows["He, plain"]
@@ -387,7 +394,7 @@ def judge_collapse(merits):
     )
 
 
-def judge_batch_norm(merits):
+def judge_batch_norm(merits: dict[str, Any]) -> Finding:
     """Judge whether batch normalisation of the input gains 1 to 3 points on pixels, centred or not."""
     few = merits["the_same_for_few_hidden_layers"]
     deep = merits["mean_best_validation_accuracy_by_hidden_layers"]
@@ -405,7 +412,7 @@ def judge_batch_norm(merits):
     )
 
 
-def judge_dropout(merits):
+def judge_dropout(merits: dict[str, Any]) -> Finding:
     """Judge whether dropout costs 2 to 4 points at each of the common rates."""
     few = merits["the_same_for_few_hidden_layers"]
     plain = few["normal, plain"]["2"]

@@ -6,8 +6,8 @@ runs whole stretches of an epoch in one compiled call; what a subclass overrides
 `TwoLayerNet` belongs to another homework and has the names and shapes of that one.
 """
 
+from fastlin.exceptions import CourseAssertionError
 from fastlin.figures.losses import plot_loss
-from fastlin.trainers.checks import CourseAssertionError
 from fastlin.trainers.data import (
     batch_loader,
     binary_prune_dataset,

@@ -1,6 +1,10 @@
 """The compiled steps and validations of the course's trainers."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -9,12 +13,17 @@ from fastlin.kernels.machine.arrays import any_layout, compute_type, copy_aligne
 from fastlin.kernels.machine.threads import count_blocks, start_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, evaluate_block, train_steps
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.trainers.models import BinaryModel, SoftmaxModel
+    from fastlin.trainers.trainer import BaseTrainer
 
 
 class CompiledTraining:
     """A trainer's data as the kernels take them: labels instead of one-hot targets, and one type throughout."""
 
-    def __init__(self, trainer):
+    def __init__(self, trainer: BaseTrainer) -> None:
         self._trainer = trainer
         self._dtype = compute_type(trainer.X_train)
         self._X_train, self._labels_train = self._prepare(trainer.X_train, trainer.Y_train)
@@ -29,23 +38,29 @@ class CompiledTraining:
         labels = Y[:, 0] if Y.shape[1] == 1 else Y.argmax(axis=1)
         return writable_view(np.ascontiguousarray(X, dtype=self._dtype)), labels.astype(np.int64)
 
-    def train(self, order, first, end):
+    def train(self, order: IntArray, first: int, end: int) -> FloatArray:
         """Take the steps first to end - 1 of an epoch with this order of rows; return the loss before each step."""
-        trainer, model = self._trainer, self._trainer.model
+        trainer, model = self._trainer, cast("BinaryModel | SoftmaxModel", self._trainer.model)
         model.w = np.ascontiguousarray(model.w, dtype=self._dtype)
         if model.grad is None or model.grad.shape != model.w.shape or model.grad.dtype != self._dtype:
             model.grad = np.zeros_like(model.w)
         measured = Measured(*np.empty((2, end - first)), *np.empty((2, 0)))
         samples = Samples(order, self._labels_train, np.empty(0))
         state = MomentumState(
-            model.w, model.grad, self._velocity, *self._no_intercept, np.empty((0, 0)), np.zeros(2, np.int64)
+            model.w,
+            model.grad,
+            self._velocity,
+            self._no_intercept[0],
+            self._no_intercept[1],
+            np.empty((0, 0)),
+            np.zeros(2, np.int64),
         )
         rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False)
         layers = any_layout(self._X_train)
         train_steps(layers, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, measured)
         return measured.losses
 
-    def begin_validation(self):
+    def begin_validation(self) -> Callable[[], tuple[float, float, float]]:
         """Begin to validate the model as it is now, on threads beside this one.
 
         Returns

@@ -1,12 +1,17 @@
 """The data of the course: MNIST as its scripts take it, pre-processing, one-hot targets and batches."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from fastlin import datasets
-from fastlin.trainers.checks import CourseAssertionError, check_count
+from fastlin.exceptions import CourseAssertionError
+from fastlin.trainers.checks import check_count
+from fastlin.typing import Array, FloatArray
 
 
-def pre_process_images(X):
+def pre_process_images(X: Array) -> FloatArray:
     """Map images from 0..255 to [-1, 1] and append the column of ones of the bias trick.
 
     Parameters
@@ -36,7 +41,7 @@ def pre_process_images(X):
     return processed
 
 
-def one_hot_encode(Y, num_classes):
+def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
     """Return the (N, num_classes) array with a 1 at each label.
 
     Parameters
@@ -66,7 +71,9 @@ def one_hot_encode(Y, num_classes):
     return encoded
 
 
-def batch_loader(X, Y, batch_size, shuffle=False, drop_last=True):
+def batch_loader(
+    X: Array, Y: Array, batch_size: int, shuffle: bool = False, drop_last: bool = True
+) -> Iterator[tuple[Array, Array]]:
     """Yield the batches (X_batch, Y_batch) of one epoch.
 
     Parameters
@@ -104,7 +111,9 @@ def batch_loader(X, Y, batch_size, shuffle=False, drop_last=True):
         yield X[rows], Y[rows]
 
 
-def load_full_mnist(train_size=datasets.COURSE_IMAGES, test_size=10_000, sample_stochastic=False):
+def load_full_mnist(
+    train_size: int = datasets.COURSE_IMAGES, test_size: int = 10_000, sample_stochastic: bool = False
+) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of MNIST, where the test images validate.
 
     Parameters
@@ -139,7 +148,9 @@ def load_full_mnist(train_size=datasets.COURSE_IMAGES, test_size=10_000, sample_
     return select_images(mnist, train_size, test_size, np.random if sample_stochastic else None)
 
 
-def select_images(data, train_size, test_size, random_state=None):
+def select_images(
+    data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None
+) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of a Dataset as `load_full_mnist` does.
 
     Parameters
@@ -167,7 +178,13 @@ def select_images(data, train_size, test_size, random_state=None):
     )
 
 
-def load_binary_dataset(class1, class2, train_size=datasets.COURSE_IMAGES, test_size=10_000, sample_stochastic=False):
+def load_binary_dataset(
+    class1: int,
+    class2: int,
+    train_size: int = datasets.COURSE_IMAGES,
+    test_size: int = 10_000,
+    sample_stochastic: bool = False,
+) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of two digits, with class1 as 1 and class2 as 0.
 
     The images are those of `load_full_mnist` with the same arguments that show one of the two digits. The sizes count
@@ -201,7 +218,7 @@ def load_binary_dataset(class1, class2, train_size=datasets.COURSE_IMAGES, test_
     )
 
 
-def binary_prune_dataset(class1, class2, X, Y):
+def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[Array, Array]:
     """Return the rows of X whose label is class1 or class2, and their labels as 1 and 0.
 
     Parameters

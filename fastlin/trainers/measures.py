@@ -1,14 +1,16 @@
 """Measures of a model in the course: loss, accuracy and a check of the gradient."""
 
+from collections.abc import Generator
 from contextlib import closing
 
 import numpy as np
 
-from fastlin.trainers.checks import CourseAssertionError
-from fastlin.trainers.models import is_known
+from fastlin.exceptions import CourseAssertionError
+from fastlin.trainers.models import CourseModel, Predictor, is_known
+from fastlin.typing import Array
 
 
-def cross_entropy_loss(targets, outputs):
+def cross_entropy_loss(targets: Array, outputs: Array) -> float:
     """Return the mean cross-entropy of probabilities.
 
     For one output it is -mean(t log p + (1 - t) log(1 - p)), for K outputs the mean over rows of -sum_k t_k log p_k.
@@ -41,7 +43,7 @@ def cross_entropy_loss(targets, outputs):
     return -losses.sum() / targets.shape[0]
 
 
-def calculate_accuracy(X, targets, model):
+def calculate_accuracy(X: Array, targets: Array, model: Predictor) -> float:
     """Return the part of rows whose predicted class is the target's.
 
     Parameters
@@ -73,7 +75,7 @@ def calculate_accuracy(X, targets, model):
     return float(np.mean(outputs.argmax(axis=1) == targets.argmax(axis=1)))
 
 
-def gradient_approximation_test(model, X, Y):
+def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float:
     """Compare the model's gradient with central differences and raise an AssertionError where they differ.
 
     The differences are (C(w + eps) - C(w - eps)) / (2 eps) with eps = 1e-3, where C is the mean cross-entropy plus the
@@ -114,7 +116,9 @@ def gradient_approximation_test(model, X, Y):
     return largest
 
 
-def compare_gradient(model, X, Y, epsilon):
+def compare_gradient(
+    model: CourseModel, X: Array, Y: Array, epsilon: float
+) -> Generator[tuple[tuple[int, int], float, float], None, None]:
     """Yield each place of the weights, the central difference of the cost there, and the model's gradient.
 
     The weights are the caller's again after the last place, and where the caller stops before it.

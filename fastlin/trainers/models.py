@@ -1,10 +1,32 @@
 """The models of the course: logistic and softmax regression with the bias as a column of ones."""
 
+from typing import Any, Protocol
+
 import numpy as np
 
-from fastlin.trainers.checks import CourseAssertionError, check_number
+from fastlin.exceptions import CourseAssertionError
+from fastlin.trainers.checks import check_number
+from fastlin.typing import Array, FloatArray
 
 N_PIXELS = 784
+
+
+class Predictor(Protocol):
+    """What has predictions: a model of this module, or a student's own."""
+
+    def forward(self, X: Array, /) -> FloatArray:
+        """Return the outputs for rows, of shape (N, outputs)."""
+
+
+class CourseModel(Predictor, Protocol):
+    """What a trainer trains: a model of this module, or a student's own."""
+
+    # Arrays of float64 or float32, as the model has them.
+    w: Any
+    grad: Any
+
+    def backward(self, X: Array, outputs: FloatArray, targets: Array, /) -> object:
+        """Set ``grad`` to the gradient of the cost by ``w``."""
 
 
 class _SizeOfWeights:
@@ -13,7 +35,7 @@ class _SizeOfWeights:
     def __init__(self, axis):
         self._axis = axis
 
-    def __get__(self, model, owner=None):
+    def __get__(self, model: Any, owner: Any = None) -> Any:
         return self if model is None else model.w.shape[self._axis]
 
 
@@ -26,11 +48,11 @@ class _LinearModel:
     # The gradient of the L2 term is l2 w.
     l2 = 0.0
 
-    def __init__(self, n_inputs, n_outputs):
-        self.w = np.zeros((n_inputs, n_outputs))
-        self.grad = None
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        self.w: FloatArray = np.zeros((n_inputs, n_outputs))
+        self.grad: FloatArray | None = None
 
-    def backward(self, X, outputs, targets):
+    def backward(self, X: Array, outputs: FloatArray, targets: Array) -> None:
         """Set ``grad`` to the mean gradient X' (outputs - targets) / N plus that of the L2 term.
 
         Parameters
@@ -55,7 +77,7 @@ class _LinearModel:
         if self.l2:
             self.grad += self.l2 * self.w
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget the gradient."""
         self.grad = None
 
@@ -85,10 +107,10 @@ class BinaryModel(_LinearModel):
         The number of rows of ``w`` and the number of its columns, 1.
     """
 
-    def __init__(self, n_inputs=N_PIXELS + 1):
+    def __init__(self, n_inputs: int = N_PIXELS + 1) -> None:
         super().__init__(n_inputs, 1)
 
-    def forward(self, X):
+    def forward(self, X: Array) -> FloatArray:
         """Return the probabilities 1 / (1 + exp(-X w)), of shape (N, 1)."""
         self._check_inputs(X)
         scores = X @ self.w
@@ -121,18 +143,21 @@ class SoftmaxModel(_LinearModel):
         The number of rows of ``w`` and the number of its columns.
     """
 
-    def __init__(self, l2_reg_lambda=0.0, half=False, *, n_inputs=N_PIXELS + 1, n_outputs=10):
+    def __init__(
+        self, l2_reg_lambda: float = 0.0, half: bool = False, *, n_inputs: int = N_PIXELS + 1, n_outputs: int = 10
+    ) -> None:
         check_number("l2_reg_lambda", l2_reg_lambda)
         super().__init__(n_inputs, n_outputs)
         self.l2_reg_lambda = l2_reg_lambda
         self.half = half
 
+    # BinaryModel may be given another one; here it follows from the parameters.
     @property
-    def l2(self):
+    def l2(self) -> float:  # type: ignore[override]
         """Factor of w in the gradient of the penalty: 2 lambda, or lambda with `half`."""
         return self.l2_reg_lambda * (1 if self.half else 2)
 
-    def forward(self, X):
+    def forward(self, X: Array) -> FloatArray:
         """Return the probabilities exp(s_k) / sum_k exp(s_k) of the scores s = X w, of shape (N, K)."""
         self._check_inputs(X)
         scores = X @ self.w
@@ -142,7 +167,7 @@ class SoftmaxModel(_LinearModel):
         return scores
 
 
-def is_known(model):
+def is_known(model: object) -> bool:
     """Say whether forward and backward of a model are those of this module, so that kernels may replace them."""
     return any(
         isinstance(model, known)

@@ -1,13 +1,17 @@
 """The trainers of the course, which a student's script constructs, subclasses and calls."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.trainers.checks import check_count, check_number
 from fastlin.trainers.learner import TrainerLearner
 from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss
-from fastlin.trainers.models import BinaryModel, SoftmaxModel, is_known
+from fastlin.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.training import BestCheckpoint, Patience, Schedule, train
 from fastlin.training.progress import show_steps
+from fastlin.typing import Array, FloatArray, RandomState
 
 
 class BaseTrainer:
@@ -51,22 +55,22 @@ class BaseTrainer:
 
     def __init__(
         self,
-        model,
-        learning_rate,
-        batch_size,
-        shuffle_dataset,
-        X_train,
-        Y_train,
-        X_val,
-        Y_val,
+        model: CourseModel,
+        learning_rate: float,
+        batch_size: int,
+        shuffle_dataset: bool,
+        X_train: ArrayLike,
+        Y_train: ArrayLike,
+        X_val: ArrayLike,
+        Y_val: ArrayLike,
         *,
-        early_stopping=False,
-        patience=10,
-        seed=None,
-        progress=True,
-        momentum=0.0,
-        learning_rate_decay=1.0,
-    ):
+        early_stopping: bool = False,
+        patience: int = 10,
+        seed: RandomState = None,
+        progress: bool = True,
+        momentum: float = 0.0,
+        learning_rate_decay: float = 1.0,
+    ) -> None:
         X_train, Y_train, X_val, Y_val = (np.asarray(array) for array in (X_train, Y_train, X_val, Y_val))
         if X_train.dtype == np.float32:
             # float64 targets would turn the residuals, and with them everything else, into float64.
@@ -101,10 +105,10 @@ class BaseTrainer:
         self.momentum = momentum
         self.learning_rate_decay = learning_rate_decay
         self.interrupted = False
-        self._velocity = None
+        self._velocity: FloatArray | None = None
         self._check_weights()
 
-    def train_step(self, X_batch, Y_batch):
+    def train_step(self, X_batch: Array, Y_batch: Array) -> float:
         """Take one step on a batch and return its mean loss before the step.
 
         A subclass may override this method; then `train` calls it for every step.
@@ -122,7 +126,7 @@ class BaseTrainer:
         self.model.w = self.model.w - self.learning_rate * self._velocity
         return loss
 
-    def validation_step(self):
+    def validation_step(self) -> tuple[float, float, float]:
         """Return the loss over X_val and the accuracies over X_train and X_val.
 
         A subclass may override this method; then `train` calls it for every validation.
@@ -133,7 +137,7 @@ class BaseTrainer:
             calculate_accuracy(self.X_val, self.Y_val, self.model),
         )
 
-    def train(self, num_epochs):
+    def train(self, num_epochs: int) -> tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]:
         """Train for a number of epochs, or fewer with early stopping.
 
         The training loss is recorded at every step, before the update. Validation loss and both accuracies are recorded
@@ -169,7 +173,7 @@ class BaseTrainer:
             # After Ctrl-C each whole step counts that the student's code has taken.
             longest_stretch=None if learner.compiles_steps else 1,
         )
-        rules = {}
+        rules: dict[str, Any] = {}
         if self.early_stopping:
             rules = {"patience": Patience(_negative_loss, self.patience - 1), "best": BestCheckpoint(_negative_loss)}
         learning_rate = self.learning_rate
@@ -189,11 +193,11 @@ class BaseTrainer:
                 "times columns of Y_train"
             )
 
-    def overrides(self, name):
+    def overrides(self, name: str) -> bool:
         """Say whether a subclass, or this object, has its own method of a name."""
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
 
-    def can_compile(self):
+    def can_compile(self) -> bool:
         """Say whether the kernels know model and targets, so that none of the user's own code would be skipped."""
         known = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
         return isinstance(self.model, known) and is_known(self.model) and _has_labels(self.Y_train, self.Y_val)

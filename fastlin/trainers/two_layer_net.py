@@ -4,6 +4,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DTYPES, DenseMatrix
@@ -11,6 +12,7 @@ from fastlin.networks import Examples, Network
 from fastlin.trainers.checks import check_count, check_number
 from fastlin.training import DivergedError, Learner, MomentumDescent, Schedule, train
 from fastlin.training.progress import show_steps
+from fastlin.typing import FloatArray, IntArray
 
 
 class TwoLayerNet:
@@ -56,7 +58,7 @@ class TwoLayerNet:
     True
     """
 
-    def __init__(self, input_size, hidden_size, output_size, std=1e-4):
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, std: float = 1e-4) -> None:
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("output_size", output_size)):
             check_count(name, size)
         if output_size < 2:
@@ -71,7 +73,9 @@ class TwoLayerNet:
         }
         self.interrupted = False
 
-    def loss(self, X, y=None, reg=0.0):
+    def loss(
+        self, X: ArrayLike, y: ArrayLike | None = None, reg: float = 0.0
+    ) -> FloatArray | tuple[float, dict[str, FloatArray]]:
         """Return the probabilities of rows or, where labels are given, their loss and its gradients.
 
         The loss is the mean softmax cross-entropy plus reg (||W1||^2 + ||W2||^2), whose gradient is 2 reg W; the biases
@@ -117,18 +121,18 @@ class TwoLayerNet:
 
     def train(
         self,
-        X,
-        y,
-        X_val,
-        y_val,
-        learning_rate=1e-3,
-        learning_rate_decay=0.95,
-        reg=5e-6,
-        num_iters=100,
-        batch_size=200,
-        verbose=False,
-        momentum=0.0,
-    ):
+        X: ArrayLike,
+        y: ArrayLike,
+        X_val: ArrayLike,
+        y_val: ArrayLike,
+        learning_rate: float = 1e-3,
+        learning_rate_decay: float = 0.95,
+        reg: float = 5e-6,
+        num_iters: int = 100,
+        batch_size: int = 200,
+        verbose: bool = False,
+        momentum: float = 0.0,
+    ) -> dict[str, list[float]]:
         """Train by mini-batch gradient descent: v = momentum v - learning_rate g, params += v, with v = 0 at first.
 
         Each iteration draws its rows by ``np.random.choice(N, batch_size)`` from NumPy's global random state. Rows may
@@ -224,7 +228,7 @@ class TwoLayerNet:
             "val_acc_history": [accuracy for _, accuracy in accuracies],
         }
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> IntArray:
         """Return the class of the highest score of each row, the first of equal ones.
 
         Parameters

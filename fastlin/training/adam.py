@@ -1,11 +1,18 @@
 """Mini-batch gradient descent by Adam."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_adam
 from fastlin.training.descent import Descent
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.networks.network import Network
 
 
 class AdamDescent(Descent):
@@ -36,22 +43,30 @@ class AdamDescent(Descent):
         The number of steps taken.
     """
 
-    def __init__(self, network, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0, random_state=None):
+    def __init__(
+        self,
+        network: Network,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        random_state: np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(network, random_state)
         self.means, self.squares = np.zeros_like(network.parameters), np.zeros_like(network.parameters)
         self.n_steps = 0
         self._beta_1, self._beta_2, self._epsilon = float(beta_1), float(beta_2), float(epsilon)
         self._weight_decay = float(weight_decay)
 
-    def save(self):
+    def save(self) -> tuple[FloatArray, FloatArray, int]:
         """As `Descent.save` has it: the means and the number of steps."""
         return self.means.copy(), self.squares.copy(), self.n_steps
 
-    def restore(self, saved):
+    def restore(self, saved: tuple[FloatArray, FloatArray, int]) -> None:
         """As `Descent.restore` has it."""
         self.means[:], self.squares[:], self.n_steps = saved
 
-    def reset(self):
+    def reset(self) -> None:
         """As `Descent.reset` has it."""
         self.means[:], self.squares[:], self.n_steps = 0, 0, 0
 

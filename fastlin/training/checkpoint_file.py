@@ -1,20 +1,27 @@
 """Checkpoints of a network's training in a file: NumPy's .npz, with what is no array as JSON, and nothing pickled."""
 
+from __future__ import annotations
+
 import json
 import zipfile
 from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastlin.exceptions import CheckpointError
 from fastlin.places import write_whole
 from fastlin.training.epochs import Epoch
 from fastlin.training.judges import BestCheckpoint, Checkpoint
 from fastlin.training.loop import Training
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FORMAT = 1
 
 
-def write_checkpoint(path, training, about):
+def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> None:
     """Write a Training after a whole epoch, and what describes it, under a temporary name first.
 
     Parameters
@@ -26,21 +33,22 @@ def write_checkpoint(path, training, about):
     about : dict
         Numbers, strings, None, arrays, lists and dicts of such.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
+    best = training.best
     content = {
         "format": FORMAT,
         "about": about,
         "records": [astuple(record) for record in training.records],
         "n_steps": training.n_steps,
         "last": training.last,
-        "best": (training.best.judges_start, training.best.best_score, training.best.checkpoint),
+        "best": best and (best.judges_start, best.best_score, best.checkpoint),
     }
-    content = json.dumps(_take_out(content, arrays))
+    text = json.dumps(_take_out(content, arrays))
     with write_whole(path) as part, open(part, "wb") as file:
-        np.savez(file, content=np.array(content), **arrays)
+        np.savez(file, content=np.array(text), **arrays)
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: Path) -> tuple[Training, dict[str, Any]]:
     """Return the Training and what describes it.
 
     Parameters
@@ -51,7 +59,7 @@ def read_checkpoint(path):
     Returns
     -------
     training : Training
-        As it was saved, without its patience; the best checkpoint has no score.
+        As it was saved, without its patience; the best checkpoint scores nothing.
     about : dict
         What describes it; lists stand for tuples.
 
@@ -59,7 +67,7 @@ def read_checkpoint(path):
     ------
     OSError
         There is no such file, or it cannot be read.
-    ValueError
+    CheckpointError
         The file is no checkpoint, is damaged, or is of another version of fastlin.
     """
     try:
@@ -68,15 +76,21 @@ def read_checkpoint(path):
         content = json.loads(str(arrays.pop("content")))
         format_found = content["format"]
     except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no checkpoint of fastlin, or is damaged: {error}") from error
+        raise CheckpointError(f"{path} is no checkpoint of fastlin, or is damaged: {error}") from error
     if format_found != FORMAT:
-        raise ValueError(f"{path} is a checkpoint of format {format_found}; this version of fastlin reads {FORMAT}.")
+        raise CheckpointError(
+            f"{path} is a checkpoint of format {format_found}; this version of fastlin reads {FORMAT}."
+        )
     content = _put_back(content, arrays)
     last = Checkpoint(*content["last"])
-    judges_start, best_score, best = content["best"]
-    best = BestCheckpoint(None, judges_start, best_score, None if best is None else Checkpoint(*best))
+    judges_start, best_score, checkpoint = content["best"]
+    best = BestCheckpoint(_score_nothing, judges_start, best_score, checkpoint and Checkpoint(*checkpoint))
     records = [Epoch(*record) for record in content["records"]]
-    return Training(records, content["n_steps"], last=last, best=best), content["about"]
+    return Training(records, content["n_steps"], last, best=best), content["about"]
+
+
+def _score_nothing(record: Any) -> None:
+    """Return that a record is not to be judged: a file holds no functions."""
 
 
 def _take_out(value, arrays):

@@ -1,7 +1,11 @@
 """Training of networks by epochs: the order of the rows, the rules that end it, and the epoch that is kept."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -10,6 +14,10 @@ from fastlin.training.judges import BestCheckpoint, Patience
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Learner, train
 from fastlin.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from fastlin.training.descent import Descent
+    from fastlin.training.loop import Training
 
 # Rows whose loss is computed at the end of a training without validation: no batch was computed with its parameters.
 PROBE_ROWS = 128
@@ -94,31 +102,31 @@ class EpochTraining:
         What is left of the patience, where there was one.
     """
 
-    epochs: list
+    epochs: list[Epoch]
     ended: str
     n_kept: int
     patience: Patience | None = None
 
     @classmethod
-    def of(cls, training):
+    def of(cls, training: Training) -> Self:
         """Return the view of a Training whose records are epochs."""
         return cls(training.records, training.ended, training.n_kept, training.patience)
 
 
 def train_by_epochs(
-    descent,
-    examples,
-    validation,
-    schedule,
-    random_state,
-    on_epoch=None,
+    descent: Descent,
+    examples: Examples | Callable[[], Iterator[Examples]],
+    validation: Examples | None,
+    schedule: EpochSchedule,
+    random_state: np.random.RandomState,
+    on_epoch: Callable[[EpochTraining], object] | None = None,
     *,
-    n_epochs=0,
-    n_rows=0,
-    patience=None,
-    save=None,
-    resumed=None,
-):
+    n_epochs: int = 0,
+    n_rows: int = 0,
+    patience: Patience | None = None,
+    save: Callable[[Training], object] | None = None,
+    resumed: Training | None = None,
+) -> EpochTraining:
     """Train the network of a descent.
 
     The network ends with the parameters of the best epoch by accuracy or loss on the validation examples, or of the
@@ -167,19 +175,21 @@ def train_by_epochs(
         steps_per_validation, best = 1, BestCheckpoint(validated)
     watched = validated if schedule.early_stopping else _negative_loss
     n_renewals = schedule.learning_rate.n_renewals
-    limits = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
-    if resumed is not None:
+    limits: dict[str, Any] = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
+    if resumed is not None and resumed.best is not None:
         # A file holds no functions.
         best = replace(resumed.best, score=best.score)
     # What another measure was worth says nothing of this one.
-    is_of_kind = patience is not None and patience.score is watched
-    patience = replace(patience, **limits) if is_of_kind else Patience(watched, **limits)
+    if patience is not None and patience.score is watched:
+        left = replace(patience, **limits)
+    else:
+        left = Patience(watched, **limits)
     if resumed is not None:
         # Its limits may be others now.
-        patience = reduce(Patience.after, resumed.records, patience)
+        left = reduce(Patience.after, resumed.records, left)
     make_rows = _Stream if callable(examples) else _ShuffledRows
     rows = make_rows(examples, schedule, random_state)
-    learner = _EpochLearner(descent, rows, validation, schedule, n_epochs, n_rows, patience.n_renewed)
+    learner = _EpochLearner(descent, rows, validation, schedule, n_epochs, n_rows, left.n_renewed)
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
@@ -190,7 +200,7 @@ def train_by_epochs(
     training = train(
         learner,
         Schedule(schedule.max_epochs, steps_per_validation, longest_stretch=1),
-        patience=patience,
+        patience=left,
         best=best,
         on_checkpoint=after_epoch,
         resumed=resumed,
@@ -243,7 +253,8 @@ class _Stream:
     """Examples that come one after another, the rows of each in an order that is drawn for it."""
 
     def __init__(self, begin, schedule, random_state):
-        self._begin, self._schedule, self._random_state, self._rows = begin, schedule, random_state, None
+        self._begin, self._schedule, self._random_state = begin, schedule, random_state
+        self._rows: Any = None
 
     def run_epoch(self, descent, learning_rate):
         """Take the steps of an epoch; return what `Descent.run_epoch` does, over the rows of all examples."""

@@ -3,6 +3,8 @@
 Both score the record of each checkpoint. A judge never changes: `after` returns the judge that has seen one more.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -53,11 +55,11 @@ class Patience:
     n_renewed: int = 0
 
     @property
-    def is_exhausted(self):
+    def is_exhausted(self) -> bool:
         """Say whether the training is to end."""
         return self.n_worse > self.n_allowed
 
-    def after(self, record):
+    def after(self, record: Any) -> Patience:
         """Return the patience that is left after one more record."""
         score = self.score(record)
         if score is None:
@@ -94,7 +96,7 @@ class BestCheckpoint:
     best_score: float | None = None
     checkpoint: Checkpoint | None = None
 
-    def after(self, record, before, checkpoint):
+    def after(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
         """Return the best checkpoint after one more record.
 
         Parameters

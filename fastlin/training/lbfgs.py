@@ -1,9 +1,17 @@
 """Training of networks by L-BFGS on all rows at once, for small data."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.optimize import minimize
 
 from fastlin.training.epochs import Epoch, EpochTraining
+
+if TYPE_CHECKING:
+    from fastlin.networks.network import Examples, Network
 
 # What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
 TOO_LARGE = 1e100
@@ -11,7 +19,17 @@ TOO_LARGE = 1e100
 ENDINGS = {0: "converged", 1: "limit", 2: "stalled", 99: "stopped"}
 
 
-def train_by_lbfgs(network, examples, validation, *, alpha, max_iter, max_fun, tol, on_iteration=None):
+def train_by_lbfgs(
+    network: Network,
+    examples: Examples,
+    validation: Examples | None,
+    *,
+    alpha: float,
+    max_iter: int,
+    max_fun: int,
+    tol: float,
+    on_iteration: Callable[[EpochTraining], object] | None = None,
+) -> EpochTraining:
     """Minimise the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
 
     The network ends with the parameters of the best iteration by accuracy on the validation examples, or of the last
@@ -87,7 +105,8 @@ class _Descent:
     def __init__(self, network, examples, validation, alpha, on_iteration):
         self._network, self._examples, self._validation = network, examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
-        self._accuracy = self._best = None
+        self._accuracy: float = 0.0
+        self._best: float | None = None
         self.epochs, self.kept, self.n_kept = [], network.parameters.copy(), 0
         self.has_diverged = self.has_overflowed = False
 
@@ -114,7 +133,7 @@ class _Descent:
         """Take note of the iteration that ends at these parameters."""
         # Evaluated last, so that the accuracy is theirs.
         network, loss = self._network, float(intermediate_result.fun)
-        validation = (None, None)
+        validation: Any = (None, None)
         if self._validation is not None:
             network.parameters[:] = intermediate_result.x
             validation = network.fold().measure(self._validation)

@@ -35,7 +35,7 @@ class LearningRate:
     power: float = 0.5
     n_epochs: int = 1
 
-    def at(self, n_epochs, n_rows=0, n_renewed=0):
+    def at(self, n_epochs: int, n_rows: int = 0, n_renewed: int = 0) -> float:
         """Return the rate after so many epochs, rows trained on, and renewals of the patience."""
         rate = self.initial * self.decay**n_epochs
         if self.course == "invscaling" and n_epochs > 0:
@@ -50,7 +50,7 @@ class LearningRate:
         return rate
 
     @property
-    def n_renewals(self):
+    def n_renewals(self) -> float:
         """How many times an exhausted patience lowers the rate instead of ending the training."""
         n_renewals = 0
         while self.course == "adaptive" and self.at(0, n_renewed=n_renewals) > SMALLEST_ADAPTIVE:

@@ -1,6 +1,9 @@
 """Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps where X is dense."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +14,10 @@ from fastlin.kernels.networks.minibatches import Measured, MomentumRule, Momentu
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Network
 from fastlin.training.momentum import MomentumDescent
+from fastlin.typing import IntArray
+
+if TYPE_CHECKING:
+    from fastlin.networks.network import Examples
 
 # Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms.
 RUN_WORK = 100_000_000
@@ -39,7 +46,7 @@ class LinearDescent(MomentumDescent):
         The mean of the parameters after each of these steps.
     """
 
-    def __init__(self, network, momentum, first_row=np.inf, n_rows_before=0):
+    def __init__(self, network: Network, momentum: float, first_row: float = np.inf, n_rows_before: int = 0) -> None:
         # Rows and averaged steps, which the kernel counts.
         self._counts = np.zeros(2, np.int64)
         super().__init__(network, momentum)
@@ -47,20 +54,20 @@ class LinearDescent(MomentumDescent):
         self._n_rows_left = first_row - n_rows_before
 
     @property
-    def n_rows(self):
+    def n_rows(self) -> int:
         """The number of rows that steps have been taken with, each time counted."""
         return int(self._counts[0])
 
     @n_rows.setter
-    def n_rows(self, n_rows):
+    def n_rows(self, n_rows: int) -> None:
         self._counts[0] = n_rows
 
     @property
-    def n_averaged(self):
+    def n_averaged(self) -> int:
         """The number of steps that the mean has."""
         return int(self._counts[1])
 
-    def predictor(self):
+    def predictor(self) -> Network:
         """As `Descent.predictor` has it: a network with the mean, as soon as there is one."""
         if not self.n_averaged:
             return super().predictor()
@@ -68,22 +75,30 @@ class LinearDescent(MomentumDescent):
         averaged.parameters[:] = self.mean
         return averaged
 
-    def save(self):
+    def save(self) -> Any:
         """As `Descent.save` has it: the velocity, the mean and the number of its steps."""
         return super().save(), self.mean.copy(), self.n_averaged
 
-    def restore(self, saved):
+    def restore(self, saved: Any) -> None:
         """As `Descent.restore` has it."""
         velocity, self.mean[:], self._counts[1] = saved
         super().restore(velocity)
         if not self.network.has_intercepts:
             self.velocity[self.network.n_coefficients :] = 0
 
-    def forget_mean(self):
+    def forget_mean(self) -> None:
         """Let the mean begin anew."""
         self.mean[:], self._counts[1] = 0, 0
 
-    def run_epoch(self, examples, order, batch_size, learning_rate, alpha, alpha_by_weight=False):
+    def run_epoch(
+        self,
+        examples: Examples,
+        order: IntArray | None,
+        batch_size: int,
+        learning_rate: float,
+        alpha: float,
+        alpha_by_weight: bool = False,
+    ) -> tuple[float, float]:
         """As `Descent.run_epoch` has it; alpha is never divided by the weight of a batch."""
         if not isinstance(examples.matrix, DenseMatrix):
             return super().run_epoch(examples, order, batch_size, learning_rate, alpha, alpha_by_weight=False)
@@ -125,6 +140,6 @@ class LinearDescent(MomentumDescent):
         rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), network.has_intercepts)
         samples = Samples(order, examples.labels, np.empty(0) if examples.weights is None else examples.weights)
         measured = Measured(*np.empty((4, last - first)))
-        tile_rows = count_tile_rows(*w.shape, w.itemsize)
+        tile_rows = count_tile_rows(w.shape[0], w.shape[1], w.itemsize)
         train_steps(any_layout(examples.matrix.X), samples, batch_size, first, last, state, rule, tile_rows, measured)
         return measured

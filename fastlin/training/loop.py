@@ -1,8 +1,15 @@
 """The one training loop: stretches of steps, their validations, and the parameters that a training ends with."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
+
+if TYPE_CHECKING:
+    from fastlin.training.schedule import Schedule, Stretch
 
 
 class DivergedError(ArithmeticError):
@@ -23,7 +30,7 @@ class Learner:
 
     validates_beside = False
 
-    def advance(self, stretch):
+    def advance(self, stretch: Stretch) -> Any:
         """Take the steps of a Stretch and return the record of them.
 
         Raises
@@ -33,7 +40,7 @@ class Learner:
         """
         raise NotImplementedError
 
-    def validate(self, record):
+    def validate(self, record: Any) -> Any:
         """Validate the parameters of now; return the record with the result.
 
         Raises
@@ -43,27 +50,27 @@ class Learner:
         """
         raise NotImplementedError
 
-    def begin_validation(self, record):
+    def begin_validation(self, record: Any) -> Callable[[], Any]:
         """Begin to validate the parameters of now; return a function that waits for it and does as `validate`."""
         raise NotImplementedError
 
-    def save(self):
+    def save(self) -> Any:
         """Return a copy of all that a training needs to go on from here, the parameters among it."""
         raise NotImplementedError
 
-    def save_step(self):
+    def save_step(self) -> Any:
         """Return what `save` would after the last whole step of a stretch that Ctrl-C ended, or None to drop them."""
         return None
 
-    def restore(self, saved):
+    def restore(self, saved: Any) -> None:
         """Go back to what `save` returned."""
         raise NotImplementedError
 
-    def resume(self, saved):
+    def resume(self, saved: Any) -> None:
         """Go on from what `save` returned, with the bits of a training that was never interrupted."""
         raise NotImplementedError
 
-    def check_end(self):
+    def check_end(self) -> None:
         """Raise DivergedError where no prediction can be made with the parameters after the last step."""
 
 
@@ -78,6 +85,8 @@ class Training:
         record.
     n_steps : int
         Number of steps that the records describe.
+    last : Checkpoint
+        The checkpoint at the end of the records.
     ended : {"limit", "patience", "stopped", "diverged", "interrupted"}
         The training came to the end of its schedule, or its patience was exhausted, or the caller's function asked to
         stop, or loss or parameters were no longer finite, or Ctrl-C ended it.
@@ -85,22 +94,28 @@ class Training:
         Number of records up to the checkpoint whose parameters the learner has now.
     patience : Patience or None
         What is left of the patience that the training was given.
-    last : Checkpoint or None
-        The checkpoint at the end of the records.
     best : BestCheckpoint or None
         What has seen the records, where there is a rule for the checkpoint to keep.
     """
 
-    records: list = field(default_factory=list)
-    n_steps: int = 0
+    records: list[Any]
+    n_steps: int
+    last: Checkpoint
     ended: str = "limit"
     n_kept: int = 0
     patience: Patience | None = None
-    last: Checkpoint | None = None
     best: BestCheckpoint | None = None
 
 
-def train(learner, schedule, *, patience=None, best=None, on_checkpoint=None, resumed=None):
+def train(
+    learner: Learner,
+    schedule: Schedule,
+    *,
+    patience: Patience | None = None,
+    best: BestCheckpoint | None = None,
+    on_checkpoint: Callable[[Training], object] | None = None,
+    resumed: Training | None = None,
+) -> Training:
     """Take a learner along a schedule.
 
     The learner ends with the parameters of the best checkpoint, if there is a rule for it, else of the last one. The
@@ -160,9 +175,9 @@ class _Loop:
     def __init__(self, learner, patience, best, on_checkpoint, resumed):
         records, n_steps = ([], 0) if resumed is None else (list(resumed.records), resumed.n_steps)
         self._before = Checkpoint(n_steps, len(records), learner.save())
-        self.training = Training(records, n_steps, patience=patience, last=self._before, best=best)
+        self.training = Training(records, n_steps, self._before, patience=patience, best=best)
         self._learner, self._on_checkpoint = learner, on_checkpoint
-        self._pending = None
+        self._pending: tuple[Checkpoint, Checkpoint, Callable[[], Any]] | None = None
         self._is_over = resumed is not None and self.is_exhausted
         self.is_stopped = False
 

@@ -1,9 +1,16 @@
 """Mini-batch gradient descent with momentum."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_momentum
 from fastlin.training.descent import Descent
+
+if TYPE_CHECKING:
+    from fastlin.networks.network import Network
 
 
 class MomentumDescent(Descent):
@@ -29,20 +36,26 @@ class MomentumDescent(Descent):
         v, which is zero at first.
     """
 
-    def __init__(self, network, momentum=0.0, nesterov=False, random_state=None):
+    def __init__(
+        self,
+        network: Network,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        random_state: np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(network, random_state)
         self.velocity = np.zeros_like(network.parameters)
         self._momentum, self._nesterov = float(momentum), bool(nesterov)
 
-    def save(self):
+    def save(self) -> Any:
         """As `Descent.save` has it: the velocity."""
         return self.velocity.copy()
 
-    def restore(self, saved):
+    def restore(self, saved: Any) -> None:
         """As `Descent.restore` has it."""
         self.velocity[:] = saved
 
-    def reset(self):
+    def reset(self) -> None:
         """As `Descent.reset` has it."""
         self.velocity[:] = 0
 

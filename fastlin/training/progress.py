@@ -1,12 +1,13 @@
 """The progress bar of a training: the steps taken, and beside them what was measured last."""
 
 import contextlib
+from collections.abc import Callable, Iterator
 
 from fastlin.progress import show_bar
 
 
 @contextlib.contextmanager
-def show_steps(is_shown, n_steps):
+def show_steps(is_shown: bool, n_steps: int) -> Iterator[Callable[..., None]]:
     """Show a bar of n_steps while the ``with`` block runs, if it is to be shown.
 
     Yields

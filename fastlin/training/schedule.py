@@ -1,5 +1,8 @@
 """The schedule of a training: its steps, cut into stretches that end in checkpoints."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,7 +47,7 @@ class Schedule:
     steps_per_epoch: int | None = None
     longest_stretch: int | None = None
 
-    def stretches(self, first=0):
+    def stretches(self, first: int = 0) -> Iterator[Stretch]:
         """Yield the stretches in order, from a first step on where one begins."""
         while first < self.n_steps:
             end = first + 1

@@ -1,0 +1,66 @@
+"""The errors and warnings that users catch are what they were: of their old bases, and at their old places."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.exceptions
+
+import fastlin
+from fastlin import blocks, datasets, exceptions, trainers
+
+BASES = {
+    "CheckpointError": (ValueError,),
+    "ConvergenceWarning": (sklearn.exceptions.ConvergenceWarning, UserWarning),
+    "CourseAssertionError": (AssertionError, ValueError),
+    "DataChangedError": (ValueError,),
+    "DatasetNotFoundError": (FileNotFoundError,),
+    "NoWorkersError": (RuntimeError,),
+}
+
+
+def test_each_class_has_its_bases():
+    assert BASES.keys() == set(exceptions.__all__)
+    for name, bases in BASES.items():
+        assert all(issubclass(getattr(exceptions, name), base) for base in bases), name
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_what_is_raised_in_another_process_arrives(name):
+    kind = getattr(exceptions, name)
+    arrived = pickle.loads(pickle.dumps(kind("why")))
+    assert type(arrived) is kind
+    assert arrived.args == ("why",)
+
+
+def test_old_places_have_the_same_classes():
+    assert datasets.DatasetNotFoundError is exceptions.DatasetNotFoundError
+    assert trainers.CourseAssertionError is exceptions.CourseAssertionError
+
+
+def test_filters_of_either_warning_apply():
+    X, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
+    for category in (exceptions.ConvergenceWarning, sklearn.exceptions.ConvergenceWarning):
+        with pytest.warns(category, match="max_iter"):
+            fastlin.LogisticRegression(max_iter=1, tol=1e-9).fit(X, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", category)
+            fastlin.LogisticRegression(max_iter=1, tol=1e-9).fit(X, y)
+
+
+def test_a_fit_says_that_its_data_have_changed(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
+    np.save(tmp_path / "X.npy", X)
+    rows = blocks.from_arrays(np.load(tmp_path / "X.npy", mmap_mode="r"), y)
+    np.save(tmp_path / "X.npy", X[:-1])
+    with pytest.raises(exceptions.DataChangedError, match="has changed while it was in use"):
+        fastlin.LogisticRegression().fit(rows)
+
+
+def test_a_file_that_is_no_checkpoint_is_told_from_wrong_parameters(tmp_path):
+    (tmp_path / "file").write_bytes(b"nothing")
+    X, y = np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2
+    with pytest.raises(exceptions.CheckpointError, match="no checkpoint"):
+        fastlin.MLPClassifier(3).fit(X, y, resume=tmp_path / "file")
