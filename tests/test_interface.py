@@ -1,0 +1,85 @@
+"""The public interface is the one in interface.txt: what changes it is a decision, and has a line in the changelog.
+
+``python -m tests.test_interface`` writes the file anew.
+"""
+
+import difflib
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+from numpydoc.docscrape import NumpyDocString
+
+import fastlin
+
+FILE = Path(__file__).parent / "interface.txt"
+PUBLIC = ("fastlin", "fastlin.estimators", *(f"fastlin.{room}" for room in fastlin._ROOMS_IMPORTED_LATER))
+HELP = (
+    "The public interface has changed. If it is to, run `python -m tests.test_interface` and write a line in "
+    "CHANGELOG.md; docs/deprecations.md says what may change when."
+)
+
+
+def describe_signature(function):
+    """Return the parameters and defaults of a function, without annotations, which may become more precise."""
+    signature = inspect.signature(function)
+    parameters = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def describe_class(name, kind):
+    """Yield a line for a class and one for each of its methods and attributes that fastlin gives it."""
+    if issubclass(kind, BaseException):
+        yield f"{name}({', '.join(base.__name__ for base in kind.__bases__)})"
+        return
+    yield f"{name}{'' if getattr(kind, '_is_protocol', False) else describe_signature(kind)}"
+    ours = [base for base in kind.__mro__ if base.__module__.split(".")[0] == "fastlin"]
+    # scikit-learn makes the methods that set what metadata a method asks for.
+    names = {each for base in ours for each in vars(base) if not each.startswith("_") and not each.endswith("_request")}
+    described = NumpyDocString(inspect.getdoc(kind))["Attributes"]
+    attributes = {part.strip() for each in described for part in each.name.split(",")}
+    for each in sorted(names):
+        value = inspect.getattr_static(kind, each)
+        method = getattr(kind, each)
+        if callable(method) and not isinstance(value, type):
+            yield f"{name}.{each}{describe_signature(method)}"
+        else:
+            attributes.add(each)
+    yield from (f"{name}.{each}" for each in sorted(attributes))
+
+
+def describe_interface():
+    """Return the lines of the interface: each name once, at the first of the modules that has it."""
+    lines, places = [], {}
+    for module in PUBLIC:
+        for each in sorted(import_module(module).__all__):
+            name, value = f"{module}.{each}", getattr(import_module(module), each)
+            is_named = inspect.isclass(value) or inspect.isfunction(value)
+            if is_named and id(value) in places:
+                lines.append(f"{name} = {places[id(value)]}")
+                continue
+            places[id(value)] = name
+            if inspect.isclass(value):
+                lines += describe_class(name, value)
+            else:
+                lines.append(name + (describe_signature(value) if inspect.isfunction(value) else ""))
+    return lines
+
+
+def test_the_interface_is_the_one_that_is_written_down():
+    changed = difflib.unified_diff(
+        FILE.read_text(encoding="utf-8").splitlines(), describe_interface(), "then", "now", lineterm="", n=0
+    )
+    assert not (differences := "\n".join(changed)), f"{HELP}\n{differences}"
+
+
+def test_the_interface_has_what_users_know():
+    lines = describe_interface()
+    assert "fastlin.LogisticRegression.fit(self, X, y=None, sample_weight=None)" in lines
+    assert "fastlin.LogisticRegression.certificate_" in lines
+    assert "fastlin.estimators.LogisticRegression = fastlin.LogisticRegression" in lines
+    assert len(lines) == len(set(lines))
+
+
+if __name__ == "__main__":
+    FILE.write_text("\n".join(describe_interface()) + "\n", encoding="utf-8")
