@@ -268,7 +268,7 @@ def fill_block_class_pair_gram(block, n_blocks, X, rows, row_weights, probabilit
                 add_product(products, n_rows, multipliers[:n_pairs], np.int64(0), of_pairs, ahead)
 
 
-def pad_pairs(n_pairs):
+def pad_pairs(n_pairs: int) -> int:
     """Return how many columns the sums of so many pairs of columns take, with whole vectors of any type."""
     return -(-n_pairs // PADDING) * PADDING
 

@@ -4,9 +4,11 @@ Numba takes a named tuple apart where it is passed on, so that it costs no more 
 columns are scaled and shifted is `Scaling`, in machine/tiles.py.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+
+from fastlin.typing import FloatArray
 
 NO_SINGLE, NO_DOUBLE = np.empty((0, 0), np.float32), np.empty((0, 0))
 
@@ -28,7 +30,7 @@ class Samples(NamedTuple):
     labels: np.ndarray
     weights: np.ndarray
 
-    def weigh(self):
+    def weigh(self) -> FloatArray:
         """Return the weight of each row of the pass, (m,), float64."""
         rows, labels, weights = self
         if not len(weights):
@@ -54,7 +56,7 @@ class Kept(NamedTuple):
     double: np.ndarray
 
     @classmethod
-    def of(cls, probabilities):
+    def of(cls, probabilities: FloatArray | None) -> Self:
         """Return the room that an array (K, m) of either type gives, or none where it is None."""
         if probabilities is None:
             return cls(NO_SINGLE, NO_DOUBLE)

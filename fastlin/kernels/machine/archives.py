@@ -15,7 +15,9 @@ import pickle
 import re
 import sys
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import llvmlite.binding
@@ -31,7 +33,7 @@ ENDING = ".zip"
 STAMP = "stamp.json"
 
 
-def make_stamp():
+def make_stamp() -> dict[str, Any]:
     """Return with what compiled kernels can be used: the versions, the platform and the kernels' sources."""
     return {
         "numba": numba.__version__,
@@ -68,13 +70,13 @@ class Archive:
         The file cannot be read, or is no archive.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._zip = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
         self._names = frozenset(self._zip.namelist())
         self.stamp = json.loads(self._zip.read(STAMP))
 
-    def load(self, kernel, signature, target_context):
+    def load(self, kernel: Callable[..., Any], signature: Any, target_context: Any) -> Any:
         """Return a kernel's code for a signature as Numba rebuilds a result of its own; None where it is not there.
 
         Parameters
@@ -102,7 +104,7 @@ class Archive:
             return None
 
 
-def write_archive(path):
+def write_archive(path: Path) -> None:
     """Write the code of all kernels that are compiled in this process, and that Python calls, into an archive."""
     called = {other for kernel in list_kernels() for other in _calls(kernel)}
     nothing = llvmlite.binding.parse_assembly("").as_bitcode()
@@ -117,19 +119,19 @@ def write_archive(path):
                 archive.writestr(_member(kernel.py_func, signature), content)
 
 
-def list_signatures():
+def list_signatures() -> list[tuple[str, str, Any]]:
     """Return (module, name, types of the arguments) of the kernels that Python has called in this process."""
     kernels = [kernel for kernel in list_kernels() if not _is_inner(kernel)]
     return [(kernel.__module__, kernel.__name__, types) for kernel in kernels for types in kernel.overloads]
 
 
-def compile_signatures(signatures):
+def compile_signatures(signatures: Iterable[tuple[str, str, Any]]) -> None:
     """Compile the kernels that `list_signatures` has named, without running them."""
     for module, name, types in signatures:
         getattr(importlib.import_module(module), name).compile(types)
 
 
-def list_kernels():
+def list_kernels() -> list[Any]:
     """Return the kernels of the modules that are imported, in the order of their names."""
     modules = [module for name, module in sys.modules.items() if name.startswith("fastlin.kernels.")]
     kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
@@ -163,6 +165,6 @@ def _log_lack(path):
 
 
 @functools.cache
-def log_damage(path):
+def log_damage(path: Path) -> None:
     """Say, once in a process, that an archive is damaged."""
     logging.getLogger("fastlin").info("%s is damaged: kernels are compiled where it lacks them.", path)

@@ -1,12 +1,15 @@
 """Arrays in the form that kernels run best on: aligned, writable, of the type computed in."""
 
 from math import prod
+from typing import Any
 
 import numpy as np
 from numba.core import cgutils, config, types
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array, populate_array
+
+from fastlin.typing import Array, FloatType
 
 # Bytes of a cache line.
 CACHE_LINE = 64
@@ -73,19 +76,19 @@ def _emit_dense_row(context, builder, signature, arguments):
     return impl_ret_borrowed(context, builder, signature.return_type, row._getvalue())
 
 
-def compute_type(X):
+def compute_type(X: Any) -> FloatType:
     """Return the type that X is computed in: float32 for float32 data, float64 for everything else."""
     return np.float32 if X.dtype == np.float32 else np.float64
 
 
-def copy_aligned(values):
+def copy_aligned(values: Array) -> Array:
     """Return a copy of values (n, d) that starts on a cache line."""
     copy = zeros_aligned(values.shape, values.dtype)
     copy[:] = values
     return copy
 
 
-def writable_view(X):
+def writable_view(X: Array) -> Array:
     """Return the memory of X as an array that is marked writable.
 
     Kernels never write to X, but Numba compiles every kernel anew, seconds each, for arrays that are marked read-only
@@ -96,7 +99,7 @@ def writable_view(X):
     return np.asarray(_Writable(X))
 
 
-def any_layout(X):
+def any_layout(X: Array) -> Array:
     """Return the memory of X (n, d) as an array (2, n, d) whose two layers are the same.
 
     Numba compiles a kernel anew for rows that lie together, for columns that do, and for neither: a fit of another

@@ -25,7 +25,7 @@ OUR_FILE = re.compile(r".*\.nb[ic](\.tmp\.[0-9a-f]+)?|(warm|writable)-[0-9a-f]{1
 
 
 @lru_cache(maxsize=1)
-def cache_folder():
+def cache_folder() -> Path | None:
     """Return the folder that keeps compiled kernels, which need not exist, or None where no place can be written.
 
     ``NUMBA_CACHE_DIR`` comes first, then the user's cache folder.
@@ -46,7 +46,7 @@ def _is_writable(folder):
 
 
 @lru_cache(maxsize=1)
-def hash_sources():
+def hash_sources() -> str:
     """Return a hash of the sources of all kernels and of the versions of the libraries that compile them."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
     # All layers count, since a kernel of one calls those of another.
@@ -55,7 +55,7 @@ def hash_sources():
     return digest.hexdigest()[:16]
 
 
-def make_folder(folder):
+def make_folder(folder: Path) -> None:
     """Make a folder for compiled kernels where it does not exist, and remove old ones beside it.
 
     Raises
@@ -77,7 +77,7 @@ def _remove_old_folders(made):
         with contextlib.suppress(OSError):
             if OUR_FOLDER.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink() and folder != made:
                 ages[folder] = folder.stat().st_mtime
-    for folder in sorted(ages, key=ages.get, reverse=True)[KEPT_FOLDERS - 1 :]:
+    for folder in sorted(ages, key=ages.__getitem__, reverse=True)[KEPT_FOLDERS - 1 :]:
         with contextlib.suppress(OSError):
             files = list(folder.iterdir())
             # A folder that holds anything else is not ours alone.

@@ -11,7 +11,9 @@ import gc
 import hashlib
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba.core import caching, config
@@ -26,7 +28,9 @@ REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
 
 
-def kernel(function=None, *, reassociate=True, inner=False, inline=False):
+def kernel(
+    function: Callable[..., Any] | None = None, *, reassociate: bool = True, inner: bool = False, inline: bool = False
+) -> Any:
     """Compile a function of arrays and scalars, lazily, once per combination of types, and cache the result.
 
     Parameters

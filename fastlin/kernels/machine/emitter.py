@@ -268,6 +268,7 @@ class RowReader:
 
     def read_column(self, source, j):
         """Return the vector of numbers of column j that a pointer leads to, which lie next to each other."""
+        assert self._scaling is not None
         work, element = self._work, source.type.pointee
         align = work.context.get_abi_sizeof(element)
         x = work.convert(work.load(source, vector=ir.VectorType(element, work.lanes), align=align), self._X_kind)

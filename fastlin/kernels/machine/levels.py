@@ -3,6 +3,7 @@
 The module imports nothing of fastlin, so that the build backend can run it alone.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 
@@ -41,11 +42,11 @@ LEVELS = {
 }
 
 
-def levels_of(machine):
+def levels_of(machine: str) -> list[str]:
     """Return the names of the levels of a machine, given as `platform.machine()` names it, the best one first."""
     return [name for name, level in LEVELS.items() if machine.lower() in level.machines]
 
 
-def choose_level(names, features):
+def choose_level(names: Collection[str], features: set[str]) -> str | None:
     """Return the best of some levels that a processor with the given features has, or None."""
     return next((name for name in LEVELS if name in names and features.issuperset(LEVELS[name].features)), None)

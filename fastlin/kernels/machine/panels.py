@@ -63,7 +63,7 @@ class Panels(NamedTuple):
     scaling: Scaling
 
 
-def choose_tile_rows(n_rows, n_features, n_classes, itemsize):
+def choose_tile_rows(n_rows: int, n_features: int, n_classes: int, itemsize: int) -> int:
     """Return the rows of a tile, from the shape alone, where a block has n_rows at most."""
     rows = count_tile_rows(n_features, n_classes, itemsize)
     if n_classes < MANY_CLASSES:
@@ -72,7 +72,7 @@ def choose_tile_rows(n_rows, n_features, n_classes, itemsize):
     return MAX_TILE_ROWS if n_rows >= MAX_TILE_ROWS else min(rows, MAX_TILE_ROWS - ROW_GROUP)
 
 
-def count_product_roundings(n_features, n_classes):
+def count_product_roundings(n_features: int, n_classes: int) -> int:
     """Return how many roundings the score of a row takes one after the other, in float64.
 
     A product runs over the lanes of a vector side by side, in chunks whose sums are added. In panels it runs over some

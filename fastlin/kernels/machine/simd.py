@@ -58,7 +58,7 @@ def _multiplication(n_rows, n_classes):
     return compiled
 
 
-def lines_in_step(n_classes, itemsize, computed_itemsize):
+def lines_in_step(n_classes: int, itemsize: int, computed_itemsize: int) -> int:
     """Return how many cache lines a loop that reads X asks for in each step.
 
     It depends on the sizes of an entry of X and of one in the type computed in.

@@ -5,12 +5,15 @@ been finished comes first, then the best level that the processor and the operat
 never decides, so that the same seed gives the same bits in every process.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import logging
 import os
 import sys
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
 
 import llvmlite.binding
 from numba.core import config
@@ -19,6 +22,10 @@ from numba.core.codegen import get_host_cpu_features
 from fastlin.kernels.machine.archives import ENDING, FOLDER, Archive, log_damage, make_stamp
 from fastlin.kernels.machine.cache_folder import cache_folder, make_folder
 from fastlin.kernels.machine.levels import LEVELS, choose_level
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 # The environment variable that turns the wheel's code on or off.
 SWITCH = "FASTLIN_COMPILED"
@@ -44,7 +51,7 @@ class Target(NamedTuple):
     archive: Archive | None = None
 
 
-def choose_target():
+def choose_target() -> Target:
     """Return the Target of this process."""
     features = read_features()
     level = _choose_archived_level(features)
@@ -54,7 +61,7 @@ def choose_target():
     return Target(level, vector_bytes(LEVELS[level].features), archive)
 
 
-def read_features():
+def read_features() -> set[str]:
     """Return the features for which Numba compiles, as a set of LLVM's names."""
     # These are not always the host's: NUMBA_CPU_FEATURES asks for others, and NUMBA_CPU_NAME=generic for none. LLVM
     # leaves out what the operating system does not save.
@@ -62,12 +69,12 @@ def read_features():
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 
 
-def vector_bytes(features):
+def vector_bytes(features: Collection[str]) -> int:
     """Return the width of the widest vectors among some features."""
     return 64 if "avx512f" in features else 32 if "avx2" in features else 16
 
 
-def warm_mark():
+def warm_mark() -> Path | None:
     """Return the file whose presence says that a warm-up for this very processor has been finished.
 
     Returns
@@ -90,7 +97,7 @@ def _is_warm():
     return False
 
 
-def mark_warm():
+def mark_warm() -> None:
     """Let later processes use the code that a finished warm-up has compiled for this very processor.
 
     Raises
@@ -99,6 +106,8 @@ def mark_warm():
         Nothing can be written to the cache folder.
     """
     mark = warm_mark()
+    if mark is None:
+        raise OSError("there is no folder for compiled kernels that can be written to")
     make_folder(mark.parent)
     mark.touch()
 

@@ -10,14 +10,18 @@ A run invites as many helpers as its own limit allows, and its caller takes part
 helper is busy elsewhere.
 """
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import contextvars
 import os
 import queue
 import threading
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import joblib
 
@@ -32,10 +36,12 @@ MAX_BLOCKS = 32
 MAX_PARTIAL_BYTES = 8 << 20
 
 # How many threads a run may use: a number, a function that returns one, or None for no limit.
-_limit = contextvars.ContextVar("fastlin_thread_limit", default=None)
+_limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.ContextVar(
+    "fastlin_thread_limit", default=None
+)
 
 
-def count_threads():
+def count_threads() -> int:
     """Return how many threads a run uses here and now.
 
     That is the limit set with `limit_threads`, or else the environment variable ``FASTLIN_NUM_THREADS``, or else the
@@ -59,7 +65,7 @@ def _count_processors():
 
 
 @contextlib.contextmanager
-def limit_threads(n_threads):
+def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Use `n_threads` threads inside the ``with`` block; results do not change.
 
     Parameters
@@ -81,7 +87,7 @@ def _limited(limit):
 
 
 @lru_cache(maxsize=256)
-def count_blocks(n_rows, row_work, partial_bytes, data_bytes):
+def count_blocks(n_rows: int, row_work: int, partial_bytes: int, data_bytes: int) -> int:
     """Return into how many blocks `n_rows` are cut: from the shape alone, never from the thread count.
 
     Parameters
@@ -100,7 +106,7 @@ def count_blocks(n_rows, row_work, partial_bytes, data_bytes):
     return int(max(1, min(by_work, max(2, by_memory), MAX_BLOCKS, n_rows)))
 
 
-def run_blocks(kernel, n_blocks, *arguments):
+def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
     """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done.
 
     An error of any block is raised here. Whatever is raised, Ctrl-C included, no thread writes to the caller's arrays
@@ -112,7 +118,7 @@ def run_blocks(kernel, n_blocks, *arguments):
         BlockRun(kernel, n_blocks, *arguments).finish()
 
 
-def start_blocks(kernel, n_blocks, *arguments):
+def start_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> BlockRun:
     """Start what `run_blocks` does on other threads and return the BlockRun, whose `finish` ends it."""
     run = BlockRun(kernel, n_blocks, *arguments)
     run.start()
@@ -132,19 +138,19 @@ class BlockRun:
         What the kernel takes beside the block.
     """
 
-    def __init__(self, kernel, n_blocks, *arguments):
-        self._call = lambda block: kernel(block, n_blocks, *arguments)
+    def __init__(self, kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
+        self._call: Any = lambda block: kernel(block, n_blocks, *arguments)
         self._n_blocks = n_blocks
         self._started = False
         # Guards the next two.
         self._lock = threading.Lock()
         self._next_block = 0
-        self._error = None
+        self._error: BaseException | None = None
         # Only helpers at work are waited for. Waiting for all that were invited would never end where every helper
         # waits like this one, in runs that nest.
         self._helpers_at_work = _AtWork()
 
-    def start(self):
+    def start(self) -> None:
         """Invite as many helpers as the limit of this thread allows."""
         self._started = True
         n_helpers = min(count_threads(), self._n_blocks) - 1
@@ -153,7 +159,7 @@ class BlockRun:
             for _ in range(n_helpers):
                 _helpers.invite(self)
 
-    def help(self):
+    def help(self) -> None:
         """Run blocks until none is left, on a helper's thread."""
         if not self._helpers_at_work.enter():
             return
@@ -165,7 +171,7 @@ class BlockRun:
                 self._error = self._error or error
         self._helpers_at_work.leave()
 
-    def finish(self):
+    def finish(self) -> None:
         """Take part and return when every block is done, as `run_blocks` does."""
         try:
             if not self._started:
@@ -254,7 +260,7 @@ class _Helpers:
         """Forget all threads: in a forked child they do not exist."""
         self._lock = threading.Lock()
         self._threads = []
-        self._invitations = queue.SimpleQueue()
+        self._invitations: queue.SimpleQueue[BlockRun | None] = queue.SimpleQueue()
 
     def grow(self, n_threads):
         """Make sure that there are at least so many threads."""
@@ -298,7 +304,7 @@ class Stopped(Exception):
     """Ends a task whose result nobody waits for."""
 
 
-def run_side_by_side(task, n_tasks):
+def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: int) -> Generator[Any, None, None]:
     """Run tasks on threads of their own, as many at once as there are threads, and yield their results in order.
 
     The tasks that run share the threads evenly: of 16 threads five tasks have 4, 3, 3, 3 and 3. What an ended task

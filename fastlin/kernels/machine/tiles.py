@@ -38,7 +38,7 @@ class Scaling(NamedTuple):
     shift: np.ndarray
 
 
-def count_tile_rows(n_features, n_classes, itemsize):
+def count_tile_rows(n_features: int, n_classes: int, itemsize: int) -> int:
     """Return the rows of a tile: whole groups, from the shape alone."""
     rows = TILE_BYTES // (itemsize * max(1, n_features + n_classes))
     return int(min(max(rows // ROW_GROUP, 1), MAX_TILE_ROWS // ROW_GROUP)) * ROW_GROUP
