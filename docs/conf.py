@@ -78,6 +78,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,
+    "capture_repr": (),
     "plot_gallery": "True",
     "remove_config_comments": True,
     "reset_modules": ("docs_style.reset",),

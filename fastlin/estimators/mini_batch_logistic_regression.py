@@ -128,7 +128,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
     validation_loss_curve_, validation_scores_ : list of float or None
         Mean log loss and accuracy on the validation data after each epoch.
     best_validation_loss_ : float or None
-        The lowest of validation_loss_curve_.
+        The lowest of `validation_loss_curve_`.
     n_iter_ : int
         Number of whole epochs of the last fit; after partial_fit and fit_batches, of all trainings so far.
     t_ : int

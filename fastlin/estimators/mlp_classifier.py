@@ -163,9 +163,9 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
     validation_scores_, validation_loss_curve_ : list of float or None
         Accuracy and mean loss on the validation data after each epoch.
     best_validation_score_ : float or None
-        The highest of validation_scores_.
+        The highest of `validation_scores_`.
     loss_, best_loss_ : float
-        The last and the smallest value of loss_curve_; best_loss_ is None with early_stopping.
+        The last and the smallest value of `loss_curve_`; `best_loss_` is None with early_stopping.
     n_iter_ : int
         Number of whole epochs, or iterations, of the last fit; after partial_fit, of all trainings so far.
     t_ : int

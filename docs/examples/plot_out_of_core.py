@@ -1,0 +1,76 @@
+"""
+Rows that do not fit into memory
+================================
+
+A file of rows can be larger than memory: `fastlin.blocks` reads it block by block, once for each pass, and
+`fastlin.LogisticRegression` finds the same minimum with the same proof. The file here is small, so that this
+page is built quickly; nothing in the script depends on its size.
+"""
+
+# %%
+# A file of 300,000 rows of 30 columns in float32, written piece by piece, so that it never lies in memory
+# whole.
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from fastlin import LogisticRegression, blocks
+
+folder = tempfile.TemporaryDirectory()
+path = Path(folder.name) / "X.npy"
+generator = np.random.default_rng(0)
+truth = generator.normal(size=30)
+rows = np.lib.format.open_memmap(path, "w+", np.float32, (300_000, 30))
+labels = np.empty(len(rows), dtype=bool)
+for start in range(0, len(rows), 50_000):
+    part = slice(start, start + 50_000)
+    rows[part] = generator.normal(size=(50_000, 30)) * np.geomspace(0.1, 10, 30)
+    labels[part] = rows[part] @ (truth / np.geomspace(0.1, 10, 30)) + generator.logistic(size=50_000) > 0
+rows.flush()
+print(f"The file has {path.stat().st_size / 1e6:.0f} MB.")
+
+# %%
+# The mapped file, in blocks of 25,000 rows. Two blocks need to fit into memory: one is computed with while the
+# next one is read.
+on_disk = blocks.from_arrays(np.load(path, mmap_mode="r"), labels, rows_per_block=25_000)
+print(on_disk)
+model = LogisticRegression(tol=1e-8).fit(on_disk)
+
+# %%
+# The same rows in memory lead to the same minimum.
+in_memory = LogisticRegression(tol=1e-8).fit(np.load(path), labels)
+assert np.allclose(model.coef_, in_memory.coef_, rtol=1e-3)
+
+figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+for fitted, name, marker in ((model, "blocks of a file", "o"), (in_memory, "an array in memory", "x")):
+    bounds = np.minimum.accumulate([iteration.bound for iteration in fitted.history_])
+    axes.plot([iteration.n_passes for iteration in fitted.history_], bounds, marker=marker, label=name)
+axes.axhline(1e-4 * model.history_[-1].objective, color="black", linestyle="--", label="where tol = 1e-4 ends a fit")
+axes.set(yscale="log", xlabel="passes over the rows", ylabel="proven distance from the minimum")
+axes.legend()
+
+# %%
+# Predictions come block by block, too: an iterator with an answer for each block, so that no array of all rows
+# is made.
+counts, predicted, positive = np.zeros((3, 10))
+for number, block in enumerate(model.predict_proba(on_disk)):
+    label = labels[number * 25_000 : number * 25_000 + len(block)]
+    tenth = np.minimum((10 * block[:, 1]).astype(int), 9)
+    counts += np.bincount(tenth, minlength=10)
+    predicted += np.bincount(tenth, block[:, 1], minlength=10)
+    positive += np.bincount(tenth, label, minlength=10)
+predicted, observed = predicted / counts, positive / counts
+
+figure, axes = plt.subplots(figsize=(6.5, 5.5), layout="constrained")
+axes.plot([0, 1], [0, 1], color="black", linestyle="--", label="perfect")
+axes.plot(predicted, observed, "o-", label="all rows of the file")
+axes.set(xlabel="predicted probability", ylabel="share of rows that are positive", title="Is the model calibrated?")
+axes.legend()
+print(f"Predicted and observed shares differ by at most {np.abs(observed - predicted).max():.3f}.")
+
+# %%
+# `fastlin.blocks.from_parquet` does the same with Parquet files, `fastlin.blocks.from_csr` with sparse rows in
+# pieces, and `fastlin.blocks.from_batches` with what a function makes.
+folder.cleanup()
