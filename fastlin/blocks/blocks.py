@@ -54,6 +54,16 @@ class Blocks:
         The number of entries that are read in a pass.
     longest_row : int
         The number of entries of the longest row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin import blocks
+    >>> rows = blocks.from_arrays(np.ones((5, 2)), [0, 1, 0, 1, 1], rows_per_block=3)
+    >>> rows
+    <2 blocks of 5 x 2 float64>
+    >>> [X.shape for X, y, sample_weight in rows]
+    [(3, 2), (2, 2)]
     """
 
     def __init__(

@@ -66,6 +66,13 @@ def from_parquet(
         of X is not numeric, or a label or weight is missing. The error names the file.
     OSError
         The disk is full.
+
+    Examples
+    --------
+    >>> from fastlin import LogisticRegression, blocks
+    >>> rows = blocks.from_parquet("clicks/*.parquet", label="clicked", cache="decoded")  # doctest: +SKIP
+    >>> LogisticRegression().fit(rows)  # doctest: +SKIP
+    LogisticRegression()
     """
     with needs("arrow"):
         import pyarrow.parquet  # noqa: F401

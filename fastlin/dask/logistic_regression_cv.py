@@ -31,6 +31,18 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
     Parameters, attributes and their meaning are those of `fastlin.LogisticRegressionCV`, but for two. `cv` is None,
     which means 5, or a number of folds: the stratified ones of scikit-learn, the first rows of each class in the first.
     `scoring` is "accuracy", "neg_log_loss", or None, which means accuracy.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> from dask.distributed import Client
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin.dask import LogisticRegressionCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with Client(n_workers=1, dashboard_address=None):  # doctest: +SKIP
+    ...     dX, dy = (dask.array.from_array(each, chunks=50) for each in (X, y))
+    ...     LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False).fit(dX, dy).C_
+    21.54...
     """
 
     _local_class = LocalLogisticRegressionCV

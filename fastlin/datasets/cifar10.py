@@ -57,6 +57,13 @@ def load_cifar10(n_validation: int = 0, seed: int = 0, folder: PathLike | None =
     ValueError
         `n_validation` or `seed` is out of range, or a file or archive is damaged or another one; the message names it
         and the member concerned.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> cifar10 = datasets.load_cifar10(n_validation=6_000)  # doctest: +SKIP
+    >>> cifar10.X_train.shape, cifar10.class_names[0]  # doctest: +SKIP
+    ((44000, 3072), 'airplane')
     """
     if not (isinstance(n_validation, (int, np.integer)) and 0 <= n_validation < N_TRAIN):
         raise ValueError(f"n_validation must be a whole number from 0 to {N_TRAIN - 1}, got {n_validation!r}")

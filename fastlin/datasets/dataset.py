@@ -23,6 +23,13 @@ class Dataset:
         Images and labels of the same kind that were set apart for validation. None where there are none.
     class_names : tuple of str or None
         The name of each class, in the order of the labels. None where the labels are their own names.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> digits = datasets.load_digits()
+    >>> digits.name, digits.X_train.dtype
+    ('digits', dtype('uint8'))
     """
 
     name: str

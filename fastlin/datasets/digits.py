@@ -14,6 +14,13 @@ def load_digits() -> Dataset:
     -------
     Dataset
         The data set "digits", with pixels stretched from 0..16 to 0..255.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> digits = datasets.load_digits()
+    >>> digits.X_train.shape, digits.X_test.shape
+    ((1297, 64), (500, 64))
     """
     from sklearn.datasets import load_digits as load_embedded_digits
 

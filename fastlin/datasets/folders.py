@@ -14,7 +14,14 @@ from fastlin.typing import PathLike
 
 
 def cache_folder() -> Path:
-    """Return the cache folder for data, which need not exist; without a home it lies in the temporary folder."""
+    """Return the cache folder for data, which need not exist; without a home it lies in the temporary folder.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> datasets.cache_folder().name
+    'data'
+    """
     return (user_cache_folder() or Path(tempfile.gettempdir()) / "fastlin") / "data"
 
 
@@ -35,6 +42,12 @@ def list_places(folder: PathLike | None = None) -> list[Path]:
     ------
     DatasetNotFoundError
         `folder` does not exist.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> datasets.list_places()[-1] == datasets.cache_folder()
+    True
     """
     if folder is not None:
         if not Path(folder).is_dir():

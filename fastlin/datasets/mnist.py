@@ -71,6 +71,13 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
         The files are not on disk and cannot be downloaded. The message names them, their checksums and the folders.
     ValueError
         `n_train` is out of range, or a file is truncated or another one; the message names it.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> mnist = datasets.load_mnist(n_train=20_000)  # doctest: +SKIP
+    >>> mnist.X_train.shape  # doctest: +SKIP
+    (20000, 784)
     """
     n_all = MNIST_FILES["X_train"][2][0]
     if not (isinstance(n_train, (int, np.integer)) and 1 <= n_train <= n_all):
@@ -93,7 +100,14 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
 
 
 def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
-    """Return the path of each part of MNIST, from the first of the places that holds it, or None where none does."""
+    """Return the path of each part of MNIST, from the first of the places that holds it, or None where none does.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> sorted(datasets.find_mnist(datasets.list_places()))
+    ['X_test', 'X_train', 'y_test', 'y_train']
+    """
 
     def find(name):
         candidates = (place / file for place in places for file in (name, f"{name}.gz"))

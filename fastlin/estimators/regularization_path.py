@@ -57,6 +57,16 @@ class RegularizationPath:
         Number of iterations of each fit.
     converged : ndarray of shape (n_Cs,), bool
         Whether each fit reached tol, or the floor that rounding sets.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> import fastlin
+    >>> path = fastlin.logistic_path(*load_iris(return_X_y=True), Cs=5)
+    >>> path.n_nonzeros[0]  # at the first C of an L1 path all coefficients are zero
+    np.int64(0)
+    >>> bool(path.converged.all())
+    True
     """
 
     Cs: np.ndarray

@@ -69,6 +69,15 @@ def plot_history(
         Where it is drawn. None: on the current axes.
     color : str or None
         The colour of the curve. None: the next one of the axes.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from fastlin import figures
+    >>> axes = plt.figure().add_subplot()
+    >>> figures.plot_history({0: 2.0, 1: 1.5, 2: 1.2, 3: 1.1}, "training", npoints_to_average=2, axes=axes)
+    >>> len(axes.lines)
+    1
     """
     axes = axes or current_axes()
     steps = np.array(list(history))
@@ -116,6 +125,16 @@ def plot_path(
     ------
     ValueError
         `path` has no finite C, or `feature_names` has another length than there are features.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import figures, logistic_path
+    >>> path = logistic_path(*load_iris(return_X_y=True), Cs=5)
+    >>> axes = figures.plot_path(path, plt.figure().add_subplot())
+    >>> axes.get_ylabel()
+    'coefficient'
     """
     axes = axes or current_axes()
     # A log axis has no place for C = inf.
@@ -172,6 +191,16 @@ def plot_scores(model: CrossValidation, axes: Axes | None = None) -> Axes:
     ------
     ValueError
         `model` has the attributes of the legacy shape, whose scores are not one array.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import LogisticRegressionCV, figures
+    >>> model = LogisticRegressionCV(l1_ratios=(0,), scoring="neg_log_loss", use_legacy_attributes=False)
+    >>> axes = figures.plot_scores(model.fit(*load_iris(return_X_y=True)), plt.figure().add_subplot())
+    >>> axes.get_ylabel()
+    'neg log loss'
     """
     axes = axes or current_axes()
     if isinstance(model.scores_, dict):

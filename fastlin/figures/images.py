@@ -49,6 +49,14 @@ def show_images(
     ------
     ValueError
         The rows have no length that makes a square picture, or `labels` has another length than the images.
+
+    Examples
+    --------
+    >>> from fastlin import datasets, figures
+    >>> digits = datasets.load_digits()
+    >>> figure = figures.show_images(digits.X_train[:10], digits.y_train[:10], n_columns=5)
+    >>> len(figure.axes)
+    10
     """
     pictures = _to_pictures("images", np.atleast_2d(images))
     lowest, highest = pictures.min(), pictures.max()
@@ -93,6 +101,15 @@ def plot_weights(
     ValueError
         The columns have no length that makes a square picture or one of the shape, or `labels` has another length than
         there are outputs.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastlin import LogisticRegression, figures
+    >>> model = LogisticRegression(C=0.01).fit(*load_digits(return_X_y=True))
+    >>> figure = figures.plot_weights(model)
+    >>> len(figure.axes)  # ten pictures and the bar of colours
+    11
     """
     weights: Any = w
     if hasattr(weights, "coef_"):

@@ -31,6 +31,11 @@ def plot_loss(
     ------
     ValueError
         `npoints_to_average` is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> from fastlin.trainers import plot_loss
+    >>> plot_loss({0: 2.0, 10: 1.5, 20: 1.2}, "validation")
     """
     with needs("studies"):
         import matplotlib.pyplot as plt

@@ -28,6 +28,13 @@ def pre_process_images(X: Array) -> FloatArray:
     ------
     CourseAssertionError
         X is not two-dimensional, or has values outside 0 to 255.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import pre_process_images
+    >>> pre_process_images(np.array([[0, 255]]))
+    array([[-1.,  1.,  1.]])
     """
     X = np.asarray(X)
     if X.ndim != 2:
@@ -60,6 +67,14 @@ def one_hot_encode(Y: Array, num_classes: int) -> FloatArray:
     ------
     CourseAssertionError
         Y has another shape, or holds a value that is no class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import one_hot_encode
+    >>> one_hot_encode(np.array([[2], [0]]), 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
     """
     labels = _flatten_labels(Y)
     if labels.size and (labels.min() < 0 or labels.max() >= num_classes or (labels != labels.astype(int)).any()):
@@ -98,6 +113,13 @@ def batch_loader(
         X and Y differ in their number of rows.
     ValueError
         `batch_size` is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import batch_loader
+    >>> [len(X) for X, Y in batch_loader(np.ones((5, 2)), np.ones((5, 1)), 2, drop_last=False)]
+    [2, 2, 1]
     """
     if len(X) != len(Y):
         raise CourseAssertionError(f"X and Y must have the same number of rows, got {len(X)} and {len(Y)}")
@@ -143,6 +165,13 @@ def load_full_mnist(
         MNIST is not on disk and cannot be downloaded.
     ValueError
         `train_size` or `test_size` is out of range.
+
+    Examples
+    --------
+    >>> from fastlin.trainers import load_full_mnist
+    >>> X_train, Y_train, X_val, Y_val = load_full_mnist()  # doctest: +SKIP
+    >>> X_train.shape, Y_val.shape  # doctest: +SKIP
+    ((20000, 784), (10000, 1))
     """
     mnist = datasets.load_mnist()
     return select_images(mnist, train_size, test_size, np.random if sample_stochastic else None)
@@ -210,6 +239,13 @@ def load_binary_dataset(
         MNIST is not on disk and cannot be downloaded.
     ValueError
         class1 and class2 are equal, or `train_size` or `test_size` is out of range.
+
+    Examples
+    --------
+    >>> from fastlin.trainers import load_binary_dataset
+    >>> X_train, Y_train, X_val, Y_val = load_binary_dataset(2, 3)  # doctest: +SKIP
+    >>> sorted(set(Y_train.ravel().tolist()))  # doctest: +SKIP
+    [0, 1]
     """
     X_train, Y_train, X_val, Y_val = load_full_mnist(train_size, test_size, sample_stochastic)
     return (
@@ -243,6 +279,14 @@ def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[
         Y has another shape than (N,) or (N, 1).
     ValueError
         class1 and class2 are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import binary_prune_dataset
+    >>> X, Y = binary_prune_dataset(2, 3, np.eye(4), np.array([2, 3, 7, 2]))
+    >>> Y
+    array([1, 0, 1])
     """
     if class1 == class2:
         raise ValueError(f"class1 and class2 must differ, got {class1!r} twice")

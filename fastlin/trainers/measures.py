@@ -30,6 +30,13 @@ def cross_entropy_loss(targets: Array, outputs: Array) -> float:
     ------
     CourseAssertionError
         The shapes differ, or have not two dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import cross_entropy_loss
+    >>> round(float(cross_entropy_loss(np.array([[1], [0]]), np.array([[0.5], [0.5]]))), 4)
+    0.6931
     """
     targets, outputs = np.asarray(targets), np.asarray(outputs)
     if targets.shape != outputs.shape or targets.ndim != 2:
@@ -64,6 +71,15 @@ def calculate_accuracy(X: Array, targets: Array, model: Predictor) -> float:
     ------
     CourseAssertionError
         The targets have not the shape of the model's outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import BinaryModel, calculate_accuracy
+    >>> model = BinaryModel(n_inputs=2)
+    >>> model.w = np.array([[1.0], [0.0]])
+    >>> float(calculate_accuracy(np.array([[3.0, 1.0], [-2.0, 1.0]]), np.array([[1], [0]]), model))
+    1.0
     """
     outputs, targets = np.asarray(model.forward(X)), np.asarray(targets)
     if targets.shape != outputs.shape:
@@ -100,6 +116,13 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     ------
     CourseAssertionError
         An entry differs by more than eps^2; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import BinaryModel, gradient_approximation_test
+    >>> X, Y = np.array([[0.5, 1.0], [-0.2, 1.0]]), np.array([[1.0], [0.0]])
+    >>> gradient_approximation_test(BinaryModel(n_inputs=2), X, Y)
     """
     epsilon = 1e-3
     largest = 0.0

@@ -105,6 +105,15 @@ class BinaryModel(_LinearModel):
         The gradient of the last backward pass.
     I, num_outputs : int
         The number of rows of ``w`` and the number of its columns, 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import BinaryModel
+    >>> model = BinaryModel(n_inputs=3)
+    >>> model.forward(np.ones((2, 3)))
+    array([[0.5],
+           [0.5]])
     """
 
     def __init__(self, n_inputs: int = N_PIXELS + 1) -> None:
@@ -141,6 +150,14 @@ class SoftmaxModel(_LinearModel):
         The gradient of the last backward pass.
     I, num_outputs : int
         The number of rows of ``w`` and the number of its columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import SoftmaxModel
+    >>> model = SoftmaxModel(l2_reg_lambda=0.1, n_inputs=3)
+    >>> model.forward(np.ones((2, 3))).shape
+    (2, 10)
     """
 
     def __init__(

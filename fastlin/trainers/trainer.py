@@ -51,6 +51,19 @@ class BaseTrainer:
     ----------
     interrupted : bool
         Whether Ctrl-C ended the last training.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.trainers import BaseTrainer, BinaryModel
+    >>> class Trainer(BaseTrainer):
+    ...     def train_step(self, X_batch, Y_batch):
+    ...         return super().train_step(X_batch, Y_batch)
+    >>> X, Y = np.array([[0.5, 1.0], [-0.2, 1.0]]), np.array([[1.0], [0.0]])
+    >>> trainer = Trainer(BinaryModel(n_inputs=2), 0.1, 2, False, X, Y, X, Y, progress=False)
+    >>> train_history, val_history = trainer.train(3)
+    >>> len(train_history["loss"])
+    3
     """
 
     def __init__(
@@ -204,11 +217,40 @@ class BaseTrainer:
 
 
 class LogisticTrainer(BaseTrainer):
-    """Trainer of a BinaryModel, whose targets are (N, 1)."""
+    """Trainer of a BinaryModel, whose targets are (N, 1).
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> from fastlin.trainers import BinaryModel, LogisticTrainer, binary_prune_dataset, pre_process_images
+    >>> digits = datasets.load_digits()
+    >>> X_train, Y_train = binary_prune_dataset(2, 3, pre_process_images(digits.X_train), digits.y_train[:, None])
+    >>> X_val, Y_val = binary_prune_dataset(2, 3, pre_process_images(digits.X_test), digits.y_test[:, None])
+    >>> trainer = LogisticTrainer(
+    ...     BinaryModel(n_inputs=65), 0.1, 16, True, X_train, Y_train, X_val, Y_val, seed=0, progress=False
+    ... )
+    >>> train_history, val_history = trainer.train(3)
+    >>> sorted(val_history)
+    ['accuracy', 'loss']
+    """
 
 
 class SoftmaxTrainer(BaseTrainer):
-    """Trainer of a SoftmaxModel, whose targets are one-hot (N, K)."""
+    """Trainer of a SoftmaxModel, whose targets are one-hot (N, K).
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> from fastlin.trainers import SoftmaxModel, SoftmaxTrainer, one_hot_encode, pre_process_images
+    >>> digits = datasets.load_digits()
+    >>> X_train, X_val = pre_process_images(digits.X_train), pre_process_images(digits.X_test)
+    >>> Y_train, Y_val = one_hot_encode(digits.y_train, 10), one_hot_encode(digits.y_test, 10)
+    >>> model = SoftmaxModel(l2_reg_lambda=0.0, n_inputs=65)
+    >>> trainer = SoftmaxTrainer(model, 0.1, 16, True, X_train, Y_train, X_val, Y_val, seed=0, progress=False)
+    >>> train_history, val_history = trainer.train(3)
+    >>> val_history["accuracy"][max(val_history["accuracy"])] > 0.8
+    True
+    """
 
 
 def _random_state(seed):
