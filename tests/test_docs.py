@@ -2,17 +2,22 @@
 
 import ast
 import re
+from inspect import signature
 from pathlib import Path
 
 import pytest
+import sklearn.linear_model
+import sklearn.neural_network
 from numpydoc.validate import validate
 
 import fastlin
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
 NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", (ROOT / "docs" / "derivations.md").read_text(encoding="utf-8"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
 MOST_LINES_OF_README = 180
 
 
@@ -33,7 +38,10 @@ def definitions(path):
 
 def anchors(path):
     """Return the anchors that the headings of a document get: small letters, hyphens for spaces, no punctuation."""
-    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    text = path.read_text(encoding="utf-8")
+    if included := INCLUDE.search(text):
+        return anchors(path.parent / included.group(1))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -75,7 +83,69 @@ def test_the_page_of_claims_has_every_claim_in_order():
 def test_every_page_is_linked():
     links = [target for page in DOCUMENTS for target in LINK.findall(page.read_text(encoding="utf-8"))]
     names = {Path(target.partition("#")[0]).name for target in links}
-    assert {path.name for path in (ROOT / "docs").iterdir()} <= names
+    # What is not a page belongs to the settings of the site, which begin with conf.py.
+    of_the_site = {"conf.py", "Makefile", "_extensions", "_static", "_templates", "examples", "index.md"}
+    built = {"_build", "api", "gallery", "sg_execution_times.rst"}
+    folders = {"benchmarks", "studies"}
+    assert {path.name for path in (ROOT / "docs").iterdir()} - of_the_site - built - folders <= names
+    pictures = {path.name for folder in folders for path in (ROOT / "docs" / folder).glob("*.png")}
+    assert pictures <= names
+
+
+def test_every_page_stands_in_the_contents_of_the_site():
+    texts = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    lines = "".join(re.findall(r"```{toctree}\n(.*?)```", texts, re.DOTALL)).splitlines()
+    entries = [line for line in lines if line and not line.startswith(":")]
+    assert sorted([*entries, "index"]) == sorted([*(page.stem for page in PAGES), "gallery/index"])
+
+
+def test_the_included_pages_are_those_of_the_repository():
+    for name in ("contributing", "changelog"):
+        included = INCLUDE.search(read(f"docs/{name}.md")).group(1).removeprefix("../")
+        assert included == f"{name.upper()}.md"
+        # Sphinx mends the links into docs/ alone: others would be broken on the site.
+        for target in LINK.findall(read(included)):
+            assert re.match(r"docs/|#|[a-z]+:", target), f"{included} links to {target}"
+
+
+WORDS = {"same", "more", "different", "ignored", "new"}
+
+
+def read_parameters(title):
+    """Return the rows of a table of coming-from-scikit-learn.md: name, default, scikit-learn's default and word."""
+    section = read("docs/coming-from-scikit-learn.md").split(f"### {title}\n")[1].split("\n### ")[0]
+    rows = [line.split("|")[1:5] for line in section.splitlines() if line.startswith("| `")]
+    return {name.strip(" `"): [cell.strip(" `") for cell in cells] for name, *cells in rows}
+
+
+def defaults(estimator):
+    """Return the default of each parameter of a constructor, as Python writes it with double quotes."""
+    return {
+        name: repr(parameter.default).replace("'", '"') for name, parameter in signature(estimator).parameters.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("estimator", "scikit_learns"),
+    [
+        (fastlin.LogisticRegression, sklearn.linear_model.LogisticRegression),
+        (fastlin.LogisticRegressionCV, sklearn.linear_model.LogisticRegressionCV),
+        (fastlin.MLPClassifier, sklearn.neural_network.MLPClassifier),
+    ],
+)
+def test_the_tables_beside_scikit_learn_have_every_parameter(estimator, scikit_learns):
+    rows, ours, theirs = read_parameters(estimator.__name__), defaults(estimator), defaults(scikit_learns)
+    assert {name: row[0] for name, row in rows.items()} == ours
+    assert list(rows) == list(ours)
+    assert {row[2] for row in rows.values()} <= WORDS
+    # The page speaks of one version of scikit-learn; another one may have other parameters.
+    version = re.search(r"scikit-learn (\d+\.\d+)\.\n\n### ", read("docs/coming-from-scikit-learn.md")).group(1)
+    if not sklearn.__version__.startswith(f"{version}."):
+        return
+    assert {name: row[1] for name, row in rows.items() if row[1]} == theirs
+    for name, (ours_is, theirs_is, word) in rows.items():
+        assert (word == "new") == (name not in theirs), name
+        assert word not in ("same", "more", "ignored") or ours_is == theirs_is, name
 
 
 def test_the_readme_is_short_and_has_the_two_lines():

@@ -122,7 +122,8 @@ def gradient_approximation_test(model: CourseModel, X: Array, Y: Array) -> float
     >>> import numpy as np
     >>> from fastlin.trainers import BinaryModel, gradient_approximation_test
     >>> X, Y = np.array([[0.5, 1.0], [-0.2, 1.0]]), np.array([[1.0], [0.0]])
-    >>> gradient_approximation_test(BinaryModel(n_inputs=2), X, Y)
+    >>> gradient_approximation_test(BinaryModel(n_inputs=2), X, Y) < 1e-6
+    True
     """
     epsilon = 1e-3
     largest = 0.0
