@@ -79,7 +79,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "show_memory": False,
     "capture_repr": (),
-    "plot_gallery": "True",
+    "write_computation_times": False,
     "remove_config_comments": True,
     "reset_modules": ("docs_style.reset",),
     "within_subsection_order": "FileNameSortKey",
