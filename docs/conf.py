@@ -30,7 +30,7 @@ templates_path = ["_templates"]
 default_role = "py:obj"
 # An indented block of the pages is a formula, a list of commands or a tree of folders as often as it is Python.
 highlight_language = "none"
-nitpicky = False
+toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
