@@ -44,9 +44,10 @@ in_memory = LogisticRegression(tol=1e-8).fit(np.load(path), labels)
 assert np.allclose(model.coef_, in_memory.coef_, rtol=1e-3)
 
 figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-for fitted, name, marker in ((model, "blocks of a file", "o"), (in_memory, "an array in memory", "x")):
+styles = {"marker": "o", "markersize": 11, "fillstyle": "none"}, {"marker": "x", "linestyle": "--"}
+for fitted, name, style in zip((model, in_memory), ("blocks of a file", "an array in memory"), styles, strict=True):
     bounds = np.minimum.accumulate([iteration.bound for iteration in fitted.history_])
-    axes.plot([iteration.n_passes for iteration in fitted.history_], bounds, marker=marker, label=name)
+    axes.plot([iteration.n_passes for iteration in fitted.history_], bounds, label=name, **style)
 axes.axhline(1e-4 * model.history_[-1].objective, color="black", linestyle="--", label="where tol = 1e-4 ends a fit")
 axes.set(yscale="log", xlabel="passes over the rows", ylabel="proven distance from the minimum")
 axes.legend()

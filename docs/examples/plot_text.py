@@ -70,7 +70,7 @@ for panel, topic, coef in zip(panels, lasso.classes_, lasso.coef_, strict=True):
 # %%
 # How many words pay off? Along C the model takes in the words of the topics first, and then words that mean
 # nothing.
-Cs = np.geomspace(0.1, 30, 12)
+Cs = np.geomspace(0.03, 30, 13)
 models = [LogisticRegression(C=C, l1_ratio=1.0).fit(X_train, y_train) for C in Cs]
 counts = np.array(
     [[len(kept & planted), len(kept - planted)] for kept in (set(names[model.coef_.any(axis=0)]) for model in models)]
@@ -89,7 +89,7 @@ axes.set(
 )
 right = axes.twinx()
 right.plot(Cs, scores, "k--", label="accuracy on new texts")
-right.set(ylabel="accuracy on new texts")
+right.set(ylabel="accuracy on new texts", ylim=(0, 1.02))
 right.grid(False)
 figure.legend(loc="outside lower center", ncols=3)
 
