@@ -107,9 +107,9 @@ def plot_weights(
     >>> from sklearn.datasets import load_digits
     >>> from fastlin import LogisticRegression, figures
     >>> model = LogisticRegression(C=0.01).fit(*load_digits(return_X_y=True))
-    >>> figure = figures.plot_weights(model)
-    >>> len(figure.axes)  # ten pictures and the bar of colours
-    11
+    >>> panels = figures.plot_weights(model)
+    >>> len(panels)
+    10
     """
     weights: Any = w
     if hasattr(weights, "coef_"):

@@ -53,6 +53,16 @@ def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
     ------
     ValueError
         The model has no record of a fit.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from fastlin import LogisticRegression, figures
+    >>> model = LogisticRegression(C=0.01).fit(*load_digits(return_X_y=True))
+    >>> axes = figures.plot_convergence(model, plt.figure().add_subplot())
+    >>> axes.get_yscale()
+    'log'
     """
     if getattr(model, "history_", None):
         return _plot_gaps(model, axes or current_axes())
@@ -100,6 +110,16 @@ def plot_coefficients(
     ------
     ValueError
         `feature_names` has another length than `coef_` has columns.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import LogisticRegression, figures
+    >>> model = LogisticRegression().fit(*load_iris(return_X_y=True, as_frame=True))
+    >>> axes = figures.plot_coefficients(model, axes=plt.figure().add_subplot())
+    >>> axes.get_yticklabels()[0].get_text()
+    'petal length (cm)'
     """
     coef = model.coef_.toarray() if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
     names = list(model.get_feature_names_out() if feature_names is None else feature_names)
