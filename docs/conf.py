@@ -64,8 +64,8 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-# The landing page has no sections of its own to list at the left.
-html_sidebars = {"index": [], "changelog": [], "benchmarks": [], "start": []}
+# These pages have none below them to list at the left.
+html_sidebars = {"index": [], "changelog": [], "contributing": [], "benchmarks": [], "start": []}
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
