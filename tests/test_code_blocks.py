@@ -94,7 +94,9 @@ def test_blocks_that_are_left_out_exist(page, line):
 
 def list_commands(block):
     """Return the commands of a block of shell, each a list of words, without comments and what may be left out."""
-    block = re.sub(r"\[[A-Zc][^\]]*…\]", "", block)
+    block = re.sub(
+        r" \[(--[\w-]+|[^\]]*…)\]", lambda found: "" if "…" in found.group(1) else f" {found.group(1)}", block
+    )
     commands = []
     for line in block.splitlines():
         words = shlex.split(line, comments=True)
