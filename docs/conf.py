@@ -72,7 +72,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
     "abort_on_example_error": True,
-    "backreferences_dir": "api/backreferences",
+    "backreferences_dir": "gallery/backreferences",
     "doc_module": ("fastlin",),
     "reference_url": {"fastlin": None},
     "image_srcset": ["2x"],

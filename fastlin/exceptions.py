@@ -21,24 +21,86 @@ class CheckpointError(ValueError):
     """A file is no checkpoint, is damaged, or holds a fit with other parameters or data than the one that resumes it.
 
     `MLPClassifier.fit` raises it for its parameter `resume`.
+
+    Examples
+    --------
+    >>> from fastlin.exceptions import CheckpointError
+    >>> try:  # doctest: +SKIP
+    ...     network.fit(X, y, resume="training.npz", save_checkpoint="training.npz")
+    ... except CheckpointError:
+    ...     network.fit(X, y, save_checkpoint="training.npz")
     """
 
 
 class ConvergenceWarning(sklearn.exceptions.ConvergenceWarning):
-    """A fit or a training stopped before it converged, or diverged. Filters for scikit-learn's warning apply to it."""
+    """A fit or a training stopped before it converged, or diverged. Filters for scikit-learn's warning apply to it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import LogisticRegression
+    >>> from fastlin.exceptions import ConvergenceWarning
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     model = LogisticRegression(max_iter=1).fit(*load_iris(return_X_y=True))
+    >>> [warning.category is ConvergenceWarning for warning in caught]
+    [True]
+    """
 
 
 class CourseAssertionError(AssertionError, ValueError):
-    """The error that is raised where the course's code asserts: caught as AssertionError and as ValueError."""
+    """The error that is raised where the course's code asserts: caught as AssertionError and as ValueError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin.exceptions import CourseAssertionError
+    >>> from fastlin.trainers import pre_process_images
+    >>> try:
+    ...     pre_process_images(np.array([[256]]))
+    ... except CourseAssertionError as error:
+    ...     print(error)
+    X must hold pixels from 0 to 255, got values from 256 to 256
+    """
 
 
 class DataChangedError(ValueError):
-    """Blocks are not what they were when they were made: a file was written to, or a function made other batches."""
+    """Blocks are not what they were when they were made: a file was written to, or a function made other batches.
+
+    Examples
+    --------
+    >>> from fastlin.exceptions import DataChangedError
+    >>> try:  # doctest: +SKIP
+    ...     model.fit(rows)
+    ... except DataChangedError as error:
+    ...     print(error)  # it names the block
+    """
 
 
 class DatasetNotFoundError(FileNotFoundError):
-    """A data set, or the folder that it is looked for in, was not found and not downloaded; the message says why."""
+    """A data set, or the folder that it is looked for in, was not found and not downloaded; the message says why.
+
+    Examples
+    --------
+    >>> from fastlin import datasets
+    >>> from fastlin.exceptions import DatasetNotFoundError
+    >>> try:
+    ...     datasets.load_mnist(folder="nowhere")
+    ... except DatasetNotFoundError as error:
+    ...     print(error)
+    The data folder nowhere does not exist or is not a folder.
+    """
 
 
 class NoWorkersError(RuntimeError):
-    """A Dask cluster has had no workers for as long as a fit was to wait for one."""
+    """A Dask cluster has had no workers for as long as a fit was to wait for one.
+
+    Examples
+    --------
+    >>> from fastlin.exceptions import NoWorkersError
+    >>> try:  # doctest: +SKIP
+    ...     model.fit(dX, dy, worker_timeout=10)
+    ... except NoWorkersError:
+    ...     cluster.scale(4)
+    """

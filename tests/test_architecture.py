@@ -113,7 +113,15 @@ GIVEN_SIGNATURES = {
 MEASURED_SIGNATURES = {}
 
 # Tests at the top of tests/ that are of no module: they look at the whole repository.
-TESTS_OF_THE_HOUSE = {"architecture", "build_backend", "code_blocks", "docs", "interface", "portability", "without_compilation"}
+TESTS_OF_THE_HOUSE = {
+    "architecture",
+    "build_backend",
+    "code_blocks",
+    "docs",
+    "interface",
+    "portability",
+    "without_compilation",
+}
 
 
 def files(*folders):
