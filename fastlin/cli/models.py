@@ -14,7 +14,8 @@ from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli.arguments import CommandError, require
 from fastlin.cli.data_files import check_columns, check_values, read_data, take_column, write_table
 from fastlin.estimators.summary import describe_fit, lay_out
-from fastlin.figures import embed, plot_coefficients, plot_fit
+from fastlin.figures.models import plot_coefficients, plot_fit
+from fastlin.figures.style import embed
 from fastlin.places import write_whole
 from fastlin.report import write_model_page
 

@@ -51,7 +51,8 @@ class FitSummary(NotebookDisplay):
     def _draw_fit(self):
         if find_missing("studies"):
             return ""
-        from fastlin.figures import embed, plot_fit
+        from fastlin.figures.models import plot_fit
+        from fastlin.figures.style import embed
 
         try:
             source = embed(lambda axes: plot_fit(self, axes), 6, 3.4)

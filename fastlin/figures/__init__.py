@@ -23,9 +23,9 @@ from fastlin.figures.course import (
 )
 from fastlin.figures.curves import plot_history, plot_path, plot_scores
 from fastlin.figures.images import plot_weights, show_images
-from fastlin.figures.models import plot_coefficients, plot_convergence, plot_fit
+from fastlin.figures.models import plot_coefficients, plot_convergence
 from fastlin.figures.networks import draw_deep, draw_search, draw_two_layer
-from fastlin.figures.style import DOTS_PER_INCH, STYLE, embed
+from fastlin.figures.style import DOTS_PER_INCH, STYLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +37,8 @@ __all__ = [
     "DOTS_PER_INCH",
     "STYLE",
     "draw",
-    "embed",
     "plot_coefficients",
     "plot_convergence",
-    "plot_fit",
     "plot_history",
     "plot_path",
     "plot_scores",

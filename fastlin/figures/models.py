@@ -74,19 +74,8 @@ def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
     )
 
 
-def plot_fit(model: Any, axes: Axes | None = None) -> Axes:
-    """Plot the scores of a cross-validation, and the convergence of any other model, and return the axes.
-
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> from sklearn.datasets import load_digits
-    >>> from fastlin import LogisticRegression, figures
-    >>> model = LogisticRegression(C=0.01).fit(*load_digits(return_X_y=True))
-    >>> axes = figures.plot_fit(model, plt.figure().add_subplot())
-    >>> axes.get_yscale()
-    'log'
-    """
+def plot_fit(model: Any, axes: Axes) -> Axes:
+    """Plot the scores of a cross-validation, and the convergence of any other model, and return the axes."""
     return plot_scores(model, axes) if hasattr(model, "scores_") else plot_convergence(model, axes)
 
 
