@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import platform
+import re
 import runpy
 import subprocess
 import sys
@@ -133,7 +134,8 @@ def describe_process(tree, level, cache):
 def pack_wheel(tree, pure_name, folder):
     """Pack an unpacked wheel for this version of Python and this platform alone; return its name."""
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    system = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    # A Python for both architectures of macOS calls itself universal2, but the kernels are those of one.
+    system = re.sub("universal2$", platform.machine(), sysconfig.get_platform()).replace("-", "_").replace(".", "_")
     # Windows has no abiflags before Python 3.14.
     tag = f"{python}-{python}{getattr(sys, 'abiflags', '')}-{system}"
     name, version = pure_name.split("-")[:2]

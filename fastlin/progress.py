@@ -61,7 +61,12 @@ def show_bar(label: str, total: int) -> Iterator[Callable[..., None]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn(label), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
+    columns = (
+        TextColumn(label, markup=False),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
     with Progress(*columns, TimeRemainingColumn(elapsed_when_finished=True)) as progress:
         task = progress.add_task("", total=total)
         yield lambda n_done, text="": progress.update(task, completed=n_done, description=text)

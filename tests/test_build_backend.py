@@ -185,6 +185,20 @@ def test_the_recipe_has_the_requirements_of_the_installation(monkeypatch):
     assert required - {"python>=3.11"} == set(BACKEND["list_requirements"]())
 
 
+def test_a_python_for_both_architectures_of_macos_packs_for_one(tmp_path, monkeypatch, machine):
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "macosx-11.0-universal2")
+    information = tmp_path / "tree" / "fastlin-1.0.dist-info"
+    information.mkdir(parents=True)
+    for file in ("RECORD", "WHEEL"):
+        (information / file).write_text("")
+    names = set()
+    for architecture in ("arm64", "x86_64"):
+        machine(architecture)
+        (information / "RECORD").write_text("")
+        names.add(BACKEND["pack_wheel"](tmp_path / "tree", "fastlin-1.0-py3-none-any.whl", tmp_path))
+    assert {name.rpartition("-")[2] for name in names} == {"macosx_11_0_arm64.whl", "macosx_11_0_x86_64.whl"}
+
+
 # Fits what users fit first, and prints which code it used, which kernels it had to compile, and a hash of the models.
 FITS = """
 import hashlib, json, warnings

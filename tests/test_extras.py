@@ -96,4 +96,5 @@ def test_what_a_bare_installation_lacks_is_named():
     # The program names all that it lacks before it begins.
     assert lines[len(NEEDS) :] == ["2"] * 4
     hint = f"fastlin: {describe_missing('studies', EXTRAS['studies'])}"
-    assert finished.stderr.splitlines() == [hint] * 4
+    both = f"fastlin: {describe_missing('studies,arrow', EXTRAS['studies'] + EXTRAS['arrow'])}"
+    assert finished.stderr.splitlines() == [hint, hint, both, both]

@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 for success, 1 where a study failed, 2 for a bad call, 130 after Ctrl-C.
+        The exit status: 0 for success, 1 where a study or a check of `doctor` failed or the reader of the output has
+        gone, 2 for a bad call or file, 130 after Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         # Not every console has signs such as λ.

@@ -23,10 +23,9 @@ class CommandError(Exception):
 
 def require(*extras: str) -> None:
     """Refuse a command whose packages are not installed before it works for hours."""
-    for extra in extras:
-        missing = find_missing(extra)
-        if missing:
-            raise CommandError(describe_missing(extra, missing))
+    missing = {extra: names for extra in extras if (names := find_missing(extra))}
+    if missing:
+        raise CommandError(describe_missing(",".join(missing), [name for names in missing.values() for name in names]))
 
 
 class _Parser(argparse.ArgumentParser):

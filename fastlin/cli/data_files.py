@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlin.cli.arguments import CommandError
 from fastlin.extras import needs
-from fastlin.places import write_whole
+from fastlin.places import check_writable, write_whole
 from fastlin.typing import Array
 
 # Signs between the columns, by the end of the file's name.
@@ -18,14 +18,16 @@ ACCEPTED = f"{', '.join((*SEPARATORS, *PARQUET))}, or {', '.join(f'{end}.gz' for
 SHOWN_NAMES = 10
 
 
-def read_data(name: str) -> Any:
+def read_data(name: str, text_columns: Iterable[str] = ()) -> Any:
     """Return the table in a file.
 
     Parameters
     ----------
     name : str
-        The path of a file whose name ends like one of `ACCEPTED`. The first line of CSV holds the names of the columns,
-        and an empty field is a missing value.
+        The path of a file whose name ends like one of `ACCEPTED`. The first line of CSV holds the names of the columns.
+        An empty field is a missing value, and so are NA, N/A, NaN and null.
+    text_columns : iterable of str
+        Columns that hold text, even where all of this file looks like numbers or truth values.
 
     Returns
     -------
@@ -48,14 +50,19 @@ def read_data(name: str) -> Any:
         else:
             table = pyarrow.csv.read_csv(
                 name,
-                parse_options=pyarrow.csv.ParseOptions(delimiter=separator),
-                convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    strings_can_be_null=True, column_types=dict.fromkeys(text_columns, pa.string())
+                ),
             )
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {name}") from error
+        names: list[str] = table.column_names
+    except UnicodeDecodeError as error:
+        raise CommandError(f"cannot read {name}: its names of columns are not in UTF-8") from error
     except (OSError, pa.ArrowInvalid) as error:
         raise CommandError(f"cannot read {name}: {str(error).splitlines()[0]}") from error
-    repeated = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
+    repeated = sorted({column for column in names if names.count(column) > 1})
     if repeated:
         raise CommandError(f"{name} has more than one column {repeated[0]!r}")
     if not table.num_rows:
@@ -118,6 +125,36 @@ def check_values(table: Any, name: str, hint: str) -> None:
             )
 
 
+def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
+    """Refuse outputs that would overwrite each other or an input, or that cannot be written, before hours of work.
+
+    Parameters
+    ----------
+    outputs : dict of str to str
+        The path of each output by what it is.
+    inputs : iterable of str
+        The paths of the inputs.
+    """
+    taken = {Path(name).resolve(): "a file that is read" for name in inputs}
+    for what, name in outputs.items():
+        path = Path(name)
+        if not path.name:
+            raise CommandError(f"{what} needs the name of a file, got {name!r}")
+        if path.resolve() in taken:
+            raise CommandError(f"{what} {name} would overwrite {taken[path.resolve()]}")
+        taken[path.resolve()] = what
+        try:
+            check_writable(path.parent)
+        except OSError as error:
+            raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+def check_table_name(name: str) -> None:
+    """Refuse the name of an output that no table can be written to: compressed CSV can only be read."""
+    if name.lower().endswith(".gz") or not _has_format(name):
+        raise CommandError(f"the name of the output must end in {', '.join((*SEPARATORS, *PARQUET))}, got {name}")
+
+
 def write_table(name: str, columns: Mapping[str, Array]) -> None:
     """Write columns, arrays by their names, into a file of CSV or Parquet."""
     with needs("arrow"):
@@ -136,13 +173,18 @@ def write_table(name: str, columns: Mapping[str, Array]) -> None:
         raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
 
 
+def _has_format(name):
+    return Path(name).suffix.lower() in (*SEPARATORS, *PARQUET)
+
+
 def _find_format(name):
     """Return the separator of the file's columns, or None, and whether it is Parquet."""
     path = Path(name)
-    end = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    if end not in SEPARATORS and path.suffix not in PARQUET:
+    last = path.suffix.lower()
+    end = Path(path.stem).suffix.lower() if last == ".gz" else last
+    if end not in SEPARATORS and last not in PARQUET:
         raise CommandError(f"the name of a data file must end in {ACCEPTED}, got {name}")
-    return SEPARATORS.get(end), path.suffix in PARQUET
+    return SEPARATORS.get(end), last in PARQUET
 
 
 def _choose_type(kind):

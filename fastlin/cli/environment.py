@@ -30,6 +30,12 @@ PACKAGES = (
     "pooch",
     "platformdirs",
     "tqdm",
+    "skops",
+    "pyarrow",
+    "dask",
+    "distributed",
+    "pandas",
+    "polars",
 )
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 PROCESSORS = Path("/proc/cpuinfo")

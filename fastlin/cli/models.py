@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,18 @@ import numpy as np
 
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli.arguments import CommandError, require
-from fastlin.cli.data_files import check_columns, check_values, read_data, take_column, write_table
+from fastlin.cli.data_files import (
+    check_columns,
+    check_outputs,
+    check_table_name,
+    check_values,
+    read_data,
+    take_column,
+    write_table,
+)
 from fastlin.estimators.summary import describe_fit, lay_out
 from fastlin.figures.models import plot_coefficients, plot_fit
-from fastlin.figures.style import embed
+from fastlin.figures.style import COLORS, embed
 from fastlin.places import write_whole
 from fastlin.report import write_model_page
 
@@ -39,11 +46,13 @@ def fit_model(options: argparse.Namespace) -> int:
     require("studies", "arrow")
     if options.cross_validate and options.C is not None:
         raise CommandError("--cross-validate chooses C, so that --C cannot be given with it")
-    model_file, page = Path(options.model), Path(options.report or Path(options.model).with_suffix(".html"))
+    page = options.report or str(Path(options.model or "model").with_suffix(".html"))
+    check_outputs({"--model": options.model, "--report": page}, [options.data])
     table = read_data(options.data)
     labels, table = take_column(table, options.target, options.data)
-    check_columns(table, options.drop, options.data)
-    table = table.drop_columns(options.drop)
+    dropped = list(dict.fromkeys(options.drop))
+    check_columns(table, dropped, options.data)
+    table = table.drop_columns(dropped)
     if not table.num_columns:
         raise CommandError(f"{options.data} has no column but those of --target and --drop")
     check_values(table, options.data, "leave the column out with --drop {!r}")
@@ -53,22 +62,24 @@ def fit_model(options: argparse.Namespace) -> int:
         try:
             model.fit(table, labels)
         except (ValueError, TypeError) as error:
-            raise CommandError(f"cannot fit {options.data}: {error}") from error
+            raise CommandError(f"cannot fit {options.data}: {str(error).splitlines()[0]}") from error
     notes = [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
-    _save(model, model_file)
-    _write_page(model, page, options, lines, notes)
+    _save(model, Path(options.model))
+    _write_page(model, Path(page), options, lines, notes)
     print(*lay_out(lines), sep="\n")
     print(*(f"Note: {note}" for note in notes), sep="\n", end="\n" if notes else "")
-    print(f"Wrote {model_file} and {page}.")
+    print(f"Wrote {options.model} and {page}.")
     return 0
 
 
 def predict_rows(options: argparse.Namespace) -> int:
     """Predict the rows of a table with a saved model, and write labels and probabilities."""
     require("studies", "arrow")
+    check_table_name(options.output)
+    check_outputs({"--output": options.output}, [options.model, options.data])
     model = _load(options.model)
-    table = read_data(options.data)
+    table = read_data(options.data, _list_texts(model, options.target))
     labels = None
     if options.target is not None:
         labels, table = take_column(table, options.target, options.data)
@@ -78,7 +89,7 @@ def predict_rows(options: argparse.Namespace) -> int:
     try:
         predicted, probabilities = model.predict(table), model.predict_proba(table)
     except (ValueError, TypeError) as error:
-        raise CommandError(f"cannot predict {options.data}: {error}") from error
+        raise CommandError(f"cannot predict {options.data}: {str(error).splitlines()[0]}") from error
     columns = {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
     write_table(options.output, {"prediction": predicted, **columns})
     if labels is not None:
@@ -113,7 +124,7 @@ def _note_columns_like_names(table):
             if n_levels > max(20, table.num_rows / 2):
                 yield (
                     f"column {field.name!r} has {n_levels:,} different texts in {table.num_rows:,} rows, each with "
-                    f"coefficients of its own; --drop {field.name} leaves it out"
+                    f"coefficients of its own; --drop {field.name!r} leaves it out"
                 )
 
 
@@ -138,27 +149,43 @@ def _load(name):
         model = skops.io.load(name, trusted=list(TRUSTED))
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {name}") from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except CommandError:
+        raise
+    # Whatever a file that skops has not written leads to.
+    except Exception as error:
         raise CommandError(f"{name} is damaged or no model that fastlin fit has written: {error}") from error
     if not isinstance(model, (LogisticRegression, LogisticRegressionCV)) or not hasattr(model, "feature_names_in_"):
         raise CommandError(f"{name} holds no model that fastlin fit has written")
     return model
 
 
+def _list_texts(model, target):
+    """Return the columns that are texts to a model, and the column of its labels where they are."""
+    categories = getattr(model, "categories_", [])
+    texts = [name for name, levels in zip(model.feature_names_in_, categories, strict=False) if _are_texts(levels)]
+    return [*texts, target] if target is not None and _are_texts(model.classes_) else texts
+
+
+def _are_texts(levels):
+    return levels is not None and isinstance(levels[0], str)
+
+
 def _match_types(table, model, name):
-    """Return the table with text where the model has levels of text, and refuse text where it has numbers."""
+    """Return the table with text where the model has levels of text, and refuse any other type than the fit's."""
     import pyarrow as pa
 
     categories = getattr(model, "categories_", [None] * table.num_columns)
     for place, (field, levels) in enumerate(zip(table.schema, categories, strict=True)):
         is_text = pa.types.is_dictionary(field.type)
         if levels is None and is_text:
-            example = next(value for value in table[place].to_pylist() if value is not None)
+            example = next((value for value in table[place].to_pylist() if value is not None), None)
             raise CommandError(f"column {field.name!r} of {name} has text such as {example!r} instead of numbers")
-        if levels is not None and not is_text and isinstance(levels[0], str):
-            # A column whose texts look like numbers in this file, or that is empty.
-            text = table[place].cast(pa.string()).dictionary_encode()
-            table = table.set_column(place, field.name, text)
+        if _are_texts(levels) and not is_text:
+            if not pa.types.is_null(field.type):
+                raise CommandError(
+                    f"column {field.name!r} of {name} has values of the type {field.type} instead of text"
+                )
+            table = table.set_column(place, field.name, table[place].cast(pa.string()).dictionary_encode())
     check_values(table, name, "the model was fitted with column {!r}")
     return table
 
@@ -170,7 +197,8 @@ def _write_page(model, path, options, lines, notes):
     with contextlib.suppress(ValueError):
         # A fit without an iteration leaves nothing to draw.
         pictures.append(("How the fit went", embed(lambda axes: plot_fit(model, axes), 8, 4.2)))
-    if n_bars:
+    # Bars of more classes than there are colours would be a picture of a hundred thousand lines.
+    if n_bars and len(model.coef_) <= len(COLORS):
         height = 1.2 + n_bars * max(0.28, 0.09 * len(model.coef_))
         drawn = embed(lambda axes: plot_coefficients(model, names, axes, N_BARS), 8, height)
         pictures.append(("The largest coefficients", drawn))

@@ -261,7 +261,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
 
     def _describe_result(self):
         lines = {"data": describe_data(self)}
-        # A model that was made from scikit-learn's has no history, and one of max_iter=0 an empty one.
+        # A model that was made from scikit-learn's has no fit, and a fit that needs no iteration no history.
         if getattr(self, "history_", None):
             objective = self.history_[-1].objective
             gap = self.certificate_ / objective if objective > 0 else np.inf
@@ -269,6 +269,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
             if gap < np.inf:
                 proven = f"proven within {gap:.1e} of its minimum, relative to it"
             lines["objective"] = f"{objective:.9g}, {proven}"
+        if hasattr(self, "converged_"):
             lines["tol"] = f"{self.tol:g}, {'reached' if self.converged_ else 'not reached'}"
             lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
         return {**lines, "coefficients": describe_coef(self.coef_)}

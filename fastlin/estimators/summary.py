@@ -49,7 +49,7 @@ class FitSummary(NotebookDisplay):
         return f'<div style="margin-top:0.5em"><table>{cells}</table>{self._draw_fit()}</div>'
 
     def _draw_fit(self):
-        if find_missing("studies"):
+        if "matplotlib" in find_missing("studies"):
             return ""
         from fastlin.figures.models import plot_fit
         from fastlin.figures.style import embed
@@ -72,7 +72,11 @@ def describe_fit(
     if hasattr(estimator, "fit_seconds_"):
         lines["seconds"] = f"{estimator.fit_seconds_:.3g}"
     if X is not None:
-        lines["accuracy"] = f"{estimator._measure_accuracy(X, y, sample_weight):.4f} on {_count_rows(X):,} rows"
+        rows: Any = X
+        n_rows = rows.shape[0] if hasattr(rows, "shape") else len(rows)
+        # A collection of Dask may not know how many it has.
+        on = f" on {n_rows:,} rows" if isinstance(n_rows, int) else ""
+        lines["accuracy"] = f"{estimator._measure_accuracy(X, y, sample_weight):.4f}{on}"
     return lines
 
 
@@ -101,7 +105,10 @@ def describe_training(estimator: Any) -> dict[str, str]:
     if not estimator.loss_curve_:
         return {"epochs": "none"}
     lines = {
-        "epochs": f"{estimator.n_iter_:,}, {estimator.t_:,} rows taken" + (", interrupted" * estimator.interrupted_),
+        # L-BFGS counts no rows.
+        "epochs": f"{estimator.n_iter_:,}"
+        + (f", {estimator.t_:,} rows taken" if estimator.t_ else "")
+        + (", interrupted" if estimator.interrupted_ else ""),
         "loss": f"{estimator.loss_curve_[-1]:.6g} in the last epoch, with the penalty",
         "accuracy": f"{estimator.accuracy_curve_[-1]:.4f} in the last epoch",
     }
@@ -111,7 +118,3 @@ def describe_training(estimator: Any) -> dict[str, str]:
             f"end, {max(estimator.validation_scores_):.4f} at best"
         )
     return lines
-
-
-def _count_rows(X):
-    return X.shape[0] if hasattr(X, "shape") else len(X)

@@ -80,7 +80,7 @@ def plot_weights(
     ----------
     w : fitted linear model, or ndarray of shape (pixels + 1, outputs), (pixels, outputs) or (pixels,)
         A model with `coef_`, or weights such as ``model.w`` of the course's models or ``params["W1"]`` of a
-        `TwoLayerNet`. The bias, the last row, is left out.
+        `TwoLayerNet`. The bias, the last row of an array, is left out.
     labels : sequence or None, default=None
         What is written above each picture. None: the classes of the model, or the numbers of the outputs.
     n_columns : int, default=10
@@ -111,12 +111,15 @@ def plot_weights(
     >>> len(panels)
     10
     """
+    if shape is not None and (not isinstance(shape, tuple) or len(shape) not in (2, 3)):
+        raise ValueError(f"shape must be (height, width) or (height, width, 3), got {shape!r}")
     weights: Any = w
-    if hasattr(weights, "coef_"):
+    has_bias = not hasattr(weights, "coef_")
+    if not has_bias:
         labels = weights.classes_[-weights.coef_.shape[0] :] if labels is None else labels
         weights = weights.coef_.T
         weights = weights.toarray() if hasattr(weights, "toarray") else weights
-    pictures = _to_pictures("w", np.atleast_2d(np.asarray(weights).T), shape)
+    pictures = _to_pictures("w", np.atleast_2d(np.asarray(weights).T), shape, has_bias)
     largest = np.abs(pictures).max() or 1
     labels = range(len(pictures)) if labels is None else labels
     if pictures.ndim == 4:
@@ -126,9 +129,9 @@ def plot_weights(
     return axes
 
 
-def _to_pictures(name, rows, shape=None):
+def _to_pictures(name, rows, shape=None, has_bias=True):
     """Return rows of pixels as pictures in float64: (N, height, width), or (N, height, width, 3) of three planes."""
-    for n_pixels in (rows.shape[-1], rows.shape[-1] - 1):
+    for n_pixels in (rows.shape[-1], rows.shape[-1] - 1)[: 1 + has_bias]:
         for n_planes in (1, 3):
             side = isqrt(max(n_pixels, 0) // n_planes)
             wanted = (side, side, n_planes) if shape is None else (*shape, 1)[:3]

@@ -88,7 +88,8 @@ def plot_coefficients(
     """Plot the largest coefficients of a linear model as bars, the largest at the top.
 
     With two classes a feature has one bar, which points to the right where the feature speaks for the second class.
-    With more it has one bar a class, in the colour of the class. Features are compared by their largest coefficient.
+    With more it has one bar a class, in the colour of the class, of which there are ten. Features are compared by their
+    largest coefficient.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def plot_coefficients(
     Raises
     ------
     ValueError
-        `feature_names` has another length than `coef_` has columns.
+        The model has no `coef_`, or `feature_names` has another length than it has columns.
 
     Examples
     --------
@@ -121,6 +122,8 @@ def plot_coefficients(
     >>> axes.get_yticklabels()[0].get_text()
     'petal length (cm)'
     """
+    if not hasattr(model, "coef_"):
+        raise ValueError(f"model must be a fitted linear model, which has coef_, got {type(model).__name__} without")
     coef = model.coef_.toarray() if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
     names = list(model.get_feature_names_out() if feature_names is None else feature_names)
     if len(names) != coef.shape[1]:
@@ -134,16 +137,16 @@ def plot_coefficients(
         offset = (0.4 - height / 2) - k * height
         label, color = None, COLORS[0]
         if len(coef) > 1:
-            label, color = f"class {model.classes_[k]}", COLORS[k % len(COLORS)]
+            label, color = f"class {_as_plain(model.classes_[k])}", COLORS[k % len(COLORS)]
         axes.barh(places + offset, row[shown], height, color=color, label=label)
-    axes.set_yticks(places, [names[j] for j in shown])
+    axes.set_yticks(places, [_as_plain(names[j]) for j in shown])
     axes.axvline(0, color="black", linewidth=0.8)
     if len(coef) > 1:
         axes.set_xlabel("coefficient")
         # Inside it would lie on bars.
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     else:
-        axes.set_xlabel(f"coefficient (to the right: for {model.classes_[1]})")
+        axes.set_xlabel(f"coefficient (to the right: for {_as_plain(model.classes_[1])})")
     n_left = np.count_nonzero(largest) - len(shown)
     if n_left:
         axes.set_title(f"the largest coefficients; {n_left:,} features more are not zero")
@@ -178,3 +181,8 @@ def _plot_losses(model, axes):
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="best")
     return axes
+
+
+def _as_plain(name):
+    """Return a name as text whose dollar signs are no mathematics."""
+    return str(name).replace("$", r"\$")

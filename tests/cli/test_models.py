@@ -1,5 +1,7 @@
 """Fits of tables in files: what is saved and shown, what predictions are, and what is refused, with nothing left."""
 
+import zipfile
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -60,7 +62,9 @@ def test_both_formats_give_the_model_of_the_library(files, table, run):
 
 
 def test_cross_validation_chooses_c_and_drops_columns(files, run):
-    finished = run("fit", "flights.csv", "--target", "end", "--drop", "day", "--cross-validate", "--l1-ratio", "1")
+    finished = run(
+        "fit", "flights.csv", "--target", "end", *["--drop", "day"] * 2, "--cross-validate", "--l1-ratio", "1"
+    )
     assert finished.returncode == 0, finished.stderr
     assert "data          200 rows, 2 features, 2 classes" in finished.stdout
     assert "choice        C=" in finished.stdout
@@ -74,7 +78,7 @@ def test_texts_of_almost_every_row_are_noted(files, table, run):
     with_names = table.append_column("name", pa.array([f"F{i}" for i in range(N_ROWS)]))
     pyarrow.csv.write_csv(with_names, files / "named.csv")
     finished = run("fit", "named.csv", "--target", "end", "--tol", "0.01")
-    note = "column 'name' has 200 different texts in 200 rows, each with coefficients of its own; --drop name leaves "
+    note = "column 'name' has 200 different texts in 200 rows, each with coefficients of its own; --drop 'name' leaves "
     note += "it out"
     assert f"Note: {note}\n" in finished.stdout
     assert note.replace("'", "&#39;") in (files / "model.html").read_text()
@@ -120,6 +124,7 @@ BROKEN = {
         (["target.csv"], "target.csv has no column but those of --target and --drop"),
         (["flights.csv", "--target", "x"], "flights.csv has no column 'x'; there are carrier, delay, day, end"),
         (["flights.csv", "--drop", "x"], "flights.csv has no column 'x'"),
+        (["latin.csv"], "cannot read latin.csv: its names of columns are not in UTF-8"),
         (["flights.csv", "--C", "1", "--cross-validate"], "--cross-validate chooses C"),
         (["flights.csv", "--C", "0"], "--C: '0' is not a number from 1e-300 to inf"),
         (["flights.csv", "--l1-ratio", "x"], "--l1-ratio: 'x' is not a number from 0 to 1"),
@@ -129,6 +134,7 @@ BROKEN = {
 def test_what_cannot_be_fitted_gets_one_line_and_leaves_nothing(files, run, arguments, words):
     for name, text in BROKEN.items():
         (files / name).write_text(text)
+    (files / "latin.csv").write_bytes("größe,end\n1,x\n2,y\n".encode("latin-1"))
     before = set(files.iterdir())
     finished = run("fit", "--target", "end", *arguments)
     assert finished.returncode == 2
@@ -156,6 +162,77 @@ def test_what_cannot_be_predicted_gets_one_line(files, run):
         assert finished.returncode == 2
         assert words in finished.stderr
     assert not (files / "predictions.csv").exists()
+
+
+def test_rows_mean_the_same_whatever_else_their_file_holds(files, run):
+    rows = ["007,True,1", "042,False,2", "x,maybe,other"] * 20
+    (files / "train.csv").write_text("\n".join(["code,known,end", *rows]))
+    assert run("fit", "train.csv", "--target", "end").returncode == 0
+    found = []
+    # Alone the first row looks like a number and a truth value, and its label like a number.
+    for lines in (["007,True,1"], ["007,True,1", "x,maybe,other"]):
+        (files / "new.csv").write_text("\n".join(["code,known,end", *lines]))
+        finished = run("predict", "model.skops", "new.csv", "--target", "end")
+        assert finished.stdout.startswith("accuracy 1.0000")
+        found.append(read_predictions(files / "predictions.csv")["probability of 1"][0])
+    assert found[0] == found[1]
+
+
+def test_a_type_that_is_no_text_is_refused_where_the_model_has_text(files, run):
+    assert run("fit", "flights.csv", "--target", "end").returncode == 0
+    table = pa.table({"carrier": [1, 2], "delay": [0.1, 0.2], "day": [1, 2]})
+    pyarrow.parquet.write_table(table, files / "numbers.parquet")
+    finished = run("predict", "model.skops", "numbers.parquet")
+    assert finished.returncode == 2
+    assert "column 'carrier' of numbers.parquet has values of the type int64 instead of text" in finished.stderr
+    # A column without any value has no type.
+    pyarrow.parquet.write_table(table.set_column(0, "carrier", pa.nulls(2)), files / "nothing.parquet")
+    assert run("predict", "model.skops", "nothing.parquet").returncode == 0
+
+
+def test_texts_of_several_lines_stay_whole_in_large_files(files, run):
+    # Arrow reads pieces of a megabyte.
+    rows = [f'"{"ab"[i % 2]}\n{"x" * 60}",{"uv"[i % 2]}' for i in range(20_000)]
+    (files / "large.csv").write_text("\n".join(["note,end", *rows]))
+    finished = run("fit", "large.csv", "--target", "end")
+    assert "coefficients  2 of 2 not zero" in finished.stdout
+
+
+def test_outputs_overwrite_neither_each_other_nor_an_input(files, run):
+    assert run("fit", "flights.csv", "--target", "end").returncode == 0
+    fit, predict = ("fit", "flights.csv", "--target", "end"), ("predict", "model.skops", "flights.csv")
+    before = {path: path.read_bytes() for path in files.iterdir()}
+    ends = "the name of the output must end in .csv, .tsv, .parquet, .pq"
+    for call, words in (
+        ([*fit, "--model", "x.html"], "--report x.html would overwrite --model"),
+        ([*fit, "--model", "./flights.csv"], "--model ./flights.csv would overwrite a file that is read"),
+        ([*fit, "--report", "flights.csv"], "--report flights.csv would overwrite a file that is read"),
+        ([*fit, "--model", ""], "--model needs the name of a file, got ''"),
+        ([*fit, "--report", "no/x.html"], "cannot write no/x.html: No such file or directory"),
+        ([*predict, "--output", "flights.csv"], "--output flights.csv would overwrite a file that is read"),
+        ([*predict, "--output", "x.csv.gz"], f"{ends}, got x.csv.gz"),
+        ([*predict, "--output", "x.json"], f"{ends}, got x.json"),
+        ([*predict, "--output", "no/x.csv"], "cannot write no/x.csv: No such file or directory"),
+    ):
+        finished = run(*call)
+        assert (finished.returncode, finished.stdout) == (2, "")
+        assert finished.stderr == f"fastlin: {words}\n"
+    assert {path: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_names_may_hold_what_is_mathematics_elsewhere(files, run):
+    (files / "signs.csv").write_text("$a^$,end\n1,$x_$\n2,y\n3,$x_$\n4,y\n")
+    finished = run("fit", "signs.csv", "--target", "end")
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_files_that_are_no_models_are_damaged(files, run):
+    for content in ("{}", "[1]"):
+        with zipfile.ZipFile(files / "odd.skops", "w") as archive:
+            archive.writestr("schema.json", content)
+        finished = run("predict", "odd.skops", "flights.csv")
+        assert finished.returncode == 2
+        assert finished.stderr.startswith("fastlin: odd.skops is damaged or no model that fastlin fit has written")
 
 
 def test_texts_that_look_like_numbers_are_levels_where_the_model_has_levels(files, run):

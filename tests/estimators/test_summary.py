@@ -43,6 +43,14 @@ def test_a_fit_without_a_bound_says_so(capsys):
     assert "without a bound on the distance from its minimum" in read_summary(capsys, model)["objective"]
 
 
+def test_a_fit_that_needs_no_iteration_says_that_tol_is_reached(capsys):
+    model = fastlin.LogisticRegression(C=1e-9, l1_ratio=1.0).fit(X, Y)
+    assert model.history_ == []
+    lines = read_summary(capsys, model)
+    assert (lines["tol"], lines["iterations"].split(",")[0]) == ("0.0001, reached", "0")
+    assert "objective" not in lines
+
+
 def test_zeros_are_counted_in_sparse_coefficients_too(capsys):
     model = fastlin.LogisticRegression(l1_ratio=1.0, C=0.05).fit(X, Y)
     n_nonzero, n_features = np.count_nonzero(model.coef_), np.count_nonzero(model.coef_.any(axis=0))

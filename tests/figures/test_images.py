@@ -104,8 +104,13 @@ def test_weights_of_a_model_have_the_shape_that_is_given_and_the_names_of_its_cl
     (one,) = figures.plot_weights(model, shape=(1, 2, 3), figure=figure)
     assert one.get_title() == "b"
     assert one.images[0].get_array().shape == (1, 2, 3)
-    with pytest.raises(ValueError, match=r"^w must have the pixels of shape=\(2, 2\) for each picture"):
-        figures.plot_weights(model, shape=(2, 2), figure=figure)
+    # A model has no bias among its coefficients that could be left out.
+    for shape in ((2, 2), (1, 5)):
+        with pytest.raises(ValueError, match=r"^w must have the pixels of shape=\(\d, \d\) for each picture"):
+            figures.plot_weights(model, shape=shape, figure=figure)
+    for shape in (6, (6,)):
+        with pytest.raises(ValueError, match=r"^shape must be \(height, width\) or \(height, width, 3\), got"):
+            figures.plot_weights(model, shape=shape, figure=figure)
 
 
 @pytest.mark.parametrize("shape", [(2, 11), (2, 787), (0, 784), (2, 28, 28), (2, 0)])

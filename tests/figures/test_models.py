@@ -79,6 +79,11 @@ def test_classes_have_bars_of_their_own_and_zeros_none(axes):
     assert axes.get_title() == ""
 
 
+def test_a_model_without_coefficients_is_refused(axes):
+    with pytest.raises(ValueError, match=r"^model must be a fitted linear model, which has coef_, got MLPClassifier"):
+        figures.plot_coefficients(fastlin.MLPClassifier(), axes=axes)
+
+
 def test_names_of_another_number_are_refused(axes):
     model = fastlin.LogisticRegression().fit(X, Y)
     with pytest.raises(ValueError, match=r"^feature_names must be one name for each of 4 coefficients, got 2$"):
