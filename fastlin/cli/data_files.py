@@ -55,9 +55,9 @@ def read_data(name: str, text_columns: Iterable[str] = ()) -> Any:
                     strings_can_be_null=True, column_types=dict.fromkeys(text_columns, pa.string())
                 ),
             )
+        names: list[str] = table.column_names
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {name}") from error
-        names: list[str] = table.column_names
     except UnicodeDecodeError as error:
         raise CommandError(f"cannot read {name}: its names of columns are not in UTF-8") from error
     except (OSError, pa.ArrowInvalid) as error:
