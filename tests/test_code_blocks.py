@@ -55,23 +55,29 @@ def make_images(*_, **sizes):
     )
 
 
+@pytest.fixture(autouse=True)
+def no_windows():
+    """Draw without windows, and leave no figure of pyplot to other tests."""
+    matplotlib.use("Agg")
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
 @pytest.fixture
 def names(tmp_path, monkeypatch):
     """The names that the documents leave to their readers, in a folder with the files that they leave to them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trainers, "load_full_mnist", make_images)
     monkeypatch.setattr(trainers, "load_binary_dataset", make_images)
-    matplotlib.use("Agg")
     (X, y), (X_val, y_val), (X_new, y_new) = (make_rows(200, seed) for seed in range(3))
     np.save("X.npy", X)
     np.save("y.npy", y)
     (tmp_path / "parts").mkdir()
     np.savez(tmp_path / "parts" / "part.npz", X=X, y=y)
     values = {"X": X, "y": y, "X_val": X_val, "y_val": y_val, "X_new": X_new, "y_new": y_new}
-    yield {"__name__": "page", "np": np, "names": list("abcde"), "folder": tmp_path / "parts"} | values
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
+    return {"__name__": "page", "np": np, "names": list("abcde"), "folder": tmp_path / "parts"} | values
 
 
 def is_left_out(page, block):
@@ -148,7 +154,6 @@ def find_object(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.filterwarnings(NOT_CONVERGED)
 def test_examples_of_docstrings_run(name):
-    matplotlib.use("Agg")
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     (test,) = doctest.DocTestFinder(recurse=False).find(find_object(name), name, globs={})
     assert test.examples
