@@ -151,7 +151,7 @@ def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
 
 def check_table_name(name: str) -> None:
     """Refuse the name of an output that no table can be written to: compressed CSV can only be read."""
-    if name.lower().endswith(".gz") or not _has_format(name):
+    if Path(name).suffix.lower() not in (*SEPARATORS, *PARQUET):
         raise CommandError(f"the name of the output must end in {', '.join((*SEPARATORS, *PARQUET))}, got {name}")
 
 
@@ -171,10 +171,6 @@ def write_table(name: str, columns: Mapping[str, Array]) -> None:
                 pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(delimiter=separator))
     except OSError as error:
         raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
-
-
-def _has_format(name):
-    return Path(name).suffix.lower() in (*SEPARATORS, *PARQUET)
 
 
 def _find_format(name):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.extras import needs
+from fastlin.figures.style import read_coef
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -117,8 +118,7 @@ def plot_weights(
     has_bias = not hasattr(weights, "coef_")
     if not has_bias:
         labels = weights.classes_[-weights.coef_.shape[0] :] if labels is None else labels
-        weights = weights.coef_.T
-        weights = weights.toarray() if hasattr(weights, "toarray") else weights
+        weights = read_coef(weights).T
     pictures = _to_pictures("w", np.atleast_2d(np.asarray(weights).T), shape, has_bias)
     largest = np.abs(pictures).max() or 1
     labels = range(len(pictures)) if labels is None else labels

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastlin.figures.curves import plot_scores
-from fastlin.figures.style import COLORS, current_axes
+from fastlin.figures.style import COLORS, current_axes, read_coef
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def plot_coefficients(
     """
     if not hasattr(model, "coef_"):
         raise ValueError(f"model must be a fitted linear model, which has coef_, got {type(model).__name__} without")
-    coef = model.coef_.toarray() if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
+    coef = read_coef(model)
     names = list(model.get_feature_names_out() if feature_names is None else feature_names)
     if len(names) != coef.shape[1]:
         raise ValueError(f"feature_names must be one name for each of {coef.shape[1]} coefficients, got {len(names)}")

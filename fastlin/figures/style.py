@@ -7,7 +7,10 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+import numpy as np
+
 from fastlin.extras import needs
+from fastlin.typing import Array
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +114,11 @@ def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
     plot(figure.subplots())
     figure.savefig(file, format="png")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+
+
+def read_coef(model: Any) -> Array:
+    """Return the coefficients of a linear model, which `sparsify` may have made sparse, as an array (rows, columns)."""
+    return model.coef_.toarray() if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> str:
