@@ -136,11 +136,10 @@ def warn_of_training(
         )
     elif solver == "lbfgs" and training.ended in ("limit", "stalled"):
         limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) is reached"
-        why = limits if training.ended == "limit" else f"no step lowers the loss in {estimator.dtype}"
+        why = limits if training.ended == "limit" else "no step lowers the loss"
         warnings.warn(
             f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (training.ended != 'limit')}): "
-            f"{why} before no entry of the gradient exceeds tol={estimator.tol}. Raise the limit or tol"
-            + (', or set dtype="float64".' if training.ended == "stalled" else ", or scale X."),
+            f"{why} before no entry of the gradient exceeds tol={estimator.tol}. Raise the limit or tol, or scale X.",
             ConvergenceWarning,
             stacklevel=stacklevel,
         )

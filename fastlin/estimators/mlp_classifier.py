@@ -142,7 +142,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
     dtype : {"float32", "float64"}, default="float32"
         Type in which the network is computed, X included. Columns whose spread is below 1e-6 of their values need
-        float64.
+        float64. ``solver="lbfgs"`` trains in float64 and rounds the parameters to this type at the end.
 
     Attributes
     ----------

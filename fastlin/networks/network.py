@@ -219,7 +219,7 @@ class Network:
         """Return the network that predicts: it has no dropout, and running statistics are in its parameters."""
         if not self.normalizations and not self.dropout:
             return self
-        folded = Network(self.layer_sizes, self.activation, is_independent=self._is_independent, dtype=self.dtype)
+        folded = self._without_extras(self.dtype)
         for layer in range(self.n_layers):
             coef, shift = self.coefs[layer].astype(np.float64), 0.0
             if layer == 0 and self._input_normalization:
@@ -233,6 +233,23 @@ class Network:
             folded.coefs[layer][:] = coef
             folded.intercepts[layer][:] = self.intercepts[layer] - shift
         return folded
+
+    def widen(self) -> Network:
+        """Return a network without normalisation and dropout as one in float64, with the same parameters and loss."""
+        wide = self._without_extras(np.dtype(np.float64))
+        wide.parameters[:] = self.parameters
+        return wide
+
+    def _without_extras(self, dtype):
+        """Return a network of these layers in a type, with neither normalisation nor dropout."""
+        return Network(
+            self.layer_sizes,
+            self.activation,
+            is_independent=self._is_independent,
+            label_smoothing=self._label_smoothing,
+            has_intercepts=self.has_intercepts,
+            dtype=dtype,
+        )
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the scores z_L + b_L, (n, K), of a network that predicts."""

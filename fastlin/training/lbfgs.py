@@ -65,8 +65,9 @@ def train_by_lbfgs(
     KeyboardInterrupt
         Ctrl-C came before the end of the first iteration; the network is as it was.
     """
-    descent = _Descent(network, examples, validation, alpha, on_iteration)
-    start = network.parameters.astype(np.float64)
+    wide = network.widen()
+    descent = _Descent(wide, examples, validation, alpha, on_iteration)
+    start = wide.parameters.copy()
     limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
     try:
         # The losses of a training that diverges overflow.
@@ -117,8 +118,8 @@ class _Descent:
         loss, n_correct, total = network.compute_gradient(
             self._examples, self._examples.rows_of(slice(0, len(self._examples)))
         )
-        coefs = network.parameters[: network.n_coefficients].astype(np.float64)
-        gradient = network.gradient.astype(np.float64)
+        coefs = network.parameters[: network.n_coefficients]
+        gradient = network.gradient.copy()
         gradient[: network.n_coefficients] += self._alpha / total * coefs
         loss += 0.5 * self._alpha / total * float(np.sum(coefs * coefs))
         self._accuracy = n_correct / total

@@ -1,0 +1,24 @@
+"""Training of networks by L-BFGS."""
+
+import numpy as np
+
+from fastlin.matrices import as_matrix
+from fastlin.networks import Examples, Network
+from fastlin.networks.initialization import initialize
+from fastlin.training import train_by_lbfgs
+
+
+def test_a_float32_network_is_trained_as_its_twin_in_float64():
+    generator = np.random.default_rng(0)
+    X, labels = generator.normal(size=(60, 4)).astype(np.float32), generator.integers(0, 3, 60).astype(np.int32)
+    network = Network((4, 8, 3), label_smoothing=0.1)
+    initialize(network, "xavier", np.random.RandomState(0))
+    wide = network.widen()
+    assert wide.dtype == np.float64
+    trainings = [
+        train_by_lbfgs(each, Examples(as_matrix(X), labels, None), None, alpha=0.1, max_iter=30, max_fun=100, tol=1e-6)
+        for each in (network, wide)
+    ]
+    assert trainings[0] == trainings[1]
+    assert trainings[0].epochs[-1].loss < 0.8 * trainings[0].epochs[0].loss
+    np.testing.assert_array_equal(network.parameters, wide.parameters.astype(np.float32))
