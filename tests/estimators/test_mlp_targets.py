@@ -355,5 +355,5 @@ def test_lbfgs_of_a_loss_that_is_not_finite_keeps_what_it_began_with():
     X, y = make_data(3)
     model = make(solver="lbfgs", activation="identity")
     with pytest.warns(ConvergenceWarning, match="diverged.*those that it began with"):
-        model.fit(1e308 * np.abs(X) / np.abs(X).max(), y)
+        model.fit(np.abs(X) / np.abs(X).max() * 1e308, y)
     assert np.isfinite(np.concatenate([coef.ravel() for coef in model.coefs_])).all()
