@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.data import load_data
-from benchmarks.races import Race
+from benchmarks.races import EQUAL, Race
 from benchmarks.sparse_data import make_one_hot
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import Problem
@@ -24,7 +24,6 @@ from fastlin.studies.contenders import Problem
 N_CS = 50
 # A path goes from the smallest C with a coefficient that is not zero to so many times that.
 SPAN = 1e3
-TOL = 1e-5
 CV_ROWS, N_FOLDS = 10_000, 5
 # These are scikit-learn's default.
 CV_CS = np.logspace(-4, 4, 10)
@@ -83,10 +82,10 @@ class Grid:
         return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
 
 
-def fit_path(grid):
-    """Compute the path by fastlin; return coef (n_fits, K, d) and intercept (n_fits, K)."""
+def fit_path(grid, tol):
+    """Compute the path by fastlin to tol; return coef (n_fits, K, d) and intercept (n_fits, K)."""
     path = fastlin.logistic_path(
-        grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=TOL, fit_intercept=grid.fit_intercept
+        grid.X, grid.y, Cs=grid.Cs, l1_ratio=grid.l1_ratio, tol=tol, fit_intercept=grid.fit_intercept
     )
     return path.coefs, path.intercepts
 
@@ -149,9 +148,9 @@ def fit_liblinear_path(grid, tol):
     return np.stack(coef), np.zeros((len(coef), 1))
 
 
-def fit_cross_validation(grid):
-    """Run LogisticRegressionCV of fastlin on all folds, and its last fit."""
-    return _take_paths(fastlin.LogisticRegressionCV(tol=TOL, **_ask_for(grid)).fit(grid.X, grid.y))
+def fit_cross_validation(grid, tol):
+    """Run LogisticRegressionCV of fastlin to tol on all folds, and its last fit."""
+    return _take_paths(fastlin.LogisticRegressionCV(tol=tol, **_ask_for(grid)).fit(grid.X, grid.y))
 
 
 def fit_scikit_learn_cross_validation(grid):
@@ -205,6 +204,7 @@ def _race_on_one_hot(fit_intercept, peer, solve, **options):
         {f"{peer}, tol 1e-4": partial(solve, tol=1e-4)},
         rows=4_000,
         rounds=3,
+        tol=EQUAL,
         # A few rows do not lead skglm and celer through everything that they compile.
         warm_up_rows=4_000,
         **options,
@@ -217,11 +217,12 @@ RACES = {
     "path-skglm-without-intercept": _race_on_one_hot(False, "skglm", fit_skglm_path, package="skglm"),
     "path-celer": _race_on_one_hot(False, "celer", fit_celer_path, package="celer"),
     "cross-validation": Race(
-        f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, MNIST, tol 1e-5",
+        f"cross-validation, {len(CV_CS)} C × {N_FOLDS} folds, MNIST, tol 1e-6",
         _load_mnist,
         fit_cross_validation,
         {"scikit-learn LogisticRegressionCV, max_iter 100": fit_scikit_learn_cross_validation},
         rows=1_000,
+        tol=EQUAL,
         warm_up_rows=150,
     ),
 }

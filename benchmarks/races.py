@@ -45,7 +45,7 @@ class Race:
         The function from a number of rows, or None for all, to the problem. It raises NotImplementedError where data
         are missing.
     fastlin : callable
-        The function from the problem to fastlin's solution.
+        The function from the problem, and `tol` where the race has one, to fastlin's solution.
     peers : dict of str to callable
         The function from the problem to the solution of each peer, by name.
     rows : int or None
@@ -55,6 +55,11 @@ class Race:
         to beat.
     excess : float
         The relative amount by which fastlin's objective may exceed the peer's.
+    tol : float or None
+        What fastlin is asked for: its objective lies within this of the minimum, relatively. None where no minimum is
+        sought.
+    peers_above : float
+        As was measured, no peer comes nearer to the minimum than this, relatively.
     same_steps : float or None
         The relative amount by which objectives may differ where all contenders take the same steps. None: fastlin's may
         be lower.
@@ -75,11 +80,25 @@ class Race:
     rows: int | None = None
     within: float = np.inf
     excess: float = EQUAL
+    tol: float | None = None
+    peers_above: float = 0.0
     same_steps: float | None = None
     rounds: int = 1
     warm_up_rows: int = 200
     threads: tuple = ("all",)
     package: str = ""
+
+    def __post_init__(self):
+        """Raise a ValueError where tol leaves it to luck whether fastlin's objective exceeds the peer's."""
+        if self.tol is not None and self.tol > self.excess + self.peers_above:
+            raise ValueError(
+                f"{self.title}: tol is {self.tol:g}, but peers come within {self.peers_above:g} of the minimum, which "
+                f"fastlin's objective may exceed by {self.excess:g} more; tol must be at most their sum."
+            )
+
+    def solve(self, problem):
+        """Return fastlin's solution of the problem."""
+        return self.fastlin(problem) if self.tol is None else self.fastlin(problem, tol=self.tol)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +232,7 @@ def run_race(race, problem, n_threads=None):
     """
     with limit_threads(n_threads):
         few = race.load(race.warm_up_rows)
-        _run(race.fastlin, problem)
+        _run(race.solve, problem)
         for solve in race.peers.values():
             _run(solve, few)
         runs = {FASTLIN: [], **{name: [] for name in race.peers}}
@@ -222,7 +241,7 @@ def run_race(race, problem, n_threads=None):
             names = list(race.peers)
             for turn in range(race.rounds):
                 for name in names:
-                    runs[FASTLIN].append(_run(race.fastlin, problem))
+                    runs[FASTLIN].append(_run(race.solve, problem))
                     runs[name].append(_run(race.peers[name], problem))
                 if turn == 0:
                     objectives = {name: problem.objective(*ran[-1][2]) for name, ran in runs.items()}
@@ -230,7 +249,7 @@ def run_race(race, problem, n_threads=None):
                     runs = {name: runs[name] for name in (FASTLIN, *names)}
                     fastest = min(runs[name][0][0] for name in names)
                     names = [name for name in names if runs[name][0][0] <= OUT_OF_REACH * fastest]
-            runs[FASTLIN].append(_run(race.fastlin, problem))
+            runs[FASTLIN].append(_run(race.solve, problem))
         seconds = {name: median(ran[0] for ran in all_ran) for name, all_ran in runs.items()}
         return Outcome(
             race,

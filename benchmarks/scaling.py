@@ -11,9 +11,10 @@ from functools import partial
 import numpy as np
 
 import fastlin
-from benchmarks.fits import TOL, by_fastlin, by_scikit_learn, pose
+from benchmarks.fits import TOL, by_scikit_learn, pose
 from benchmarks.races import FASTLIN, Race, run_race
 from fastlin.kernels.machine.threads import count_threads, limit_threads
+from fastlin.studies.contenders import fit_fastlin
 
 DEFAULT_PEER = "scikit-learn lbfgs"
 # newton-cholesky is one of the peers up to so many parameters, and so many multiply-adds of its Hessian.
@@ -126,7 +127,7 @@ def measure_point(numbers, changed):
     """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
-    race = partial(Race, "scaling", load, by_fastlin(), excess=TOL)
+    race = partial(Race, "scaling", load, fit_fastlin, excess=TOL, tol=TOL)
     by_default = run_race(race(by_scikit_learn("lbfgs")), problem, n_threads)
     # Where the default stops far above, its accuracy is another one: the objective alone is compared.
     if not by_default.has_converged or by_default.gap > TOL:

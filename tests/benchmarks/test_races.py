@@ -15,6 +15,7 @@ from benchmarks import races
 from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels, pose
 from benchmarks.races import FASTLIN, Outcome, Race, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
+from benchmarks.suite import RACES
 from fastlin.studies.contenders import Problem, fit_fastlin, fit_scikit_learn
 
 
@@ -168,3 +169,17 @@ def test_the_judge_is_the_formula(n_classes, l1_ratio):
     scores = sparse.toarray() @ coef.T + intercept
     predicted = scores[:, 0] > 0 if n_classes == 2 else scores.argmax(axis=1)
     assert problem.accuracy(coef, intercept) == dense.accuracy(coef, intercept) == np.mean(predicted == problem.y)
+
+
+def test_a_race_asks_for_a_tol_that_proves_what_its_rule_demands():
+    with pytest.raises(ValueError, match=r"small: tol is 0\.0001, but peers come within 1e-06 of the minimum"):
+        Race("small", load_small, fit_fastlin, {"finishes": finish}, tol=1e-4, peers_above=1e-6)
+    race = Race("small", load_small, fit_fastlin, {"finishes": finish}, tol=1e-6)
+    problem = load_small(None)
+    for found, expected in zip(race.solve(problem), fit_fastlin(problem, tol=1e-6), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    # What no tol belongs to takes the problem alone.
+    assert replace(race, fastlin=len, tol=None).solve([0, 1]) == 2
+    # Every race that seeks a minimum has a tol.
+    without = {name for name, each in RACES.items() if each.tol is None}
+    assert without == {name for name in RACES if name.startswith(("epoch", "mini-batches", "course", "pass-"))}
