@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 import reference
 import sklearn
+import tiers
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
 from fastlin import datasets, places
 from fastlin.budget import Budget
+from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
 
-# Everything in tests/kernels runs a second time uncompiled (tests/test_without_compilation.py), the layer `linear` only
-# with --slow.
+# Everything in tests/kernels runs a second time uncompiled (tests/test_without_compilation.py): with --thorough, and the
+# layer `linear` with --slow.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
@@ -35,25 +37,38 @@ sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 
 
 def pytest_addoption(parser):
-    """Add --slow, which also runs the tests that take long."""
-    parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
+    """Add the options that choose a tier of tests."""
+    tiers.add_options(parser)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give each process of pytest-xdist whole files: without a cache both would compile the same kernels."""
+    """Give each process of pytest-xdist whole files, in the order of the collection.
+
+    Without a cache both would compile the same kernels.
+    """
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Skip the tests that are marked slow unless --slow asks for them."""
-    if config.getoption("--slow"):
-        return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+    """Leave out the tests of higher tiers."""
+    tiers.choose_items(config, items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Hold the tier to its numbers where that is asked for; a process of pytest-xdist sees a part of them."""
+    if session.config.getoption("--hold-tier") and not hasattr(session.config, "workerinput"):
+        tiers.hold_tier(session, cache_folder())
+
+
+def marked(mark, *values):
+    """Return values of a parameter, each with a mark: of the tier that it belongs to."""
+    return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=mark) for value in values]
 
 
 def from_python(function):

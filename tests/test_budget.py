@@ -113,6 +113,7 @@ def make_wide(n_features=130_000, n_classes=8):
     return Objective.over(X, labels, n_classes, l2=1e-3)
 
 
+@pytest.mark.thorough
 def test_pairs_of_a_million_parameters_are_float32_and_the_fit_reaches_its_certificate(monkeypatch):
     # In the space of its few rows it would need no such pairs.
     monkeypatch.setattr(row_space, "suits", lambda objective: False)

@@ -54,6 +54,7 @@ def test_only_a_missing_package_gets_the_hint():
         from pathlib import Nothing  # noqa: F401
 
 
+@pytest.mark.thorough
 def test_a_bare_installation_fits_and_shows_progress():
     finished = run_bare(
         "import warnings; warnings.simplefilter('error')\n"
@@ -80,6 +81,7 @@ NEEDS = {
 }
 
 
+@pytest.mark.thorough
 def test_what_a_bare_installation_lacks_is_named():
     finished = run_bare(
         f"for program in {list(NEEDS)}:\n"

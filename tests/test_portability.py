@@ -74,6 +74,7 @@ print(json.dumps({{
 """
 
 
+@pytest.mark.thorough
 def test_a_system_without_what_windows_lacks_imports_fits_and_describes_itself():
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=300)

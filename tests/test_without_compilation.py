@@ -29,10 +29,12 @@ def run_uncompiled(paths, **environment):
 
 
 # Python takes most of a minute for the largest of the layers.
+@pytest.mark.thorough
 @pytest.mark.parametrize("layers", ["machine networks", pytest.param("linear", marks=pytest.mark.slow)])
 def test_kernels_uncompiled(layers):
     run_uncompiled(TESTS / "kernels" / layer for layer in layers.split())
 
 
+@pytest.mark.thorough
 def test_kernels_uncompiled_with_the_vectors_of_arm64():
     run_uncompiled((TESTS / "kernels" / "machine" / f"test_{name}.py" for name in BY_WIDTH), **NARROWEST)

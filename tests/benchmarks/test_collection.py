@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -13,6 +15,7 @@ def collect(*options):
     return [line for line in finished.stdout.splitlines() if "::" in line]
 
 
+@pytest.mark.thorough
 def test_the_literal_command_collects_benchmarks_alone():
     names = collect("--benchmark-only")
     assert names
@@ -21,6 +24,7 @@ def test_the_literal_command_collects_benchmarks_alone():
     assert not any("test_limit[limit" in name for name in names)
 
 
+@pytest.mark.thorough
 def test_whole_benchmarks_have_every_case():
     names = collect("--benchmark-only", "--full")
     assert "benchmarks/pytest/test_speed.py::test_limit[limit-step]" in names

@@ -22,6 +22,7 @@ def test_delays_and_bandwidth_make_messages_longer():
     assert slow == pytest.approx(base + 4, rel=1e-3)
 
 
+@pytest.mark.thorough
 def test_passes_by_workers_are_measured_beside_one_process(monkeypatch):
     monkeypatch.setattr(scale, "N_TURNS", 1)
     pytest.importorskip("distributed", reason="dask.distributed is not installed")

@@ -13,6 +13,7 @@ from .conftest import cut, make_rows
 DEFAULTS = {"use_legacy_attributes": False, "scoring": "accuracy", "l1_ratios": (0,)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("load", "parameters"),
     [
@@ -47,6 +48,7 @@ def test_other_folds_and_scorers_are_refused(client, wrong):
         LogisticRegressionCV(**{**DEFAULTS, **wrong}).fit(*cut(*make_rows()))
 
 
+@pytest.mark.thorough
 def test_folds_without_members_are_refused_or_warned_of(client):
     X, y, _ = make_rows()
     y = np.where(np.arange(400) < 3, 9, np.minimum(y, 1))

@@ -30,6 +30,7 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch):
         importlib.import_module("fastlin.dask")
 
 
+@pytest.mark.thorough
 def test_workers_get_consecutive_partitions_unless_they_hold_the_data(client, monkeypatch):
     n_nodes, call = [], Cluster._call
 

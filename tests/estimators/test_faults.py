@@ -78,6 +78,7 @@ def test_a_forked_child_fits_the_same(data):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make_pool", [spawn_processes, start_loky], ids=["spawn", "loky"])
 def test_other_processes_fit_the_same(data, make_pool):
     expected = fit_all(data)
@@ -86,6 +87,7 @@ def test_other_processes_fit_the_same(data, make_pool):
             assert_same(task.result(), expected)
 
 
+@pytest.mark.thorough
 def test_many_fits_leave_no_memory_behind(data):
     status = Path("/proc/self/statm")
     if not status.exists():
@@ -109,6 +111,7 @@ def run_child(code):
     return finished.stdout.split()
 
 
+@pytest.mark.thorough
 def test_want_of_memory_is_a_memory_error():
     resource = pytest.importorskip("resource", reason="the system limits no memory")
     if not hasattr(resource, "RLIMIT_AS") or not Path("/proc/self/statm").exists():

@@ -67,6 +67,7 @@ def test_the_model_is_that_of_the_rows_together(parameters, n_classes, kind):
     assert "solver" in parameters or found.certificate_ == np.inf or found.certificate_ <= 2e-9 * ends[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("parameters", [{}, {"l1_ratio": 1.0, "C": 0.08}, {"solver": "newton-cg"}], ids=str)
 @pytest.mark.parametrize(("n_features", "n_bytes"), [(6, 120_000), (130, 800_000)])
 def test_the_minimum_is_reached_without_room(monkeypatch, parameters, n_features, n_bytes):
@@ -196,6 +197,7 @@ def test_callbacks_and_warm_starts():
     assert model.fit(blocks).n_iter_[0] <= 1
 
 
+@pytest.mark.thorough
 def test_a_fit_takes_no_more_than_a_quarter_of_the_file(tmp_path):
     resource = pytest.importorskip("resource", reason="the system limits no memory")
     if not (COMPILED and hasattr(resource, "RLIMIT_DATA") and Path("/proc/self/status").exists()):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import load_scaled
+from conftest import load_scaled, marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -129,6 +129,7 @@ def test_an_unfinished_fit_warns_with_what_to_do():
     assert model.n_iter_[0] == 2
 
 
+@pytest.mark.thorough
 def test_warm_start_goes_on_from_the_last_fit():
     X, y = load_scaled(load_digits)
     model = fastlin.LogisticRegression(warm_start=True).fit(X, y)
@@ -274,7 +275,11 @@ def make_pixels():
 
 @pytest.mark.parametrize(
     ("dtype", "solver"),
-    [(np.uint8, "auto"), (np.float32, "auto"), (np.float64, "auto"), (np.uint8, "newton-cg"), (np.float32, "lbfgs")],
+    [
+        (np.uint8, "auto"),
+        (np.float64, "auto"),
+        *marked(pytest.mark.thorough, (np.float32, "auto"), (np.uint8, "newton-cg"), (np.float32, "lbfgs")),
+    ],
 )
 def test_raw_pixels_are_fitted_without_scaling(dtype, solver):
     X, y = make_pixels()
@@ -285,6 +290,7 @@ def test_raw_pixels_are_fitted_without_scaling(dtype, solver):
     assert model.history_[-1].objective == pytest.approx(scaled.history_[-1].objective, rel=1e-4)
 
 
+@pytest.mark.thorough
 def test_mnist_as_bytes_is_fitted_to_the_certificate(mnist):
     X, y = mnist.X_train[:3000], mnist.y_train[:3000]
     model = fastlin.LogisticRegression(C=1e-5, tol=1e-3).fit(X, y)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import load_scaled, make_problem, since
+from conftest import load_scaled, make_problem, marked, since
 from scipy import sparse
 from sklearn import config_context
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -25,6 +25,7 @@ CS = [0.01, 1.0, 100.0]
 pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios")
 
 
+@pytest.mark.thorough
 @parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), cv=2, **QUIET)])
 @pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore:The least populated class")
 def test_estimator_checks(estimator, check):
@@ -181,7 +182,9 @@ def test_without_refit_the_folds_are_averaged():
 
 
 # Other tests compile for uint8 too, but not these kernels: 15 seconds.
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, pytest.param(np.uint8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, *marked(pytest.mark.thorough, np.float32), *marked(pytest.mark.slow, np.uint8)]
+)
 def test_the_same_bits_for_any_number_of_threads(dtype):
     # The rows of a fold are so many that a pass over them is cut into two blocks.
     X, y, weights, *_ = make_problem(100_000, 3, 2, dtype)

@@ -25,6 +25,7 @@ BATCHES_COUNT_ROWS = {
 }
 
 
+@pytest.mark.thorough
 @parametrize_with_checks(
     [MiniBatchLogisticRegression(random_state=0)], expected_failed_checks=lambda estimator: BATCHES_COUNT_ROWS
 )
@@ -73,6 +74,7 @@ def test_it_comes_to_the_minimum_of_logistic_regression(n_classes):
     np.testing.assert_allclose(model.predict_proba(X), exact.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.thorough  # Its kernels take eight seconds of the compiler.
 @quiet
 def test_x_of_any_kind_has_the_same_model(tmp_path):
     X, y = make_data()

@@ -123,6 +123,7 @@ def test_frames_of_several_types(name):
     np.testing.assert_allclose(nullable.predict_proba(numbers), plain.predict_proba(numbers), rtol=1e-5)
 
 
+@pytest.mark.thorough
 def test_models_work_in_other_processes(iris, tmp_path):
     X, y = iris[0].to_numpy(), iris[1].to_numpy()
     models = [make().fit(X, y) for make in MODELS.values()]

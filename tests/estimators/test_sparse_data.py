@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import change_columns
+from conftest import change_columns, marked
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
@@ -99,14 +99,16 @@ def test_every_container_gives_the_same_bits(make):
     ("dtype", "index_dtype"),
     [
         (np.float64, np.int64),
-        (np.float32, np.int32),
-        (np.int8, np.int64),
-        (np.uint8, np.int32),
         # Each takes four seconds of the compiler.
-        pytest.param(np.float32, np.int64, marks=pytest.mark.slow),
-        pytest.param(np.bool_, np.int32, marks=pytest.mark.slow),
-        pytest.param(np.int64, np.int64, marks=pytest.mark.slow),
-        pytest.param(np.uint16, np.int32, marks=pytest.mark.slow),
+        *marked(pytest.mark.thorough, (np.float32, np.int32), (np.uint8, np.int32)),
+        *marked(
+            pytest.mark.slow,
+            (np.int8, np.int64),
+            (np.float32, np.int64),
+            (np.bool_, np.int32),
+            (np.int64, np.int64),
+            (np.uint16, np.int32),
+        ),
     ],
 )
 def test_every_type_of_values_and_indices(dtype, index_dtype):

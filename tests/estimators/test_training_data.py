@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import load_scaled
+from conftest import load_scaled, marked
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
@@ -42,7 +42,9 @@ def test_read_only_and_memory_mapped_data(tmp_path):
 
 
 # Its kernels take six seconds of the compiler.
-@pytest.mark.parametrize("kind", [np.float16, np.int64, pytest.param(np.bool_, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", [np.int64, *marked(pytest.mark.thorough, np.float16), *marked(pytest.mark.slow, np.bool_)]
+)
 def test_other_types_are_fitted_and_predicted(kind):
     X, y = load_scaled(load_iris)
     X = X > 0 if kind is np.bool_ else X.astype(kind)

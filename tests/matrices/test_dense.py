@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import marked
 
 from fastlin.matrices import DenseMatrix, as_matrix, dense
 
@@ -60,7 +61,9 @@ def test_rows_are_taken_in_any_order_and_not_copied_where_they_lie_as_wanted():
         np.testing.assert_array_equal(found, other.X[4:7])
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, np.uint8])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, np.uint8, *marked(pytest.mark.thorough, np.float32, np.float16, np.int32)]
+)
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_columns_are_kept_narrow_or_scaled_and_shifted(dtype, precision):
     X = make(dtype)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_sparse
+from conftest import make_sparse, marked
 from scipy import sparse
 
 from fastlin.kernels.machine.gather import zeros_table
@@ -47,7 +47,14 @@ def assert_products(X, products, n_classes, factors):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint8, np.int32, bool])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        np.float64,
+        *marked(pytest.mark.thorough, np.float32, np.uint8),
+        *marked(pytest.mark.slow, np.float16, np.int32, bool),
+    ],
+)
 @pytest.mark.parametrize("n_classes", [1, 3, 12])
 def test_products_of_dense_rows(dtype, layout, n_classes):
     X, factors = LAYOUTS[layout](make_dense(dtype)), np.linspace(0.5, 3, D)

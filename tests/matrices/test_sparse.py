@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import make_sparse
+from conftest import make_sparse, marked
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
@@ -98,7 +98,11 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes):
 
 @pytest.mark.parametrize(
     ("dtype", "weighted"),
-    [(np.float64, False), (np.float64, True), (np.float32, True), (np.int8, False), (np.bool_, True)],
+    [
+        (np.float64, False),
+        (np.float64, True),
+        *marked(pytest.mark.thorough, (np.float32, True), (np.int8, False), (np.bool_, True)),
+    ],
 )
 def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
     X = make_csr(dtype=dtype)
@@ -229,6 +233,7 @@ def test_blocks_have_equal_work():
     assert work.max() < 1100 + compressed.LINE_WORK * 100
 
 
+@pytest.mark.thorough
 def test_wide_data_are_never_made_dense():
     n, d, n_entries = 1_000, 10_000_000, 5_000
     generator = np.random.default_rng(0)

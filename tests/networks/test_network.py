@@ -5,6 +5,7 @@ import itertools
 import naive_network
 import numpy as np
 import pytest
+from conftest import marked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -217,7 +218,8 @@ LAYOUTS = {
     ("kind", "layout"),
     [
         *((np.float32, layout) for layout in LAYOUTS),
-        *((kind, "C") for kind in (np.float64, np.uint8, np.int8, np.int16, np.int32, np.bool_)),
+        *((kind, "C") for kind in (np.float64, np.uint8)),
+        *marked(pytest.mark.slow, *((kind, "C") for kind in (np.int8, np.int16, np.int32, np.bool_))),
         (np.uint8, "Fortran"),
     ],
 )

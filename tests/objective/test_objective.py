@@ -14,6 +14,7 @@ from conftest import (
     make_objective,
     make_problem,
     make_sized,
+    marked,
     value_of,
     violation_of,
     with_budget,
@@ -27,8 +28,6 @@ from fastlin.objective import Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
-COMMON = [np.float64, np.float32, np.uint8]
-DTYPES = [*COMMON, np.int8, np.int16, np.int32, np.bool_]
 # Columns, rows, classes and whether there are weights and an intercept.
 CASES = [(columns, 30, 3, True, True) for columns in COLUMNS] + [
     ("plain", 30, 2, False, True),
@@ -170,9 +169,16 @@ def test_where_a_class_has_no_weight_the_start_is_zero():
 # of tiles differs, which has its tests for all: the others take 40 seconds of the compiler.
 @pytest.mark.parametrize(
     ("dtype", "layout"),
-    [pytest.param(dtype, "C", marks=() if dtype in COMMON else pytest.mark.slow) for dtype in DTYPES]
-    + [(np.float64, layout) for layout in ("F", "strided", "reversed")]
-    + [pytest.param(np.uint8, layout, marks=pytest.mark.slow) for layout in ("F", "strided", "reversed")],
+    [
+        (np.float64, "C"),
+        *marked(pytest.mark.thorough, (np.float32, "C"), (np.uint8, "C"), (np.float64, "F"), (np.float64, "strided")),
+        *marked(
+            pytest.mark.slow,
+            (np.float64, "reversed"),
+            *((dtype, "C") for dtype in (np.int8, np.int16, np.int32, np.bool_)),
+            *((np.uint8, layout) for layout in ("F", "strided", "reversed")),
+        ),
+    ],
 )
 def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
     generator = np.random.default_rng(0)
@@ -264,7 +270,9 @@ def test_read_only_data_are_used_in_place():
 
 
 # Other tests compile for uint8 too, but not these kernels: 15 seconds.
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, pytest.param(np.uint8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, *marked(pytest.mark.thorough, np.float32), *marked(pytest.mark.slow, np.uint8)]
+)
 def test_bits_do_not_depend_on_threads(dtype):
     for precision in (np.float64, np.float32):
         objective, parameters = make_objective(60_000, 40, 10, dtype, l2=0.1)

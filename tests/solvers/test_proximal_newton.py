@@ -10,6 +10,7 @@ from conftest import (
     change_columns,
     make_objective,
     make_problem,
+    marked,
     minimum_of,
     violation_of,
     with_budget,
@@ -67,14 +68,18 @@ def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
 @pytest.mark.parametrize(
     ("kind", "n_classes"),
     [
-        ("float32", 2),
-        ("float32 worked in float32", 4),
         ("uint8", 2),
-        ("uint8", 4),
-        ("int32", 4),
-        ("sparse", 2),
         ("sparse", 4),
         ("dense in parts", 4),
+        # Their kernels take twelve seconds of the compiler.
+        *marked(
+            pytest.mark.thorough,
+            ("float32", 2),
+            ("float32 worked in float32", 4),
+            ("uint8", 4),
+            ("int32", 4),
+            ("sparse", 2),
+        ),
     ],
 )
 def test_data_of_every_kind(model, monkeypatch, kind, n_classes):

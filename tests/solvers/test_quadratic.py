@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import evaluate, make_objective, make_problem
+from conftest import evaluate, make_objective, make_problem, marked
 from scipy import sparse
 
 from fastlin.kernels.machine import threads
@@ -69,7 +69,9 @@ def test_both_models_are_least_where_their_subgradient_is_zero(n_classes, groupe
             np.testing.assert_array_equal(start.parameters, before)
 
 
-@pytest.mark.parametrize("kind", ["float32", "uint8", "int32", "sparse", "sparse and far from zero"])
+@pytest.mark.parametrize(
+    "kind", ["uint8", "sparse", "sparse and far from zero", *marked(pytest.mark.thorough, "float32", "int32")]
+)
 def test_both_models_agree_for_all_data(kind):
     for rows, weighted in [("all", True), ("all", False), ("some", True), ("repeated", True)]:
         whole = kind in ("uint8", "int32")

@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from conftest import COMPILED, assert_same_bits, make_problem
+from conftest import COMPILED, assert_same_bits, make_problem, marked
 
 from fastlin.kernels.linear import curvature, dense_rows
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
@@ -124,7 +124,7 @@ def test_class_pairs_agree_with_naive(n_classes, kind):
             np.testing.assert_array_equal(hessian, hessian.T)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float32, *marked(pytest.mark.thorough, np.uint8)])
 def test_other_types_and_layouts(dtype):
     rows = Rows(40, 9, 3, np.float32, dtype)
     of_product, of_gram, _ = rows.rounding()

@@ -139,6 +139,7 @@ def has_target(triple):
     return True
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not (has_target(LINUX) and has_target(MACOS)), reason="this LLVM knows no arm64")
 @pytest.mark.parametrize(
     ("program", "kernels"),

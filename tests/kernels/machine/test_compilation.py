@@ -57,6 +57,7 @@ def test_a_damaged_file_is_compiled_anew(tmp_path, ending, content):
     assert run(tmp_path) == 1
 
 
+@pytest.mark.thorough
 def test_the_code_of_other_instruction_sets_is_not_taken(tmp_path):
     narrow = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
     if platform.machine() not in ("x86_64", "AMD64"):
@@ -74,6 +75,7 @@ def test_no_writable_place_means_no_cache(tmp_path):
     assert blocked.read_text() == ""
 
 
+@pytest.mark.thorough
 def test_a_full_disk_means_no_cache(tmp_path):
     pytest.importorskip("resource", reason="the system limits no files")
     # A limit on files is what a test can fill without a disk of its own: writes fail half-way.

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED, from_python
+from conftest import COMPILED, from_python, marked
 
 from fastlin.kernels.machine import gather
 from fastlin.kernels.machine.arrays import CACHE_LINE
@@ -26,7 +26,7 @@ def test_sums_agree_with_numpy(n_classes):
     assert_sums(n_classes, np.float64)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.uint16, np.int32, np.uint64])
+@pytest.mark.parametrize("dtype", [np.float32, *marked(pytest.mark.slow, np.int8, np.uint16, np.int32, np.uint64)])
 def test_entries_of_every_kind_of_type(dtype):
     assert_sums(5, dtype)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED, assert_same_bits, from_python
+from conftest import COMPILED, assert_same_bits, from_python, marked
 
 from fastlin.kernels.machine import prefetch, products, tiles
 from fastlin.kernels.machine.arrays import zeros_aligned
@@ -70,10 +70,9 @@ def test_products_agree_with_numpy(n_features, kind):
     ("dtype", "kind"),
     [
         (np.float64, np.float64),
-        (np.float32, np.float32),
-        # Its kernels take four seconds of the compiler; a whole pass has them in test_dense_rows.py.
-        pytest.param(np.float64, np.float32, marks=pytest.mark.slow),
-        (np.uint8, np.float64),
+        # Each takes two to four seconds of the compiler; a whole pass has them in test_dense_rows.py.
+        *marked(pytest.mark.thorough, (np.float32, np.float32), (np.uint8, np.float64)),
+        *marked(pytest.mark.slow, (np.float64, np.float32)),
     ],
 )
 def test_scores_are_the_same_bits_from_a_tile_and_from_rows_of_any_layout(dtype, kind):

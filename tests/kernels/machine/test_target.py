@@ -42,6 +42,7 @@ def archive_of(wheel, level=BEST):
     return wheel / "kernels" / "compiled" / f"{level}.zip"
 
 
+@pytest.mark.thorough
 def test_the_code_of_the_wheel_needs_no_place_to_write(wheel, use, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -55,6 +56,7 @@ def test_the_code_of_the_wheel_needs_no_place_to_write(wheel, use, tmp_path):
     assert sorted(wheel.rglob("*")) == before
 
 
+@pytest.mark.thorough
 def test_no_folder_is_made_before_code_is_saved(wheel, use, tmp_path):
     found, _ = use(wheel)
     assert found["dot"] == HIT
@@ -174,6 +176,7 @@ def flip_a_byte(path):
     path.write_bytes(content)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", [flip_a_byte, replace_the_kernels])
 def test_a_damaged_kernel_alone_is_compiled(wheel, use, damage):
     path = archive_of(wheel)
@@ -183,6 +186,7 @@ def test_a_damaged_kernel_alone_is_compiled(wheel, use, damage):
     assert logged == [f"INFO {path} is damaged: kernels are compiled where it lacks them."]
 
 
+@pytest.mark.thorough
 def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
     first, logged = use(wheel, "steps")
     # The kernel that is compiled calls that of the wheel, whose code becomes part of it.
@@ -196,6 +200,7 @@ def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))
 
 
+@pytest.mark.thorough
 def test_a_half_filled_cache_decides_nothing_and_a_finished_warm_up_does(wheel, use, tmp_path):
     use(wheel, FASTLIN_COMPILED="off")
     assert use(wheel)[0]["target"] == BEST
@@ -209,6 +214,7 @@ def test_a_half_filled_cache_decides_nothing_and_a_finished_warm_up_does(wheel, 
     assert found["target"] == BEST
 
 
+@pytest.mark.thorough
 def test_processes_at_once_use_one_wheel_and_find_the_same_bits(wheel, tmp_path):
     processes = [start(wheel, USE, "steps", NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
     (one, _), (other, _) = map(finish, processes)

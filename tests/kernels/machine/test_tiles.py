@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import from_python
+from conftest import from_python, marked
 
 from fastlin.kernels.machine import tiles
 from fastlin.kernels.machine.arrays import CACHE_LINE, any_layout
@@ -14,11 +14,21 @@ load_tile, zeros_padded = from_python(tiles.load_tile), from_python(tiles.zeros_
 pad_columns, pad_scaling = from_python(tiles.pad_columns), from_python(tiles.pad_scaling)
 no_scaling = from_python(tiles.no_scaling)
 
-# The types of X, of the scaling and of the tile that occur together.
-TYPES = [(dtype, np.float64, np.float64) for dtype in ("float64", "uint8", "int8", "int16", "int32", "bool")]
-TYPES += [("float32", np.float32, np.float32), ("uint8", np.float32, np.float32)]
-TYPES += [("float16", np.float32, np.float32), ("float16", np.float64, np.float64)]
-TYPES += [("float64", np.float64, np.float32), ("int32", np.float64, np.float32)]
+# The types of X, of the scaling and of the tile that occur together: numbers that are read as they are and widened,
+# float16, which is read as its bits, and what float32 is centred for. Each takes half a second of the compiler.
+TYPES = [("float64", np.float64, np.float64), ("uint8", np.float32, np.float32)]
+TYPES += marked(
+    pytest.mark.thorough,
+    ("float32", np.float32, np.float32),
+    ("float16", np.float64, np.float64),
+    ("int32", np.float64, np.float32),
+)
+TYPES += marked(
+    pytest.mark.slow,
+    *((dtype, np.float64, np.float64) for dtype in ("uint8", "int8", "int16", "int32", "bool")),
+    ("float16", np.float32, np.float32),
+    ("float64", np.float64, np.float32),
+)
 
 
 def layouts(X):

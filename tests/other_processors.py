@@ -1,0 +1,137 @@
+"""The tests as they run on other processors, as far as this one can stand in for them, one after the other.
+
+Run from the repository's root::
+
+    python -m tests.other_processors                        # each of PROCESSORS that this machine can stand in for
+    python -m tests.other_processors --as x86-64-v2         # one of them, several with more of --as
+    python -m tests.other_processors --part 10 -n 2 tests/kernels    # a tenth of some; other arguments go to pytest
+
+Three libraries choose their code by the processor: Numba compiles our kernels for it, OpenBLAS has products for each
+family, and NumPy has loops for several sets of instructions. Each rounds its sums in another order, and so does another
+number of threads where BLAS is at work. Every processor has a folder of compiled kernels of its own.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import llvmlite.binding
+import numpy as np
+
+from fastlin.kernels.machine.levels import LEVELS
+from fastlin.places import user_cache_folder
+
+# NumPy's names of what its loops may use at each level: those up to version 2.3, and the one of later versions.
+NUMPY_V2 = {"SSSE3", "SSE41", "POPCNT", "SSE42", "X86_V2"}
+NUMPY_V3 = NUMPY_V2 | {"AVX", "F16C", "FMA3", "AVX2", "X86_V3"}
+NUMPY_V4 = NUMPY_V3 | {"AVX512F", "AVX512CD", "AVX512_SKX", "X86_V4"}
+
+
+class Processor(NamedTuple):
+    """A processor that this one can stand in for.
+
+    Attributes
+    ----------
+    level : str
+        The level of `fastlin.kernels.machine.levels` that kernels are compiled for.
+    blas : str
+        What OpenBLAS calls its family.
+    features : set of str
+        NumPy's names of the instructions that its loops may use.
+    n_threads : int
+        The number of threads, of BLAS too.
+    """
+
+    level: str
+    blas: str
+    features: set[str]
+    n_threads: int
+
+
+# The name of a level alone changes how code is scheduled, but not which instructions may stand in it: both are set.
+PROCESSORS = {
+    "host": None,
+    "x86-64-v4": Processor("x86-64-v4", "SkylakeX", NUMPY_V4, 4),
+    "x86-64-v3": Processor("x86-64-v3", "Haswell", NUMPY_V3, 3),
+    # It has AVX without AVX2, which our kernels make no difference between.
+    "sandybridge": Processor("x86-64-v2", "Sandybridge", NUMPY_V2 | {"AVX"}, 2),
+    "x86-64-v2": Processor("x86-64-v2", "Prescott", NUMPY_V2, 1),
+}
+# The test that says which instructions there are runs with every part.
+ALWAYS = "test_emitter.py"
+# The environment variables that tell the processes which part of the tests to run.
+PART, FIRST = "FASTLIN_TESTS_PART", "FASTLIN_TESTS_FIRST"
+
+
+def pytest_collection_modifyitems(items):
+    """Keep every PART-th test from FIRST on; pytest calls it, to which this file is a plugin."""
+    part, first = int(os.environ.get(PART, "1")), int(os.environ.get(FIRST, "0"))
+    items[:] = [item for i, item in enumerate(items) if i % part == first or item.path.name == ALWAYS]
+
+
+def can_stand_in_for(processor):
+    """Say whether this machine has all instructions of a Processor; None is this one itself."""
+    there = llvmlite.binding.get_host_cpu_features()
+    return processor is None or all(there.get(feature, False) for feature in LEVELS[processor.level].features)
+
+
+def environment(processor):
+    """Return the environment in which everything computes as on a Processor."""
+    if processor is None:
+        return dict(os.environ)
+    level = LEVELS[processor.level]
+    folder = user_cache_folder() or Path(".pytest_cache").absolute()
+    umath = np._core._multiarray_umath
+    # NumPy warns where it is to leave out what is not there.
+    left_out = [
+        name for name in umath.__cpu_dispatch__ if umath.__cpu_features__[name] and name not in processor.features
+    ]
+    return {
+        **os.environ,
+        "NUMBA_CPU_NAME": level.processor,
+        "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in level.features),
+        "NUMBA_CACHE_DIR": str(folder / processor.level),
+        "OPENBLAS_CORETYPE": processor.blas,
+        "OPENBLAS_NUM_THREADS": str(processor.n_threads),
+        "NPY_DISABLE_CPU_FEATURES": " ".join(left_out),
+        "FASTLIN_NUM_THREADS": str(processor.n_threads),
+    }
+
+
+def run_tests(name, part, arguments):
+    """Return the exit status of the tests, or of every part-th of them, as on a processor."""
+    # Each processor runs another part of the tests.
+    first = list(PROCESSORS).index(name) * part // len(PROCESSORS)
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.other_processors", *arguments],
+        cwd=Path(__file__).parents[1],
+        env={**environment(PROCESSORS[name]), PART: str(part), FIRST: str(first)},
+    )
+    return finished.returncode
+
+
+def main():
+    """Run the tests as on each processor that was asked for; fail where one of them fails."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], epilog="Other arguments go to pytest.")
+    parser.add_argument("--as", action="append", choices=list(PROCESSORS), dest="names", help="default: all of them")
+    parser.add_argument("--part", type=int, default=1, metavar="N", help="run every N-th test (default: all)")
+    options, arguments = parser.parse_known_args()
+    if options.part < 1:
+        parser.error(f"--part must be a whole number from 1 on, but is {options.part}")
+    failed = []
+    for name in options.names or PROCESSORS:
+        if not can_stand_in_for(PROCESSORS[name]):
+            print(f"{name}: left out, since this machine lacks some of its instructions", flush=True)
+            continue
+        print(f"{name}:", flush=True)
+        if run_tests(name, options.part, arguments) != 0:
+            failed.append(name)
+    print("failed as on " + ", ".join(failed) if failed else "all passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
