@@ -23,8 +23,8 @@ from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
 
-# Everything in tests/kernels runs a second time uncompiled (tests/test_without_compilation.py): with --thorough, and the
-# layer `linear` with --slow.
+# Everything in tests/kernels runs a second time uncompiled, with --thorough, and the layer `linear` with --slow
+# (tests/test_without_compilation.py).
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 

@@ -120,6 +120,7 @@ TESTS_OF_THE_HOUSE = {
     "docs",
     "interface",
     "portability",
+    "tiers",
     "without_compilation",
 }
 
