@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks import plain_numpy
 from benchmarks.data import load_data
-from benchmarks.races import Race
+from benchmarks.races import Race, Rule
 from fastlin import trainers
 from fastlin.studies.contenders import Problem
 
@@ -106,7 +106,7 @@ RACES = {
         # The course's code computes in float64, whatever fastlin computes in.
         {"plain NumPy in float64": partial(train_plainly, dtype="float64")},
         rows=1_500,
-        same_steps=ALLOWED[dtype],
+        rule=Rule(same_steps=ALLOWED[dtype]),
         rounds=2,
         warm_up_rows=1_000,
     )

@@ -9,7 +9,7 @@ from sklearn.linear_model import SGDClassifier
 
 import fastlin
 from benchmarks.data import load_mnist
-from benchmarks.races import Race
+from benchmarks.races import Race, Rule
 from fastlin.studies.contenders import Problem
 
 N_CLASSES = 10
@@ -126,5 +126,5 @@ def _race(peer, solve, by_error, **options):
 
 RACES = {
     "mini-batches-sgd": _race("scikit-learn SGDClassifier, log_loss", train_by_sgd, by_error=True),
-    "mini-batches-numpy": _race("plain NumPy in float64", train_plainly, by_error=False, same_steps=ALLOWED),
+    "mini-batches-numpy": _race("plain NumPy in float64", train_plainly, by_error=False, rule=Rule(same_steps=ALLOWED)),
 }

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 
 import fastlin
-from benchmarks.races import Race
+from benchmarks.races import Race, Rule
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
@@ -239,7 +239,7 @@ def _race(peer, solve, **options):
         partial(train_by_estimator, estimator=fastlin.MLPClassifier),
         {peer: solve},
         rows=20_000,
-        same_steps=ALLOWED,
+        rule=Rule(same_steps=ALLOWED),
         rounds=5,
         warm_up_rows=2 * BATCH_SIZE,
         **options,

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.data import load_data
 from benchmarks.plain_numpy import NumPyObjective
-from benchmarks.races import FASTLIN, Race
+from benchmarks.races import FASTLIN, Race, Rule
 from fastlin.objective import Objective
 
 N_ROWS = 60_000
@@ -154,7 +154,7 @@ RACES = {
         partial(evaluate, name=FASTLIN),
         {name: partial(evaluate, name=name) for name in ("NumPy", IN_F_ORDER)},
         rows=10_000,
-        same_steps=ALLOWED[dtype],
+        rule=Rule(same_steps=ALLOWED[dtype]),
         rounds=5,
     )
     for dtype in ALLOWED

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.data import load_data
-from benchmarks.races import EQUAL, Race
+from benchmarks.races import PROVEN, Race
 from benchmarks.sparse_data import make_one_hot
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import Problem
@@ -204,7 +204,7 @@ def _race_on_one_hot(fit_intercept, peer, solve, **options):
         {f"{peer}, tol 1e-4": partial(solve, tol=1e-4)},
         rows=4_000,
         rounds=3,
-        tol=EQUAL,
+        rule=PROVEN,
         # A few rows do not lead skglm and celer through everything that they compile.
         warm_up_rows=4_000,
         **options,
@@ -222,7 +222,7 @@ RACES = {
         fit_cross_validation,
         {"scikit-learn LogisticRegressionCV, max_iter 100": fit_scikit_learn_cross_validation},
         rows=1_000,
-        tol=EQUAL,
+        rule=PROVEN,
         warm_up_rows=150,
     ),
 }

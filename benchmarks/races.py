@@ -34,6 +34,42 @@ THREADS = ("all", "one")
 
 
 @dataclass(frozen=True)
+class Rule:
+    """When the results of a race are equal, and what fastlin is asked for so that they are.
+
+    Attributes
+    ----------
+    tol : float or None
+        What fastlin is asked for: its objective lies within this of the minimum, relatively. None where no minimum is
+        sought.
+    excess : float
+        The relative amount by which fastlin's objective may exceed the peer's.
+    peers_above : float
+        As was measured, no peer comes nearer to the minimum than this, relatively.
+    same_steps : float or None
+        The relative amount by which objectives may differ where all contenders take the same steps. None: fastlin's may
+        be lower.
+    """
+
+    tol: float | None = None
+    excess: float = EQUAL
+    peers_above: float = 0.0
+    same_steps: float | None = None
+
+    def __post_init__(self):
+        """Raise a ValueError where tol leaves it to luck whether fastlin's objective exceeds the peer's."""
+        if self.tol is not None and self.tol > self.excess + self.peers_above:
+            raise ValueError(
+                f"tol is {self.tol:g}, but peers come within {self.peers_above:g} of the minimum, which fastlin's "
+                f"objective may exceed by {self.excess:g} more; tol must be at most their sum."
+            )
+
+
+# What fastlin proves where the peer may reach the minimum.
+PROVEN = Rule(tol=EQUAL)
+
+
+@dataclass(frozen=True)
 class Race:
     """A row of the table: a problem, what fastlin does with it, and what its peers do.
 
@@ -45,7 +81,7 @@ class Race:
         The function from a number of rows, or None for all, to the problem. It raises NotImplementedError where data
         are missing.
     fastlin : callable
-        The function from the problem, and `tol` where the race has one, to fastlin's solution.
+        The function from the problem, and `tol` where the rule has one, to fastlin's solution.
     peers : dict of str to callable
         The function from the problem to the solution of each peer, by name.
     rows : int or None
@@ -53,16 +89,8 @@ class Race:
     within : float
         Only peers count whose objective is within this of the lowest one, relatively; the fastest of them is the one
         to beat.
-    excess : float
-        The relative amount by which fastlin's objective may exceed the peer's.
-    tol : float or None
-        What fastlin is asked for: its objective lies within this of the minimum, relatively. None where no minimum is
-        sought.
-    peers_above : float
-        As was measured, no peer comes nearer to the minimum than this, relatively.
-    same_steps : float or None
-        The relative amount by which objectives may differ where all contenders take the same steps. None: fastlin's may
-        be lower.
+    rule : Rule
+        When the results are equal.
     rounds : int
         The number of turns; long races take few.
     warm_up_rows : int
@@ -79,26 +107,15 @@ class Race:
     peers: dict
     rows: int | None = None
     within: float = np.inf
-    excess: float = EQUAL
-    tol: float | None = None
-    peers_above: float = 0.0
-    same_steps: float | None = None
+    rule: Rule = Rule()
     rounds: int = 1
     warm_up_rows: int = 200
     threads: tuple = ("all",)
     package: str = ""
 
-    def __post_init__(self):
-        """Raise a ValueError where tol leaves it to luck whether fastlin's objective exceeds the peer's."""
-        if self.tol is not None and self.tol > self.excess + self.peers_above:
-            raise ValueError(
-                f"{self.title}: tol is {self.tol:g}, but peers come within {self.peers_above:g} of the minimum, which "
-                f"fastlin's objective may exceed by {self.excess:g} more; tol must be at most their sum."
-            )
-
     def solve(self, problem):
         """Return fastlin's solution of the problem."""
-        return self.fastlin(problem) if self.tol is None else self.fastlin(problem, tol=self.tol)
+        return self.fastlin(problem) if self.rule.tol is None else self.fastlin(problem, tol=self.rule.tol)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +168,8 @@ class Outcome:
         """Return why the race does not count, or "" where it does."""
         if not self.has_converged:
             return "fastlin has not converged"
-        same_steps = self.race.same_steps
-        if self.gap > (self.race.excess if same_steps is None else same_steps):
+        same_steps = self.race.rule.same_steps
+        if self.gap > (self.race.rule.excess if same_steps is None else same_steps):
             return f"fastlin's objective is higher than that of {self.peer} by {self.gap:.1e} of it"
         if same_steps is not None and self.gap < -same_steps:
             return f"fastlin's objective is not that of {self.peer}: it is lower by {-self.gap:.1e} of it"

@@ -12,7 +12,7 @@ import numpy as np
 
 import fastlin
 from benchmarks.fits import TOL, by_scikit_learn, pose
-from benchmarks.races import FASTLIN, Race, run_race
+from benchmarks.races import FASTLIN, Race, Rule, run_race
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 from fastlin.studies.contenders import fit_fastlin
 
@@ -127,7 +127,7 @@ def measure_point(numbers, changed):
     """
     load = partial(make_problem, **numbers)
     problem, n_threads = load(), numbers["threads"]
-    race = partial(Race, "scaling", load, fit_fastlin, excess=TOL, tol=TOL)
+    race = partial(Race, "scaling", load, fit_fastlin, rule=Rule(tol=TOL, excess=TOL))
     by_default = run_race(race(by_scikit_learn("lbfgs")), problem, n_threads)
     # Where the default stops far above, its accuracy is another one: the objective alone is compared.
     if not by_default.has_converged or by_default.gap > TOL:

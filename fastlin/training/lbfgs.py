@@ -65,9 +65,8 @@ def train_by_lbfgs(
     KeyboardInterrupt
         Ctrl-C came before the end of the first iteration; the network is as it was.
     """
-    wide = network.widen()
-    descent = _Descent(wide, examples, validation, alpha, on_iteration)
-    start = wide.parameters.copy()
+    descent = _Descent(network, examples, validation, alpha, on_iteration)
+    start = network.parameters.astype(np.float64)
     limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
     try:
         # The losses of a training that diverges overflow.
@@ -104,11 +103,13 @@ class _Descent:
     """
 
     def __init__(self, network, examples, validation, alpha, on_iteration):
-        self._network, self._examples, self._validation = network, examples, validation
+        # Everything is computed by the first; the other one is what callbacks see.
+        self._network, self._given = network.widen(), network
+        self._examples, self._validation = examples, validation
         self._alpha, self._on_iteration = alpha, on_iteration
         self._accuracy: float = 0.0
         self._best: float | None = None
-        self.epochs, self.kept, self.n_kept = [], network.parameters.copy(), 0
+        self.epochs, self.kept, self.n_kept = [], network.parameters.astype(np.float64), 0
         self.has_diverged = self.has_overflowed = False
 
     def evaluate(self, parameters):
@@ -142,5 +143,8 @@ class _Descent:
         if self._validation is None or self._best is None or validation[1] > self._best:
             self._best = validation[1]
             self.kept, self.n_kept = intermediate_result.x.copy(), len(self.epochs)
-        if self._on_iteration is not None and self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept)):
+        if self._on_iteration is None:
+            return
+        self._given.parameters[:] = intermediate_result.x
+        if self._on_iteration(EpochTraining(self.epochs, "limit", self.n_kept)):
             raise StopIteration

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import races
 from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels, pose
-from benchmarks.races import FASTLIN, Outcome, Race, load_problem, measure_in_turn, run_race
+from benchmarks.races import FASTLIN, Outcome, Race, Rule, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import RACES
 from fastlin.studies.contenders import Problem, fit_fastlin, fit_scikit_learn
@@ -109,7 +109,7 @@ def test_a_race_counts_only_with_equal_results():
     assert judge(race, (0.5, 0.5), (0.896, 0.9)) == ""
     assert "accuracy differs from that of peer by -0.0060" in judge(race, (0.5, 0.5), (0.894, 0.9))
     assert "accuracy differs from that of peer by +0.0500" in judge(race, (0.5, 0.5), (0.95, 0.9))
-    training = replace(race, same_steps=1e-6)
+    training = replace(race, rule=Rule(same_steps=1e-6))
     assert "it is lower by 2.0e-01" in judge(training, (0.4, 0.5))
     assert judge(training, (0.5, 0.5), (np.nan, np.nan)) == ""
 
@@ -172,14 +172,14 @@ def test_the_judge_is_the_formula(n_classes, l1_ratio):
 
 
 def test_a_race_asks_for_a_tol_that_proves_what_its_rule_demands():
-    with pytest.raises(ValueError, match=r"small: tol is 0\.0001, but peers come within 1e-06 of the minimum"):
-        Race("small", load_small, fit_fastlin, {"finishes": finish}, tol=1e-4, peers_above=1e-6)
-    race = Race("small", load_small, fit_fastlin, {"finishes": finish}, tol=1e-6)
+    with pytest.raises(ValueError, match=r"tol is 0\.0001, but peers come within 1e-06 of the minimum"):
+        Rule(tol=1e-4, peers_above=1e-6)
+    race = Race("small", load_small, fit_fastlin, {"finishes": finish}, rule=Rule(tol=1e-6))
     problem = load_small(None)
     for found, expected in zip(race.solve(problem), fit_fastlin(problem, tol=1e-6), strict=True):
         np.testing.assert_array_equal(found, expected)
     # What no tol belongs to takes the problem alone.
-    assert replace(race, fastlin=len, tol=None).solve([0, 1]) == 2
+    assert replace(race, fastlin=len, rule=Rule()).solve([0, 1]) == 2
     # Every race that seeks a minimum has a tol.
-    without = {name for name, each in RACES.items() if each.tol is None}
+    without = {name for name, each in RACES.items() if each.rule.tol is None}
     assert without == {name for name in RACES if name.startswith(("epoch", "mini-batches", "course", "pass-"))}
