@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import FrozenInstanceError
+from itertools import product
 
 import naive
 import numpy as np
@@ -28,6 +29,12 @@ from fastlin.objective import Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
+LAYOUTS = {
+    "C": np.asarray,
+    "F": np.asfortranarray,
+    "strided": lambda data: np.repeat(np.repeat(data, 2, axis=1), 3, axis=0)[::3, ::2],
+    "reversed": lambda data: np.ascontiguousarray(data[::-1, ::-1])[::-1, ::-1],
+}
 # Columns, rows, classes and whether there are weights and an intercept.
 CASES = [(columns, 30, 3, True, True) for columns in COLUMNS] + [
     ("plain", 30, 2, False, True),
@@ -173,20 +180,14 @@ def test_where_a_class_has_no_weight_the_start_is_zero():
         (np.float64, "C"),
         *marked(pytest.mark.thorough, (np.float32, "C"), (np.uint8, "C"), (np.float64, "F")),
         *marked(pytest.mark.slow, *((dtype, "C") for dtype in (np.int8, np.int16, np.int32, np.bool_))),
-        *marked(pytest.mark.slow, *((dtype, "strided") for dtype in (np.float64, np.uint8)), (np.uint8, "F")),
+        *marked(pytest.mark.slow, *product((np.float64, np.uint8), ("strided", "reversed")), (np.uint8, "F")),
     ],
 )
 def test_every_type_and_layout_gives_the_value_of_float64(dtype, layout):
     generator = np.random.default_rng(0)
     data = generator.integers(0, 2 if dtype is np.bool_ else 100, (60, 9)).astype(dtype)
     labels = generator.integers(0, 3, 60)
-    match layout:
-        case "C":
-            X = data
-        case "F":
-            X = np.asfortranarray(data)
-        case "strided":
-            X = np.repeat(np.repeat(data, 2, axis=1), 3, axis=0)[::3, ::2]
+    X = LAYOUTS[layout](data)
     np.testing.assert_array_equal(X, data)
     expected_objective = Objective.over(data.astype(np.float64), labels, 3, l2=0.1)
     parameters = generator.normal(size=(3, 10))
