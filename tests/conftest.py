@@ -150,6 +150,14 @@ def change_columns(X, name):
 
 COLUMNS = ["plain", "badly scaled", "shifted", "constant"]
 
+# The layouts of an array that kernels tell apart.
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=1), 3, axis=0)[::3, ::2],
+    "reversed": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
+}
+
 
 def make_objective(n, d, n_classes, dtype=np.float64, columns="plain", weighted=True, seed=0, **options):
     """Return an objective and parameters whose scores are of order one."""

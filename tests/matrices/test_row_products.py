@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_sparse, marked
+from conftest import LAYOUTS, make_sparse, marked
 from scipy import sparse
 
 from fastlin.kernels.machine.gather import zeros_table
@@ -10,11 +10,6 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import as_matrix, row_products
 
 N, D = 21, 70
-LAYOUTS = {
-    "rows": np.ascontiguousarray,
-    "columns": np.asfortranarray,
-    "every other column": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
-}
 
 
 def make_dense(dtype=np.float64, n=N, d=D):

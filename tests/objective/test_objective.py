@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import (
     COLUMNS,
+    LAYOUTS,
     change_columns,
     data_of,
     evaluate,
@@ -29,12 +30,6 @@ from fastlin.objective import Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 
-LAYOUTS = {
-    "C": np.asarray,
-    "F": np.asfortranarray,
-    "strided": lambda data: np.repeat(np.repeat(data, 2, axis=1), 3, axis=0)[::3, ::2],
-    "reversed": lambda data: np.ascontiguousarray(data[::-1, ::-1])[::-1, ::-1],
-}
 # Columns, rows, classes and whether there are weights and an intercept.
 CASES = [(columns, 30, 3, True, True) for columns in COLUMNS] + [
     ("plain", 30, 2, False, True),
