@@ -1,8 +1,10 @@
 """The user's cache folder, where fastlin keeps files between runs; files that are there whole; writable folders."""
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,15 +29,58 @@ def user_cache_folder() -> Path | None:
 
 @contextlib.contextmanager
 def write_whole(path: PathLike) -> Iterator[Path]:
-    """Yield another path to write to, which gets the name of the path at the end; an exception removes it."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
+    """Yield a new, empty file to write to, which takes the place of the path at the end; an exception removes it.
+
+    The new file has a random name, so that two writers never share one: the last of them wins whole. Its bytes are on
+    the disk before it takes the place of the path. An existing file's mode is kept. Where the path is a symbolic link,
+    the file that the link leads to is replaced and the link stays, as editors do it.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written, or the path is no file, such as a folder or a device.
+    """
+    path = Path(os.path.realpath(path))
+    mode = _find_mode(path)
+    # File systems take names of 255 bytes.
+    part = path.with_name(f"{path.name[:40]}.{secrets.token_hex(8)}.part")
+    # An existing file may be secret. Its own mode comes last, since it may forbid writing.
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))
     try:
         yield part
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        if mode is not None:
+            part.chmod(mode)
         os.replace(part, path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        # Windows removes no file that is still open; the first error says more.
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise
+    sync_folder(path.parent)
+
+
+def _find_mode(path):
+    """Return the mode of a file, or None where there is none."""
+    try:
+        found = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found):
+        raise OSError(errno.EINVAL, "Not a file", str(path))
+    return stat.S_IMODE(found)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, so that they outlive a loss of power, where the system can."""
+    # Windows opens no folder, and some network file systems sync none.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_writable(folder: Path) -> None:

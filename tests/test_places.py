@@ -1,10 +1,13 @@
-"""The folder that fastlin keeps files in."""
+"""The folder that fastlin keeps files in, and files that are there whole."""
 
+import contextlib
 import os
+import stat
 import sys
 
 import platformdirs
 import pytest
+from conftest import refuse_replacement
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
@@ -36,6 +39,99 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
         part.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_another_program_has_open_stays_as_it_was(tmp_path, monkeypatch):
+    target = tmp_path / "file"
+    target.write_text("old")
+    refuse_replacement(monkeypatch)
+    with pytest.raises(PermissionError), write_whole(target) as part:
+        part.write_text("new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_two_writers_at_once_each_write_a_whole_file(tmp_path):
+    path = tmp_path / f"{'é' * 120}.html"
+    with write_whole(path) as first, write_whole(path) as second:
+        first.write_text("first" * 1000)
+        second.write_text("second")
+    # The inner one came first.
+    assert path.read_text() == "first" * 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="not everyone may make links on Windows")
+@pytest.mark.parametrize("planted", ["page.html.part", "page.html.7.part"])
+def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, planted):
+    secret, path = tmp_path / "secret", tmp_path / "page.html"
+    secret.write_text("secret")
+    (tmp_path / planted).symlink_to(secret)
+    monkeypatch.setattr("secrets.token_hex", lambda n_bytes: "7")
+    with contextlib.suppress(FileExistsError), write_whole(path) as part:
+        part.write_text("new")
+    assert secret.read_text() == "secret"
+    assert (tmp_path / planted).is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="not everyone may make links on Windows")
+@pytest.mark.parametrize("content", ["old", None])
+def test_a_link_stays_and_its_file_is_replaced(tmp_path, content):
+    file, link = tmp_path / "files" / "page-1.html", tmp_path / "page.html"
+    file.parent.mkdir()
+    link.symlink_to(os.path.join("files", "page-1.html"))
+    if content is not None:
+        file.write_text(content)
+    with write_whole(link) as part:
+        part.write_text("new")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
+    assert sorted(tmp_path.rglob("*")) == [file.parent, file, link]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask(tmp_path):
+    new, private, locked = (tmp_path / name for name in ("new", "private", "locked"))
+    for path, mode in ((private, 0o600), (locked, 0o444)):
+        path.touch()
+        path.chmod(mode)
+    before = os.umask(0o027)
+    try:
+        for path, while_written in ((new, 0o640), (private, 0o600), (locked, 0o600)):
+            with write_whole(path) as part:
+                part.write_text("new")
+                assert stat.S_IMODE(part.stat().st_mode) == while_written
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, private, locked)] == [0o640, 0o600, 0o444]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"new"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows syncs no folder")
+def test_bytes_are_on_the_disk_before_they_have_the_name_and_the_name_follows(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def note_sync(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("name"), replace(*paths)))
+    with write_whole(tmp_path / "page.html") as part:
+        part.write_text("new")
+    assert done == [3, "name", "folder"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself"])
+def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
+    path = tmp_path / "page.html"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link to itself": lambda: path.symlink_to(path)}[kind]()
+    before = path.lstat()
+    with pytest.raises(OSError, match=r"page\.html"), write_whole(path):
+        raise AssertionError("nothing is written")
+    assert os.path.samestat(before, path.lstat())
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -1,5 +1,6 @@
 """Tables in files of CSV or Parquet, as Arrow tables whose columns are numbers or levels."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -135,16 +136,20 @@ def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
     inputs : iterable of str
         The paths of the inputs.
     """
-    taken = {Path(name).resolve(): "a file that is read" for name in inputs}
+    taken = {Path(os.path.realpath(name)): "a file that is read" for name in inputs}
     for what, name in outputs.items():
         path = Path(name)
         if not path.name:
             raise CommandError(f"{what} needs the name of a file, got {name!r}")
-        if path.resolve() in taken:
-            raise CommandError(f"{what} {name} would overwrite {taken[path.resolve()]}")
-        taken[path.resolve()] = what
+        # Links are written through, so that the file lies in the folder that a link leads to.
+        target = Path(os.path.realpath(path))
+        if target in taken:
+            raise CommandError(f"{what} {name} would overwrite {taken[target]}")
+        if target.exists() and not target.is_file():
+            raise CommandError(f"{what} must name a file, got {name}, which is something else")
+        taken[target] = what
         try:
-            check_writable(path.parent)
+            check_writable(target.parent)
         except OSError as error:
             raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
 

@@ -209,6 +209,7 @@ def test_outputs_overwrite_neither_each_other_nor_an_input(files, run):
         ([*fit, "--report", "flights.csv"], "--report flights.csv would overwrite a file that is read"),
         ([*fit, "--model", ""], "--model needs the name of a file, got ''"),
         ([*fit, "--report", "no/x.html"], "cannot write no/x.html: No such file or directory"),
+        ([*fit, "--report", ".."], "--report must name a file, got .., which is something else"),
         ([*predict, "--output", "flights.csv"], "--output flights.csv would overwrite a file that is read"),
         ([*predict, "--output", "x.csv.gz"], f"{ends}, got x.csv.gz"),
         ([*predict, "--output", "x.json"], f"{ends}, got x.json"),
