@@ -1,16 +1,44 @@
-"""The user's cache folder, where fastlin keeps files between runs; files that are there whole; writable folders."""
+"""The user's cache folder; files that are there whole; locks between processes; folders that can be written."""
 
 import contextlib
 import errno
 import os
 import secrets
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from fastlin.typing import PathLike
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _acquire(descriptor, wait):
+        """Lock an open file for this descriptor, and return whether that was done."""
+        while True:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            except PermissionError:
+                if not wait:
+                    return False
+                time.sleep(0.05)
+            else:
+                return True
+
+else:
+    import fcntl
+
+    def _acquire(descriptor, wait):
+        """Lock an open file for this descriptor, and return whether that was done."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
 
 
 def user_cache_folder() -> Path | None:
@@ -70,6 +98,58 @@ def _find_mode(path):
     if not stat.S_ISREG(found):
         raise OSError(errno.EINVAL, "Not a file", str(path))
     return stat.S_IMODE(found)
+
+
+@contextlib.contextmanager
+def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of a path while the ``with`` block runs; other processes and threads wait for it.
+
+    The lock is a file ``<path>.lock``, which is removed afterwards. The system releases it when a process ends, however
+    it ends, so that no lock is ever stale.
+
+    Parameters
+    ----------
+    path : path
+        What is locked. It need not exist, but its folder has to.
+    wait : bool
+        Whether to wait while someone else holds the lock.
+
+    Yields
+    ------
+    held : bool
+        True; False where someone else holds the lock and `wait` is False.
+    """
+    file = Path(f"{os.path.realpath(path)}.lock")
+    # No link is followed; Windows lets few users make one.
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    while True:
+        descriptor = os.open(file, flags, 0o666)
+        try:
+            held = _acquire(descriptor, wait)
+            # Its last holder may have removed the file meanwhile, and a third process made and locked another.
+            if not held or _is_open_file(descriptor, file):
+                break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    try:
+        yield held
+    finally:
+        if held and sys.platform != "win32":
+            file.unlink(missing_ok=True)
+        os.close(descriptor)
+        if held and sys.platform == "win32":
+            # Windows removes no file that someone else has open, who will remove it.
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def _is_open_file(descriptor, path):
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def sync_folder(folder: Path) -> None:

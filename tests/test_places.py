@@ -3,7 +3,10 @@
 import contextlib
 import os
 import stat
+import subprocess
 import sys
+import threading
+import time
 
 import platformdirs
 import pytest
@@ -12,7 +15,7 @@ from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
-from fastlin.places import check_writable, user_cache_folder, write_whole
+from fastlin.places import check_writable, lock, user_cache_folder, write_whole
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
@@ -133,6 +136,52 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
         raise AssertionError("nothing is written")
     assert os.path.samestat(before, path.lstat())
     assert list(tmp_path.iterdir()) == [path]
+
+
+HOLD = """
+import sys, time
+from fastlin.places import lock
+with lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
+    path = tmp_path / "results.json"
+    with lock(path) as held, lock(path, wait=False) as held_again:
+        assert (held, held_again) == (True, False)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline().strip() == b"held"
+        with lock(path, wait=False) as held:
+            assert not held
+    finally:
+        holder.kill()
+        holder.communicate()
+    with lock(path) as held:
+        assert held
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_keeps_threads_apart(tmp_path):
+    count = 0
+
+    def add():
+        nonlocal count
+        for _ in range(100):
+            with lock(tmp_path / "count"):
+                before = count
+                time.sleep(0)
+                count = before + 1
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count == 400
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,11 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
         What this run found: the entries of results.json.
     list of str
         The names of the studies that failed.
+
+    Raises
+    ------
+    CommandError
+        There is a results.json that cannot be read. Nothing has run.
     """
     from rich.console import Console
     from rich.text import Text
@@ -47,6 +52,8 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
     # Names of folders and words of errors may hold square brackets, which are no markup.
     console = Console(markup=False, emoji=False)
     path = output / "results.json"
+    # Before hours of work it is known that what they find can be added.
+    read_results(path)
     found, failed = {}, []
     with _Progress(console, len(studies)) as progress:
         for name, (study, settings) in studies.items():
