@@ -26,6 +26,8 @@ if sys.platform == "win32":
                 if not wait:
                     return False
                 time.sleep(0.05)
+            except OSError:
+                return False
             else:
                 return True
 
@@ -36,7 +38,7 @@ else:
         """Lock an open file for this descriptor, and return whether that was done."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+        except OSError:
             return False
         return True
 
@@ -76,15 +78,13 @@ def write_whole(path: PathLike) -> Iterator[Path]:
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))
     try:
         yield part
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
+        sync_file(part)
         if mode is not None:
             part.chmod(mode)
         os.replace(part, path)
     except BaseException:
         # Windows removes no file that is still open; the first error says more.
-        with contextlib.suppress(OSError):
-            part.unlink()
+        _remove(part)
         raise
     sync_folder(path.parent)
 
@@ -117,9 +117,9 @@ def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
     Yields
     ------
     held : bool
-        True; False where someone else holds the lock and `wait` is False.
+        False where someone else holds the lock and `wait` is False, and where the file system has no locks.
     """
-    file = Path(f"{os.path.realpath(path)}.lock")
+    file, process = Path(f"{os.path.realpath(path)}.lock"), os.getpid()
     # No link is followed; Windows lets few users make one.
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     while True:
@@ -136,13 +136,20 @@ def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
     try:
         yield held
     finally:
-        if held and sys.platform != "win32":
-            file.unlink(missing_ok=True)
+        # A forked child that ends leaves its parent's lock.
+        is_own = held and os.getpid() == process
+        # Once the descriptor is closed, the file may be someone else's lock. Windows removes no file that is open: the
+        # order is the other one there, and a file that someone waits for stays.
+        if is_own and sys.platform != "win32":
+            _remove(file)
         os.close(descriptor)
-        if held and sys.platform == "win32":
-            # Windows removes no file that someone else has open, who will remove it.
-            with contextlib.suppress(OSError):
-                file.unlink()
+        if is_own and sys.platform == "win32":
+            _remove(file)
+
+
+def _remove(file):
+    with contextlib.suppress(OSError):
+        file.unlink()
 
 
 def _is_open_file(descriptor, path):
@@ -150,6 +157,13 @@ def _is_open_file(descriptor, path):
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
+
+
+def sync_file(path: Path) -> None:
+    """Put the bytes of a file on the disk."""
+    # Windows syncs no file that is open for reading alone.
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

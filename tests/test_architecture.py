@@ -29,7 +29,7 @@ MAY_USE = {
     "kernels.linear": {"kernels.machine"},
     "kernels.networks": {"kernels.machine", "kernels.linear"},
     "budget": set(),
-    "blocks": {"extras"},
+    "blocks": {"extras", "places"},
     "callbacks": set(),
     "matrices": {"kernels"},
     "objective": {"matrices", "kernels", "budget"},
