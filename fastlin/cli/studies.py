@@ -16,6 +16,7 @@ from fastlin.cli.results import add_results, choose_entries, read_results
 from fastlin.cli.tables import make_claims_table, make_tables
 from fastlin.report import write_page
 from fastlin.studies.claims import NOT_RUN, judge_claims
+from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
     from fastlin.studies.settings import Settings, Study
@@ -62,7 +63,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
             except Exception as error:
                 failed.append(name)
                 heading = Text(f"{name} failed:", style="bold red")
-                progress.print(heading, f"{type(error).__name__}: {error}", highlight=False)
+                progress.print(heading, make_printable(f"{type(error).__name__}: {error}"), highlight=False)
             else:
                 title = f"{settings.data.name}.{name}"
                 found[title] = entry
@@ -73,7 +74,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
             progress.count()
     add_results(path, {"environment": describe_environment()})
     n_pictures = sum(len(entry["pictures"]) for entry in found.values())
-    console.print(f"Wrote {path} and {n_pictures} pictures.", soft_wrap=True)
+    console.print(make_printable(f"Wrote {path} and {n_pictures} pictures."), soft_wrap=True)
     if failed:
         print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
     return found, failed
@@ -109,7 +110,7 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
     console.print(make_claims_table(measured))
     if len(measured) < len(claims):
         console.print(f"{len(claims) - len(measured)} claims belong to studies that did not run or failed.")
-    console.print(f"Wrote {page}.", soft_wrap=True)
+    console.print(make_printable(f"Wrote {page}."), soft_wrap=True)
     return page
 
 

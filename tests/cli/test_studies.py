@@ -18,12 +18,12 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, mo
     def fail(settings):
         settings.notify("[/x]")
         # Square brackets are markup to rich, and [/x] an error in it.
-        raise RuntimeError("on purpose [auto, lbfgs] [/x] :x:")
+        raise RuntimeError("on purpose [auto, lbfgs] [/x] :x: \x1b[31m")
 
     monkeypatch.setitem(STUDIES, "binary", fail)
     finished = run("reproduce", "binary", "gradient_check", "--quick")
     assert finished.returncode == 1
-    assert "binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x:" in finished.stdout
+    assert r"binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x: \x1b[31m" in finished.stdout
     assert finished.stderr == "fastlin: these studies failed: binary\n"
     results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
     assert results.keys() == {"digits.gradient_check", "environment", "claims"}
