@@ -5,42 +5,22 @@ import errno
 import os
 import secrets
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
 from fastlin.typing import PathLike
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _acquire(descriptor, wait):
-        """Lock an open file for this descriptor, and return whether that was done."""
-        while True:
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            except PermissionError:
-                if not wait:
-                    return False
-                time.sleep(0.05)
-            except OSError:
-                return False
-            else:
-                return True
-
-else:
+try:
     import fcntl
-
-    def _acquire(descriptor, wait):
-        """Lock an open file for this descriptor, and return whether that was done."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            return False
-        return True
+except ImportError:
+    # Windows has another module.
+    HAS_FCNTL = False
+else:
+    HAS_FCNTL = True
 
 
 def user_cache_folder() -> Path | None:
@@ -140,16 +120,43 @@ def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
         is_own = held and os.getpid() == process
         # Once the descriptor is closed, the file may be someone else's lock. Windows removes no file that is open: the
         # order is the other one there, and a file that someone waits for stays.
-        if is_own and sys.platform != "win32":
+        if is_own and HAS_FCNTL:
             _remove(file)
         os.close(descriptor)
-        if is_own and sys.platform == "win32":
+        if is_own and not HAS_FCNTL:
             _remove(file)
 
 
 def _remove(file):
     with contextlib.suppress(OSError):
         file.unlink()
+
+
+def _acquire(descriptor, wait):
+    """Lock an open file for this descriptor, and return whether that was done."""
+    try:
+        if HAS_FCNTL:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return True
+        return _acquire_on_windows(descriptor, wait)
+    except OSError:
+        return False
+
+
+def _acquire_on_windows(descriptor, wait):
+    import msvcrt
+
+    # Its types are those of Windows.
+    windows: Any = msvcrt
+    while True:
+        try:
+            windows.locking(descriptor, windows.LK_NBLCK, 1)
+        except PermissionError:
+            if not wait:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
 
 
 def _is_open_file(descriptor, path):

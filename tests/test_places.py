@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import platformdirs
 import pytest
@@ -15,6 +16,7 @@ from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
+from fastlin import places
 from fastlin.places import check_writable, lock, user_cache_folder, write_whole
 
 
@@ -162,6 +164,45 @@ def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
     with lock(path) as held:
         assert held
     assert not list(tmp_path.iterdir())
+
+
+def test_windows_locks_by_functions_of_its_own_and_removes_the_file_once_it_is_closed(tmp_path, monkeypatch):
+    locked, closed, close = set(), [], os.close
+
+    def locking(descriptor, mode, n_bytes):
+        file = os.fstat(descriptor).st_ino
+        if file in locked:
+            raise PermissionError(13, "Permission denied")
+        locked.add(file)
+
+    def close_and_note(descriptor):
+        closed.append((tmp_path / "results.json.lock").exists())
+        close(descriptor)
+
+    monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locking))
+    monkeypatch.setattr(places, "HAS_FCNTL", False)
+    monkeypatch.setattr(os, "close", close_and_note)
+    # It does not wait forever for what is released meanwhile.
+    monkeypatch.setattr(time, "sleep", lambda seconds: locked.clear())
+    with lock(tmp_path / "results.json") as held:
+        with lock(tmp_path / "results.json", wait=False) as held_again:
+            assert (held, held_again) == (True, False)
+        with lock(tmp_path / "results.json") as held_later:
+            assert held_later
+    assert closed == [True, True, False]
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_a_file_system_has_no_locks_nothing_is_held_and_all_goes_on(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
+
+    def refuse(descriptor, operation):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for wait in (True, False):
+        with lock(tmp_path / "results.json", wait) as held:
+            assert not held
 
 
 def test_a_lock_keeps_threads_apart(tmp_path):
