@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import reference
 import sklearn
+from hypothesis import settings
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
@@ -24,6 +25,13 @@ from fastlin.objective import Objective
 # Everything in tests/kernels runs a second time uncompiled (tests/test_without_compilation.py), the layer `linear` only
 # with --slow.
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+
+
+# Tests of properties draw the same examples in each run, and other ones each time with `--hypothesis-profile=nightly`,
+# which prints what repeats an example that fails. Nothing here asserts a time, so that there is no deadline.
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("nightly", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("default")
 
 
 # The start of a program that imports kernels without the imports of fastlin/__init__.py, which take longer.

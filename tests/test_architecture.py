@@ -10,6 +10,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import fastlin
 
@@ -351,6 +352,13 @@ def test_the_formatter_is_skipped_rarely():
     mark = "# fmt: " + "skip"
     for folder, limit in MOST_FORMAT_SKIPS.items():
         assert sum(path.read_text(encoding="utf-8").count(mark) for path in files(folder)) <= limit, folder
+
+
+def test_properties_are_tested_with_the_same_examples_unless_a_profile_asks_for_others(pytestconfig):
+    assert settings.default.derandomize == (pytestconfig.getoption("--hypothesis-profile") != "nightly")
+    # The profiles alone decide on that.
+    deciders = {path.name for path in files("tests") if re.search(r"derandomize[=]|@seed[(]", path.read_text("utf-8"))}
+    assert deciders == {"conftest.py"}
 
 
 def packages():
