@@ -14,6 +14,7 @@ from benchmarks.pictures import draw_pictures
 from benchmarks.published import FOLDER, add_records, read_machines
 from benchmarks.suite import CASES, measure
 from benchmarks.tables import make_console, print_tables, tabulate
+from fastlin.cli.arguments import CommandError
 from fastlin.studies import peers
 from fastlin.studies.settings import Settings
 
@@ -69,6 +70,11 @@ def main(arguments=None):
     unknown = [case for case in options.cases if case not in (*CASES, PEERS)]
     if unknown:
         parser.error(f"{unknown[0]!r} is no case; there are {', '.join((*CASES, PEERS))}")
+    try:
+        # Known before 40 minutes of work: what cannot be read is not replaced.
+        read_machines()
+    except CommandError as error:
+        parser.error(str(error))
     failed = [] if options.pages else publish(options.cases or (*CASES, PEERS))
     machines = read_machines()
     draw_pictures(machines, FOLDER)

@@ -7,14 +7,14 @@ import hashlib
 import json
 from pathlib import Path
 
-from fastlin.cli.results import write_results
+from fastlin.cli.results import change_results, read_results
 
 FOLDER = Path(__file__).parent.parent / "docs" / "benchmarks"
 
 
 def read_machines(folder=FOLDER):
     """Return the contents of all files, by the name of the file without its ending, in the order of the names."""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
 
 
 def add_records(machine, run, records, folder=FOLDER):
@@ -32,11 +32,12 @@ def add_records(machine, run, records, folder=FOLDER):
         The folder of the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{machine['name']}.json"
-    former = json.loads(path.read_text(encoding="utf-8"))["records"] if path.exists() else {}
-    kept = {**former, **{name: record | run for name, record in records.items()}}
-    content = {"machine": machine, "records": dict(sorted(kept.items()))}
-    write_results(path, content)
+
+    def change(former):
+        kept = {**former.get("records", {}), **{name: record | run for name, record in records.items()}}
+        return {"machine": machine, "records": dict(sorted(kept.items()))}
+
+    change_results(folder / f"{machine['name']}.json", change)
 
 
 def digest(records):

@@ -56,6 +56,10 @@ def fit_sparse(dtype: str) -> None:
             fit_and_predict(sparse.csr_array(X), labels, solver=solver)
     X, y = make_problem(dtype, *WIDE)
     fit_and_predict(sparse.csr_array(X), y)
+    # For a block of each class rows are drawn where there are many of them, and labels that depend on X.
+    generator = np.random.default_rng(0)
+    X = (generator.normal(size=(2_500, 200)) * (generator.random((2_500, 200)) < 0.2)).astype(dtype)
+    fit_and_predict(sparse.csr_array(X), (X @ generator.normal(size=(200, 5))).argmax(axis=1), solver="newton-cg")
 
 
 def fit_table() -> None:

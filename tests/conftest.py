@@ -14,6 +14,7 @@ import pytest
 import reference
 import sklearn
 import tiers
+from hypothesis import settings
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
@@ -26,6 +27,13 @@ from fastlin.objective import Objective
 # Everything in tests/kernels runs a second time uncompiled, with --thorough, and the layer `linear` with --slow
 # (tests/test_without_compilation.py).
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+
+
+# Tests of properties draw the same examples in each run, and other ones each time with `--hypothesis-profile=nightly`,
+# which prints what repeats an example that fails. Nothing here asserts a time, so that there is no deadline.
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("nightly", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("default")
 
 
 # The start of a program that imports kernels without the imports of fastlin/__init__.py, which take longer.

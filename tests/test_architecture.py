@@ -10,6 +10,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import fastlin
 
@@ -23,20 +24,21 @@ MAY_USE = {
     "exceptions": set(),
     "places": set(),
     "extras": set(),
+    "terminal": set(),
     "progress": {"extras"},
     "kernels": set(),
     "kernels.machine": {"places"},
     "kernels.linear": {"kernels.machine"},
     "kernels.networks": {"kernels.machine", "kernels.linear"},
     "budget": set(),
-    "blocks": {"extras"},
+    "blocks": {"extras", "places"},
     "callbacks": set(),
     "matrices": {"kernels"},
     "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
     "training": {"networks", "matrices", "kernels", "places", "progress"},
-    "figures": {"extras"},
+    "figures": {"extras", "terminal"},
     "report": {"places"},
     "datasets": {"places", "extras"},
     "estimators": {
@@ -50,10 +52,22 @@ MAY_USE = {
         "figures",
         "progress",
         "extras",
+        "terminal",
     },
     "dask": {"estimators", "objective", "matrices", "kernels", "blocks", "extras"},
     "trainers": {"training", "networks", "matrices", "kernels", "datasets", "figures"},
-    "studies": {"trainers", "estimators", "training", "networks", "objective", "matrices", "kernels", "datasets", ""},
+    "studies": {
+        "trainers",
+        "estimators",
+        "training",
+        "networks",
+        "objective",
+        "matrices",
+        "kernels",
+        "datasets",
+        "places",
+        "",
+    },
     "warmup": {"trainers", "estimators"},
     "cli": {
         "studies",
@@ -66,6 +80,7 @@ MAY_USE = {
         "places",
         "progress",
         "extras",
+        "terminal",
         "",
     },
     "__main__": {"cli"},
@@ -338,6 +353,13 @@ def test_the_formatter_is_skipped_rarely():
     mark = "# fmt: " + "skip"
     for folder, limit in MOST_FORMAT_SKIPS.items():
         assert sum(path.read_text(encoding="utf-8").count(mark) for path in files(folder)) <= limit, folder
+
+
+def test_properties_are_tested_with_the_same_examples_unless_a_profile_asks_for_others(pytestconfig):
+    assert settings.default.derandomize == (pytestconfig.getoption("--hypothesis-profile") != "nightly")
+    # The profiles alone decide on that.
+    deciders = {path.name for path in files("tests") if re.search(r"derandomize[=]|@seed[(]", path.read_text("utf-8"))}
+    assert deciders == {"conftest.py"}
 
 
 def packages():

@@ -178,6 +178,16 @@ def test_the_version_is_the_same_everywhere():
     assert f'\n  version: "{fastlin.__version__}"\n' in RECIPE
 
 
+def test_the_release_workflow_publishes_on_the_push_of_a_tag_alone():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))
+    # Started by hand on a tag it is a rehearsal too.
+    conditions = {name: job.get("if") for name, job in workflow["jobs"].items() if "id-token" in job["permissions"]}
+    assert conditions == {"publish": "github.event_name == 'push' && github.ref_type == 'tag'"}
+    # YAML reads the name `on` as a truth value.
+    assert workflow[True] == {"push": {"tags": ["v*"]}, "workflow_dispatch": None}
+
+
 def test_the_recipe_has_the_requirements_of_the_installation(monkeypatch):
     run = re.search(r"\n  run:\n(( +- .*\n)+)", RECIPE)[1]
     required = {line.strip().removeprefix("- ").replace(" ", "") for line in run.splitlines()}

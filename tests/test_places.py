@@ -1,15 +1,23 @@
-"""The folder that fastlin keeps files in."""
+"""The folder that fastlin keeps files in, and files that are there whole."""
 
+import contextlib
 import os
+import stat
+import subprocess
 import sys
+import threading
+import time
+import types
 
 import platformdirs
 import pytest
+from conftest import refuse_replacement
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
-from fastlin.places import check_writable, user_cache_folder, write_whole
+from fastlin import places
+from fastlin.places import check_writable, lock, user_cache_folder, write_whole
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
@@ -37,6 +45,184 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_another_program_has_open_stays_as_it_was(tmp_path, monkeypatch):
+    target = tmp_path / "file"
+    target.write_text("old")
+    refuse_replacement(monkeypatch)
+    with pytest.raises(PermissionError), write_whole(target) as part:
+        part.write_text("new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_two_writers_at_once_each_write_a_whole_file(tmp_path):
+    path = tmp_path / f"{'é' * 120}.html"
+    with write_whole(path) as first, write_whole(path) as second:
+        first.write_text("first" * 1000)
+        second.write_text("second")
+    # The inner one came first.
+    assert path.read_text() == "first" * 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="not everyone may make links on Windows")
+@pytest.mark.parametrize("planted", ["page.html.part", "page.html.7.part"])
+def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, planted):
+    secret, path = tmp_path / "secret", tmp_path / "page.html"
+    secret.write_text("secret")
+    (tmp_path / planted).symlink_to(secret)
+    monkeypatch.setattr("secrets.token_hex", lambda n_bytes: "7")
+    with contextlib.suppress(FileExistsError), write_whole(path) as part:
+        part.write_text("new")
+    assert secret.read_text() == "secret"
+    assert (tmp_path / planted).is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="not everyone may make links on Windows")
+@pytest.mark.parametrize("content", ["old", None])
+def test_a_link_stays_and_its_file_is_replaced(tmp_path, content):
+    file, link = tmp_path / "files" / "page-1.html", tmp_path / "page.html"
+    file.parent.mkdir()
+    link.symlink_to(os.path.join("files", "page-1.html"))
+    if content is not None:
+        file.write_text(content)
+    with write_whole(link) as part:
+        part.write_text("new")
+    assert link.is_symlink()
+    assert file.read_text() == "new"
+    assert sorted(tmp_path.rglob("*")) == [file.parent, file, link]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask(tmp_path):
+    new, private, locked = (tmp_path / name for name in ("new", "private", "locked"))
+    for path, mode in ((private, 0o600), (locked, 0o444)):
+        path.touch()
+        path.chmod(mode)
+    before = os.umask(0o027)
+    try:
+        for path, while_written in ((new, 0o640), (private, 0o600), (locked, 0o600)):
+            with write_whole(path) as part:
+                part.write_text("new")
+                assert stat.S_IMODE(part.stat().st_mode) == while_written
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, private, locked)] == [0o640, 0o600, 0o444]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"new"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows syncs no folder")
+def test_bytes_are_on_the_disk_before_they_have_the_name_and_the_name_follows(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def note_sync(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("name"), replace(*paths)))
+    with write_whole(tmp_path / "page.html") as part:
+        part.write_text("new")
+    assert done == [3, "name", "folder"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself"])
+def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
+    path = tmp_path / "page.html"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link to itself": lambda: path.symlink_to(path)}[kind]()
+    before = path.lstat()
+    with pytest.raises(OSError, match=r"page\.html"), write_whole(path):
+        raise AssertionError("nothing is written")
+    assert os.path.samestat(before, path.lstat())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HOLD = """
+import sys, time
+from fastlin.places import lock
+with lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
+    path = tmp_path / "results.json"
+    with lock(path) as held, lock(path, wait=False) as held_again:
+        assert (held, held_again) == (True, False)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline().strip() == b"held"
+        with lock(path, wait=False) as held:
+            assert not held
+    finally:
+        holder.kill()
+        holder.communicate()
+    with lock(path) as held:
+        assert held
+    assert not list(tmp_path.iterdir())
+
+
+def test_windows_locks_by_functions_of_its_own_and_removes_the_file_once_it_is_closed(tmp_path, monkeypatch):
+    locked, closed, close = set(), [], os.close
+
+    def locking(descriptor, mode, n_bytes):
+        file = os.fstat(descriptor).st_ino
+        if file in locked:
+            raise PermissionError(13, "Permission denied")
+        locked.add(file)
+
+    def close_and_note(descriptor):
+        closed.append((tmp_path / "results.json.lock").exists())
+        close(descriptor)
+
+    monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locking))
+    monkeypatch.setattr(places, "HAS_FCNTL", False)
+    monkeypatch.setattr(os, "close", close_and_note)
+    # It does not wait forever for what is released meanwhile.
+    monkeypatch.setattr(time, "sleep", lambda seconds: locked.clear())
+    with lock(tmp_path / "results.json") as held:
+        with lock(tmp_path / "results.json", wait=False) as held_again:
+            assert (held, held_again) == (True, False)
+        with lock(tmp_path / "results.json") as held_later:
+            assert held_later
+    assert closed == [True, True, False]
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_a_file_system_has_no_locks_nothing_is_held_and_all_goes_on(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
+
+    def refuse(descriptor, operation):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for wait in (True, False):
+        with lock(tmp_path / "results.json", wait) as held:
+            assert not held
+
+
+def test_a_lock_keeps_threads_apart(tmp_path):
+    count = 0
+
+    def add():
+        nonlocal count
+        for _ in range(100):
+            with lock(tmp_path / "count"):
+                before = count
+                time.sleep(0)
+                count = before + 1
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count == 400
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

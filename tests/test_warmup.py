@@ -1,24 +1,91 @@
-"""The steps of the warm-up: each kind compiles without an error or a warning."""
+"""The warm-up: what is fitted after it needs no more code."""
+
+import json
+import subprocess
+import sys
 
 import pytest
 
 from fastlin.warmup import STEPS, fit_l1, fit_large, fit_network, fit_small, fit_sparse, fit_table, train_model
 
+# Runs steps of the warm-up by their names, in a process in which nothing is compiled, and fits then; prints which fits
+# needed code of kernels, for types of arguments, that the steps had not needed.
+PROGRAM = """
+import json, sys, warnings
+import numpy as np
+from scipy import sparse
+from fastlin import LogisticRegression, LogisticRegressionCV, MiniBatchLogisticRegression, MLPClassifier, trainers
+from fastlin.kernels.machine.archives import list_signatures
+from fastlin.warmup import STEPS
 
-@pytest.mark.parametrize(
-    ("step", "arguments"),
-    [
-        (fit_small, ["float64"]),
-        (fit_sparse, ["float64"]),
-        (fit_table, []),
-        (fit_l1, ["float64", 2]),
-        (fit_network, ["float64", "float32"]),
-        (train_model, ["float64"]),
-        pytest.param(fit_large, ["float64"], marks=pytest.mark.slow),
-    ],
-)
-def test_a_step_of_each_kind_runs(step, arguments):
-    step(*arguments)
+dtypes, steps = json.loads(sys.argv[1])
+warnings.simplefilter("error")
+for name in steps:
+    STEPS[name]()
+warnings.simplefilter("ignore")
+generator, known, found = np.random.default_rng(1), set(map(str, list_signatures())), {}
+assert known
+
+def make(n, d, n_classes, dtype, density=1.0):
+    X = generator.normal(size=(n, d)) * (generator.random((n, d)) < density)
+    y = (X @ generator.normal(size=(d, n_classes)) + generator.gumbel(size=(n, n_classes))).argmax(axis=1)
+    return (X if dtype != "uint8" else np.clip(20 * X + 100, 0, 255)).astype(dtype), y
+
+def fit(model, X, y, *weights):
+    model.fit(X, y, *weights)
+    model.predict(X), model.predict_proba(X), model.score(X, y)
+    now = set(map(str, list_signatures()))
+    if now - known:
+        found[f"{model}, {X.dtype}, {X.shape}, {len(model.classes_)} classes"] = sorted(now - known)
+        known.update(now)
+
+CHANGES = [{}, {"C": 100}, {"C": np.inf}, {"fit_intercept": False}, {"class_weight": "balanced"}]
+CHANGES += [{"solver": solver} for solver in ("lbfgs", "newton-cg", "newton-cholesky")]
+CHANGES += [{"l1_ratio": 1}, {"l1_ratio": 0.5}]
+CV = {"Cs": 2, "cv": 2, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
+for dtype in dtypes:
+    for shape in ((300, 5, 2), (150, 4, 3), (2000, 60, 10), (100, 400, 5), (20_000, 30, 2)):
+        fit(LogisticRegression(), *make(*shape, dtype))
+    X, y = make(400, 10, 3, dtype)
+    for labels in (y, y > 0):
+        for change in CHANGES:
+            fit(LogisticRegression(**change), X, labels)
+    fit(LogisticRegression(), np.asfortranarray(X), y, generator.random(len(y)))
+    fit(LogisticRegressionCV(**CV), X, y)
+    fit(MiniBatchLogisticRegression(max_iter=2), X, y)
+    for network_dtype in ("float32", "float64"):
+        fit(MLPClassifier(5, max_iter=2, early_stopping=True, dtype=network_dtype), X, y)
+    if dtype == "uint8":
+        continue
+    for shape in ((300, 50, 2), (300, 50, 4), (2500, 200, 5), (200, 2000, 6)):
+        X, y = make(*shape, dtype, density=0.2)
+        for change in ({}, {"solver": "newton-cg"}, {"l1_ratio": 1}):
+            fit(LogisticRegression(**change), sparse.csr_array(X), y)
+    Y = y[:, None] % 2
+    trainers.LogisticTrainer(trainers.BinaryModel(X.shape[1]), 0.1, 9, True, X, Y, X, Y, progress=False).train(1)
+columns = np.column_stack([np.repeat([0.0, 1.0], 200), np.arange(400) % 7, generator.normal(size=400)])
+for labels in (np.arange(400) % 2, np.arange(400) % 3):
+    fit(LogisticRegression(categorical_features=[0, 1]), columns, labels)
+    fit(LogisticRegression(categorical_features=[0, 1], l1_ratio=1), columns, labels)
+print(json.dumps(found))
+"""
+
+
+def fit_after(dtypes, steps):
+    command = [sys.executable, "-c", PROGRAM, json.dumps([dtypes, steps])]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return json.loads(finished.stdout)
+
+
+def test_after_the_steps_of_one_type_nothing_of_that_type_is_compiled():
+    needed = [name for name in STEPS if name.endswith("float64") and not name.startswith("large fits")]
+    assert fit_after(["float64"], [*needed, "tables"]) == {}
+
+
+@pytest.mark.slow  # All that the warm-up compiles takes minutes where it is not kept.
+def test_after_a_warm_up_nothing_is_compiled():
+    assert fit_after(["float64", "float32", "uint8"], list(STEPS)) == {}
 
 
 def test_every_kind_is_a_step():

@@ -1,12 +1,9 @@
 """Blocks of Parquet files, decoded once into files that can be mapped."""
 
 import glob
-import hashlib
 import os
 import secrets
 import shutil
-import tempfile
-import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -17,11 +14,10 @@ import numpy as np
 
 from fastlin.blocks.arrays import FileCheck, read_ahead
 from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, cut
+from fastlin.blocks.folders import UNFINISHED, CacheFolder, TemporaryFolder, digest, name_source
 from fastlin.extras import needs
 from fastlin.typing import PathLike
 
-# A change here makes what earlier versions have decoded unknown.
-FORMAT = 1
 MOST_MAPPED = 256
 X_FILE, Y_FILE, WEIGHT_FILE = "X.npy", "y.npy", "weight.npy"
 
@@ -48,7 +44,9 @@ def from_parquet(
         The columns of y, of any type, and of the weights.
     cache : str, Path or None
         A folder, made where it is missing, that keeps what was decoded; the same file, unchanged, is not decoded again,
-        and an interrupted call goes on where it was. With None a temporary folder is used as long as the Blocks are.
+        and an interrupted call goes on where it was. Arrays of a file that has changed are removed once no process
+        uses the folder. With None a temporary folder is used as long as the Blocks are: in ``TMPDIR`` where that is
+        set, else in ``/var/tmp``, which lies on a disk where ``/tmp`` may lie in memory.
 
     Returns
     -------
@@ -82,37 +80,17 @@ def from_parquet(
     files = _find_files(paths)
     # A map holds a file open, of which a process may have about a thousand.
     load = lru_cache(MOST_MAPPED)(_load)
-    if cache is not None:
-        folder = Path(cache)
-        folder.mkdir(parents=True, exist_ok=True)
-        return _make_blocks(files, columns, label, weight, folder, load)
-    temporary = _TemporaryFolder(load.cache_clear)
-    return _make_blocks(files, columns, label, weight, temporary.path, load, temporary)
+    owner = TemporaryFolder(load.cache_clear) if cache is None else CacheFolder(cache, files)
+    return _make_blocks(files, columns, label, weight, owner, load)
 
 
-class _TemporaryFolder:
-    """A folder that is removed with this object, or when the program ends; ``close_maps`` is called before."""
-
-    def __init__(self, close_maps):
-        self.path = Path(tempfile.mkdtemp(prefix="fastlin-blocks-"))
-        weakref.finalize(self, _remove, self.path, os.getpid(), close_maps)
-
-
-def _remove(folder, process, close_maps):
-    # A forked child that ends leaves its parent's files.
-    if os.getpid() == process:
-        # Windows removes no file that is mapped.
-        close_maps()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_blocks(files, columns, label, weight, folder, load, owner=None):
-    """Return Blocks of files that are decoded into a folder, as far as they are not there.
+def _make_blocks(files, columns, label, weight, owner, load):
+    """Return Blocks of files that are decoded into the folder of an owner, as far as they are not there.
 
     ``load`` is `_load` with a memory of the files that it has mapped. The Blocks keep the owner of the folder.
     """
     columns, dtype = _read_schemas(files, columns, label, weight)
-    parts = [_decode(file, columns, dtype, label, weight, folder) for file in files]
+    parts = [_decode(file, columns, dtype, label, weight, owner) for file in files]
     lengths = [len(_load(part / X_FILE, "r")) for part in parts]
     y, weights = (
         None if name is None else _join([_load(part / file) for part in parts])
@@ -202,26 +180,18 @@ def _choose_type(types, file):
     return together if together in DTYPES else np.dtype(np.float64)
 
 
-def _decode(file, columns, dtype, label, weight, folder):
+def _decode(file, columns, dtype, label, weight, owner):
     """Return the folder with the arrays of a file, which are decoded unless they are there."""
-    found = file.stat()
-    # A file that was copied over may have kept size and time, but not the time of its change.
-    stamps = found.st_size, found.st_mtime_ns, found.st_ctime_ns
-    told = repr((FORMAT, str(file.resolve()), stamps, columns, str(dtype), label, weight))
-    part = folder / f"{file.stem[:64]}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    source, content = name_source(file)
+    part = owner.path / f"{source}-{content}-{digest((columns, str(dtype), label, weight))}"
     if part.is_dir():
         return part
     # Only a folder that is whole gets its name.
-    working = folder / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}"
+    working = owner.path / f"{UNFINISHED}{secrets.token_hex(8)}"
     working.mkdir()
     try:
         _write_arrays(file, columns, dtype, label, weight, working)
-        try:
-            working.rename(part)
-        except OSError:
-            # Another process was faster.
-            if not part.is_dir():
-                raise
+        owner.keep(working, part)
     finally:
         shutil.rmtree(working, ignore_errors=True)
     return part

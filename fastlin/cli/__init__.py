@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from fastlin.cli.arguments import CommandError, build_parser
 from fastlin.cli.commands import COMMANDS
+from fastlin.terminal import make_printable
 
 __all__ = ["main"]
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         return COMMANDS[options.command](options)
     except CommandError as error:
-        print(f"fastlin: {error}", file=sys.stderr)
+        print(f"fastlin: {make_printable(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader, such as head, has closed its end. Python would complain once more when it ends.

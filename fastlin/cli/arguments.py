@@ -79,6 +79,11 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--output", metavar="FILE", default="predictions.csv", help="CSV or Parquet; default: predictions.csv"
     )
+    predict.add_argument(
+        "--escape-formulas",
+        action="store_true",
+        help="in CSV, an apostrophe before labels that a spreadsheet program would run; numbers stay as they are",
+    )
 
     reproduce = commands.add_parser("reproduce", help="run the studies and write the report, pictures and results.json")
     reproduce.add_argument(

@@ -26,6 +26,7 @@ from fastlin.progress import show_bar
 from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
 from fastlin.studies.cifar10 import N_VALIDATION
 from fastlin.studies.settings import Settings
+from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
     import argparse
@@ -114,7 +115,7 @@ def compile_ahead(options: argparse.Namespace) -> int:
             mark_warm()
         except OSError as error:
             place = f"no folder, since nothing can be written to {place}: {error.strerror}"
-    print(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}.")
+    print(make_printable(f"Compiled in {perf_counter() - begin:.1f} s; kept in {place}."))
     return 0
 
 

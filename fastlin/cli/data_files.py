@@ -1,5 +1,6 @@
 """Tables in files of CSV or Parquet, as Arrow tables whose columns are numbers or levels."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
 ACCEPTED = f"{', '.join((*SEPARATORS, *PARQUET))}, or {', '.join(f'{end}.gz' for end in SEPARATORS)}"
 SHOWN_NAMES = 10
+# What a formula begins with, in the signs of full width too.
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def read_data(name: str, text_columns: Iterable[str] = ()) -> Any:
@@ -135,16 +138,20 @@ def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
     inputs : iterable of str
         The paths of the inputs.
     """
-    taken = {Path(name).resolve(): "a file that is read" for name in inputs}
+    taken = {Path(os.path.realpath(name)): "a file that is read" for name in inputs}
     for what, name in outputs.items():
         path = Path(name)
         if not path.name:
             raise CommandError(f"{what} needs the name of a file, got {name!r}")
-        if path.resolve() in taken:
-            raise CommandError(f"{what} {name} would overwrite {taken[path.resolve()]}")
-        taken[path.resolve()] = what
+        # Links are written through, so that the file lies in the folder that a link leads to.
+        target = Path(os.path.realpath(path))
+        if target in taken:
+            raise CommandError(f"{what} {name} would overwrite {taken[target]}")
+        if target.exists() and not target.is_file():
+            raise CommandError(f"{what} must name a file, got {name}, which is something else")
+        taken[target] = what
         try:
-            check_writable(path.parent)
+            check_writable(target.parent)
         except OSError as error:
             raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
 
@@ -155,13 +162,15 @@ def check_table_name(name: str) -> None:
         raise CommandError(f"the name of the output must end in {', '.join((*SEPARATORS, *PARQUET))}, got {name}")
 
 
-def write_table(name: str, columns: Mapping[str, Array]) -> None:
-    """Write columns, arrays by their names, into a file of CSV or Parquet."""
+def write_table(name: str, columns: Mapping[str, Array], escape_formulas: bool = False) -> None:
+    """Write columns, arrays by their names, into a file of CSV or Parquet; formulas in CSV are escaped on request."""
     with needs("arrow"):
         import pyarrow as pa
         import pyarrow.csv
         import pyarrow.parquet
     separator, is_parquet = _find_format(name)
+    if escape_formulas and not is_parquet:
+        columns = {_escape_formula(column): _escape_formulas(values) for column, values in columns.items()}
     table = pa.table({column: pa.array(values) for column, values in columns.items()})
     try:
         with write_whole(name) as part:
@@ -171,6 +180,21 @@ def write_table(name: str, columns: Mapping[str, Array]) -> None:
                 pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(delimiter=separator))
     except OSError as error:
         raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+def _escape_formulas(values):
+    return np.array([_escape_formula(value) for value in values]) if values.dtype.kind == "U" else values
+
+
+def _escape_formula(text):
+    """Return a text with an apostrophe before it where a spreadsheet program would run it; a number stays as it is."""
+    if not text.startswith(FORMULA_SIGNS):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def _find_format(name):

@@ -16,6 +16,7 @@ from fastlin.cli.environment import lay_out_environment
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.progress import show_bar
+from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
     import argparse
@@ -49,8 +50,7 @@ def examine(options: argparse.Namespace) -> int:
         show(len(CHECKS), "done")
     n_compiled = sum(sum(kernel.stats.cache_misses.values()) for kernel in list_kernels())
     print(*lay_out_environment(), sep="\n")
-    print(*_list_variables(), sep="\n")
-    print(*lines, sep="\n")
+    print(*map(make_printable, (*_list_variables(), *lines)), sep="\n")
     print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks passed in {perf_counter() - begin:.1f} s; ", end="")
     print(f"{n_compiled} kernels were compiled for them, and the others found.")
     return 1 if failed else 0

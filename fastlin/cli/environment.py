@@ -13,6 +13,7 @@ from fastlin import __version__
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
+from fastlin.terminal import make_printable
 
 PACKAGES = (
     "numpy",
@@ -77,7 +78,7 @@ def lay_out_environment() -> list[str]:
     environment = describe_environment()
     width = max(map(len, environment))
     return [
-        f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}"
+        make_printable(f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}")
         for name, value in environment.items()
     ]
 

@@ -25,6 +25,7 @@ from fastlin.figures.models import plot_coefficients, plot_fit
 from fastlin.figures.style import COLORS, embed
 from fastlin.places import write_whole
 from fastlin.report import write_model_page
+from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
     import argparse
@@ -68,8 +69,8 @@ def fit_model(options: argparse.Namespace) -> int:
     _save(model, Path(options.model))
     _write_page(model, Path(page), options, lines, notes)
     print(*lay_out(lines), sep="\n")
-    print(*(f"Note: {note}" for note in notes), sep="\n", end="\n" if notes else "")
-    print(f"Wrote {options.model} and {page}.")
+    print(*(f"Note: {make_printable(note)}" for note in notes), sep="\n", end="\n" if notes else "")
+    print(make_printable(f"Wrote {options.model} and {page}."))
     return 0
 
 
@@ -91,11 +92,11 @@ def predict_rows(options: argparse.Namespace) -> int:
     except (ValueError, TypeError) as error:
         raise CommandError(f"cannot predict {options.data}: {str(error).splitlines()[0]}") from error
     columns = {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
-    write_table(options.output, {"prediction": predicted, **columns})
+    write_table(options.output, {"prediction": predicted, **columns}, options.escape_formulas)
     if labels is not None:
         n_right = sum(one == other for one, other in zip(predicted.tolist(), labels.tolist(), strict=True))
         print(f"accuracy {n_right / len(labels):.4f} on {len(labels):,} rows")
-    print(f"Wrote {options.output}.")
+    print(make_printable(f"Wrote {options.output}."))
     return 0
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastlin import __version__
-from fastlin.places import write_whole
+from fastlin.cli.arguments import CommandError
+from fastlin.places import lock, write_whole
 from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
 if TYPE_CHECKING:
@@ -18,23 +19,45 @@ PREFERRED = {"course": ("mnist", "digits"), "homework": ("cifar10", "digits")}
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Return the results in a file as a dict, which is empty where there is none or the file is damaged."""
+    """Return the results in a file as a dict, which is empty where there is no file.
+
+    Raises
+    ------
+    CommandError
+        The file cannot be read. Whoever would write it has to stop before, since its results would be lost.
+    """
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return {}
-    return results if isinstance(results, dict) else {}
+    except (OSError, ValueError) as error:
+        raise _refuse(path, getattr(error, "strerror", None) or error) from error
+    if not isinstance(results, dict):
+        raise _refuse(path, "it holds no object of JSON")
+    return results
+
+
+def _refuse(path, reason):
+    return CommandError(
+        f"cannot read the results in {path}: {reason}. They would be lost: mend the file or move it away, and try again"
+    )
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write results under a temporary name first, so that an interrupted run leaves no half-written file."""
+    """Write results, so that an interrupted run leaves no half-written file."""
     with write_whole(path) as part:
         part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def change_results(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Write what a function makes of the results in a file; of several processes none loses what another wrote."""
+    with lock(path):
+        write_results(path, change(read_results(path)))
+
+
 def add_results(path: Path, results: dict[str, Any]) -> None:
     """Add results to those in a file; what has the same name is replaced."""
-    write_results(path, {**read_results(path), **results})
+    change_results(path, lambda former: {**former, **results})
 
 
 def choose_entries(results: dict[str, Any], found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from fastlin.cli.results import add_results, choose_entries, read_results
 from fastlin.cli.tables import make_claims_table, make_tables
 from fastlin.report import write_page
 from fastlin.studies.claims import NOT_RUN, judge_claims
+from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
     from fastlin.studies.settings import Settings, Study
@@ -40,6 +41,11 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
         What this run found: the entries of results.json.
     list of str
         The names of the studies that failed.
+
+    Raises
+    ------
+    CommandError
+        There is a results.json that cannot be read. Nothing has run.
     """
     from rich.console import Console
     from rich.text import Text
@@ -47,6 +53,8 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
     # Names of folders and words of errors may hold square brackets, which are no markup.
     console = Console(markup=False, emoji=False)
     path = output / "results.json"
+    # Before hours of work it is known that what they find can be added.
+    read_results(path)
     found, failed = {}, []
     with _Progress(console, len(studies)) as progress:
         for name, (study, settings) in studies.items():
@@ -55,7 +63,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
             except Exception as error:
                 failed.append(name)
                 heading = Text(f"{name} failed:", style="bold red")
-                progress.print(heading, f"{type(error).__name__}: {error}", highlight=False)
+                progress.print(heading, make_printable(f"{type(error).__name__}: {error}"), highlight=False)
             else:
                 title = f"{settings.data.name}.{name}"
                 found[title] = entry
@@ -66,7 +74,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
             progress.count()
     add_results(path, {"environment": describe_environment()})
     n_pictures = sum(len(entry["pictures"]) for entry in found.values())
-    console.print(f"Wrote {path} and {n_pictures} pictures.", soft_wrap=True)
+    console.print(make_printable(f"Wrote {path} and {n_pictures} pictures."), soft_wrap=True)
     if failed:
         print(f"fastlin: these studies failed: {', '.join(failed)}", file=sys.stderr)
     return found, failed
@@ -102,7 +110,7 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
     console.print(make_claims_table(measured))
     if len(measured) < len(claims):
         console.print(f"{len(claims) - len(measured)} claims belong to studies that did not run or failed.")
-    console.print(f"Wrote {page}.", soft_wrap=True)
+    console.print(make_printable(f"Wrote {page}."), soft_wrap=True)
     return page
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.datasets.archives import check_names
-from fastlin.datasets.folders import cache_folder, open_whole
+from fastlin.datasets.folders import cache_folder
 from fastlin.extras import needs
+from fastlin.places import write_whole
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def _keep(md5, X):
     path = cache_folder() / KEPT
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open_whole(path) as part:
-            np.savez(part, md5=md5, **X)
+        with write_whole(path) as part, open(part, "wb") as file:
+            np.savez(file, md5=md5, **X)
     except OSError:
         # Without the kept file the next load only takes longer.
         return

@@ -1,12 +1,8 @@
 """The folders in which data are looked for and kept."""
 
 import os
-import secrets
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from fastlin.exceptions import DatasetNotFoundError
 from fastlin.places import user_cache_folder
@@ -55,18 +51,3 @@ def list_places(folder: PathLike | None = None) -> list[Path]:
         return [Path(folder)]
     named = os.environ.get("FASTLIN_DATA")
     return ([Path(named)] if named else []) + [cache_folder()]
-
-
-@contextmanager
-def open_whole(target: Path) -> Iterator[IO[bytes]]:
-    """Open a file that gets the name `target` once it is whole; an exception removes it and leaves `target` alone."""
-    path = target.with_name(f"{target.name}-{secrets.token_hex(8)}.part")
-    with open(path, "xb") as part:
-        try:
-            yield part
-            part.close()
-            os.replace(path, target)
-        except BaseException:
-            part.close()
-            path.unlink(missing_ok=True)
-            raise

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
+from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
 
 
@@ -81,9 +82,9 @@ def describe_fit(
 
 
 def lay_out(lines: Mapping[str, str]) -> Iterator[str]:
-    """Yield the names and texts of a dict as lines of two columns."""
+    """Yield the names and texts of a dict as lines of two columns, which a terminal can show."""
     width = max(map(len, lines))
-    return (f"{name:<{width}}  {text}" for name, text in lines.items())
+    return (f"{name:<{width}}  {make_printable(text)}" for name, text in lines.items())
 
 
 def describe_data(estimator: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastlin.figures.curves import plot_scores
 from fastlin.figures.style import COLORS, current_axes, read_coef
+from fastlin.terminal import make_printable
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -184,5 +185,5 @@ def _plot_losses(model, axes):
 
 
 def _as_plain(name):
-    """Return a name as text whose dollar signs are no mathematics."""
-    return str(name).replace("$", r"\$")
+    """Return a name as text that a font has signs for and whose dollar signs are no mathematics."""
+    return make_printable(str(name)).replace("$", r"\$")

@@ -22,6 +22,7 @@ import numpy as np
 from scipy import stats
 from sklearn.model_selection import ParameterSampler
 
+from fastlin.places import lock
 from fastlin.studies.cifar10 import prepare, run_recipes
 from fastlin.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
 from fastlin.studies.settings import Results
@@ -150,13 +151,14 @@ def _agree(kept, wanted):
 
 
 def append_record(path: Path | None, record: Mapping[str, Any]) -> None:
-    """Append a record to the file in such a way that it survives a crash of the machine."""
+    """Append a record to the file in such a way that it survives a crash of the machine, and other processes."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Where the last line was cut short, the record begins on a line of its own.
-    cut_short = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * cut_short + json.dumps(record) + "\n")
+    with lock(path), path.open("ab+") as file:
+        # Where the last line was cut short, the record begins on a line of its own.
+        file.seek(-1 if file.tell() else 0, os.SEEK_END)
+        cut_short = file.read() not in (b"", b"\n")
+        file.write(("\n" * cut_short + json.dumps(record) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())

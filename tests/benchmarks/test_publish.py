@@ -49,3 +49,14 @@ def test_the_documents_are_written_whatever_fails(measured, monkeypatch, tmp_pat
     assert written == ["pictures", "pages"] * 2
     with pytest.raises(SystemExit, match="2"):
         publish.main(["nothing"])
+
+
+def test_figures_that_cannot_be_read_are_found_before_anything_is_measured(monkeypatch, tmp_path, capsys):
+    damaged = tmp_path / "a.json"
+    damaged.write_text('{"machine": {}, "records": {},}')
+    monkeypatch.setattr(publish, "read_machines", lambda: read_machines(tmp_path))
+    monkeypatch.setattr(publish, "publish", lambda cases: pytest.fail("measured"))
+    with pytest.raises(SystemExit, match="2"):
+        publish.main(["digits"])
+    assert f"cannot read the results in {damaged}: " in capsys.readouterr().err
+    assert damaged.read_text() == '{"machine": {}, "records": {},}'

@@ -23,12 +23,19 @@ def make_table(n=50, seed=0, **changed):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
     folder = tmp_path / "data"
     folder.mkdir()
     for part in range(3):
         pq.write_table(make_table(seed=part), folder / f"part-{part}.parquet", row_group_size=20)
     return folder
+
+
+def list_kept(cache):
+    """Return what a folder of decoded arrays holds, in order, but for the mark of who uses it."""
+    return sorted(path.name for path in cache.iterdir() if not path.name.startswith(".in-use-"))
 
 
 def read(folder, **options):
@@ -70,11 +77,27 @@ def test_a_cache_is_used_again_until_a_file_changes(folder, tmp_path, monkeypatc
     assert len(decoded) == 7
 
 
-def test_without_a_cache_nothing_is_left(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_arrays_of_a_changed_file_and_what_a_killed_call_left_are_removed(folder, tmp_path):
+    cache = tmp_path / "cache"
+    for columns in (["a"], ["b"]):
+        from_parquet(folder, columns=columns, cache=cache)
+    (cache / ".unfinished-12-ab").mkdir()
+    before = list_kept(cache)
+    pq.write_table(make_table(n=60, seed=9), folder / "part-1.parquet")
+    blocks = from_parquet(folder, columns=["b"], cache=cache)
+    assert blocks.shape == (160, 1)
+    kept = [name for name in before if name.startswith(("part-0-", "part-2-"))]
+    (new,) = set(list_kept(cache)) - set(kept)
+    assert list_kept(cache) == sorted([*kept, new])
+    assert len(kept) == 4 and new.startswith("part-1-") and new not in before
+
+
+def test_without_a_cache_nothing_is_left(folder, tmp_path):
     before = set(tmp_path.iterdir())
     blocks = read(folder)
-    assert len(set(tmp_path.iterdir()) - before) == 1
+    made, lock = sorted(set(tmp_path.iterdir()) - before)
+    assert made.is_dir()
+    assert lock == made.with_name(f"{made.name}.lock")
     del blocks
     assert set(tmp_path.iterdir()) == before
 
@@ -113,8 +136,7 @@ def test_a_bad_file_is_named_and_the_others_stay_cached(folder, tmp_path, change
     pq.write_table(make_table(**changed), folder / "part-2.parquet")
     with pytest.raises(ValueError, match=f"part-2.parquet .*{message}"):
         read(folder, cache=tmp_path / "cache")
-    kept = sorted(path.name for path in (tmp_path / "cache").iterdir())
-    assert all(name.startswith(("part-0-", "part-1-")) for name in kept)
+    assert all(name.startswith(("part-0-", "part-1-")) for name in list_kept(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize("size", [0, 3, 200, -30])
@@ -132,7 +154,7 @@ def test_a_damaged_page_is_named_and_leaves_nothing_half_written(folder, tmp_pat
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"part-1\.parquet cannot be read"):
         read(folder, cache=tmp_path / "cache")
-    assert [path.name[:7] for path in (tmp_path / "cache").iterdir()] == ["part-0-"]
+    assert [name[:7] for name in list_kept(tmp_path / "cache")] == ["part-0-"]
 
 
 def test_not_a_number_is_named_by_its_file_and_rows(folder):
@@ -156,7 +178,7 @@ def test_an_interrupted_call_keeps_what_it_has_decoded(folder, tmp_path, monkeyp
     monkeypatch.setattr(parquet, "_write_arrays", interrupt)
     with pytest.raises(KeyboardInterrupt):
         read(folder, cache=tmp_path / "cache")
-    assert [path.name[:7] for path in (tmp_path / "cache").iterdir()] == ["part-0-"]
+    assert [name[:7] for name in list_kept(tmp_path / "cache")] == ["part-0-"]
 
 
 def test_a_cached_array_that_was_cut_off_is_named(folder, tmp_path):
@@ -233,15 +255,15 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
             read(folder, cache=tmp_path / "cache")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not list((tmp_path / "cache").iterdir())
+    assert not list_kept(tmp_path / "cache")
     assert len(read(folder, cache=tmp_path / "cache")) == 3
 
 
 @pytest.mark.parametrize("by", ["the end of the program", "the end of the blocks"])
 def test_no_file_is_mapped_when_the_temporary_folder_is_removed(folder, monkeypatch, by):
-    from fastlin.blocks import parquet
+    from fastlin.blocks import folders, parquet
 
-    maps, mapped_at_removal, load, remove = [], [], parquet._load, parquet.shutil.rmtree
+    maps, mapped_at_removal, load, remove = [], [], parquet._load, folders.shutil.rmtree
 
     def load_and_note(file, mmap_mode=None):
         array = load(file, mmap_mode)
@@ -256,9 +278,9 @@ def test_no_file_is_mapped_when_the_temporary_folder_is_removed(folder, monkeypa
         remove(path, **options)
 
     monkeypatch.setattr(parquet, "_load", load_and_note)
-    monkeypatch.setattr(parquet.shutil, "rmtree", note_and_remove)
+    monkeypatch.setattr(folders.shutil, "rmtree", note_and_remove)
     removals, finalize = [], weakref.finalize
-    monkeypatch.setattr(parquet.weakref, "finalize", lambda *given: removals.append(finalize(*given)))
+    monkeypatch.setattr(folders.weakref, "finalize", lambda *given: removals.append(finalize(*given)))
     blocks = read(folder)
     assert sum(len(block) for block in blocks.read()) == 150
     assert sum(each() is not None for each in maps) == 3

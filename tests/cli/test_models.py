@@ -11,6 +11,7 @@ import skops.io
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 import fastlin
+from fastlin.cli.data_files import write_table
 
 N_ROWS = 200
 
@@ -59,6 +60,59 @@ def test_both_formats_give_the_model_of_the_library(files, table, run):
     assert page.count('src="data:image/png;base64,') == 2
     assert "<h1>end from flights.parquet</h1>" in page
     assert not list(files.glob("*.part"))
+
+
+FORMULAS = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "-1", "x=1"]
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.tsv", "out.parquet"])
+def test_labels_that_are_formulas_are_escaped_on_request_and_numbers_never(files, run, output):
+    rows = pa.table({"text": [f"{i}x" for i in range(8)] * 3, "end": FORMULAS * 3})
+    pyarrow.parquet.write_table(rows, files / "rows.parquet")
+    assert run("fit", "rows.parquet", "--target", "end", "--C", "100").returncode == 0
+    escaped = [f"'{text}" for text in FORMULAS[:6]] + FORMULAS[6:]
+    for options, expected in (([], FORMULAS), (["--escape-formulas"], escaped)):
+        finished = run("predict", "model.skops", "rows.parquet", "--output", output, *options)
+        assert finished.returncode == 0, finished.stderr
+        if output.endswith("parquet"):
+            expected, found = FORMULAS, pyarrow.parquet.read_table(files / output)
+        else:
+            text = {"prediction": pa.string()}
+            found = pyarrow.csv.read_csv(
+                files / output,
+                parse_options=pyarrow.csv.ParseOptions(delimiter="," if output.endswith("csv") else "\t"),
+                convert_options=pyarrow.csv.ConvertOptions(column_types=text),
+            )
+        assert found["prediction"].to_pylist() == expected * 3
+        assert found.column_names[1:] == [f"probability of {label}" for label in sorted(FORMULAS)]
+    numbers = pa.table({"text": ["a", "b"] * 9, "end": [-1, 1] * 9})
+    pyarrow.parquet.write_table(numbers, files / "numbers.parquet")
+    assert run("fit", "numbers.parquet", "--target", "end").returncode == 0
+    assert run("predict", "model.skops", "numbers.parquet", "--escape-formulas").returncode == 0
+    assert read_predictions(files / "predictions.csv")["prediction"] == [-1, 1] * 9
+    write_table(files / "wide.csv", {"\uff1d1": np.array(["\uff201", "+1e-3", "--1"])}, escape_formulas=True)
+    assert read_predictions(files / "wide.csv") == {"'\uff1d1": ["'\uff201", "+1e-3", "'--1"]}
+
+
+def test_no_name_of_a_column_or_a_file_commands_the_terminal(files, run):
+    red = "\x1b[31mred\x07"
+    texts = "\n".join(f"n{i},{'xy'[i % 2]}" for i in range(60))
+    (files / f"{red}.csv").write_text(f"{red},end\n{texts}\n")
+    calls = [
+        ["fit", f"{red}.csv", "--target", "end", "--model", f"{red}.skops"],
+        ["fit", f"{red}.csv", "--target", "none"],
+        ["fit", f"{red}.none", "--target", "end"],
+        ["predict", f"{red}.skops", f"{red}.csv", "--output", f"{red}.csv"],
+        ["predict", f"{red}.skops", f"{red}.csv", "--output", f"{red}.tsv"],
+        ["predict", f"{red}.skops", "flights.csv"],
+        ["reproduce", red],
+    ]
+    for call in calls:
+        finished = run(*call)
+        printed = finished.stdout + finished.stderr
+        assert r"\x1b[31mred\x07" in printed
+        assert all(line.isprintable() for line in printed.split("\n")), call
+    assert (files / f"{red}.tsv").exists()
 
 
 def test_cross_validation_chooses_c_and_drops_columns(files, run):
@@ -209,6 +263,7 @@ def test_outputs_overwrite_neither_each_other_nor_an_input(files, run):
         ([*fit, "--report", "flights.csv"], "--report flights.csv would overwrite a file that is read"),
         ([*fit, "--model", ""], "--model needs the name of a file, got ''"),
         ([*fit, "--report", "no/x.html"], "cannot write no/x.html: No such file or directory"),
+        ([*fit, "--report", ".."], "--report must name a file, got .., which is something else"),
         ([*predict, "--output", "flights.csv"], "--output flights.csv would overwrite a file that is read"),
         ([*predict, "--output", "x.csv.gz"], f"{ends}, got x.csv.gz"),
         ([*predict, "--output", "x.json"], f"{ends}, got x.json"),

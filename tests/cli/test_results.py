@@ -1,11 +1,14 @@
 """Results in files: read back, damaged, interrupted while they are written, and which of them the report shows."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from conftest import refuse_replacement
 
 from fastlin import __version__
+from fastlin.cli.arguments import CommandError
 from fastlin.cli.results import add_results, choose_entries, read_results, write_results
 
 
@@ -16,11 +19,48 @@ def test_results_are_read_as_they_were_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b'{"half": ', b"[1]", b"\xff\xfe"])
-def test_a_missing_or_damaged_file_gives_no_results(tmp_path, content):
-    if content is not None:
-        (tmp_path / "results.json").write_bytes(content)
+def test_a_missing_file_gives_no_results(tmp_path):
     assert read_results(tmp_path / "results.json") == {}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"half": ', b'{"a": 1,}', b"[1]", b"\xff\xfe", None])
+def test_what_cannot_be_read_is_named_and_not_replaced(tmp_path, content):
+    path = tmp_path / "results.json"
+    path.mkdir() if content is None else path.write_bytes(content)
+    wanted = r"cannot read the results in .*results\.json: .+\. They would be lost: mend the file or move it away"
+    for touch in (read_results, lambda path: add_results(path, {"new": 1})):
+        with pytest.raises(CommandError, match=wanted):
+            touch(path)
+    assert path.is_dir() if content is None else path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+ADD = """
+import sys
+from pathlib import Path
+from fastlin.cli.arguments import CommandError
+from fastlin.cli.results import add_results
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(100):
+    add_results(Path(sys.argv[1]), {f"{sys.argv[2]}.{i}": i})
+"""
+
+
+def test_two_processes_keep_the_entries_of_both(tmp_path):
+    path = tmp_path / "results.json"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    running = [subprocess.Popen([sys.executable, "-c", ADD, path, name], **pipes) for name in ("one", "other")]
+    for process in running:
+        assert process.stdout.readline().strip() == b"ready"
+    for process in running:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in running:
+        process.communicate()
+    assert [process.returncode for process in running] == [0, 0]
+    assert read_results(path) == {f"{name}.{i}": i for name in ("one", "other") for i in range(100)}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_interrupted_write_leaves_the_old_results(tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from fastlin import __version__, cli, datasets, figures
 from fastlin.cli.studies import run_studies
 from fastlin.datasets import Dataset
@@ -16,12 +18,12 @@ def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, mo
     def fail(settings):
         settings.notify("[/x]")
         # Square brackets are markup to rich, and [/x] an error in it.
-        raise RuntimeError("on purpose [auto, lbfgs] [/x] :x:")
+        raise RuntimeError("on purpose [auto, lbfgs] [/x] :x: \x1b[31m")
 
     monkeypatch.setitem(STUDIES, "binary", fail)
     finished = run("reproduce", "binary", "gradient_check", "--quick")
     assert finished.returncode == 1
-    assert "binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x:" in finished.stdout
+    assert r"binary failed: RuntimeError: on purpose [auto, lbfgs] [/x] :x: \x1b[31m" in finished.stdout
     assert finished.stderr == "fastlin: these studies failed: binary\n"
     results = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
     assert results.keys() == {"digits.gradient_check", "environment", "claims"}
@@ -121,3 +123,14 @@ def test_the_folder_of_a_data_set_is_there_when_a_study_begins(monkeypatch, tmp_
         assert entry["pictures"] == [{"file": f"{one.data.name}/one.png", "caption": "One.", "alt": "A one."}]
         assert entry["version"] == __version__
     assert seen == [tmp_path / "mnist", tmp_path / "digits"]
+
+
+def test_results_that_cannot_be_read_are_found_before_a_study_runs(run, digits, monkeypatch, tmp_path):
+    monkeypatch.setitem(STUDIES, "binary", lambda settings: pytest.fail("ran"))
+    damaged = tmp_path / "results" / "results.json"
+    damaged.parent.mkdir()
+    damaged.write_text('{"digits.softmax": {},}')
+    finished = run("reproduce", "binary", "--quick")
+    assert finished.returncode == 2
+    assert finished.stderr.startswith(f"fastlin: cannot read the results in {Path('results', 'results.json')}: ")
+    assert damaged.read_text() == '{"digits.softmax": {},}'

@@ -220,7 +220,7 @@ def test_verbose_shows_where_the_fit_has_come_to(capsys):
     assert not capsys.readouterr().out
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(
     n=st.integers(6, 60),
     d=st.integers(1, 8),

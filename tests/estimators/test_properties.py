@@ -98,7 +98,7 @@ def assert_same_model(model, other, coef, l2):
     assert np.linalg.norm(model.coef_ - coef) <= distance + ROUNDING * np.linalg.norm(coef)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(problems())
 def test_what_says_the_same_gives_the_same_model(problem):
     X, y, C, generator = problem
@@ -125,7 +125,7 @@ def test_what_says_the_same_gives_the_same_model(problem):
         assert_same_model(model, named, named.coef_, l2)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(problems())
 def test_units_of_columns_do_not_matter_without_a_penalty(problem):
     X, y, _, generator = problem

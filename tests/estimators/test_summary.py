@@ -37,6 +37,10 @@ def test_a_fit_says_data_objective_gap_iterations_and_coefficients(capsys):
     assert "accuracy" not in read_summary(capsys, model)
 
 
+def test_no_text_commands_the_terminal():
+    assert list(summary.lay_out({"model": "a\x1b[31m", "b": "c"})) == [r"model  a\x1b[31m", "b      c"]
+
+
 def test_a_fit_without_a_bound_says_so(capsys):
     two = Y[:100] % 2
     model = fastlin.LogisticRegression(C=np.inf).fit(np.random.default_rng(0).normal(size=(100, 2)), two)

@@ -1,11 +1,10 @@
-"""Tables beside the sparse matrix of the same columns: statistics, scores, passes, Gram matrices and columns."""
+"""Tables beside NumPy on the same columns: statistics, scores, passes, Gram matrices and columns."""
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import Codes, SparseMatrix, TableMatrix
+from fastlin.matrices import Codes, TableMatrix
 
 # A sum of n numbers, each rounded, in any order: n units of rounding, here of sums below 1e3.
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
@@ -49,8 +48,46 @@ def table(request):
     return make_table(numbers=request.param != "codes", codes=request.param != "numbers")
 
 
+class PlainSums:
+    """The sums of passes by NumPy, mostly in extended precision, over the rows [scale x + shift, 1] of a dense X."""
+
+    def __init__(self, X, rows, labels, weights, n_rows_coef, scale, shift):
+        self.all_rows = np.column_stack([X.astype(np.longdouble) * scale + shift, np.ones(len(X))])
+        rows = rows if len(rows) else np.arange(len(X))
+        self.rows, self.labels = self.all_rows[rows], labels[rows]
+        self.weights = weights[rows] if len(weights) else np.ones(len(rows))
+        self.K = n_rows_coef
+
+    def evaluate(self, parameters):
+        """Return the loss, the probabilities (K, m) and the gradient."""
+        scores = self.rows @ parameters.T
+        # Two classes have one row of scores, that of the second class; the first one's are zero.
+        scores = np.column_stack([np.zeros(len(scores)), scores]) if self.K == 1 else scores
+        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+        own = self.labels[:, None] == np.arange(len(probabilities.T))
+        residuals = self.weights[:, None] * (probabilities - own)
+        kept = slice(1, None) if self.K == 1 else slice(None)
+        loss = -(self.weights * np.log(probabilities[own])).sum()
+        return loss, probabilities.T[kept], residuals.T[kept] @ self.rows
+
+    def hessian_product(self, direction, probabilities):
+        by_scores = self.rows @ direction.T
+        mean = (probabilities.T * by_scores).sum(axis=1, keepdims=True)
+        return (self.weights[:, None] * probabilities.T * (by_scores - mean)).T @ self.rows
+
+    def gram(self, rows, row_weights):
+        X = (self.all_rows[rows] if len(rows) else self.all_rows).astype(float)
+        return np.array([(X.T * own) @ X for own in row_weights])
+
+    def class_pair_gram(self, probabilities):
+        X, shares = self.rows.astype(float), self.weights * probabilities
+        pairs = [[(k == j) * shares[k] - shares[k] * probabilities[j] for j in range(self.K)] for k in range(self.K)]
+        return np.block([[(X.T * own) @ X for own in row] for row in pairs])
+
+
 def make_passes(table, X, K, *, rows=None, weighted=False, scaled=True):
-    """Return the passes over a table and over the same sparse matrix, and parameters."""
+    """Return the passes over a table, the same sums by NumPy, and parameters."""
     generator = np.random.default_rng(1)
     n, d = X.shape
     given = {
@@ -62,7 +99,7 @@ def make_passes(table, X, K, *, rows=None, weighted=False, scaled=True):
         "shift": generator.normal(size=d) if scaled else np.zeros(d),
     }
     parameters = generator.normal(size=(K, d + 1)) * 0.1
-    return table.passes(**given), SparseMatrix(sparse.csr_array(X)).passes(**given), parameters
+    return table.passes(**given), PlainSums(X, **given), parameters
 
 
 def test_shape_and_entries(table):
@@ -82,9 +119,17 @@ def test_statistics_are_those_of_the_spread_columns(table, weighted, monkeypatch
         weights[X[:, 0] == X[0, 0]] = 0
     # Several pieces.
     monkeypatch.setattr("fastlin.matrices.tables.BYTES_TOGETHER", 10_000)
-    found, expected = table.measure(weights), SparseMatrix(sparse.csr_array(X)).measure(weights)
-    for name in ("mean", "spread", "root_mean_square", "largest", "farthest"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, atol=1e-14)
+    found, exact = table.measure(weights), X.astype(np.longdouble)
+    mean = np.average(exact, axis=0, weights=weights)
+    expected = {
+        "mean": mean,
+        "spread": np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weights)),
+        "root_mean_square": np.sqrt(np.average(exact**2, axis=0, weights=weights)),
+        "largest": abs(X).max(axis=0),
+        "farthest": abs(exact - mean).max(axis=0),
+    }
+    for name, right in expected.items():
+        np.testing.assert_allclose(getattr(found, name), right.astype(float), rtol=1e-12, atol=1e-14)
     assert found.finite
 
 
@@ -96,37 +141,37 @@ def test_infinity_and_nan_are_noticed(column):
 
 
 @pytest.mark.parametrize("K", [1, 3, 5, 9, 40])
-def test_losses_and_gradients_are_those_of_sparse_rows(table, K):
+def test_losses_and_gradients_are_those_of_numpy(table, K):
     passes, expected, parameters = make_passes(*table, K)
-    gradient, wanted = np.empty(parameters.shape), np.empty(parameters.shape)
-    kept, wanted_kept = np.empty((K, 700)), np.empty((K, 700))
+    gradient, kept = np.empty(parameters.shape), np.empty((K, 700))
     loss = passes.evaluate(parameters, kept, gradient)
-    np.testing.assert_allclose(loss, expected.evaluate(parameters, wanted_kept, wanted), rtol=1e-12)
-    np.testing.assert_allclose(gradient, wanted, **EXACT)
-    np.testing.assert_allclose(kept, wanted_kept, rtol=1e-12, atol=1e-15)
+    wanted_loss, wanted_kept, wanted = expected.evaluate(parameters)
+    np.testing.assert_allclose(loss, float(wanted_loss), rtol=1e-12)
+    np.testing.assert_allclose(gradient, wanted.astype(float), **EXACT)
+    np.testing.assert_allclose(kept, wanted_kept.astype(float), rtol=1e-12, atol=1e-15)
     direction = np.random.default_rng(3).normal(size=parameters.shape)
     product = passes.hessian_product(direction, kept)
-    np.testing.assert_allclose(product, expected.hessian_product(direction, kept), **EXACT)
+    np.testing.assert_allclose(product, expected.hessian_product(direction, kept).astype(float), **EXACT)
 
 
 @pytest.mark.parametrize("K", [1, 4])
 @pytest.mark.parametrize("rows", [np.arange(3, 690), np.r_[0:20, 400:100:-3, 7, 7]], ids=["stretch", "any order"])
 def test_passes_over_some_weighted_rows(K, rows):
     passes, expected, parameters = make_passes(*make_table(), K, rows=rows, weighted=True)
-    gradient, wanted = np.empty(parameters.shape), np.empty(parameters.shape)
-    kept = np.empty((K, len(rows)), np.float32)
-    np.testing.assert_allclose(
-        passes.evaluate(parameters, kept, gradient), expected.evaluate(parameters, None, wanted), rtol=1e-12
-    )
-    np.testing.assert_allclose(gradient, wanted, **EXACT)
+    gradient, kept = np.empty(parameters.shape), np.empty((K, len(rows)), np.float32)
+    loss = passes.evaluate(parameters, kept, gradient)
+    wanted_loss, wanted_kept, wanted = expected.evaluate(parameters)
+    np.testing.assert_allclose(loss, float(wanted_loss), rtol=1e-12)
+    np.testing.assert_allclose(kept, wanted_kept.astype(np.float32), rtol=1e-6)
+    np.testing.assert_allclose(gradient, wanted.astype(float), **EXACT)
     probabilities = kept.astype(np.float64)
     np.testing.assert_allclose(
-        passes.hessian_product(parameters, probabilities), expected.hessian_product(parameters, probabilities), **EXACT
+        passes.hessian_product(parameters, probabilities),
+        expected.hessian_product(parameters, probabilities).astype(float),
+        **EXACT,
     )
     row_weights = np.random.default_rng(4).random((2, len(rows)))
-    np.testing.assert_allclose(
-        passes.gram(rows, row_weights, np.float64), expected.gram(rows, row_weights, np.float64), **EXACT
-    )
+    np.testing.assert_allclose(passes.gram(rows, row_weights, np.float64), expected.gram(rows, row_weights), **EXACT)
     np.testing.assert_allclose(passes.class_pair_gram(probabilities), expected.class_pair_gram(probabilities), **EXACT)
 
 
@@ -136,7 +181,7 @@ def test_gram_matrices_over_all_rows_in_pieces(monkeypatch):
     probabilities = np.random.default_rng(5).dirichlet(np.ones(3), 700).T.copy()
     no_rows, row_weights = np.empty(0, np.int64), np.random.default_rng(4).random((2, 700))
     np.testing.assert_allclose(
-        passes.gram(no_rows, row_weights, np.float64), expected.gram(no_rows, row_weights, np.float64), **EXACT
+        passes.gram(no_rows, row_weights, np.float64), expected.gram(no_rows, row_weights), **EXACT
     )
     np.testing.assert_allclose(passes.class_pair_gram(probabilities), expected.class_pair_gram(probabilities), **EXACT)
 
@@ -145,7 +190,15 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     n, generator = 200_000, np.random.default_rng(0)
     codes = [Codes(generator.integers(0, 30, n).astype(np.int8), 30) for _ in range(3)]
     table = TableMatrix([*codes, generator.normal(size=n)])
-    passes, _, parameters = make_passes(table, np.zeros((n, 91), np.uint8), 3)
+    parameters = 0.1 * generator.normal(size=(3, 92))
+    passes = table.passes(
+        rows=np.empty(0, np.int64),
+        labels=generator.integers(0, 3, n).astype(np.int32),
+        weights=np.empty(0),
+        n_rows_coef=3,
+        scale=np.ones(91),
+        shift=np.zeros(91),
+    )
     assert len(passes._losses) > 2
     found = set()
     for limit in (1, 2, 3):

@@ -118,7 +118,7 @@ def test_every_kind_of_parameter_by_finite_differences(hidden, activation, norma
         assert np.sum(gradient * direction) == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4, abs=1e-8)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     hidden=st.lists(st.integers(1, 7), max_size=4),
     activation=st.sampled_from(sorted(ACTIVATIONS)),

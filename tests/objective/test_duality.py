@@ -290,7 +290,7 @@ def test_a_class_of_no_weight_has_a_lower_bound():
         assert -np.inf < objective.at(far).lower_bound() <= minimum
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     n=st.integers(6, 40),
     d=st.integers(1, 6),

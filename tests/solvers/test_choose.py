@@ -332,7 +332,7 @@ def test_many_rows_are_begun_on_a_sample():
     assert solution.certificate <= 1e-6 * solution.value
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     n=st.integers(6, 50),
     d=st.integers(1, 8),

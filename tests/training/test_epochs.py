@@ -102,7 +102,7 @@ def count_epochs(figures, patience, tol):
     return len(figures)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     figures=st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.3, 0.5]), min_size=1, max_size=12),
     patience=st.integers(1, 3),

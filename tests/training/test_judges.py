@@ -14,7 +14,7 @@ def itself(record):
     return record
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(scores=SCORES, n_allowed=st.integers(0, 3), tol=st.sampled_from([None, 0.0, 0.05, 0.2]))
 def test_patience_counts_records_without_an_improvement(scores, n_allowed, tol):
     patience = Patience(itself, n_allowed, tol)
@@ -39,7 +39,7 @@ def test_patience_is_a_value():
 
 
 @pytest.mark.parametrize("judges_start", [False, True])
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(scores=SCORES.filter(lambda scores: not any(score is not None and np.isnan(score) for score in scores)))
 def test_the_first_of_the_best_checkpoints_is_kept(judges_start, scores):
     checkpoints = [Checkpoint(number, number, None) for number in range(len(scores) + 1)]

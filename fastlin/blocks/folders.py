@@ -1,0 +1,143 @@
+"""Folders of decoded arrays: one that is kept, which processes share, and one that is removed with its user."""
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from fastlin.places import lock, sync_file, sync_folder
+from fastlin.typing import PathLike
+
+# A change here makes what earlier versions have decoded unknown.
+FORMAT = 2
+TEMPORARY, UNFINISHED, IN_USE = "fastlin-blocks-", ".unfinished-", ".in-use-"
+# A folder of the disk that is made for large temporary files; /tmp lies in memory on many systems.
+LARGE_TEMPORARY = "/var/tmp"
+
+
+class TemporaryFolder:
+    """A folder that is removed with this object, or when the program ends; ``close_maps`` is called before.
+
+    Folders that killed processes have left are removed when one is made.
+
+    Attributes
+    ----------
+    path : Path
+        The folder. It lies where ``TMPDIR`` says, else in ``/var/tmp`` where that can be written.
+    """
+
+    def __init__(self, close_maps: Callable[[], None]) -> None:
+        parent = Path(_choose_temporary())
+        for left in parent.glob(f"{TEMPORARY}*/"):
+            # Those of other users cannot be locked.
+            with suppress(OSError), lock(left, wait=False) as held:
+                if held:
+                    shutil.rmtree(left)
+        self.path = parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+        held = _hold(self, self.path)
+        held.callback(shutil.rmtree, self.path, ignore_errors=True)
+        # Windows removes no file that is mapped.
+        held.callback(close_maps)
+        self.path.mkdir(0o700)
+
+    def keep(self, working: Path, part: Path) -> None:
+        """Give a folder that is whole its name."""
+        working.rename(part)
+
+
+class CacheFolder:
+    """A folder that stays, made where it is missing, and is marked as in use for as long as this object lives.
+
+    What killed processes have left, and arrays of sources that have changed, are removed when no process is at work in
+    the folder. Arrays of other sources stay, and so do those of other columns of the same content.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+    sources : iterable of Path
+        The files whose arrays are wanted.
+    """
+
+    def __init__(self, path: PathLike, sources: Iterable[Path]) -> None:
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        # A folder that can only be read is used as it is.
+        with suppress(OSError), lock(self.path / ".cache"):
+            in_use = any([_is_held(mark) for mark in self.path.glob(f"{IN_USE}*.lock")])
+            _hold(self, self.path / f"{IN_USE}{secrets.token_hex(8)}")
+            if not in_use:
+                self._clean(dict(map(name_source, sources)))
+
+    def keep(self, working: Path, part: Path) -> None:
+        """Give a folder that is whole its name, unless another process was faster."""
+        # A loss of power would leave files of the right size that hold zeros. To find these out by a digest, each call
+        # would have to read all bytes.
+        for written in working.iterdir():
+            sync_file(written)
+        sync_folder(working)
+        try:
+            working.rename(part)
+        except OSError:
+            if not part.is_dir():
+                raise
+        sync_folder(self.path)
+
+    def _clean(self, current):
+        """Remove what is unfinished, and what is of another content than the current one of its source."""
+        for part in self.path.iterdir():
+            source, _, rest = part.name.rpartition("-")[0].rpartition("-")
+            if current.get(source, rest) != rest:
+                # An interrupted removal leaves no folder that looks whole.
+                part = part.rename(self.path / f"{UNFINISHED}{secrets.token_hex(8)}")
+            if part.name.startswith(UNFINISHED):
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def name_source(file: Path) -> tuple[str, str]:
+    """Return a name of a file by its place, and one of its present content."""
+    found = file.stat()
+    # A file that was copied over may have kept size and time, but not the time of its change.
+    stamps = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    # File systems take names of 255 bytes.
+    return f"{file.stem[:40]}-{digest(str(file.resolve()))}", digest((FORMAT, stamps))
+
+
+def digest(value: object) -> str:
+    """Return a short hash of plain values."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def _hold(owner, path):
+    """Hold the lock of a path until an object or the program ends; return the stack of what is done then, before."""
+    held = ExitStack()
+    held.enter_context(lock(path))
+    weakref.finalize(owner, _let_go, held, os.getpid())
+    return held
+
+
+def _let_go(held, process):
+    # A forked child that ends leaves its parent's files and locks.
+    if os.getpid() == process:
+        held.close()
+
+
+def _is_held(mark):
+    """Say whether the process that made a lock is alive; the lock of another one is removed."""
+    try:
+        with lock(mark.with_suffix(""), wait=False) as held:
+            return not held
+    except OSError:
+        # It is another user's.
+        return True
+
+
+def _choose_temporary():
+    """Return the folder for temporary files that may be too large for memory."""
+    is_chosen = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    return tempfile.gettempdir() if is_chosen or not os.access(LARGE_TEMPORARY, os.W_OK) else LARGE_TEMPORARY

@@ -1,0 +1,23 @@
+"""Texts that are fit for a terminal."""
+
+import pytest
+
+from fastlin.terminal import make_printable
+
+
+@pytest.mark.parametrize(
+    ("text", "printable"),
+    [
+        ("größe λ ‖w‖² 年 '\"\\", "größe λ ‖w‖² 年 '\"\\"),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("\x9b2J", r"\x9b2J"),
+        ("right\roverwritten\n", r"right\roverwritten\n"),
+        ("a\x08b\x00\x7f", r"a\x08b\x00\x7f"),
+        ("txt.\u202egpj", r"txt.\u202egpj"),
+        ("\udc80", r"\udc80"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_written_out(text, printable):
+    assert make_printable(text) == printable
+    assert make_printable(printable) == printable
