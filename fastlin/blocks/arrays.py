@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, cut, read_type
+from fastlin.containers import read_container
 from fastlin.exceptions import DataChangedError
 from fastlin.typing import Array, PathLike, SparseContainer
 
@@ -146,7 +147,7 @@ def from_csr(
             raise ValueError(f"{name} is a {type(piece).__name__}; blocks.from_arrays takes dense arrays.")
         check_alike(name, piece.shape[1], dtype, True, first)
         first = piece.shape[1], dtype, True
-        row_lengths = add_row_lengths(piece, row_lengths)
+        row_lengths = add_row_lengths(_as_csr(piece, name), row_lengths)
     assert first is not None
     d, kind, _ = first
     borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces]))
@@ -154,8 +155,8 @@ def from_csr(
 
     def read():
         files.check()
-        for piece in pieces:
-            yield piece.tocsr() if piece.dtype == kind else piece.tocsr().astype(kind)
+        for number, piece in enumerate(pieces):
+            yield _as_csr(piece, f"piece {number}").astype(kind, copy=False)
 
     return Blocks(
         read,
@@ -167,6 +168,11 @@ def from_csr(
         check_rows(sample_weight, borders[-1], "sample_weight"),
         row_lengths=row_lengths,
     )
+
+
+def _as_csr(piece, name):
+    """Return a sparse container as CSR; one that is CSR is checked by each pass, as SparseMatrix is made of it."""
+    return piece if piece.format == "csr" else read_container(piece, name)[0]
 
 
 class FileCheck:

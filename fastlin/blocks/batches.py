@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, read_type
+from fastlin.containers import read_if_sparse
 from fastlin.exceptions import DataChangedError
 from fastlin.typing import Array
 
@@ -67,7 +68,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         for kept, given, what in ((labels, batch_labels, "y"), (weights, batch_weights, "weights")):
             kept.append(None if given is None else np.array(check_rows(given, n, f"{what} of {name}")))
         if is_sparse:
-            X = X.tocsr()
+            X = read_if_sparse(X, name)
             row_lengths = add_row_lengths(X, row_lengths)
         numbers = X.data if is_sparse else X
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
@@ -84,8 +85,8 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         for number, batch in enumerate(_iterate(make_batches)):
             name = f"batch {number}"
             X, own_labels, _ = _split(batch, name)
-            X = X.tocsr() if sparse.issparse(X) else X
             is_known = number < len(digests) and read_type(X, name) == dtype
+            X = read_if_sparse(X, name)
             if is_known and X.shape == (lengths[number], d):
                 expected = None if y is None else y[borders[number] : borders[number + 1]]
                 is_same = expected is None or np.array_equal(np.asarray(own_labels), expected)

@@ -173,8 +173,8 @@ def check_alike(
 
 
 def add_row_lengths(X: SparseContainer, before: tuple[int, int]) -> tuple[int, int]:
-    """Return the number of all entries and that of the longest row, of sparse X and of the blocks before it."""
-    lengths = np.diff(X.tocsr().indptr)
+    """Return the number of all entries and that of the longest row, of CSR X and of the blocks before it."""
+    lengths = np.diff(X.indptr)
     return before[0] + int(lengths.sum()), max(before[1], int(lengths.max(initial=0)))
 
 

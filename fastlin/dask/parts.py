@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from fastlin.containers import read_container
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.typing import Array
 
@@ -104,10 +105,7 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> 
     ValueError
         What the partition holds is not what a fit takes; the error has its name.
     """
-    if sparse.issparse(X):
-        X = X.tocsr()
-    elif not isinstance(X, np.ndarray):
-        X = np.asarray(X)
+    X = read_container(X, f"{name} of X")[0] if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
         # An empty partition of a dataframe may have any type.
         X = np.empty(X.shape)
@@ -115,10 +113,6 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> 
         raise ValueError(f"{name} of X is a {X.ndim}-D {type(X).__name__} of {X.dtype}. {ACCEPTED}")
     if X.dtype not in DTYPES:
         X = X.astype(np.float64)
-    try:
-        as_matrix(X)
-    except ValueError as error:
-        raise ValueError(f"{name} of X: {error}") from error
     _check_finite(X.data if sparse.issparse(X) else X, f"{name} of X")
     n_rows = X.shape[0]
     labels = _read_labels(_read_column(y, n_rows, f"{name} of y"), f"{name} of y")

@@ -141,6 +141,20 @@ def test_what_is_wrong_with_a_part_has_its_name(data):
         fastlin.LogisticRegression().fit(from_arrays([X, other]), np.append(y, y))
 
 
+@pytest.mark.parametrize("form", ["csc", "coo", "bsr"])
+def test_pieces_that_are_broken_are_refused_before_they_are_converted(data, form):
+    X, y = data
+    piece = sparse.csr_array(X).asformat(form)
+    blocks = from_csr([sparse.csr_array(X), piece], np.append(y, y))
+    indices = piece.row if form == "coo" else piece.indices
+    # By the caller, after the first look at them.
+    indices[3] = 100_000_000
+    with pytest.raises(ValueError, match=f"piece 1 is a broken {form.upper()} matrix"):
+        fastlin.LogisticRegression().fit(blocks)
+    with pytest.raises(ValueError, match=f"piece 0 is a broken {form.upper()} matrix"):
+        from_csr([piece])
+
+
 def test_blocks_are_not_pickled(data):
     with pytest.raises(TypeError, match="cannot be copied nor pickled"):
         pickle.dumps(from_arrays(*data))

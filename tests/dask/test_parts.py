@@ -32,6 +32,15 @@ def test_what_a_fit_does_not_take_is_refused_with_the_name_of_the_partition(wron
         decode(**given, name="Partition 7")
 
 
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_broken_sparse_partitions_are_refused_before_they_are_converted(form):
+    broken = sparse.csr_array(X).asformat(form)
+    indices = broken.row if form == "coo" else broken.indices
+    indices[1] = 100_000_000
+    with pytest.raises(ValueError, match=f"Partition 7 of X is a broken {form.upper()} matrix"):
+        decode(broken, Y, None, "Partition 7")
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pandas.NA, pandas.NaT])
 def test_missing_labels_are_named(missing):
     for labels in (["a", missing, "b"], [1, missing, 0]):
