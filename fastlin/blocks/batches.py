@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, read_type
+from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, digest_rows, read_type
 from fastlin.containers import read_if_sparse
 from fastlin.exceptions import DataChangedError
 from fastlin.typing import Array
@@ -73,7 +73,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         numbers = X.data if is_sparse else X
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
         lengths.append(n)
-        digests.append(_digest(X))
+        digests.append(digest_rows(X))
     if first is None:
         raise ValueError("make_batches gave no batch; at least one is needed.")
     d, dtype, is_sparse = first
@@ -90,7 +90,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
             if is_known and X.shape == (lengths[number], d):
                 expected = None if y is None else y[borders[number] : borders[number + 1]]
                 is_same = expected is None or np.array_equal(np.asarray(own_labels), expected)
-                if not is_same or _digest(X) != digests[number]:
+                if not is_same or digest_rows(X) != digests[number]:
                     raise DataChangedError(
                         f"{name} has other {'rows' if is_same else 'labels'} than in the first pass. make_batches must "
                         "give the same batches in the same order each time."
@@ -110,13 +110,6 @@ def _iterate(make_batches):
     if not hasattr(batches, "__iter__"):
         raise TypeError(f"make_batches must return an iterable of batches, got {type(batches).__name__}.")
     return iter(batches)
-
-
-def _digest(X):
-    """Return what tells one batch from another at the cost of a few numbers: the first, the middle and the last row."""
-    numbers = X.data if sparse.issparse(X) else X
-    middle = len(numbers) // 2
-    return tuple(part.tobytes() for part in (numbers[:1], numbers[middle : middle + 1], numbers[-1:]))
 
 
 def _split(batch, name):
