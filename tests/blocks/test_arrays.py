@@ -12,6 +12,7 @@ from fastlin import matrices
 from fastlin.blocks import from_arrays, from_csr
 from fastlin.blocks.arrays import find_map
 from fastlin.blocks.blocks import DTYPES
+from fastlin.exceptions import DataChangedError
 
 
 @pytest.fixture
@@ -87,6 +88,26 @@ def test_a_file_that_changes_is_named(data, tmp_path, change):
     with pytest.raises(ValueError, match=r"X\.npy (has changed|cannot be read)"):
         model.fit(blocks)
     assert not hasattr(model, "coef_")
+
+
+@pytest.mark.parametrize("kind", ["one array", "two arrays", "csr"])
+def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(data, tmp_path, kind):
+    X, _ = data
+    for name in ("first.npy", "second.npy"):
+        np.save(tmp_path / name, X.ravel() if kind == "csr" else X)
+    first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
+    if kind == "csr":
+        places = np.tile(np.arange(3), 100), np.arange(0, 301, 3)
+        blocks = from_csr([sparse.csr_array((values, *places), shape=X.shape) for values in (first, second)])
+    else:
+        blocks = from_arrays(second, rows_per_block=50) if kind == "one array" else from_arrays([first, second])
+    assert len(blocks) == 2
+    coming = blocks.read()
+    assert next(coming).shape[1] == 3
+    os.truncate(tmp_path / "second.npy", 200)
+    # Whoever read the block would end with SIGBUS.
+    with pytest.raises(DataChangedError, match=r"second\.npy has changed while it was in use"):
+        next(coming)
 
 
 @pytest.mark.parametrize(
