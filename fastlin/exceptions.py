@@ -66,7 +66,7 @@ class CourseAssertionError(AssertionError, ValueError):
 
 
 class DataChangedError(ValueError):
-    """Blocks are not what they were when they were made: a file was written to, or a function made other batches.
+    """Data are not what they were: a file was written to, or a function, or Dask for a lost worker, made other rows.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class DataChangedError(ValueError):
     >>> try:  # doctest: +SKIP
     ...     model.fit(rows)
     ... except DataChangedError as error:
-    ...     print(error)  # it names the block
+    ...     print(error)  # it names the block, or the partition
     """
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, read_type
+from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, digest_rows, read_type
+from fastlin.containers import read_if_sparse
 from fastlin.exceptions import DataChangedError
 from fastlin.typing import Array
 
@@ -67,12 +68,12 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         for kept, given, what in ((labels, batch_labels, "y"), (weights, batch_weights, "weights")):
             kept.append(None if given is None else np.array(check_rows(given, n, f"{what} of {name}")))
         if is_sparse:
-            X = X.tocsr()
+            X = read_if_sparse(X, name)
             row_lengths = add_row_lengths(X, row_lengths)
         numbers = X.data if is_sparse else X
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
         lengths.append(n)
-        digests.append(_digest(X))
+        digests.append(digest_rows(X))
     if first is None:
         raise ValueError("make_batches gave no batch; at least one is needed.")
     d, dtype, is_sparse = first
@@ -84,12 +85,12 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         for number, batch in enumerate(_iterate(make_batches)):
             name = f"batch {number}"
             X, own_labels, _ = _split(batch, name)
-            X = X.tocsr() if sparse.issparse(X) else X
             is_known = number < len(digests) and read_type(X, name) == dtype
+            X = read_if_sparse(X, name)
             if is_known and X.shape == (lengths[number], d):
                 expected = None if y is None else y[borders[number] : borders[number + 1]]
                 is_same = expected is None or np.array_equal(np.asarray(own_labels), expected)
-                if not is_same or _digest(X) != digests[number]:
+                if not is_same or digest_rows(X) != digests[number]:
                     raise DataChangedError(
                         f"{name} has other {'rows' if is_same else 'labels'} than in the first pass. make_batches must "
                         "give the same batches in the same order each time."
@@ -109,13 +110,6 @@ def _iterate(make_batches):
     if not hasattr(batches, "__iter__"):
         raise TypeError(f"make_batches must return an iterable of batches, got {type(batches).__name__}.")
     return iter(batches)
-
-
-def _digest(X):
-    """Return what tells one batch from another at the cost of a few numbers: the first, the middle and the last row."""
-    numbers = X.data if sparse.issparse(X) else X
-    middle = len(numbers) // 2
-    return tuple(part.tobytes() for part in (numbers[:1], numbers[middle : middle + 1], numbers[-1:]))
 
 
 def _split(batch, name):

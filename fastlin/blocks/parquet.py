@@ -97,12 +97,12 @@ def _make_blocks(files, columns, label, weight, owner, load):
         for name, file in ((label, Y_FILE), (weight, WEIGHT_FILE))
     )
     cuts = [list(pairwise(cut(n, len(columns) * dtype.itemsize))) for n in lengths]
-    check = FileCheck([part / X_FILE for part in parts])
+    checks = [FileCheck([part / X_FILE]) for part in parts]
 
     def read(owner=owner):
-        check.check()
-        for part, borders in zip(parts, cuts, strict=True):
+        for part, borders, files in zip(parts, cuts, checks, strict=True):
             for first, last in borders:
+                files.check()
                 block = load(part / X_FILE, "r")[first:last]
                 read_ahead(block)
                 yield block.view(np.ndarray)

@@ -88,6 +88,8 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
             that are not cut alike.
         TypeError
             X, y or sample_weight is no collection of Dask.
+        DataChangedError
+            A partition that was computed again, since its worker was lost, has other rows, labels or weights.
         NoWorkersError
             There is no worker for `worker_timeout` seconds.
         RuntimeError

@@ -77,6 +77,8 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             training rows of weight above zero.
         TypeError
             X, y or sample_weight is no collection of Dask.
+        DataChangedError
+            A partition that was computed again, since its worker was lost, has other rows, labels or weights.
         NoWorkersError
             There is no worker for `worker_timeout` seconds.
         RuntimeError
@@ -107,8 +109,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
     def _split(self, X, data, split_params):
         """Return the folds by their numbers, each once for its training and once for its test rows."""
-        folds = data.weighting.folds
-        n_folds, counts = len(folds.ends), folds.ends[-1]
+        n_folds, counts = len(data.fold_ends), data.fold_ends[-1]
         if (counts < n_folds).all():
             raise ValueError(
                 f"n_splits={n_folds} cannot be greater than the number of members in each class: cv must be at most "
@@ -124,7 +125,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
     def _score_models(self, models, data, test_rows, sample_weight, score_params):
         """Return the scores of models on the test rows of a fold, by its number."""
-        answers = data.cluster.call("score", data.weighting.folds, test_rows, models, self._scoring())
+        answers = data.cluster.call("score", test_rows, models, self._scoring())
         by_part = {number: scores for answer in answers for number, scores in answer.items()}
         totals = np.sum([by_part[number] for number in sorted(by_part)], axis=0)
         return totals[:-1] / totals[-1]

@@ -1,26 +1,33 @@
 """What becomes of a partition on the worker that holds it: rows in a type that kernels take, with classes and weights.
 
 A partition is decoded, then described to the client, and encoded once the client knows the classes of all of them.
+Where workers are lost, partitions are decoded and encoded again: what they have become is compared with what they were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from fastlin.blocks.blocks import digest_rows
+from fastlin.containers import read_container
+from fastlin.dask.weighting import find_folds
+from fastlin.exceptions import DataChangedError
 from fastlin.matrices import DTYPES, as_matrix
-from fastlin.typing import Array
+from fastlin.typing import Array, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices.dense import DenseMatrix
     from fastlin.matrices.sparse import SparseMatrix
 
+NO_LABELS = np.empty(0)
 ACCEPTED = "Partitions hold two-dimensional NumPy arrays, or SciPy sparse matrices, of real numbers."
 
 
@@ -38,12 +45,15 @@ class Part:
         The labels as they came, and once they are encoded the numbers of the classes, int32.
     sample_weight : ndarray of shape (m,), float64, or None
         The weights of the rows; None means ones.
+    folds : ndarray of shape (m,) or None
+        The fold of each row, where there are folds.
     """
 
     name: str
     X: Any
     labels: np.ndarray
     sample_weight: np.ndarray | None
+    folds: np.ndarray | None = None
 
     @cached_property
     def matrix(self) -> DenseMatrix | SparseMatrix:
@@ -53,13 +63,13 @@ class Part:
     def __sizeof__(self) -> int:
         """Return the bytes of the rows, by which a scheduler judges what it takes to move them."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
-        arrays += [self.labels] + ([] if self.sample_weight is None else [self.sample_weight])
+        arrays += [each for each in (self.labels, self.sample_weight, self.folds) if each is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Description:
-    """What the client has to know of a partition.
+    """What the client has to know of a partition, and what it must have again when it is computed again.
 
     Attributes
     ----------
@@ -73,14 +83,10 @@ class Description:
         Whether X is sparse.
     n_entries, longest_row : int
         The number of entries, and that of the longest row.
-    classes : ndarray
-        The labels that it has, sorted.
-    first_rows : ndarray
-        The number of the first row of each of them.
-    counts : ndarray
-        The number of rows of each of them.
-    weights, largest : ndarray
-        The sum of the sample weights of each of them, and the largest one.
+    labels, weights, rows : bytes
+        Digests of the labels, of the sample weights and of some rows.
+    classes : str
+        Which labels there are, in words.
     """
 
     name: str
@@ -89,11 +95,143 @@ class Description:
     is_sparse: bool
     n_entries: int
     longest_row: int
+    labels: bytes
+    weights: bytes
+    rows: bytes
+    classes: str = field(compare=False, default="")
+
+    @classmethod
+    def of(cls, part: Part, classes: Array = NO_LABELS) -> Self:
+        """Return the Description of a decoded Part with the labels ``classes``."""
+        is_sparse = sparse.issparse(part.X)
+        lengths = np.diff(part.X.indptr) if is_sparse else None
+        return cls(
+            name=part.name,
+            shape=part.X.shape,
+            dtype=part.X.dtype,
+            is_sparse=is_sparse,
+            n_entries=part.X.nnz if is_sparse else part.X.size,
+            longest_row=int(lengths.max(initial=0)) if lengths is not None else part.X.shape[1],
+            labels=_digest(part.labels),
+            weights=b"" if part.sample_weight is None else _digest(part.sample_weight),
+            rows=digest_rows(part.X),
+            classes=_shorten(classes),
+        )
+
+    def check(self, part: Part) -> None:
+        """Raise a DataChangedError where a decoded Part is not what it was."""
+        found = Description.of(part)
+        if found == self:
+            return
+        changed = next(each.name for each in fields(self) if getattr(found, each.name) != getattr(self, each.name))
+        if changed == "labels":
+            what = f"has other labels, which were {self.classes} and are {_shorten(np.unique(part.labels))} now"
+        elif changed in ("weights", "rows"):
+            what = f"has other {changed}"
+        else:
+            what = f"was {self} and is {found} now"
+        raise DataChangedError(
+            f"{part.name} was computed again, as where a worker is lost, and {what}. A partition must be the same each "
+            "time: persist the data before the fit, and give functions that draw random numbers a seed."
+        )
+
+    def __str__(self) -> str:
+        """Return shape, type and kind in words."""
+        kind = f"sparse with {self.n_entries} entries" if self.is_sparse else "dense"
+        return f"{self.shape[0]} x {self.shape[1]} {self.dtype}, {kind}"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTable:
+    """The labels that some partitions have, sorted, and what their rows come to.
+
+    Attributes
+    ----------
+    n_rows : int
+        The number of rows.
+    classes : ndarray
+        The labels.
+    partitions : ndarray
+        The number of the first partition that has each of them.
+    first_rows : ndarray
+        The number of the first row of each of them.
+    counts : ndarray
+        The number of rows of each of them.
+    weights, largest : ndarray
+        The sum of the sample weights of each of them, and the largest one.
+    """
+
+    n_rows: int
     classes: np.ndarray
+    partitions: np.ndarray
     first_rows: np.ndarray
     counts: np.ndarray
     weights: np.ndarray
     largest: np.ndarray
+
+    @classmethod
+    def of(cls, part: Part, number: int) -> Self:
+        """Return the table of a decoded Part, by its number.
+
+        Raises
+        ------
+        ValueError
+            Its labels cannot be compared with each other.
+        """
+        try:
+            classes, first_rows, labels, counts = np.unique(
+                part.labels, return_index=True, return_inverse=True, return_counts=True
+            )
+        except TypeError as error:
+            raise ValueError(f"{part.name} of y has labels of types that cannot be compared: {error}") from error
+        weights, largest = counts, np.ones(len(classes))
+        if part.sample_weight is not None:
+            weights, largest = np.bincount(labels, part.sample_weight, len(classes)), np.zeros(len(classes))
+            np.maximum.at(largest, labels, part.sample_weight)
+        partitions = np.full(len(classes), number)
+        return cls(len(part.labels), classes, partitions, first_rows, counts, weights.astype(np.float64), largest)
+
+    @classmethod
+    def join(cls, tables: Sequence[Self]) -> Self:
+        """Return the table of all partitions of some tables, which are in their order.
+
+        Raises
+        ------
+        ValueError
+            Some labels are numbers, and others are not.
+        """
+        known = [table for table in tables if len(table.classes)]
+        for table in known:
+            if (table.classes.dtype.kind in "biuf") != (known[0].classes.dtype.kind in "biuf"):
+                raise ValueError(
+                    f"{name_partition(table.partitions.min())} of y has labels of {table.classes.dtype}, but "
+                    f"{name_partition(known[0].partitions.min())} of {known[0].classes.dtype}; all must be numbers, or "
+                    "none."
+                )
+        classes = np.unique(np.concatenate([table.classes for table in known])) if known else np.empty(0)
+        partitions, first_rows, counts = np.full((3, len(classes)), [[-1], [-1], [0]])
+        weights, largest, n_rows = np.zeros(len(classes)), np.zeros(len(classes)), 0
+        for table in tables:
+            own = np.searchsorted(classes, table.classes)
+            is_new = counts[own] == 0
+            partitions[own[is_new]] = table.partitions[is_new]
+            first_rows[own[is_new]] = n_rows + table.first_rows[is_new]
+            counts[own] += table.counts
+            weights[own] += table.weights
+            largest[own] = np.maximum(largest[own], table.largest)
+            n_rows += table.n_rows
+        return cls(n_rows, classes, partitions, first_rows, counts, weights, largest)
+
+    def count(self, classes: Array) -> IntArray:
+        """Return how many rows each of some classes has, (n_classes,); these are sorted, and all labels among them."""
+        counts = np.zeros(len(classes), np.int64)
+        counts[np.searchsorted(classes, self.classes)] = self.counts
+        return counts
+
+
+def name_partition(number: int) -> str:
+    """Return what a partition is called where something is wrong with it."""
+    return f"Partition {number}"
 
 
 def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> Part:
@@ -104,10 +242,7 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> 
     ValueError
         What the partition holds is not what a fit takes; the error has its name.
     """
-    if sparse.issparse(X):
-        X = X.tocsr()
-    elif not isinstance(X, np.ndarray):
-        X = np.asarray(X)
+    X = read_container(X, f"{name} of X")[0] if sparse.issparse(X) else np.asarray(X)
     if X.ndim == 2 and not X.shape[0] and not sparse.issparse(X):
         # An empty partition of a dataframe may have any type.
         X = np.empty(X.shape)
@@ -115,10 +250,6 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> 
         raise ValueError(f"{name} of X is a {X.ndim}-D {type(X).__name__} of {X.dtype}. {ACCEPTED}")
     if X.dtype not in DTYPES:
         X = X.astype(np.float64)
-    try:
-        as_matrix(X)
-    except ValueError as error:
-        raise ValueError(f"{name} of X: {error}") from error
     _check_finite(X.data if sparse.issparse(X) else X, f"{name} of X")
     n_rows = X.shape[0]
     labels = _read_labels(_read_column(y, n_rows, f"{name} of y"), f"{name} of y")
@@ -171,42 +302,66 @@ def _check_finite(values, name):
         raise ValueError(f"{name} contains {what}.")
 
 
-def describe(part: Part) -> Description:
-    """Return the Description of a decoded Part."""
-    try:
-        classes, first_rows, labels, counts = np.unique(
-            part.labels, return_index=True, return_inverse=True, return_counts=True
-        )
-    except TypeError as error:
-        raise ValueError(f"{part.name} of y has labels of types that cannot be compared: {error}") from error
-    weights, largest = counts, np.ones(len(classes))
-    if part.sample_weight is not None:
-        weights, largest = np.bincount(labels, part.sample_weight, len(classes)), np.zeros(len(classes))
-        np.maximum.at(largest, labels, part.sample_weight)
-    is_sparse = sparse.issparse(part.X)
-    lengths = np.diff(part.X.indptr) if is_sparse else None
-    return Description(
-        name=part.name,
-        shape=part.X.shape,
-        dtype=part.X.dtype,
-        is_sparse=is_sparse,
-        n_entries=part.X.nnz if is_sparse else part.X.size,
-        longest_row=int(lengths.max(initial=0)) if lengths is not None else part.X.shape[1],
-        classes=classes,
-        first_rows=first_rows,
-        counts=counts,
-        weights=weights.astype(np.float64),
-        largest=largest,
-    )
+def describe(parts: Iterable[Part], first: int) -> tuple[list[Description], LabelTable]:
+    """Return the Descriptions of decoded Parts, by their numbers from first on, and the table of their labels."""
+    parts = list(parts)
+    tables = [LabelTable.of(part, number) for number, part in enumerate(parts, first)]
+    known = [Description.of(part, table.classes) for part, table in zip(parts, tables, strict=True)]
+    return known, LabelTable.join(tables)
 
 
-def encode(parts: Iterable[Part], first: int, dtype: np.dtype[Any], classes: Array) -> Group:
-    """Return a group: Parts by their numbers from first on, with X of one type and labels that number the classes."""
+def encode(
+    parts: Iterable[Part],
+    first: int,
+    dtype: np.dtype[Any],
+    classes: Array,
+    descriptions: Iterable[Description],
+    fold_ends: IntArray | None = None,
+    seen: IntArray | None = None,
+) -> Group:
+    """Return a group: Parts by their numbers from first on, with X of one type and labels that number the classes.
+
+    Parameters
+    ----------
+    parts : iterable of Part
+        Decoded partitions.
+    first : int
+        The number of the first one.
+    dtype : dtype
+        The type of X.
+    classes : ndarray of shape (n_classes,)
+        The labels of all partitions, sorted.
+    descriptions : iterable of Description
+        What each of them was when the fit began.
+    fold_ends, seen : ndarray or None
+        Where there are folds, what `share_folds` returns and how many rows of each class the partitions before have.
+
+    Raises
+    ------
+    DataChangedError
+        A partition is not what it was.
+    """
     group = {}
-    for number, part in enumerate(parts, first):
-        labels = np.searchsorted(classes, part.labels).astype(np.int32)
-        group[number] = replace(part, X=part.X.astype(dtype, copy=False), labels=labels)
+    for (number, part), expected in zip(enumerate(parts, first), descriptions, strict=True):
+        # Kernels trust the numbers of classes.
+        expected.check(part)
+        labels, folds = np.searchsorted(classes, part.labels).astype(np.int32), None
+        if fold_ends is not None and seen is not None:
+            folds = find_folds(fold_ends, labels, seen)
+            seen = seen + np.bincount(labels, minlength=len(seen))
+        group[number] = replace(part, X=part.X.astype(dtype, copy=False), labels=labels, folds=folds)
     return Group(group)
+
+
+def _digest(values):
+    """Return a digest of labels or weights."""
+    told = repr(values.tolist()).encode() if values.dtype.kind == "O" else values.tobytes()
+    return hashlib.blake2b(told, digest_size=16).digest()
+
+
+def _shorten(labels):
+    """Return labels in words, not all of them where there are many."""
+    return f"{labels.tolist()}" if len(labels) <= 10 else f"{len(labels)} from {labels[0]!r} to {labels[-1]!r}"
 
 
 class Group(dict):

@@ -11,7 +11,7 @@ from scipy import sparse
 from fastlin.dask.shard import Setting, add
 from fastlin.matrices import as_matrix
 from fastlin.objective import Rows
-from fastlin.objective.strata import draw_places
+from fastlin.objective.strata import draw_places, share_places
 from fastlin.objective.sums import MeanSums, count_rows_coef
 from fastlin.typing import FloatArray, FloatType
 
@@ -93,12 +93,11 @@ class DaskRows(MeanSums):
     def _draw(self, n_rows):
         """Return X, labels and weights of a sample."""
         counts = self._weights.counts
-        totals = counts.sum(axis=0)
-        seen = np.cumsum(totals) - totals + np.cumsum(counts, axis=0) - counts
-        places = draw_places(int(totals.sum()), n_rows)
+        shares = share_places(draw_places(int(counts.sum()), n_rows), counts)
+        places = dict(zip(self._weights.groups, shares, strict=True))
         drawn = {
             number: rows
-            for answer in self._cluster.call("draw", self._weighting, places, seen)
+            for answer in self._cluster.call("draw", self._weighting, places)
             for number, rows in answer.items()
         }
         X, labels, weights = zip(*(drawn[number] for number in sorted(drawn)), strict=True)

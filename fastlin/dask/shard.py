@@ -23,7 +23,6 @@ from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
     from fastlin.dask.parts import Group
-    from fastlin.dask.weighting import Folds
     from fastlin.estimators import LogisticRegression
 
 # Probabilities that are held at once, where a pass needs those of many rows.
@@ -71,7 +70,9 @@ class Shard:
     def __init__(
         self, groups: Iterable[Group], n_parts: int, settings: Mapping[int, Setting], n_threads: int | None = None
     ) -> None:
-        self._parts = {number: part for group in groups for number, part in group.items()}
+        # Groups are named by the number of their first partition.
+        self._groups = {min(group): group for group in groups}
+        self._parts = {number: part for group in self._groups.values() for number, part in group.items()}
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
         self._settings: dict[int, Setting] = {}
@@ -93,9 +94,7 @@ class Shard:
     def open(self, setting_number: int, setting: Setting) -> None:
         """Get ready for the passes of a Setting, which calls name by its number."""
         self._settings[setting_number] = setting
-        self._weights[setting_number] = {
-            number: setting.weighting.weigh(number, part) for number, part in self._parts.items()
-        }
+        self._weights[setting_number] = {number: setting.weighting.weigh(part) for number, part in self._parts.items()}
 
     def close(self, setting_number: int) -> None:
         """Forget a Setting, which a Shard that was made since need not know."""
@@ -103,20 +102,22 @@ class Shard:
         self._weights.pop(setting_number, None)
 
     def tell_weights(self, weighting: Weighting) -> dict[int, tuple[IntArray, Array, float]]:
-        """Return, by partitions, how many rows count and their total weight, by classes, and the smallest weight.
+        """Return, by groups, how many rows count and their total weight, by classes, and the smallest weight.
 
         The smallest weight is that of a row that counts, and inf where there is none.
         """
         told: dict[int, tuple[IntArray, Array, float]] = {}
-        for number, part in self._parts.items():
-            weights = weighting.weigh(number, part)
-            weights = weights if len(weights) else np.ones(len(part.labels))
-            weighty = weights > 0
-            told[number] = (
-                np.bincount(part.labels[weighty], minlength=weighting.n_classes),
-                np.bincount(part.labels, weights, weighting.n_classes),
-                weights[weighty].min(initial=np.inf),
-            )
+        for first, group in self._groups.items():
+            counts, totals = np.zeros(weighting.n_classes, np.int64), np.zeros(weighting.n_classes)
+            smallest = np.inf
+            for part in group.values():
+                weights = weighting.weigh(part)
+                weights = weights if len(weights) else np.ones(len(part.labels))
+                weighty = weights > 0
+                counts += np.bincount(part.labels[weighty], minlength=weighting.n_classes)
+                totals += np.bincount(part.labels, weights, weighting.n_classes)
+                smallest = min(smallest, weights[weighty].min(initial=np.inf))
+            told[first] = counts, totals, smallest
         return told
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
@@ -127,7 +128,7 @@ class Shard:
             if not len(part.labels):
                 zeros, none = np.zeros(part.X.shape[1]), np.full(part.X.shape[1], np.inf)
                 return 0.0, (zeros, zeros, none, -none)
-            weights = weighting.weigh(number, part)
+            weights = weighting.weigh(part)
             total = float(weights.sum()) if len(weights) else float(len(part.labels))
             return total, part.matrix.find_moments(weights if len(weights) and total > 0 else None)
 
@@ -178,32 +179,38 @@ class Shard:
         return self._sum_curvature(setting_number, parameters, (len(parameters) + 1,) * 2, multiply)
 
     def draw(
-        self, weighting: Weighting, places: IntArray, seen: IntArray
+        self, weighting: Weighting, places: Mapping[int, IntArray]
     ) -> dict[int, tuple[Array | SparseContainer, IntArray, FloatArray]]:
-        """Return, by partitions, X, labels and weights of the rows at some places of the order by classes.
+        """Return, by partitions, X, labels and weights of the rows at some places of each group.
 
-        Places are as `find_rows` takes them, and seen (n_partitions, n_classes) holds those of the first row of each
-        class in each partition. Rows without weight have no place.
+        Places are those in the group's own order by classes, as `find_rows` takes them. Rows without weight have none.
         """
         drawn = {}
-        for number, part in self._parts.items():
-            weights = weighting.weigh(number, part)
-            weighty = np.flatnonzero(weights > 0) if len(weights) else np.arange(len(part.labels))
-            found, _ = find_rows(places, part.labels[weighty], seen[number])
-            rows = np.sort(weighty[found])
-            drawn[number] = part.X[rows], part.labels[rows], weights[rows] if len(weights) else weights
+        for first, group in self._groups.items():
+            weighed = {number: weighting.weigh(part) for number, part in group.items()}
+            weighty = {
+                number: np.flatnonzero(weights > 0) if len(weights) else np.arange(len(group[number].labels))
+                for number, weights in weighed.items()
+            }
+            counts = np.zeros(weighting.n_classes, np.int64)
+            for number, rows in weighty.items():
+                counts += np.bincount(group[number].labels[rows], minlength=weighting.n_classes)
+            seen = np.cumsum(counts) - counts
+            for number, part in group.items():
+                found, counts = find_rows(places[first], part.labels[weighty[number]], seen)
+                seen += counts
+                rows, weights = np.sort(weighty[number][found]), weighed[number]
+                drawn[number] = part.X[rows], part.labels[rows], weights[rows] if len(weights) else weights
         return drawn
 
-    def score(
-        self, folds: Folds, fold: int, models: Sequence[LogisticRegression], scoring: str
-    ) -> dict[int, FloatArray]:
+    def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
         """Return, by partitions, the sum of the scores of the test rows of a fold by each model, and their weight.
 
         Scores are as `score_rows` has them. The classes of the models are in the order of the labels.
         """
         found: dict[int, FloatArray] = {}
         for number, part in self._parts.items():
-            rows = np.flatnonzero(folds.find(number, part.labels) == fold)
+            rows = np.flatnonzero(part.folds == fold)
             scores = np.zeros(len(models) + 1)
             if len(rows):
                 X, y = part.X[rows], models[0].classes_[part.labels[rows]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import reduce
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
@@ -16,10 +15,10 @@ from numpy.typing import ArrayLike
 
 from fastlin.dask.cluster import Cluster, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
-from fastlin.dask.parts import decode, describe, encode
+from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
 from fastlin.dask.rows import DaskRows
 from fastlin.dask.shard import merge
-from fastlin.dask.weighting import Folds, Weighting
+from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.training_data import (
     NO_WEIGHT,
@@ -47,7 +46,9 @@ class Weights:
 
     Attributes
     ----------
-    counts : ndarray of shape (n_partitions, n_classes)
+    groups : tuple of int
+        The first partition of each group.
+    counts : ndarray of shape (n_groups, n_classes)
         The numbers of rows with some weight.
     by_class : ndarray of shape (n_classes,)
         The total weight of each class.
@@ -57,6 +58,7 @@ class Weights:
         The smallest weight that is not zero.
     """
 
+    groups: tuple
     counts: np.ndarray
     by_class: np.ndarray
     total: float
@@ -81,6 +83,8 @@ class DaskTrainingData:
         What each row counts.
     weight_unit : float
         A power of two near the largest weight, by which the weights are divided.
+    fold_ends : ndarray of shape (n_folds, n_classes) or None
+        How many rows of each class the folds up to each have together, where there are folds.
     """
 
     cluster: Cluster
@@ -88,6 +92,7 @@ class DaskTrainingData:
     classes: np.ndarray
     weighting: Weighting
     weight_unit: float
+    fold_ends: np.ndarray | None = None
     _known: dict = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -113,10 +118,11 @@ class DaskTrainingData:
         with self._lock:
             if rows not in self._known:
                 told = self.cluster.call("tell_weights", self._weighting_of(rows))
-                by_part = {number: each for answer in told for number, each in answer.items()}
-                counts, totals, smallest = zip(*(by_part[number] for number in sorted(by_part)), strict=True)
+                by_group = {first: each for answer in told for first, each in answer.items()}
+                groups = tuple(sorted(by_group))
+                counts, totals, smallest = zip(*(by_group[first] for first in groups), strict=True)
                 by_class = np.sum(totals, axis=0)
-                self._known[rows] = Weights(np.array(counts), by_class, float(by_class.sum()), min(smallest))
+                self._known[rows] = Weights(groups, np.array(counts), by_class, float(by_class.sum()), min(smallest))
             return self._known[rows]
 
     def __enter__(self) -> Self:
@@ -196,27 +202,34 @@ def read_partitions(
     labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
     client = choose_client(client)
     decoded = _decode(client, list_partitions(rows, labels, weights), distributed.futures_of([rows]), worker_timeout)
-    described = client.map(describe, decoded, pure=False)
+    size = 1
+    while size * MOST_GROUPS < len(decoded):
+        size *= 2
+    parts = {first: decoded[first : first + size] for first in range(0, len(decoded), size)}
+    described = [client.submit(describe, each, first, pure=False) for first, each in parts.items()]
     try:
         wait_for(described, client, worker_timeout)
-        known = client.gather(described)
-        matrix = _describe_matrix(known)
-        classes = _find_classes(known, classes)
+        descriptions, tables = zip(*client.gather(described), strict=True)
+        matrix = _describe_matrix([each for group in descriptions for each in group])
+        table = LabelTable.join(tables)
+        classes = _find_classes(table, classes)
         check_classes(estimator, classes)
-        weighting, unit = _choose_weighting(known, classes, estimator.class_weight, sample_weight is not None, n_folds)
-        size = 1
-        while size * MOST_GROUPS < len(decoded):
-            size *= 2
-        groups = [
-            client.submit(encode, decoded[first : first + size], first, matrix.dtype, classes, pure=False)
-            for first in range(0, len(decoded), size)
-        ]
+        weighting, unit = _choose_weighting(table, estimator.class_weight, sample_weight is not None)
+        # Each group needs them: workers compute them rather than get them with each task.
+        shares = None if n_folds is None else (n_folds, table.counts, table.first_rows)
+        folds = None if shares is None else client.submit(share_folds, *shares, pure=False)
+        seen, groups = np.zeros(len(classes), np.int64), []
+        for (first, each), known, own in zip(parts.items(), descriptions, tables, strict=True):
+            own_folds = () if folds is None else (folds, seen)
+            groups.append(client.submit(encode, each, first, matrix.dtype, classes, known, *own_folds, pure=False))
+            seen = seen + own.count(classes)
     finally:
         # The groups keep what they are made of.
         release([*decoded, *described])
     remember_features(estimator, matrix.shape[1], name_columns(X))
     cluster = Cluster(client, groups, len(decoded), worker_timeout)
-    return DaskTrainingData(cluster, matrix, classes, weighting, unit)
+    fold_ends = None if shares is None else share_folds(*shares)
+    return DaskTrainingData(cluster, matrix, classes, weighting, unit, fold_ends)
 
 
 def _decode(client, partitions, held, worker_timeout):
@@ -224,7 +237,7 @@ def _decode(client, partitions, held, worker_timeout):
     addresses, parts = _choose_workers(client, len(partitions), held, worker_timeout), []
     for number, (partition, address) in enumerate(zip(partitions, addresses, strict=True)):
         with dask.annotate(**({"workers": [address], "allow_other_workers": True} if address else {})):
-            parts.append(dask.delayed(decode, pure=False)(*partition, f"Partition {number}"))
+            parts.append(dask.delayed(decode, pure=False)(*partition, name_partition(number)))
     return client.compute(parts)
 
 
@@ -276,52 +289,37 @@ def _describe_matrix(known):
     )
 
 
-def _find_classes(known, classes):
+def _find_classes(table, classes):
     """Return the labels of all partitions, sorted.
 
     Raises
     ------
     ValueError
-        Labels cannot be compared, or are not those of the classes that are given.
+        They are not those of the classes that are given.
     """
-    known = [each for each in known if len(each.classes)]
-    for each in known:
-        if (each.classes.dtype.kind in "biuf") != (known[0].classes.dtype.kind in "biuf"):
-            raise ValueError(
-                f"{each.name} of y has labels of {each.classes.dtype}, but {known[0].name} of "
-                f"{known[0].classes.dtype}; all must be numbers, or none."
-            )
-    found = reduce(np.union1d, (each.classes for each in known))
     if classes is None:
-        return found
+        return table.classes
     classes = np.unique(classes)
-    for each in known:
-        unknown = np.setdiff1d(each.classes, classes)
-        if len(unknown):
-            raise ValueError(
-                f"{each.name} of y has the label {unknown.tolist()[0]!r}, which is not one of classes={classes}."
-            )
-    missing = np.setdiff1d(classes, found)
+    unknown = np.flatnonzero(~np.isin(table.classes, classes))
+    if len(unknown):
+        first = unknown[np.argmin(table.partitions[unknown])]
+        raise ValueError(
+            f"{name_partition(table.partitions[first])} of y has the label {table.classes.tolist()[first]!r}, which is "
+            f"not one of classes={classes}."
+        )
+    missing = np.setdiff1d(classes, table.classes)
     if len(missing):
         raise ValueError(f"classes holds {missing.tolist()[0]!r}, which no row of y has; leave it out.")
     return classes
 
 
-def _choose_weighting(known, classes, class_weight, has_weights, n_folds):
+def _choose_weighting(table, class_weight, has_weights):
     """Return the Weighting of the rows and the unit of their weights."""
-    counts, totals, largest = (np.zeros((len(known), len(classes))) for _ in range(3))
-    first_rows, n_before = np.full(len(classes), np.inf), 0
-    for number, each in enumerate(known):
-        own = np.searchsorted(classes, each.classes)
-        counts[number, own], totals[number, own], largest[number, own] = each.counts, each.weights, each.largest
-        first_rows[own] = np.minimum(first_rows[own], n_before + each.first_rows)
-        n_before += each.shape[0]
-    folds = None if n_folds is None else Folds.of(n_folds, counts.astype(np.int64), first_rows)
     if class_weight is None and not has_weights:
-        return Weighting(len(classes), folds=folds), 1.0
-    factors = weigh_classes(class_weight, classes, totals.sum(axis=0))
-    most = (largest.max(axis=0) * factors).max()
+        return Weighting(len(table.classes)), 1.0
+    factors = weigh_classes(class_weight, table.classes, table.weights)
+    most = (table.largest * factors).max()
     if not most > 0:
         raise ValueError(NO_WEIGHT)
     unit = choose_unit(most)
-    return Weighting(len(classes), factors / unit, folds), unit
+    return Weighting(len(table.classes), factors / unit), unit

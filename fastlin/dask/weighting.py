@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,53 +13,49 @@ if TYPE_CHECKING:
     from fastlin.dask.parts import Part
 
 
-@dataclass(frozen=True, eq=False)
-class Folds:
-    """The stratified folds of scikit-learn without shuffling, as each partition can find them by itself.
+def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArray:
+    """Return how many rows of each class the folds up to each have together, (n_folds, n_classes).
 
-    Of each class the first rows are the test rows of the first fold, and so on.
+    The folds are the stratified ones of scikit-learn without shuffling: of each class the first rows are the test rows
+    of the first fold, and so on.
 
-    Attributes
+    Parameters
+    ----------
+    n_folds : int
+        How many.
+    totals : ndarray of shape (n_classes,)
+        How many rows each class has.
+    first_rows : ndarray of shape (n_classes,)
+        The number of the first row of each class: folds share what does not divide in the order of these.
+    """
+    order = np.argsort(first_rows)
+    # Row i of all, by classes in that order, counts for fold i modulo n_folds.
+    starts = np.cumsum(totals[order]) - totals[order]
+    fold = np.arange(n_folds)[:, None]
+    in_order = (starts + totals[order] - fold + n_folds - 1) // n_folds - (starts - fold + n_folds - 1) // n_folds
+    shares = np.empty_like(in_order)
+    shares[:, order] = in_order
+    return np.cumsum(shares, axis=0)
+
+
+def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
+    """Return the fold of each row of a partition, (m,).
+
+    Parameters
     ----------
     ends : ndarray of shape (n_folds, n_classes)
-        How many rows of each class the folds up to each have together.
-    seen : ndarray of shape (n_partitions, n_classes)
+        What `share_folds` returns.
+    labels : ndarray of shape (m,)
+        The classes of the rows.
+    seen : ndarray of shape (n_classes,)
         How many rows of each class the partitions before have.
     """
-
-    ends: np.ndarray
-    seen: np.ndarray
-
-    @classmethod
-    def of(cls, n_folds: int, counts: IntArray, first_rows: FloatArray) -> Self:
-        """Return the folds.
-
-        Parameters
-        ----------
-        n_folds : int
-            How many.
-        counts : ndarray of shape (n_partitions, n_classes)
-            How many rows of each class each partition has.
-        first_rows : ndarray of shape (n_classes,)
-            The number of the first row of each class: folds share what does not divide in the order of these.
-        """
-        order, totals = np.argsort(first_rows), counts.sum(axis=0)
-        # Row i of all, by classes in that order, counts for fold i modulo n_folds.
-        starts = np.cumsum(totals[order]) - totals[order]
-        fold = np.arange(n_folds)[:, None]
-        in_order = (starts + totals[order] - fold + n_folds - 1) // n_folds - (starts - fold + n_folds - 1) // n_folds
-        shares = np.empty_like(in_order)
-        shares[:, order] = in_order
-        return cls(np.cumsum(shares, axis=0), np.cumsum(counts, axis=0) - counts)
-
-    def find(self, number: int, labels: IntArray) -> IntArray:
-        """Return the fold of each row of a partition, by its number and its labels (m,)."""
-        order = np.argsort(labels, kind="stable")
-        counts = np.bincount(labels, minlength=self.seen.shape[1])
-        ranks = np.empty(len(labels), np.int64)
-        ranks[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-        ranks += self.seen[number][labels]
-        return (ranks >= self.ends.T[labels].T).sum(axis=0)
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=len(seen))
+    ranks = np.empty(len(labels), np.int64)
+    ranks[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ranks += seen[labels]
+    return (ranks >= ends.T[labels].T).sum(axis=0).astype(np.min_scalar_type(len(ends)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,28 +68,26 @@ class Weighting:
         The number of classes.
     factors : ndarray of shape (n_classes,) or None
         What the sample weights of each class are multiplied by; None means one.
-    folds : Folds or None
-        The folds.
     left_out : int or None
         The fold whose rows count nothing.
     """
 
     n_classes: int
     factors: np.ndarray | None = None
-    folds: Folds | None = None
     left_out: int | None = None
 
     def leave_out(self, fold: int) -> Weighting:
         """Return the weighting of the training rows of a fold."""
         return replace(self, left_out=fold)
 
-    def weigh(self, number: int, part: Part) -> FloatArray:
-        """Return the weights (m,) of the rows of partition `number`, a Part; no entries where all are one."""
+    def weigh(self, part: Part) -> FloatArray:
+        """Return the weights (m,) of the rows of a Part; no entries where all are one."""
         weights = part.sample_weight
         if self.factors is not None:
             of_classes = self.factors[part.labels]
             weights = of_classes if weights is None else weights * of_classes
-        if self.folds is not None and self.left_out is not None:
-            stays = self.folds.find(number, part.labels) != self.left_out
+        if self.left_out is not None:
+            assert part.folds is not None
+            stays = part.folds != self.left_out
             weights = stays.astype(np.float64) if weights is None else np.where(stays, weights, 0.0)
         return np.empty(0) if weights is None else weights

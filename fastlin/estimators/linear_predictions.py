@@ -12,6 +12,7 @@ from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.containers import read_if_sparse
 from fastlin.estimators.feature_names import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
@@ -218,7 +219,7 @@ def make_dense(coef: Any) -> FloatArray:
 
 
 def _checked(X):
-    """Return X for SciPy's products: as_matrix refuses a broken sparse container, which SciPy would read."""
-    from fastlin.matrices import as_matrix
+    """Return X for SciPy's products, which would read a broken sparse container; blocks come as matrices."""
+    from fastlin.matrices import DenseMatrix, SparseMatrix
 
-    return X if isinstance(X, np.ndarray) else as_matrix(X).X
+    return X.X if isinstance(X, (DenseMatrix, SparseMatrix)) else read_if_sparse(X)

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from fastlin.containers import read_if_sparse
 from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
@@ -500,6 +501,26 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the part of the rows, or of their weights, for which all that is predicted is right.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,), or array-like or sparse matrix of shape (n_samples, n_classes)
+            Their classes, or the labels of each row.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Their weights; None means ones.
+
+        Returns
+        -------
+        accuracy : float
+            From 0 to 1.
+        """
+        # scikit-learn converts labels without a look at them.
+        return super().score(X, read_if_sparse(y, "y"), sample_weight)
 
     def _describe_result(self):
         layers = " → ".join(str(size) for size in (self.n_features_in_, *(len(each) for each in self.intercepts_)))

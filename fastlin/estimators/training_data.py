@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d, validate_data
 
 from fastlin.blocks.blocks import Blocks
+from fastlin.containers import read_if_sparse
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.tables import read_table, read_table_to_fit, reads_table
@@ -180,7 +181,8 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
             estimator.n_features_in_ = X.shape[1]
             vars(estimator).pop("feature_names_in_", None)
             return as_matrix(X), y
-    # Our check comes first, since scikit-learn converts a broken container without looking.
+    # Our checks come first, since scikit-learn converts a broken container without looking.
+    y = read_if_sparse(y, "y")
     matrix = as_matrix(X) if sparse.issparse(X) else None
     if matrix is None:
         checks["dtype"] = DTYPES

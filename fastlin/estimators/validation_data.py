@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
+from fastlin.containers import read_if_sparse
 from fastlin.estimators.scikit_learn import check_feature_names
 from fastlin.estimators.targets import read_targets
 from fastlin.matrices import DTYPES, as_matrix
@@ -44,10 +44,11 @@ def read_validation(estimator: MLPClassifier, X_val: Any, y_val: Any, kind: str)
     with _named("X_val"):
         check_feature_names(estimator, X_val, reset=False)
         # Our own checks come first: scikit-learn would convert a broken container without a look at it.
-        X_val = as_matrix(X_val).X if sparse.issparse(X_val) else X_val
-        X_val = check_array(X_val, accept_sparse="csr", dtype=DTYPES, input_name="X_val")
+        X_val = check_array(read_if_sparse(X_val, "X_val"), accept_sparse="csr", dtype=DTYPES, input_name="X_val")
     with _named("y_val"):
-        y_val = check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val")
+        y_val = check_array(
+            read_if_sparse(y_val, "y_val"), accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y_val"
+        )
         targets = read_targets(y_val).seen_as(kind, len(estimator.classes_))
     if X_val.shape != (len(targets.labels), estimator.n_features_in_):
         raise ValueError(

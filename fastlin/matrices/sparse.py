@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from scipy import sparse
 
+from fastlin.containers import read_container
 from fastlin.kernels.linear.operands import Chunk, Kept, Samples, TableParameters
 from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
@@ -30,7 +31,6 @@ from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_b
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.columns import Columns, Transposed
 from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
-from fastlin.matrices.containers import read_container
 from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.typing import FloatArray, FloatType, IntArray, SparseContainer
 

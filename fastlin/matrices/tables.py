@@ -50,6 +50,7 @@ BYTES_TOGETHER = 8 << 20
 PART_IN_MEMORY = 8
 # Fewer rows than this part of the table are copied: rows far from each other share no cache line.
 COPIED_PART = 0.1
+LARGEST_INT32 = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +249,8 @@ class TableMatrix:
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
         columns = [column[rows] for column in self._columns]
         n, n_columns = len(columns[0].codes if isinstance(columns[0], Codes) else columns[0]), len(columns)
-        indices, data = np.empty((n, n_columns), np.int32), np.ones((n, n_columns), self.dtype)
+        index_type = choose_index_type(max(n * n_columns, self.shape[1]))
+        indices, data = np.empty((n, n_columns), index_type), np.ones((n, n_columns), self.dtype)
         first = 0
         for j, column in enumerate(columns):
             if isinstance(column, Codes):
@@ -262,7 +264,7 @@ class TableMatrix:
             else:
                 indices[:, j], data[:, j] = first, column
                 first += 1
-        indptr = np.arange(0, n * n_columns + 1, n_columns, dtype=np.int32)
+        indptr = np.arange(0, n * n_columns + 1, n_columns, dtype=index_type)
         return SparseMatrix(sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n, self.shape[1])))
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
@@ -353,12 +355,13 @@ class TableMatrix:
     def _transpose(self, precision):
         n, d = self.shape
         scale, shift = np.ones(d), np.zeros(d)
-        places, lengths, indices = np.full(d, -1), np.zeros(d, np.int64), [np.empty(0, np.int32)]
+        places, lengths, index_type = np.full(d, -1), np.zeros(d, np.int64), choose_index_type(n)
+        indices = [np.empty(0, index_type)]
         for column, first in zip(self._coded, self._coded_firsts, strict=True):
             counts = np.bincount(column.codes.astype(np.int32) + 1, minlength=column.n_levels + 1)
             n_codes = column.n_levels - column.has_missing_level
             # A stable sort of codes of one or two bytes counts them.
-            order = np.argsort(column.codes, kind="stable").astype(np.int32)
+            order = np.argsort(column.codes, kind="stable").astype(index_type)
             indices.append(order[counts[0] :])
             lengths[first : first + n_codes] = counts[1 : n_codes + 1]
             if column.has_missing_level:
@@ -369,9 +372,9 @@ class TableMatrix:
         for place, (row, j, column) in enumerate(zip(panel, self.number_features, self._numbers, strict=True)):
             scale[j], shift[j], places[j] = own[0][j], own[1][j], place
             row[:] = column * scale[j] + shift[j]
-        indices = np.concatenate(indices)
+        rows = np.concatenate(indices)
         starts = np.append(0, np.cumsum(lengths))
-        return Transposed(panel, places, starts, indices, np.ones(len(indices), np.uint8), scale, shift)
+        return Transposed(panel, places, starts, rows, np.ones(len(rows), np.uint8), scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,), of a sparse copy."""
@@ -532,6 +535,11 @@ class TablePasses:
             )
             hessian += passes.class_pair_gram(probabilities[:, part])
         return hessian
+
+
+def choose_index_type(largest: int) -> np.dtype[Any]:
+    """Return the type of numbers of rows, columns or entries up to the largest."""
+    return np.dtype(np.int32 if largest <= LARGEST_INT32 else np.int64)
 
 
 def address_of(array: Array) -> int:

@@ -3,6 +3,8 @@
 The rows stand in the order of their classes, and within a class in their own. A sample is a set of places in it.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from fastlin.typing import IntArray
@@ -12,6 +14,23 @@ def draw_places(n: int, n_rows: int) -> IntArray:
     """Return the ascending places of about n_rows of n rows: one of each of n_rows equal stretches."""
     n_rows = min(n_rows, n)
     return ((np.arange(n_rows) + np.random.default_rng(0).random(n_rows)) * (n / n_rows)).astype(np.int64)
+
+
+def share_places(places: IntArray, counts: IntArray) -> list[IntArray]:
+    """Return for each part of the rows which of the ascending places it has, in the order of its own rows.
+
+    counts (n_parts, n_classes) says how many rows of each class each part has.
+    """
+    totals, ends = counts.sum(axis=0), np.cumsum(counts, axis=0)
+    starts, own_starts = np.cumsum(totals) - totals, np.cumsum(counts, axis=1) - counts
+    labels = np.searchsorted(starts + totals, places, side="right")
+    ranks, parts, borders = places - starts[labels], np.empty(len(places), np.int64), np.arange(len(totals) + 1)
+    for first, last in pairwise(np.searchsorted(labels, borders)):
+        if last > first:
+            parts[first:last] = np.searchsorted(ends[:, labels[first]], ranks[first:last], side="right")
+    own = own_starts[parts, labels] + ranks - (ends - counts)[parts, labels]
+    order = np.argsort(parts, kind="stable")
+    return np.split(own[order], np.searchsorted(parts[order], np.arange(1, len(counts))))
 
 
 def find_rows(places: IntArray, labels: IntArray, seen: IntArray) -> tuple[IntArray, IntArray]:

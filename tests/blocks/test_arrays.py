@@ -12,6 +12,7 @@ from fastlin import matrices
 from fastlin.blocks import from_arrays, from_csr
 from fastlin.blocks.arrays import find_map
 from fastlin.blocks.blocks import DTYPES
+from fastlin.exceptions import DataChangedError
 
 
 @pytest.fixture
@@ -89,6 +90,26 @@ def test_a_file_that_changes_is_named(data, tmp_path, change):
     assert not hasattr(model, "coef_")
 
 
+@pytest.mark.parametrize("kind", ["one array", "two arrays", "csr"])
+def test_a_file_that_is_cut_in_a_pass_is_found_before_the_next_block(data, tmp_path, kind):
+    X, _ = data
+    for name in ("first.npy", "second.npy"):
+        np.save(tmp_path / name, X.ravel() if kind == "csr" else X)
+    first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("first.npy", "second.npy"))
+    if kind == "csr":
+        places = np.tile(np.arange(3), 100), np.arange(0, 301, 3)
+        blocks = from_csr([sparse.csr_array((values, *places), shape=X.shape) for values in (first, second)])
+    else:
+        blocks = from_arrays(second, rows_per_block=50) if kind == "one array" else from_arrays([first, second])
+    assert len(blocks) == 2
+    coming = blocks.read()
+    assert next(coming).shape[1] == 3
+    os.truncate(tmp_path / "second.npy", 200)
+    # Whoever read the block would end with SIGBUS.
+    with pytest.raises(DataChangedError, match=r"second\.npy has changed while it was in use"):
+        next(coming)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -139,6 +160,20 @@ def test_what_is_wrong_with_a_part_has_its_name(data):
     other[3] = np.nan
     with pytest.raises(ValueError, match="rows 0 to 99 of array 1 of X contains NaN"):
         fastlin.LogisticRegression().fit(from_arrays([X, other]), np.append(y, y))
+
+
+@pytest.mark.parametrize("form", ["csc", "coo", "bsr"])
+def test_pieces_that_are_broken_are_refused_before_they_are_converted(data, form):
+    X, y = data
+    piece = sparse.csr_array(X).asformat(form)
+    blocks = from_csr([sparse.csr_array(X), piece], np.append(y, y))
+    indices = piece.row if form == "coo" else piece.indices
+    # By the caller, after the first look at them.
+    indices[3] = 100_000_000
+    with pytest.raises(ValueError, match=f"piece 1 is a broken {form.upper()} matrix"):
+        fastlin.LogisticRegression().fit(blocks)
+    with pytest.raises(ValueError, match=f"piece 0 is a broken {form.upper()} matrix"):
+        from_csr([piece])
 
 
 def test_blocks_are_not_pickled(data):

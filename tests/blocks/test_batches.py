@@ -90,6 +90,22 @@ def test_batches_that_change_between_passes_are_named(later, message):
     assert not hasattr(model, "coef_")
 
 
+@pytest.mark.parametrize("first_bad_pass", [1, 2])
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_sparse_batches_that_are_broken_are_refused_in_any_pass(form, first_bad_pass):
+    times = []
+
+    def make_batches():
+        times.append(1)
+        rows = sparse.csr_array(X).asformat(form)
+        if len(times) >= first_bad_pass:
+            rows.indices[3] = 100_000_000
+        return [(rows, Y)]
+
+    with pytest.raises(ValueError, match=f"batch 0 is a broken {form.upper()} matrix"):
+        fastlin.LogisticRegression().fit(from_batches(make_batches))
+
+
 def test_a_function_may_fill_the_same_memory_again():
     def make_batches():
         rows, labels = np.empty((20, 3)), np.empty(20, int)

@@ -9,6 +9,7 @@ import pytest
 
 import fastlin
 from fastlin.blocks import from_parquet
+from fastlin.exceptions import DataChangedError
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -137,6 +138,15 @@ def test_a_bad_file_is_named_and_the_others_stay_cached(folder, tmp_path, change
     with pytest.raises(ValueError, match=f"part-2.parquet .*{message}"):
         read(folder, cache=tmp_path / "cache")
     assert all(name.startswith(("part-0-", "part-1-")) for name in list_kept(tmp_path / "cache"))
+
+
+def test_a_decoded_file_that_is_cut_in_a_pass_is_found_before_its_next_block(folder, tmp_path):
+    coming = read(folder, cache=tmp_path / "cache").read()
+    next(coming)
+    [second] = (tmp_path / "cache").glob("part-1-*/X.npy")
+    os.truncate(second, 200)
+    with pytest.raises(DataChangedError, match=r"X\.npy has changed while it was in use"):
+        next(coming)
 
 
 @pytest.mark.parametrize("size", [0, 3, 200, -30])

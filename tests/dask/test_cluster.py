@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 
+import dask.array
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -13,6 +14,7 @@ from distributed import Client, LocalCluster
 from fastlin.dask import LogisticRegression, LogisticRegressionCV
 from fastlin.dask import cluster as module
 from fastlin.dask.cluster import Cluster, Placed
+from fastlin.exceptions import DataChangedError
 
 from .conftest import assert_nothing_is_held, cut, make_rows
 
@@ -64,6 +66,36 @@ def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expe
     threading.Timer(0.8, kill, (client, address)).start()
     found = LogisticRegression().fit(slow, y, weights)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypatch, tmp_path):
+    wait_for_workers(client)
+    X, y, _ = make_rows()
+    np.save(tmp_path / "y.npy", 2 * y)
+    [rows] = cut(X)
+
+    def read_labels(path, block_info=None):
+        [(first, last)] = block_info[None]["array-location"]
+        return np.load(path)[first:last]
+
+    labels = dask.array.map_blocks(read_labels, tmp_path / "y.npy", chunks=rows.chunks[:1], dtype=y.dtype)
+    pids, call = client.run(os.getpid), Cluster._call
+
+    def change_and_call(self, method, arguments):
+        if method == "evaluate" and pids:
+            # A label between two of the others.
+            np.save(tmp_path / "y.npy", np.where(y == 1, 3, 2 * y))
+            os.kill(pids.popitem()[1], KILL)
+            pids.clear()
+        return call(self, method, arguments)
+
+    monkeypatch.setattr(Cluster, "_call", change_and_call)
+    model = LogisticRegression()
+    with pytest.raises(DataChangedError, match=r"Partition \d was .* which were \[0, 2, 4, 6\] and are \[0, 3, 4, 6\]"):
+        model.fit(rows, labels)
+    assert not pids
+    assert not hasattr(model, "coef_")
+    assert_nothing_is_held(client)
 
 
 @pytest.mark.parametrize("method", ["open", "close"])

@@ -1,11 +1,14 @@
+import itertools
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas
 import pytest
 from scipy import sparse
 
-from fastlin.dask.parts import decode, describe, encode
+from fastlin.dask.parts import Description, LabelTable, decode, describe, encode
+from fastlin.exceptions import DataChangedError
 
 X, Y = np.arange(6.0).reshape(3, 2), np.array([4, 1, 4])
 
@@ -32,6 +35,15 @@ def test_what_a_fit_does_not_take_is_refused_with_the_name_of_the_partition(wron
         decode(**given, name="Partition 7")
 
 
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_broken_sparse_partitions_are_refused_before_they_are_converted(form):
+    broken = sparse.csr_array(X).asformat(form)
+    indices = broken.row if form == "coo" else broken.indices
+    indices[1] = 100_000_000
+    with pytest.raises(ValueError, match=f"Partition 7 of X is a broken {form.upper()} matrix"):
+        decode(broken, Y, None, "Partition 7")
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pandas.NA, pandas.NaT])
 def test_missing_labels_are_named(missing):
     for labels in (["a", missing, "b"], [1, missing, 0]):
@@ -51,11 +63,13 @@ def test_rows_are_not_copied_where_their_type_is_that_of_fits():
     part = decode(X, Y[:, None], None, "")
     assert part.X is X
     assert part.labels.shape == (3,)
-    group = encode([part], 5, X.dtype, np.array([1, 4]))
+    known = [Description.of(part)]
+    group = encode([part], 5, X.dtype, np.array([1, 4]), known)
     assert group[5].X is X
     np.testing.assert_array_equal(group[5].labels, [1, 0, 1])
     assert group[5].labels.dtype == np.int32
-    assert encode([part], 5, np.dtype("f4"), np.array([1, 4]))[5].X.dtype == np.float32
+    assert group[5].folds is None
+    assert encode([part], 5, np.dtype("f4"), np.array([1, 4]), known)[5].X.dtype == np.float32
 
 
 def test_other_numbers_become_float64_and_empty_partitions_any_type():
@@ -68,19 +82,90 @@ def test_the_scheduler_learns_how_large_a_partition_is():
     for data in (large, sparse.csr_array(large + 1)):
         part = decode(data, row_numbers, np.ones(1000), "")
         assert sys.getsizeof(part) > 400_000
-        assert sys.getsizeof(encode([part, part], 0, part.X.dtype, np.zeros(1))) > 800_000
+        assert sys.getsizeof(encode([part, part], 0, part.X.dtype, np.zeros(1), [Description.of(part)] * 2)) > 800_000
 
 
 def test_a_description_tells_of_labels_weights_and_entries():
-    known = describe(decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p"))
+    part = decode(sparse.csr_array([[0.0, 0], [1, 0], [1, 1]]), Y, np.array([0.5, 1, 3]), "p")
+    [known], table = describe([part], 7)
     assert (known.name, known.shape, known.is_sparse, known.n_entries, known.longest_row) == ("p", (3, 2), True, 3, 2)
+    assert table.n_rows == 3
     for found, expected in (
-        (known.classes, [1, 4]),
-        (known.first_rows, [1, 0]),
-        (known.counts, [1, 2]),
-        (known.weights, [1, 3.5]),
-        (known.largest, [1, 3]),
+        (table.classes, [1, 4]),
+        (table.partitions, [7, 7]),
+        (table.first_rows, [1, 0]),
+        (table.counts, [1, 2]),
+        (table.weights, [1, 3.5]),
+        (table.largest, [1, 3]),
     ):
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match=r"Partition 2 of y has labels of types that cannot be compared"):
-        describe(decode(X, np.array(["a", 1, "b"], object), None, "Partition 2"))
+        describe([decode(X, np.array(["a", 1, "b"], object), None, "Partition 2")], 2)
+
+
+@pytest.mark.parametrize("make", [np.int64, str, lambda labels: np.array(labels, object)], ids=["int", "str", "object"])
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_tables_of_labels_are_those_of_the_rows_together(make, size):
+    generator = np.random.default_rng(size)
+    # Some labels begin late, and one partition is empty.
+    labels = np.concatenate([generator.integers(3, 5, 10), generator.integers(0, 9, 40)])
+    labels = make(labels) if make is not str else labels.astype(str)
+    weights, borders = generator.uniform(size=50), [0, 5, 5, 20, 26, 33, 41, 50]
+    pairs = [slice(first, last) for first, last in itertools.pairwise(borders)]
+    parts = [decode(np.zeros((len(labels[rows]), 1)), labels[rows], weights[rows], "") for rows in pairs]
+    tables = [describe(parts[first : first + size], first)[1] for first in range(0, len(parts), size)]
+    table = LabelTable.join(tables)
+    classes, first_rows, numbers, counts = np.unique(labels, True, True, True)
+    assert table.n_rows == 50
+    np.testing.assert_array_equal(table.classes, classes)
+    np.testing.assert_array_equal(table.first_rows, first_rows)
+    np.testing.assert_array_equal(table.counts, counts)
+    np.testing.assert_array_equal(table.partitions, np.searchsorted(borders, first_rows, side="right") - 1)
+    np.testing.assert_allclose(table.weights, np.bincount(numbers, weights), rtol=1e-14)
+    np.testing.assert_array_equal(table.largest, [weights[numbers == k].max() for k in range(len(classes))])
+    np.testing.assert_array_equal(sum(each.count(classes) for each in tables), counts)
+
+
+def test_labels_of_two_kinds_are_refused_with_the_partition():
+    parts = [decode(X[:n], labels, None, "") for n, labels in ((0, Y[:0]), (3, Y), (3, Y.astype(str)))]
+    for size in (1, 3):
+        with pytest.raises(ValueError, match=r"Partition 2 of y has labels of <U.*, but Partition 1 of int64"):
+            LabelTable.join([describe(parts[first : first + size], first)[1] for first in range(0, 3, size)])
+
+
+CHANGES = {
+    "fewer rows": (
+        lambda part: {"X": part.X[:2], "labels": part.labels[:2]},
+        r"was 3 x 2 float64, .* is 2 x 2 float64",
+    ),
+    "other type": (lambda part: {"X": part.X.astype(np.float32)}, r"was 3 x 2 float64, .* is 3 x 2 float32"),
+    "dense": (
+        lambda part: {"X": part.X.toarray()},
+        r"was 3 x 2 float64, sparse with 5 entries and is 3 x 2 float64, dense now",
+    ),
+    "a label beyond all": (
+        lambda part: {"labels": np.array([4, 9, 4])},
+        r"has other labels, which were \[1, 4\] and are \[4, 9\] now",
+    ),
+    "a label between others": (
+        lambda part: {"labels": np.array([4, 2, 4])},
+        r"has other labels, which were \[1, 4\] and are \[2, 4\] now",
+    ),
+    "labels in another order": (
+        lambda part: {"labels": np.array([1, 4, 4])},
+        r"has other labels, which were \[1, 4\] and are \[1, 4\] now",
+    ),
+    "weights": (lambda part: {"sample_weight": np.array([1.0, 2, 4])}, "has other weights"),
+    "no weights": (lambda part: {"sample_weight": None}, "has other weights"),
+    "rows": (lambda part: {"X": 2 * part.X}, "has other rows"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
+def test_a_partition_that_is_computed_again_must_be_what_it_was(change, message):
+    part = decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7")
+    (known, _), classes = describe([part], 7), np.array([1, 4])
+    again = decode(sparse.csr_array(X), Y, np.array([1.0, 2, 3]), "Partition 7")
+    np.testing.assert_array_equal(encode([again], 7, X.dtype, classes, known)[7].labels, [1, 0, 1])
+    with pytest.raises(DataChangedError, match=f"Partition 7 was computed again, .* and {message}"):
+        encode([replace(part, **change(part))], 7, X.dtype, classes, known)

@@ -8,27 +8,31 @@ from conftest import make_objective
 from scipy import sparse
 
 from fastlin.dask import shard as module
-from fastlin.dask.parts import decode, encode
+from fastlin.dask.parts import Description, decode, encode
 from fastlin.dask.shard import Setting, Shard, add, merge
 from fastlin.dask.tree import add_up
 from fastlin.dask.weighting import Weighting
-from fastlin.objective.strata import draw_places
+from fastlin.objective.strata import draw_places, share_places
 
 BORDERS = [0, 40, 40, 90, 130, 200]
 
 
-def make_shards(objective, owners, is_sparse=False):
-    """Return Shards of the partitions, each with those of its owner, and their Weighting."""
+def make_shards(objective, owners, is_sparse=False, group_size=1):
+    """Return Shards of the partitions, each with the groups of its owner, and their Weighting."""
     rows = objective.rows
-    groups = []
-    for number, (first, last) in enumerate(itertools.pairwise(BORDERS)):
+    parts = []
+    for first, last in itertools.pairwise(BORDERS):
         X = rows.matrix.X[first:last]
-        part = decode(sparse.csr_array(X) if is_sparse else X, rows.labels[first:last], rows.weights[first:last], "p")
-        groups.append(encode([part], number, X.dtype, np.arange(rows.n_classes)))
+        X = sparse.csr_array(X) if is_sparse else X
+        parts.append(decode(X, rows.labels[first:last], rows.weights[first:last], "p"))
+    groups = []
+    for first in range(0, len(parts), group_size):
+        own = parts[first : first + group_size]
+        groups.append(encode(own, first, own[0].X.dtype, np.arange(rows.n_classes), map(Description.of, own)))
     weighting = Weighting(rows.n_classes)
     setting = Setting(weighting, rows.n_rows_coef, rows.coordinates.scale, rows.coordinates.shift)
     return [
-        Shard([groups[number] for number in owned], len(groups), {3: setting}, n_threads=1) for owned in owners
+        Shard([groups[number] for number in owned], len(parts), {3: setting}, n_threads=1) for owned in owners
     ], weighting
 
 
@@ -75,23 +79,22 @@ def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
 
 
-def test_weights_and_draws_are_those_of_the_rows_together():
+@pytest.mark.parametrize(("group_size", "owners"), [(1, [[0, 3], [1, 2, 4]]), (2, [[0, 2], [1]])])
+def test_weights_and_draws_are_those_of_the_rows_together(group_size, owners):
     objective, _ = make_objective(200, 3, 4)
     objective.rows.weights[::3] = 0
-    shards, weighting = make_shards(objective, [[0, 3], [1, 2, 4]])
-    rows = objective.rows
-    told = {number: each for answer in call(shards, "tell_weights", weighting) for number, each in answer.items()}
-    counts, totals, smallest = (np.array(each) for each in zip(*(told[number] for number in range(5)), strict=True))
+    shards, weighting = make_shards(objective, owners, group_size=group_size)
+    rows, firsts = objective.rows, range(0, 5, group_size)
+    told = {first: each for answer in call(shards, "tell_weights", weighting) for first, each in answer.items()}
+    counts, totals, smallest = (np.array(each) for each in zip(*(told[first] for first in firsts), strict=True))
     weighty = rows.weights > 0
     np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(rows.labels[weighty], minlength=4))
     np.testing.assert_allclose(totals.sum(axis=0), np.bincount(rows.labels, rows.weights), rtol=1e-13)
     assert smallest.min() == rows.weights[weighty].min()
-    assert smallest[1] == np.inf
+    assert group_size > 1 or smallest[1] == np.inf
 
-    by_class = counts.sum(axis=0)
-    seen = np.cumsum(by_class) - by_class + np.cumsum(counts, axis=0) - counts
-    places = draw_places(int(by_class.sum()), 20)
-    drawn = {n: each for answer in call(shards, "draw", weighting, places, seen) for n, each in answer.items()}
+    places = dict(zip(firsts, share_places(draw_places(int(counts.sum()), 20), counts), strict=True))
+    drawn = {n: each for answer in call(shards, "draw", weighting, places) for n, each in answer.items()}
     expected = objective.sample(20).rows.numbers
     for place, of_all in enumerate((rows.matrix.X, rows.labels, rows.weights)):
         found = np.concatenate([drawn[number][place] for number in range(5)])

@@ -136,6 +136,7 @@ def test_predictions_come_block_by_block(kind, n_classes):
     assert model.score(from_arrays(X), y) == model.score(X, y)
     expected = model.predict(X)
     np.testing.assert_array_equal(np.concatenate(list(model.sparsify().predict(blocks))), expected)
+    np.testing.assert_array_equal(model.predict(X.tolist()), expected)
     with pytest.raises(ValueError, match="X has 2 features, but LogisticRegression is expecting 6"):
         model.predict(from_arrays(X[:, :2]))
 

@@ -33,6 +33,23 @@ def test_probabilities_that_are_certain_train_like_classes(solver):
     assert np.mean(model.predict(X) == expected.predict(X)) > 0.95
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "score", "y_val"])
+def test_sparse_labels_that_are_broken_are_refused_before_they_are_converted(method):
+    X, y = make_data(3)
+    whole = sparse.csc_array(np.eye(3, dtype=int)[y])
+    broken = whole.copy()
+    broken.indices[3] = 100_000_000
+    model = make(max_iter=1)
+    calls = {
+        "fit": lambda: model.fit(X, broken),
+        "partial_fit": lambda: model.partial_fit(X, broken, classes=[0, 1, 2]),
+        "score": lambda: model.partial_fit(X, whole, classes=[0, 1, 2]).score(X, broken),
+        "y_val": lambda: model.fit(X, whole, X_val=X, y_val=broken),
+    }
+    with pytest.raises(ValueError, match=f"{'y_val' if method == 'y_val' else 'y'} is a broken CSC matrix"):
+        calls[method]()
+
+
 def test_probabilities_weigh_the_classes_of_a_row():
     X, y = make_data(3)
     # Half of one class and half of the next: each row twice, with both classes, has the same mean loss.

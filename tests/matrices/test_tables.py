@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import Codes, TableMatrix
+from fastlin.matrices import Codes, TableMatrix, tables
 
 # A sum of n numbers, each rounded, in any order: n units of rounding, here of sums below 1e3.
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
@@ -254,3 +254,21 @@ def test_few_rows_are_copied_and_many_are_not():
 def test_columns_of_other_shapes_are_refused(columns):
     with pytest.raises(ValueError, match="columns of a table must have one length"):
         TableMatrix(columns)
+
+
+def test_numbers_beyond_int32_are_int64(monkeypatch, table):
+    table, X = table
+    narrow = table.expand(slice(None)).X
+    assert narrow.indices.dtype == narrow.indptr.dtype == np.int32
+    assert tables.choose_index_type(2**31 - 1) == np.int32
+    assert tables.choose_index_type(2**31) == np.int64
+    # As if the largest number of 32 bits were 650, of 700 rows.
+    monkeypatch.setattr(tables, "LARGEST_INT32", 650)
+    wide = table.expand(slice(None)).X
+    assert wide.indices.dtype == wide.indptr.dtype == np.int64
+    np.testing.assert_array_equal(wide.toarray(), X)
+    found = table.transposed(np.float64, None)
+    assert found.indices.dtype == np.int64
+    for j in np.flatnonzero(found.places < 0):
+        rows = found.indices[found.starts[j] : found.starts[j + 1]]
+        np.testing.assert_array_equal(rows, np.flatnonzero(X[:, j]))

@@ -5,6 +5,7 @@ import pytest
 from conftest import make_sparse
 from scipy import sparse
 
+from fastlin.containers import read_if_sparse
 from fastlin.matrices import as_matrix
 
 N, D = 60, 13
@@ -126,6 +127,16 @@ def test_broken_index_arrays_are_refused(form, what, message):
         as_matrix(broken(form, what))
 
 
+def test_what_is_broken_is_called_by_its_name_and_what_is_not_sparse_comes_back():
+    X = broken("csc", "index too large")
+    with pytest.raises(ValueError, match=r"^y_val is a broken CSC matrix"):
+        read_if_sparse(X, "y_val")
+    dense = np.ones(3)
+    assert read_if_sparse(dense) is dense
+    csr = make_csr()
+    assert read_if_sparse(csr) is csr
+
+
 def test_other_broken_containers_are_refused():
     X = sparse.lil_array(make_csr())
     X.rows[3] = [0, 99]
@@ -134,6 +145,13 @@ def test_other_broken_containers_are_refused():
         as_matrix(X)
     X.rows[3] = [0]
     with pytest.raises(ValueError, match="LIL"):
+        as_matrix(X)
+    X.rows, X.data = X.rows[:-1], X.data[:-1]
+    with pytest.raises(ValueError, match="it has 59 rows of columns"):
+        as_matrix(X)
+    X = sparse.bsr_array(make_csr())
+    X.data = X.data[:, :0]
+    with pytest.raises(ValueError, match="BSR"):
         as_matrix(X)
     X = sparse.dia_array(make_csr())
     X.offsets = X.offsets[1:]
