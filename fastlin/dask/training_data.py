@@ -98,7 +98,7 @@ class DaskTrainingData:
     def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
         _, moments = self.cluster.join(self.cluster.call("measure", self._weighting_of(rows)), merge)
-        return Columns.from_moments(*moments)
+        return Columns.from_moments(moments)
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
         """Return the DaskRows of an objective in Coordinates over rows."""
