@@ -23,6 +23,7 @@ from fastlin.dask.weighting import Folds, Weighting
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.training_data import (
     NO_WEIGHT,
+    TOO_HEAVY,
     check_classes,
     check_dual,
     choose_unit,
@@ -320,8 +321,11 @@ def _choose_weighting(known, classes, class_weight, has_weights, n_folds):
     if class_weight is None and not has_weights:
         return Weighting(len(classes), folds=folds), 1.0
     factors = weigh_classes(class_weight, classes, totals.sum(axis=0))
-    most = (largest.max(axis=0) * factors).max()
+    with np.errstate(over="ignore"):
+        most = (largest.max(axis=0) * factors).max()
     if not most > 0:
         raise ValueError(NO_WEIGHT)
+    if most == np.inf:
+        raise ValueError(TOO_HEAVY)
     unit = choose_unit(most)
     return Weighting(len(classes), factors / unit, folds), unit

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 CLEAR_CURVATURE = 1e-6
 
 
+class RangeError(OverflowError):
+    """J, its gradient or its coefficients are outside the range of their type."""
+
+
 @dataclass(frozen=True, eq=False)
 class Objective:
     """J for given data: a value, of which `at` tells everything at one point.
@@ -322,7 +326,7 @@ class Objective:
 
         Raises
         ------
-        OverflowError
+        RangeError
             The coefficients are outside the range of dtype.
         """
         scale, shift = self.coordinates.scale, self.coordinates.shift
@@ -331,7 +335,7 @@ class Objective:
         with np.errstate(over="ignore"):
             coef, intercept = exact_coef.astype(dtype), exact_intercept.astype(dtype)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise OverflowError("the coefficients are outside the range of their type")
+            raise RangeError("the coefficients are outside the range of their type")
         change = np.empty_like(centred)
         change[:, :-1] = (coef - exact_coef) / scale
         # The float64 intercept is rounded, and so is each product that it is the sum of; then what rounding it further
