@@ -127,7 +127,7 @@ class Shard:
             part = self._parts[number]
             if not len(part.labels):
                 zeros, none = np.zeros(part.X.shape[1]), np.full(part.X.shape[1], np.inf)
-                return 0.0, (zeros, zeros, none, -none)
+                return 0.0, Moments(zeros, zeros, zeros, none, -none)
             weights = weighting.weigh(part)
             total = float(weights.sum()) if len(weights) else float(len(part.labels))
             return total, part.matrix.find_moments(weights if len(weights) and total > 0 else None)

@@ -22,6 +22,7 @@ from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.training_data import (
     NO_WEIGHT,
+    TOO_HEAVY,
     check_classes,
     check_dual,
     choose_unit,
@@ -103,7 +104,7 @@ class DaskTrainingData:
     def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
         _, moments = self.cluster.join(self.cluster.call("measure", self._weighting_of(rows)), merge)
-        return Columns.from_moments(*moments)
+        return Columns.from_moments(moments)
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
         """Return the DaskRows of an objective in Coordinates over rows."""
@@ -318,8 +319,11 @@ def _choose_weighting(table, class_weight, has_weights):
     if class_weight is None and not has_weights:
         return Weighting(len(table.classes)), 1.0
     factors = weigh_classes(class_weight, table.classes, table.weights)
-    most = (table.largest * factors).max()
+    with np.errstate(over="ignore"):
+        most = (table.largest * factors).max()
     if not most > 0:
         raise ValueError(NO_WEIGHT)
+    if most == np.inf:
+        raise ValueError(TOO_HEAVY)
     unit = choose_unit(most)
     return Weighting(len(table.classes), factors / unit), unit

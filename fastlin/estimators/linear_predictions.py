@@ -6,7 +6,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
-from scipy.special import expit
+from scipy.special import expit, log_expit, log_softmax
 from sklearn.metrics import accuracy_score
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
@@ -132,9 +132,14 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
+        check_is_fitted(self)
         if isinstance(X, Blocks):
-            return (np.log(probabilities) for probabilities in self.predict_proba(X))
-        return np.log(self.predict_proba(X))
+            return (self.predict_log_proba(block) for block in self._read_blocks(X))
+        # A probability that rounds to 0 or 1 has a logarithm all the same.
+        scores = self.decision_function(X)
+        if len(self.classes_) == 2:
+            return np.column_stack([log_expit(-scores), log_expit(scores)])
+        return log_softmax(scores, axis=1)
 
     def score(
         self, X: MatrixLike | Blocks, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None

@@ -288,6 +288,10 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             data = read(self, X, y, sample_weight)
             if sample_weight is not None:
                 sample_weight = check_sample_weight(sample_weight, data.matrix.X)
+                with np.errstate(over="ignore"):
+                    if not np.isfinite(sample_weight.sum()):
+                        # Scores are means over the weights, of which only ratios count.
+                        sample_weight = sample_weight / sample_weight.max()
             routed = self._route(sample_weight, params)
             folds = self._split(X, data, routed.splitter.split)
             fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import log_expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 from sklearn.utils import check_random_state
@@ -462,7 +463,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         labels : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Their classes.
         """
-        probabilities = self._predict_probabilities(X)
+        probabilities = self._predict(X, Network.predict_probabilities)
         if probabilities.shape[1] == 1:
             # Where y had one class it is every row's.
             return self.classes_[(probabilities[:, 0] >= 0.5).astype(np.int64) % len(self.classes_)]
@@ -483,7 +484,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         probabilities : ndarray of shape (n_samples, n_classes)
             A column for each class, in the order of `classes_`; where y had one class, a second column for any other.
         """
-        probabilities = self._predict_probabilities(X)
+        probabilities = self._predict(X, Network.predict_probabilities)
         return np.hstack([1 - probabilities, probabilities]) if probabilities.shape[1] == 1 else probabilities
 
     def predict_log_proba(self, X: MatrixLike) -> FloatArray:
@@ -499,8 +500,11 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         log_probabilities : ndarray of shape (n_samples, n_classes)
             A column for each class, in the order of `classes_`.
         """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        # A probability that rounds to 0 or 1 has a logarithm all the same.
+        scores = self._predict(X, Network.compute_scores)
+        if self.out_activation_ == "softmax":
+            return log_softmax(scores, axis=1)
+        return np.hstack([log_expit(-scores), log_expit(scores)]) if scores.shape[1] == 1 else log_expit(scores)
 
     def score(self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the part of the rows, or of their weights, for which all that is predicted is right.
@@ -579,18 +583,19 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         self._load(network)
         return network.fold()
 
-    def _predict_probabilities(self, X):
+    def _predict(self, X, find):
+        """Return what a method of the network, `find`, says of the rows: probabilities or scores."""
         check_is_fitted(self)
         matrix = read_matrix(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
             network = self._fold()
-            probabilities = network.predict_probabilities(matrix)
-        if not np.isfinite(probabilities).all():
+            found = find(network, matrix)
+        if not np.isfinite(found).all():
             raise ValueError(
                 f"X has rows whose scores overflow {network.dtype}: scale X"
                 + (', or train with dtype="float64".' if network.dtype == np.float32 else ".")
             )
-        return probabilities
+        return found
 
     def _weigh(self, y, targets, labels, sample_weight):
         """Return the weights of rows, by their labels among `classes_`, or None where every row counts alike."""

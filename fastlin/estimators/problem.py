@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
-from fastlin.objective import LARGEST_PENALTY, Objective
+from fastlin.objective import LARGEST_PENALTY, Objective, RangeError
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 from fastlin.typing import FloatArray, IntArray
@@ -69,8 +69,6 @@ class Problem:
         Whether the group lasso over the classes replaces the L1 penalty.
     penalty_factors : ndarray of shape (d,), float64, or None
         The factors on the penalties of the features; None means ones.
-    total_weight : float
-        S, the sum of the weights of the rows as they were given.
     columns : Columns
         The statistics of the columns over the rows.
 
@@ -89,9 +87,8 @@ class Problem:
         self.rows = rows
         self.group_by_class = estimator.group_by_class
         self.penalty_factors = check_penalty_factors(estimator.penalty_factors, data.matrix)
-        # This is S of the weights as they were given.
-        self.total_weight = data.weigh(rows) * data.weight_unit
-        if not self.total_weight > 0:
+        self._total_weight = data.weigh(rows)
+        if not self._total_weight > 0:
             # Only folds come here: read_training_data refuses weights that are all zero.
             raise ValueError("cv must give folds whose training rows have some weight above zero; one has none.")
         self._objective: Objective | None = None
@@ -100,10 +97,18 @@ class Problem:
             for name, part in data.matrix.parts():
                 assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
 
+    def invert(self, number: float) -> float:
+        """Return the penalty 1 / (C S) for a C, or the C for a penalty; S sums up the weights as they were given.
+
+        Infinity gives 0, and 0 infinity. S itself may overflow.
+        """
+        with np.errstate(divide="ignore", over="ignore"):
+            return float(1.0 / (np.float64(number) * self.data.weight_unit) / self._total_weight)
+
     def objective(self, C: float, l1_ratio: float) -> Objective:
         """Return J at C and l1_ratio, an Objective over the rows."""
-        # C = inf gives 0. A C so small that this overflows leaves no coefficient, and so does the largest penalty.
-        penalty = min(1.0 / C / self.total_weight, LARGEST_PENALTY)
+        # A C so small that the penalty overflows leaves no coefficient, and so does the largest one.
+        penalty = min(self.invert(C), LARGEST_PENALTY)
         l2, l1 = (1 - l1_ratio) * penalty, l1_ratio * penalty
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
@@ -178,7 +183,7 @@ class Problem:
                 **hints,
             )
             coef, intercept, certificate = objective.finish(solution, dtype)
-        except OverflowError as error:
+        except RangeError as error:
             largest = self.columns.largest.max()
             raise ValueError(
                 f"X {'overflows' if largest > 1 else 'underflows'}: its values reach {largest:.3g}, so that sums "

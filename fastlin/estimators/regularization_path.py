@@ -283,12 +283,10 @@ def choose_grid(
     subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
     ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality.
     """
-    from fastlin.objective import LARGEST_PENALTY
-
     if l1_ratio == 0:
         return np.logspace(*WIDE, n_Cs), None
-    # Beyond this penalty no penalised coefficient is left.
-    null = problem.minimize(1.0 / LARGEST_PENALTY, 1.0, tol=NULL_TOL)
+    # The largest penalty leaves no penalised coefficient.
+    null = problem.minimize(0.0, 1.0, tol=NULL_TOL)
     slopes = problem.slopes(*null.start)
     sizes = np.sqrt(np.einsum("kj,kj->j", slopes, slopes)) if problem.group_by_class else np.abs(slopes).max(axis=0)
     factors = problem.penalty_factors
@@ -297,4 +295,4 @@ def choose_grid(
     if not largest > 0:
         # At every C the penalised coefficients are zero.
         return np.logspace(*WIDE, n_Cs), null.start
-    return l1_ratio / (largest * problem.total_weight) * np.logspace(0, DECADES, n_Cs), null.start
+    return problem.invert(largest / l1_ratio) * np.logspace(0, DECADES, n_Cs), null.start

@@ -35,6 +35,7 @@ LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
 # What scikit-learn's checks take for no y.
 NO_Y = "no_validation"
+TOO_HEAVY = "sample_weight times class_weight overflows: the largest product must be below 1.8e308, got inf."
 NO_WEIGHT = "Every row has weight zero: sample_weight and class_weight must leave some rows above zero."
 
 
@@ -331,10 +332,16 @@ def weigh_rows(
         return None
     weights = check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
     if class_weight is not None:
-        totals: FloatArray = np.bincount(labels, weights, len(classes)).astype(np.float64)
-        weights *= weigh_classes(class_weight, classes, totals)[labels]
+        # Only ratios of the totals count, which themselves might overflow.
+        largest = weights.max(initial=0.0)
+        shares = weights / choose_unit(largest) if largest > 0 else weights
+        totals: FloatArray = np.bincount(labels, shares, len(classes)).astype(np.float64)
+        with np.errstate(over="ignore"):
+            weights *= weigh_classes(class_weight, classes, totals)[labels]
     if not weights.any():
         raise ValueError(NO_WEIGHT)
+    if not np.isfinite(weights).all():
+        raise ValueError(TOO_HEAVY)
     return weights
 
 
@@ -344,7 +351,8 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
     Raises
     ------
     ValueError
-        It names other classes, holds numbers that are negative or not finite, or balances a class without weight.
+        It names other classes, holds numbers that are negative or not finite, or balances a class without weight, or
+        weights whose sum overflows.
     """
     if class_weight is None:
         return np.ones(len(classes))
@@ -353,6 +361,10 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
         if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
             raise ValueError(f"class_weight must hold finite numbers of at least 0, got {class_weight!r}")
         return class_weights
+    if not np.isfinite(totals).all():
+        raise ValueError(
+            "class_weight='balanced' needs a sample_weight whose sum does not overflow; divide all by 1e9."
+        )
     # Up to version 1.7 scikit-learn counts rows, whatever their weights.
     with np.errstate(divide="ignore"):
         class_weights = totals.sum() / (len(classes) * totals)

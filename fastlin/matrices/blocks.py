@@ -93,7 +93,7 @@ class BlockMatrix(PiecewiseMatrix):
             part = None if weights is None else weights[first:last]
             totals.append(float(last - first) if part is None else float(part.sum()))
             moments.append(block.find_moments(part if totals[-1] > 0 else None))
-        return Columns.from_moments(*merge_moments(np.array(totals), moments))
+        return Columns.from_moments(merge_moments(np.array(totals), moments))
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return the sum of the squares of the scores of each row, (n,) float32."""

@@ -2,17 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from fastlin.typing import FloatArray
 
-# A spread that is a smaller part of the mean than this is rounding.
-CONSTANT = 8 * np.finfo(np.float64).eps
 
-# Mean, variance, smallest and largest entry of each column, (d,).
-Moments: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+class Moments(NamedTuple):
+    """What is summed over the rows of each column, weighted: arrays of shape (d,), float64.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (d,)
+        The means, rounded.
+    remainder : ndarray of shape (d,)
+        What the means lost when they were rounded, which counts where a column varies by little beside its mean.
+    variance : ndarray of shape (d,)
+        The variances. That of a column is zero where all rows of weight above zero have the same number, and where
+        the squares of its distances leave the range of float64.
+    smallest, largest : ndarray of shape (d,)
+        The extremes over all rows, whatever their weights.
+    """
+
+    mean: np.ndarray
+    remainder: np.ndarray
+    variance: np.ndarray
+    smallest: np.ndarray
+    largest: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +39,11 @@ class Columns:
     Attributes
     ----------
     mean : ndarray of shape (d,)
-        The weighted means.
+        The weighted means, rounded.
+    remainder : ndarray of shape (d,)
+        What the means lost when they were rounded.
     spread : ndarray of shape (d,)
-        The weighted standard deviations.
+        The weighted standard deviations; zero where a column is constant.
     root_mean_square : ndarray of shape (d,)
         The roots of the weighted means of squares.
     largest : ndarray of shape (d,)
@@ -36,6 +55,7 @@ class Columns:
     """
 
     mean: np.ndarray
+    remainder: np.ndarray
     spread: np.ndarray
     root_mean_square: np.ndarray
     largest: np.ndarray
@@ -52,18 +72,17 @@ class Columns:
         return scale, -self.mean * scale
 
     @classmethod
-    def from_moments(cls, mean: FloatArray, variance: FloatArray, smallest: FloatArray, largest: FloatArray) -> Self:
-        """Return the Columns of the mean, variance, smallest and largest entry of each, arrays (d,), float64."""
+    def from_moments(cls, moments: Moments) -> Self:
+        """Return the Columns of some Moments."""
+        mean, remainder, variance, smallest, largest = moments
         with np.errstate(over="ignore", invalid="ignore"):
             spread = np.sqrt(variance)
             # Squares of numbers beyond 1e+-150 leave the range of float64.
             half = 0.5 * largest - 0.5 * smallest
             spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
-            # What rounding of the mean leaves of a column that does not vary.
-            spread = np.where(spread > CONSTANT * np.abs(mean), spread, 0.0)
-            mean = np.where(smallest == largest, smallest, mean)
             return cls(
                 mean=mean,
+                remainder=remainder,
                 spread=spread,
                 root_mean_square=np.hypot(mean, spread),
                 largest=np.maximum(-smallest, largest),
@@ -73,24 +92,33 @@ class Columns:
 
 
 def merge_moments(totals: FloatArray, moments: Sequence[Moments]) -> Moments:
-    """Return mean, variance, smallest and largest entry of each column from those of several blocks of rows.
+    """Return the Moments of several blocks of rows from those of each.
 
     Parameters
     ----------
     totals : ndarray of shape (B,)
         The weight of each block, of which some is above zero.
-    moments : sequence of B tuples of four ndarrays of shape (d,)
-        As `Columns.from_moments` takes them; those of a block without weight tell its smallest and largest entries.
+    moments : sequence of B Moments
+        Those of a block without weight tell its smallest and largest entries.
     """
-    mean, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
+    mean, remainder, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
     shares = (totals / totals.sum())[:, None]
     counts = totals > 0
-    mean, variance, shares = mean[counts], variance[counts], shares[counts]
     with np.errstate(over="ignore", invalid="ignore"):
-        whole = np.add.reduce(shares * mean)
+        # From the mean of the heaviest block, so that blocks of one number leave exactly this and no variance.
+        origin = mean[np.argmax(totals)]
+        distances, shares = (mean - origin + remainder)[counts], shares[counts]
+        shift = np.add.reduce(shares * distances)
         # Chan, Golub and LeVeque 1979: the variances, and that of the means.
-        variance = np.add.reduce(shares * (variance + (mean - whole) ** 2))
-    return whole, variance, smallest.min(axis=0), largest.max(axis=0)
+        variance = np.add.reduce(shares * (variance[counts] + (distances - shift) ** 2))
+        return Moments(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
+
+
+def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return a + b and what it lost when it was rounded (Knuth 1969, section 4.2.2)."""
+    total = a + b
+    own = total - a
+    return total, (a - (total - own)) + (b - own)
 
 
 @dataclass(frozen=True, eq=False)

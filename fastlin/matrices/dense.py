@@ -32,7 +32,7 @@ from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_align
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.columns import Columns, Transposed
+from fastlin.matrices.columns import Columns, Moments, Transposed, add_exactly
 from fastlin.matrices.row_products import DenseRowProducts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -109,13 +109,14 @@ class DenseMatrix:
         -------
         Columns
         """
-        return Columns.from_moments(*self.find_moments(weights))
+        return Columns.from_moments(self.find_moments(weights))
 
-    def find_moments(self, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return mean, variance, smallest and largest entry of each column, (d,), with weights (n,) or None."""
+    def find_moments(self, weights: FloatArray | None = None) -> Moments:
+        """Return the Moments of the columns, with weights (n,) of the rows or None."""
         n, d = self.shape
-        # The origin is a row that counts: one far from the others would leave of the spread what rounding makes of it.
-        origins = self.X[0 if weights is None else int(np.argmax(weights > 0))].astype(np.float64)
+        # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
+        heaviest = 0 if weights is None else int(np.argmax(weights))
+        origins = self.X[heaviest].astype(np.float64)
         n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.nbytes)
         sums, squares, smallest, largest = outputs = np.empty((4, n_blocks, d))
         row_weights = np.empty(0) if weights is None else weights
@@ -126,9 +127,12 @@ class DenseMatrix:
         # The kernel's comparisons pass over NaN.
         smallest = np.where(np.isnan(squares).any(axis=0), np.nan, smallest)
         with np.errstate(over="ignore", invalid="ignore"):
-            shift = sums.sum(axis=0) / total
-            variance = np.maximum(squares.sum(axis=0) / total - shift**2, 0)
-            return origins + shift, variance, smallest, largest
+            shift, square = sums.sum(axis=0) / total, squares.sum(axis=0) / total
+            # The inequality of Cauchy and Schwarz: the row at the origin adds nothing to the square. So the variance is
+            # zero where all rows have one number, and nowhere else.
+            share = (1.0 if weights is None else float(weights[heaviest])) / total
+            variance = np.maximum(square - shift**2, share * square)
+            return Moments(*add_exactly(origins, shift), variance, smallest, largest)
 
     def gram(self, weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in a precision; weights (n,)."""

@@ -29,7 +29,7 @@ from fastlin.kernels.linear.sparse_rows import (
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.columns import Columns, Transposed
+from fastlin.matrices.columns import Columns, Moments, Transposed
 from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
 from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.typing import FloatArray, FloatType, IntArray, SparseContainer
@@ -142,10 +142,10 @@ class SparseMatrix:
         -------
         Columns
         """
-        return Columns.from_moments(*self.find_moments(weights))
+        return Columns.from_moments(self.find_moments(weights))
 
-    def find_moments(self, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return mean, variance, smallest and largest entry of each column, (d,), with weights (n,) or None."""
+    def find_moments(self, weights: FloatArray | None = None) -> Moments:
+        """Return the Moments of the columns, with weights (n,) of the rows or None."""
         n, d = self.shape
         columns = compressed(self.csc)
         borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
@@ -153,7 +153,8 @@ class SparseMatrix:
         total = float(n) if weights is None else float(weights.sum())
         outputs = mean, variance, smallest, largest = np.empty((4, d))
         run_blocks(fill_block_sparse_statistics, len(borders) - 1, columns, borders, n, row_weights, total, *outputs)
-        return mean, variance, smallest, largest
+        # Sums of entries that are not centred round by as much as a mean does.
+        return Moments(mean, np.zeros(d), variance, smallest, largest)
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
@@ -268,13 +269,14 @@ class SparseMatrix:
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
         far = np.flatnonzero(np.abs(shift) > 1)
-        panel = np.zeros((len(far), n), precision)
+        panel = np.empty((len(far), n), precision)
         places = np.full(d, -1)
         places[far] = np.arange(len(far))
         for row, j in zip(panel, far, strict=True):
-            row[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
-            row *= scale[j]
-            row += shift[j]
+            # Centred before float32 rounds it.
+            whole = np.zeros(n)
+            whole[indices[starts[j] : starts[j + 1]]] = values[starts[j] : starts[j + 1]]
+            row[:] = whole * scale[j] + shift[j]
         stored_scale, stored_shift = np.ones(d), np.zeros(d)
         stored_scale[far], stored_shift[far] = scale[far], shift[far]
         return Transposed(panel, places, starts, indices, values, stored_scale, stored_shift)

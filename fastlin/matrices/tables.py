@@ -31,7 +31,7 @@ from fastlin.kernels.machine.panels import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
-from fastlin.matrices.columns import Columns, Transposed, merge_moments
+from fastlin.matrices.columns import Columns, Moments, Transposed, merge_moments
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.sparse import MAX_GRAM_SHIFT, SparseMatrix
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType, IntArray
@@ -188,7 +188,8 @@ class TableMatrix:
 
     def measure(self, weights: FloatArray | None = None) -> Columns:
         """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""
-        mean, variance, smallest, largest = moments = np.empty((4, self.shape[1]))
+        moments = Moments(*np.zeros((5, self.shape[1])))
+        mean, _, variance, smallest, largest = moments
         if self._coded:
             (own, rest), features = self._weigh_levels(weights), self.level_features
             mean[features], variance[features] = own / (own + rest), own * rest / (own + rest) ** 2
@@ -201,8 +202,9 @@ class TableMatrix:
                 totals.append(float(last - first) if own is None else float(own.sum()))
                 piece = DenseMatrix(self._stack_numbers(first, last))
                 parts.append(piece.find_moments(own if totals[-1] > 0 else None))
-            moments[:, self.number_features] = merge_moments(np.array(totals), parts)
-        return Columns.from_moments(*moments)
+            for found, of_numbers in zip(moments, merge_moments(np.array(totals), parts), strict=True):
+                found[self.number_features] = of_numbers
+        return Columns.from_moments(moments)
 
     def _weigh_levels(self, weights):
         """Return the weight of each level and that of all other rows, (2, levels) in the order of their features.

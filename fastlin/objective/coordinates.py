@@ -6,6 +6,7 @@ stand for the coefficients W and the intercept b of the columns as they are::
     W_kj = scale_j V_kj,   b_k = c_k + sum_j shift_j V_kj
 
 scale_j is a power of two near 1 / sqrt(var_j + l2 f_j), and shift_j = -scale_j mean_j, or zero without an intercept.
+A power of two rounds nothing, so numbers next to their mean lose no digits when they are scaled and centred.
 The scores, and so J and its minimum, are the same. X stays as it is: a pass scales and centres while it reads.
 """
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Scales beyond these powers of two are not computed with in float32, whose range ends at 2^128.
 FLOAT32_EXPONENTS = 60
+# A shift is rounded to float32 where that moves the mean of the scaled column, whose spread is about one, by no more.
+MOST_MOVED = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +77,20 @@ class Coordinates:
         )
         exponents = np.clip(np.round(exponents), -1000, 1000)
         scale = 2.0**exponents
+        exact = -columns.mean * scale if fit_intercept else np.zeros(len(scale))
         # Float32 numbers, so that both precisions share one system of coordinates.
-        with np.errstate(over="ignore"):
-            rounded = (-columns.mean * scale).astype(np.float32) if fit_intercept else np.zeros(len(scale), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounded = exact.astype(np.float32).astype(np.float64)
+            is_near = np.abs(rounded - exact) <= MOST_MOVED
+        shift = np.where(is_near, rounded, exact)
         allows_float32 = bool(
-            np.isfinite(rounded).all()
+            is_near.all()
             and (np.abs(exponents) < FLOAT32_EXPONENTS).all()
             and (columns.largest * scale < 2.0**FLOAT32_EXPONENTS).all()
         )
-        shift = rounded.astype(np.float64) if np.isfinite(rounded).all() else -columns.mean * scale
         vanishing = np.flatnonzero(columns.spread == 0) if fit_intercept else np.empty(0, np.int64)
-        mean = columns.mean * scale + shift
+        # The sum in brackets is exact: its terms are the same number, or one is the other rounded to float32.
+        mean = (columns.mean * scale + shift) + columns.remainder * scale
         mean_squares = np.append(mean**2 + (scale * columns.spread) ** 2, 1.0)
         mean_squares[vanishing] = 0
         with np.errstate(over="ignore", invalid="ignore"):

@@ -32,6 +32,7 @@ from fastlin.matrices import as_matrix
 from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.penalty import Penalty, limit_curvatures
 from fastlin.objective.point import Point, Room
+from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.rows import Rows, weigh_named_rows
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
 
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
 CLEAR_CURVATURE = 1e-6
+
+
+class RangeError(OverflowError):
+    """J, its gradient or its coefficients are outside the range of their type."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,7 +326,7 @@ class Objective:
 
         Raises
         ------
-        OverflowError
+        RangeError
             The coefficients are outside the range of dtype.
         """
         scale, shift = self.coordinates.scale, self.coordinates.shift
@@ -330,12 +335,13 @@ class Objective:
         with np.errstate(over="ignore"):
             coef, intercept = exact_coef.astype(dtype), exact_intercept.astype(dtype)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-            raise OverflowError("the coefficients are outside the range of their type")
+            raise RangeError("the coefficients are outside the range of their type")
         change = np.empty_like(centred)
         change[:, :-1] = (coef - exact_coef) / scale
-        # Half a unit in the last place of the float64 intercept, and what rounding it further adds.
-        change[:, -1] = np.finfo(np.float64).eps * np.abs(exact_intercept) + np.abs(intercept - exact_intercept)
-        change[:, -1] += np.abs(change[:, :-1] * shift).sum(axis=1)
+        # The float64 intercept is rounded, and so is each product that it is the sum of; then what rounding it further
+        # adds.
+        change[:, -1] = UNIT_ROUNDOFF * (np.abs(exact_intercept) + 2 * np.abs(centred[:, :-1] * shift).sum(axis=1))
+        change[:, -1] += np.abs(intercept - exact_intercept) + np.abs(change[:, :-1] * shift).sum(axis=1)
         rise = float(np.sum(np.abs(solution.gradient * change)))
         rise += 0.25 * float(np.sum(change * change) * self.coordinates.mean_squares.sum())
         rise += 0.5 * float(np.sum(self.penalty.curvatures * change * change)) + self.penalty.size(change)

@@ -49,18 +49,18 @@ def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part
     of_sums, of_rows, of_labels = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
     missed, root_mean_square, largest = _bound_missed(point)
     if objective.fit_intercept:
-        off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores**2
+        off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores * of_scores
         off += 2 * missed * (of_sums + of_rows) + of_labels
         error += off * (2 - log(min((mean for mean in means if mean > 0), default=1.0)))
     # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
     steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
-    of_gradient = steepest * of_scores + of_scores**2
+    of_gradient = steepest * of_scores + of_scores * of_scores
     of_gradient += sqrt(2) * root_mean_square * (of_sums + of_rows) + of_labels
     # What classes exchange is a sum over the classes, of the gradients of the labels too.
     of_gradient += part * ((1 + sqrt(len(means))) * of_gradient + 2 * (of_sums + of_rows))
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
-        return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance**2
+        return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance
     return error + of_gradient * (sqrt(K) * point.blur + entropy * penalty.largest_blur)
 
 
@@ -72,7 +72,7 @@ def bound_loss_rounding(point: Point) -> float:
     of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
     # A row of three or more classes adds two terms.
     of_sums = _gamma(2 * n_sums) * point.loss
-    return of_rows + of_sums + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores**2
+    return of_rows + of_sums + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores * of_scores
 
 
 def _bound_missed(point):

@@ -89,7 +89,7 @@ def minimize(
 
     Raises
     ------
-    OverflowError
+    RangeError
         The objective or its gradient is not finite at the start.
     """
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)

@@ -47,7 +47,7 @@ def minimize(
 
     Raises
     ------
-    OverflowError
+    RangeError
         The objective or its gradient is not finite at the start.
     """
     point = objective.at(start, out=room)

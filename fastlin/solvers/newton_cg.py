@@ -56,7 +56,7 @@ def minimize(
             preconditioner, n_products = precondition(point), 0
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
-        forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm))
+        forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
         step, n_more = conjugate_gradients(point, preconditioner, forcing)
         n_products += n_more
         return step

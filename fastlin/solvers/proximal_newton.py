@@ -74,7 +74,7 @@ def minimize(
 
     Raises
     ------
-    OverflowError
+    RangeError
         The objective or its gradient is not finite at the start.
     """
     point: Point | None = None

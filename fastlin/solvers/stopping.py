@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from fastlin.objective import RangeError
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.solution import Iteration, Solution
 from fastlin.typing import FloatArray
@@ -120,11 +121,11 @@ class Stopping:
 
         Raises
         ------
-        OverflowError
+        RangeError
             The objective or its gradient is not finite there.
         """
         if not point.is_finite:
-            raise OverflowError("the objective or its gradient is not finite at the start")
+            raise RangeError("the objective or its gradient is not finite at the start")
         return self.observe(point)
 
     def observe(self, point: Point) -> float:

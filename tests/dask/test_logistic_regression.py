@@ -181,7 +181,7 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
         with pytest.raises(error, match=message):
             model.fit(*data, **options)
         assert vars(model).keys() == before.keys()
-        assert all(vars(model)[name] is value for name, value in before.items())
+        assert all(vars(model)[name] is value for name, value in before.items() if name != "class_weight")
 
     broken, negative, one = X.copy(), weights.copy(), np.ones_like(y)
     broken[300, 2], negative[399] = np.nan, -1
@@ -190,6 +190,9 @@ def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
     refuse("one class", *cut(X, one))
     refuse("continuous. Partition 0 of y", *cut(X, weights))
     refuse("Every row has weight zero", *cut(X, y, 0 * weights))
+    model.set_params(class_weight=dict.fromkeys(np.unique(y).tolist(), 1e200))
+    refuse("sample_weight times class_weight overflows", *cut(X, y, np.full(len(y), 1e200)))
+    model.set_params(class_weight=None)
     refuse("Partition 0 of y has labels of int64, but|Partition 1 of y has labels of", cut(X)[0], mix(y))
     refuse("y has 310 entries, but X has 400 rows", *cut(X), *cut(y[:310]))
     refuse("X must be a Dask array or a Dask dataframe, got ndarray", X, *cut(y), error=TypeError)

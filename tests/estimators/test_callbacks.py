@@ -20,8 +20,8 @@ pytestmark = since(1, 9)
 class Recorder:
     """A callback that keeps what it is told, and may ask to stop or raise an error at the end of an iteration."""
 
-    def __init__(self, stop_at=None, fail_at=None):
-        self.stop_at, self.fail_at = stop_at, fail_at
+    def __init__(self, stop_at=None, fail_at=None, error=ZeroDivisionError):
+        self.stop_at, self.fail_at, self.error = stop_at, fail_at, error
         self.names, self.models = [], []
 
     def setup(self, estimator, context):
@@ -36,7 +36,7 @@ class Recorder:
         if context.task_name == "iteration" and fitted_estimator is not None:
             self.models.append(fitted_estimator)
         if len(self.models) == self.fail_at:
-            raise ZeroDivisionError
+            raise self.error
         return len(self.models) == self.stop_at
 
     def teardown(self, estimator, context):
@@ -95,12 +95,14 @@ def test_a_fit_stops_where_a_callback_asks(name):
     assert np.isfinite(model.certificate_)
 
 
-def test_an_error_of_a_callback_leaves_the_estimator_as_it_was():
+# An OverflowError is no overflow of X where a callback raises it.
+@pytest.mark.parametrize("error", [ZeroDivisionError, OverflowError])
+def test_an_error_of_a_callback_leaves_the_estimator_as_it_was(error):
     X, y = load_scaled(load_iris)
     model = fastlin.LogisticRegression(C=0.1).fit(X, y)
-    coef, failing = model.coef_, Recorder(fail_at=2)
+    coef, failing = model.coef_, Recorder(fail_at=2, error=error)
     model.set_callbacks(failing).set_params(C=1.0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         model.fit(X, y)
     assert model.coef_ is coef
     assert failing.names[-1] == "teardown"

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import reference
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
@@ -85,6 +86,34 @@ def test_it_holds_for_coefficients_rounded_to_float32(C, n_classes, scaled, tol)
     assert -1e-13 * minimum <= value - minimum <= model.certificate_
     if not scaled:
         assert model.certificate_ < (tol + 1e-5) * value
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(("origin", "unit"), [(1e16, 2.0), (1e15, 1.0), (1e12, 2.0**-10), (1e8, 2.0**-20)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_it_holds_where_columns_vary_by_little_beside_their_mean(n_classes, origin, unit, make):
+    generator = np.random.default_rng(3)
+    y = generator.integers(0, n_classes, 60)
+    weights = generator.uniform(0.1, 2, 60)
+    # Whole numbers of units, so that the columns hold them exactly; the second one is constant but where no weight is.
+    distances = np.column_stack([y + generator.integers(0, 3, 60), np.zeros(60), generator.normal(size=60)])
+    distances[:, :2] *= unit
+    X = distances + np.array([origin, 0.1, 0])
+    X[::5, 1], weights[::5] = 7.0, 0
+    C = 1000 / unit**2
+    l2 = penalty(C, weights)
+    minimum, *_ = reference.minimum(distances, y, n_classes, l2, weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = fastlin.LogisticRegression(C=C).fit(make(X), y, weights)
+    value = reference.objective(X, y, model.coef_, model.intercept_, l2, weights)
+    # Extended precision has eleven bits more than the products that cancel here.
+    known = 1e-13 + 60 * float(np.finfo(np.longdouble).eps) * origin * np.abs(model.coef_).max()
+    assert -known <= value - minimum <= model.certificate_ + known
+    np.testing.assert_array_equal(model.coef_[:, 1], 0)
+    if make is np.asarray:
+        # Half a unit in the last place of an intercept of 1e15 moves all scores by 0.06.
+        assert value - minimum <= (0.3 if origin > 1e8 else 1e-3) * minimum
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -14,6 +14,7 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 import fastlin
+from fastlin.blocks import from_arrays
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.solvers import choose
 
@@ -141,6 +142,23 @@ def test_warm_start_goes_on_from_the_last_fit():
     assert_same_model(model, fit_reference(X, y))
     with pytest.raises(ValueError, match="warm_start"):
         model.fit(X[:, :5], y)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(n_classes):
+    X, y = load_scaled(load_iris)
+    model = fastlin.LogisticRegression().fit(X[y < n_classes], y[y < n_classes])
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12, atol=1e-14)
+    far = 100 * X
+    found, scores = model.predict_log_proba(far), model.decision_function(far).astype(np.longdouble)
+    if n_classes == 2:
+        scores = np.column_stack([np.zeros(150), scores])
+    expected = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    assert expected.min() < -700
+    np.testing.assert_allclose(found, expected.astype(float), rtol=1e-12, atol=1e-15)
+    blocks = from_arrays(far, rows_per_block=40)
+    np.testing.assert_array_equal(np.concatenate(list(model.predict_log_proba(blocks))), found)
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")

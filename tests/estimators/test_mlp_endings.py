@@ -83,9 +83,23 @@ def test_partial_fit_does_not_keep_a_network_whose_scores_overflow():
 def test_rows_whose_scores_overflow_have_no_prediction():
     X, y = make_data()
     model = make(max_iter=2).fit(X, y)
-    for predict in (model.predict, model.predict_proba):
+    for predict in (model.predict, model.predict_proba, model.predict_log_proba):
         with pytest.raises(ValueError, match=r'X has rows whose scores overflow float32.*dtype="float64"'):
             predict(X * 1e300)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("kind", ["two classes", "three classes", "labels"])
+def test_logarithms_of_probabilities_are_finite_where_those_round_to_zero(kind):
+    X, y = make_data()
+    targets = {"two classes": y > 0, "three classes": y % 3, "labels": np.column_stack([y > 0, y > 1]).astype(int)}[
+        kind
+    ]
+    model = make(max_iter=5).fit(X, targets)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-4)
+    found = model.predict_log_proba(1e5 * X)
+    assert np.isfinite(found).all() and found.min() < -200
+    np.testing.assert_allclose(np.exp(found), model.predict_proba(1e5 * X), atol=1e-6)
 
 
 def test_a_run_that_diverges_at_once_keeps_what_it_began_with():

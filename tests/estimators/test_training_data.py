@@ -210,6 +210,57 @@ def test_labels_beyond_int64():
     assert model.score(X, labels) > 0.9
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 0.5, 1: 2.0}])
+def test_weights_whose_sum_overflows_count_like_others(class_weight):
+    X, y = load_scaled(load_breast_cancer)
+    X, y = X[:100, :4], y[:100]
+    # One over C times the sum of the weights stays.
+    light, heavy = (
+        fastlin.LogisticRegression(C=1 / weight, class_weight=class_weight).fit(X, y, np.full(100, weight))
+        for weight in (1.0, 2.0**1022)
+    )
+    np.testing.assert_array_equal(heavy.coef_, light.coef_)
+    assert heavy.certificate_ == light.certificate_ < 1e-3
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_cross_validation_takes_weights_whose_sum_overflows():
+    X, y = load_scaled(load_iris)
+    given = {"l1_ratios": (1.0,), "cv": 3, "scoring": "neg_log_loss", "use_legacy_attributes": False}
+    light, heavy = (
+        fastlin.LogisticRegressionCV(Cs=3 * [1 / weight], **given).fit(X, y, np.full(150, weight))
+        for weight in (1.0, 2.0**1022)
+    )
+    np.testing.assert_array_equal(heavy.coef_, light.coef_)
+    np.testing.assert_allclose(heavy.scores_, light.scores_)
+    light, heavy = (
+        fastlin.logistic_path(X, y, Cs=3, l1_ratio=1.0, sample_weight=np.full(150, weight))
+        for weight in (1.0, 2.0**1022)
+    )
+    # The values of C are so small that they have few digits.
+    np.testing.assert_allclose(heavy.Cs * 2.0**1022, light.Cs, rtol=1e-10)
+    np.testing.assert_allclose(heavy.coefs, light.coefs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        fastlin.LogisticRegression(),
+        fastlin.LogisticRegressionCV(Cs=2, scoring="accuracy", l1_ratios=(0.0,), use_legacy_attributes=False),
+        fastlin.MiniBatchLogisticRegression(),
+        fastlin.MLPClassifier(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_products_of_weights_that_overflow_are_named(model):
+    X, y = load_scaled(load_iris)
+    model.set_params(class_weight={0: 1e200, 1: 1.0, 2: 1.0})
+    with pytest.raises(ValueError, match="sample_weight times class_weight overflows"):
+        model.fit(X, y, sample_weight=np.full(150, 1e200))
+    assert not hasattr(model, "classes_")
+
+
 def test_predictions_of_plain_arrays_are_checked_too():
     X, y = load_scaled(load_iris)
     model = fastlin.LogisticRegression().fit(X, y)

@@ -37,9 +37,7 @@ def test_statistics_of_columns(kind, weighted):
     given = weights if weighted else None
     expected, found = whole.measure(given), blocks.measure(given)
     for name in ("mean", "spread", "root_mean_square", "largest"):
-        # Means lose the last digits of a column far from zero, and its spread as many more.
-        tolerance = 1e-9 if kind == "shifted" else 1e-12
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=tolerance, err_msg=name)
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, err_msg=name)
     assert found.finite and (found.spread[2] == 0) == (kind == "shifted")
 
 

@@ -2,13 +2,27 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from fastlin.matrices.columns import CONSTANT, Columns
+from fastlin.blocks import from_arrays, from_csr
+from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
+from fastlin.matrices.columns import Columns, Moments, add_exactly
+
+N = 700
+# How X may lie.
+KINDS = {
+    "dense": as_matrix,
+    "blocks": lambda X: BlockMatrix(from_arrays(X, rows_per_block=37)),
+    "table": lambda X: TableMatrix(list(X.T.copy())),
+    "sparse": lambda X: as_matrix(sparse.csr_array(X)),
+    "sparse blocks": lambda X: BlockMatrix(from_csr([sparse.csr_array(X[i : i + 90]) for i in range(0, N, 90)])),
+}
 
 
 def from_moments(*columns):
     """Return the Columns of (mean, variance, smallest, largest) of each."""
-    return Columns.from_moments(*np.array(columns, float).T)
+    mean, variance, smallest, largest = np.array(columns, float).T
+    return Columns.from_moments(Moments(mean, np.zeros_like(mean), variance, smallest, largest))
 
 
 def test_plain_columns():
@@ -19,10 +33,57 @@ def test_plain_columns():
     assert columns.finite
 
 
-def test_a_column_that_does_not_vary_has_no_spread_and_its_own_number_for_a_mean():
-    columns = from_moments((0.1 + 1e-17, 1e-36, 0.1, 0.1), (7, (0.5 * CONSTANT * 7) ** 2, 6.9, 7.1))
-    assert columns.mean[0] == 0.1
-    np.testing.assert_array_equal(columns.spread, [0, 0])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_is_constant_where_all_rows_of_weight_have_one_number_and_nowhere_else(kind, weighted, monkeypatch):
+    # Several pieces.
+    monkeypatch.setattr("fastlin.matrices.tables.BYTES_TOGETHER", 10_000)
+    generator = np.random.default_rng(0)
+    weights = generator.uniform(0.01, 2, N) if weighted else None
+    constants = 0.1, -1 / 3, 1e16, 1e-3, 0.0
+    X = np.tile(constants, (N, 1))
+    # One number in 700 differs by as little as it can, and one by nothing that has a square.
+    nearly = np.tile([0.1, 1e16, 1.0, 0.0], (N, 1))
+    nearly[5] = [*np.nextafter(nearly[5, :3], 1e300), 1e-310]
+    if weighted:
+        # What alone makes the first columns vary has no weight.
+        weights[::3], weights[5] = 0, 1e-9
+        X[::3] = generator.normal(size=(len(X[::3]), len(constants)))
+    columns = KINDS[kind](np.hstack([X, nearly])).measure(weights)
+    np.testing.assert_array_equal(columns.spread == 0, [True] * 5 + [False] * 4)
+    np.testing.assert_array_equal(columns.mean[:5], constants)
+    assert columns.finite
+
+
+@pytest.mark.parametrize("kind", ["dense", "blocks", "table"])
+def test_a_mean_is_known_to_far_more_than_its_own_digits(kind, monkeypatch):
+    monkeypatch.setattr("fastlin.matrices.tables.BYTES_TOGETHER", 10_000)
+    generator = np.random.default_rng(1)
+    weights = generator.uniform(0, 2, N)
+    distances = np.column_stack([2.0 * generator.integers(0, 9, N), generator.integers(0, 9, N) / 1024])
+    origin = np.array([1e16, 1e12])
+    columns = KINDS[kind](origin + distances).measure(weights)
+    mean = np.average(distances, axis=0, weights=weights)
+    np.testing.assert_allclose((columns.mean - origin) + columns.remainder, mean, rtol=1e-12)
+    spread = np.sqrt(np.average((distances - mean) ** 2, axis=0, weights=weights))
+    np.testing.assert_allclose(columns.spread, spread, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_light_row_far_from_the_others_leaves_their_spread(kind):
+    X = np.random.default_rng(2).normal(size=(N, 1)) + 3
+    X[0], weights = 1e9, np.ones(N)
+    weights[0] = 1e-30
+    spread = KINDS[kind](X).measure(weights).spread
+    np.testing.assert_allclose(spread, np.std(X[1:]), rtol=1e-6)
+
+
+def test_a_sum_and_what_it_loses_are_exact():
+    a, b = np.array([1e16, 1.0, 0.1]), np.array([1.0, 1e16, -0.3])
+    total, lost = add_exactly(a, b)
+    np.testing.assert_array_equal(total, a + b)
+    np.testing.assert_array_equal(total.astype(np.longdouble) + lost, a.astype(np.longdouble) + b)
+    assert lost.any()
 
 
 @pytest.mark.parametrize("size", [1e200, 1e-200])

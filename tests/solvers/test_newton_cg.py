@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import evaluate, make_objective, minimum_of
 
+from fastlin.objective import Objective
 from fastlin.solvers import newton_cg, preconditioners
 from fastlin.solvers.stopping import Stopping
 
@@ -36,6 +37,18 @@ def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
     assert left <= forcing * first * (1 + 1e-9)
     assert 1 <= n_products <= newton_cg.MAX_PRODUCTS
     assert np.sum(step * point.gradient) < 0
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_start_without_gradient_is_the_end():
+    objective = Objective.over(np.zeros((20, 2)), np.arange(20) % 2, 2)
+    stopping = Stopping(objective, 1e-9, "gradient", 10)
+    preconditions = [(preconditioners.diagonal, 0)]
+    solution = newton_cg.minimize(
+        objective, objective.start(), stopping, preconditions=preconditions, room=objective.make_room()
+    )
+    assert solution.converged and solution.n_iter == 0
+    np.testing.assert_array_equal(solution.parameters, 0)
 
 
 def test_without_curvature_the_step_is_the_preconditioned_gradient():

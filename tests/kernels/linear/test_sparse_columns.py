@@ -29,6 +29,24 @@ def test_statistics_count_what_is_not_stored(dtype, weighted):
     assert_close(found, (mean, variance, problem.dense.min(axis=0), problem.dense.max(axis=0)))
 
 
+@pytest.mark.parametrize("n_left_out", [0, 1, 3])
+def test_the_weight_of_what_is_not_stored_is_exact(n_left_out):
+    # Weights whose sums are rounded in any order; the difference of two such sums is no measure of what is left.
+    n = 701
+    weights = np.random.default_rng(4).uniform(0.1, 1, n)
+    weights[10:13] = 1e-12, 3e-12, 7e-13
+    # Those that are not stored: rows of weight zero, and some of the lightest.
+    weights[::7] = 0
+    left_out = np.isin(np.arange(n), np.arange(10, 10 + n_left_out)) | (np.arange(n) % 7 == 0)
+    stored = np.flatnonzero(~left_out)
+    columns = Compressed(np.full(len(stored), 0.3), stored.astype(np.int32), np.array([0, len(stored)], np.int32))
+    found = np.empty((4, 1))
+    sparse_columns.fill_block_sparse_statistics(0, 1, columns, np.array([0, 1]), n, weights, weights.sum(), *found)
+    rest = weights[10 : 10 + n_left_out].sum() / weights.sum()
+    assert found[1, 0] == pytest.approx(0.09 * rest, rel=1e-3, abs=0)
+    assert n_left_out or found[0, 0] == 0.3
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_statistics_show_numbers_that_are_not_finite(value):
     columns = Compressed(np.array([value, 1.0, 2.0]), np.array([0, 1, 0], np.int32), np.array([0, 2, 3], np.int32))
