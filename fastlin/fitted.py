@@ -43,7 +43,7 @@ def read_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "")
 def read_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     """Return a list of arrays of these shapes, as `read_array` has each."""
     if not isinstance(values, (list, tuple)) or len(values) != len(shapes):
-        raise ValueError(f"{name} must be a list of {len(shapes)} arrays, got {_describe(values)}")
+        raise ValueError(f"{name} must be a list of {len(shapes)} arrays, got {describe(values)}")
     pairs = zip(values, shapes, strict=True)
     return [read_array(f"{name}[{place}]", each, shape) for place, (each, shape) in enumerate(pairs)]
 
@@ -53,6 +53,12 @@ def read_count(name: str, value: Any) -> int:
     if not isinstance(value, (int, np.integer)) or not 0 <= value <= MOST:
         raise ValueError(f"{name} must be a whole number of at least 0, got {value!r:.100}")
     return int(value)
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise a ValueError unless a value is a finite number of Python's type float."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r:.100}")
 
 
 def check_like(name: str, found: Any, like: Any) -> None:
@@ -73,7 +79,7 @@ def check_like(name: str, found: Any, like: Any) -> None:
             raise ValueError(f"{name} must be finite, but it holds NaN or infinity")
     elif isinstance(like, (list, tuple)):
         if not isinstance(found, (list, tuple)) or len(found) != len(like):
-            raise ValueError(f"{name} must be {len(like)} values, got {_describe(found)}")
+            raise ValueError(f"{name} must be {len(like)} values, got {describe(found)}")
         for place, pair in enumerate(zip(found, like, strict=True)):
             check_like(f"{name}[{place}]", *pair)
     else:
@@ -86,18 +92,17 @@ def check_random_state(name: str, state: Any) -> None:
     NumPy's generator reads the word of the number `pos` without a look at how many there are.
     """
     if not isinstance(state, (list, tuple)) or len(state) != 5 or state[0] != "MT19937":
-        raise ValueError(f"{name} must be the state of a generator MT19937, got {_describe(state)}")
+        raise ValueError(f"{name} must be the state of a generator MT19937, got {describe(state)}")
     _, words, pos, has_gauss, cached = state
     words = read_array(f"the words of {name}", words, (WORDS,))
     if words.dtype != np.uint32:
         raise ValueError(f"the words of {name} must be of the type uint32, got {words.dtype}")
     if read_count(f"the position of {name}", pos) > WORDS or read_count(f"has_gauss of {name}", has_gauss) > 1:
         raise ValueError(f"{name} must have a position up to {WORDS} and has_gauss up to 1, got {pos} and {has_gauss}")
-    if not isinstance(cached, (int, float)) or not math.isfinite(cached):
-        raise ValueError(f"{name} must hold a finite number of a normal distribution, got {cached!r:.100}")
+    check_number(f"the number of a normal distribution in {name}", cached)
 
 
-def _describe(value):
+def describe(value: Any) -> str:
     """Return the type of a value, and how many entries it has where it is a list or a tuple."""
     return type(value).__name__ + (f" of {len(value)}" if isinstance(value, (list, tuple)) else "")
 

@@ -75,7 +75,7 @@ def test_values_of_another_form_are_refused(found, message):
 def test_states_of_generators_are_those_of_numpy():
     state = np.random.RandomState(0).get_state()
     check_random_state("the state", state)
-    check_random_state("the state", [state[0], state[1], np.int64(state[2]), 0, 0])
+    check_random_state("the state", [state[0], state[1], np.int64(state[2]), 0, 0.0])
     words = state[1]
     for place, value, message in (
         (0, "PCG64", "generator MT19937"),
@@ -85,8 +85,8 @@ def test_states_of_generators_are_those_of_numpy():
         (2, 625, "a position up to 624"),
         (2, -1, "position of the state must be a whole number"),
         (3, 2, "has_gauss up to 1"),
-        (4, np.inf, "a finite number"),
-        (4, "0", "a finite number"),
+        (4, np.inf, "normal distribution in the state must be a finite number, got inf"),
+        (4, "0", "a finite number, got '0'"),
     ):
         with pytest.raises(ValueError, match=message):
             check_random_state("the state", [*state[:place], value, *state[place + 1 :]])

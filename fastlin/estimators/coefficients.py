@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastlin.fitted import as_array, check_array, read_array, read_count
+from fastlin.fitted import as_array, check_array, describe, read_array, read_count
 from fastlin.typing import Array, FloatArray
 
 
@@ -85,10 +85,8 @@ def read_categories(model: Any) -> list[Array | None]:
     """
     categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
     if not isinstance(categories, (list, tuple)) or len(categories) != n_columns:
-        number = f" of {len(categories)}" if isinstance(categories, (list, tuple)) else ""
         raise ValueError(
-            f"categories_ must be a list with an entry for each of {n_columns} columns, got "
-            f"{type(categories).__name__}{number}"
+            f"categories_ must be a list with an entry for each of {n_columns} columns, got {describe(categories)}"
         )
     for place, levels in enumerate(categories):
         if levels is None:

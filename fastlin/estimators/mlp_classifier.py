@@ -341,13 +341,15 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             The checkpoint is damaged, or of other parameters, or of other data: shapes, labels, weights and the rows at
             both ends tell.
         OSError
-            A checkpoint cannot be read or written.
+            The checkpoint to go on from cannot be read.
 
         Warns
         -----
         ConvergenceWarning
             The training diverged, or came to max_iter while it still improved; "lbfgs" came to a limit, or no step
             lowered the loss.
+        CheckpointWarning
+            A checkpoint cannot be written. The fit goes on, and the next epoch tries again.
         UserWarning
             `batch_size` exceeds the number of rows, which then make one batch.
         """
@@ -383,7 +385,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
                 descent = make_descent(self, network, random_state)
                 n_rows = self.t_ if continues else 0
                 given = descent, examples, validation, random_state, self.max_iter, continues
-                kept = checkpoints.prepare(self, examples, validation)
+                kept = checkpoints.prepare(self, descent, examples, validation)
                 train = partial(self._train, *given, n_rows=n_rows, **kept)
             training = self._train_and_tell(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.epochs)
