@@ -9,6 +9,7 @@ import sklearn.exceptions
 
 __all__ = [
     "CheckpointError",
+    "CheckpointWarning",
     "ConvergenceWarning",
     "CourseAssertionError",
     "DataChangedError",
@@ -29,6 +30,21 @@ class CheckpointError(ValueError):
     ...     network.fit(X, y, resume="training.npz", save_checkpoint="training.npz")
     ... except CheckpointError:
     ...     network.fit(X, y, save_checkpoint="training.npz")
+    """
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint of a training could not be written, since the disk is full for instance. The training goes on.
+
+    `MLPClassifier.fit` warns once for its parameter `save_checkpoint`, and the next epoch tries again.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastlin.exceptions import CheckpointWarning
+    >>> with warnings.catch_warnings():  # doctest: +SKIP
+    ...     warnings.simplefilter("error", CheckpointWarning)
+    ...     network.fit(X, y, save_checkpoint="training.npz")  # ends where it cannot be written
     """
 
 

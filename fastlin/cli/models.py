@@ -20,9 +20,11 @@ from fastlin.cli.data_files import (
     take_column,
     write_table,
 )
+from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.summary import describe_fit, lay_out
 from fastlin.figures.models import plot_coefficients, plot_fit
 from fastlin.figures.style import COLORS, embed
+from fastlin.fitted import as_array
 from fastlin.places import write_whole
 from fastlin.report import write_model_page
 from fastlin.terminal import make_printable
@@ -157,6 +159,13 @@ def _load(name):
         raise CommandError(f"{name} is damaged or no model that fastlin fit has written: {error}") from error
     if not isinstance(model, (LogisticRegression, LogisticRegressionCV)) or not hasattr(model, "feature_names_in_"):
         raise CommandError(f"{name} holds no model that fastlin fit has written")
+    try:
+        check_coefficients(model)
+        names = as_array("feature_names_in_", model.feature_names_in_)
+        if names.shape != (model.n_features_in_,) or not all(isinstance(each, str) for each in names):
+            raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names.tolist()!r:.100}")
+    except (ValueError, AttributeError) as error:
+        raise CommandError(f"{name} holds a damaged model: {error}") from error
     return model
 
 

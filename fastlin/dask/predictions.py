@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
 from fastlin.dask.scores import score_rows
+from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.feature_names import check_features
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import Array, FloatArray, MatrixLike
@@ -210,6 +211,7 @@ class DaskPredictions(_Following):
         check_is_fitted(self)
         rows, names = read_rows(X), name_columns(X)
         check_features(self, rows.shape[1], names, "X has")
+        check_coefficients(self, rows.shape[1])
         return rows
 
     def _without_names(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,14 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
-from fastlin.exceptions import CheckpointError
-from fastlin.training.checkpoint_file import read_checkpoint, write_checkpoint
+from fastlin.exceptions import CheckpointError, CheckpointWarning
+from fastlin.training.checkpoint_file import check_training, read_checkpoint, refuse_damage, write_checkpoint
 from fastlin.typing import PathLike
 
 if TYPE_CHECKING:
     from fastlin.estimators.mlp_classifier import MLPClassifier
     from fastlin.networks.network import Examples
+    from fastlin.training.descent import Descent
 
 # A fit that goes on may end elsewhere, and tell of itself otherwise. Its random numbers are those of the checkpoint.
 FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start"}
@@ -62,7 +64,7 @@ class Checkpoints:
         self._path = None if save_checkpoint is None else Path(save_checkpoint)
         if self._path is not None and (not self._path.parent.is_dir() or self._path.is_dir()):
             raise ValueError(f"save_checkpoint must be a file in a folder that exists, got {str(save_checkpoint)!r}")
-        self.resumed, self._before = None, None
+        self.resumed, self._before, self._has_warned = None, None, False
         self.random_state = check_random_state(estimator.random_state)
         self._start = self.random_state.get_state()
         if resume is not None:
@@ -73,25 +75,40 @@ class Checkpoints:
             self.random_state = np.random.RandomState()
             self.random_state.set_state(tuple(self._start))
 
-    def prepare(self, estimator: MLPClassifier, examples: Examples, validation: Examples | None) -> dict[str, Any]:
+    def prepare(
+        self, estimator: MLPClassifier, descent: Descent, examples: Examples, validation: Examples | None
+    ) -> dict[str, Any]:
         """Return what `train_by_epochs` takes for these data as `save` and `resumed`.
 
         Raises
         ------
         CheckpointError
-            The checkpoint is of a fit with other parameters or data.
+            The checkpoint is of a fit with other parameters or data, or is damaged.
         """
         if self._path is None and self.resumed is None:
             return {}
         about = {**_describe(estimator, examples, validation), "start": self._start}
         if self.resumed is not None:
             self._check(about)
+            with refuse_damage(self._resume):
+                check_training(self.resumed, descent, examples, validation is not None)
         save = None if self._path is None else partial(self._save, about)
         return {"save": save, "resumed": self.resumed}
 
     def _save(self, about, training):
         assert self._path is not None
-        write_checkpoint(self._path, training, about)
+        try:
+            write_checkpoint(self._path, training, about)
+        except OSError as error:
+            # Hours of training are worth more than a checkpoint of them; the disk may have room again later.
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(
+                    f"The checkpoint {self._path} cannot be written: {error}. The fit goes on, and tries again after "
+                    "each epoch.",
+                    CheckpointWarning,
+                    stacklevel=2,
+                )
 
     def _check(self, about):
         """Raise a CheckpointError that names what the checkpoint has otherwise."""
@@ -105,7 +122,7 @@ class Checkpoints:
                     "only its limits, verbose and random_state may differ."
                 )
         for name, value in about["data"].items():
-            before = found["data"][name]
+            before = found["data"].get(name)
             if before != value:
                 raise CheckpointError(
                     f"resume: the checkpoint {self._resume} is of other data: {name} {before}, here {value}."

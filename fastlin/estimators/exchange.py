@@ -13,6 +13,8 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from fastlin.estimators.coefficients import check_coefficients
+
 if TYPE_CHECKING:
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
     from fastlin.estimators.mlp_classifier import MLPClassifier
@@ -90,8 +92,12 @@ def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
         The model is not fitted.
     TypeError
         The model is of another class.
+    ValueError
+        Its coefficients are not those of its classes and features.
     """
     _check_class(model, made_class)
+    check_is_fitted(model)
+    check_coefficients(model)
     return _copy(model, made_class, OF_LINEAR_MODELS)
 
 
@@ -111,6 +117,7 @@ def make_linear_model(model: MiniBatchLogisticRegression, made_class: type[Any])
         The model is not fitted.
     """
     check_is_fitted(model)
+    check_coefficients(model)
     made = made_class(fit_intercept=model.fit_intercept)
     _copy_attributes(model, made, OF_LINEAR_MODELS)
     made.n_iter_ = np.atleast_1d(np.int32(model.n_iter_))

@@ -1,7 +1,7 @@
 """What fitted linear classifiers answer: scores, classes and probabilities of rows."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
+from fastlin.estimators.coefficients import check_coefficients, read_categories, read_coefficients
 from fastlin.estimators.feature_names import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
@@ -58,7 +59,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if self._scores_by_scikit_learn():
             return super().decision_function(_checked(X))
         with limit_jobs(self.n_jobs):
-            matrix, coef, intercept = self._prepare_scoring(X)
+            matrix, _, coef, intercept = self._prepare_scoring(X)
             scores = matrix.compute_scores(coef, intercept)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
@@ -87,8 +88,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if self._scores_by_scikit_learn():
             return super().predict(_checked(X))
         with limit_jobs(self.n_jobs):
-            matrix, coef, intercept = self._prepare_scoring(X)
-            return self.classes_[matrix.find_best_class(coef, intercept)]
+            matrix, classes, coef, intercept = self._prepare_scoring(X)
+            return classes[matrix.find_best_class(coef, intercept)]
 
     @overload
     def predict_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
@@ -110,10 +111,11 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         check_is_fitted(self)
         if isinstance(X, Blocks):
             return (self.predict_proba(block) for block in self._read_blocks(X))
-        if len(self.classes_) == 2:
-            probabilities = expit(self.decision_function(X))
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            probabilities = expit(scores)
             return np.column_stack([1 - probabilities, probabilities])
-        return softmax(self.decision_function(X), copy=False)
+        return softmax(scores, copy=False)
 
     @overload
     def predict_log_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
@@ -181,7 +183,21 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             The name of the column, and for a level of a categorical column "column_level".
         """
         check_is_fitted(self)
+        if hasattr(self, "categories_"):
+            read_categories(self)
         return name_features(self, input_features)
+
+    def densify(self) -> Self:
+        """Make coefficients that `sparsify` has made sparse an array again.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        check_coefficients(self)
+        return super().densify()
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: sparse X is accepted, and more than two classes but with liblinear's name."""
@@ -198,6 +214,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if hasattr(self, "categories_"):
             raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
         check_features(self, blocks.shape[1], blocks.feature_names, "the blocks have")
+        check_coefficients(self, blocks.shape[1])
 
         def read():
             for name, block in BlockMatrix(blocks).parts():
@@ -208,19 +225,17 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
 
     def _scores_by_scikit_learn(self):
         """Say whether coefficients are sparse; those of a table are made dense, since scikit-learn reads none."""
-        return sparse.issparse(self.coef_) and not hasattr(self, "categories_")
+        if not sparse.issparse(self.coef_) or hasattr(self, "categories_"):
+            return False
+        check_coefficients(self)
+        return True
 
     def _prepare_scoring(self, X):
-        """Return X as a matrix, and coefficients and intercept in the types that scores are computed from."""
+        """Return X as a matrix, the classes, and coefficients and intercept in the types that scores come from."""
         matrix = read_matrix(self, X, reset=False)
-        dtype = np.float32 if matrix.dtype == self.coef_.dtype == np.float32 else np.float64
-        coef = make_dense(self.coef_)
-        return matrix, coef.astype(dtype), np.atleast_1d(self.intercept_)
-
-
-def make_dense(coef: Any) -> FloatArray:
-    """Return coefficients, which `sparsify` may have made sparse, as an array."""
-    return coef.toarray() if sparse.issparse(coef) else coef
+        classes, coef, intercept = read_coefficients(self, matrix.shape[1])
+        dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
+        return matrix, classes, coef.astype(dtype, copy=False), intercept
 
 
 def _checked(X):

@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.callbacks import IterationTasks, describe_linear_model, tell_all
+from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
-from fastlin.estimators.linear_predictions import LinearPredictions, make_dense
+from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, Solver, limit_jobs, read_penalty
 from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.scikit_learn import (
@@ -272,7 +273,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         if hasattr(self, "converged_"):
             lines["tol"] = f"{self.tol:g}, {'reached' if self.converged_ else 'not reached'}"
             lines["iterations"] = f"{self.n_iter_[0]:,}, {self.n_passes_:.1f} passes over the data"
-        return {**lines, "coefficients": describe_coef(self.coef_)}
+        return {**lines, "coefficients": describe_coef(self)}
 
     @with_callbacks
     def _minimize(self, X, y, sample_weight, data, C, l1_ratio):
@@ -293,11 +294,14 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         if not (self.warm_start and hasattr(self, "coef_")):
             return []
         shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        coef = make_dense(self.coef_)
-        if coef.shape != shape:
+        found = getattr(self.coef_, "shape", None)
+        if found != shape:
             raise ValueError(
-                f"warm_start needs coef_ of shape {shape}, but the last fit left {coef.shape}; make a new "
+                f"warm_start needs coef_ of shape {shape}, but the last fit left {found}; make a new "
                 "estimator for data of another shape."
             )
-        intercept = self.intercept_ if self.fit_intercept else np.zeros(shape[0])
-        return [(coef.astype(np.float64), np.asarray(intercept, np.float64))]
+        _, coef, intercept = read_coefficients(self, shape[1])
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("warm_start needs finite coef_ and intercept_, but they hold NaN or infinity.")
+        intercept = intercept if self.fit_intercept else np.zeros(shape[0])
+        return [(coef.astype(np.float64), intercept.astype(np.float64))]

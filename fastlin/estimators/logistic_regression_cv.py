@@ -332,7 +332,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             spread = np.std([each[best] for each in scores])
             lines["score"] = f"{means[best]:.6g} ± {spread:.2g} at best, mean and deviation of {len(scores)} folds"
             lines["fits"] = f"{self.objectives_.size:,}, those of the choice proven within {gap:.1e} of their minimum"
-        return {**lines, "coefficients": describe_coef(self.coef_)}
+        return {**lines, "coefficients": describe_coef(self)}
 
     def _measure_accuracy(self, X, y, sample_weight):
         # The method of this class takes what `scoring` says.

@@ -15,10 +15,12 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.callbacks import IterationTasks, tell_all
+from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.exchange import make_linear_model
+from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.kept_on_error import kept_on_error
-from fastlin.estimators.linear_predictions import LinearPredictions, make_dense
+from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.network_training import check_class_weight, check_partial_fit, keep_curves, show_epoch
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import (
@@ -35,6 +37,7 @@ from fastlin.estimators.summary import FitSummary, describe_coef, describe_data,
 from fastlin.estimators.targets import Targets
 from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
 from fastlin.estimators.validation_data import read_validation, set_aside
+from fastlin.fitted import check_like
 from fastlin.networks import Examples, Network
 from fastlin.training import (
     EpochSchedule,
@@ -279,6 +282,8 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         check_parameters(self)
         with kept_on_error(self), limit_jobs(self.n_jobs):
             continues = self.warm_start and hasattr(self, "coef_")
+            if continues:
+                check_continuation(self)
             # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
             matrix, y = read_matrix(self, X, y, ensure_all_finite=False, **({"reset": False} if continues else {}))
             classes, labels = encode_labels(y)
@@ -398,7 +403,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
             return self._go_on(_Parts(self, begin, "batches", show), classes, n_epochs, X_val, y_val)
 
     def _describe_result(self):
-        return {"data": describe_data(self), **describe_training(self), "coefficients": describe_coef(self.coef_)}
+        return {"data": describe_data(self), **describe_training(self), "coefficients": describe_coef(self)}
 
     def to_sklearn(self) -> Any:
         """Return a fitted LogisticRegression of scikit-learn with the same coefficients.
@@ -414,6 +419,10 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         """Train on the parts for some epochs, from the last training on."""
         with kept_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
+            if continues:
+                check_continuation(self)
+                if not isinstance(self._optimizer, _Optimizer):
+                    raise ValueError(f"_optimizer must be that of the last call, got {type(self._optimizer).__name__}")
             check_partial_fit_first_call(self, classes)
             if len(self.classes_) < 2:
                 raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
@@ -466,12 +475,14 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         n_rows, average = self.t_ if continues else 0, _count_rows_before_mean(self.average)
         descent = LinearDescent(network, self.momentum, average, n_rows)
         if continues:
-            coef = make_dense(self.coef_)
-            network.coefs[0][:], network.intercepts[0][:] = coef.T, self.intercept_
+            _, coef, intercept = read_coefficients(self)
+            network.coefs[0][:], network.intercepts[0][:] = coef.T, intercept
+            check_finite(network, "coef_ and intercept_")
         # The rate of "cosine" falls within the epochs of a call.
         n_epochs = len(self.loss_curve_) if before is not None and self.learning_rate != "cosine" else 0
         patience_before = None
         if before is not None:
+            check_like("_optimizer", before[:2], (network.parameters, descent.save()))
             descent.restore(before.carried)
             if descent.n_averaged:
                 network.parameters[:] = before.parameters

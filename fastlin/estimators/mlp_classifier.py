@@ -21,6 +21,7 @@ from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
+from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.network_training import (
     CONSTRAINTS,
@@ -43,6 +44,7 @@ from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import read_matrix, weigh_rows
 from fastlin.estimators.validation_data import read_validation, set_aside
+from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import initialize
 from fastlin.training import train_by_epochs, train_by_lbfgs
@@ -341,13 +343,15 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             The checkpoint is damaged, or of other parameters, or of other data: shapes, labels, weights and the rows at
             both ends tell.
         OSError
-            A checkpoint cannot be read or written.
+            The checkpoint to go on from cannot be read.
 
         Warns
         -----
         ConvergenceWarning
             The training diverged, or came to max_iter while it still improved; "lbfgs" came to a limit, or no step
             lowered the loss.
+        CheckpointWarning
+            A checkpoint cannot be written. The fit goes on, and the next epoch tries again.
         UserWarning
             `batch_size` exceeds the number of rows, which then make one batch.
         """
@@ -355,6 +359,8 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             check_training(self)
             checkpoints = Checkpoints(self, save_checkpoint, resume)
             continues = self.warm_start and hasattr(self, "coefs_")
+            if continues:
+                check_continuation(self)
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y)
             if continues and not np.array_equal(targets.classes, self.classes_):
@@ -381,7 +387,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
                 descent = make_descent(self, network, random_state)
                 n_rows = self.t_ if continues else 0
                 given = descent, examples, validation, random_state, self.max_iter, continues
-                kept = checkpoints.prepare(self, examples, validation)
+                kept = checkpoints.prepare(self, descent, examples, validation)
                 train = partial(self._train, *given, n_rows=n_rows, **kept)
             training = self._train_and_tell(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.epochs)
@@ -426,6 +432,8 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             check_training(self)
             check_partial_fit(self)
             continues = hasattr(self, "coefs_")
+            if continues:
+                check_continuation(self)
             check_partial_fit_first_call(self, classes)
             if len(self.classes_) < 2:
                 raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
@@ -441,6 +449,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             before = getattr(self, "_optimizer", None) if continues else None
             patience = None
             if before is not None and before.solver == self.solver:
+                check_like("_optimizer.carried", before.carried, descent.save())
                 descent.restore(before.carried)
                 patience = before.patience
             done = {"n_epochs": len(self.loss_curve_), "n_rows": self.t_} if continues else {}
@@ -563,6 +572,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         """
         made = copy_scikit_learn_network(model, cls)
         made._plan = made._plan_network(made._kind)
+        load_network(made)
         return made
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -579,9 +589,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
 
     def _fold(self):
         """Return the network that predicts. It is a new one, so that several threads may predict at once."""
-        network = Network(**self._plan)
-        self._load(network)
-        return network.fold()
+        return load_network(self).fold()
 
     def _predict(self, X, find):
         """Return what a method of the network, `find`, says of the rows: probabilities or scores."""
@@ -591,6 +599,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             network = self._fold()
             found = find(network, matrix)
         if not np.isfinite(found).all():
+            check_finite(network)
             raise ValueError(
                 f"X has rows whose scores overflow {network.dtype}: scale X"
                 + (', or train with dtype="float64".' if network.dtype == np.float32 else ".")
@@ -624,36 +633,27 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         """Return a network with the parameters of the last training, or with new ones."""
         plan = self._plan_network(kind)
         if continues:
+            before = read_plan(self)
             kind_before = getattr(self, "_kind", kind)
             if kind != kind_before:
                 raise ValueError(f"y must be of the kind of the last training, {kind_before}, got {kind}")
             for name, parameter in (("layer_sizes", "hidden_layer_sizes"), ("normalization", "batch_norm")):
-                if plan[name] != self._plan[name]:
+                if plan[name] != before[name]:
                     raise ValueError(
                         f"{parameter} must be that of the last training, which this one continues: {name} was "
-                        f"{self._plan[name]}, got {plan[name]}; make a new estimator for another network."
+                        f"{before[name]}, got {plan[name]}; make a new estimator for another network."
                     )
         if plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
         self._plan, self._kind = plan, kind
-        network = Network(**plan, dropout=float(self.dropout), label_smoothing=float(self.label_smoothing))
+        training: Any = {"dropout": float(self.dropout), "label_smoothing": float(self.label_smoothing)}
         if continues:
-            self._load(network)
+            network = load_network(self, **training)
+            check_finite(network)
         else:
+            network = Network(**plan, **training)
             initialize(network, self.init, random_state, self.init_scale)
         return network
-
-    def _load(self, network):
-        """Give a network the parameters and statistics of the last training."""
-        places = [
-            *zip(network.coefs, self.coefs_, strict=True),
-            *zip(network.intercepts, self.intercepts_, strict=True),
-            *zip(network.scales, self.batch_norm_scales_, strict=True),
-            *zip((n.mean for n in network.normalizations), self.batch_norm_means_, strict=True),
-            *zip((n.variance for n in network.normalizations), self.batch_norm_variances_, strict=True),
-        ]
-        for target, values in places:
-            target[:] = values
 
     @with_callbacks
     def _train_and_tell(self, X, y, sample_weight, network, train):

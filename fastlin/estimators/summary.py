@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
 from fastlin.terminal import make_printable
@@ -94,8 +95,9 @@ def describe_data(estimator: Any) -> str:
     return f"{rows}{estimator.n_features_in_:,} features, {len(estimator.classes_):,} classes"
 
 
-def describe_coef(coef: Any) -> str:
-    """Return a line on how many coefficients are not zero, and of how many features."""
+def describe_coef(estimator: Any) -> str:
+    """Return a line on how many coefficients of a linear model are not zero, and of how many features."""
+    _, coef, _ = check_coefficients(estimator)
     n_features = np.count_nonzero(np.asarray(abs(coef).sum(axis=0)))
     n_nonzero = coef.nnz if hasattr(coef, "nnz") else np.count_nonzero(coef)
     return f"{n_nonzero:,} of {np.prod(coef.shape):,} not zero, of {n_features:,} features"

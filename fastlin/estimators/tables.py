@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
+from fastlin.estimators.coefficients import read_categories
 from fastlin.estimators.feature_names import check_features, remember_features
 from fastlin.estimators.table_columns import has_levels, read_levels, read_numbers
 from fastlin.extras import needs
@@ -86,15 +87,17 @@ def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
     TypeError
         X is no table.
     ValueError
-        Its columns are not those of the fit, or it holds NaN, infinity or, without `missing_level`, missing values.
+        Its columns are not those of the fit, or it holds NaN, infinity or, without `missing_level`, missing values; or
+        `categories_` holds something else than levels.
     """
     from fastlin.matrices import Codes, TableMatrix
 
+    categories = read_categories(estimator)
     names, columns = _split(estimator, X)
     check_features(estimator, len(columns), names, "X has")
     _refuse_empty(estimator, columns)
     read: list[Array | Codes] = []
-    for label, column, levels in zip(_label(names, columns), columns, estimator.categories_, strict=True):
+    for label, column, levels in zip(_label(names, columns), columns, categories, strict=True):
         if levels is None:
             numbers = read_numbers(label, column)
             assert_all_finite(numbers, estimator_name=type(estimator).__name__, input_name=f"Column {label!r} of X")
@@ -103,7 +106,7 @@ def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
         found, codes, _ = _read_known_levels(estimator, label, column)
         has_missing_level = levels[-1] != levels[-1]
         if has_missing_level or found != levels.tolist():
-            places = {level: place for place, level in enumerate(levels)}
+            places = _number_levels(label, levels)
             # The last entry is that of the code -1.
             of_missing = len(levels) - 1 if has_missing_level else -1
             codes = np.array([*(places.get(level, -1) for level in found), of_missing], np.int32)[codes]
@@ -199,6 +202,17 @@ def _read_known_levels(estimator, label, column):
             "with missing_level=True."
         )
     return levels, codes, is_missing
+
+
+def _number_levels(label, levels):
+    """Return the number of each level by its value."""
+    try:
+        places = {level: place for place, level in enumerate(levels)}
+    except TypeError as error:
+        raise ValueError(f"categories_ of column {label!r} must hold single values: {error}") from error
+    if len(places) != len(levels):
+        raise ValueError(f"categories_ of column {label!r} must hold each level once, got {levels.tolist()!r:.100}")
+    return places
 
 
 def _as_objects(levels):

@@ -20,6 +20,7 @@ from fastlin.containers import read_if_sparse
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.tables import read_table, read_table_to_fit, reads_table
+from fastlin.fitted import read_count
 from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
         # Rows whose reader has checked them.
         return X
     is_fit = y is not NO_Y
+    if not checks.get("reset", True):
+        read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if reads_table(estimator, X, is_fit):
         if not is_fit:
             return read_table(estimator, X)

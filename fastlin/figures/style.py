@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -118,7 +119,8 @@ def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
 
 def read_coef(model: Any) -> Array:
     """Return the coefficients of a linear model, which `sparsify` may have made sparse, as an array (rows, columns)."""
-    return model.coef_.toarray() if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
+    # A copy: estimators check their coefficients when they make them dense, where SciPy would read out of bounds.
+    return copy(model).densify().coef_ if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> str:

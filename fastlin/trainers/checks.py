@@ -1,9 +1,17 @@
 """Checks of arguments that several parts of the course API share."""
 
+from __future__ import annotations
+
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastlin.fitted import read_array
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from fastlin.trainers.trainer import BaseTrainer
 
 
 def check_count(name: str, value: Any, highest: int | None = None) -> None:
@@ -21,3 +29,15 @@ def check_number(
     if not (is_number and np.isfinite(value) and lowest <= value <= highest and value != excluded):
         exception = "" if excluded is None else f" but not {excluded}"
         raise ValueError(f"{name} must be a finite number from {lowest} to {highest}{exception}, got {value!r}")
+
+
+def read_weights(trainer: BaseTrainer) -> Array:
+    """Return the weights of a trainer's model as they are now: the student's code may have put others there.
+
+    Raises
+    ------
+    ValueError
+        They are no real numbers, or of another shape than (columns of X_train, columns of Y_train).
+    """
+    shape = trainer.X_train.shape[1], trainer.Y_train.shape[1]
+    return read_array("model.w", trainer.model.w, shape, ", columns of X_train times columns of Y_train")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fastlin.kernels.machine.arrays import any_layout, compute_type, copy_aligne
 from fastlin.kernels.machine.threads import count_blocks, start_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, evaluate_block, train_steps
+from fastlin.trainers.checks import read_weights
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -41,14 +42,16 @@ class CompiledTraining:
     def train(self, order: IntArray, first: int, end: int) -> FloatArray:
         """Take the steps first to end - 1 of an epoch with this order of rows; return the loss before each step."""
         trainer, model = self._trainer, cast("BinaryModel | SoftmaxModel", self._trainer.model)
-        model.w = np.ascontiguousarray(model.w, dtype=self._dtype)
-        if model.grad is None or model.grad.shape != model.w.shape or model.grad.dtype != self._dtype:
-            model.grad = np.zeros_like(model.w)
+        model.w = np.ascontiguousarray(read_weights(trainer), dtype=self._dtype)
+        gradient: Any = model.grad
+        is_like_w = isinstance(gradient, np.ndarray) and gradient.shape == model.w.shape
+        if not (is_like_w and gradient.dtype == self._dtype and gradient.flags.carray):
+            model.grad = gradient = np.zeros_like(model.w)
         measured = Measured(*np.empty((2, end - first)), *np.empty((2, 0)))
         samples = Samples(order, self._labels_train, np.empty(0))
         state = MomentumState(
             model.w,
-            model.grad,
+            gradient,
             self._velocity,
             self._no_intercept[0],
             self._no_intercept[1],
@@ -68,7 +71,7 @@ class CompiledTraining:
         finish : callable
             Waits for the validation and returns what `BaseTrainer.validation_step` returns.
         """
-        coef = copy_aligned(self._trainer.model.w.T.astype(self._dtype, copy=False))
+        coef = copy_aligned(read_weights(self._trainer).T.astype(self._dtype, copy=False))
         # Ctrl-C may end the first wait: no thread reads or writes on, because the stack waits for both.
         with ExitStack() as runs:
             _, n_correct_train = self._start(runs, self._X_train, self._labels_train, coef, with_loss=False)

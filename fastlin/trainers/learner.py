@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.kernels.machine.arrays import compute_type
+from fastlin.trainers.checks import read_weights
 from fastlin.trainers.compiled import CompiledTraining
 from fastlin.training import Learner
 from fastlin.typing import FloatArray, IntArray
@@ -63,7 +64,7 @@ class TrainerLearner(Learner):
         self._trainer, self._random_state = trainer, random_state
         self._steps_per_epoch = steps_per_epoch
         self._order: IntArray = np.empty(0, np.int64)
-        trainer.model.w = np.array(trainer.model.w, dtype=compute_type(trainer.X_train), order="C")
+        trainer.model.w = np.array(read_weights(trainer), dtype=compute_type(trainer.X_train), order="C")
         self._compiled = CompiledTraining(trainer) if trainer.can_compile() else None
         self.compiles_steps = self._compiled is not None and not trainer.overrides("train_step")
         self._compiles_validation = self._compiled is not None and not trainer.overrides("validation_step")

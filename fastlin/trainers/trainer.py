@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.trainers.checks import check_count, check_number
+from fastlin.fitted import as_array
+from fastlin.trainers.checks import check_count, check_number, read_weights
 from fastlin.trainers.learner import TrainerLearner
 from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
@@ -88,23 +89,6 @@ class BaseTrainer:
         if X_train.dtype == np.float32:
             # float64 targets would turn the residuals, and with them everything else, into float64.
             X_val, Y_train, Y_val = (array.astype(np.float32, copy=False) for array in (X_val, Y_train, Y_val))
-        for name, X, Y in (("train", X_train, Y_train), ("val", X_val, Y_val)):
-            if np.ndim(X) != 2 or np.ndim(Y) != 2 or len(X) != len(Y):
-                raise ValueError(
-                    f"X_{name} and Y_{name} must be two-dimensional with the same number of rows, got shapes "
-                    f"{np.shape(X)} and {np.shape(Y)}"
-                )
-            if X.shape[1] != X_train.shape[1] or Y.shape[1] != Y_train.shape[1]:
-                raise ValueError(
-                    f"X_val and Y_val must have the columns of X_train and Y_train, got {X.shape}, {Y.shape}"
-                )
-            if len(X) == 0 or not np.isfinite(X).all():
-                raise ValueError(f"X_{name} must have rows and no NaN or infinite values")
-        check_count("batch_size", batch_size, len(X_train))
-        check_count("patience", patience)
-        check_number("learning_rate", learning_rate)
-        check_number("momentum", momentum, highest=1)
-        check_number("learning_rate_decay", learning_rate_decay)
         self.model = model
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -119,7 +103,10 @@ class BaseTrainer:
         self.learning_rate_decay = learning_rate_decay
         self.interrupted = False
         self._velocity: FloatArray | None = None
-        self._check_weights()
+        self._check()
+        for name, X in (("train", X_train), ("val", X_val)):
+            if not np.isfinite(X).all():
+                raise ValueError(f"X_{name} must have rows and no NaN or infinite values")
 
     def train_step(self, X_batch: Array, Y_batch: Array) -> float:
         """Take one step on a batch and return its mean loss before the step.
@@ -174,7 +161,7 @@ class BaseTrainer:
         """
         if num_epochs < 0 or num_epochs != int(num_epochs):
             raise ValueError(f"num_epochs must be a whole number of at least 0, got {num_epochs!r}")
-        self._check_weights()
+        self._check()
         self.interrupted = False
         self._velocity = None
         steps_per_epoch = len(self.X_train) // self.batch_size
@@ -198,13 +185,31 @@ class BaseTrainer:
         self.interrupted = training.ended == "interrupted"
         return _histories(training.records)
 
-    def _check_weights(self):
-        shape = self.X_train.shape[1], self.Y_train.shape[1]
-        if np.shape(self.model.w) != shape:
-            raise ValueError(
-                f"model.w has shape {np.shape(self.model.w)}, but X_train and Y_train need {shape}: columns of X_train "
-                "times columns of Y_train"
-            )
+    def _check(self):
+        """Raise a ValueError where an attribute, which the student may have set, is none that a training can take."""
+        for name in ("X_train", "Y_train", "X_val", "Y_val"):
+            setattr(self, name, as_array(name, getattr(self, name)))
+        for name, X, Y in (("train", self.X_train, self.Y_train), ("val", self.X_val, self.Y_val)):
+            if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+                raise ValueError(
+                    f"X_{name} and Y_{name} must be two-dimensional with the same number of rows, got shapes "
+                    f"{X.shape} and {Y.shape}"
+                )
+            if X.shape[1] != self.X_train.shape[1] or Y.shape[1] != self.Y_train.shape[1]:
+                raise ValueError(
+                    f"X_val and Y_val must have the columns of X_train and Y_train, got {X.shape}, {Y.shape}"
+                )
+            if not len(X) or X.dtype.kind not in "fiub" or Y.dtype.kind not in "fiub":
+                raise ValueError(
+                    f"X_{name} and Y_{name} must have rows of real numbers, got {X.dtype} of shape {X.shape} and "
+                    f"{Y.dtype}"
+                )
+        check_count("batch_size", self.batch_size, len(self.X_train))
+        check_count("patience", self.patience)
+        check_number("learning_rate", self.learning_rate)
+        check_number("momentum", self.momentum, highest=1)
+        check_number("learning_rate_decay", self.learning_rate_decay)
+        read_weights(self)
 
     def overrides(self, name: str) -> bool:
         """Say whether a subclass, or this object, has its own method of a name."""

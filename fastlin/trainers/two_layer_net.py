@@ -1,11 +1,13 @@
 """TwoLayerNet: the homework's network of two dense layers with ReLU between them."""
 
 import warnings
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.fitted import read_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DTYPES, DenseMatrix
 from fastlin.networks import Examples, Network
@@ -254,15 +256,12 @@ class TwoLayerNet:
     def _make_network(self, dtype):
         """Return a network with the values that `params` has now."""
         network = Network(self._layer_sizes, "relu", dtype=dtype)
+        if not isinstance(self.params, Mapping):
+            raise ValueError(f"params must be a dict of W1, b1, W2 and b2, got {type(self.params).__name__}")
         for name, part in _name_parts(network, network.parameters).items():
             if name not in self.params:
                 raise ValueError(f"params must hold W1, b1, W2 and b2, but {name} is missing: it has {[*self.params]}")
-            values = np.asarray(self.params[name])
-            if values.shape != part.shape or values.dtype.kind not in "fiu":
-                raise ValueError(
-                    f"params[{name!r}] must be real numbers of shape {part.shape}, got {values.dtype} of shape "
-                    f"{values.shape}"
-                )
+            values = read_array(f"params[{name!r}]", self.params[name], part.shape)
             with np.errstate(over="ignore"):
                 part[:] = values
             if not np.isfinite(part).all():

@@ -1,11 +1,20 @@
 """Checkpoints of an MLPClassifier: a fit that goes on from one has the bits of a fit that was never interrupted."""
 
+import json
+import shutil
+import struct
+import warnings
+import zipfile
+
 import numpy as np
 import pytest
 import scipy.sparse
+from conftest import since
 from sklearn.datasets import load_digits
 
 from fastlin import MLPClassifier
+from fastlin.callbacks import TimeLimit
+from fastlin.exceptions import CheckpointError, CheckpointWarning
 from fastlin.training.checkpoint_file import read_checkpoint
 
 LAYERS = ("coefs_", "intercepts_")
@@ -178,20 +187,181 @@ def test_a_file_that_is_no_checkpoint_is_refused(data, tmp_path):
         make_model().fit(*data, resume=tmp_path / "later.npz")
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(data, tmp_path, monkeypatch):
-    path = tmp_path / "training"
-    make_model(max_iter=2, tol=0).fit(*data, save_checkpoint=path)
+def edit(source, target, change):
+    """Write a checkpoint anew after a change of its content and its arrays."""
+    with np.load(source) as file:
+        arrays = {name: file[name] for name in file.files}
+    content = json.loads(str(arrays.pop("content")))
+    change(content, arrays)
+    np.savez(target, content=np.array(json.dumps(content)), **arrays)
+
+
+def put(value, *place):
+    """Return a change that puts a value into the content of a checkpoint."""
+
+    def change(content, arrays):
+        for step in place[:-1]:
+            content = content[step]
+        content[place[-1]] = value
+
+    return change
+
+
+def put_array(make, *place):
+    """Return a change that puts what a function makes of an array in its place."""
+
+    def change(content, arrays):
+        for step in place:
+            content = content[step]
+        arrays[content["array"]] = make(arrays[content["array"]])
+
+    return change
+
+
+SAVED, STATE = ("last", 2), ("last", 2, 3, 1)
+DAMAGES = {
+    "records must be a list": put(None, "records"),
+    "record 1 must be 4 numbers": put([0.5, 0.5], "records", 1),
+    "each value of record 1 must be a finite number, got nan": put(np.nan, "records", 1, 0),
+    "each value of record 0 must be a finite number, got None": put(0.5, "records", 0, 2),
+    "record 0 is of a training with validation data": put([0.5] * 4, "records", 0),
+    "n_steps must be that of 2 records, got 5": put(5, "n_steps"),
+    "the last checkpoint must be 3 values, got list of 0": put([], "last"),
+    "a number of the last checkpoint must be a whole number": put(-1, "last", 0),
+    "the last checkpoint must be that of 2 records, got 1": put([1, 1, []], "last"),
+    "what the last checkpoint saved must be 4 values, got list of 0": put([2, 2, []], "last"),
+    "best must be 3 values": put(None, "best"),
+    "the best score must be a finite number": put("high", "best", 1),
+    "best must have both a score and a checkpoint": put(None, "best", 2),
+    "judges_start must be True, got False": put(False, "best", 0),
+    "the best checkpoint must be that of 2 records or fewer": put([3, 3, []], "best", 2),
+    "about must have data, parameters, start": put({}, "about"),
+    "parameters must be a dict, got list of 0": put([], "about", "parameters"),
+    "the array 'array_99' is missing": put({"array": "array_99"}, *SAVED, 0, 0),
+    "state of a generator MT19937, got list of 0": put([], "about", "start"),
+    "start must have a position up to 624": put(10**9, "about", "start", 2),
+    "generator in what the last checkpoint saved must have a position up to 624": put(10**9, *STATE, 2),
+    "the words of the generator .* must be real numbers of shape .624,.": put_array(lambda words: words[:9], *STATE, 1),
+    "the words of the generator .* must be of the type uint32": put_array(lambda words: words + 0.5, *STATE, 1),
+    r"saved.0..0. must be real numbers of shape": put_array(lambda parameters: parameters[:5], *SAVED, 0, 0),
+    r"saved.0..0. must be finite": put_array(lambda parameters: parameters * np.inf, *SAVED, 0, 0),
+    r"saved.1..1. must be real numbers .*, got <U": put_array(lambda squares: squares.astype(str), *SAVED, 1, 1),
+    r"saved.1..2. must be a whole number": put(10**30, *SAVED, 1, 2),
+    "saved must count 2 epochs of 300 rows, got 7 rows": put(7, *SAVED, 2),
+    "the order in .* must be real numbers of shape .300,.": put_array(lambda order: order[:-1], *SAVED, 3, 0),
+    "the order in .* must name each row to train on once": put_array(lambda order: order * 10**6, *SAVED, 3, 0),
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The checkpoint of a fit of two epochs without validation, and its data."""
+    X, y = load_digits(return_X_y=True)
+    path, data = tmp_path_factory.mktemp("checkpoint") / "training.npz", (X[:300] / 16, y[:300])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        make_model(max_iter=2).fit(*data, save_checkpoint=path)
+    return path, data
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_a_damaged_checkpoint_is_refused(message, checkpoint, tmp_path):
+    path, data = checkpoint
+    edit(path, tmp_path / "damaged.npz", DAMAGES[message])
+    model = make_model(max_iter=2)
+    with pytest.raises(CheckpointError, match=rf"damaged\.npz is no checkpoint of fastlin, or is damaged: .*{message}"):
+        model.fit(*data, resume=tmp_path / "damaged.npz")
+    assert not hasattr(model, "coefs_")
+
+
+def test_a_checkpoint_that_names_other_data_is_refused(checkpoint, tmp_path):
+    path, data = checkpoint
+    for place in ("parameters", "data"):
+        edit(path, tmp_path / "other.npz", put({}, "about", place))
+        with pytest.raises(CheckpointError, match=r"the checkpoint .*other\.npz"):
+            make_model().fit(*data, resume=tmp_path / "other.npz")
+
+
+def write_array(path, header, n_bytes, **options):
+    """Write an archive whose content is an array with any header."""
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+        archive.writestr("content.npy", start + header.encode() + bytes(n_bytes))
+
+
+def test_a_file_takes_no_more_memory_than_it_has_bytes(data, tmp_path):
+    path = tmp_path / "bomb.npz"
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (%d,), }"
+    bombs = {
+        r"it has an array of shape \(1000000000000,\) and float64 in 24 bytes": (header % 10**12, 24, {}),
+        "it is compressed": (header % 10**6, 8 * 10**6, {"compression": zipfile.ZIP_DEFLATED}),
+    }
+    for message, (text, n_bytes, options) in bombs.items():
+        write_array(path, text, n_bytes, **options)
+        with pytest.raises(CheckpointError, match=rf"bomb\.npz is no checkpoint of fastlin, or is damaged: {message}"):
+            make_model().fit(*data, resume=path)
+    # Members that lie over each other, so that each of them has the bytes of the file.
+    write_array(path, header % 1000, 8000)
     whole = path.read_bytes()
+    end = whole.index(b"PK\x05\x06")
+    entry = whole[whole.index(b"PK\x01\x02") : end]
+    ending = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 50, 50, 50 * len(entry), end - len(entry), 0)
+    path.write_bytes(whole[: end - len(entry)] + entry * 50 + ending)
+    with pytest.raises(CheckpointError, match="its members are larger than the file"):
+        make_model().fit(*data, resume=path)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_checkpoint_that_cannot_be_written_is_tried_again(data, tmp_path, monkeypatch):
+    path = tmp_path / "training"
+    expected = make_model().fit(*data)
+    n_tried, save = 0, np.savez
 
     def fill_disk(file, **arrays):
-        file.write(b"half")
+        nonlocal n_tried
+        n_tried += 1
+        if 3 <= n_tried <= 6:
+            assert len(read_checkpoint(path)[0].records) == 2
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        save(file, **arrays)
+
+    with monkeypatch.context() as patch, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", CheckpointWarning)
+        patch.setattr(np, "savez", fill_disk)
+        model = make_model().fit(*data, save_checkpoint=path)
+    (warning,) = [each for each in warned if each.category is CheckpointWarning]
+    assert f"The checkpoint {path} cannot be written: [Errno 28] No space left on device" in str(warning.message)
+    assert_same_fit(model, expected)
+    assert n_tried == model.n_iter_ == 9
+    assert len(read_checkpoint(path)[0].records) == 9
+    assert [file.name for file in tmp_path.iterdir()] == ["training"]
+
+
+@since(1, 9)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_folder_that_goes_during_a_fit_leaves_the_model(data, tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+
+    class RemoveFolder(TimeLimit):
+        def on_fit_task_end(self, *arguments, **more):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    model = make_model().set_callbacks(RemoveFolder(1e9))
+    with pytest.warns(CheckpointWarning, match="No such file or directory"):
+        model.fit(*data, save_checkpoint=folder / "training")
+    assert_same_fit(model, make_model().fit(*data))
+    assert not folder.exists()
+
+
+def test_who_turns_the_warning_into_an_error_ends_the_fit(data, tmp_path, monkeypatch):
+    def fill_disk(file, **arrays):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", fill_disk)
-        model = make_model()
-        with pytest.raises(OSError, match="No space left"):
-            model.fit(*data, save_checkpoint=path)
+    monkeypatch.setattr(np, "savez", fill_disk)
+    model = make_model()
+    with warnings.catch_warnings(), pytest.raises(CheckpointWarning, match="No space left"):
+        warnings.simplefilter("error", CheckpointWarning)
+        model.fit(*data, save_checkpoint=tmp_path / "training")
     assert not hasattr(model, "coefs_")
-    assert path.read_bytes() == whole
-    assert [file.name for file in tmp_path.iterdir()] == ["training"]

@@ -1,0 +1,112 @@
+"""The attributes that a linear model predicts with, checked against each other: users and files may change them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from fastlin.fitted import as_array, check_array, describe, read_array, read_count
+from fastlin.typing import Array, FloatArray
+
+
+def read_coefficients(model: Any, n_features: int | None = None) -> tuple[Array, FloatArray, FloatArray]:
+    """Return what a linear model predicts with, as kernels take it.
+
+    Parameters
+    ----------
+    model : LogisticRegression, LogisticRegressionCV or MiniBatchLogisticRegression
+        A fitted model.
+    n_features : int or None
+        The columns of the matrix that its coefficients are for; None means those that the model itself names.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        `classes_`.
+    coef : ndarray of shape (K, n_features)
+        `coef_`, dense; K is 1 for two classes.
+    intercept : ndarray of shape (K,)
+        `intercept_`.
+
+    Raises
+    ------
+    ValueError
+        One of them is of another shape or holds no real numbers. NaN and infinity lead to scores that are none.
+    """
+    classes, coef, intercept = check_coefficients(model, n_features)
+    return classes, make_dense(coef), intercept
+
+
+def check_coefficients(model: Any, n_features: int | None = None) -> tuple[Array, Any, FloatArray]:
+    """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
+    if n_features is None:
+        n_features = count_features(model)
+    classes = read_classes(model)
+    n_rows = 1 if len(classes) == 2 else len(classes)
+    reason = f", for {len(classes)} classes and {n_features} features"
+    coef: Any = model.coef_
+    if sparse.issparse(coef):
+        coef = _read_sparse(coef)
+        check_array("coef_", coef, (n_rows, n_features), reason)
+    else:
+        coef = read_array("coef_", coef, (n_rows, n_features), reason)
+    intercept = as_array("intercept_", model.intercept_)
+    # A model of two classes may have a number.
+    intercept = intercept if intercept.ndim else intercept.reshape(1)
+    check_array("intercept_", intercept, (n_rows,), reason)
+    return classes, coef, intercept
+
+
+def read_classes(model: Any) -> Array:
+    """Return `classes_` of a model, (n_classes,), at least two."""
+    classes = as_array("classes_", model.classes_)
+    if classes.ndim != 1 or len(classes) < 2:
+        raise ValueError(f"classes_ must hold at least two classes in one dimension, got the shape {classes.shape}")
+    return classes
+
+
+def count_features(model: Any) -> int:
+    """Return how many columns `coef_` of a model must have, after a check of `categories_` and `n_features_in_`."""
+    n_features = read_count("n_features_in_", model.n_features_in_)
+    if not hasattr(model, "categories_"):
+        return n_features
+    return sum(1 if levels is None else len(levels) for levels in read_categories(model))
+
+
+def read_categories(model: Any) -> list[Array | None]:
+    """Return `categories_` of a model: for each column of X None or its levels, at least one, (n_levels,).
+
+    Raises
+    ------
+    ValueError
+        It is something else.
+    """
+    categories, n_columns = model.categories_, read_count("n_features_in_", model.n_features_in_)
+    if not isinstance(categories, (list, tuple)) or len(categories) != n_columns:
+        raise ValueError(
+            f"categories_ must be a list with an entry for each of {n_columns} columns, got {describe(categories)}"
+        )
+    for place, levels in enumerate(categories):
+        if levels is None:
+            continue
+        if not isinstance(levels, np.ndarray) or levels.ndim != 1 or not len(levels):
+            found = f"an array of shape {levels.shape}" if isinstance(levels, np.ndarray) else type(levels).__name__
+            raise ValueError(f"categories_[{place}] must be None or an array of levels in one dimension, got {found}")
+    return list(categories)
+
+
+def make_dense(coef: Any) -> FloatArray:
+    """Return coefficients, which `sparsify` may have made sparse, as an array."""
+    return coef.toarray() if sparse.issparse(coef) else coef
+
+
+def _read_sparse(coef):
+    """Return sparse coefficients as CSR: SciPy would read where broken index arrays point."""
+    from fastlin.containers import read_container
+
+    try:
+        return read_container(coef)[0]
+    except ValueError as error:
+        raise ValueError(f"coef_ is sparse, and not as sparsify makes it: {error}") from error

@@ -1,0 +1,66 @@
+"""The coefficients of linear models: which forms of them are read, and that errors name what was found."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastlin import LogisticRegression, MiniBatchLogisticRegression
+from fastlin.estimators.coefficients import read_coefficients
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(60, 5))
+Y = {2: np.arange(60) % 2, 4: np.arange(60) % 4}
+
+
+def fit(n_classes, **parameters):
+    return LogisticRegression(tol=0.1, **parameters).fit(X, Y[n_classes])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ">f8", np.longdouble])
+def test_coefficients_of_other_types_are_read(dtype):
+    model = fit(4)
+    scores = model.decision_function(X)
+    model.coef_ = model.coef_.astype(dtype)
+    model.intercept_ = model.intercept_.astype(dtype)
+    np.testing.assert_allclose(model.decision_function(X), scores, atol=1e-2)
+
+
+def test_lists_and_a_single_intercept_are_read():
+    model = fit(2)
+    expected = model.decision_function(X), model.predict(X)
+    model.coef_, model.classes_ = model.coef_.tolist(), model.classes_.tolist()
+    for intercept in (model.intercept_[0], float(model.intercept_[0]), np.array(model.intercept_[0])):
+        model.intercept_ = intercept
+        np.testing.assert_array_equal(model.decision_function(X), expected[0])
+        np.testing.assert_array_equal(model.predict(X), expected[1])
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_coefficients_that_are_no_numbers_name_a_class(n_classes, make):
+    model = fit(n_classes)
+    model.coef_ = np.full_like(model.coef_, np.nan)
+    assert set(model.predict(make(X))) <= set(model.classes_)
+    assert np.isnan(model.decision_function(make(X))).all()
+
+
+def test_sparse_coefficients_stay_what_they_are():
+    model = fit(4)
+    expected = model.coef_.copy(), model.predict(X)
+    model.sparsify()
+    np.testing.assert_array_equal(model.predict(X), expected[1])
+    np.testing.assert_array_equal(read_coefficients(model)[1], expected[0])
+    assert sparse.issparse(model.coef_)
+    np.testing.assert_array_equal(model.densify().coef_, expected[0])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_start_that_is_not_finite_is_refused():
+    model = fit(4, warm_start=True)
+    model.coef_[1, 2] = np.inf
+    with pytest.raises(ValueError, match="warm_start needs finite coef_"):
+        model.fit(X, Y[4])
+    model = MiniBatchLogisticRegression(max_iter=1, random_state=0).fit(X, Y[4])
+    model.coef_[1, 2] = np.nan
+    with pytest.raises(ValueError, match="coef_ and intercept_ must be finite"):
+        model.partial_fit(X, Y[4])
