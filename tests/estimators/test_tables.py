@@ -1,11 +1,14 @@
-"""Tables with categorical columns: the models of the same columns after scikit-learn's one-hot encoding."""
+"""Tables with categorical columns: the models of the same columns after scikit-learn's one-hot encoding, by NumPy."""
 
+import functools
 import pickle
 import warnings
 
 import numpy as np
 import pytest
+import reference
 from scipy import sparse
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
@@ -16,6 +19,7 @@ import fastlin
 from fastlin.blocks import from_arrays
 
 N = 500
+WEIGHTS = np.random.default_rng(1).random(N)
 CITIES = ["Bonn", "Lima", "Oslo", "Rome"]
 
 
@@ -77,26 +81,49 @@ PARAMETERS = [
     {"solver": "newton-cholesky"},
     {"l1_ratio": 1},
     {"l1_ratio": 0.5, "group_by_class": True},
-    {"fit_intercept": False, "class_weight": "balanced"},
+    {"fit_intercept": False, "class_weight": {0: 2.0, 1: 0.5}},
 ]
+
+
+@functools.cache
+def solve(n_classes, l1_ratio=0, class_weight=(), **options):
+    """Return the least J over the encoded columns by the reference, coef and intercept there, and J as a function.
+
+    C is 1, the weights are those of the tests, and those of the classes stand in pairs.
+    """
+    columns, labels = make_columns()
+    labels, X = np.minimum(labels, n_classes - 1), encode(columns).toarray()
+    weights = WEIGHTS * np.array([dict(class_weight).get(label, 1.0) for label in labels])
+    penalty, minimum = {"l2": (1 - l1_ratio) / weights.sum()}, reference.minimum
+    if l1_ratio:
+        grouped = {"group_by_class": options.pop("group_by_class", False)}
+        penalty, minimum = penalty | {"l1": l1_ratio / weights.sum()} | grouped, reference.sparse_minimum
+
+    def objective(model):
+        return reference.objective(X, labels, model.coef_, model.intercept_, weights=weights, **penalty)
+
+    return *minimum(X, labels, n_classes, weights=weights, **penalty, **options), objective
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
 def test_the_model_is_that_of_the_encoded_columns(parameters, n_classes):
     columns, y = make_columns()
-    y = y if n_classes == 3 else y > 0
-    weights = np.random.default_rng(1).random(N)
-    array = make_array(columns)
-    found = fit(array, y, weights, categorical_features=[0, 2], **parameters)
-    expected = fit(encode(columns), y, weights, **parameters)
+    y = np.minimum(y, n_classes - 1)
+    array, X = make_array(columns), encode(columns).toarray()
+    found = fit(array, y, WEIGHTS, categorical_features=[0, 2], **parameters)
+    given = {name: tuple(value.items()) if isinstance(value, dict) else value for name, value in parameters.items()}
+    least, coef, intercept, objective = solve(n_classes, **{name: given[name] for name in given if name != "solver"})
     if parameters.get("l1_ratio") != 1:
         # Under L1 alone the levels of a column may change together, and the intercept against them.
-        np.testing.assert_allclose(found.coef_, expected.coef_, **NEAR)
-        np.testing.assert_allclose(found.intercept_, expected.intercept_, **NEAR)
-    np.testing.assert_allclose(found.predict_proba(array), expected.predict_proba(encode(columns)), rtol=0, atol=1e-3)
-    np.testing.assert_array_equal(found.predict(array), found.classes_[found.predict_proba(array).argmax(axis=1)])
-    assert found.certificate_ <= 1e-6
+        np.testing.assert_allclose(found.coef_, coef, **NEAR)
+        np.testing.assert_allclose(found.intercept_, intercept, **NEAR)
+    excess = float(objective(found) - least)
+    assert -1e-15 < excess <= found.certificate_ <= 1e-6
+    scores = X @ found.coef_.T + found.intercept_
+    scores = np.column_stack([np.zeros(N), scores]) if n_classes == 2 else scores
+    np.testing.assert_allclose(found.predict_proba(array), softmax(scores, axis=1), rtol=1e-9)
+    np.testing.assert_array_equal(found.predict(array), scores.argmax(axis=1))
 
 
 def as_pandas(columns):
@@ -355,8 +382,8 @@ def test_numbers_of_other_types_and_layouts():
     )
     found = fit(frame, y, categorical_features="from_dtype")
     numbers = [frame[name].to_numpy(np.float64)[:, None] for name in ("whole", "nullable", "half", "truth")]
-    expected = fit(sparse.hstack([encode(columns), *numbers], format="csr"), y)
-    np.testing.assert_allclose(found.coef_, expected.coef_, **NEAR)
+    _, coef, _ = reference.minimum(np.column_stack([encode(columns).toarray(), *numbers]), y, 3, 1 / N)
+    np.testing.assert_allclose(found.coef_, coef, **NEAR)
     backwards = fit(frame.iloc[::-1], y[::-1], categorical_features="from_dtype")
     np.testing.assert_allclose(backwards.coef_, found.coef_, **NEAR)
     with pytest.raises(ValueError, match=r"Column 'nullable' of X contains NaN"):
