@@ -10,7 +10,7 @@ from typing import Any
 import threadpoolctl
 
 from fastlin import __version__
-from fastlin.kernels.machine.cache_folder import cache_folder
+from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.terminal import make_printable
@@ -45,9 +45,9 @@ THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter l
 
 def describe_environment() -> dict[str, Any]:
     """Return versions, processor, threads and the place and size of compiled code, as plain values by name."""
-    folder = cache_folder()
+    folders = [folder for folder in code_folders() if folder == cache_folder() or folder.exists()]
     size = 0
-    for file in folder.iterdir() if folder and folder.exists() else ():
+    for file in [file for folder in folders if folder.exists() for file in folder.iterdir()]:
         # Another process may remove a file between the listing and this line.
         with contextlib.suppress(OSError):
             size += file.stat().st_size
@@ -68,7 +68,8 @@ def describe_environment() -> dict[str, Any]:
             if library["user_api"] == "blas"
         ],
         "compiled_code": describe_code(),
-        "cache": str(folder) if folder else "none: no place is writable",
+        "cache": ", ".join(str(folder) + ("" if folder == cache_folder() else " (only read)") for folder in folders)
+        or "none: no place is writable",
         "cache_megabytes": round(size / 1e6, 1),
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.arrays import any_layout, compute_type, copy_aligned, writable_view
-from fastlin.kernels.machine.threads import count_blocks, start_blocks
+from fastlin.kernels.machine.threads import BlockRun, count_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, evaluate_block, train_steps
 from fastlin.trainers.checks import read_weights
@@ -93,6 +93,7 @@ class CompiledTraining:
         n_blocks = count_blocks(len(X), row_work=coef.size, partial_bytes=0, data_bytes=X.nbytes)
         losses = np.zeros(n_blocks if with_loss else 0)
         n_correct = np.zeros(n_blocks, dtype=np.int64)
-        run = start_blocks(evaluate_block, n_blocks, X, labels, self._weights, coef, self._tile_rows, losses, n_correct)
+        run = BlockRun(evaluate_block, n_blocks, X, labels, self._weights, coef, self._tile_rows, losses, n_correct)
         runs.callback(run.finish)
+        run.start()
         return losses, n_correct

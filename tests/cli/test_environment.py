@@ -42,10 +42,19 @@ def test_caches_are_read_where_the_system_tells_them(monkeypatch, tmp_path):
 
 
 def test_a_description_makes_no_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment_module, "cache_folder", lambda: tmp_path / "kernels")
+    written, read = tmp_path / "written", tmp_path / "read"
+    monkeypatch.setattr(environment_module, "cache_folder", lambda: written)
+    monkeypatch.setattr(environment_module, "code_folders", lambda: (read, written))
     environment = describe_environment()
-    assert (environment["cache"], environment["cache_megabytes"]) == (str(tmp_path / "kernels"), 0)
+    assert (environment["cache"], environment["cache_megabytes"]) == (str(written), 0)
     assert not list(tmp_path.iterdir())
+    read.mkdir()
+    (read / "code").write_bytes(bytes(300_000))
+    environment = describe_environment()
+    assert environment["cache"] == f"{read} (only read), {written}"
+    assert environment["cache_megabytes"] == 0.3
+    monkeypatch.setattr(environment_module, "code_folders", lambda: ())
+    assert describe_environment()["cache"] == "none: no place is writable"
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):

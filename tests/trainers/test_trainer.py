@@ -320,11 +320,17 @@ def test_both_validations_are_waited_for_where_ctrl_c_ends_one_wait(monkeypatch)
     trainer, ended = make_trainer(make_model(3), make_data(3)), []
 
     class Interrupted:
+        def __init__(self, *arguments):
+            pass
+
+        def start(self):
+            pass
+
         def finish(self):
             ended.append(1)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(compiled, "start_blocks", lambda *arguments: Interrupted())
+    monkeypatch.setattr(compiled, "BlockRun", Interrupted)
     finish = CompiledTraining(trainer).begin_validation()
     with pytest.raises(KeyboardInterrupt):
         finish()

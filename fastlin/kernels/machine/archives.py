@@ -1,8 +1,8 @@
 """The files in which a wheel carries compiled kernels, one for each level.
 
 A file is a ZIP archive with a member for each kernel and signature, and a stamp that says with what it can be used. A
-member holds what Numba keeps in its own cache, without what is not needed to run it: the annotated source, and LLVM's
-bitcode except for kernels that other kernels call. Both together are four fifths of what Numba keeps.
+member holds LLVM's bitcode only of kernels that other kernels call. That and the annotated source are four fifths of
+what Numba keeps in its own cache.
 """
 
 import functools
@@ -11,7 +11,6 @@ import importlib
 import io
 import json
 import logging
-import pickle
 import re
 import sys
 import zipfile
@@ -23,9 +22,9 @@ import llvmlite
 import llvmlite.binding
 import numba
 from numba.core.dispatcher import Dispatcher
-from numba.core.serialize import dumps
 
 from fastlin.kernels.machine.cache_folder import hash_sources
+from fastlin.kernels.machine.saved_code import pack, unpack
 
 # Where the archives lie in an installed wheel; a source tree has none.
 FOLDER = Path(__file__).parents[1] / "compiled"
@@ -93,11 +92,7 @@ class Archive:
             _log_lack(self.path)
             return None
         try:
-            library, description, *rest = pickle.loads(self._zip.read(name))
-            # Numba takes the names that a library defines from its bitcode, which most members lack.
-            names = {description.llvm_func_name, description.llvm_cpython_wrapper_name}
-            target_context.codegen()._engine._defined_symbols.update(names)
-            return numba.core.compiler.CompileResult._rebuild(target_context, library, description, *rest)
+            return unpack(self._zip.read(name), target_context)
         except Exception:
             # Damage shows in the checksum of the member. Whatever else happens here, compiling is the way out.
             log_damage(self.path)
@@ -107,16 +102,11 @@ class Archive:
 def write_archive(path: Path) -> None:
     """Write the code of all kernels that are compiled in this process, and that Python calls, into an archive."""
     called = {other for kernel in list_kernels() for other in _calls(kernel)}
-    nothing = llvmlite.binding.parse_assembly("").as_bitcode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr(STAMP, json.dumps(make_stamp()))
         for kernel in list_kernels():
             for signature, result in () if _is_inner(kernel) else kernel.overloads.items():
-                library, description, environment, typed, in_objects, lifted, _, *rest = result._reduce()
-                name, kind, (code, bitcode) = library
-                library = name, kind, (code, bitcode if kernel in called else nothing)
-                content = dumps((library, description, environment, typed, in_objects, lifted, "", *rest))
-                archive.writestr(_member(kernel.py_func, signature), content)
+                archive.writestr(_member(kernel.py_func, signature), pack(result, with_bitcode=kernel in called))
 
 
 def list_signatures() -> list[tuple[str, str, Any]]:

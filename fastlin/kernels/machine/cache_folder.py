@@ -1,40 +1,93 @@
-"""The folder that keeps the user's compiled kernels: its place, its making, and the removal of old ones.
+"""The folders that keep the user's compiled kernels: their place, whose they are, and the removal of old ones.
 
-The name of the folder holds a hash of all kernel sources: Numba's own stamp covers only the defining file, so that a
-caller in another file would keep stale code.
+The name of a folder holds a hash of all kernel sources, so that code never meets that of other sources.
+
+Compiled code is executed, and it is kept as pickles, so that loading it runs whatever a file says. A folder counts only
+if nobody but this user and root can have written to it, and so does each file.
 """
 
 import contextlib
+import functools
 import hashlib
+import logging
 import os
 import re
-from functools import lru_cache
+import secrets
+import stat
+import sys
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import numba
-from numba.core import config
+from numba import config
 
-from fastlin.places import check_writable, user_cache_folder
+from fastlin.places import user_cache_folder
 
-# So many folders are kept when a new one is made, the new one included.
-KEPT_FOLDERS = 2
+# So many folders, of 13 MB after a warm-up and 36 MB at most, are kept when a new one is made, the new one included:
+# one for each environment or checkout of a user, and a few beside them.
+KEPT_FOLDERS = 8
 OUR_FOLDER = re.compile(r"kernels-[0-9a-f]{16}")
-# Numba's index and data files, what a killed process left half written or tried, and the marks of finished warm-ups.
-OUR_FILE = re.compile(r".*\.nb[ic](\.tmp\.[0-9a-f]+)?|(warm|writable)-[0-9a-f]{16}")
+# Files of code, what a killed process left half written or tried, and the marks of finished warm-ups and tests. Numba's
+# index files are those of older versions.
+OUR_FILE = re.compile(r".*\.nb[ic](\.tmp\.[0-9a-f]+)?|(warm|tested|writable)-[0-9a-f]{16}")
+LOGGER = logging.getLogger("fastlin")
 
 
-@lru_cache(maxsize=1)
-def cache_folder() -> Path | None:
-    """Return the folder that keeps compiled kernels, which need not exist, or None where no place can be written.
+@functools.cache
+def code_folders() -> tuple[Path, ...]:
+    """Return the folders from which compiled kernels are loaded, in their order; none of them need exist.
 
-    ``NUMBA_CACHE_DIR`` comes first, then the user's cache folder.
+    ``NUMBA_CACHE_DIR`` comes first. The user's cache folder is asked too where nothing can be written to the first, as
+    in a container whose image holds code.
     """
     named = Path(config.CACHE_DIR) / "fastlin" if config.CACHE_DIR else None
+    folders = []
     for place in (named, user_cache_folder()):
-        if place is not None and _is_writable(place):
-            return place / f"kernels-{hash_sources()}"
-    return None
+        folder = place and place / f"kernels-{hash_sources()}"
+        if folder is not None and _is_safe(folder):
+            folders.append(folder)
+            if _is_writable(folder):
+                break
+    return tuple(folders)
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Return the folder to which compiled kernels are written, which need not exist, or None where none can be."""
+    return next(filter(_is_writable, code_folders()), None)
+
+
+def _is_safe(folder):
+    """Return whether only this user and root can have put what lies in a folder there; log where others can."""
+    for path in (folder.parent, folder):
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            # A folder of another user's, which may not even be entered.
+            return False
+        # A group may write to the parent, where users have groups of their own: what it put in this folder's place
+        # would not be this user's. All the world may where each removes only what is their own.
+        others = (0 if status.st_mode & stat.S_ISVTX else 0o002) if path != folder else 0o022
+        if not _is_own(status, others):
+            LOGGER.warning(
+                "Compiled kernels in %s are not used, since other users could have changed them: %s belongs to user %d "
+                "and has mode %o. Make it your own, with mode 700, or set NUMBA_CACHE_DIR to another folder.",
+                folder,
+                path,
+                status.st_uid,
+                stat.S_IMODE(status.st_mode),
+            )
+            return False
+    return True
+
+
+def _is_own(status, others=0o022):
+    """Return whether a file is this user's or root's, and has none of the rights of others that are given."""
+    # Windows has other rights, and folders of a user are the user's there.
+    return not hasattr(os, "geteuid") or (status.st_uid in (0, os.geteuid()) and not status.st_mode & others)
 
 
 def _is_writable(folder):
@@ -45,7 +98,7 @@ def _is_writable(folder):
     return False
 
 
-@lru_cache(maxsize=1)
+@functools.cache
 def hash_sources() -> str:
     """Return a hash of the sources of all kernels and of the versions of the libraries that compile them."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
@@ -61,16 +114,78 @@ def make_folder(folder: Path) -> None:
     Raises
     ------
     OSError
-        The folder cannot be made, or nothing can be written to it.
+        The folder cannot be made.
     """
     if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         _remove_old_folders(folder)
-    check_writable(folder)
+
+
+def has_mark(kind: str, *machine: Any) -> bool:
+    """Return whether a mark was set for a machine, which the values describe, in a folder of compiled kernels."""
+    # A folder of another user's raises where it may not be entered.
+    with contextlib.suppress(OSError):
+        return any((folder / _name_mark(kind, machine)).exists() for folder in code_folders())
+    return False
+
+
+def set_mark(kind: str, *machine: Any) -> None:
+    """Set a mark that later processes find with `has_mark`.
+
+    Raises
+    ------
+    OSError
+        Nothing can be written to the cache folder.
+    """
+    folder = cache_folder()
+    if folder is None:
+        raise OSError("there is no folder for compiled kernels that can be written to")
+    make_folder(folder)
+    (folder / _name_mark(kind, machine)).touch()
+
+
+def _name_mark(kind, machine):
+    machine = repr((*machine, sys.implementation.cache_tag))
+    return f"{kind}-{hashlib.sha256(machine.encode()).hexdigest()[:16]}"
+
+
+@functools.cache
+def note_use(folder: Path) -> None:
+    """Let a folder count as used now, once in a process."""
+    # A folder of root's cannot be changed.
+    with contextlib.suppress(OSError):
+        os.utime(folder)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file of this user's or root's that no one else could have written.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read, or is another user's.
+    """
+    with path.open("rb") as file:
+        if not _is_own(os.fstat(file.fileno())):
+            raise PermissionError(f"another user could have written {path}")
+        return file.read()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that other processes find whole or not at all, and that no one else can change."""
+    part = path.with_name(f"{path.name}.tmp.{secrets.token_hex(8)}")
+    try:
+        with open(part, "xb", opener=functools.partial(os.open, mode=0o600)) as file:
+            file.write(content)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _remove_old_folders(made):
-    """Remove the folders of other sources beside the one just made, except the newest."""
+    """Remove the folders of other sources beside the one just made, except those that were used last."""
     ages = {}
     for folder in made.parent.iterdir():
         # Another process may remove a folder between the listing and this line.
@@ -83,6 +198,6 @@ def _remove_old_folders(made):
             # A folder that holds anything else is not ours alone.
             if all(OUR_FILE.fullmatch(file.name) and file.is_file() for file in files):
                 # The marks go first: without the code they would be untrue.
-                for file in sorted(files, key=lambda file: not file.name.startswith("warm-")):
+                for file in sorted(files, key=lambda file: not file.name.startswith(("warm-", "tested-"))):
                     file.unlink(missing_ok=True)
                 folder.rmdir()

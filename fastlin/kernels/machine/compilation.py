@@ -7,25 +7,28 @@ the processor that it was compiled for, and the level of the wheel's code that i
 """
 
 import contextlib
+import functools
 import gc
-import hashlib
+import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import caching, config
+from numba.core import config
 from numba.core.runtime import rtsys
 
 from fastlin.kernels.machine.archives import name_platform
-from fastlin.kernels.machine.cache_folder import cache_folder, make_folder
+from fastlin.kernels.machine.cache_folder import cache_folder
+from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
 
 # Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
+LOGGER = logging.getLogger("fastlin")
 
 
 def kernel(
@@ -66,12 +69,18 @@ def kernel(
         no_cpython_wrapper=inner or inline,
         inline="always" if inline else "never",
     )
-    if not config.DISABLE_JIT:
-        # Numba's classes for it are not public: where another version has changed them, the kernel is not kept.
-        with contextlib.suppress(AttributeError, TypeError):
-            compiled._compiler.compile = _undisturbed(compiled._compiler.compile)
-            compiled._cache = _KernelCache(function)
+    if hasattr(compiled, "_compiler") and hasattr(compiled, "_cache"):
+        compiled._compiler.compile = _undisturbed(compiled._compiler.compile)
+        compiled._cache = _KernelCache(function)
+    elif not config.DISABLE_JIT:
+        _log_other_numba()
     return compiled
+
+
+@functools.cache
+def _log_other_numba():
+    """Say, once in a process, that Numba's dispatcher, which is not public, is not the known one."""
+    LOGGER.info("Numba %s keeps compiled kernels in another way: each process compiles them.", numba.__version__)
 
 
 def _undisturbed(compile_kernel):
@@ -123,88 +132,35 @@ def _remembered_interrupts():
         raise raised[0]
 
 
-class _Locator(caching._CacheLocator):
-    """Places the files of one kernel; the folder's name already says which sources they belong to."""
+class _KernelCache:
+    """The code of one kernel: the wheel's, where this process uses that, else what the user's cache folder keeps.
+
+    Numba asks it for the code of a signature before it compiles, and gives it what it has compiled.
+    """
 
     def __init__(self, function):
         self._function = function
 
-    def get_cache_path(self):
-        return str(cache_folder())
-
-    def ensure_cache_path(self):
-        make_folder(Path(self.get_cache_path()))
-
-    def get_source_stamp(self):
-        return 0
-
-    def get_disambiguator(self):
-        return self._function.__module__
-
-    @classmethod
-    def from_function(cls, function, source_file):
-        return cls(function)
-
-
-class _CompiledFunction(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]
-
-
-class _IndexAndData(caching.IndexDataCacheFile):
-    """Numba's index and data files, safe when several processes fill one cache.
-
-    Numba numbers the data files of a kernel 1, 2, 3. Two processes that compile two signatures at once then give both
-    the same name, and an index may name the other's code: a crash (numba issue 4807). Names that follow from the
-    signature cannot collide. A damaged index or data file (numba issue 10434) counts as absent, whatever unpickling
-    makes of it.
-    """
-
-    def save(self, key, data):
-        overloads = self._load_index()
-        overloads[key] = self._data_name(int(hashlib.sha256(repr(key).encode()).hexdigest()[:12], 16))
-        self._save_data(overloads[key], data)
-        self._save_index(overloads)
-
-    def _load_index(self):
-        with contextlib.suppress(Exception):
-            return super()._load_index()
-        return {}
-
-    def load(self, key):
-        with contextlib.suppress(Exception):
-            return super().load(key)
-        return None
-
-
-class _KernelCache(caching.FunctionCache):
-    """The code of one kernel: the wheel's, where this process uses that, else what the user's cache folder keeps."""
-
-    _impl_class = _CompiledFunction
-
-    def __init__(self, function):
-        super().__init__(function)
-        self._cache_file = _IndexAndData(self._cache_path, self._impl.filename_base, 0)
-        if cache_folder() is None:
-            self.disable()
+    @property
+    def cache_path(self):
+        folder = cache_folder()
+        return folder and str(folder)
 
     def load_overload(self, sig, target_context):
         # Numba would load its implementations of everything first, for a fifth of a second. Code that is compiled needs
         # its runtime alone, and a compilation loads them itself.
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+        shipped = TARGET.archive and TARGET.archive.load(self._function, sig, target_context)
+        return shipped or load_code(self._name(sig, target_context.codegen()), target_context)
 
-    def _load_overload(self, sig, target_context):
-        shipped = TARGET.archive and TARGET.archive.load(self._py_func, sig, target_context)
-        return shipped or super()._load_overload(sig, target_context)
+    def save_overload(self, sig, result):
+        save_code(self._name(sig, result.codegen), result)
 
-    def save_overload(self, sig, data):
-        # A full or read-only disk costs the cache, not the fit.
-        with contextlib.suppress(OSError):
-            super().save_overload(sig, data)
+    def flush(self):
+        """Forget nothing before Numba's `recompile`: other sources have another folder."""
 
-    def _index_key(self, sig, codegen):
-        sig, (_, *processor), code = super()._index_key(sig, codegen)
-        machine = (name_platform(), *processor)
+    def _name(self, sig, codegen):
+        _, *processor = codegen.magic_tuple()
+        machine = (sys.implementation.cache_tag, name_platform(), *processor)
         # Beside a level's code, a kernel has the vectors of the level and may hold code of the level.
-        return sig, machine if TARGET.name == HOST else (*machine, TARGET.name), code
+        return name_file(self._function, sig, machine if TARGET.name == HOST else (*machine, TARGET.name))

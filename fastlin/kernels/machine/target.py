@@ -7,25 +7,18 @@ never decides, so that the same seed gives the same bits in every process.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import logging
 import os
-import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import llvmlite.binding
 from numba.core import config
 from numba.core.codegen import get_host_cpu_features
 
 from fastlin.kernels.machine.archives import ENDING, FOLDER, Archive, log_damage, make_stamp
-from fastlin.kernels.machine.cache_folder import cache_folder, make_folder
+from fastlin.kernels.machine.cache_folder import has_mark, set_mark
 from fastlin.kernels.machine.levels import LEVELS, choose_level
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 # The environment variable that turns the wheel's code on or off.
 SWITCH = "FASTLIN_COMPILED"
@@ -55,7 +48,7 @@ def choose_target() -> Target:
     """Return the Target of this process."""
     features = read_features()
     level = _choose_archived_level(features)
-    archive = None if level is None or _is_warm() else _open_archive(level)
+    archive = None if level is None or has_mark("warm", *_describe_machine()) else _open_archive(level)
     if archive is None:
         return Target(HOST, vector_bytes(features))
     return Target(level, vector_bytes(LEVELS[level].features), archive)
@@ -74,27 +67,9 @@ def vector_bytes(features: Collection[str]) -> int:
     return 64 if "avx512f" in features else 32 if "avx2" in features else 16
 
 
-def warm_mark() -> Path | None:
-    """Return the file whose presence says that a warm-up for this very processor has been finished.
-
-    Returns
-    -------
-    Path or None
-        The file, which need not exist; None where there is no cache folder.
-    """
-    processor = config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
-    host = repr((processor, sorted(read_features()), sys.implementation.cache_tag))
-    folder = cache_folder()
-    return folder and folder / f"warm-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
-
-
-def _is_warm():
-    """Return whether a warm-up for this very processor has been finished."""
-    mark = warm_mark()
-    # A folder of another user's raises where it may not be entered.
-    with contextlib.suppress(OSError):
-        return mark is not None and mark.exists()
-    return False
+def _describe_machine():
+    """Return the processor that kernels are compiled for where the wheel's code is not used, and its features."""
+    return config.CPU_NAME or llvmlite.binding.get_host_cpu_name(), sorted(read_features())
 
 
 def mark_warm() -> None:
@@ -105,11 +80,7 @@ def mark_warm() -> None:
     OSError
         Nothing can be written to the cache folder.
     """
-    mark = warm_mark()
-    if mark is None:
-        raise OSError("there is no folder for compiled kernels that can be written to")
-    make_folder(mark.parent)
-    mark.touch()
+    set_mark("warm", *_describe_machine())
 
 
 def _choose_archived_level(features):

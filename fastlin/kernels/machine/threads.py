@@ -15,8 +15,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import contextvars
+import logging
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,12 @@ ROW_OVERHEAD = 250
 MAX_BLOCKS = 32
 # The partial sums of all blocks together take no more than this, or 2 % of X where that is more.
 MAX_PARTIAL_BYTES = 8 << 20
+# No run has more blocks than MAX_BLOCKS, but for some of one block a class, and fits side by side share the processors.
+MOST_THREADS = max(MAX_BLOCKS, os.cpu_count() or 1)
+
+# What OpenMP takes for a number of threads.
+NUMBER = re.compile("[+]?0*[1-9][0-9]{0,8}")
+LOGGER = logging.getLogger("fastlin")
 
 # How many threads a run may use: a number, a function that returns one, or None for no limit.
 _limit: contextvars.ContextVar[int | Callable[[], int] | None] = contextvars.ContextVar(
@@ -46,20 +54,50 @@ def count_threads() -> int:
 
     That is the limit set with `limit_threads`, or else the environment variable ``FASTLIN_NUM_THREADS``, or else the
     processors that this process may use, a container's quota included. ``NUMBA_NUM_THREADS`` and ``OMP_NUM_THREADS``,
-    which process pools set for their workers, lower the last of these.
+    which process pools set for their workers, lower the last of these. More than MOST_THREADS are never used.
+
+    Raises
+    ------
+    ValueError
+        The variable FASTLIN_NUM_THREADS counts and is no number.
     """
     limit = _limit.get()
-    if limit is not None:
-        return limit() if callable(limit) else limit
-    for name in ("FASTLIN_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+    if limit is None:
+        limit = _read_limit()
+    return min(limit() if callable(limit) else limit, MOST_THREADS)
+
+
+def _read_limit():
+    """Return how many threads the environment and the processors allow now."""
+    own = os.environ.get("FASTLIN_NUM_THREADS", "").strip()
+    if own:
+        if not NUMBER.fullmatch(own):
+            raise ValueError(f"FASTLIN_NUM_THREADS must be a whole number from 1 on, got {own!r}")
+        return int(own)
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value) if name == "FASTLIN_NUM_THREADS" else min(int(value), _count_processors())
+        # OpenMP takes a list too, with a number for each level of nesting.
+        first = value.split(",")[0].strip()
+        if NUMBER.fullmatch(first):
+            return min(int(first), _count_processors())
+        if first:
+            _log_no_number(name, value)
     return _count_processors()
 
 
-@lru_cache(maxsize=1)
+@lru_cache
+def _log_no_number(name, value):
+    """Say, once in a process, that a variable of other libraries counts for nothing."""
+    LOGGER.info("%s is no number of threads and counts for nothing: %r.", name, value)
+
+
 def _count_processors():
+    # A process may be pinned to other processors at any time, as children of a fork often are.
+    return _count_allowed(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
+
+
+@lru_cache(maxsize=1)
+def _count_allowed(n_pinned):
     # joblib reads a container's quota from files: 60 microseconds, as much as a small pass over X takes.
     return joblib.cpu_count()
 
@@ -71,9 +109,9 @@ def limit_threads(n_threads: int | None) -> Iterator[None]:
     Parameters
     ----------
     n_threads : int or None
-        None keeps the limit that holds already.
+        None keeps the limit that holds already, or else what the environment and the processors allow now.
     """
-    with _limited(_limit.get() if n_threads is None else max(1, int(n_threads))):
+    with _limited((_limit.get() or _read_limit()) if n_threads is None else max(1, int(n_threads))):
         yield
 
 
@@ -109,20 +147,13 @@ def count_blocks(n_rows: int, row_work: int, partial_bytes: int, data_bytes: int
 def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:
     """Call ``kernel(block, n_blocks, *arguments)`` for every block and return when all are done.
 
-    An error of any block is raised here. Whatever is raised, Ctrl-C included, no thread writes to the caller's arrays
-    after the return.
+    An error of any block is raised here. Whatever is raised, by a block or by the handler of a signal, no thread
+    writes to the caller's arrays after the return.
     """
     if n_blocks == 1:
         kernel(0, 1, *arguments)
     else:
         BlockRun(kernel, n_blocks, *arguments).finish()
-
-
-def start_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> BlockRun:
-    """Start what `run_blocks` does on other threads and return the BlockRun, whose `finish` ends it."""
-    run = BlockRun(kernel, n_blocks, *arguments)
-    run.start()
-    return run
 
 
 class BlockRun:
@@ -148,7 +179,7 @@ class BlockRun:
         self._error: BaseException | None = None
         # Only helpers at work are waited for. Waiting for all that were invited would never end where every helper
         # waits like this one, in runs that nest.
-        self._helpers_at_work = _AtWork()
+        self._helpers = _AtWork()
 
     def start(self) -> None:
         """Invite as many helpers as the limit of this thread allows."""
@@ -161,7 +192,7 @@ class BlockRun:
 
     def help(self) -> None:
         """Run blocks until none is left, on a helper's thread."""
-        if not self._helpers_at_work.enter():
+        if not self._helpers.enter():
             return
         try:
             self._run_blocks()
@@ -169,7 +200,7 @@ class BlockRun:
             with self._lock:
                 self._next_block = self._n_blocks
                 self._error = self._error or error
-        self._helpers_at_work.leave()
+        self._helpers.leave()
 
     def finish(self) -> None:
         """Take part and return when every block is done, as `run_blocks` does."""
@@ -178,7 +209,11 @@ class BlockRun:
                 self.start()
             self._run_blocks()
         finally:
-            self._wait_for_helpers()
+            try:
+                self._helpers.end()
+            finally:
+                # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
+                self._call = None
         if self._error is not None:
             raise self._error
 
@@ -188,31 +223,26 @@ class BlockRun:
         while True:
             with self._lock:
                 block = self._next_block
-                if block == self._n_blocks:
+                if block == self._n_blocks or self._helpers.ended:
                     return
                 self._next_block = block + 1
             self._call(block)
 
-    def _hand_out_no_more(self):
-        with self._lock:
-            self._next_block = self._n_blocks
-
-    def _wait_for_helpers(self):
-        try:
-            self._helpers_at_work.end(self._hand_out_no_more)
-        finally:
-            # Invitations that no helper has taken yet hold on to this run, not to the caller's arrays.
-            self._call = None
-
 
 class _AtWork:
-    """How many threads are at work on something, and the end of that."""
+    """How many threads are at work on something, and the end of that.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether the threads at work shall stop, and nobody begins any more.
+    """
 
     def __init__(self):
         # Guards the next two.
         self._lock = threading.Lock()
         self._n_threads = 0
-        self._ended = False
+        self.ended = False
         # Released by the last thread that leaves what has ended.
         self._last_has_left = threading.Lock()
         self._last_has_left.acquire()
@@ -220,7 +250,7 @@ class _AtWork:
     def enter(self):
         """Say whether a thread may begin. It leaves in the end."""
         with self._lock:
-            if self._ended:
+            if self.ended:
                 return False
             self._n_threads += 1
             return True
@@ -229,25 +259,34 @@ class _AtWork:
         """Take note that a thread has ended its work."""
         with self._lock:
             self._n_threads -= 1
-            if self._ended and not self._n_threads:
+            if self.ended and not self._n_threads:
                 self._last_has_left.release()
 
-    def end(self, stop):
-        """Call stop, let nobody begin and return when all have left, however often the user presses Ctrl-C."""
-        interrupt = None
+    def end(self):
+        """Let nobody begin and return when all have left, whatever handlers of signals raise meanwhile, and raise that.
+
+        It calls no function of Python's, so that it needs no deeper stack than its caller had.
+        """
+        raised = None
         while True:
             try:
-                stop()
+                self.ended = True
                 with self._lock:
-                    self._ended = True
                     n_threads = self._n_threads
                 if n_threads:
-                    self._last_has_left.acquire()
+                    # The lock stays released: where a handler raises here, the next turn does not wait again.
+                    with self._last_has_left:
+                        pass
                 break
-            except KeyboardInterrupt as error:
-                interrupt = error
-        if interrupt is not None:
-            raise interrupt
+            except RecursionError as error:
+                raised = error
+                # At the very end of the stack no lock can be taken.
+                if not self._n_threads:
+                    break
+            except BaseException as error:
+                raised = error
+        if raised is not None:
+            raise raised
 
 
 class _Helpers:
@@ -298,6 +337,8 @@ _helpers = _Helpers()
 atexit.register(_helpers.end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.start_anew)
+    # A child may have another quota.
+    os.register_at_fork(after_in_child=_count_allowed.cache_clear)
 
 
 class Stopped(Exception):
@@ -326,13 +367,11 @@ def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: i
     """
     n_threads = count_threads()
     shares = _Shares(n_threads, n_tasks)
-    stopped = threading.Event()
+    at_work = _AtWork()
 
     def check(*_):
-        if stopped.is_set():
+        if at_work.ended:
             raise Stopped
-
-    at_work = _AtWork()
 
     def run(number):
         if not at_work.enter():
@@ -352,7 +391,7 @@ def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: i
             yield result.result()
     finally:
         # The pool's own waiting is not enough: after Ctrl-C it takes threads at work for ended (CPython issue 90882).
-        at_work.end(stopped.set)
+        at_work.end()
         pool.shutdown(cancel_futures=True)
 
 

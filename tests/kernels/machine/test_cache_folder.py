@@ -1,13 +1,27 @@
-"""The folder of compiled kernels: its name, where it is made and when, and which old ones are removed."""
+"""The folder of compiled kernels: its name, whose it is, where it is made and when, and which old ones are removed."""
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
 
 from fastlin.kernels.machine import cache_folder as module
-from fastlin.kernels.machine.cache_folder import cache_folder, hash_sources, make_folder
+from fastlin.kernels.machine.cache_folder import (
+    KEPT_FOLDERS,
+    cache_folder,
+    code_folders,
+    has_mark,
+    hash_sources,
+    make_folder,
+    note_use,
+    read_file,
+    set_mark,
+    write_file,
+)
+
+with_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system's files have other rights")
 
 
 @pytest.mark.parametrize("source", ["machine/vectors.py", "linear/penalties.py", "networks/layers.py"])
@@ -24,24 +38,47 @@ def test_a_change_in_any_room_changes_the_folder(tmp_path, monkeypatch, source):
 
 @pytest.fixture
 def find(monkeypatch):
-    """Find the folder with NUMBA_CACHE_DIR and the user's cache folder set to other places."""
+    """Find the folder to write to with NUMBA_CACHE_DIR and the user's cache folder set to other places."""
 
     def find(named, user):
         monkeypatch.setattr(module.config, "CACHE_DIR", str(named or ""))
         monkeypatch.setattr(module, "user_cache_folder", lambda: user)
-        return cache_folder.__wrapped__()
+        for function in (cache_folder, code_folders):
+            function.cache_clear()
+        return cache_folder()
 
-    return find
+    yield find
+    monkeypatch.undo()
+    for function in (cache_folder, code_folders):
+        function.cache_clear()
+
+
+NAME = f"kernels-{hash_sources()}"
 
 
 def test_the_first_place_that_can_be_written_is_found_and_not_made(find, tmp_path):
-    name, blocked = f"kernels-{hash_sources()}", tmp_path / "file"
+    blocked = tmp_path / "file"
     blocked.write_text("")
     named, user = tmp_path / "named", tmp_path / "user" / "fastlin"
-    assert find(named, user) == named / "fastlin" / name
-    assert find(None, user) == find(blocked, user) == find(blocked / "below", user) == user / name
+    assert find(named, user) == named / "fastlin" / NAME
+    # No code is taken from elsewhere.
+    assert code_folders() == (named / "fastlin" / NAME,)
+    assert find(None, user) == find(blocked, user) == find(blocked / "below", user) == user / NAME
     assert find(blocked, None) is find(None, None) is find(None, blocked) is None
     assert list(tmp_path.iterdir()) == [blocked]
+
+
+def test_code_is_read_from_a_place_that_cannot_be_written(find, monkeypatch, tmp_path):
+    named, user = tmp_path / "named", tmp_path / "user" / "fastlin"
+    # Root may write anywhere.
+    monkeypatch.setattr(os, "access", lambda path, rights: named not in (path, *path.parents) and path != tmp_path)
+    (named / "fastlin" / NAME).mkdir(parents=True)
+    user.mkdir(parents=True)
+    assert find(named, user) == user / NAME
+    assert code_folders() == (named / "fastlin" / NAME, user / NAME)
+    # Where nothing can be written anywhere, it is read all the same.
+    assert find(named, None) is None
+    assert code_folders() == (named / "fastlin" / NAME,)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="a folder cannot be made read-only for this user")
@@ -50,13 +87,104 @@ def test_a_read_only_place_is_not_found(find, tmp_path):
     assert find(tmp_path / "named", None) is None
 
 
-def make_old(place, number, *names):
+@with_owners
+@pytest.mark.parametrize(
+    ("path", "mode", "is_safe"),
+    [
+        (".", 0o700, True),
+        # What the image of a container holds.
+        (".", 0o755, True),
+        (".", 0o775, False),
+        (".", 0o757, False),
+        (".", 0o1777, False),
+        # Many users have a group of their own, which may write to what they make.
+        ("..", 0o775, True),
+        ("..", 0o757, False),
+        ("..", 0o1777, True),
+    ],
+)
+def test_a_folder_that_others_can_write_to_is_refused_with_a_warning(find, tmp_path, caplog, path, mode, is_safe):
+    named, user = tmp_path / "named" / "fastlin" / NAME, tmp_path / "user"
+    make_folder(named)
+    changed = (named / path).resolve()
+    changed.chmod(mode)
+    assert find(tmp_path / "named", user) == (named if is_safe else user / NAME)
+    assert code_folders() == ((named,) if is_safe else (user / NAME,))
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == (not is_safe)
+    if not is_safe:
+        assert f"{changed} belongs to user {os.geteuid()} and has mode {mode:o}." in warnings[0]
+
+
+@with_owners
+@pytest.mark.parametrize("path", [".", ".."])
+def test_a_folder_of_another_user_is_refused_and_one_of_roots_is_not(find, monkeypatch, tmp_path, caplog, path):
+    named = tmp_path / "named" / "fastlin" / NAME
+    make_folder(named)
+    of_another = named if path == "." else named.parent
+    look, owner = Path.stat, os.geteuid() + 1
+
+    def look_elsewhere(place, **options):
+        status = look(place, **options)
+        if place != of_another:
+            return status
+        return os.stat_result((*status[:4], owner, *status[5:]))
+
+    monkeypatch.setattr(Path, "stat", look_elsewhere)
+    assert find(tmp_path / "named", None) is None
+    assert f"{of_another} belongs to user {owner}" in caplog.text
+    owner = 0
+    assert find(tmp_path / "named", None) == named
+
+
+@with_owners
+def test_what_is_written_is_the_users_alone_whatever_the_mask_of_rights(tmp_path):
+    folder = tmp_path / "cache" / "fastlin" / NAME
+    before = os.umask(0)
+    try:
+        make_folder(folder)
+        write_file(folder / "code.nbc", b"code")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, folder, folder / "code.nbc")]
+    assert modes == [0o700, 0o700, 0o600]
+    assert read_file(folder / "code.nbc") == b"code"
+    (folder / "code.nbc").chmod(0o620)
+    with pytest.raises(PermissionError, match="another user could have written"):
+        read_file(folder / "code.nbc")
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_file(tmp_path / "code.nbc", b"old")
+
+    def refuse(source, target):
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        write_file(tmp_path / "code.nbc", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_mark_is_one_of_its_machine(find, tmp_path):
+    find(tmp_path, None)
+    assert not has_mark("warm", "znver5", ["avx2"])
+    set_mark("warm", "znver5", ["avx2"])
+    assert has_mark("warm", "znver5", ["avx2"])
+    assert not has_mark("warm", "znver5", [])
+    assert not has_mark("tested", "znver5", ["avx2"])
+    find(None, None)
+    with pytest.raises(OSError, match="no folder for compiled kernels"):
+        set_mark("warm", "znver5")
+
+
+def make_old(place, number, *names, age=None):
     """Make a folder of kernels that holds empty files, and folders where a name says so; larger numbers are older."""
     folder = place / f"kernels-{number:016x}"
     folder.mkdir()
     for name in names:
         (folder / name).mkdir() if name.endswith("/") else (folder / name).touch()
-    os.utime(folder, (10**9 - 3600 * number,) * 2)
+    os.utime(folder, (10**9 - 3600 * (number if age is None else age),) * 2)
     return folder
 
 
@@ -65,26 +193,38 @@ OURS = (
     "vectors.dot-fastlin.py311.1.nbc",
     "a.nbi.tmp.0123abcd",
     "warm-0123456789abcdef",
+    "tested-0123456789abcdef",
     "writable-0123456789abcdef",
 )
 
 
-def test_the_newest_two_folders_are_kept(tmp_path):
-    old = [make_old(tmp_path, number, *OURS) for number in (3, 1, 2)]
-    made = tmp_path / "kernels-ffffffffffffffff"
+def make_recent(tmp_path):
+    """Make folders that were used after those of small numbers, so that of these and a new one the first is kept."""
+    return [make_old(tmp_path, -number & 0xFFFF, age=-number) for number in range(1, KEPT_FOLDERS - 1)]
+
+
+def test_the_folders_that_were_used_last_are_kept(tmp_path):
+    old = [make_old(tmp_path, number, *OURS) for number in range(1, KEPT_FOLDERS + 3)]
+    # The oldest is used: by a process that loads from it.
+    note_use(old[-1])
+    made = tmp_path / NAME
     make_folder(made)
-    assert sorted(tmp_path.iterdir()) == sorted([made, old[1]])
-    assert len(list(old[1].iterdir())) == len(OURS)
+    assert sorted(tmp_path.iterdir()) == sorted([made, old[-1], *old[: KEPT_FOLDERS - 2]])
+    assert len(list(old[0].iterdir())) == len(OURS)
     # The folder is there now, and nothing is removed when it is asked for again.
-    late = make_old(tmp_path, 9)
+    late = make_old(tmp_path, 99)
     make_folder(made)
     assert late.exists()
 
 
+def test_a_folder_that_does_not_let_its_use_be_noted_is_used(tmp_path):
+    note_use(tmp_path / "none")
+
+
 def test_nothing_of_others_is_removed(tmp_path):
-    newest = make_old(tmp_path, 1)
+    make_recent(tmp_path)
     kept = [
-        newest,
+        make_old(tmp_path, 1),
         make_old(tmp_path, 2, *OURS, "notes.txt"),
         make_old(tmp_path, 3, "folder.nbi/"),
         tmp_path / "kernels-not-a-hash",
@@ -103,6 +243,7 @@ def test_nothing_of_others_is_removed(tmp_path):
 
 
 def test_another_process_may_remove_old_folders_too(tmp_path, monkeypatch):
+    make_recent(tmp_path)
     old = [make_old(tmp_path, number, *OURS) for number in (1, 2, 3)]
     remove = Path.rmdir
 
@@ -122,6 +263,7 @@ def test_a_place_that_cannot_be_written_raises(tmp_path):
 
 
 def test_a_file_that_another_process_has_open_stays_and_so_does_its_folder(tmp_path, monkeypatch):
+    make_recent(tmp_path)
     old = [make_old(tmp_path, number, *OURS) for number in (1, 2)]
     remove = Path.unlink
 

@@ -11,12 +11,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import llvmlite.binding
+import numba
 import pytest
 from conftest import COMPILED, KERNELS_ALONE
 
 from fastlin.kernels import linear, machine, networks
 from fastlin.kernels.machine import compilation, vectors
 from fastlin.kernels.machine.archives import list_kernels
+from fastlin.kernels.machine.saved_code import name_file
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled or kept with NUMBA_DISABLE_JIT=1")
 
@@ -44,17 +46,81 @@ def run(folder, before="", **environment):
 def test_the_second_process_takes_the_code_of_the_first(tmp_path):
     assert run(tmp_path) == 0
     assert run(tmp_path) == 1
-    assert list(tmp_path.glob("fastlin/kernels-*/vectors.dot*.nbi"))
+    assert list(tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc"))
 
 
-@pytest.mark.slow  # Each case compiles twice in processes of its own.
-@pytest.mark.parametrize(("ending", "content"), [("nbi", b"cno_such_module\nname\n."), ("nbc", b"\x80\x05K")])
-def test_a_damaged_file_is_compiled_anew(tmp_path, ending, content):
+@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content[:99] + b"x" + content[100:]])
+def test_a_damaged_file_is_compiled_anew(tmp_path, change):
     run(tmp_path)
-    (damaged,) = tmp_path.glob(f"fastlin/kernels-*/vectors.dot*.{ending}")
-    damaged.write_bytes(content)
+    (damaged,) = tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc")
+    damaged.write_bytes(change(damaged.read_bytes()))
     assert run(tmp_path) == 0
     assert run(tmp_path) == 1
+
+
+# What a process does before it imports kernels: nothing can be written, as to the image of a container.
+READ_ONLY = """
+import os
+os.access = lambda path, rights: False
+"""
+
+
+def test_a_cache_that_can_only_be_read_is_used(tmp_path):
+    run(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert run(tmp_path, READ_ONLY) == 1
+    # What it lacks is compiled and not kept.
+    assert run(tmp_path, READ_ONLY, NUMBA_OPT="1") == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this system's files have other rights")
+def test_a_cache_that_others_can_write_to_is_neither_loaded_nor_filled(tmp_path):
+    run(tmp_path)
+    (folder,) = tmp_path.glob("fastlin/kernels-*")
+    before = sorted(folder.iterdir())
+    folder.chmod(0o777)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    # Nothing else can be written either.
+    nowhere = {"XDG_CACHE_HOME": str(blocked)}
+    assert run(tmp_path, **nowhere) == run(tmp_path, **nowhere) == 0
+    assert sorted(folder.iterdir()) == before
+    folder.chmod(0o700)
+    assert run(tmp_path, **nowhere) == 1
+
+
+@pytest.mark.parametrize(
+    "setting", ["OPT=0", "OPT=1", "BOUNDSCHECK=1", "DEBUGINFO=1", "LOOP_VECTORIZE=0", "EXTEND_VARIABLE_LIFETIMES=1"]
+)
+def test_code_of_other_settings_of_numba_is_not_taken(code, setting):
+    name, value = setting.split("=")
+    assert [run(code, **{f"NUMBA_{name}": value}) for _ in range(2)] == [0, 1]
+
+
+def test_numbas_own_places_of_code_count_for_nothing(code):
+    assert run(code, NUMBA_CACHE_LOCATOR_CLASSES="InTreeCacheLocator") == 1
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory):
+    """A folder of code that was compiled with Numba's usual settings."""
+    folder = tmp_path_factory.mktemp("code")
+    run(folder)
+    return folder
+
+
+@pytest.mark.slow  # Each compiles a whole fit.
+@pytest.mark.parametrize(
+    "setting",
+    ["OPT=0", "OPT=1", "OPT=max", "DEBUGINFO=1", "DISABLE_JIT=1", "BOUNDSCHECK=1", "CPU_NAME=generic", "ENABLE_AVX=0"],
+)
+def test_fits_under_settings_of_numba(tmp_path, setting):
+    program = "from sklearn.datasets import load_iris; from fastlin import LogisticRegression; "
+    program += "model = LogisticRegression().fit(*load_iris(return_X_y=True)); assert model.certificate_ < 1e-4"
+    name, value = setting.split("=")
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), f"NUMBA_{name}": value}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=300)
 
 
 @pytest.mark.thorough
@@ -136,15 +202,13 @@ def test_names_of_kept_files_suit_every_system():
     for room in (linear, machine, networks):
         for module in pkgutil.iter_modules(room.__path__):
             importlib.import_module(f"{room.__name__}.{module.name}")
-    names = {kernel._cache._impl.filename_base for kernel in list_kernels()}
-    assert any("dot" in name for name in names)
+    names = {name_file(kernel.py_func, "key") for kernel in list_kernels()}
+    assert any("machine.vectors.dot-" in name for name in names)
     assert not {sign for name in names for sign in name} & set('<>:"/\\|?*')
     # Windows and macOS take names for the same that differ in case alone.
     assert len({name.lower() for name in names}) == len(names)
-    # Windows' paths end at 260 signs, of which the cache folder of a long name of a user takes a hundred. Numba adds
-    # this to the name while it writes a file.
-    ending = ".281474976710655.nbc.tmp.0123456789abcdef"
-    assert 100 + max(map(len, names)) + len(ending) < 260
+    # Windows' paths end at 260 signs, of which the cache folder of a long name of a user takes a hundred.
+    assert 100 + max(map(len, names)) + len(".tmp.0123456789abcdef") < 260
 
 
 def test_code_is_kept_for_every_version_of_macos(monkeypatch):
@@ -158,9 +222,17 @@ def test_code_is_kept_for_every_version_of_macos(monkeypatch):
     keys = []
     for triple in ("arm64-apple-darwin23.6.0", "arm64-apple-darwin24.1.0", "aarch64-unknown-linux-gnu"):
         monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda triple=triple: triple)
-        keys.append(vectors.dot._cache._index_key((), Codegen(triple)))
+        keys.append(vectors.dot._cache._name((), Codegen(triple)))
     assert keys[0] == keys[1] != keys[2]
-    assert [key[1][:3] for key in keys[1:]] == [
-        ("arm64-apple-darwin", "apple-m1", "+neon"),
-        ("aarch64-unknown-linux-gnu", "apple-m1", "+neon"),
+
+
+def test_another_numba_without_the_known_dispatcher_compiles_and_says_so_once(monkeypatch, caplog):
+    def compile_otherwise(function, **options):
+        return lambda: function()
+
+    monkeypatch.setattr(compilation.numba, "njit", compile_otherwise)
+    compilation._log_other_numba.cache_clear()
+    assert [compilation.kernel(lambda: 1)(), compilation.kernel(lambda: 2)()] == [1, 2]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Numba {numba.__version__} keeps compiled kernels in another way: each process compiles them."
     ]

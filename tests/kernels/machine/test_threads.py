@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,13 +13,14 @@ import pytest
 
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import (
+    MOST_THREADS,
+    BlockRun,
     Stopped,
     count_blocks,
     count_threads,
     limit_threads,
     run_blocks,
     run_side_by_side,
-    start_blocks,
 )
 
 # Longer than any of these waits takes; a test that deadlocks fails instead of hanging.
@@ -101,9 +103,27 @@ def test_an_error_is_raised_after_every_thread_has_ended(failing):
     assert len(ended) == n_ended
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
+# What handlers of signals raise: Python's own of Ctrl-C, one of an alarm, one that ends the program.
+RAISED = [KeyboardInterrupt, TimeoutError, SystemExit]
+with_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
+
+
+@contextlib.contextmanager
+def handler_that_raises(error):
+    def handle(number, frame):
+        raise error
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@with_signals
+@pytest.mark.parametrize("error", RAISED)
 @pytest.mark.parametrize("n_interrupts", [1, 2])
-def test_no_thread_writes_after_an_interrupted_run(n_interrupts):
+def test_no_thread_writes_after_an_interrupted_run(n_interrupts, error):
     caller = threading.get_ident()
     together = threading.Barrier(2)
     written = []
@@ -113,25 +133,68 @@ def test_no_thread_writes_after_an_interrupted_run(n_interrupts):
         if threading.get_ident() != caller:
             for _ in range(n_interrupts):
                 # The caller has nothing to do but to wait.
-                time.sleep(0.1)
+                time.sleep(0.05)
                 signal.pthread_kill(caller, signal.SIGINT)
-            time.sleep(0.1)
+            time.sleep(0.05)
             written.append(block)
 
-    # A program that was started in the background ignores the signal.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with handler_that_raises(error), limit_threads(2), pytest.raises(error):
+        run_blocks(write, 2)
+    assert len(written) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm")
+def test_a_handler_that_raises_every_millisecond_ends_no_wait():
+    caller, together = threading.get_ident(), threading.Barrier(2)
+    written = []
+
+    def write(block, n_blocks):
+        together.wait(PATIENCE)
+        if threading.get_ident() == caller:
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        time.sleep(0.1)
+        written.append(block)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def handle(number, frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, handle)
     try:
-        with limit_threads(2), pytest.raises(KeyboardInterrupt):
+        with limit_threads(2), pytest.raises(TimeoutError):
             run_blocks(write, 2)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
     assert len(written) == 1
+
+
+def test_a_run_at_the_end_of_the_stack_ends():
+    # In a process of its own: a run that hung here would hold up all tests.
+    program = """
+import sys
+from fastlin.kernels.machine.threads import limit_threads, run_blocks
+def descend(n):
+    return run_blocks(lambda block, n_blocks: None, 2) if n == 0 else descend(n - 1)
+sys.setrecursionlimit(150)
+failed = 0
+with limit_threads(2):
+    for depth in range(100, 150):
+        try:
+            descend(depth)
+        except RecursionError:
+            failed += 1
+print(failed)
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert 0 < int(finished.stdout) < 50, finished.stderr
 
 
 def test_a_run_starts_before_finish():
     started = threading.Event()
     with limit_threads(2):
-        run = start_blocks(lambda block, n_blocks: started.set(), 4)
+        run = BlockRun(lambda block, n_blocks: started.set(), 4)
+        run.start()
         assert started.wait(PATIENCE)
         run.finish()
 
@@ -184,16 +247,70 @@ threading.Thread(target=late).start()
     assert finished.stdout.strip() == "7", finished.stderr
 
 
-def test_limits(monkeypatch):
-    monkeypatch.setenv("FASTLIN_NUM_THREADS", "3")
+@pytest.fixture
+def environment(monkeypatch):
+    """Set variables of the environment that limit threads, and no others of them, on seven processors."""
+    monkeypatch.setattr(threads, "_count_processors", lambda: 7)
+
+    def environment(**variables):
+        for name in ("FASTLIN_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return environment
+
+
+def test_the_innermost_limit_counts(environment):
+    environment(FASTLIN_NUM_THREADS="3")
     assert count_threads() == 3
     with limit_threads(2):
         assert count_threads() == 2
         with limit_threads(None):
             assert count_threads() == 2
-    monkeypatch.setenv("FASTLIN_NUM_THREADS", "many")
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    assert count_threads() == 1
+    with limit_threads(None):
+        # What the environment said when the block began.
+        environment()
+        assert count_threads() == 3
+    assert count_threads() == 7
+
+
+@pytest.mark.parametrize("value", ["²", "many", "0", "-1", "1.5", "2,1", "9" * 5000])
+def test_a_number_of_threads_that_is_none_raises(environment, value):
+    environment(FASTLIN_NUM_THREADS=value)
+    message = re.escape(f"FASTLIN_NUM_THREADS must be a whole number from 1 on, got {value!r}")
+    with pytest.raises(ValueError, match=message):
+        count_threads()
+    with pytest.raises(ValueError, match=message), limit_threads(None):
+        pass
+    # It does not count.
+    with limit_threads(2):
+        assert count_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "n_threads"), [("1,1", 1), (" 2 ,1", 2), ("+3", 3), ("04", 4), ("99", 7), ("9" * 5000, 7), ("", 7)]
+)
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
+def test_variables_of_other_libraries_lower_the_number(environment, name, value, n_threads):
+    environment(**{name: value})
+    assert count_threads() == n_threads
+
+
+def test_a_variable_of_other_libraries_that_is_no_number_counts_for_nothing(environment, caplog):
+    environment(NUMBA_NUM_THREADS="²", OMP_NUM_THREADS="3")
+    assert count_threads() == count_threads() == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "NUMBA_NUM_THREADS is no number of threads and counts for nothing: '²'."
+    ]
+
+
+def test_an_immense_limit_starts_few_threads():
+    with limit_threads(3000):
+        assert count_threads() == MOST_THREADS
+        run_blocks(lambda block, n_blocks: None, 500)
+        assert sum(run_side_by_side(lambda number, check: number, 3)) == 3
+    assert len(helpers()) < MOST_THREADS
 
 
 def test_blocks_follow_from_the_shape():
@@ -259,36 +376,33 @@ def test_more_tasks_than_threads_run_in_order_one_thread_each():
     assert all(share == 1 for number, share in seen if number < 5)
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
-def test_no_task_runs_after_a_second_ctrl_c():
+@with_signals
+@pytest.mark.parametrize("error", RAISED)
+def test_no_task_runs_after_a_second_signal(error):
     caller = threading.get_ident()
     at_work = []
 
     def task(number, check):
         # The caller waits for the result.
-        time.sleep(0.1)
+        time.sleep(0.05)
         signal.pthread_kill(caller, signal.SIGINT)
         try:
-            # The first Ctrl-C stops the tasks.
+            # The first signal stops the tasks.
             while True:
                 check()
                 time.sleep(0.001)
         except Stopped:
             at_work.append(True)
             # The caller waits for the end of the task.
-            time.sleep(0.1)
+            time.sleep(0.05)
             signal.pthread_kill(caller, signal.SIGINT)
-            time.sleep(0.1)
+            time.sleep(0.05)
             at_work.remove(True)
             raise
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with limit_threads(2), pytest.raises(KeyboardInterrupt):
-            list(run_side_by_side(task, 1))
-        assert not at_work
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with handler_that_raises(error), limit_threads(2), pytest.raises(error):
+        list(run_side_by_side(task, 1))
+    assert not at_work
 
 
 @pytest.mark.parametrize("ending", ["error", "close"])
@@ -328,7 +442,24 @@ def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
 def test_processors_are_counted_where_the_system_tells_nothing_of_a_process(monkeypatch):
     for name in ("sched_getaffinity", "process_cpu_count", "sysconf"):
         monkeypatch.delattr(os, name, raising=False)
+    # Without psutil joblib warns unless this is set.
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "7")
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert 1 <= threads._count_processors.__wrapped__() <= 7
+    threads._count_allowed.cache_clear()
+    assert 1 <= threads._count_processors() <= 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert threads._count_processors.__wrapped__() == 1
+    threads._count_allowed.cache_clear()
+    assert threads._count_processors() == 1
+    threads._count_allowed.cache_clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no processes")
+def test_a_process_that_is_pinned_later_uses_fewer_threads():
+    before = os.sched_getaffinity(0)
+    n_before = threads._count_processors()
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert threads._count_processors() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert threads._count_processors() == n_before

@@ -1,0 +1,110 @@
+"""Code in files: what cannot be loaded or kept is compiled, with one line in the log; no process loses another's."""
+
+import hashlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+
+from fastlin.kernels.machine import saved_code
+from fastlin.kernels.machine.saved_code import load_code, name_file, pack, save_code
+from fastlin.kernels.machine.vectors import dot
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder in the place of the cache folder."""
+    monkeypatch.setattr(saved_code, "code_folders", lambda: (tmp_path / "none", tmp_path))
+    monkeypatch.setattr(saved_code, "cache_folder", lambda: tmp_path)
+    saved_code._log_failure.cache_clear()
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def result():
+    """What Numba has compiled of a kernel."""
+    dot(np.ones(3), np.ones(3))
+    return next(iter(dot.overloads.values()))
+
+
+@pytest.fixture
+def unpacked(monkeypatch):
+    """Nothing of Numba's is rebuilt; the contents that would be."""
+    contents = []
+    monkeypatch.setattr(saved_code, "unpack", lambda content, context: contents.append(content) or "rebuilt")
+    return contents
+
+
+def test_what_is_kept_is_loaded(folder, result, unpacked):
+    assert load_code("a.nbc", None) is None
+    save_code("a.nbc", result)
+    assert load_code("a.nbc", None) == "rebuilt"
+    assert unpacked == [pack(result)]
+    assert len(pack(result, with_bitcode=False)) < len(pack(result))
+
+
+def test_many_saves_of_one_kernel_lose_nothing(folder, result):
+    # Numba's index of a kernel was read, changed and written by each process.
+    names = [name_file(dot.py_func, number) for number in range(20)]
+    for name in names:
+        save_code(name, result)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+
+
+def test_names_tell_keys_settings_and_functions_apart(monkeypatch):
+    def make(number):
+        return lambda: number
+
+    names = [name_file(dot.py_func, "a"), name_file(dot.py_func, "b"), name_file(make(1)), name_file(make(2))]
+    monkeypatch.setattr(saved_code.config, "OPT", 1)
+    assert len({*names, name_file(dot.py_func, "a")}) == 5
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", hashlib.sha256(b"not this").digest() + b"content"])
+def test_a_damaged_file_is_told_once_and_not_rebuilt(folder, caplog, unpacked, damage):
+    for name in ("a.nbc", "b.nbc"):
+        (folder / name).write_bytes(damage)
+        assert load_code(name, None) is None
+    assert unpacked == []
+    assert [record.getMessage() for record in caplog.records] == [
+        f"A compiled kernel cannot be loaded from {folder}: ValueError: the file is damaged."
+    ]
+
+
+def test_what_another_numba_cannot_rebuild_is_compiled(folder, caplog, monkeypatch):
+    content = b"of another Numba"
+    (folder / "a.nbc").write_bytes(hashlib.sha256(content).digest() + content)
+    assert load_code("a.nbc", None) is None
+    assert "A compiled kernel cannot be loaded from" in caplog.text
+    assert "UnpicklingError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (
+            SimpleNamespace(library=SimpleNamespace(has_dynamic_globals=True)),
+            "ValueError: with these settings of Numba",
+        ),
+        # The class of another Numba.
+        (SimpleNamespace(), "AttributeError: "),
+    ],
+)
+def test_what_cannot_be_kept_is_told_once(folder, caplog, result, reason):
+    for name in ("a.nbc", "b.nbc"):
+        save_code(name, result)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"A compiled kernel cannot be kept in {folder}: {reason}")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_full_disk_costs_the_cache_alone(folder, caplog, result, monkeypatch):
+    def fill(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saved_code, "write_file", fill)
+    save_code("a.nbc", result)
+    assert "No space left on device" in caplog.text
