@@ -53,7 +53,7 @@ MAY_USE = {
         "progress",
         "extras",
     },
-    "dask": {"estimators", "objective", "matrices", "kernels", "blocks", "containers", "extras"},
+    "dask": {"estimators", "objective", "matrices", "kernels", "blocks", "containers", "extras", ""},
     "trainers": {"training", "networks", "matrices", "kernels", "datasets", "figures"},
     "studies": {"trainers", "estimators", "training", "networks", "objective", "matrices", "kernels", "datasets", ""},
     "warmup": {"trainers", "estimators"},
