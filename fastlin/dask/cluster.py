@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import distributed
 
+from fastlin.dask.installations import check_workers
 from fastlin.dask.shard import Shard
 from fastlin.dask.tree import Node, Sum, add_up
-from fastlin.dask.versions import check_workers
 from fastlin.exceptions import NoWorkersError, WorkersLostError
 
 if TYPE_CHECKING:
@@ -204,9 +204,7 @@ class Cluster:
             # A group that was lost since has no holder; it is found in the next turn.
             for address in sorted(holders.get(self._groups[number].key, ()))[:1]:
                 by_address.setdefault(address, []).append(number)
-        # Workers that have come since the fit began. Others may be lost, and would be waited for.
-        new = by_address.keys() - self._known_workers
-        self._known_workers |= check_workers(self._client, new) if new else set()
+        self._compare(by_address)
         futures = {
             address: self._client.submit(
                 Shard,
@@ -225,13 +223,22 @@ class Cluster:
             try:
                 wait_for([future], self._client, self._worker_timeout)
                 # Another worker has taken it where the one that was asked is paused.
-                for owner in list(self._client.who_has([future]).get(future.key, ()))[:1]:
-                    self._shards.append(Placed(owner, future.result(), frozenset(by_address[address])))
+                owners, actor = self._client.who_has([future]).get(future.key, ()), future.result()
             except NoWorkersError:
                 raise
             except LOSSES as loss:
                 self._last_loss = loss
+                continue
+            self._compare(owners)
+            for owner in list(owners)[:1]:
+                self._shards.append(Placed(owner, actor, frozenset(by_address[address])))
         return not groups.difference(*(shard.groups for shard in self._shards))
+
+    def _compare(self, addresses):
+        """Compare workers that have come since the fit began. Others may be lost, and would be waited for."""
+        new = set(addresses) - self._known_workers
+        if new:
+            self._known_workers |= check_workers(self._client, new)
 
 
 async def _wait(awaitable):

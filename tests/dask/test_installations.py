@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastlin.dask.versions import check_workers, describe_installation
+from fastlin.dask.installations import check_workers, describe_installation
 
 
 class FakeClient:
