@@ -15,6 +15,7 @@ __all__ = [
     "DataChangedError",
     "DatasetNotFoundError",
     "NoWorkersError",
+    "WorkersLostError",
 ]
 
 
@@ -110,7 +111,7 @@ class DatasetNotFoundError(FileNotFoundError):
 
 
 class NoWorkersError(RuntimeError):
-    """A Dask cluster has had no workers for as long as a fit was to wait for one.
+    """A Dask cluster has had no workers that take tasks for as long as a fit was to wait for one.
 
     Examples
     --------
@@ -119,4 +120,19 @@ class NoWorkersError(RuntimeError):
     ...     model.fit(dX, dy, worker_timeout=10)
     ... except NoWorkersError:
     ...     cluster.scale(4)
+    """
+
+
+class WorkersLostError(RuntimeError):
+    """Workers of a Dask cluster were lost again and again, or the tasks of a fit were cancelled.
+
+    Its cause is Dask's own error: KilledWorker, CancelledError, or what the last call of a lost worker ended with.
+
+    Examples
+    --------
+    >>> from fastlin.exceptions import WorkersLostError
+    >>> try:  # doctest: +SKIP
+    ...     model.fit(dX, dy)
+    ... except WorkersLostError as error:
+    ...     print(error.__cause__)  # the task, and the worker that took it last
     """

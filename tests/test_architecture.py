@@ -58,7 +58,7 @@ MAY_USE = {
         "terminal",
         "fitted",
     },
-    "dask": {"estimators", "objective", "matrices", "kernels", "blocks", "containers", "extras"},
+    "dask": {"estimators", "objective", "matrices", "kernels", "blocks", "containers", "extras", ""},
     "trainers": {"training", "networks", "matrices", "kernels", "datasets", "figures", "fitted"},
     "studies": {
         "trainers",

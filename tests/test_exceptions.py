@@ -17,6 +17,7 @@ BASES = {
     "DataChangedError": (ValueError,),
     "DatasetNotFoundError": (FileNotFoundError,),
     "NoWorkersError": (RuntimeError,),
+    "WorkersLostError": (RuntimeError,),
 }
 
 

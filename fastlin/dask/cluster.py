@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from threading import RLock
 from time import monotonic, sleep
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import distributed
 
+from fastlin.dask.installations import check_workers
 from fastlin.dask.shard import Shard
 from fastlin.dask.tree import Node, Sum, add_up
-from fastlin.exceptions import NoWorkersError
+from fastlin.exceptions import NoWorkersError, WorkersLostError
 
 if TYPE_CHECKING:
     from fastlin.dask.shard import Setting
@@ -33,6 +35,10 @@ MOST_LOSSES = 20
 FAILED = ("error", "cancelled")
 # What an actor whose worker is lost raises. The errors of a Shard are answers.
 LOSSES = (OSError, RuntimeError)
+ADVICE = (
+    "Most often their memory is too small: give each more of it, or cut the data into smaller partitions. The workers' "
+    "logs say more."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,8 @@ class Cluster:
         How many partitions they have together.
     worker_timeout : float
         Seconds to wait for a worker where there is none.
+    known_workers : set of str
+        The workers that have what the client has, as `check_workers` returns them.
 
     Attributes
     ----------
@@ -86,10 +94,15 @@ class Cluster:
     """
 
     def __init__(
-        self, client: distributed.Client, groups: Sequence[distributed.Future], n_parts: int, worker_timeout: float
+        self,
+        client: distributed.Client,
+        groups: Sequence[distributed.Future],
+        n_parts: int,
+        worker_timeout: float,
+        known_workers: set[str],
     ) -> None:
         self._client, self._groups, self.n_parts = client, groups, n_parts
-        self._worker_timeout = worker_timeout
+        self._worker_timeout, self._known_workers = worker_timeout, known_workers
         self._shards: list[Placed] = []
         self._settings: dict[int, Setting] = {}
         self._unused: list[int] = []
@@ -136,7 +149,7 @@ class Cluster:
         ------
         NoWorkersError
             There have been no workers for a while.
-        RuntimeError
+        WorkersLostError
             Calls have lost too many workers.
         """
         with self._lock:
@@ -146,7 +159,9 @@ class Cluster:
         answers, missing, n_lost = [], set(range(len(self._groups))), 0
         while missing:
             if n_lost > MOST_LOSSES:
-                raise RuntimeError(f"{n_lost} workers were lost during one pass over the data.") from self._last_loss
+                raise WorkersLostError(
+                    f"{n_lost} workers were lost during one pass over the data. {ADVICE}"
+                ) from self._last_loss
             if not self._place(missing):
                 n_lost += 1
                 # The client may not have been told yet.
@@ -189,6 +204,7 @@ class Cluster:
             # A group that was lost since has no holder; it is found in the next turn.
             for address in sorted(holders.get(self._groups[number].key, ()))[:1]:
                 by_address.setdefault(address, []).append(number)
+        self._compare(by_address)
         futures = {
             address: self._client.submit(
                 Shard,
@@ -206,12 +222,23 @@ class Cluster:
         for address, future in futures.items():
             try:
                 wait_for([future], self._client, self._worker_timeout)
-                self._shards.append(Placed(address, future.result(), frozenset(by_address[address])))
+                # Another worker has taken it where the one that was asked is paused.
+                owners, actor = self._client.who_has([future]).get(future.key, ()), future.result()
             except NoWorkersError:
                 raise
             except LOSSES as loss:
                 self._last_loss = loss
+                continue
+            self._compare(owners)
+            for owner in list(owners)[:1]:
+                self._shards.append(Placed(owner, actor, frozenset(by_address[address])))
         return not groups.difference(*(shard.groups for shard in self._shards))
+
+    def _compare(self, addresses):
+        """Compare workers that have come since the fit began. Others may be lost, and would be waited for."""
+        new = set(addresses) - self._known_workers
+        if new:
+            self._known_workers |= check_workers(self._client, new)
 
 
 async def _wait(awaitable):
@@ -224,7 +251,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
     Raises
     ------
     NoWorkersError
-        There has been no worker for worker_timeout seconds.
+        For worker_timeout seconds no worker has had anything to do.
     Exception
         What a future has raised.
     """
@@ -236,17 +263,52 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
                 distributed.wait(futures, timeout=PATIENCE)
         except TimeoutError:
             if not any(future.status in FAILED for future in futures):
-                seen = monotonic() if client.nthreads() else seen
+                # What waits for a worker that is paused, or not there, is at work nowhere.
+                processing = client.processing()
+                is_at_work = any(processing.get(address) for address in find_running(client))
+                seen = monotonic() if is_at_work else seen
                 if monotonic() - seen > worker_timeout:
-                    raise NoWorkersError(
-                        f"The Dask cluster has had no workers for {worker_timeout:g} seconds; the fit needs some."
-                    ) from None
+                    raise NoWorkersError(_tell_of_workers(client, worker_timeout)) from None
                 continue
         # In their order, so that of several bad partitions the first is named.
         for future in futures:
             if future.status in FAILED:
                 future.result()
         return
+
+
+def find_running(client: distributed.Client) -> dict[str, int]:
+    """Return the threads of each worker that takes tasks, by addresses; one that is paused takes none."""
+    scheduler: Any = client.scheduler
+    return client.sync(scheduler.ncores_running)
+
+
+def _tell_of_workers(client, worker_timeout):
+    """Return the text of a NoWorkersError."""
+    running, workers = find_running(client), client.nthreads()
+    paused = sorted(workers.keys() - running.keys())
+    beginning = f"The Dask cluster has had no workers for {worker_timeout:g} seconds"
+    if paused:
+        return (
+            f"{beginning} that take the tasks of the fit. Paused, as Dask does where memory runs short, are "
+            f"{', '.join(paused[:5])}{' and others' * (len(paused) > 5)}: give each worker more memory, or add workers."
+        )
+    if workers:
+        return f"{beginning} that may run the tasks that the fit waits for, although there are {len(workers)} workers."
+    return f"{beginning}; the fit needs some."
+
+
+@contextlib.contextmanager
+def explain_losses() -> Iterator[None]:
+    """Raise a WorkersLostError from what Dask raises where it gives up a task."""
+    try:
+        yield
+    except distributed.KilledWorker as error:
+        raise WorkersLostError(f"Workers died one after another while they computed for the fit. {ADVICE}") from error
+    except (CancelledError, asyncio.CancelledError) as error:
+        raise WorkersLostError(
+            "Tasks of the fit were cancelled, or the client or the scheduler was started anew. Fit again."
+        ) from error
 
 
 def release(futures: Iterable[distributed.Future]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from numpy.typing import ArrayLike
 
+from fastlin.dask.cluster import explain_losses
 from fastlin.dask.predictions import DaskPredictions
 from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
@@ -74,7 +75,7 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         classes : array-like of shape (n_classes,) or None
             The labels that y has. Where it has others, or lacks one, that is an error. None means those that it has.
         worker_timeout : float
-            Seconds after which the fit gives up while the cluster has no workers.
+            Seconds after which the fit gives up while the cluster has no workers, or none that is not paused.
 
         Returns
         -------
@@ -91,10 +92,12 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         DataChangedError
             A partition that was computed again, since its worker was lost, has other rows, labels or weights.
         NoWorkersError
-            There is no worker for `worker_timeout` seconds.
+            There is no worker for `worker_timeout` seconds, or all that the fit waits for are paused.
+        WorkersLostError
+            Too many workers were lost, or tasks of the fit were cancelled.
         RuntimeError
-            Too many workers were lost.
+            A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
         """
-        with leave_task(), contextlib.ExitStack() as held, kept_on_error(self):
+        with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(self):
             read = partial(read_partitions, client=client, classes=classes, worker_timeout=worker_timeout)
             return self._fit(X, y, sample_weight, lambda *given: held.enter_context(read(*given)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.dask.cluster import explain_losses
 from fastlin.dask.predictions import DaskPredictions
 from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
@@ -80,9 +81,11 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         DataChangedError
             A partition that was computed again, since its worker was lost, has other rows, labels or weights.
         NoWorkersError
-            There is no worker for `worker_timeout` seconds.
+            There is no worker for `worker_timeout` seconds, or all that the fit waits for are paused.
+        WorkersLostError
+            Too many workers were lost, or tasks of the fit were cancelled.
         RuntimeError
-            Too many workers were lost.
+            A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
         """
         n_folds = 5 if self.cv is None else self.cv
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
@@ -95,7 +98,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             "worker_timeout": worker_timeout,
             "n_folds": n_folds,
         }
-        with leave_task(), contextlib.ExitStack() as held, kept_on_error(self):
+        with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(self):
 
             def read(estimator, X, y, _):
                 return held.enter_context(read_partitions(estimator, X, y, sample_weight, **options))

@@ -13,8 +13,9 @@ import distributed
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.dask.cluster import Cluster, release, wait_for
+from fastlin.dask.cluster import Cluster, find_running, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
+from fastlin.dask.installations import check_workers
 from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
 from fastlin.dask.rows import DaskRows
 from fastlin.dask.shard import merge
@@ -202,6 +203,7 @@ def read_partitions(
     rows = read_rows(X)
     labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
     client = choose_client(client)
+    known_workers = check_workers(client)
     decoded = _decode(client, list_partitions(rows, labels, weights), distributed.futures_of([rows]), worker_timeout)
     size = 1
     while size * MOST_GROUPS < len(decoded):
@@ -228,7 +230,7 @@ def read_partitions(
         # The groups keep what they are made of.
         release([*decoded, *described])
     remember_features(estimator, matrix.shape[1], name_columns(X))
-    cluster = Cluster(client, groups, len(decoded), worker_timeout)
+    cluster = Cluster(client, groups, len(decoded), worker_timeout, known_workers)
     fold_ends = None if shares is None else share_folds(*shares)
     return DaskTrainingData(cluster, matrix, classes, weighting, unit, fold_ends)
 
@@ -256,7 +258,7 @@ def _choose_workers(client, n, held, worker_timeout):
         wait_for(held, client, worker_timeout)
         holders = client.who_has(held)
         return [next(iter(sorted(holders.get(numbers[number], ()))), None) for number in range(n)]
-    threads = client.nthreads()
+    threads = find_running(client)
     addresses = [address for address in sorted(threads) for _ in range(threads[address])]
     return [addresses[number * len(addresses) // n] for number in range(n)] if addresses else [None] * n
 

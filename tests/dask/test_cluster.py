@@ -1,20 +1,20 @@
 """Workers that are lost while a fit runs."""
 
-import asyncio
 import os
 import signal
 import threading
 import time
+from concurrent.futures import CancelledError
 
 import dask.array
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster, Status
 
-from fastlin.dask import LogisticRegression, LogisticRegressionCV
+from fastlin.dask import LogisticRegression, LogisticRegressionCV, installations
 from fastlin.dask import cluster as module
-from fastlin.dask.cluster import Cluster, Placed
-from fastlin.exceptions import DataChangedError
+from fastlin.dask.cluster import Cluster, Placed, find_running
+from fastlin.exceptions import DataChangedError, NoWorkersError, WorkersLostError
 
 from .conftest import assert_nothing_is_held, cut, make_rows
 
@@ -27,45 +27,60 @@ def expected(client):
     return LogisticRegression().fit(*cut(*make_rows()))
 
 
-def kill(client, address):
-    [pid] = client.run(os.getpid, workers=[address]).values()
-    os.kill(pid, KILL)
-
-
 def wait_for_workers(client):
     client.wait_for_workers(2, timeout=60)
+
+
+class Bomb:
+    """What ends the worker that reads it from a call: the client then waits for the answer."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __reduce__(self):
+        return os.kill, (self.pid, KILL)
 
 
 @pytest.mark.parametrize("number", [0, 5])
 def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monkeypatch, number):
     wait_for_workers(client)
-    n_calls, is_killed, ask, pids = 0, [], Placed.ask, client.run(os.getpid)
+    n_calls, losses, ask, pids = 0, [], Placed.ask, client.run(os.getpid)
 
-    async def kill_and_ask(self, *arguments):
+    async def kill_and_ask(self, client, method, arguments):
         nonlocal n_calls
         n_calls += 1
         # Each call asks two workers.
-        if n_calls == 2 * number + 1:
-            asyncio.get_running_loop().call_later(0.001, os.kill, pids[self.address], KILL)
-            is_killed.append(self.address)
-        return await ask(self, *arguments)
+        is_killed = n_calls == 2 * number + 1
+        answer = await ask(self, client, method, (*arguments, Bomb(pids[self.address])) if is_killed else arguments)
+        if is_killed:
+            losses.append((method, answer))
+        return answer
 
     monkeypatch.setattr(Placed, "ask", kill_and_ask)
     found = LogisticRegression().fit(*cut(*make_rows()))
-    assert is_killed
+    [(method, loss)] = losses
+    assert method == ("tell_weights" if number == 0 else "evaluate")
+    assert isinstance(loss, module.LOSSES)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     assert found.certificate_ == expected.certificate_
     assert found.n_passes_ == expected.n_passes_
 
 
-def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expected):
+def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expected, tmp_path):
     wait_for_workers(client)
     X, y, weights = cut(*make_rows())
-    slow = X.map_blocks(lambda part: (time.sleep(0.5), part)[1], dtype=X.dtype)
-    address = min(client.nthreads())
-    threading.Timer(0.8, kill, (client, address)).start()
-    found = LogisticRegression().fit(slow, y, weights)
+    mark, before = tmp_path / "read", set(client.run(os.getpid).values())
+
+    def die_once(part, block_info=None):
+        # A partition in the middle, the first time that it is read.
+        if block_info[None]["chunk-location"] == (2, 0) and not mark.exists():
+            mark.write_text(str(os.getpid()))
+            os.kill(os.getpid(), KILL)
+        return part
+
+    found = LogisticRegression().fit(X.map_blocks(die_once, dtype=X.dtype), y, weights)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
+    assert int(mark.read_text()) in before
 
 
 def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypatch, tmp_path):
@@ -137,8 +152,144 @@ def test_folds_side_by_side_survive_too(client, monkeypatch):
     wait_for_workers(client)
     model = LogisticRegressionCV(Cs=3, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
     expected = model.fit(*cut(*make_rows())).scores_
-    threading.Timer(0.3, kill, (client, min(client.nthreads()))).start()
-    np.testing.assert_array_equal(model.fit(*cut(*make_rows())).scores_, expected)
+    ask, pids, threads, losses = Placed.ask, client.run(os.getpid), set(), []
+    call = Cluster.call
+
+    def note_and_call(self, method, *arguments):
+        if method == "evaluate":
+            threads.add(threading.get_ident())
+        return call(self, method, *arguments)
+
+    async def kill_and_ask(self, client, method, arguments):
+        # Once both folds are under way.
+        is_killed = len(threads) == 2 and not losses and method == "evaluate"
+        if is_killed:
+            losses.append(None)
+            losses[0] = await ask(self, client, method, (*arguments, Bomb(pids[self.address])))
+            return losses[0]
+        return await ask(self, client, method, arguments)
+
+    monkeypatch.setattr(Cluster, "call", note_and_call)
+    monkeypatch.setattr(Placed, "ask", kill_and_ask)
+    np.testing.assert_array_equal(model.set_params(n_jobs=2).fit(*cut(*make_rows())).scores_, expected)
+    assert isinstance(losses[0], module.LOSSES)
+
+
+@pytest.fixture
+def two_workers(monkeypatch):
+    """A cluster of two workers in this process, which nothing but a test pauses."""
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    with (
+        dask.config.set({f"distributed.worker.memory.{name}": False for name in ("pause", "spill", "target")}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield cluster, client
+
+
+def pause(worker, client):
+    worker.status = Status.paused
+    while worker.address in find_running(client):
+        time.sleep(0.01)
+
+
+def test_paused_workers_are_an_error_and_no_hang(two_workers):
+    cluster, client = two_workers
+    for worker in cluster.workers.values():
+        pause(worker, client)
+    model = LogisticRegression()
+    address = min(worker.address for worker in cluster.workers.values())
+    with pytest.raises(NoWorkersError, match=rf"no workers for 0\.5 seconds that take .* Paused, .* are {address}"):
+        model.fit(*cut(*make_rows()), client=client, worker_timeout=0.5)
+    assert not hasattr(model, "coef_")
+
+
+def test_a_shard_that_another_worker_takes_is_called_there(client, expected, two_workers, monkeypatch):
+    cluster, client = two_workers
+    first, second = cluster.workers.values()
+    placed, find_holders = [], client.who_has
+
+    def pause_first(futures):
+        # The groups are there, and the Shards are asked for next.
+        holders = find_holders(futures)
+        if first.status == Status.running:
+            assert {address for each in holders.values() for address in each} == {first.address, second.address}
+            pause(first, client)
+        return holders
+
+    def place(address, *others):
+        placed.append(address)
+        return Placed(address, *others)
+
+    monkeypatch.setattr(client, "who_has", pause_first)
+    monkeypatch.setattr(module, "Placed", place)
+    found = LogisticRegression().fit(*cut(*make_rows()), client=client)
+    assert first.status == Status.paused
+    assert placed == [second.address] * 2
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatch):
+    cluster, client = two_workers
+    compared, check, call = [], module.check_workers, Cluster._call
+    monkeypatch.setattr(module, "check_workers", lambda client, new: compared.extend(new) or check(client, new))
+    before = set(client.nthreads())
+
+    def change_and_call(self, method, arguments):
+        if method == "evaluate" and before & client.nthreads().keys():
+            cluster.scale(0)
+            while client.nthreads():
+                time.sleep(0.01)
+            cluster.scale(1)
+        return call(self, method, arguments)
+
+    monkeypatch.setattr(Cluster, "_call", change_and_call)
+    LogisticRegression().fit(*cut(*make_rows()), client=client)
+    assert compared == list(client.nthreads())
+    assert not before & set(compared)
+
+
+def test_a_worker_with_other_kernels_is_named(client, monkeypatch):
+    wait_for_workers(client)
+    monkeypatch.setattr(installations, "hash_sources", lambda: "other")
+    with pytest.raises(
+        RuntimeError, match=r"The worker tcp://\S+ has kernels with the hash \w+, but the client has other"
+    ):
+        LogisticRegression().fit(*cut(*make_rows()))
+    assert_nothing_is_held(client)
+
+
+def test_tasks_that_are_cancelled_are_an_error_that_says_so(client, monkeypatch):
+    wait_for_workers(client)
+    wait = module.wait_for
+
+    def cancel_and_wait(futures, client, worker_timeout):
+        client.cancel(futures)
+        wait(futures, client, worker_timeout)
+
+    monkeypatch.setattr(module, "wait_for", cancel_and_wait)
+    with pytest.raises(WorkersLostError, match="Tasks of the fit were cancelled") as raised:
+        LogisticRegression().fit(*cut(*make_rows()))
+    assert isinstance(raised.value.__cause__, CancelledError)
+
+
+def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
+    def die(part):
+        os.kill(os.getpid(), KILL)
+
+    X, y, _ = make_rows()
+    dX, dy = cut(X, y)
+    options = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 60, "scheduler_kwargs": {"allowed_failures": 0}}
+    dead = dX.map_blocks(die, dtype=X.dtype, meta=X[:0])
+    with (
+        LocalCluster(**options, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+        pytest.raises(WorkersLostError, match=r"Workers died one after another .* memory is too small") as raised,
+    ):
+        LogisticRegression().fit(dead, dy, client=client)
+    assert isinstance(raised.value.__cause__, KilledWorker)
 
 
 def test_a_cluster_without_workers_is_an_error_and_no_hang(monkeypatch):

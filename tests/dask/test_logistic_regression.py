@@ -8,12 +8,14 @@ import dask.dataframe
 import numpy as np
 import pandas
 import pytest
+from conftest import since
 from distributed import Client, LocalCluster
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import fastlin
+from fastlin.callbacks import TimeLimit
 from fastlin.dask import LogisticRegression, shard
 
 from .conftest import assert_nothing_is_held, cut, make_rows
@@ -240,6 +242,35 @@ def test_a_cluster_that_is_not_the_current_one_and_has_other_workers_gives_the_s
         found = LogisticRegression().fit(*cut(X, y), client=other)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     assert found.certificate_ == expected.certificate_
+
+
+@since(1, 9)
+def test_callbacks_are_told_of_each_iteration_and_stop_the_fit(client):
+    told = []
+
+    class Recorder:
+        def setup(self, estimator, context):
+            told.append("setup")
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            told.append(None if fitted_estimator is None else fitted_estimator.coef_)
+
+        def teardown(self, estimator, context):
+            told.append("teardown")
+
+    data = cut(*make_rows())
+    model = LogisticRegression().set_callbacks(Recorder()).fit(*data)
+    coefs = [each for each in told[1:-1] if each is not None]
+    assert told[0] == "setup"
+    assert told[-1] == "teardown"
+    assert len(coefs) >= model.n_iter_[0] > 1
+    np.testing.assert_array_equal(coefs[-1], model.coef_)
+    stopped = LogisticRegression().set_callbacks(TimeLimit(0)).fit(*data)
+    assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
+    assert stopped.history_[0].objective == model.history_[0].objective
 
 
 def test_progress_is_shown(client, capsys):

@@ -12,6 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 import fastlin
+from fastlin.blocks import from_arrays
 from fastlin.callbacks import TimeLimit
 
 pytestmark = since(1, 9)
@@ -93,6 +94,22 @@ def test_a_fit_stops_where_a_callback_asks(name):
     full = fastlin.LogisticRegression(**parameters).fit(X, y)
     assert model.history_[0].objective == pytest.approx(full.history_[0].objective)
     assert np.isfinite(model.certificate_)
+
+
+def test_fits_of_blocks_are_told_and_stopped():
+    X, y = load_scaled(load_iris)
+    rows, recorder = from_arrays(X, y, rows_per_block=60), Recorder()
+    model = fastlin.LogisticRegression().set_callbacks(recorder).fit(rows)
+    n_iter = int(model.n_iter_[0])
+    assert n_iter > 1
+    iteration = ["begin iteration", "end iteration"]
+    assert recorder.names == ["setup", "begin fit", *(n_iter + 1) * iteration, "end fit", "teardown"]
+    assert len(recorder.models) == n_iter
+    np.testing.assert_array_equal(np.concatenate(list(recorder.models[-1].predict(rows))), model.predict(X))
+    for callback in (Recorder(stop_at=1), TimeLimit(0)):
+        stopped = fastlin.LogisticRegression().set_callbacks(callback).fit(rows)
+        assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
+        assert stopped.history_[0].objective == model.history_[0].objective
 
 
 # An OverflowError is no overflow of X where a callback raises it.

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COMPILED, make_problem, since
-from reference import objective
+from conftest import COMPILED, make_problem
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
@@ -64,8 +63,10 @@ def test_the_model_is_that_of_the_rows_together(parameters, n_classes, kind):
     ends = [model.history_[-1].objective for model in (expected, found)]
     assert ends[1] == pytest.approx(ends[0], rel=2e-9)
     np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
-    # With a name of a solver tol bounds the gradient.
-    assert "solver" in parameters or found.certificate_ == np.inf or found.certificate_ <= 2e-9 * ends[0]
+    if "solver" not in parameters:
+        # With a name of a solver tol bounds the gradient. There is no bound where a coefficient has no penalty.
+        has_bound = parameters.get("C") != np.inf and "penalty_factors" not in parameters
+        assert found.certificate_ <= 2e-9 * ends[0] if has_bound else found.certificate_ == np.inf
 
 
 @pytest.mark.thorough
@@ -192,49 +193,12 @@ def test_a_path_of_blocks():
     np.testing.assert_allclose(found.coefs, expected.coefs, atol=1e-3)
 
 
-def test_a_warm_start_goes_on_from_the_last_model():
-    blocks = make_blocks("batches", *make_data(3))
+def test_a_warm_start_begins_at_the_minimum():
+    X, y, weights = make_data(3)
+    blocks = make_blocks("batches", X, y, weights)
     model = fastlin.LogisticRegression(warm_start=True, tol=1e-6).fit(blocks)
     assert model.n_iter_[0] > 1
     assert model.fit(blocks).n_iter_[0] <= 1
-
-
-class Recorder:
-    """A callback that keeps the models that it is told, and asks to stop after some of them."""
-
-    def __init__(self, stop_after=None):
-        self.stop_after, self.models = stop_after, []
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
-        pass
-
-    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        if context.task_name == "iteration" and fitted_estimator is not None:
-            self.models.append(fitted_estimator)
-        return len(self.models) == self.stop_after
-
-
-@since(1, 9)
-@pytest.mark.parametrize("kind", ["arrays", "csr", "batches"])
-def test_callbacks_are_told_each_iteration_with_its_model_and_stop_the_fit(kind):
-    X, y, weights = make_data(3)
-    blocks, recorder = make_blocks(kind, X, y, weights), Recorder()
-    plain = fastlin.LogisticRegression().fit(blocks)
-    model = fastlin.LogisticRegression().set_callbacks(recorder).fit(blocks)
-    np.testing.assert_array_equal(model.coef_, plain.coef_)
-    assert len(recorder.models) == model.n_iter_[0] > 1
-    for told, record in zip(recorder.models, model.history_, strict=True):
-        found = objective(X, y, told.coef_, told.intercept_, 1 / weights.sum(), weights)
-        assert float(found) == pytest.approx(record.objective, rel=1e-9)
-    stopped = fastlin.LogisticRegression().set_callbacks(Recorder(stop_after=1)).fit(blocks)
-    assert (stopped.n_iter_[0], stopped.converged_) == (1, False)
-    np.testing.assert_array_equal(stopped.coef_, recorder.models[0].coef_)
 
 
 @pytest.mark.thorough
