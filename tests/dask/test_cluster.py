@@ -22,6 +22,10 @@ from .conftest import assert_nothing_is_held, cut, make_rows
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
+# Workers are processes, which take seconds to start.
+pytestmark = pytest.mark.thorough
+
+
 @pytest.fixture(scope="module")
 def expected(client):
     return LogisticRegression().fit(*cut(*make_rows()))
