@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable
@@ -33,17 +34,21 @@ class TemporaryFolder:
 
     def __init__(self, close_maps: Callable[[], None]) -> None:
         parent = Path(_choose_temporary())
-        for left in parent.glob(f"{TEMPORARY}*/"):
-            # Those of other users cannot be locked.
-            with suppress(OSError), lock(left, wait=False) as held:
-                if held:
-                    shutil.rmtree(left)
         self.path = parent / f"{TEMPORARY}{secrets.token_hex(8)}"
-        held = _hold(self, self.path)
-        held.callback(shutil.rmtree, self.path, ignore_errors=True)
+        ending = _hold(self, self.path)
+        ending.callback(shutil.rmtree, self.path, ignore_errors=True)
         # Windows removes no file that is mapped.
-        held.callback(close_maps)
+        ending.callback(close_maps)
         self.path.mkdir(0o700)
+        own = self.path.lstat()
+        for left in parent.glob(f"{TEMPORARY}*/"):
+            with suppress(OSError):
+                found = left.lstat()
+                # Others may plant links here.
+                if stat.S_ISDIR(found.st_mode) and found.st_uid == own.st_uid:
+                    with lock(left, wait=False) as held:
+                        if held:
+                            shutil.rmtree(left)
 
     def keep(self, working: Path, part: Path) -> None:
         """Give a folder that is whole its name."""
@@ -67,12 +72,13 @@ class CacheFolder:
     def __init__(self, path: PathLike, sources: Iterable[Path]) -> None:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
-        # A folder that can only be read is used as it is.
-        with suppress(OSError), lock(self.path / ".cache"):
-            in_use = any([_is_held(mark) for mark in self.path.glob(f"{IN_USE}*.lock")])
-            _hold(self, self.path / f"{IN_USE}{secrets.token_hex(8)}")
-            if not in_use:
-                self._clean(dict(map(name_source, sources)))
+        # A folder that can only be read is used as it is, and so is one where no locks tell who is at work.
+        with suppress(OSError), lock(self.path / ".cache") as held:
+            if held:
+                in_use = any([_is_held(mark) for mark in self.path.glob(f"{IN_USE}*.lock")])
+                _hold(self, self.path / f"{IN_USE}{secrets.token_hex(8)}")
+                if not in_use:
+                    self._clean(dict(map(name_source, sources)))
 
     def keep(self, working: Path, part: Path) -> None:
         """Give a folder that is whole its name, unless another process was faster."""
@@ -115,16 +121,16 @@ def digest(value: object) -> str:
 
 def _hold(owner, path):
     """Hold the lock of a path until an object or the program ends; return the stack of what is done then, before."""
-    held = ExitStack()
-    held.enter_context(lock(path))
-    weakref.finalize(owner, _let_go, held, os.getpid())
-    return held
+    ending = ExitStack()
+    ending.enter_context(lock(path))
+    weakref.finalize(owner, _end, ending, os.getpid())
+    return ending
 
 
-def _let_go(held, process):
+def _end(ending, process):
     # A forked child that ends leaves its parent's files and locks.
     if os.getpid() == process:
-        held.close()
+        ending.close()
 
 
 def _is_held(mark):

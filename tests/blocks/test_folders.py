@@ -182,6 +182,28 @@ def test_what_a_killed_process_decoded_into_a_temporary_folder_is_removed(tmp_pa
     assert list_names(tmp_path) == [owner.path.name, f"{owner.path.name}.lock"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="not everyone may make links on Windows")
+def test_a_planted_link_among_temporary_folders_leads_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    precious, lock = tmp_path / "precious", tmp_path / "precious.lock"
+    precious.mkdir()
+    lock.write_text("")
+    (tmp_path / "fastlin-blocks-1").symlink_to(precious)
+    TemporaryFolder(int)
+    assert precious.is_dir() and lock.exists()
+
+
+def test_where_no_locks_tell_who_is_at_work_nothing_is_removed(sources, monkeypatch):
+    cache, files = sources
+    before = list_names(cache)
+    files[0].write_text("other content")
+    monkeypatch.setattr("fastlin.places._acquire", lambda descriptor, wait: False)
+    for _ in range(2):
+        CacheFolder(cache, files)
+        assert list_names(cache) == sorted([*before, ".cache.lock"])
+
+
 @pytest.mark.parametrize(
     ("named", "is_writable", "expected"), [("", True, "large"), ("", False, "usual"), ("named", True, "named")]
 )

@@ -1,5 +1,6 @@
 """Fits of tables in files: what is saved and shown, what predictions are, and what is refused, with nothing left."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -94,6 +95,7 @@ def test_labels_that_are_formulas_are_escaped_on_request_and_numbers_never(files
     assert read_predictions(files / "wide.csv") == {"'\uff1d1": ["'\uff201", "+1e-3", "'--1"]}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names of files")
 def test_no_name_of_a_column_or_a_file_commands_the_terminal(files, run):
     red = "\x1b[31mred\x07"
     texts = "\n".join(f"n{i},{'xy'[i % 2]}" for i in range(60))
