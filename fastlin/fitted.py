@@ -50,7 +50,8 @@ def read_arrays(name: str, values: Any, shapes: Sequence[tuple[int, ...]]) -> li
 
 def read_count(name: str, value: Any) -> int:
     """Return a whole number from 0 to the largest that kernels count to."""
-    if not isinstance(value, (int, np.integer)) or not 0 <= value <= MOST:
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not (is_whole and 0 <= value <= MOST):
         raise ValueError(f"{name} must be a whole number of at least 0, got {value!r:.100}")
     return int(value)
 

@@ -137,6 +137,7 @@ TESTS_OF_THE_HOUSE = {
     "architecture",
     "build_backend",
     "code_blocks",
+    "damage",
     "docs",
     "interface",
     "portability",

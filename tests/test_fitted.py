@@ -45,7 +45,7 @@ def test_lists_of_arrays_are_read_one_by_one():
 
 def test_counts_are_whole_numbers_that_kernels_can_count_to():
     assert [read_count("t_", value) for value in (0, np.int32(7), 2**63 - 1)] == [0, 7, 2**63 - 1]
-    for value in (-1, 2**63, 1.0, "1", None, np.ones(2, int)):
+    for value in (-1, 2**63, True, 1.0, "1", None, np.ones(2, int)):
         with pytest.raises(ValueError, match="t_ must be a whole number of at least 0, got"):
             read_count("t_", value)
 

@@ -168,7 +168,8 @@ def copy_scikit_learn_network(model: Any, made_class: type[MLPClassifier]) -> ML
     """
     _check_class(model, made_class)
     made = _copy(model, made_class, (*OF_NETWORKS, *CURVES))
-    made.dtype = model.coefs_[0].dtype.name
+    is_narrow = isinstance(model.coefs_, list) and getattr(model.coefs_[0], "dtype", None) == np.float32
+    made.dtype = "float32" if is_narrow else "float64"
     made.batch_norm_scales_, made.batch_norm_means_, made.batch_norm_variances_ = [], [], []
     made.accuracy_curve_, made.validation_loss_curve_, made.interrupted_ = [], None, False
     made._random_state = check_random_state(model.random_state)

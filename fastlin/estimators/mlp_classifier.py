@@ -536,8 +536,9 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         return super().score(X, read_if_sparse(y, "y"), sample_weight)
 
     def _describe_result(self):
-        layers = " → ".join(str(size) for size in (self.n_features_in_, *(len(each) for each in self.intercepts_)))
-        n_parameters = sum(array.size for array in (*self.coefs_, *self.intercepts_))
+        network = load_network(self)
+        layers = " → ".join(map(str, network.layer_sizes))
+        n_parameters = sum(array.size for array in (*network.coefs, *network.intercepts))
         return {"layers": f"{layers}, {n_parameters:,} coefficients and intercepts", **describe_training(self)}
 
     def to_sklearn(self) -> Any:
@@ -646,12 +647,11 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         if plan["normalization"] and self.batch_size == 1:
             raise ValueError(f"batch_size must be at least 2 with batch_norm={self.batch_norm!r}, got 1")
         self._plan, self._kind = plan, kind
-        training: Any = {"dropout": float(self.dropout), "label_smoothing": float(self.label_smoothing)}
+        make = partial(load_network, self) if continues else partial(Network, **plan)
+        network = make(dropout=float(self.dropout), label_smoothing=float(self.label_smoothing))
         if continues:
-            network = load_network(self, **training)
             check_finite(network)
         else:
-            network = Network(**plan, **training)
             initialize(network, self.init, random_state, self.init_scale)
         return network
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from fastlin.estimators.coefficients import check_coefficients
+from fastlin.estimators.coefficients import check_coefficients, read_classes
 from fastlin.estimators.scikit_learn import NotebookDisplay
 from fastlin.extras import find_missing
+from fastlin.fitted import read_count
 from fastlin.terminal import make_printable
 from fastlin.typing import MatrixLike
 
@@ -92,7 +93,8 @@ def describe_data(estimator: Any) -> str:
     """Return a line on the data that a model was fitted to."""
     n_samples = getattr(estimator, "n_samples_fit_", None)
     rows = "" if n_samples is None else f"{n_samples:,} rows, "
-    return f"{rows}{estimator.n_features_in_:,} features, {len(estimator.classes_):,} classes"
+    n_features = read_count("n_features_in_", estimator.n_features_in_)
+    return f"{rows}{n_features:,} features, {len(read_classes(estimator)):,} classes"
 
 
 def describe_coef(estimator: Any) -> str:

@@ -119,8 +119,8 @@ def embed(plot: Callable[[Axes], object], width: float, height: float) -> str:
 
 def read_coef(model: Any) -> Array:
     """Return the coefficients of a linear model, which `sparsify` may have made sparse, as an array (rows, columns)."""
-    # A copy: estimators check their coefficients when they make them dense, where SciPy would read out of bounds.
-    return copy(model).densify().coef_ if hasattr(model.coef_, "toarray") else np.asarray(model.coef_)
+    # A copy, since the model stays as it is. Estimators of fastlin check their coefficients then.
+    return np.asarray(copy(model).densify().coef_ if hasattr(model, "densify") else model.coef_)
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> str:

@@ -1,5 +1,7 @@
 """What classifiers fitted by Dask answer for data of each kind; any scheduler of Dask will do."""
 
+import copy
+
 import dask.array
 import numpy as np
 import pytest
@@ -51,3 +53,14 @@ def test_a_collection_needs_labels_and_has_no_metadata(fitted):
         model.score(X)
     with pytest.raises(TypeError, match="takes X, y and sample_weight alone, got groups too"):
         LogisticRegressionCV().score(dX, dy, groups=y)
+
+
+def test_attributes_of_another_shape_are_refused_before_workers_read_them(fitted):
+    X, y, _, model = fitted
+    dX, dy = cut(X, y)
+    for attribute, value in (("coef_", np.ones((3, 20_000))), ("intercept_", 0.5), ("classes_", np.arange(9))):
+        damaged = copy.copy(model)
+        setattr(damaged, attribute, value)
+        for method, arguments in (("predict", [dX]), ("predict_proba", [dX]), ("score", [dX, dy])):
+            with pytest.raises(ValueError, match=r"must be real numbers of shape .* classes and"):
+                getattr(damaged, method)(*arguments)

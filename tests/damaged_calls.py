@@ -1,0 +1,451 @@
+"""A program that calls public methods with damaged models, containers and files, and prints what came of each.
+
+``python tests/damaged_calls.py FIRST`` prints a line of JSON before and after each call, from the FIRST on: what ends
+the process is the call of the last line.
+"""
+
+import contextlib
+import copy
+import io
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import damages
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import sklearn.linear_model
+import sklearn.neural_network
+import skops.io
+from scipy import sparse
+
+import fastlin
+from fastlin.cli import main
+from fastlin.exceptions import CheckpointError
+from fastlin.trainers import BinaryModel, LogisticTrainer, SoftmaxModel, SoftmaxTrainer
+
+SEED = 34
+GENERATOR = np.random.default_rng(0)
+N, D = 60, 5
+X = GENERATOR.normal(size=(N, D)) * (GENERATOR.uniform(size=(N, D)) < 0.6)
+Y2, Y4 = np.arange(N) % 2, np.arange(N) % 4
+TABLE = pd.DataFrame({"a": pd.Categorical(GENERATOR.choice(list("uvw"), N)), "b": X[:, 0], "c": X[:, 1]})
+FORMS: dict[str, Any] = {
+    "C": X,
+    "F": np.asfortranarray(X),
+    "float32": X.astype(np.float32),
+    "csr": sparse.csr_array(X),
+    "csc": sparse.csc_matrix(X),
+    "blocks": fastlin.blocks.from_arrays(X),
+}
+PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
+
+
+class Call(NamedTuple):
+    """A call with something damaged: its name, the error that is wanted, a pattern of its words, and what to call."""
+
+    name: str
+    error: type[Exception]
+    words: str
+    run: Callable[[], Any]
+    # Whose attributes the call must leave as they are.
+    untouched: Any = None
+
+
+class RefusedByProgram(Exception):
+    """The program ended with the status of an error and one line."""
+
+
+@cache
+def fit(name: str) -> Any:
+    """Return a fitted model, of which callers take copies."""
+    warm = {"warm_start": True}
+    match name:
+        case "two classes":
+            return fastlin.LogisticRegression(**warm).fit(X, Y2)
+        case "four classes":
+            return fastlin.LogisticRegression(**warm).fit(X, Y4)
+        case "sparsified":
+            return fastlin.LogisticRegression(**warm).fit(X, Y4).sparsify()
+        case "cross-validated":
+            return fastlin.LogisticRegressionCV(
+                Cs=2, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False
+            ).fit(X, Y4)
+        case "of scikit-learn":
+            return sklearn.linear_model.LogisticRegression().fit(X, Y4)
+        case "network of scikit-learn":
+            return sklearn.neural_network.MLPClassifier((3,), max_iter=2, random_state=0).fit(X, Y4)
+        case "table":
+            return fastlin.LogisticRegression(categorical_features="from_dtype").fit(TABLE, Y4)
+        case "mini-batches":
+            return fastlin.MiniBatchLogisticRegression(max_iter=2, random_state=0, average=True, **warm).fit(X, Y4)
+        case "network":
+            return fastlin.MLPClassifier((3,), max_iter=2, random_state=0, **warm).fit(X, Y4)
+        case "normalized network":
+            given = {"solver": "sgd", "batch_norm": "both", "max_iter": 2, "random_state": 0, **warm}
+            return fastlin.MLPClassifier((3,), **given).fit(X, Y4)
+    raise ValueError(name)
+
+
+def exhaust(method: str, model: Any, rows: Any) -> Any:
+    """Return what a method answers for rows, the answers of all blocks where it has one for each."""
+    answer = getattr(model, method)(rows)
+    return list(answer) if isinstance(answer, Iterator) else answer
+
+
+def predict(form: str, method: str, model: Any, y: Any) -> Any:
+    return exhaust(method, model, FORMS[form])
+
+
+def predict_table(method: str, model: Any, y: Any) -> Any:
+    return exhaust(method, model, TABLE)
+
+
+def plot(model: Any, y: Any) -> Any:
+    from matplotlib.figure import Figure
+
+    return fastlin.figures.plot_coefficients(model, axes=Figure().add_subplot())
+
+
+# Each is called with a model and the labels of its fit.
+SCORING = {f"{method}({form})": partial(predict, form, method) for method in PREDICTIONS for form in FORMS}
+SUMMARY = {"summary": lambda model, y: model.summary()}
+LINEAR = {
+    **SCORING,
+    **SUMMARY,
+    "score": lambda model, y: model.score(X, y),
+    "to_sklearn": lambda model, y: model.to_sklearn(),
+    "plot_coefficients": plot,
+}
+WARM = {"fit": lambda model, y: model.fit(X, y)}
+TRAINED = {"partial_fit": lambda model, y: model.partial_fit(X, y)}
+NETWORK = {
+    **SUMMARY,
+    **WARM,
+    **TRAINED,
+    "predict": lambda model, y: model.predict(X),
+    "predict_proba": lambda model, y: model.predict_proba(FORMS["csr"]),
+    "to_sklearn": lambda model, y: model.to_sklearn(),
+    "score": lambda model, y: model.score(X, y),
+}
+OF_TABLES = {method: partial(predict_table, method) for method in PREDICTIONS}
+CLASSES = {"fewer": np.arange(3), "more": np.arange(9), "one": np.arange(1), "none": np.arange(0), "None": None}
+CLASSES |= {"a column": np.arange(4)[:, None], "lists of several lengths": [[1], [1, 2]]}
+UNSORTED = {"falling": np.arange(4)[::-1], "twice": np.array([0, 1, 1, 3]), "mixed": np.array([0, "a", 1, 2], object)}
+CATEGORIES = {
+    "None": None,
+    "fewer columns": [None],
+    "more columns": [None] * 4,
+    "fewer levels": [np.array(["u"], object), None, None],
+    "more levels": [np.array([*"uvw", *map(str, range(5000))], object), None, None],
+    "no levels": [np.array([], object), None, None],
+    "lists": [["u", "v", "w"], None, None],
+    "levels of two dimensions": [np.array([["u", "v", "w"]], object), None, None],
+    "levels twice": [np.array(["v", "v", "w"], object), None, None],
+    "levels that are lists": [np.array([["u"], ["v", "w"], ["x"]], object), None, None],
+    "a word": "uvw",
+}
+
+
+def draw_attribute(generator: np.random.Generator, attribute: str, value: Any) -> tuple[str, Any]:
+    """Return a damage of the value of a fitted attribute."""
+    match attribute:
+        case "classes_":
+            name, damaged = damages.choose(generator, CLASSES)
+        case "categories_":
+            name, damaged = damages.choose(generator, CATEGORIES)
+        case "n_features_in_" | "t_":
+            name, damaged = damages.choose(generator, damages.NO_COUNTS)
+        case "loss_curve_" | "_plan":
+            name, damaged = damages.choose(generator, {"a set": {1.0}, "a word": "loss", "an array": np.ones(3)})
+        case "_random_state":
+            name, damaged = "a position far outside", np.random.RandomState(0)
+            state = damaged.get_state()
+            damaged.set_state((state[0], state[1], 10**9, 0, 0.0))
+        case "out_activation_":
+            name, damaged = damages.choose(generator, {"logistic": "logistic", "None": None, "an array": np.ones(3)})
+        case "_optimizer":
+            carried = value.carried
+            parts = list(carried) if isinstance(carried, tuple) else [carried]
+            place = int(generator.integers(len([part for part in parts if isinstance(part, np.ndarray)])))
+            name, parts[place] = damages.draw_array(generator, parts[place])
+            damaged = value._replace(carried=tuple(parts) if isinstance(carried, tuple) else parts[0])
+        case _ if isinstance(value, list):
+            name, damaged = damages.draw_list(generator, value)
+        case _ if sparse.issparse(value):
+            name, damaged = damages.draw_container(generator, value.toarray(), "csr")
+        case _:
+            # One intercept of two classes may be a number.
+            name, damaged = damages.draw_array(generator, value, [()] if value.shape == (1,) else [])
+    return name, damaged
+
+
+COEFFICIENTS = {"coef_": "coef_", "intercept_": "intercept_", "classes_": "classes"}
+# The model, its methods, how many damages are drawn of each attribute, and words of the errors by attribute.
+MODELS: list[tuple[str, dict[str, Any], int, dict[str, str]]] = [
+    ("two classes", LINEAR | WARM, 14, COEFFICIENTS),
+    ("four classes", LINEAR | WARM, 16, COEFFICIENTS),
+    ("sparsified", LINEAR | {"densify": lambda model, y: model.densify()}, 20, COEFFICIENTS),
+    ("cross-validated", LINEAR, 6, COEFFICIENTS),
+    ("mini-batches", LINEAR | TRAINED, 10, COEFFICIENTS),
+    ("table", OF_TABLES | SUMMARY, 8, COEFFICIENTS),
+    ("table", OF_TABLES, 24, {"categories_": "categories_|coef_"}),
+    ("four classes", LINEAR, 8, {"n_features_in_": "n_features_in_|5 features"}),
+    ("mini-batches", TRAINED, 6, {name: name for name in ("n_features_in_", "t_", "loss_curve_", "_optimizer")}),
+    ("network", TRAINED, 6, {name: name for name in ("t_", "loss_curve_", "_optimizer")}),
+    ("network", NETWORK, 12, {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}),
+    ("network", NETWORK, 6, {name: name for name in ("n_features_in_", "out_activation_", "_plan")}),
+    ("normalized network", NETWORK, 8, {"coefs_": "coefs_", "intercepts_": "intercepts_", "classes_": "classes"}),
+    (
+        "normalized network",
+        NETWORK,
+        8,
+        {name: name for name in ("batch_norm_scales_", "batch_norm_means_", "batch_norm_variances_")},
+    ),
+    ("of scikit-learn", {"from": lambda model, y: fastlin.LogisticRegression.from_sklearn(model)}, 5, COEFFICIENTS),
+    (
+        "network of scikit-learn",
+        {"from": lambda model, y: fastlin.MLPClassifier.from_sklearn(model)},
+        8,
+        {"coefs_": "coefs_", "intercepts_": "intercepts_"},
+    ),
+    ("mini-batches", TRAINED, 1, {"_random_state": "_random_state"}),
+    ("network", TRAINED, 1, {"_random_state": "_random_state"}),
+]
+
+
+def list_models(generator: np.random.Generator) -> Iterator[Call]:
+    """Yield calls with damaged attributes of estimators."""
+    for name, methods, n_draws, words in MODELS:
+        for attribute, pattern in words.items():
+            for _ in range(n_draws):
+                model = copy.deepcopy(fit(name))
+                what, damaged = draw_attribute(generator, attribute, getattr(model, attribute))
+                setattr(model, attribute, damaged)
+                method, call = damages.choose(generator, methods)
+                run = partial(call, model, Y2 if name == "two classes" else Y4)
+                yield Call(f"{name}, {attribute}: {what}; {method}", ValueError, pattern, run, model)
+    for value in UNSORTED.values():
+        for name in ("mini-batches", "network"):
+            model = copy.deepcopy(fit(name))
+            model.classes_ = value
+            yield Call(f"{name}, {value}", ValueError, "classes_", partial(model.partial_fit, X, Y4), model)
+
+
+def train_course(attribute: str, value: Any, n_classes: int, steps: bool) -> None:
+    """Train a model of the course after a change of an attribute of the trainer or its model, or within a step."""
+    made = BinaryModel(n_inputs=D) if n_classes == 2 else SoftmaxModel(n_inputs=D, n_outputs=4)
+    Y = Y2[:, None].astype(float) if n_classes == 2 else np.eye(4)[Y4]
+    trainer_class = LogisticTrainer if n_classes == 2 else SoftmaxTrainer
+    if steps:
+
+        class Student(trainer_class):
+            def train_step(self, X_batch, Y_batch):
+                loss = super().train_step(X_batch, Y_batch)
+                self.model.w = value
+                return loss
+
+        trainer_class = Student
+    trainer = trainer_class(made, 0.1, 20, True, X, Y, X, Y, progress=False)
+    if not steps:
+        setattr(made if attribute == "w" else trainer, attribute, value)
+    trainer.train(2)
+
+
+def list_course(generator: np.random.Generator) -> Iterator[Call]:
+    """Yield calls of the course's classes whose arrays a student has changed."""
+    for number in range(40):
+        n_classes = int(generator.choice([2, 4]))
+        shapes = {"X_train": (N, D), "X_val": (N, D), "Y_train": (N, n_classes), "Y_val": (N, n_classes), "w": (D, 1)}
+        if n_classes == 2:
+            shapes |= {"Y_train": (N, 1), "Y_val": (N, 1)}
+        else:
+            shapes["w"] = (D, 4)
+        attribute = "w" if number % 2 else list(shapes)[generator.integers(5)]
+        what, value = damages.draw_array(generator, np.zeros(shapes[attribute]))
+        steps = attribute == "w" and bool(generator.integers(2))
+        words = r"model\.w" if attribute == "w" else "X_|Y_|model.w"
+        run = partial(train_course, attribute, value, n_classes, steps)
+        yield Call(f"course of {n_classes}, {attribute}: {what}; steps {steps}", ValueError, words, run)
+    for _ in range(24):
+        net = fastlin.TwoLayerNet(D, 3, 4)
+        name = str(generator.choice(list(net.params)))
+        what, value = damages.draw_array(generator, net.params[name])
+        net.params[name] = value
+        calls = {
+            "predict": partial(net.predict, X),
+            "loss": partial(net.loss, X, Y4),
+            "train": partial(net.train, X, Y4, X, Y4, num_iters=1),
+        }
+        method, run = damages.choose(generator, calls)
+        yield Call(f"TwoLayerNet, {name}: {what}; {method}", ValueError, rf"params\['{name}'\]", run)
+
+
+def list_containers(generator: np.random.Generator) -> Iterator[Call]:
+    """Yield calls with damaged containers as X."""
+    new = {"tol": 0.1, "max_iter": 5}
+    calls: dict[str, Callable[[Any], Any]] = {
+        "fit": lambda rows: fastlin.LogisticRegression(**new).fit(rows, Y4),
+        "fit with L1": lambda rows: fastlin.LogisticRegression(l1_ratio=1, **new).fit(rows, Y2),
+        "fit of the cross-validation": lambda rows: fastlin.LogisticRegressionCV(Cs=2, cv=2).fit(rows, Y2),
+        "path": lambda rows: fastlin.logistic_path(rows, Y2, Cs=2),
+        "fit by mini-batches": lambda rows: fastlin.MiniBatchLogisticRegression(max_iter=1).fit(rows, Y4),
+        "partial_fit": lambda rows: copy.deepcopy(fit("mini-batches")).partial_fit(rows, Y4),
+        "fit of a network": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(rows, Y4),
+        "validation": lambda rows: fastlin.MLPClassifier((3,), max_iter=1).fit(X, Y4, X_val=rows, y_val=Y4),
+        "predictions of a network": lambda rows: fit("network").predict(rows),
+        "score": lambda rows: fit("four classes").score(rows, Y4),
+        "sparse coefficients": lambda rows: fit("sparsified").predict_proba(rows),
+        "blocks": lambda rows: fastlin.LogisticRegression(**new).fit(fastlin.blocks.from_csr(rows), Y4),
+        "batches": lambda rows: fastlin.blocks.from_batches(lambda: [(rows, Y4)]),
+        **{
+            method: partial(lambda method, rows: getattr(fit("four classes"), method)(rows), method)
+            for method in PREDICTIONS
+        },
+    }
+    for form in damages.FORMATS:
+        for _ in range(30):
+            what, rows = damages.draw_container(generator, X, form)
+            method, call = damages.choose(generator, calls)
+            yield Call(f"{what}; {method}", ValueError, r"\bX\b|X_val|piece 0|batch 0", partial(call, rows))
+
+
+def write_file(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def list_checkpoints(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
+    """Yield fits that go on from damaged checkpoints."""
+    for solver, batch_norm in (("adam", False), ("sgd", "both")):
+        given = {
+            "solver": solver,
+            "batch_norm": batch_norm,
+            "max_iter": 2,
+            "random_state": 0,
+            "early_stopping": bool(batch_norm),
+        }
+        path = folder / f"{solver}.npz"
+        fastlin.MLPClassifier((3,), **given).fit(X, Y4, save_checkpoint=path)
+        whole = path.read_bytes()
+        for number in range(45):
+            draw = damages.draw_bytes if number % 3 == 0 else damages.draw_content
+            what, data = draw(generator, whole)
+            assert data != whole
+            damaged, model = folder / f"{solver}-{number}.npz", fastlin.MLPClassifier((3,), **given)
+
+            def run(model=model, damaged=damaged, data=data):
+                damaged.write_bytes(data)
+                model.fit(X, Y4, resume=damaged)
+
+            yield Call(f"checkpoint of {solver}, {what}", CheckpointError, damaged.name, run, model)
+
+
+def run_program(*arguments: str) -> None:
+    """Run fastlin's program; raise what it printed where it refuses, with its status."""
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        status = main(list(arguments))
+    if status == 2 and printed.getvalue().count("\n") == 1:
+        raise RefusedByProgram(printed.getvalue())
+
+
+def list_programs(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
+    """Yield predictions of the program with damaged models."""
+    TABLE.to_csv(folder / "rows.csv", index=False)
+    model = fastlin.LogisticRegression(categorical_features="from_dtype").fit(pa.table(TABLE), Y4)
+    skops.io.dump(model, folder / "whole.skops")
+    whole = (folder / "whole.skops").read_bytes()
+    for number in range(30):
+        path = folder / f"model-{number}.skops"
+        if number % 3 == 0:
+            what, data = damages.draw_bytes(generator, whole)
+            assert data != whole
+            path.write_bytes(data)
+        else:
+            damaged = copy.deepcopy(model)
+            attribute = str(generator.choice(["coef_", "intercept_", "classes_", "categories_", "n_features_in_"]))
+            what, value = draw_attribute(generator, attribute, getattr(model, attribute))
+            # skops writes no such objects.
+            value = value if isinstance(value, (np.ndarray, list, int, str, type(None))) else "damaged"
+            setattr(damaged, attribute, value)
+            skops.io.dump(damaged, path)
+        run = partial(run_program, "predict", str(path), str(folder / "rows.csv"), "--output", str(folder / "out.csv"))
+        yield Call(f"program, {what}", RefusedByProgram, f"{path.name}|categories_ of column 'a'", run)
+
+
+def list_decoded(generator: np.random.Generator, folder: Path) -> Iterator[Call]:
+    """Yield fits of Parquet files whose decoded arrays are damaged."""
+    source = folder / "rows.parquet"
+    pyarrow.parquet.write_table(pa.table({**{f"x{j}": X[:, j] for j in range(D)}, "y": Y4}), source)
+
+    def load(cache: Path) -> Any:
+        rows = fastlin.blocks.from_parquet(source, label="y", cache=cache)
+        return fastlin.LogisticRegression(tol=0.1).fit(rows)
+
+    for number in range(20):
+        cache_folder = folder / f"decoded-{number}"
+        load(cache_folder)
+        (path,) = cache_folder.glob(f"*/{generator.choice(['X.npy', 'y.npy'])}")
+        whole = path.read_bytes()
+        if number % 2:
+            array = np.load(path)
+            # A file holds no objects, and labels may have any type.
+            kinds = "biuf" if path.name == "y.npy" else "biufcUSMV"
+            what, damaged = damages.draw_array(generator, array)
+            while not isinstance(damaged, np.ndarray) or damaged.dtype.kind not in kinds:
+                what, damaged = damages.draw_array(generator, array)
+            np.save(path, damaged)
+        else:
+            end = int(generator.integers(len(whole)))
+            what = f"cut at {end}"
+            path.write_bytes(whole[:end])
+        assert path.read_bytes() != whole
+        yield Call(
+            f"decoded {path.name}, {what}", ValueError, r"\.npy|rows\.parquet|\by has", partial(load, cache_folder)
+        )
+
+
+def list_calls(folder: Path) -> Iterator[Call]:
+    """Yield all calls. The draws of each kind have a seed of their own."""
+    yield from list_models(np.random.default_rng(SEED))
+    yield from list_course(np.random.default_rng(SEED + 1))
+    yield from list_containers(np.random.default_rng(SEED + 2))
+    yield from list_checkpoints(np.random.default_rng(SEED + 3), folder)
+    yield from list_programs(np.random.default_rng(SEED + 4), folder)
+    yield from list_decoded(np.random.default_rng(SEED + 5), folder)
+
+
+def run_calls(first: int) -> None:
+    """Print what comes of the calls from the first on."""
+    # What the calls print is not for the reader of these lines.
+    lines = os.fdopen(os.dup(1), "w", buffering=1)
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
+        for number, call in enumerate(list_calls(Path(name))):
+            if number < first:
+                continue
+            print(json.dumps(["begin", number, call.name, call.words]), file=lines)
+            before = None if call.untouched is None else dict(vars(call.untouched))
+            try:
+                found = ["nothing", repr(call.run())[:200]]
+            except call.error as error:
+                found = ["error", str(error)]
+            except Exception as error:
+                found = ["another error", f"{type(error).__name__}: {error}"]
+            is_same = before is None or vars(call.untouched).keys() == before.keys()
+            is_same = is_same and all(vars(call.untouched)[name] is value for name, value in (before or {}).items())
+            print(json.dumps(["end", number, *found, is_same]), file=lines)
+        print(json.dumps(["done"]), file=lines)
+
+
+if __name__ == "__main__":
+    run_calls(int(sys.argv[1]))
