@@ -183,7 +183,7 @@ def test_models_of_a_sample_hold_the_sample_alone(kind):
     assert objective.make_room() is None
     sampled = preconditioners.evaluate_sample(evaluate(objective, objective.start()))
     assert sampled.objective.n_rows == sampled.probabilities.shape[1] == 50
-    model = proximal_newton.make_model(objective.at(objective.start()))
+    model = proximal_newton.make_model(objective.at(objective.start()), False)
     columns, rows = model._columns, model._curvature
     assert rows.row_weights.shape == (50,)
     assert rows.probabilities.shape == (5, 50)

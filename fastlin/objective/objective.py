@@ -230,6 +230,14 @@ class Objective:
         return self.keeps_probabilities or not self.rows.are_here
 
     @property
+    def affords_hessian(self) -> bool:
+        """Whether the whole Hessian keeps its digits, and neither its memory nor its time is too much."""
+        if not self.matrix.resolves_gram(self.coordinates.shift):
+            return False
+        n_parameters = self.shape[0] * self.shape[1]
+        return self.budget.holds_hessian(n_parameters, self.n_rows * n_parameters**2 // 2)
+
+    @property
     def bytes_a_row(self) -> int:
         """The bytes of the arrays of probabilities that a row needs. Models of proximal Newton hold a second array."""
         n_arrays = 1 if self.penalty.is_smooth else 2

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 # Added to the diagonal, relative to it, of what is solved, since softmax is flat along some directions. Where spreads
 # are 1e-5 of the means 1e-11 hides curvature, so that fits take 500 iterations instead of 25; 1e-15 lets rounding in.
 RIDGE = 1e-13
-# Steps that follow one another: three for each active parameter, since signs turn back as well, or fewer where a step
-# takes as long as a hundred sweeps.
-STEPS_PER_ACTIVE, MAX_SOLVED = 3, 5_000
+# Steps that follow one another: three for each active parameter, since signs turn back as well, or fewer where all take
+# longer than some hundred sweeps. For signs a step is as long as a few sweeps, for groups as a hundred.
+STEPS_PER_ACTIVE, MAX_SOLVED_SIGNS, MAX_SOLVED_GROUPS = 3, 100_000, 5_000
 # Steps for groups end where one is whole and gains what it promised, up to this part.
 SURPRISE = 1e-3
 # A group is tried at zero where a step has left no more than this part of it.
@@ -46,68 +46,100 @@ def settle(hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes
     -------
     float
     """
-    thresholds, shape = penalty.thresholds, (-1, len(penalty.thresholds))
-    is_curved = np.diagonal(hessian).reshape(shape) > 0
+    is_curved = np.diagonal(hessian) > 0
+    return (_settle_groups if penalty.group_by_class else _settle_signs)(
+        hessian, penalty.thresholds, is_curved, parameters, slopes
+    )
+
+
+def _settle_signs(hessian, thresholds, is_curved, parameters, slopes):
+    """Settle the parameters that are not zero: Newton's steps for their signs, by one factor from which rows go."""
+    thresholds = np.resize(thresholds, len(parameters))
+    active = np.flatnonzero(((parameters != 0) | (thresholds == 0)) & is_curved)
+    if not len(active):
+        return 0.0
+    block, start, thresholds = hessian[np.ix_(active, active)], parameters[active], thresholds[active]
+    now, own_slopes, left = start.copy(), slopes[active], np.arange(len(active))
+    factor, total = _factorize(block), 0.0
+    for _ in range(max(1, min(STEPS_PER_ACTIVE * len(active), MAX_SOLVED_SIGNS // len(active)))):
+        step = np.zeros_like(now)
+        step[left] = _solve(factor, len(left), (own_slopes + thresholds * np.sign(now))[left])
+        # einsum, not BLAS, whose bits depend on its threads.
+        rises = np.einsum("ij,j->i", block, step)
+        length, decrease, corners = _along_signs(own_slopes, rises, now, step, thresholds)
+        if not decrease > 0:
+            break
+        total += decrease
+        now += length * step
+        now[corners == length] = 0
+        own_slopes += length * rises
+        for place in np.flatnonzero((now[left] == 0) & (thresholds[left] > 0))[::-1]:
+            remove_row(factor, len(left), place)
+            left = np.delete(left, place)
+        if not (corners <= length).any() or not len(left):
+            break
+    parameters[active] = now
+    slopes += np.einsum("ij,j->i", hessian[:, active], now - start)
+    return total
+
+
+def _along_signs(slopes, rises, start, step, thresholds):
+    """Return the length to the least point along Newton's step for the present signs, the decrease, and all corners.
+
+    rises are what the whole step adds to the slopes, and corners (m,) where each parameter is zero, infinite where that
+    is behind the step. On the way signs may turn, and where the least point is a corner it stays one: feature-sign
+    search (Lee, Battle, Raina and Ng 2006, algorithm 1).
+    """
+    slope = float(np.sum((slopes + thresholds * np.sign(start)) * step))
+    bend = float(np.sum(step * rises))
+    if not slope < 0:
+        return 0.0, 0.0, start
+    is_turning = (step * start < 0) & (np.abs(start) <= np.abs(step)) & (thresholds > 0)
+    all_corners = np.divide(-start, step, out=np.full_like(start, np.inf), where=is_turning)
+    turning = np.argsort(all_corners, kind="stable")[: np.count_nonzero(is_turning)]
+    corners = all_corners[turning]
+    # By how much the slope along the step rises at each corner, and what it would be at the start without those before.
+    turns = 2 * thresholds[turning] * np.abs(step[turning])
+    slopes_at_start = slope + np.append(0.0, np.cumsum(turns))
+    n_passed = int(np.argmax(np.append(slopes_at_start[1:] + bend * corners >= 0, True)))
+    # Where the model is flat, rounding alone would lead any way beyond the whole step.
+    length = min(-slopes_at_start[n_passed] / bend if bend > 0 else 1.0, np.append(corners, 1.0)[n_passed])
+    risen = float(np.sum(turns[:n_passed] * (length - corners[:n_passed])))
+    decrease = -(slope * length + 0.5 * bend * length * length + risen)
+    return length, decrease, all_corners
+
+
+def _settle_groups(hessian, thresholds, is_curved, parameters, slopes):
+    """Settle the groups that are not zero: Newton's steps with the curvature of the norms."""
+    shape = (-1, len(thresholds))
+    is_curved = is_curved.reshape(shape).all(axis=0)
     total, n_left, is_settled = 0.0, None, False
     while not is_settled and n_left != 0:
-        is_active = (parameters.reshape(shape) != 0) | (thresholds == 0)
-        if penalty.group_by_class:
-            is_active = np.broadcast_to(is_active.any(axis=0) & is_curved.all(axis=0), is_active.shape)
-        active = np.flatnonzero(is_active & is_curved)
+        is_active = ((parameters.reshape(shape) != 0) | (thresholds == 0)).any(axis=0) & is_curved
+        active = np.flatnonzero(np.broadcast_to(is_active, parameters.reshape(shape).shape))
         if not len(active):
             break
         if n_left is None:
-            n_left = max(1, min(STEPS_PER_ACTIVE * len(active), MAX_SOLVED // len(active)))
+            n_left = max(1, min(STEPS_PER_ACTIVE * len(active), MAX_SOLVED_GROUPS // len(active)))
         n_left -= 1
         block, start = hessian[np.ix_(active, active)], parameters[active]
-        arguments = block, slopes[active], start, thresholds[active % len(thresholds)]
-        if penalty.group_by_class:
-            end, decrease, is_settled = _along_groups(*arguments, len(is_active))
-        else:
-            end, decrease, is_settled = _along_signs(*arguments)
+        own_thresholds = thresholds[is_active]
+        end, decrease, is_settled = _along_groups(block, slopes[active], start, own_thresholds)
         if not decrease > 0:
             break
         parameters[active] = end
-        # einsum, not BLAS, whose bits depend on its threads.
         slopes += np.einsum("ij,j->i", hessian[:, active], end - start)
         total += decrease
     return total
 
 
-def _along_signs(block, slopes, start, thresholds):
-    """Return the least point along Newton's step for the present signs, the decrease, and whether no sign has turned.
-
-    On the way signs may turn, and where the least point is a corner a parameter is zero: feature-sign search (Lee,
-    Battle, Raina and Ng 2006, algorithm 1).
-    """
-    slopes = slopes + thresholds * np.sign(start)
-    step = _solve(block, slopes)
-    slope, bend = float(np.sum(slopes * step)), _multiply(step, block, step)
-    if not slope < 0:
-        return start, 0.0, True
-    turning = np.flatnonzero((step * start < 0) & (np.abs(start) < np.abs(step)) & (thresholds > 0))
-    corners = -start[turning] / step[turning]
-    order = np.argsort(corners, kind="stable")
-    turning, corners = turning[order], corners[order]
-    # By how much the slope along the step rises at each corner, and what it would be at the start without those before.
-    rises = 2 * thresholds[turning] * np.abs(step[turning])
-    slopes_at_start = slope + np.append(0.0, np.cumsum(rises))
-    n_passed = int(np.argmax(np.append(slopes_at_start[1:] + bend * corners >= 0, True)))
-    # Where the model is flat, rounding alone would lead any way beyond the whole step.
-    length = min(-slopes_at_start[n_passed] / bend if bend > 0 else 1.0, np.append(corners, 1.0)[n_passed])
-    end = start + length * step
-    end[turning[corners == length]] = 0
-    risen = float(np.sum(rises[:n_passed] * (length - corners[:n_passed])))
-    return end, -(slope * length + 0.5 * bend * length**2 + risen), not (corners <= length).any()
-
-
-def _along_groups(block, slopes, start, thresholds, n_classes):
+def _along_groups(block, slopes, start, thresholds):
     """Return the least point along Newton's step with the norms' curvature, the decrease, and whether it is the last.
 
     A group that has come close to zero is zero there, where that costs little.
     """
-    slopes, start = slopes.reshape(n_classes, -1), start.reshape(n_classes, -1)
-    thresholds = thresholds[: start.shape[1]]
+    slopes, start = slopes.reshape(-1, len(thresholds)), start.reshape(-1, len(thresholds))
+    n_classes = len(start)
     norms = _norms(start)
     units = np.divide(start, norms, out=np.zeros_like(start), where=norms > 0)
     with np.errstate(over="ignore"):
@@ -118,7 +150,8 @@ def _along_groups(block, slopes, start, thresholds, n_classes):
         np.eye(n_classes) - units.T[:, :, None] * units.T[:, None, :]
     )
     of_norms = thresholds * units
-    step = _solve(curved.reshape(block.shape), (slopes + of_norms).ravel()).reshape(start.shape)
+    factor = _factorize(curved.reshape(block.shape))
+    step = _solve(factor, len(block), (slopes + of_norms).ravel()).reshape(start.shape)
     promised = -0.5 * float(np.sum((slopes + of_norms) * step))
     slope, bend = float(np.sum(slopes * step)), _multiply(step.ravel(), block, step.ravel())
 
@@ -149,12 +182,17 @@ def _along_groups(block, slopes, start, thresholds, n_classes):
     return end.ravel(), -change, is_whole and abs(-change - promised) <= SURPRISE * promised
 
 
-def _solve(block, slopes):
-    """Return Newton's step, -(block)^-1 slopes."""
-    step = -slopes[None]
-    factors = np.empty((1, len(slopes) * (len(slopes) + 1) // 2))
+def _factorize(block):
+    """Return the factor of a symmetric matrix (m, m), packed."""
+    factors = np.empty((1, len(block) * (len(block) + 1) // 2))
     factorize_block(0, 1, block[None], RIDGE, factors)
-    solve_block(0, 1, factors, step)
+    return factors[0]
+
+
+def _solve(factor, size, slopes):
+    """Return Newton's step, -A^-1 slopes, by the factor of A (size, size)."""
+    step = -slopes[None]
+    solve_block(0, 1, factor[None, : size * (size + 1) // 2], step)
     return step[0]
 
 

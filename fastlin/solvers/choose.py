@@ -146,10 +146,10 @@ def minimize(
     # columns nearly depend on each other: Newton's steps do.
     is_unsure = not objective.penalty.is_bounded and solution.message == REACHED
     if solution.message in (IMPATIENT, STALLED):
-        if start.size <= SMALL_HESSIAN and _affords_hessian(objective):
+        if start.size <= SMALL_HESSIAN and objective.affords_hessian:
             return newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
         solution = _minimize_by_newton(objective, solution.parameters, stopping, room)
-    if (is_unsure or solution.message == STALLED) and _affords_hessian(objective):
+    if (is_unsure or solution.message == STALLED) and objective.affords_hessian:
         solution = newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
     return solution
 
@@ -175,12 +175,12 @@ def choose_solver(objective: Objective, solver: str) -> str:
     if not objective.has_hessian:
         return "lbfgs"
     if solver == "newton-cholesky":
-        return "newton-cholesky" if _affords_hessian(objective) else "lbfgs"
+        return "newton-cholesky" if objective.affords_hessian else "lbfgs"
     if solver in ("lbfgs", "newton-cg"):
         return solver
     work = objective.matrix.count_gram_work() * objective.n_rows_coef**2 + n_parameters**3
     is_tiny = n_parameters <= SMALL_HESSIAN and work <= MAX_NEWTON_WORK
-    return "newton-cholesky" if is_tiny and _affords_hessian(objective) else "lbfgs"
+    return "newton-cholesky" if is_tiny and objective.affords_hessian else "lbfgs"
 
 
 def choose_preconditioner(objective: Objective, is_kept: bool = True) -> tuple[Build, tuple[int, ...]]:
@@ -231,13 +231,6 @@ def _schedule(objective, build, refreshes, is_sampled):
 def _has_room(objective, n_blocks, is_quick=False):
     n_bytes = preconditioners.count_bytes(objective, n_blocks)
     return objective.budget.holds_preconditioner(n_bytes) or (is_quick and objective.budget.holds_blocks(n_bytes))
-
-
-def _affords_hessian(objective):
-    if not objective.matrix.resolves_gram(objective.coordinates.shift):
-        return False
-    n_parameters = objective.shape[0] * objective.shape[1]
-    return objective.budget.holds_hessian(n_parameters, objective.n_rows * n_parameters**2 // 2)
 
 
 def _minimize_sample(objective, n_sampled, start):

@@ -54,6 +54,20 @@ def test_the_subgradient_is_zero_where_settled(grouped, spread):
     assert np.abs(left[free]).max() < (1e-3 if grouped else 1e-7)
 
 
+def test_signs_settle_with_one_factor(monkeypatch):
+    factorize, sizes, solve, solved = active_set._factorize, [], active_set._solve, []
+    monkeypatch.setattr(active_set, "_factorize", lambda block: sizes.append(len(block)) or factorize(block))
+    monkeypatch.setattr(
+        active_set, "_solve", lambda factor, size, slopes: solved.append(size) or solve(factor, size, slopes)
+    )
+    hessian, penalty, parameters, slopes = make_model(False, 1e-2)
+    n_active = np.count_nonzero((parameters.reshape(K, SIZE) != 0) | (THRESHOLDS == 0))
+    active_set.settle(hessian, penalty, parameters, slopes)
+    assert sizes == [n_active]
+    # Several steps, between which parameters became zero and left the factor.
+    assert len(solved) > 2 and solved[-1] == np.count_nonzero(parameters) < n_active
+
+
 def test_groups_settle_in_few_steps(monkeypatch):
     along_groups, lengths = active_set._along_groups, []
 

@@ -442,29 +442,3 @@ def test_without_room_for_probabilities_the_minimum_is_the_same(monkeypatch, kin
     for n_rows, panel in sizes:
         assert n_rows == 90
         assert panel[1] == 90
-
-
-def test_where_probabilities_of_0_and_1_mislead_a_model_they_are_mixed(monkeypatch):
-    objective, parameters = make_objective(60, 200, 4, l1=1e-3)
-    far = objective.center(30 * parameters)
-    parts, make_model = [], proximal_newton.make_model
-
-    def solve():
-        stopping = Stopping(objective, 1e-6, "excess", 300)
-        return proximal_newton.minimize(objective, far, stopping, room=objective.make_room())
-
-    def make_and_tell(point, borrowed=None, mixed=0.0):
-        parts.append(mixed)
-        return make_model(point, borrowed, mixed)
-
-    monkeypatch.setattr(proximal_newton, "make_model", make_and_tell)
-    solution = solve()
-    assert solution.converged
-    assert max(parts) > 0
-    minimum, *_ = minimum_of(objective)
-    assert solution.value - minimum <= 1e-6 * solution.value
-    # Without that it stalls there.
-    monkeypatch.setattr(
-        proximal_newton, "make_model", lambda point, borrowed=None, mixed=0.0: make_model(point, borrowed)
-    )
-    assert not solve().converged

@@ -138,3 +138,30 @@ def solve_block(block, n_blocks, triangles, values):
             x[i] = (x[i] - total) / factor[first]
         for i in range(size):
             values[k, i] = x[i]
+
+
+@kernel
+def remove_row(triangle, size, row):
+    """Turn U (size, size), packed as factorize_block does, into the factor of U' U without a row and its column.
+
+    The first (size - 1) size / 2 entries of triangle take it. The rows of U behind the removed one take in what that
+    one leaves of itself by rotations (Golub and Van Loan 2013, section 6.5), which is as accurate as a new factor.
+    """
+    first = row * size - row * (row - 1) // 2
+    removed = triangle[first + 1 : first + size - row].copy()
+    place, kept = 0, 0
+    for i in range(size):
+        for j in range(i, size):
+            if i != row and j != row:
+                triangle[kept] = triangle[place]
+                kept += 1
+            place += 1
+    for i in range(row, size - 1):
+        first = i * (size - 1) - i * (i - 1) // 2
+        entries, others = triangle[first : first + size - 1 - i], removed[i - row :]
+        length = math.hypot(entries[0], others[0])
+        cosine, sine = entries[0] / length, others[0] / length
+        for j in range(others.shape[0]):
+            entry, other = entries[j], others[j]
+            entries[j] = cosine * entry + sine * other
+            others[j] = cosine * other - sine * entry

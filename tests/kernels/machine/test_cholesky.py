@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.machine.cholesky import ROWS_TOGETHER, factorize_block, solve_block
+from fastlin.kernels.machine.cholesky import ROWS_TOGETHER, factorize_block, remove_row, solve_block
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 
 # Around the rows that are factorised together, those that are multiplied together, and a cache line.
@@ -45,6 +45,22 @@ def test_factors_and_solutions_are_numpys(kind):
         run_blocks(solve_block, 2, triangles, found)
         expected = np.linalg.solve(matrices.astype(float), values[..., None])[..., 0]
         np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 17])
+@pytest.mark.parametrize("condition", [1.0, 1e12])
+def test_a_factor_without_some_rows_is_that_of_the_matrix_without_them(size, condition):
+    [matrix] = make_matrices(1, size, np.float64)
+    unit = np.geomspace(1, condition**0.5, size)
+    matrix = matrix * unit * unit[:, None]
+    [triangle], left = factorize(matrix[None]), np.arange(size)
+    for place in (size - 1, 0, size // 2):
+        if place < len(left):
+            remove_row(triangle, len(left), place)
+            left = np.delete(left, place)
+        if len(left):
+            expected = np.linalg.cholesky(matrix[np.ix_(left, left)], upper=True)[np.triu_indices(len(left))]
+            np.testing.assert_allclose(triangle[: len(expected)], expected, rtol=1e-11, atol=1e-13 * condition**0.5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
