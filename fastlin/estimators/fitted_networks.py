@@ -105,4 +105,8 @@ def check_continuation(estimator: MLPClassifier | MiniBatchLogisticRegression) -
     state: Any = estimator._random_state
     if not isinstance(state, np.random.RandomState):
         raise ValueError(f"_random_state must be a RandomState, got {type(state).__name__}")
-    check_random_state("_random_state", state.get_state())
+    drawn: Any = state.get_state(legacy=False)
+    # A caller's generator may be of another kind.
+    if drawn["bit_generator"] == "MT19937":
+        words, position = drawn["state"]["key"], drawn["state"]["pos"]
+        check_random_state("_random_state", ("MT19937", words, position, drawn["has_gauss"], drawn["gauss"]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastlin import LogisticRegression, MiniBatchLogisticRegression
+from fastlin import LogisticRegression, MiniBatchLogisticRegression, MLPClassifier
 from fastlin.estimators.coefficients import read_coefficients
 
 GENERATOR = np.random.default_rng(0)
@@ -52,6 +52,15 @@ def test_sparse_coefficients_stay_what_they_are():
     np.testing.assert_array_equal(read_coefficients(model)[1], expected[0])
     assert sparse.issparse(model.coef_)
     np.testing.assert_array_equal(model.densify().coef_, expected[0])
+
+
+# NumPy says so of what checkpoints would save.
+@pytest.mark.filterwarnings("ignore:get_state and legacy:RuntimeWarning")
+@pytest.mark.parametrize("estimator_class", [MiniBatchLogisticRegression, MLPClassifier])
+def test_a_generator_of_another_kind_goes_on(estimator_class):
+    model = estimator_class(random_state=np.random.RandomState(np.random.PCG64(0)))
+    model.partial_fit(X, Y[4], classes=np.arange(4))
+    assert len(model.partial_fit(X, Y[4]).loss_curve_) == 2
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
