@@ -48,7 +48,12 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
         raise ValueError(f"{kind} data not supported: {name} holds {X.dtype}, but real numbers are needed.")
     _check(X, name)
     if X.format in ("dok", "dia"):
-        X = X.tocoo()
+        try:
+            X = X.tocoo()
+        except (TypeError, ValueError, IndexError) as error:
+            raise ValueError(
+                f"{name} is a broken {X.format.upper()} matrix of shape {X.shape}: {error}. {ACCEPTED}"
+            ) from error
         _check(X, name)
     X = _with_native_types(X)
     csr = X.tocsr()
@@ -77,6 +82,11 @@ def _find_fault(X):
         case "lil":
             if not X.rows.shape == X.data.shape == X.shape[:1]:
                 return f"it has {len(X.rows)} rows of columns and {len(X.data)} of values"
+            lines = [*X.rows, *X.data]
+            if not all(isinstance(line, list) for line in lines):
+                return "a row is no list"
+            if not all(isinstance(column, (int, np.integer)) for columns in X.rows for column in columns):
+                return "a column is no whole number"
             if [len(columns) for columns in X.rows] != [len(values) for values in X.data]:
                 return "a row has more columns than values, or fewer"
         case "dia":

@@ -93,7 +93,7 @@ def _make_blocks(files, columns, label, weight, owner, load):
     parts = [_decode(file, columns, dtype, label, weight, owner) for file in files]
     lengths = [len(_load(part / X_FILE, "r")) for part in parts]
     y, weights = (
-        None if name is None else _join([_load(part / file) for part in parts])
+        None if name is None else _join([_load_column(part / file) for part in parts])
         for name, file in ((label, Y_FILE), (weight, WEIGHT_FILE))
     )
     cuts = [list(pairwise(cut(n, len(columns) * dtype.itemsize))) for n in lengths]
@@ -269,6 +269,14 @@ def _open(file):
         return pyarrow.parquet.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file} is no Parquet file, or is broken: {error}") from error
+
+
+def _load_column(file):
+    """Return the labels or weights in a file, an array of one dimension."""
+    values = _load(file)
+    if values.ndim != 1:
+        raise ValueError(f"{file}, decoded by an earlier call, is broken (it has {values.ndim} dimensions).")
+    return values
 
 
 def _load(file, mmap_mode=None):

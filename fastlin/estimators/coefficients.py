@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from fastlin.containers import read_container
 from fastlin.fitted import as_array, check_array, describe, read_array, read_count
 from fastlin.typing import Array, FloatArray
 
@@ -104,9 +105,7 @@ def make_dense(coef: Any) -> FloatArray:
 
 def _read_sparse(coef):
     """Return sparse coefficients as CSR: SciPy would read where broken index arrays point."""
-    from fastlin.containers import read_container
-
     try:
-        return read_container(coef)[0]
+        return read_container(coef, "coef_")[0]
     except ValueError as error:
         raise ValueError(f"coef_ is sparse, and not as sparsify makes it: {error}") from error
