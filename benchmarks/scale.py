@@ -160,7 +160,7 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
             client.submit(make_group, i, *sizes, workers=[addresses[i * n_workers // n_parts]], pure=False)
             for i in range(n_parts)
         ]
-        workers = Workers(client, groups, n_parts, worker_timeout=60)
+        workers = Workers(client, groups, n_parts, worker_timeout=60, known_workers=set(addresses))
         number = workers.open(setting)
         shard = Shard([make_group(i, *sizes) for i in range(n_parts)], n_parts, {0: setting}, n_workers)
 

@@ -74,7 +74,8 @@ def fit_l1(dtype: str, n_features: int) -> None:
     """Fit with an L1 penalty, dense and sparse; few features are fitted by the whole Hessian, many by columns."""
     X, y = make_problem(dtype, 40, n_features, 3)
     for rows in (X, sparse.csr_array(X)):
-        fit_and_predict(rows, y, l1_ratio=1)
+        # With this C eight of 60 coefficients become zero on the way, which a kernel of its own removes.
+        fit_and_predict(rows, y, l1_ratio=1, C=10)
 
 
 def fit_network(dtype: str, network_dtype: Literal["float32", "float64"]) -> None:
@@ -107,7 +108,7 @@ STEPS = {
     **{f"large fits, {dtype}": partial(fit_large, dtype) for dtype in TYPES},
     **{f"sparse fits, {dtype}": partial(fit_sparse, dtype) for dtype in ("float64", "float32")},
     "tables": partial(fit_table),
-    **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (2, 300) for dtype in TYPES},
+    **{f"L1, {d} features, {dtype}": partial(fit_l1, dtype, d) for d in (20, 300) for dtype in TYPES},
     **{
         f"networks, {network_dtype}, {dtype}": partial(fit_network, dtype, network_dtype)
         for network_dtype in ("float32", "float64")

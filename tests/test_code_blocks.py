@@ -28,7 +28,7 @@ LEFT_OUT = {
     ("docs/logistic-regression.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }
 # Programs that commands name beside Python and fastlin.
-PROGRAMS = {"asv", "export", "make", "mypy", "ruff"}
+PROGRAMS = {"asv", "chmod", "export", "make", "mypy", "ruff"}
 # A few epochs are enough to show how a training goes.
 NOT_CONVERGED = "ignore:.*hasn't converged yet:sklearn.exceptions.ConvergenceWarning"
 NAMES = re.findall(r"^   ([\w.]+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)

@@ -12,6 +12,7 @@ from fastlin import blocks, datasets, exceptions, trainers
 
 BASES = {
     "CheckpointError": (ValueError,),
+    "CheckpointWarning": (UserWarning,),
     "ConvergenceWarning": (sklearn.exceptions.ConvergenceWarning, UserWarning),
     "CourseAssertionError": (AssertionError, ValueError),
     "DataChangedError": (ValueError,),

@@ -12,7 +12,9 @@ from fastlin.fitted import as_array, check_array, describe, read_array, read_cou
 from fastlin.typing import Array, FloatArray
 
 
-def read_coefficients(model: Any, n_features: int | None = None) -> tuple[Array, FloatArray, FloatArray]:
+def read_coefficients(
+    model: Any, n_features: int | None = None, classes: Array | None = None
+) -> tuple[Array, FloatArray, FloatArray]:
     """Return what a linear model predicts with, as kernels take it.
 
     Parameters
@@ -21,6 +23,8 @@ def read_coefficients(model: Any, n_features: int | None = None) -> tuple[Array,
         A fitted model.
     n_features : int or None
         The columns of the matrix that its coefficients are for; None means those that the model itself names.
+    classes : ndarray of shape (n_classes,) or None
+        The classes that its coefficients are for; None means those that the model itself names.
 
     Returns
     -------
@@ -36,15 +40,18 @@ def read_coefficients(model: Any, n_features: int | None = None) -> tuple[Array,
     ValueError
         One of them is of another shape or holds no real numbers. NaN and infinity lead to scores that are none.
     """
-    classes, coef, intercept = check_coefficients(model, n_features)
+    classes, coef, intercept = check_coefficients(model, n_features, classes)
     return classes, make_dense(coef), intercept
 
 
-def check_coefficients(model: Any, n_features: int | None = None) -> tuple[Array, Any, FloatArray]:
+def check_coefficients(
+    model: Any, n_features: int | None = None, classes: Array | None = None
+) -> tuple[Array, Any, FloatArray]:
     """Return what `read_coefficients` does; coefficients that `sparsify` has made sparse stay so."""
     if n_features is None:
         n_features = count_features(model)
-    classes = read_classes(model)
+    if classes is None:
+        classes = read_classes(model)
     n_rows = 1 if len(classes) == 2 else len(classes)
     reason = f", for {len(classes)} classes and {n_features} features"
     coef: Any = model.coef_

@@ -300,7 +300,9 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
                 f"warm_start needs coef_ of shape {shape}, but the last fit left {found}; make a new "
                 "estimator for data of another shape."
             )
-        _, coef, intercept = read_coefficients(self, shape[1])
+        # Who sets coef_ and intercept_ to start from need not set classes_.
+        classes = None if hasattr(self, "classes_") else data.classes
+        _, coef, intercept = read_coefficients(self, shape[1], classes)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError("warm_start needs finite coef_ and intercept_, but they hold NaN or infinity.")
         intercept = intercept if self.fit_intercept else np.zeros(shape[0])

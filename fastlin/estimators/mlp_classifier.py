@@ -550,7 +550,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             Batch normalisation is part of its coefficients. What scikit-learn has no parameter for is left out.
         """
         check_is_fitted(self)
-        return make_scikit_learn_network(self, self._fold(), ScikitLearnMLPClassifier)
+        return make_scikit_learn_network(self, load_network(self).fold(), ScikitLearnMLPClassifier)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -588,16 +588,13 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _fold(self):
-        """Return the network that predicts. It is a new one, so that several threads may predict at once."""
-        return load_network(self).fold()
-
     def _predict(self, X, find):
         """Return what a method of the network, `find`, says of the rows: probabilities or scores."""
         check_is_fitted(self)
         matrix = read_matrix(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
-            network = self._fold()
+            # A new one, so that several threads may predict at once.
+            network = load_network(self).fold()
             found = find(network, matrix)
         if not np.isfinite(found).all():
             check_finite(network)
@@ -610,9 +607,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
     def _weigh(self, y, targets, labels, sample_weight):
         """Return the weights of rows, by their labels among `classes_`, or None where every row counts alike."""
         if self.class_weight is not None and targets.kind != "class":
-            raise ValueError(
-                f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight instead."
-            )
+            raise ValueError(f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight.")
         return weigh_rows(y, self.classes_, labels, sample_weight, self.class_weight)
 
     def _plan_network(self, kind):
