@@ -54,7 +54,7 @@ def test_only_a_missing_package_gets_the_hint():
         from pathlib import Nothing  # noqa: F401
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_bare_installation_fits_and_shows_progress():
     finished = run_bare(
         "import warnings; warnings.simplefilter('error')\n"

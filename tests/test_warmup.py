@@ -78,6 +78,7 @@ def fit_after(dtypes, steps):
     return json.loads(finished.stdout)
 
 
+@pytest.mark.thorough
 def test_after_the_steps_of_one_type_nothing_of_that_type_is_compiled():
     needed = [name for name in STEPS if name.endswith("float64") and not name.startswith("large fits")]
     assert fit_after(["float64"], [*needed, "tables"]) == {}

@@ -35,6 +35,6 @@ def test_kernels_uncompiled(layers):
     run_uncompiled(TESTS / "kernels" / layer for layer in layers.split())
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_kernels_uncompiled_with_the_vectors_of_arm64():
     run_uncompiled((TESTS / "kernels" / "machine" / f"test_{name}.py" for name in BY_WIDTH), **NARROWEST)

@@ -24,7 +24,7 @@ def test_the_literal_command_collects_benchmarks_alone():
     assert not any("test_limit[limit" in name for name in names)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_whole_benchmarks_have_every_case():
     names = collect("--benchmark-only", "--full")
     assert "benchmarks/pytest/test_speed.py::test_limit[limit-step]" in names

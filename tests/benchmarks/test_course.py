@@ -12,6 +12,7 @@ TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
 ACCURACY_TOLERANCE = {"float64": 1e-4, "float32": 1e-3}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 def test_plain_numpy_takes_the_same_steps(dtype):
     training = replace(load_training(1_000, "synthetic", dtype), epochs=10)

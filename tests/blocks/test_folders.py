@@ -82,6 +82,7 @@ def test_arrays_of_a_changed_file_are_removed_and_no_others(sources):
     assert list_names(cache) == sorted([*kept, new])
 
 
+@pytest.mark.thorough
 def test_nothing_is_removed_while_a_process_is_at_work_and_all_that_is_left_after_it_was_killed(sources):
     cache, files = sources
     before = list_names(cache)
@@ -129,6 +130,7 @@ def test_a_folder_that_can_only_be_read_is_used_as_it_is(sources, monkeypatch):
     assert list_names(cache) == before
 
 
+@pytest.mark.thorough
 def test_a_forked_child_leaves_the_mark_of_its_parent(sources):
     if not hasattr(os, "fork"):
         pytest.skip("the system has no fork")
@@ -168,6 +170,7 @@ def test_arrays_are_on_the_disk_before_they_have_their_name(tmp_path, monkeypatc
     assert done[2:] == [(inodes[0], False), (inodes[1], True)]
 
 
+@pytest.mark.thorough
 def test_what_a_killed_process_decoded_into_a_temporary_folder_is_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)

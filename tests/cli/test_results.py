@@ -47,6 +47,7 @@ for i in range(100):
 """
 
 
+@pytest.mark.thorough
 def test_two_processes_keep_the_entries_of_both(tmp_path):
     path = tmp_path / "results.json"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

@@ -70,6 +70,7 @@ def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monk
     assert found.n_passes_ == expected.n_passes_
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expected, tmp_path):
     wait_for_workers(client)
     X, y, weights = cut(*make_rows())
@@ -117,6 +118,7 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypat
     assert_nothing_is_held(client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["open", "close"])
 def test_a_worker_that_is_killed_between_passes_changes_nothing(client, monkeypatch, method):
     wait_for_workers(client)
@@ -136,6 +138,7 @@ def test_a_worker_that_is_killed_between_passes_changes_nothing(client, monkeypa
     assert not pids
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(client, expected, monkeypatch):
     wait_for_workers(client)
     pids, wait = client.run(os.getpid), module.wait_for
@@ -152,6 +155,7 @@ def test_a_worker_that_is_killed_while_its_shard_is_placed_changes_no_bit(client
     assert not pids
 
 
+@pytest.mark.slow
 def test_folds_side_by_side_survive_too(client, monkeypatch):
     wait_for_workers(client)
     model = LogisticRegressionCV(Cs=3, cv=2, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False)
@@ -235,6 +239,7 @@ def test_a_shard_that_another_worker_takes_is_called_there(client, expected, two
     np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
+@pytest.mark.slow
 def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatch):
     cluster, client = two_workers
     compared, check, call = [], module.check_workers, Cluster._call
@@ -279,6 +284,7 @@ def test_tasks_that_are_cancelled_are_an_error_that_says_so(client, monkeypatch)
     assert isinstance(raised.value.__cause__, CancelledError)
 
 
+@pytest.mark.slow
 def test_a_partition_that_ends_every_worker_is_an_error_that_says_so():
     def die(part):
         os.kill(os.getpid(), KILL)
@@ -327,6 +333,7 @@ def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(monkeypatch):
             LogisticRegression().fit(*cut(*make_rows()), client=client, worker_timeout=0.5)
 
 
+@pytest.mark.slow
 def test_a_client_that_is_closed_is_an_error(client, monkeypatch):
     with Client(client.scheduler.address, set_as_default=False) as other:
 

@@ -101,6 +101,7 @@ def test_dataframes_have_names(client):
         found.predict(table[names[::-1]])
 
 
+@pytest.mark.thorough
 def test_dataframes_of_several_types_of_numbers(client):
     X, y, _ = make_rows()
     frame = pandas.DataFrame({"a": X[:, 0].astype("f4"), "b": X[:, 1] > 0, "c": np.arange(400) % 7})
@@ -126,6 +127,7 @@ def test_dataframes_of_several_types_of_numbers(client):
         )
 
 
+@pytest.mark.thorough
 def test_bits_depend_on_the_partitions_alone(client):
     X, y, weights = make_rows(900, 6, 4)
     models = []
@@ -174,6 +176,7 @@ def test_partitions_of_several_types_have_their_common_type(client):
     assert LogisticRegression().fit(dask.array.concatenate(parts), dy).coef_.dtype == np.float32
 
 
+@pytest.mark.thorough
 def test_bad_data_are_named_with_their_partition_and_change_nothing(client):
     X, y, weights = make_rows()
     model = LogisticRegression().fit(*cut(X, y))
@@ -273,6 +276,7 @@ def test_callbacks_are_told_of_each_iteration_and_stop_the_fit(client):
     assert stopped.history_[0].objective == model.history_[0].objective
 
 
+@pytest.mark.thorough
 def test_progress_is_shown(client, capsys):
     LogisticRegression(verbose=1).fit(*cut(*make_rows()[:2]))
     assert "gap" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from .conftest import cut, make_rows
 DEFAULTS = {"use_legacy_attributes": False, "scoring": "accuracy", "l1_ratios": (0,)}
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "parameters"),
     [

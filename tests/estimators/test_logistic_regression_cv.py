@@ -25,7 +25,7 @@ CS = [0.01, 1.0, 100.0]
 pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @parametrize_with_checks([LogisticRegressionCV(Cs=(1.0,), cv=2, **QUIET)])
 @pytest.mark.filterwarnings("ignore:SCIPY_ARRAY_API", "ignore::FutureWarning", "ignore:The least populated class")
 def test_estimator_checks(estimator, check):

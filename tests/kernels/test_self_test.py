@@ -34,6 +34,7 @@ def test_what_is_no_number_is_a_difference():
     compare("name", (np.float64(1 + 1e-15),), (np.float64(1),), "float64")
 
 
+@pytest.mark.thorough
 def test_the_trial_of_another_numba_finds_the_kernels():
     program = numba_versions.PROGRAM.format(path=sys.path)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)

@@ -65,6 +65,7 @@ os.access = lambda path, rights: False
 """
 
 
+@pytest.mark.thorough
 def test_a_cache_that_can_only_be_read_is_used(tmp_path):
     run(tmp_path)
     before = sorted(tmp_path.rglob("*"))
@@ -74,6 +75,7 @@ def test_a_cache_that_can_only_be_read_is_used(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="this system's files have other rights")
 def test_a_cache_that_others_can_write_to_is_neither_loaded_nor_filled(tmp_path):
     run(tmp_path)
@@ -90,6 +92,7 @@ def test_a_cache_that_others_can_write_to_is_neither_loaded_nor_filled(tmp_path)
     assert run(tmp_path, **nowhere) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting", ["OPT=0", "OPT=1", "BOUNDSCHECK=1", "DEBUGINFO=1", "LOOP_VECTORIZE=0", "EXTEND_VARIABLE_LIFETIMES=1"]
 )
@@ -123,7 +126,7 @@ def test_fits_under_settings_of_numba(tmp_path, setting):
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=300)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_code_of_other_instruction_sets_is_not_taken(tmp_path):
     narrow = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2"}
     if platform.machine() not in ("x86_64", "AMD64"):
@@ -141,7 +144,7 @@ def test_no_writable_place_means_no_cache(tmp_path):
     assert blocked.read_text() == ""
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_full_disk_means_no_cache(tmp_path):
     pytest.importorskip("resource", reason="the system limits no files")
     # A limit on files is what a test can fill without a disk of its own: writes fail half-way.

@@ -56,7 +56,7 @@ def test_the_code_of_the_wheel_needs_no_place_to_write(wheel, use, tmp_path):
     assert sorted(wheel.rglob("*")) == before
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_no_folder_is_made_before_code_is_saved(wheel, use, tmp_path):
     found, _ = use(wheel)
     assert found["dot"] == HIT
@@ -186,7 +186,7 @@ def test_a_damaged_kernel_alone_is_compiled(wheel, use, damage):
     assert logged == [f"INFO {path} is damaged: kernels are compiled where it lacks them."]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
     first, logged = use(wheel, "steps")
     # The kernel that is compiled calls that of the wheel, whose code becomes part of it.
@@ -200,7 +200,7 @@ def test_what_the_wheel_lacks_is_compiled_beside_its_code_and_kept(wheel, use):
     assert float.fromhex(off["step"]) == pytest.approx(float.fromhex(first["step"]))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_half_filled_cache_decides_nothing_and_a_finished_warm_up_does(wheel, use, tmp_path):
     use(wheel, FASTLIN_COMPILED="off")
     assert use(wheel)[0]["target"] == BEST

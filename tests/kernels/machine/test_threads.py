@@ -169,6 +169,7 @@ def test_a_handler_that_raises_every_millisecond_ends_no_wait():
     assert len(written) == 1
 
 
+@pytest.mark.thorough
 def test_a_run_at_the_end_of_the_stack_ends():
     # In a process of its own: a run that hung here would hold up all tests.
     program = """
@@ -231,6 +232,7 @@ def test_a_forked_child_starts_anew():
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.thorough
 def test_a_run_after_the_main_thread_has_ended():
     program = """
 import threading, time
