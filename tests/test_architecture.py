@@ -46,6 +46,7 @@ MAY_USE = {
         "objective",
         "matrices",
         "kernels",
+        "budget",
         "blocks",
         "figures",
         "progress",
