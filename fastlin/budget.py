@@ -34,6 +34,12 @@ LARGEST_HESSIAN = 4096
 MOST_HESSIAN_WORK = 400_000_000_000
 
 
+# Fits that run at once hold together no more than one of them may beside a large X, or than this beside a small one.
+TOGETHER = 1024 * MEGABYTE
+# Vectors of all parameters that a solver holds beside its pairs.
+OWN_VECTORS = 10
+
+
 @dataclass(frozen=True)
 class Budget:
     """The memory that a fit may take beside X.
@@ -41,8 +47,8 @@ class Budget:
     Attributes
     ----------
     bytes : int
-        What each of the decisions is measured against. What several of them allow adds up, and so does what the folds
-        of a cross-validation take side by side.
+        What each of the decisions is measured against. What several of them allow adds up. Of the folds of a
+        cross-validation so many run at once as `count_at_once` says.
     """
 
     bytes: int
@@ -96,6 +102,25 @@ class Budget:
         if in_float64 >= FEWEST_PAIRS and MOST_PAIRS * bytes_a_pair <= CACHED_PAIRS:
             return min(in_float64, MOST_PAIRS), np.float64
         return int(np.clip(2 * in_float64, 4, MOST_PAIRS)), np.float32
+
+    def count_at_once(self, n_rows: int, shape: tuple[int, int], is_smooth: bool) -> int:
+        """Return how many fits with n_rows rows and parameters of a shape (K, d + 1) may run at once, at least one.
+
+        What a fit takes is counted as if it were to keep all that it may: for each row its weight, number and
+        probabilities, and pairs with the Hessian or blocks of it. With few rows for the columns pairs are those of the
+        row space.
+        """
+        K, size = shape
+        n_parameters = K * size
+        n_pairs, kind = self.choose_pairs(n_parameters)
+        of_rows = 8 * n_rows * (2 + K * (1 if is_smooth else 4))
+        of_vectors = (2 * n_pairs + OWN_VECTORS) * np.dtype(kind).itemsize * n_parameters
+        if is_smooth and n_rows < size:
+            of_vectors = max(of_vectors, 4 * 8 * n_rows * K * self.count_row_pairs(n_rows * K))
+        of_curvature = min(4 * K * size**2, self.bytes // 4)
+        if not is_smooth and n_parameters <= LARGEST_HESSIAN:
+            of_curvature = 16 * n_parameters**2
+        return int(max(1, max(TOGETHER, self.bytes) // min(of_rows + of_vectors + of_curvature, self.bytes)))
 
     def count_row_pairs(self, n_numbers: int) -> int:
         """Return how many pairs L-BFGS keeps in the row space, of vectors with so many multipliers and scores."""

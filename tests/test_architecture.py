@@ -50,6 +50,7 @@ MAY_USE = {
         "objective",
         "matrices",
         "kernels",
+        "budget",
         "blocks",
         "containers",
         "figures",

@@ -91,6 +91,21 @@ def decide(objective):
     )
 
 
+def test_fits_run_at_once_as_far_as_they_take_no_more_than_a_gigabyte_or_four_times_X():
+    small, large = Budget.beside(1 << 20), Budget.beside(1 << 30)
+    # Of everyday tables as many as there are threads.
+    assert small.count_at_once(10_000, (10, 101), True) > 100
+    assert small.count_at_once(1000, (1, 31), False) > 1000
+    # A fit never counts as more than its budget, of which a gigabyte holds four.
+    assert small.count_at_once(10**9, (100, 1000), True) == 4
+    assert large.count_at_once(10**9, (100, 1000), True) == 1
+    # 600 classes: 150 MB of blocks, 480 of pairs and 72 of probabilities for 15,000 x 384 in float32.
+    probe = Budget.beside(15_000 * 384 * 4)
+    assert probe.count_at_once(15_000, (600, 385), True) < 8
+    for n_rows, shape, is_smooth in ((2000, (10, 50_001), True), (400, (10, 61), False), (10_000, (1, 10), True)):
+        assert probe.count_at_once(2 * n_rows, shape, is_smooth) <= probe.count_at_once(n_rows, shape, is_smooth)
+
+
 @pytest.mark.parametrize(("n", "d", "n_classes"), [(50, 4, 3), (3000, 300, 2), (40, 100, 60)])
 def test_decisions_do_not_depend_on_the_number_of_threads(n, d, n_classes):
     decisions = []

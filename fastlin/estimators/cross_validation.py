@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from sklearn.metrics import get_scorer
 
+from fastlin.budget import Budget
 from fastlin.estimators.callbacks import tell_all
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.regularization_path import fit_along
@@ -145,7 +146,7 @@ def fit_folds(
     on_fit: Callable[[], object] | None = None,
     tasks: CrossValidationTasks | None = None,
 ) -> Generator[tuple[int, int], None, None]:
-    """Fit every fold along the Cs for every l1_ratio, as many side by side as there are threads.
+    """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
 
     Parameters
     ----------
@@ -184,8 +185,12 @@ def fit_folds(
             path.end()
         return fold, r
 
+    shape = fits.coefs.shape[3], data.matrix.shape[1] + 1
+    n_rows, is_smooth = max(map(len, training_rows)), not fits.l1_ratios.any()
+    # Each fit has its own budget, which must not depend on how many there are: the bits would.
+    most_at_once = Budget.beside(data.matrix.nbytes).count_at_once(n_rows, shape, is_smooth)
     # On threads, since all fits share X.
-    return run_side_by_side(fit_pair, len(pairs))
+    return run_side_by_side(fit_pair, len(pairs), most_at_once)
 
 
 def bind_scorer(

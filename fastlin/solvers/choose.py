@@ -97,19 +97,24 @@ def minimize(
         point = objective.at(starts[0] if starts else np.zeros(objective.shape), out=room)
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf))
     method = choose_solver(objective, solver)
-    # Coefficients that are given need not be sums of rows, unless a fit in the row space has found them.
+    suits_row_space = method == "lbfgs" and row_space.suits(objective)
     row_point = None if nearby is None else nearby.row_point
-    if method == "lbfgs" and (row_point or not starts) and row_space.suits(objective):
+    if suits_row_space and row_point:
         solution = row_space.minimize(objective, stopping, room=room, nearby=row_point)
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
-        starts = starts if solution is None else [solution.parameters]
+        starts, suits_row_space = starts if solution is None else [solution.parameters], False
     best = None
     for parameters in starts:
         point = objective.at(parameters, objective.fast_precision, out=room)
         best = point if best is None or point.value <= best.value else best
     is_far = best is None or not best.value <= objective.value_at_start()
     start = objective.start() if best is None or is_far else objective.center(best.parameters)
+    if suits_row_space:
+        solution = row_space.minimize(objective, stopping, start=None if is_far else start, room=room)
+        if solution is not None and solution.message not in (STALLED, IMPATIENT):
+            return solution
+        start = start if solution is None else objective.center(solution.parameters)
     if not objective.penalty.is_smooth:
         # A point whose probabilities are still there need not be evaluated again.
         is_ready = not is_far and best is not None and (best.has_probabilities or room is None)

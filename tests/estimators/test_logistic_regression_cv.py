@@ -1,5 +1,6 @@
 """LogisticRegressionCV against plain loops, scikit-learn's and its estimator checks."""
 
+import threading
 import tracemalloc
 import warnings
 
@@ -16,7 +17,9 @@ from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, ShuffleS
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastlin
+from fastlin.budget import Budget
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+from fastlin.estimators.problem import Problem
 from fastlin.kernels.machine.threads import limit_threads
 
 QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
@@ -343,6 +346,31 @@ def test_a_grid_is_sorted_and_left_as_it_was():
     np.testing.assert_array_equal(model.Cs_, [0.1, 1.0, 10.0])
     np.testing.assert_array_equal(grid, [10.0, 0.1, 1.0])
     np.testing.assert_array_equal(LogisticRegressionCV(Cs=np.sort(grid), **QUIET).fit(X, y).scores_, model.scores_)
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_memory_limits_the_fits_at_once_and_no_bit(most, monkeypatch):
+    X, y = load_scaled(load_iris)
+    expected = LogisticRegressionCV(Cs=CS, n_jobs=4, **QUIET).fit(X, y)
+    lock, at_once, minimize = threading.Lock(), [0], Problem.minimize
+    n_running = 0
+
+    def minimize_and_count(self, *arguments, **options):
+        nonlocal n_running
+        with lock:
+            n_running += 1
+            at_once.append(n_running)
+        fit = minimize(self, *arguments, **options)
+        with lock:
+            n_running -= 1
+        return fit
+
+    monkeypatch.setattr(Problem, "minimize", minimize_and_count)
+    monkeypatch.setattr(Budget, "count_at_once", lambda *given: most)
+    found = LogisticRegressionCV(Cs=CS, n_jobs=4, **QUIET).fit(X, y)
+    assert max(at_once) <= min(most, 4)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(found.coefs_paths_, expected.coefs_paths_)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -162,6 +162,56 @@ def test_another_penalty_starts_from_the_solution(kind):
     np.testing.assert_array_equal(by_choice.parameters, near.parameters)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_any_parameters_are_expressed_by_the_rows(kind, n_classes, name):
+    objective = make_few_rows(n_classes, kind, **OPTIONS[name])
+    space = RowSpace(objective)
+    # Most of these is no sum of rows, which only adds to the penalty.
+    parameters = 0.1 * np.random.default_rng(5).normal(size=objective.shape)
+    parameters[:, -1] *= objective.fit_intercept
+    parameters = objective.center(parameters)
+    for tolerance in (1e-2, 1e-9):
+        vector = space.represent(parameters, tolerance)
+        expressed, given = (evaluate(objective, each).value for each in (space.to_parameters(vector), parameters))
+        assert space.at(vector).value == pytest.approx(expressed, rel=1e-9)
+        assert expressed <= (1 + tolerance) * given
+    # The minimum is a sum of rows.
+    solution = minimize(objective, tol=1e-9)
+    found = space.to_parameters(space.represent(solution.parameters, 1e-12))
+    np.testing.assert_allclose(found, solution.parameters, atol=1e-3 * np.abs(solution.parameters).max())
+
+
+def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkeypatch):
+    objective = make_few_rows(4)
+    first = minimize(objective, tol=1e-9)
+    near = objective.with_penalty(0.009, 0.0)
+    expected, n_cold = lbfgs_of(near).value, minimize(near).n_iter
+    given = {"solver": "auto", "tol": 1e-8, "max_iter": 1000}
+    with monkeypatch.context() as patched:
+        patched.setattr(lbfgs, "minimize", None)
+        again = choose.minimize(objective, [first.parameters], **given)
+        warm = choose.minimize(near, [first.parameters], **given)
+        far = choose.minimize(near, [1e6 * first.parameters], **given)
+    assert again.n_iter == 0 and again.value == pytest.approx(first.value, rel=1e-8)
+    assert warm.converged and warm.n_iter < n_cold == far.n_iter
+    assert warm.value == pytest.approx(expected, rel=1e-7)
+    # One iteration after the other comes to the end as well.
+    parameters, values = objective.start(), []
+    for _ in range(60):
+        solution = choose.minimize(objective, [parameters], **{**given, "max_iter": 1})
+        parameters = solution.parameters
+        values.append(solution.value)
+    assert (np.diff(values) <= 1e-9 * values[0]).all()
+    assert values[-1] - first.value <= 1e-6 * first.value
+    # What takes too long to express is left to the coefficients.
+    monkeypatch.setattr(spaces, "MOST_PRODUCTS", 0)
+    assert row_space.minimize(objective, Stopping(objective, 1e-8, "excess", 9), start=first.parameters) is None
+    by_coefficients = choose.minimize(near, [first.parameters], **given)
+    assert by_coefficients.converged and by_coefficients.row_point is None
+
+
 def test_the_limit_of_iterations_holds():
     solution = minimize(make_few_rows(3), max_iter=2)
     assert (solution.n_iter, solution.converged, solution.message) == (2, False, LIMITED)

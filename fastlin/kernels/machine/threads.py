@@ -345,7 +345,9 @@ class Stopped(Exception):
     """Ends a task whose result nobody waits for."""
 
 
-def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: int) -> Generator[Any, None, None]:
+def run_side_by_side(
+    task: Callable[[int, Callable[..., None]], Any], n_tasks: int, most_at_once: int
+) -> Generator[Any, None, None]:
     """Run tasks on threads of their own, as many at once as there are threads, and yield their results in order.
 
     The tasks that run share the threads evenly: of 16 threads five tasks have 4, 3, 3, 3 and 3. What an ended task
@@ -359,6 +361,8 @@ def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: i
         any arguments; it raises Stopped once nobody waits for the result.
     n_tasks : int
         Number of tasks.
+    most_at_once : int
+        The most tasks that run at once, at least one.
 
     Yields
     ------
@@ -366,7 +370,8 @@ def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: i
         What each task returns.
     """
     n_threads = count_threads()
-    shares = _Shares(n_threads, n_tasks)
+    n_at_once = min(n_threads, n_tasks, most_at_once)
+    shares = _Shares(n_threads, n_tasks, n_at_once)
     at_work = _AtWork()
 
     def check(*_):
@@ -385,7 +390,7 @@ def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: i
 
     # All shares together, less one for the last task: no task waits for the helpers of another.
     _helpers.grow(n_threads - 1)
-    pool = ThreadPoolExecutor(min(n_threads, n_tasks))
+    pool = ThreadPoolExecutor(n_at_once)
     try:
         for result in [pool.submit(run, number) for number in range(n_tasks)]:
             yield result.result()
@@ -398,15 +403,15 @@ def run_side_by_side(task: Callable[[int, Callable[..., None]], Any], n_tasks: i
 class _Shares:
     """How many threads each of several tasks may use, which start in the order of their numbers."""
 
-    def __init__(self, n_threads, n_tasks):
-        self._n_threads = n_threads
+    def __init__(self, n_threads, n_tasks, n_at_once):
+        self._n_threads, self._n_at_once = n_threads, n_at_once
         self._unfinished = tuple(range(n_tasks))
         self._lock = threading.Lock()
 
     def of(self, number):
         """Return the number of threads of an unfinished task that has started."""
         unfinished = self._unfinished
-        n_at_once = min(len(unfinished), self._n_threads)
+        n_at_once = min(len(unfinished), self._n_at_once)
         share, n_left_over = divmod(self._n_threads, n_at_once)
         return share + (unfinished.index(number) < n_left_over)
 

@@ -339,7 +339,7 @@ def test_tasks_side_by_side_keep_all_threads_busy(n_threads, n_tasks, shares):
         return share
 
     with limit_threads(n_threads):
-        assert list(run_side_by_side(task, n_tasks)) == shares
+        assert list(run_side_by_side(task, n_tasks, 9)) == shares
 
 
 def test_what_an_ended_task_leaves_goes_to_the_others():
@@ -356,7 +356,7 @@ def test_what_an_ended_task_leaves_goes_to_the_others():
         return count_threads()
 
     with limit_threads(7):
-        results = run_side_by_side(task, 2)
+        results = run_side_by_side(task, 2, 9)
         assert next(results) is None
         ended.set()
         assert next(results) == 7
@@ -371,11 +371,35 @@ def test_more_tasks_than_threads_run_in_order_one_thread_each():
         return number
 
     with limit_threads(2):
-        assert list(run_side_by_side(task, 6)) == list(range(6))
+        assert list(run_side_by_side(task, 6, 9)) == list(range(6))
     # Two at a time, so that a task may overtake its neighbour alone.
     assert all(abs(place - number) <= 1 for place, (number, _) in enumerate(seen))
     # The last one has both threads as soon as it is alone.
     assert all(share == 1 for number, share in seen if number < 5)
+
+
+def test_no_more_tasks_than_allowed_run_at_once_and_those_have_all_threads():
+    lock, running, most, shares = threading.Lock(), [], [], []
+
+    def task(number, check):
+        with lock:
+            running.append(number)
+            most.append(len(running))
+            shares.append((number, count_threads()))
+        time.sleep(0.01)
+        with lock:
+            running.remove(number)
+        return number
+
+    with limit_threads(7):
+        assert list(run_side_by_side(task, 6, 2)) == list(range(6))
+        assert max(most) == 2
+        # While two run they have 4 and 3, and the last one has all.
+        assert {share for number, share in shares if number < 5} <= {3, 4}
+        most.clear()
+        assert list(run_side_by_side(task, 3, 1)) == list(range(3))
+        assert max(most) == 1
+        assert [share for _, share in shares[-3:]] == [7, 7, 7]
 
 
 @with_signals
@@ -428,7 +452,7 @@ def test_tasks_are_stopped_where_nobody_waits_for_them(ending):
             raise
 
     with limit_threads(2):
-        results = run_side_by_side(task, 9)
+        results = run_side_by_side(task, 9, 9)
         if ending == "error":
             with pytest.raises(MemoryError, match="task 0"):
                 next(results)
