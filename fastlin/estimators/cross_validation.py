@@ -185,10 +185,11 @@ def fit_folds(
             path.end()
         return fold, r
 
-    shape = fits.coefs.shape[3], data.matrix.shape[1] + 1
-    n_rows, is_smooth = max(map(len, training_rows)), not fits.l1_ratios.any()
+    matrix, shape = data.matrix, (fits.coefs.shape[3], data.matrix.shape[1] + 1)
+    # What is known of rows on workers lies there.
+    n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
     # Each fit has its own budget, which must not depend on how many there are: the bits would.
-    most_at_once = Budget.beside(data.matrix.nbytes).count_at_once(n_rows, shape, is_smooth)
+    most_at_once = Budget.beside(matrix.nbytes).count_at_once(n_rows, shape, not fits.l1_ratios.any())
     # On threads, since all fits share X.
     return run_side_by_side(fit_pair, len(pairs), most_at_once)
 
