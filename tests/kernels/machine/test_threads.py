@@ -311,7 +311,7 @@ def test_an_immense_limit_starts_few_threads():
     with limit_threads(3000):
         assert count_threads() == MOST_THREADS
         run_blocks(lambda block, n_blocks: None, 500)
-        assert sum(run_side_by_side(lambda number, check: number, 3)) == 3
+        assert sum(run_side_by_side(lambda number, check: number, 3, 3)) == 3
     assert len(helpers()) < MOST_THREADS
 
 
@@ -427,7 +427,7 @@ def test_no_task_runs_after_a_second_signal(error):
             raise
 
     with handler_that_raises(error), limit_threads(2), pytest.raises(error):
-        list(run_side_by_side(task, 1))
+        list(run_side_by_side(task, 1, 1))
     assert not at_work
 
 
