@@ -114,12 +114,13 @@ def slow_messages(delay, bandwidth):
 
 def make_group(number, n_rows, n_features, n_classes):
     """Return a Group of one partition of noise, in float32."""
-    from fastlin.dask.parts import decode, encode
+    from fastlin.dask.parts import decode, describe, encode
 
     generator = np.random.default_rng(number)
     X = generator.standard_normal((n_rows, n_features), np.float32)
     part = decode(X, np.arange(n_rows) % n_classes, None, f"Partition {number}")
-    return encode([part], number, X.dtype, np.arange(n_classes))
+    descriptions, _ = describe([part], number)
+    return encode([part], number, X.dtype, np.arange(n_classes), descriptions)
 
 
 def measure_passes(n_workers, shape, settings, n_parts=16):
