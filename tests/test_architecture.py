@@ -40,7 +40,7 @@ MAY_USE = {
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
     "training": {"networks", "matrices", "kernels", "places", "progress", "fitted"},
-    "figures": {"extras", "terminal"},
+    "figures": {"extras", "places", "terminal"},
     "report": {"places"},
     "datasets": {"places", "extras"},
     "estimators": {
