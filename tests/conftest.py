@@ -14,7 +14,7 @@ import pytest
 import reference
 import sklearn
 import tiers
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
@@ -30,9 +30,12 @@ COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
 # Tests of properties draw the same examples in each run, and other ones each time with `--hypothesis-profile=nightly`,
-# which prints what repeats an example that fails. Nothing here asserts a time, so that there is no deadline.
+# which prints what repeats an example that fails. Nothing here asserts a time, so that there is no deadline, and an
+# example that compiles a kernel is not too slow.
 settings.register_profile("default", deadline=None, derandomize=True)
-settings.register_profile("nightly", deadline=None, derandomize=False, print_blob=True)
+settings.register_profile(
+    "nightly", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("default")
 
 
