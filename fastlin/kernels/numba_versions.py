@@ -75,7 +75,7 @@ def _find_fault(version):
 def _try_kernels():
     """Return what goes wrong where another process uses kernels, or nothing."""
     # A frozen program runs itself, whatever follows.
-    interpreter = None if getattr(sys, "frozen", False) else sys.executable
+    interpreter = "" if getattr(sys, "frozen", False) else sys.executable
     try:
         tried = subprocess.run(
             [interpreter, "-c", PROGRAM.format(path=sys.path)],
