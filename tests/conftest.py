@@ -1,6 +1,7 @@
 """What several tests share: random problems, MNIST where it is on disk, an empty cache and a server of the test."""
 
 import contextlib
+import errno
 import http.server
 import os
 import sys
@@ -287,6 +288,16 @@ def refuse_replacement(monkeypatch):
         raise PermissionError(13, "Access is denied", str(source), None, str(target))
 
     monkeypatch.setattr(os, "replace", refuse)
+
+
+def refuse_locks(monkeypatch):
+    """Let files be locked as little as some network file systems let them; skip the test where locks are others."""
+    fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ PACKAGES = (
     "joblib",
     "pooch",
     "platformdirs",
+    "filelock",
     "tqdm",
     "skops",
     "pyarrow",
