@@ -47,19 +47,16 @@ def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer
         kind = "Complex" if X.dtype.kind == "c" else str(X.dtype)
         raise ValueError(f"{kind} data not supported: {name} holds {X.dtype}, but real numbers are needed.")
     _check(X, name)
-    if X.format in ("dok", "dia"):
+    if X.format in ("dok", "dia", "lil"):
         try:
-            X = X.tocoo()
-        except (TypeError, ValueError, IndexError) as error:
+            X = X.tocsr() if X.format == "lil" else X.tocoo()
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise ValueError(
                 f"{name} is a broken {X.format.upper()} matrix of shape {X.shape}: {error}. {ACCEPTED}"
             ) from error
         _check(X, name)
     X = _with_native_types(X)
-    csr = X.tocsr()
-    if X.format == "lil":
-        _check(csr, name)
-    return csr, X if X.format == "csc" else None
+    return X.tocsr(), X if X.format == "csc" else None
 
 
 def _check(X, name):

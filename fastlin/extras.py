@@ -9,8 +9,8 @@ from importlib.util import find_spec
 
 # The names that they are imported by.
 EXTRAS = {
-    "studies": ("jinja2", "latex2mathml", "matplotlib", "PIL", "pooch", "rich", "skops", "tqdm"),
-    "arrow": ("pyarrow",),
+    "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "PIL", "pooch", "rich", "skops", "tqdm"),
+    "arrow": ("filelock", "pyarrow"),
     "dask": ("dask", "distributed"),
 }
 
@@ -42,4 +42,4 @@ def find_missing(extra: str) -> list[str]:
 
 def describe_missing(extra: str, names: Iterable[str]) -> str:
     """Return the line that says which packages are missing and how to install them."""
-    return f"Not installed: {', '.join(names)}. Run pip install 'fastlin[{extra}]'."
+    return f"Not installed: {', '.join(dict.fromkeys(names))}. Run pip install 'fastlin[{extra}]'."

@@ -5,22 +5,13 @@ import errno
 import os
 import secrets
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_cache_path
 
+from fastlin.extras import needs
 from fastlin.typing import PathLike
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has another module.
-    HAS_FCNTL = False
-else:
-    HAS_FCNTL = True
 
 
 def user_cache_folder() -> Path | None:
@@ -64,7 +55,8 @@ def write_whole(path: PathLike) -> Iterator[Path]:
         os.replace(part, path)
     except BaseException:
         # Windows removes no file that is still open; the first error says more.
-        _remove(part)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise
     sync_folder(path.parent)
 
@@ -84,8 +76,8 @@ def _find_mode(path):
 def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of a path while the ``with`` block runs; other processes and threads wait for it.
 
-    The lock is a file ``<path>.lock``, which is removed afterwards. The system releases it when a process ends, however
-    it ends, so that no lock is ever stale.
+    The lock is a file beside the path, ``.<name>.lock``, which is removed afterwards. The system releases the lock when
+    a process ends, however the process ends, so that no lock is ever stale.
 
     Parameters
     ----------
@@ -97,73 +89,38 @@ def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
     Yields
     ------
     held : bool
-        False where someone else holds the lock and `wait` is False, and where the file system has no locks.
+        False where someone else holds the lock and `wait` is False, where the file system has no locks, and where the
+        file may not be opened, as one that the killed process of another user has left.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        The package filelock, which the extras "studies" and "arrow" bring, is not installed.
     """
-    file, process = Path(f"{os.path.realpath(path)}.lock"), os.getpid()
-    # No link is followed; Windows lets few users make one.
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    while True:
-        descriptor = os.open(file, flags, 0o666)
-        try:
-            held = _acquire(descriptor, wait)
-            # Its last holder may have removed the file meanwhile, and a third process made and locked another.
-            if not held or _is_open_file(descriptor, file):
-                break
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+    with needs("studies"):
+        import filelock
+
+    path, process = Path(os.path.realpath(path)), os.getpid()
+    file = path.with_name(f".{path.name}.lock")
+    # The lock may be released by another thread. A soft lock, a file that is there or not, would outlive its process.
+    of_file = filelock.FileLock(file, thread_local=False, fallback_to_soft=False)
+    try:
+        of_file.acquire(blocking=wait)
+    # Timeout is one of these.
+    except OSError:
+        held = False
+    else:
+        held = True
     try:
         yield held
     finally:
         # A forked child that ends leaves its parent's lock.
-        is_own = held and os.getpid() == process
-        # Once the descriptor is closed, the file may be someone else's lock. Windows removes no file that is open: the
-        # order is the other one there, and a file that someone waits for stays.
-        if is_own and HAS_FCNTL:
-            _remove(file)
-        os.close(descriptor)
-        if is_own and not HAS_FCNTL:
-            _remove(file)
-
-
-def _remove(file):
-    with contextlib.suppress(OSError):
-        file.unlink()
-
-
-def _acquire(descriptor, wait):
-    """Lock an open file for this descriptor, and return whether that was done."""
-    try:
-        if HAS_FCNTL:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            return True
-        return _acquire_on_windows(descriptor, wait)
-    except OSError:
-        return False
-
-
-def _acquire_on_windows(descriptor, wait):
-    import msvcrt
-
-    # Its types are those of Windows.
-    windows: Any = msvcrt
-    while True:
-        try:
-            windows.locking(descriptor, windows.LK_NBLCK, 1)
-        except PermissionError:
-            if not wait:
-                return False
-            time.sleep(0.05)
-        else:
-            return True
-
-
-def _is_open_file(descriptor, path):
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False
+        if held and os.getpid() == process:
+            # Who waits for the file finds out that it is gone, and makes another. Windows removes no file that is open:
+            # filelock does so there once the lock is released.
+            with contextlib.suppress(OSError):
+                file.unlink()
+            of_file.release()
 
 
 def sync_file(path: Path) -> None:

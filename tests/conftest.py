@@ -1,6 +1,7 @@
 """What several tests share: random problems, MNIST where it is on disk, an empty cache and a server of the test."""
 
 import contextlib
+import errno
 import http.server
 import os
 import sys
@@ -14,7 +15,7 @@ import pytest
 import reference
 import sklearn
 import tiers
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
@@ -30,9 +31,12 @@ COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
 # Tests of properties draw the same examples in each run, and other ones each time with `--hypothesis-profile=nightly`,
-# which prints what repeats an example that fails. Nothing here asserts a time, so that there is no deadline.
+# which prints what repeats an example that fails. Nothing here asserts a time, so that there is no deadline, and an
+# example that compiles a kernel is not too slow.
 settings.register_profile("default", deadline=None, derandomize=True)
-settings.register_profile("nightly", deadline=None, derandomize=False, print_blob=True)
+settings.register_profile(
+    "nightly", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("default")
 
 
@@ -284,6 +288,16 @@ def refuse_replacement(monkeypatch):
         raise PermissionError(13, "Access is denied", str(source), None, str(target))
 
     monkeypatch.setattr(os, "replace", refuse)
+
+
+def refuse_locks(monkeypatch):
+    """Let files be locked as little as some network file systems let them; skip the test where locks are others."""
+    fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
 
 
 @pytest.fixture

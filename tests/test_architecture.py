@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 MAY_USE = {
     "typing": set(),
     "exceptions": set(),
-    "places": set(),
     "extras": set(),
+    "places": {"extras"},
     "terminal": set(),
     "progress": {"extras"},
     "fitted": set(),
@@ -40,7 +40,7 @@ MAY_USE = {
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
     "training": {"networks", "matrices", "kernels", "places", "progress", "fitted"},
-    "figures": {"extras", "terminal"},
+    "figures": {"extras", "places", "terminal"},
     "report": {"places"},
     "datasets": {"places", "extras"},
     "estimators": {
@@ -105,6 +105,7 @@ LIBRARIES = {
     "markupsafe": {"report"},
     "latex2mathml": {"report"},
     "platformdirs": {"places"},
+    "filelock": {"places", "blocks"},
     "pooch": {"datasets"},
     "pyarrow": {"blocks", "estimators", "cli"},
     "skops": {"cli"},

@@ -146,6 +146,12 @@ def test_other_broken_containers_are_refused():
     X.rows[3] = [0]
     with pytest.raises(ValueError, match="LIL"):
         as_matrix(X)
+    X.rows[3], X.data[3] = [0, 2**40], [1.0, 2.0]
+    with pytest.raises(ValueError, match=r"^X is a broken LIL matrix"):
+        as_matrix(X)
+    X.rows[3], X.data[3] = [0], ["x"]
+    with pytest.raises(ValueError, match=r"^X is a broken LIL matrix"):
+        as_matrix(X)
     X.rows, X.data = X.rows[:-1], X.data[:-1]
     with pytest.raises(ValueError, match="it has 59 rows of columns"):
         as_matrix(X)

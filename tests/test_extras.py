@@ -45,6 +45,11 @@ def test_what_is_installed_is_not_missing():
     assert find_missing("studies") == []
 
 
+def test_what_two_extras_lack_is_named_once():
+    line = "Not installed: filelock, rich. Run pip install 'fastlin[studies,arrow]'."
+    assert describe_missing("studies,arrow", ["filelock", "rich", "filelock"]) == line
+
+
 def test_only_a_missing_package_gets_the_hint():
     hint = r"Not installed: nowhere. Run pip install 'fastlin\[arrow\]'\."
     with pytest.raises(ModuleNotFoundError, match=hint) as raised, needs("arrow"):

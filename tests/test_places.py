@@ -7,16 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-import types
 
 import platformdirs
 import pytest
-from conftest import refuse_replacement
+from conftest import refuse_locks, refuse_replacement
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 from platformdirs.windows import Windows
 
-from fastlin import places
 from fastlin.places import check_writable, lock, user_cache_folder, write_whole
 
 
@@ -166,43 +164,39 @@ def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_windows_locks_by_functions_of_its_own_and_removes_the_file_once_it_is_closed(tmp_path, monkeypatch):
-    locked, closed, close = set(), [], os.close
-
-    def locking(descriptor, mode, n_bytes):
-        file = os.fstat(descriptor).st_ino
-        if file in locked:
-            raise PermissionError(13, "Permission denied")
-        locked.add(file)
-
-    def close_and_note(descriptor):
-        closed.append((tmp_path / "results.json.lock").exists())
-        close(descriptor)
-
-    monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(LK_NBLCK=2, locking=locking))
-    monkeypatch.setattr(places, "HAS_FCNTL", False)
-    monkeypatch.setattr(os, "close", close_and_note)
-    # It does not wait forever for what is released meanwhile.
-    monkeypatch.setattr(time, "sleep", lambda seconds: locked.clear())
-    with lock(tmp_path / "results.json") as held:
-        with lock(tmp_path / "results.json", wait=False) as held_again:
-            assert (held, held_again) == (True, False)
-        with lock(tmp_path / "results.json") as held_later:
-            assert held_later
-    assert closed == [True, True, False]
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("wait", [True, False])
+def test_where_a_file_system_has_no_locks_nothing_is_held_and_all_goes_on(tmp_path, monkeypatch, wait):
+    refuse_locks(monkeypatch)
+    with lock(tmp_path / "results.json", wait) as held:
+        assert not held
 
 
-def test_where_a_file_system_has_no_locks_nothing_is_held_and_all_goes_on(tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl", reason="the system has other locks")
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_lock_that_may_not_be_opened_is_not_held_and_stays(tmp_path, wait):
+    # Root may open the file of any user, but no folder.
+    left = tmp_path / ".results.json.lock"
+    left.mkdir()
+    with lock(tmp_path / "results.json", wait) as held:
+        assert not held
+    assert list(tmp_path.iterdir()) == [left]
 
-    def refuse(descriptor, operation):
-        raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    for wait in (True, False):
-        with lock(tmp_path / "results.json", wait) as held:
-            assert not held
+def test_a_lock_is_hidden_and_is_released_by_any_thread(tmp_path):
+    held = contextlib.ExitStack()
+    assert held.enter_context(lock(tmp_path / "results.json"))
+    assert [path.name for path in tmp_path.iterdir()] == [".results.json.lock"]
+    thread = threading.Thread(target=held.close)
+    thread.start()
+    thread.join()
+    with lock(tmp_path / "results.json", wait=False) as held_again:
+        assert held_again
+
+
+def test_who_lacks_the_package_of_locks_learns_what_brings_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    message = r"^Not installed: filelock\. Run pip install 'fastlin\[studies\]'\.$"
+    with pytest.raises(ModuleNotFoundError, match=message), lock(tmp_path / "results.json"):
+        raise AssertionError("nothing is held")
 
 
 def test_a_lock_keeps_threads_apart(tmp_path):

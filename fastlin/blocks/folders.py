@@ -1,6 +1,7 @@
 """Folders of decoded arrays: one that is kept, which processes share, and one that is removed with its user."""
 
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -16,9 +17,10 @@ from fastlin.typing import PathLike
 
 # A change here makes what earlier versions have decoded unknown.
 FORMAT = 2
-TEMPORARY, UNFINISHED, IN_USE = "fastlin-blocks-", ".unfinished-", ".in-use-"
+TEMPORARY, UNFINISHED, IN_USE = "fastlin-blocks-", ".unfinished-", "in-use-"
 # A folder of the disk that is made for large temporary files; /tmp lies in memory on many systems.
 LARGE_TEMPORARY = "/var/tmp"
+LOGGER = logging.getLogger("fastlin")
 
 
 class TemporaryFolder:
@@ -73,9 +75,9 @@ class CacheFolder:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         # A folder that can only be read is used as it is, and so is one where no locks tell who is at work.
-        with suppress(OSError), lock(self.path / ".cache") as held:
+        with suppress(OSError), lock(self.path / "cache") as held:
             if held:
-                in_use = any([_is_held(mark) for mark in self.path.glob(f"{IN_USE}*.lock")])
+                in_use = any([_is_held(mark) for mark in self.path.glob(f".{IN_USE}*.lock")])
                 _hold(self, self.path / f"{IN_USE}{secrets.token_hex(8)}")
                 if not in_use:
                     self._clean(dict(map(name_source, sources)))
@@ -135,15 +137,22 @@ def _end(ending, process):
 
 def _is_held(mark):
     """Say whether the process that made a lock is alive; the lock of another one is removed."""
-    try:
-        with lock(mark.with_suffix(""), wait=False) as held:
-            return not held
-    except OSError:
-        # It is another user's.
-        return True
+    # The lock of another user may not be opened, and counts as held.
+    with lock(mark.with_name(mark.stem.removeprefix(".")), wait=False) as held:
+        return not held
 
 
 def _choose_temporary():
     """Return the folder for temporary files that may be too large for memory."""
-    is_chosen = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
-    return tempfile.gettempdir() if is_chosen or not os.access(LARGE_TEMPORARY, os.W_OK) else LARGE_TEMPORARY
+    chosen = [folder for name in ("TMPDIR", "TEMP", "TMP") if (folder := os.environ.get(name))]
+    if not chosen and os.access(LARGE_TEMPORARY, os.W_OK):
+        return LARGE_TEMPORARY
+    folder = tempfile.gettempdir()
+    # Windows has no such folder, and its own lies on a disk.
+    if os.name != "nt" and not any(os.path.realpath(each) == os.path.realpath(folder) for each in chosen):
+        LOGGER.warning(
+            "Arrays are decoded into %s, which may lie in memory: %s cannot be written. TMPDIR names another folder.",
+            folder,
+            " and ".join(chosen) or LARGE_TEMPORARY,
+        )
+    return folder

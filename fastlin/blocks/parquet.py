@@ -56,7 +56,7 @@ def from_parquet(
     Raises
     ------
     ModuleNotFoundError
-        pyarrow is not installed.
+        pyarrow or filelock is not installed.
     FileNotFoundError
         A path names no file.
     ValueError
@@ -73,6 +73,7 @@ def from_parquet(
     LogisticRegression()
     """
     with needs("arrow"):
+        import filelock  # noqa: F401
         import pyarrow.parquet  # noqa: F401
     if isinstance(columns, str):
         raise TypeError(f"columns must be a list of names, got the text {columns!r}")

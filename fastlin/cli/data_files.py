@@ -183,7 +183,10 @@ def write_table(name: str, columns: Mapping[str, Array], escape_formulas: bool =
 
 
 def _escape_formulas(values):
-    return np.array([_escape_formula(value) for value in values]) if values.dtype.kind == "U" else values
+    if values.dtype.kind not in "UTO":
+        return values
+    # An array of objects may hold texts beside what is none.
+    return np.array([_escape_formula(value) if isinstance(value, str) else value for value in values], object)
 
 
 def _escape_formula(text):

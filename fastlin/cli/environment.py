@@ -30,6 +30,7 @@ PACKAGES = (
     "joblib",
     "pooch",
     "platformdirs",
+    "filelock",
     "tqdm",
     "skops",
     "pyarrow",
@@ -60,7 +61,7 @@ def describe_environment() -> dict[str, Any]:
         "vectors": f"{8 * TARGET.vector_bytes} bits",
         "caches": ", ".join(_read_caches()) or "unknown",
         "processors": os.cpu_count(),
-        "threads": count_threads(),
+        "threads": _tell_threads(),
         "threading_layer": THREADING_LAYER,
         "blas": [
             f"{library['internal_api']} {library['version']}, {library['num_threads']} threads"
@@ -82,6 +83,14 @@ def lay_out_environment() -> list[str]:
         make_printable(f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}")
         for name, value in environment.items()
     ]
+
+
+def _tell_threads():
+    """Return the number of threads, or what is wrong with the setting: a description is asked for where fits fail."""
+    try:
+        return count_threads()
+    except ValueError as error:
+        return str(error)
 
 
 def _find_version(package):

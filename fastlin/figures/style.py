@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 import numpy as np
 
 from fastlin.extras import needs
+from fastlin.places import write_whole
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ def read_coef(model: Any) -> Array:
 
 def save_figure(figure: Figure, folder: Path, name: str) -> str:
     """Save a figure under a name in a folder, and return the name."""
-    figure.savefig(folder / name)
+    with write_whole(folder / name) as part:
+        # The name of the part does not end in that of a format.
+        figure.savefig(part, format=name.rpartition(".")[2])
     return name
 
 

@@ -74,9 +74,11 @@ def _find_fault(version):
 
 def _try_kernels():
     """Return what goes wrong where another process uses kernels, or nothing."""
+    # A frozen program runs itself, whatever follows.
+    interpreter = "" if getattr(sys, "frozen", False) else sys.executable
     try:
         tried = subprocess.run(
-            [sys.executable, "-c", PROGRAM.format(path=sys.path)],
+            [interpreter, "-c", PROGRAM.format(path=sys.path)],
             env={**os.environ, TRIES: "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -95,5 +97,13 @@ def _try_kernels():
         return ""
     *_, last = ["it said nothing", *filter(None, map(str.strip, tried.stderr.splitlines()))]
     if tried.returncode < 0:
-        return f"a trial was ended by {signal.Signals(-tried.returncode).name} ({last})"
+        return f"a trial was ended by {_name_signal(-tried.returncode)} ({last})"
     return f"a trial failed ({last})"
+
+
+def _name_signal(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Python names no real-time signal but the first and the last.
+        return f"signal {number}"

@@ -1,8 +1,11 @@
 """Bounds: each is stated once, for a case that exists, and is broken where it should be."""
 
+import json
+import subprocess
+
 import pytest
 
-from benchmarks.bounds import ANY, MEASURES, find_bounds, find_broken_bounds, read_bounds
+from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_broken_bounds, read_bounds
 from benchmarks.first_use import TITLES
 from benchmarks.machine import find_level, name_machine
 from benchmarks.suite import LIMITS, MEMORY, RACES
@@ -21,6 +24,40 @@ def test_every_bound_is_stated_once_for_a_case_that_exists():
         assert bound["machine"] in {ANY, *LEVELS}
         assert bound["measure"] in MEASURES
         assert len({"at least", "at most"} & bound.keys()) == 1
+
+
+def find_looser(before, after):
+    """Return the case, machine and measure of bounds that ask for less than before, or for nothing any more."""
+    looser = set()
+    present = {(bound["case"], bound["machine"], bound["measure"]): bound for bound in after}
+    for bound in before:
+        key = bound["case"], bound["machine"], bound["measure"]
+        now = present.get(key, {})
+        is_kept = (
+            now.get("at least", -1) >= bound["at least"]
+            if "at least" in bound
+            else (now.get("at most", float("inf")) <= bound["at most"])
+        )
+        looser |= set() if is_kept else {key}
+    return looser
+
+
+def test_no_bound_gets_looser_unless_the_committed_ones_do():
+    # A change that loosens a bound fails until it is committed, so that nobody loosens one in passing.
+    command = ["git", "show", f"HEAD:./{FILE.name}"]
+    try:
+        shown = subprocess.run(command, cwd=FILE.parent, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is no checkout of git")
+    assert find_looser(json.loads(shown.stdout), read_bounds()) == set()
+
+
+def test_a_bound_that_is_lowered_turned_or_left_out_is_looser():
+    most = {"case": "import", "machine": ANY, "measure": "seconds", "at most": 0.5}
+    assert find_looser([ONE, most], [{**ONE, "at least": 4}, {**most, "at most": 0.4}, WIDE]) == set()
+    turned = {**{name: value for name, value in ONE.items() if name != "at least"}, "at most": 3}
+    for after in ([most, {**ONE, "at least": 2.9}], [most], [most, turned], [ONE, {**most, "at most": 0.6}], [ONE]):
+        assert len(find_looser([ONE, most], after)) == 1
 
 
 def test_the_bound_of_a_level_goes_before_that_of_any_machine():

@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from conftest import refuse_locks
 
 from fastlin.blocks import folders
 from fastlin.blocks.folders import CacheFolder, TemporaryFolder, name_source
@@ -182,14 +183,14 @@ def test_what_a_killed_process_decoded_into_a_temporary_folder_is_removed(tmp_pa
     gc.collect()
     assert os.path.exists(left)
     owner = TemporaryFolder(int)
-    assert list_names(tmp_path) == [owner.path.name, f"{owner.path.name}.lock"]
+    assert list_names(tmp_path) == [f".{owner.path.name}.lock", owner.path.name]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="not everyone may make links on Windows")
 def test_a_planted_link_among_temporary_folders_leads_nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    precious, lock = tmp_path / "precious", tmp_path / "precious.lock"
+    precious, lock = tmp_path / "precious", tmp_path / ".precious.lock"
     precious.mkdir()
     lock.write_text("")
     (tmp_path / "fastlin-blocks-1").symlink_to(precious)
@@ -201,7 +202,7 @@ def test_where_no_locks_tell_who_is_at_work_nothing_is_removed(sources, monkeypa
     cache, files = sources
     before = list_names(cache)
     files[0].write_text("other content")
-    monkeypatch.setattr("fastlin.places._acquire", lambda descriptor, wait: False)
+    refuse_locks(monkeypatch)
     for _ in range(2):
         CacheFolder(cache, files)
         assert list_names(cache) == sorted([*before, ".cache.lock"])
@@ -211,7 +212,7 @@ def test_where_no_locks_tell_who_is_at_work_nothing_is_removed(sources, monkeypa
     ("named", "is_writable", "expected"), [("", True, "large"), ("", False, "usual"), ("named", True, "named")]
 )
 def test_a_temporary_folder_lies_on_a_disk_unless_another_one_is_named(
-    tmp_path, monkeypatch, named, is_writable, expected
+    tmp_path, monkeypatch, caplog, named, is_writable, expected
 ):
     for name in ("large", "usual", "named"):
         (tmp_path / name).mkdir()
@@ -221,4 +222,22 @@ def test_a_temporary_folder_lies_on_a_disk_unless_another_one_is_named(
     monkeypatch.setattr(folders, "LARGE_TEMPORARY", str(tmp_path / ("large" if is_writable else "missing")))
     owner = TemporaryFolder(int)
     assert owner.path.parent == tmp_path / expected
+    assert len(caplog.records) == (expected == "usual" and os.name != "nt")
     assert os.name == "nt" or stat.S_IMODE(owner.path.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no folder for large temporary files")
+def test_a_named_folder_that_is_missing_is_not_passed_over_in_silence(tmp_path, monkeypatch, caplog):
+    usual, missing = tmp_path / "usual", tmp_path / "missing"
+    usual.mkdir()
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.setenv(name, str(missing) if name == "TMPDIR" else "")
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(missing), str(usual)])
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert TemporaryFolder(int).path.parent == usual
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("fastlin", "WARNING")
+    assert record.getMessage() == (
+        f"Arrays are decoded into {usual}, which may lie in memory: {missing} cannot be written. "
+        "TMPDIR names another folder."
+    )

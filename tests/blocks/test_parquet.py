@@ -96,9 +96,9 @@ def test_arrays_of_a_changed_file_and_what_a_killed_call_left_are_removed(folder
 def test_without_a_cache_nothing_is_left(folder, tmp_path):
     before = set(tmp_path.iterdir())
     blocks = read(folder)
-    made, lock = sorted(set(tmp_path.iterdir()) - before)
+    lock, made = sorted(set(tmp_path.iterdir()) - before)
     assert made.is_dir()
-    assert lock == made.with_name(f"{made.name}.lock")
+    assert lock == made.with_name(f".{made.name}.lock")
     del blocks
     assert set(tmp_path.iterdir()) == before
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import fastlin
 from fastlin.cli import environment as environment_module
-from fastlin.cli.environment import describe_code, describe_environment
+from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
 from fastlin.kernels.machine.target import Target
 from fastlin.kernels.machine.threads import count_threads
 
@@ -19,6 +19,13 @@ def test_the_description_is_plain_and_true():
     assert environment["threads"] == count_threads()
     assert environment["processor"].endswith(")")
     assert environment["compiled_code"] == describe_code()
+
+
+def test_a_wrong_number_of_threads_is_a_line_of_the_description(monkeypatch):
+    monkeypatch.setenv("FASTLIN_NUM_THREADS", "abc")
+    message = "FASTLIN_NUM_THREADS must be a whole number from 1 on, got 'abc'"
+    assert describe_environment()["threads"] == message
+    assert [line.split(maxsplit=1)[1] for line in lay_out_environment() if line.startswith("threads ")] == [message]
 
 
 def test_the_code_in_use_is_named(monkeypatch):

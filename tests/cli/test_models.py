@@ -95,6 +95,14 @@ def test_labels_that_are_formulas_are_escaped_on_request_and_numbers_never(files
     assert read_predictions(files / "wide.csv") == {"'\uff1d1": ["'\uff201", "+1e-3", "'--1"]}
 
 
+def test_formulas_are_escaped_in_arrays_of_any_type_of_text(files):
+    columns = {"objects": np.array(["=1+1", None, "a"], object), "numbers": np.array([-1, 2, 3])}
+    write_table(files / "objects.csv", columns, escape_formulas=True)
+    assert read_predictions(files / "objects.csv") == {"objects": ["'=1+1", "", "a"], "numbers": [-1, 2, 3]}
+    write_table(files / "texts.csv", {"texts": np.array(["=1+1"], np.dtypes.StringDType())}, escape_formulas=True)
+    assert read_predictions(files / "texts.csv") == {"texts": ["'=1+1"]}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names of files")
 def test_no_name_of_a_column_or_a_file_commands_the_terminal(files, run):
     red = "\x1b[31mred\x07"

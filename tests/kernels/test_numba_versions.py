@@ -1,6 +1,8 @@
 """Which versions of Numba pass: the tested ones at once, others after a trial, whose failure is one clear error."""
 
 import importlib.metadata
+import os
+import signal
 
 import pytest
 from conftest import COMPILED
@@ -57,7 +59,16 @@ def test_an_untested_version_is_tried_once(install, tmp_path):
     [
         (FAILS, r"a trial failed \(ArithmeticError: dense: kernels differ\)"),
         ("import os; os._exit(3)", r"a trial failed \(it said nothing\)"),
-        ("import signal; signal.raise_signal(signal.SIGTERM)", r"a trial was ended by SIGTERM \(it said nothing\)"),
+        pytest.param(
+            "import signal; signal.raise_signal(signal.SIGTERM)",
+            r"a trial was ended by SIGTERM \(it said nothing\)",
+            marks=pytest.mark.skipif(os.name == "nt", reason="a signal ends a process with status 3 on Windows"),
+        ),
+        pytest.param(
+            "import signal; signal.raise_signal(signal.SIGRTMIN + 1)",
+            r"a trial was ended by signal \d+ \(it said nothing\)",
+            marks=pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="the system has no real-time signals"),
+        ),
         ("import time; time.sleep(60)", "a trial took more than 0.5 seconds"),
     ],
 )
@@ -91,9 +102,12 @@ def test_without_a_place_to_write_each_process_tries(install, monkeypatch):
         check_numba()
 
 
-def test_where_no_process_can_be_started_kernels_are_used_with_a_warning(install, monkeypatch, caplog):
+@pytest.mark.parametrize(("attribute", "value"), [("executable", None), ("frozen", True)])
+def test_where_no_interpreter_can_be_started_kernels_are_used_with_a_warning(
+    install, monkeypatch, caplog, attribute, value
+):
     install("0.99.0", FAILS)
-    monkeypatch.setattr(numba_versions.sys, "executable", None)
+    monkeypatch.setattr(numba_versions.sys, attribute, value, raising=False)
     check_numba()
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         "fastlin was not tested with this version of Numba, and its kernels cannot be tried here."
