@@ -60,6 +60,10 @@ def choose_items(config, items):
     """Leave out the tests of higher tiers, and put the files that take longest first."""
     tier = name_tier(config)
     higher = {"default": ("thorough", "slow"), "thorough": ("slow",), "slow": ()}[tier]
+    for item in items:
+        # scikit-learn gives its checks no marks; this one fits every type of numbers.
+        if "check_estimators_dtypes" in item.name:
+            item.add_marker(pytest.mark.slow)
     left_out = [item for item in items if any(map(item.get_closest_marker, higher))]
     chosen = [item for item in items if item not in set(left_out)]
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}

@@ -98,9 +98,8 @@ def test_every_container_gives_the_same_bits(make):
 @pytest.mark.parametrize(
     ("dtype", "index_dtype"),
     [
-        (np.float64, np.int64),
         # Each takes four seconds of the compiler.
-        *marked(pytest.mark.thorough, (np.float32, np.int32), (np.uint8, np.int32)),
+        *marked(pytest.mark.thorough, (np.float64, np.int64), (np.float32, np.int32), (np.uint8, np.int32)),
         *marked(
             pytest.mark.slow,
             (np.int8, np.int64),
@@ -274,6 +273,7 @@ def test_sparse_data_frames():
     assert model.feature_names_in_[3] == "x3"
 
 
+@pytest.mark.thorough
 def test_wide_data_are_never_made_dense():
     # n d is beyond 2^31, and dense 40 GB.
     n, d, n_entries = 50_000, 100_000, 200_000

@@ -53,6 +53,7 @@ def test_other_types_are_fitted_and_predicted(kind):
     np.testing.assert_array_equal(model.coef_, fastlin.LogisticRegression().fit(X.astype(float), y).coef_)
 
 
+@pytest.mark.thorough
 def test_float16_is_fitted_with_every_penalty():
     X, y = load_scaled(load_iris)
     X = X.astype(np.float16)

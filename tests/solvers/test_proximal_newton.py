@@ -68,12 +68,12 @@ def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
 @pytest.mark.parametrize(
     ("kind", "n_classes"),
     [
-        ("uint8", 2),
         ("sparse", 4),
         ("dense in parts", 4),
         # Their kernels take twelve seconds of the compiler.
         *marked(
             pytest.mark.thorough,
+            ("uint8", 2),
             ("float32", 2),
             ("float32 worked in float32", 4),
             ("uint8", 4),
