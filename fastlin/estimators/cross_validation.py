@@ -186,7 +186,8 @@ def fit_folds(
         return fold, r
 
     shape = fits.coefs.shape[3], data.matrix.shape[1] + 1
-    n_rows, is_smooth = max(map(len, training_rows)), not fits.l1_ratios.any()
+    # As many rows as all of them are: on Dask's workers training rows are the number of a fold.
+    n_rows, is_smooth = data.matrix.shape[0], not fits.l1_ratios.any()
     # Each fit has its own budget, which must not depend on how many there are: the bits would.
     most_at_once = Budget.beside(data.matrix.nbytes).count_at_once(n_rows, shape, is_smooth)
     # On threads, since all fits share X.

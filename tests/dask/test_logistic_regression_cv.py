@@ -13,18 +13,23 @@ from .conftest import cut, make_rows
 DEFAULTS = {"use_legacy_attributes": False, "scoring": "accuracy", "l1_ratios": (0,)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "parameters"),
     [
-        (load_iris, {"Cs": 4, "cv": 3}),
-        (
+        pytest.param(load_iris, {"Cs": [0.1, 1], "cv": 2}, id="C"),
+        pytest.param(
             load_iris,
             {"Cs": [0.1, 1], "scoring": "neg_log_loss", "class_weight": "balanced", "weighted": True, "refit": False},
+            id="weights and log loss",
+            marks=pytest.mark.slow,
         ),
-        (load_breast_cancer, {"Cs": [0.1, 1], "l1_ratios": [0, 1.0], "cv": 2}),
+        pytest.param(
+            load_breast_cancer,
+            {"Cs": [0.1, 1], "l1_ratios": [0, 1.0], "cv": 2},
+            id="L1",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["C", "weights and log loss", "L1"],
 )
 def test_scores_and_model_are_those_in_memory(client, load, parameters):
     X, y = load_scaled(load)
