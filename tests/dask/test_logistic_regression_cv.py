@@ -47,6 +47,21 @@ def test_scores_and_model_are_those_in_memory(client, load, parameters):
     np.testing.assert_array_equal(found.to_local().predict(X), found.predict(dX).compute())
 
 
+def test_weights_whose_sum_overflows_choose_and_score_like_others(client):
+    X, y, weights = make_rows(n_classes=2)
+    fitted = []
+    for unit in (1.0, 2.0**1016):
+        dX, dy, dweights = cut(X, y, unit * weights, rows=200)
+        parameters = {"Cs": [1 / unit], "cv": 2, "class_weight": "balanced", "scoring": "neg_log_loss", "tol": 1e-3}
+        model = LogisticRegressionCV(**{**DEFAULTS, **parameters}).fit(dX, dy, dweights)
+        fitted.append((model, model.score(dX, dy, dweights)))
+    (light, score), (heavy, heavy_score) = fitted
+    assert 2.0**1016 * float(weights.sum()) == np.inf
+    np.testing.assert_array_equal(heavy.coef_, light.coef_)
+    np.testing.assert_allclose(heavy.scores_, light.scores_, rtol=1e-14)
+    assert heavy_score == pytest.approx(score, rel=1e-14)
+
+
 @pytest.mark.parametrize("wrong", [{"cv": 1}, {"cv": [([0], [1])]}, {"scoring": "roc_auc"}, {"scoring": len}], ids=str)
 def test_other_folds_and_scorers_are_refused(client, wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
