@@ -238,7 +238,7 @@ class Cluster:
         """Compare workers that have come since the fit began. Others may be lost, and would be waited for."""
         new = set(addresses) - self._known_workers
         if new:
-            self._known_workers |= check_workers(self._client, new)
+            self._known_workers |= check_workers(self._client, self._worker_timeout, new)
 
 
 async def _wait(awaitable):
@@ -251,7 +251,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
     Raises
     ------
     NoWorkersError
-        For worker_timeout seconds no worker has had anything to do.
+        For worker_timeout seconds no worker has had anything to do for them.
     Exception
         What a future has raised.
     """
@@ -263,10 +263,7 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
                 distributed.wait(futures, timeout=PATIENCE)
         except TimeoutError:
             if not any(future.status in FAILED for future in futures):
-                # What waits for a worker that is paused, or not there, is at work nowhere.
-                processing = client.processing()
-                is_at_work = any(processing.get(address) for address in find_running(client))
-                seen = monotonic() if is_at_work else seen
+                seen = monotonic() if _is_at_work(futures, client) else seen
                 if monotonic() - seen > worker_timeout:
                     raise NoWorkersError(_tell_of_workers(client, worker_timeout)) from None
                 continue
@@ -275,6 +272,31 @@ def wait_for(futures: Sequence[distributed.Future], client: distributed.Client, 
             if future.status in FAILED:
                 future.result()
         return
+
+
+def _is_at_work(futures, client):
+    """Say whether some worker computes what futures wait for: none does for what waits for one that is paused."""
+    try:
+        return client.run_on_scheduler(_find_work, [future.key for future in futures])
+    except ValueError:
+        # The scheduler of Dask Gateway runs no functions: there the tasks of others count too.
+        processing = client.processing()
+        return any(processing.get(address) for address in find_running(client))
+
+
+def _find_work(keys, dask_scheduler):
+    """Return whether a worker that runs has one of the tasks, or one that they wait for."""
+    tasks = [dask_scheduler.tasks[key] for key in keys if key in dask_scheduler.tasks]
+    seen = set(tasks)
+    while tasks:
+        task = tasks.pop()
+        worker = task.processing_on
+        if worker is not None and worker.status == distributed.Status.running:
+            return True
+        new = {each for each in task.dependencies if each.state != "memory"} - seen
+        seen |= new
+        tasks += new
+    return False
 
 
 def find_running(client: distributed.Client) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from importlib.metadata import version
 
@@ -22,10 +23,12 @@ def describe_installation() -> dict[str, str]:
     }
 
 
-def check_workers(client: distributed.Client, addresses: Iterable[str] | None = None) -> set[str]:
+def check_workers(
+    client: distributed.Client, worker_timeout: float, addresses: Iterable[str] | None = None
+) -> set[str]:
     """Return the workers that have what the client has, among some addresses or all, but for those that are lost.
 
-    It takes a few milliseconds.
+    It takes a few milliseconds. A worker that does not answer for worker_timeout seconds counts as lost.
 
     Raises
     ------
@@ -33,8 +36,19 @@ def check_workers(client: distributed.Client, addresses: Iterable[str] | None = 
         A worker has something else; the error names it and both versions.
     """
     own, same = describe_installation(), set()
-    workers = None if addresses is None else list(addresses)
-    for address, found in sorted(client.run(describe_installation, workers=workers, on_error="return").items()):
+    workers = sorted(client.nthreads() if addresses is None else addresses)
+
+    async def ask(address):
+        coming = client.run(describe_installation, workers=[address], on_error="return")
+        try:
+            return (await asyncio.wait_for(coming, worker_timeout))[address]
+        except TimeoutError as error:
+            return error
+
+    async def ask_all():
+        return await asyncio.gather(*map(ask, workers))
+
+    for address, found in zip(workers, client.sync(ask_all), strict=True):
         if isinstance(found, OSError):
             continue
         if isinstance(found, Exception):

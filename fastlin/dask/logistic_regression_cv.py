@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fastlin.dask.cluster import explain_losses
 from fastlin.dask.predictions import DaskPredictions
+from fastlin.dask.scores import average_scores
 from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV as LocalLogisticRegressionCV
@@ -130,5 +131,4 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         """Return the scores of models on the test rows of a fold, by its number."""
         answers = data.cluster.call("score", test_rows, models, self._scoring())
         by_part = {number: scores for answer in answers for number, scores in answer.items()}
-        totals = np.sum([by_part[number] for number in sorted(by_part)], axis=0)
-        return totals[:-1] / totals[-1]
+        return average_scores(by_part[number] for number in sorted(by_part))

@@ -19,6 +19,7 @@ from scipy import sparse
 from fastlin.blocks.blocks import digest_rows
 from fastlin.containers import read_container
 from fastlin.dask.weighting import find_folds
+from fastlin.estimators.training_data import choose_unit
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.typing import Array, IntArray
@@ -158,7 +159,9 @@ class LabelTable:
     counts : ndarray
         The number of rows of each of them.
     weights, largest : ndarray
-        The sum of the sample weights of each of them, and the largest one.
+        The sum of the sample weights of each of them, divided by `unit`, and the largest one.
+    unit : float
+        A power of two near the largest sample weight.
     """
 
     n_rows: int
@@ -168,6 +171,7 @@ class LabelTable:
     counts: np.ndarray
     weights: np.ndarray
     largest: np.ndarray
+    unit: float
 
     @classmethod
     def of(cls, part: Part, number: int) -> Self:
@@ -184,12 +188,13 @@ class LabelTable:
             )
         except TypeError as error:
             raise ValueError(f"{part.name} of y has labels of types that cannot be compared: {error}") from error
-        weights, largest = counts, np.ones(len(classes))
-        if part.sample_weight is not None:
-            weights, largest = np.bincount(labels, part.sample_weight, len(classes)), np.zeros(len(classes))
-            np.maximum.at(largest, labels, part.sample_weight)
+        sample_weight = np.ones(len(labels)) if part.sample_weight is None else part.sample_weight
+        largest = np.zeros(len(classes))
+        np.maximum.at(largest, labels, sample_weight)
+        unit = choose_unit(largest.max(initial=0.0))
+        weights = np.bincount(labels, sample_weight / unit, len(classes)).astype(np.float64)
         partitions = np.full(len(classes), number)
-        return cls(len(part.labels), classes, partitions, first_rows, counts, weights.astype(np.float64), largest)
+        return cls(len(part.labels), classes, partitions, first_rows, counts, weights, largest, unit)
 
     @classmethod
     def join(cls, tables: Sequence[Self]) -> Self:
@@ -211,16 +216,17 @@ class LabelTable:
         classes = np.unique(np.concatenate([table.classes for table in known])) if known else np.empty(0)
         partitions, first_rows, counts = np.full((3, len(classes)), [[-1], [-1], [0]])
         weights, largest, n_rows = np.zeros(len(classes)), np.zeros(len(classes)), 0
+        unit = max((table.unit for table in tables), default=1.0)
         for table in tables:
             own = np.searchsorted(classes, table.classes)
             is_new = counts[own] == 0
             partitions[own[is_new]] = table.partitions[is_new]
             first_rows[own[is_new]] = n_rows + table.first_rows[is_new]
             counts[own] += table.counts
-            weights[own] += table.weights
+            weights[own] += table.weights * (table.unit / unit)
             largest[own] = np.maximum(largest[own], table.largest)
             n_rows += table.n_rows
-        return cls(n_rows, classes, partitions, first_rows, counts, weights, largest)
+        return cls(n_rows, classes, partitions, first_rows, counts, weights, largest, unit)
 
     def count(self, classes: Array) -> IntArray:
         """Return how many rows each of some classes has, (n_classes,); these are sorted, and all labels among them."""

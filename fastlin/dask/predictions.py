@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
-from fastlin.dask.scores import score_rows
+from fastlin.dask.scores import average_scores, sum_scores
 from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.feature_names import check_features
 from fastlin.kernels.machine.threads import limit_threads
@@ -168,8 +168,7 @@ class DaskPredictions(_Following):
         labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
         parts = list_partitions(rows, labels, weights)
         found = dask.compute(*(dask.delayed(_score_part, pure=False)(model, *part, self._scoring()) for part in parts))
-        score, total = np.sum(found, axis=0)
-        return float(score / total)
+        return float(average_scores(found)[0])
 
     def _scoring(self):
         """Return the name of the score of `score`, as `score_rows` takes it."""
@@ -230,10 +229,7 @@ def _answer_part(X, model, method, shape, answer_dtype):
 
 
 def _score_part(model, X, y, sample_weight, scoring):
-    """Return the sum of the scores of the rows of a partition, and that of their weights."""
-    y = np.asarray(y)
-    weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    if not len(y):
-        return 0.0, 0.0
+    """Return what `sum_scores` does for the rows of a partition."""
+    weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
     with limit_threads(1):
-        return float(np.sum(weights * score_rows(model, X, y, scoring))), float(weights.sum())
+        return sum_scores([model], X, np.asarray(y), weights, scoring)

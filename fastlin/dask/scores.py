@@ -1,11 +1,13 @@
-"""The scores of rows by a model: what a mean over them is the accuracy, or the negative logarithmic loss, of."""
+"""The scores of rows by a model, whose mean is the accuracy or the negative logarithmic loss, and sums of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.estimators.training_data import choose_unit
 from fastlin.typing import Array, FloatArray, SparseContainer
 
 if TYPE_CHECKING:
@@ -39,3 +41,32 @@ def score_rows(
     # As in scikit-learn's log_loss.
     smallest = np.finfo(probabilities.dtype).eps
     return np.log(np.clip(probabilities, smallest, 1 - smallest))
+
+
+def sum_scores(
+    models: Sequence[LogisticRegression | LogisticRegressionCV],
+    X: Array | SparseContainer,
+    y: Array,
+    sample_weight: FloatArray | None,
+    scoring: str,
+) -> FloatArray:
+    """Return the weighted sum of the scores of some rows by each model, their weight, and the unit of both: (n + 2,).
+
+    X, y and scoring are as `score_rows` takes them. The unit is a power of two: the weights' own sum may overflow.
+    """
+    sums = np.zeros(len(models) + 2)
+    if len(y):
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        unit = choose_unit(weights.max())
+        weights = weights / unit
+        scores = [np.sum(weights * score_rows(model, X, y, scoring)) for model in models]
+        sums[:] = *scores, weights.sum(), unit
+    return sums
+
+
+def average_scores(found: Iterable[FloatArray]) -> FloatArray:
+    """Return the mean score of all rows by each model, (n,), from the sums of their parts by `sum_scores`."""
+    sums = np.array(list(found))
+    units = sums[:, -1]
+    *totals, weight = (units / units.max()) @ sums[:, :-1]
+    return np.array(totals) / weight

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastlin.dask.scores import score_rows
+from fastlin.dask.scores import sum_scores
 from fastlin.dask.tree import Node, add_up, find_nodes
 from fastlin.dask.weighting import Weighting
 from fastlin.kernels.machine.threads import limit_threads
@@ -204,20 +204,15 @@ class Shard:
         return drawn
 
     def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
-        """Return, by partitions, the sum of the scores of the test rows of a fold by each model, and their weight.
+        """Return, by partitions, what `sum_scores` does for the test rows of a fold.
 
-        Scores are as `score_rows` has them. The classes of the models are in the order of the labels.
+        The classes of the models are in the order of the labels.
         """
         found: dict[int, FloatArray] = {}
         for number, part in self._parts.items():
             rows = np.flatnonzero(part.folds == fold)
-            scores = np.zeros(len(models) + 1)
-            if len(rows):
-                X, y = part.X[rows], models[0].classes_[part.labels[rows]]
-                weights = np.ones(len(rows)) if part.sample_weight is None else part.sample_weight[rows]
-                scores[:-1] = [np.sum(weights * score_rows(model, X, y, scoring)) for model in models]
-                scores[-1] = weights.sum()
-            found[number] = scores
+            weights = None if part.sample_weight is None else part.sample_weight[rows]
+            found[number] = sum_scores(models, part.X[rows], models[0].classes_[part.labels[rows]], weights, scoring)
         return found
 
     def _passes(self, setting_number, number, rows=None):

@@ -203,7 +203,7 @@ def read_partitions(
     rows = read_rows(X)
     labels, weights = cut_alike(rows, y, "y"), cut_alike(rows, sample_weight, "sample_weight")
     client = choose_client(client)
-    known_workers = check_workers(client)
+    known_workers = check_workers(client, worker_timeout)
     decoded = _decode(client, list_partitions(rows, labels, weights), distributed.futures_of([rows]), worker_timeout)
     size = 1
     while size * MOST_GROUPS < len(decoded):

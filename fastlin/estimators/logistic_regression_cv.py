@@ -46,7 +46,7 @@ from fastlin.estimators.scikit_learn import (
     with_callbacks,
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
-from fastlin.estimators.training_data import read_training_data, refuse_blocks
+from fastlin.estimators.training_data import keep_sum_finite, read_training_data, refuse_blocks
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
@@ -287,11 +287,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             refuse_blocks(self, X)
             data = read(self, X, y, sample_weight)
             if sample_weight is not None:
-                sample_weight = check_sample_weight(sample_weight, data.matrix.X)
-                with np.errstate(over="ignore"):
-                    if not np.isfinite(sample_weight.sum()):
-                        # Scores are means over the weights, of which only ratios count.
-                        sample_weight = sample_weight / sample_weight.max()
+                sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.matrix.X))
             routed = self._route(sample_weight, params)
             folds = self._split(X, data, routed.splitter.split)
             fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self)
@@ -419,7 +415,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         refuse_blocks(self, X)
         refuse_metadata_without_routing(score_params, self, "score")
         if sample_weight is not None:
-            score_params["sample_weight"] = sample_weight
+            score_params["sample_weight"] = keep_sum_finite(sample_weight)
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
         return self._get_scorer()(self, X, y, **score_params)

@@ -21,7 +21,13 @@ from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.network_training import check_class_weight, check_partial_fit, keep_curves, show_epoch
+from fastlin.estimators.network_training import (
+    check_class_weight,
+    check_partial_fit,
+    keep_curves,
+    show_epoch,
+    weigh_examples,
+)
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
@@ -35,7 +41,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
 from fastlin.estimators.targets import Targets
-from fastlin.estimators.training_data import encode_labels, read_matrix, weigh_rows
+from fastlin.estimators.training_data import encode_labels, read_matrix
 from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.fitted import check_like
 from fastlin.networks import Examples, Network
@@ -295,7 +301,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
             if continues and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"warm_start needs the classes of the last fit, {self.classes_}, got {classes}")
             self.classes_ = classes
-            examples = Examples(matrix, labels, weigh_rows(y, classes, labels, sample_weight, self.class_weight))
+            examples = Examples(matrix, labels, weigh_examples(y, classes, labels, sample_weight, self.class_weight))
             validation = read_validation(self, X_val, y_val, "class")
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
@@ -625,7 +631,7 @@ class _Parts:
             matrix, y = read_matrix(estimator, X, y, reset=reset)
             labels = Targets("class", *encode_labels(y)).among(estimator.classes_, "y")
             return Examples(
-                matrix, labels, weigh_rows(y, estimator.classes_, labels, sample_weight, estimator.class_weight)
+                matrix, labels, weigh_examples(y, estimator.classes_, labels, sample_weight, estimator.class_weight)
             )
         except (TypeError, ValueError) as error:
             if self._name is None:

@@ -33,6 +33,7 @@ from fastlin.estimators.network_training import (
     make_schedule,
     show_epoch,
     takes_batches,
+    weigh_examples,
 )
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
@@ -42,7 +43,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
-from fastlin.estimators.training_data import read_matrix, weigh_rows
+from fastlin.estimators.training_data import keep_sum_finite, read_matrix
 from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Examples, Network
@@ -533,7 +534,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             From 0 to 1.
         """
         # scikit-learn converts labels without a look at them.
-        return super().score(X, read_if_sparse(y, "y"), sample_weight)
+        return super().score(X, read_if_sparse(y, "y"), keep_sum_finite(sample_weight))
 
     def _describe_result(self):
         network = load_network(self)
@@ -608,7 +609,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         """Return the weights of rows, by their labels among `classes_`, or None where every row counts alike."""
         if self.class_weight is not None and targets.kind != "class":
             raise ValueError(f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight.")
-        return weigh_rows(y, self.classes_, labels, sample_weight, self.class_weight)
+        return weigh_examples(y, self.classes_, labels, sample_weight, self.class_weight)
 
     def _plan_network(self, kind):
         """Return the arguments of the Network, all but what training alone has, for a kind of Targets."""

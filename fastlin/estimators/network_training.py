@@ -7,8 +7,10 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastlin.estimators.scikit_learn import Interval, Options, StrOptions, check_parameters
+from fastlin.estimators.training_data import weigh_rows
 from fastlin.networks import ACTIVATIONS, NORMALIZATIONS
 from fastlin.networks.initialization import INITS
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from fastlin.networks.network import Network
     from fastlin.training.descent import Descent
     from fastlin.training.epochs import Epoch, EpochTraining
+    from fastlin.typing import Array, ClassWeight, FloatArray
 
+# Sums of weights times losses of up to 1e8 a row stay finite below it.
+HEAVIEST = 1e300
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
 # The courses of the learning rate that "adam" does not follow, as in scikit-learn.
@@ -92,6 +97,28 @@ def check_training(estimator: MLPClassifier) -> None:
         )
     if estimator.solver != "adam" and estimator.weight_decay:
         raise ValueError(f"weight_decay needs solver='adam', got solver={estimator.solver!r}; alpha penalises by any.")
+
+
+def weigh_examples(
+    y: Array, classes: Array, labels: Array, sample_weight: ArrayLike | None, class_weight: ClassWeight
+) -> FloatArray | None:
+    """Return what `weigh_rows` does for a training, in which weights count as they are, and sums of them are made.
+
+    Raises
+    ------
+    ValueError
+        Their sum is above HEAVIEST.
+    """
+    weights = weigh_rows(y, classes, labels, sample_weight, class_weight)
+    if weights is not None:
+        with np.errstate(over="ignore"):
+            total = weights.sum()
+        if total > HEAVIEST:
+            raise ValueError(
+                f"sample_weight times class_weight must sum to at most {HEAVIEST:g}, got {total:.3g}: divide all "
+                "weights by the largest."
+            )
+    return weights
 
 
 def check_class_weight(estimator: MLPClassifier | MiniBatchLogisticRegression, method: str) -> None:

@@ -129,11 +129,25 @@ def read_training_data(
 
 
 def choose_unit(largest: float) -> float:
-    """Return the power of two by which weights are divided, for the largest of them.
+    """Return the power of two by which weights are divided, for the largest of them; one where that is zero.
 
     Only their ratios count. Weights of order one survive float32, and their sum does not overflow.
     """
-    return 2.0 ** np.floor(np.log2(largest))
+    return 2.0 ** np.floor(np.log2(largest)) if largest > 0 else 1.0
+
+
+def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
+    """Return sample weights of which only ratios count: those given, or smaller ones where their sum overflows.
+
+    What is no array of finite numbers is returned as it is, for those who check it.
+    """
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind != "f" or not weights.size:
+        return sample_weight
+    with np.errstate(over="ignore"):
+        if np.isfinite(weights.sum(dtype=np.float64)) or not np.isfinite(weights).all():
+            return sample_weight
+    return weights / choose_unit(weights.max())
 
 
 def check_dual(estimator: LogisticRegression | LogisticRegressionCV) -> None:
@@ -337,7 +351,7 @@ def weigh_rows(
     if class_weight is not None:
         # Only ratios of the totals count, which themselves might overflow.
         largest = weights.max(initial=0.0)
-        shares = weights / choose_unit(largest) if largest > 0 else weights
+        shares = weights / choose_unit(largest)
         totals: FloatArray = np.bincount(labels, shares, len(classes)).astype(np.float64)
         with np.errstate(over="ignore"):
             weights *= weigh_classes(class_weight, classes, totals)[labels]
@@ -354,8 +368,7 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
     Raises
     ------
     ValueError
-        It names other classes, holds numbers that are negative or not finite, or balances a class without weight, or
-        weights whose sum overflows.
+        It names other classes, holds numbers that are negative or not finite, or balances a class without weight.
     """
     if class_weight is None:
         return np.ones(len(classes))
@@ -364,10 +377,6 @@ def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray)
         if not (np.isfinite(class_weights).all() and (class_weights >= 0).all()):
             raise ValueError(f"class_weight must hold finite numbers of at least 0, got {class_weight!r}")
         return class_weights
-    if not np.isfinite(totals).all():
-        raise ValueError(
-            "class_weight='balanced' needs a sample_weight whose sum does not overflow; divide all by 1e9."
-        )
     # Up to version 1.7 scikit-learn counts rows, whatever their weights.
     with np.errstate(divide="ignore"):
         class_weights = totals.sum() / (len(classes) * totals)

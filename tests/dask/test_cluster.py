@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 import dask.array
 import numpy as np
 import pytest
-from distributed import Client, KilledWorker, LocalCluster, Status
+from distributed import Client, Event, KilledWorker, LocalCluster, Status
 
 from fastlin.dask import LogisticRegression, LogisticRegressionCV, installations
 from fastlin.dask import cluster as module
@@ -214,6 +214,25 @@ def test_paused_workers_are_an_error_and_no_hang(two_workers):
     assert not hasattr(model, "coef_")
 
 
+def test_the_work_of_others_does_not_count(two_workers, monkeypatch):
+    cluster, client = two_workers
+    first, second = cluster.workers.values()
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    # What a future waits for counts, as in a collection that is being read.
+    over = Event(client=client)
+    waiting = client.submit(lambda: over.wait(timeout=60), workers=[second.address], pure=False)
+    following = client.submit(id, waiting)
+    while not client.processing()[second.address]:
+        time.sleep(0.01)
+    assert module._is_at_work([following], client)
+    pause(first, client)
+    asked = client.submit(id, 0, workers=[first.address], pure=False)
+    with pytest.raises(NoWorkersError, match="no workers for 0"):
+        module.wait_for([asked], client, 0.3)
+    assert not waiting.done()
+    over.set()
+
+
 def test_a_shard_that_another_worker_takes_is_called_there(client, expected, two_workers, monkeypatch):
     cluster, client = two_workers
     first, second = cluster.workers.values()
@@ -243,7 +262,9 @@ def test_a_shard_that_another_worker_takes_is_called_there(client, expected, two
 def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatch):
     cluster, client = two_workers
     compared, check, call = [], module.check_workers, Cluster._call
-    monkeypatch.setattr(module, "check_workers", lambda client, new: compared.extend(new) or check(client, new))
+    monkeypatch.setattr(
+        module, "check_workers", lambda client, timeout, new: compared.extend(new) or check(client, timeout, new)
+    )
     before = set(client.nthreads())
 
     def change_and_call(self, method, arguments):

@@ -13,18 +13,23 @@ from .conftest import cut, make_rows
 DEFAULTS = {"use_legacy_attributes": False, "scoring": "accuracy", "l1_ratios": (0,)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "parameters"),
     [
-        (load_iris, {"Cs": 4, "cv": 3}),
-        (
+        pytest.param(load_iris, {"Cs": [0.1, 1], "cv": 2}, id="C"),
+        pytest.param(
             load_iris,
             {"Cs": [0.1, 1], "scoring": "neg_log_loss", "class_weight": "balanced", "weighted": True, "refit": False},
+            id="weights and log loss",
+            marks=pytest.mark.slow,
         ),
-        (load_breast_cancer, {"Cs": [0.1, 1], "l1_ratios": [0, 1.0], "cv": 2}),
+        pytest.param(
+            load_breast_cancer,
+            {"Cs": [0.1, 1], "l1_ratios": [0, 1.0], "cv": 2},
+            id="L1",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["C", "weights and log loss", "L1"],
 )
 def test_scores_and_model_are_those_in_memory(client, load, parameters):
     X, y = load_scaled(load)
@@ -40,6 +45,21 @@ def test_scores_and_model_are_those_in_memory(client, load, parameters):
     assert found.score(dX, dy, dweights) == pytest.approx(expected.score(X, y, weights), abs=1e-3)
     assert type(found.to_local()) is fastlin.LogisticRegressionCV
     np.testing.assert_array_equal(found.to_local().predict(X), found.predict(dX).compute())
+
+
+def test_weights_whose_sum_overflows_choose_and_score_like_others(client):
+    X, y, weights = make_rows(n_classes=2)
+    fitted = []
+    for unit in (1.0, 2.0**1016):
+        dX, dy, dweights = cut(X, y, unit * weights, rows=200)
+        parameters = {"Cs": [1 / unit], "cv": 2, "class_weight": "balanced", "scoring": "neg_log_loss", "tol": 1e-3}
+        model = LogisticRegressionCV(**{**DEFAULTS, **parameters}).fit(dX, dy, dweights)
+        fitted.append((model, model.score(dX, dy, dweights)))
+    (light, score), (heavy, heavy_score) = fitted
+    assert 2.0**1016 * float(weights.sum()) == np.inf
+    np.testing.assert_array_equal(heavy.coef_, light.coef_)
+    np.testing.assert_allclose(heavy.scores_, light.scores_, rtol=1e-14)
+    assert heavy_score == pytest.approx(score, rel=1e-14)
 
 
 @pytest.mark.parametrize("wrong", [{"cv": 1}, {"cv": [([0], [1])]}, {"scoring": "roc_auc"}, {"scoring": len}], ids=str)

@@ -95,7 +95,7 @@ def test_a_description_tells_of_labels_weights_and_entries():
         (table.partitions, [7, 7]),
         (table.first_rows, [1, 0]),
         (table.counts, [1, 2]),
-        (table.weights, [1, 3.5]),
+        (table.unit * table.weights, [1, 3.5]),
         (table.largest, [1, 3]),
     ):
         np.testing.assert_array_equal(found, expected)
@@ -121,7 +121,7 @@ def test_tables_of_labels_are_those_of_the_rows_together(make, size):
     np.testing.assert_array_equal(table.first_rows, first_rows)
     np.testing.assert_array_equal(table.counts, counts)
     np.testing.assert_array_equal(table.partitions, np.searchsorted(borders, first_rows, side="right") - 1)
-    np.testing.assert_allclose(table.weights, np.bincount(numbers, weights), rtol=1e-14)
+    np.testing.assert_allclose(table.unit * table.weights, np.bincount(numbers, weights), rtol=1e-14)
     np.testing.assert_array_equal(table.largest, [weights[numbers == k].max() for k in range(len(classes))])
     np.testing.assert_array_equal(sum(each.count(classes) for each in tables), counts)
 

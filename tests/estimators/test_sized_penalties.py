@@ -221,8 +221,8 @@ def test_grouped_a_feature_is_in_or_out_for_all_classes(l1_ratio):
 def test_grouped_two_classes_are_plain_l1():
     X, y = load_scaled(load_breast_cancer)
     found, expected = (fit(X, y, C=0.1, group_by_class=grouped) for grouped in (True, False))
-    assert_same(found, expected, 1e-6)
-    np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
+    # By the same steps: those for groups took 200 times as long where columns nearly depend on each other.
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
 
 
 @pytest.mark.parametrize("loader", [load_iris, load_breast_cancer])

@@ -47,6 +47,16 @@ def test_a_fit_without_a_bound_says_so(capsys):
     assert "without a bound on the distance from its minimum" in read_summary(capsys, model)["objective"]
 
 
+def test_a_fit_whose_gap_is_that_of_rounding_says_so(capsys):
+    # A penalty of next to nothing leaves a bound that rounding makes useless.
+    model = fastlin.LogisticRegression().fit(X, Y, np.full(150, 1e100))
+    assert model.converged_ and model.certificate_ > 1
+    assert read_summary(capsys, model)["tol"] == "0.0001, reached as far as rounding allows"
+    model = fastlin.LogisticRegression(solver="lbfgs", tol=1e-2).fit(X, Y)
+    assert model.converged_ and model.certificate_ > 1e-2 * model.history_[-1].objective
+    assert read_summary(capsys, model)["tol"] == "0.01, reached"
+
+
 def test_a_fit_that_needs_no_iteration_says_that_tol_is_reached(capsys):
     model = fastlin.LogisticRegression(C=1e-9, l1_ratio=1.0).fit(X, Y)
     assert model.history_ == []

@@ -244,6 +244,29 @@ def test_cross_validation_takes_weights_whose_sum_overflows():
     np.testing.assert_allclose(heavy.coefs, light.coefs, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_scores_take_weights_whose_sum_overflows():
+    X, y = load_scaled(load_iris)
+    X, y, weights = X[50:], y[50:], np.random.default_rng(0).integers(1, 9, 100).astype(float)
+    linear = fastlin.LogisticRegression().fit(X, y)
+    chosen = fastlin.LogisticRegressionCV(
+        Cs=2, cv=2, scoring="neg_log_loss", l1_ratios=(0.0,), use_legacy_attributes=False
+    ).fit(X, y)
+    network = fastlin.MLPClassifier((3,), max_iter=1, n_iter_no_change=np.inf, random_state=0).fit(X, y)
+    for model in (linear, chosen, network):
+        assert model.score(X, y, weights * 2.0**1019) == pytest.approx(model.score(X, y, weights), rel=1e-12)
+    held = fastlin.blocks.from_arrays(X, y, rows_per_block=30)
+    assert linear.score(held, sample_weight=weights * 2.0**1019) == pytest.approx(linear.score(X, y, weights))
+
+
+@pytest.mark.parametrize("model", [fastlin.MiniBatchLogisticRegression(), fastlin.MLPClassifier((3,))], ids=str)
+def test_trainings_name_weights_whose_sum_overflows(model):
+    X, y = load_scaled(load_iris)
+    with pytest.raises(ValueError, match=r"sample_weight times class_weight must sum to at most 1e\+300, got inf"):
+        model.fit(X, y, sample_weight=np.full(150, 1e307))
+    assert not hasattr(model, "classes_")
+
+
 @pytest.mark.parametrize(
     "model",
     [
