@@ -27,7 +27,7 @@ STEPS_PER_ACTIVE, MAX_SOLVED_SIGNS, MAX_SOLVED_GROUPS = 3, 100_000, 5_000
 SURPRISE = 1e-3
 # A group is tried at zero where a step has left no more than this part of it.
 NEAR_ZERO = 0.1
-# A length along a step is found to this part of it. Where the model is flat but for the norms, the step may be 1e9 times
+# A length along a step is found to this part of it. Where the model is flat but for the norms, a step may be 1e9 times
 # too long: with 30 bisections 375 x 51 with columns that depend on each other took 5,000 iterations, with 60 nine.
 LENGTH_ACCURACY, N_BISECTIONS = 1e-9, 60
 
