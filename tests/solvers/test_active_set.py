@@ -81,6 +81,23 @@ def test_groups_settle_in_few_steps(monkeypatch):
     assert 1 < len(lengths) <= 12
 
 
+def test_groups_settle_where_the_model_is_flat_but_for_their_norms():
+    generator = np.random.default_rng(0)
+    # Three rows for eight parameters: along the other five directions a step by the curvature is far too long.
+    rows = generator.normal(size=(3, 8))
+    hessian, start = rows.T @ rows, generator.normal(size=8)
+    slopes_at_start = hessian @ (0.5 * generator.normal(size=8))
+    penalty = SimpleNamespace(thresholds=np.full(4, 1e-3), group_by_class=True)
+    parameters, slopes = start.copy(), slopes_at_start.copy()
+    decrease = active_set.settle(hessian, penalty, parameters, slopes)
+    change = parameters - start
+    smooth = slopes_at_start @ change + 0.5 * change @ hessian @ change
+    norms_before, norms = (np.linalg.norm(each.reshape(2, 4), axis=0).sum() for each in (start, parameters))
+    assert decrease == pytest.approx(-smooth - 1e-3 * (norms - norms_before), rel=1e-9)
+    least = -0.5 * slopes_at_start @ np.linalg.pinv(hessian) @ slopes_at_start
+    assert smooth < 0.99 * least < 0
+
+
 def test_a_parameter_that_would_turn_is_zero():
     # Along the step the first parameter's least point is zero: |z| - 0.5 z there.
     hessian, parameters = np.eye(2), np.array([0.3, 0.0])
