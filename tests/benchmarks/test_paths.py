@@ -25,6 +25,7 @@ def test_a_grid_judges_each_fit_on_its_rows_and_its_C():
         Grid("small", X, y, 3, Cs).objective(coef[:1], intercept[:1])
 
 
+@pytest.mark.thorough
 def test_the_peers_of_the_grids_minimise_their_objective():
     data = make_one_hot(300)
     path = Grid("one-hot", data.X_train, data.y_train, 2, np.array([0.05, 0.5]), fit_intercept=False, l1_ratio=1.0)

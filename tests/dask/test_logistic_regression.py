@@ -20,6 +20,9 @@ from fastlin.dask import LogisticRegression, shard
 
 from .conftest import assert_nothing_is_held, cut, make_rows
 
+# A cluster takes seconds to start, and each fit many messages.
+pytestmark = pytest.mark.thorough
+
 PARAMETERS = [
     {},
     {"solver": "newton-cg"},

@@ -12,6 +12,9 @@ from fastlin.dask import LogisticRegression, LogisticRegressionCV
 
 from .conftest import cut, make_rows
 
+# A cluster takes seconds to start.
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def fitted():

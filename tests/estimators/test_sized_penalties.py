@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import reference
-from conftest import load_scaled
+from conftest import load_scaled, marked
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
@@ -317,7 +317,11 @@ def test_an_infinite_C_is_no_penalty_whatever_the_ratio():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "group_by_class"), [(np.float32, False), (np.float32, True), (np.uint8, True), (np.int32, False)]
+    ("dtype", "group_by_class"),
+    [
+        (np.uint8, True),
+        *marked(pytest.mark.thorough, (np.float32, False), (np.float32, True), (np.int32, False)),
+    ],
 )
 def test_narrow_types_are_fitted_as_they_are(dtype, group_by_class):
     X, y = load_digits(return_X_y=True)

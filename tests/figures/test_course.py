@@ -12,6 +12,9 @@ from fastlin.figures import comparisons, course
 from fastlin.studies import STUDIES
 from fastlin.studies.settings import Results, Settings
 
+# Pictures take a second each.
+pytestmark = pytest.mark.thorough
+
 DRAWN = [name for name in STUDIES if name != "gradient_check"]
 
 

@@ -15,6 +15,9 @@ from fastlin.cli.results import choose_entries
 from fastlin.report import write_page
 from fastlin.studies.claims import judge_claims
 
+# The studies behind the page take seconds, and so does a browser.
+pytestmark = pytest.mark.thorough
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless",

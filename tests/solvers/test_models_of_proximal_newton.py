@@ -9,6 +9,9 @@ from fastlin.solvers import proximal_newton
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.stopping import Stopping
 
+# Fits whose columns nearly depend on each other take seconds.
+pytestmark = pytest.mark.thorough
+
 
 def test_where_probabilities_of_0_and_1_mislead_a_model_they_are_mixed(monkeypatch):
     objective, parameters = make_objective(60, 200, 4, l1=1e-3)

@@ -49,6 +49,7 @@ def test_the_second_process_takes_the_code_of_the_first(tmp_path):
     assert list(tmp_path.glob("fastlin/kernels-*/machine.vectors.dot-*.nbc"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content[:99] + b"x" + content[100:]])
 def test_a_damaged_file_is_compiled_anew(tmp_path, change):
     run(tmp_path)
@@ -101,6 +102,7 @@ def test_code_of_other_settings_of_numba_is_not_taken(code, setting):
     assert [run(code, **{f"NUMBA_{name}": value}) for _ in range(2)] == [0, 1]
 
 
+@pytest.mark.thorough
 def test_numbas_own_places_of_code_count_for_nothing(code):
     assert run(code, NUMBA_CACHE_LOCATOR_CLASSES="InTreeCacheLocator") == 1
 

@@ -66,6 +66,7 @@ def test_no_folder_is_made_before_code_is_saved(wheel, use, tmp_path):
     assert (tmp_path / "cache").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not X86_64, reason="the levels are those of x86-64")
 def test_the_level_follows_the_processor_that_is_asked_for(wheel, use):
     found, logged = use(wheel, **describe_level("x86-64-v2"))
