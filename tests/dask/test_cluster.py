@@ -88,6 +88,7 @@ def test_a_worker_that_is_killed_while_data_are_read_changes_no_bit(client, expe
     assert int(mark.read_text()) in before
 
 
+@pytest.mark.slow
 def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypatch, tmp_path):
     wait_for_workers(client)
     X, y, _ = make_rows()
@@ -281,6 +282,7 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatc
     assert not before & set(compared)
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_kernels_is_named(client, monkeypatch):
     wait_for_workers(client)
     monkeypatch.setattr(installations, "hash_sources", lambda: "other")

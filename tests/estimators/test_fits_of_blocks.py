@@ -69,7 +69,7 @@ def test_the_model_is_that_of_the_rows_together(parameters, n_classes, kind):
         assert found.certificate_ <= 2e-9 * ends[0] if has_bound else found.certificate_ == np.inf
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [{}, {"l1_ratio": 1.0, "C": 0.08}, {"solver": "newton-cg"}], ids=str)
 @pytest.mark.parametrize(("n_features", "n_bytes"), [(6, 120_000), (130, 800_000)])
 def test_the_minimum_is_reached_without_room(monkeypatch, parameters, n_features, n_bytes):

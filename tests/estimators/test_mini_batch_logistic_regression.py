@@ -25,7 +25,7 @@ BATCHES_COUNT_ROWS = {
 }
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @parametrize_with_checks(
     [MiniBatchLogisticRegression(random_state=0)], expected_failed_checks=lambda estimator: BATCHES_COUNT_ROWS
 )
@@ -74,7 +74,7 @@ def test_it_comes_to_the_minimum_of_logistic_regression(n_classes):
     np.testing.assert_allclose(model.predict_proba(X), exact.predict_proba(X), atol=1e-6)
 
 
-@pytest.mark.thorough  # Its kernels take eight seconds of the compiler.
+@pytest.mark.slow
 @quiet
 def test_x_of_any_kind_has_the_same_model(tmp_path):
     X, y = make_data()

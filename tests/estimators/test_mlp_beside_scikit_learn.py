@@ -29,7 +29,7 @@ quiet = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @quiet
 @estimator_checks.parametrize_with_checks(
     [MLPClassifier(max_iter=50)],
