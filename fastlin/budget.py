@@ -32,8 +32,6 @@ SMALL_HESSIAN = 600
 # multiply-adds, some ten seconds of one processor.
 LARGEST_HESSIAN = 4096
 MOST_HESSIAN_WORK = 400_000_000_000
-
-
 # Fits that run at once hold together no more than one of them may beside a large X, or than this beside a small one.
 TOGETHER = 1024 * MEGABYTE
 # Vectors of all parameters that a solver holds beside its pairs.

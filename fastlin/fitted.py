@@ -56,7 +56,7 @@ def read_count(name: str, value: Any) -> int:
     return int(value)
 
 
-def check_number(name: str, value: Any) -> None:
+def check_float(name: str, value: Any) -> None:
     """Raise a ValueError unless a value is a finite number of Python's type float."""
     if not isinstance(value, float) or not math.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value!r:.100}")
@@ -100,7 +100,7 @@ def check_random_state(name: str, state: Any) -> None:
         raise ValueError(f"the words of {name} must be of the type uint32, got {words.dtype}")
     if read_count(f"the position of {name}", pos) > WORDS or read_count(f"has_gauss of {name}", has_gauss) > 1:
         raise ValueError(f"{name} must have a position up to {WORDS} and has_gauss up to 1, got {pos} and {has_gauss}")
-    check_number(f"the number of a normal distribution in {name}", cached)
+    check_float(f"the number of a normal distribution in {name}", cached)
 
 
 def describe(value: Any) -> str:

@@ -37,8 +37,6 @@ settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile(
     "nightly", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("default")
-
 
 # The start of a program that imports kernels without the imports of fastlin/__init__.py, which take longer.
 KERNELS_ALONE = f"""
@@ -46,6 +44,11 @@ import sys, types
 sys.modules["fastlin"] = types.ModuleType("fastlin")
 sys.modules["fastlin"].__path__ = [{Path(places.__file__).parent.as_posix()!r}]
 """
+
+
+def pytest_configure(config):
+    """Load the profile asked for: where pytest-xdist loads this file late, Hypothesis has done so before."""
+    settings.load_profile(config.getoption("--hypothesis-profile") or "default")
 
 
 def pytest_addoption(parser):

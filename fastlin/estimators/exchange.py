@@ -9,6 +9,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn import linear_model
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -29,9 +30,9 @@ CURVES = "loss_curve_", "best_loss_", "validation_scores_", "best_validation_sco
 
 
 class LinearExchange:
-    """Models of scikit-learn's class of the same name, `_scikit_learn_class`, from a linear estimator and back."""
+    """Models of scikit-learn's class of the same name, `_scikit_learn_name`, from a linear estimator and back."""
 
-    _scikit_learn_class: type[Any]
+    _scikit_learn_name: str
 
     def to_sklearn(self) -> Any:
         """Return a fitted model of scikit-learn's class with the same coefficients.
@@ -52,7 +53,7 @@ class LinearExchange:
                 "to_sklearn needs a model without categorical columns: scikit-learn's takes the columns that "
                 "OneHotEncoder(categories=...) makes of them."
             )
-        return copy_linear_model(self, self._scikit_learn_class)
+        return copy_linear_model(self, getattr(linear_model, self._scikit_learn_name))
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -101,15 +102,13 @@ def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
     return _copy(model, made_class, OF_LINEAR_MODELS)
 
 
-def make_linear_model(model: MiniBatchLogisticRegression, made_class: type[Any]) -> Any:
+def make_linear_model(model: MiniBatchLogisticRegression) -> Any:
     """Return scikit-learn's fitted LogisticRegression with the coefficients of a model of any linear class.
 
     Parameters
     ----------
     model : MiniBatchLogisticRegression
-        The fitted model.
-    made_class : type
-        scikit-learn's class, whose parameters but fit_intercept stay at their defaults.
+        The fitted model. The parameters of the other but fit_intercept stay at their defaults.
 
     Raises
     ------
@@ -118,7 +117,7 @@ def make_linear_model(model: MiniBatchLogisticRegression, made_class: type[Any])
     """
     check_is_fitted(model)
     check_coefficients(model)
-    made = made_class(fit_intercept=model.fit_intercept)
+    made = linear_model.LogisticRegression(fit_intercept=model.fit_intercept)
     _copy_attributes(model, made, OF_LINEAR_MODELS)
     made.n_iter_ = np.atleast_1d(np.int32(model.n_iter_))
     return made

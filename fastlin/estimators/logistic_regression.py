@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.callbacks import IterationTasks, describe_linear_model, tell_all
@@ -165,7 +164,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
     history_: list[Iteration]
     categories_: list[Array | None]
 
-    _scikit_learn_class = ScikitLearnLogisticRegression
+    _scikit_learn_name = "LogisticRegression"
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
         "penalty": [StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],

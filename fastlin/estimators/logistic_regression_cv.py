@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
@@ -185,7 +184,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     n_samples_fit_: int
     categories_: list[Array | None]
 
-    _scikit_learn_class = ScikitLearnLogisticRegressionCV
+    _scikit_learn_name = "LogisticRegressionCV"
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],

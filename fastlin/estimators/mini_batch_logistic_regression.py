@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.callbacks import IterationTasks, tell_all
@@ -419,7 +418,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         model : sklearn.linear_model.LogisticRegression
             SGDClassifier has other probabilities for more than two classes.
         """
-        return make_linear_model(self, ScikitLearnLogisticRegression)
+        return make_linear_model(self)
 
     def _go_on(self, parts, classes, n_epochs, X_val=None, y_val=None):
         """Train on the parts for some epochs, from the last training on."""

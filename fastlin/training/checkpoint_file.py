@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.exceptions import CheckpointError
-from fastlin.fitted import check_like, check_number, check_random_state, describe, read_array, read_count
+from fastlin.fitted import check_float, check_like, check_random_state, describe, read_array, read_count
 from fastlin.places import write_whole
 from fastlin.training.epochs import Epoch
 from fastlin.training.judges import BestCheckpoint, Checkpoint
@@ -229,7 +229,7 @@ def _read_content(content, arrays):
         raise ValueError(f"best must be 3 values, of which the first is true or false, got {describe(best)}")
     judges_start, score, place = best
     if score is not None:
-        check_number("the best score", score)
+        check_float("the best score", score)
     if (score is None) != (place is None):
         raise ValueError("best must have both a score and a checkpoint, or neither")
     checkpoint = None if place is None else _read_place("best", place, arrays, len(records))
@@ -243,7 +243,7 @@ def _read_record(name, record):
         raise ValueError(f"{name} must be 4 numbers, got {describe(record)}")
     is_validated = record[2] is not None or record[3] is not None
     for value in record if is_validated else record[:2]:
-        check_number(f"each value of {name}", value)
+        check_float(f"each value of {name}", value)
     return Epoch(*record)
 
 

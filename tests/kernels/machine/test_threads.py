@@ -271,7 +271,8 @@ def test_the_innermost_limit_counts(environment):
         with limit_threads(None):
             assert count_threads() == 2
     with limit_threads(None):
-        # What the environment said when the block began.
+        assert count_threads() == 3
+        # What the environment said at first counts to the end of the block.
         environment()
         assert count_threads() == 3
     assert count_threads() == 7
@@ -284,7 +285,7 @@ def test_a_number_of_threads_that_is_none_raises(environment, value):
     with pytest.raises(ValueError, match=message):
         count_threads()
     with pytest.raises(ValueError, match=message), limit_threads(None):
-        pass
+        count_threads()
     # It does not count.
     with limit_threads(2):
         assert count_threads() == 2
