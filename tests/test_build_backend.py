@@ -253,11 +253,11 @@ def test_a_wheel_in_a_fresh_environment_compiles_nothing_and_writes_nothing(tmp_
 
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    (site,) = environment.glob("[Ll]ib/**/site-packages")
-    # The dependencies are those of this environment.
-    (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+    # The dependencies are those of this environment, whose own fastlin pip would take for the wheel's.
+    (site,) = environment.glob("[Ll]ib/**/site-packages")
+    (site / "dependencies.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
 
     # Root may write anywhere: below a file no one can.
     blocked = tmp_path / "file"
