@@ -78,11 +78,12 @@ class Penalty:
         cls, l2: float, l1: float, factors: FloatArray, group_by_class: bool, coordinates: Coordinates, blur: FloatArray
     ) -> Self:
         """Return the penalty of the given strengths and factors (d,) in coordinates; blur (d,) is part of `columns`."""
-        scale = coordinates.scale
+        scale, by_feature = coordinates.scale, limit_curvatures(l2, factors)
+        curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore"):
-            by_feature = limit_curvatures(l2, factors)
-            curvatures = np.append(np.minimum(by_feature * scale**2, LARGEST_PENALTY), 0.0)
-            thresholds = np.append(np.minimum(l1 * factors * scale, LARGEST_PENALTY), 0.0)
+            np.minimum(by_feature * scale**2, LARGEST_PENALTY, out=curvatures[:-1])
+            if l1:
+                np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
         # The square root of the curvature stays within the range of float64 where the curvature leaves it.
         arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
         columns = ColumnArrays(scale, coordinates.shift, blur)
