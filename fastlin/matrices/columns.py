@@ -32,8 +32,7 @@ class Moments(NamedTuple):
     largest: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
+class Columns(NamedTuple):
     """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64.
 
     Attributes

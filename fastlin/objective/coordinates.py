@@ -12,8 +12,7 @@ The scores, and so J and its minimum, are the same. X stays as it is: a pass sca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 NO_COLUMNS = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinates:
+class Coordinates(NamedTuple):
     """The scale and shift of each column, and what follows from them.
 
     Attributes

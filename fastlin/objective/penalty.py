@@ -92,7 +92,7 @@ class Penalty:
     @cached_property
     def is_smooth(self) -> bool:
         """Whether the penalty has a gradient everywhere."""
-        return not self.thresholds.any()
+        return not (self.l1 and self.thresholds.any())
 
     @cached_property
     def is_bounded(self) -> bool:
