@@ -79,12 +79,12 @@ class Columns(NamedTuple):
         with np.errstate(over="ignore", invalid="ignore"):
             spread = np.sqrt(variance)
             # Squares of numbers beyond 1e+-150 leave the range of float64.
-            if not (np.minimum.reduce(spread) > 1e-150 and np.maximum.reduce(spread) < np.inf):
+            if not (spread.min(initial=np.inf) > 1e-150 and spread.max(initial=0.0) < np.inf):
                 half = 0.5 * largest - 0.5 * smallest
                 spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
             magnitude = np.maximum(np.abs(smallest), np.abs(largest))
             farthest = np.maximum(mean - smallest, largest - mean)
-        return cls(mean, remainder, spread, magnitude, farthest, bool(np.maximum.reduce(magnitude) < np.inf))
+        return cls(mean, remainder, spread, magnitude, farthest, bool(magnitude.max(initial=0.0) < np.inf))
 
 
 def merge_moments(totals: FloatArray, moments: Sequence[Moments]) -> Moments:

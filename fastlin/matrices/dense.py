@@ -119,7 +119,7 @@ class DenseMatrix:
         """Return the Moments of the columns, with weights (n,) of the rows or None."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
-        if self.X.size <= FEW_ENTRIES:
+        if 0 < self.X.size <= FEW_ENTRIES:
             moments = np.empty((5, d))
             fill_moments(writable_view(np.ascontiguousarray(self.X, np.float64)), row_weights, moments)
             return Moments(*moments)

@@ -138,7 +138,9 @@ class Objective:
     ) -> Self:
         """Return J over the rows, a MeanSums, that make_rows returns for Coordinates; the rest is as `over` has it."""
         factors = np.ones(len(columns.mean)) if penalty_factors is None else penalty_factors.astype(np.float64)
-        rows = make_rows(Coordinates.choose(columns, limit_curvatures(l2, factors), fit_intercept))
+        with np.errstate(over="ignore"):
+            curvatures = limit_curvatures(l2, factors)
+        rows = make_rows(Coordinates.choose(columns, curvatures, fit_intercept))
         # With one row of coefficients the norm of a group is a magnitude. The solver for L1 is far faster:
         # 0.02 s in place of 8 s on 246 x 57 with columns that nearly depend on each other.
         is_grouped = group_by_class and rows.n_rows_coef > 1

@@ -78,9 +78,10 @@ class Penalty:
         cls, l2: float, l1: float, factors: FloatArray, group_by_class: bool, coordinates: Coordinates, blur: FloatArray
     ) -> Self:
         """Return the penalty of the given strengths and factors (d,) in coordinates; blur (d,) is part of `columns`."""
-        scale, by_feature = coordinates.scale, limit_curvatures(l2, factors)
+        scale = coordinates.scale
         curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore"):
+            by_feature = limit_curvatures(l2, factors)
             np.minimum(by_feature * scale**2, LARGEST_PENALTY, out=curvatures[:-1])
             if l1:
                 np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
@@ -206,6 +207,5 @@ NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
 
 
 def limit_curvatures(l2: float, factors: FloatArray) -> FloatArray:
-    """Return l2 f_j for each feature, no larger than LARGEST_PENALTY."""
-    with np.errstate(over="ignore"):
-        return np.minimum(l2 * factors, LARGEST_PENALTY)
+    """Return l2 f_j for each feature, no larger than LARGEST_PENALTY. NumPy may warn that the product overflows."""
+    return np.minimum(l2 * factors, LARGEST_PENALTY)
