@@ -1,6 +1,6 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
-from benchmarks import course, fits, mini_batches, networks, passes, paths
+from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
@@ -14,6 +14,7 @@ from fastlin.kernels.machine.threads import count_threads
 RACES = {
     **fits.RACES,
     **paths.RACES,
+    **many_fits.RACES,
     **networks.RACES,
     **mini_batches.RACES,
     **course.RACES,

@@ -58,6 +58,8 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         client: distributed.Client | None = None,
         classes: ArrayLike | None = None,
         worker_timeout: float = 60.0,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -76,6 +78,8 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
             The labels that y has. Where it has others, or lacks one, that is an error. None means those that it has.
         worker_timeout : float
             Seconds after which the fit gives up while the cluster has no workers, or none that is not paused.
+        coef_init, intercept_init : array-like or None
+            What the fit starts from, as `fastlin.LogisticRegression.fit` has them.
 
         Returns
         -------
@@ -100,4 +104,5 @@ class LogisticRegression(DaskPredictions, LocalLogisticRegression):
         """
         with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(self):
             read = partial(read_partitions, client=client, classes=classes, worker_timeout=worker_timeout)
-            return self._fit(X, y, sample_weight, lambda *given: held.enter_context(read(*given)))
+            start = coef_init, intercept_init
+            return self._fit(X, y, sample_weight, *start, lambda *given: held.enter_context(read(*given)))

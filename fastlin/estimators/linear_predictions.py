@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.special import expit, log_expit, log_softmax
 from sklearn.metrics import accuracy_score
-from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from fastlin.blocks.blocks import Blocks
@@ -53,7 +52,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one score a row, which is above 0 where the second class is predicted.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         if isinstance(X, Blocks):
             return (self.decision_function(block) for block in self._read_blocks(X))
         if self._scores_by_scikit_learn():
@@ -82,7 +81,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         labels : ndarray of shape (n_samples,)
             Entries of `classes_`.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         if isinstance(X, Blocks):
             return (self.predict(block) for block in self._read_blocks(X))
         if self._scores_by_scikit_learn():
@@ -108,14 +107,20 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         if isinstance(X, Blocks):
             return (self.predict_proba(block) for block in self._read_blocks(X))
         scores = self.decision_function(X)
         if scores.ndim == 1:
-            probabilities = expit(scores)
-            return np.column_stack([1 - probabilities, probabilities])
-        return softmax(scores, copy=False)
+            probabilities = np.empty((len(scores), 2), scores.dtype)
+            expit(scores, out=probabilities[:, 1])
+            np.subtract(1, probabilities[:, 1], out=probabilities[:, 0])
+            return probabilities
+        # As scikit-learn's softmax, whose look at other array libraries takes 15 microseconds.
+        scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= np.add.reduce(scores, axis=1, keepdims=True)
+        return scores
 
     @overload
     def predict_log_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
@@ -134,7 +139,7 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         if isinstance(X, Blocks):
             return (self.predict_log_proba(block) for block in self._read_blocks(X))
         # A probability that rounds to 0 or 1 has a logarithm all the same.
@@ -236,6 +241,12 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         classes, coef, intercept = read_coefficients(self, matrix.shape[1])
         dtype = np.float32 if matrix.dtype == coef.dtype == np.float32 else np.float64
         return matrix, classes, coef.astype(dtype, copy=False), intercept
+
+
+def check_fitted(estimator: Any) -> None:
+    """Raise scikit-learn's error where an estimator is not fitted; its own check takes five microseconds a call."""
+    if not hasattr(estimator, "coef_"):
+        check_is_fitted(estimator)
 
 
 def _checked(X):

@@ -29,6 +29,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
+from fastlin.fitted import read_array
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
 if TYPE_CHECKING:
@@ -214,7 +215,15 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         self.categorical_features = categorical_features
         self.missing_level = missing_level
 
-    def fit(self, X: MatrixLike | Blocks, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -225,6 +234,12 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
             Labels of at least two classes: numbers, strings or bools. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows, at least 0 and not all 0; None means ones.
+        coef_init : array-like of shape (1, n_features) or (n_classes, n_features), or None
+            Coefficients that the fit starts from, in the shape of `coef_`, whatever `warm_start` says. None means zeros
+            where `intercept_init` is given, or else that the solver chooses its start. A start where J is larger than
+            at the best intercepts alone is left out.
+        intercept_init : array-like of shape (1,) or (n_classes,), or None
+            Intercepts that the fit starts from, likewise; without `fit_intercept` they do not count.
 
         Returns
         -------
@@ -238,14 +253,15 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
             outside of X, and parameters out of range.
         """
         with kept_on_error(self):
-            return self._fit(X, y, sample_weight)
+            return self._fit(X, y, sample_weight, coef_init, intercept_init)
 
-    def _fit(self, X, y, sample_weight, read=read_training_data):
+    def _fit(self, X, y, sample_weight, coef_init, intercept_init, read=read_training_data):
         check_parameters(self)
         C, l1_ratio = read_penalty(self.penalty, self.C, self.l1_ratio)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
-            fit = self._minimize(X, y, sample_weight, data, C, l1_ratio)
+            starts = self._starts(data, coef_init, intercept_init)
+            fit = self._minimize(X, y, sample_weight, data, C, l1_ratio, starts)
         solution = fit.solution
         warn_of_end(self, solution, stacklevel=TO_THE_CALLER_OF_FIT)
         self.n_samples_fit_ = data.matrix.shape[0]
@@ -278,7 +294,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         return {**lines, "coefficients": describe_coef(self)}
 
     @with_callbacks
-    def _minimize(self, X, y, sample_weight, data, C, l1_ratio):
+    def _minimize(self, X, y, sample_weight, data, C, l1_ratio, starts):
         """Return the Fit to the data at C and l1_ratio, and tell the callbacks, which get what `fit` was given."""
         from fastlin.estimators.problem import Problem
 
@@ -286,16 +302,18 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
-            fit = Problem(self, data).minimize(C, l1_ratio, self._starts(data), tell_all(show, tasks))
+            fit = Problem(self, data).minimize(C, l1_ratio, starts, tell_all(show, tasks))
         if tasks is not None:
             tasks.end(fit.coef, fit.intercept)
         return fit
 
-    def _starts(self, data):
-        """Return the points to start from, pairs of coef (K, d) and intercept (K,): the last fit's with warm_start."""
+    def _starts(self, data, coef_init, intercept_init):
+        """Return the points to start from, pairs of coef (K, d) and intercept (K,): those given, or the last fit's."""
+        shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
+        if coef_init is not None or intercept_init is not None:
+            return [self._read_start(data, shape, coef_init, intercept_init)]
         if not (self.warm_start and hasattr(self, "coef_")):
             return []
-        shape = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
         found = getattr(self.coef_, "shape", None)
         if found != shape:
             raise ValueError(
@@ -309,3 +327,13 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
             raise ValueError("warm_start needs finite coef_ and intercept_, but they hold NaN or infinity.")
         intercept = intercept if self.fit_intercept else np.zeros(shape[0])
         return [(coef.astype(np.float64), intercept.astype(np.float64))]
+
+    def _read_start(self, data, shape, coef_init, intercept_init):
+        """Return coef_init and intercept_init as a point to start from; what is None is zero."""
+        reason, point = f", for {len(data.classes)} classes and {shape[1]} features", []
+        for name, given, expected in (("coef_init", coef_init, shape), ("intercept_init", intercept_init, shape[:1])):
+            start = np.zeros(expected) if given is None else read_array(name, given, expected, reason)
+            if not np.isfinite(start).all():
+                raise ValueError(f"{name} must be finite, but it holds NaN or infinity.")
+            point.append(start.astype(np.float64))
+        return point[0], point[1] if self.fit_intercept else np.zeros(shape[0])

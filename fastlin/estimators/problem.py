@@ -102,8 +102,8 @@ class Problem:
 
         Infinity gives 0, and 0 infinity. S itself may overflow.
         """
-        with np.errstate(divide="ignore", over="ignore"):
-            return float(1.0 / (np.float64(number) * self.data.weight_unit) / self._total_weight)
+        weight = float(number) * self.data.weight_unit
+        return 1.0 / weight / self._total_weight if weight else np.inf
 
     def objective(self, C: float, l1_ratio: float) -> Objective:
         """Return J at C and l1_ratio, an Objective over the rows."""

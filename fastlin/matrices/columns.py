@@ -32,8 +32,7 @@ class Moments(NamedTuple):
     largest: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
+class Columns(NamedTuple):
     """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64.
 
     Attributes
@@ -44,8 +43,6 @@ class Columns:
         What the means lost when they were rounded.
     spread : ndarray of shape (d,)
         The weighted standard deviations; zero where a column is constant.
-    root_mean_square : ndarray of shape (d,)
-        The roots of the weighted means of squares.
     largest : ndarray of shape (d,)
         The largest magnitudes over all rows, whatever their weights.
     farthest : ndarray of shape (d,)
@@ -57,10 +54,14 @@ class Columns:
     mean: np.ndarray
     remainder: np.ndarray
     spread: np.ndarray
-    root_mean_square: np.ndarray
     largest: np.ndarray
     farthest: np.ndarray
     finite: bool
+
+    @property
+    def root_mean_square(self) -> FloatArray:
+        """The roots of the weighted means of squares."""
+        return np.hypot(self.mean, self.spread)
 
     def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
         """Return scale and shift (d,) for which x scale + shift has a spread near one and a mean of zero.
@@ -78,17 +79,12 @@ class Columns:
         with np.errstate(over="ignore", invalid="ignore"):
             spread = np.sqrt(variance)
             # Squares of numbers beyond 1e+-150 leave the range of float64.
-            half = 0.5 * largest - 0.5 * smallest
-            spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
-            return cls(
-                mean=mean,
-                remainder=remainder,
-                spread=spread,
-                root_mean_square=np.hypot(mean, spread),
-                largest=np.maximum(-smallest, largest),
-                farthest=np.maximum(mean - smallest, largest - mean),
-                finite=bool(np.isfinite(smallest).all() and np.isfinite(largest).all()),
-            )
+            if not (spread.min(initial=np.inf) > 1e-150 and spread.max(initial=0.0) < np.inf):
+                half = 0.5 * largest - 0.5 * smallest
+                spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
+            magnitude = np.maximum(np.abs(smallest), np.abs(largest))
+            farthest = np.maximum(mean - smallest, largest - mean)
+        return cls(mean, remainder, spread, magnitude, farthest, bool(magnitude.max(initial=0.0) < np.inf))
 
 
 def merge_moments(totals: FloatArray, moments: Sequence[Moments]) -> Moments:

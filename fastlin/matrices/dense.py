@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel
+from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel, fill_moments
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -28,7 +28,7 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_scores,
 )
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
-from fastlin.kernels.machine.arrays import any_layout, copy_aligned, zeros_aligned
+from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
@@ -42,6 +42,10 @@ EVEN_PANELS = 5
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
 # Rows whose scores are held together where they are not wanted themselves.
 SCORED_TOGETHER = 1 << 17
+# X of no more entries is measured by one plain kernel, in a copy where it is not float64 in C order.
+FEW_ENTRIES = 1 << 15
+# Of no more rows, scores take no longer with coefficients that do not start on a cache line.
+FEW_SCORED = 16
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
 
@@ -114,12 +118,16 @@ class DenseMatrix:
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
         """Return the Moments of the columns, with weights (n,) of the rows or None."""
         n, d = self.shape
-        # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
+        row_weights = np.empty(0) if weights is None else weights
+        if 0 < self.X.size <= FEW_ENTRIES:
+            moments = np.empty((5, d))
+            fill_moments(writable_view(np.ascontiguousarray(self.X, np.float64)), row_weights, moments)
+            return Moments(*moments)
+        # As in `fill_moments`.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         origins = self.X[heaviest].astype(np.float64)
         n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.nbytes)
         sums, squares, smallest, largest = outputs = np.empty((4, n_blocks, d))
-        row_weights = np.empty(0) if weights is None else weights
         tile_rows = count_tile_rows(d, 1, origins.itemsize)
         run_blocks(fill_block_column_statistics, n_blocks, self._any_layout, row_weights, origins, tile_rows, *outputs)
         smallest, largest = smallest.min(axis=0), largest.max(axis=0)
@@ -128,8 +136,6 @@ class DenseMatrix:
         smallest = np.where(np.isnan(squares).any(axis=0), np.nan, smallest)
         with np.errstate(over="ignore", invalid="ignore"):
             shift, square = sums.sum(axis=0) / total, squares.sum(axis=0) / total
-            # The inequality of Cauchy and Schwarz: the row at the origin adds nothing to the square. So the variance is
-            # zero where all rows have one number, and nowhere else.
             share = (1.0 if weights is None else float(weights[heaviest])) / total
             variance = np.maximum(square - shift**2, share * square)
             return Moments(*add_exactly(origins, shift), variance, smallest, largest)
@@ -169,7 +175,9 @@ class DenseMatrix:
     def _score(self, kernel, coef, intercept, found):
         K, d = coef.shape
         n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.nbytes)
-        parameters = Parameters(copy_aligned(coef), intercept.astype(coef.dtype))
+        # To align a copy takes two microseconds, a tenth of the prediction of a row.
+        copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
+        parameters = Parameters(copied, intercept.astype(coef.dtype))
         tile_rows = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize)
         run_blocks(kernel, n_blocks, self._any_layout, parameters, tile_rows, found)
 

@@ -12,25 +12,21 @@ The scores, and so J and its minimum, are the same. X stays as it is: a pass sca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
+from fastlin.kernels.linear.coordinates import fill_coordinates
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.matrices.columns import Columns
 
-# Scales beyond these powers of two are not computed with in float32, whose range ends at 2^128.
-FLOAT32_EXPONENTS = 60
-# A shift is rounded to float32 where that moves the mean of the scaled column, whose spread is about one, by no more.
-MOST_MOVED = 0.1
+NO_COLUMNS = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinates:
+class Coordinates(NamedTuple):
     """The scale and shift of each column, and what follows from them.
 
     Attributes
@@ -71,31 +67,21 @@ class Coordinates:
         fit_intercept : bool
             Columns are centred only where an intercept makes up for it.
         """
-        spread = columns.spread if fit_intercept else columns.root_mean_square
-        exponents = -np.log2(
-            np.hypot(spread, np.sqrt(curvatures)), where=spread + curvatures > 0, out=np.zeros_like(spread)
+        found, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
+        scale, shift, mean, peaks = found
+        np.hypot(columns.spread if fit_intercept else columns.root_mean_square, np.sqrt(curvatures), out=scale)
+        n_vanishing, allows_float32 = fill_coordinates(
+            columns.mean,
+            columns.remainder,
+            columns.spread,
+            columns.farthest,
+            columns.largest,
+            fit_intercept,
+            scale.view(np.int64),
+            found,
+            mean_squares,
         )
-        exponents = np.clip(np.round(exponents), -1000, 1000)
-        scale = 2.0**exponents
-        exact = -columns.mean * scale if fit_intercept else np.zeros(len(scale))
-        # Float32 numbers, so that both precisions share one system of coordinates.
-        with np.errstate(over="ignore", invalid="ignore"):
-            rounded = exact.astype(np.float32).astype(np.float64)
-            is_near = np.abs(rounded - exact) <= MOST_MOVED
-        shift = np.where(is_near, rounded, exact)
-        allows_float32 = bool(
-            is_near.all()
-            and (np.abs(exponents) < FLOAT32_EXPONENTS).all()
-            and (columns.largest * scale < 2.0**FLOAT32_EXPONENTS).all()
-        )
-        vanishing = np.flatnonzero(columns.spread == 0) if fit_intercept else np.empty(0, np.int64)
-        # The sum in brackets is exact: its terms are the same number, or one is the other rounded to float32.
-        mean = (columns.mean * scale + shift) + columns.remainder * scale
-        mean_squares = np.append(mean**2 + (scale * columns.spread) ** 2, 1.0)
-        mean_squares[vanishing] = 0
-        with np.errstate(over="ignore", invalid="ignore"):
-            largest = (columns.farthest if fit_intercept else columns.largest) * scale
-            peaks = np.divide(largest**2, mean_squares[:-1], out=np.zeros(len(scale)), where=mean_squares[:-1] > 0)
+        vanishing = (columns.spread == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
         return cls(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)
 
     def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -79,10 +79,12 @@ class Penalty:
     ) -> Self:
         """Return the penalty of the given strengths and factors (d,) in coordinates; blur (d,) is part of `columns`."""
         scale = coordinates.scale
+        curvatures, thresholds = np.zeros((2, len(scale) + 1))
         with np.errstate(over="ignore"):
             by_feature = limit_curvatures(l2, factors)
-            curvatures = np.append(np.minimum(by_feature * scale**2, LARGEST_PENALTY), 0.0)
-            thresholds = np.append(np.minimum(l1 * factors * scale, LARGEST_PENALTY), 0.0)
+            np.minimum(by_feature * scale**2, LARGEST_PENALTY, out=curvatures[:-1])
+            if l1:
+                np.minimum(l1 * factors * scale, LARGEST_PENALTY, out=thresholds[:-1])
         # The square root of the curvature stays within the range of float64 where the curvature leaves it.
         arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
         columns = ColumnArrays(scale, coordinates.shift, blur)
@@ -91,7 +93,7 @@ class Penalty:
     @cached_property
     def is_smooth(self) -> bool:
         """Whether the penalty has a gradient everywhere."""
-        return not self.thresholds.any()
+        return not (self.l1 and self.thresholds.any())
 
     @cached_property
     def is_bounded(self) -> bool:
@@ -205,6 +207,5 @@ NO_EXCHANGE = Exchange(np.empty((0, 0)), np.empty(0), np.empty(0))
 
 
 def limit_curvatures(l2: float, factors: FloatArray) -> FloatArray:
-    """Return l2 f_j for each feature, no larger than LARGEST_PENALTY."""
-    with np.errstate(over="ignore"):
-        return np.minimum(l2 * factors, LARGEST_PENALTY)
+    """Return l2 f_j for each feature, no larger than LARGEST_PENALTY. NumPy may warn that the product overflows."""
+    return np.minimum(l2 * factors, LARGEST_PENALTY)

@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from math import log, sqrt
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from fastlin.kernels.linear.coordinates import UNIT_ROUNDOFF as UNIT_ROUNDOFF
 from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
-# The relative error of a rounded operation.
-UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 # Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
 # largest score, divisions and weights.
 ROW_ROUNDINGS = 16

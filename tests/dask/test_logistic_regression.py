@@ -232,6 +232,8 @@ def test_a_model_serves_without_dask(client):
     again = LogisticRegression(C=0.5, warm_start=True)
     again.coef_, again.intercept_ = model.coef_, model.intercept_
     assert again.fit(*cut(X, y)).n_iter_[0] <= 1
+    start = {"coef_init": model.coef_, "intercept_init": model.intercept_}
+    assert LogisticRegression(C=0.5).fit(*cut(X, y), **start).n_iter_[0] <= 1
     with pytest.raises(NotFittedError):
         LogisticRegression().predict_proba(*cut(X))
 

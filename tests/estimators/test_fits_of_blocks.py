@@ -199,6 +199,8 @@ def test_a_warm_start_begins_at_the_minimum():
     model = fastlin.LogisticRegression(warm_start=True, tol=1e-6).fit(blocks)
     assert model.n_iter_[0] > 1
     assert model.fit(blocks).n_iter_[0] <= 1
+    start = {"coef_init": model.coef_, "intercept_init": model.intercept_}
+    assert fastlin.LogisticRegression(tol=1e-6).fit(blocks, **start).n_iter_[0] <= 1
 
 
 @pytest.mark.thorough

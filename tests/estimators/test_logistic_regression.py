@@ -357,6 +357,49 @@ def test_a_warm_start_at_the_solution_takes_at_most_one_iteration(solver, n_clas
     assert model.converged_
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_fit_starts_from_the_arrays_that_it_is_given(n_classes):
+    X, y = load_scaled(load_iris)
+    y = np.minimum(y, n_classes - 1)
+    from_zero = fastlin.LogisticRegression(tol=1e-9).fit(X, y)
+    start = {"coef_init": from_zero.coef_.tolist(), "intercept_init": from_zero.intercept_}
+    # The arrays count, and not the last fit.
+    for model in (fastlin.LogisticRegression(), fastlin.LogisticRegression(warm_start=True, C=1e-3).fit(X, y)):
+        model.set_params(tol=1e-6, C=1.0).fit(X, y, **start)
+        assert model.n_iter_[0] <= 1
+        assert_same_model(model, from_zero, 1e-4)
+    for part in start:
+        model = fastlin.LogisticRegression(tol=1e-9).fit(X, y, **{part: start[part]})
+        assert model.n_iter_[0] > 1
+        assert_same_model(model, from_zero, 1e-4)
+    unmoved = fastlin.LogisticRegression(max_iter=0).fit(X, y, **start)
+    np.testing.assert_allclose(unmoved.coef_, from_zero.coef_, rtol=1e-12)
+    np.testing.assert_allclose(unmoved.intercept_, from_zero.intercept_, rtol=1e-12)
+    without = fastlin.LogisticRegression(fit_intercept=False).fit(X, y, intercept_init=start["intercept_init"])
+    assert not without.intercept_.any()
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({"coef_init": np.zeros(4)}, r"coef_init must be real numbers of shape \(3, 4\), for 3 classes and 4 features"),
+        ({"coef_init": np.zeros((1, 4))}, r"coef_init must .* got float64 of shape \(1, 4\)"),
+        ({"intercept_init": 0.0}, r"intercept_init must be real numbers of shape \(3,\), for 3 classes and 4 features"),
+        ({"coef_init": [[1, 2], [3]]}, "coef_init must be an array, got list"),
+        ({"intercept_init": ["a", "b", "c"]}, "intercept_init must be real numbers"),
+        ({"intercept_init": [0, np.nan, 0]}, "intercept_init must be finite"),
+        ({"coef_init": np.full((3, 4), np.inf)}, "coef_init must be finite"),
+    ],
+)
+def test_a_start_of_another_shape_is_refused(start, message):
+    X, y = load_iris(return_X_y=True)
+    model = fastlin.LogisticRegression().fit(X, y)
+    before = vars(model).copy()
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, **start)
+    assert vars(model) == before
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky"])
 def test_a_tol_of_zero_ends_without_a_warning(solver, dtype):

@@ -94,6 +94,65 @@ def test_data_frames_are_remembered_by_name():
         model.predict(X)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame,
+        lambda frame: frame.astype({"a": np.float32, "b": "int32"}),
+        lambda frame: frame.convert_dtypes(),
+        lambda frame: frame.assign(c=frame["c"] > 1),
+        lambda frame: frame.astype(pd.SparseDtype(float, 0.0)),
+        lambda frame: frame.astype(object),
+        lambda frame: frame.set_axis([0, 1, 2, 3], axis=1),
+    ],
+    ids=["one type", "several types", "pandas' own types", "bool", "sparse", "objects", "numbers as names"],
+)
+@pytest.mark.parametrize("labels", [np.asarray, pd.Series, lambda y: pd.Series(y, dtype="Int64"), lambda y: list(y)])
+def test_a_data_frame_says_what_its_array_says(change, labels):
+    X, y = load_iris(return_X_y=True)
+    frame = change(pd.DataFrame(X, columns=list("abcd")))
+    with warnings.catch_warnings():
+        # Sparse columns are made dense.
+        warnings.simplefilter("ignore", UserWarning)
+        model = fastlin.LogisticRegression().fit(frame, labels(y))
+        expected = fastlin.LogisticRegression().fit(np.asarray(frame, float), y)
+        np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-3, atol=1e-5)
+        found = model.predict_proba(frame), model.predict_proba(frame[:1])
+    np.testing.assert_allclose(found[0], expected.predict_proba(np.asarray(frame, float)), atol=1e-5)
+    np.testing.assert_allclose(found[1], found[0][:1], rtol=1e-12)
+    assert hasattr(model, "feature_names_in_") == isinstance(frame.columns[0], str)
+    assert model.n_features_in_ == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda frame: frame[list("dcba")], "feature names"),
+        (lambda frame: frame.set_axis([0, 1, 2, 3], axis=1), None),
+        (lambda frame: frame.rename(columns={"a": "z"}), "feature names"),
+        (lambda frame: frame[list("abc")], "feature names"),
+        (lambda frame: frame.mask(frame == frame.iloc[0, 0]), "NaN"),
+        (lambda frame: frame * 1e308 * 10, "infinity"),
+        (lambda frame: frame[:0], "0 sample"),
+    ],
+)
+def test_data_frames_that_are_refused_are_refused_as_by_scikit_learn(change, error):
+    X, y = load_iris(return_X_y=True)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    outcomes = []
+    for model in (fastlin.LogisticRegression(), ScikitLearnLogisticRegression(max_iter=1000)):
+        model.fit(frame, y)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                model.predict(change(frame))
+                outcomes.append([str(each.message).split("LogisticRegression")[0] for each in caught])
+            except ValueError as refused:
+                outcomes.append(str(refused))
+    assert outcomes[0] == outcomes[1]
+    assert error is None or error in outcomes[0]
+
+
 # With no weight scikit-learn leaves zeros, or NaN; with negative ones J need not have a minimum.
 ACCEPTED_BY_SCIKIT_LEARN = {"all weights zero", "negative weight"}
 

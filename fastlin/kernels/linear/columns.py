@@ -1,6 +1,6 @@
 """Kernels over the columns of dense X: statistics for scaling and shifting them, and X transposed.
 
-Both pass over the rows of X once. X comes as `any_layout` makes it.
+Each passes over the rows of X once. X comes as `any_layout` makes it, and a small one as float64 in C order.
 """
 
 import numpy as np
@@ -49,6 +49,48 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, tile_rows
     for j in range(n_features):
         sums[block, j], squares[block, j] = statistics[0, j], statistics[1, j]
         smallest[block, j], largest[block, j] = statistics[2, j], statistics[3, j]
+
+
+@kernel(reassociate=False)
+def fill_moments(X, weights, moments):
+    """Fill moments (5, d) with the mean, remainder, variance, smallest and largest of the columns of X (n, d).
+
+    They are those of `Moments`. X is small, float64 in C order, and its rows are not cut into blocks: this compiles in
+    a third of the time of `fill_block_column_statistics`. weights s (n,) without entries stand for ones. The smallest
+    number of a column that holds NaN is NaN.
+    """
+    n_rows, n_features = X.shape
+    # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
+    heaviest, total = 0, float(n_rows)
+    if weights.shape[0]:
+        total = 0.0
+        for i in range(n_rows):
+            total += weights[i]
+            heaviest = i if weights[i] > weights[heaviest] else heaviest
+    share = (weights[heaviest] if weights.shape[0] else 1.0) / total
+    origins, sums, squares, smallest, largest = X[heaviest], moments[0], moments[2], moments[3], moments[4]
+    for j in range(n_features):
+        sums[j], squares[j], smallest[j], largest[j] = 0.0, 0.0, np.inf, -np.inf
+    for i in range(n_rows):
+        weight, row = weights[i] if weights.shape[0] else 1.0, X[i]
+        for j in range(n_features):
+            distance = row[j] - origins[j]
+            sums[j] += weight * distance
+            squares[j] += weight * distance * distance
+            smallest[j] = row[j] if row[j] < smallest[j] else smallest[j]
+            largest[j] = row[j] if row[j] > largest[j] else largest[j]
+    for j in range(n_features):
+        # The comparisons pass over NaN.
+        smallest[j] = smallest[j] if squares[j] == squares[j] else np.nan
+        shift, square = sums[j] / total, squares[j] / total
+        # The inequality of Cauchy and Schwarz: the row at the origin adds nothing to the square. So the variance is
+        # zero where all rows have one number, and nowhere else.
+        variance, least = square - shift * shift, share * square
+        squares[j] = variance if variance > least else least
+        # As `add_exactly` does.
+        mean = origins[j] + shift
+        own = mean - origins[j]
+        moments[0, j], moments[1, j] = mean, (origins[j] - (mean - own)) + (shift - own)
 
 
 @kernel

@@ -24,11 +24,14 @@ from fastlin.kernels.machine.archives import name_platform
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.saved_code import load_code, name_file, save_code
 from fastlin.kernels.machine.target import HOST, TARGET
+from fastlin.kernels.machine.waiting import CompilationTime
 
 # Not the whole fastmath set: "nnan" and "ninf" would let LLVM remove the handling of overflow.
 REASSOCIATE = frozenset({"contract", "reassoc", "nsz", "arcp"})
 KEEP_ORDER = frozenset({"contract", "nsz", "arcp"})
 LOGGER = logging.getLogger("fastlin")
+# Of this process. Numba's lock keeps compilations apart.
+TIME = CompilationTime()
 
 
 def kernel(
@@ -94,7 +97,7 @@ def _undisturbed(compile_kernel):
         enabled = gc.isenabled()
         gc.disable()
         try:
-            with _remembered_interrupts():
+            with TIME.measured(), _remembered_interrupts():
                 return compile_kernel(*arguments)
         finally:
             if enabled:

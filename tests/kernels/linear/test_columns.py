@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel
+from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel, fill_moments
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
+from fastlin.matrices import as_matrix
 
 
 def measure(X, n_blocks=3, weights=None):
@@ -65,6 +66,34 @@ def test_finite_numbers_whose_squares_overflow_count_as_finite():
     assert not np.isnan(squares).any()
     assert smallest.min() == -1.7e308
     assert largest.max() == 1.7e308
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_of_a_small_matrix_are_those_of_the_blocks(weighted, monkeypatch):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(41, 9)) * 10.0 ** generator.uniform(-150, 150, 9) + [1e9, *np.zeros(8)]
+    X[:, 3], X[7, 4] = 0.1, -3.0
+    weights = generator.uniform(0, 2, 41) if weighted else None
+    small = as_matrix(X).find_moments(weights)
+    monkeypatch.setattr("fastlin.matrices.dense.FEW_ENTRIES", 0)
+    with np.errstate(all="ignore"):
+        blocks = as_matrix(X).find_moments(weights)
+    rounding = 41 * np.finfo(np.float64).eps * np.ptp(X, axis=0)
+    assert (np.abs((small.mean - blocks.mean) + (small.remainder - blocks.remainder)) <= rounding).all()
+    np.testing.assert_allclose(small.variance, blocks.variance, rtol=1e-12)
+    np.testing.assert_array_equal(small[3:], blocks[3:])
+    assert small.variance[3] == small.remainder[3] == 0
+    assert small.mean[3] == 0.1
+
+
+def test_a_small_matrix_that_is_not_finite_shows_in_its_extremes():
+    for value in (np.nan, np.inf, -np.inf):
+        for i in range(5):
+            X, moments = np.ones((5, 3)), np.empty((5, 3))
+            X[i, 1] = value
+            with np.errstate(all="ignore"):
+                fill_moments(X, np.empty(0), moments)
+            np.testing.assert_array_equal(np.isfinite(moments[3:]).all(axis=0), [True, False, True])
 
 
 def test_any_number_of_threads_gives_the_same_bits():

@@ -1,0 +1,214 @@
+"""The races of many small fits that scikit-learn's tools make: resampling, cross-validation, searches, one-vs-rest.
+
+Both libraries' LogisticRegression runs in the same tools. scikit-learn's counts with the better of two solvers and its
+best way to run: one fit after the other, or as many processes or threads as there are, each with one thread of BLAS.
+fastlin's fits run one after the other, as they come. Where a tool returns models, each has to reach the peer's
+objective, and where it returns scores, these have to agree.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import joblib
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import BaggingClassifier
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score, permutation_test_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import scale
+from threadpoolctl import threadpool_limits
+
+import fastlin
+from benchmarks.fits import pose
+from benchmarks.races import PROVEN, Race, Rule
+from fastlin.kernels.machine.threads import count_threads
+
+N_ROWS, N_FEATURES = 1_000, 20
+# Of the whole races. The short ones have a twentieth of them.
+N_BOOTSTRAP, N_BAGGED, N_PERMUTED, PART = 1_000, 200, 100, 20
+CS = np.logspace(-3, 3, 7)
+# Mean losses of held-out rows agree so far where each fit lies within 1e-4 of its minimum.
+SAME_SCORES = Rule(same_steps=1e-2)
+SOLVERS = "lbfgs", "newton-cholesky"
+WAYS = {"one after the other": None, "processes": "loky", "threads": "threading"}
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Fits of parts of the same data, solved by coef (n_fits, K, d) and intercept (n_fits, K).
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+        All rows.
+    y : ndarray of shape (n,), int64
+        The labels, from 0 to n_classes - 1.
+    n_classes : int
+        The number of classes.
+    n_fits : int
+        The number of fits.
+    rows : ndarray of shape (n_fits, m), or None
+        The rows of each fit. None: all rows, and the labels of fit k say whether the class is k.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    n_classes: int
+    n_fits: int
+    rows: np.ndarray | None = None
+
+    def problems(self):
+        """Yield the Problem of each fit."""
+        for number in range(self.n_fits):
+            if self.rows is None:
+                yield pose("one class", self.X, self.y == number, C=1.0)
+            else:
+                yield pose("drawn rows", self.X[self.rows[number]], self.y[self.rows[number]], C=1.0)
+
+    def objective(self, coef, intercept):
+        """Return J of each fit, of shape (n_fits,)."""
+        fits = zip(self.problems(), coef, intercept, strict=True)
+        return np.array([problem.objective(*solution) for problem, *solution in fits])
+
+    def accuracy(self, coef, intercept):
+        """Return the mean over the fits of the accuracy on their rows."""
+        fits = zip(self.problems(), coef, intercept, strict=True)
+        return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Fits of which a tool returns losses of held-out rows alone; n_fits counts permutations, or is 1."""
+
+    X: np.ndarray
+    y: np.ndarray
+    n_classes: int
+    n_fits: int = 1
+
+    def objective(self, losses):
+        """Return the losses."""
+        return losses
+
+    def accuracy(self, losses):
+        """Return NaN: the tools are asked for losses."""
+        return np.nan
+
+
+def fit_bootstrap(fits, model):
+    """Fit the model to each drawing of rows."""
+    calls = (joblib.delayed(_fit_rows)(model, fits.X, fits.y, rows) for rows in fits.rows)
+    return _stack(joblib.Parallel()(calls))
+
+
+def fit_bagging(fits, model):
+    """Fit BaggingClassifier, which draws the rows of `fits`."""
+    bagging = BaggingClassifier(model, fits.n_fits, random_state=0).fit(fits.X, fits.y)
+    return _stack([(each.coef_, each.intercept_) for each in bagging.estimators_])
+
+
+def fit_one_vs_rest(fits, model):
+    """Fit OneVsRestClassifier."""
+    fitted = OneVsRestClassifier(model).fit(fits.X, fits.y)
+    return _stack([(each.coef_, each.intercept_) for each in fitted.estimators_])
+
+
+def score_folds(scores, model):
+    """Return the losses that cross_val_score gives for ten folds."""
+    return (-cross_val_score(model, scores.X, scores.y, cv=10, scoring="neg_log_loss"),)
+
+
+def score_grid(scores, model):
+    """Return the mean losses that GridSearchCV gives for CS and five folds."""
+    search = GridSearchCV(model, {"C": CS}, cv=5, scoring="neg_log_loss").fit(scores.X, scores.y)
+    return (-search.cv_results_["mean_test_score"],)
+
+
+def score_permutations(scores, model):
+    """Return the losses that permutation_test_score gives for permuted labels."""
+    found = permutation_test_score(
+        model, scores.X, scores.y, cv=5, n_permutations=scores.n_fits, scoring="neg_log_loss", random_state=0
+    )
+    return (-found[1],)
+
+
+def solve_by_fastlin(problem, run, tol=1e-4):
+    """Return what a tool makes of fastlin's fits, one after the other."""
+    return run(problem, fastlin.LogisticRegression(tol=tol))
+
+
+def solve_by_scikit_learn(problem, run, solver, backend):
+    """Return what a tool makes of scikit-learn's fits, by joblib's backend or, for None, one after the other.
+
+    BLAS has one thread, which is as fast as more for tables of this size.
+    """
+    model = ScikitLearnLogisticRegression(solver=solver)
+    with threadpool_limits(1):
+        if backend is None:
+            return run(problem, model)
+        inner = {"inner_max_num_threads": 1} if backend == "loky" else {}
+        with joblib.parallel_config(backend, n_jobs=count_threads(), **inner):
+            return run(problem, model)
+
+
+def _fit_rows(model, X, y, rows):
+    fitted = model.fit(X[rows], y[rows])
+    return fitted.coef_.copy(), fitted.intercept_.copy()
+
+
+def _stack(models):
+    return tuple(np.stack(parts) for parts in zip(*models, strict=True))
+
+
+def _make_rows(n_rows):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(n_rows or N_ROWS, N_FEATURES))
+    scores = X @ generator.normal(size=N_FEATURES)
+    return X, (generator.random(len(X)) < 1 / (1 + np.exp(-scores))).astype(np.int64)
+
+
+def _load_bootstrap(n_rows):
+    X, y = _make_rows(n_rows)
+    n_fits = N_BOOTSTRAP // PART if n_rows else N_BOOTSTRAP
+    return Fits(X, y, 2, n_fits, np.random.default_rng(1).integers(0, len(X), (n_fits, len(X))))
+
+
+def _load_bagging(n_rows):
+    X, y = _make_rows(n_rows)
+    n_fits = N_BAGGED // PART if n_rows else N_BAGGED
+    drawn = BaggingClassifier(DummyClassifier(), n_fits, random_state=0).fit(X, y)
+    return Fits(X, y, 2, n_fits, np.array(drawn.estimators_samples_))
+
+
+def _load_one_vs_rest(n_rows):
+    X, y = load_digits(return_X_y=True)
+    return Fits(scale(X)[:n_rows], y[:n_rows], 10, 10)
+
+
+def _load_scores(n_rows, n_fits=1):
+    return Scores(*_make_rows(n_rows), 2, -(-n_fits // PART) if n_rows else n_fits)
+
+
+def _race(title, load, run, rule=SAME_SCORES):
+    """Return the Race of a tool with fastlin's fits and with scikit-learn's."""
+    peers = {
+        f"scikit-learn {solver}, {way}": partial(solve_by_scikit_learn, run=run, solver=solver, backend=backend)
+        for solver in SOLVERS
+        for way, backend in WAYS.items()
+    }
+    return Race(title, load, partial(solve_by_fastlin, run=run), peers, rows=N_ROWS, rounds=3, rule=rule)
+
+
+RACES = {
+    "many-bootstrap": _race(f"bootstrap of {N_BOOTSTRAP:,} fits", _load_bootstrap, fit_bootstrap, PROVEN),
+    "many-bagging": _race(f"BaggingClassifier of {N_BAGGED}", _load_bagging, fit_bagging, PROVEN),
+    "many-one-vs-rest": _race("OneVsRestClassifier, digits", _load_one_vs_rest, fit_one_vs_rest, PROVEN),
+    "many-folds": _race("cross_val_score, 10 folds", _load_scores, score_folds),
+    "many-grid": _race(f"GridSearchCV, {len(CS)} C × 5 folds", _load_scores, score_grid),
+    "many-permutations": _race(
+        f"permutation_test_score, {N_PERMUTED} × 5 folds",
+        partial(_load_scores, n_fits=N_PERMUTED),
+        score_permutations,
+    ),
+}

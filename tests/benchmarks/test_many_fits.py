@@ -1,0 +1,43 @@
+"""Many fits: that each is judged on its own rows, and that both libraries' count as equal in each tool."""
+
+import numpy as np
+import pytest
+
+from benchmarks.fits import pose
+from benchmarks.many_fits import RACES, Fits, solve_by_scikit_learn
+
+
+def test_each_fit_is_judged_on_its_rows_or_its_class():
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(30, 4)), np.arange(30) % 3
+    coef, intercept = generator.normal(size=(3, 1, 4)), generator.normal(size=(3, 1))
+    rows = generator.integers(0, 30, (2, 30))
+    drawn = Fits(X, y > 0, 2, 2, rows).objective(coef[:2], intercept[:2])
+    classes = Fits(X, y, 3, 3).objective(coef, intercept)
+    for k in range(3):
+        expected = pose("one", X, y == k, 1.0).objective(coef[k], intercept[k])
+        assert classes[k] == pytest.approx(expected, rel=1e-13)
+    for k in range(2):
+        expected = pose("drawn", X[rows[k]], y[rows[k]] > 0, 1.0).objective(coef[k], intercept[k])
+        assert drawn[k] == pytest.approx(expected, rel=1e-13)
+    with pytest.raises(ValueError, match="shorter"):
+        Fits(X, y, 3, 3).objective(coef[:1], intercept[:1])
+
+
+@pytest.mark.parametrize("case", RACES)
+def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
+    monkeypatch.setattr("benchmarks.many_fits.N_BOOTSTRAP", 60)
+    monkeypatch.setattr("benchmarks.many_fits.N_BAGGED", 60)
+    race = RACES[case]
+    problem = race.load(200)
+    ours = race.solve(problem)
+    run = race.fastlin.keywords["run"]
+    theirs = [solve_by_scikit_learn(problem, run, "newton-cholesky", backend) for backend in (None, "threading")]
+    for one, other in zip(*theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+    objectives = [problem.objective(*solution) for solution in (ours, theirs[0])]
+    assert np.isfinite(objectives).all()
+    # scikit-learn's fits end further from their minimum than fastlin's, whose losses are not above theirs.
+    np.testing.assert_allclose(*objectives, rtol=race.rule.same_steps or 1e-3)
+    assert race.rule.same_steps or (objectives[0] <= objectives[1] * (1 + race.rule.excess)).all()
+    np.testing.assert_allclose(problem.accuracy(*ours), problem.accuracy(*theirs[0]), atol=0.01)

@@ -1,0 +1,111 @@
+"""The line that says that kernels are being compiled: where it goes, when, and how often."""
+
+import io
+import logging
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from conftest import COMPILED
+
+from fastlin.kernels.machine import compilation, waiting
+
+
+class Clock:
+    """Stands for perf_counter."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(waiting, "perf_counter", lambda: self.now)
+
+
+class Terminal(io.StringIO):
+    """Stands for the stderr of a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def compile_for(clock, time, seconds, times=1):
+    for _ in range(times):
+        with time.measured():
+            clock.now += seconds
+
+
+def test_a_terminal_has_one_line_after_the_first_second(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "fastlin")
+    stderr, clock, time = Terminal(), Clock(monkeypatch), waiting.CompilationTime()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    compile_for(clock, time, 0.25, times=4)
+    # What lies between compilations does not count.
+    clock.now += 60
+    compile_for(clock, time, 0.25)
+    assert time.seconds == 1.25
+    assert not stderr.getvalue()
+    compile_for(clock, time, 0.25, times=20)
+    assert stderr.getvalue() == waiting.TEXT + "\n"
+    assert not caplog.records
+
+
+def test_a_long_kernel_says_so_when_it_compiles_the_next_one_within(monkeypatch):
+    stderr, clock, time = Terminal(), Clock(monkeypatch), waiting.CompilationTime()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with time.measured():
+        clock.now += 1.5
+        assert not stderr.getvalue()
+        with time.measured():
+            assert stderr.getvalue() == waiting.TEXT + "\n"
+            clock.now += 0.5
+        clock.now += 1
+    # Each second counts once.
+    assert time.seconds == 3
+
+
+def test_a_compilation_that_fails_counts_and_the_next_one_begins_anew(monkeypatch):
+    clock, time = Clock(monkeypatch), waiting.CompilationTime()
+    with pytest.raises(ZeroDivisionError), time.measured(), time.measured():
+        clock.now += 0.5
+        raise ZeroDivisionError
+    clock.now += 10
+    compile_for(clock, time, 0.25)
+    assert time.seconds == 0.75
+
+
+@pytest.mark.parametrize("stderr", [io.StringIO(), None], ids=["a file", "none"])
+def test_what_is_no_terminal_has_a_line_in_the_log(stderr, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "fastlin")
+    monkeypatch.setattr(sys, "stderr", stderr)
+    waiting.tell(waiting.TEXT)
+    assert [record.getMessage() for record in caplog.records] == [waiting.TEXT]
+    assert stderr is None or not stderr.getvalue()
+
+
+@pytest.mark.parametrize(("shell", "is_shown"), [("ZMQInteractiveShell", True), ("TerminalInteractiveShell", False)])
+def test_a_notebook_has_a_line(shell, is_shown, monkeypatch):
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=type(shell, (), {})))
+    waiting.tell(waiting.TEXT)
+    assert bool(stderr.getvalue()) == is_shown
+
+
+def test_every_compilation_is_counted():
+    before = compilation.TIME.seconds
+    compilation._undisturbed(lambda: None)()
+    assert compilation.TIME.seconds > before
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+def test_a_process_with_cached_code_alone_has_compiled_for_no_time(tmp_path):
+    program = (
+        "import numpy as np; from fastlin.kernels.machine import compilation, vectors;"
+        "print(vectors.dot(np.ones(3), np.ones(3)), compilation.TIME.seconds > 0)"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for expected in ("3.0 True", "3.0 False"):
+        ran = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=99
+        )
+        assert ran.stdout.strip() == expected, ran.stderr
