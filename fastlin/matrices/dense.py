@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel, fill_moments
+from fastlin.kernels.linear.columnwise import evaluate_columns, fill_columns
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -48,6 +49,13 @@ FEW_ENTRIES = 1 << 15
 FEW_SCORED = 16
 # Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
 MIN_FLOAT32_WORK = 20_000_000
+
+
+# An X of no more numbers is copied column by column: a megabyte.
+FEW_NUMBERS = 1 << 17
+# Columns of a copy begin on cache lines.
+PADDED_ROWS = 8
+NO_ROWS = np.empty(0, np.int64)
 
 
 class DenseMatrix:
@@ -280,7 +288,8 @@ class DenseMatrix:
         shift: FloatArray,
     ) -> DensePasses:
         """Return the DensePasses over the given rows."""
-        return DensePasses(self._any_layout, rows, labels, weights, n_rows_coef, scale, shift)
+        kind = ColumnPasses if (len(rows) or len(self.X)) * (len(scale) + 1) <= FEW_NUMBERS else DensePasses
+        return kind(self._any_layout, rows, labels, weights, n_rows_coef, scale, shift)
 
 
 class DensePasses:
@@ -500,3 +509,35 @@ def _split(parameters, precision):
     """Return parameters (K, d + 1) as the kernels take them."""
     coef = np.ascontiguousarray(parameters[:, :-1], precision)
     return Parameters(coef, np.ascontiguousarray(parameters[:, -1], precision))
+
+
+class ColumnPasses(DensePasses):
+    """The sums over the rows of a small X, of which the first pass in float64 makes a copy, column by column.
+
+    A pass over 1,000 x 20 with two classes takes 12 microseconds so, from X itself 40.
+    """
+
+    @property
+    def roundings(self) -> tuple[int, int]:
+        """As `DensePasses.roundings` has it: of the sums in kernels/linear/columnwise.py."""
+        return self._shape[1], self._n_rows
+
+    @cached_property
+    def in_cache(self) -> tuple[FloatArray, IntArray, Samples]:
+        """The columns, scaled and centred and with ones behind them, the row numbers in them, labels and weights."""
+        rows, labels, weights = self._samples
+        X = self._X if self._X.dtype == np.float64 else self._any_layout[0]
+        X = X[rows] if len(rows) else X
+        X = X if X.dtype == np.float64 else X.view(np.float16 if X.dtype == np.uint16 else X.dtype).astype(np.float64)
+        columns = zeros_aligned((self._shape[1], -(-len(X) // PADDED_ROWS) * PADDED_ROWS), np.float64)[:, : len(X)]
+        fill_columns(any_layout(X), self._scale, self._shift, columns)
+        columns[-1] = 1
+        if len(rows):
+            labels, weights = labels[rows], weights[rows] if len(weights) else weights
+        return columns, np.arange(len(X)), Samples(NO_ROWS, labels, weights)
+
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """As `DensePasses.evaluate` has it."""
+        if parameters.dtype != np.float64:
+            return super().evaluate(parameters, probabilities, gradient)
+        return float(evaluate_columns(*self.in_cache, parameters, Kept.of(probabilities), gradient))

@@ -32,7 +32,7 @@ from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_
 from fastlin.matrices import as_matrix
 from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.penalty import Penalty, limit_curvatures
-from fastlin.objective.point import Point, Room
+from fastlin.objective.point import Point, Room, Tenancy
 from fastlin.objective.rows import Rows, weigh_named_rows
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
 
@@ -273,6 +273,12 @@ class Objective:
             rest, slopes = self.linearisation.at(parameters)
             loss += rest
             total += self.rows.total_weight * slopes
+        return self.make_point(parameters, precision, loss, total, tenancy)
+
+    def make_point(
+        self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, tenancy: Tenancy | None
+    ) -> Point:
+        """Return the Point at parameters from the mean loss there, and S times its gradient."""
         gradient = np.empty(self.shape)
         penalty, sums, blur = self.penalty.add_to(total, self.rows.total_weight, parameters, gradient)
         return Point(

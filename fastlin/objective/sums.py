@@ -187,9 +187,9 @@ class MeanSums:
         """Count passes together with those of all rows, of which these are a part or a copy."""
         self._tally, self._n_all = whole._tally, whole._n_all
 
-    def count_pass(self) -> None:
-        """Take note of a pass over the rows that was made elsewhere."""
-        self._count(self.n_rows)
+    def count_pass(self, n_passes: float = 1) -> None:
+        """Take note of passes over the rows that were made elsewhere."""
+        self._count(n_passes * self.n_rows)
 
     def _count(self, n_rows):
         self._tally[0] += n_rows / self._n_all

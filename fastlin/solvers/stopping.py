@@ -150,6 +150,11 @@ class Stopping:
         """How many passes over X the fit has made."""
         return self.objective.n_passes - self._n_passes_before
 
+    @property
+    def has_listener(self) -> bool:
+        """Whether someone is told of each iteration."""
+        return self._on_iteration is not None
+
     def certify(self, point: Point) -> float:
         """Return the upper bound on J - J* at a point in float64, with room for rounding."""
         return max(0.0, point.value - self._lower_bound) + point.rounding

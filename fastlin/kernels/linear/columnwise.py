@@ -1,0 +1,163 @@
+"""Kernels over a small X that was copied column by column, scaled and centred: passes and weighted Gram matrices.
+
+A column is a vector of rows, so that each product is a plain loop that LLVM vectorises, however few the columns are. The
+last column is the intercept's: ones, or zeros where there is none. A tile of the rows stays in the first-level cache
+from the scores to the gradient.
+"""
+
+import numpy as np
+
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+
+# Numbers of a tile: 24 KB of the first-level cache.
+TILE_NUMBERS = 3072
+FEWEST_TILE_ROWS, MOST_TILE_ROWS = 64, 512
+
+
+@kernel
+def fill_columns(X, scale, shift, columns):
+    """Fill columns[j, i] = scale[j] X[i, j] + shift[j], for X of shape (1, n, d); the last column stays."""
+    X = X[0]
+    for j in range(X.shape[1]):
+        column = columns[j]
+        for i in range(X.shape[0]):
+            column[i] = X[i, j] * scale[j] + shift[j]
+
+
+@kernel(inline=True)
+def _count_tile_rows(n_columns):
+    n_rows = TILE_NUMBERS // n_columns // 16 * 16
+    return FEWEST_TILE_ROWS if n_rows < FEWEST_TILE_ROWS else min(n_rows, MOST_TILE_ROWS)
+
+
+@kernel(inner=True)
+def _add_combination(columns, start, stop, factors, sums):
+    """Add the sum over j of factors[j] columns[j, start:stop] to sums."""
+    n_columns, j = factors.shape[0], 0
+    while j + 4 <= n_columns:
+        a, b, c, d = columns[j, start:stop], columns[j + 1, start:stop], columns[j + 2, start:stop], columns[j + 3, start:stop]
+        p, q, u, v = factors[j], factors[j + 1], factors[j + 2], factors[j + 3]
+        for i in range(sums.shape[0]):
+            sums[i] += p * a[i] + q * b[i] + u * c[i] + v * d[i]
+        j += 4
+    while j < n_columns:
+        a, p = columns[j, start:stop], factors[j]
+        for i in range(sums.shape[0]):
+            sums[i] += p * a[i]
+        j += 1
+
+
+@kernel(inner=True)
+def _add_products(columns, first, start, stop, vector, sums):
+    """Add the sum over i of vector[i] columns[j, start + i] to sums[j], for j from first on."""
+    n_columns, j = sums.shape[0], first
+    while j + 4 <= n_columns:
+        a, b, c, d = columns[j, start:stop], columns[j + 1, start:stop], columns[j + 2, start:stop], columns[j + 3, start:stop]
+        p, q, u, v = 0.0, 0.0, 0.0, 0.0
+        for i in range(vector.shape[0]):
+            x = vector[i]
+            p += x * a[i]
+            q += x * b[i]
+            u += x * c[i]
+            v += x * d[i]
+        sums[j] += p
+        sums[j + 1] += q
+        sums[j + 2] += u
+        sums[j + 3] += v
+        j += 4
+    while j < n_columns:
+        a, p = columns[j, start:stop], 0.0
+        for i in range(vector.shape[0]):
+            p += vector[i] * a[i]
+        sums[j] += p
+        j += 1
+
+
+@kernel
+def evaluate_columns(columns, numbers, samples, parameters, kept, total):
+    """Return sum s_i l_i at parameters (K, d + 1), and fill total (K, d + 1) with its derivative.
+
+    columns (d + 1, n) stand for all rows of samples, whose numbers (n,) are 0 to n - 1. What is Kept takes the
+    probabilities.
+    """
+    n_classes, n_columns = parameters.shape
+    n_rows, tile_rows = columns.shape[1], _count_tile_rows(n_columns)
+    scores = zeros_aligned((n_classes, tile_rows), np.float64)
+    loss = 0.0
+    for k in range(n_classes):
+        for j in range(n_columns):
+            total[k, j] = 0.0
+    for start in range(0, n_rows, tile_rows):
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        for k in range(n_classes):
+            of_class = scores[k, : stop - start]
+            for i in range(stop - start):
+                of_class[i] = 0.0
+            _add_combination(columns, start, stop, parameters[k], of_class)
+        loss += turn_scores_to_residuals(scores, numbers[start:stop], samples, kept, start)
+        for k in range(n_classes):
+            _add_products(columns, np.int64(0), start, stop, scores[k, : stop - start], total[k])
+    return loss
+
+
+@kernel(inner=True)
+def _add_pair_products(columns, first, start, stop, one, other, of_one, of_other):
+    """As `_add_products`, for two vectors at once."""
+    n_columns, j = of_one.shape[0], first
+    while j + 4 <= n_columns:
+        a, b, c, d = columns[j, start:stop], columns[j + 1, start:stop], columns[j + 2, start:stop], columns[j + 3, start:stop]
+        p, q, u, v, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(one.shape[0]):
+            x, y = one[i], other[i]
+            p += x * a[i]
+            q += x * b[i]
+            u += x * c[i]
+            v += x * d[i]
+            e += y * a[i]
+            f += y * b[i]
+            g += y * c[i]
+            h += y * d[i]
+        of_one[j] += p
+        of_one[j + 1] += q
+        of_one[j + 2] += u
+        of_one[j + 3] += v
+        of_other[j] += e
+        of_other[j + 1] += f
+        of_other[j + 2] += g
+        of_other[j + 3] += h
+        j += 4
+    while j < n_columns:
+        a, p, e = columns[j, start:stop], 0.0, 0.0
+        for i in range(one.shape[0]):
+            p += one[i] * a[i]
+            e += other[i] * a[i]
+        of_one[j] += p
+        of_other[j] += e
+        j += 1
+
+
+@kernel(inner=True)
+def fill_gram(columns, weights, gram):
+    """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] columns[j, i] columns[h, i]."""
+    n_columns, n_rows = columns.shape
+    tile_rows = _count_tile_rows(n_columns)
+    weighted = zeros_aligned((2, tile_rows), np.float64)
+    for j in range(n_columns):
+        for h in range(n_columns):
+            gram[j, h] = 0.0
+    for start in range(0, n_rows, tile_rows):
+        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
+        w = weights[start:stop]
+        for j in range(0, n_columns, 2):
+            for step in range(2 if j + 1 < n_columns else 1):
+                x, y = columns[j + step, start:stop], weighted[step, : stop - start]
+                for i in range(stop - start):
+                    y[i] = w[i] * x[i]
+            one, other = weighted[0, : stop - start], weighted[1, : stop - start]
+            if j + 1 < n_columns:
+                # What lies left of the diagonal is never read.
+                _add_pair_products(columns, j, start, stop, one, other, gram[j], gram[j + 1])
+            else:
+                _add_products(columns, j, start, stop, one, gram[j])
