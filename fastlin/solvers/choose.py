@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
-from fastlin.solvers import in_cache, lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton, row_space
+from fastlin.solvers import descent, lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton, row_space
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 from fastlin.typing import FloatArray
 
@@ -121,8 +121,8 @@ def minimize(
         model = None if nearby is None else nearby.model
         begun = best if best is not None and is_ready else start
         return proximal_newton.minimize(objective, begun, stopping, room=room, model=model)
-    if in_cache.suits(objective):
-        solution = in_cache.minimize(objective, start, stopping)
+    if room is not None and descent.suits(objective):
+        solution = descent.minimize(objective, start, stopping, room)
         if solution.message not in (STALLED, IMPATIENT):
             return solution
         start = objective.center(solution.parameters)

@@ -76,6 +76,12 @@ class Preconditioner:
         factors = self._factors[first : first + len(matrices)]
         run_blocks(factorize_block, len(matrices), matrices, RIDGE[factors.dtype.type], factors)
 
+    def unpack(self) -> FloatArray:
+        """Return the factors as upper triangles of matrices (n_matrices, size, size), float64."""
+        factors = np.zeros((len(self._factors), self._size, self._size))
+        factors[:, *np.triu_indices(self._size)] = self._factors
+        return factors
+
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
         # Within the range of float32, whatever the unit of the gradient.

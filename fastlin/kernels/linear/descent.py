@@ -97,6 +97,24 @@ class Descent(NamedTuple):
         return descent
 
 
+class Terms(NamedTuple):
+    """What the sums over the rows become J by.
+
+    Attributes
+    ----------
+    total_weight : float
+        S.
+    class_weights : ndarray of shape (n_classes,)
+        The part of S that each class has.
+    curvatures : ndarray of shape (d + 1,)
+        What the penalty adds to the diagonal of the Hessian.
+    """
+
+    total_weight: float
+    class_weights: np.ndarray
+    curvatures: np.ndarray
+
+
 class InCache(NamedTuple):
     """The rows of a small fit, as the kernels take them.
 
@@ -110,45 +128,36 @@ class InCache(NamedTuple):
         Labels and weights of the rows.
     kept : Kept
         Room for their probabilities, in float64.
-    total_weight : float
-        S.
-    class_weights : ndarray of shape (n_classes,)
-        The part of S that each class has.
-    curvatures : ndarray of shape (d + 1,)
-        What the penalty adds to the diagonal of the Hessian.
     """
 
     columns: np.ndarray
     numbers: np.ndarray
     samples: NamedTuple
     kept: NamedTuple
-    total_weight: float
-    class_weights: np.ndarray
-    curvatures: np.ndarray
 
 
-@kernel(inner=True)
-def judge(descent, loss, rows):
+@kernel
+def judge(descent, loss, total, terms):
     """Take note of the sums at the trial, and return what it comes to.
 
     The line search is that of solvers/line_search.py but that a step is taken, too, where J falls and its slope has
     become positive: the pair is sound there, since J is convex.
     """
-    numbers, counts, curvatures = descent.numbers, descent.counts, rows.curvatures
+    numbers, counts, curvatures = descent.numbers, descent.counts, terms.curvatures
     n_classes, n_columns = descent.trial.shape
     square, slope = 0.0, 0.0
     for k in range(n_classes):
-        v, g, t, d = descent.trial[k], descent.slopes[k], descent.total[k], descent.direction[k]
+        v, g, t, d = descent.trial[k], descent.slopes[k], total[k], descent.direction[k]
         for j in range(n_columns):
             bent = curvatures[j] * v[j]
-            g[j] = t[j] / rows.total_weight + bent
+            g[j] = t[j] / terms.total_weight + bent
             square += bent * v[j]
             slope += g[j] * d[j]
-    value = loss / rows.total_weight + 0.5 * square
+    value = loss / terms.total_weight + 0.5 * square
     numbers[LOSS] = loss
     if counts[N_TRIALS] < 0:
         # The start.
-        _accept(descent, value, curvatures, rows.class_weights)
+        _accept(descent, value, curvatures, terms.class_weights)
         return ACCEPTED
     counts[N_TRIALS] += 1
     step, start_slope = numbers[STEP], numbers[SLOPE]
@@ -156,7 +165,7 @@ def judge(descent, loss, rows):
     is_too_far = not value <= numbers[VALUE] + slack + SUFFICIENT_DECREASE * step * start_slope
     if not is_too_far and slope >= CURVATURE * start_slope:
         _keep_pair(descent)
-        _accept(descent, value, curvatures, rows.class_weights)
+        _accept(descent, value, curvatures, terms.class_weights)
         return ACCEPTED
     if counts[N_TRIALS] >= MAX_TRIALS:
         return STALLED
@@ -344,43 +353,84 @@ def solve(factors, n_classes, vector):
 
 
 @kernel
-def begin_in_cache(rows, descent):
-    """Evaluate the first trial, and build the matrix of equal rows.
+def begin(descent, loss, total, terms, gram):
+    """Take note of the sums at the start, and build the first matrix from the mean of x~ x~' over the rows.
 
-    Where all rows have the probabilities class_weights, the Hessian by the parameters of class k is one Gram
-    matrix times their p (1 - p); with three or more classes p alone stands for it, since no step moves all classes
-    alike.
+    Where all rows have the probabilities of the class weights, the Hessian by the parameters of class k is that mean
+    times their p (1 - p); with three or more classes p alone stands for it, since no step moves all classes alike.
     """
-    blocks = descent.blocks
     n_classes, n_columns = descent.parameters.shape
-    n_rows = rows.numbers.shape[0]
-    weights, gram = zeros_aligned(n_rows, np.float64), zeros_aligned((n_columns, n_columns), np.float64)
-    for i in range(n_rows):
-        weights[i] = weight_of(rows.samples.weights, i) / rows.total_weight
-    fill_gram(rows.columns, weights, gram)
     for k in range(n_classes):
-        share = rows.class_weights[k] if n_classes > 1 else rows.class_weights[0] * rows.class_weights[1]
+        share = terms.class_weights[k] if n_classes > 1 else terms.class_weights[0] * terms.class_weights[1]
+        block = descent.blocks[k]
         for j in range(n_columns):
             for other in range(j, n_columns):
-                blocks[k, j, other] = share * gram[j, other]
-            blocks[k, j, j] += rows.curvatures[j]
-            if not blocks[k, j, j] > 0:
-                blocks[k, j, j] = 1.0
-        factorize(blocks[k])
+                block[j, other] = share * gram[j, other]
+            block[j, j] += terms.curvatures[j]
+            if not block[j, j] > 0:
+                block[j, j] = 1.0
+        factorize(block)
     descent.counts[N_TRIALS] = -1
-    _try(rows, descent)
+    judge(descent, loss, total, terms)
     descent.counts[N_WITH_MATRIX] = 0
 
 
-@kernel(inner=True)
-def _try(rows, descent):
-    """Evaluate the trial, and return what it comes to."""
-    loss = evaluate_columns(rows.columns, rows.numbers, rows.samples, descent.trial, rows.kept, descent.total)
-    return judge(descent, loss, rows)
+@kernel
+def turn(descent, target, passes_of_hessian):
+    """Find the next direction, or return True where a new matrix, which costs so many passes, is worth it before."""
+    if _is_worth_it(descent, target, passes_of_hessian):
+        return True
+    aim(descent, descent.hessian if descent.counts[HAS_HESSIAN] else descent.blocks)
+    return False
 
 
 @kernel
-def iterate_in_cache(rows, descent, tol, passes_of_hessian, history):
+def renew(descent, matrices, terms, is_exact):
+    """Take matrices, (K, d + 1, d + 1) of the loss or the factor (1, K (d + 1), K (d + 1)) of a Hessian, for the next.
+
+    Pairs tell nothing more than an exact Hessian does.
+    """
+    counts = descent.counts
+    if matrices.shape[0] == 1 and matrices.shape[1] == descent.hessian.shape[1] and descent.parameters.shape[0] > 1:
+        descent.hessian[0] = matrices[0]
+        counts[HAS_HESSIAN] = 1
+    else:
+        for k in range(matrices.shape[0]):
+            block, matrix = descent.blocks[k], matrices[k]
+            for j in range(block.shape[0]):
+                for other in range(j, block.shape[0]):
+                    block[j, other] = matrix[j, other]
+                block[j, j] += terms.curvatures[j]
+                if not block[j, j] > 0:
+                    block[j, j] = 1.0
+            factorize(block)
+        counts[HAS_HESSIAN] = 0
+    counts[N_WITH_MATRIX] = 0
+    if is_exact:
+        counts[N_PAIRS] = 0
+
+
+@kernel
+def begin_in_cache(rows, terms, descent):
+    """Evaluate the first trial, and build the first matrix."""
+    n_rows, n_columns = rows.numbers.shape[0], rows.columns.shape[0]
+    weights, gram = zeros_aligned(n_rows, np.float64), zeros_aligned((n_columns, n_columns), np.float64)
+    for i in range(n_rows):
+        weights[i] = weight_of(rows.samples.weights, i) / terms.total_weight
+    fill_gram(rows.columns, weights, gram)
+    loss = evaluate_columns(rows.columns, rows.numbers, rows.samples, descent.trial, rows.kept, descent.total)
+    begin(descent, loss, descent.total, terms, gram)
+
+
+@kernel(inner=True)
+def _try(rows, terms, descent):
+    """Evaluate the trial, and return what it comes to."""
+    loss = evaluate_columns(rows.columns, rows.numbers, rows.samples, descent.trial, rows.kept, descent.total)
+    return judge(descent, loss, descent.total, terms)
+
+
+@kernel
+def iterate_in_cache(rows, terms, descent, tol, passes_of_hessian, history):
     """Make iterations until the gap is within tol of J, or history (m, 4) is full; return their outcome and number.
 
     The rows of history take J, gap, largest entry of the gradient and passes of each iteration. A Hessian, which costs
@@ -389,13 +439,13 @@ def iterate_in_cache(rows, descent, tol, passes_of_hessian, history):
     counts, numbers = descent.counts, descent.numbers
     for n_iter in range(history.shape[0]):
         if _is_worth_it(descent, tol * numbers[VALUE], passes_of_hessian):
-            _fill_hessian(rows, descent.hessian[0])
+            _fill_hessian(rows, terms, descent.hessian[0])
             factorize(descent.hessian[0])
             counts[N_PAIRS], counts[N_WITH_MATRIX], counts[HAS_HESSIAN] = 0, 0, 1
         aim(descent, descent.hessian if counts[HAS_HESSIAN] else descent.blocks)
-        outcome = _try(rows, descent)
+        outcome = _try(rows, terms, descent)
         while outcome == SEARCHING:
-            outcome = _try(rows, descent)
+            outcome = _try(rows, terms, descent)
         history[n_iter, 0], history[n_iter, 1] = numbers[VALUE], numbers[GAP]
         history[n_iter, 2], history[n_iter, 3] = numbers[LARGEST], counts[N_TRIALS]
         if outcome == STALLED or numbers[GAP] <= tol * numbers[VALUE]:
@@ -419,7 +469,7 @@ def _is_worth_it(descent, target, passes_of_hessian):
 
 
 @kernel(inner=True)
-def _fill_hessian(rows, matrix):
+def _fill_hessian(rows, terms, matrix):
     """Fill the upper triangle of matrix with the Hessian of J at the probabilities that are kept.
 
     Softmax is flat along equal changes of all classes; there it gets a curvature of its own, which the gradient has no
@@ -434,7 +484,7 @@ def _fill_hessian(rows, matrix):
         for other in range(k, n_classes):
             q = probabilities[other]
             for i in range(n_rows):
-                weights[i] = p[i] * ((1.0 - p[i]) if k == other else -q[i]) / rows.total_weight
+                weights[i] = p[i] * ((1.0 - p[i]) if k == other else -q[i]) / terms.total_weight
             if all_weights.shape[0] > 0:
                 for i in range(n_rows):
                     weights[i] *= all_weights[i]
@@ -446,7 +496,7 @@ def _fill_hessian(rows, matrix):
     for j in range(n_columns):
         flat = 0.0
         for k in range(n_classes):
-            matrix[k * n_columns + j, k * n_columns + j] += rows.curvatures[j]
+            matrix[k * n_columns + j, k * n_columns + j] += terms.curvatures[j]
             flat += matrix[k * n_columns + j, k * n_columns + j]
         flat /= n_classes * n_classes
         flat = flat if flat > 0 else 1.0

@@ -1,0 +1,250 @@
+"""A quasi-Newton descent over few parameters, whose iterations take microseconds beside their passes.
+
+The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new one
+where the pace of the last iterations says that it pays. A small X lies in a core's cache, and several iterations are one
+call of a kernel; else each pass is that of the matrix, on all threads.
+"""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastlin.kernels.linear.descent import (
+    ACCEPTED,
+    GAP,
+    LARGEST,
+    LOSS,
+    N_TRIALS,
+    SEARCHING,
+    VALUE,
+    Descent,
+    InCache,
+    Terms,
+    begin,
+    begin_in_cache,
+    iterate_in_cache,
+    judge,
+    renew,
+    turn,
+)
+from fastlin.kernels.linear.operands import Kept
+from fastlin.matrices.dense import ColumnPasses
+from fastlin.solvers.preconditioners import sampled_hessian
+from fastlin.solvers.stopping import IMPATIENT
+from fastlin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Room
+    from fastlin.solvers.solution import Solution
+    from fastlin.solvers.stopping import Stopping
+
+# Parameters, columns, and entries of X times parameters of a class, beyond which a pass takes far longer than what an
+# iteration of Python adds to it.
+MOST_PARAMETERS, MOST_COLUMNS = 2048, 256
+MOST_WORK = 40_000_000
+# Beyond these a small X is read on all threads all the same.
+MOST_PARAMETERS_IN_CACHE, MOST_WORK_IN_CACHE = 640, 1_500_000
+MOST_HESSIAN = 600
+PATIENCE = 100
+# Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
+MOST_AT_ONCE, WORK_AT_ONCE = 16, 4_000_000
+# Rows of a sample for each column, at least: with 4 the passes are 12 to 17 where all rows take 7 to 10, with 16 8 to
+# 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken as
+# long as they cost no more than so many passes.
+ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 2
+# Multiply-adds a nanosecond of a pass, a Gram matrix and a factor, and the nanoseconds of a row's exponential, and of an
+# iteration (AMD EPYC, znver4).
+PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME = 4.0, 6.0, 4.0, 2.0, 1000.0
+
+
+def suits(objective: Objective) -> bool:
+    """Say whether an objective has so few parameters and rows that this descent is the fastest."""
+    (K, size), penalty = objective.shape, objective.penalty
+    is_small = K * size <= MOST_PARAMETERS and size <= MOST_COLUMNS and objective.n_rows * K * size <= MOST_WORK
+    return (
+        is_small
+        and penalty.is_smooth
+        and bool((penalty.arrays.roots > 0).all())
+        and objective.linearisation is None
+        and objective.fast_precision == np.float64
+        and objective.keeps_probabilities
+        and objective.matrix.lies_in_memory
+        and objective.matrix.resolves_gram(objective.coordinates.shift)
+    )
+
+
+def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: Room) -> Solution:
+    """Minimise an objective that `suits`.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is minimised.
+    start : ndarray of shape (K, d + 1)
+        Not changed.
+    stopping : Stopping
+        The rule that ends the fit, and its record.
+    room : Room
+        What the probabilities move into.
+
+    Returns
+    -------
+    Solution
+        Its message is IMPATIENT or STALLED where another solver may do better.
+
+    Raises
+    ------
+    RangeError
+        The objective or its gradient is not finite at the start.
+    """
+    passes, n_work = objective.rows.passes, objective.n_rows * start.size
+    is_in_cache = start.size <= MOST_PARAMETERS_IN_CACHE and n_work <= MOST_WORK_IN_CACHE
+    kind = _InCache if isinstance(passes, ColumnPasses) and is_in_cache else _ByPasses
+    descent = Descent.at(start)
+    steps = kind(objective, descent, room)
+    numbers, tol = descent.numbers, stopping.tol
+    value, gap, message = float(numbers[VALUE]), float(numbers[GAP]), ""
+    is_followed = stopping.rule != "excess" or stopping.has_listener
+    if is_followed or not (isfinite(value) and tol * value < gap < inf):
+        point = steps.make_point()
+        bound = stopping.begin(point)
+        message = stopping.why(point, bound, inf)
+    n_at_once = 1 if is_followed else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
+    while not message:
+        outcome, found = steps.iterate(tol, min(n_at_once, stopping.max_iter - len(stopping.history)))
+        for iteration in found[:-1]:
+            stopping.note(*iteration, descent.parameters.copy)
+        value, gap, largest = found[-1]
+        is_last = len(stopping.history) + 1 >= min(stopping.max_iter, PATIENCE)
+        if outcome == ACCEPTED and gap > tol * value and not (is_followed or is_last):
+            stopping.note(value, gap, largest, descent.parameters.copy)
+            continue
+        point = steps.make_point()
+        bound = stopping.observe(point)
+        if outcome != ACCEPTED:
+            message = stopping.why_stalled(point, bound, descent.decrements[0])
+            break
+        stopping.record(point, bound)
+        message = stopping.why(point, bound, descent.decrements[0])
+        if not message and len(stopping.history) >= PATIENCE:
+            message = IMPATIENT
+    return stopping.solution(message)
+
+
+class _InCache:
+    """Iterations over a small X."""
+
+    def __init__(self, objective, descent, room):
+        self._objective, self._descent = objective, descent
+        columns, numbers, samples = objective.rows.passes.in_cache
+        columns[objective.coordinates.vanishing] = 0
+        columns[-1] = objective.fit_intercept
+        probabilities, _ = room.hand_over()
+        self._rows = InCache(columns, numbers, samples, Kept.of(probabilities))
+        self._terms = _terms(objective)
+        self._passes_of_hessian = _count_passes_of_hessian(objective)
+        begin_in_cache(self._rows, self._terms, descent)
+        objective.rows.count_pass()
+
+    def iterate(self, tol, n_iterations):
+        """Make iterations until the gap is within tol of J; return the outcome, and J, gap and gradient of each."""
+        found = np.empty((n_iterations, 4))
+        outcome, n_made = iterate_in_cache(self._rows, self._terms, self._descent, tol, self._passes_of_hessian, found)
+        found = found[:n_made].tolist()
+        self._objective.rows.count_pass(sum(row[3] for row in found))
+        return outcome, [row[:3] for row in found]
+
+    def make_point(self):
+        """Return the last Point; its sums are those of the last trial."""
+        descent, objective = self._descent, self._objective
+        loss = float(descent.numbers[LOSS]) / objective.rows.total_weight
+        return objective.make_point(descent.parameters.copy(), np.float64, loss, descent.total, None)
+
+
+class _ByPasses:
+    """Iterations of passes over an X of any kind."""
+
+    def __init__(self, objective, descent, room):
+        self._objective, self._descent, self._room = objective, descent, room
+        self._terms = _terms(objective)
+        n, (K, size) = objective.n_rows, objective.shape
+        self._has_hessian = 1 < K and K * size <= MOST_HESSIAN
+        n_drawn = max(ROWS_PER_COLUMN * size, SAMPLE_PASSES * 4 * n * K // size)
+        self._drawn = _draw(n, n_drawn)
+        of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
+        n_renewed = len(self._drawn) * size**2 / 2 * K + K * size**3 / 6
+        if self._has_hessian:
+            n_renewed = min(n, 4 * K * size) * (K * size) ** 2 / 4 + (K * size) ** 3 / 6
+        self._passes_of_matrix = n_renewed / GRAM_RATE / of_pass
+        self._evaluate()
+        weights = self._weigh()
+        gram = objective.rows.gram(self._numbers(), weights[None], np.float64)[0]
+        begin(descent, self._loss, self._total, self._terms, gram)
+
+    def iterate(self, tol, n_iterations):
+        """Make an iteration; return the outcome, and J, gap and gradient."""
+        descent, numbers = self._descent, self._descent.numbers
+        if turn(descent, tol * numbers[VALUE], self._passes_of_matrix):
+            self._renew()
+            turn(descent, tol * numbers[VALUE], inf)
+        outcome = SEARCHING
+        while outcome == SEARCHING:
+            self._evaluate()
+            outcome = judge(descent, self._loss, self._total, self._terms)
+        return outcome, [(float(numbers[VALUE]), float(numbers[GAP]), float(numbers[LARGEST]))]
+
+    def make_point(self):
+        """Return the last Point; its sums are those of the last trial."""
+        mean = self._loss / self._objective.rows.total_weight
+        return self._objective.make_point(self._descent.parameters.copy(), np.float64, mean, self._total, self._tenancy)
+
+    def _evaluate(self):
+        self._probabilities, self._tenancy = self._room.hand_over()
+        rows = self._objective.rows
+        loss, self._total = rows.evaluate(self._descent.trial, np.float64, self._probabilities)
+        self._loss = loss * rows.total_weight
+
+    def _renew(self):
+        objective, descent, drawn = self._objective, self._descent, self._drawn
+        if self._has_hessian:
+            matrix = sampled_hessian(self.make_point()).unpack()
+            renew(descent, matrix, self._terms, False)
+            return
+        p = np.ascontiguousarray(self._probabilities[:, drawn])
+        grams = objective.rows.gram(self._numbers(), p * (1 - p) * self._weigh(), np.float64)
+        renew(descent, grams, self._terms, len(drawn) == objective.n_rows and len(p) == 1)
+
+    def _weigh(self):
+        """Return the weights of the drawn rows, so that their sums expect those of all rows."""
+        rows = self._objective.rows
+        weights = np.broadcast_to(rows.weights_of(self._numbers()), len(self._drawn))
+        return weights * (rows.total_weight / weights.sum()) if len(self._drawn) < rows.n_rows else weights
+
+    def _numbers(self):
+        numbers = self._objective.rows.numbers
+        return numbers[self._drawn] if len(numbers) else self._drawn
+
+
+def _draw(n_rows, n_drawn):
+    """Return the places of about n_drawn of the rows, one by chance from each of as many equal ranges."""
+    if n_drawn >= n_rows:
+        return np.arange(n_rows)
+    places = np.arange(n_drawn) + np.random.default_rng(0).random(n_drawn)
+    return np.minimum(places * (n_rows / n_drawn), n_rows - 1).astype(np.int64)
+
+
+def _terms(objective):
+    return Terms(objective.rows.total_weight, objective.class_weights, objective.penalty.curvatures)
+
+
+def _count_passes_of_hessian(objective):
+    """Return how many iterations without one a Hessian of a small X and its factor take as long as."""
+    n, (K, size) = objective.n_rows, objective.shape
+    n_parameters = K * size
+    of_pass = 2 * n * n_parameters / PASS_RATE + ROW_TIME * n * K + ITERATION_TIME
+    gram = n * size**2 / 2 * K * (K + 1) / 2
+    return (gram / GRAM_RATE + n_parameters**3 / 6 / FACTOR_RATE) / of_pass
