@@ -123,7 +123,8 @@ class DaskPasses:
     """
 
     def __init__(self, cluster: Cluster, setting: Setting, matrix: PiecewiseMatrix) -> None:
-        self._cluster, self._matrix = cluster, matrix
+        self._cluster = cluster
+        self._shift_roundings = matrix.count_shift_roundings(setting.n_rows_coef, setting.scale, setting.shift)
         self._setting_number = cluster.open(setting)
         weakref.finalize(self, cluster.close, self._setting_number)
         self.roundings = 0, 0
@@ -131,7 +132,7 @@ class DaskPasses:
     @property
     def shift_roundings(self) -> float:
         """How many roundings the shift of a column takes part in, relative to those of a product."""
-        return self._matrix.shift_roundings
+        return self._shift_roundings
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters; there are no probabilities."""

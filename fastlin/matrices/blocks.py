@@ -190,8 +190,8 @@ class BlockPasses:
 
     @property
     def shift_roundings(self) -> float:
-        """How many roundings the shift of a column takes part in, as the passes of the blocks have it."""
-        return self._matrix.shift_roundings
+        """How many roundings the shift of a column takes part in at most, in the passes of the blocks."""
+        return self._matrix.count_shift_roundings(**self._given)
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `DensePasses.evaluate`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property, partial
 from threading import Lock
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,15 @@ from fastlin.kernels.linear.dense_rows import (
     fill_block_rows,
     fill_block_scores,
 )
+from fastlin.kernels.linear.logistic_rows import (
+    SHIFT_ROUNDINGS,
+    allows_folding,
+    fill_block_logistic_hessian_product,
+    fill_block_logistic_loss_and_gradient,
+)
 from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
+from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
@@ -41,6 +48,8 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray
 EVEN_PANELS = 5
 # The types that are read as they are.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
+# What a column costs in a row of a pass with one row of coefficients, in multiply-adds: two, which wait for memory.
+ONE_CLASS_WORK = 8
 # Rows whose scores are held together where they are not wanted themselves.
 SCORED_TOGETHER = 1 << 17
 # X of no more entries is measured by one plain kernel, in a copy where it is not float64 in C order.
@@ -292,10 +301,29 @@ class DenseMatrix:
         return kind(self._any_layout, rows, labels, weights, n_rows_coef, scale, shift)
 
 
+class Plan(NamedTuple):
+    """How passes in a precision are made.
+
+    Attributes
+    ----------
+    scaling : Scaling
+        How the columns enter.
+    tile_rows : int
+        The rows that are worked on at a time.
+    folds : bool
+        Whether X is read where it lies, and the scaling is a part of the coefficients.
+    """
+
+    scaling: Scaling
+    tile_rows: int
+    folds: bool
+
+
 class DensePasses:
     """The sums over rows that an objective is made of, each one pass over X.
 
-    A row enters as x~ = x scale + shift. Sums are not divided by the total weight.
+    A row enters as x~ = x scale + shift. Sums are not divided by the total weight. Passes over all rows with one row of
+    coefficients read X where it lies, with scale and shift in the coefficients, if these allow it.
 
     Parameters
     ----------
@@ -329,10 +357,12 @@ class DensePasses:
         self._n_rows = len(rows) or len(X)
         K, d = n_rows_coef, X.shape[1]
         self._shape = K, d + 1
+        self._reads_in_place = K == 1 and not len(rows) and X.itemsize in X.strides
+        row_work = ONE_CLASS_WORK * d if K == 1 else 2 * K * d
         self._n_blocks = count_blocks(
-            self._n_rows, row_work=2 * K * d, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
+            self._n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
         )
-        self._plans: dict[FloatType, Any] = {}
+        self._plans: dict[FloatType, Plan] = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
 
@@ -342,19 +372,20 @@ class DensePasses:
 
         A sum runs over the rows of a tile, then over tiles and blocks.
         """
-        tile_rows = self._plan(np.float64)[1]
+        d, K = self._X.shape[1], self._shape[0]
+        _, tile_rows, folds = self._plan(np.float64)
+        n_products = count_roundings_in_place(d) if folds else count_product_roundings(d, K)
         n_tiles = -(-self._n_rows // (self._n_blocks * tile_rows))
-        n_products = count_product_roundings(self._X.shape[1], self._shape[0])
         return n_products, tile_rows + n_tiles + self._n_blocks
 
     @property
     def shift_roundings(self) -> float:
         """How many roundings the shift of a column takes part in, relative to those of a product.
 
-        It takes part in none: the scale is a power of two, so that x scale + shift is rounded once, by a part of
-        itself.
+        It takes part in none where rows are centred: the scale is a power of two, so that x scale + shift is rounded
+        once, by a part of itself.
         """
-        return 0.0
+        return SHIFT_ROUNDINGS if self._plan(np.float64).folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.
@@ -374,15 +405,15 @@ class DensePasses:
         float
         """
         precision = parameters.dtype.type
-        scaling, tile_rows = self._plan(precision)
+        plan = self._plan(precision)
         run_blocks(
-            fill_block_loss_and_gradient,
+            fill_block_logistic_loss_and_gradient if plan.folds else fill_block_loss_and_gradient,
             self._n_blocks,
             self._any_layout,
             self._samples,
-            scaling,
+            plan.scaling,
             _split(parameters, precision),
-            tile_rows,
+            plan.tile_rows,
             self._losses,
             self._sums,
             Kept.of(probabilities),
@@ -393,19 +424,14 @@ class DensePasses:
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
         precision = probabilities.dtype.type
-        scaling, tile_rows = self._plan(precision)
-        run_blocks(
-            fill_block_hessian_product,
-            self._n_blocks,
-            self._any_layout,
-            self._row_numbers(self._samples.rows),
-            self._row_weights(precision),
-            probabilities,
-            scaling,
-            _split(direction, precision),
-            tile_rows,
-            self._sums,
-        )
+        plan = self._plan(precision)
+        by_rows = self._row_weights(precision), probabilities
+        given = plan.scaling, _split(direction, precision), plan.tile_rows, self._sums
+        if plan.folds:
+            run_blocks(fill_block_logistic_hessian_product, self._n_blocks, self._any_layout, *by_rows, *given)
+        else:
+            rows = self._row_numbers(self._samples.rows)
+            run_blocks(fill_block_hessian_product, self._n_blocks, self._any_layout, rows, *by_rows, *given)
         return self._add_blocks(np.empty(self._shape))
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
@@ -436,7 +462,7 @@ class DensePasses:
             self._any_layout,
             self._row_numbers(rows),
             row_weights.astype(precision),
-            self._plan(precision)[0],
+            self._plan(precision).scaling,
             panel_rows,
             grams,
         )
@@ -465,7 +491,7 @@ class DensePasses:
             self._row_numbers(self._samples.rows),
             row_weights,
             probabilities,
-            self._plan(precision)[0],
+            self._plan(precision).scaling,
             sums,
         )
         hessian = np.empty((K * size, K * size))
@@ -490,11 +516,16 @@ class DensePasses:
         return (weights[rows] if len(rows) else weights).astype(precision)
 
     def _plan(self, precision):
-        """Return the Scaling and the rows of a tile in a precision; a small pass takes 15 microseconds, they two."""
+        """Return the Plan of passes in a precision; a small pass takes 15 microseconds, a plan two."""
         if precision not in self._plans:
-            n_rows, itemsize = -(-self._n_rows // self._n_blocks), np.dtype(precision).itemsize
-            tile_rows = choose_tile_rows(n_rows, self._X.shape[1], self._shape[0], itemsize)
-            self._plans[precision] = _scaling(self._scale, self._shift, self._X.dtype, precision), tile_rows
+            (K, _), d, itemsize = self._shape, self._X.shape[1], np.dtype(precision).itemsize
+            scaling = _scaling(self._scale, self._shift, self._X.dtype, precision)
+            if self._reads_in_place and allows_folding(self._scale, self._shift, precision):
+                plan = Plan(scaling, count_tile_rows_in_place(d, self._X.itemsize), folds=True)
+            else:
+                n_rows = -(-self._n_rows // self._n_blocks)
+                plan = Plan(scaling, choose_tile_rows(n_rows, d, K, itemsize), folds=False)
+            self._plans[precision] = plan
         return self._plans[precision]
 
 

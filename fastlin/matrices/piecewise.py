@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlin.kernels.linear.logistic_rows import SHIFT_ROUNDINGS, allows_folding
 from fastlin.matrices.dense import MIN_FLOAT32_WORK
 from fastlin.matrices.sparse import MAX_GRAM_SHIFT
 from fastlin.typing import FloatArray
@@ -66,7 +67,11 @@ class PiecewiseMatrix:
         bytes_an_entry = self.dtype.itemsize + (8 if self.is_sparse else 0)
         return -(-self.n_entries * bytes_an_entry // max(1, self.shape[0]))
 
-    @property
-    def shift_roundings(self) -> float:
-        """How many roundings the shift of a column takes part in, relative to those of a product."""
-        return 1 + (self.shape[1] + 1) / (self.longest_row + 2) if self.is_sparse else 0.0
+    def count_shift_roundings(self, n_rows_coef: int, scale: FloatArray, shift: FloatArray) -> float:
+        """Return how many roundings the shift of a column takes part in at most, relative to those of a product.
+
+        The passes over the pieces have K rows of coefficients, and columns of scale and shift (d,).
+        """
+        if self.is_sparse:
+            return 1 + (self.shape[1] + 1) / (self.longest_row + 2)
+        return SHIFT_ROUNDINGS if n_rows_coef == 1 and allows_folding(scale, shift, np.float64) else 0.0

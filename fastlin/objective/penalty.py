@@ -62,6 +62,8 @@ class Penalty:
         The same as kernels take them.
     columns : ColumnArrays
         Scale and shift of each column, and by how much a parameter of it can blur a score.
+    gradient_blur : ndarray of shape (d,)
+        By how much each column can blur the gradient: not at all where its sums are zero, since it has no part in J.
     """
 
     l2: float
@@ -72,6 +74,7 @@ class Penalty:
     thresholds: np.ndarray
     arrays: PenaltyArrays
     columns: ColumnArrays
+    gradient_blur: np.ndarray
 
     @classmethod
     def of(
@@ -88,7 +91,9 @@ class Penalty:
         # The square root of the curvature stays within the range of float64 where the curvature leaves it.
         arrays = PenaltyArrays(curvatures, thresholds, scale * np.sqrt(by_feature), group_by_class)
         columns = ColumnArrays(scale, coordinates.shift, blur)
-        return cls(l2, l1, factors, group_by_class, curvatures, thresholds, arrays, columns)
+        gradient_blur = blur.copy()
+        gradient_blur[coordinates.vanishing] = 0
+        return cls(l2, l1, factors, group_by_class, curvatures, thresholds, arrays, columns, gradient_blur)
 
     @cached_property
     def is_smooth(self) -> bool:
@@ -104,15 +109,15 @@ class Penalty:
     def blur_norm(self) -> float:
         """The norm of blur_j / root_j, in which an error of the gradient enters the conjugate of the penalty."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            relative = self.columns.blur / self.arrays.roots
+            relative = self.gradient_blur / self.arrays.roots
             largest = relative.max(initial=0.0)
             return float(largest * np.sqrt(np.sum((relative / largest) ** 2))) if largest > 0 else 0.0
 
     @cached_property
     def largest_blur(self) -> float:
         """The largest blur_j / threshold_j, in which an error of the gradient enters the step to the box's edge."""
-        with np.errstate(divide="ignore", over="ignore"):
-            return float((self.columns.blur / self.thresholds[:-1]).max(initial=0.0))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return float(np.fmax.reduce(self.gradient_blur / self.thresholds[:-1], initial=0.0))
 
     @cached_property
     def is_none(self) -> bool:

@@ -89,3 +89,32 @@ def test_gram_matrices_in_parts_of_the_rows_are_those_of_all_rows(precision, mon
         gram = DenseMatrix(X).gram(weights, precision)
         assert gram.dtype == precision
         assert (np.abs(gram - expected) <= bound).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 50.0, 1e6])
+def test_two_classes_are_read_in_place_where_that_costs_few_digits(offset):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(60, D)) + offset
+    labels, weights = generator.integers(0, 2, 60).astype(np.int32), generator.uniform(0.5, 2, 60)
+    scale, shift = as_matrix(X).measure().choose_coordinates()
+    parameters = generator.normal(size=(1, D + 1))
+    x = np.column_stack([X.astype(np.longdouble) * scale + shift, np.ones(60)])
+    scores = x @ parameters[0].astype(np.longdouble)
+    residuals = weights * (1 / (1 + np.exp(-scores)) - labels)
+    loss = float(weights @ np.logaddexp(0, np.where(labels == 1, -scores, scores)))
+    # Rows and columns that lie together, neither of them, and some rows of all.
+    layouts = X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=1), 2, axis=0)[::2, ::2]
+    for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
+        given = {"rows": rows, "labels": labels, "weights": weights, "scale": scale, "shift": shift}
+        passes = as_matrix(layout).passes(n_rows_coef=1, **given)
+        in_place = offset < 1e6 and layout is not layouts[2] and not len(rows)
+        assert passes.shift_roundings == (2 if in_place else 0)
+        gradient, probabilities = np.empty((1, D + 1)), np.empty((1, 60))
+        tolerance = 1e-14 * (1 + passes.shift_roundings * offset)
+        assert passes.evaluate(parameters, probabilities, gradient) == pytest.approx(loss, rel=tolerance)
+        np.testing.assert_allclose(gradient[0], (residuals @ x).astype(float), atol=100 * tolerance)
+        p = (1 / (1 + np.exp(-scores))).astype(float)
+        np.testing.assert_allclose(probabilities[0], p, atol=10 * tolerance)
+        product = passes.hessian_product(parameters, probabilities)
+        expected = ((weights * p * (1 - p) * scores) @ x).astype(float)
+        np.testing.assert_allclose(product[0], expected, atol=200 * tolerance)

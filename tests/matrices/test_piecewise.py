@@ -30,12 +30,7 @@ def test_rules_are_those_of_the_matrices_in_memory(is_sparse):
         assert pieces.resolves_gram(shift) == matrix.resolves_gram(shift)
     assert pieces.count_gram_work() == matrix.count_gram_work()
     zeros = np.zeros(50, np.int32)
-    passes = matrix.passes(
-        rows=np.empty(0, np.int64),
-        labels=zeros,
-        weights=np.empty(0),
-        n_rows_coef=1,
-        scale=np.ones(8),
-        shift=np.zeros(8),
-    )
-    assert pieces.shift_roundings == pytest.approx(passes.shift_roundings)
+    for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
+        given = {"n_rows_coef": n_rows_coef, "scale": np.ones(8), "shift": np.full(8, shift)}
+        passes = matrix.passes(rows=np.empty(0, np.int64), labels=zeros, weights=np.empty(0), **given)
+        assert pieces.count_shift_roundings(**given) == pytest.approx(passes.shift_roundings)

@@ -8,8 +8,12 @@ import numpy as np
 
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.exponential import exponentiate_in_place, log_from_one, log_one_plus
-from fastlin.kernels.machine.instructions import compile_apart
+from fastlin.kernels.machine.exponential import exponential, exponentiate_in_place, log_from_one, log_one_plus
+from fastlin.kernels.machine.instructions import compile_apart, compile_small
+
+# Rows of one weight have their losses added up as the logarithm of a product, in so many halvings: the products stay
+# below 2^32, and a logarithm is taken for every 32 rows.
+HALVINGS = 5
 
 
 @kernel(inline=True)
@@ -21,7 +25,7 @@ def turn_scores_to_residuals(scores, numbers, samples, kept, first):
     of samples. The columns from ``first`` on of what is Kept take dl/dscore + 1(label) of the rows.
     """
     if scores.shape[0] == 1:
-        return _logistic_residuals(scores[0, : numbers.shape[0]], numbers, samples, kept, first)
+        return _gather_logistic(scores[0, : numbers.shape[0]], numbers, samples, kept, first)
     return _softmax_residuals(scores, numbers, samples, kept, first)
 
 
@@ -32,42 +36,95 @@ def weight_of(weights, row):
 
 
 @kernel(inner=True)
-def _logistic_residuals(scores, numbers, samples, kept, first):
-    compile_apart()
-    labels, weights = samples.labels, samples.weights
+def _gather_logistic(scores, numbers, samples, kept, first):
+    compile_small()
     n_rows = scores.shape[0]
-    signs, row_weights = zeros_aligned(n_rows, scores.dtype), zeros_aligned(n_rows, scores.dtype)
-    exponentials = zeros_aligned(n_rows, scores.dtype)
-    one, zero = scores.dtype.type(1), scores.dtype.type(0)
+    labels = zeros_aligned(n_rows, samples.labels.dtype)
+    weights = zeros_aligned(n_rows if samples.weights.shape[0] > 0 else 0, samples.weights.dtype)
     for i in range(n_rows):
-        row = numbers[i]
-        signs[i] = 2 * labels[row] - 1
-        row_weights[i] = weight_of(weights, row)
-        exponentials[i] = -abs(scores[i])
-    exponentiate_in_place(exponentials)
-    _keep_logistic(kept.single, first, scores, exponentials)
-    _keep_logistic(kept.double, first, scores, exponentials)
-    loss = 0.0
-    for i in range(n_rows):
-        margin = signs[i] * scores[i]
-        e = exponentials[i]
-        # This is sigmoid(-margin) by the smaller exponential: nothing cancels where the label is well predicted.
-        probability = (e if margin > zero else one) / (one + e)
-        loss += np.float64(row_weights[i]) * (
-            log_one_plus(np.float64(e)) - np.float64(zero if margin > zero else margin)
-        )
-        scores[i] = -signs[i] * probability * row_weights[i]
-    return loss
+        labels[i] = samples.labels[numbers[i]]
+    for i in range(weights.shape[0]):
+        weights[i] = samples.weights[numbers[i]]
+    return turn_logistic_scores(scores, labels, weights, kept, first, *open_logistic_room(n_rows, scores))
 
 
 @kernel(inline=True)
-def _keep_logistic(room, first, scores, exponentials):
-    """Fill room[0, first + i] with the sigmoid of scores[i] from the exponentials of -|scores|, if it has entries."""
+def open_logistic_room(n_rows, scores):
+    """Return the rooms that `turn_logistic_scores` takes for n_rows rows: (2, n) in the type of scores, and float64."""
+    return zeros_aligned((2, n_rows), scores.dtype), zeros_aligned((2, n_rows), np.float64)
+
+
+@kernel(reassociate=False, inner=True)
+def turn_logistic_scores(scores, labels, weights, kept, first, room, wide_room):
+    """Overwrite scores (n,) as `turn_scores_to_residuals` does for K = 1, and return the sum of the losses, float64.
+
+    labels (n,) and weights (n,), without entries for ones, are those of the rows. The rooms are overwritten.
+    """
+    compile_apart()
+    n_rows = scores.shape[0]
+    one, zero = scores.dtype.type(1), scores.dtype.type(0)
+    row_weights, probabilities = room[0, :n_rows], room[1, :n_rows]
+    exponentials, linear = wide_room[0, :n_rows], wide_room[1, :n_rows]
+    for i in range(n_rows):
+        row_weights[i] = weight_of(weights, i)
+    # One loop: a loop of its own for each step, through memory, took as long again.
+    for i in range(n_rows):
+        sign = scores.dtype.type(2 * labels[i] - 1)
+        margin = sign * scores[i]
+        e = exponential(-abs(margin), scores)
+        larger = one / (one + e)
+        smaller = e * larger
+        exponentials[i] = np.float64(e)
+        linear[i] = np.float64(row_weights[i]) * np.float64(zero if margin > zero else -margin)
+        probabilities[i] = smaller if scores[i] < zero else larger
+        # This is sigmoid(-margin) by the smaller exponential: nothing cancels where the label is well predicted.
+        scores[i] = -sign * (smaller if margin > zero else larger) * row_weights[i]
+    _keep_logistic(kept.single, first, probabilities)
+    _keep_logistic(kept.double, first, probabilities)
+    return add_up(linear) + add_up(exponentials[: _take_logarithms(exponentials, weights)])
+
+
+@kernel(inner=True)
+def add_up(values):
+    """Return the sum of values (n,), in float64."""
+    compile_apart()
+    total = 0.0
+    for i in range(values.shape[0]):
+        total += np.float64(values[i])
+    return total
+
+
+@kernel(reassociate=False, inner=True)
+def _take_logarithms(exponentials, weights):
+    """Overwrite exponentials e_i (n,), float64, with numbers whose sum is that of s_i log(1 + e_i); return how many.
+
+    The logarithms of two rows are that of (1 + e)(1 + f) = 1 + (e + f + e f), a sum of which no term cancels.
+    """
+    compile_apart()
+    n = exponentials.shape[0]
+    if weights.shape[0] > 0:
+        s = weights[:n]
+        for i in range(n):
+            exponentials[i] = np.float64(s[i]) * log_one_plus(exponentials[i])
+        return n
+    for _ in range(HALVINGS):
+        half = (n + 1) // 2
+        e, f = exponentials[: n - half], exponentials[half:n]
+        for i in range(f.shape[0]):
+            e[i] += f[i] + e[i] * f[i]
+        n = half
+    for i in range(n):
+        exponentials[i] = log_one_plus(exponentials[i])
+    return n
+
+
+@kernel(inline=True)
+def _keep_logistic(room, first, probabilities):
+    """Fill room[0, first + i] with probabilities[i], if it has entries."""
     if room.shape[1] > 0:
-        one, zero = scores.dtype.type(1), scores.dtype.type(0)
-        p = room[0, first : first + scores.shape[0]]
-        for i in range(scores.shape[0]):
-            p[i] = (exponentials[i] if scores[i] < zero else one) / (one + exponentials[i])
+        p = room[0, first : first + probabilities.shape[0]]
+        for i in range(p.shape[0]):
+            p[i] = probabilities[i]
 
 
 @kernel(inline=True)

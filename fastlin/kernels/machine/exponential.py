@@ -27,17 +27,23 @@ def exponentiate_in_place(values):
     of 4e-18 is below half a unit in the last place. Everything is computed in the type of values: in float32 sixteen
     numbers fit into a vector.
     """
+    for j in range(values.shape[0]):
+        values[j] = exponential(values[j], values)
+
+
+@kernel(inline=True)
+def exponential(value, values):
+    """Return exp(value) as `exponentiate_in_place` has it, in the type of values, an array; without reassociation."""
     kind = values.dtype.type
     lowest = kind(LOWEST_SINGLE if values.itemsize == 4 else LOWEST)
     whole = kind(WHOLE_SINGLE if values.itemsize == 4 else WHOLE)
-    for j in range(values.shape[0]):
-        # Written so that NaN stays NaN.
-        x = lowest if values[j] < lowest else values[j]
-        n, r = _reduce(x, whole, kind)
-        p = _series(r, kind) * r + kind(1.0)
-        # A NaN, whose p is NaN already, has no whole number for an exponent.
-        p *= power_of_two(n if n == n else kind(0))
-        values[j] = kind(0) if values[j] < lowest else p
+    # Written so that NaN stays NaN.
+    x = lowest if value < lowest else value
+    n, r = _reduce(x, whole, kind)
+    p = _series(r, kind) * r + kind(1.0)
+    # A NaN, whose p is NaN already, has no whole number for an exponent.
+    p *= power_of_two(n if n == n else kind(0))
+    return kind(0) if value < lowest else p
 
 
 @kernel(reassociate=False, inner=True)
@@ -83,6 +89,18 @@ def _series(r, kind):
 
 @kernel(inline=True)
 def log_one_plus(e):
+    """Return log(1 + e) for float64 e >= 0, NaN for NaN.
+
+    With 1 + e = 2^n (1 + f) and 0 <= f < 1 it is n log 2 + log(1 + f). Below 1, f is e itself, so that small e keep all
+    their digits.
+    """
+    n = binary_exponent(1.0 + (e if e == e else 0.0))
+    f = (1.0 + e) * power_of_two(-n) - 1.0
+    return n * LOG2 + _log_one_plus(f if n > 0.0 else e)
+
+
+@kernel(inline=True)
+def _log_one_plus(e):
     """Return log(1 + e) for float64 e from 0 to 1.
 
     2 atanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = e / (2 + e) <= 1/3: the first term left out is below 1e-17 of
@@ -114,4 +132,4 @@ def log_one_plus(e):
 def log_from_one(x):
     """Return log(x) for float64 x >= 1, NaN for NaN: x = 2^n (1 + e) with 0 <= e < 1."""
     n = binary_exponent(x if x == x else 1.0)
-    return n * LOG2 + log_one_plus(x * power_of_two(-n) - 1.0)
+    return n * LOG2 + _log_one_plus(x * power_of_two(-n) - 1.0)

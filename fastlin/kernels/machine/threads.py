@@ -27,9 +27,9 @@ from typing import Any
 
 import joblib
 
-# A block is at least this many multiply-adds (200 to 400 microseconds), so that handing it out and starting it, its
-# first tile without prefetch, cost little.
-MIN_BLOCK_WORK = 8_000_000
+# A block is at least this many multiply-adds (100 to 200 microseconds), so that handing it out and starting it, its
+# first tile without prefetch, cost little. A second thread takes 50 microseconds to wake up.
+MIN_BLOCK_WORK = 4_000_000
 # What a row costs beside its products (loss, residuals, the start of each product), in multiply-adds.
 ROW_OVERHEAD = 250
 # Enough blocks to keep 16 cores busy; the first tile of each comes without prefetch: 64 cost 4 % more than 32.

@@ -24,7 +24,8 @@ def compensated_dot(first, a, b):
         longer = total + product
         lost += (total - longer) + product if abs(total) >= abs(product) else (product - longer) + total
         total = longer
-    return total + lost
+    # The rounding errors of infinite sums are NaN.
+    return total + lost if lost == lost else total
 
 
 @kernel

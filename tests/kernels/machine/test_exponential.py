@@ -55,8 +55,10 @@ def test_ends_less_one(dtype):
 
 
 def test_log_one_plus():
-    for e in [0.0, 1e-300, 1e-17, 1e-8, 1e-3, *np.linspace(0, 1, 101)]:
+    below_one = float(np.nextafter(1, 0))
+    for e in [0.0, 1e-300, 1e-17, 1e-8, 1e-3, below_one, 3.0, 2.0**32, 1e300, *np.linspace(0, 5, 101)]:
         assert log_one_plus(float(e)) == pytest.approx(math.log1p(e), rel=4e-16, abs=0)
+    assert np.isnan(log_one_plus(np.nan))
 
 
 def test_log_from_one():

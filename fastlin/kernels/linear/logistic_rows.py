@@ -1,0 +1,172 @@
+"""Kernels over dense rows with one row of coefficients, which read X where it lies, without a tile.
+
+X (n, d) is of any type and comes as `any_layout` makes it; its rows or its columns are one piece of memory each. A row
+enters as x~ = scale x + shift here too, but as a part of the coefficients: a score is sum_j (scale_j v_j) x_j + (c +
+sum_j shift_j v_j), and the sum of r_i x~_ij is scale_j sum_i r_i x_ij + shift_j sum_i r_i. All else is as in
+dense_rows.py.
+
+Nothing is centred before it is multiplied, so rounding counts for more where the mean of a column is far above its
+spread: docs/derivations.md, section 8, says how much, and `allows_folding` where that is too much.
+"""
+
+import numpy as np
+
+from fastlin.kernels.linear.curvature import turn_products_to_slopes
+from fastlin.kernels.linear.residuals import add_up, open_logistic_room, turn_logistic_scores
+from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.in_place import (
+    COLUMNS_READ,
+    ROWS_READ,
+    add_columns,
+    add_rows,
+    score_columns,
+    score_rows,
+)
+from fastlin.kernels.machine.instructions import compile_small
+from fastlin.kernels.machine.vectors import compensated_dot
+from fastlin.typing import FloatArray, FloatType
+
+# The most that a shift may be, in spreads of a column, which are near one. A shift of 64 multiplies what rounding does
+# to the terms of its column by 129 at most, seven of the 53 bits of float64; one of 2 multiplies it by 5 at most, of 24
+# bits in float32.
+MOST_SHIFT = {np.float64: 64.0, np.float32: 2.0}
+# How many roundings a shift takes part in, relative to those of a product: an entry may be as large as the shift, and
+# so may what the intercept has of it.
+SHIFT_ROUNDINGS = 2.0
+
+
+def allows_folding(scale: FloatArray, shift: FloatArray, precision: FloatType) -> bool:
+    """Say whether the kernels here may read columns with such scales and shifts (d,) in a precision.
+
+    The shifts have to be small, and the scales so far within the range of the type that products neither overflow nor
+    lose digits below its smallest normal number.
+    """
+    most_scale = 2.0 ** (np.finfo(precision).maxexp // 4)
+    return bool(
+        max(shift.max(initial=0.0), -shift.min(initial=0.0)) <= MOST_SHIFT[precision]
+        and scale.max(initial=1.0) <= most_scale
+        and scale.min(initial=1.0) * most_scale >= 1
+    )
+
+
+@kernel(reassociate=False)
+def fill_block_logistic_loss_and_gradient(
+    block, n_blocks, X, samples, scaling, parameters, tile_rows, losses, sums, kept
+):
+    """Fill the block's slice of losses (B,), float64, and of sums, BlockSums, in one pass over all rows.
+
+    They are those of `fill_block_loss_and_gradient` for K = 1, and so is what is Kept.
+    """
+    compile_small()
+    X = X[0]
+    labels, weights = samples.labels, samples.weights
+    first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
+    coef, intercept = _fold(parameters, scaling)
+    scores, rooms = _open_scores(tile_rows, coef), open_logistic_room(tile_rows, coef)
+    gradient, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
+    loss, total = 0.0, 0.0
+    for start in range(first, last, tile_rows):
+        n_rows = tile_rows if start + tile_rows < last else last - start
+        _fill_scores(X, start, n_rows, coef, intercept, scores[0])
+        own = weights[start : start + n_rows] if weights.shape[0] > 0 else weights
+        found = scores[0, :n_rows]
+        loss += turn_logistic_scores(found, labels[start : start + n_rows], own, kept, start, *rooms)
+        total += add_up(found)
+        _add_rows(X, start, n_rows, scores[0], gradient, part)
+    losses[block] = loss
+    _unfold(gradient, total, scaling, sums, block)
+
+
+@kernel(reassociate=False)
+def fill_block_logistic_hessian_product(
+    block, n_blocks, X, row_weights, probabilities, scaling, direction, tile_rows, products
+):
+    """Fill the block's slice of products, BlockSums, in one pass over all rows.
+
+    They are those of `fill_block_hessian_product` for K = 1.
+    """
+    compile_small()
+    X = X[0]
+    first, last = block * X.shape[0] // n_blocks, (block + 1) * X.shape[0] // n_blocks
+    coef, intercept = _fold(direction, scaling)
+    slopes = _open_scores(tile_rows, coef)
+    product, part = zeros_aligned(coef.shape[0], np.float64), zeros_aligned(coef.shape[0], coef.dtype)
+    total = 0.0
+    for start in range(first, last, tile_rows):
+        n_rows = tile_rows if start + tile_rows < last else last - start
+        _fill_scores(X, start, n_rows, coef, intercept, slopes[0])
+        turn_products_to_slopes(slopes, n_rows, row_weights, probabilities, start)
+        total += add_up(slopes[0, :n_rows])
+        _add_rows(X, start, n_rows, slopes[0], product, part)
+    _unfold(product, total, scaling, products, block)
+
+
+@kernel(inline=True)
+def _fold(parameters, scaling):
+    """Return coef (width,), with zeros up to the end of the last cache line, and intercept of the columns as they are.
+
+    Both are in the type of parameters, those of the scaled columns.
+    """
+    given = parameters.coef[0]
+    coef = zeros_aligned(_whole_lines(given.shape[0], given), given.dtype)
+    for j in range(given.shape[0]):
+        coef[j] = given[j] * scaling.scale[j]
+    intercept = compensated_dot(np.float64(parameters.intercept[0]), given, scaling.shift)
+    return coef, given.dtype.type(intercept)
+
+
+@kernel(inline=True)
+def _unfold(gradient, total, scaling, sums, block):
+    """Fill the block's slice of sums with those by the scaled columns of gradient (width,), and of the residuals."""
+    sums.intercept[block, 0] = total
+    for j in range(scaling.scale.shape[0]):
+        sums.coef[block, 0, j] = gradient[j] * scaling.scale[j] + total * scaling.shift[j]
+
+
+@kernel(inline=True)
+def _open_scores(tile_rows, coef):
+    """Return room (1, n) for the scores of a tile, to the end of its last vector, in the type of coef."""
+    return zeros_aligned((np.int64(1), _whole_lines(tile_rows, coef)), coef.dtype)
+
+
+@kernel(inline=True)
+def _whole_lines(n, values):
+    """Return n rounded up to the numbers of whole cache lines of the type of values."""
+    lanes = CACHE_LINE // values.itemsize
+    return (n + lanes - 1) // lanes * lanes
+
+
+@kernel(reassociate=False, inner=True)
+def _fill_scores(X, start, n_rows, coef, intercept, scores):
+    """Fill scores[i] = coef X[start + i] + intercept for i < n_rows; what stands behind them is overwritten."""
+    compile_small()
+    if X.strides[1] == X.itemsize:
+        for i in range(0, n_rows, ROWS_READ):
+            score_rows(X, start + i, n_rows - i, coef, intercept, scores, i)
+        return
+    for i in range(scores.shape[0]):
+        scores[i] = intercept
+    for j in range(0, X.shape[1], COLUMNS_READ):
+        score_columns(X, start, n_rows, j, X.shape[1] - j, coef, scores)
+
+
+@kernel(reassociate=False, inner=True)
+def _add_rows(X, start, n_rows, multipliers, sums, part):
+    """Add the sum over i < n_rows of multipliers[i] X[start + i] to sums, float64.
+
+    multipliers are overwritten with zeros from n_rows on. By rows, those of a tile are added up in their type before,
+    in part, which is zero then and afterwards.
+    """
+    compile_small()
+    for i in range(n_rows, multipliers.shape[0]):
+        multipliers[i] = 0
+    if X.strides[1] == X.itemsize:
+        for i in range(0, n_rows, ROWS_READ):
+            add_rows(X, start + i, n_rows - i, multipliers, i, part)
+        for j in range(part.shape[0]):
+            sums[j] += np.float64(part[j])
+            part[j] = 0
+        return
+    for j in range(0, X.shape[1], COLUMNS_READ):
+        add_columns(X, start, n_rows, j, X.shape[1] - j, multipliers, sums)
