@@ -115,7 +115,7 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
     """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's part of rows (m,).
 
     halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i. X is
-    Compressed by rows; row_weights (m,) stand in the order of rows.
+    Compressed by rows, and values without entries stand for ones; row_weights (m,) stand in the order of rows.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     half, total = halves[block], totals[block]
@@ -130,15 +130,20 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
         if weight == 0:
             continue
         begin, end = np.int64(indptr[rows[i]]), np.int64(indptr[rows[i] + 1])
-        values, columns = data[begin:end], indices[begin:end]
-        for p in range(values.shape[0]):
-            j, x = columns[p], weight * np.float64(values[p])
+        # Each pair once, in the order of the entries, whichever side of the diagonal that is.
+        for p in range(begin, end):
+            j, x = np.uint64(indices[np.uint64(p)]), weight
+            if data.shape[0] > 0:
+                x *= np.float64(data[np.uint64(p)])
             total[j] += x
-            line = half[j]
-            # Each pair once, in the order of the entries, whichever side of the diagonal that is.
-            for q in range(p):
-                line[np.uint64(columns[q])] += x * np.float64(values[q])
-            line[j] += 0.5 * x * np.float64(values[p])
+            if data.shape[0] > 0:
+                for q in range(begin, p):
+                    half[j, np.uint64(indices[np.uint64(q)])] += x * np.float64(data[np.uint64(q)])
+                half[j, j] += 0.5 * x * np.float64(data[np.uint64(p)])
+            else:
+                for q in range(begin, p):
+                    half[j, np.uint64(indices[np.uint64(q)])] += x
+                half[j, j] += 0.5 * x
 
 
 @kernel
