@@ -28,6 +28,13 @@ def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:
     return min(count_line_blocks(n_rows, n_entries, 1), n_entries // (ENTRIES_PER_SUM * max(1, n_columns)))
 
 
+def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
+    """Return where the entries of each row would start, (m + 1,), if only the given rows, or all, were there."""
+    if not len(rows):
+        return indptr
+    return np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
+
+
 def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:
     """Return the n_blocks + 1 borders of blocks of rows or columns that have about as much work each.
 

@@ -14,6 +14,7 @@ from fastlin.containers import read_container
 from fastlin.kernels.linear.operands import Compressed, Samples, TableParameters
 from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
+    fill_block_centred_gram,
     fill_block_sparse_gram,
     fill_block_sparse_statistics,
 )
@@ -25,22 +26,24 @@ from fastlin.kernels.linear.sparse_rows import (
     fill_block_sparse_scores,
 )
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, run_blocks
+from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.columns import Columns, Moments, Transposed
-from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, cut_lines
+from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
 from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
 from fastlin.typing import FloatArray, FloatType, IntArray, SparseContainer
 
-# Rows of a Gram matrix that are scaled and centred together.
-GRAM_ROWS = 64
+# Numbers of the partial sums of a Gram matrix that are put together in a block.
+MIN_GRAM_BLOCK = 200_000
 # A column whose mean is so many times its spread loses ten of the sixteen digits of a variance.
 MAX_GRAM_SHIFT = 1e5
 # Batches of X are multiplied as they are up to this density, where whole ones take as many multiply-adds; else dense.
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
+# No row numbers: all rows.
+ALL = np.empty(0, np.int64)
 # Values that are looked at before all are, to see whether all are one.
 ONES_TRIED = 64
 
@@ -179,10 +182,10 @@ class SparseMatrix:
         largest = np.where(count < n, np.maximum(largest, 0.0), largest)
         return Moments(mean, np.zeros(d), variance, smallest, largest)
 
-    def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
-        scores = np.empty((self.shape[0], len(coef)), coef.dtype)
-        self._score(fill_block_sparse_scores, coef, intercept, scores)
+    def compute_scores(self, coef: FloatArray, intercept: FloatArray, rows: IntArray = ALL) -> FloatArray:
+        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d); or (m, K), of rows (m,)."""
+        scores = np.empty((len(rows) or self.shape[0], len(coef)), coef.dtype)
+        self._score(fill_block_sparse_scores, coef, intercept, scores, rows)
         return scores
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
@@ -200,14 +203,15 @@ class SparseMatrix:
         self._score(fill_block_sparse_best_class, coef, intercept, best)
         return best
 
-    def _score(self, kernel, coef, intercept, found):
+    def _score(self, kernel, coef, intercept, found, rows=ALL):
         K, d = coef.shape
         table = zeros_table(d, K)
         fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
         X = compressed(self.X)
-        borders = cut_lines(X.indptr, count_line_blocks(self.shape[0], len(X.data), K))
+        starts = count_starts(X.indptr, rows)
+        borders = cut_lines(starts, count_line_blocks(len(found), starts[-1] - starts[0], K))
         parameters = TableParameters(table, intercept.astype(np.float64))
-        run_blocks(kernel, len(borders) - 1, X, borders, parameters, found)
+        run_blocks(kernel, len(borders) - 1, X, rows, borders, parameters, found)
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> FloatArray:
         """Return rows of X as a dense array.
@@ -332,23 +336,16 @@ class SparseMatrix:
         rows (m,) are row numbers and row_weights (m,) stand in their order; scaling is a Scaling in float64.
         """
         d = self.shape[1]
-        X, (scale, shift) = self.entries, scaling
+        X = self.entries
         # For each entry the entries of its row.
         row_length = max(1, self.n_entries // max(1, self.shape[0]))
         n_blocks = count_line_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
         n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
-        half, total, weight = halves.sum(axis=0), totals.sum(axis=0) * scale, row_weights.sum()
         gram = np.empty((d + 1, d + 1))
-        # Some rows at a time: a temporary array is as large as the result.
-        for first in range(0, d, GRAM_ROWS):
-            part = slice(first, min(first + GRAM_ROWS, d))
-            own_scale, own_shift = scale[part, None], shift[part, None]
-            mixed = total[part, None] * shift + own_shift * total
-            gram[part, :-1] = (half[part] + half[:, part].T) * (own_scale * scale) + mixed + own_shift * shift * weight
-        gram[-1, :-1] = gram[:-1, -1] = total + shift * weight
-        gram[-1, -1] = weight
+        n_blocks = max(1, min(halves.size // MIN_GRAM_BLOCK, MAX_BLOCKS))
+        run_blocks(fill_block_centred_gram, n_blocks, halves, totals, row_weights.sum(), scaling, gram)
         return gram
 
 

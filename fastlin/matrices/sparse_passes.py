@@ -14,7 +14,7 @@ from fastlin.kernels.linear.sparse_rows import fill_block_residuals, fill_block_
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, cut_lines
+from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -298,13 +298,6 @@ class PassesByColumns(SparsePasses):
             totals += chunk_sums
         product[:, -1] = totals
         return product
-
-
-def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
-    """Return where the entries of each row would start, (m + 1,), if only the given rows, or all, were there."""
-    if not len(rows):
-        return indptr
-    return np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:

@@ -150,7 +150,10 @@ def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
     widened = as_matrix(X.toarray().astype(float))
     for n_classes in (1, 4):
         coef, intercept = np.random.default_rng(4).normal(size=(n_classes, D)), np.arange(n_classes) - 1.0
-        assert_close([matrix.compute_scores(coef, intercept)], [X.toarray().astype(float) @ coef.T + intercept])
+        scores = X.toarray().astype(float) @ coef.T + intercept
+        assert_close([matrix.compute_scores(coef, intercept)], [scores])
+        some = np.array([5, 3, 3, 59])
+        assert_close([matrix.compute_scores(coef, intercept, some)], [scores[some]])
         assert matrix.compute_scores(coef.astype(np.float32), intercept).dtype == np.float32
         np.testing.assert_array_equal(matrix.find_best_class(coef, intercept), widened.find_best_class(coef, intercept))
 

@@ -79,26 +79,31 @@ def fill_block_slopes(
 
 
 @kernel
-def fill_block_sparse_scores(block, n_blocks, X, borders, parameters, scores):
-    """Fill scores[i] = x_i table + intercept for the rows i of the block; scores (n, K) of any float type."""
+def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores):
+    """Fill scores[i] = x_i table + intercept; scores (m, K) of any float type.
+
+    x_i is the row rows[i] of X, or the row i where rows has no entries. The block's i are those from borders[block] to
+    borders[block + 1].
+    """
     table, intercept = parameters.table, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
     for i in range(borders[block], borders[block + 1]):
-        _combine_line(X, i, table, sums, np.int64(0))
+        _combine_line(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
         for k in range(intercept.shape[0]):
             scores[i, k] = sums[0, k] + intercept[k]
 
 
 @kernel
-def fill_block_sparse_best_class(block, n_blocks, X, borders, parameters, best):
-    """Fill best[i] with the class of the largest score of row i, the first of equal ones.
+def fill_block_sparse_best_class(block, n_blocks, X, rows, borders, parameters, best):
+    """Fill best[i] with the class of the largest score of x_i, the first of equal ones.
 
-    For K = 1 it is 1 where the score is above 0, else 0. best (n,), int64, is filled for the rows i of the block.
+    For K = 1 it is 1 where the score is above 0, else 0. best is (m,), int64; x_i and the block's i are those of
+    fill_block_sparse_scores.
     """
     table, intercept = parameters.table, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
     for i in range(borders[block], borders[block + 1]):
-        _combine_line(X, i, table, sums, np.int64(0))
+        _combine_line(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
         largest, found = sums[0, 0] + intercept[0], 0
         if intercept.shape[0] == 1:
             found = 1 if largest > 0 else 0
