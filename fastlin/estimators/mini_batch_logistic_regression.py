@@ -70,8 +70,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
     the caller's and no log loss to stop by.
 
     Dense float64, float32, float16, uint8, int8, int16, int32 and bool data and CSR matrices are read in place, a batch
-    at a time; so are memory-mapped arrays. The same seed gives the same bits for any number of threads, save for sparse
-    batches that are made dense, as `MLPClassifier` has it.
+    at a time; so are memory-mapped arrays. The same seed gives the same bits for any number of threads.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
     verbose : bool or int, default=False
         Whether a progress bar is shown, with loss and accuracy, and after a slash those on the validation data.
     n_jobs : int or None, default=None
-        Threads of predictions and validations; None means all. Steps on dense rows take one.
+        Threads of predictions and validations; None means all. Steps take one.
     dtype : {"float32", "float64"}, default="float32"
         Type in which the steps are computed, and of `coef_`. Columns whose spread is below 1e-6 of their values need
         float64.

@@ -13,12 +13,26 @@ from fastlin.typing import IntArray, SparseContainer
 # Entries in a block, some 100 microseconds, and what a row or column takes beside its entries.
 MIN_BLOCK_ENTRIES = 100_000
 LINE_WORK = 8
+# Entries for each number of the sums that every block of rows has for itself: adding up the sums takes little beside.
+ENTRIES_PER_SUM = 4
 
 
 def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
     """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
     width = 1 + count_columns(n_classes) // 8
     return max(1, min((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, MAX_BLOCKS))
+
+
+def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:
+    """Return into how many blocks rows are cut that each have sums for all columns: 0 where there are few entries."""
+    return min(count_line_blocks(n_rows, n_entries, 1), n_entries // (ENTRIES_PER_SUM * max(1, n_columns)))
+
+
+def count_starts(indptr: IntArray, rows: IntArray) -> IntArray:
+    """Return where the entries of each row would start, (m + 1,), if only the given rows, or all, were there."""
+    if not len(rows):
+        return indptr
+    return np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
 
 
 def cut_lines(starts: IntArray, n_blocks: int) -> IntArray:

@@ -11,43 +11,41 @@ from numpy.typing import DTypeLike
 from scipy import sparse
 
 from fastlin.containers import read_container
-from fastlin.kernels.linear.operands import Chunk, Kept, Samples, TableParameters
+from fastlin.kernels.linear.operands import Compressed, Samples, TableParameters
 from fastlin.kernels.linear.sparse_columns import (
     count_block_disorder,
-    fill_block_product,
+    fill_block_centred_gram,
     fill_block_sparse_gram,
     fill_block_sparse_statistics,
 )
 from fastlin.kernels.linear.sparse_rows import (
-    fill_block_residuals,
-    fill_block_slopes,
+    fill_block_row_squares,
+    fill_block_row_sums,
     fill_block_sparse_best_class,
     fill_block_sparse_rows,
     fill_block_sparse_scores,
-    fill_block_table,
 )
-from fastlin.kernels.machine.gather import count_columns, zeros_table
+from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
-from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.columns import Columns, Moments, Transposed
-from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
+from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
 from fastlin.matrices.row_products import SparseRowProducts
+from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
 from fastlin.typing import FloatArray, FloatType, IntArray, SparseContainer
 
-# Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
-RESIDUAL_BYTES = 8 << 20
-# Numbers of the table of coefficients that are transposed in a block.
-MIN_TABLE_BLOCK = 200_000
-# Rows of a Gram matrix that are scaled and centred together.
-GRAM_ROWS = 64
-# Rows with less than this part of the entries are copied with their columns, since a pass by columns reads all rows.
-COPIED_PART = 0.05
+# Numbers of the partial sums of a Gram matrix that are put together in a block.
+MIN_GRAM_BLOCK = 200_000
 # A column whose mean is so many times its spread loses ten of the sixteen digits of a variance.
 MAX_GRAM_SHIFT = 1e5
 # Batches of X are multiplied as they are up to this density, where whole ones take as many multiply-adds; else dense.
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
 MIN_DENSE_WORK = 2_000_000
+# No row numbers: all rows.
+ALL = np.empty(0, np.int64)
+# Values that are looked at before all are, to see whether all are one.
+ONES_TRIED = 64
 
 
 class SparseMatrix:
@@ -116,6 +114,14 @@ class SparseMatrix:
         """
         return bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
 
+    @cached_property
+    def entries(self) -> Compressed:
+        """X by rows, without its values where all of them are one."""
+        X = compressed(self.X)
+        # Most other data differ from one early on.
+        is_one = (X.data[:ONES_TRIED] == 1).all() and (X.data == 1).all()
+        return X._replace(data=X.data[:0]) if is_one else X
+
     @property
     def n_entries(self) -> int:
         """The number of entries that a pass reads."""
@@ -147,6 +153,9 @@ class SparseMatrix:
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
         """Return the Moments of the columns, with weights (n,) of the rows or None."""
         n, d = self.shape
+        n_blocks = count_blocks_with_sums(n, self.n_entries, d)
+        if weights is None and self._csc is None and n_blocks and not _count_disorder(self.X).any():
+            return self._find_moments_by_rows(n_blocks)
         columns = compressed(self.csc)
         borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
         row_weights = np.empty(0) if weights is None else weights
@@ -156,10 +165,27 @@ class SparseMatrix:
         # Sums of entries that are not centred round by as much as a mean does.
         return Moments(mean, np.zeros(d), variance, smallest, largest)
 
-    def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
-        scores = np.empty((self.shape[0], len(coef)), coef.dtype)
-        self._score(fill_block_sparse_scores, coef, intercept, scores)
+    def _find_moments_by_rows(self, n_blocks):
+        """Return the Moments of rows that count alike, from blocks of rows, without a transposed copy of X."""
+        n, d = self.shape
+        borders = cut_lines(self.entries.indptr, n_blocks)
+        sums, squares = np.empty((n_blocks, d, 4)), np.empty((n_blocks, d))
+        run_blocks(fill_block_row_sums, n_blocks, self.entries, borders, sums)
+        smallest, largest = sums[:, :, 2].min(axis=0), sums[:, :, 3].max(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            count, total = np.add.reduce(sums[:, :, :2]).T
+            # A column of one number has this as its mean, and no variance.
+            mean = np.where((count == n) & (smallest == largest), smallest, total / n)
+            run_blocks(fill_block_row_squares, n_blocks, self.entries, borders, mean, squares)
+            variance = ((n - count) * mean**2 + np.add.reduce(squares)) / n
+        smallest = np.where(count < n, np.minimum(smallest, 0.0), smallest)
+        largest = np.where(count < n, np.maximum(largest, 0.0), largest)
+        return Moments(mean, np.zeros(d), variance, smallest, largest)
+
+    def compute_scores(self, coef: FloatArray, intercept: FloatArray, rows: IntArray = ALL) -> FloatArray:
+        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d); or (m, K), of rows (m,)."""
+        scores = np.empty((len(rows) or self.shape[0], len(coef)), coef.dtype)
+        self._score(fill_block_sparse_scores, coef, intercept, scores, rows)
         return scores
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
@@ -177,14 +203,15 @@ class SparseMatrix:
         self._score(fill_block_sparse_best_class, coef, intercept, best)
         return best
 
-    def _score(self, kernel, coef, intercept, found):
+    def _score(self, kernel, coef, intercept, found, rows=ALL):
         K, d = coef.shape
         table = zeros_table(d, K)
-        _fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
+        fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
         X = compressed(self.X)
-        borders = cut_lines(X.indptr, count_line_blocks(self.shape[0], len(X.data), K))
+        starts = count_starts(X.indptr, rows)
+        borders = cut_lines(starts, count_line_blocks(len(found), starts[-1] - starts[0], K))
         parameters = TableParameters(table, intercept.astype(np.float64))
-        run_blocks(kernel, len(borders) - 1, X, borders, parameters, found)
+        run_blocks(kernel, len(borders) - 1, X, rows, borders, parameters, found)
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> FloatArray:
         """Return rows of X as a dense array.
@@ -291,8 +318,9 @@ class SparseMatrix:
         scale: FloatArray,
         shift: FloatArray,
     ) -> SparsePasses:
-        """Return the SparsePasses over the given rows."""
-        return SparsePasses(self, rows, labels, weights, n_rows_coef, scale, shift)
+        """Return the SparsePasses over the given rows, or all; parameters as `DensePasses` has them."""
+        kind = PassesByRows if PassesByRows.suit(self, rows, n_rows_coef) else PassesByColumns
+        return kind(self, Samples(rows, labels, weights), n_rows_coef, Scaling(scale, shift))
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,); they keep no matrix."""
@@ -308,237 +336,17 @@ class SparseMatrix:
         rows (m,) are row numbers and row_weights (m,) stand in their order; scaling is a Scaling in float64.
         """
         d = self.shape[1]
-        X, (scale, shift) = compressed(self.X), scaling
+        X = self.entries
         # For each entry the entries of its row.
-        row_length = max(1, len(X.data) // max(1, self.shape[0]))
+        row_length = max(1, self.n_entries // max(1, self.shape[0]))
         n_blocks = count_line_blocks(len(rows), len(rows) * row_length**2 // 2, 1)
         n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
-        half, total, weight = halves.sum(axis=0), totals.sum(axis=0) * scale, row_weights.sum()
         gram = np.empty((d + 1, d + 1))
-        # Some rows at a time: a temporary array is as large as the result.
-        for first in range(0, d, GRAM_ROWS):
-            part = slice(first, min(first + GRAM_ROWS, d))
-            own_scale, own_shift = scale[part, None], shift[part, None]
-            mixed = total[part, None] * shift + own_shift * total
-            gram[part, :-1] = (half[part] + half[:, part].T) * (own_scale * scale) + mixed + own_shift * shift * weight
-        gram[-1, :-1] = gram[:-1, -1] = total + shift * weight
-        gram[-1, -1] = weight
+        n_blocks = max(1, min(halves.size // MIN_GRAM_BLOCK, MAX_BLOCKS))
+        run_blocks(fill_block_centred_gram, n_blocks, halves, totals, row_weights.sum(), scaling, gram)
         return gram
-
-
-class SparsePasses:
-    """The sums over rows that an objective is made of: a pass by rows, then one by columns, in float64.
-
-    Rows far fewer than X has, or in another order, are copied with their columns.
-
-    Parameters
-    ----------
-    matrix : SparseMatrix
-        The data.
-    rows, labels, weights, n_rows_coef, scale, shift
-        As DensePasses takes them.
-    """
-
-    def __init__(
-        self,
-        matrix: SparseMatrix,
-        rows: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> None:
-        self._whole, self._scaling = matrix, Scaling(scale, shift)
-        self._n_rows = len(rows) or matrix.shape[0]
-        if len(rows):
-            n_entries = np.asarray(matrix.X.indptr[rows + 1] - matrix.X.indptr[rows]).sum(dtype=np.int64)
-            if n_entries <= COPIED_PART * matrix.X.indptr[-1] or (rows[1:] <= rows[:-1]).any():
-                matrix, labels = matrix.take(rows), labels[rows]
-                weights = weights[rows] if len(weights) else weights
-                rows = rows[:0]
-        self._matrix, self._samples = matrix, Samples(rows, labels, weights)
-        n, d = matrix.shape
-        K = n_rows_coef
-        self._shape = K, d + 1
-        columns = matrix.csc
-        self._by_rows, self._by_columns = compressed(matrix.X), compressed(columns)
-        self._table = zeros_table(d, K)
-        n_together = max(1, max(RESIDUAL_BYTES, 8 * K * (d + 1)) // (8 * count_columns(K)))
-        n_chunks = max(1, -(-n // n_together))
-        self._residuals = zeros_table(-(-n // n_chunks), K)
-        self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
-        self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
-        self._tile_rows = count_tile_rows(K, K, 8)
-
-    def _chunk(self, first, last):
-        """Return the Chunk of a range of rows, and the places among the rows of the pass where its blocks begin."""
-        indptr, rows = self._by_rows.indptr, self._samples.rows
-        if not len(rows):
-            starts, place = indptr[first : last + 1], first
-        else:
-            place, end = np.searchsorted(rows, (first, last))
-            rows = rows[place:end]
-            starts = np.append(0, np.cumsum(indptr[rows + 1] - indptr[rows], dtype=np.int64))
-        n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
-        return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
-
-    @cached_property
-    def roundings(self) -> tuple[int, int]:
-        """How many roundings a product of a row, and a sum over the rows, take one after the other.
-
-        A product runs over the entries of a row, a sum over those of a column.
-        """
-        longest = int(np.diff(self._by_rows.indptr).max(initial=0))
-        return longest + 2, self._n_rows + len(self._chunks)
-
-    @property
-    def shift_roundings(self) -> float:
-        """How many roundings the shift of a column takes part in, relative to those of a product.
-
-        An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
-        """
-        return 1 + self._shape[1] / self.roundings[0]
-
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters.
-
-        Parameters
-        ----------
-        parameters : ndarray of shape (K, d + 1)
-            The coefficients, and the intercepts in the last column. Products are computed in float64, whatever their
-            type.
-        probabilities : ndarray of shape (K, m), float64 or float32, or None
-            It takes the probabilities of the rows; None leaves them out.
-        gradient : ndarray of shape (K, d + 1), float64
-            It takes the derivative.
-
-        Returns
-        -------
-        float
-        """
-        losses, kept = [], Kept.of(probabilities)
-        by_table = TableParameters(self._table, _fill_table(parameters, self._scaling, self._table))
-
-        def fill_residuals(chunk, borders, sums):
-            losses.append(np.empty(len(sums)))
-            run_blocks(
-                fill_block_residuals,
-                len(sums),
-                self._by_rows,
-                self._samples,
-                borders,
-                by_table,
-                self._tile_rows,
-                chunk,
-                losses[-1],
-                sums,
-                kept,
-            )
-
-        self._multiply_columns(fill_residuals, gradient)
-        return float(np.add.reduce(losses[0] if len(losses) == 1 else np.concatenate(losses)))
-
-    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
-        row_weights = self._samples.weigh()
-        by_table = TableParameters(self._table, _fill_table(direction, self._scaling, self._table))
-
-        def fill_slopes(chunk, borders, sums):
-            run_blocks(
-                fill_block_slopes,
-                len(sums),
-                self._by_rows,
-                self._samples.rows,
-                row_weights,
-                borders,
-                by_table,
-                self._tile_rows,
-                chunk,
-                sums,
-                probabilities,
-            )
-
-        return self._multiply_columns(fill_slopes, np.empty(self._shape))
-
-    def _multiply_columns(self, fill_chunk, product):
-        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]', chunk by chunk of rows.
-
-        fill_chunk takes a Chunk, the borders of its blocks and room for the sums of each (B, K). It fills the Chunk
-        with the numbers r of its rows, and their sums.
-        """
-        totals = np.zeros(self._shape[0])
-        for chunk, borders in self._chunks:
-            if len(self._samples.rows) and len(self._chunks) > 1:
-                # Rows that the pass leaves out would keep the numbers of another chunk.
-                self._residuals[:] = 0
-            sums = np.empty((len(borders) - 1, self._shape[0]))
-            fill_chunk(chunk, borders, sums)
-            chunk_sums = np.add.reduce(sums)
-            run_blocks(
-                fill_block_product,
-                len(self._column_borders) - 1,
-                self._by_columns,
-                self._column_borders,
-                chunk,
-                chunk_sums,
-                self._scaling,
-                chunk.first > 0,
-                product,
-            )
-            totals += chunk_sums
-        product[:, -1] = totals
-        return product
-
-    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
-
-        Parameters
-        ----------
-        rows : ndarray of shape (m,), int64
-            The row numbers of X; without entries all rows.
-        row_weights : ndarray of shape (C, m)
-            Weights in the order of the rows.
-        precision : type
-            The type of the result, float64 or float32; sums are computed in float64.
-
-        Returns
-        -------
-        ndarray of shape (C, d + 1, d + 1)
-        """
-        rows = rows if len(rows) else np.arange(self._whole.shape[0])
-        grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
-        for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
-            gram[:] = self._whole.gram(rows, weights, self._scaling)
-        return grams
-
-    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
-        K, size = self._shape
-        hessian = np.empty((K * size, K * size))
-        blocks = hessian.reshape(K, size, K, size)
-        rows = self._samples.rows if len(self._samples.rows) else np.arange(self._matrix.shape[0])
-        for k in range(K):
-            weights = self._samples.weigh() * probabilities[k]
-            for other in range(k + 1):
-                rest = 1 - probabilities[k] if other == k else -probabilities[other]
-                gram = self._matrix.gram(rows, weights * rest, self._scaling)
-                blocks[k, :, other], blocks[other, :, k] = gram, gram
-        return hessian
-
-
-def _fill_table(coef, scaling, table):
-    """Fill table (d, columns) with the transposed coef (K, d) times scale; return sum_j coef_kj shift_j, (K,).
-
-    Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
-    """
-    n_blocks = max(1, min(table.size // MIN_TABLE_BLOCK, MAX_BLOCKS))
-    shifts = np.empty((n_blocks, len(coef)))
-    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
-    intercept = np.add.reduce(shifts)
-    return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
 
 
 def _count_disorder(matrix):

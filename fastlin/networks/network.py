@@ -273,10 +273,19 @@ class Network:
         """Return mean loss and accuracy, both by weight, of a network that predicts."""
         loss = n_correct = total = 0.0
         sums = np.empty(self.layer_sizes[-1], self.dtype)
-        for part in self._chunks(len(examples)):
+        # Sparse rows that a single layer multiplies need no room for themselves, and so go through it many at a time.
+        matrix = examples.matrix if isinstance(examples.matrix, SparseMatrix) and self.n_layers == 1 else None
+        sizes = self.layer_sizes if matrix is None else (1, self.layer_sizes[-1])
+        for part in self._chunks(len(examples), sizes):
             rows = examples.rows_of(part)
             labels, weights = _targets(examples, rows)
-            _, arrays = self._go_forward(examples.matrix, rows)
+            if matrix is None:
+                _, arrays = self._go_forward(examples.matrix, rows)
+            else:
+                arrays = BatchArrays(len(labels), sizes, self.dtype, False)
+                numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+                # The intercept is added with the loss.
+                arrays.activations[-1][:] = matrix.compute_scores(self.coefs[0].T, np.zeros(sizes[-1]), numbers)
             found = self._fill_residuals(arrays, labels, weights, 1.0, sums)
             loss, n_correct = loss + found[0], n_correct + found[1]
             total += float(weights.sum()) if len(weights) else len(labels)
@@ -293,10 +302,14 @@ class Network:
         for normalization, (mean, variance) in zip(self.normalizations, statistics, strict=True):
             normalization.mean[:], normalization.variance[:] = mean, variance
 
-    def _chunks(self, n_rows):
+    def _chunks(self, n_rows, layer_sizes=()):
         """Return slices of the rows that go through the network together."""
         # The rows of a normalised batch depend on one another, so they stay together.
-        chunk = n_rows if self.normalizations else max(MIN_CHUNK_ROWS, CHUNK_NUMBERS // max(self.layer_sizes))
+        chunk = (
+            n_rows
+            if self.normalizations
+            else max(MIN_CHUNK_ROWS, CHUNK_NUMBERS // max(layer_sizes or self.layer_sizes))
+        )
         return (slice(start, min(start + chunk, n_rows)) for start in range(0, n_rows, chunk))
 
     def _arrays_for(self, rows):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.matrices.blocks import BlockPasses
     from fastlin.matrices.dense import DensePasses
-    from fastlin.matrices.sparse import SparsePasses
+    from fastlin.matrices.sparse_passes import SparsePasses
     from fastlin.matrices.tables import TablePasses
     from fastlin.objective.coordinates import Coordinates
 

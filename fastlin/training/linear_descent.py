@@ -1,4 +1,4 @@
-"""Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps where X is dense."""
+"""Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, train_steps
+from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 from fastlin.matrices import DenseMatrix
+from fastlin.matrices.compressed import compressed
 from fastlin.networks import Network
 from fastlin.training.momentum import MomentumDescent
 from fastlin.typing import IntArray
@@ -19,15 +21,17 @@ from fastlin.typing import IntArray
 if TYPE_CHECKING:
     from fastlin.networks.network import Examples
 
-# Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms.
+# Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms. One of an entry of sparse rows takes as long as
+# ENTRY_WORK of dense ones.
 RUN_WORK = 100_000_000
+ENTRY_WORK = 16
 
 
 class LinearDescent(MomentumDescent):
     """Steps with momentum on softmax regression, which may predict by the mean of the parameters after each step.
 
-    The mean of the steps of a convex problem converges faster than the steps (Polyak and Juditsky 1992). Rows of dense
-    X are read once a step, by a kernel whose bits do not depend on threads; sparse batches go through the network.
+    The mean of the steps of a convex problem converges faster than the steps (Polyak and Juditsky 1992). One thread
+    takes the steps, so that no bit depends on the number of threads.
 
     Parameters
     ----------
@@ -100,12 +104,10 @@ class LinearDescent(MomentumDescent):
         alpha_by_weight: bool = False,
     ) -> tuple[float, float]:
         """As `Descent.run_epoch` has it; alpha is never divided by the weight of a batch."""
-        if not isinstance(examples.matrix, DenseMatrix):
-            return super().run_epoch(examples, order, batch_size, learning_rate, alpha, alpha_by_weight=False)
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
-        n_together = max(1, RUN_WORK // (2 * batch_size * self.network.n_coefficients))
+        n_together = max(1, RUN_WORK // self._count_work(examples.matrix, batch_size))
         loss = n_right = total = 0.0
         first = 0
         while first < n_steps and math.isfinite(loss):
@@ -122,12 +124,13 @@ class LinearDescent(MomentumDescent):
             first = last
         return loss / len(order), n_right / total if total else 0.0
 
-    def _update(self, learning_rate, l2):
-        squares = super()._update(learning_rate, l2)
-        if self.n_rows >= self._n_rows_left:
-            self._counts[1] += 1
-            self.mean += (self.network.parameters - self.mean) / self.n_averaged
-        return squares
+    def _count_work(self, matrix, batch_size):
+        """Return the multiply-adds of a step."""
+        n_coefficients = self.network.n_coefficients
+        if isinstance(matrix, DenseMatrix):
+            return 2 * batch_size * n_coefficients
+        n, d = matrix.shape
+        return ENTRY_WORK * batch_size * max(1, matrix.n_entries // n) * (n_coefficients // d) + n_coefficients
 
     def _take_steps(self, examples, order, batch_size, steps, learning_rate, alpha):
         """Take the steps of an order, from a first one up to before a last, and return what they measured."""
@@ -140,6 +143,10 @@ class LinearDescent(MomentumDescent):
         rule = MomentumRule(-float(learning_rate), -1.0, self._momentum, float(alpha), network.has_intercepts)
         samples = Samples(order, examples.labels, np.empty(0) if examples.weights is None else examples.weights)
         measured = Measured(*np.empty((4, last - first)))
-        tile_rows = count_tile_rows(w.shape[0], w.shape[1], w.itemsize)
-        train_steps(any_layout(examples.matrix.X), samples, batch_size, first, last, state, rule, tile_rows, measured)
+        if isinstance(examples.matrix, DenseMatrix):
+            take_steps, X, tile_columns = train_steps, any_layout(examples.matrix.X), w.shape[0]
+        else:
+            take_steps, X, tile_columns = train_sparse_steps, compressed(examples.matrix.X), 0
+        tile_rows = count_tile_rows(tile_columns, w.shape[1], w.itemsize)
+        take_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured)
         return measured

@@ -14,8 +14,7 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 
 import fastlin
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import compressed
-from fastlin.matrices import sparse as sparse_matrices
+from fastlin.matrices import compressed, sparse_passes
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 CONTAINERS = [
@@ -158,7 +157,10 @@ def test_more_rows_than_a_sample_and_than_a_chunk(monkeypatch):
     # The solver starts on some of the rows.
     X, y = make_data(n=25_000, d=6)
     expected = fit(X, y, solver="lbfgs", tol=1e-11)
-    monkeypatch.setattr(sparse_matrices, "RESIDUAL_BYTES", 200_000)
+    assert_same(fit(sparse.csr_array(X), y, solver="lbfgs", tol=1e-11), expected, 1e-7)
+    # By rows and then by columns, in chunks of rows.
+    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 10**9)
+    monkeypatch.setattr(sparse_passes, "RESIDUAL_BYTES", 200_000)
     assert_same(fit(sparse.csr_array(X), y, solver="lbfgs", tol=1e-11), expected, 1e-7)
 
 

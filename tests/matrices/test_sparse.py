@@ -8,7 +8,7 @@ from conftest import make_sparse, marked
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import as_matrix, compressed
+from fastlin.matrices import as_matrix, compressed, sparse_passes
 from fastlin.matrices import sparse as sparse_matrices
 
 NONE = np.empty(0, np.int64)
@@ -23,7 +23,7 @@ def make_csr(**options):
 def make_passes(X, n_classes, rows=NONE, weighted=True):
     n, d = X.shape
     generator = np.random.default_rng(1)
-    return as_matrix(X).passes(
+    return (X if isinstance(X, sparse_matrices.SparseMatrix) else as_matrix(X)).passes(
         rows=rows,
         labels=generator.integers(0, max(2, n_classes), n).astype(np.int32),
         weights=generator.uniform(0, 2, n) if weighted else np.empty(0),
@@ -76,21 +76,53 @@ def test_passes_are_those_of_dense_data(n_classes, rows, weighted):
 def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
     X, rows = make_csr(), ROWS[rows]
     expected = measure_passes(make_passes(X, n_classes, rows), (n_classes, D), rows)
-    monkeypatch.setattr(sparse_matrices, "RESIDUAL_BYTES", 0)
+    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 10**9)
+    monkeypatch.setattr(sparse_passes, "RESIDUAL_BYTES", 0)
     passes = make_passes(X, n_classes, rows)
     assert len(passes._chunks) > 3
     assert_close(measure_passes(passes, (n_classes, D), rows), expected)
 
 
-@pytest.mark.parametrize("n_classes", [1, 20])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes):
+@pytest.mark.parametrize("rows", ROWS)
+def test_two_classes_are_read_by_rows_or_by_columns(monkeypatch, rows):
+    X, rows = make_csr(), ROWS[rows]
     monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 50)
-    monkeypatch.setattr(sparse_matrices, "MIN_TABLE_BLOCK", 20)
+    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 0.5)
+    by_rows = make_passes(X, 1, rows)
+    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 10**9)
+    by_columns = make_passes(X, 1, rows)
+    assert isinstance(by_rows, sparse_passes.PassesByRows) and isinstance(by_columns, sparse_passes.PassesByColumns)
+    assert_close(measure_passes(by_rows, (1, D), rows), measure_passes(by_columns, (1, D), rows))
+
+
+def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
+    X = make_csr()
+    X.data[:] = 1
+    assert len(as_matrix(X).entries.data) == 0 < len(as_matrix(2 * X).entries.data)
+    late = X.copy()
+    late.data[-1] = 2
+    assert len(as_matrix(late).entries.data) == len(X.data) > sparse_matrices.ONES_TRIED
+    for n_classes in (1, 3):
+        found = measure_passes(make_passes(X, n_classes), (n_classes, D))
+        matrix = as_matrix(X)
+        # The values as they are.
+        matrix.entries = compressed.compressed(X)
+        expected = measure_passes(make_passes(matrix, n_classes), (n_classes, D))
+        for first, second in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(("n_classes", "by_rows"), [(1, True), (1, False), (20, False)])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes, by_rows):
+    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 50)
+    monkeypatch.setattr(sparse_passes, "MIN_TABLE_BLOCK", 20)
+    monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 1 if by_rows else 10**9)
     X = make_csr()
     results = []
     for n_threads in (1, 2, 3, 7):
         with limit_threads(n_threads):
-            results.append(measure_passes(make_passes(X, n_classes), (n_classes, D)))
+            moments = as_matrix(X).find_moments()
+            results.append((*measure_passes(make_passes(X, n_classes), (n_classes, D)), *moments))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(first, second)
@@ -118,9 +150,28 @@ def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
     widened = as_matrix(X.toarray().astype(float))
     for n_classes in (1, 4):
         coef, intercept = np.random.default_rng(4).normal(size=(n_classes, D)), np.arange(n_classes) - 1.0
-        assert_close([matrix.compute_scores(coef, intercept)], [X.toarray().astype(float) @ coef.T + intercept])
+        scores = X.toarray().astype(float) @ coef.T + intercept
+        assert_close([matrix.compute_scores(coef, intercept)], [scores])
+        some = np.array([5, 3, 3, 59])
+        assert_close([matrix.compute_scores(coef, intercept, some)], [scores[some]])
         assert matrix.compute_scores(coef.astype(np.float32), intercept).dtype == np.float32
         np.testing.assert_array_equal(matrix.find_best_class(coef, intercept), widened.find_best_class(coef, intercept))
+
+
+@pytest.mark.parametrize("ones", [False, True])
+def test_statistics_by_rows_are_those_by_columns(monkeypatch, ones):
+    X = make_csr().tolil()
+    # Columns of one number, of one number and zeros, and without entries.
+    X[:, 0], X[:, 1], X[:, 2], X[:5, 2], X[:, 3] = 0.1, -3, 0, 7, 0
+    X = sparse.csr_array(X)
+    if ones:
+        X.data[:] = 1
+    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 50)
+    found, by_columns = as_matrix(X), as_matrix(X.tocsc())
+    for value, expected in zip(found.find_moments(), by_columns.find_moments(), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-13)
+    assert found._csc is None
+    assert found.find_moments().variance[0] == found.find_moments().variance[3] == 0
 
 
 @pytest.mark.parametrize("scale", [1e200, 1e-200])

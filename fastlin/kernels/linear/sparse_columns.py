@@ -17,6 +17,8 @@ COLUMNS_WRITTEN = 64
 # Of a difference that leaves less than this part of the total weight rounding leaves few digits. Such a column has
 # entries in nearly all rows, so that to add up the weights of the others takes about as long as to read it.
 SMALL_REST = 1e-3
+# Columns of a Gram matrix that are scaled and centred together.
+GRAM_COLUMNS = 32
 
 
 @kernel
@@ -115,7 +117,7 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
     """Fill the block's slice of halves (B, d, d) and totals (B, d), float64, over the block's part of rows (m,).
 
     halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i. X is
-    Compressed by rows; row_weights (m,) stand in the order of rows.
+    Compressed by rows, and values without entries stand for ones; row_weights (m,) stand in the order of rows.
     """
     data, indices, indptr = X.data, X.indices, X.indptr
     half, total = halves[block], totals[block]
@@ -130,15 +132,53 @@ def fill_block_sparse_gram(block, n_blocks, X, rows, row_weights, halves, totals
         if weight == 0:
             continue
         begin, end = np.int64(indptr[rows[i]]), np.int64(indptr[rows[i] + 1])
-        values, columns = data[begin:end], indices[begin:end]
-        for p in range(values.shape[0]):
-            j, x = columns[p], weight * np.float64(values[p])
+        # Each pair once, in the order of the entries, whichever side of the diagonal that is.
+        for p in range(begin, end):
+            j, x = np.uint64(indices[np.uint64(p)]), weight
+            if data.shape[0] > 0:
+                x *= np.float64(data[np.uint64(p)])
             total[j] += x
-            line = half[j]
-            # Each pair once, in the order of the entries, whichever side of the diagonal that is.
-            for q in range(p):
-                line[np.uint64(columns[q])] += x * np.float64(values[q])
-            line[j] += 0.5 * x * np.float64(values[p])
+            if data.shape[0] > 0:
+                for q in range(begin, p):
+                    half[j, np.uint64(indices[np.uint64(q)])] += x * np.float64(data[np.uint64(q)])
+                half[j, j] += 0.5 * x * np.float64(data[np.uint64(p)])
+            else:
+                for q in range(begin, p):
+                    half[j, np.uint64(indices[np.uint64(q)])] += x
+                half[j, j] += 0.5 * x
+
+
+@kernel
+def fill_block_centred_gram(block, n_blocks, halves, totals, total_weight, scaling, gram):
+    """Fill gram (d + 1, d + 1) with sum over i of s_i [x~_i, 1] [x~_i, 1]', s_i of sum total_weight.
+
+    halves and totals are those of fill_block_sparse_gram with the weights s_i. The block fills what lies left of the
+    diagonal in its part of the rows, and what lies opposite. Some columns at a time: both sides are then in
+    the cache.
+    """
+    scale, shift = scaling.scale, scaling.shift
+    n_parts, d = halves.shape[0], halves.shape[1]
+    begin, end = block * d // n_blocks, (block + 1) * d // n_blocks
+    own = zeros_aligned(d, np.float64)
+    for h in range(end):
+        for part in range(n_parts):
+            own[h] += totals[part, h]
+        own[h] *= scale[h]
+    for start in range(0, end, GRAM_COLUMNS):
+        for j in range(begin, end):
+            stop = start + GRAM_COLUMNS if start + GRAM_COLUMNS <= j else j + 1
+            for h in range(start, stop):
+                total = 0.0
+                for part in range(n_parts):
+                    total += halves[part, j, h] + halves[part, h, j]
+                mixed = own[j] * shift[h] + shift[j] * own[h]
+                total = total * (scale[j] * scale[h]) + (mixed + shift[j] * shift[h] * total_weight)
+                gram[j, h] = total
+                gram[h, j] = total
+    for j in range(begin, end):
+        gram[j, d] = own[j] + shift[j] * total_weight
+        gram[d, j] = gram[j, d]
+    gram[d, d] = total_weight
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Kernels over sparse rows: the rows themselves, scores, losses, residuals and what a Hessian makes of a direction.
+"""Kernels over sparse rows: the rows themselves, scores, losses, residuals, slopes of a Hessian, sums by columns.
 
 Rows are the lines of a CSR matrix, `Compressed`, whose indices may stand in any order. Everything is computed in
 float64. Tables hold a row for each feature or row of the data and a column for each class (machine/gather.py); K = 1 is
@@ -79,26 +79,31 @@ def fill_block_slopes(
 
 
 @kernel
-def fill_block_sparse_scores(block, n_blocks, X, borders, parameters, scores):
-    """Fill scores[i] = x_i table + intercept for the rows i of the block; scores (n, K) of any float type."""
+def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores):
+    """Fill scores[i] = x_i table + intercept; scores (m, K) of any float type.
+
+    x_i is the row rows[i] of X, or the row i where rows has no entries. The block's i are those from borders[block] to
+    borders[block + 1].
+    """
     table, intercept = parameters.table, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
     for i in range(borders[block], borders[block + 1]):
-        _combine_line(X, i, table, sums, np.int64(0))
+        _combine_line(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
         for k in range(intercept.shape[0]):
             scores[i, k] = sums[0, k] + intercept[k]
 
 
 @kernel
-def fill_block_sparse_best_class(block, n_blocks, X, borders, parameters, best):
-    """Fill best[i] with the class of the largest score of row i, the first of equal ones.
+def fill_block_sparse_best_class(block, n_blocks, X, rows, borders, parameters, best):
+    """Fill best[i] with the class of the largest score of x_i, the first of equal ones.
 
-    For K = 1 it is 1 where the score is above 0, else 0. best (n,), int64, is filled for the rows i of the block.
+    For K = 1 it is 1 where the score is above 0, else 0. best is (m,), int64; x_i and the block's i are those of
+    fill_block_sparse_scores.
     """
     table, intercept = parameters.table, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
     for i in range(borders[block], borders[block + 1]):
-        _combine_line(X, i, table, sums, np.int64(0))
+        _combine_line(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
         largest, found = sums[0, 0] + intercept[0], 0
         if intercept.shape[0] == 1:
             found = 1 if largest > 0 else 0
@@ -166,3 +171,46 @@ def fill_block_sparse_rows(block, n_blocks, X, rows, gathered):
             target[j] = 0
         for place in range(indptr[rows[i]], indptr[rows[i] + 1]):
             target[indices[place]] += kind(data[place])
+
+
+@kernel
+def fill_block_row_sums(block, n_blocks, X, borders, sums):
+    """Fill sums[block, j], of sums (B, d, 4), with the count, the sum and the extremes of the entries of column j.
+
+    They are those of the rows from borders[block] to borders[block + 1] of X, Compressed, which has no two entries of
+    one place; values without entries stand for ones. A NaN makes the smallest NaN.
+    """
+    data, indices, indptr = X
+    own = sums[block]
+    for j in range(own.shape[0]):
+        own[j, 0], own[j, 1], own[j, 2], own[j, 3] = 0, 0, np.inf, -np.inf
+    first, last = np.int64(indptr[borders[block]]), np.int64(indptr[borders[block + 1]])
+    if data.shape[0] == 0:
+        for p in range(first, last):
+            own[np.uint64(indices[np.uint64(p)]), 0] += 1
+        for j in range(own.shape[0]):
+            if own[j, 0] > 0:
+                own[j, 1], own[j, 2], own[j, 3] = own[j, 0], 1, 1
+        return
+    for p in range(first, last):
+        j, x = np.uint64(indices[np.uint64(p)]), np.float64(data[np.uint64(p)])
+        own[j, 0] += 1
+        own[j, 1] += x
+        own[j, 2] = x if (x < own[j, 2]) | (x != x) else own[j, 2]
+        own[j, 3] = x if x > own[j, 3] else own[j, 3]
+
+
+@kernel
+def fill_block_row_squares(block, n_blocks, X, borders, means, squares):
+    """Fill squares[block, j], of squares (B, d), with the sum of (x - means[j])^2 over the entries x of column j.
+
+    Everything else is as in fill_block_row_sums.
+    """
+    data, indices, indptr = X
+    own = squares[block]
+    for j in range(own.shape[0]):
+        own[j] = 0
+    for p in range(np.int64(indptr[borders[block]]), np.int64(indptr[borders[block + 1]])):
+        j = np.uint64(indices[np.uint64(p)])
+        difference = (np.float64(data[np.uint64(p)]) if data.shape[0] > 0 else 1.0) - means[j]
+        own[j] += difference * difference

@@ -117,7 +117,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
     intercept, intercept_gradient = zeros_aligned(n_classes, w.dtype), zeros_aligned(n_classes, np.float64)
     for k in range(n_classes):
         intercept[k] = state.intercept[k]
-    kept, beginning = _nothing_kept(), np.int64(0)
+    kept, beginning = nothing_kept(), np.int64(0)
     n_averaged = state.counts[1]
     for step in range(first, last):
         begin, end = step * batch_size, min((step + 1) * batch_size, order.shape[0])
@@ -133,7 +133,7 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
             list_rows(X, order, stop, tile_rows, batch_end, ahead)
             load_and_multiply(X, numbers, unscaled, tile, coef, intercept, scores, ahead)
             if measured.right.shape[0] > 0:
-                _find_right(scores, numbers, samples.labels, right)
+                find_right(scores, numbers, samples.labels, right)
             for i in range(stop - start):
                 weight = np.float64(weight_of(samples.weights, numbers[i]))
                 total += weight
@@ -170,7 +170,8 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
 
 
 @kernel(inline=True)
-def _nothing_kept():
+def nothing_kept():
+    """Return a Kept that keeps no probabilities."""
     return Kept(zeros_aligned((0, 0), np.float32), zeros_aligned((0, 0), np.float64))
 
 
@@ -218,7 +219,7 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     ahead = empty_list(tile_rows)
     scores, right = zeros_aligned((n_classes, tile_rows), coef.dtype), zeros_aligned(tile_rows, np.int64)
     intercept = zeros_aligned(n_classes, coef.dtype)
-    kept, beginning = _nothing_kept(), np.int64(0)
+    kept, beginning = nothing_kept(), np.int64(0)
     loss = 0.0
     correct = np.int64(0)
     for start in range(0, n_rows, tile_rows):
@@ -226,7 +227,7 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
         numbers = rows[start:stop]
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
         read_and_multiply(X, numbers, tile, padded, intercept, scores, ahead)
-        _find_right(scores, numbers, labels, right)
+        find_right(scores, numbers, labels, right)
         for i in range(stop - start):
             correct += right[i]
         if losses.shape[0] > 0:
@@ -237,7 +238,7 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
 
 
 @kernel(inner=True)
-def _find_right(scores, numbers, labels, right):
+def find_right(scores, numbers, labels, right):
     """Set right[i] to 1 where the label of row ``numbers[i]`` has the largest score, the first of equal ones, else 0.
 
     With one score its sign decides. A training that diverged has NaN for scores, which are never right.

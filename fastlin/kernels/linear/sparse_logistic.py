@@ -1,0 +1,114 @@
+"""Kernels of the logistic loss over sparse rows: score, residual and gradient of a tile of rows, in one walk over X.
+
+Rows are the lines of a CSR matrix, `Compressed`, whose indices may stand in any order. Values without entries stand for
+ones, as one-hot columns have them, and take no memory. A block adds up the gradient of its rows in an array of its own.
+Everything is computed in float64. Columns enter as in sparse_rows.py.
+"""
+
+import numpy as np
+
+from fastlin.kernels.linear.curvature import turn_products_to_slopes
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+
+# Steps between entries, in the type that Numba adds to places without a sign: others wrap around, which takes time.
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+
+
+@kernel(reassociate=False)
+def fill_block_logistic_pass(block, n_blocks, X, samples, borders, coef, intercept, tile_rows, losses, sums, kept):
+    """Fill sums[block] with sum r_i [x_i, 1], r_i = s_i dl_i / dscore, and losses[block] with sum s_i l_i.
+
+    The scores are x_i coef + intercept, with coef (d,). The block's rows stand at borders[block] to borders[block + 1]
+    of the rows of samples; sums are (B, d + 1). What is Kept takes the probabilities of the rows.
+    """
+    own, loss = _zeros_of(sums, block), 0.0
+    tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
+    for start in range(borders[block], borders[block + 1], tile_rows):
+        stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
+        tile_numbers = numbers[: stop - start]
+        _fill_scores(X, samples.rows, start, tile_numbers, coef, intercept, tile[0])
+        loss += turn_scores_to_residuals(tile, tile_numbers, samples, kept, start)
+        _add_rows(X, tile_numbers, tile[0], own)
+    losses[block] = loss
+
+
+@kernel(reassociate=False)
+def fill_block_logistic_product(
+    block, n_blocks, X, rows, row_weights, borders, coef, intercept, tile_rows, sums, probabilities
+):
+    """Fill sums[block] with sum s_i p_i (1 - p_i) t_i [x_i, 1], t the scores of a direction, its coef and intercept.
+
+    row_weights (m,) and probabilities (1, m) stand in the order of rows. Everything else is as in
+    fill_block_logistic_pass.
+    """
+    own = _zeros_of(sums, block)
+    tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
+    for start in range(borders[block], borders[block + 1], tile_rows):
+        stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
+        tile_numbers = numbers[: stop - start]
+        _fill_scores(X, rows, start, tile_numbers, coef, intercept, tile[0])
+        turn_products_to_slopes(tile, stop - start, row_weights, probabilities, start)
+        _add_rows(X, tile_numbers, tile[0], own)
+
+
+@kernel(inline=True)
+def _zeros_of(sums, block):
+    """Return sums[block], filled with zeros."""
+    own = sums[block]
+    for j in range(own.shape[0]):
+        own[j] = 0
+    return own
+
+
+@kernel(inner=True, reassociate=False)
+def _fill_scores(X, rows, start, numbers, coef, intercept, scores):
+    """Fill numbers[i] with rows[start + i], or start + i where rows has no entries, and scores[i] with its score.
+
+    Four sums side by side do not wait for one another. Vectors of gathered numbers take 1.2 times as long, and so do
+    slices of the entries of a row, whose owners are counted.
+    """
+    data, indices, indptr = X
+    for i in range(numbers.shape[0]):
+        numbers[i] = rows[start + i] if rows.shape[0] > 0 else start + i
+        first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
+        whole = last - (last - first) % 4
+        a = b = c = d = 0.0
+        if data.shape[0] == 0:
+            for p in range(first, whole, 4):
+                place = np.uint64(p)
+                a += coef[np.uint64(indices[place])]
+                b += coef[np.uint64(indices[place + ONE])]
+                c += coef[np.uint64(indices[place + TWO])]
+                d += coef[np.uint64(indices[place + THREE])]
+            for p in range(whole, last):
+                a += coef[np.uint64(indices[np.uint64(p)])]
+        else:
+            for p in range(first, whole, 4):
+                place = np.uint64(p)
+                a += np.float64(data[place]) * coef[np.uint64(indices[place])]
+                b += np.float64(data[place + ONE]) * coef[np.uint64(indices[place + ONE])]
+                c += np.float64(data[place + TWO]) * coef[np.uint64(indices[place + TWO])]
+                d += np.float64(data[place + THREE]) * coef[np.uint64(indices[place + THREE])]
+            for p in range(whole, last):
+                a += np.float64(data[np.uint64(p)]) * coef[np.uint64(indices[np.uint64(p)])]
+        scores[i] = ((a + b) + (c + d)) + intercept
+
+
+@kernel(inner=True, reassociate=False)
+def _add_rows(X, numbers, residuals, sums):
+    """Add residuals[i] [x, 1], x the row numbers[i], to sums (d + 1,)."""
+    data, indices, indptr = X
+    total = 0.0
+    for i in range(numbers.shape[0]):
+        first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
+        residual = residuals[i]
+        total += residual
+        if data.shape[0] == 0:
+            for p in range(first, last):
+                sums[np.uint64(indices[np.uint64(p)])] += residual
+        else:
+            for p in range(first, last):
+                sums[np.uint64(indices[np.uint64(p)])] += residual * np.float64(data[np.uint64(p)])
+    sums[sums.shape[0] - 1] += total

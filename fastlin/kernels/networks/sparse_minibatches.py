@@ -1,0 +1,311 @@
+"""The kernel of mini-batch gradient descent on sparse rows: a run of whole update steps.
+
+Labels, steps and what is measured are those of minibatches.py. Rows are the lines of a CSR matrix, `Compressed`, whose
+indices may stand in any order.
+
+A step changes every weight, by the penalty and by the velocity that is left. Where a batch has few of the columns, a
+weight of another column waits until a batch has this column, and then takes all steps that it missed at once. Without a
+gradient of the loss a step is a matrix of two rows times velocity and weight, and n steps are its n-th power. The sums
+of the squares and products of all velocities and weights follow from step to step in the same way.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
+from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
+from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.instructions import request_line
+from fastlin.kernels.networks.minibatches import find_right, nothing_kept
+
+# To change all weights takes as long as to find those that a batch has entries for, and change them alone, where X has
+# so many columns for each entry of a batch.
+COLUMNS_PER_ENTRY = 32
+# How many rows before its turn a row is asked for: rows are drawn in any order.
+ROWS_AHEAD = 4
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+
+
+class Waiting(NamedTuple):
+    """Which weights wait for a batch that has entries for them; without entries none does.
+
+    Attributes
+    ----------
+    powers : ndarray of shape (n_steps + 1, 6), float64
+        What n steps make of a velocity v and a weight w: powers[n, 0] v + powers[n, 1] w, powers[n, 2] v + powers[n, 3]
+        w, and powers[n, 4] v + powers[n, 5] w, the sum of the weights after each of these steps.
+    n_steps : ndarray of shape (d,), int64
+        How many steps the weights of each column have taken, the step of this batch included where it has the column.
+    columns : ndarray of shape (d,), int64
+        First those of this batch.
+    sums : ndarray of shape (d + 1, K) or (0, K), float64
+        The sum of the weights after each averaged step; without rows it is left out.
+    """
+
+    powers: np.ndarray
+    n_steps: np.ndarray
+    columns: np.ndarray
+    sums: np.ndarray
+
+
+@kernel(reassociate=False)
+def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_rows, measured):
+    """Take the steps first to last - 1 of an epoch on sparse rows, as `train_steps` takes them on dense ones.
+
+    X is Compressed by rows. The gradient of state stays as it is.
+    """
+    w, v, order = state.w, state.velocity, samples.rows
+    n_features, n_classes = w.shape
+    n_rows = X.indptr.shape[0] - 1
+    n_entries = np.int64(X.indptr[n_rows]) * batch_size // max(n_rows, 1)
+    waits = n_features > COLUMNS_PER_ENTRY * max(n_entries, 1)
+    n_waiting = n_features if waits else 0
+    powers = _raise_to_powers(rule, last - first if waits else 1)
+    waiting = Waiting(powers, np.zeros(n_waiting, np.int64), np.empty(n_waiting, np.int64), state.mean)
+    g = zeros_aligned((n_features, n_classes), np.float64)
+    intercept_gradient = zeros_aligned(n_classes, np.float64)
+    scores = zeros_aligned((n_classes, tile_rows), w.dtype)
+    right = zeros_aligned(tile_rows, np.int64)
+    kept, beginning = nothing_kept(), np.int64(0)
+    n_taken, n_averaged = 0, state.counts[1]
+    products = zeros_aligned(3, np.float64)
+    if waits:
+        _multiply_all(state.mean, np.float64(n_averaged))
+        _sum_products(w, v, products)
+    for step in range(first, last):
+        begin, end = step * batch_size, min((step + 1) * batch_size, order.shape[0])
+        for k in range(n_classes):
+            intercept_gradient[k] = 0
+        loss = total = n_right = 0.0
+        n_columns = 0
+        for start in range(begin, end, tile_rows):
+            stop = start + tile_rows if start + tile_rows < end else end
+            numbers = order[start:stop]
+            if waits:
+                n_columns = _bring_up_to_date(X, numbers, n_taken, waiting, n_columns, w, v)
+            _fill_scores(X, order, start, stop, w, state.intercept, scores)
+            if measured.right.shape[0] > 0:
+                find_right(scores, numbers, samples.labels, right)
+            for i in range(stop - start):
+                weight = np.float64(weight_of(samples.weights, numbers[i]))
+                total += weight
+                n_right += weight * right[i]
+            loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
+            _add_gradient(X, numbers, scores, g, intercept_gradient)
+        measured.losses[step - first] = loss / total if total > 0 else 0.0
+        if measured.right.shape[0] > 0:
+            measured.right[step - first], measured.totals[step - first] = n_right, total
+        measured.squares[step - first] = products[0] if waits and total > 0 else 0.0
+        columns = waiting.columns[:n_columns]
+        if total > 0:
+            n_taken += 1
+            if waits:
+                _change_columns(columns, g, total, rule, waiting, products, w, v)
+            else:
+                measured.squares[step - first] = _change_all(w.ravel(), g.ravel(), v.ravel(), total, rule)
+            if rule.has_intercept:
+                for k in range(n_classes):
+                    part = w.dtype.type(intercept_gradient[k] / total) * w.dtype.type(rule.gradient_part)
+                    speed = w.dtype.type(rule.momentum) * state.intercept_velocity[k] + part
+                    state.intercept_velocity[k] = speed
+                    state.intercept[k] -= w.dtype.type(rule.velocity_part) * speed
+            if state.mean.shape[0] > 0:
+                n_averaged += 1
+                _average(w, state.intercept, n_averaged, state.mean, waits)
+        else:
+            for p in range(n_columns):
+                waiting.n_steps[columns[p]] = n_taken
+    if waits:
+        for j in range(n_features):
+            _take_missed_steps(j, n_taken, waiting, w, v)
+        if n_averaged > 0:
+            _multiply_all(state.mean, 1.0 / n_averaged)
+    state.counts[0] += min(last * batch_size, order.shape[0]) - first * batch_size
+    state.counts[1] = n_averaged
+
+
+@kernel(inner=True)
+def _raise_to_powers(rule, n_steps):
+    """Return the powers (n_steps + 1, 6) of Waiting."""
+    powers = np.zeros((n_steps + 1, 6))
+    powers[0, 0] = powers[0, 3] = 1
+    for n in range(n_steps):
+        for k in range(2):
+            speed = rule.momentum * powers[n, k] + rule.gradient_part * rule.l2 * powers[n, 2 + k]
+            powers[n + 1, k] = speed
+            powers[n + 1, 2 + k] = powers[n, 2 + k] - rule.velocity_part * speed
+            powers[n + 1, 4 + k] = powers[n, 4 + k] + powers[n + 1, 2 + k]
+    return powers
+
+
+@kernel(inner=True)
+def _multiply_all(array, factor):
+    """Multiply an array of two dimensions by a number."""
+    for j in range(array.shape[0]):
+        for k in range(array.shape[1]):
+            array[j, k] *= factor
+
+
+@kernel(inner=True)
+def _sum_products(w, v, products):
+    """Fill products with the sums of w w, w v and v v."""
+    for j in range(w.shape[0]):
+        for k in range(w.shape[1]):
+            weight, speed = np.float64(w[j, k]), np.float64(v[j, k])
+            products[0] += weight * weight
+            products[1] += weight * speed
+            products[2] += speed * speed
+
+
+@kernel(inner=True)
+def _bring_up_to_date(X, numbers, n_taken, waiting, n_columns, w, v):
+    """Let the columns of the rows ``numbers`` take the steps that they missed, and add them to those of the batch.
+
+    Return how many columns the batch then has.
+    """
+    indices, indptr = X.indices, X.indptr
+    n_steps, columns = waiting.n_steps, waiting.columns
+    for i in range(numbers.shape[0]):
+        for place in range(np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])):
+            j = np.uint64(indices[np.uint64(place)])
+            if n_steps[j] <= n_taken:
+                _take_missed_steps(j, n_taken, waiting, w, v)
+                n_steps[j] = n_taken + 1
+                columns[np.uint64(n_columns)] = j
+                n_columns += 1
+    return n_columns
+
+
+@kernel(inline=True)
+def _take_missed_steps(j, n_taken, waiting, w, v):
+    """Let velocities and weights of column j take the steps, of n_taken in all, that they missed."""
+    n_missed = np.uint64(n_taken - waiting.n_steps[j])
+    powers, sums = waiting.powers, waiting.sums
+    if n_missed > 0:
+        for k in range(w.shape[1]):
+            weight, speed = np.float64(w[j, k]), np.float64(v[j, k])
+            v[j, k] = powers[n_missed, 0] * speed + powers[n_missed, 1] * weight
+            w[j, k] = powers[n_missed, 2] * speed + powers[n_missed, 3] * weight
+            if sums.shape[0] > 0:
+                sums[j, k] += powers[n_missed, 4] * speed + powers[n_missed, 5] * weight
+
+
+@kernel(inner=True)
+def _fill_scores(X, order, start, stop, w, intercept, scores):
+    """Fill scores[k, i] with the score of class k of the row order[start + i], up to the row before order[stop].
+
+    For K = 1 four sums side by side do not wait for one another.
+    """
+    data, indices, indptr = X
+    kind = w.dtype.type
+    n_classes = w.shape[1]
+    for i in range(stop - start):
+        later = order[min(start + i + ROWS_AHEAD, order.shape[0] - 1)]
+        first, last = np.int64(indptr[later]), np.int64(indptr[later + 1])
+        for byte in range(first * data.itemsize, last * data.itemsize, CACHE_LINE):
+            request_line(data.ctypes.data + byte)
+        for byte in range(first * indices.itemsize, last * indices.itemsize, CACHE_LINE):
+            request_line(indices.ctypes.data + byte)
+        row = order[start + i]
+        first, last = np.int64(indptr[row]), np.int64(indptr[row + 1])
+        if n_classes == 1:
+            a = b = c = d = kind(0)
+            whole = last - (last - first) % 4
+            for p in range(first, whole, 4):
+                place = np.uint64(p)
+                a += kind(data[place]) * w[np.uint64(indices[place]), 0]
+                b += kind(data[place + ONE]) * w[np.uint64(indices[place + ONE]), 0]
+                c += kind(data[place + TWO]) * w[np.uint64(indices[place + TWO]), 0]
+                d += kind(data[place + THREE]) * w[np.uint64(indices[place + THREE]), 0]
+            for p in range(whole, last):
+                a += kind(data[np.uint64(p)]) * w[np.uint64(indices[np.uint64(p)]), 0]
+            scores[0, i] = ((a + b) + (c + d)) + intercept[0]
+        else:
+            for k in range(n_classes):
+                scores[k, i] = intercept[k]
+            for p in range(first, last):
+                x, j = kind(data[np.uint64(p)]), np.uint64(indices[np.uint64(p)])
+                for k in range(n_classes):
+                    scores[k, i] += x * w[j, k]
+
+
+@kernel(inner=True)
+def _add_gradient(X, numbers, residuals, g, intercept_gradient):
+    """Add residuals[k, i] x_i to g (d, K), and residuals[k, i] to intercept_gradient[k], for the rows ``numbers``."""
+    data, indices, indptr = X
+    n_classes = residuals.shape[0]
+    for i in range(numbers.shape[0]):
+        first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
+        for k in range(n_classes):
+            intercept_gradient[k] += residuals[k, i]
+        if n_classes == 1:
+            residual = np.float64(residuals[0, i])
+            for p in range(first, last):
+                g[np.uint64(indices[np.uint64(p)]), 0] += residual * np.float64(data[np.uint64(p)])
+        else:
+            for p in range(first, last):
+                x, j = np.float64(data[np.uint64(p)]), np.uint64(indices[np.uint64(p)])
+                for k in range(n_classes):
+                    g[j, k] += x * np.float64(residuals[k, i])
+
+
+@kernel(inner=True)
+def _change_all(w, g, v, total, rule):
+    """Set v = momentum v + gradient_part (g / total + l2 w), take velocity_part v from w, and set g to zero.
+
+    Return the sum of the squares of w before it. All are of shape (d K,).
+    """
+    kind = w.dtype.type
+    part, l2, momentum = kind(1.0 / total), kind(rule.l2), kind(rule.momentum)
+    gradient_part, velocity_part = kind(rule.gradient_part), kind(rule.velocity_part)
+    squares = 0.0
+    for j in range(w.shape[0]):
+        squares += np.float64(w[j]) * np.float64(w[j])
+        v[j] = momentum * v[j] + gradient_part * (kind(g[j]) * part + l2 * w[j])
+        w[j] -= velocity_part * v[j]
+        g[j] = 0
+    return squares
+
+
+@kernel(inner=True)
+def _change_columns(columns, g, total, rule, waiting, products, w, v):
+    """Do the same to some columns, and move the sums of the products of all velocities and weights on by this step."""
+    part = 1.0 / total
+    weights, mixed, speeds = products
+    new_weights = new_mixed = new_speeds = 0.0
+    for p in range(columns.shape[0]):
+        j = np.uint64(columns[p])
+        for k in range(w.shape[1]):
+            weight, speed = np.float64(w[j, k]), np.float64(v[j, k])
+            weights -= weight * weight
+            mixed -= weight * speed
+            speeds -= speed * speed
+            speed = rule.momentum * speed + rule.gradient_part * (g[j, k] * part + rule.l2 * weight)
+            weight -= rule.velocity_part * speed
+            new_weights += weight * weight
+            new_mixed += weight * speed
+            new_speeds += speed * speed
+            v[j, k], w[j, k], g[j, k] = speed, weight, 0
+            if waiting.sums.shape[0] > 0:
+                waiting.sums[j, k] += weight
+    a, b, c, d = waiting.powers[1, 0], waiting.powers[1, 1], waiting.powers[1, 2], waiting.powers[1, 3]
+    products[0] = d * d * weights + 2 * c * d * mixed + c * c * speeds + new_weights
+    products[1] = b * d * weights + (a * d + b * c) * mixed + a * c * speeds + new_mixed
+    products[2] = b * b * weights + 2 * a * b * mixed + a * a * speeds + new_speeds
+
+
+@kernel(inner=True)
+def _average(w, intercept, n_averaged, mean, waits):
+    """Let the mean (d + 1, K) of n_averaged - 1 steps take in one more; where weights wait, the sum of the intercepts.
+
+    The sums of the weights are then added up as they change.
+    """
+    n_features = w.shape[0]
+    for k in range(w.shape[1]):
+        if waits:
+            mean[n_features, k] += np.float64(intercept[k])
+        else:
+            for j in range(n_features):
+                mean[j, k] += (np.float64(w[j, k]) - mean[j, k]) / n_averaged
+            mean[n_features, k] += (np.float64(intercept[k]) - mean[n_features, k]) / n_averaged

@@ -1,0 +1,312 @@
+"""The sums over the rows of sparse X that an objective is made of: by rows alone, or by rows and then by columns."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastlin.kernels.linear.operands import Chunk, Kept, Samples, TableParameters
+from fastlin.kernels.linear.sparse_columns import fill_block_product
+from fastlin.kernels.linear.sparse_logistic import fill_block_logistic_pass, fill_block_logistic_product
+from fastlin.kernels.linear.sparse_rows import fill_block_residuals, fill_block_slopes, fill_block_table
+from fastlin.kernels.machine.gather import count_columns, zeros_table
+from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
+from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
+from fastlin.typing import FloatArray, FloatType, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.matrices.sparse import SparseMatrix
+
+# Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
+RESIDUAL_BYTES = 8 << 20
+# Numbers of the table of coefficients that are transposed in a block.
+MIN_TABLE_BLOCK = 200_000
+# Rows with less than this part of the entries are copied with their columns, since a pass by columns reads all rows.
+COPIED_PART = 0.05
+
+
+class SparsePasses:
+    """The sums over rows that an objective is made of, without those that a subclass makes by its own way through X.
+
+    Parameters
+    ----------
+    matrix : SparseMatrix
+        The data.
+    samples : Samples
+        The rows of the matrix that are meant, with labels and weights.
+    n_rows_coef : int
+        K.
+    scaling : Scaling
+        How the columns enter, in float64.
+    """
+
+    def __init__(self, matrix: SparseMatrix, samples: Samples, n_rows_coef: int, scaling: Scaling) -> None:
+        self._matrix, self._samples, self._scaling = matrix, samples, scaling
+        n, d = matrix.shape
+        self._shape = n_rows_coef, d + 1
+        self._n_rows = len(samples.rows) or n
+        self._table = zeros_table(d, n_rows_coef)
+        self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
+
+    @property
+    def _n_sums(self):
+        """The number of sums that each sum over the rows is put together from."""
+        raise NotImplementedError
+
+    @cached_property
+    def roundings(self) -> tuple[int, int]:
+        """How many roundings a product of a row, and a sum over the rows, take one after the other.
+
+        A product runs over the entries of a row, a sum over those of a column.
+        """
+        longest = int(np.diff(self._matrix.entries.indptr).max(initial=0))
+        return longest + 2, self._n_rows + self._n_sums
+
+    @property
+    def shift_roundings(self) -> float:
+        """How many roundings the shift of a column takes part in, relative to those of a product.
+
+        An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
+        """
+        return 1 + self._shape[1] / self.roundings[0]
+
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """Return sum s_i l_i, and fill gradient with its derivative by parameters.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (K, d + 1)
+            The coefficients, and the intercepts in the last column. Products are computed in float64, whatever their
+            type.
+        probabilities : ndarray of shape (K, m), float64 or float32, or None
+            It takes the probabilities of the rows; None leaves them out.
+        gradient : ndarray of shape (K, d + 1), float64
+            It takes the derivative.
+
+        Returns
+        -------
+        float
+        """
+        raise NotImplementedError
+
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
+        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
+        raise NotImplementedError
+
+    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
+        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64
+            The row numbers of X; without entries all rows.
+        row_weights : ndarray of shape (C, m)
+            Weights in the order of the rows.
+        precision : type
+            The type of the result, float64 or float32; sums are computed in float64.
+
+        Returns
+        -------
+        ndarray of shape (C, d + 1, d + 1)
+        """
+        rows = rows if len(rows) else np.arange(self._matrix.shape[0])
+        grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
+        for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
+            gram[:] = self._matrix.gram(rows, weights, self._scaling)
+        return grams
+
+    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
+        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
+        K, size = self._shape
+        hessian = np.empty((K * size, K * size))
+        blocks = hessian.reshape(K, size, K, size)
+        rows = self._samples.rows if len(self._samples.rows) else np.arange(self._matrix.shape[0])
+        for k in range(K):
+            weights = self._samples.weigh() * probabilities[k]
+            for other in range(k + 1):
+                rest = 1 - probabilities[k] if other == k else -probabilities[other]
+                gram = self._matrix.gram(rows, weights * rest, self._scaling)
+                blocks[k, :, other], blocks[other, :, k] = gram, gram
+        return hessian
+
+
+class PassesByRows(SparsePasses):
+    """Passes of the logistic loss that read X row by row, once: each block of rows has a gradient of its own.
+
+    matrix, samples, n_rows_coef and scaling are those of SparsePasses; K is 1.
+    """
+
+    def __init__(self, matrix: SparseMatrix, samples: Samples, n_rows_coef: int, scaling: Scaling) -> None:
+        super().__init__(matrix, samples, n_rows_coef, scaling)
+        starts = count_starts(matrix.entries.indptr, samples.rows)
+        n_blocks = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
+        self._borders = cut_lines(starts, n_blocks)
+        self._sums = np.empty((self._n_sums, self._shape[1]))
+
+    @staticmethod
+    def suit(matrix: SparseMatrix, rows: IntArray, n_rows_coef: int) -> bool:
+        """Say whether these passes are faster than those by rows and columns: with enough entries for each column."""
+        if n_rows_coef > 1:
+            return False
+        n_entries = int(count_starts(matrix.entries.indptr, rows)[-1]) if len(rows) else matrix.n_entries
+        return count_blocks_with_sums(len(rows) or matrix.shape[0], n_entries, matrix.shape[1]) > 0
+
+    @property
+    def _n_sums(self):
+        return len(self._borders) - 1
+
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """As `SparsePasses.evaluate` has it."""
+        losses, rest = np.empty(self._n_sums), (self._sums, Kept.of(probabilities))
+        self._run(fill_block_logistic_pass, parameters, (self._samples,), (losses, *rest), gradient)
+        return float(np.add.reduce(losses))
+
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
+        """As `SparsePasses.hessian_product` has it."""
+        rows = self._samples.rows, self._samples.weigh()
+        rest = self._sums, probabilities
+        return self._run(fill_block_logistic_product, direction, rows, rest, np.empty(self._shape))
+
+    def _run(self, kernel, parameters, rows, rest, product):
+        """Run a kernel that fills the sums, and fill and return product (1, d + 1) with them, in the coordinates."""
+        (intercept,), coef = fill_table(parameters, self._scaling, self._table), self._table[:, 0]
+        entries, tile_rows = self._matrix.entries, self._tile_rows
+        run_blocks(kernel, self._n_sums, entries, *rows, self._borders, coef, intercept, tile_rows, *rest)
+        total = self._sums[0] if self._n_sums == 1 else np.add.reduce(self._sums)
+        product[0, :-1] = self._scaling.scale * total[:-1] + self._scaling.shift * total[-1]
+        product[0, -1] = total[-1]
+        return product
+
+
+class PassesByColumns(SparsePasses):
+    """Passes that read X by rows, for the residuals, and then by columns, for the gradient.
+
+    matrix, samples, n_rows_coef and scaling are those of SparsePasses. Rows far fewer than X has, or in another order,
+    are copied with their columns.
+    """
+
+    def __init__(self, matrix: SparseMatrix, samples: Samples, n_rows_coef: int, scaling: Scaling) -> None:
+        super().__init__(matrix, samples, n_rows_coef, scaling)
+        rows, labels, weights = samples
+        if len(rows):
+            n_entries = np.asarray(matrix.X.indptr[rows + 1] - matrix.X.indptr[rows]).sum(dtype=np.int64)
+            if n_entries <= COPIED_PART * matrix.X.indptr[-1] or (rows[1:] <= rows[:-1]).any():
+                matrix, labels = matrix.take(rows), labels[rows]
+                weights = weights[rows] if len(weights) else weights
+                rows = rows[:0]
+        self._read = Samples(rows, labels, weights)
+        n, d = matrix.shape
+        K = n_rows_coef
+        columns = matrix.csc
+        self._by_rows, self._by_columns = compressed(matrix.X), compressed(columns)
+        n_together = max(1, max(RESIDUAL_BYTES, 8 * K * (d + 1)) // (8 * count_columns(K)))
+        n_chunks = max(1, -(-n // n_together))
+        self._residuals = zeros_table(-(-n // n_chunks), K)
+        self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
+        self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
+
+    def _chunk(self, first, last):
+        """Return the Chunk of a range of rows, and the places among the rows of the pass where its blocks begin."""
+        indptr, rows = self._by_rows.indptr, self._read.rows
+        if not len(rows):
+            starts, place = indptr[first : last + 1], first
+        else:
+            place, end = np.searchsorted(rows, (first, last))
+            rows = rows[place:end]
+            starts = count_starts(indptr, rows)
+        n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
+        return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
+
+    @property
+    def _n_sums(self):
+        return len(self._chunks)
+
+    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
+        """As `SparsePasses.evaluate` has it."""
+        losses, kept = [], Kept.of(probabilities)
+        by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
+
+        def fill_residuals(chunk, borders, sums):
+            losses.append(np.empty(len(sums)))
+            run_blocks(
+                fill_block_residuals,
+                len(sums),
+                self._by_rows,
+                self._read,
+                borders,
+                by_table,
+                self._tile_rows,
+                chunk,
+                losses[-1],
+                sums,
+                kept,
+            )
+
+        self._multiply_columns(fill_residuals, gradient)
+        return float(np.add.reduce(losses[0] if len(losses) == 1 else np.concatenate(losses)))
+
+    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
+        """As `SparsePasses.hessian_product` has it."""
+        row_weights = self._read.weigh()
+        by_table = TableParameters(self._table, fill_table(direction, self._scaling, self._table))
+
+        def fill_slopes(chunk, borders, sums):
+            run_blocks(
+                fill_block_slopes,
+                len(sums),
+                self._by_rows,
+                self._read.rows,
+                row_weights,
+                borders,
+                by_table,
+                self._tile_rows,
+                chunk,
+                sums,
+                probabilities,
+            )
+
+        return self._multiply_columns(fill_slopes, np.empty(self._shape))
+
+    def _multiply_columns(self, fill_chunk, product):
+        """Return product (K, d + 1) = sum over i of r_ki [x~_i, 1]', chunk by chunk of rows.
+
+        fill_chunk takes a Chunk, the borders of its blocks and room for the sums of each (B, K). It fills the Chunk
+        with the numbers r of its rows, and their sums.
+        """
+        totals = np.zeros(self._shape[0])
+        for chunk, borders in self._chunks:
+            if len(self._read.rows) and len(self._chunks) > 1:
+                # Rows that the pass leaves out would keep the numbers of another chunk.
+                self._residuals[:] = 0
+            sums = np.empty((len(borders) - 1, self._shape[0]))
+            fill_chunk(chunk, borders, sums)
+            chunk_sums = np.add.reduce(sums)
+            run_blocks(
+                fill_block_product,
+                len(self._column_borders) - 1,
+                self._by_columns,
+                self._column_borders,
+                chunk,
+                chunk_sums,
+                self._scaling,
+                chunk.first > 0,
+                product,
+            )
+            totals += chunk_sums
+        product[:, -1] = totals
+        return product
+
+
+def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:
+    """Fill table (d, columns) with the transposed coef (K, d) times scale; return sum_j coef_kj shift_j, (K,).
+
+    Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
+    """
+    n_blocks = max(1, min(table.size // MIN_TABLE_BLOCK, MAX_BLOCKS))
+    shifts = np.empty((n_blocks, len(coef)))
+    run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
+    intercept = np.add.reduce(shifts)
+    return intercept + coef[:, -1] if coef.shape[1] > len(table) else intercept
