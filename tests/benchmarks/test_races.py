@@ -95,8 +95,10 @@ def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
         "peer",
         has_converged,
         seconds,
+        dict.fromkeys(names, 1),
         dict(zip(names, objectives, strict=True)),
         dict(zip(names, accuracies, strict=True)),
+        {},
     ).find_fault()
 
 
