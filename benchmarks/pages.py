@@ -12,7 +12,7 @@ from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
 from benchmarks.suite import RACE_RECORDS
-from benchmarks.tables import KINDS, Table, describe_case, format_ratio, format_seconds, write_markdown
+from benchmarks.tables import KINDS, Table, describe_case, format_ratio, format_seconds, name_peer, write_markdown
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
@@ -72,7 +72,7 @@ def compare_machines(machines, names=tuple(RACE_RECORDS)):
             record = machine["records"].get(name)
             if record is None:
                 continue
-            case, peer = describe_case(record), record["peer"]
+            case, peer = describe_case(record), name_peer(record)
             cells = rows.setdefault((name, case), [case, peer, *([""] * len(machines))])
             cells[2 + place] = _write_result(record) + ("" if cells[1] == peer else f" ({peer})")
             if record["ratio"] < 1:
@@ -166,7 +166,12 @@ def list_runs(machines):
                 versions.setdefault(package, set()).add(version)
         words = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in versions.items())
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-        lines.append(f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}.")
+        line = f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}."
+        held_back = [record["held_back_by"] for record in machine["records"].values() if "held_back_by" in record]
+        if held_back:
+            settings = ", ".join(sorted({f"`{name}={value}`" for each in held_back for name, value in each.items()}))
+            line += f" {len(held_back)} records were taken with {settings}, which holds back the peers."
+        lines.append(line)
     return "\n".join(lines)
 
 

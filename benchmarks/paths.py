@@ -159,7 +159,7 @@ def fit_scikit_learn_cross_validation(grid):
     This is faster than the folds one after the other on as many threads of BLAS.
     """
     model = ScikitLearnLogisticRegressionCV(n_jobs=count_threads(), **_ask_for(grid))
-    # A variable like OPENBLAS_NUM_THREADS, which asv sets, would give each process as many threads again.
+    # BLAS would give each process as many threads again.
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         return _take_paths(model.fit(grid.X, grid.y))
 

@@ -95,6 +95,12 @@ def _is_numeric(table, place):
     return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−" for cell in cells)
 
 
+def name_peer(record):
+    """Return the name of a race's peer, with its number of threads where it is not that of the race."""
+    n_threads = record["contenders"][record["peer"]].get("threads", record["threads"])
+    return record["peer"] if n_threads == record["threads"] else f"{record['peer']}, 1 thread"
+
+
 def tabulate_races(records):
     """Return the table of races."""
     rows = []
@@ -104,7 +110,7 @@ def tabulate_races(records):
             [
                 describe_case(record),
                 format_seconds(ours["seconds"]),
-                record["peer"],
+                name_peer(record),
                 format_seconds(theirs["seconds"]),
                 format_ratio(record["ratio"]),
                 f"{record['gap']:+.0e}",

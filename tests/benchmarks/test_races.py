@@ -16,6 +16,7 @@ from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels, pose
 from benchmarks.races import FASTLIN, Outcome, Race, Rule, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import RACES
+from fastlin.kernels.machine.threads import count_threads
 from fastlin.studies.contenders import Problem, fit_fastlin, fit_scikit_learn
 
 
@@ -82,6 +83,24 @@ def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time():
     assert len(calls) == 1
     assert outcome.peer == "finishes"
     assert outcome.seconds["lingers"] > 0.2
+
+
+def test_a_peer_counts_with_its_best_number_of_threads():
+    counts = []
+
+    def linger(problem):
+        if len(problem.X) == 60:
+            counts.append(count_threads())
+            sleep(0.05 * counts[-1])
+        return finish(problem)
+
+    race = Race("small", load_small, finish, {"lingers": linger}, rounds=2, warm_up_rows=50)
+    outcome = run_race(race, load_small(None), 2)
+    assert counts == [1, 2] * 2
+    assert outcome.best_threads == {FASTLIN: 2, "lingers": 1}
+    assert 0.05 < outcome.seconds["lingers"] < 0.1
+    assert outcome.describe()["contenders"]["lingers"]["threads"] == 1
+    assert run_race(race, load_small(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
 
 
 def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
