@@ -65,7 +65,7 @@ def load_mnist():
 
 
 def load_letter(folder=None):
-    """Load the 16,000 training rows of UCI Letter Recognition (P. Frey and D. Slate, 1991).
+    """Load UCI Letter Recognition (P. Frey and D. Slate, 1991), 16,000 rows to train on and 4,000 to test on.
 
     Parameters
     ----------
@@ -75,10 +75,8 @@ def load_letter(folder=None):
 
     Returns
     -------
-    X : ndarray of shape (16000, 16), float64
-        The numbers of each row.
-    y : ndarray of shape (16000,), int64
-        The letters, from 0 for A to 25 for Z.
+    Dataset
+        The numbers of each row, float64, and the letters, int64, from 0 for A to 25 for Z.
 
     Raises
     ------
@@ -108,7 +106,8 @@ def load_letter(folder=None):
                 f"{LETTER_LARGEST}, found {line[:80]!r}."
             )
         X[i], y[i] = numbers, ord(letter) - ord("A")
-    return X[:LETTER_TRAIN], y[:LETTER_TRAIN]
+    first, last = slice(LETTER_TRAIN), slice(LETTER_TRAIN, None)
+    return datasets.Dataset("Letter", X[first], y[first], X[last], y[last])
 
 
 def _convert(data, n_train, dtype, largest):

@@ -12,7 +12,16 @@ from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
 from benchmarks.suite import RACE_RECORDS
-from benchmarks.tables import KINDS, Table, describe_case, format_ratio, format_seconds, name_peer, write_markdown
+from benchmarks.tables import (
+    KINDS,
+    Table,
+    compare_scores,
+    describe_case,
+    format_ratio,
+    format_seconds,
+    name_peer,
+    write_markdown,
+)
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
@@ -64,7 +73,8 @@ def fill_blocks(text, machines):
 def compare_machines(machines, names=tuple(RACE_RECORDS)):
     """Return a table of races with a column for each machine, slower ones bold, and a sentence on why for each.
 
-    The fastest peer of a race may be another one on another machine; a cell then names its own.
+    The fastest peer of a race may be another one on another machine; a cell then names its own. Accuracies and log
+    losses are those of the first machine that has them; on another they differ by rounding alone, or by the peer.
     """
     rows, reasons = {}, []
     for name in names:
@@ -73,12 +83,14 @@ def compare_machines(machines, names=tuple(RACE_RECORDS)):
             if record is None:
                 continue
             case, peer = describe_case(record), name_peer(record)
-            cells = rows.setdefault((name, case), [case, peer, *([""] * len(machines))])
+            cells = rows.setdefault((name, case), [case, peer, *([""] * len(machines)), "", ""])
+            if cells[1] == peer and not cells[-1]:
+                cells[-2:] = compare_scores(record)
             cells[2 + place] = _write_result(record) + ("" if cells[1] == peer else f" ({peer})")
             if record["ratio"] < 1:
                 why = WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
                 reasons.append(f"- {describe_case(record)}, on {_call(machine)}: {why}")
-    columns = ["", "peer", *(_call(machine) for machine in machines.values())]
+    columns = ["", "peer", *(_call(machine) for machine in machines.values()), "accuracies", "log losses"]
     parts = [write_markdown(Table("", columns, list(rows.values()), [False] * len(rows)))]
     if reasons:
         parts.append("fastlin is slower in these:\n\n" + "\n".join(dict.fromkeys(reasons)))

@@ -1,9 +1,10 @@
 """Races: fastlin and its peers solve the same problem in turn, and count only where they reach the same objective.
 
-A problem has rows X, the number n_classes, and two judges: `objective(*solution)` and `accuracy(*solution)`, which
-compute what a solution is worth by the formula in NumPy and float64, so that no library judges itself. A contender is a
-function from a problem to its solution, a tuple. `Problem` (fastlin/studies/contenders.py) is solved by coef (K, d) and
-intercept (K,), a `Grid` (paths.py) by those of many fits, and networks and passes by what their modules say.
+A problem has rows X, the number n_classes, and three judges: `objective(*solution)`, `accuracy(*solution)` on its own
+rows, and `test(*solution)`, the Scores on rows that were not trained on. They compute what a solution is worth by the
+formula in NumPy and float64, so that no library judges itself. A contender is a function from a problem to its
+solution, a tuple. `TriedProblem` (problems.py) is solved by coef (K, d) and intercept (K,), a `Grid` (paths.py) by
+those of many fits, and networks and passes by what their modules say.
 """
 
 import importlib.util
@@ -18,6 +19,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from benchmarks.problems import TriedProblem
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
@@ -146,7 +148,9 @@ class Outcome:
     objectives : dict
         The objective of each contender, as an array where the problem has several fits.
     accuracies : dict of str to float
-        The accuracy of each contender.
+        The accuracy of each contender on the rows of the problem.
+    tests : dict of str to Scores
+        What the solution of each contender is worth on rows that it was not trained on.
     solutions : dict of str to tuple
         The solution of each contender.
     """
@@ -161,6 +165,7 @@ class Outcome:
     best_threads: dict
     objectives: dict
     accuracies: dict
+    tests: dict
     solutions: dict
 
     @property
@@ -201,8 +206,9 @@ class Outcome:
                     "threads": self.best_threads[name],
                     # Where there are several fits, their mean is given.
                     "objective": float(np.mean(self.objectives[name])),
-                    # A pass over the data has none.
-                    "accuracy": None if np.isnan(self.accuracies[name]) else self.accuracies[name],
+                    # On rows that were not trained on.
+                    "accuracy": self.tests[name].accuracy,
+                    "log_loss": self.tests[name].log_loss,
                 }
                 for name, seconds in self.seconds.items()
             },
@@ -297,6 +303,7 @@ def run_race(race, problem, n_threads=None):
             {name: best[name][1] for name in seconds},
             {name: objectives[name] for name in seconds},
             {name: problem.accuracy(*solution) for name, solution in solutions.items()},
+            _test(race, problem, solutions),
             solutions,
         )
 
@@ -340,6 +347,15 @@ def _find_equal_peers(race, objectives):
     if not reached:
         raise RuntimeError(f"{race.title}: no peer comes within {race.within} of the lowest objective: {totals}")
     return reached
+
+
+def _test(race, problem, solutions):
+    """Return the Scores of each contender; where all rows are fitted, those of its solution of four fifths of them."""
+    if isinstance(problem, TriedProblem) and problem.X_test is None:
+        problem = problem.hold_out()
+        solves = {FASTLIN: race.solve, **race.peers}
+        solutions = {name: _run(solves[name], problem)[2] for name in solutions}
+    return {name: problem.test(*solution) for name, solution in solutions.items()}
 
 
 def _take_median(ran):

@@ -101,6 +101,15 @@ def name_peer(record):
     return record["peer"] if n_threads == record["threads"] else f"{record['peer']}, 1 thread"
 
 
+def compare_scores(record):
+    """Return the accuracies and the log losses of fastlin and its peer, as text, empty where nothing is predicted."""
+    sides = [record["contenders"][name] for name in (FASTLIN, record["peer"])]
+    # Records of the first kind have the accuracy on the rows that were trained on.
+    if any(side.get("log_loss") is None for side in sides):
+        return "", ""
+    return tuple(" / ".join(f"{side[name]:.4f}" for side in sides) for name in ("accuracy", "log_loss"))
+
+
 def tabulate_races(records):
     """Return the table of races."""
     rows = []
@@ -114,12 +123,13 @@ def tabulate_races(records):
                 format_seconds(theirs["seconds"]),
                 format_ratio(record["ratio"]),
                 f"{record['gap']:+.0e}",
-                "" if ours["accuracy"] is None else f"{ours['accuracy']:.4f}",
+                *compare_scores(record),
             ]
         )
-    columns = ["case", "fastlin", "peer", "its time", "times faster", "objective gap", "accuracy"]
+    columns = ["case", "fastlin", "peer", "its time", "times faster", "objective gap", "accuracies", "log losses"]
     bold = [record["ratio"] < 1 or bool(record["fault"]) for record in records]
-    return Table("fastlin beside its peers, bold where it is slower", columns, rows, bold)
+    title = "fastlin beside its peers, bold where it is slower; accuracies and log losses on rows not trained on"
+    return Table(title, columns, rows, bold)
 
 
 def tabulate_limits(records):

@@ -12,12 +12,13 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import races
-from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels, pose
+from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels
+from benchmarks.problems import pose
 from benchmarks.races import FASTLIN, Outcome, Race, Rule, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import RACES
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.studies.contenders import Problem, fit_fastlin, fit_scikit_learn
+from fastlin.studies.contenders import fit_fastlin, fit_scikit_learn
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def no_pause(monkeypatch):
 
 def make_small_problem(X, C=1.0):
     y = np.random.default_rng(1).integers(0, 3, len(X))
-    return Problem("small", X, y, 3, C, fit_intercept=True)
+    return pose("small", X, y, C)
 
 
 def load_small(n_rows):
@@ -56,12 +57,19 @@ def test_the_peer_on_scaled_pixels_has_the_same_objective():
 def test_a_race_leaves_out_peers_that_miss_the_objective():
     fastlin = partial(fit_fastlin, tol=1e-8)
     race = Race("small", load_small, fastlin, {"gives up": give_up, "finishes": finish}, within=1e-6, rounds=2)
-    outcome = run_race(race, load_small(None), 1)
+    problem = load_small(None)
+    outcome = run_race(race, problem, 1)
     assert outcome.peer == "finishes"
     assert outcome.seconds.keys() == {FASTLIN, "finishes"}
     assert outcome.find_fault() == ""
     assert outcome.ratio == outcome.seconds["finishes"] / outcome.seconds[FASTLIN]
     record = outcome.describe()
+    # All rows are fitted: the scores are those of another fit of four fifths of them.
+    rows, kept = np.arange(60) % 5 < 4, np.arange(60) % 5 == 4
+    part = pose("small", problem.X[rows], problem.y[rows], 1.0)
+    coef, intercept = fastlin(part)
+    right = (problem.X[kept] @ coef.T + intercept).argmax(axis=1) == problem.y[kept]
+    assert record["contenders"][FASTLIN]["accuracy"] == np.mean(right)
     assert record["data"] == "60 × 4, 3 classes, float64"
     assert record["contenders"].keys() == {FASTLIN, "finishes"}
     assert run_race(Race("small", load_small, fastlin, {"gives up": give_up}), load_small(None), 1).gap < 0
@@ -117,6 +125,7 @@ def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
         dict.fromkeys(names, 1),
         dict(zip(names, objectives, strict=True)),
         dict(zip(names, accuracies, strict=True)),
+        {},
         {},
     ).find_fault()
 
