@@ -11,7 +11,7 @@ from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
-from benchmarks.suite import RACE_RECORDS
+from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.tables import (
     KINDS,
     Table,
@@ -20,6 +20,8 @@ from benchmarks.tables import (
     format_ratio,
     format_seconds,
     name_peer,
+    tabulate_everyday,
+    tabulate_everyday_problems,
     write_markdown,
 )
 
@@ -119,6 +121,23 @@ def list_kind(machines, kind):
     return "\n\n".join(parts) or "No machine has been measured yet."
 
 
+def show_everyday(machines):
+    """Return the map, the table of groups and that of problems of each machine."""
+    parts = []
+    for name, machine in machines.items():
+        record = machine["records"].get(EVERYDAY)
+        if record is None:
+            continue
+        text = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
+        parts += [
+            f"![{text}, {_call(machine)}](benchmarks/{name}-everyday.png)",
+            f"{_call(machine)}:",
+            write_markdown(tabulate_everyday([record])),
+            write_markdown(tabulate_everyday_problems([record])),
+        ]
+    return "\n\n".join(parts) or "No machine has been measured yet."
+
+
 def list_missed_bounds(machines):
     """Return a list of the bounds that are not kept, machine by machine."""
     bounds, parts = read_bounds(), []
@@ -190,6 +209,7 @@ def list_runs(machines):
 BLOCKS = {
     "races": compare_machines,
     "chosen-races": lambda machines: compare_machines(machines, CHOSEN),
+    "everyday": show_everyday,
     "limits": lambda machines: list_kind(machines, "limit"),
     "memory": lambda machines: list_kind(machines, "memory"),
     "first-use": lambda machines: list_kind(machines, "first use"),

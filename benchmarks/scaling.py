@@ -70,8 +70,11 @@ SWEEPS = (
 )
 
 
-def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads):
+def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads, correlation=0.0, imbalance=0.0):
     """Return the problem of a point, or with fewer rows the same for a peer to warm up; threads do not change it.
+
+    Columns of a dense X may have a correlation with each other. With an imbalance the scores of the first class are
+    higher by so much, which makes its rows exp(imbalance) times as likely as others.
 
     With a spread above 1 columns have deviations from 1 to the spread, and means of three deviations, as the columns of
     a table with units of their own.
@@ -85,9 +88,14 @@ def make_problem(n_rows=None, *, n, d, K, density, C, spread, threads):
         X = random_array((n, d), density=density, format="csr", rng=generator, data_sampler=generator.standard_normal)
     else:
         X = generator.standard_normal((n, d))
+        if correlation > 0:
+            common = generator.standard_normal((n, 1))
+            X = np.sqrt(1 - correlation) * X + np.sqrt(correlation) * common
     # Scores vary by 2 in a row, beside Gumbel noise of deviation 1.3.
     coef = generator.standard_normal((d, K)) * 2 / np.sqrt(d * density)
-    labels = np.argmax(X @ coef + generator.gumbel(size=(n, K)), axis=1)
+    scores = X @ coef + generator.gumbel(size=(n, K))
+    scores[:, 0] += imbalance
+    labels = np.argmax(scores, axis=1)
     if spread > 1:
         deviations = spread ** np.linspace(0, 1, d)
         X = (X + 3) * deviations

@@ -1,6 +1,8 @@
 """Tables of records, as rows of text: for the console by rich, for the documents in Markdown."""
 
 from dataclasses import dataclass
+from math import exp, log
+from statistics import fmean, median
 
 from benchmarks.races import FASTLIN
 
@@ -171,9 +173,103 @@ def tabulate_first_use(records):
     return Table("The first use", ["what", "fastlin", "scikit-learn", "difference"], rows, bold)
 
 
+def write_everyday(problem):
+    """Return a line on one problem of everyday."""
+    ours, theirs = (problem["contenders"][name] for name in (FASTLIN, problem["peer"]))
+    peer = f"{problem['peer'].removeprefix('scikit-learn ')}/{theirs['threads']}"
+    return (
+        f"{problem['title']:36} {format_seconds(ours['seconds']):>8} {format_seconds(theirs['seconds']):>8} {peer:>17} "
+        f"{format_ratio(problem['ratio']):>5}  default {format_ratio(problem['default_ratio']):>5}  "
+        f"gap {problem['gap']:+.0e}  coef {ours['coef_error']:.0e} {theirs['coef_error']:.0e}"
+        f"{' worse' * problem['is_worse']}{' above' * problem['is_above']} {problem['fault']}".rstrip()
+    )
+
+
+def find_geometric_mean(ratios):
+    """Return the geometric mean of ratios."""
+    return exp(fmean(map(log, ratios)))
+
+
+def tabulate_everyday(records):
+    """Return the table of everyday fits, a row for each group of problems."""
+    groups = {}
+    for record in records:
+        for problem in record["problems"]:
+            groups.setdefault(problem["group"], []).append(problem)
+    rows = []
+    for group, problems in groups.items():
+        worst = min(problems, key=lambda problem: problem["ratio"])
+        sides = [
+            [problem["contenders"][name]["coef_error"] for problem, name in zip(problems, names, strict=True)]
+            for names in ([FASTLIN] * len(problems), [problem["peer"] for problem in problems])
+        ]
+        rows.append(
+            [
+                group,
+                f"{len(problems)}",
+                format_ratio(find_geometric_mean(problem["ratio"] for problem in problems)),
+                format_ratio(find_geometric_mean(problem["default_ratio"] for problem in problems)),
+                f"{format_ratio(worst['ratio'])}: {worst['title']}",
+                f"{sum(problem['ratio'] < 1 for problem in problems)}",
+                f"{sum(problem['is_above'] for problem in problems)}",
+                " / ".join(f"{median(errors):.0e}" for errors in sides),
+                " / ".join(f"{max(errors):.0e}" for errors in sides),
+                f"{sum(problem['is_worse'] for problem in problems)}",
+            ]
+        )
+    columns = [
+        "problems",
+        "number",
+        "times faster than the fastest, mean",
+        "than the default",
+        "worst",
+        "slower",
+        "objective above",
+        "coefficients off, median",
+        "off, worst",
+        "clearly worse",
+    ]
+    return Table("Everyday fits by their defaults; means are geometric", columns, rows, [False] * len(rows))
+
+
+def tabulate_everyday_problems(records):
+    """Return the table of everyday fits, a row for each problem, bold where fastlin is slower."""
+    problems = [problem for record in records for problem in record["problems"]]
+    rows = []
+    for problem in problems:
+        ours, theirs = (problem["contenders"][name] for name in (FASTLIN, problem["peer"]))
+        rows.append(
+            [
+                problem["title"],
+                format_seconds(ours["seconds"]),
+                name_peer(problem),
+                format_seconds(theirs["seconds"]),
+                format_ratio(problem["ratio"]),
+                format_ratio(problem["default_ratio"]),
+                f"{problem['gap']:+.0e}",
+                f"{ours['coef_error']:.0e} / {theirs['coef_error']:.0e}",
+                *compare_scores(problem),
+            ]
+        )
+    columns = [
+        "problem",
+        "fastlin",
+        "fastest peer",
+        "its time",
+        "times faster",
+        "than the default",
+        "objective gap",
+        "coefficients off",
+        "accuracies",
+        "log losses",
+    ]
+    return Table("Everyday problems", columns, rows, [problem["ratio"] < 1 for problem in problems])
+
+
 KINDS = {
     "race": tabulate_races,
     "limit": tabulate_limits,
     "memory": tabulate_memory,
     "first use": tabulate_first_use,
+    "everyday": tabulate_everyday,
 }
