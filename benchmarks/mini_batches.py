@@ -12,6 +12,7 @@ import fastlin
 from benchmarks.data import load_mnist
 from benchmarks.problems import score
 from benchmarks.races import Race, Rule
+from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10
 EPOCHS = 5
@@ -91,11 +92,13 @@ def train(images):
 
 
 def train_by_sgd(images):
-    """Train scikit-learn's SGDClassifier, with its own learning rate, for as many epochs."""
+    """Train scikit-learn's SGDClassifier, with its own learning rate, for as many epochs, a class on each thread."""
     with warnings.catch_warnings():
         # The training ends after so many epochs on purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = SGDClassifier(loss="log_loss", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=SEED)
+        model = SGDClassifier(
+            loss="log_loss", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=SEED, n_jobs=count_threads()
+        )
         model.fit(images.X, images.y)
     return model.coef_, model.intercept_, True
 

@@ -210,6 +210,7 @@ BLOCKS = {
     "races": compare_machines,
     "chosen-races": lambda machines: compare_machines(machines, CHOSEN),
     "everyday": show_everyday,
+    "learning": lambda machines: list_kind(machines, "learning"),
     "limits": lambda machines: list_kind(machines, "limit"),
     "memory": lambda machines: list_kind(machines, "memory"),
     "first-use": lambda machines: list_kind(machines, "first use"),

@@ -277,8 +277,8 @@ def run_race(race, problem, n_threads=None):
         runs = {entry: [] for entry in (ours, *entries)}
         for turn in range(race.rounds):
             for name, n in entries:
-                runs[ours].append(_run_on(controller, most, race.solve, problem))
-                runs[name, n].append(_run_on(controller, n, race.peers[name], problem))
+                runs[ours].append(run_on(controller, most, race.solve, problem))
+                runs[name, n].append(run_on(controller, n, race.peers[name], problem))
                 if n > 1:
                     sleep(PAUSE)
             if turn == 0:
@@ -287,7 +287,7 @@ def run_race(race, problem, n_threads=None):
                 runs = {entry: ran for entry, ran in runs.items() if entry[0] in equal}
                 fastest = min(_take_median(ran) for entry, ran in runs.items() if entry != ours)
                 entries = [entry for entry in list(runs)[1:] if _take_median(runs[entry]) <= OUT_OF_REACH * fastest]
-        runs[ours].append(_run_on(controller, most, race.solve, problem))
+        runs[ours].append(run_on(controller, most, race.solve, problem))
         medians = {entry: _take_median(ran) for entry, ran in runs.items()}
         best = {name: (name, n) for name, n in sorted(runs, key=medians.get, reverse=True)}
         seconds = {name: medians[best[name]] for name, _ in runs}
@@ -362,7 +362,7 @@ def _take_median(ran):
     return median(seconds for seconds, _, _ in ran)
 
 
-def _run_on(controller, n_threads, solve, problem):
+def run_on(controller, n_threads, solve, problem):
     """Return what `_run` does, with so many threads of BLAS, OpenMP and the contender's own."""
     with limit_threads(n_threads), controller.limit(limits=n_threads):
         return _run(solve, problem)

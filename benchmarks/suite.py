@@ -3,6 +3,7 @@
 from benchmarks import course, fits, mini_batches, networks, passes, paths, predictions
 from benchmarks.everyday import measure_everyday
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
+from benchmarks.learning import measure_learning
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
 from benchmarks.memory import measure_case
@@ -21,8 +22,8 @@ RACES = {
     **passes.RACES,
     **predictions.RACES,
 }
-EVERYDAY, FIRST_USE, PASS_SCALING, SCALING = "everyday", "first-use", "pass-scaling", "scaling"
-CASES = (*RACES, EVERYDAY, *LIMITS, *MEMORY, FIRST_USE, PASS_SCALING, SCALING)
+EVERYDAY, LEARNING, FIRST_USE, PASS_SCALING, SCALING = "everyday", "learning", "first-use", "pass-scaling", "scaling"
+CASES = (*RACES, EVERYDAY, LEARNING, *LIMITS, *MEMORY, FIRST_USE, PASS_SCALING, SCALING)
 
 
 def measure(case, whole=False):
@@ -59,6 +60,8 @@ def measure(case, whole=False):
         return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
     if case == EVERYDAY:
         return {case: measure_everyday(short=not whole)}
+    if case == LEARNING:
+        return {case: measure_learning(whole)}
     if case == PASS_SCALING:
         return {case: measure_pass_scaling(BASE if whole else SMALL_BASE)}
     return {case: measure_scaling(whole)}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean, median
 
+from benchmarks.learning import find_accuracy, find_seconds
 from benchmarks.races import FASTLIN
 
 BAD = "bold red"
@@ -266,10 +267,33 @@ def tabulate_everyday_problems(records):
     return Table("Everyday problems", columns, rows, [problem["ratio"] < 1 for problem in problems])
 
 
+def tabulate_learning(records):
+    """Return the table of seconds to an accuracy, a row for each contender and mark."""
+    rows = []
+    for record in records:
+        for mark, reached in record["marks"].items():
+            for name, points in record["contenders"].items():
+                seconds = find_seconds(points, reached["accuracy"])
+                accuracy = find_accuracy(points, reached["seconds"])
+                rows.append(
+                    [
+                        f"{name}, {record['data']}",
+                        f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
+                        "not reached" if seconds is None else format_seconds(seconds),
+                        "" if seconds is None else format_ratio(reached["seconds"] / seconds),
+                        "no epoch" if accuracy is None else f"{accuracy:.4f}",
+                    ]
+                )
+    columns = ["what", "the mark", "its accuracy after", "times sooner", "accuracy in its time"]
+    title = "Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds"
+    return Table(title, columns, rows, [row[3] != "" and float(row[3]) < 1 for row in rows])
+
+
 KINDS = {
     "race": tabulate_races,
     "limit": tabulate_limits,
     "memory": tabulate_memory,
     "first use": tabulate_first_use,
     "everyday": tabulate_everyday,
+    "learning": tabulate_learning,
 }
