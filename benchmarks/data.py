@@ -2,16 +2,24 @@
 
 import gzip
 import os
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
+from benchmarks.problems import TriedProblem, count_test_rows, pose_first
 from fastlin import datasets
 from fastlin.studies.compare import make_synthetic
 
 # Classes and features of the Gaussian clusters, which need no data on disk.
 SYNTHETIC_CLASSES, SYNTHETIC_FEATURES = 10, 100
+# The levels of the columns of categories of a frame, and its columns of numbers.
+FRAME_LEVELS, FRAME_NUMBERS = (3, 7, 12, 40), 4
 LETTER_FILE = "letter-recognition.csv.gz"
 LETTER_ROWS, LETTER_FEATURES, LETTER_LARGEST = 20_000, 16, 15
 # The other rows are the test set.
@@ -65,7 +73,7 @@ def load_mnist():
 
 
 def load_letter(folder=None):
-    """Load the 16,000 training rows of UCI Letter Recognition (P. Frey and D. Slate, 1991).
+    """Load UCI Letter Recognition (P. Frey and D. Slate, 1991), 16,000 rows to train on and 4,000 to test on.
 
     Parameters
     ----------
@@ -75,10 +83,8 @@ def load_letter(folder=None):
 
     Returns
     -------
-    X : ndarray of shape (16000, 16), float64
-        The numbers of each row.
-    y : ndarray of shape (16000,), int64
-        The letters, from 0 for A to 25 for Z.
+    Dataset
+        The numbers of each row, float64, and the letters, int64, from 0 for A to 25 for Z.
 
     Raises
     ------
@@ -108,7 +114,59 @@ def load_letter(folder=None):
                 f"{LETTER_LARGEST}, found {line[:80]!r}."
             )
         X[i], y[i] = numbers, ord(letter) - ord("A")
-    return X[:LETTER_TRAIN], y[:LETTER_TRAIN]
+    first, last = slice(LETTER_TRAIN), slice(LETTER_TRAIN, None)
+    return datasets.Dataset("Letter", X[first], y[first], X[last], y[last])
+
+
+@dataclass(frozen=True, eq=False)
+class FrameProblem(TriedProblem):
+    """A TriedProblem whose rows are those of a frame of pandas, with columns of categories.
+
+    X holds the same rows one-hot, by which its solutions are judged.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The rows.
+    """
+
+    frame: object = None
+
+    def make_pipeline(self, model):
+        """Return a pipeline of scikit-learn's one-hot encoder and a model."""
+        categorical = make_column_selector(dtype_include="category")
+        return make_pipeline(make_column_transformer((OneHotEncoder(), categorical), remainder="passthrough"), model)
+
+
+def draw_frame(n_rows):
+    """Return a FrameProblem of two classes: four columns of categories, then four normal ones.
+
+    Raises
+    ------
+    NotImplementedError
+        pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise NotImplementedError("pandas is not installed.") from None
+    generator, n = np.random.default_rng(0), n_rows + count_test_rows(n_rows)
+    codes = [generator.integers(0, n_levels, n) for n_levels in FRAME_LEVELS]
+    numbers = generator.standard_normal((n, FRAME_NUMBERS))
+    # The encoder leaves out levels that no row has; each has one here.
+    for column, n_levels in zip(codes, FRAME_LEVELS, strict=True):
+        column[:n_levels] = np.arange(n_levels)
+    encoded = [np.eye(n_levels)[column] for column, n_levels in zip(codes, FRAME_LEVELS, strict=True)]
+    X = csr_matrix(np.hstack([*encoded, numbers]))
+    # The same coefficients for any number of rows.
+    y = X @ np.random.default_rng(1).standard_normal(X.shape[1]) + generator.logistic(size=n) > 0
+    frame = pd.DataFrame(
+        {f"category_{place}": pd.Categorical(column) for place, column in enumerate(codes)}
+        | {f"number_{place}": column for place, column in enumerate(numbers.T)}
+    )
+    problem = pose_first("frame", X, y, 1.0, n_rows)
+    values = {field.name: getattr(problem, field.name) for field in fields(problem)}
+    return FrameProblem(**values, frame=frame[:n_rows])
 
 
 def _convert(data, n_train, dtype, largest):

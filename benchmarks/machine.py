@@ -1,10 +1,13 @@
 """What a figure has to name: the machine that it was measured on, and the versions of what ran."""
 
 import importlib.metadata
+import os
 import platform
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
+from benchmarks import HELD_BACK_BY
 from fastlin.cli.environment import describe_environment
 from fastlin.kernels.machine.levels import choose_level, levels_of
 from fastlin.kernels.machine.target import read_features
@@ -22,29 +25,50 @@ PACKAGES = (
     "scikit-learn-intelex",
     "torch",
 )
+TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 def describe_machine():
-    """Return the name, processor, level of instructions and number of processors of this machine, as plain values."""
+    """Return the name, processor, level of instructions, hardware threads and cores of this machine, as plain values.
+
+    The cores are None where the system does not tell them.
+    """
     environment = describe_environment()
-    processor, cores = environment["processor"], environment["processors"]
+    processor, n_threads, cores = environment["processor"], environment["processors"], count_cores()
     return {
-        "name": name_machine(processor, cores),
+        "name": name_machine(processor, n_threads, cores),
         "processor": processor,
-        "processors": cores,
+        "processors": n_threads,
+        "cores": cores,
         "level": find_level(),
     }
 
 
 def call_machine(machine):
     """Return what documents and tables call a machine that `describe_machine` has described."""
-    return f"{machine['processor']}, {machine['processors']} processor{'s' * (machine['processors'] > 1)}"
+    return f"{machine['processor']}, {_count_in_words(machine['processors'], machine.get('cores'))}"
 
 
-def name_machine(processor, cores):
+def name_machine(processor, n_threads, cores=None):
     """Return a name for the machine that can be the name of a file."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"\((r|tm)\)", "", processor.lower()))
-    return "-".join((*words, f"{cores}", "processors" if cores > 1 else "processor"))
+    return "-".join((*words, _count_in_words(n_threads, cores).replace(" ", "-")))
+
+
+def _count_in_words(n_threads, cores):
+    """Return how many cores there are, and how many hardware threads where these are more: they share what a core has.
+
+    Where the cores are not known, all that can be said is "processors".
+    """
+    if cores in (None, n_threads):
+        return f"{n_threads} {'processor' if cores is None else 'core'}{'s' * (n_threads > 1)}"
+    return f"{n_threads} hardware threads of {'one core' if cores == 1 else f'{cores} cores'}"
+
+
+def count_cores():
+    """Return the number of cores of this machine, or None where the system does not tell them."""
+    files = TOPOLOGY.glob("cpu[0-9]*/topology/thread_siblings_list")
+    return len({file.read_text("ascii") for file in files}) or None
 
 
 def find_level():
@@ -53,7 +77,7 @@ def find_level():
 
 
 def describe_run():
-    """Return the date and the versions of this run, as plain values."""
+    """Return the date and the versions of this run, as plain values, and what has held back the peers' BLAS."""
     environment = describe_environment()
     versions = {"fastlin": environment["fastlin"], "python": environment["python"]}
     for package in PACKAGES:
@@ -61,4 +85,6 @@ def describe_run():
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {"date": datetime.now(UTC).date().isoformat(), "versions": versions, "blas": environment["blas"]}
+    run = {"date": datetime.now(UTC).date().isoformat(), "versions": versions, "blas": environment["blas"]}
+    held_back_by = {variable: os.environ[variable] for variable in HELD_BACK_BY if variable in os.environ}
+    return run | ({"held_back_by": held_back_by} if held_back_by else {})

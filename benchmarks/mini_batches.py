@@ -4,13 +4,15 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
 
 import fastlin
 from benchmarks.data import load_mnist
+from benchmarks.problems import score
 from benchmarks.races import Race, Rule
-from fastlin.studies.contenders import Problem
+from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10
 EPOCHS = 5
@@ -23,7 +25,10 @@ ALLOWED = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images and those to test on, which are solved by coef (K, d) and intercept (K,).
+    """Images and those to test on, which are solved by coef (K, d), intercept (K,) and whether classes stand alone.
+
+    Classes that are fitted one by one, as SGDClassifier's, each have a probability of their own, which are divided by
+    their sum, as its `predict_proba` does.
 
     Attributes
     ----------
@@ -43,15 +48,25 @@ class Images:
     by_error: bool
     n_classes: int = N_CLASSES
 
-    def objective(self, coef, intercept):
+    def objective(self, coef, intercept, one_by_one=False):
         """Return what the race is judged by."""
         if self.by_error:
-            return float(np.mean((self.X_test @ coef.T + intercept).argmax(axis=1) != self.y_test))
-        return Problem("mini-batches", self.X, self.y, N_CLASSES, np.inf, fit_intercept=True).objective(coef, intercept)
+            return 1 - self.test(coef, intercept).accuracy
+        return score(self.X, self.y, N_CLASSES, coef, intercept).log_loss
 
-    def accuracy(self, coef, intercept):
-        """Return NaN: the error on the test rows is an objective already."""
+    def accuracy(self, coef, intercept, one_by_one=False):
+        """Return NaN: the objective says what counts."""
         return np.nan
+
+    def test(self, coef, intercept, one_by_one=False):
+        """Return the Scores on the test rows."""
+        scores = score(self.X_test, self.y_test, N_CLASSES, coef, intercept)
+        if not one_by_one:
+            return scores
+        probabilities = expit(self.X_test @ coef.T + intercept)
+        own = probabilities[np.arange(len(self.y_test)), self.y_test] / probabilities.sum(axis=1)
+        # As scikit-learn's log_loss, which clips what is zero by rounding.
+        return scores._replace(log_loss=float(-np.mean(np.log(np.maximum(own, np.finfo(float).eps)))))
 
 
 def load_images(n_rows, by_error):
@@ -77,13 +92,15 @@ def train(images):
 
 
 def train_by_sgd(images):
-    """Train scikit-learn's SGDClassifier, with its own learning rate, for as many epochs."""
+    """Train scikit-learn's SGDClassifier, with its own learning rate, for as many epochs, a class on each thread."""
     with warnings.catch_warnings():
         # The training ends after so many epochs on purpose.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model = SGDClassifier(loss="log_loss", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=SEED)
+        model = SGDClassifier(
+            loss="log_loss", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=SEED, n_jobs=count_threads()
+        )
         model.fit(images.X, images.y)
-    return model.coef_, model.intercept_
+    return model.coef_, model.intercept_, True
 
 
 def train_plainly(images):

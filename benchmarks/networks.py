@@ -16,11 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 
 import fastlin
+from benchmarks.problems import count_test_rows, score
 from benchmarks.races import Race, Rule
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import as_matrix
 from fastlin.networks import Examples, Network
-from fastlin.studies.contenders import Problem
 from fastlin.training import MomentumDescent
 
 # The shapes of CIFAR-10 after PCA to 300 and to 1,200 components; the values are drawn.
@@ -67,31 +67,42 @@ class Epoch:
         The rows.
     y : ndarray of shape (n,), int64
         The labels.
+    X_test : ndarray of shape (n_test, d), float32
+        The rows to test on.
+    y_test : ndarray of shape (n_test,), int64
+        Their labels.
     n_classes : int
         The number of classes.
     """
 
     X: np.ndarray
     y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
     n_classes: int = N_CLASSES
 
     def objective(self, coefs, intercepts):
         """Return the mean cross-entropy of the rows."""
-        return self._judge(coefs, intercepts).objective(coefs[1].T, intercepts[1])
+        return self._score(self.X, self.y, coefs, intercepts).log_loss
 
     def accuracy(self, coefs, intercepts):
         """Return the accuracy on the rows."""
-        return self._judge(coefs, intercepts).accuracy(coefs[1].T, intercepts[1])
+        return self._score(self.X, self.y, coefs, intercepts).accuracy
 
-    def _judge(self, coefs, intercepts):
-        """Return the problem that the last layer solves."""
-        hidden = np.maximum(self.X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
-        return Problem("epoch", hidden, self.y, self.n_classes, np.inf, fit_intercept=True)
+    def test(self, coefs, intercepts):
+        """Return the Scores on the rows to test on."""
+        return self._score(self.X_test, self.y_test, coefs, intercepts)
+
+    def _score(self, X, y, coefs, intercepts):
+        hidden = np.maximum(X.astype(np.float64) @ coefs[0] + intercepts[0], 0)
+        return score(hidden, y, self.n_classes, coefs[1].T, intercepts[1])
 
 
-def load_epoch(n_rows):
+def load_epoch(n_rows, n_features=N_FEATURES):
     """Return the Epoch of some rows, or of all."""
-    return Epoch(*draw_data(n_rows or N_ROWS, N_FEATURES))
+    n_rows = n_rows or N_ROWS
+    X, y = draw_data(n_rows + count_test_rows(n_rows), n_features)
+    return Epoch(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:])
 
 
 def train_by_estimator(epoch, estimator):

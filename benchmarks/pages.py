@@ -11,8 +11,19 @@ from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
-from benchmarks.suite import RACE_RECORDS
-from benchmarks.tables import KINDS, Table, describe_case, format_ratio, format_seconds, write_markdown
+from benchmarks.suite import EVERYDAY, RACE_RECORDS
+from benchmarks.tables import (
+    KINDS,
+    Table,
+    compare_scores,
+    describe_case,
+    format_ratio,
+    format_seconds,
+    name_peer,
+    tabulate_everyday,
+    tabulate_everyday_problems,
+    write_markdown,
+)
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
@@ -64,7 +75,8 @@ def fill_blocks(text, machines):
 def compare_machines(machines, names=tuple(RACE_RECORDS)):
     """Return a table of races with a column for each machine, slower ones bold, and a sentence on why for each.
 
-    The fastest peer of a race may be another one on another machine; a cell then names its own.
+    The fastest peer of a race may be another one on another machine; a cell then names its own. Accuracies and log
+    losses are those of the first machine that has them; on another they differ by rounding alone, or by the peer.
     """
     rows, reasons = {}, []
     for name in names:
@@ -72,13 +84,15 @@ def compare_machines(machines, names=tuple(RACE_RECORDS)):
             record = machine["records"].get(name)
             if record is None:
                 continue
-            case, peer = describe_case(record), record["peer"]
-            cells = rows.setdefault((name, case), [case, peer, *([""] * len(machines))])
+            case, peer = describe_case(record), name_peer(record)
+            cells = rows.setdefault((name, case), [case, peer, *([""] * len(machines)), "", ""])
+            if cells[1] == peer and not cells[-1]:
+                cells[-2:] = compare_scores(record)
             cells[2 + place] = _write_result(record) + ("" if cells[1] == peer else f" ({peer})")
             if record["ratio"] < 1:
                 why = WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
                 reasons.append(f"- {describe_case(record)}, on {_call(machine)}: {why}")
-    columns = ["", "peer", *(_call(machine) for machine in machines.values())]
+    columns = ["", "peer", *(_call(machine) for machine in machines.values()), "accuracies", "log losses"]
     parts = [write_markdown(Table("", columns, list(rows.values()), [False] * len(rows)))]
     if reasons:
         parts.append("fastlin is slower in these:\n\n" + "\n".join(dict.fromkeys(reasons)))
@@ -104,6 +118,23 @@ def list_kind(machines, kind):
         records = [record for record in machine["records"].values() if record["kind"] == kind]
         if records:
             parts.append(f"{_call(machine)}:\n\n{write_markdown(KINDS[kind](records))}")
+    return "\n\n".join(parts) or "No machine has been measured yet."
+
+
+def show_everyday(machines):
+    """Return the map, the table of groups and that of problems of each machine."""
+    parts = []
+    for name, machine in machines.items():
+        record = machine["records"].get(EVERYDAY)
+        if record is None:
+            continue
+        text = "Times as fast as the fastest peer, by rows and columns, for 2, 4 and 10 classes"
+        parts += [
+            f"![{text}, {_call(machine)}](benchmarks/{name}-everyday.png)",
+            f"{_call(machine)}:",
+            write_markdown(tabulate_everyday([record])),
+            write_markdown(tabulate_everyday_problems([record])),
+        ]
     return "\n\n".join(parts) or "No machine has been measured yet."
 
 
@@ -166,13 +197,20 @@ def list_runs(machines):
                 versions.setdefault(package, set()).add(version)
         words = ", ".join(f"{package} {' and '.join(sorted(found))}" for package, found in versions.items())
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-        lines.append(f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}.")
+        line = f"- {_call(machine)}, {machine['machine']['level']}: {when}. {words or 'Versions were not kept'}."
+        held_back = [record["held_back_by"] for record in machine["records"].values() if "held_back_by" in record]
+        if held_back:
+            settings = ", ".join(sorted({f"`{name}={value}`" for each in held_back for name, value in each.items()}))
+            line += f" {len(held_back)} records were taken with {settings}, which holds back the peers."
+        lines.append(line)
     return "\n".join(lines)
 
 
 BLOCKS = {
     "races": compare_machines,
     "chosen-races": lambda machines: compare_machines(machines, CHOSEN),
+    "everyday": show_everyday,
+    "learning": lambda machines: list_kind(machines, "learning"),
     "limits": lambda machines: list_kind(machines, "limit"),
     "memory": lambda machines: list_kind(machines, "memory"),
     "first-use": lambda machines: list_kind(machines, "first use"),

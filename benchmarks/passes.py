@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.data import load_data
 from benchmarks.plain_numpy import NumPyObjective
+from benchmarks.problems import Scores
 from benchmarks.races import FASTLIN, Race, Rule
 from fastlin.objective import Objective
 
@@ -125,6 +126,10 @@ class Point:
     def accuracy(self, value, coef_gradient, intercept_gradient):
         """Return nan: a point is as far from the labels for every contender."""
         return float("nan")
+
+    def test(self, value, coef_gradient, intercept_gradient):
+        """Return no Scores: a pass predicts nothing."""
+        return Scores()
 
 
 def load_point(n_rows, dtype):

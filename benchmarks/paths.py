@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.data import load_data
+from benchmarks.problems import Scores, score
 from benchmarks.races import PROVEN, Race
 from benchmarks.sparse_data import make_one_hot
 from fastlin.kernels.machine.threads import count_threads
@@ -41,6 +42,10 @@ class Grid:
         All rows.
     y : ndarray of shape (n,), int64
         The labels, from 0 to n_classes - 1.
+    X_test : ndarray or csr_matrix of shape (n_test, d)
+        Rows to test all fits on.
+    y_test : ndarray of shape (n_test,), int64
+        Their labels.
     n_classes : int
         The number of classes.
     Cs : ndarray of shape (n_Cs,)
@@ -57,6 +62,8 @@ class Grid:
     name: str
     X: np.ndarray | csr_matrix
     y: np.ndarray
+    X_test: np.ndarray | csr_matrix
+    y_test: np.ndarray
     n_classes: int
     Cs: np.ndarray
     fit_intercept: bool = True
@@ -80,6 +87,12 @@ class Grid:
         """Return the mean over the fits of the accuracy on their rows."""
         fits = zip(self.problems(), coef, intercept, strict=True)
         return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
+
+    def test(self, coef, intercept):
+        """Return the means over the fits of their Scores on the rows to test on."""
+        fits = zip(coef, intercept, strict=True)
+        scores = [score(self.X_test, self.y_test, self.n_classes, *solution) for solution in fits]
+        return Scores(*np.mean(scores, axis=0).tolist())
 
 
 def fit_path(grid, tol):
@@ -159,7 +172,7 @@ def fit_scikit_learn_cross_validation(grid):
     This is faster than the folds one after the other on as many threads of BLAS.
     """
     model = ScikitLearnLogisticRegressionCV(n_jobs=count_threads(), **_ask_for(grid))
-    # A variable like OPENBLAS_NUM_THREADS, which asv sets, would give each process as many threads again.
+    # BLAS would give each process as many threads again.
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         return _take_paths(model.fit(grid.X, grid.y))
 
@@ -188,12 +201,14 @@ def _load_one_hot(n_rows, fit_intercept):
     X, y = data.X_train, data.y_train
     # 1 / C is the largest slope of the sum of the losses where all coefficients are zero.
     smallest = 1 / np.abs(X.T @ (y - (y.mean() if fit_intercept else 0.5))).max()
-    return Grid("one-hot", X, y, 2, np.geomspace(smallest, SPAN * smallest, N_CS), fit_intercept, l1_ratio=1.0)
+    Cs = np.geomspace(smallest, SPAN * smallest, N_CS)
+    return Grid("one-hot", X, y, data.X_test, data.y_test, 2, Cs, fit_intercept, l1_ratio=1.0)
 
 
 def _load_mnist(n_rows):
     data = load_data("mnist", n_rows or CV_ROWS, "float64")
-    return Grid("MNIST", data.X_train, data.y_train.astype(np.int64), 10, CV_CS, n_folds=N_FOLDS)
+    y_train, y_test = (y.astype(np.int64) for y in (data.y_train, data.y_test))
+    return Grid("MNIST", data.X_train, y_train, data.X_test, y_test, 10, CV_CS, n_folds=N_FOLDS)
 
 
 def _race_on_one_hot(fit_intercept, peer, solve, **options):

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from benchmarks.machine import call_machine
 from benchmarks.pass_scaling import fit_slope
 from benchmarks.published import digest
 from benchmarks.scaling import format_value
 from benchmarks.suite import RACE_RECORDS
-from benchmarks.tables import describe_case
+from benchmarks.tables import describe_case, find_geometric_mean, format_ratio
 
 # The colours are Okabe and Ito's, which the colour-blind can tell apart.
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
@@ -14,6 +15,8 @@ MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
 TICKS = 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200
 MOST_LABELS = 7
+# The ratio of full colour in a map, and that from which on text is white.
+FULL_COLOR, DARK = 8, 3.5
 # The key of the text in a PNG file that holds the hash.
 SOURCE = "Source"
 
@@ -28,7 +31,7 @@ def choose_pictures(machines):
     """
     pictures = {"races.png": (draw_races, {name: _select(machine, "race") for name, machine in machines.items()})}
     for name, machine in machines.items():
-        for kind, draw in (("scaling", draw_scaling), ("passes", draw_pass_scaling), ("peers", draw_peers)):
+        for kind, draw in DRAWN.items():
             for record in _select(machine, kind).values():
                 pictures[f"{name}-{kind}.png"] = draw, {"machine": machine["machine"], "record": record}
     return pictures
@@ -190,6 +193,37 @@ def _describe_base(base):
     return ", ".join(parts)
 
 
+def draw_everyday(records, path):
+    """Draw a map for each number of classes: how many times as fast as the fastest peer, by rows and columns."""
+    from matplotlib.colors import LogNorm
+
+    problems = [problem for problem in records["record"]["problems"] if problem["shape"]]
+    sizes = [sorted({problem["shape"][place] for problem in problems}) for place in range(3)]
+    all_rows, all_columns, all_classes = sizes
+    figure, panels = _open(4.2 * len(all_classes), 1.6 + 0.6 * len(all_rows), 1, len(all_classes), squeeze=False)
+    for panel, n_classes in zip(panels.flat, all_classes, strict=True):
+        ratios = np.full((len(all_rows), len(all_columns)), np.nan)
+        for problem in problems:
+            n, d, K = problem["shape"]
+            if n_classes == K:
+                ratios[all_rows.index(n), all_columns.index(d)] = problem["ratio"]
+        # Blue is faster and red slower, in steps of equal ratios.
+        panel.imshow(ratios, cmap="RdBu", norm=LogNorm(1 / FULL_COLOR, FULL_COLOR, clip=True), aspect="auto")
+        for (row, column), ratio in np.ndenumerate(ratios):
+            if np.isfinite(ratio):
+                is_dark = not 1 / DARK <= ratio <= DARK
+                color = "white" if is_dark else "black"
+                panel.text(column, row, format_ratio(ratio), ha="center", va="center", color=color)
+        mean = find_geometric_mean(ratios[np.isfinite(ratios)])
+        panel.set_title(f"{n_classes} classes, mean {format_ratio(mean)}")
+        panel.set(xlabel="columns", xticks=range(len(all_columns)), xticklabels=all_columns)
+        panel.set_yticks(range(len(all_rows)), [f"{n:,}" for n in all_rows])
+        panel.grid(visible=False)
+    panels.flat[0].set_ylabel("rows")
+    figure.suptitle(f"Times as fast as the fastest peer, by the defaults of both\n{call_machine(records['machine'])}")
+    _save(figure, path, records)
+
+
 def draw_peers(records, path):
     """Draw the excess of the objective against the seconds of a fit, as `fastlin compare --peers` does."""
     import tempfile
@@ -210,7 +244,11 @@ def draw_peers(records, path):
             image.save(path, pnginfo=source)
 
 
-def _open(width, height, n_rows=1, n_columns=1):
+# What draws the picture of a machine, by the kind of its records.
+DRAWN = {"everyday": draw_everyday, "scaling": draw_scaling, "passes": draw_pass_scaling, "peers": draw_peers}
+
+
+def _open(width, height, n_rows=1, n_columns=1, squeeze=True):
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -218,7 +256,7 @@ def _open(width, height, n_rows=1, n_columns=1):
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-        return figure, figure.subplots(n_rows, n_columns)
+        return figure, figure.subplots(n_rows, n_columns, squeeze=squeeze)
 
 
 def _save(figure, path, records):

@@ -1,9 +1,10 @@
 """Races: fastlin and its peers solve the same problem in turn, and count only where they reach the same objective.
 
-A problem has rows X, the number n_classes, and two judges: `objective(*solution)` and `accuracy(*solution)`, which
-compute what a solution is worth by the formula in NumPy and float64, so that no library judges itself. A contender is a
-function from a problem to its solution, a tuple. `Problem` (fastlin/studies/contenders.py) is solved by coef (K, d) and
-intercept (K,), a `Grid` (paths.py) by those of many fits, and networks and passes by what their modules say.
+A problem has rows X, the number n_classes, and three judges: `objective(*solution)`, `accuracy(*solution)` on its own
+rows, and `test(*solution)`, the Scores on rows that were not trained on. They compute what a solution is worth by the
+formula in NumPy and float64, so that no library judges itself. A contender is a function from a problem to its
+solution, a tuple. `TriedProblem` (problems.py) is solved by coef (K, d) and intercept (K,), a `Grid` (paths.py) by
+those of many fits, and networks and passes by what their modules say.
 """
 
 import importlib.util
@@ -16,8 +17,9 @@ from time import perf_counter, sleep
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from benchmarks.problems import TriedProblem
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
@@ -30,6 +32,9 @@ OUT_OF_REACH = 2
 # Seconds to wait before a timed call. The threads of OpenBLAS keep spinning for a while on the processors that the next
 # call needs: without a pause fastlin's pass over MNIST took 34 instead of 25 ms after NumPy's.
 PAUSE = 0.1
+# Calls of one contender follow each other for so many seconds, and their median is its time of the turn, so that fits
+# of a millisecond are measured as well as those of a second.
+TURN = 0.03
 THREADS = ("all", "one")
 
 
@@ -137,11 +142,17 @@ class Outcome:
     has_converged : bool
         Whether no fit of fastlin has warned that it did not converge.
     seconds : dict of str to float
-        The median seconds of a call of each contender.
+        The median seconds of a call of each contender, with its best number of threads.
+    best_threads : dict of str to int
+        That number. fastlin has all threads of the race.
     objectives : dict
         The objective of each contender, as an array where the problem has several fits.
     accuracies : dict of str to float
-        The accuracy of each contender.
+        The accuracy of each contender on the rows of the problem.
+    tests : dict of str to Scores
+        What the solution of each contender is worth on rows that it was not trained on.
+    solutions : dict of str to tuple
+        The solution of each contender.
     """
 
     race: Race
@@ -151,8 +162,11 @@ class Outcome:
     peer: str
     has_converged: bool
     seconds: dict
+    best_threads: dict
     objectives: dict
     accuracies: dict
+    tests: dict
+    solutions: dict
 
     @property
     def ratio(self):
@@ -189,10 +203,12 @@ class Outcome:
             "contenders": {
                 name: {
                     "seconds": seconds,
+                    "threads": self.best_threads[name],
                     # Where there are several fits, their mean is given.
                     "objective": float(np.mean(self.objectives[name])),
-                    # A pass over the data has none.
-                    "accuracy": None if np.isnan(self.accuracies[name]) else self.accuracies[name],
+                    # On rows that were not trained on.
+                    "accuracy": self.tests[name].accuracy,
+                    "log_loss": self.tests[name].log_loss,
                 }
                 for name, seconds in self.seconds.items()
             },
@@ -224,9 +240,11 @@ def load_problem(race, whole=False):
 def run_race(race, problem, n_threads=None):
     """Run fastlin and the peers in turn.
 
-    fastlin runs before and after each peer, because the speed of a machine drifts. Before the race fastlin solves the
-    whole problem, so that it has compiled what it needs, and each peer a small one. After the first turn only those
-    peers count that have reached the objective, and only those go on that may be the fastest.
+    fastlin runs before and after each peer, because the speed of a machine drifts. It has all threads of the race. A
+    peer runs on one thread and on all of them, and the faster counts: two threads of BLAS take longer than one for many
+    fits. Before the race fastlin solves the whole problem, so that it has compiled what it needs, and each peer a small
+    one. After the first turn only those peers count that have reached the objective, and only those go on that may be
+    the fastest.
 
     Parameters
     ----------
@@ -235,7 +253,7 @@ def run_race(race, problem, n_threads=None):
     problem : object
         Its problem, as the module's docstring describes it.
     n_threads : int or None
-        The number of threads of each contender and of BLAS. None: all that fastlin uses.
+        The number of threads of the race. None: all that fastlin uses.
 
     Returns
     -------
@@ -252,32 +270,41 @@ def run_race(race, problem, n_threads=None):
         _run(race.solve, problem)
         for solve in race.peers.values():
             _run(solve, few)
-        runs = {FASTLIN: [], **{name: [] for name in race.peers}}
         # The libraries of the peers, which bring threads of their own, are loaded by now.
-        with threadpool_limits(count_threads()):
-            names = list(race.peers)
-            for turn in range(race.rounds):
-                for name in names:
-                    runs[FASTLIN].append(_run(race.solve, problem))
-                    runs[name].append(_run(race.peers[name], problem))
-                if turn == 0:
-                    objectives = {name: problem.objective(*ran[-1][2]) for name, ran in runs.items()}
-                    names = _find_equal_peers(race, objectives)
-                    runs = {name: runs[name] for name in (FASTLIN, *names)}
-                    fastest = min(runs[name][0][0] for name in names)
-                    names = [name for name in names if runs[name][0][0] <= OUT_OF_REACH * fastest]
-            runs[FASTLIN].append(_run(race.solve, problem))
-        seconds = {name: median(ran[0] for ran in all_ran) for name, all_ran in runs.items()}
+        controller, most = ThreadpoolController(), count_threads()
+        ours = FASTLIN, most
+        entries = [(name, n) for name in race.peers for n in dict.fromkeys((1, most))]
+        runs = {entry: [] for entry in (ours, *entries)}
+        for turn in range(race.rounds):
+            for name, n in entries:
+                runs[ours].append(run_on(controller, most, race.solve, problem))
+                runs[name, n].append(run_on(controller, n, race.peers[name], problem))
+                if n > 1:
+                    sleep(PAUSE)
+            if turn == 0:
+                objectives = {name: problem.objective(*ran[-1][2]) for (name, _), ran in runs.items()}
+                equal = {FASTLIN, *_find_equal_peers(race, objectives)}
+                runs = {entry: ran for entry, ran in runs.items() if entry[0] in equal}
+                fastest = min(_take_median(ran) for entry, ran in runs.items() if entry != ours)
+                entries = [entry for entry in list(runs)[1:] if _take_median(runs[entry]) <= OUT_OF_REACH * fastest]
+        runs[ours].append(run_on(controller, most, race.solve, problem))
+        medians = {entry: _take_median(ran) for entry, ran in runs.items()}
+        best = {name: (name, n) for name, n in sorted(runs, key=medians.get, reverse=True)}
+        seconds = {name: medians[best[name]] for name, _ in runs}
+        solutions = {name: runs[best[name]][-1][2] for name in seconds}
         return Outcome(
             race,
             problem.X.shape[0],
             describe_data(problem),
-            count_threads(),
-            min(runs.keys() - {FASTLIN}, key=seconds.get),
-            all(ran[1] for ran in runs[FASTLIN]),
+            most,
+            min(seconds.keys() - {FASTLIN}, key=seconds.get),
+            all(ran[1] for ran in runs[ours]),
             seconds,
-            {name: objectives[name] for name in runs},
-            {name: problem.accuracy(*all_ran[-1][2]) for name, all_ran in runs.items()},
+            {name: best[name][1] for name in seconds},
+            {name: objectives[name] for name in seconds},
+            {name: problem.accuracy(*solution) for name, solution in solutions.items()},
+            _test(race, problem, solutions),
+            solutions,
         )
 
 
@@ -322,14 +349,34 @@ def _find_equal_peers(race, objectives):
     return reached
 
 
+def _test(race, problem, solutions):
+    """Return the Scores of each contender; where all rows are fitted, those of its solution of four fifths of them."""
+    if isinstance(problem, TriedProblem) and problem.X_test is None:
+        problem = problem.hold_out()
+        solves = {FASTLIN: race.solve, **race.peers}
+        solutions = {name: _run(solves[name], problem)[2] for name in solutions}
+    return {name: problem.test(*solution) for name, solution in solutions.items()}
+
+
+def _take_median(ran):
+    return median(seconds for seconds, _, _ in ran)
+
+
+def run_on(controller, n_threads, solve, problem):
+    """Return what `_run` does, with so many threads of BLAS, OpenMP and the contender's own."""
+    with limit_threads(n_threads), controller.limit(limits=n_threads):
+        return _run(solve, problem)
+
+
 def _run(solve, problem):
-    """Return the seconds of a call, whether no warning says that it has not converged, and the solution."""
-    sleep(PAUSE)
+    """Return the median seconds of a call, whether no warning says that it has not converged, and the solution."""
+    seconds = []
     # Peers warn of iterations that are used up, and of parameters that a later version will remove.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        begin = perf_counter()
-        solution = solve(problem)
-        seconds = perf_counter() - begin
+        while sum(seconds) < TURN:
+            begin = perf_counter()
+            solution = solve(problem)
+            seconds.append(perf_counter() - begin)
     has_converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-    return seconds, has_converged, solution
+    return median(seconds), has_converged, solution

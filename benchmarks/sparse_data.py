@@ -183,7 +183,7 @@ def _draw(generator, weights, shape):
     return np.minimum(np.searchsorted(sums, sums[-1] * generator.random(shape)), len(weights) - 1)
 
 
-def make_news(n_rows=800_000, seed=0):
+def make_news(n_rows, seed=0):
     """Return news stories as rows of logarithmic tf-idf in CSR, of two classes.
 
     The values are (1 + log count) times the idf, and each row is scaled to Euclidean length 1.

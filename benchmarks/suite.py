@@ -1,7 +1,9 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
-from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths
+from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths, predictions
+from benchmarks.everyday import measure_everyday
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
+from benchmarks.learning import measure_learning
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
 from benchmarks.memory import measure_case
@@ -19,9 +21,10 @@ RACES = {
     **mini_batches.RACES,
     **course.RACES,
     **passes.RACES,
+    **predictions.RACES,
 }
-FIRST_USE, PASS_SCALING, SCALING = "first-use", "pass-scaling", "scaling"
-CASES = (*RACES, *LIMITS, *MEMORY, FIRST_USE, PASS_SCALING, SCALING)
+EVERYDAY, LEARNING, FIRST_USE, PASS_SCALING, SCALING = "everyday", "learning", "first-use", "pass-scaling", "scaling"
+CASES = (*RACES, EVERYDAY, LEARNING, *LIMITS, *MEMORY, FIRST_USE, PASS_SCALING, SCALING)
 
 
 def measure(case, whole=False):
@@ -56,6 +59,10 @@ def measure(case, whole=False):
         return {case: measure_case(MEMORY[case], whole)}
     if case == FIRST_USE:
         return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
+    if case == EVERYDAY:
+        return {case: measure_everyday(short=not whole)}
+    if case == LEARNING:
+        return {case: measure_learning(whole)}
     if case == PASS_SCALING:
         return {case: measure_pass_scaling(BASE if whole else SMALL_BASE)}
     return {case: measure_scaling(whole)}

@@ -1,7 +1,10 @@
 """Tables of records, as rows of text: for the console by rich, for the documents in Markdown."""
 
 from dataclasses import dataclass
+from math import exp, log
+from statistics import fmean, median
 
+from benchmarks.learning import find_accuracy, find_seconds
 from benchmarks.races import FASTLIN
 
 BAD = "bold red"
@@ -95,6 +98,21 @@ def _is_numeric(table, place):
     return place > 0 and all(not cell or cell[0].isdigit() or cell[0] in "+-−" for cell in cells)
 
 
+def name_peer(record):
+    """Return the name of a race's peer, with its number of threads where it is not that of the race."""
+    n_threads = record["contenders"][record["peer"]].get("threads", record["threads"])
+    return record["peer"] if n_threads == record["threads"] else f"{record['peer']}, 1 thread"
+
+
+def compare_scores(record):
+    """Return the accuracies and the log losses of fastlin and its peer, as text, empty where nothing is predicted."""
+    sides = [record["contenders"][name] for name in (FASTLIN, record["peer"])]
+    # Records of the first kind have the accuracy on the rows that were trained on.
+    if any(side.get("log_loss") is None for side in sides):
+        return "", ""
+    return tuple(" / ".join(f"{side[name]:.4f}" for side in sides) for name in ("accuracy", "log_loss"))
+
+
 def tabulate_races(records):
     """Return the table of races."""
     rows = []
@@ -104,16 +122,17 @@ def tabulate_races(records):
             [
                 describe_case(record),
                 format_seconds(ours["seconds"]),
-                record["peer"],
+                name_peer(record),
                 format_seconds(theirs["seconds"]),
                 format_ratio(record["ratio"]),
                 f"{record['gap']:+.0e}",
-                "" if ours["accuracy"] is None else f"{ours['accuracy']:.4f}",
+                *compare_scores(record),
             ]
         )
-    columns = ["case", "fastlin", "peer", "its time", "times faster", "objective gap", "accuracy"]
+    columns = ["case", "fastlin", "peer", "its time", "times faster", "objective gap", "accuracies", "log losses"]
     bold = [record["ratio"] < 1 or bool(record["fault"]) for record in records]
-    return Table("fastlin beside its peers, bold where it is slower", columns, rows, bold)
+    title = "fastlin beside its peers, bold where it is slower; accuracies and log losses on rows not trained on"
+    return Table(title, columns, rows, bold)
 
 
 def tabulate_limits(records):
@@ -155,9 +174,126 @@ def tabulate_first_use(records):
     return Table("The first use", ["what", "fastlin", "scikit-learn", "difference"], rows, bold)
 
 
+def write_everyday(problem):
+    """Return a line on one problem of everyday."""
+    ours, theirs = (problem["contenders"][name] for name in (FASTLIN, problem["peer"]))
+    peer = f"{problem['peer'].removeprefix('scikit-learn ')}/{theirs['threads']}"
+    return (
+        f"{problem['title']:36} {format_seconds(ours['seconds']):>8} {format_seconds(theirs['seconds']):>8} {peer:>17} "
+        f"{format_ratio(problem['ratio']):>5}  default {format_ratio(problem['default_ratio']):>5}  "
+        f"gap {problem['gap']:+.0e}  coef {ours['coef_error']:.0e} {theirs['coef_error']:.0e}"
+        f"{' worse' * problem['is_worse']}{' above' * problem['is_above']} {problem['fault']}".rstrip()
+    )
+
+
+def find_geometric_mean(ratios):
+    """Return the geometric mean of ratios."""
+    return exp(fmean(map(log, ratios)))
+
+
+def tabulate_everyday(records):
+    """Return the table of everyday fits, a row for each group of problems."""
+    groups = {}
+    for record in records:
+        for problem in record["problems"]:
+            groups.setdefault(problem["group"], []).append(problem)
+    rows = []
+    for group, problems in groups.items():
+        worst = min(problems, key=lambda problem: problem["ratio"])
+        sides = [
+            [problem["contenders"][name]["coef_error"] for problem, name in zip(problems, names, strict=True)]
+            for names in ([FASTLIN] * len(problems), [problem["peer"] for problem in problems])
+        ]
+        rows.append(
+            [
+                group,
+                f"{len(problems)}",
+                format_ratio(find_geometric_mean(problem["ratio"] for problem in problems)),
+                format_ratio(find_geometric_mean(problem["default_ratio"] for problem in problems)),
+                f"{format_ratio(worst['ratio'])}: {worst['title']}",
+                f"{sum(problem['ratio'] < 1 for problem in problems)}",
+                f"{sum(problem['is_above'] for problem in problems)}",
+                " / ".join(f"{median(errors):.0e}" for errors in sides),
+                " / ".join(f"{max(errors):.0e}" for errors in sides),
+                f"{sum(problem['is_worse'] for problem in problems)}",
+            ]
+        )
+    columns = [
+        "problems",
+        "number",
+        "times faster than the fastest, mean",
+        "than the default",
+        "worst",
+        "slower",
+        "objective above",
+        "coefficients off, median",
+        "off, worst",
+        "clearly worse",
+    ]
+    return Table("Everyday fits by their defaults; means are geometric", columns, rows, [False] * len(rows))
+
+
+def tabulate_everyday_problems(records):
+    """Return the table of everyday fits, a row for each problem, bold where fastlin is slower."""
+    problems = [problem for record in records for problem in record["problems"]]
+    rows = []
+    for problem in problems:
+        ours, theirs = (problem["contenders"][name] for name in (FASTLIN, problem["peer"]))
+        rows.append(
+            [
+                problem["title"],
+                format_seconds(ours["seconds"]),
+                name_peer(problem),
+                format_seconds(theirs["seconds"]),
+                format_ratio(problem["ratio"]),
+                format_ratio(problem["default_ratio"]),
+                f"{problem['gap']:+.0e}",
+                f"{ours['coef_error']:.0e} / {theirs['coef_error']:.0e}",
+                *compare_scores(problem),
+            ]
+        )
+    columns = [
+        "problem",
+        "fastlin",
+        "fastest peer",
+        "its time",
+        "times faster",
+        "than the default",
+        "objective gap",
+        "coefficients off",
+        "accuracies",
+        "log losses",
+    ]
+    return Table("Everyday problems", columns, rows, [problem["ratio"] < 1 for problem in problems])
+
+
+def tabulate_learning(records):
+    """Return the table of seconds to an accuracy, a row for each contender and mark."""
+    rows = []
+    for record in records:
+        for mark, reached in record["marks"].items():
+            for name, points in record["contenders"].items():
+                seconds = find_seconds(points, reached["accuracy"])
+                accuracy = find_accuracy(points, reached["seconds"])
+                rows.append(
+                    [
+                        f"{name}, {record['data']}",
+                        f"{mark}: {reached['accuracy']:.4f} after {format_seconds(reached['seconds'])}",
+                        "not reached" if seconds is None else format_seconds(seconds),
+                        "" if seconds is None else format_ratio(reached["seconds"] / seconds),
+                        "no epoch" if accuracy is None else f"{accuracy:.4f}",
+                    ]
+                )
+    columns = ["what", "the mark", "its accuracy after", "times sooner", "accuracy in its time"]
+    title = "Seconds to an accuracy on rows not trained on, and the accuracy in as many seconds"
+    return Table(title, columns, rows, [row[3] != "" and float(row[3]) < 1 for row in rows])
+
+
 KINDS = {
     "race": tabulate_races,
     "limit": tabulate_limits,
     "memory": tabulate_memory,
     "first use": tabulate_first_use,
+    "everyday": tabulate_everyday,
+    "learning": tabulate_learning,
 }

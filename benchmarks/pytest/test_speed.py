@@ -2,7 +2,7 @@
 
 from benchmarks.limits import LIMITS
 from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import FIRST_USE, RACES, measure
+from benchmarks.suite import EVERYDAY, FIRST_USE, LEARNING, RACES, measure
 
 
 def test_race(benchmark, whole, keep, race):
@@ -13,6 +13,20 @@ def test_race(benchmark, whole, keep, race):
         benchmark.extra_info[name] = record
     seconds = records[race]["contenders"][FASTLIN]["seconds"]
     benchmark.pedantic(RACES[race].solve, (load_problem(RACES[race], whole),), rounds=1 if seconds > 1 else 3)
+
+
+def test_everyday(benchmark, whole, keep):
+    records = benchmark.pedantic(measure, (EVERYDAY, whole), rounds=1)
+    benchmark.extra_info.update(records)
+    keep(records)
+    for problem in records[EVERYDAY]["problems"]:
+        assert not problem["fault"], f"{problem['title']}: {problem['fault']}"
+
+
+def test_learning(benchmark, whole, keep):
+    records = benchmark.pedantic(measure, (LEARNING, whole), rounds=1)
+    benchmark.extra_info.update(records)
+    keep(records)
 
 
 def test_limit(benchmark, whole, keep, limit):

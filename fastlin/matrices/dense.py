@@ -553,6 +553,11 @@ class ColumnPasses(DensePasses):
         """As `DensePasses.roundings` has it: of the sums in kernels/linear/columnwise.py."""
         return self._shape[1], self._n_rows
 
+    @property
+    def shift_roundings(self) -> float:
+        """As `DensePasses.shift_roundings` has it: columns are centred before anything else."""
+        return 0.0
+
     @cached_property
     def in_cache(self) -> tuple[FloatArray, IntArray, Samples]:
         """The columns, scaled and centred and with ones behind them, the row numbers in them, labels and weights."""

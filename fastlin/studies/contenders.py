@@ -59,7 +59,7 @@ class Problem:
     fit_intercept : bool
         Whether there is an intercept; it is not penalised.
     l1_ratio : float
-        The part of the L1 penalty, as in scikit-learn. Only fastlin and scikit-learn take more than 0 below.
+        The part of the L1 penalty, as in scikit-learn. Only fastlin, scikit-learn and glum take more than 0 below.
     """
 
     name: str
@@ -242,8 +242,12 @@ def fit_skglm(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     return coef.reshape(1, -1), np.zeros(1)
 
 
-def fit_glum(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Fit glum's binomial family: half the mean deviance, which is the mean loss, and alpha / 2 ||w||^2, alpha = l2."""
+def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[FloatArray, FloatArray]:
+    """Fit glum's binomial family: half the mean deviance, which is the mean loss, and alpha times an elastic net.
+
+    Its parts are l1_ratio ||w||_1 and (1 - l1_ratio) / 2 ||w||^2, so that alpha = l1 + l2. It does not accept a tol of
+    zero; the default never ends a fit either.
+    """
     if problem.n_classes > 2:
         raise CannotSolveError("it has no softmax")
     if problem.X.dtype == np.float32:
@@ -254,12 +258,11 @@ def fit_glum(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
 
     model = GeneralizedLinearRegressor(
         family="binomial",
-        alpha=problem.l2,
-        l1_ratio=0,
+        alpha=problem.l1 + problem.l2,
+        l1_ratio=problem.l1_ratio,
         fit_intercept=problem.fit_intercept,
-        solver="irls-ls",
-        # glum does not accept zero; this value never ends a fit either.
-        gradient_tol=1e-300,
+        solver="irls-ls" if problem.l1_ratio == 0 else "irls-cd",
+        gradient_tol=tol,
         max_iter=max_iter,
     )
     model.fit(problem.X, problem.y.astype(problem.X.dtype))

@@ -1,9 +1,10 @@
 """What asv runs: the bodies of the suite with made-up races, and the plugin that knows the name of the folder."""
 
+import numpy as np
 import pytest
 
 from benchmarks import asv_suite
-from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, Races
+from benchmarks.asv_suite import CHOSEN, MEMORY_CHOSEN, SIDES, BothSides, Races
 from benchmarks.memory import CASES
 from benchmarks.suite import RACES
 
@@ -15,7 +16,15 @@ def test_the_suite_chooses_among_the_cases():
 
 def test_a_race_that_fails_costs_no_other(monkeypatch):
     good, missing, faulty, broken = CHOSEN[:4]
-    record = {"ratio": 4.0, "gap": -1e-3, "fault": "", "contenders": {"fastlin": {"accuracy": 0.9}}}
+    ours = {"seconds": 1.0, "objective": 0.5, "accuracy": 0.9, "log_loss": 0.25}
+    theirs = {"seconds": 4.0, "objective": 0.6, "accuracy": None, "log_loss": 0.5}
+    record = {
+        "peer": "lbfgs",
+        "ratio": 4.0,
+        "gap": -1e-3,
+        "fault": "",
+        "contenders": {"fastlin": ours, "lbfgs": theirs},
+    }
 
     def measure(race):
         if race == missing:
@@ -30,7 +39,14 @@ def test_a_race_that_fails_costs_no_other(monkeypatch):
     races.setup(records, good)
     assert races.track_ratio_to_peer(records, good) == 0.25
     assert races.track_objective_gap(records, good) == 0
-    assert races.track_accuracy(records, good) == 0.9
+    both = BothSides()
+    for side, expected in zip(SIDES, (ours, theirs), strict=True):
+        both.setup(records, good, side)
+        assert both.track_seconds(records, good, side) == expected["seconds"]
+        assert both.track_objective(records, good, side) == expected["objective"]
+        assert both.track_log_loss(records, good, side) == expected["log_loss"]
+    assert both.track_accuracy(records, good, SIDES[0]) == 0.9
+    assert np.isnan(both.track_accuracy(records, good, SIDES[1]))
     for race, error, words in (
         (missing, NotImplementedError, "no data"),
         (faulty, ValueError, "too high"),

@@ -35,4 +35,8 @@ def test_the_judge_is_the_mean_cross_entropy():
     scores = training.X @ w
     losses = np.log(np.exp(scores).sum(axis=1)) - (scores * Y_train).sum(axis=1)
     assert training.objective(w) == pytest.approx(losses.mean(), rel=1e-12)
-    assert training.accuracy(w) == np.mean((X_val @ w).argmax(axis=1) == Y_val.argmax(axis=1))
+    assert training.accuracy(w) == np.mean(scores.argmax(axis=1) == Y_train.argmax(axis=1))
+    assert training.test(w).accuracy == np.mean((X_val @ w).argmax(axis=1) == Y_val.argmax(axis=1))
+    scores = X_val @ w
+    losses = np.log(np.exp(scores).sum(axis=1)) - (scores * Y_val).sum(axis=1)
+    assert training.test(w).log_loss == pytest.approx(losses.mean(), rel=1e-12)

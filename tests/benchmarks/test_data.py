@@ -17,7 +17,10 @@ def write_letter(folder, lines):
 
 def test_letter_takes_the_first_rows_for_training(tmp_path):
     write_letter(tmp_path, [LINE, "Z" + ",15" * LETTER_FEATURES] + [LINE] * (LETTER_ROWS - 2))
-    X, y = load_letter(tmp_path)
+    data = load_letter(tmp_path)
+    X, y = data.X_train, data.y_train
+    assert data.X_test.shape == (LETTER_ROWS - LETTER_TRAIN, LETTER_FEATURES)
+    assert data.y_test.shape == (LETTER_ROWS - LETTER_TRAIN,)
     assert X.shape == (LETTER_TRAIN, LETTER_FEATURES)
     assert X.dtype == np.float64
     np.testing.assert_array_equal(X[0], np.arange(LETTER_FEATURES))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from scipy.special import logsumexp
+from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import log_loss
 
 from benchmarks.mini_batches import ALLOWED, Images, train, train_by_sgd, train_plainly
 
@@ -25,7 +27,7 @@ def test_the_judges_are_the_formulas(images):
     wrong = [
         np.argmax(coef @ row + intercept) != label for row, label in zip(images.X_test, images.y_test, strict=True)
     ]
-    assert by_error.objective(coef, intercept) == np.mean(wrong)
+    assert by_error.objective(coef, intercept) == pytest.approx(np.mean(wrong), rel=1e-12)
 
 
 def test_plain_numpy_takes_the_same_steps(images):
@@ -36,5 +38,13 @@ def test_plain_numpy_takes_the_same_steps(images):
 
 
 def test_sgd_classifier_has_a_row_for_each_class(images):
-    coef, intercept = train_by_sgd(images)
-    assert (coef.shape, intercept.shape) == ((10, 20), (10,))
+    coef, intercept, one_by_one = train_by_sgd(images)
+    assert (coef.shape, intercept.shape, one_by_one) == ((10, 20), (10,), True)
+
+
+def test_sgd_classifier_is_judged_by_its_own_probabilities(images):
+    model = SGDClassifier(loss="log_loss", random_state=0).fit(images.X, images.y)
+    tested = images.test(model.coef_, model.intercept_, True)
+    assert tested.accuracy == model.score(images.X_test, images.y_test)
+    assert tested.log_loss == pytest.approx(log_loss(images.y_test, model.predict_proba(images.X_test)), rel=1e-9)
+    assert tested.log_loss != images.test(model.coef_, model.intercept_).log_loss

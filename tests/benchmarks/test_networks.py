@@ -17,6 +17,7 @@ from benchmarks.networks import (
     LargeStep,
     draw_data,
     draw_start,
+    load_epoch,
     train_by_estimator,
     train_torch,
 )
@@ -33,9 +34,10 @@ def test_the_judge_of_networks_is_the_formula():
         scores = [sum(hidden * coefs[1][:, k]) + intercepts[1][k] for k in range(N_CLASSES)]
         losses.append(naive.softmax(scores, label)[0])
         right.append(max(scores) == scores[label])
-    epoch = Epoch(X, y)
-    assert epoch.objective(coefs, intercepts) == pytest.approx(np.mean(losses), rel=1e-12)
-    assert epoch.accuracy(coefs, intercepts) == np.mean(right)
+    epoch = Epoch(X[:10], y[:10], X, y)
+    assert epoch.objective(coefs, intercepts) == pytest.approx(np.mean(losses[:10]), rel=1e-12)
+    assert epoch.accuracy(coefs, intercepts) == np.mean(right[:10])
+    assert epoch.test(coefs, intercepts) == (np.mean(right), pytest.approx(np.mean(losses), rel=1e-12))
 
 
 def test_networks_start_as_scikit_learns():
@@ -54,7 +56,7 @@ def test_networks_start_as_scikit_learns():
 
 def test_torch_trains_the_same_network():
     pytest.importorskip("torch", reason="PyTorch is of the extra peers-torch.")
-    epoch = Epoch(*draw_data(1_000, 20))
+    epoch = load_epoch(1_000, 20)
     for ours, theirs in zip(train_by_estimator(epoch, fastlin.MLPClassifier), train_torch(epoch), strict=True):
         for part, expected in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(part, expected, rtol=0, atol=1e-5)
@@ -66,7 +68,7 @@ def test_large_steps_take_the_rows_in_turn_and_their_products_are_those_of_a_ste
     assert sorted(np.concatenate(step.batches)) == list(range(60))
     before = step.network.parameters.copy()
     rows, network = step.batches[0], step.network
-    expected = Epoch(X[rows], y[rows]).objective(network.coefs, network.intercepts)
+    expected = Epoch(X[rows], y[rows], X, y).objective(network.coefs, network.intercepts)
     expected += LARGE_L2 / 2 * sum(float(np.sum(coef.astype(np.float64) ** 2)) for coef in network.coefs)
     assert LargeStep(X, y, 30)() == pytest.approx(expected, rel=0, abs=1e-4)
     # Losses of the halves differ, and steps are taken.

@@ -1,12 +1,40 @@
 """Processes import the fastlin of the one that starts them, wherever that lies."""
 
+import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import fastlin
-from benchmarks import processes
+from benchmarks import HELD_BACK_BY, processes
 from benchmarks.processes import ROOT, run_python
 
 PRINT = "import fastlin, benchmarks; print(fastlin.__file__); print(benchmarks.__path__[0])"
+
+
+def test_what_holds_back_the_peers_is_gone_before_numpy_is_loaded():
+    program = "import benchmarks, os; print(sorted(set(benchmarks.HELD_BACK_BY) & os.environ.keys()))"
+    held = dict.fromkeys(HELD_BACK_BY, "1")
+    assert run_python("-c", program, **held).strip() == "[]"
+    # Then it is too late, and a run has to name them.
+    assert run_python("-c", f"import numpy; {program}", **held).strip() == str(sorted(HELD_BACK_BY))
+
+
+def test_pytest_starts_anew_without_what_holds_back_the_peers(monkeypatch):
+    path = ROOT / "benchmarks" / "pytest" / "conftest.py"
+    spec = spec_from_file_location("benchmarks_conftest", path)
+    conftest = module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    started = []
+    monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    conftest.pytest_cmdline_main(SimpleNamespace(getoption=lambda name, default: False))
+    assert not started
+    conftest.pytest_cmdline_main(SimpleNamespace(getoption=lambda name, default: True))
+    ((program, arguments, environment),) = started
+    assert (program, arguments) == (sys.executable, sys.orig_argv)
+    assert os.environ.keys() - environment.keys() == {"OPENBLAS_CORETYPE"} | (set(HELD_BACK_BY) & os.environ.keys())
 
 
 def test_a_process_imports_the_same_fastlin():

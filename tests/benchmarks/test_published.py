@@ -20,8 +20,8 @@ RUN = {"date": "2026-01-02", "versions": {"numpy": "2.0"}}
 
 def make_race(ours, theirs, **values):
     contenders = {
-        "fastlin": {"seconds": ours, "objective": 0.5, "accuracy": 0.9},
-        "scikit-learn": {"seconds": theirs, "objective": 0.5, "accuracy": 0.9},
+        "fastlin": {"seconds": ours, "objective": 0.5, "accuracy": 0.9, "log_loss": 0.25},
+        "scikit-learn": {"seconds": theirs, "objective": 0.5, "accuracy": 0.8, "log_loss": 0.5},
     }
     record = {"kind": "race", "title": "digits", "data": "10 × 2", "threads": 2, "peer": "scikit-learn", "gap": 0.0}
     return {**record, "contenders": contenders, "ratio": theirs / ours, "fault": "", **values}
@@ -73,10 +73,10 @@ def test_machines_stand_beside_each_other_and_slower_cases_say_why(tmp_path, mon
     slower = {"digits": make_race(2.0, 1.0), "digits-one-thread": make_race(2.0, 8.0, threads=1)}
     add_records(make_machine("b"), RUN, slower, tmp_path)
     monkeypatch.setitem(pages.WHY_SLOWER, "digits", "as on purpose")
-    text = pages.compare_machines(read_machines(tmp_path))
-    assert text.splitlines()[0] == "|  | peer | A, 2 processors | B, 2 processors |"
-    assert "| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 2 s against 1 s: **0.50** |" in text
-    assert "| digits, 10 × 2, 1 thread | scikit-learn |  | 2 s against 8 s: 4.0 |" in text
+    text, scores = pages.compare_machines(read_machines(tmp_path)), "0.9000 / 0.8000 | 0.2500 / 0.5000"
+    assert text.splitlines()[0] == "|  | peer | A, 2 processors | B, 2 processors | accuracies | log losses |"
+    assert f"| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 2 s against 1 s: **0.50** | {scores} |" in text
+    assert f"| digits, 10 × 2, 1 thread | scikit-learn |  | 2 s against 8 s: 4.0 | {scores} |" in text
     assert "- digits, 10 × 2, on B, 2 processors: as on purpose" in text
 
 
@@ -87,8 +87,11 @@ def test_a_cell_names_a_peer_of_its_own_and_what_was_taken_by_hand_is_called_so(
     }
     add_records(make_machine("b"), {"date": "2026-01-02", "by_hand": True}, {"digits": other}, tmp_path)
     lines = pages.compare_machines(read_machines(tmp_path)).splitlines()
-    assert lines[0] == "|  | peer | A, 2 processors | B, 2 processors, taken by hand |"
-    assert lines[2] == "| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 1 s against 1 s: 3.0 (lbfgs) |"
+    assert lines[0] == ("|  | peer | A, 2 processors | B, 2 processors, taken by hand | accuracies | log losses |")
+    assert lines[2] == (
+        "| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 1 s against 1 s: 3.0 (lbfgs) "
+        "| 0.9000 / 0.8000 | 0.2500 / 0.5000 |"
+    )
     assert len(lines) == 3
     add_records(make_machine("b"), RUN, {"letter": make_race(1.0, 2.0)}, tmp_path)
     assert "B, 2 processors, in part taken by hand" in pages.compare_machines(read_machines(tmp_path))

@@ -12,11 +12,13 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import races
-from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels, pose
+from benchmarks.fits import by_scikit_learn, fit_scikit_learn_to_pixels
+from benchmarks.problems import pose
 from benchmarks.races import FASTLIN, Outcome, Race, Rule, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import RACES
-from fastlin.studies.contenders import Problem, fit_fastlin, fit_scikit_learn
+from fastlin.kernels.machine.threads import count_threads
+from fastlin.studies.contenders import fit_fastlin, fit_scikit_learn
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def no_pause(monkeypatch):
 
 def make_small_problem(X, C=1.0):
     y = np.random.default_rng(1).integers(0, 3, len(X))
-    return Problem("small", X, y, 3, C, fit_intercept=True)
+    return pose("small", X, y, C)
 
 
 def load_small(n_rows):
@@ -55,12 +57,19 @@ def test_the_peer_on_scaled_pixels_has_the_same_objective():
 def test_a_race_leaves_out_peers_that_miss_the_objective():
     fastlin = partial(fit_fastlin, tol=1e-8)
     race = Race("small", load_small, fastlin, {"gives up": give_up, "finishes": finish}, within=1e-6, rounds=2)
-    outcome = run_race(race, load_small(None), 1)
+    problem = load_small(None)
+    outcome = run_race(race, problem, 1)
     assert outcome.peer == "finishes"
     assert outcome.seconds.keys() == {FASTLIN, "finishes"}
     assert outcome.find_fault() == ""
     assert outcome.ratio == outcome.seconds["finishes"] / outcome.seconds[FASTLIN]
     record = outcome.describe()
+    # All rows are fitted: the scores are those of another fit of four fifths of them.
+    rows, kept = np.arange(60) % 5 < 4, np.arange(60) % 5 == 4
+    part = pose("small", problem.X[rows], problem.y[rows], 1.0)
+    coef, intercept = fastlin(part)
+    right = (problem.X[kept] @ coef.T + intercept).argmax(axis=1) == problem.y[kept]
+    assert record["contenders"][FASTLIN]["accuracy"] == np.mean(right)
     assert record["data"] == "60 × 4, 3 classes, float64"
     assert record["contenders"].keys() == {FASTLIN, "finishes"}
     assert run_race(Race("small", load_small, fastlin, {"gives up": give_up}), load_small(None), 1).gap < 0
@@ -84,6 +93,24 @@ def test_a_peer_out_of_reach_is_called_once_and_keeps_its_time():
     assert outcome.seconds["lingers"] > 0.2
 
 
+def test_a_peer_counts_with_its_best_number_of_threads():
+    counts = []
+
+    def linger(problem):
+        if len(problem.X) == 60:
+            counts.append(count_threads())
+            sleep(0.05 * counts[-1])
+        return finish(problem)
+
+    race = Race("small", load_small, finish, {"lingers": linger}, rounds=2, warm_up_rows=50)
+    outcome = run_race(race, load_small(None), 2)
+    assert counts == [1, 2] * 2
+    assert outcome.best_threads == {FASTLIN: 2, "lingers": 1}
+    assert 0.05 < outcome.seconds["lingers"] < 0.1
+    assert outcome.describe()["contenders"]["lingers"]["threads"] == 1
+    assert run_race(race, load_small(None), 1).best_threads == {FASTLIN: 1, "lingers": 1}
+
+
 def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
     names = FASTLIN, "peer"
     seconds = dict.fromkeys(names, 1.0)
@@ -95,8 +122,11 @@ def judge(race, objectives, accuracies=(0.9, 0.9), has_converged=True):
         "peer",
         has_converged,
         seconds,
+        dict.fromkeys(names, 1),
         dict(zip(names, objectives, strict=True)),
         dict(zip(names, accuracies, strict=True)),
+        {},
+        {},
     ).find_fault()
 
 
@@ -182,4 +212,6 @@ def test_a_race_asks_for_a_tol_that_proves_what_its_rule_demands():
     assert replace(race, fastlin=len, rule=Rule()).solve([0, 1]) == 2
     # Every race that seeks a minimum has a tol.
     without = {name for name, each in RACES.items() if each.rule.tol is None}
-    assert without == {name for name in RACES if name.startswith(("epoch", "mini-batches", "course", "pass-"))}
+    assert without == {
+        name for name in RACES if name.startswith(("epoch", "mini-batches", "course", "pass-", "predict"))
+    }

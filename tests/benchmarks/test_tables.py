@@ -11,14 +11,15 @@ RACE = {
     "threads": 2,
     "peer": "scikit-learn",
     "contenders": {
-        "fastlin": {"seconds": 0.05, "objective": 0.1, "accuracy": 0.9},
-        "scikit-learn": {"seconds": 1.0, "objective": 0.1, "accuracy": 0.9},
+        "fastlin": {"seconds": 0.05, "threads": 2, "objective": 0.1, "accuracy": 0.9, "log_loss": 0.25},
+        "scikit-learn": {"seconds": 1.0, "threads": 1, "objective": 0.1, "accuracy": 0.91, "log_loss": 0.2},
     },
     "ratio": 20.0,
     "gap": -3e-5,
     "fault": "",
 }
-PASS = {"fastlin": {"seconds": 0.5, "accuracy": None}, "scikit-learn": {"seconds": 0.25, "accuracy": None}}
+NOTHING = {"accuracy": None, "log_loss": None}
+PASS = {"fastlin": {"seconds": 0.5, **NOTHING}, "scikit-learn": {"seconds": 0.25, **NOTHING}}
 
 
 def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
@@ -28,9 +29,19 @@ def test_a_race_is_bold_where_fastlin_is_slower_or_wrong():
         "wrong": {**RACE, "fault": "fastlin has not converged"},
     }
     (table,) = tabulate(records)
-    assert table.rows[0] == ["digits, 1,797 × 64", "50 ms", "scikit-learn", "1 s", "20", "-3e-05", "0.9000"]
+    assert table.rows[0] == [
+        "digits, 1,797 × 64",
+        "50 ms",
+        "scikit-learn, 1 thread",
+        "1 s",
+        "20",
+        "-3e-05",
+        "0.9000 / 0.9100",
+        "0.2500 / 0.2000",
+    ]
     assert table.rows[1][0] == "digits, 1,797 × 64, 1 thread"
-    assert table.rows[1][-1] == ""
+    assert table.rows[1][2] == "scikit-learn"
+    assert table.rows[1][-2:] == ["", ""]
     assert table.bold == [False, True, True]
 
 

@@ -1,0 +1,68 @@
+"""Seconds to an accuracy: all contenders learn the same rows, and the table says what the points say."""
+
+import numpy as np
+import pytest
+
+from benchmarks import learning, races
+from benchmarks.learning import COURSE, MINI_BATCHES, SGD, find_accuracy, find_seconds, load_lesson
+from benchmarks.tables import tabulate
+
+POINTS = [
+    {"epochs": 1, "seconds": 0.1, "threads": 2, "accuracy": 0.8, "log_loss": 0.9},
+    {"epochs": 2, "seconds": 0.2, "threads": 2, "accuracy": 0.95, "log_loss": 0.5},
+    {"epochs": 5, "seconds": 0.5, "threads": 2, "accuracy": 0.93, "log_loss": 0.4},
+]
+
+
+def test_both_forms_of_the_rows_are_the_same():
+    lesson = load_lesson(with_mnist=False)
+    X, Y, X_test, Y_test = lesson.training.arrays
+    assert lesson.name == "digits"
+    np.testing.assert_array_equal(X[:, :-1], 2 * lesson.images.X - 1)
+    np.testing.assert_array_equal(X_test[:, :-1], 2 * lesson.images.X_test - 1)
+    assert (X[:, -1] == 1).all()
+    np.testing.assert_array_equal(Y.argmax(axis=1), lesson.images.y)
+    np.testing.assert_array_equal(Y_test.argmax(axis=1), lesson.images.y_test)
+    assert len(X) + len(X_test) == 1797
+    assert lesson.images.X.min() == 0
+    assert lesson.images.X.max() == 1
+
+
+def test_points_say_how_soon_and_how_well():
+    assert find_seconds(POINTS, 0.9) == 0.2
+    assert find_seconds(POINTS, 0.96) is None
+    assert find_accuracy(POINTS, 0.6) == 0.95
+    assert find_accuracy(POINTS, 0.15) == 0.8
+    assert find_accuracy(POINTS, 0.05) is None
+
+
+def test_the_table_has_a_row_for_each_contender_and_mark():
+    marks = {
+        "slow": {"seconds": 1.0, "threads": 1, "accuracy": 0.9, "log_loss": 0.3},
+        "good": {"seconds": 0.15, "threads": 1, "accuracy": 0.94, "log_loss": 0.2},
+        "quick": {"seconds": 0.01, "threads": 1, "accuracy": 0.99, "log_loss": 0.1},
+    }
+    record = {"kind": "learning", "data": "digits", "marks": marks, "contenders": {"ours": POINTS}}
+    (table,) = tabulate({"learning": record})
+    assert table.rows == [
+        ["ours, digits", "slow: 0.9000 after 1 s", "0.2 s", "5.0", "0.9500"],
+        ["ours, digits", "good: 0.9400 after 0.15 s", "0.2 s", "0.75", "0.8000"],
+        ["ours, digits", "quick: 0.9900 after 10 ms", "not reached", "", "no epoch"],
+    ]
+    assert table.bold == [False, True, False]
+
+
+def test_every_contender_learns(monkeypatch):
+    monkeypatch.setattr(learning, "FEW_EPOCHS", (1, 3))
+    monkeypatch.setattr(races, "TURN", 1e-9)
+    record = learning.measure_learning()
+    assert record["contenders"].keys() == {COURSE, MINI_BATCHES, SGD}
+    for name, points in record["contenders"].items():
+        assert [point["epochs"] for point in points] == [1, 3]
+        # Chance is a tenth.
+        assert points[-1]["accuracy"] > 0.7, name
+        assert points[-1]["log_loss"] > 0
+    model = learning.fit_logistic_regression(load_lesson(with_mnist=False))
+    expected = load_lesson(with_mnist=False).images.test(*model)
+    mark = record["marks"][learning.BY_DEFAULT[0]]
+    assert (mark["accuracy"], mark["log_loss"]) == (expected.accuracy, pytest.approx(expected.log_loss, rel=1e-6))
