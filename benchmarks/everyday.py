@@ -38,8 +38,9 @@ from fastlin.studies.contenders import fit_fastlin, fit_glum
 ROWS = 300, 1_000, 3_000, 10_000, 30_000, 100_000
 COLUMNS = 5, 20, 100
 CLASSES = 2, 4, 10
-# The most rows, and the groups, of a short measurement.
-MOST_SHORT_ROWS, SHORT_GROUPS = 10_000, ("grid", "real tables")
+# The groups of a short measurement, and the most rows of its grid; that of pytest is shorter still.
+SHORT_GROUPS = "grid", "real tables"
+MOST_SHORT_ROWS, MOST_FEW_ROWS = 10_000, 1_000
 A9A_ROWS = 32_561
 # L1 and elastic net: rows, columns, classes and the part of L1.
 SPARSE_MODELS = product(((1_000, 20), (10_000, 10), (10_000, 100)), (2, 4), (1.0, 0.5))
@@ -83,9 +84,9 @@ class Case:
     load: Callable
     shape: tuple = ()
 
-    def is_short(self):
-        """Return whether a short measurement has it."""
-        return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= MOST_SHORT_ROWS)
+    def is_short(self, most_rows=MOST_SHORT_ROWS):
+        """Return whether a short measurement has it, one of up to so many rows of the grid."""
+        return self.group in SHORT_GROUPS and (not self.shape or self.shape[0] <= most_rows)
 
 
 def standardise(X, *others):
@@ -152,6 +153,8 @@ def _list_cases():
 
 
 CASES = tuple(_list_cases())
+# Those of `pytest --benchmark-only`, which take 20 seconds.
+FEW = tuple(case for case in CASES if case.is_short(MOST_FEW_ROWS))
 
 
 def fit_by_default(problem):
@@ -217,6 +220,9 @@ def measure_case(case, short=False):
     record = outcome.describe()
     named = {**record["contenders"], default: by_default.describe()["contenders"][default]}
     record["contenders"] = {name: named[name] for name in dict.fromkeys((FASTLIN, default, outcome.peer))}
+    of_scikit_learn = [seconds for name, seconds in outcome.seconds.items() if name.startswith("scikit-learn")] or [
+        by_default.seconds[default]
+    ]
     solutions = {**by_default.solutions, **outcome.solutions}
     for name, contender in record["contenders"].items():
         contender["coef_error"] = find_coef_error(solutions[name][0], reference)
@@ -226,6 +232,7 @@ def measure_case(case, short=False):
         "shape": list(case.shape),
         "default": default,
         "default_ratio": by_default.seconds[default] / outcome.seconds[FASTLIN],
+        "scikit_learn_ratio": min(of_scikit_learn) / outcome.seconds[FASTLIN],
         "is_above": outcome.gap > EQUAL,
         "is_worse": ours > max(WORSE, theirs),
     }

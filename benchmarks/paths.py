@@ -8,7 +8,7 @@ from functools import partial
 
 import joblib
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.linear_model import LogisticRegressionCV as ScikitLearnLogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
@@ -113,7 +113,8 @@ def fit_skglm_path(grid, tol):
     from skglm.penalties import L1
     from skglm.solvers import ProxNewton
 
-    X, targets = grid.X.tocsc(), 2.0 * grid.y - 1.0
+    X = grid.X.tocsc() if issparse(grid.X) else np.asfortranarray(grid.X)
+    targets = 2.0 * grid.y - 1.0
     n, d = X.shape
     parameters, scores = np.zeros(d + grid.fit_intercept), np.zeros(n)
     solutions = np.zeros((len(grid.Cs), 1, d + 1))

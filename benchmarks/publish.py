@@ -1,7 +1,7 @@
 """`python -m benchmarks.publish` measures cases whole, keeps the figures of this machine, and writes the documents.
 
-The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take about 40
-minutes on two processors, alone on the machine.
+The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take about
+an hour and a half on two cores, alone on the machine.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def publish(cases, folder=FOLDER):
             console.print(f"{case}: left out. {error}")
             continue
         except Exception as error:
-            # The cases after it take 40 minutes, and their figures do not depend on this one.
+            # The cases after it take an hour, and their figures do not depend on this one.
             console.print(f"{case}: failed. {type(error).__name__}: {error}")
             failed.append(case)
             continue
@@ -71,7 +71,7 @@ def main(arguments=None):
     if unknown:
         parser.error(f"{unknown[0]!r} is no case; there are {', '.join((*CASES, PEERS))}")
     try:
-        # Known before 40 minutes of work: what cannot be read is not replaced.
+        # Known before an hour of work: what cannot be read is not replaced.
         read_machines()
     except CommandError as error:
         parser.error(str(error))

@@ -1,7 +1,12 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
+<<<<<<< HEAD
 from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths, predictions
 from benchmarks.everyday import measure_everyday
+=======
+from benchmarks import course, fits, mini_batches, networks, passes, paths, predictions
+from benchmarks.everyday import FEW, measure_everyday
+>>>>>>> part-a
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
 from benchmarks.learning import measure_learning
 from benchmarks.limits import LIMITS, measure_limit
@@ -60,7 +65,7 @@ def measure(case, whole=False):
     if case == FIRST_USE:
         return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
     if case == EVERYDAY:
-        return {case: measure_everyday(short=not whole)}
+        return {case: measure_everyday() if whole else measure_everyday(True, FEW)}
     if case == LEARNING:
         return {case: measure_learning(whole)}
     if case == PASS_SCALING:

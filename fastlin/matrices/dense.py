@@ -550,8 +550,9 @@ class ColumnPasses(DensePasses):
 
     @property
     def roundings(self) -> tuple[int, int]:
-        """As `DensePasses.roundings` has it: of the sums in kernels/linear/columnwise.py."""
-        return self._shape[1], self._n_rows
+        """As `DensePasses.roundings` has it: of the sums in kernels/linear/columnwise.py, four columns at a time."""
+        size = self._shape[1]
+        return size + size // 4 + 2, self._n_rows
 
     @property
     def shift_roundings(self) -> float:

@@ -121,7 +121,7 @@ def minimize(
         model = None if nearby is None else nearby.model
         begun = best if best is not None and is_ready else start
         return proximal_newton.minimize(objective, begun, stopping, room=room, model=model)
-    if room is not None and descent.suits(objective):
+    if solver not in ("newton-cg", "newton-cholesky") and room is not None and descent.suits(objective):
         solution = descent.minimize(objective, start, stopping, room)
         if solution.message not in (STALLED, IMPATIENT):
             return solution

@@ -17,7 +17,6 @@ from fastlin.kernels.linear.descent import (
     GAP,
     LARGEST,
     LOSS,
-    N_TRIALS,
     SEARCHING,
     VALUE,
     Descent,
@@ -53,12 +52,12 @@ PATIENCE = 100
 # Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
 MOST_AT_ONCE, WORK_AT_ONCE = 16, 4_000_000
 # Rows of a sample for each column, at least: with 4 the passes are 12 to 17 where all rows take 7 to 10, with 16 8 to
-# 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken as
-# long as they cost no more than so many passes.
-ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 2
-# Multiply-adds a nanosecond of a pass, a Gram matrix and a factor, and the nanoseconds of a row's exponential, and of an
-# iteration (AMD EPYC, znver4).
-PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME = 4.0, 6.0, 4.0, 2.0, 1000.0
+# 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up to
+# MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
+ROWS_PER_COLUMN, MOST_ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 64, 2
+# Multiply-adds a nanosecond of a pass, a Gram matrix and a factor; and the nanoseconds of a row's exponential, of an
+# iteration in a core's cache, and of what a new matrix takes beside its sums elsewhere (AMD EPYC, znver4).
+PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME, MATRIX_TIME = 4.0, 6.0, 4.0, 2.0, 1_000.0, 100_000.0
 
 
 def suits(objective: Objective) -> bool:
@@ -173,13 +172,13 @@ class _ByPasses:
         self._terms = _terms(objective)
         n, (K, size) = objective.n_rows, objective.shape
         self._has_hessian = 1 < K and K * size <= MOST_HESSIAN
-        n_drawn = max(ROWS_PER_COLUMN * size, SAMPLE_PASSES * 4 * n * K // size)
+        n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
         self._drawn = _draw(n, n_drawn)
         of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
         n_renewed = len(self._drawn) * size**2 / 2 * K + K * size**3 / 6
         if self._has_hessian:
             n_renewed = min(n, 4 * K * size) * (K * size) ** 2 / 4 + (K * size) ** 3 / 6
-        self._passes_of_matrix = n_renewed / GRAM_RATE / of_pass
+        self._passes_of_matrix = (n_renewed / GRAM_RATE + MATRIX_TIME) / of_pass
         self._evaluate()
         weights = self._weigh()
         gram = objective.rows.gram(self._numbers(), weights[None], np.float64)[0]

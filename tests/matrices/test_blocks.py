@@ -8,7 +8,7 @@ from conftest import make_problem
 from scipy import sparse
 
 from fastlin.blocks import from_arrays, from_csr
-from fastlin.matrices import BlockMatrix, as_matrix
+from fastlin.matrices import BlockMatrix, as_matrix, dense
 
 ROWS = 7
 N, D = 40, 5
@@ -44,7 +44,8 @@ def test_statistics_of_columns(kind, weighted):
 @KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_passes(kind, n_classes, weighted):
+def test_passes(monkeypatch, kind, n_classes, weighted):
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
     scale, shift = whole.measure().choose_coordinates()

@@ -92,7 +92,8 @@ def test_gram_matrices_in_parts_of_the_rows_are_those_of_all_rows(precision, mon
 
 
 @pytest.mark.parametrize("offset", [0.0, 50.0, 1e6])
-def test_two_classes_are_read_in_place_where_that_costs_few_digits(offset):
+def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, offset):
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, D)) + offset
     labels, weights = generator.integers(0, 2, 60).astype(np.int32), generator.uniform(0.5, 2, 60)

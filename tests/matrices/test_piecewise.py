@@ -16,10 +16,12 @@ def test_memory_follows_x_up_to_four_gigabytes():
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
-def test_rules_are_those_of_the_matrices_in_memory(is_sparse):
+def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
     from scipy import sparse
 
-    from fastlin.matrices import as_matrix
+    from fastlin.matrices import as_matrix, dense
+
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
 
     X = np.random.default_rng(0).normal(size=(50, 8))
     matrix = as_matrix(sparse.csr_array(X) if is_sparse else X)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
-from fastlin.solvers import choose, lbfgs, newton_cg, newton_cholesky, row_space
+from fastlin.solvers import choose, descent, lbfgs, newton_cg, newton_cholesky, row_space
 from fastlin.solvers.stopping import LIMITED, SEPARABLE
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
@@ -273,7 +273,7 @@ def test_without_room_for_probabilities_every_name_still_works(solver):
 
 def test_names_lead_to_their_solvers(monkeypatch):
     called = []
-    for module in (lbfgs, newton_cg, newton_cholesky, row_space):
+    for module in (descent, lbfgs, newton_cg, newton_cholesky, row_space):
         original = module.minimize
 
         def minimize_and_tell(*arguments, module=module, original=original, **options):
@@ -284,12 +284,17 @@ def test_names_lead_to_their_solvers(monkeypatch):
     narrow, _ = make_objective(100, 3, 2, l2=0.1)
     wide, _ = make_objective(35, 60, 11, l2=0.1)
     wider, _ = make_objective(45, 140, 8, l2=0.1)
+    many, _ = make_objective(100, 60, 40, l2=0.1)
+    free, _ = make_objective(100, 3, 2, l2=0.0)
     for name, objective, expected in (
-        ("lbfgs", narrow, lbfgs),
+        ("lbfgs", narrow, descent),
         ("newton-cg", narrow, newton_cg),
         ("newton-cholesky", wide, newton_cholesky),
-        ("auto", narrow, newton_cholesky),
-        ("auto", wide, lbfgs),
+        ("auto", narrow, descent),
+        ("auto", wide, descent),
+        ("auto", many, lbfgs),
+        ("lbfgs", many, lbfgs),
+        ("auto", free, newton_cholesky),
         ("auto", wider, row_space),
         ("lbfgs", wider, row_space),
         ("newton-cg", wider, newton_cg),

@@ -5,7 +5,7 @@ from conftest import make_objective, with_budget
 from scipy import sparse
 
 from fastlin.objective import Objective
-from fastlin.solvers import choose, preconditioners, row_space
+from fastlin.solvers import choose, descent, preconditioners, row_space
 from fastlin.solvers.stopping import LIMITED, Stopping
 
 
@@ -63,6 +63,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     monkeypatch.setattr(choose, "CHEAP_WORK", 0)
+    monkeypatch.setattr(descent, "MOST_PARAMETERS", 0)
     assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
     solution = minimize(objective, "auto")

@@ -37,7 +37,12 @@ def _add_combination(columns, start, stop, factors, sums):
     """Add the sum over j of factors[j] columns[j, start:stop] to sums."""
     n_columns, j = factors.shape[0], 0
     while j + 4 <= n_columns:
-        a, b, c, d = columns[j, start:stop], columns[j + 1, start:stop], columns[j + 2, start:stop], columns[j + 3, start:stop]
+        a, b, c, d = (
+            columns[j, start:stop],
+            columns[j + 1, start:stop],
+            columns[j + 2, start:stop],
+            columns[j + 3, start:stop],
+        )
         p, q, u, v = factors[j], factors[j + 1], factors[j + 2], factors[j + 3]
         for i in range(sums.shape[0]):
             sums[i] += p * a[i] + q * b[i] + u * c[i] + v * d[i]
@@ -54,7 +59,12 @@ def _add_products(columns, first, start, stop, vector, sums):
     """Add the sum over i of vector[i] columns[j, start + i] to sums[j], for j from first on."""
     n_columns, j = sums.shape[0], first
     while j + 4 <= n_columns:
-        a, b, c, d = columns[j, start:stop], columns[j + 1, start:stop], columns[j + 2, start:stop], columns[j + 3, start:stop]
+        a, b, c, d = (
+            columns[j, start:stop],
+            columns[j + 1, start:stop],
+            columns[j + 2, start:stop],
+            columns[j + 3, start:stop],
+        )
         p, q, u, v = 0.0, 0.0, 0.0, 0.0
         for i in range(vector.shape[0]):
             x = vector[i]
@@ -107,7 +117,12 @@ def _add_pair_products(columns, first, start, stop, one, other, of_one, of_other
     """As `_add_products`, for two vectors at once."""
     n_columns, j = of_one.shape[0], first
     while j + 4 <= n_columns:
-        a, b, c, d = columns[j, start:stop], columns[j + 1, start:stop], columns[j + 2, start:stop], columns[j + 3, start:stop]
+        a, b, c, d = (
+            columns[j, start:stop],
+            columns[j + 1, start:stop],
+            columns[j + 2, start:stop],
+            columns[j + 3, start:stop],
+        )
         p, q, u, v, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(one.shape[0]):
             x, y = one[i], other[i]

@@ -28,9 +28,9 @@ MAX_TRIALS = 30
 UNIT_ROUNDOFF = 2.0**-53
 RIDGE = 1e-13
 SMALLEST_PIVOT = 1e-15
-# A matrix is built anew where that takes no more passes than so many, and else once the pace of the last iterations
-# foretells more passes than that and the steps after it take.
-CHEAP_PASSES = 3.0
+# A matrix is built anew after each iteration where it takes no more than so much of a pass, and else once the pace of the
+# last iterations foretells more passes than the matrix and so many steps after it take.
+CHEAP_PASSES, STEPS_AFTER = 0.5, 3.0
 PACE = 3
 
 
@@ -465,7 +465,7 @@ def _is_worth_it(descent, target, passes_of_hessian):
     now, before = descent.decrements[0], descent.decrements[n_steps]
     pace = np.log(before / now) / n_steps if 0 < now < before < np.inf else 0.0
     left = np.log(max(descent.numbers[GAP] / target, 1.0))
-    return left > pace * (passes_of_hessian + CHEAP_PASSES)
+    return left > pace * (passes_of_hessian + STEPS_AFTER)
 
 
 @kernel(inner=True)
