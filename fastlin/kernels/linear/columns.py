@@ -55,9 +55,8 @@ def fill_block_column_statistics(block, n_blocks, X, weights, origins, tile_rows
 def fill_moments(X, weights, moments):
     """Fill moments (5, d) with the mean, remainder, variance, smallest and largest of the columns of X (n, d).
 
-    They are those of `Moments`. X is small, float64 in C order, and its rows are not cut into blocks: this compiles in
-    a third of the time of `fill_block_column_statistics`. weights s (n,) without entries stand for ones. The smallest
-    number of a column that holds NaN is NaN.
+    They are those of `Moments`. X is small and float64 in C order: its rows are neither cut into blocks nor loaded as
+    tiles. weights s (n,) without entries stand for ones. The smallest number of a column that holds NaN is NaN.
     """
     n_rows, n_features = X.shape
     # The origin is the heaviest row: a light one far from the others would leave of the spread what rounding does.
