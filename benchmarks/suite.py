@@ -1,12 +1,7 @@
 """All cases by name, and the one function that measures one: pytest, asv and the published figures start here."""
 
-<<<<<<< HEAD
 from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths, predictions
-from benchmarks.everyday import measure_everyday
-=======
-from benchmarks import course, fits, mini_batches, networks, passes, paths, predictions
 from benchmarks.everyday import FEW, measure_everyday
->>>>>>> part-a
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
 from benchmarks.learning import measure_learning
 from benchmarks.limits import LIMITS, measure_limit

@@ -1,8 +1,8 @@
 """A quasi-Newton descent over few parameters, whose iterations take microseconds beside their passes.
 
-The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new one
-where the pace of the last iterations says that it pays. A small X lies in a core's cache, and several iterations are one
-call of a kernel; else each pass is that of the matrix, on all threads.
+The starting matrix is a Hessian: at the start, where all rows matter alike, a Gram matrix of the columns, and a new
+one where the pace of the last iterations says that it pays. A small X lies in a core's cache, and several iterations
+are one call of a kernel; else each pass is that of the matrix, on all threads.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ PATIENCE = 100
 # Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
 MOST_AT_ONCE, WORK_AT_ONCE = 16, 4_000_000
 # Rows of a sample for each column, at least: with 4 the passes are 12 to 17 where all rows take 7 to 10, with 16 8 to
-# 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up to
-# MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
+# 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up
+# to MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
 ROWS_PER_COLUMN, MOST_ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 64, 2
 # Multiply-adds a nanosecond of a pass, a Gram matrix and a factor; and the nanoseconds of a row's exponential, of an
 # iteration in a core's cache, and of what a new matrix takes beside its sums elsewhere (AMD EPYC, znver4).
@@ -107,21 +107,26 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     steps = kind(objective, descent, room)
     numbers, tol = descent.numbers, stopping.tol
     value, gap, message = float(numbers[VALUE]), float(numbers[GAP]), ""
-    is_followed = stopping.rule != "excess" or stopping.has_listener
+    # Other rules ask for each point.
+    is_followed = stopping.rule != "excess"
     if is_followed or not (isfinite(value) and tol * value < gap < inf):
         point = steps.make_point()
         bound = stopping.begin(point)
         message = stopping.why(point, bound, inf)
-    n_at_once = 1 if is_followed else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
+    n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
+    most = min(stopping.max_iter, PATIENCE)
     while not message:
-        outcome, found = steps.iterate(tol, min(n_at_once, stopping.max_iter - len(stopping.history)))
+        outcome, found = steps.iterate(tol, min(n_at_once, most - len(stopping.history)))
         for iteration in found[:-1]:
             stopping.note(*iteration, descent.parameters.copy)
         value, gap, largest = found[-1]
-        is_last = len(stopping.history) + 1 >= min(stopping.max_iter, PATIENCE)
-        if outcome == ACCEPTED and gap > tol * value and not (is_followed or is_last):
+        if outcome == ACCEPTED and gap > tol * value and not is_followed:
             stopping.note(value, gap, largest, descent.parameters.copy)
-            continue
+            if len(stopping.history) < min(stopping.max_iter, PATIENCE):
+                continue
+            point = steps.make_point()
+            message = stopping.why(point, stopping.observe(point), descent.decrements[0]) or IMPATIENT
+            break
         point = steps.make_point()
         bound = stopping.observe(point)
         if outcome != ACCEPTED:

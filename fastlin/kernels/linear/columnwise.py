@@ -1,8 +1,8 @@
 """Kernels over a small X that was copied column by column, scaled and centred: passes and weighted Gram matrices.
 
-A column is a vector of rows, so that each product is a plain loop that LLVM vectorises, however few the columns are. The
-last column is the intercept's: ones, or zeros where there is none. A tile of the rows stays in the first-level cache
-from the scores to the gradient.
+A column is a vector of rows, so that each product is a plain loop that LLVM vectorises, however few the columns are.
+The last column is the intercept's: ones, or zeros where there is none. A tile of the rows stays in the first-level
+cache from the scores to the gradient.
 """
 
 import numpy as np

@@ -16,20 +16,22 @@ from fastlin.kernels.machine.compilation import kernel
 # The places of numbers: J and its slope along the direction at the last point; the step along it, the bracket of the
 # line search with values and slopes of its ends; the sums and J at the trial.
 VALUE, SLOPE, STEP, LOW, LOW_VALUE, LOW_SLOPE, HIGH, HIGH_VALUE, HIGH_SLOPE, LOSS, GAP, LARGEST = range(12)
-# The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix, and
-# whether it is a Hessian.
-NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, HAS_HESSIAN = range(5)
+# The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix,
+# whether it is a Hessian, and iterations that J has not fallen in.
+NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, HAS_HESSIAN, N_FLAT = range(6)
 # What a trial comes to.
 SEARCHING, ACCEPTED, STALLED = range(3)
 PAIRS = 12
 # As in solvers/line_search.py.
 SUFFICIENT_DECREASE, CURVATURE, ROUNDING = 1e-4, 0.9, 1e-14
 MAX_TRIALS = 30
+# Gradients fall further than J can tell: a step of Newton's may take the gap from 1e-9 to 1e-15 of J.
+MOST_FLAT = 3
 UNIT_ROUNDOFF = 2.0**-53
 RIDGE = 1e-13
 SMALLEST_PIVOT = 1e-15
-# A matrix is built anew after each iteration where it takes no more than so much of a pass, and else once the pace of the
-# last iterations foretells more passes than the matrix and so many steps after it take.
+# A matrix is built anew after each iteration where it takes no more than so much of a pass, and else once the pace of
+# the last iterations foretells more passes than the matrix and so many steps after it take.
 CHEAP_PASSES, STEPS_AFTER = 0.5, 3.0
 PACE = 3
 
@@ -55,7 +57,7 @@ class Descent(NamedTuple):
         The last Newton decrements, halves of squares, the newest first.
     numbers : ndarray of shape (12,)
         What the names above say.
-    counts : ndarray of shape (5,), int64
+    counts : ndarray of shape (6,), int64
         What the names above say.
     blocks : ndarray of shape (K, d + 1, d + 1)
         The Cholesky factors of the first matrix, one for each class.
@@ -89,7 +91,7 @@ class Descent(NamedTuple):
             np.empty(PAIRS),
             np.full(PACE + 1, np.inf),
             np.zeros(12),
-            np.zeros(5, np.int64),
+            np.zeros(6, np.int64),
             blocks,
             blocks if K == 1 else np.empty((1, n, n)),
         )
@@ -164,9 +166,11 @@ def judge(descent, loss, total, terms):
     slack = ROUNDING * abs(numbers[VALUE])
     is_too_far = not value <= numbers[VALUE] + slack + SUFFICIENT_DECREASE * step * start_slope
     if not is_too_far and slope >= CURVATURE * start_slope:
+        is_lower = value < numbers[VALUE] - 2 * UNIT_ROUNDOFF * abs(numbers[VALUE])
+        counts[N_FLAT] = 0 if is_lower else counts[N_FLAT] + 1
         _keep_pair(descent)
         _accept(descent, value, curvatures, terms.class_weights)
-        return ACCEPTED
+        return ACCEPTED if counts[N_FLAT] < MOST_FLAT else STALLED
     if counts[N_TRIALS] >= MAX_TRIALS:
         return STALLED
     if is_too_far:

@@ -1,0 +1,62 @@
+"""Passes over a small X column by column, against the naive oracle."""
+
+import naive
+import numpy as np
+import pytest
+from conftest import make_problem
+
+from fastlin.matrices import as_matrix
+from fastlin.matrices.dense import ColumnPasses
+
+ALL = np.empty(0, np.int64)
+
+
+def make_passes(X, labels, weights, n_classes, rows=ALL):
+    """Return ColumnPasses over X, scaled and centred, and the scale and shift of its columns."""
+    scale, shift = as_matrix(X).measure().choose_coordinates()
+    n_rows_coef = 1 if n_classes == 2 else n_classes
+    passes = as_matrix(X).passes(
+        rows=rows, labels=labels.astype(np.int32), weights=weights, n_rows_coef=n_rows_coef, scale=scale, shift=shift
+    )
+    assert isinstance(passes, ColumnPasses)
+    return passes, scale, shift
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint8, np.bool_])
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_a_pass_agrees_with_naive(dtype, n_classes):
+    # Columns of one, below, at and above the four of a loop; rows below and above those of a tile.
+    for n, d in [(3, 1), (70, 3), (90, 6)]:
+        X, labels, weights, coef, intercept = make_problem(n, d, n_classes, seed=n)
+        X = (X > 0) if dtype == np.bool_ else np.abs(4 * X).astype(dtype)
+        for layout, given, rows in (
+            (X, weights, ALL),
+            (np.asfortranarray(X), np.empty(0), ALL),
+            (X[::-1], weights, np.array([2, 0, 2])),
+        ):
+            passes, scale, shift = make_passes(layout, labels, given, n_classes, rows)
+            taken = rows if len(rows) else np.arange(n)
+            x = layout[taken].astype(np.float64) * scale + shift
+            s = given[taken] if len(given) else np.ones(len(taken))
+            parameters = np.column_stack([coef, intercept])
+            gradient, probabilities = np.empty_like(parameters), np.empty((len(coef), len(taken)))
+            loss = passes.evaluate(parameters, probabilities, gradient)
+            expected = naive.loss_and_gradient(x, labels[taken], s, coef, intercept)
+            assert loss == pytest.approx(expected[0], rel=1e-13)
+            np.testing.assert_allclose(gradient[:, :-1], expected[1], rtol=0, atol=1e-12 * np.abs(x).max() * s.sum())
+            np.testing.assert_allclose(gradient[:, -1], expected[2], rtol=0, atol=1e-12 * s.sum())
+            scores = x @ coef.T + intercept
+            e = np.exp(scores - scores.max(axis=1, keepdims=True))
+            softmax = e / e.sum(axis=1, keepdims=True) if n_classes > 2 else 1 / (1 + np.exp(-scores))
+            np.testing.assert_allclose(probabilities, softmax.T, atol=1e-13)
+
+
+def test_the_caller_keeps_x_and_float32_takes_the_other_way():
+    X, labels, weights, coef, intercept = make_problem(40, 5, 3)
+    before = X.copy()
+    passes, *_ = make_passes(X, labels, weights, 3)
+    parameters, gradients = np.column_stack([coef, intercept]), np.empty((2, 3, 6))
+    losses = [passes.evaluate(parameters.astype(kind), None, g) for kind, g in zip("df", gradients, strict=True)]
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=1e-5)
+    np.testing.assert_allclose(gradients[1], gradients[0], atol=1e-4 * weights.sum())
+    np.testing.assert_array_equal(X, before)

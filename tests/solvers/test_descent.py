@@ -1,0 +1,210 @@
+"""The descent over few parameters: its minimum, its matrices, its certificates, and the same bits whoever looks on."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import assert_same_bits, make_objective, minimum_of
+
+from fastlin.kernels.linear.descent import (
+    ACCEPTED,
+    HIGH,
+    N_PAIRS,
+    SEARCHING,
+    SLOPE,
+    STALLED,
+    STEP,
+    VALUE,
+    Descent,
+    Terms,
+    begin,
+    judge,
+    renew,
+    turn,
+)
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.matrices import dense
+from fastlin.objective import Objective, RangeError
+from fastlin.solvers import choose, descent
+from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STOPPED, Stopping
+
+IN_CACHE_OR_NOT = pytest.mark.parametrize("in_cache", [True, False])
+
+
+def minimize(objective, tol=1e-10, max_iter=200, rule="excess", on_iteration=None, start=None):
+    """Return the Solution of the descent from the start of the objective."""
+    stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
+    start = objective.start() if start is None else start
+    return descent.minimize(objective, start, stopping, objective.make_room())
+
+
+@pytest.fixture
+def way(monkeypatch, in_cache):
+    """Let the descent work in the cache, or by passes of the matrix."""
+    if not in_cache:
+        monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
+    return in_cache
+
+
+@IN_CACHE_OR_NOT
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("columns", ["plain", "badly scaled"])
+def test_the_minimum_is_found_and_certified(way, n_classes, columns):
+    objective, _ = make_objective(60, 5, n_classes, columns=columns, l2=0.01)
+    assert descent.suits(objective)
+    found, (expected, *_) = minimize(objective), minimum_of(objective)
+    assert found.message == REACHED and found.converged
+    assert expected - 1e-12 <= found.value <= expected + found.certificate
+    assert found.certificate <= 1e-10 * found.value
+    values = [iteration.objective for iteration in found.history]
+    assert all(after <= before * (1 + 1e-14) for before, after in pairwise(values)) and found.n_passes >= len(values)
+
+
+@IN_CACHE_OR_NOT
+def test_other_options_have_the_minima_of_the_other_solvers(way, monkeypatch):
+    for options in (
+        {"fit_intercept": False},
+        {"weighted": False},
+        {"numbers": np.array([0, 1, 1, 5, 9, *range(20, 60)])},
+        {"penalty_factors": np.array([0.5, 2.0, 1.0, 3.0, 0.1])},
+        {"columns": "constant"},
+    ):
+        for n_classes in (2, 3):
+            objective, _ = make_objective(60, 5, n_classes, l2=0.02, **options)
+            found = minimize(objective)
+            with monkeypatch.context() as patch:
+                patch.setattr(descent, "MOST_PARAMETERS", 0)
+                other = choose.minimize(objective, solver="newton-cholesky", tol=1e-10, max_iter=100)
+            assert found.value == pytest.approx(other.value, rel=2e-10), options
+            np.testing.assert_allclose(found.parameters, other.parameters, atol=1e-4, err_msg=str(options))
+
+
+@IN_CACHE_OR_NOT
+def test_who_looks_on_changes_no_bits(way):
+    objective, _ = make_objective(80, 6, 3, l2=1e-3)
+    seen = []
+
+    def look(n_iter, iteration, parameters):
+        seen.append((n_iter, iteration.objective, parameters()))
+
+    alone, watched = minimize(objective), minimize(objective, on_iteration=look)
+    np.testing.assert_array_equal(alone.parameters, watched.parameters)
+    assert [i.objective for i in alone.history] == [value for _, value, _ in seen]
+    assert [n for n, *_ in seen] == list(range(1, len(seen) + 1))
+    assert objective.at(seen[0][2]).value == pytest.approx(seen[0][1], rel=1e-14)
+    stopped = minimize(objective, on_iteration=lambda n_iter, *_: n_iter == 2)
+    assert stopped.message == STOPPED and stopped.n_iter == 2
+    np.testing.assert_array_equal(stopped.parameters, seen[1][2])
+
+
+@IN_CACHE_OR_NOT
+@pytest.mark.parametrize("rule", ["excess", "gradient", "estimate"])
+def test_every_rule_ends_it(way, rule):
+    objective, _ = make_objective(60, 5, 3, l2=0.01)
+    found = minimize(objective, tol=1e-5, rule=rule)
+    assert found.message == REACHED
+    assert found.value <= minimum_of(objective)[0] * (1 + 1e-4)
+
+
+@IN_CACHE_OR_NOT
+def test_it_stops_after_max_iter_and_hands_over_where_it_takes_too_long(way, monkeypatch):
+    objective, _ = make_objective(60, 5, 3, l2=1e-6)
+    found = minimize(objective, max_iter=3)
+    assert found.message == LIMITED and found.n_iter == 3
+    monkeypatch.setattr(descent, "PATIENCE", 2)
+    assert minimize(objective).message == IMPATIENT
+    whole = choose.minimize(objective, solver="auto", tol=1e-8, max_iter=100)
+    assert whole.message == REACHED and whole.n_iter > 2
+
+
+def test_by_passes_the_bits_are_those_of_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+    objective, _ = make_objective(3_000, 12, 3, l2=1e-4)
+    results = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            results.append([minimize(objective).parameters])
+    assert_same_bits(results)
+
+
+@IN_CACHE_OR_NOT
+def test_a_warm_start_is_where_it_begins(way):
+    objective, _ = make_objective(60, 5, 3, l2=0.01)
+    solution = minimize(objective)
+    again = minimize(objective, tol=1e-6, start=solution.parameters)
+    assert again.n_iter == 0 and again.value == pytest.approx(solution.value, rel=1e-14)
+
+
+@IN_CACHE_OR_NOT
+def test_a_start_out_of_range_raises(way):
+    objective, _ = make_objective(20, 3, 2, l2=0.1)
+    with pytest.raises(RangeError, match="not finite"):
+        minimize(objective, start=np.full(objective.shape, 1e300))
+
+
+def test_hard_problems_get_new_hessians_and_end():
+    # Rows that are nearly separable: the Hessian of equal rows tells little near the end.
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(90, 4)) * [1.0, 1e2, 1.0, 1e-2]
+    labels = (X[:, 0] + 0.02 * X[:, 1] > 0) + 1 * (X[:, 2] > 1.0)
+    objective = Objective.over(X, labels.astype(np.int32), 3, l2=1e-5)
+    found = minimize(objective, tol=1e-9)
+    assert found.message == REACHED and found.n_iter < 60
+
+
+def make_square(start=(3.0, -2.0)):
+    """Return a descent from (3, -2) of J = (v1^2 + 4 v2^2) / 2, and what evaluates its trial."""
+    curvatures, weights = np.array([1.0, 0.0]), np.array([0.5, 0.5])
+    walk, terms = Descent.at(np.array([start])), Terms(1.0, weights, curvatures)
+
+    def sums():
+        v = walk.trial
+        return 2.0 * v[0, 1] ** 2, np.array([[0.0, 4.0 * v[0, 1]]])
+
+    return walk, terms, sums
+
+
+def test_steps_that_are_too_long_or_too_short_are_mended():
+    for factor, is_too_long in ((1 / 20, True), (20.0, False)):
+        walk, terms, sums = make_square()
+        # One matrix for all rows, far too flat or too steep.
+        begin(walk, *sums(), terms, 4 * factor * np.diag([0.0, 4.0]))
+        walk.blocks[0] = np.diag(np.sqrt(factor * np.array([1.0, 4.0])))
+        start = float(walk.numbers[VALUE])
+        assert start == pytest.approx(4.5 + 8)
+        assert not turn(walk, 1e-9, np.inf) and walk.numbers[SLOPE] < 0
+        outcomes = [judge(walk, *sums(), terms)]
+        while outcomes[-1] == SEARCHING:
+            assert (walk.numbers[HIGH] > 0) == is_too_long or walk.numbers[STEP] > 1
+            outcomes.append(judge(walk, *sums(), terms))
+        assert outcomes[0] == SEARCHING and outcomes[-1] == ACCEPTED
+        assert walk.numbers[VALUE] < 0.7 * start
+
+
+def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
+    walk, terms, sums = make_square()
+    begin(walk, *sums(), terms, np.diag([0.0, 16.0]))
+    outcomes = []
+    while STALLED not in outcomes:
+        turn(walk, 1e-9, np.inf)
+        walk.direction[:] *= -1
+        walk.trial[:] = walk.parameters + walk.direction
+        outcomes.append(SEARCHING)
+        while outcomes[-1] == SEARCHING:
+            outcomes.append(judge(walk, *sums(), terms))
+    np.testing.assert_allclose(walk.parameters, [[3.0, -2.0]], rtol=1e-12)
+
+
+def test_an_exact_matrix_drops_the_pairs_and_takes_one_step():
+    walk, terms, sums = make_square()
+    begin(walk, *sums(), terms, np.diag([0.3, 3.0]))
+    for _ in range(2):
+        turn(walk, 1e-9, np.inf)
+        while judge(walk, *sums(), terms) == SEARCHING:
+            pass
+    assert walk.counts[N_PAIRS] > 0
+    renew(walk, np.diag([0.0, 4.0])[None], terms, True)
+    assert walk.counts[N_PAIRS] == 0
+    turn(walk, 1e-9, np.inf)
+    assert judge(walk, *sums(), terms) == ACCEPTED
+    np.testing.assert_allclose(walk.parameters, 0, atol=1e-12)
