@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel, fill_moments
-from fastlin.kernels.linear.columnwise import evaluate_columns, fill_columns
+from fastlin.kernels.linear.columnwise import ROWS_AT_ONCE, evaluate_columns, fill_columns
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -62,8 +62,6 @@ MIN_FLOAT32_WORK = 20_000_000
 
 # An X of no more numbers is copied column by column: a megabyte.
 FEW_NUMBERS = 1 << 17
-# Columns of a copy begin on cache lines.
-PADDED_ROWS = 8
 NO_ROWS = np.empty(0, np.int64)
 
 
@@ -566,9 +564,9 @@ class ColumnPasses(DensePasses):
         X = self._X if self._X.dtype == np.float64 else self._any_layout[0]
         X = X[rows] if len(rows) else X
         X = X if X.dtype == np.float64 else X.view(np.float16 if X.dtype == np.uint16 else X.dtype).astype(np.float64)
-        columns = zeros_aligned((self._shape[1], -(-len(X) // PADDED_ROWS) * PADDED_ROWS), np.float64)[:, : len(X)]
+        columns = zeros_aligned((self._shape[1], -(-len(X) // ROWS_AT_ONCE) * ROWS_AT_ONCE), np.float64)
         fill_columns(any_layout(X), self._scale, self._shift, columns)
-        columns[-1] = 1
+        columns[-1, : len(X)] = 1
         if len(rows):
             labels, weights = labels[rows], weights[rows] if len(weights) else weights
         return columns, np.arange(len(X)), Samples(NO_ROWS, labels, weights)

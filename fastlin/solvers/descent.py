@@ -146,7 +146,7 @@ class _InCache:
         self._objective, self._descent = objective, descent
         columns, numbers, samples = objective.rows.passes.in_cache
         columns[objective.coordinates.vanishing] = 0
-        columns[-1] = objective.fit_intercept
+        columns[-1, : len(numbers)] = objective.fit_intercept
         probabilities, _ = room.hand_over()
         self._rows = InCache(columns, numbers, samples, Kept.of(probabilities))
         self._terms = _terms(objective)

@@ -122,8 +122,8 @@ class InCache(NamedTuple):
 
     Attributes
     ----------
-    columns : ndarray of shape (d + 1, n)
-        X column by column, scaled and centred, and the column of the intercept.
+    columns : ndarray of shape (d + 1, m)
+        X column by column, scaled and centred, and the column of the intercept, with zeros behind the n rows.
     numbers : ndarray of shape (n,), int64
         0 to n - 1.
     samples : Samples
@@ -417,8 +417,8 @@ def renew(descent, matrices, terms, is_exact):
 @kernel
 def begin_in_cache(rows, terms, descent):
     """Evaluate the first trial, and build the first matrix."""
-    n_rows, n_columns = rows.numbers.shape[0], rows.columns.shape[0]
-    weights, gram = zeros_aligned(n_rows, np.float64), zeros_aligned((n_columns, n_columns), np.float64)
+    n_rows, (n_columns, n_padded) = rows.numbers.shape[0], rows.columns.shape
+    weights, gram = zeros_aligned(n_padded, np.float64), zeros_aligned((n_columns, n_columns), np.float64)
     for i in range(n_rows):
         weights[i] = weight_of(rows.samples.weights, i) / terms.total_weight
     fill_gram(rows.columns, weights, gram)
@@ -481,8 +481,8 @@ def _fill_hessian(rows, terms, matrix):
     """
     probabilities, all_weights = rows.kept.double, rows.samples.weights
     n_classes, n_rows = probabilities.shape
-    n_columns = rows.columns.shape[0]
-    weights, gram = zeros_aligned(n_rows, np.float64), zeros_aligned((n_columns, n_columns), np.float64)
+    n_columns, n_padded = rows.columns.shape
+    weights, gram = zeros_aligned(n_padded, np.float64), zeros_aligned((n_columns, n_columns), np.float64)
     for k in range(n_classes):
         p = probabilities[k]
         for other in range(k, n_classes):
