@@ -102,6 +102,13 @@ class Rows(MeanSums):
         return float(weights[weights > 0].min())
 
     @cached_property
+    def are_uneven(self) -> bool:
+        """Whether the columns say that a few rows are far longer than others."""
+        coordinates = self.coordinates
+        seen = coordinates.mean_squares[:-1] > 0
+        return bool(seen.any() and np.median(coordinates.peaks[seen]) > UNEVEN)
+
+    @cached_property
     def influence(self) -> FloatArray | float:
         """About how much each row adds to the curvature of a loss, relative to the mean: (n_rows,), or the number one.
 
@@ -109,10 +116,10 @@ class Rows(MeanSums):
         2003), and one half. It takes a pass, which is left out where the columns do not say that a few rows are far
         longer than others.
         """
+        if not self.are_uneven:
+            return 1.0
         coordinates = self.coordinates
         seen = coordinates.mean_squares[:-1] > 0
-        if not seen.any() or np.median(coordinates.peaks[seen]) <= UNEVEN:
-            return 1.0
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(seen))) * seen
         coef = (signs * coordinates.scale).astype(np.float32 if self.gains_from_float32 else np.float64)
         is_copied = 0 < len(self.numbers) < COPIED_BELOW * self.matrix.shape[0]

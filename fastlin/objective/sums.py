@@ -121,10 +121,14 @@ class MeanSums:
         loss = self.passes.evaluate(parameters.astype(precision, copy=False), probabilities, total)
         self._count(self.n_rows)
         total = self._clean(total)
-        is_exact = precision == np.float64 and self._whole is None
-        if is_exact and self._class_features is None and not parameters[:, :-1].any():
-            self._class_features = self._find_class_features(parameters, total)
+        if precision == np.float64:
+            self.note_sums(parameters, total)
         return loss / self.total_weight, total
+
+    def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
+        """Take note of S times the gradient at parameters, in float64: those without features tell `class_features`."""
+        if self._class_features is None and self._whole is None and not parameters[:, :-1].any():
+            self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss times direction (K, d + 1).

@@ -30,7 +30,6 @@ from fastlin.kernels.linear.descent import (
     turn,
 )
 from fastlin.kernels.linear.operands import Kept
-from fastlin.matrices.dense import ColumnPasses
 from fastlin.solvers.preconditioners import sampled_hessian
 from fastlin.solvers.stopping import IMPATIENT
 from fastlin.typing import FloatArray
@@ -66,6 +65,8 @@ def suits(objective: Objective) -> bool:
     is_small = K * size <= MOST_PARAMETERS and size <= MOST_COLUMNS and objective.n_rows * K * size <= MOST_WORK
     return (
         is_small
+        and (_lies_in_cache(objective) or not objective.rows.are_uneven)
+        and bool((objective.class_weights > 0).all())
         and penalty.is_smooth
         and bool((penalty.arrays.roots > 0).all())
         and objective.linearisation is None
@@ -74,6 +75,12 @@ def suits(objective: Objective) -> bool:
         and objective.matrix.lies_in_memory
         and objective.matrix.resolves_gram(objective.coordinates.shift)
     )
+
+
+def _lies_in_cache(objective):
+    n_parameters = objective.shape[0] * objective.shape[1]
+    is_small = n_parameters <= MOST_PARAMETERS_IN_CACHE and objective.n_rows * n_parameters <= MOST_WORK_IN_CACHE
+    return is_small and getattr(objective.rows.passes, "lies_in_cache", False)
 
 
 def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: Room) -> Solution:
@@ -100,11 +107,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     RangeError
         The objective or its gradient is not finite at the start.
     """
-    passes, n_work = objective.rows.passes, objective.n_rows * start.size
-    is_in_cache = start.size <= MOST_PARAMETERS_IN_CACHE and n_work <= MOST_WORK_IN_CACHE
-    kind = _InCache if isinstance(passes, ColumnPasses) and is_in_cache else _ByPasses
-    descent = Descent.at(start)
-    steps = kind(objective, descent, room)
+    n_work, descent = objective.n_rows * start.size, Descent.at(start)
+    steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
     numbers, tol = descent.numbers, stopping.tol
     value, gap, message = float(numbers[VALUE]), float(numbers[GAP]), ""
     # Other rules ask for each point.
@@ -153,6 +157,7 @@ class _InCache:
         self._passes_of_hessian = _count_passes_of_hessian(objective)
         begin_in_cache(self._rows, self._terms, descent)
         objective.rows.count_pass()
+        objective.rows.note_sums(descent.parameters, descent.total)
 
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is within tol of J; return the outcome, and J, gap and gradient of each."""

@@ -15,8 +15,8 @@ from fastlin.kernels.machine.compilation import kernel
 # saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
 TILE_NUMBERS = 3072
 FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
-# Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix of
-# 569 x 30 took 66 microseconds so.
+# Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
+# of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
 
 
@@ -30,13 +30,27 @@ def fill_columns(X, scale, shift, columns):
             column[i] = X[i, j] * scale[j] + shift[j]
 
 
-@kernel(inline=True)
-def _count_tile_rows(n_columns):
+def count_tile_rows(n_columns: int) -> int:
+    """Return how many rows of so many columns are worked on at a time."""
     n_rows = TILE_NUMBERS // n_columns // ROWS_AT_ONCE * ROWS_AT_ONCE
     return FEWEST_TILE_ROWS if n_rows < FEWEST_TILE_ROWS else min(n_rows, MOST_TILE_ROWS)
 
 
-@kernel(inner=True)
+def count_roundings(n_rows: int, n_columns: int) -> tuple[int, int]:
+    """Return how many roundings a score of a row, and a sum over the rows, take one after the other.
+
+    A score adds four products, then the next four, then what is left, of numbers that were rounded when they were
+    centred. A sum runs over a tile and then over the tiles.
+    """
+    tile_rows = count_tile_rows(n_columns)
+    return 5 + n_columns // 4 + n_columns % 4, min(n_rows, tile_rows) + -(-n_rows // tile_rows)
+
+
+_count_tile_rows = kernel(count_tile_rows, inline=True)
+
+
+# The order of the additions is what `count_roundings` counts.
+@kernel(reassociate=False, inner=True)
 def _add_combination(columns, start, stop, factors, sums):
     """Add the sum over j of factors[j] columns[j, start:stop] to sums."""
     n_columns, j = factors.shape[0], 0

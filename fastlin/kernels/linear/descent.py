@@ -36,6 +36,22 @@ CHEAP_PASSES, STEPS_AFTER = 0.5, 3.0
 PACE = 3
 
 
+class Pairs(NamedTuple):
+    """A ring of the last steps, and what they changed in the gradient.
+
+    Attributes
+    ----------
+    steps, changes : ndarray of shape (PAIRS, K (d + 1))
+        The steps and the changes.
+    products : ndarray of shape (PAIRS,)
+        The product of each step and its change.
+    """
+
+    steps: np.ndarray
+    changes: np.ndarray
+    products: np.ndarray
+
+
 class Descent(NamedTuple):
     """Where a descent stands: arrays that the kernels here overwrite.
 
@@ -49,10 +65,8 @@ class Descent(NamedTuple):
         S times the gradient of the loss at the trial.
     slopes : ndarray of shape (K, d + 1)
         The gradient of J at the trial.
-    steps, changes : ndarray of shape (PAIRS, K (d + 1))
-        A ring of the last steps, and what they changed in the gradient.
-    products : ndarray of shape (PAIRS,)
-        The product of each step and its change.
+    pairs : Pairs
+        The last steps.
     decrements : ndarray of shape (PACE + 1,)
         The last Newton decrements, halves of squares, the newest first.
     numbers : ndarray of shape (12,)
@@ -71,9 +85,7 @@ class Descent(NamedTuple):
     trial: np.ndarray
     total: np.ndarray
     slopes: np.ndarray
-    steps: np.ndarray
-    changes: np.ndarray
-    products: np.ndarray
+    pairs: Pairs
     decrements: np.ndarray
     numbers: np.ndarray
     counts: np.ndarray
@@ -87,8 +99,7 @@ class Descent(NamedTuple):
         vectors, pairs, blocks = np.zeros((6, K, size)), np.empty((2, PAIRS, n)), np.empty((K, size, size))
         descent = cls(
             *vectors,
-            *pairs,
-            np.empty(PAIRS),
+            Pairs(*pairs, np.empty(PAIRS)),
             np.full(PACE + 1, np.inf),
             np.zeros(12),
             np.zeros(6, np.int64),
@@ -212,7 +223,7 @@ def _keep_pair(descent):
     """Take the step to the trial into the ring, unless rounding has spoilt it."""
     counts = descent.counts
     place = (counts[NEWEST] + 1) % PAIRS
-    step, change = descent.steps[place], descent.changes[place]
+    step, change = descent.pairs.steps[place], descent.pairs.changes[place]
     n_columns, product, square = descent.trial.shape[1], 0.0, 0.0
     for k in range(descent.trial.shape[0]):
         v, x, g, h = descent.trial[k], descent.parameters[k], descent.slopes[k], descent.gradient[k]
@@ -223,7 +234,7 @@ def _keep_pair(descent):
             product += s[j] * c[j]
             square += c[j] * c[j]
     if product > 2 * UNIT_ROUNDOFF * square:
-        descent.products[place] = product
+        descent.pairs.products[place] = product
         counts[NEWEST] = place
         counts[N_PAIRS] = min(counts[N_PAIRS] + 1, PAIRS)
     else:
@@ -268,21 +279,21 @@ def aim(descent, factors):
             vector[k * n_columns + j] = descent.gradient[k, j]
     for age in range(n_pairs):
         place = (counts[NEWEST] - age) % PAIRS
-        scales[place] = _dot(descent.steps[place], vector) / descent.products[place]
-        _add(-scales[place], descent.changes[place], vector)
+        scales[place] = _dot(descent.pairs.steps[place], vector) / descent.pairs.products[place]
+        _add(-scales[place], descent.pairs.changes[place], vector)
     solve(factors, n_classes, vector)
     if n_pairs > 0:
         newest = counts[NEWEST]
         for j in range(n):
-            image[j] = descent.changes[newest, j]
+            image[j] = descent.pairs.changes[newest, j]
         solve(factors, n_classes, image)
-        scale = descent.products[newest] / _dot(descent.changes[newest], image)
+        scale = descent.pairs.products[newest] / _dot(descent.pairs.changes[newest], image)
         for j in range(n):
             vector[j] *= scale
     for age in range(n_pairs - 1, -1, -1):
         place = (counts[NEWEST] - age) % PAIRS
-        second = _dot(descent.changes[place], vector) / descent.products[place]
-        _add(scales[place] - second, descent.steps[place], vector)
+        second = _dot(descent.pairs.changes[place], vector) / descent.pairs.products[place]
+        _add(scales[place] - second, descent.pairs.steps[place], vector)
     slope = 0.0
     for k in range(n_classes):
         d, v, x, g = descent.direction[k], descent.trial[k], descent.parameters[k], descent.gradient[k]
