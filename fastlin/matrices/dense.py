@@ -50,6 +50,9 @@ EVEN_PANELS = 5
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
 # What a column costs in a row of a pass with one row of coefficients, in multiply-adds: two, which wait for memory.
 ONE_CLASS_WORK = 8
+# The same for each of more classes, and what its exponential and residual cost in a row: a second thread pays from some
+# 100 microseconds a block on, and 10,000 x 20 with four classes takes 430.
+CLASS_WORK, EXPONENTIAL_WORK = 10, 160
 # Rows whose scores are held together where they are not wanted themselves.
 SCORED_TOGETHER = 1 << 17
 # X of no more entries is measured by one plain kernel, in a copy where it is not float64 in C order.
@@ -358,7 +361,7 @@ class DensePasses:
         K, d = n_rows_coef, X.shape[1]
         self._shape = K, d + 1
         self._reads_in_place = K == 1 and not len(rows) and X.itemsize in X.strides
-        row_work = ONE_CLASS_WORK * d if K == 1 else 2 * K * d
+        row_work = ONE_CLASS_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
         self._n_blocks = count_blocks(
             self._n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
         )

@@ -55,8 +55,10 @@ MOST_AT_ONCE, WORK_AT_ONCE = 16, 4_000_000
 # to MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
 ROWS_PER_COLUMN, MOST_ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 64, 2
 # Multiply-adds a nanosecond of a pass, a Gram matrix and a factor; and the nanoseconds of a row's exponential, of an
-# iteration in a core's cache, and of what a new matrix takes beside its sums elsewhere (AMD EPYC, znver4).
-PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME, MATRIX_TIME = 4.0, 6.0, 4.0, 2.0, 1_000.0, 100_000.0
+# iteration in a core's cache, of what new blocks or a Hessian take beside their sums elsewhere, and of a row that a
+# sample is drawn from (AMD EPYC, znver4).
+PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME = 4.0, 6.0, 4.0, 2.0, 1_000.0
+MATRIX_TIME, HESSIAN_TIME, SAMPLE_TIME = 100_000.0, 700_000.0, 30.0
 
 
 def suits(objective: Objective) -> bool:
@@ -185,10 +187,10 @@ class _ByPasses:
         n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
         self._drawn = _draw(n, n_drawn)
         of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
-        n_renewed = len(self._drawn) * size**2 / 2 * K + K * size**3 / 6
+        work, time = len(self._drawn) * size**2 / 2 * K + K * size**3 / 6, MATRIX_TIME
         if self._has_hessian:
-            n_renewed = min(n, 4 * K * size) * (K * size) ** 2 / 4 + (K * size) ** 3 / 6
-        self._passes_of_matrix = (n_renewed / GRAM_RATE + MATRIX_TIME) / of_pass
+            work, time = min(n, 4 * K * size) * (K * size) ** 2 / 4 + (K * size) ** 3 / 6, HESSIAN_TIME + SAMPLE_TIME * n
+        self._passes_of_matrix = (work / GRAM_RATE + time) / of_pass
         self._evaluate()
         weights = self._weigh()
         gram = objective.rows.gram(self._numbers(), weights[None], np.float64)[0]
