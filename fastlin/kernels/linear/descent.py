@@ -96,18 +96,24 @@ class Descent(NamedTuple):
     def at(cls, start: np.ndarray) -> Self:
         """Return a descent whose first trial are the parameters (K, d + 1) `start`."""
         (K, size), n = start.shape, start.size
-        vectors, pairs, blocks = np.zeros((6, K, size)), np.empty((2, PAIRS, n)), np.empty((K, size, size))
-        descent = cls(
-            *vectors,
-            Pairs(*pairs, np.empty(PAIRS)),
+        parameters, gradient, direction, trial, total, slopes = np.zeros((6, K, size))
+        steps, changes = np.empty((2, PAIRS, n))
+        blocks = np.empty((K, size, size))
+        trial[:] = start
+        return cls(
+            parameters,
+            gradient,
+            direction,
+            trial,
+            total,
+            slopes,
+            Pairs(steps, changes, np.empty(PAIRS)),
             np.full(PACE + 1, np.inf),
             np.zeros(12),
             np.zeros(6, np.int64),
             blocks,
             blocks if K == 1 else np.empty((1, n, n)),
         )
-        descent.trial[:] = start
-        return descent
 
 
 class Terms(NamedTuple):
@@ -473,7 +479,8 @@ def _is_worth_it(descent, target, passes_of_hessian):
     n_before = descent.counts[N_WITH_MATRIX]
     if passes_of_hessian <= CHEAP_PASSES:
         return n_before > 0
-    if n_before < 2:
+    # No more goes to matrices than to passes: blocks may bring no better pace than the ones before.
+    if n_before < 2 or n_before < passes_of_hessian:
         return False
     # The first decrement with a matrix stands n_before - 1 places behind the newest.
     n_steps = PACE if n_before > PACE else n_before - 1
