@@ -33,11 +33,17 @@ def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> N
 def fit_small(dtype: str) -> None:
     """Fit few rows of a type by every solver."""
     X, y = make_problem(dtype, 200, 8, 3)
-    for solver in ("auto", "lbfgs", "newton-cg"):
-        fit_and_predict(X, y, solver=solver)
+    for labels in (y, y > 0):
+        for solver in ("auto", "lbfgs", "newton-cg"):
+            fit_and_predict(X, labels, solver=solver)
     # So many coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
-    X, y = make_problem(dtype, 500, 64, 10)
+    X, y = make_problem(dtype, 500, 80, 10)
     fit_and_predict(X, y)
+    # So many rows do not fit into a core's cache, and what they tell of the labels makes other matrices worth it.
+    X, _ = make_problem(dtype, 4_000, 40, 3)
+    y = X[:, :3].argmax(axis=1)
+    for labels in (y, y > 0):
+        fit_and_predict(X, labels)
     fit_and_predict(*make_problem(dtype, *WIDE))
 
 

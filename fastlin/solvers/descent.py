@@ -17,6 +17,7 @@ from fastlin.kernels.linear.descent import (
     GAP,
     LARGEST,
     LOSS,
+    NATURAL,
     SEARCHING,
     VALUE,
     Descent,
@@ -115,13 +116,13 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     n_work, descent = objective.n_rows * start.size, Descent.at(start)
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
     numbers, tol = descent.numbers, stopping.tol
-    value, gap, message = float(numbers[VALUE]), float(numbers[GAP]), ""
-    # Other rules ask for each point.
+    value, message = float(numbers[VALUE]), ""
+    # Other rules ask for each point; this one where only the intercept may be left to settle.
     is_followed = stopping.rule != "excess"
-    if is_followed or not (isfinite(value) and tol * value < gap < inf):
+    if is_followed or not (isfinite(value) and tol * value < numbers[NATURAL] < inf):
         point = steps.make_point()
-        bound = stopping.begin(point)
-        message = stopping.why(point, bound, inf)
+        stopping.begin(point)
+        message = stopping.why(point, stopping.settle(point), inf)
     n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
     most = min(stopping.max_iter, PATIENCE)
     while not message:
@@ -138,7 +139,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
             message = stopping.why(point, stopping.observe(point), descent.decrements[0]) or IMPATIENT
             break
         point = steps.make_point()
-        bound = stopping.observe(point)
+        bound = stopping.settle(point)
         if outcome != ACCEPTED:
             message = stopping.why_stalled(point, bound, descent.decrements[0])
             break

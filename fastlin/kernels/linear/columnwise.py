@@ -10,6 +10,7 @@ import numpy as np
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.instructions import compile_apart
 
 # Numbers of a tile, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take longer than that
 # saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
@@ -53,6 +54,7 @@ _count_tile_rows = kernel(count_tile_rows, inline=True)
 @kernel(reassociate=False, inner=True)
 def _add_combination(columns, start, stop, factors, sums):
     """Add the sum over j of factors[j] columns[j, start:stop] to sums."""
+    compile_apart()
     n_columns, j = factors.shape[0], 0
     while j + 4 <= n_columns:
         a, b, c, d = (
@@ -75,6 +77,7 @@ def _add_combination(columns, start, stop, factors, sums):
 @kernel(inner=True)
 def _add_products(columns, first, start, stop, vector, sums):
     """Add the sum over i of vector[i] columns[j, start + i] to sums[j], for j from first on."""
+    compile_apart()
     n_columns, j = sums.shape[0], first
     while j + 4 <= n_columns:
         a, b, c, d = (
@@ -110,6 +113,7 @@ def evaluate_columns(columns, numbers, samples, parameters, kept, total):
     columns (d + 1, m) stand for all rows of samples, whose numbers (n,) are 0 to n - 1, and are zero behind them, to a
     multiple m of ROWS_AT_ONCE. What is Kept takes the probabilities.
     """
+    compile_apart()
     n_classes, n_columns = parameters.shape
     n_rows, n_padded, tile_rows = numbers.shape[0], columns.shape[1], _count_tile_rows(n_columns)
     scores = zeros_aligned((n_classes, tile_rows), np.float64)
@@ -136,6 +140,7 @@ def evaluate_columns(columns, numbers, samples, parameters, kept, total):
 @kernel(inner=True)
 def _add_pair_products(columns, first, start, stop, one, other, of_one, of_other):
     """As `_add_products`, for two vectors at once."""
+    compile_apart()
     n_columns, j = of_one.shape[0], first
     while j + 4 <= n_columns:
         a, b, c, d = (
@@ -180,6 +185,7 @@ def fill_gram(columns, weights, gram):
 
     weights (m,) are as many as the columns have entries.
     """
+    compile_apart()
     n_columns, n_rows = columns.shape
     tile_rows = _count_tile_rows(n_columns)
     weighted = zeros_aligned((2, tile_rows), np.float64)

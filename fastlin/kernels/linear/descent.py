@@ -2,6 +2,10 @@
 
 The steps are those of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) whose starting matrix is a Hessian. In Python an
 iteration takes 0.15 to 0.3 milliseconds beside its passes, which themselves take 0.005 to 0.1.
+
+No function is made part of its caller, and none may change the order of its additions: the code of a kernel holds
+copies of what it calls, and a copy that was compiled twice had other bits than the one that was compiled once. A
+process that compiled a kernel differed in the last digit from one that loaded its code.
 """
 
 from typing import NamedTuple, Self
@@ -12,12 +16,14 @@ from fastlin.kernels.linear.columnwise import evaluate_columns, fill_gram
 from fastlin.kernels.linear.residuals import weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.instructions import compile_apart
 
 # The places of numbers: J and its slope along the direction at the last point; the step along it, the bracket of the
-# line search with values and slopes of its ends; the sums and J at the trial.
-VALUE, SLOPE, STEP, LOW, LOW_VALUE, LOW_SLOPE, HIGH, HIGH_VALUE, HIGH_SLOPE, LOSS, GAP, LARGEST = range(12)
+# line search with values and slopes of its ends; the sums at the trial; gap, largest entry of the gradient, and gap but
+# for the intercept at the last point.
+VALUE, SLOPE, STEP, LOW, LOW_VALUE, LOW_SLOPE, HIGH, HIGH_VALUE, HIGH_SLOPE, LOSS, GAP, LARGEST, NATURAL = range(13)
 # The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix,
-# whether it is a Hessian, and iterations that J has not fallen in.
+# whether it is a Hessian, and iterations that neither J nor the gap has fallen in.
 NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, HAS_HESSIAN, N_FLAT = range(6)
 # What a trial comes to.
 SEARCHING, ACCEPTED, STALLED = range(3)
@@ -25,7 +31,8 @@ PAIRS = 12
 # As in solvers/line_search.py.
 SUFFICIENT_DECREASE, CURVATURE, ROUNDING = 1e-4, 0.9, 1e-14
 MAX_TRIALS = 30
-# Gradients fall further than J can tell: a step of Newton's may take the gap from 1e-9 to 1e-15 of J.
+# So many iterations in which neither J falls nor the gap by half end a descent. Gradients fall further than J can tell,
+# and with them the coefficients gain digits.
 MOST_FLAT = 3
 UNIT_ROUNDOFF = 2.0**-53
 RIDGE = 1e-13
@@ -109,8 +116,8 @@ class Descent(NamedTuple):
             slopes,
             Pairs(steps, changes, np.empty(PAIRS)),
             np.full(PACE + 1, np.inf),
-            np.zeros(12),
-            np.zeros(6, np.int64),
+            np.zeros(NATURAL + 1),
+            np.zeros(N_FLAT + 1, np.int64),
             blocks,
             blocks if K == 1 else np.empty((1, n, n)),
         )
@@ -155,13 +162,14 @@ class InCache(NamedTuple):
     kept: NamedTuple
 
 
-@kernel
+@kernel(reassociate=False)
 def judge(descent, loss, total, terms):
     """Take note of the sums at the trial, and return what it comes to.
 
     The line search is that of solvers/line_search.py but that a step is taken, too, where J falls and its slope has
     become positive: the pair is sound there, since J is convex.
     """
+    compile_apart()
     numbers, counts, curvatures = descent.numbers, descent.counts, terms.curvatures
     n_classes, n_columns = descent.trial.shape
     square, slope = 0.0, 0.0
@@ -183,10 +191,10 @@ def judge(descent, loss, total, terms):
     slack = ROUNDING * abs(numbers[VALUE])
     is_too_far = not value <= numbers[VALUE] + slack + SUFFICIENT_DECREASE * step * start_slope
     if not is_too_far and slope >= CURVATURE * start_slope:
-        is_lower = value < numbers[VALUE] - 2 * UNIT_ROUNDOFF * abs(numbers[VALUE])
-        counts[N_FLAT] = 0 if is_lower else counts[N_FLAT] + 1
+        is_lower, gap = value < numbers[VALUE] - 2 * UNIT_ROUNDOFF * abs(numbers[VALUE]), numbers[GAP]
         _keep_pair(descent)
         _accept(descent, value, curvatures, terms.class_weights)
+        counts[N_FLAT] = 0 if is_lower or numbers[GAP] < 0.5 * gap else counts[N_FLAT] + 1
         return ACCEPTED if counts[N_FLAT] < MOST_FLAT else STALLED
     if counts[N_TRIALS] >= MAX_TRIALS:
         return STALLED
@@ -208,9 +216,10 @@ def judge(descent, loss, total, terms):
     return SEARCHING
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _part(numbers, width):
     """Return the part of the bracket at which the cubic through both ends is least, or one half."""
+    compile_apart()
     low_slope, high_slope = numbers[LOW_SLOPE], numbers[HIGH_SLOPE]
     if np.isfinite(numbers[HIGH_VALUE]) and np.isfinite(high_slope):
         first = low_slope + high_slope - 3.0 * (numbers[HIGH_VALUE] - numbers[LOW_VALUE]) / width
@@ -224,9 +233,10 @@ def _part(numbers, width):
     return 0.5
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _keep_pair(descent):
     """Take the step to the trial into the ring, unless rounding has spoilt it."""
+    compile_apart()
     counts = descent.counts
     place = (counts[NEWEST] + 1) % PAIRS
     step, change = descent.pairs.steps[place], descent.pairs.changes[place]
@@ -247,14 +257,15 @@ def _keep_pair(descent):
         counts[N_PAIRS] = 0
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _accept(descent, value, curvatures, class_weights):
     """Make the trial the last point, and measure its gradient.
 
     The gap is that of objective/duality.py but for what classes exchange in the features, which is less.
     """
+    compile_apart()
     numbers, (n_classes, n_columns) = descent.numbers, descent.trial.shape
-    gap, largest = 0.0, 0.0
+    gap, largest, natural = 0.0, 0.0, 0.0
     for c in range(class_weights.shape[0]):
         # Two classes have one row, that of the second.
         excess = descent.slopes[c if n_classes > 1 else 0, n_columns - 1]
@@ -268,14 +279,16 @@ def _accept(descent, value, curvatures, class_weights):
             h[j] = g[j]
             largest = max(largest, abs(g[j]))
         for j in range(n_columns - 1):
-            gap += g[j] * g[j] / curvatures[j]
-    numbers[VALUE], numbers[GAP], numbers[LARGEST] = value, 0.5 * gap, largest
+            natural += g[j] * g[j] / curvatures[j]
+    numbers[VALUE], numbers[LARGEST] = value, largest
+    numbers[GAP], numbers[NATURAL] = 0.5 * (gap + natural), 0.5 * natural
     descent.counts[N_WITH_MATRIX] += 1
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def aim(descent, factors):
     """Find the direction from the last point, and make its end the next trial."""
+    compile_apart()
     numbers, counts = descent.numbers, descent.counts
     n_classes, n_columns = descent.parameters.shape
     n, n_pairs = n_classes * n_columns, counts[N_PAIRS]
@@ -315,23 +328,38 @@ def aim(descent, factors):
     descent.decrements[0] = -0.5 * slope
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _dot(a, b):
-    total = 0.0
-    for j in range(a.shape[0]):
+    """Return the sum of a_j b_j in an order that no compilation changes, eight sums side by side."""
+    compile_apart()
+    p, q, r, s, t, u, v, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    n = a.shape[0] // 8 * 8
+    for j in range(0, n, 8):
+        p += a[j] * b[j]
+        q += a[j + 1] * b[j + 1]
+        r += a[j + 2] * b[j + 2]
+        s += a[j + 3] * b[j + 3]
+        t += a[j + 4] * b[j + 4]
+        u += a[j + 5] * b[j + 5]
+        v += a[j + 6] * b[j + 6]
+        w += a[j + 7] * b[j + 7]
+    total = ((p + q) + (r + s)) + ((t + u) + (v + w))
+    for j in range(n, a.shape[0]):
         total += a[j] * b[j]
     return total
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _add(factor, a, b):
+    compile_apart()
     for j in range(a.shape[0]):
         b[j] += factor * a[j]
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def factorize(matrix):
     """Overwrite the upper triangle of a matrix with U, where U' U is the matrix and what rounding has cost it."""
+    compile_apart()
     size = matrix.shape[0]
     for i in range(size):
         matrix[i, i] *= 1.0 + RIDGE
@@ -351,9 +379,10 @@ def factorize(matrix):
             _add(-matrix[i, other], matrix[i, other:], matrix[other, other:])
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def solve(factors, n_classes, vector):
     """Overwrite vector with the solution of U' U x = vector, factor by factor, without what moves all classes alike."""
+    compile_apart()
     n_factors, size = factors.shape[0], factors.shape[1]
     for c in range(n_factors):
         factor, x = factors[c], vector[c * size : (c + 1) * size]
@@ -373,13 +402,14 @@ def solve(factors, n_classes, vector):
                 vector[k * n_columns + j] -= mean
 
 
-@kernel
+@kernel(reassociate=False)
 def begin(descent, loss, total, terms, gram):
     """Take note of the sums at the start, and build the first matrix from the mean of x~ x~' over the rows.
 
     Where all rows have the probabilities of the class weights, the Hessian by the parameters of class k is that mean
     times their p (1 - p); with three or more classes p alone stands for it, since no step moves all classes alike.
     """
+    compile_apart()
     n_classes, n_columns = descent.parameters.shape
     for k in range(n_classes):
         share = terms.class_weights[k] if n_classes > 1 else terms.class_weights[0] * terms.class_weights[1]
@@ -396,7 +426,7 @@ def begin(descent, loss, total, terms, gram):
     descent.counts[N_WITH_MATRIX] = 0
 
 
-@kernel
+@kernel(reassociate=False)
 def turn(descent, target, passes_of_hessian):
     """Find the next direction, or return True where a new matrix, which costs so many passes, is worth it before."""
     if _is_worth_it(descent, target, passes_of_hessian):
@@ -405,7 +435,7 @@ def turn(descent, target, passes_of_hessian):
     return False
 
 
-@kernel
+@kernel(reassociate=False)
 def renew(descent, matrices, terms, is_exact):
     """Take matrices, (K, d + 1, d + 1) of the loss or the factor (1, K (d + 1), K (d + 1)) of a Hessian, for the next.
 
@@ -431,7 +461,7 @@ def renew(descent, matrices, terms, is_exact):
         counts[N_PAIRS] = 0
 
 
-@kernel
+@kernel(reassociate=False)
 def begin_in_cache(rows, terms, descent):
     """Evaluate the first trial, and build the first matrix."""
     n_rows, (n_columns, n_padded) = rows.numbers.shape[0], rows.columns.shape
@@ -443,14 +473,15 @@ def begin_in_cache(rows, terms, descent):
     begin(descent, loss, descent.total, terms, gram)
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _try(rows, terms, descent):
     """Evaluate the trial, and return what it comes to."""
+    compile_apart()
     loss = evaluate_columns(rows.columns, rows.numbers, rows.samples, descent.trial, rows.kept, descent.total)
     return judge(descent, loss, descent.total, terms)
 
 
-@kernel
+@kernel(reassociate=False)
 def iterate_in_cache(rows, terms, descent, tol, passes_of_hessian, history):
     """Make iterations until the gap is within tol of J, or history (m, 4) is full; return their outcome and number.
 
@@ -464,7 +495,7 @@ def iterate_in_cache(rows, terms, descent, tol, passes_of_hessian, history):
             factorize(descent.hessian[0])
             counts[N_PAIRS], counts[N_WITH_MATRIX], counts[HAS_HESSIAN] = 0, 0, 1
         aim(descent, descent.hessian if counts[HAS_HESSIAN] else descent.blocks)
-        outcome = _try(rows, terms, descent)
+        outcome = SEARCHING
         while outcome == SEARCHING:
             outcome = _try(rows, terms, descent)
         history[n_iter, 0], history[n_iter, 1] = numbers[VALUE], numbers[GAP]
@@ -474,8 +505,9 @@ def iterate_in_cache(rows, terms, descent, tol, passes_of_hessian, history):
     return ACCEPTED, history.shape[0]
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _is_worth_it(descent, target, passes_of_hessian):
+    compile_apart()
     n_before = descent.counts[N_WITH_MATRIX]
     if passes_of_hessian <= CHEAP_PASSES:
         return n_before > 0
@@ -490,13 +522,14 @@ def _is_worth_it(descent, target, passes_of_hessian):
     return left > pace * (passes_of_hessian + STEPS_AFTER)
 
 
-@kernel(inner=True)
+@kernel(reassociate=False, inner=True)
 def _fill_hessian(rows, terms, matrix):
     """Fill the upper triangle of matrix with the Hessian of J at the probabilities that are kept.
 
     Softmax is flat along equal changes of all classes; there it gets a curvature of its own, which the gradient has no
     part in.
     """
+    compile_apart()
     probabilities, all_weights = rows.kept.double, rows.samples.weights
     n_classes, n_rows = probabilities.shape
     n_columns, n_padded = rows.columns.shape
