@@ -17,8 +17,10 @@ from fastlin.kernels.linear.descent import (
     GAP,
     LARGEST,
     LOSS,
+    N_WITH_MATRIX,
     NATURAL,
     SEARCHING,
+    STALE,
     VALUE,
     Descent,
     InCache,
@@ -56,6 +58,9 @@ MOST_AT_ONCE, WORK_AT_ONCE = 16, 4_000_000
 # 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up
 # to MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
 ROWS_PER_COLUMN, MOST_ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 64, 2
+# A fit that does not start from zeros begins with a matrix of its start, where that takes no more passes: what the
+# matrix of equal rows says of the distance from the minimum is far too little there.
+MOST_PASSES_AT_START = 20.0
 # Multiply-adds a nanosecond of a pass, a Gram matrix and a factor; and the nanoseconds of a row's exponential, of an
 # iteration in a core's cache, of what new blocks or a Hessian take beside their sums elsewhere, and of a row that a
 # sample is drawn from (AMD EPYC, znver4).
@@ -115,6 +120,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     """
     n_work, descent = objective.n_rows * start.size, Descent.at(start)
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
+    if start[:, :-1].any() and steps.passes_of_matrix <= MOST_PASSES_AT_START:
+        descent.counts[N_WITH_MATRIX] = STALE
     numbers, tol = descent.numbers, stopping.tol
     value, message = float(numbers[VALUE]), ""
     # Other rules ask for each point; this one where only the intercept may be left to settle.
@@ -161,7 +168,7 @@ class _InCache:
         probabilities, _ = room.hand_over()
         self._rows = InCache(columns, numbers, samples, Kept.of(probabilities))
         self._terms = _terms(objective)
-        self._passes_of_hessian = _count_passes_of_hessian(objective)
+        self.passes_of_matrix = _count_passes_of_hessian(objective)
         begin_in_cache(self._rows, self._terms, descent)
         objective.rows.count_pass()
         objective.rows.note_sums(descent.parameters, descent.total)
@@ -169,7 +176,7 @@ class _InCache:
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is within tol of J; return the outcome, and J, gap and gradient of each."""
         found = np.empty((n_iterations, 4))
-        outcome, n_made = iterate_in_cache(self._rows, self._terms, self._descent, tol, self._passes_of_hessian, found)
+        outcome, n_made = iterate_in_cache(self._rows, self._terms, self._descent, tol, self.passes_of_matrix, found)
         found = found[:n_made].tolist()
         self._objective.rows.count_pass(sum(row[3] for row in found))
         return outcome, [row[:3] for row in found]
@@ -198,7 +205,7 @@ class _ByPasses:
                 min(n, 4 * K * size) * (K * size) ** 2 / 4 + (K * size) ** 3 / 6,
                 HESSIAN_TIME + SAMPLE_TIME * n,
             )
-        self._passes_of_matrix = (work / GRAM_RATE + time) / of_pass
+        self.passes_of_matrix = (work / GRAM_RATE + time) / of_pass
         self._evaluate()
         weights = self._weigh()
         gram = self._sum_products(weights[None])[0]
@@ -207,7 +214,7 @@ class _ByPasses:
     def iterate(self, tol, n_iterations):
         """Make an iteration; return the outcome, and J, gap and gradient."""
         descent, numbers = self._descent, self._descent.numbers
-        if turn(descent, tol * numbers[VALUE], self._passes_of_matrix):
+        if turn(descent, tol * numbers[VALUE], self.passes_of_matrix):
             self._renew()
             turn(descent, tol * numbers[VALUE], inf)
         outcome = SEARCHING

@@ -29,7 +29,6 @@ EXCEPTIONS = {
     "test_newton_cholesky_fallback_to_lbfgs": "it expects as many iterations of newton-cholesky as of lbfgs, which "
     "scikit-learn's falls back to",
     "test_logistic_cv_multinomial_score": PRIVATE,
-    "test_elastic_net_vs_l1_l2[1]": "it compares accuracies on 125 rows at tol=1e-2, which depend on where a fit stops",
     "test_scores_attribute_layout_elasticnet": "it expects fits that stop at tol=1e-3 to agree within 1e-3",
     "test_logisticregression_warns_with_n_jobs": "n_jobs has an effect",
     "test_logistic_regression_callback_support_warning": "every solver calls callbacks",

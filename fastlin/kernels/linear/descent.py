@@ -25,6 +25,8 @@ VALUE, SLOPE, STEP, LOW, LOW_VALUE, LOW_SLOPE, HIGH, HIGH_VALUE, HIGH_SLOPE, LOS
 # The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix,
 # whether it is a Hessian, and iterations that neither J nor the gap has fallen in.
 NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, HAS_HESSIAN, N_FLAT = range(6)
+# In the place of a number of iterations: the matrix is that of another point.
+STALE = -1
 # What a trial comes to.
 SEARCHING, ACCEPTED, STALLED = range(3)
 PAIRS = 12
@@ -509,6 +511,8 @@ def iterate_in_cache(rows, terms, descent, tol, passes_of_hessian, history):
 def _is_worth_it(descent, target, passes_of_hessian):
     compile_apart()
     n_before = descent.counts[N_WITH_MATRIX]
+    if n_before == STALE:
+        return True
     if passes_of_hessian <= CHEAP_PASSES:
         return n_before > 0
     # No more goes to matrices than to passes: blocks may bring no better pace than the ones before.
