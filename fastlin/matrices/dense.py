@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel, fill_moments
-from fastlin.kernels.linear.columnwise import ROWS_AT_ONCE, count_roundings, evaluate_columns, fill_columns
+from fastlin.kernels.linear.columnwise import SmallRows, count_roundings, evaluate_tiles, make_room
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -564,21 +564,27 @@ class ColumnPasses(DensePasses):
         return 0.0
 
     @cached_property
-    def in_cache(self) -> tuple[FloatArray, IntArray, Samples]:
-        """The columns, scaled and centred and with ones behind them, the row numbers in them, labels and weights."""
+    def in_cache(self) -> SmallRows:
+        """The columns, scaled and centred and with ones behind them, with labels and weights."""
         rows, labels, weights = self._samples
         X = self._X if self._X.dtype == np.float64 else self._any_layout[0]
         X = X[rows] if len(rows) else X
         X = X if X.dtype == np.float64 else X.view(np.float16 if X.dtype == np.uint16 else X.dtype).astype(np.float64)
-        columns = zeros_aligned((self._shape[1], -(-len(X) // ROWS_AT_ONCE) * ROWS_AT_ONCE), np.float64)
-        fill_columns(any_layout(X), self._scale, self._shift, columns)
-        columns[-1, : len(X)] = 1
-        if len(rows):
-            labels, weights = labels[rows], weights[rows] if len(weights) else weights
-        return columns, np.arange(len(X)), Samples(NO_ROWS, labels, weights)
+        labels = labels[rows] if len(rows) else labels
+        weights = weights[rows] if len(rows) and len(weights) else weights
+        found = SmallRows.of(any_layout(X), self._scale, self._shift, labels, weights)
+        found.fill_column(-1, 1)
+        return found
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `DensePasses.evaluate` has it."""
         if parameters.dtype != np.float64:
             return super().evaluate(parameters, probabilities, gradient)
-        return float(evaluate_columns(*self.in_cache, parameters, Kept.of(probabilities), gradient))
+        rows, n_classes = self.in_cache, len(parameters)
+        n_tiles, _, tile_rows = rows.values.shape
+        found, total = np.empty((n_tiles, n_classes, tile_rows)), np.empty(parameters.size)
+        loss = evaluate_tiles(rows, parameters.ravel(), found, make_room(n_classes, tile_rows), total)
+        gradient[:] = total.reshape(gradient.shape)
+        if probabilities is not None:
+            probabilities[:] = found.swapaxes(0, 1).reshape(n_classes, -1)[:, : rows.n_rows]
+        return float(loss)

@@ -7,32 +7,37 @@ are one call of a kernel; else each pass is that of the matrix, on all threads.
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.kernels.linear.descent import (
     ACCEPTED,
+    AT_START,
+    BEGINNING,
+    DECREMENTS,
     GAP,
+    LACKING,
     LARGEST,
     LOSS,
+    N_TRIALS,
     N_WITH_MATRIX,
     NATURAL,
+    NO_MATRIX,
+    PARAMETERS,
     SEARCHING,
-    STALE,
+    TOTAL,
+    TRIAL,
     VALUE,
     Descent,
-    InCache,
-    Terms,
-    begin,
-    begin_in_cache,
-    iterate_in_cache,
+    Scratch,
+    descend_in_cache,
     judge,
     renew,
+    renew_in_cache,
     turn,
 )
-from fastlin.kernels.linear.operands import Kept
 from fastlin.solvers.preconditioners import sampled_hessian
 from fastlin.solvers.stopping import IMPATIENT
 from fastlin.typing import FloatArray
@@ -118,40 +123,42 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     RangeError
         The objective or its gradient is not finite at the start.
     """
-    n_work, descent = objective.n_rows * start.size, Descent.at(start)
+    n_work = objective.n_rows * start.size
+    descent = Descent.at(start, objective.rows.total_weight, objective.class_weights, objective.penalty.curvatures)
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
-    if start[:, :-1].any() and steps.passes_of_matrix <= MOST_PASSES_AT_START:
-        descent.counts[N_WITH_MATRIX] = STALE
-    numbers, tol = descent.numbers, stopping.tol
-    value, message = float(numbers[VALUE]), ""
-    # Other rules ask for each point; this one where only the intercept may be left to settle.
+    if steps.passes_of_matrix > MOST_PASSES_AT_START:
+        descent.counts[N_WITH_MATRIX] = NO_MATRIX
+    tol, message = stopping.tol, ""
+    # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
-    if is_followed or not (isfinite(value) and tol * value < numbers[NATURAL] < inf):
-        point = steps.make_point()
-        stopping.begin(point)
-        message = stopping.why(point, stopping.settle(point), inf)
     n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
     most = min(stopping.max_iter, PATIENCE)
+    outcome, found = steps.iterate(inf if is_followed else tol, min(n_at_once, most))
+    if not found:
+        # It is within tol, but for the intercept perhaps, or not finite.
+        point = steps.make_point()
+        bound = stopping.begin(point)
+        message = stopping.why(point, stopping.settle(point) if bound > tol * point.value else bound, inf)
     while not message:
-        outcome, found = steps.iterate(tol, min(n_at_once, most - len(stopping.history)))
-        for iteration in found[:-1]:
-            value, gap, largest = iteration
-            stopping.note(value, gap, largest, descent.parameters.copy)
+        outcome, found = (outcome, found) if found else steps.iterate(tol, min(n_at_once, most - len(stopping.history)))
+        for value, gap, largest in found[:-1]:
+            stopping.note(value, gap, largest, descent.row(PARAMETERS).copy)
         value, gap, largest = found[-1]
+        found = []
         if outcome == ACCEPTED and gap > tol * value and not is_followed:
-            stopping.note(value, gap, largest, descent.parameters.copy)
+            stopping.note(value, gap, largest, descent.row(PARAMETERS).copy)
             if len(stopping.history) < min(stopping.max_iter, PATIENCE):
                 continue
             point = steps.make_point()
-            message = stopping.why(point, stopping.observe(point), descent.decrements[0]) or IMPATIENT
+            message = stopping.why(point, stopping.settle(point), descent.numbers[DECREMENTS]) or IMPATIENT
             break
         point = steps.make_point()
-        bound = stopping.settle(point)
+        bound = stopping.observe(point)
         if outcome != ACCEPTED:
-            message = stopping.why_stalled(point, bound, descent.decrements[0])
+            message = stopping.why_stalled(point, stopping.settle(point), descent.numbers[DECREMENTS])
             break
         stopping.record(point, bound)
-        message = stopping.why(point, bound, descent.decrements[0])
+        message = stopping.why(point, bound, descent.numbers[DECREMENTS])
         if not message and len(stopping.history) >= PATIENCE:
             message = IMPATIENT
     return stopping.solution(message)
@@ -161,31 +168,37 @@ class _InCache:
     """Iterations over a small X."""
 
     def __init__(self, objective, descent, room):
-        self._objective, self._descent = objective, descent
-        columns, numbers, samples = objective.rows.passes.in_cache
-        columns[objective.coordinates.vanishing] = 0
-        columns[-1, : len(numbers)] = objective.fit_intercept
-        probabilities, _ = room.hand_over()
-        self._rows = InCache(columns, numbers, samples, Kept.of(probabilities))
-        self._terms = _terms(objective)
+        self._objective, self._descent, self._start = objective, descent, descent.row(TRIAL).copy()
+        self._rows = objective.rows.passes.in_cache
+        self._rows.values[:, objective.coordinates.vanishing] = 0
+        self._rows.fill_column(-1, objective.fit_intercept)
+        n_tiles, n_columns, tile_rows = self._rows.values.shape
+        self._scratch = Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
         self.passes_of_matrix = _count_passes_of_hessian(objective)
-        begin_in_cache(self._rows, self._terms, descent)
-        objective.rows.count_pass()
-        objective.rows.note_sums(descent.parameters, descent.total)
 
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is within tol of J; return the outcome, and J, gap and gradient of each."""
-        found = np.empty((n_iterations, 4))
-        outcome, n_made = iterate_in_cache(self._rows, self._terms, self._descent, tol, self.passes_of_matrix, found)
+        descent, rows, found = self._descent, self._objective.rows, np.empty((n_iterations, 4))
+        is_start = descent.counts[N_TRIALS] == BEGINNING
+        n_made = 0
+        while True:
+            arguments = self._rows, descent, self._scratch
+            outcome, n_more = descend_in_cache(*arguments, tol, self.passes_of_matrix, found[n_made:])
+            n_made += n_more
+            if outcome != LACKING:
+                break
+            renew_in_cache(*arguments)
         found = found[:n_made].tolist()
-        self._objective.rows.count_pass(sum(row[3] for row in found))
+        rows.count_pass(is_start + sum(row[3] for row in found))
+        if is_start:
+            rows.note_sums(self._start, descent.row(AT_START))
         return outcome, [row[:3] for row in found]
 
     def make_point(self):
         """Return the last Point; its sums are those of the last trial."""
         descent, objective = self._descent, self._objective
         loss = float(descent.numbers[LOSS]) / objective.rows.total_weight
-        return objective.make_point(descent.parameters.copy(), np.float64, loss, descent.total, None)
+        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, loss, descent.row(TOTAL).copy(), None)
 
 
 class _ByPasses:
@@ -193,7 +206,6 @@ class _ByPasses:
 
     def __init__(self, objective, descent, room):
         self._objective, self._descent, self._room = objective, descent, room
-        self._terms = _terms(objective)
         n, (K, size) = objective.n_rows, objective.shape
         self._has_hessian = 1 < K and K * size <= MOST_HESSIAN
         n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
@@ -206,44 +218,54 @@ class _ByPasses:
                 HESSIAN_TIME + SAMPLE_TIME * n,
             )
         self.passes_of_matrix = (work / GRAM_RATE + time) / of_pass
-        self._evaluate()
-        weights = self._weigh()
-        gram = self._sum_products(weights[None])[0]
-        begin(descent, self._loss, self._total, self._terms, gram)
 
     def iterate(self, tol, n_iterations):
-        """Make an iteration; return the outcome, and J, gap and gradient."""
+        """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
         descent, numbers = self._descent, self._descent.numbers
+        if descent.counts[N_TRIALS] == BEGINNING:
+            self._evaluate()
+            outcome = judge(descent, self._loss)
+            if not tol * numbers[VALUE] < numbers[NATURAL] < inf:
+                return outcome, []
         if turn(descent, tol * numbers[VALUE], self.passes_of_matrix):
             self._renew()
             turn(descent, tol * numbers[VALUE], inf)
         outcome = SEARCHING
         while outcome == SEARCHING:
             self._evaluate()
-            outcome = judge(descent, self._loss, self._total, self._terms)
+            outcome = judge(descent, self._loss)
         return outcome, [(float(numbers[VALUE]), float(numbers[GAP]), float(numbers[LARGEST]))]
 
     def make_point(self):
         """Return the last Point; its sums are those of the last trial."""
         mean = self._loss / self._objective.rows.total_weight
-        return self._objective.make_point(self._descent.parameters.copy(), np.float64, mean, self._total, self._tenancy)
+        return self._objective.make_point(
+            self._descent.row(PARAMETERS).copy(), np.float64, mean, self._total, self._tenancy
+        )
 
     def _evaluate(self):
         self._probabilities, self._tenancy = self._room.hand_over()
         rows = self._objective.rows
-        loss, self._total = rows.evaluate(self._descent.trial, np.float64, self._probabilities)
+        loss, self._total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._probabilities)
+        self._descent.row(TOTAL)[:] = self._total
         self._loss = loss * rows.total_weight
 
     def _renew(self):
         objective, descent, drawn = self._objective, self._descent, self._drawn
+        if descent.counts[N_WITH_MATRIX] == NO_MATRIX:
+            # All rows have the probabilities of the class weights, as in `_fill_matrix` of the kernels.
+            shares = self._objective.class_weights
+            shares = shares[:, None, None] if len(self._probabilities) > 1 else shares[0] * shares[1]
+            renew(descent, shares * self._sum_products(self._weigh()[None]), False)
+            return
         if self._has_hessian:
             matrix = sampled_hessian(self.make_point()).unpack()
-            renew(descent, matrix, self._terms, False)
+            renew(descent, matrix, False)
             return
         p = np.ascontiguousarray(self._probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())
         is_exact = len(drawn) == objective.n_rows and len(p) == 1 and objective.block_precision == np.float64
-        renew(descent, grams, self._terms, is_exact)
+        renew(descent, grams, is_exact)
 
     def _sum_products(self, row_weights):
         """Return the Gram matrices (C, d + 1, d + 1) of the drawn rows with weights (C, m), in float32 if that does."""
@@ -267,10 +289,6 @@ def _draw(n_rows, n_drawn):
         return np.arange(n_rows)
     places = np.arange(n_drawn) + np.random.default_rng(0).random(n_drawn)
     return np.minimum(places * (n_rows / n_drawn), n_rows - 1).astype(np.int64)
-
-
-def _terms(objective):
-    return Terms(objective.rows.total_weight, objective.class_weights, objective.penalty.curvatures)
 
 
 def _count_passes_of_hessian(objective):

@@ -8,16 +8,18 @@ from conftest import assert_same_bits, make_objective, minimum_of
 
 from fastlin.kernels.linear.descent import (
     ACCEPTED,
+    DIRECTION,
     HIGH,
     N_PAIRS,
+    PARAMETERS,
     SEARCHING,
     SLOPE,
     STALLED,
     STEP,
+    TOTAL,
+    TRIAL,
     VALUE,
     Descent,
-    Terms,
-    begin,
     judge,
     renew,
     turn,
@@ -152,31 +154,32 @@ def test_hard_problems_get_new_hessians_and_end():
     assert found.message == REACHED and found.n_iter < 60
 
 
-def make_square(start=(3.0, -2.0)):
-    """Return a descent from start of J = (v1^2 + 4 v2^2) / 2, and what evaluates its trial."""
-    curvatures, weights = np.array([1.0, 0.0]), np.array([0.5, 0.5])
-    walk, terms = Descent.at(np.array([start])), Terms(1.0, weights, curvatures)
+def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
+    """Return a descent at start of J = (v1^2 + 4 v2^2) / 2 with a matrix, and what judges its trial."""
+    walk = Descent.at(np.array([start]), 1.0, np.array([0.5, 0.5]), np.array([1.0, 0.0]))
 
-    def sums():
-        v = walk.trial
-        return 2.0 * v[0, 1] ** 2, np.array([[0.0, 4.0 * v[0, 1]]])
+    def evaluate_and_judge():
+        v = walk.row(TRIAL)
+        walk.row(TOTAL)[:] = [[0.0, 4.0 * v[0, 1]]]
+        return judge(walk, 2.0 * v[0, 1] ** 2)
 
-    return walk, terms, sums
+    assert evaluate_and_judge() == ACCEPTED
+    assert turn(walk, 1e-9, np.inf)
+    renew(walk, np.array([matrix]) - np.diag([1.0, 0.0]), False)
+    return walk, evaluate_and_judge
 
 
 def test_steps_that_are_too_long_or_too_short_are_mended():
     for factor, is_too_long in ((1 / 20, True), (20.0, False)):
-        walk, terms, sums = make_square()
         # One matrix for all rows, far too flat or too steep.
-        begin(walk, *sums(), terms, 4 * factor * np.diag([0.0, 4.0]))
-        walk.blocks[0] = np.diag(np.sqrt(factor * np.array([1.0, 4.0])))
+        walk, evaluate_and_judge = begin_square(matrix=factor * np.diag([1.0, 4.0]))
         start = float(walk.numbers[VALUE])
         assert start == pytest.approx(4.5 + 8)
         assert not turn(walk, 1e-9, np.inf) and walk.numbers[SLOPE] < 0
-        outcomes = [judge(walk, *sums(), terms)]
+        outcomes = [evaluate_and_judge()]
         while outcomes[-1] == SEARCHING:
             assert (walk.numbers[HIGH] > 0) == is_too_long or walk.numbers[STEP] > 1
-            outcomes.append(judge(walk, *sums(), terms))
+            outcomes.append(evaluate_and_judge())
         assert outcomes[0] == SEARCHING and outcomes[-1] == ACCEPTED
         assert walk.numbers[VALUE] < 0.7 * start
 
@@ -184,29 +187,27 @@ def test_steps_that_are_too_long_or_too_short_are_mended():
 def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
     # The gradient of an intercept is a difference of probabilities, at most 1.
     start = (3.0, -0.2)
-    walk, terms, sums = make_square(start)
-    begin(walk, *sums(), terms, np.diag([0.0, 16.0]))
+    walk, evaluate_and_judge = begin_square(start)
     outcomes = []
     while STALLED not in outcomes:
         turn(walk, 1e-9, np.inf)
-        walk.direction[:] *= -1
-        walk.trial[:] = walk.parameters + walk.direction
+        walk.row(DIRECTION)[:] *= -1
+        walk.row(TRIAL)[:] = walk.row(PARAMETERS) + walk.row(DIRECTION)
         outcomes.append(SEARCHING)
         while outcomes[-1] == SEARCHING:
-            outcomes.append(judge(walk, *sums(), terms))
-    np.testing.assert_allclose(walk.parameters, [start], rtol=1e-12)
+            outcomes.append(evaluate_and_judge())
+    np.testing.assert_allclose(walk.row(PARAMETERS), [start], rtol=1e-12)
 
 
 def test_an_exact_matrix_drops_the_pairs_and_takes_one_step():
-    walk, terms, sums = make_square()
-    begin(walk, *sums(), terms, np.diag([0.3, 3.0]))
+    walk, evaluate_and_judge = begin_square(matrix=((1.0, 0.0), (0.0, 0.75)))
     for _ in range(2):
         turn(walk, 1e-9, np.inf)
-        while judge(walk, *sums(), terms) == SEARCHING:
+        while evaluate_and_judge() == SEARCHING:
             pass
     assert walk.counts[N_PAIRS] > 0
-    renew(walk, np.diag([0.0, 4.0])[None], terms, True)
+    renew(walk, np.diag([0.0, 4.0])[None], True)
     assert walk.counts[N_PAIRS] == 0
     turn(walk, 1e-9, np.inf)
-    assert judge(walk, *sums(), terms) == ACCEPTED
-    np.testing.assert_allclose(walk.parameters, 0, atol=1e-12)
+    assert evaluate_and_judge() == ACCEPTED
+    np.testing.assert_allclose(walk.row(PARAMETERS), 0, atol=1e-12)

@@ -1,16 +1,17 @@
 """Kernels over a small X that was copied column by column, scaled and centred: passes and weighted Gram matrices.
 
 A column is a vector of rows, so that each product is a plain loop that LLVM vectorises, however few the columns are.
-The last column is the intercept's: ones, or zeros where there is none. A tile of the rows stays in the first-level
-cache from the scores to the gradient.
+The last column is the intercept's: ones, or zeros where there is none. The rows lie in tiles, each of which stays in
+the first-level cache from the scores to the gradient.
 """
+
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals
-from fastlin.kernels.machine.arrays import zeros_aligned
+from fastlin.kernels.linear.residuals import take_logarithms
 from fastlin.kernels.machine.compilation import kernel
-from fastlin.kernels.machine.instructions import compile_apart
+from fastlin.kernels.machine.exponential import exponentiate_in_place
 
 # Numbers of a tile, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take longer than that
 # saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
@@ -19,190 +20,203 @@ FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
 # Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
 # of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
+# The rows of a room behind those of the scores.
+LARGEST, FACTORS, FIRST, SECOND = range(4)
+
+
+class SmallRows(NamedTuple):
+    """The rows of a small fit in T tiles of m rows, the last ones of which, behind the n rows, are zeros.
+
+    Attributes
+    ----------
+    values : ndarray of shape (T, d + 1, m)
+        X, scaled and centred, and the column of the intercept.
+    labels : ndarray of shape (T, m), int64
+        The classes.
+    weights : ndarray of shape (T, m)
+        The weights.
+    n_rows : int
+        n.
+    is_weighted : bool
+        Whether a weight is not one.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    n_rows: int
+    is_weighted: bool
+
+    @classmethod
+    def of(cls, X: np.ndarray, scale: np.ndarray, shift: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+        """Copy X (1, n, d), labels (n,) and weights (n,), which may have no entries for ones."""
+        n, n_columns = X.shape[1], X.shape[2] + 1
+        shape = count_tiles(n, n_columns)
+        values = np.zeros((shape[0], n_columns, shape[1]))
+        own_labels, own_weights = np.zeros(shape, np.int64), np.zeros(shape)
+        own_labels.reshape(-1)[:n] = labels
+        own_weights.reshape(-1)[:n] = weights if len(weights) else 1.0
+        fill_tiles(X, scale, shift, values)
+        return cls(values, own_labels, own_weights, n, len(weights) > 0)
+
+    def fill_column(self, j: int, value: float) -> None:
+        """Set the rows of a column to a value."""
+        n_tiles, _, tile_rows = self.values.shape
+        last = self.n_rows - (n_tiles - 1) * tile_rows
+        self.values[:-1, j], self.values[-1, j, :last] = value, value
+
+
+def make_room(n_classes: int, tile_rows: int) -> np.ndarray:
+    """Return what `evaluate` overwrites, with rows for the scores and SECOND + 1 more."""
+    return np.empty((n_classes + SECOND + 1, tile_rows))
 
 
 @kernel
-def fill_columns(X, scale, shift, columns):
-    """Fill columns[j, i] = scale[j] X[i, j] + shift[j], for X of shape (1, n, d); the last column stays."""
-    X = X[0]
-    for j in range(X.shape[1]):
-        column = columns[j]
-        for i in range(X.shape[0]):
-            column[i] = X[i, j] * scale[j] + shift[j]
+def fill_tiles(X, scale, shift, values):
+    """Fill the columns of values (T, d + 1, m) with scale[j] X[i, j] + shift[j], for X (1, n, d) but the last."""
+    tile_rows = values.shape[2]
+    for t in range(values.shape[0]):
+        first = t * tile_rows
+        for j in range(X.shape[2]):
+            for i in range(min(X.shape[1] - first, tile_rows)):
+                values[t, j, i] = X[0, first + i, j] * scale[j] + shift[j]
 
 
-def count_tile_rows(n_columns: int) -> int:
-    """Return how many rows of so many columns are worked on at a time."""
-    n_rows = TILE_NUMBERS // n_columns // ROWS_AT_ONCE * ROWS_AT_ONCE
-    return FEWEST_TILE_ROWS if n_rows < FEWEST_TILE_ROWS else min(n_rows, MOST_TILE_ROWS)
+def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
+    """Return how many tiles the rows lie in, and how many rows each has."""
+    most = max(FEWEST_TILE_ROWS, min(TILE_NUMBERS // n_columns // ROWS_AT_ONCE * ROWS_AT_ONCE, MOST_TILE_ROWS))
+    n_tiles = max(1, -(-n_rows // most))
+    return n_tiles, max(1, -(-n_rows // n_tiles // ROWS_AT_ONCE)) * ROWS_AT_ONCE
 
 
 def count_roundings(n_rows: int, n_columns: int) -> tuple[int, int]:
     """Return how many roundings a score of a row, and a sum over the rows, take one after the other.
 
-    A score adds four products, then the next four, then what is left, of numbers that were rounded when they were
-    centred. A sum runs over a tile and then over the tiles.
+    A score adds a product after the other, in the order that the compiler chooses, of numbers that were rounded when
+    they were centred. A sum runs over a tile and then over the tiles.
     """
-    tile_rows = count_tile_rows(n_columns)
-    return 5 + n_columns // 4 + n_columns % 4, min(n_rows, tile_rows) + -(-n_rows // tile_rows)
+    n_tiles, tile_rows = count_tiles(n_rows, n_columns)
+    return 2 + n_columns, min(n_rows, tile_rows) + n_tiles
 
 
-_count_tile_rows = kernel(count_tile_rows, inline=True)
+def evaluate(rows, parameters, probabilities, room, total):
+    """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its derivative.
 
-
-# The order of the additions is what `count_roundings` counts.
-@kernel(reassociate=False, inner=True)
-def _add_combination(columns, start, stop, factors, sums):
-    """Add the sum over j of factors[j] columns[j, start:stop] to sums."""
-    compile_apart()
-    n_columns, j = factors.shape[0], 0
-    while j + 4 <= n_columns:
-        a, b, c, d = (
-            columns[j, start:stop],
-            columns[j + 1, start:stop],
-            columns[j + 2, start:stop],
-            columns[j + 3, start:stop],
-        )
-        p, q, u, v = factors[j], factors[j + 1], factors[j + 2], factors[j + 3]
-        for i in range(sums.shape[0]):
-            sums[i] += p * a[i] + q * b[i] + u * c[i] + v * d[i]
-        j += 4
-    while j < n_columns:
-        a, p = columns[j, start:stop], factors[j]
-        for i in range(sums.shape[0]):
-            sums[i] += p * a[i]
-        j += 1
-
-
-@kernel(inner=True)
-def _add_products(columns, first, start, stop, vector, sums):
-    """Add the sum over i of vector[i] columns[j, start + i] to sums[j], for j from first on."""
-    compile_apart()
-    n_columns, j = sums.shape[0], first
-    while j + 4 <= n_columns:
-        a, b, c, d = (
-            columns[j, start:stop],
-            columns[j + 1, start:stop],
-            columns[j + 2, start:stop],
-            columns[j + 3, start:stop],
-        )
-        p, q, u, v = 0.0, 0.0, 0.0, 0.0
-        for i in range(vector.shape[0]):
-            x = vector[i]
-            p += x * a[i]
-            q += x * b[i]
-            u += x * c[i]
-            v += x * d[i]
-        sums[j] += p
-        sums[j + 1] += q
-        sums[j + 2] += u
-        sums[j + 3] += v
-        j += 4
-    while j < n_columns:
-        a, p = columns[j, start:stop], 0.0
-        for i in range(vector.shape[0]):
-            p += vector[i] * a[i]
-        sums[j] += p
-        j += 1
-
-
-@kernel
-def evaluate_columns(columns, numbers, samples, parameters, kept, total):
-    """Return sum s_i l_i at parameters (K, d + 1), and fill total (K, d + 1) with its derivative.
-
-    columns (d + 1, m) stand for all rows of samples, whose numbers (n,) are 0 to n - 1, and are zero behind them, to a
-    multiple m of ROWS_AT_ONCE. What is Kept takes the probabilities.
+    rows are SmallRows, whose probabilities (T, K, m) are kept. The losses are those of residuals.py. Columns are read
+    by four; the last ones, where none are left, with factors of zero.
     """
-    compile_apart()
-    n_classes, n_columns = parameters.shape
-    n_rows, n_padded, tile_rows = numbers.shape[0], columns.shape[1], _count_tile_rows(n_columns)
-    scores = zeros_aligned((n_classes, tile_rows), np.float64)
-    loss = 0.0
-    for k in range(n_classes):
-        for j in range(n_columns):
-            total[k, j] = 0.0
-    for start in range(0, n_padded, tile_rows):
-        stop = start + tile_rows if start + tile_rows < n_padded else n_padded
-        last = stop if stop < n_rows else n_rows
+    values, labels, weights = rows.values, rows.labels, rows.weights
+    (n_tiles, n_columns, tile_rows), n_classes = values.shape, probabilities.shape[1]
+    largest, factors = room[n_classes + LARGEST], room[n_classes + FACTORS]
+    last, loss = n_columns - 1, 0.0
+    for j in range(n_classes * n_columns):
+        total[j] = 0.0
+    for t in range(n_tiles):
+        n_rows = min(rows.n_rows - t * tile_rows, tile_rows)
         for k in range(n_classes):
-            of_class = scores[k, : stop - start]
-            for i in range(stop - start):
-                of_class[i] = 0.0
-            _add_combination(columns, start, stop, parameters[k], of_class)
-        loss += turn_scores_to_residuals(scores, numbers[start:last], samples, kept, start)
+            first = k * n_columns
+            for i in range(tile_rows):
+                room[k, i] = 0.0
+            for j in range(0, n_columns, 4):
+                a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
+                p, q = parameters[first + j], parameters[first + a] * (j + 1 <= last)
+                u, v = parameters[first + b] * (j + 2 <= last), parameters[first + c] * (j + 3 <= last)
+                for i in range(tile_rows):
+                    room[k, i] += p * values[t, j, i] + q * values[t, a, i] + u * values[t, b, i] + v * values[t, c, i]
+        if n_classes == 1:
+            for i in range(tile_rows):
+                factors[i] = -abs(room[0, i])
+            exponentiate_in_place(factors)
+            for i in range(tile_rows):
+                sign = np.float64(2 * labels[t, i] - 1)
+                margin = sign * room[0, i]
+                larger = 1.0 / (1.0 + factors[i])
+                smaller = factors[i] * larger
+                loss += weights[t, i] * (0.0 if margin > 0.0 else -margin)
+                probabilities[t, 0, i] = smaller if room[0, i] < 0.0 else larger
+                # The smaller exponential: nothing cancels where the label is well predicted.
+                room[0, i] = -sign * (smaller if margin > 0.0 else larger) * weights[t, i]
+        else:
+            for i in range(tile_rows):
+                largest[i], factors[i] = room[0, i], -1.0
+            for k in range(1, n_classes):
+                for i in range(tile_rows):
+                    # NaN, of a start that is too large, must not get lost in comparisons.
+                    is_larger = (room[k, i] > largest[i]) | (room[k, i] != room[k, i])
+                    largest[i] = room[k, i] if is_larger else largest[i]
+            for i in range(tile_rows):
+                loss -= weights[t, i] * (room[labels[t, i], i] - largest[i])
+            for k in range(n_classes):
+                for i in range(tile_rows):
+                    room[k, i] -= largest[i]
+                exponentiate_in_place(room[k])
+                for i in range(tile_rows):
+                    factors[i] += room[k, i]
+            for k in range(n_classes):
+                for i in range(tile_rows):
+                    share = room[k, i] / (1.0 + factors[i])
+                    probabilities[t, k, i] = share
+                    room[k, i] = share * weights[t, i]
+            for i in range(tile_rows):
+                room[labels[t, i], i] -= weights[t, i]
+        for i in range(take_logarithms(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
+            loss += factors[i]
         for k in range(n_classes):
-            for i in range(last - start, stop - start):
-                scores[k, i] = 0.0
-            _add_products(columns, np.int64(0), start, stop, scores[k, : stop - start], total[k])
+            first = k * n_columns
+            for j in range(0, n_columns, 4):
+                a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
+                p, q, u, v = 0.0, 0.0, 0.0, 0.0
+                for i in range(tile_rows):
+                    p += room[k, i] * values[t, j, i]
+                    q += room[k, i] * values[t, a, i]
+                    u += room[k, i] * values[t, b, i]
+                    v += room[k, i] * values[t, c, i]
+                total[first + j] += p
+                total[first + a] += q * (j + 1 <= last)
+                total[first + b] += u * (j + 2 <= last)
+                total[first + c] += v * (j + 3 <= last)
     return loss
 
 
-@kernel(inner=True)
-def _add_pair_products(columns, first, start, stop, one, other, of_one, of_other):
-    """As `_add_products`, for two vectors at once."""
-    compile_apart()
-    n_columns, j = of_one.shape[0], first
-    while j + 4 <= n_columns:
-        a, b, c, d = (
-            columns[j, start:stop],
-            columns[j + 1, start:stop],
-            columns[j + 2, start:stop],
-            columns[j + 3, start:stop],
-        )
-        p, q, u, v, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for i in range(one.shape[0]):
-            x, y = one[i], other[i]
-            p += x * a[i]
-            q += x * b[i]
-            u += x * c[i]
-            v += x * d[i]
-            e += y * a[i]
-            f += y * b[i]
-            g += y * c[i]
-            h += y * d[i]
-        of_one[j] += p
-        of_one[j + 1] += q
-        of_one[j + 2] += u
-        of_one[j + 3] += v
-        of_other[j] += e
-        of_other[j + 1] += f
-        of_other[j + 2] += g
-        of_other[j + 3] += h
-        j += 4
-    while j < n_columns:
-        a, p, e = columns[j, start:stop], 0.0, 0.0
-        for i in range(one.shape[0]):
-            p += one[i] * a[i]
-            e += other[i] * a[i]
-        of_one[j] += p
-        of_other[j] += e
-        j += 1
+evaluate_tiles = kernel(evaluate)
 
 
-@kernel(inner=True)
-def fill_gram(columns, weights, gram):
-    """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] columns[j, i] columns[h, i].
+@kernel(inline=True)
+def fill_gram(values, weights, room, gram):
+    """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
 
-    weights (m,) are as many as the columns have entries.
+    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The rows FIRST and SECOND from the end of a room are
+    overwritten. What lies left of the diagonal means nothing.
     """
-    compile_apart()
-    n_columns, n_rows = columns.shape
-    tile_rows = _count_tile_rows(n_columns)
-    weighted = zeros_aligned((2, tile_rows), np.float64)
+    n_tiles, n_columns, tile_rows = values.shape
+    one, other, last = room[room.shape[0] - 2], room[room.shape[0] - 1], n_columns - 1
     for j in range(n_columns):
         for h in range(n_columns):
             gram[j, h] = 0.0
-    for start in range(0, n_rows, tile_rows):
-        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        w = weights[start:stop]
+    for t in range(n_tiles):
         for j in range(0, n_columns, 2):
-            for step in range(2 if j + 1 < n_columns else 1):
-                x, y = columns[j + step, start:stop], weighted[step, : stop - start]
-                for i in range(stop - start):
-                    y[i] = w[i] * x[i]
-            one, other = weighted[0, : stop - start], weighted[1, : stop - start]
-            if j + 1 < n_columns:
-                # What lies left of the diagonal is never read.
-                _add_pair_products(columns, j, start, stop, one, other, gram[j], gram[j + 1])
-            else:
-                _add_products(columns, j, start, stop, one, gram[j])
+            # The last of an odd number comes with itself.
+            below = min(j + 1, last)
+            for i in range(tile_rows):
+                one[i], other[i] = weights[t, i] * values[t, j, i], weights[t, i] * values[t, below, i]
+            for h in range(j, n_columns, 4):
+                a, b, c = min(h + 1, last), min(h + 2, last), min(h + 3, last)
+                p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+                for i in range(tile_rows):
+                    p += one[i] * values[t, h, i]
+                    q += one[i] * values[t, a, i]
+                    u += one[i] * values[t, b, i]
+                    v += one[i] * values[t, c, i]
+                    e += other[i] * values[t, h, i]
+                    f += other[i] * values[t, a, i]
+                    g += other[i] * values[t, b, i]
+                    w += other[i] * values[t, c, i]
+                is_two, has_a, has_b, has_c = j < last, h + 1 <= last, h + 2 <= last, h + 3 <= last
+                gram[j, h] += p
+                gram[j, a] += q * has_a
+                gram[j, b] += u * has_b
+                gram[j, c] += v * has_c
+                gram[below, h] += e * is_two
+                gram[below, a] += f * (has_a and is_two)
+                gram[below, b] += g * (has_b and is_two)
+                gram[below, c] += w * (has_c and is_two)

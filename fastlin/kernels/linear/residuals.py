@@ -81,7 +81,7 @@ def turn_logistic_scores(scores, labels, weights, kept, first, room, wide_room):
         scores[i] = -sign * (smaller if margin > zero else larger) * row_weights[i]
     _keep_logistic(kept.single, first, probabilities)
     _keep_logistic(kept.double, first, probabilities)
-    return add_up(linear) + add_up(exponentials[: _take_logarithms(exponentials, weights)])
+    return add_up(linear) + add_up(exponentials[: take_logarithms(exponentials, weights)])
 
 
 @kernel(inner=True)
@@ -95,7 +95,7 @@ def add_up(values):
 
 
 @kernel(reassociate=False, inner=True)
-def _take_logarithms(exponentials, weights):
+def take_logarithms(exponentials, weights):
     """Overwrite exponentials e_i (n,), float64, with numbers whose sum is that of s_i log(1 + e_i); return how many.
 
     The logarithms of two rows are that of (1 + e)(1 + f) = 1 + (e + f + e f), a sum of which no term cancels.

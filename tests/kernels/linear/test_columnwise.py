@@ -25,8 +25,8 @@ def make_passes(X, labels, weights, n_classes, rows=ALL):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint8, np.bool_])
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_a_pass_agrees_with_naive(dtype, n_classes):
-    # Columns of one, below, at and above the four of a loop; rows below and above those of a tile.
-    for n, d in [(3, 1), (70, 3), (90, 6)]:
+    # Columns of one, below, at and above the four of a loop; rows of one tile and of three.
+    for n, d in [(3, 1), (70, 3), (90, 6), (600, 5)]:
         X, labels, weights, coef, intercept = make_problem(n, d, n_classes, seed=n)
         X = (X > 0) if dtype == np.bool_ else np.abs(4 * X).astype(dtype)
         for layout, given, rows in (
