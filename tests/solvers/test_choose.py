@@ -14,7 +14,7 @@ from fastlin.solvers.stopping import LIMITED, SEPARABLE
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
 
 
-def minimize(objective, solver, starts=(), tol=1e-10, max_iter=1000, **options):
+def minimize(objective, solver, starts=(), tol=1e-12, max_iter=1000, **options):
     return choose.minimize(objective, starts, solver=solver, tol=tol, max_iter=max_iter, **options)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastlin.kernels.linear.columnwise import evaluate, fill_gram, make_room
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.instructions import add_freely
 
 PAIRS = 12
 # The rows of vectors: the last point that was accepted and the gradient of J there; the direction from there, and the
@@ -89,7 +90,8 @@ class Descent(NamedTuple):
         vectors, numbers, counts = np.zeros((CHANGES + PAIRS, n)), np.zeros(SCALES + PAIRS), np.zeros(6, np.int64)
         of_classes = vectors.reshape(-1, K, size)
         of_classes[TRIAL], of_classes[CURVATURES] = start, curvatures
-        of_classes[INVERSES, :, :-1] = 1.0 / curvatures[:-1]
+        # Zero too where a curvature has underflowed: the bound of the point itself is infinite then.
+        np.divide(1.0, curvatures[:-1], out=of_classes[INVERSES, :, :-1], where=curvatures[:-1] > 0)
         numbers[TOTAL_WEIGHT], numbers[DECREMENTS:PRODUCTS] = total_weight, np.inf
         counts[N_TRIALS] = BEGINNING
         counts[N_WITH_MATRIX] = STALE if start[:, :-1].any() else NO_MATRIX
@@ -112,8 +114,8 @@ def _judge(descent, loss):
     for i in range(vectors.shape[1]):
         bent = vectors[CURVATURES, i] * vectors[TRIAL, i]
         vectors[SLOPES, i] = part * vectors[TOTAL, i] + bent
-        square += bent * vectors[TRIAL, i]
-        slope += vectors[SLOPES, i] * vectors[DIRECTION, i]
+        square = add_freely(square, bent * vectors[TRIAL, i])
+        slope = add_freely(slope, vectors[SLOPES, i] * vectors[DIRECTION, i])
     value = part * loss + 0.5 * square
     numbers[LOSS] = loss
     is_start, outcome = counts[N_TRIALS] == BEGINNING, ACCEPTED
@@ -143,9 +145,9 @@ def _judge(descent, loss):
         step, change = vectors[TRIAL, i] - vectors[PARAMETERS, i], g - vectors[GRADIENT, i]
         vectors[STEPS + place, i], vectors[CHANGES + place, i] = step, change
         vectors[PARAMETERS, i], vectors[GRADIENT, i] = vectors[TRIAL, i], g
-        product += step * change
-        change_square += change * change
-        natural += 0.5 * g * g * vectors[INVERSES, i]
+        product = add_freely(product, step * change)
+        change_square = add_freely(change_square, change * change)
+        natural = add_freely(natural, 0.5 * g * g * vectors[INVERSES, i])
         largest = abs(g) if abs(g) > largest else largest
     # The gap is that of objective/duality.py but for what classes exchange in the features, which is less.
     for c in range(descent.class_weights.shape[0]):
@@ -180,7 +182,7 @@ def _aim(descent):
     for age in range(n_pairs):
         place, product = (newest - age) % PAIRS, 0.0
         for i in range(n):
-            product += vectors[STEPS + place, i] * vectors[VECTOR, i]
+            product = add_freely(product, vectors[STEPS + place, i] * vectors[VECTOR, i])
         product /= numbers[PRODUCTS + place]
         numbers[SCALES + place] = product
         for i in range(n):
@@ -190,14 +192,14 @@ def _aim(descent):
         _solve(factors, vectors, which, descent.blocks.shape[0])
     product = 0.0
     for i in range(n):
-        product += vectors[CHANGES + newest, i] * vectors[IMAGE, i]
+        product = add_freely(product, vectors[CHANGES + newest, i] * vectors[IMAGE, i])
     scale = numbers[PRODUCTS + newest] / product if n_pairs > 0 else 1.0
     for i in range(n):
         vectors[VECTOR, i] *= scale
     for age in range(n_pairs):
         place, product = (newest - n_pairs + 1 + age) % PAIRS, 0.0
         for i in range(n):
-            product += vectors[CHANGES + place, i] * vectors[VECTOR, i]
+            product = add_freely(product, vectors[CHANGES + place, i] * vectors[VECTOR, i])
         product = numbers[SCALES + place] - product / numbers[PRODUCTS + place]
         for i in range(n):
             vectors[VECTOR, i] += product * vectors[STEPS + place, i]
@@ -205,7 +207,7 @@ def _aim(descent):
     for i in range(n):
         vectors[DIRECTION, i] = -vectors[VECTOR, i]
         vectors[TRIAL, i] = vectors[PARAMETERS, i] - vectors[VECTOR, i]
-        slope -= vectors[GRADIENT, i] * vectors[VECTOR, i]
+        slope = add_freely(slope, vectors[GRADIENT, i] * vectors[DIRECTION, i])
     numbers[SLOPE], numbers[STEP], numbers[LOW], numbers[LOW_SLOPE], numbers[HIGH] = slope, 1.0, 0.0, slope, 0.0
     counts[N_TRIALS] = 0
     for age in range(PACE, 0, -1):
@@ -227,7 +229,7 @@ def _solve(factors, vectors, which, n_rows):
         for i in range(size - 1, -1, -1):
             product = 0.0
             for j in range(i + 1, size):
-                product += factors[c, i, j] * vectors[which, first + j]
+                product = add_freely(product, factors[c, i, j] * vectors[which, first + j])
             vectors[which, first + i] = (vectors[which, first + i] - product) / factors[c, i, i]
     n_columns = vectors.shape[1] // n_rows
     if n_rows > 1:
@@ -277,7 +279,7 @@ def _is_worth_it(descent, target, passes_of_matrix):
     return n_before < 0 or (n_before > 0 and passes_of_matrix <= CHEAP_PASSES) or is_slow
 
 
-@kernel
+@kernel(reassociate=False)
 def renew_in_cache(rows, descent, scratch):
     """Build and factorize the next matrix: the Hessian of J, or where none was before, a block for each class.
 
@@ -324,11 +326,11 @@ def renew_in_cache(rows, descent, scratch):
     descent.counts[HAS_HESSIAN], descent.counts[N_WITH_MATRIX] = not is_first, 0
 
 
-judge, _judge_within = kernel(_judge), kernel(_judge, inline=True)
+judge, _judge_within = kernel(_judge, reassociate=False), kernel(_judge, inline=True)
 _aim_within, _evaluate_within = kernel(_aim, inline=True), kernel(evaluate, inline=True)
 
 
-@kernel
+@kernel(reassociate=False)
 def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
     """Make iterations until the gap is within tol of J, or history (m, 4) is full; return their outcome and number.
 
@@ -389,7 +391,7 @@ class Scratch(NamedTuple):
         return cls(probabilities, room, np.empty((n_tiles, tile_rows)), np.empty((n_columns, n_columns)))
 
 
-@kernel
+@kernel(reassociate=False)
 def turn(descent, target, passes_of_matrix):
     """Find the next direction, or return True where a new matrix, which costs so many passes, is worth it before."""
     if _is_worth_it(descent, target, passes_of_matrix):
@@ -398,7 +400,7 @@ def turn(descent, target, passes_of_matrix):
     return False
 
 
-@kernel
+@kernel(reassociate=False)
 def renew(descent, matrices, is_exact):
     """Take matrices, (K, d + 1, d + 1) of the loss or (1, K (d + 1), K (d + 1)) of a Hessian's factor, for the next.
 

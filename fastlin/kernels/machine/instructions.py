@@ -65,6 +65,10 @@ def _bits(kind):
 
 if config.DISABLE_JIT:
 
+    def add_freely(a, b):
+        """Return a + b, an addition that may change places with others like it."""
+        return a + b
+
     def read_number(x):
         """Return a number of X: float32 for the bits of a float16, which kernels get as uint16, else itself."""
         return x
@@ -83,6 +87,15 @@ if config.DISABLE_JIT:
         return np.frombuffer(memory, dtype)[0]
 
 else:
+
+    @intrinsic
+    def add_freely(typing_context, a, b):
+        """Return a + b of two float64, an addition that may change places with others like it."""
+
+        def generate(context, builder, signature, arguments):
+            return builder.fadd(*arguments, flags=("reassoc", "nsz", "arcp", "contract"))
+
+        return types.float64(types.float64, types.float64), generate
 
     @intrinsic
     def read_number(typing_context, x):
