@@ -49,12 +49,11 @@ if TYPE_CHECKING:
     from fastlin.solvers.stopping import Stopping
 
 # Parameters, columns, and rows times parameters, beyond which a pass takes far longer than what an iteration of Python
-# adds to it. With more parameters than FEW_PARAMETERS and rows, blocks for each class from the start are better: 300 x
-# 100 with ten classes takes 5.4 ms by L-BFGS and 9.1 here, 3,000 x 100 takes 17 and 13.
-FEW_PARAMETERS, MOST_PARAMETERS, MOST_COLUMNS = 700, 2048, 256
+# adds to it. With more parameters than FEW_PARAMETERS and rows, the Hessian of all rows alike tells too little.
+FEW_PARAMETERS, MOST_PARAMETERS, MOST_COLUMNS = 1100, 2048, 256
 MOST_WORK = 40_000_000
 # Beyond these a small X is read on all threads all the same.
-MOST_PARAMETERS_IN_CACHE, MOST_WORK_IN_CACHE = 640, 1_500_000
+MOST_PARAMETERS_IN_CACHE, MOST_WORK_IN_CACHE = 1100, 1_500_000
 MOST_HESSIAN = 600
 PATIENCE = 100
 # Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
@@ -251,21 +250,19 @@ class _ByPasses:
         self._loss = loss * rows.total_weight
 
     def _renew(self):
-        objective, descent, drawn = self._objective, self._descent, self._drawn
+        descent, drawn = self._descent, self._drawn
         if descent.counts[N_WITH_MATRIX] == NO_MATRIX:
-            # All rows have the probabilities of the class weights, as in `_fill_matrix` of the kernels.
-            shares = self._objective.class_weights
-            shares = shares[:, None, None] if len(self._probabilities) > 1 else shares[0] * shares[1]
-            renew(descent, shares * self._sum_products(self._weigh()[None]), False)
+            # All rows have the probabilities of the class weights, as in `renew_in_cache`.
+            K, shares = len(self._probabilities), self._objective.class_weights
+            share = 1 / K if K > 1 else shares[0] * shares[1]
+            renew(descent, share * self._sum_products(self._weigh()[None]))
             return
         if self._has_hessian:
-            matrix = sampled_hessian(self.make_point()).unpack()
-            renew(descent, matrix, False)
+            renew(descent, sampled_hessian(self.make_point()).unpack())
             return
         p = np.ascontiguousarray(self._probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())
-        is_exact = len(drawn) == objective.n_rows and len(p) == 1 and objective.block_precision == np.float64
-        renew(descent, grams, is_exact)
+        renew(descent, grams)
 
     def _sum_products(self, row_weights):
         """Return the Gram matrices (C, d + 1, d + 1) of the drawn rows with weights (C, m), in float32 if that does."""

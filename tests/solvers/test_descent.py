@@ -165,7 +165,7 @@ def begin_square(start=(3.0, -2.0), matrix=((1.0, 0.0), (0.0, 4.0))):
 
     assert evaluate_and_judge() == ACCEPTED
     assert turn(walk, 1e-9, np.inf)
-    renew(walk, np.array([matrix]) - np.diag([1.0, 0.0]), False)
+    renew(walk, np.array([matrix]) - np.diag([1.0, 0.0]))
     return walk, evaluate_and_judge
 
 
@@ -199,15 +199,15 @@ def test_a_direction_that_does_not_descend_leads_nowhere_and_stalls():
     np.testing.assert_allclose(walk.row(PARAMETERS), [start], rtol=1e-12)
 
 
-def test_an_exact_matrix_drops_the_pairs_and_takes_one_step():
+def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
     walk, evaluate_and_judge = begin_square(matrix=((1.0, 0.0), (0.0, 0.75)))
     for _ in range(2):
         turn(walk, 1e-9, np.inf)
         while evaluate_and_judge() == SEARCHING:
             pass
     assert walk.counts[N_PAIRS] > 0
-    renew(walk, np.diag([0.0, 4.0])[None], True)
-    assert walk.counts[N_PAIRS] == 0
+    renew(walk, np.diag([0.0, 4.0])[None])
     turn(walk, 1e-9, np.inf)
+    assert walk.counts[N_PAIRS] == 0
     assert evaluate_and_judge() == ACCEPTED
     np.testing.assert_allclose(walk.row(PARAMETERS), 0, atol=1e-12)

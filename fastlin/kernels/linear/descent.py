@@ -1,7 +1,9 @@
 """A quasi-Newton descent over few parameters: line search, recursion and direction, compiled.
 
-The steps are those of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) whose starting matrix is a Hessian. In Python an
-iteration takes 0.15 to 0.3 milliseconds beside its passes, which themselves take 0.005 to 0.1.
+The steps are those of L-BFGS (Nocedal and Wright 2006, algorithm 7.4) whose starting matrix is a Hessian B. They are
+taken in coordinates in which B is the identity: with a factor U' U = B, a gradient g is g^ = U'^-1 g there, and a step
+s^ is s = U^-1 s^, so that an iteration solves with either triangle once. In Python it would take 0.15 to 0.3
+milliseconds beside its passes, which themselves take 0.005 to 0.1.
 
 Each function becomes part of the few kernels that Python calls before they are compiled, and matrices have a kernel of
 their own, since compilation takes longer than in proportion to its size. Vectors are rows of one array, read number by
@@ -21,20 +23,23 @@ PAIRS = 12
 # The rows of vectors: the last point that was accepted and the gradient of J there; the direction from there, and the
 # parameters to be evaluated next; the derivative of the sum of the losses at the start and at the trial, and the
 # gradient of J at that; what the penalty adds to the diagonal of the Hessian, and its reciprocals, zero for intercepts;
-# two that the direction is computed in; then the last steps, and what they changed in the gradient.
-PARAMETERS, GRADIENT, DIRECTION, TRIAL, AT_START, TOTAL, SLOPES, CURVATURES, INVERSES, VECTOR, IMAGE, STEPS = range(12)
+# in the other coordinates gradient and direction, and then the last steps, and what they changed in the gradient.
+PARAMETERS, GRADIENT, DIRECTION, TRIAL, AT_START, TOTAL, SLOPES, CURVATURES, INVERSES, TURNED, AIM, STEPS = range(12)
 CHANGES = STEPS + PAIRS
 # The places of numbers: J and its slope along the direction at the last point; the step along it, the bracket of the
 # line search with values and slopes of its ends; the sum of the losses at the trial; gap, largest entry of the
-# gradient, and gap but for the intercept at the last point; S; the last Newton decrements, halves of squares, the
-# newest first; and of each pair the product, and what the recursion keeps of it.
-VALUE, SLOPE, STEP, LOW, LOW_SLOPE, HIGH, HIGH_SLOPE, LOSS, GAP, LARGEST, NATURAL, TOTAL_WEIGHT, DECREMENTS = range(13)
-PACE = 3
+# gradient, and gap but for the intercept at the last point; S; by how much the newest step is longer than its change;
+# the last Newton decrements, halves of squares, the newest first; and of each pair the product, and what the recursion
+# keeps of it.
+VALUE, SLOPE, STEP, LOW, LOW_SLOPE, HIGH, HIGH_SLOPE, LOSS, GAP, LARGEST, NATURAL, TOTAL_WEIGHT, SCALE = range(13)
+PACE, DECREMENTS = 3, 13
 PRODUCTS = DECREMENTS + PACE + 1
 SCALES = PRODUCTS + PAIRS
 # The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix,
-# whether it is a Hessian, and iterations that neither J nor the gap has fallen in.
-NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, HAS_HESSIAN, N_FLAT = range(6)
+# its kind, and iterations that neither J nor the gap has fallen in.
+NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, KIND, N_FLAT = range(6)
+# The kinds of matrices: one block for all classes, one for each, a Hessian.
+SHARED, SEPARATE, WHOLE = range(3)
 # In the place of a number of trials: the trial is the start. In the place of a number of iterations: there is no
 # matrix, or it is that of another point.
 BEGINNING, NO_MATRIX, STALE = -1, -2, -1
@@ -68,7 +73,7 @@ class Descent(NamedTuple):
     class_weights : ndarray of shape (n_classes,)
         The part of S that each class has. Not overwritten.
     blocks : ndarray of shape (K, d + 1, d + 1)
-        The Cholesky factors of one matrix for each class.
+        The Cholesky factors of one matrix for each class, or the first one for all of them.
     hessian : ndarray of shape (1, K (d + 1), K (d + 1))
         The Cholesky factor of a Hessian, once there is one.
     """
@@ -139,14 +144,10 @@ def _judge(descent, loss):
             vectors[TRIAL, i] = vectors[PARAMETERS, i] + numbers[STEP] * vectors[DIRECTION, i]
         return SEARCHING
     n_rows, size = descent.blocks.shape[0], descent.blocks.shape[1]
-    place, product, change_square, gap, natural, largest = (counts[NEWEST] + 1) % PAIRS, 0.0, 0.0, 0.0, 0.0, 0.0
+    gap, natural, largest = 0.0, 0.0, 0.0
     for i in range(vectors.shape[1]):
         g = vectors[SLOPES, i]
-        step, change = vectors[TRIAL, i] - vectors[PARAMETERS, i], g - vectors[GRADIENT, i]
-        vectors[STEPS + place, i], vectors[CHANGES + place, i] = step, change
         vectors[PARAMETERS, i], vectors[GRADIENT, i] = vectors[TRIAL, i], g
-        product = add_freely(product, step * change)
-        change_square = add_freely(change_square, change * change)
         natural = add_freely(natural, 0.5 * g * g * vectors[INVERSES, i])
         largest = abs(g) if abs(g) > largest else largest
     # The gap is that of objective/duality.py but for what classes exchange in the features, which is less.
@@ -160,11 +161,6 @@ def _judge(descent, loss):
     if is_start:
         counts[N_FLAT] = 0
     else:
-        # Rounding may have spoilt the pair.
-        is_sound = product > 2 * UNIT_ROUNDOFF * change_square
-        counts[NEWEST] = place if is_sound else counts[NEWEST]
-        counts[N_PAIRS] = min(counts[N_PAIRS] + 1, PAIRS) if is_sound else 0
-        numbers[PRODUCTS + place] = product
         is_lower = value < numbers[VALUE] - 2 * UNIT_ROUNDOFF * abs(numbers[VALUE])
         counts[N_FLAT] = 0 if is_lower or gap < 0.5 * numbers[GAP] else counts[N_FLAT] + 1
         counts[N_WITH_MATRIX] += 1
@@ -175,38 +171,68 @@ def _judge(descent, loss):
 def _aim(descent):
     """Find the direction from the last point, and make its end the next trial."""
     vectors, numbers, counts = descent.vectors, descent.numbers, descent.counts
-    n, n_pairs, newest = vectors.shape[1], counts[N_PAIRS], counts[NEWEST]
-    # The gradient and, for the scale of the matrix, the newest change.
+    n, place = vectors.shape[1], (counts[NEWEST] + 1) % PAIRS
+    factors = descent.hessian if counts[KIND] == WHOLE else descent.blocks
+    size, n_classes, is_shared = factors.shape[1], descent.class_weights.shape[0], counts[KIND] == SHARED
+    # The gradient before, which becomes the change.
     for i in range(n):
-        vectors[VECTOR, i], vectors[IMAGE, i] = vectors[GRADIENT, i], vectors[CHANGES + newest, i]
+        vectors[CHANGES + place, i], vectors[TURNED, i] = -vectors[TURNED, i], vectors[GRADIENT, i]
+    for part in range(n // size):
+        # A factor that all classes share is that of a class of the mean weight.
+        scale = np.sqrt(1.0 / (n_classes * descent.class_weights[part])) if is_shared and n > size else 1.0
+        _solve_transposed(factors, 0 if is_shared else part, vectors, part * size)
+        for i in range(part * size, (part + 1) * size):
+            vectors[TURNED, i] *= scale
+    product, square = 0.0, 0.0
+    for i in range(n):
+        step, change = numbers[STEP] * vectors[AIM, i], vectors[CHANGES + place, i] + vectors[TURNED, i]
+        vectors[STEPS + place, i], vectors[CHANGES + place, i] = step, change
+        product = add_freely(product, step * change)
+        square = add_freely(square, change * change)
+    if counts[N_WITH_MATRIX] == 0:
+        # What is known of the pairs are their old coordinates.
+        counts[N_PAIRS] = 0
+    elif product > 2 * UNIT_ROUNDOFF * square:
+        counts[NEWEST], counts[N_PAIRS] = place, min(counts[N_PAIRS] + 1, PAIRS)
+        numbers[PRODUCTS + place], numbers[SCALE] = product, product / square
+    n_pairs, newest = counts[N_PAIRS], counts[NEWEST]
+    for i in range(n):
+        vectors[AIM, i] = -vectors[TURNED, i]
     for age in range(n_pairs):
         place, product = (newest - age) % PAIRS, 0.0
         for i in range(n):
-            product = add_freely(product, vectors[STEPS + place, i] * vectors[VECTOR, i])
+            product = add_freely(product, vectors[STEPS + place, i] * vectors[AIM, i])
         product /= numbers[PRODUCTS + place]
         numbers[SCALES + place] = product
         for i in range(n):
-            vectors[VECTOR, i] -= product * vectors[CHANGES + place, i]
-    factors = descent.hessian if counts[HAS_HESSIAN] else descent.blocks
-    for which in range(VECTOR, VECTOR + (2 if n_pairs > 0 else 1)):
-        _solve(factors, vectors, which, descent.blocks.shape[0])
-    product = 0.0
+            vectors[AIM, i] -= product * vectors[CHANGES + place, i]
+    scale = numbers[SCALE] if n_pairs > 0 else 1.0
     for i in range(n):
-        product = add_freely(product, vectors[CHANGES + newest, i] * vectors[IMAGE, i])
-    scale = numbers[PRODUCTS + newest] / product if n_pairs > 0 else 1.0
-    for i in range(n):
-        vectors[VECTOR, i] *= scale
+        vectors[AIM, i] *= scale
     for age in range(n_pairs):
         place, product = (newest - n_pairs + 1 + age) % PAIRS, 0.0
         for i in range(n):
-            product = add_freely(product, vectors[CHANGES + place, i] * vectors[VECTOR, i])
+            product = add_freely(product, vectors[CHANGES + place, i] * vectors[AIM, i])
         product = numbers[SCALES + place] - product / numbers[PRODUCTS + place]
         for i in range(n):
-            vectors[VECTOR, i] += product * vectors[STEPS + place, i]
+            vectors[AIM, i] += product * vectors[STEPS + place, i]
+    for part in range(n // size):
+        scale = np.sqrt(1.0 / (n_classes * descent.class_weights[part])) if is_shared and n > size else 1.0
+        for i in range(part * size, (part + 1) * size):
+            vectors[DIRECTION, i] = scale * vectors[AIM, i]
+        _solve(factors, 0 if is_shared else part, vectors, part * size)
+    if n_classes > 2:
+        # No step moves all classes alike.
+        n_columns = n // n_classes
+        for j in range(n_columns):
+            mean = 0.0
+            for k in range(n_classes):
+                mean += vectors[DIRECTION, k * n_columns + j] / n_classes
+            for k in range(n_classes):
+                vectors[DIRECTION, k * n_columns + j] -= mean
     slope = 0.0
     for i in range(n):
-        vectors[DIRECTION, i] = -vectors[VECTOR, i]
-        vectors[TRIAL, i] = vectors[PARAMETERS, i] - vectors[VECTOR, i]
+        vectors[TRIAL, i] = vectors[PARAMETERS, i] + vectors[DIRECTION, i]
         slope = add_freely(slope, vectors[GRADIENT, i] * vectors[DIRECTION, i])
     numbers[SLOPE], numbers[STEP], numbers[LOW], numbers[LOW_SLOPE], numbers[HIGH] = slope, 1.0, 0.0, slope, 0.0
     counts[N_TRIALS] = 0
@@ -216,36 +242,51 @@ def _aim(descent):
 
 
 @kernel(inline=True)
-def _solve(factors, vectors, which, n_rows):
-    """Overwrite a vector with the solution x of U' U x = vector, factor by factor, less what all classes have in it."""
-    n_factors, size = factors.shape[0], factors.shape[1]
-    for c in range(n_factors):
-        first = c * size
-        for i in range(size):
-            pivot = vectors[which, first + i] / factors[c, i, i]
-            vectors[which, first + i] = pivot
-            for j in range(i + 1, size):
-                vectors[which, first + j] -= pivot * factors[c, i, j]
-        for i in range(size - 1, -1, -1):
-            product = 0.0
-            for j in range(i + 1, size):
-                product = add_freely(product, factors[c, i, j] * vectors[which, first + j])
-            vectors[which, first + i] = (vectors[which, first + i] - product) / factors[c, i, i]
-    n_columns = vectors.shape[1] // n_rows
-    if n_rows > 1:
-        for j in range(n_columns):
-            mean = 0.0
-            for k in range(n_rows):
-                mean += vectors[which, k * n_columns + j] / n_rows
-            for k in range(n_rows):
-                vectors[which, k * n_columns + j] -= mean
+def _solve_transposed(factors, c, vectors, first):
+    """Overwrite TURNED, from its entry first on, with the solution x of U' x = TURNED, four rows of U at a time."""
+    size = factors.shape[1]
+    for i in range(0, size, 4):
+        last = min(i + 4, size)
+        for j in range(i, last):
+            for h in range(i, j):
+                vectors[TURNED, first + j] -= factors[c, h, j] * vectors[TURNED, first + h]
+            vectors[TURNED, first + j] /= factors[c, j, j]
+        if last < size:
+            p, q = vectors[TURNED, first + i], vectors[TURNED, first + i + 1]
+            u, v = vectors[TURNED, first + i + 2], vectors[TURNED, first + i + 3]
+            for j in range(last, size):
+                less = p * factors[c, i, j] + q * factors[c, i + 1, j]
+                vectors[TURNED, first + j] -= less + (u * factors[c, i + 2, j] + v * factors[c, i + 3, j])
 
 
 @kernel(inline=True)
-def _factorize(matrices):
-    """Overwrite upper triangles (C, size, size) with U, where U' U is the matrix and what rounding has cost it."""
+def _solve(factors, c, vectors, first):
+    """Overwrite DIRECTION, from its entry first on, with the solution x of U x = DIRECTION, four rows at a time."""
+    size = factors.shape[1]
+    for i in range((size - 1) // 4 * 4, -1, -4):
+        last = min(i + 4, size)
+        if last < size:
+            p, q, u, v = 0.0, 0.0, 0.0, 0.0
+            for j in range(last, size):
+                p = add_freely(p, factors[c, i, j] * vectors[DIRECTION, first + j])
+                q = add_freely(q, factors[c, i + 1, j] * vectors[DIRECTION, first + j])
+                u = add_freely(u, factors[c, i + 2, j] * vectors[DIRECTION, first + j])
+                v = add_freely(v, factors[c, i + 3, j] * vectors[DIRECTION, first + j])
+            vectors[DIRECTION, first + i] -= p
+            vectors[DIRECTION, first + i + 1] -= q
+            vectors[DIRECTION, first + i + 2] -= u
+            vectors[DIRECTION, first + i + 3] -= v
+        for j in range(last - 1, i - 1, -1):
+            for h in range(j + 1, last):
+                vectors[DIRECTION, first + j] -= factors[c, j, h] * vectors[DIRECTION, first + h]
+            vectors[DIRECTION, first + j] /= factors[c, j, j]
+
+
+@kernel(inline=True)
+def _factorize(matrices, n_matrices):
+    """Overwrite the first upper triangles (C, size, size) with U; U' U is the matrix and what rounding has cost it."""
     size = matrices.shape[1]
-    for c in range(matrices.shape[0]):
+    for c in range(n_matrices):
         for i in range(size):
             # The diagonal below carries what it was, since what lies left of the diagonal means nothing.
             diagonal = matrices[c, i, i] if matrices[c, i, i] > 0 else 1.0
@@ -281,14 +322,14 @@ def _is_worth_it(descent, target, passes_of_matrix):
 
 @kernel(reassociate=False)
 def renew_in_cache(rows, descent, scratch):
-    """Build and factorize the next matrix: the Hessian of J, or where none was before, a block for each class.
+    """Build and factorize the next matrix: the Hessian of J, or where none was before, a block for all classes.
 
     rows are SmallRows, scratch a Scratch.
 
     At the start all rows have the probabilities of the class weights. The Hessian by the parameters of class k is then
     p (1 - p) times the mean of x~ x~'; with three or more classes p alone stands for it, since no step moves all
-    classes alike. Softmax is flat along equal changes of all classes; there the Hessian gets a curvature of its own,
-    which the gradient has no part in.
+    classes alike, and the block is that of a class of the mean weight. Softmax is flat along equal changes of all
+    classes; there the Hessian gets a curvature of its own, which the gradient has no part in.
     """
     probabilities, room, row_weights, gram = scratch
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]
@@ -305,9 +346,8 @@ def renew_in_cache(rows, descent, scratch):
             for h in range(j, n_columns):
                 bent = descent.vectors[CURVATURES, j] if j == h else 0.0
                 if is_first:
-                    for c in range(n_classes):
-                        share = descent.class_weights[c] * (1.0 if n_classes > 1 else descent.class_weights[1])
-                        blocks[c, j, h] = share * gram[j, h] + bent
+                    share = 1.0 / n_classes if n_classes > 1 else descent.class_weights[0] * descent.class_weights[1]
+                    blocks[0, j, h] = share * gram[j, h] + bent
                 else:
                     entry = gram[j, h] + (bent if k == other else 0.0)
                     hessian[0, k * n_columns + j, other * n_columns + h] = entry
@@ -321,9 +361,8 @@ def renew_in_cache(rows, descent, scratch):
             for c in range(n_classes):
                 for h in range(c, n_classes):
                     hessian[0, c * n_columns + j, h * n_columns + j] += flat if flat > 0 else 1.0
-    _factorize(blocks if is_first else hessian)
-    descent.counts[N_PAIRS] *= is_first
-    descent.counts[HAS_HESSIAN], descent.counts[N_WITH_MATRIX] = not is_first, 0
+    _factorize(blocks if is_first else hessian, 1)
+    descent.counts[KIND], descent.counts[N_WITH_MATRIX] = SHARED if is_first else WHOLE, 0
 
 
 judge, _judge_within = kernel(_judge, reassociate=False), kernel(_judge, inline=True)
@@ -401,21 +440,21 @@ def turn(descent, target, passes_of_matrix):
 
 
 @kernel(reassociate=False)
-def renew(descent, matrices, is_exact):
-    """Take matrices, (K, d + 1, d + 1) of the loss or (1, K (d + 1), K (d + 1)) of a Hessian's factor, for the next.
+def renew(descent, matrices):
+    """Take matrices for the next steps.
 
-    Pairs tell nothing more than an exact Hessian does.
+    They are (1, d + 1, d + 1) or (K, d + 1, d + 1) of the loss, for all classes or each, or the factor of a Hessian (1,
+    K (d + 1), K (d + 1)).
     """
     blocks, counts = descent.blocks, descent.counts
-    has_hessian = matrices.shape[0] == 1 and blocks.shape[0] > 1
-    if has_hessian:
+    if matrices.shape[1] > blocks.shape[1]:
         descent.hessian[0] = matrices[0]
+        counts[KIND] = WHOLE
     else:
-        for k in range(blocks.shape[0]):
+        for k in range(matrices.shape[0]):
             for j in range(blocks.shape[1]):
                 for h in range(j, blocks.shape[1]):
                     blocks[k, j, h] = matrices[k, j, h] + (descent.vectors[CURVATURES, j] if j == h else 0.0)
-        _factorize(blocks)
-    counts[HAS_HESSIAN], counts[N_WITH_MATRIX] = has_hessian, 0
-    if is_exact:
-        counts[N_PAIRS] = 0
+        _factorize(blocks, matrices.shape[0])
+        counts[KIND] = SHARED if matrices.shape[0] == 1 else SEPARATE
+    counts[N_WITH_MATRIX] = 0
