@@ -173,7 +173,8 @@ class _InCache:
         self._rows.fill_column(-1, objective.fit_intercept)
         n_tiles, n_columns, tile_rows = self._rows.values.shape
         self._scratch = Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
-        self.passes_of_matrix = _count_passes_of_hessian(objective)
+        self._is_whole = self._start.size <= MOST_HESSIAN
+        self.passes_of_matrix = _count_passes_of_matrix(objective, self._is_whole)
 
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is within tol of J; return the outcome, and J, gap and gradient of each."""
@@ -186,7 +187,7 @@ class _InCache:
             n_made += n_more
             if outcome != LACKING:
                 break
-            renew_in_cache(*arguments)
+            renew_in_cache(*arguments, self._is_whole)
         found = found[:n_made].tolist()
         rows.count_pass(is_start + sum(row[3] for row in found))
         if is_start:
@@ -288,10 +289,10 @@ def _draw(n_rows, n_drawn):
     return np.minimum(places * (n_rows / n_drawn), n_rows - 1).astype(np.int64)
 
 
-def _count_passes_of_hessian(objective):
-    """Return how many iterations without one a Hessian of a small X and its factor take as long as."""
+def _count_passes_of_matrix(objective, is_whole):
+    """Return how many iterations without one a matrix of a small X and its factors take as long as."""
     n, (K, size) = objective.n_rows, objective.shape
-    n_parameters = K * size
-    of_pass = 2 * n * n_parameters / PASS_RATE + ROW_TIME * n * K + ITERATION_TIME
-    gram = n * size**2 / 2 * K * (K + 1) / 2
-    return (gram / GRAM_RATE + n_parameters**3 / 6 / FACTOR_RATE) / of_pass
+    of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K + ITERATION_TIME
+    n_grams = K * (K + 1) / 2 if is_whole else K
+    factor = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
+    return (n_grams * n * size**2 / 2 / GRAM_RATE + factor / FACTOR_RATE) / of_pass

@@ -52,7 +52,8 @@ def assert_same(found, expected, tolerance=1e-8):
 )
 def test_the_model_is_that_of_dense_data(n_classes, solver, fit_intercept):
     X, y = make_data(n_classes=n_classes)
-    tol = 1e-17 if solver == "auto" else 1e-11
+    # Gradients of 1e-12 leave coefficients 1e-9 off where the penalty bends J by 1e-3.
+    tol = 1e-17 if solver == "auto" else 1e-12
     weights = np.random.default_rng(1).uniform(0, 2, len(y))
     parameters = {"solver": solver, "tol": tol, "fit_intercept": fit_intercept}
     expected = fit(X, y, weights, **parameters)

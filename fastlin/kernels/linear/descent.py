@@ -58,7 +58,7 @@ RIDGE = 1e-13
 SMALLEST_PIVOT = 1e-15
 # A matrix is built anew after each iteration where it takes no more than so much of a pass, and else once the pace of
 # the last iterations foretells more passes than the matrix and so many steps after it take.
-CHEAP_PASSES, STEPS_AFTER = 0.5, 3.0
+CHEAP_PASSES, STEPS_AFTER, MOST_PASSES_AT_END = 0.5, 3.0, 100.0
 
 
 class Descent(NamedTuple):
@@ -317,14 +317,16 @@ def _is_worth_it(descent, target, passes_of_matrix):
     left = np.log(max(numbers[GAP] / target, 1.0))
     # No more goes to matrices than to passes: blocks may bring no better pace than the ones before.
     is_slow = n_before >= max(2, passes_of_matrix) and left > pace * (passes_of_matrix + STEPS_AFTER)
-    return n_before < 0 or (n_before > 0 and passes_of_matrix <= CHEAP_PASSES) or is_slow
+    # Where J no longer tells which way is down, steps of Newton's still gain digits.
+    is_flat = descent.counts[N_FLAT] > 0 and n_before > 1 and passes_of_matrix <= MOST_PASSES_AT_END
+    return n_before < 0 or (n_before > 0 and passes_of_matrix <= CHEAP_PASSES) or is_slow or is_flat
 
 
 @kernel(reassociate=False)
-def renew_in_cache(rows, descent, scratch):
-    """Build and factorize the next matrix: the Hessian of J, or where none was before, a block for all classes.
+def renew_in_cache(rows, descent, scratch, is_whole):
+    """Build and factorize the next matrix: the Hessian of J, or its blocks, or where none was before, one for all.
 
-    rows are SmallRows, scratch a Scratch.
+    rows are SmallRows, scratch a Scratch; is_whole tells the Hessian from its blocks, one for each class.
 
     At the start all rows have the probabilities of the class weights. The Hessian by the parameters of class k is then
     p (1 - p) times the mean of x~ x~'; with three or more classes p alone stands for it, since no step moves all
@@ -335,7 +337,8 @@ def renew_in_cache(rows, descent, scratch):
     hessian, blocks, n_classes, n_columns = descent.hessian, descent.blocks, descent.blocks.shape[0], gram.shape[0]
     is_first = descent.counts[N_WITH_MATRIX] == NO_MATRIX
     k, other, part = 0, 0, 1.0 / descent.numbers[TOTAL_WEIGHT]
-    for _ in range(1 if is_first else n_classes * (n_classes + 1) // 2):
+    n_pairs = n_classes * (n_classes + 1) // 2 if is_whole else n_classes
+    for _ in range(1 if is_first else n_pairs):
         for t in range(row_weights.shape[0]):
             for i in range(row_weights.shape[1]):
                 p, q = probabilities[t, k, i], probabilities[t, other, i]
@@ -348,12 +351,14 @@ def renew_in_cache(rows, descent, scratch):
                 if is_first:
                     share = 1.0 / n_classes if n_classes > 1 else descent.class_weights[0] * descent.class_weights[1]
                     blocks[0, j, h] = share * gram[j, h] + bent
+                elif not is_whole:
+                    blocks[k, j, h] = gram[j, h] + bent
                 else:
                     entry = gram[j, h] + (bent if k == other else 0.0)
                     hessian[0, k * n_columns + j, other * n_columns + h] = entry
                     hessian[0, k * n_columns + h, other * n_columns + j] = entry
-        k, other = (k + 1, k + 1) if other == n_classes - 1 else (k, other + 1)
-    if not is_first and n_classes > 1:
+        k, other = (k, other + 1) if is_whole and other < n_classes - 1 else (k + 1, k + 1)
+    if is_whole and not is_first and n_classes > 1:
         for j in range(n_columns):
             flat = 0.0
             for c in range(n_classes):
@@ -361,8 +366,9 @@ def renew_in_cache(rows, descent, scratch):
             for c in range(n_classes):
                 for h in range(c, n_classes):
                     hessian[0, c * n_columns + j, h * n_columns + j] += flat if flat > 0 else 1.0
-    _factorize(blocks if is_first else hessian, 1)
-    descent.counts[KIND], descent.counts[N_WITH_MATRIX] = SHARED if is_first else WHOLE, 0
+    is_block = is_first or not is_whole
+    _factorize(blocks if is_block else hessian, n_classes if is_block and not is_first else 1)
+    descent.counts[KIND], descent.counts[N_WITH_MATRIX] = SHARED if is_first else WHOLE if is_whole else SEPARATE, 0
 
 
 judge, _judge_within = kernel(_judge, reassociate=False), kernel(_judge, inline=True)

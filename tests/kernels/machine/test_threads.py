@@ -318,6 +318,8 @@ def test_an_immense_limit_starts_few_threads():
 
 def test_blocks_follow_from_the_shape():
     assert count_blocks(10, 100, 8, 1000) == 1
+    # Work for three is shared by four, which two threads end together.
+    assert count_blocks(12_000, 750, 8, 1000) == 4
     assert count_blocks(60_000, 2 * 7840, 8 * 7840, 376_000_000) == 32
     # Large partial sums: few blocks, yet more than one.
     assert count_blocks(60_000, 2 * 784_000, 8 * 784_000, 376_000_000) == 2
