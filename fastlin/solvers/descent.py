@@ -179,7 +179,7 @@ class _InCache:
     def iterate(self, tol, n_iterations):
         """Make iterations until the gap is within tol of J; return the outcome, and J, gap and gradient of each."""
         descent, rows, found = self._descent, self._objective.rows, np.empty((n_iterations, 4))
-        is_start = descent.counts[N_TRIALS] == BEGINNING
+        is_start = bool(descent.counts[N_TRIALS] == BEGINNING)
         n_made = 0
         while True:
             arguments = self._rows, descent, self._scratch

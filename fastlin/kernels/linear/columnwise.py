@@ -115,9 +115,27 @@ def evaluate(rows, parameters, probabilities, room, total):
     for t in range(n_tiles):
         n_rows = min(rows.n_rows - t * tile_rows, tile_rows)
         for k in range(n_classes):
-            first = k * n_columns
             for i in range(tile_rows):
                 room[k, i] = 0.0
+        # Two classes at a time, which share what is read of X; the last of an odd number comes alone.
+        for k in range(0, n_classes - 1, 2):
+            first, second = k * n_columns, (k + 1) * n_columns
+            for j in range(0, n_columns, 4):
+                a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
+                has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
+                p, q = parameters[first + j], parameters[first + a] * has_a
+                u, v = parameters[first + b] * has_b, parameters[first + c] * has_c
+                e, f = parameters[second + j], parameters[second + a] * has_a
+                g, w = parameters[second + b] * has_b, parameters[second + c] * has_c
+                for i in range(tile_rows):
+                    x, y = values[t, j, i], values[t, a, i]
+                    z, o = values[t, b, i], values[t, c, i]
+                    more = p * x + q * y + u * z + v * o
+                    room[k, i] += more
+                    more = e * x + f * y + g * z + w * o
+                    room[k + 1, i] += more
+        for k in range(n_classes - n_classes % 2, n_classes):
+            first = k * n_columns
             for j in range(0, n_columns, 4):
                 a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
                 p, q = parameters[first + j], parameters[first + a] * (j + 1 <= last)
@@ -163,7 +181,30 @@ def evaluate(rows, parameters, probabilities, room, total):
                 room[labels[t, i], i] -= weights[t, i]
         for i in range(take_logarithms(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
             loss = add_freely(loss, factors[i])
-        for k in range(n_classes):
+        for k in range(0, n_classes - 1, 2):
+            first, second = k * n_columns, (k + 1) * n_columns
+            for j in range(0, n_columns, 4):
+                a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
+                has_a, has_b, has_c = j + 1 <= last, j + 2 <= last, j + 3 <= last
+                p, q, u, v, e, f, g, w = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+                for i in range(tile_rows):
+                    p = add_freely(p, room[k, i] * values[t, j, i])
+                    q = add_freely(q, room[k, i] * values[t, a, i])
+                    u = add_freely(u, room[k, i] * values[t, b, i])
+                    v = add_freely(v, room[k, i] * values[t, c, i])
+                    e = add_freely(e, room[k + 1, i] * values[t, j, i])
+                    f = add_freely(f, room[k + 1, i] * values[t, a, i])
+                    g = add_freely(g, room[k + 1, i] * values[t, b, i])
+                    w = add_freely(w, room[k + 1, i] * values[t, c, i])
+                total[first + j] += p
+                total[first + a] += q * has_a
+                total[first + b] += u * has_b
+                total[first + c] += v * has_c
+                total[second + j] += e
+                total[second + a] += f * has_a
+                total[second + b] += g * has_b
+                total[second + c] += w * has_c
+        for k in range(n_classes - n_classes % 2, n_classes):
             first = k * n_columns
             for j in range(0, n_columns, 4):
                 a, b, c = min(j + 1, last), min(j + 2, last), min(j + 3, last)
