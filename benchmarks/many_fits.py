@@ -22,6 +22,8 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.fits import pose
+from benchmarks.problems import KEPT, score
+from benchmarks.problems import Scores as Tested
 from benchmarks.races import EQUAL, PROVEN, Race, Rule
 from fastlin.kernels.machine.threads import count_threads
 
@@ -51,6 +53,8 @@ class Fits:
         The number of fits.
     rows : ndarray of shape (n_fits, m), or None
         The rows of each fit. None: all rows, and the labels of fit k say whether the class is k.
+    test_rows : tuple of X and y, or None
+        The rows to test on. None: those of X that a fit has not drawn.
     """
 
     X: np.ndarray
@@ -58,6 +62,7 @@ class Fits:
     n_classes: int
     n_fits: int
     rows: np.ndarray | None = None
+    test_rows: tuple[np.ndarray, np.ndarray] | None = None
 
     def problems(self):
         """Yield the Problem of each fit."""
@@ -77,6 +82,19 @@ class Fits:
         fits = zip(self.problems(), coef, intercept, strict=True)
         return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
 
+    def test(self, coef, intercept):
+        """Return the means over the fits of the Tested of rows that they were not trained on."""
+        found = []
+        for number, solution in enumerate(zip(coef, intercept, strict=True)):
+            if self.rows is None:
+                X, y = self.test_rows
+                y = y == number
+            else:
+                left = np.setdiff1d(np.arange(len(self.X)), self.rows[number])
+                X, y = self.X[left], self.y[left]
+            found.append(score(X, y.astype(np.int64), 2, *solution))
+        return Tested(*np.mean(found, axis=0).tolist())
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -94,6 +112,10 @@ class Scores:
     def accuracy(self, losses):
         """Return NaN: the tools are asked for losses."""
         return np.nan
+
+    def test(self, losses):
+        """Return the Tested of the tool: its losses are those of rows that were held out."""
+        return Tested(log_loss=float(np.mean(losses)))
 
 
 def fit_bootstrap(fits, model):
@@ -183,7 +205,8 @@ def _load_bagging(n_rows):
 
 def _load_one_vs_rest(n_rows):
     X, y = load_digits(return_X_y=True)
-    return Fits(scale(X)[:n_rows], y[:n_rows], 10, 10)
+    X, kept = scale(X), np.arange(len(y)) % KEPT == KEPT - 1
+    return Fits(X[~kept][:n_rows], y[~kept][:n_rows], 10, 10, test_rows=(X[kept], y[kept]))
 
 
 def _load_scores(n_rows, n_fits=1):

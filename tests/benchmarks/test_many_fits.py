@@ -24,6 +24,27 @@ def test_each_fit_is_judged_on_its_rows_or_its_class():
         Fits(X, y, 3, 3).objective(coef[:1], intercept[:1])
 
 
+def test_fits_are_tried_on_rows_that_they_were_not_trained_on():
+    generator = np.random.default_rng(1)
+    X, y = generator.normal(size=(30, 4)), np.arange(30) % 3
+    coef, intercept = generator.normal(size=(3, 1, 4)), generator.normal(size=(3, 1))
+    rows = generator.integers(0, 30, (2, 30))
+    found = Fits(X, y > 0, 2, 2, rows).test(coef[:2], intercept[:2])
+    kept = Fits(X[:20], y[:20], 3, 3, test_rows=(X[20:], y[20:])).test(coef, intercept)
+    for scores, parts in (
+        (found, [(coef[k], intercept[k], X[left], y[left] > 0) for k, left in enumerate(_list_left(rows))]),
+        (kept, [(coef[k], intercept[k], X[20:], y[20:] == k) for k in range(3)]),
+    ):
+        z = [(x @ w.ravel() + b) * np.where(label, 1, -1) for w, b, x, label in parts]
+        assert scores.accuracy == pytest.approx(np.mean([(margins > 0).mean() for margins in z]), rel=1e-13)
+        assert scores.log_loss == pytest.approx(np.mean([np.log1p(np.exp(-m)).mean() for m in z]), rel=1e-13)
+    assert RACES["many-folds"].load(200).test(np.array([0.25, 0.75])) == (None, 0.5)
+
+
+def _list_left(rows):
+    return [[i for i in range(30) if i not in drawn] for drawn in rows.tolist()]
+
+
 @pytest.mark.parametrize("case", RACES)
 def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
     monkeypatch.setattr("benchmarks.many_fits.N_BOOTSTRAP", 60)
