@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.newton_dual import Direction
 from fastlin.solvers import newton
 from fastlin.typing import FloatArray
 
@@ -57,20 +58,20 @@ def minimize(
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
-        step, n_more = conjugate_gradients(point, preconditioner, forcing)
+        direction, n_more = conjugate_gradients(point, preconditioner, forcing)
         n_products += n_more
-        return step
+        return direction
 
     return newton.minimize(objective, start, stopping, find_direction, room=room)
 
 
-def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[FloatArray, int]:
-    """Return a step (K, d + 1) that solves H step = -gradient, and the number of products it took, at least one.
+def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[Direction, int]:
+    """Return a step that solves H step = -gradient, and the number of products it took, at least one.
 
     The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's.
     """
     gradient = point.gradient
-    step = np.zeros_like(gradient)
+    step, path = np.zeros_like(gradient), np.zeros_like(gradient)
     residual = gradient.copy()
     solved = preconditioner.solve(residual)
     direction = -solved
@@ -82,16 +83,20 @@ def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing
         curvature = _inner(direction, product)
         # Softmax is flat along some directions, where rounding may take any sign.
         if not curvature > 0:
+            if not step.any():
+                return Direction(direction, residual + product, np.abs(direction)), n_products
             break
         length = square / curvature
-        step += length * direction
+        move = length * direction
+        step += move
+        path += np.abs(move, out=move)
         residual += length * product
         solved = preconditioner.solve(residual)
         last_square, square = square, _inner(residual, solved)
         if not square > forcing**2 * first_square:
             break
         direction = -solved + (square / last_square) * direction
-    return (step if step.any() else direction), n_products
+    return Direction(step, residual, path), n_products
 
 
 def _inner(a, b):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fastlin.objective.newton_dual import Direction
 from fastlin.solvers import newton
-from fastlin.solvers.preconditioners import hessian
+from fastlin.solvers.preconditioners import factorize_hessian
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -19,11 +22,15 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, *, roo
     """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
 
     The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes gets one of its
-    column's (preconditioners.hessian, kernels/machine/cholesky.py): the step is Newton's where the Hessian is regular,
+    column's (preconditioners.factorize_hessian, kernels/machine/cholesky.py): the step is Newton's where the Hessian is regular,
     and descends in any case.
     """
 
     def find_direction(point, bound):
-        return -hessian(point).solve(point.gradient)
+        matrix = point.hessian()
+        step = -factorize_hessian(point.objective, matrix).solve(point.gradient)
+        # einsum, not BLAS, whose bits depend on its threads.
+        residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
+        return Direction(step, residual, np.abs(step))
 
     return newton.minimize(objective, start, stopping, find_direction, room=room)
