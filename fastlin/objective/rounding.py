@@ -35,7 +35,7 @@ def bound_value_rounding(point: Point) -> float:
 
     That is what rounding does to the mean loss and to the sum of the penalties (docs/derivations.md, section 8).
     """
-    return point.loss_rounding + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
+    return point.loss_rounding + gamma(_count_parameter_sums(point)) * (point.value - point.loss)
 
 
 def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part: float) -> float:
@@ -49,10 +49,10 @@ def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part
     entropy = abs(point.loss - point.slope)
     # What is summed over the parameters: the terms of the slope, and the conjugate.
     size = point.slope_size + abs(entropy - value)
-    error = point.loss_rounding + _gamma(_count_parameter_sums(point)) * size
+    error = point.loss_rounding + gamma(_count_parameter_sums(point)) * size
     n_products, n_sums = objective.rows.passes.roundings
-    of_scores = _gamma(n_products) * point.blur
-    of_sums, of_rows, of_labels = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
+    of_scores = gamma(n_products) * point.blur
+    of_sums, of_rows, of_labels = gamma(n_sums + n_products), gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
     missed, root_mean_square, _ = _bound_missed(point)
     if objective.fit_intercept:
         off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores * of_scores
@@ -71,11 +71,11 @@ def bound_gradient_rounding(point: Point) -> float:
     """Return by how much the computed gradient of the mean loss can be off, relative to the blur of each column."""
     K = len(point.parameters)
     n_products, n_sums = point.objective.rows.passes.roundings
-    of_scores = _gamma(n_products) * point.blur
+    of_scores = gamma(n_products) * point.blur
     _, root_mean_square, largest = _bound_missed(point)
     # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
     steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
-    of_sums, of_rows = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K)
+    of_sums, of_rows = gamma(n_sums + n_products), gamma(ROW_ROUNDINGS + K)
     of_residuals = sqrt(2) * root_mean_square * (of_sums + of_rows)
     return steepest * of_scores + of_scores * of_scores + of_residuals + _count_label_roundings(point)
 
@@ -83,11 +83,11 @@ def bound_gradient_rounding(point: Point) -> float:
 def bound_loss_rounding(point: Point) -> float:
     """Return by how much the computed mean loss of a point can be off."""
     n_products, n_sums = point.objective.rows.passes.roundings
-    of_scores = _gamma(n_products) * point.blur
+    of_scores = gamma(n_products) * point.blur
     _, root_mean_square, _ = _bound_missed(point)
-    of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
+    of_rows = gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
     # A row of three or more classes adds two terms.
-    of_sums = _gamma(2 * n_sums) * point.loss
+    of_sums = gamma(2 * n_sums) * point.loss
     return of_rows + of_sums + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores * of_scores
 
 
@@ -98,10 +98,10 @@ def bound_step_rounding(step: NewtonStep, end: Point, dual: FeasibleValue, size:
     """
     objective, penalty, start = end.objective, end.objective.penalty, step.start
     K, d = len(end.parameters), len(penalty.gradient_blur)
-    n_classes, of_rows = len(dual.means), _gamma(ROW_ROUNDINGS + K)
+    n_classes, of_rows = len(dual.means), gamma(ROW_ROUNDINGS + K)
     n_products, n_sums = objective.rows.passes.roundings
     # In any order of the sums over rows, columns and parameters, each of which has some roundings of its own.
-    of_products = _gamma(objective.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
+    of_products = gamma(objective.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
     blur = penalty.columns.blur + 2 * np.abs(penalty.columns.shift)
     path = step.direction.path[:, :-1] @ blur + step.direction.path[:, -1]
     blur = np.where(penalty.gradient_blur > 0, blur, 0.0)
@@ -113,16 +113,16 @@ def bound_step_rounding(step: NewtonStep, end: Point, dual: FeasibleValue, size:
         of_rows_alone += DECIDED * (2 + of_path)
     of_residuals = of_rows_alone + 4 * of_products * (0.25 if K == 1 else 0.5) * of_path
     distance = of_residuals * blur_norm + 4 * of_products * of_penalty
-    distance += _gamma(4) * (sqrt(start.dual_square) + sqrt(2 * max(0.0, end.value - end.loss)))
-    error = end.loss_rounding + _gamma(_count_parameter_sums(end)) * (size + abs(end.value - dual.value))
+    distance += gamma(4) * (sqrt(start.dual_square) + sqrt(2 * max(0.0, end.value - end.loss)))
+    error = end.loss_rounding + gamma(_count_parameter_sums(end)) * (size + abs(end.value - dual.value))
     if objective.fit_intercept:
         part, least = max(dual.parts), min((mean for mean in dual.means if mean > 0), default=1.0)
         off = 2 * sqrt(n_classes) * of_residuals
         error += off * (2 - log(least))
         distance += 2 * off / least * blur_norm
-        distance += part * blur_norm * ((1 + sqrt(n_classes)) * of_residuals + 2 * (_gamma(n_sums + n_products) + of_rows))
+        distance += part * blur_norm * ((1 + sqrt(n_classes)) * of_residuals + 2 * (gamma(n_sums + n_products) + of_rows))
     # The scores at the end, whose rounding counts by the distance of both distributions (Pinsker).
-    of_scores, of_divergence = _gamma(n_products) * end.blur, DIVERGENCE_ROUNDINGS * of_rows
+    of_scores, of_divergence = gamma(n_products) * end.blur, DIVERGENCE_ROUNDINGS * of_rows
     mean = max(divergence.mean, 0.0) + of_divergence
     error += of_divergence + of_products * mean + sqrt(2 * mean) * of_scores + 0.25 * of_scores * of_scores
     return error + distance * sqrt(2 * max(0.0, end.value - dual.value)) + 0.5 * distance * distance
@@ -147,7 +147,7 @@ def _count_label_roundings(point):
     logistic loss and its residual come from the smaller probability.
     """
     K = len(point.parameters)
-    return _gamma(ROW_ROUNDINGS + K) if K > 1 else 0.0
+    return gamma(ROW_ROUNDINGS + K) if K > 1 else 0.0
 
 
 def _count_parameter_sums(point):
@@ -156,6 +156,6 @@ def _count_parameter_sums(point):
     return STRIP + -(-K * d // STRIP) + K + d + MAX_BLOCKS
 
 
-def _gamma(n):
+def gamma(n):
     """Return the relative error of n roundings, n u / (1 - n u) (Higham 2002, section 3.1)."""
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.objective.newton_dual import Direction
+from fastlin.objective.self_concordance import bound_fall
 from fastlin.solvers import newton
 from fastlin.solvers.preconditioners import factorize_hessian
 from fastlin.typing import FloatArray
@@ -28,9 +29,17 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, *, roo
 
     def find_direction(point, bound):
         matrix = point.hessian()
-        step = -factorize_hessian(point.objective, matrix).solve(point.gradient)
+        factor = factorize_hessian(point.objective, matrix)
+        step = -factor.solve(point.gradient)
         # einsum, not BLAS, whose bits depend on its threads.
         residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
-        return Direction(step, residual, np.abs(step))
+        direction = Direction(step, residual, np.abs(step))
+        # The inverse takes as long as some factors: only where the end is near.
+        if not objective.penalty.is_bounded and -0.5 * np.sum(step * point.gradient) <= stopping.tol * point.value:
+            diagonal = np.diagonal(matrix).reshape(step.shape)
+            inverse = factor.solve(np.eye(len(matrix)))
+            fall = bound_fall(point, direction, diagonal, factor.unpack()[0], inverse)
+            stopping.note_dual(point.value - fall, point.rounding)
+        return direction
 
     return newton.minimize(objective, start, stopping, find_direction, room=room)

@@ -232,6 +232,8 @@ class Stopping:
             if self._persists(is_small) and bound <= NEAR * point.value:
                 asked = max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)) * point.value
             return is_small and min(bound, decrement) <= asked
+        if not self.objective.penalty.is_bounded:
+            return min(bound, decrement) <= asked
         if self.rule == "estimate" and bound < np.inf:
             return self.is_estimated(point.value, bound)
         if bound == np.inf:
