@@ -110,7 +110,9 @@ class NewtonStep:
         """
         step = self.direction.step
         nothing = -np.inf, 0.0
-        if not (end.is_finite and end.has_probabilities and np.array_equal(end.parameters, self.start.parameters + step)):
+        if not (
+            end.is_finite and end.has_probabilities and np.array_equal(end.parameters, self.start.parameters + step)
+        ):
             return nothing
         divergence = self._compare(end.probabilities)
         residual = self.direction.residual

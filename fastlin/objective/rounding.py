@@ -91,7 +91,9 @@ def bound_loss_rounding(point: Point) -> float:
     return of_rows + of_sums + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores * of_scores
 
 
-def bound_step_rounding(step: NewtonStep, end: Point, dual: FeasibleValue, size: float, divergence: Divergence) -> float:
+def bound_step_rounding(
+    step: NewtonStep, end: Point, dual: FeasibleValue, size: float, divergence: Divergence
+) -> float:
     """Return by how much the computed dual value of a Newton step can exceed the dual objective of a feasible point.
 
     size is the sum of the magnitudes of what is summed over the parameters beside the conjugate.
@@ -120,7 +122,9 @@ def bound_step_rounding(step: NewtonStep, end: Point, dual: FeasibleValue, size:
         off = 2 * sqrt(n_classes) * of_residuals
         error += off * (2 - log(least))
         distance += 2 * off / least * blur_norm
-        distance += part * blur_norm * ((1 + sqrt(n_classes)) * of_residuals + 2 * (gamma(n_sums + n_products) + of_rows))
+        distance += (
+            part * blur_norm * ((1 + sqrt(n_classes)) * of_residuals + 2 * (gamma(n_sums + n_products) + of_rows))
+        )
     # The scores at the end, whose rounding counts by the distance of both distributions (Pinsker).
     of_scores, of_divergence = gamma(n_products) * end.blur, DIVERGENCE_ROUNDINGS * of_rows
     mean = max(divergence.mean, 0.0) + of_divergence

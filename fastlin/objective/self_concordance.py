@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from fastlin.typing import FloatArray
 
 
-def bound_fall(point: Point, direction: Direction, diagonal: FloatArray, factor: FloatArray, inverse: FloatArray) -> float:
+def bound_fall(
+    point: Point, direction: Direction, diagonal: FloatArray, factor: FloatArray, inverse: FloatArray
+) -> float:
     """Return by how much J can fall from a point at most, all roundings but that of J included; infinite if unproven.
 
     Parameters
@@ -50,7 +52,9 @@ def bound_fall(point: Point, direction: Direction, diagonal: FloatArray, factor:
     trace = float(factorised.sum())
     added = np.einsum("ij,ij->j", factor, factor) - factorised.ravel()
     size = float(np.linalg.norm(inverse[np.ix_(is_curved, is_curved)]))
-    of_scores = gamma(objective.rows.passes.roundings[0]) * float(np.linalg.norm(np.abs(point.parameters) @ (longest + blur)))
+    of_scores = gamma(objective.rows.passes.roundings[0]) * float(
+        np.linalg.norm(np.abs(point.parameters) @ (longest + blur))
+    )
     of_probabilities = 2 * (of_scores + gamma(ROW_ROUNDINGS + K)) * float(squares.sum())
     of_sums = gamma(roundings) * (steepest * float(blur @ blur) + 4 * trace)
     off = of_probabilities + of_sums
