@@ -55,7 +55,7 @@ def bound_fall(
     of_scores = gamma(objective.rows.passes.roundings[0]) * float(
         np.linalg.norm(np.abs(point.parameters) @ (longest + blur))
     )
-    of_probabilities = 2 * (of_scores + gamma(ROW_ROUNDINGS + K)) * float(squares.sum())
+    of_probabilities = 4 * (of_scores + gamma(ROW_ROUNDINGS + K)) * float(squares.sum())
     of_sums = gamma(roundings) * (steepest * float(blur @ blur) + 4 * trace)
     off = of_probabilities + of_sums
     smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - off if size > 0 else 0.0
