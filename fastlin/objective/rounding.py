@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastlin.objective.duality import FeasibleValue
     from fastlin.objective.newton_dual import Divergence, NewtonStep
     from fastlin.objective.point import Point
+    from fastlin.typing import FloatArray
 
 # Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
 # largest score, divisions and weights.
@@ -105,10 +106,10 @@ def bound_step_rounding(
     # In any order of the sums over rows, columns and parameters, each of which has some roundings of its own.
     of_products = gamma(objective.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
     blur = penalty.columns.blur + 2 * np.abs(penalty.columns.shift)
-    path = step.direction.path[:, :-1] @ blur + step.direction.path[:, -1]
+    path = np.einsum("kj,j->k", step.direction.path[:, :-1], blur) + step.direction.path[:, -1]
     blur = np.where(penalty.gradient_blur > 0, blur, 0.0)
-    of_path, blur_norm = float(np.linalg.norm(path)), float(np.linalg.norm(blur / penalty.arrays.roots))
-    of_penalty = float(np.linalg.norm(step.direction.path[:, :-1] * penalty.arrays.roots))
+    of_path, blur_norm = norm(path), norm(blur / penalty.arrays.roots)
+    of_penalty = norm(step.direction.path[:, :-1] * penalty.arrays.roots)
     # The rows: gradients and probabilities at both ends, the dual point itself, and what the Hessian makes of the path.
     of_rows_alone = 4 * (bound_gradient_rounding(start) + bound_gradient_rounding(end)) + DUAL_ROUNDINGS * of_rows
     if divergence.has_decided:
@@ -163,3 +164,8 @@ def _count_parameter_sums(point):
 def gamma(n):
     """Return the relative error of n roundings, n u / (1 - n u) (Higham 2002, section 3.1)."""
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
+
+
+def norm(values: FloatArray) -> float:
+    """Return the root of the sum of the squares; NumPy's own comes from BLAS, whose bits depend on its threads."""
+    return sqrt(float(np.sum(np.square(values))))

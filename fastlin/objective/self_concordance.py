@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.objective.rounding import ROW_ROUNDINGS, STEP_ROUNDINGS, bound_gradient_rounding, gamma
+from fastlin.objective.rounding import ROW_ROUNDINGS, STEP_ROUNDINGS, bound_gradient_rounding, gamma, norm
 
 if TYPE_CHECKING:
     from fastlin.objective.newton_dual import Direction
@@ -51,27 +51,27 @@ def bound_fall(
     factorised = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
     trace = float(factorised.sum())
     added = np.einsum("ij,ij->j", factor, factor) - factorised.ravel()
-    size = float(np.linalg.norm(inverse[np.ix_(is_curved, is_curved)]))
-    of_scores = gamma(objective.rows.passes.roundings[0]) * float(
-        np.linalg.norm(np.abs(point.parameters) @ (longest + blur))
+    size = norm(inverse[np.ix_(is_curved, is_curved)])
+    of_scores = gamma(objective.rows.passes.roundings[0]) * norm(
+        np.einsum("kj,j->k", np.abs(point.parameters), longest + blur)
     )
     of_probabilities = 4 * (of_scores + gamma(ROW_ROUNDINGS + K)) * float(squares.sum())
-    of_sums = gamma(roundings) * (steepest * float(blur @ blur) + 4 * trace)
+    of_sums = gamma(roundings) * (steepest * norm(blur) ** 2 + 4 * trace)
     off = of_probabilities + of_sums
     smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - off if size > 0 else 0.0
     if not smallest > 0:
         return np.inf
     step, residual = direction.step, direction.residual
-    of_gradient = 2 * bound_gradient_rounding(point) * float(np.linalg.norm(blur))
-    of_gradient += gamma(4) * float(np.linalg.norm(penalty.curvatures * point.parameters))
-    length = float(np.linalg.norm(step))
-    left = float(np.linalg.norm(residual)) + of_gradient + 2 * off * length
-    left += gamma(roundings) * (float(np.linalg.norm(point.gradient)) + trace * length)
+    of_gradient = 2 * bound_gradient_rounding(point) * norm(blur)
+    of_gradient += gamma(4) * norm(penalty.curvatures * point.parameters)
+    length = norm(step)
+    left = norm(residual) + of_gradient + 2 * off * length
+    left += gamma(roundings) * (norm(point.gradient) + trace * length)
     # sqrt(step H step), the step by the gradient and the residual, and what is left of the gradient.
     square = float(np.sum(np.abs(step * residual))) - float(np.sum(step * point.gradient))
-    square += gamma(roundings) * float(np.linalg.norm(point.gradient)) * length
+    square += gamma(roundings) * norm(point.gradient) * length
     decrement = sqrt(max(0.0, square + off * length**2)) + left / sqrt(smallest)
-    spread = sqrt((1.0 if K == 1 else 2.0) / smallest) * float(np.linalg.norm(longest)) * decrement
+    spread = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(longest) * decrement
     if not spread < 1:
         return np.inf
     # What equal coefficients of all classes add to the penalty, and no step of these removes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +62,9 @@ def minimize(
         message = stopping.why(point, bound, decrement)
         if message:
             break
-        step = NewtonStep.begin(point, direction)
+        # A step that lowers J by more ends too far from the minimum for its bound to be of use.
+        is_in_sight = decrement <= sqrt(stopping.tol) * point.value
+        step = NewtonStep.begin(point, direction) if is_in_sight else None
         end = line_search.along(objective, point, direction.step, room)
         if end is None or not end.value < point.value:
             message = stopping.why_stalled(point, bound, decrement)
