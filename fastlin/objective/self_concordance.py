@@ -16,6 +16,7 @@ import numpy as np
 from fastlin.objective.rounding import ROW_ROUNDINGS, STEP_ROUNDINGS, bound_gradient_rounding, gamma, norm
 
 if TYPE_CHECKING:
+    from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.newton_dual import Direction
     from fastlin.objective.point import Point
     from fastlin.typing import FloatArray
@@ -45,7 +46,7 @@ def bound_fall(
     squares = coordinates.mean_squares
     shifts = np.append(2 * np.abs(coordinates.shift), 0.0)
     blur = np.append(penalty.columns.blur, 1.0) + np.where(squares > 0, shifts, 0.0)
-    longest = np.append(np.sqrt(coordinates.peaks * squares[:-1]), 1.0)
+    longest = bound_rows(coordinates)
     # Columns without curvature have no part in J.
     is_curved = diagonal.ravel() > 0
     factorised = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
@@ -78,3 +79,12 @@ def bound_fall(
     means = point.parameters.mean(axis=0) if K > 1 else np.zeros(1)
     common = 0.5 * K * float(np.sum(penalty.curvatures * means**2))
     return (0.5 * decrement**2 / (1 - spread) + common) * (1 + gamma(STEP_ROUNDINGS))
+
+
+def bound_rows(coordinates: Coordinates) -> FloatArray:
+    """Return what no entry of a scaled column exceeds in magnitude, and one for the intercept, (d + 1,)."""
+    # Peaks are distances from the mean, which the rounding of the shift leaves off zero.
+    rest = 2 * np.abs(coordinates.mean) + gamma(ROW_ROUNDINGS) * np.abs(coordinates.shift)
+    return np.append(np.sqrt(coordinates.peaks * coordinates.mean_squares[:-1]) + rest, 1.0) * (
+        1 + gamma(ROW_ROUNDINGS)
+    )

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import COLUMNS, evaluate, make_objective
+from conftest import COLUMNS, data_of, evaluate, make_objective
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastlin.objective import Objective
-from fastlin.objective.self_concordance import bound_fall
+from fastlin.objective.self_concordance import bound_fall, bound_rows
 from fastlin.solvers import newton_cholesky
 from fastlin.solvers.newton_cholesky import solve_newton
 from fastlin.solvers.stopping import Stopping
@@ -41,6 +41,18 @@ def test_the_bound_holds_and_is_close_near_the_minimum(n_classes, columns):
                 close.append(fall / excess)
             point = evaluate(objective, point.parameters + direction.step)
         assert close and max(close) < 5
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_no_row_is_longer_than_the_bound(columns):
+    for dtype in (np.float64, np.uint8):
+        objective, _ = make_objective(200, 6, 3, dtype, columns if dtype == np.float64 else "plain")
+        X, *_ = data_of(objective)
+        coordinates = objective.coordinates
+        longest = np.abs(X.astype(np.longdouble) * coordinates.scale + coordinates.shift).max(axis=0)
+        kept = np.delete(np.arange(6), coordinates.vanishing)
+        assert (longest <= bound_rows(coordinates)[:-1])[kept].all()
+        np.testing.assert_allclose(longest[kept].astype(float), bound_rows(coordinates)[:-1][kept], rtol=1e-3)
 
 
 @settings(max_examples=40)
