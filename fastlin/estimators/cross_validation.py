@@ -50,7 +50,7 @@ class FoldFits:
     objectives : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         J over the training rows.
     certificates : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Upper bound on J - J*; inf where none exists.
+        Upper bound on J - J*; inf where none is known.
     n_iter : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
         Numbers of iterations.
     converged : ndarray of shape (n_folds, n_l1_ratios, n_Cs), bool

@@ -120,8 +120,8 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
     n_iter_ : ndarray of shape (1,), int32
         Number of iterations of the solver.
     certificate_ : float
-        Upper bound on J - J*, the distance to the minimum; inf where none exists (``C=np.inf``, or a penalty factor of
-        0).
+        Upper bound on J - J*, the distance to the minimum; inf where none is known. With ``C=np.inf``, or a penalty
+        factor of 0, Newton's steps with the whole Hessian alone give one.
     converged_ : bool
         Whether tol was reached, or the floor that rounding sets.
     n_passes_ : float

@@ -142,7 +142,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     objectives_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         J of each fit over the fold's training rows.
     certificates_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Upper bound on J - J* of each fit; inf where none exists.
+        Upper bound on J - J* of each fit; inf where none is known.
     fit_seconds_ : float
         Seconds that all fits took together.
     n_samples_fit_ : int

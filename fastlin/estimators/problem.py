@@ -33,7 +33,7 @@ class Fit:
     intercept : ndarray of shape (K,)
         Intercepts in the type of `coef`.
     certificate : float
-        Upper bound on J - J* at these coefficients and intercepts; inf where none exists.
+        Upper bound on J - J* at these coefficients and intercepts; inf where none is known.
     solution : Solution
         What the solver returned.
     """

@@ -50,7 +50,7 @@ class RegularizationPath:
     objectives : ndarray of shape (n_Cs,)
         J of each model.
     certificates : ndarray of shape (n_Cs,)
-        Upper bound on J - J* of each model; inf where none exists.
+        Upper bound on J - J* of each model; inf where none is known.
     n_nonzeros : ndarray of shape (n_Cs,), int64
         Number of coefficients that are not zero, over all classes.
     n_iter : ndarray of shape (n_Cs,), int32

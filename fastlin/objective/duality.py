@@ -13,13 +13,14 @@ side is J - ||dJ/dW||^2 / (2 l2). The derivation is in docs/derivations.md.
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fastlin.kernels.linear.penalties import CONJUGATE, FIRST, SECOND, WITHIN, Exchange
 from fastlin.objective.penalty import NO_EXCHANGE
 from fastlin.objective.rounding import bound_dual_rounding
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
@@ -38,24 +39,49 @@ def find_dual_value(point: Point) -> tuple[float, float]:
     proportion. Since -q log q is concave and its slope at least -1, the mean entropy falls by no more than the sum of
     g_k (1 - log m_k) over the classes with g_k > 0.
     """
-    objective = point.objective
-    if not objective.penalty.is_bounded or not point.is_finite:
+    if not point.objective.penalty.is_bounded or not point.is_finite:
         return -np.inf, 0.0
-    entropy = point.loss - point.slope
-    excess = _find_excess(point)
+    dual = find_feasible_value(point, point.gradient, point.loss - point.slope)
+    return dual.value, bound_dual_rounding(point, dual.value, dual.means, max(dual.parts))
+
+
+class FeasibleValue(NamedTuple):
+    """The dual objective at a feasible point.
+
+    Attributes
+    ----------
+    value : float
+        The dual objective.
+    means : list of float
+        The mean probability of each class before the exchange.
+    parts : list of float
+        The part of its probability that each class gave up.
+    """
+
+    value: float
+    means: list[float]
+    parts: list[float]
+
+
+def find_feasible_value(point: Point, gradient: FloatArray, entropy: float) -> FeasibleValue:
+    """Return the dual objective where the classes of a dual point have exchanged what its class sums exceed.
+
+    The dual point has the given mean entropy. Its gradient of the loss, and the slope of the quadratic penalty at the
+    parameters of `point`, add up to ``gradient`` (K, d + 1).
+    """
+    objective = point.objective
+    excess = _find_excess(gradient)
     means = [weight + rise for weight, rise in zip(objective.class_weights.tolist(), excess, strict=True)]
     # Without an intercept nothing ties the class sums.
     if not max(excess) > 0 > min(excess):
-        value = _maximize_dual(point, entropy, NO_EXCHANGE)
-        return value, bound_dual_rounding(point, value, means, 0.0)
+        return FeasibleValue(_maximize_dual(point, gradient, entropy, NO_EXCHANGE), means, [0.0])
     # In plain numbers, as the classes are few beside the rows: with arrays this took as long as a small pass.
     parts = [rise / mean if rise > 0 else 0.0 for rise, mean in zip(excess, means, strict=True)]
     entropy -= sum(rise * (1 - log(mean)) for rise, mean in zip(excess, means, strict=True) if rise > 0)
     missing = sum(-rise for rise in excess if rise < 0)
     received = [-rise / missing if rise < 0 else 0.0 for rise in excess]
-    features = objective.rows.class_features()
-    value = _maximize_dual(point, entropy, Exchange(features, np.array(parts), np.array(received)))
-    return value, bound_dual_rounding(point, value, means, max(parts))
+    exchange = Exchange(objective.rows.class_features(), np.array(parts), np.array(received))
+    return FeasibleValue(_maximize_dual(point, gradient, entropy, exchange), means, parts)
 
 
 def bound_minimum(point: Point) -> float:
@@ -74,17 +100,17 @@ def find_natural_gap(point: Point) -> float:
         return np.inf
     if penalty.is_smooth:
         return 0.5 * point.dual_square
-    return point.value - _maximize_dual(point, point.loss - point.slope, NO_EXCHANGE)
+    return point.value - _maximize_dual(point, point.gradient, point.loss - point.slope, NO_EXCHANGE)
 
 
-def _find_excess(point):
+def _find_excess(gradient):
     """Return by how much the mean probability of each class exceeds the labels' part, for all classes."""
-    excess = point.gradient[:, -1].tolist()
+    excess = gradient[:, -1].tolist()
     # Two classes have one row of coefficients. The other class has its negative.
     return [-excess[0], excess[0]] if len(excess) == 1 else excess
 
 
-def _maximize_dual(point, entropy, exchange):
+def _maximize_dual(point, gradient, entropy, exchange):
     """Return the best dual value between the labels and the probabilities after the exchange.
 
     At the part t of the way the gradient is t G, and the entropy is at least t times that of the probabilities, since
@@ -96,7 +122,7 @@ def _maximize_dual(point, entropy, exchange):
         # The labels themselves are better.
         return 0.0
     step = 1.0
-    sums = penalty.conjugate(point.parameters, point.gradient, exchange, step)
+    sums = penalty.conjugate(point.parameters, gradient, exchange, step)
     value = entropy - sums[CONJUGATE]
     if penalty.is_smooth:
         return float(value) if value == value else -np.inf
@@ -109,7 +135,7 @@ def _maximize_dual(point, entropy, exchange):
         if not slope < 0:
             break
         step += slope / sums[SECOND]
-        sums = penalty.conjugate(point.parameters, point.gradient, exchange, step)
+        sums = penalty.conjugate(point.parameters, gradient, exchange, step)
         better = step * entropy - sums[CONJUGATE]
         if not better > value:
             break

@@ -9,16 +9,26 @@ from collections.abc import Sequence
 from math import log, sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fastlin.kernels.linear.coordinates import UNIT_ROUNDOFF as UNIT_ROUNDOFF
+from fastlin.kernels.linear.divergence import DECIDED
 from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS
 
 if TYPE_CHECKING:
+    from fastlin.objective.duality import FeasibleValue
+    from fastlin.objective.newton_dual import Divergence, NewtonStep
     from fastlin.objective.point import Point
+    from fastlin.typing import FloatArray
 
 # Roundings of a row beside its sums: an exponential and a logarithm of a few units in the last place, the shift by the
 # largest score, divisions and weights.
 ROW_ROUNDINGS = 16
+# Those of a product with the Hessian beside its sums, the additions of some hundred moves included.
+STEP_ROUNDINGS = 512
+# In roundings of a row: what a change of e^2 makes of those of linearised probabilities, and of a divergence.
+DUAL_ROUNDINGS, DIVERGENCE_ROUNDINGS = 24, 96
 
 
 def bound_value_rounding(point: Point) -> float:
@@ -26,7 +36,7 @@ def bound_value_rounding(point: Point) -> float:
 
     That is what rounding does to the mean loss and to the sum of the penalties (docs/derivations.md, section 8).
     """
-    return point.loss_rounding + _gamma(_count_parameter_sums(point)) * (point.value - point.loss)
+    return point.loss_rounding + gamma(_count_parameter_sums(point)) * (point.value - point.loss)
 
 
 def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part: float) -> float:
@@ -40,19 +50,16 @@ def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part
     entropy = abs(point.loss - point.slope)
     # What is summed over the parameters: the terms of the slope, and the conjugate.
     size = point.slope_size + abs(entropy - value)
-    error = point.loss_rounding + _gamma(_count_parameter_sums(point)) * size
+    error = point.loss_rounding + gamma(_count_parameter_sums(point)) * size
     n_products, n_sums = objective.rows.passes.roundings
-    of_scores = _gamma(n_products) * point.blur
-    of_sums, of_rows, of_labels = _gamma(n_sums + n_products), _gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
-    missed, root_mean_square, largest = _bound_missed(point)
+    of_scores = gamma(n_products) * point.blur
+    of_sums, of_rows, of_labels = gamma(n_sums + n_products), gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
+    missed, root_mean_square, _ = _bound_missed(point)
     if objective.fit_intercept:
         off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores * of_scores
         off += 2 * missed * (of_sums + of_rows) + of_labels
         error += off * (2 - log(min((mean for mean in means if mean > 0), default=1.0)))
-    # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
-    steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
-    of_gradient = steepest * of_scores + of_scores * of_scores
-    of_gradient += sqrt(2) * root_mean_square * (of_sums + of_rows) + of_labels
+    of_gradient = bound_gradient_rounding(point)
     # What classes exchange is a sum over the classes, of the gradients of the labels too.
     of_gradient += part * ((1 + sqrt(len(means))) * of_gradient + 2 * (of_sums + of_rows))
     if penalty.l2 > 0:
@@ -61,15 +68,69 @@ def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part
     return error + of_gradient * (sqrt(K) * point.blur + entropy * penalty.largest_blur)
 
 
+def bound_gradient_rounding(point: Point) -> float:
+    """Return by how much the computed gradient of the mean loss can be off, relative to the blur of each column."""
+    K = len(point.parameters)
+    n_products, n_sums = point.objective.rows.passes.roundings
+    of_scores = gamma(n_products) * point.blur
+    _, root_mean_square, largest = _bound_missed(point)
+    # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
+    steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
+    of_sums, of_rows = gamma(n_sums + n_products), gamma(ROW_ROUNDINGS + K)
+    of_residuals = sqrt(2) * root_mean_square * (of_sums + of_rows)
+    return steepest * of_scores + of_scores * of_scores + of_residuals + _count_label_roundings(point)
+
+
 def bound_loss_rounding(point: Point) -> float:
     """Return by how much the computed mean loss of a point can be off."""
     n_products, n_sums = point.objective.rows.passes.roundings
-    of_scores = _gamma(n_products) * point.blur
+    of_scores = gamma(n_products) * point.blur
     _, root_mean_square, _ = _bound_missed(point)
-    of_rows = _gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
+    of_rows = gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
     # A row of three or more classes adds two terms.
-    of_sums = _gamma(2 * n_sums) * point.loss
+    of_sums = gamma(2 * n_sums) * point.loss
     return of_rows + of_sums + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores * of_scores
+
+
+def bound_step_rounding(
+    step: NewtonStep, end: Point, dual: FeasibleValue, size: float, divergence: Divergence
+) -> float:
+    """Return by how much the computed dual value of a Newton step can exceed the dual objective of a feasible point.
+
+    size is the sum of the magnitudes of what is summed over the parameters beside the conjugate.
+    """
+    objective, penalty, start = end.objective, end.objective.penalty, step.start
+    K, d = len(end.parameters), len(penalty.gradient_blur)
+    n_classes, of_rows = len(dual.means), gamma(ROW_ROUNDINGS + K)
+    n_products, n_sums = objective.rows.passes.roundings
+    # In any order of the sums over rows, columns and parameters, each of which has some roundings of its own.
+    of_products = gamma(objective.n_rows + d + end.parameters.size + STEP_ROUNDINGS)
+    blur = penalty.columns.blur + 2 * np.abs(penalty.columns.shift)
+    path = np.einsum("kj,j->k", step.direction.path[:, :-1], blur) + step.direction.path[:, -1]
+    blur = np.where(penalty.gradient_blur > 0, blur, 0.0)
+    of_path, blur_norm = norm(path), norm(blur / penalty.arrays.roots)
+    of_penalty = norm(step.direction.path[:, :-1] * penalty.arrays.roots)
+    # The rows: gradients and probabilities at both ends, the dual point itself, and what the Hessian makes of the path.
+    of_rows_alone = 4 * (bound_gradient_rounding(start) + bound_gradient_rounding(end)) + DUAL_ROUNDINGS * of_rows
+    if divergence.has_decided:
+        of_rows_alone += DECIDED * (2 + of_path)
+    of_residuals = of_rows_alone + 4 * of_products * (0.25 if K == 1 else 0.5) * of_path
+    distance = of_residuals * blur_norm + 4 * of_products * of_penalty
+    distance += gamma(4) * (sqrt(start.dual_square) + sqrt(2 * max(0.0, end.value - end.loss)))
+    error = end.loss_rounding + gamma(_count_parameter_sums(end)) * (size + abs(end.value - dual.value))
+    if objective.fit_intercept:
+        part, least = max(dual.parts), min((mean for mean in dual.means if mean > 0), default=1.0)
+        off = 2 * sqrt(n_classes) * of_residuals
+        error += off * (2 - log(least))
+        distance += 2 * off / least * blur_norm
+        distance += (
+            part * blur_norm * ((1 + sqrt(n_classes)) * of_residuals + 2 * (gamma(n_sums + n_products) + of_rows))
+        )
+    # The scores at the end, whose rounding counts by the distance of both distributions (Pinsker).
+    of_scores, of_divergence = gamma(n_products) * end.blur, DIVERGENCE_ROUNDINGS * of_rows
+    mean = max(divergence.mean, 0.0) + of_divergence
+    error += of_divergence + of_products * mean + sqrt(2 * mean) * of_scores + 0.25 * of_scores * of_scores
+    return error + distance * sqrt(2 * max(0.0, end.value - dual.value)) + 0.5 * distance * distance
 
 
 def _bound_missed(point):
@@ -91,7 +152,7 @@ def _count_label_roundings(point):
     logistic loss and its residual come from the smaller probability.
     """
     K = len(point.parameters)
-    return _gamma(ROW_ROUNDINGS + K) if K > 1 else 0.0
+    return gamma(ROW_ROUNDINGS + K) if K > 1 else 0.0
 
 
 def _count_parameter_sums(point):
@@ -100,6 +161,11 @@ def _count_parameter_sums(point):
     return STRIP + -(-K * d // STRIP) + K + d + MAX_BLOCKS
 
 
-def _gamma(n):
+def gamma(n):
     """Return the relative error of n roundings, n u / (1 - n u) (Higham 2002, section 3.1)."""
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
+
+
+def norm(values: FloatArray) -> float:
+    """Return the root of the sum of the squares; NumPy's own comes from BLAS, whose bits depend on its threads."""
+    return sqrt(float(np.sum(np.square(values))))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
+from fastlin.objective.newton_dual import Direction
 from fastlin.solvers import newton
 from fastlin.typing import FloatArray
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 MAX_PRODUCTS = 100
 # Where the decrement alone has to stand in for a bound, it must not miss what a loose solution leaves out.
 TIGHT_FORCING = 0.01
+# In sight of the end a step goes on until its residual costs the bound no more than this part of what is asked for.
+# The end is in sight where the step lowers J by no more than a part of the root of that, as a share of J: Newton's next
+# step then lowers J by about its square. Of 18 fits, with 2 to 10 classes and tol from 1e-4 to 1e-8, the passes fall by
+# 8 % in the geometric mean: 104 become 72 in the best case, 64 become 100 in the worst.
+RESIDUAL_SHARE = 0.25
+IN_SIGHT = 0.3
+SMALLEST_SQUARE = 1e-20
 
 
 def minimize(
@@ -57,41 +65,59 @@ def minimize(
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
-        step, n_more = conjugate_gradients(point, preconditioner, forcing)
+        asked = stopping.tol * point.value if stopping.rule == "excess" and bound < np.inf else 0.0
+        direction, n_more = conjugate_gradients(point, preconditioner, forcing, asked)
         n_products += n_more
-        return step
+        return direction
 
     return newton.minimize(objective, start, stopping, find_direction, room=room)
 
 
-def conjugate_gradients(point: Point, preconditioner: AnyPreconditioner, forcing: float) -> tuple[FloatArray, int]:
-    """Return a step (K, d + 1) that solves H step = -gradient, and the number of products it took, at least one.
+def conjugate_gradients(
+    point: Point, preconditioner: AnyPreconditioner, forcing: float, asked: float = 0.0
+) -> tuple[Direction, int]:
+    """Return a step that solves H step = -gradient, and the number of products it took, at least one.
 
-    The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's.
+    The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's. Where
+    the step may be the last one to a bound that is asked for, the residual is also small beside that.
     """
     gradient = point.gradient
-    step = np.zeros_like(gradient)
+    step, path = np.zeros_like(gradient), np.zeros_like(gradient)
     residual = gradient.copy()
     solved = preconditioner.solve(residual)
     direction = -solved
     square = first_square = _inner(residual, solved)
-    n_products = 0
+    n_products, decrement = 0, 0.0
     while n_products < MAX_PRODUCTS:
         n_products += 1
         product = point.hessian_product(direction)
         curvature = _inner(direction, product)
         # Softmax is flat along some directions, where rounding may take any sign.
         if not curvature > 0:
+            if not step.any():
+                return Direction(direction, residual + product, np.abs(direction)), n_products
             break
         length = square / curvature
-        step += length * direction
+        move = length * direction
+        step += move
+        path += np.abs(move, out=move)
         residual += length * product
+        decrement += 0.5 * length * square
         solved = preconditioner.solve(residual)
         last_square, square = square, _inner(residual, solved)
         if not square > forcing**2 * first_square:
-            break
+            is_last = asked > 0 and decrement <= IN_SIGHT * np.sqrt(asked * point.value)
+            is_blurred = not square > SMALLEST_SQUARE * first_square
+            if not is_last or is_blurred or _cost(residual, point) <= RESIDUAL_SHARE * asked:
+                break
         direction = -solved + (square / last_square) * direction
-    return (step if step.any() else direction), n_products
+    return Direction(step, residual, path), n_products
+
+
+def _cost(residual, point):
+    """Return what the residual of a step adds to the bound at its end."""
+    relative = residual[:, :-1] / point.objective.penalty.arrays.roots
+    return 0.5 * _inner(relative, relative)
 
 
 def _inner(a, b):

@@ -270,16 +270,21 @@ def sampled_hessian(point: Point) -> Preconditioner:
 
 def hessian(point: Point) -> Preconditioner:
     """Return the Hessian of all pairs of classes at the point."""
-    objective = point.objective
+    return factorize_hessian(point.objective, point.hessian())
+
+
+def factorize_hessian(objective: Objective, matrix: FloatArray) -> Preconditioner:
+    """Return a Hessian of all pairs of classes, (K (d + 1), K (d + 1)), by classes, to solve with; it is as before."""
     K, m = objective.shape
-    matrix = point.hessian()
     # Softmax is flat along equal changes of all classes; where the penalty does not bend that direction, add a
     # curvature there. The gradient has no part in it.
+    diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
+    before = diagonals.copy()
     if K > 1:
-        diagonals = np.einsum("kjhj->khj", matrix.reshape(K, m, K, m))
         diagonals += _positive(np.einsum("kkj->j", diagonals) / K**2)
     preconditioner = Preconditioner(1, K * m, objective.fast_precision)
     preconditioner.factorize(0, matrix[None].astype(objective.fast_precision, copy=False))
+    diagonals[...] = before
     return preconditioner
 
 

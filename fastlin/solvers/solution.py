@@ -24,7 +24,7 @@ class Iteration:
         J.
     bound : float
         Upper bound on J - J*, the distance to the optimum: rigorous where the iteration was computed in float64,
-        infinite where none exists. In the row space it is an estimate until the intercept is stationary.
+        infinite where none is known. In the row space it is an estimate until the intercept is stationary.
     gradient : float
         Largest absolute entry of the gradient by coefficients and intercept, or in the row space a bound of it.
     n_passes : float
@@ -53,7 +53,7 @@ class Solution:
     gradient : ndarray of shape (K, d + 1)
         The gradient of the smooth part of J.
     certificate : float
-        Upper bound on J - J*; infinite where none exists.
+        Upper bound on J - J*; infinite where none is known.
     converged : bool
         Whether tol was reached, or the floor that the precision of the data sets.
     message : str

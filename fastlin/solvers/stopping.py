@@ -145,6 +145,11 @@ class Stopping:
                 self._best = point
         return max(0.0, point.value - dual_value) + SMALLEST_GAP * point.value
 
+    def note_dual(self, value: float, rounding: float) -> None:
+        """Take note of a dual value that was computed in float64, and of what rounding can have raised it by."""
+        self._lower_bound = max(self._lower_bound, value - rounding)
+        self._dual_value = max(self._dual_value, value)
+
     @property
     def n_passes(self) -> float:
         """How many passes over X the fit has made."""
@@ -227,6 +232,8 @@ class Stopping:
             if self._persists(is_small) and bound <= NEAR * point.value:
                 asked = max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)) * point.value
             return is_small and min(bound, decrement) <= asked
+        if not self.objective.penalty.is_bounded:
+            return min(bound, decrement) <= asked
         if self.rule == "estimate" and bound < np.inf:
             return self.is_estimated(point.value, bound)
         if bound == np.inf:

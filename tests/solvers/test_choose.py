@@ -166,7 +166,9 @@ def test_without_penalty_the_gradient_vanishes_and_the_classes_sum_to_zero(solve
             objective, _ = make_objective(200, 3, n_classes, columns=columns)
             solution = minimize(objective, solver)
             assert solution.converged
-            assert solution.certificate == np.inf
+            # The steps that solve with the whole Hessian tell how far J can fall.
+            is_proven = solver in ("auto", "newton-cholesky")
+            assert (solution.certificate < 1e-5) if is_proven else (solution.certificate == np.inf)
             coef, intercept, _ = objective.finish(solution, np.float64)
             gradient = objective.at(objective.coordinates.to_parameters(coef, intercept)).gradient
             np.testing.assert_allclose(gradient, 0, atol=2e-5)

@@ -19,7 +19,7 @@ def test_conjugate_gradients_solve_newtons_equations(precondition):
         objective, parameters = make_objective(100, 5, n_classes, l2=0.01)
         point = evaluate(objective, parameters)
         before = point.gradient.copy()
-        step, _ = newton_cg.conjugate_gradients(point, precondition(point), 1e-11)
+        (step, *_), _ = newton_cg.conjugate_gradients(point, precondition(point), 1e-11)
         np.testing.assert_allclose(point.hessian_product(step), -before, atol=1e-8)
         np.testing.assert_array_equal(point.gradient, before)
 
@@ -30,13 +30,34 @@ def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
     point = evaluate(objective, parameters)
     preconditioner = preconditioners.diagonal(point)
     n_passes = objective.n_passes
-    step, n_products = newton_cg.conjugate_gradients(point, preconditioner, forcing)
+    (step, known, path), n_products = newton_cg.conjugate_gradients(point, preconditioner, forcing)
     assert n_products == objective.n_passes - n_passes
     residual = point.hessian_product(step) + point.gradient
+    np.testing.assert_allclose(known, residual, atol=1e-14)
+    assert (path >= np.abs(step) * (1 - 1e-14)).all()
     left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
     assert left <= forcing * first * (1 + 1e-9)
     assert 1 <= n_products <= newton_cg.MAX_PRODUCTS
     assert np.sum(step * point.gradient) < 0
+
+
+def test_the_last_step_goes_on_until_its_residual_is_small_beside_what_is_asked_for():
+    objective, parameters = make_objective(200, 12, 4, l2=1e-3)
+    preconditioner = preconditioners.diagonal(objective.at(parameters))
+
+    def cost(point, asked):
+        direction, n_products = newton_cg.conjugate_gradients(point, preconditioner, 0.5, asked)
+        return np.sum(direction.residual[:, :-1] ** 2 / objective.penalty.curvatures[:-1]) / 2, n_products
+
+    _, coef, intercept = minimum_of(objective)
+    best = objective.coordinates.to_parameters(coef, intercept)
+    near = evaluate(objective, best + 1e-3 * parameters)
+    loose, few = cost(near, 0.0)
+    tight, more = cost(near, 1e-5)
+    assert tight <= newton_cg.RESIDUAL_SHARE * 1e-5 < loose and few < more
+    # Far from the end it is no use.
+    far = evaluate(objective, parameters)
+    assert cost(far, 1e-9) == cost(far, 0.0)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -56,7 +77,7 @@ def test_without_curvature_the_step_is_the_preconditioned_gradient():
     preconditioner = preconditioners.diagonal(objective.at(parameters))
     # A gradient along which softmax is flat.
     flat = SimpleNamespace(gradient=np.ones_like(parameters), hessian_product=np.zeros_like)
-    step, _ = newton_cg.conjugate_gradients(flat, preconditioner, 0.5)
+    (step, *_), _ = newton_cg.conjugate_gradients(flat, preconditioner, 0.5)
     np.testing.assert_allclose(step, -preconditioner.solve(flat.gradient))
 
 

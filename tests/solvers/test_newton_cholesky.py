@@ -5,6 +5,7 @@ import pytest
 from conftest import make_objective, minimum_of
 
 from fastlin.objective import Objective
+from fastlin.objective.newton_dual import NewtonStep
 from fastlin.solvers import newton_cholesky
 from fastlin.solvers.stopping import Stopping
 
@@ -74,3 +75,34 @@ def test_a_single_step_on_a_nearly_quadratic_objective_is_enough():
     solution = minimize(objective, tol=1e-9)
     assert solution.n_iter <= 1
     assert solution.converged
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_step_proves_what_the_point_alone_does_not(monkeypatch, n_classes):
+    objective, _ = make_objective(500, 10, n_classes, l2=1e-5)
+    minimum, *_ = minimum_of(objective)
+    n_saved = 0
+    for tol in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        solution = minimize(objective, tol=tol)
+        assert solution.converged
+        assert solution.value - minimum <= solution.certificate <= tol * solution.value
+        with monkeypatch.context() as context:
+            context.setattr(NewtonStep, "begin", lambda *_: None)
+            n_saved += minimize(objective, tol=tol).n_iter - solution.n_iter
+    assert n_saved >= 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkeypatch, n_classes):
+    objective, _ = make_objective(500, 6, n_classes)
+    minimum = minimize(objective, tol=1e-15).value
+    for rule in ("excess", "gradient", "estimate"):
+        for tol in (1e-4, 1e-6, 1e-9):
+            solution = minimize(objective, tol=tol, rule=rule)
+            assert solution.converged
+            assert solution.value - minimum <= solution.certificate < 3 * tol * solution.value + 1e-12
+            with monkeypatch.context() as context:
+                context.setattr(Stopping, "note_dual", lambda *_: None)
+                without = minimize(objective, tol=tol, rule=rule)
+            assert without.certificate == np.inf
+            assert solution.n_iter <= without.n_iter

@@ -1,0 +1,90 @@
+"""The lower bound of the minimum where something is not penalised, from a Newton step and the smallest curvature.
+
+Without a penalty no dual point that is computed is feasible to the last digit. But the third derivative of the loss
+along any way is at most M times its second, M being by how much the scores of a row differ along it (self-concordance:
+Bach 2010). With a lower bound of the eigenvalues of the Hessian, and the length of the longest row, the loss cannot
+fall by more than about half the square of the Newton decrement. The derivation is in docs/derivations.md, section 9.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastlin.objective.rounding import ROW_ROUNDINGS, STEP_ROUNDINGS, bound_gradient_rounding, gamma, norm
+
+if TYPE_CHECKING:
+    from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.newton_dual import Direction
+    from fastlin.objective.point import Point
+    from fastlin.typing import FloatArray
+
+
+def bound_fall(
+    point: Point, direction: Direction, diagonal: FloatArray, factor: FloatArray, inverse: FloatArray
+) -> float:
+    """Return by how much J can fall from a point at most, all roundings but that of J included; infinite if unproven.
+
+    Parameters
+    ----------
+    point : Point
+        A point in float64.
+    direction : Direction
+        A solution of Newton's equations there.
+    diagonal : ndarray of shape (K, d + 1)
+        That of the Hessian.
+    factor : ndarray of shape (K (d + 1), K (d + 1))
+        U of the Cholesky factorisation of `preconditioners.factorize_hessian`, which may have added to the diagonal.
+    inverse : ndarray of shape (K (d + 1), K (d + 1))
+        The solutions of U' U x = e for each unit vector e.
+    """
+    objective, K = point.objective, len(point.parameters)
+    penalty, coordinates = objective.penalty, objective.coordinates
+    steepest, roundings = 0.25 if K == 1 else 0.5, objective.n_rows + point.parameters.size + STEP_ROUNDINGS
+    squares = coordinates.mean_squares
+    shifts = np.append(2 * np.abs(coordinates.shift), 0.0)
+    blur = np.append(penalty.columns.blur, 1.0) + np.where(squares > 0, shifts, 0.0)
+    longest = bound_rows(coordinates)
+    # Columns without curvature have no part in J.
+    is_curved = diagonal.ravel() > 0
+    factorised = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
+    trace = float(factorised.sum())
+    added = np.einsum("ij,ij->j", factor, factor) - factorised.ravel()
+    size = norm(inverse[np.ix_(is_curved, is_curved)])
+    of_scores = gamma(objective.rows.passes.roundings[0]) * norm(
+        np.einsum("kj,j->k", np.abs(point.parameters), longest + blur)
+    )
+    of_probabilities = 4 * (of_scores + gamma(ROW_ROUNDINGS + K)) * float(squares.sum())
+    of_sums = gamma(roundings) * (steepest * norm(blur) ** 2 + 4 * trace)
+    off = of_probabilities + of_sums
+    smallest = 1 / size - float(added[is_curved].max(initial=0.0)) - off if size > 0 else 0.0
+    if not smallest > 0:
+        return np.inf
+    step, residual = direction.step, direction.residual
+    of_gradient = 2 * bound_gradient_rounding(point) * norm(blur)
+    of_gradient += gamma(4) * norm(penalty.curvatures * point.parameters)
+    length = norm(step)
+    left = norm(residual) + of_gradient + 2 * off * length
+    left += gamma(roundings) * (norm(point.gradient) + trace * length)
+    # sqrt(step H step), the step by the gradient and the residual, and what is left of the gradient.
+    square = float(np.sum(np.abs(step * residual))) - float(np.sum(step * point.gradient))
+    square += gamma(roundings) * norm(point.gradient) * length
+    decrement = sqrt(max(0.0, square + off * length**2)) + left / sqrt(smallest)
+    spread = sqrt((1.0 if K == 1 else 2.0) / smallest) * norm(longest) * decrement
+    if not spread < 1:
+        return np.inf
+    # What equal coefficients of all classes add to the penalty, and no step of these removes.
+    means = point.parameters.mean(axis=0) if K > 1 else np.zeros(1)
+    common = 0.5 * K * float(np.sum(penalty.curvatures * means**2))
+    return (0.5 * decrement**2 / (1 - spread) + common) * (1 + gamma(STEP_ROUNDINGS))
+
+
+def bound_rows(coordinates: Coordinates) -> FloatArray:
+    """Return what no entry of a scaled column exceeds in magnitude, and one for the intercept, (d + 1,)."""
+    # Peaks are distances from the mean, which the rounding of the shift leaves off zero.
+    rest = 2 * np.abs(coordinates.mean) + gamma(ROW_ROUNDINGS) * np.abs(coordinates.shift)
+    return np.append(np.sqrt(coordinates.peaks * coordinates.mean_squares[:-1]) + rest, 1.0) * (
+        1 + gamma(ROW_ROUNDINGS)
+    )

@@ -1,0 +1,96 @@
+"""By how much J can fall without a penalty, against its minimum."""
+
+import numpy as np
+import pytest
+from conftest import COLUMNS, data_of, evaluate, make_objective
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastlin.objective import Objective
+from fastlin.objective.self_concordance import bound_fall, bound_rows
+from fastlin.solvers import newton_cholesky
+from fastlin.solvers.newton_cholesky import solve_newton
+from fastlin.solvers.stopping import Stopping
+
+
+def fall_from(point):
+    """Return the bound at a point, and the direction."""
+    direction, diagonal, factor = solve_newton(point)
+    inverse = factor.solve(np.eye(diagonal.size))
+    return bound_fall(point, direction, diagonal, factor.unpack()[0], inverse), direction
+
+
+def least_value(objective):
+    """Return the least J that Newton's steps find."""
+    stopping = Stopping(objective, 1e-15, "excess", 100)
+    return newton_cholesky.minimize(objective, objective.start(), stopping, room=objective.make_room()).value
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_bound_holds_and_is_close_near_the_minimum(n_classes, columns):
+    for fit_intercept in (True, False) if columns != "shifted" else (True,):
+        objective, _ = make_objective(300, 4, n_classes, columns=columns, fit_intercept=fit_intercept)
+        minimum = least_value(objective)
+        point, close = evaluate(objective, objective.start()), []
+        for _ in range(7):
+            fall, direction = fall_from(point)
+            excess = point.value - minimum
+            assert excess - point.rounding <= fall
+            if 1e-9 < excess < 1e-5:
+                close.append(fall / excess)
+            point = evaluate(objective, point.parameters + direction.step)
+        assert close and max(close) < 5
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_no_row_is_longer_than_the_bound(columns):
+    for dtype in (np.float64, np.uint8):
+        objective, _ = make_objective(200, 6, 3, dtype, columns if dtype == np.float64 else "plain")
+        X, *_ = data_of(objective)
+        coordinates = objective.coordinates
+        longest = np.abs(X.astype(np.longdouble) * coordinates.scale + coordinates.shift).max(axis=0)
+        kept = np.delete(np.arange(6), coordinates.vanishing)
+        assert (longest <= bound_rows(coordinates)[:-1])[kept].all()
+        np.testing.assert_allclose(longest[kept].astype(float), bound_rows(coordinates)[:-1][kept], rtol=1e-3)
+
+
+@settings(max_examples=40)
+@given(
+    n_classes=st.integers(2, 4),
+    d=st.integers(1, 5),
+    distance=st.floats(-6, 1),
+    fit_intercept=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_point_lies_higher_above_the_minimum(n_classes, d, distance, fit_intercept, seed):
+    generator = np.random.default_rng(seed)
+    X, labels = generator.standard_t(3, size=(80, d)), np.arange(80) % n_classes
+    objective = Objective.over(X, labels, n_classes, weights=generator.uniform(0.1, 3, 80), fit_intercept=fit_intercept)
+    minimum = least_value(objective)
+    stopping = Stopping(objective, 1e-15, "excess", 100)
+    best = newton_cholesky.minimize(objective, objective.start(), stopping, room=objective.make_room()).parameters
+    step = 10**distance * generator.normal(size=best.shape)
+    step[:, -1] *= fit_intercept
+    for place in (best, best + objective.center(step), objective.start()):
+        point = evaluate(objective, place)
+        assert point.value - minimum <= fall_from(point)[0] + point.rounding
+
+
+def test_columns_that_depend_on_each_other_leave_no_bound():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    objective = Objective.over(np.column_stack([X, X.sum(axis=1)]), np.arange(100) % 2, 2)
+    assert fall_from(evaluate(objective, objective.start()))[0] == np.inf
+
+
+def test_a_constant_column_and_one_that_is_penalised_keep_the_bound():
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    X[:, 1] = 3.0
+    labels = np.arange(100) % 3
+    for l2, factors in ((0.0, [1, 1, 1]), (0.1, [1, 1, 0])):
+        objective = Objective.over(X, labels, 3, l2=l2, penalty_factors=np.array(factors, float))
+        assert not objective.penalty.is_bounded
+        point = evaluate(objective, objective.start())
+        for _ in range(2):
+            point = evaluate(objective, point.parameters + fall_from(point)[1].step)
+        assert point.value - least_value(objective) - point.rounding <= fall_from(point)[0] < 1e-4
