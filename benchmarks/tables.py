@@ -110,7 +110,11 @@ def compare_scores(record):
     # Records of the first kind have the accuracy on the rows that were trained on.
     if any(side.get("log_loss") is None for side in sides):
         return "", ""
-    return tuple(" / ".join(f"{side[name]:.4f}" for side in sides) for name in ("accuracy", "log_loss"))
+    # Tools that are asked for losses know no accuracy.
+    texts = (
+        [format(side[name], ".4f") for side in sides if side[name] is not None] for name in ("accuracy", "log_loss")
+    )
+    return tuple(" / ".join(text) for text in texts)
 
 
 def tabulate_races(records):
