@@ -567,8 +567,7 @@ class ColumnPasses(DensePasses):
     def in_cache(self) -> SmallRows:
         """The columns, scaled and centred and with ones behind them, with labels and weights."""
         rows, labels, weights = self._samples
-        X = self._X if self._X.dtype == np.float64 else self._any_layout[0]
-        X = X[rows] if len(rows) else X
+        X = self._X[rows] if len(rows) else self._X
         X = X if X.dtype == np.float64 else X.view(np.float16 if X.dtype == np.uint16 else X.dtype).astype(np.float64)
         labels = labels[rows] if len(rows) else labels
         weights = weights[rows] if len(rows) and len(weights) else weights

@@ -161,7 +161,7 @@ def _count_parameter_sums(point):
     return STRIP + -(-K * d // STRIP) + K + d + MAX_BLOCKS
 
 
-def gamma(n):
+def gamma(n: int) -> float:
     """Return the relative error of n roundings, n u / (1 - n u) (Higham 2002, section 3.1)."""
     return n * UNIT_ROUNDOFF / (1 - n * UNIT_ROUNDOFF)
 

@@ -131,10 +131,12 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
     n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
-    most = min(stopping.max_iter, PATIENCE)
-    outcome, found = steps.iterate(inf if is_followed else tol, min(n_at_once, most))
+    # Another solver may have made some.
+    n_before = len(stopping.history)
+    most = min(stopping.max_iter, n_before + PATIENCE)
+    outcome, found = steps.iterate(inf if is_followed else tol, min(n_at_once, most - n_before))
     if not found:
-        # It is within tol, but for the intercept perhaps, or not finite.
+        # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
         point = steps.make_point()
         bound = stopping.begin(point)
         message = stopping.why(point, stopping.settle(point) if bound > tol * point.value else bound, inf)
@@ -145,8 +147,10 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         value, gap, largest = found[-1]
         found = []
         if outcome == ACCEPTED and gap > tol * value and not is_followed:
-            stopping.note(value, gap, largest, descent.row(PARAMETERS).copy)
-            if len(stopping.history) < min(stopping.max_iter, PATIENCE):
+            stopping.note(
+                value, gap, largest, _keep(descent) if stopping.has_listener else descent.row(PARAMETERS).copy
+            )
+            if len(stopping.history) < min(stopping.max_iter, most):
                 continue
             point = steps.make_point()
             message = stopping.why(point, stopping.settle(point), descent.numbers[DECREMENTS]) or IMPATIENT
@@ -158,9 +162,20 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
             break
         stopping.record(point, bound)
         message = stopping.why(point, bound, descent.numbers[DECREMENTS])
-        if not message and len(stopping.history) >= PATIENCE:
+        if not message and len(stopping.history) >= most:
             message = IMPATIENT
     return stopping.solution(message)
+
+
+def _keep(descent):
+    """Return a function that returns the last parameters, whatever the descent does later."""
+    parameters = descent.row(PARAMETERS).copy()
+    return lambda: parameters
+
+
+def _is_at_trial(descent):
+    """Say whether the last trial was accepted: its sums are those of the last point then."""
+    return bool((descent.row(PARAMETERS) == descent.row(TRIAL)).all())
 
 
 class _InCache:
@@ -195,8 +210,10 @@ class _InCache:
         return outcome, [row[:3] for row in found]
 
     def make_point(self):
-        """Return the last Point; its sums are those of the last trial."""
+        """Return the last Point, evaluated anew where the last trial is another one."""
         descent, objective = self._descent, self._objective
+        if not _is_at_trial(descent):
+            return objective.at(descent.row(PARAMETERS).copy())
         loss = float(descent.numbers[LOSS]) / objective.rows.total_weight
         return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, loss, descent.row(TOTAL).copy(), None)
 
@@ -210,14 +227,15 @@ class _ByPasses:
         self._has_hessian = 1 < K and K * size <= MOST_HESSIAN
         n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
         self._drawn = _draw(n, n_drawn)
+        if not np.any(objective.rows.weights_of(self._numbers())):
+            # None of those that were drawn has a weight.
+            self._drawn = np.arange(n)
         of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
-        work, time = len(self._drawn) * size**2 / 2 * K + K * size**3 / 6, MATRIX_TIME
+        work, factor, time = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6, MATRIX_TIME
         if self._has_hessian:
-            work, time = (
-                min(n, 4 * K * size) * (K * size) ** 2 / 4 + (K * size) ** 3 / 6,
-                HESSIAN_TIME + SAMPLE_TIME * n,
-            )
-        self.passes_of_matrix = (work / GRAM_RATE + time) / of_pass
+            work, factor = min(n, 4 * K * size) * (K * size) ** 2 / 4, (K * size) ** 3 / 6
+            time = HESSIAN_TIME + SAMPLE_TIME * n
+        self.passes_of_matrix = (work / GRAM_RATE + factor / FACTOR_RATE + time) / of_pass
 
     def iterate(self, tol, n_iterations):
         """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
@@ -237,17 +255,18 @@ class _ByPasses:
         return outcome, [(float(numbers[VALUE]), float(numbers[GAP]), float(numbers[LARGEST]))]
 
     def make_point(self):
-        """Return the last Point; its sums are those of the last trial."""
-        mean = self._loss / self._objective.rows.total_weight
-        return self._objective.make_point(
-            self._descent.row(PARAMETERS).copy(), np.float64, mean, self._total, self._tenancy
-        )
+        """Return the last Point, evaluated anew where the last trial is another one."""
+        descent, objective = self._descent, self._objective
+        if not _is_at_trial(descent):
+            return objective.at(descent.row(PARAMETERS).copy(), out=self._room)
+        mean, total = self._loss / objective.rows.total_weight, descent.row(TOTAL).copy()
+        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, mean, total, self._tenancy)
 
     def _evaluate(self):
         self._probabilities, self._tenancy = self._room.hand_over()
         rows = self._objective.rows
-        loss, self._total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._probabilities)
-        self._descent.row(TOTAL)[:] = self._total
+        loss, total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._probabilities)
+        self._descent.row(TOTAL)[:] = total
         self._loss = loss * rows.total_weight
 
     def _renew(self):

@@ -211,3 +211,50 @@ def test_a_new_matrix_drops_the_pairs_and_an_exact_one_takes_one_step():
     assert walk.counts[N_PAIRS] == 0
     assert evaluate_and_judge() == ACCEPTED
     np.testing.assert_allclose(walk.row(PARAMETERS), 0, atol=1e-12)
+
+
+def test_a_search_that_fails_ends_at_the_last_point_and_what_is_true_there(monkeypatch):
+    monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
+
+    def turn_around(walk, *given):
+        if not turn(walk, *given):
+            walk.row(DIRECTION)[:] *= -1
+            walk.row(TRIAL)[:] = walk.row(PARAMETERS) + walk.row(DIRECTION)
+
+    monkeypatch.setattr(descent, "turn", turn_around)
+    objective, _ = make_objective(60, 5, 3, l2=0.01)
+    found = minimize(objective)
+    assert not found.converged
+    assert found.value == objective.at(found.parameters).value
+    assert found.value - found.certificate <= minimum_of(objective)[0]
+
+
+@IN_CACHE_OR_NOT
+def test_iterations_of_another_solver_count(way):
+    objective, _ = make_objective(60, 5, 3, l2=1e-3)
+    for n_before, max_iter in ((3, 5), (descent.PATIENCE, 1000)):
+        stopping = Stopping(objective, 1e-10, "excess", max_iter)
+        for _ in range(n_before):
+            stopping.note(1.0, 1.0, 1.0, objective.start)
+        found = descent.minimize(objective, objective.start(), stopping, objective.make_room())
+        assert found.message == (LIMITED if max_iter == 5 else REACHED)
+        assert n_before < found.n_iter <= max_iter
+
+
+@IN_CACHE_OR_NOT
+def test_parameters_that_a_callback_keeps_stay(way):
+    objective, _ = make_objective(60, 5, 3, l2=1e-3)
+    kept = []
+    minimize(objective, on_iteration=lambda n_iter, iteration, parameters: kept.append((iteration, parameters)))
+    for iteration, parameters in kept:
+        assert objective.at(parameters()).value == pytest.approx(iteration.objective, rel=1e-14)
+
+
+def test_drawn_rows_without_weight_are_no_sample(monkeypatch):
+    monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
+    monkeypatch.setattr(descent, "_draw", lambda n_rows, n_drawn: np.arange(40))
+    generator = np.random.default_rng(0)
+    weights = np.where(np.arange(90) < 40, 0.0, generator.uniform(1, 2, 90))
+    X, labels = generator.normal(size=(90, 3)), (np.arange(90) % 2).astype(np.int32)
+    found = minimize(Objective.over(X, labels, 2, weights=weights, l2=0.01))
+    assert found.message == REACHED and np.isfinite(found.certificate)

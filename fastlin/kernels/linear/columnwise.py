@@ -2,7 +2,7 @@
 
 A column is a vector of rows, so that each product is a plain loop that LLVM vectorises, however few the columns are.
 The last column is the intercept's: ones, or zeros where there is none. The rows lie in tiles, each of which stays in
-the first-level cache from the scores to the gradient.
+the first-level cache from the scores to the gradient, or with many columns in the second-level cache.
 """
 
 from typing import NamedTuple, Self
@@ -14,15 +14,16 @@ from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_freely
 
-# Numbers of a tile, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take longer than that
-# saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
+# Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
+# longer than that saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
 TILE_NUMBERS = 3072
 FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
 # Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
 # of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
-# The rows of a room behind those of the scores.
-LARGEST, FACTORS, FIRST, SECOND = range(4)
+# The rows of a room behind those of the scores, and two more for `fill_gram`.
+LARGEST, FACTORS = range(2)
+ROOM_ROWS = 4
 
 
 class SmallRows(NamedTuple):
@@ -39,7 +40,7 @@ class SmallRows(NamedTuple):
     n_rows : int
         n.
     is_weighted : bool
-        Whether a weight is not one.
+        Whether weights were given.
     """
 
     values: np.ndarray
@@ -50,7 +51,7 @@ class SmallRows(NamedTuple):
 
     @classmethod
     def of(cls, X: np.ndarray, scale: np.ndarray, shift: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
-        """Copy X (1, n, d), labels (n,) and weights (n,), which may have no entries for ones."""
+        """Copy X[0] (n, d), labels (n,) and weights (n,), which may have no entries for ones."""
         n, n_columns = X.shape[1], X.shape[2] + 1
         shape = count_tiles(n, n_columns)
         values = np.zeros((shape[0], n_columns, shape[1]))
@@ -68,13 +69,13 @@ class SmallRows(NamedTuple):
 
 
 def make_room(n_classes: int, tile_rows: int) -> np.ndarray:
-    """Return what `evaluate` overwrites, with rows for the scores and SECOND + 1 more."""
-    return np.empty((n_classes + SECOND + 1, tile_rows))
+    """Return what `evaluate` overwrites, with rows for the scores and ROOM_ROWS more."""
+    return np.empty((n_classes + ROOM_ROWS, tile_rows))
 
 
 @kernel
 def fill_tiles(X, scale, shift, values):
-    """Fill the columns of values (T, d + 1, m) with scale[j] X[i, j] + shift[j], for X (1, n, d) but the last."""
+    """Fill the columns of values (T, d + 1, m), but the last, with scale[j] x + shift[j] of X[0] (n, d)."""
     tile_rows = values.shape[2]
     for t in range(values.shape[0]):
         first = t * tile_rows
@@ -113,7 +114,7 @@ def evaluate(rows, parameters, probabilities, room, total):
     for j in range(n_classes * n_columns):
         total[j] = 0.0
     for t in range(n_tiles):
-        n_rows = min(rows.n_rows - t * tile_rows, tile_rows)
+        n_rows, part = min(rows.n_rows - t * tile_rows, tile_rows), 0.0
         for k in range(n_classes):
             for i in range(tile_rows):
                 room[k, i] = 0.0
@@ -152,7 +153,7 @@ def evaluate(rows, parameters, probabilities, room, total):
                 margin = sign * room[0, i]
                 larger = 1.0 / (1.0 + factors[i])
                 smaller = factors[i] * larger
-                loss = add_freely(loss, weights[t, i] * (0.0 if margin > 0.0 else -margin))
+                part = add_freely(part, weights[t, i] * (0.0 if margin > 0.0 else -margin))
                 probabilities[t, 0, i] = smaller if room[0, i] < 0.0 else larger
                 # The smaller exponential: nothing cancels where the label is well predicted.
                 room[0, i] = -sign * (smaller if margin > 0.0 else larger) * weights[t, i]
@@ -165,7 +166,7 @@ def evaluate(rows, parameters, probabilities, room, total):
                     is_larger = (room[k, i] > largest[i]) | (room[k, i] != room[k, i])
                     largest[i] = room[k, i] if is_larger else largest[i]
             for i in range(tile_rows):
-                loss -= weights[t, i] * (room[labels[t, i], i] - largest[i])
+                part -= weights[t, i] * (room[labels[t, i], i] - largest[i])
             for k in range(n_classes):
                 for i in range(tile_rows):
                     room[k, i] -= largest[i]
@@ -180,7 +181,8 @@ def evaluate(rows, parameters, probabilities, room, total):
             for i in range(tile_rows):
                 room[labels[t, i], i] -= weights[t, i]
         for i in range(take_logarithms(factors[:n_rows], weights[t, : n_rows * rows.is_weighted])):
-            loss = add_freely(loss, factors[i])
+            part = add_freely(part, factors[i])
+        loss += part
         for k in range(0, n_classes - 1, 2):
             first, second = k * n_columns, (k + 1) * n_columns
             for j in range(0, n_columns, 4):
@@ -228,8 +230,8 @@ evaluate_tiles = kernel(evaluate, reassociate=False)
 def fill_gram(values, weights, room, gram):
     """Fill gram[j, h], h >= j, with the sum over the rows of weights[i] values[j, i] values[h, i].
 
-    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The rows FIRST and SECOND from the end of a room are
-    overwritten. What lies left of the diagonal means nothing.
+    values (T, d + 1, m), weights (T, m), gram (d + 1, d + 1). The last two rows of a room are overwritten. What lies
+    left of the diagonal means nothing.
     """
     n_tiles, n_columns, tile_rows = values.shape
     one, other, last = room[room.shape[0] - 2], room[room.shape[0] - 1], n_columns - 1

@@ -27,10 +27,9 @@ PAIRS = 12
 PARAMETERS, GRADIENT, DIRECTION, TRIAL, AT_START, TOTAL, SLOPES, CURVATURES, INVERSES, TURNED, AIM, STEPS = range(12)
 CHANGES = STEPS + PAIRS
 # The places of numbers: J and its slope along the direction at the last point; the step along it, the bracket of the
-# line search with values and slopes of its ends; the sum of the losses at the trial; gap, largest entry of the
-# gradient, and gap but for the intercept at the last point; S; by how much the newest step is longer than its change;
-# the last Newton decrements, halves of squares, the newest first; and of each pair the product, and what the recursion
-# keeps of it.
+# line search with the slopes of its ends; the sum of the losses at the trial; gap, largest entry of the gradient, and
+# gap but for the intercept at the last point; S; by how much the newest step is longer than its change; the last Newton
+# decrements, halves of squares, the newest first; and of each pair the product, and what the recursion keeps of it.
 VALUE, SLOPE, STEP, LOW, LOW_SLOPE, HIGH, HIGH_SLOPE, LOSS, GAP, LARGEST, NATURAL, TOTAL_WEIGHT, SCALE = range(13)
 PACE, DECREMENTS = 3, 13
 PRODUCTS = DECREMENTS + PACE + 1
@@ -41,7 +40,7 @@ NEWEST, N_PAIRS, N_TRIALS, N_WITH_MATRIX, KIND, N_FLAT = range(6)
 # The kinds of matrices: one block for all classes, one for each, a Hessian.
 SHARED, SEPARATE, WHOLE = range(3)
 # In the place of a number of trials: the trial is the start. In the place of a number of iterations: there is no
-# matrix, or it is that of another point.
+# matrix yet, and it is to be one for rows that matter alike, or for those of the start.
 BEGINNING, NO_MATRIX, STALE = -1, -2, -1
 # What a trial comes to.
 SEARCHING, ACCEPTED, STALLED = range(3)
@@ -111,8 +110,8 @@ class Descent(NamedTuple):
 def _judge(descent, loss):
     """Take note of the sums at the trial, and return what it comes to.
 
-    The line search is that of solvers/line_search.py but that a step is taken, too, where J falls and its slope has
-    become positive: the pair is sound there, since J is convex.
+    As in solvers/line_search.py, but a step is taken, too, where J falls and its slope has become positive: the pair is
+    sound there, since J is convex. Between two trials the next one is where the slope, were it a line, would be zero.
     """
     vectors, numbers, counts = descent.vectors, descent.numbers, descent.counts
     square, slope, part = 0.0, 0.0, 1.0 / numbers[TOTAL_WEIGHT]
@@ -132,6 +131,9 @@ def _judge(descent, loss):
             numbers[HIGH], numbers[HIGH_SLOPE], outcome = numbers[STEP], slope, SEARCHING
         elif slope < CURVATURE * numbers[SLOPE]:
             numbers[LOW], numbers[LOW_SLOPE], outcome = numbers[STEP], slope, SEARCHING
+    if not is_start and not numbers[SLOPE] < 0:
+        # A direction that does not descend, or is not a number.
+        return STALLED
     if outcome == SEARCHING:
         low, width = numbers[LOW], numbers[HIGH] - numbers[LOW]
         if counts[N_TRIALS] >= MAX_TRIALS or (numbers[HIGH] > 0 and not width > 1e-12 * numbers[HIGH]):
@@ -150,7 +152,7 @@ def _judge(descent, loss):
         vectors[PARAMETERS, i], vectors[GRADIENT, i] = vectors[TRIAL, i], g
         natural = add_freely(natural, 0.5 * g * g * vectors[INVERSES, i])
         largest = abs(g) if abs(g) > largest else largest
-    # The gap is that of objective/duality.py but for what classes exchange in the features, which is less.
+    # The gap of objective/duality.py, but for what the exchange between classes does to the features.
     for c in range(descent.class_weights.shape[0]):
         # Two classes have one row, that of the second.
         excess = vectors[GRADIENT, (c + 1 if n_rows > 1 else 1) * size - 1]
