@@ -22,8 +22,7 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.fits import pose
-from benchmarks.problems import KEPT, score
-from benchmarks.problems import Scores as Tested
+from benchmarks.problems import KEPT, ManyProblems, Scores, score, take_mean
 from benchmarks.races import EQUAL, PROVEN, Race, Rule
 from fastlin.kernels.machine.threads import count_threads
 
@@ -38,7 +37,7 @@ WAYS = {"one after the other": None, "processes": "loky", "threads": "threading"
 
 
 @dataclass(frozen=True, eq=False)
-class Fits:
+class Fits(ManyProblems):
     """Fits of parts of the same data, solved by coef (n_fits, K, d) and intercept (n_fits, K).
 
     Attributes
@@ -72,18 +71,8 @@ class Fits:
             else:
                 yield pose("drawn rows", self.X[self.rows[number]], self.y[self.rows[number]], C=1.0)
 
-    def objective(self, coef, intercept):
-        """Return J of each fit, of shape (n_fits,)."""
-        fits = zip(self.problems(), coef, intercept, strict=True)
-        return np.array([problem.objective(*solution) for problem, *solution in fits])
-
-    def accuracy(self, coef, intercept):
-        """Return the mean over the fits of the accuracy on their rows."""
-        fits = zip(self.problems(), coef, intercept, strict=True)
-        return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
-
     def test(self, coef, intercept):
-        """Return the means over the fits of the Tested of rows that they were not trained on."""
+        """Return the means over the fits of the Scores of rows that they were not trained on."""
         found = []
         for number, solution in enumerate(zip(coef, intercept, strict=True)):
             if self.rows is None:
@@ -93,11 +82,11 @@ class Fits:
                 left = np.setdiff1d(np.arange(len(self.X)), self.rows[number])
                 X, y = self.X[left], self.y[left]
             found.append(score(X, y.astype(np.int64), 2, *solution))
-        return Tested(*np.mean(found, axis=0).tolist())
+        return take_mean(found)
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class HeldOutLosses:
     """Fits of which a tool returns losses of held-out rows alone; n_fits counts permutations, or is 1."""
 
     X: np.ndarray
@@ -114,8 +103,8 @@ class Scores:
         return np.nan
 
     def test(self, losses):
-        """Return the Tested of the tool: its losses are those of rows that were held out."""
-        return Tested(log_loss=float(np.mean(losses)))
+        """Return the Scores of the tool: its losses are those of rows that were held out."""
+        return Scores(log_loss=float(np.mean(losses)))
 
 
 def fit_bootstrap(fits, model):
@@ -136,21 +125,21 @@ def fit_one_vs_rest(fits, model):
     return _stack([(each.coef_, each.intercept_) for each in fitted.estimators_])
 
 
-def score_folds(scores, model):
+def score_folds(problem, model):
     """Return the losses that cross_val_score gives for ten folds."""
-    return (-cross_val_score(model, scores.X, scores.y, cv=10, scoring="neg_log_loss"),)
+    return (-cross_val_score(model, problem.X, problem.y, cv=10, scoring="neg_log_loss"),)
 
 
-def score_grid(scores, model):
+def score_grid(problem, model):
     """Return the mean losses that GridSearchCV gives for CS and five folds."""
-    search = GridSearchCV(model, {"C": CS}, cv=5, scoring="neg_log_loss").fit(scores.X, scores.y)
+    search = GridSearchCV(model, {"C": CS}, cv=5, scoring="neg_log_loss").fit(problem.X, problem.y)
     return (-search.cv_results_["mean_test_score"],)
 
 
-def score_permutations(scores, model):
+def score_permutations(problem, model):
     """Return the losses that permutation_test_score gives for permuted labels."""
     found = permutation_test_score(
-        model, scores.X, scores.y, cv=5, n_permutations=scores.n_fits, scoring="neg_log_loss", random_state=0
+        model, problem.X, problem.y, cv=5, n_permutations=problem.n_fits, scoring="neg_log_loss", random_state=0
     )
     return (-found[1],)
 
@@ -209,8 +198,8 @@ def _load_one_vs_rest(n_rows):
     return Fits(X[~kept][:n_rows], y[~kept][:n_rows], 10, 10, test_rows=(X[kept], y[kept]))
 
 
-def _load_scores(n_rows, n_fits=1):
-    return Scores(*_make_rows(n_rows), 2, -(-n_fits // PART) if n_rows else n_fits)
+def _load_held_out(n_rows, n_fits=1):
+    return HeldOutLosses(*_make_rows(n_rows), 2, -(-n_fits // PART) if n_rows else n_fits)
 
 
 def _race(title, load, run, rule=SAME_SCORES):
@@ -227,11 +216,11 @@ RACES = {
     "many-bootstrap": _race(f"bootstrap of {N_BOOTSTRAP:,} fits", _load_bootstrap, fit_bootstrap, PROVEN),
     "many-bagging": _race(f"BaggingClassifier of {N_BAGGED}", _load_bagging, fit_bagging, PROVEN),
     "many-one-vs-rest": _race("OneVsRestClassifier, digits", _load_one_vs_rest, fit_one_vs_rest, PROVEN),
-    "many-folds": _race("cross_val_score, 10 folds", _load_scores, score_folds),
-    "many-grid": _race(f"GridSearchCV, {len(CS)} C × 5 folds", _load_scores, score_grid),
+    "many-folds": _race("cross_val_score, 10 folds", _load_held_out, score_folds),
+    "many-grid": _race(f"GridSearchCV, {len(CS)} C × 5 folds", _load_held_out, score_grid),
     "many-permutations": _race(
         f"permutation_test_score, {N_PERMUTED} × 5 folds",
-        partial(_load_scores, n_fits=N_PERMUTED),
+        partial(_load_held_out, n_fits=N_PERMUTED),
         score_permutations,
     ),
 }

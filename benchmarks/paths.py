@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import fastlin
 from benchmarks.data import load_data
-from benchmarks.problems import Scores, score
+from benchmarks.problems import ManyProblems, score, take_mean
 from benchmarks.races import PROVEN, Race
 from benchmarks.sparse_data import make_one_hot
 from fastlin.kernels.machine.threads import count_threads
@@ -31,7 +31,7 @@ CV_CS = np.logspace(-4, 4, 10)
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class Grid(ManyProblems):
     """Problems that differ in C and rows, solved by coef (n_fits, K, d) and intercept (n_fits, K), fold by fold.
 
     Attributes
@@ -78,21 +78,10 @@ class Grid:
             for C in self.Cs:
                 yield Problem(self.name, X, y, self.n_classes, float(C), self.fit_intercept, self.l1_ratio)
 
-    def objective(self, coef, intercept):
-        """Return J of each fit, of shape (n_fits,)."""
-        fits = zip(self.problems(), coef, intercept, strict=True)
-        return np.array([problem.objective(*solution) for problem, *solution in fits])
-
-    def accuracy(self, coef, intercept):
-        """Return the mean over the fits of the accuracy on their rows."""
-        fits = zip(self.problems(), coef, intercept, strict=True)
-        return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
-
     def test(self, coef, intercept):
         """Return the means over the fits of their Scores on the rows to test on."""
         fits = zip(coef, intercept, strict=True)
-        scores = [score(self.X_test, self.y_test, self.n_classes, *solution) for solution in fits]
-        return Scores(*np.mean(scores, axis=0).tolist())
+        return take_mean([score(self.X_test, self.y_test, self.n_classes, *solution) for solution in fits])
 
 
 def fit_path(grid, tol):

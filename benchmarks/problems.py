@@ -59,6 +59,29 @@ class TriedProblem(Problem):
         return replace(self, X=self.X[~kept], y=self.y[~kept], X_test=self.X[kept], y_test=self.y[kept])
 
 
+class ManyProblems:
+    """What many fits in one run come to, solved by coef (n_fits, K, d) and intercept (n_fits, K)."""
+
+    def problems(self):
+        """Yield the Problem of each fit."""
+        raise NotImplementedError
+
+    def objective(self, coef, intercept):
+        """Return J of each fit, of shape (n_fits,)."""
+        fits = zip(self.problems(), coef, intercept, strict=True)
+        return np.array([problem.objective(*solution) for problem, *solution in fits])
+
+    def accuracy(self, coef, intercept):
+        """Return the mean over the fits of the accuracy on their rows."""
+        fits = zip(self.problems(), coef, intercept, strict=True)
+        return float(np.mean([problem.accuracy(*solution) for problem, *solution in fits]))
+
+
+def take_mean(scores):
+    """Return the Scores that are the means of those of many fits."""
+    return Scores(*np.mean(scores, axis=0).tolist())
+
+
 def pose(name, X, y, C, test=None, **parameters):
     """Return a TriedProblem with any labels; it has an intercept unless the parameters say otherwise.
 

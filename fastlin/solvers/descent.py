@@ -141,36 +141,28 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         bound = stopping.begin(point)
         message = stopping.why(point, stopping.settle(point) if bound > tol * point.value else bound, inf)
     while not message:
-        outcome, found = (outcome, found) if found else steps.iterate(tol, min(n_at_once, most - len(stopping.history)))
-        for value, gap, largest in found[:-1]:
-            stopping.note(value, gap, largest, descent.row(PARAMETERS).copy)
-        value, gap, largest = found[-1]
-        found = []
-        if outcome == ACCEPTED and gap > tol * value and not is_followed:
-            stopping.note(
-                value, gap, largest, _keep(descent) if stopping.has_listener else descent.row(PARAMETERS).copy
-            )
-            if len(stopping.history) < min(stopping.max_iter, most):
-                continue
-            point = steps.make_point()
-            message = stopping.why(point, stopping.settle(point), descent.numbers[DECREMENTS]) or IMPATIENT
-            break
-        point = steps.make_point()
-        bound = stopping.observe(point)
+        if not found:
+            outcome, found = steps.iterate(tol, min(n_at_once, most - len(stopping.history)))
+        value, gap, _ = found[-1]
+        is_open = outcome == ACCEPTED and gap > tol * value and not is_followed
+        parameters = descent.row(PARAMETERS).copy()
+        for each_value, each_gap, largest in found if is_open else found[:-1]:
+            # Where someone looks on, each is a call of its own.
+            stopping.note(each_value, each_gap, largest, parameters.copy)
+        found, is_last = [], len(stopping.history) >= min(stopping.max_iter, most)
+        if is_open and not is_last:
+            continue
+        point, decrement = steps.make_point(), descent.numbers[DECREMENTS]
         if outcome != ACCEPTED:
-            message = stopping.why_stalled(point, stopping.settle(point), descent.numbers[DECREMENTS])
-            break
-        stopping.record(point, bound)
-        message = stopping.why(point, bound, descent.numbers[DECREMENTS])
-        if not message and len(stopping.history) >= most:
-            message = IMPATIENT
+            message = stopping.why_stalled(point, stopping.settle(point), decrement)
+        elif is_open:
+            message = stopping.why(point, stopping.settle(point), decrement) or IMPATIENT
+        else:
+            bound = stopping.observe(point)
+            stopping.record(point, bound)
+            is_last = len(stopping.history) >= most
+            message = stopping.why(point, bound, decrement) or (IMPATIENT if is_last else "")
     return stopping.solution(message)
-
-
-def _keep(descent):
-    """Return a function that returns the last parameters, whatever the descent does later."""
-    parameters = descent.row(PARAMETERS).copy()
-    return lambda: parameters
 
 
 def _is_at_trial(descent):

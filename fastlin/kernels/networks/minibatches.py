@@ -134,18 +134,13 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
             load_and_multiply(X, numbers, unscaled, tile, coef, intercept, scores, ahead)
             if measured.right.shape[0] > 0:
                 find_right(scores, numbers, samples.labels, right)
-            for i in range(stop - start):
-                weight = np.float64(weight_of(samples.weights, numbers[i]))
-                total += weight
-                n_right += weight * right[i]
+            total, n_right = add_weights(samples, numbers, right, total, n_right)
             loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
             add_product(tile, stop - start, scores, beginning, g, ahead)
             for k in range(n_classes):
                 for i in range(stop - start):
                     intercept_gradient[k] += scores[k, i]
-        measured.losses[step - first] = loss / total if total > 0 else 0.0
-        if measured.right.shape[0] > 0:
-            measured.right[step - first], measured.totals[step - first] = n_right, total
+        note_batch(measured, step - first, loss, total, n_right)
         squares = 0.0
         if total > 0:
             for k in range(n_classes):
@@ -235,6 +230,24 @@ def evaluate_block(block, n_blocks, X, labels, weights, coef, tile_rows, losses,
     if losses.shape[0] > 0:
         losses[block] = loss
     n_correct[block] = correct
+
+
+@kernel(inline=True)
+def add_weights(samples, numbers, right, total, n_right):
+    """Return the weight of a batch, and of its rows that are right, with the rows ``numbers`` added to either."""
+    for i in range(numbers.shape[0]):
+        weight = np.float64(weight_of(samples.weights, numbers[i]))
+        total += weight
+        n_right += weight * right[i]
+    return total, n_right
+
+
+@kernel(inline=True)
+def note_batch(measured, place, loss, total, n_right):
+    """Note in Measured, for the step of a place, what a batch came to before it."""
+    measured.losses[place] = loss / total if total > 0 else 0.0
+    if measured.right.shape[0] > 0:
+        measured.right[place], measured.totals[place] = n_right, total
 
 
 @kernel(inner=True)

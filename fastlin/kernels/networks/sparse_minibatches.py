@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
+from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import request_line
-from fastlin.kernels.networks.minibatches import find_right, nothing_kept
+from fastlin.kernels.networks.minibatches import add_weights, find_right, note_batch, nothing_kept
 
 # To change all weights takes as long as to find those that a batch has entries for, and change them alone, where X has
 # so many columns for each entry of a batch.
@@ -87,15 +87,10 @@ def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_ro
             _fill_scores(X, order, start, stop, w, state.intercept, scores)
             if measured.right.shape[0] > 0:
                 find_right(scores, numbers, samples.labels, right)
-            for i in range(stop - start):
-                weight = np.float64(weight_of(samples.weights, numbers[i]))
-                total += weight
-                n_right += weight * right[i]
+            total, n_right = add_weights(samples, numbers, right, total, n_right)
             loss += turn_scores_to_residuals(scores, numbers, samples, kept, beginning)
             _add_gradient(X, numbers, scores, g, intercept_gradient)
-        measured.losses[step - first] = loss / total if total > 0 else 0.0
-        if measured.right.shape[0] > 0:
-            measured.right[step - first], measured.totals[step - first] = n_right, total
+        note_batch(measured, step - first, loss, total, n_right)
         measured.squares[step - first] = products[0] if waits and total > 0 else 0.0
         columns = waiting.columns[:n_columns]
         if total > 0:
