@@ -127,7 +127,9 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
     if steps.passes_of_matrix > MOST_PASSES_AT_START:
         descent.counts[N_WITH_MATRIX] = NO_MATRIX
-    tol, message = stopping.tol, ""
+    # The gap of an iteration leaves out what the exchange between classes costs the bound.
+    tol = least = stopping.tol
+    message = ""
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
     n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
@@ -142,9 +144,9 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         message = stopping.why(point, stopping.settle(point) if bound > tol * point.value else bound, inf)
     while not message:
         if not found:
-            outcome, found = steps.iterate(tol, min(n_at_once, most - len(stopping.history)))
+            outcome, found = steps.iterate(least, min(n_at_once, most - len(stopping.history)))
         value, gap, _ = found[-1]
-        is_open = outcome == ACCEPTED and gap > tol * value and not is_followed
+        is_open = outcome == ACCEPTED and gap > least * value and not is_followed
         parameters = descent.row(PARAMETERS).copy()
         for each_value, each_gap, largest in found if is_open else found[:-1]:
             # Where someone looks on, each is a call of its own.
@@ -160,6 +162,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
+            least = tol * min(gap / bound, 1.0)
             is_last = len(stopping.history) >= most
             message = stopping.why(point, bound, decrement) or (IMPATIENT if is_last else "")
     return stopping.solution(message)

@@ -9,6 +9,9 @@ Each function becomes part of the few kernels that Python calls before they are 
 their own, since compilation takes longer than in proportion to its size. Vectors are rows of one array, read number by
 number: what Numba makes of a slice or a tuple takes longer to compile than the loop over it. With slices and functions
 that were compiled one by one a first fit of iris took 19 seconds.
+
+Loops that begin at a variable count in unsigned numbers. A signed one might be negative, for all that LLVM knows, and
+Numba would count it from the end: such a loop runs number by number, and the factors took twice as long.
 """
 
 from typing import NamedTuple, Self
@@ -31,7 +34,7 @@ CHANGES = STEPS + PAIRS
 # gap but for the intercept at the last point; S; by how much the newest step is longer than its change; the last Newton
 # decrements, halves of squares, the newest first; and of each pair the product, and what the recursion keeps of it.
 VALUE, SLOPE, STEP, LOW, LOW_SLOPE, HIGH, HIGH_SLOPE, LOSS, GAP, LARGEST, NATURAL, TOTAL_WEIGHT, SCALE = range(13)
-PACE, DECREMENTS = 3, 13
+PACE, DECREMENTS = 6, 13
 PRODUCTS = DECREMENTS + PACE + 1
 SCALES = PRODUCTS + PAIRS
 # The places of counts: the newest pair and how many there are, trials of this search, iterations with this matrix,
@@ -72,9 +75,10 @@ class Descent(NamedTuple):
     class_weights : ndarray of shape (n_classes,)
         The part of S that each class has. Not overwritten.
     blocks : ndarray of shape (K, d + 1, d + 1)
-        The Cholesky factors of one matrix for each class, or the first one for all of them.
+        The Cholesky factors of one matrix for each class, or the first one for all of them. Their diagonals are
+        reciprocals.
     hessian : ndarray of shape (1, K (d + 1), K (d + 1))
-        The Cholesky factor of a Hessian, once there is one.
+        The Cholesky factor of a Hessian, once there is one, with a diagonal of reciprocals.
     """
 
     vectors: np.ndarray
@@ -246,34 +250,34 @@ def _aim(descent):
 @kernel(inline=True)
 def _solve_transposed(factors, c, vectors, first):
     """Overwrite TURNED, from its entry first on, with the solution x of U' x = TURNED, four rows of U at a time."""
-    size = factors.shape[1]
+    size, begin = factors.shape[1], np.uint64(first)
     for i in range(0, size, 4):
         last = min(i + 4, size)
         for j in range(i, last):
             for h in range(i, j):
                 vectors[TURNED, first + j] -= factors[c, h, j] * vectors[TURNED, first + h]
-            vectors[TURNED, first + j] /= factors[c, j, j]
+            vectors[TURNED, first + j] *= factors[c, j, j]
         if last < size:
             p, q = vectors[TURNED, first + i], vectors[TURNED, first + i + 1]
             u, v = vectors[TURNED, first + i + 2], vectors[TURNED, first + i + 3]
-            for j in range(last, size):
+            for j in range(np.uint64(last), np.uint64(size)):
                 less = p * factors[c, i, j] + q * factors[c, i + 1, j]
-                vectors[TURNED, first + j] -= less + (u * factors[c, i + 2, j] + v * factors[c, i + 3, j])
+                vectors[TURNED, begin + j] -= less + (u * factors[c, i + 2, j] + v * factors[c, i + 3, j])
 
 
 @kernel(inline=True)
 def _solve(factors, c, vectors, first):
     """Overwrite DIRECTION, from its entry first on, with the solution x of U x = DIRECTION, four rows at a time."""
-    size = factors.shape[1]
+    size, begin = factors.shape[1], np.uint64(first)
     for i in range((size - 1) // 4 * 4, -1, -4):
         last = min(i + 4, size)
         if last < size:
             p, q, u, v = 0.0, 0.0, 0.0, 0.0
-            for j in range(last, size):
-                p = add_freely(p, factors[c, i, j] * vectors[DIRECTION, first + j])
-                q = add_freely(q, factors[c, i + 1, j] * vectors[DIRECTION, first + j])
-                u = add_freely(u, factors[c, i + 2, j] * vectors[DIRECTION, first + j])
-                v = add_freely(v, factors[c, i + 3, j] * vectors[DIRECTION, first + j])
+            for j in range(np.uint64(last), np.uint64(size)):
+                p = add_freely(p, factors[c, i, j] * vectors[DIRECTION, begin + j])
+                q = add_freely(q, factors[c, i + 1, j] * vectors[DIRECTION, begin + j])
+                u = add_freely(u, factors[c, i + 2, j] * vectors[DIRECTION, begin + j])
+                v = add_freely(v, factors[c, i + 3, j] * vectors[DIRECTION, begin + j])
             vectors[DIRECTION, first + i] -= p
             vectors[DIRECTION, first + i + 1] -= q
             vectors[DIRECTION, first + i + 2] -= u
@@ -281,12 +285,15 @@ def _solve(factors, c, vectors, first):
         for j in range(last - 1, i - 1, -1):
             for h in range(j + 1, last):
                 vectors[DIRECTION, first + j] -= factors[c, j, h] * vectors[DIRECTION, first + h]
-            vectors[DIRECTION, first + j] /= factors[c, j, j]
+            vectors[DIRECTION, first + j] *= factors[c, j, j]
 
 
 @kernel(inline=True)
 def _factorize(matrices, n_matrices):
-    """Overwrite the first upper triangles (C, size, size) with U; U' U is the matrix and what rounding has cost it."""
+    """Overwrite the first upper triangles (C, size, size) with U, and its diagonal with reciprocals.
+
+    U' U is the matrix and what rounding has cost it.
+    """
     size = matrices.shape[1]
     for c in range(n_matrices):
         for i in range(size):
@@ -299,12 +306,12 @@ def _factorize(matrices, n_matrices):
             diagonal = matrices[c, i, 0] if i > 0 else matrices[c, 0, 0]
             pivot = matrices[c, i, i] if matrices[c, i, i] > SMALLEST_PIVOT * diagonal else diagonal
             scale = 1.0 / np.sqrt(pivot)
-            for j in range(i + 1, size):
+            for j in range(np.uint64(i + 1), np.uint64(size)):
                 matrices[c, i, j] *= scale
-            matrices[c, i, i] = pivot * scale
+            matrices[c, i, i] = scale
             for other in range(i + 1, size):
                 factor = matrices[c, i, other]
-                for j in range(other, size):
+                for j in range(np.uint64(other), np.uint64(size)):
                     matrices[c, other, j] -= factor * matrices[c, i, j]
 
 
@@ -452,11 +459,13 @@ def renew(descent, matrices):
     """Take matrices for the next steps.
 
     They are (1, d + 1, d + 1) or (K, d + 1, d + 1) of the loss, for all classes or each, or the factor of a Hessian (1,
-    K (d + 1), K (d + 1)).
+    K (d + 1), K (d + 1)), whose diagonal is not one of reciprocals.
     """
     blocks, counts = descent.blocks, descent.counts
     if matrices.shape[1] > blocks.shape[1]:
         descent.hessian[0] = matrices[0]
+        for i in range(matrices.shape[1]):
+            descent.hessian[0, i, i] = 1.0 / matrices[0, i, i]
         counts[KIND] = WHOLE
     else:
         for k in range(matrices.shape[0]):
