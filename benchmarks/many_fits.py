@@ -1,8 +1,8 @@
 """The races of many small fits that scikit-learn's tools make: resampling, cross-validation, searches, one-vs-rest.
 
-Both libraries' LogisticRegression runs in the same tools. scikit-learn's counts with the better of two solvers and its
-best way to run: one fit after the other, or as many processes or threads as there are, each with one thread of BLAS.
-fastlin's fits run one after the other, as they come. Where a tool returns models, each has to reach the peer's
+Both libraries' LogisticRegression runs in the same tools, each in its best way: one fit after the other, or as many
+processes or threads as there are, each with one thread of BLAS. scikit-learn's counts with the better of two solvers,
+and which way is fastlin's best stands with each race. Where a tool returns models, each has to reach the peer's
 objective, and where it returns scores, these have to agree.
 """
 
@@ -144,17 +144,19 @@ def score_permutations(problem, model):
     return (-found[1],)
 
 
-def solve_by_fastlin(problem, run, tol):
-    """Return what a tool makes of fastlin's fits to tol, one after the other."""
-    return run(problem, fastlin.LogisticRegression(tol=tol))
+def solve_by_fastlin(problem, run, way, tol):
+    """Return what a tool makes of fastlin's fits to tol."""
+    return _run_in(way, run, problem, fastlin.LogisticRegression(tol=tol))
 
 
-def solve_by_scikit_learn(problem, run, solver, backend):
-    """Return what a tool makes of scikit-learn's fits, by joblib's backend or, for None, one after the other.
+def solve_by_scikit_learn(problem, run, way, solver):
+    """Return what a tool makes of scikit-learn's fits."""
+    return _run_in(way, run, problem, ScikitLearnLogisticRegression(solver=solver))
 
-    BLAS has one thread, which is as fast as more for tables of this size.
-    """
-    model = ScikitLearnLogisticRegression(solver=solver)
+
+def _run_in(way, run, problem, model):
+    """Run a tool in one of WAYS. BLAS has one thread, which is as fast as more for tables of this size."""
+    backend = WAYS[way]
     with threadpool_limits(1):
         if backend is None:
             return run(problem, model)
@@ -202,21 +204,23 @@ def _load_held_out(n_rows, n_fits=1):
     return HeldOutLosses(*_make_rows(n_rows), 2, -(-n_fits // PART) if n_rows else n_fits)
 
 
-def _race(title, load, run, rule=SAME_SCORES):
-    """Return the Race of a tool with fastlin's fits and with scikit-learn's."""
+def _race(title, load, run, way="processes", rule=SAME_SCORES):
+    """Return the Race of a tool with fastlin's fits, in its best way, and with scikit-learn's."""
     peers = {
-        f"scikit-learn {solver}, {way}": partial(solve_by_scikit_learn, run=run, solver=solver, backend=backend)
+        f"scikit-learn {solver}, {theirs}": partial(solve_by_scikit_learn, run=run, way=theirs, solver=solver)
         for solver in SOLVERS
-        for way, backend in WAYS.items()
+        for theirs in WAYS
     }
-    return Race(title, load, partial(solve_by_fastlin, run=run), peers, rows=N_ROWS, rounds=3, rule=rule)
+    return Race(title, load, partial(solve_by_fastlin, run=run, way=way), peers, rows=N_ROWS, rounds=3, rule=rule)
 
 
 RACES = {
-    "many-bootstrap": _race(f"bootstrap of {N_BOOTSTRAP:,} fits", _load_bootstrap, fit_bootstrap, PROVEN),
-    "many-bagging": _race(f"BaggingClassifier of {N_BAGGED}", _load_bagging, fit_bagging, PROVEN),
-    "many-one-vs-rest": _race("OneVsRestClassifier, digits", _load_one_vs_rest, fit_one_vs_rest, PROVEN),
-    "many-folds": _race("cross_val_score, 10 folds", _load_held_out, score_folds),
+    "many-bootstrap": _race(f"bootstrap of {N_BOOTSTRAP:,} fits", _load_bootstrap, fit_bootstrap, rule=PROVEN),
+    "many-bagging": _race(f"BaggingClassifier of {N_BAGGED}", _load_bagging, fit_bagging, rule=PROVEN),
+    "many-one-vs-rest": _race(
+        "OneVsRestClassifier, digits", _load_one_vs_rest, fit_one_vs_rest, "one after the other", PROVEN
+    ),
+    "many-folds": _race("cross_val_score, 10 folds", _load_held_out, score_folds, "one after the other"),
     "many-grid": _race(f"GridSearchCV, {len(CS)} C × 5 folds", _load_held_out, score_grid),
     "many-permutations": _race(
         f"permutation_test_score, {N_PERMUTED} × 5 folds",

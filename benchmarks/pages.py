@@ -54,8 +54,6 @@ WHY_SLOWER = {
     "probe-100": PROVES,
     "probe-10": PROVES,
     "predict-frame": "A frame lies column by column; an array, whose rows lie in one piece, takes 1.7 ms.",
-    "many-bagging": "BaggingClassifier itself takes 0.11 s, which scikit-learn's fits share between processes.",
-    "many-permutations": "The tool itself takes three quarters of the time, which scikit-learn's fits share.",
 }
 
 

@@ -23,7 +23,6 @@ from fastlin.kernels.linear.curvature import (
     unpack_pairs,
 )
 from fastlin.kernels.linear.dense_rows import (
-    fill_block_best_class,
     fill_block_loss_and_gradient,
     fill_block_rows,
     fill_block_scores,
@@ -168,7 +167,7 @@ class DenseMatrix:
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
         scores = np.empty((len(self.X), len(coef)), coef.dtype)
-        self._score(fill_block_scores, coef, intercept, scores)
+        self._score(coef, intercept, scores, np.empty(0, np.int64))
         return scores
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
@@ -187,17 +186,17 @@ class DenseMatrix:
         Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
         """
         best = np.empty(len(self.X), np.int64)
-        self._score(fill_block_best_class, coef, intercept, best)
+        self._score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
 
-    def _score(self, kernel, coef, intercept, found):
+    def _score(self, coef, intercept, scores, best):
         K, d = coef.shape
         n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.nbytes)
         # To align a copy takes two microseconds, a tenth of the prediction of a row.
         copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
         parameters = Parameters(copied, intercept.astype(coef.dtype))
         tile_rows = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize)
-        run_blocks(kernel, n_blocks, self._any_layout, parameters, tile_rows, found)
+        run_blocks(fill_block_scores, n_blocks, self._any_layout, parameters, tile_rows, scores, best)
 
     def take(self, rows: IntArray) -> DenseMatrix:
         """Return the matrix of the given row numbers, in their order."""

@@ -106,7 +106,8 @@ class Rows(MeanSums):
         """Whether the columns say that a few rows are far longer than others."""
         coordinates = self.coordinates
         seen = coordinates.mean_squares[:-1] > 0
-        return bool(seen.any() and np.median(coordinates.peaks[seen]) > UNEVEN)
+        # Most of the columns say so. A median took 40 microseconds.
+        return 2 * np.count_nonzero(coordinates.peaks[seen] > UNEVEN) > np.count_nonzero(seen)
 
     @cached_property
     def influence(self) -> FloatArray | float:

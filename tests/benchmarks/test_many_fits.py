@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fits import pose
-from benchmarks.many_fits import RACES, Fits, solve_by_scikit_learn
+from benchmarks.many_fits import RACES, Fits, solve_by_fastlin, solve_by_scikit_learn
 
 
 def test_each_fit_is_judged_on_its_rows_or_its_class():
@@ -51,14 +51,15 @@ def test_fits_of_both_libraries_are_equal_however_they_run(case, monkeypatch):
     monkeypatch.setattr("benchmarks.many_fits.N_BAGGED", 60)
     race = RACES[case]
     problem = race.load(200)
-    ours = race.solve(problem)
-    run = race.fastlin.keywords["run"]
-    theirs = [solve_by_scikit_learn(problem, run, "newton-cholesky", backend) for backend in (None, "threading")]
-    for one, other in zip(*theirs, strict=True):
-        np.testing.assert_array_equal(one, other)
-    objectives = [problem.objective(*solution) for solution in (ours, theirs[0])]
+    run, ways = race.fastlin.keywords["run"], ("one after the other", "threads")
+    ours = [solve_by_fastlin(problem, run, way, race.rule.tol) for way in ways]
+    theirs = [solve_by_scikit_learn(problem, run, way, "newton-cholesky") for way in ways]
+    for in_turn, at_once in (ours, theirs):
+        for one, other in zip(in_turn, at_once, strict=True):
+            np.testing.assert_array_equal(one, other)
+    objectives = [problem.objective(*solution) for solution in (ours[0], theirs[0])]
     assert np.isfinite(objectives).all()
     # scikit-learn's fits end further from their minimum than fastlin's, whose losses are not above theirs.
     np.testing.assert_allclose(*objectives, rtol=race.rule.same_steps or 1e-3)
     assert race.rule.same_steps or (objectives[0] <= objectives[1] * (1 + race.rule.excess)).all()
-    np.testing.assert_allclose(problem.accuracy(*ours), problem.accuracy(*theirs[0]), atol=0.01)
+    np.testing.assert_allclose(problem.accuracy(*ours[0]), problem.accuracy(*theirs[0]), atol=0.01)

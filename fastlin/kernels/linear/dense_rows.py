@@ -105,29 +105,12 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
 
 
 @kernel(reassociate=False)
-def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores):
-    """Fill scores[i] = coef x_i + intercept for the rows i of the block; scores (n, K)."""
-    X = X[0]
-    coef = parameters.coef
-    rows = block_rows(block, n_blocks, X.shape[0])
-    n_rows = rows.shape[0]
-    panels = open_panels_to_read(X, coef, tile_rows)
-    ahead = empty_list(tile_rows)
-    tile_scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
-    for start in range(0, n_rows, tile_rows):
-        stop = start + tile_rows if start + tile_rows < n_rows else n_rows
-        list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        read_and_multiply(X, rows[start:stop], panels, parameters.intercept, tile_scores, ahead)
-        for i in range(stop - start):
-            for k in range(coef.shape[0]):
-                scores[rows[start + i], k] = tile_scores[k, i]
+def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best):
+    """Fill scores[i] = coef x_i + intercept for the rows i of the block, and best[i] with the class of the largest.
 
-
-@kernel(reassociate=False)
-def fill_block_best_class(block, n_blocks, X, parameters, tile_rows, best):
-    """Fill best[i] with the class of the largest score of row i, the first of equal ones.
-
-    For K = 1 it is 1 where the score is above 0, else 0. best (n,), int64, is filled for the rows i of the block.
+    scores (n, K) and best (n,), int64, may have no rows where one of them is all that is asked. Of equal scores the
+    first class is best, and for K = 1 it is 1 where the score is above 0, else 0. The scores of a tile are all that is
+    held for the classes.
     """
     X = X[0]
     coef = parameters.coef
@@ -135,25 +118,26 @@ def fill_block_best_class(block, n_blocks, X, parameters, tile_rows, best):
     n_rows = rows.shape[0]
     panels = open_panels_to_read(X, coef, tile_rows)
     ahead = empty_list(tile_rows)
-    scores = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
+    of_tile = zeros_aligned((coef.shape[0], tile_rows), coef.dtype)
     largest = zeros_aligned(tile_rows, coef.dtype)
     for start in range(0, n_rows, tile_rows):
         stop = start + tile_rows if start + tile_rows < n_rows else n_rows
         list_rows(X, rows, stop, tile_rows, n_rows, ahead)
-        read_and_multiply(X, rows[start:stop], panels, parameters.intercept, scores, ahead)
-        found = best[rows[start] : rows[start] + stop - start]
-        if coef.shape[0] == 1:
+        read_and_multiply(X, rows[start:stop], panels, parameters.intercept, of_tile, ahead)
+        if scores.shape[0] > 0:
             for i in range(stop - start):
-                found[i] = np.int64(scores[0, i] > 0)
-            continue
-        for i in range(stop - start):
-            found[i] = 0
-            largest[i] = scores[0, i]
-        for k in range(1, coef.shape[0]):
-            s = scores[k]
+                for k in range(coef.shape[0]):
+                    scores[rows[start + i], k] = of_tile[k, i]
+        if best.shape[0] > 0:
+            found = best[rows[start] : rows[start] + stop - start]
             for i in range(stop - start):
-                found[i] = k if s[i] > largest[i] else found[i]
-                largest[i] = s[i] if s[i] > largest[i] else largest[i]
+                found[i] = np.int64(coef.shape[0] == 1 and of_tile[0, i] > 0)
+                largest[i] = of_tile[0, i]
+            for k in range(1, coef.shape[0]):
+                s = of_tile[k]
+                for i in range(stop - start):
+                    found[i] = k if s[i] > largest[i] else found[i]
+                    largest[i] = s[i] if s[i] > largest[i] else largest[i]
 
 
 @kernel

@@ -215,8 +215,11 @@ def test_scores_and_best_class(types, n_classes):
         results = []
         for layout in (X, np.asfortranarray(X)):
             scores, best = np.full((n, n_classes), np.nan, kind), np.full(n, -1)
-            run_blocks(dense_rows.fill_block_scores, 3, any_layout(layout), parameters, 8, scores)
-            run_blocks(dense_rows.fill_block_best_class, 3, any_layout(layout), parameters, 8, best)
+            arguments, of_all = (any_layout(layout), parameters, 8), np.full(n, -1)
+            run_blocks(dense_rows.fill_block_scores, 3, *arguments, scores, best[:0])
+            run_blocks(dense_rows.fill_block_scores, 3, *arguments, scores[:0], best)
+            run_blocks(dense_rows.fill_block_scores, 3, *arguments, scores.copy(), of_all)
+            np.testing.assert_array_equal(of_all, best)
             assert (np.abs(scores - expected) <= bound).all()
             np.testing.assert_array_equal(best, scores[:, 0] > 0 if n_classes == 1 else scores.argmax(axis=1))
             results.append(scores)
@@ -225,12 +228,13 @@ def test_scores_and_best_class(types, n_classes):
 
 
 def test_of_equal_scores_the_first_class_is_best():
-    best = np.full(3, -1)
+    best, no_scores = np.full(3, -1), np.empty((0, 4))
     X = np.ones((3, 2))
     four = Parameters(np.zeros((4, 2)), np.array([0.0, 1, 1, 0]))
-    dense_rows.fill_block_best_class(0, 1, any_layout(X), four, 8, best)
+    dense_rows.fill_block_scores(0, 1, any_layout(X), four, 8, no_scores, best)
     assert (best == 1).all()
-    dense_rows.fill_block_best_class(0, 1, any_layout(X), Parameters(np.zeros((1, 2)), np.zeros(1)), 8, best)
+    one = Parameters(np.zeros((1, 2)), np.zeros(1))
+    dense_rows.fill_block_scores(0, 1, any_layout(X), one, 8, no_scores, best)
     assert (best == 0).all()
 
 
