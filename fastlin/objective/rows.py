@@ -107,7 +107,7 @@ class Rows(MeanSums):
         coordinates = self.coordinates
         seen = coordinates.mean_squares[:-1] > 0
         # Most of the columns say so. A median took 40 microseconds.
-        return 2 * np.count_nonzero(coordinates.peaks[seen] > UNEVEN) > np.count_nonzero(seen)
+        return bool(2 * np.count_nonzero(coordinates.peaks[seen] > UNEVEN) > np.count_nonzero(seen))
 
     @cached_property
     def influence(self) -> FloatArray | float:

@@ -38,7 +38,7 @@ from fastlin.kernels.linear.descent import (
     renew_in_cache,
     turn,
 )
-from fastlin.solvers.preconditioners import sampled_hessian
+from fastlin.solvers.preconditioners import hessian_of, sample_for_hessian
 from fastlin.solvers.stopping import IMPATIENT
 from fastlin.typing import FloatArray
 
@@ -69,7 +69,9 @@ MOST_PASSES_AT_START = 20.0
 # iteration in a core's cache, of what new blocks or a Hessian take beside their sums elsewhere, and of a row that a
 # sample is drawn from (AMD EPYC, znver4).
 PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME = 4.0, 6.0, 4.0, 2.0, 1_000.0
-MATRIX_TIME, HESSIAN_TIME, SAMPLE_TIME = 100_000.0, 700_000.0, 30.0
+MATRIX_TIME, HESSIAN_TIME, SAMPLE_TIME = 100_000.0, 700_000.0, 10.0
+# Of rows for each column and class, as ROWS_PER_COLUMN of preconditioners.py.
+HESSIAN_ROWS = 4
 GOLDEN_SECTION = 0.6180339887498949
 
 
@@ -179,7 +181,7 @@ class _InCache:
 
     def __init__(self, objective, descent, room):
         self._objective, self._descent, self._start = objective, descent, descent.row(TRIAL).copy()
-        self._rows = objective.rows.passes.in_cache
+        self._rows = objective.rows.passes.by_columns
         self._rows.values[:, objective.coordinates.vanishing] = 0
         self._rows.fill_column(-1, objective.fit_intercept)
         n_tiles, n_columns, tile_rows = self._rows.values.shape
@@ -220,6 +222,7 @@ class _ByPasses:
     def __init__(self, objective, descent, room):
         self._objective, self._descent, self._room = objective, descent, room
         n, (K, size) = objective.n_rows, objective.shape
+        self._sample: Objective | None = None
         self._has_hessian = 1 < K and K * size <= MOST_HESSIAN
         n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
         self._drawn = _draw(n, n_drawn)
@@ -229,9 +232,12 @@ class _ByPasses:
         of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
         work, factor, time = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6, MATRIX_TIME
         if self._has_hessian:
-            work, factor = min(n, 4 * K * size) * (K * size) ** 2 / 4, (K * size) ** 3 / 6
+            work, factor = min(n, HESSIAN_ROWS * K * size) * (K * size) ** 2 / 4, (K * size) ** 3 / 6
             time = HESSIAN_TIME + SAMPLE_TIME * n
-        self.passes_of_matrix = (work / GRAM_RATE + factor / FACTOR_RATE + time) / of_pass
+        passes = (work / GRAM_RATE + factor / FACTOR_RATE + time) / of_pass
+        # What a sample errs by, pairs learn. After each iteration it would err anew.
+        is_sampled = self._has_hessian and HESSIAN_ROWS * K * size < n
+        self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
 
     def iterate(self, tol, n_iterations):
         """Make an iteration, the first time after the start; return the outcome, and J, gap and gradient."""
@@ -274,7 +280,8 @@ class _ByPasses:
             renew(descent, share * self._sum_products(self._weigh()[None]))
             return
         if self._has_hessian:
-            renew(descent, sampled_hessian(self.make_point()).unpack())
+            self._sample = self._sample or sample_for_hessian(self._objective)
+            renew(descent, hessian_of(self._sample, self.make_point()).unpack())
             return
         p = np.ascontiguousarray(self._probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())

@@ -259,12 +259,21 @@ def _draw(objective, curvature, n_drawn, generator):
 
 def sampled_hessian(point: Point) -> Preconditioner:
     """Return the Hessian of all pairs of classes, from some of the rows where there are many."""
-    objective = point.objective
+    return hessian_of(sample_for_hessian(point.objective), point)
+
+
+def sample_for_hessian(objective: Objective) -> Objective:
+    """Return J over the rows that the Hessian of all pairs of classes is made of: some where there are many."""
     K, m = objective.shape
     n_drawn = ROWS_PER_COLUMN * K * m
-    if n_drawn < objective.n_rows or not objective.keeps_probabilities:
-        sample = objective.sample(n_drawn)
-        point = sample.at(point.parameters, objective.fast_precision, out=sample.make_room())
+    is_sampled = n_drawn < objective.n_rows or not objective.keeps_probabilities
+    return objective.sample(n_drawn) if is_sampled else objective
+
+
+def hessian_of(sample: Objective, point: Point) -> Preconditioner:
+    """Return the Hessian of all pairs of classes of what `sample_for_hessian` has returned, at a point."""
+    if sample is not point.objective:
+        point = sample.at(point.parameters, point.objective.fast_precision, out=sample.make_room())
     return hessian(point)
 
 

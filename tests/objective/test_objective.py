@@ -229,10 +229,10 @@ def test_float32_sums_over_rows_in_float64():
 
 @pytest.mark.parametrize("columns", [None, "given"])
 def test_no_copy_of_the_data_is_made(columns):
-    X, labels, weights, _, _ = make_problem(20_000, 40, 3, np.float32)
+    X, labels, weights, _, _ = make_problem(20_000, 50, 3, np.float32)
     measured = columns and as_matrix(X).measure(weights)
-    warmed = Objective.over(X[:50], labels[:50], 3, l2=0.1)
-    # Everything is compiled before the memory is traced.
+    # Everything is compiled before the memory is traced: passes over few rows are others.
+    warmed = Objective.over(X, labels, 3, weights=weights, l2=0.1, columns=measured)
     for precision in (np.float64, np.float32):
         warmed.at(warmed.start(), precision, out=warmed.make_room()).hessian_product(warmed.start())
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Kernels over a small X that was copied column by column, scaled and centred: passes and weighted Gram matrices.
+"""Kernels over an X of few columns that was copied column by column, scaled and centred: passes, Gram matrices.
 
 A column is a vector of rows, so that each product is a plain loop that LLVM vectorises, however few the columns are.
 The last column is the intercept's: ones, or zeros where there is none. The rows lie in tiles, each of which stays in
@@ -13,6 +13,7 @@ from fastlin.kernels.linear.residuals import take_logarithms
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_freely
+from fastlin.kernels.machine.threads import count_blocks, run_blocks
 
 # Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
 # longer than that saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
@@ -21,13 +22,15 @@ FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
 # Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
 # of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
+# What a number takes to be copied, in multiply-adds of `count_blocks`.
+FILL_WORK = 40
 # The rows of a room behind those of the scores, and two more for `fill_gram`.
 LARGEST, FACTORS = range(2)
 ROOM_ROWS = 4
 
 
 class SmallRows(NamedTuple):
-    """The rows of a small fit in T tiles of m rows, the last ones of which, behind the n rows, are zeros.
+    """The rows of a fit in T tiles of m rows, the last ones of which, behind the n rows, are zeros.
 
     Attributes
     ----------
@@ -58,7 +61,8 @@ class SmallRows(NamedTuple):
         own_labels, own_weights = np.zeros(shape, np.int64), np.zeros(shape)
         own_labels.reshape(-1)[:n] = labels
         own_weights.reshape(-1)[:n] = weights if len(weights) else 1.0
-        fill_tiles(X, scale, shift, values)
+        n_blocks = count_blocks(n, row_work=FILL_WORK * n_columns, partial_bytes=0, data_bytes=0)
+        run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, scale, shift, values)
         return cls(values, own_labels, own_weights, n, len(weights) > 0)
 
     def fill_column(self, j: int, value: float) -> None:
@@ -74,10 +78,13 @@ def make_room(n_classes: int, tile_rows: int) -> np.ndarray:
 
 
 @kernel
-def fill_tiles(X, scale, shift, values):
-    """Fill the columns of values (T, d + 1, m), but the last, with scale[j] x + shift[j] of X[0] (n, d)."""
+def fill_block_tiles(block, n_blocks, X, scale, shift, values):
+    """Fill the columns of the block's tiles of values (T, d + 1, m), but the last, with scale[j] x + shift[j].
+
+    x are the columns of X[0] (n, d).
+    """
     tile_rows = values.shape[2]
-    for t in range(values.shape[0]):
+    for t in range(block * values.shape[0] // n_blocks, (block + 1) * values.shape[0] // n_blocks):
         first = t * tile_rows
         for j in range(X.shape[2]):
             for i in range(min(X.shape[1] - first, tile_rows)):
@@ -223,7 +230,38 @@ def evaluate(rows, parameters, probabilities, room, total):
     return loss
 
 
-evaluate_tiles = kernel(evaluate, reassociate=False)
+evaluate_within = kernel(evaluate, inline=True)
+
+
+@kernel(reassociate=False)
+def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
+    """Fill losses[block] and totals[block], of totals (B, K (d + 1)), with what `evaluate` says of the block's tiles.
+
+    kept (K, n) takes the probabilities of the block's rows; without entries they are not wanted.
+    """
+    n_tiles, n_columns, tile_rows = rows.values.shape
+    n_classes = parameters.shape[0] // n_columns
+    room, found = np.empty((n_classes + ROOM_ROWS, tile_rows)), np.empty((1, n_classes, tile_rows))
+    total, loss = np.empty(parameters.shape[0]), 0.0
+    for j in range(total.shape[0]):
+        totals[block, j] = 0.0
+    for t in range(block * n_tiles // n_blocks, (block + 1) * n_tiles // n_blocks):
+        first = t * tile_rows
+        tile = SmallRows(
+            rows.values[t : t + 1],
+            rows.labels[t : t + 1],
+            rows.weights[t : t + 1],
+            rows.n_rows - first,
+            rows.is_weighted,
+        )
+        loss += evaluate_within(tile, parameters, found, room, total)
+        for j in range(total.shape[0]):
+            totals[block, j] += total[j]
+        for k in range(kept.shape[0]):
+            source, target = found[0, k], kept[k, first : first + tile_rows]
+            for i in range(target.shape[0]):
+                target[i] = source[i]
+    losses[block] = loss
 
 
 @kernel(inline=True)

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.columnwise import evaluate, fill_gram, make_room
+from fastlin.kernels.linear.columnwise import evaluate_within, fill_gram, make_room
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.instructions import add_freely
 
@@ -381,7 +381,7 @@ def renew_in_cache(rows, descent, scratch, is_whole):
 
 
 judge, _judge_within = kernel(_judge, reassociate=False), kernel(_judge, inline=True)
-_aim_within, _evaluate_within = kernel(_aim, inline=True), kernel(evaluate, inline=True)
+_aim_within = kernel(_aim, inline=True)
 
 
 @kernel(reassociate=False)
@@ -400,7 +400,7 @@ def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
             if _is_worth_it(descent, tol * numbers[VALUE], passes_of_matrix):
                 return LACKING, n_iter
             _aim_within(descent)
-        loss = _evaluate_within(rows, vectors[TRIAL], probabilities, room, vectors[TOTAL])
+        loss = evaluate_within(rows, vectors[TRIAL], probabilities, room, vectors[TOTAL])
         outcome = _judge_within(descent, loss)
         if is_start:
             is_start = False

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from conftest import make_problem
 
-from fastlin.matrices import as_matrix
+from fastlin.kernels.machine import threads
+from fastlin.kernels.machine.threads import limit_threads
+from fastlin.matrices import as_matrix, dense
 from fastlin.matrices.dense import ColumnPasses
 
 ALL = np.empty(0, np.int64)
@@ -60,3 +62,26 @@ def test_the_caller_keeps_x_and_float32_takes_the_other_way():
     assert losses[0] != losses[1] == pytest.approx(losses[0], rel=1e-5)
     np.testing.assert_allclose(gradients[1], gradients[0], atol=1e-4 * weights.sum())
     np.testing.assert_array_equal(X, before)
+
+
+def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(threads, "MIN_BLOCK_WORK", 100_000)
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+    n = 3_000
+    X, labels, weights, coef, intercept = make_problem(n, 3, 3)
+    parameters = np.column_stack([coef, intercept])
+    found = []
+    for n_threads in (1, 3):
+        passes, scale, shift = make_passes(X, labels, weights, 3)
+        assert not passes.lies_in_cache and len(passes.by_columns.values) > 4
+        gradient, probabilities = np.empty_like(parameters), np.empty((3, n))
+        with limit_threads(n_threads):
+            found.append((passes.evaluate(parameters, probabilities, gradient), gradient, probabilities))
+            assert passes.evaluate(parameters, None, gradient) == found[0][0]
+    assert found[0][0] == found[1][0]
+    for one, other in zip(found[0][1:], found[1][1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+    loss, *gradients = naive.loss_and_gradient(X * scale + shift, labels, weights, coef, intercept)
+    assert found[0][0] == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(gradient[:, :-1], gradients[0], atol=1e-11 * weights.sum())
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-14)
