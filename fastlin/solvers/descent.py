@@ -57,7 +57,7 @@ MOST_PARAMETERS_IN_CACHE, MOST_WORK_IN_CACHE = 1100, 1_500_000
 MOST_HESSIAN = 600
 PATIENCE = 100
 # Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
-MOST_AT_ONCE, WORK_AT_ONCE = 16, 4_000_000
+MOST_AT_ONCE, WORK_AT_ONCE = 16, 16_000_000
 # Rows of a sample for each column, at least: with 4 the passes are 12 to 17 where all rows take 7 to 10, with 16 8 to
 # 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up
 # to MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
