@@ -301,6 +301,10 @@ def _chances(curvature, n_drawn):
     """Return min(1, c curvature) with c such that about n_drawn rows are drawn."""
     if n_drawn >= np.count_nonzero(curvature):
         return (curvature > 0).astype(np.float64)
+    factor = n_drawn / curvature.sum(dtype=np.float64)
+    if factor * curvature.max() < 1:
+        # No row is certain, which takes one look at them: 3 ms in place of 10 for a million.
+        return curvature * factor
     # The sum over all rows is a lower bound of c; each turn gives the rows that are not certain what is left over.
     certain = np.zeros(len(curvature), bool)
     for _ in range(20):
