@@ -10,18 +10,22 @@ from fastlin.kernels.linear.descent import (
     ACCEPTED,
     DIRECTION,
     HIGH,
+    KIND,
     N_PAIRS,
     PARAMETERS,
     SEARCHING,
+    SEPARATE,
     SLOPE,
     STALLED,
     STEP,
     TOTAL,
     TRIAL,
     VALUE,
+    WHOLE,
     Descent,
     judge,
     renew,
+    renew_in_cache,
     turn,
 )
 from fastlin.kernels.machine.threads import limit_threads
@@ -258,3 +262,65 @@ def test_drawn_rows_without_weight_are_no_sample(monkeypatch):
     X, labels = generator.normal(size=(90, 3)), (np.arange(90) % 2).astype(np.int32)
     found = minimize(Objective.over(X, labels, 2, weights=weights, l2=0.01))
     assert found.message == REACHED and np.isfinite(found.certificate)
+
+
+@IN_CACHE_OR_NOT
+def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, monkeypatch):
+    monkeypatch.setattr(descent, "MOST_HESSIAN", 0)
+    # However small the problem is, matrices take no time.
+    monkeypatch.setattr(descent, "MATRIX_TIME", 0.0)
+    kinds = []
+
+    def build(rows, walk, *given):
+        renew_in_cache(rows, walk, *given)
+        kinds.append(int(walk.counts[KIND]))
+
+    def take(walk, matrices):
+        renew(walk, matrices)
+        kinds.append(int(walk.counts[KIND]))
+
+    monkeypatch.setattr(descent, "renew_in_cache", build)
+    monkeypatch.setattr(descent, "renew", take)
+    objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-3)
+    found = minimize(objective)
+    assert SEPARATE in kinds and WHOLE not in kinds
+    assert found.message == REACHED
+    assert found.value <= minimum_of(objective)[0] + found.certificate
+
+
+@IN_CACHE_OR_NOT
+@pytest.mark.parametrize("is_dear", [True, False])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, is_dear, n_classes, monkeypatch):
+    monkeypatch.setattr(descent, "MOST_PASSES_AT_START", 0.0 if is_dear else np.inf)
+    objective, _ = make_objective(80, 5, n_classes, l2=1e-3)
+    cold = minimize(objective)
+    warm = minimize(objective, start=cold.parameters * 1.1)
+    assert warm.message == REACHED and 0 < warm.n_iter < cold.n_iter + 5
+    np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
+
+
+@IN_CACHE_OR_NOT
+def test_a_start_of_which_only_the_intercept_is_off_is_settled(way):
+    objective, _ = make_objective(60, 5, 3, l2=0.05)
+    start = minimize(objective).parameters
+    start[:, -1] += [0.02, -0.01, 0.0]
+    found = minimize(objective, tol=1e-8, start=start)
+    assert found.message == REACHED
+    assert found.value <= minimum_of(objective)[0] * (1 + 1e-8)
+
+
+def test_rows_are_drawn_from_everywhere_and_weigh_as_much_as_all():
+    for n, n_drawn in ((1_000, 90), (90, 90), (50, 90)):
+        places = descent._draw(n, n_drawn)
+        assert len(places) == min(n, n_drawn) and len(np.unique(places)) == len(places)
+        # One of each equal range.
+        borders = np.arange(len(places) + 1) * (n / len(places))
+        assert (borders[:-1] - 1 < places).all() and (places < borders[1:]).all()
+    generator = np.random.default_rng(0)
+    X, labels = generator.normal(size=(4_000, 3)), (np.arange(4_000) % 2).astype(np.int32)
+    objective = Objective.over(X, labels, 2, weights=generator.uniform(0, 2, 4_000), l2=0.01)
+    walk = Descent.at(objective.start(), objective.rows.total_weight, objective.class_weights, np.ones(4))
+    steps = descent._ByPasses(objective, walk, objective.make_room())
+    assert len(steps._drawn) < 4_000
+    assert steps._weigh().sum() == pytest.approx(objective.rows.total_weight, rel=1e-12)
