@@ -58,6 +58,9 @@ MOST_HESSIAN = 600
 PATIENCE = 100
 # Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
 MOST_AT_ONCE, WORK_AT_ONCE = 16, 16_000_000
+# With so few entries of X times parameters an iteration takes a hundredth of the fit, and a tol that is loose is
+# undercut: users compare coefficients, whose error is about the root of the gap.
+FREE_WORK, CLOSER, LOOSE = 50_000, 0.01, 1e-6
 # Rows of a sample for each column, at least: with 4 the passes are 12 to 17 where all rows take 7 to 10, with 16 8 to
 # 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up
 # to MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
@@ -130,9 +133,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
     if steps.passes_of_matrix > MOST_PASSES_AT_START:
         descent.counts[N_WITH_MATRIX] = NO_MATRIX
-    # The gap of an iteration leaves out what the exchange between classes costs the bound.
-    tol = least = stopping.tol
-    message = ""
+    tol, message = stopping.tol, ""
+    least = tol * (CLOSER if n_work <= FREE_WORK and tol >= LOOSE else 1.0)
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
     n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
@@ -165,7 +167,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         else:
             bound = stopping.observe(point)
             stopping.record(point, bound)
-            least = tol * min(gap / bound, 1.0)
+            # The gap of an iteration leaves out what the exchange between classes costs the bound.
+            least = min(least, tol * gap / bound)
             is_last = len(stopping.history) >= most
             message = stopping.why(point, bound, decrement) or (IMPATIENT if is_last else "")
     return stopping.solution(message)

@@ -324,3 +324,16 @@ def test_rows_are_drawn_from_everywhere_and_weigh_as_much_as_all():
     steps = descent._ByPasses(objective, walk, objective.make_room())
     assert len(steps._drawn) < 4_000
     assert steps._weigh().sum() == pytest.approx(objective.rows.total_weight, rel=1e-12)
+
+
+@IN_CACHE_OR_NOT
+def test_small_fits_undercut_a_loose_tol_and_stop_at_max_iter_within_it(way):
+    objective, _ = make_objective(60, 5, 3, l2=0.01)
+    expected = minimum_of(objective)[0]
+    closer = minimize(objective, tol=1e-3)
+    assert closer.message == REACHED and closer.value <= expected * (1 + 1e-5)
+    # Ended by max_iter before it is as close as it would be, it is within tol all the same.
+    n_enough = next(n for n, iteration in enumerate(closer.history, 1) if iteration.bound <= 1e-3 * iteration.objective)
+    assert n_enough < closer.n_iter
+    limited = minimize(objective, tol=1e-3, max_iter=n_enough)
+    assert limited.message == REACHED and limited.n_iter == n_enough
