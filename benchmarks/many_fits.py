@@ -1,9 +1,9 @@
 """The races of many small fits that scikit-learn's tools make: resampling, cross-validation, searches, one-vs-rest.
 
 Both libraries' LogisticRegression runs in the same tools, each in its best way: one fit after the other, or as many
-processes or threads as there are, each with one thread of BLAS. scikit-learn's counts with the better of two solvers,
-and which way is fastlin's best stands with each race. Where a tool returns models, each has to reach the peer's
-objective, and where it returns scores, these have to agree.
+processes or threads as there are, each with one thread of BLAS. scikit-learn's is found anew in each race, with the
+better of two solvers; fastlin's is the one that was best when it was measured, and stands in the title. Where a tool
+returns models, each has to reach the peer's objective, and where it returns scores, these have to agree.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from functools import partial
 
 import joblib
 import numpy as np
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import BaggingClassifier
@@ -166,7 +167,7 @@ def _run_in(way, run, problem, model):
 
 
 def _fit_rows(model, X, y, rows):
-    fitted = model.fit(X[rows], y[rows])
+    fitted = clone(model).fit(X[rows], y[rows])
     return fitted.coef_.copy(), fitted.intercept_.copy()
 
 
@@ -211,7 +212,15 @@ def _race(title, load, run, way="processes", rule=SAME_SCORES):
         for solver in SOLVERS
         for theirs in WAYS
     }
-    return Race(title, load, partial(solve_by_fastlin, run=run, way=way), peers, rows=N_ROWS, rounds=3, rule=rule)
+    return Race(
+        f"{title} (fastlin: {way})",
+        load,
+        partial(solve_by_fastlin, run=run, way=way),
+        peers,
+        rows=N_ROWS,
+        rounds=3,
+        rule=rule,
+    )
 
 
 RACES = {

@@ -1,4 +1,4 @@
-"""Dense X of any type and layout, read in place: statistics of its columns, predictions, an objective's passes."""
+"""Dense X of any type and layout: statistics of columns, predictions, and passes, which copy X where it is small."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel, fill_moments
-from fastlin.kernels.linear.columnwise import SmallRows, count_roundings, fill_block_sums
+from fastlin.kernels.linear.columnwise import TiledRows, count_roundings, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
     PANEL_ROWS,
@@ -65,8 +65,9 @@ MIN_FLOAT32_WORK = 20_000_000
 # An X of no more numbers is copied column by column: a megabyte.
 FEW_NUMBERS = 1 << 17
 # So is one of more than two classes, where the products of its columns are no more: 100,000 x 5 and 3,000 x 50 with
-# four classes take 0.7 of the time, with ten 0.8, and 30,000 x 50 with ten as long. It is one of 16 MB at most.
-FEW_PRODUCTS = 1 << 25
+# four classes take 0.7 of the time, with ten 0.8, and 30,000 x 50 with ten as long. Fewer columns count as
+# FEWEST_COLUMNS, so that no copy takes more than 16 MB.
+FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 25, 16
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
 NO_ROWS = np.empty(0, np.int64)
@@ -303,7 +304,8 @@ class DenseMatrix:
     ) -> DensePasses:
         """Return the DensePasses over the given rows."""
         n, size = len(rows) or len(self.X), len(scale) + 1
-        is_copied = n * size <= FEW_NUMBERS or (n_rows_coef > 1 and n * size * max(size, 16) <= FEW_PRODUCTS)
+        products = n * size * max(size, FEWEST_COLUMNS)
+        is_copied = n * size <= FEW_NUMBERS or (n_rows_coef > 1 and products <= FEW_PRODUCTS)
         kind = ColumnPasses if is_copied else DensePasses
         return kind(self._any_layout, rows, labels, weights, n_rows_coef, scale, shift)
 
@@ -577,14 +579,10 @@ class ColumnPasses(DensePasses):
         return 0.0
 
     @cached_property
-    def by_columns(self) -> SmallRows:
+    def by_columns(self) -> TiledRows:
         """The columns, scaled and centred and with ones behind them, with labels and weights."""
         rows, labels, weights = self._samples
-        X = self._X[rows] if len(rows) else self._X
-        X = X if X.dtype == np.float64 else X.view(np.float16 if X.dtype == np.uint16 else X.dtype).astype(np.float64)
-        labels = labels[rows] if len(rows) else labels
-        weights = weights[rows] if len(rows) and len(weights) else weights
-        found = SmallRows.of(any_layout(X), self._scale, self._shift, labels, weights)
+        found = TiledRows.of(self._any_layout, rows, self._scale, self._shift, labels, weights)
         found.fill_column(-1, 1)
         return found
 

@@ -167,11 +167,11 @@ class Rows(MeanSums):
 
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes."""
-        counts = np.zeros(self.n_classes, np.int64)
+        totals = np.zeros(self.n_classes, np.int64)
         for _, labels in self._weighty():
-            counts += np.bincount(labels, minlength=self.n_classes)
-        places, drawn = draw_places(int(counts.sum()), n_rows), []
-        seen: IntArray = np.cumsum(counts) - counts
+            totals += np.bincount(labels, minlength=self.n_classes)
+        places, drawn = draw_places(int(totals.sum()), n_rows), []
+        seen: IntArray = np.cumsum(totals) - totals
         # An order of all rows would take as much memory as labels and weights together.
         for numbers, labels in self._weighty():
             found, counts = find_rows(places, labels, seen)

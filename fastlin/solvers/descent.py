@@ -38,7 +38,7 @@ from fastlin.kernels.linear.descent import (
     renew_in_cache,
     turn,
 )
-from fastlin.solvers.preconditioners import hessian_of, sample_for_hessian
+from fastlin.solvers import preconditioners
 from fastlin.solvers.stopping import IMPATIENT
 from fastlin.typing import FloatArray
 
@@ -59,7 +59,7 @@ PATIENCE = 100
 # Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
 MOST_AT_ONCE, WORK_AT_ONCE = 16, 16_000_000
 # With so few entries of X times parameters an iteration takes a hundredth of the fit, and a tol that is loose is
-# undercut: users compare coefficients, whose error is about the root of the gap.
+# undercut: users compare coefficients, and these gain two digits.
 FREE_WORK, CLOSER, LOOSE = 50_000, 0.01, 1e-6
 # Rows of a sample for each column, at least: with 4 the passes are 12 to 17 where all rows take 7 to 10, with 16 8 to
 # 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up
@@ -69,12 +69,9 @@ ROWS_PER_COLUMN, MOST_ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 64, 2
 # matrix of equal rows says of the distance from the minimum is far too little there.
 MOST_PASSES_AT_START = 20.0
 # Multiply-adds a nanosecond of a pass, a Gram matrix and a factor; and the nanoseconds of a row's exponential, of an
-# iteration in a core's cache, of what new blocks or a Hessian take beside their sums elsewhere, and of a row that a
-# sample is drawn from (AMD EPYC, znver4).
+# iteration in a core's cache, and of what new blocks or a Hessian take beside their sums elsewhere (AMD EPYC, znver4).
 PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME = 4.0, 6.0, 4.0, 2.0, 1_000.0
-MATRIX_TIME, HESSIAN_TIME, SAMPLE_TIME = 100_000.0, 700_000.0, 10.0
-# Of rows for each column and class, as ROWS_PER_COLUMN of preconditioners.py.
-HESSIAN_ROWS = 4
+MATRIX_TIME, HESSIAN_TIME = 100_000.0, 700_000.0
 GOLDEN_SECTION = 0.6180339887498949
 
 
@@ -134,14 +131,14 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     if steps.passes_of_matrix > MOST_PASSES_AT_START:
         descent.counts[N_WITH_MATRIX] = NO_MATRIX
     tol, message = stopping.tol, ""
-    least = tol * (CLOSER if n_work <= FREE_WORK and tol >= LOOSE else 1.0)
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
+    least = min(tol, CLOSER * max(tol, LOOSE)) if n_work <= FREE_WORK and not is_followed else tol
     n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
     # Another solver may have made some.
     n_before = len(stopping.history)
     most = min(stopping.max_iter, n_before + PATIENCE)
-    outcome, found = steps.iterate(inf if is_followed else tol, min(n_at_once, most - n_before))
+    outcome, found = steps.iterate(inf if is_followed else tol, 1)
     if not found:
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
         point = steps.make_point()
@@ -233,13 +230,13 @@ class _ByPasses:
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
         of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
+        n_sampled = preconditioners.ROWS_PER_COLUMN * K * size
         work, factor, time = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6, MATRIX_TIME
         if self._has_hessian:
-            work, factor = min(n, HESSIAN_ROWS * K * size) * (K * size) ** 2 / 4, (K * size) ** 3 / 6
-            time = HESSIAN_TIME + SAMPLE_TIME * n
+            work, factor, time = min(n, n_sampled) * (K * size) ** 2 / 4, (K * size) ** 3 / 6, HESSIAN_TIME
         passes = (work / GRAM_RATE + factor / FACTOR_RATE + time) / of_pass
-        # What a sample errs by, pairs learn. After each iteration it would err anew.
-        is_sampled = self._has_hessian and HESSIAN_ROWS * K * size < n
+        # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
+        is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
 
     def iterate(self, tol, n_iterations):
@@ -283,8 +280,8 @@ class _ByPasses:
             renew(descent, share * self._sum_products(self._weigh()[None]))
             return
         if self._has_hessian:
-            self._sample = self._sample or sample_for_hessian(self._objective)
-            renew(descent, hessian_of(self._sample, self.make_point()).unpack())
+            self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
+            renew(descent, preconditioners.hessian_of(self._sample, self.make_point()).unpack())
             return
         p = np.ascontiguousarray(self._probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())

@@ -1,6 +1,7 @@
 """The descent over few parameters: its minimum, its matrices, its certificates, and the same bits whoever looks on."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from fastlin.kernels.linear.descent import (
     HIGH,
     KIND,
     N_PAIRS,
+    N_WITH_MATRIX,
+    NO_MATRIX,
     PARAMETERS,
     SEARCHING,
     SEPARATE,
     SLOPE,
+    STALE,
     STALLED,
     STEP,
     TOTAL,
@@ -83,6 +87,16 @@ def test_other_options_have_the_minima_of_the_other_solvers(way, monkeypatch):
                 other = choose.minimize(objective, solver="newton-cholesky", tol=1e-10, max_iter=100)
             assert found.value == pytest.approx(other.value, rel=2e-10), options
             np.testing.assert_allclose(found.parameters, other.parameters, atol=1e-4, err_msg=str(options))
+
+
+@IN_CACHE_OR_NOT
+@pytest.mark.parametrize("tol", [1e-3, 1e-4])
+def test_who_looks_on_changes_no_bits_where_a_loose_tol_is_undercut(way, tol):
+    for seed in range(20):
+        objective, _ = make_objective(50 + 7 * seed, 6, 2 + seed % 3, l2=1e-3)
+        alone, watched = minimize(objective, tol), minimize(objective, tol, on_iteration=lambda *_: None)
+        assert alone.n_iter == watched.n_iter
+        np.testing.assert_array_equal(alone.parameters, watched.parameters)
 
 
 @IN_CACHE_OR_NOT
@@ -294,8 +308,24 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, mo
 def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, is_dear, n_classes, monkeypatch):
     monkeypatch.setattr(descent, "MOST_PASSES_AT_START", 0.0 if is_dear else np.inf)
     objective, _ = make_objective(80, 5, n_classes, l2=1e-3)
-    cold = minimize(objective)
+    cold, kept = minimize(objective), []
+    at = Descent.at
+
+    def keep(*given):
+        kept.append(at(*given))
+        return kept[-1]
+
+    iterate = (descent._InCache if way else descent._ByPasses).iterate
+    ages = []
+
+    def note_age(self, *given):
+        ages.append(int(kept[-1].counts[N_WITH_MATRIX]))
+        return iterate(self, *given)
+
+    monkeypatch.setattr(descent, "Descent", SimpleNamespace(at=keep))
+    monkeypatch.setattr(descent._InCache if way else descent._ByPasses, "iterate", note_age)
     warm = minimize(objective, start=cold.parameters * 1.1)
+    assert ages[0] == (NO_MATRIX if is_dear else STALE)
     assert warm.message == REACHED and 0 < warm.n_iter < cold.n_iter + 5
     np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
 
@@ -337,3 +367,10 @@ def test_small_fits_undercut_a_loose_tol_and_stop_at_max_iter_within_it(way):
     assert n_enough < closer.n_iter
     limited = minimize(objective, tol=1e-3, max_iter=n_enough)
     assert limited.message == REACHED and limited.n_iter == n_enough
+
+
+@IN_CACHE_OR_NOT
+def test_a_smaller_tol_comes_no_less_close(way):
+    objective, _ = make_objective(60, 5, 3, l2=0.01)
+    bounds = [minimize(objective, tol=tol).certificate for tol in (1e-4, 1e-6, 9e-7, 1e-8, 1e-10)]
+    assert max(bounds[1:4]) <= 1.01e-8 * objective.at(objective.start()).value and bounds[4] <= bounds[3]

@@ -12,7 +12,7 @@ import numpy as np
 from fastlin.kernels.linear.residuals import take_logarithms
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
-from fastlin.kernels.machine.instructions import add_freely
+from fastlin.kernels.machine.instructions import add_freely, read_number
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 
 # Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
@@ -29,7 +29,7 @@ LARGEST, FACTORS = range(2)
 ROOM_ROWS = 4
 
 
-class SmallRows(NamedTuple):
+class TiledRows(NamedTuple):
     """The rows of a fit in T tiles of m rows, the last ones of which, behind the n rows, are zeros.
 
     Attributes
@@ -53,16 +53,24 @@ class SmallRows(NamedTuple):
     is_weighted: bool
 
     @classmethod
-    def of(cls, X: np.ndarray, scale: np.ndarray, shift: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
-        """Copy X[0] (n, d), labels (n,) and weights (n,), which may have no entries for ones."""
-        n, n_columns = X.shape[1], X.shape[2] + 1
+    def of(
+        cls,
+        X: np.ndarray,
+        rows: np.ndarray,
+        scale: np.ndarray,
+        shift: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+    ) -> Self:
+        """Copy rows of X[0], of their labels and weights; rows without entries stand for all, weights for ones."""
+        n, n_columns = len(rows) or X.shape[1], X.shape[2] + 1
         shape = count_tiles(n, n_columns)
         values = np.zeros((shape[0], n_columns, shape[1]))
         own_labels, own_weights = np.zeros(shape, np.int64), np.zeros(shape)
-        own_labels.reshape(-1)[:n] = labels
-        own_weights.reshape(-1)[:n] = weights if len(weights) else 1.0
+        own_labels.reshape(-1)[:n] = labels[rows] if len(rows) else labels
+        own_weights.reshape(-1)[:n] = (weights[rows] if len(rows) else weights) if len(weights) else 1.0
         n_blocks = count_blocks(n, row_work=FILL_WORK * n_columns, partial_bytes=0, data_bytes=0)
-        run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, scale, shift, values)
+        run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
         return cls(values, own_labels, own_weights, n, len(weights) > 0)
 
     def fill_column(self, j: int, value: float) -> None:
@@ -78,17 +86,18 @@ def make_room(n_classes: int, tile_rows: int) -> np.ndarray:
 
 
 @kernel
-def fill_block_tiles(block, n_blocks, X, scale, shift, values):
+def fill_block_tiles(block, n_blocks, X, rows, scale, shift, values):
     """Fill the columns of the block's tiles of values (T, d + 1, m), but the last, with scale[j] x + shift[j].
 
-    x are the columns of X[0] (n, d).
+    x are columns of X[0] (n, d), of any type and layout, in the given rows; without entries these are all.
     """
-    tile_rows = values.shape[2]
+    tile_rows, n_rows = values.shape[2], rows.shape[0] if rows.shape[0] > 0 else X.shape[1]
     for t in range(block * values.shape[0] // n_blocks, (block + 1) * values.shape[0] // n_blocks):
         first = t * tile_rows
         for j in range(X.shape[2]):
-            for i in range(min(X.shape[1] - first, tile_rows)):
-                values[t, j, i] = X[0, first + i, j] * scale[j] + shift[j]
+            for i in range(min(n_rows - first, tile_rows)):
+                number = rows[first + i] if rows.shape[0] > 0 else first + i
+                values[t, j, i] = np.float64(read_number(X[0, number, j])) * scale[j] + shift[j]
 
 
 def count_tiles(n_rows: int, n_columns: int) -> tuple[int, int]:
@@ -111,7 +120,7 @@ def count_roundings(n_rows: int, n_columns: int) -> tuple[int, int]:
 def evaluate(rows, parameters, probabilities, room, total):
     """Return sum s_i l_i at parameters (K (d + 1),), and fill total (K (d + 1),) with its derivative.
 
-    rows are SmallRows, whose probabilities (T, K, m) are kept. The losses are those of residuals.py. Columns are read
+    rows are TiledRows, whose probabilities (T, K, m) are kept. The losses are those of residuals.py. Columns are read
     by four; the last ones, where none are left, with factors of zero.
     """
     values, labels, weights = rows.values, rows.labels, rows.weights
@@ -235,7 +244,7 @@ evaluate_within = kernel(evaluate, inline=True)
 
 @kernel(reassociate=False)
 def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
-    """Fill losses[block] and totals[block], of totals (B, K (d + 1)), with what `evaluate` says of the block's tiles.
+    """Fill losses[block] and totals[block], of totals (B, K (d + 1)), with loss and gradient of the block's tiles.
 
     kept (K, n) takes the probabilities of the block's rows; without entries they are not wanted.
     """
@@ -247,7 +256,7 @@ def fill_block_sums(block, n_blocks, rows, parameters, losses, totals, kept):
         totals[block, j] = 0.0
     for t in range(block * n_tiles // n_blocks, (block + 1) * n_tiles // n_blocks):
         first = t * tile_rows
-        tile = SmallRows(
+        tile = TiledRows(
             rows.values[t : t + 1],
             rows.labels[t : t + 1],
             rows.weights[t : t + 1],

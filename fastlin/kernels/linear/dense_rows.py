@@ -108,9 +108,9 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
 def fill_block_scores(block, n_blocks, X, parameters, tile_rows, scores, best):
     """Fill scores[i] = coef x_i + intercept for the rows i of the block, and best[i] with the class of the largest.
 
-    scores (n, K) and best (n,), int64, may have no rows where one of them is all that is asked. Of equal scores the
-    first class is best, and for K = 1 it is 1 where the score is above 0, else 0. The scores of a tile are all that is
-    held for the classes.
+    Either of scores (n, K) and best (n,), int64, may have no rows; it is not filled then. Of equal scores the first
+    class is best, and for K = 1 it is 1 where the score is above 0, else 0. For the classes no more than the scores of
+    a tile are held.
     """
     X = X[0]
     coef = parameters.coef

@@ -335,7 +335,7 @@ def _is_worth_it(descent, target, passes_of_matrix):
 def renew_in_cache(rows, descent, scratch, is_whole):
     """Build and factorize the next matrix: the Hessian of J, or its blocks, or where none was before, one for all.
 
-    rows are SmallRows, scratch a Scratch; is_whole tells the Hessian from its blocks, one for each class.
+    rows are TiledRows, scratch a Scratch; is_whole tells the Hessian from its blocks, one for each class.
 
     At the start all rows have the probabilities of the class weights. The Hessian by the parameters of class k is then
     p (1 - p) times the mean of x~ x~'; with three or more classes p alone stands for it, since no step moves all
@@ -388,7 +388,7 @@ _aim_within = kernel(_aim, inline=True)
 def descend_in_cache(rows, descent, scratch, tol, passes_of_matrix, history):
     """Make iterations until the gap is within tol of J, or history (m, 4) is full; return their outcome and number.
 
-    rows are SmallRows, scratch a Scratch. The rows of history take J, gap, largest entry of the gradient and passes of
+    rows are TiledRows, scratch a Scratch. The rows of history take J, gap, largest entry of the gradient and passes of
     each iteration. Where a new matrix, which costs so many passes, is worth it, the outcome is LACKING. The first call
     evaluates the start, and ends there where J or its gradient is not finite, or within tol but for the intercept.
     """

@@ -1,4 +1,6 @@
-"""Passes over a small X column by column, against the naive oracle."""
+"""Passes over a copy of X column by column, against the naive oracle."""
+
+import tracemalloc
 
 import naive
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 from conftest import make_problem
 
 from fastlin.kernels.machine import threads
-from fastlin.kernels.machine.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.matrices import as_matrix, dense
 from fastlin.matrices.dense import ColumnPasses
 
@@ -64,24 +66,64 @@ def test_the_caller_keeps_x_and_float32_takes_the_other_way():
     np.testing.assert_array_equal(X, before)
 
 
-def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(monkeypatch):
+def list_in_whole(rows, n):
+    """Return the numbers of the rows: all of them where there are none."""
+    return rows if len(rows) else np.arange(n)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("rows", [ALL, np.arange(3_000)[::-1].repeat(2)[:2_900]], ids=["all", "given"])
+def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(n_classes, rows, monkeypatch):
     monkeypatch.setattr(threads, "MIN_BLOCK_WORK", 100_000)
-    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
-    n = 3_000
-    X, labels, weights, coef, intercept = make_problem(n, 3, 3)
-    parameters = np.column_stack([coef, intercept])
-    found = []
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0 if n_classes > 2 else 1 << 17)
+    n, n_blocks = 3_000, []
+    X, labels, weights, coef, intercept = make_problem(n, 3, n_classes)
+    # Some tiles have no weight at all.
+    weights[:1_200] = 0
+
+    def run(kernel, n, *given):
+        n_blocks.append(n)
+        run_blocks(kernel, n, *given)
+
+    monkeypatch.setattr(dense, "run_blocks", run)
+    parameters, found = np.column_stack([coef, intercept]), []
+    # What it remembers belongs to another MIN_BLOCK_WORK.
+    threads.count_blocks.cache_clear()
     for n_threads in (1, 3):
-        passes, scale, shift = make_passes(X, labels, weights, 3)
-        assert not passes.lies_in_cache and len(passes.by_columns.values) > 4
-        gradient, probabilities = np.empty_like(parameters), np.empty((3, n))
+        passes, scale, shift = make_passes(X, labels, weights, n_classes, rows)
+        gradient, probabilities = np.empty_like(parameters), np.empty((len(coef), len(rows) or n))
         with limit_threads(n_threads):
             found.append((passes.evaluate(parameters, probabilities, gradient), gradient, probabilities))
             assert passes.evaluate(parameters, None, gradient) == found[0][0]
+    threads.count_blocks.cache_clear()
+    assert max(n_blocks) > 1
     assert found[0][0] == found[1][0]
     for one, other in zip(found[0][1:], found[1][1:], strict=True):
         np.testing.assert_array_equal(one, other)
-    loss, *gradients = naive.loss_and_gradient(X * scale + shift, labels, weights, coef, intercept)
+    taken = list_in_whole(rows, n)
+    x, s = (X * scale + shift)[taken], weights[taken]
+    loss, *gradients = naive.loss_and_gradient(x, labels[taken], s, coef, intercept)
     assert found[0][0] == pytest.approx(loss, rel=1e-12)
-    np.testing.assert_allclose(gradient[:, :-1], gradients[0], atol=1e-11 * weights.sum())
-    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-14)
+    np.testing.assert_allclose(gradient[:, :-1], gradients[0], atol=1e-11 * s.sum())
+    np.testing.assert_allclose(gradient[:, -1], gradients[1], atol=1e-12 * s.sum())
+    scores = x @ coef.T + intercept
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    expected = e / e.sum(axis=1, keepdims=True) if n_classes > 2 else 1 / (1 + np.exp(-scores))
+    np.testing.assert_allclose(probabilities, expected.T, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_a_copy_takes_no_more_than_is_said(dtype):
+    n, d = 80_000, 19
+    X = np.abs(8 * np.random.default_rng(0).normal(size=(n, d))).astype(dtype)
+    labels, no_weights = (np.arange(n) % 3).astype(np.int32), np.empty(0)
+    warm, *_ = make_passes(X[:9_000], labels[:9_000], no_weights, 3)
+    # What has to be compiled is, before memory is counted.
+    assert warm.by_columns.values.nbytes > 0
+    passes, *_ = make_passes(X, labels, no_weights, 3)
+    tracemalloc.start()
+    assert passes.by_columns.n_rows == n
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Of docs/logistic-regression.md, and of it the rows that fill the last tile.
+    assert n * (d + 1) * 8 < peak <= (16 << 20) + 16 * n + 1_000_000
