@@ -230,7 +230,7 @@ RACES = {
         "OneVsRestClassifier, digits", _load_one_vs_rest, fit_one_vs_rest, "one after the other", PROVEN
     ),
     "many-folds": _race("cross_val_score, 10 folds", _load_held_out, score_folds, "one after the other"),
-    "many-grid": _race(f"GridSearchCV, {len(CS)} C × 5 folds", _load_held_out, score_grid),
+    "many-grid": _race(f"GridSearchCV, {len(CS)} C × 5 folds", _load_held_out, score_grid, "one after the other"),
     "many-permutations": _race(
         f"permutation_test_score, {N_PERMUTED} × 5 folds",
         partial(_load_held_out, n_fits=N_PERMUTED),

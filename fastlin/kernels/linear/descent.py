@@ -60,7 +60,7 @@ RIDGE = 1e-13
 SMALLEST_PIVOT = 1e-15
 # A matrix is built anew after each iteration where it takes no more than so much of a pass, and else once the pace of
 # the last iterations foretells more passes than the matrix and so many steps after it take.
-CHEAP_PASSES, STEPS_AFTER, MOST_PASSES_AT_END = 0.5, 3.0, 1000.0
+CHEAP_PASSES, STEPS_AFTER, MOST_PASSES_AT_END = 0.5, 8.0, 1000.0
 
 
 class Descent(NamedTuple):
