@@ -295,7 +295,7 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, mo
 
     monkeypatch.setattr(descent, "renew_in_cache", build)
     monkeypatch.setattr(descent, "renew", take)
-    objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-3)
+    objective, _ = make_objective(60, 5, 4, columns="badly scaled", l2=1e-7)
     found = minimize(objective)
     assert SEPARATE in kinds and WHOLE not in kinds
     assert found.message == REACHED
