@@ -1,6 +1,6 @@
 """The descent over few parameters: its minimum, its matrices, its certificates, and the same bits whoever looks on."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 from types import SimpleNamespace
 
 import numpy as np
@@ -57,17 +57,18 @@ def way(monkeypatch, in_cache):
 
 
 @IN_CACHE_OR_NOT
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("columns", ["plain", "badly scaled"])
-def test_the_minimum_is_found_and_certified(way, n_classes, columns):
-    objective, _ = make_objective(60, 5, n_classes, columns=columns, l2=0.01)
-    assert descent.suits(objective)
-    found, (expected, *_) = minimize(objective), minimum_of(objective)
-    assert found.message == REACHED and found.converged
-    assert expected - 1e-12 <= found.value <= expected + found.certificate
-    assert found.certificate <= 1e-10 * found.value
-    values = [iteration.objective for iteration in found.history]
-    assert all(after <= before * (1 + 1e-14) for before, after in pairwise(values)) and found.n_passes >= len(values)
+def test_the_minimum_is_found_and_certified(way):
+    for n_classes, columns in product((2, 4), ("plain", "badly scaled")):
+        objective, _ = make_objective(60, 5, n_classes, columns=columns, l2=0.01)
+        assert descent.suits(objective)
+        found, (expected, *_) = minimize(objective), minimum_of(objective)
+        assert found.message == REACHED and found.converged
+        assert expected - 1e-12 <= found.value <= expected + found.certificate
+        assert found.certificate <= 1e-10 * found.value
+        values = [iteration.objective for iteration in found.history]
+        assert all(after <= before * (1 + 1e-14) for before, after in pairwise(values)) and found.n_passes >= len(
+            values
+        )
 
 
 @IN_CACHE_OR_NOT
@@ -90,9 +91,8 @@ def test_other_options_have_the_minima_of_the_other_solvers(way, monkeypatch):
 
 
 @IN_CACHE_OR_NOT
-@pytest.mark.parametrize("tol", [1e-3, 1e-4])
-def test_who_looks_on_changes_no_bits_where_a_loose_tol_is_undercut(way, tol):
-    for seed in range(20):
+def test_who_looks_on_changes_no_bits_where_a_loose_tol_is_undercut(way):
+    for seed, tol in product(range(20), (1e-3, 1e-4)):
         objective, _ = make_objective(50 + 7 * seed, 6, 2 + seed % 3, l2=1e-3)
         alone, watched = minimize(objective, tol), minimize(objective, tol, on_iteration=lambda *_: None)
         assert alone.n_iter == watched.n_iter
@@ -118,12 +118,12 @@ def test_who_looks_on_changes_no_bits(way):
 
 
 @IN_CACHE_OR_NOT
-@pytest.mark.parametrize("rule", ["excess", "gradient", "estimate"])
-def test_every_rule_ends_it(way, rule):
-    objective, _ = make_objective(60, 5, 3, l2=0.01)
-    found = minimize(objective, tol=1e-5, rule=rule)
-    assert found.message == REACHED
-    assert found.value <= minimum_of(objective)[0] * (1 + 1e-4)
+def test_every_rule_ends_it(way):
+    for rule in ("excess", "gradient", "estimate"):
+        objective, _ = make_objective(60, 5, 3, l2=0.01)
+        found = minimize(objective, tol=1e-5, rule=rule)
+        assert found.message == REACHED
+        assert found.value <= minimum_of(objective)[0] * (1 + 1e-4)
 
 
 @IN_CACHE_OR_NOT
@@ -303,31 +303,29 @@ def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, mo
 
 
 @IN_CACHE_OR_NOT
-@pytest.mark.parametrize("is_dear", [True, False])
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, is_dear, n_classes, monkeypatch):
-    monkeypatch.setattr(descent, "MOST_PASSES_AT_START", 0.0 if is_dear else np.inf)
-    objective, _ = make_objective(80, 5, n_classes, l2=1e-3)
-    cold, kept = minimize(objective), []
-    at = Descent.at
+def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, monkeypatch):
+    steps, kept, ages = descent._InCache if way else descent._ByPasses, [], []
+    at, iterate = Descent.at, steps.iterate
 
     def keep(*given):
         kept.append(at(*given))
         return kept[-1]
-
-    iterate = (descent._InCache if way else descent._ByPasses).iterate
-    ages = []
 
     def note_age(self, *given):
         ages.append(int(kept[-1].counts[N_WITH_MATRIX]))
         return iterate(self, *given)
 
     monkeypatch.setattr(descent, "Descent", SimpleNamespace(at=keep))
-    monkeypatch.setattr(descent._InCache if way else descent._ByPasses, "iterate", note_age)
-    warm = minimize(objective, start=cold.parameters * 1.1)
-    assert ages[0] == (NO_MATRIX if is_dear else STALE)
-    assert warm.message == REACHED and 0 < warm.n_iter < cold.n_iter + 5
-    np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
+    monkeypatch.setattr(steps, "iterate", note_age)
+    for is_dear, n_classes in product((True, False), (2, 3)):
+        monkeypatch.setattr(descent, "MOST_PASSES_AT_START", 0.0 if is_dear else np.inf)
+        objective, _ = make_objective(80, 5, n_classes, l2=1e-3)
+        cold = minimize(objective)
+        ages.clear()
+        warm = minimize(objective, start=cold.parameters * 1.1)
+        assert ages[0] == (NO_MATRIX if is_dear else STALE)
+        assert warm.message == REACHED and 0 < warm.n_iter < cold.n_iter + 5
+        np.testing.assert_allclose(warm.parameters, cold.parameters, atol=1e-4)
 
 
 @IN_CACHE_OR_NOT
@@ -367,10 +365,6 @@ def test_small_fits_undercut_a_loose_tol_and_stop_at_max_iter_within_it(way):
     assert n_enough < closer.n_iter
     limited = minimize(objective, tol=1e-3, max_iter=n_enough)
     assert limited.message == REACHED and limited.n_iter == n_enough
-
-
-@IN_CACHE_OR_NOT
-def test_a_smaller_tol_comes_no_less_close(way):
-    objective, _ = make_objective(60, 5, 3, l2=0.01)
-    bounds = [minimize(objective, tol=tol).certificate for tol in (1e-4, 1e-6, 9e-7, 1e-8, 1e-10)]
-    assert max(bounds[1:4]) <= 1.01e-8 * objective.at(objective.start()).value and bounds[4] <= bounds[3]
+    # A smaller tol comes no less close.
+    bounds = [minimize(objective, tol=tol).certificate for tol in (1e-6, 9e-7, 1e-8, 1e-10)]
+    assert max(bounds[:3]) <= 1.01e-8 * objective.value_at_start() and bounds[3] <= bounds[2]
