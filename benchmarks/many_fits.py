@@ -220,6 +220,8 @@ def _race(title, load, run, way="processes", rule=SAME_SCORES):
         rows=N_ROWS,
         rounds=3,
         rule=rule,
+        # They are the processes or threads of the way, and BLAS has one all the same.
+        peer_threads=("all",),
     )
 
 

@@ -105,6 +105,8 @@ class Race:
         Those of THREADS that the whole race is run on.
     package : str
         The module of the peer, where it may not be installed.
+    peer_threads : tuple of str
+        Those of THREADS that each peer is tried on.
     """
 
     title: str
@@ -118,6 +120,7 @@ class Race:
     warm_up_rows: int = 200
     threads: tuple = ("all",)
     package: str = ""
+    peer_threads: tuple = THREADS
 
     def solve(self, problem):
         """Return fastlin's solution of the problem."""
@@ -242,10 +245,10 @@ def run_race(race, problem, n_threads=None):
     """Run fastlin and the peers in turn.
 
     fastlin runs before and after each peer, because the speed of a machine drifts. It has all threads of the race. A
-    peer runs on one thread and on all of them, and the faster counts: two threads of BLAS take longer than one for many
-    fits. Before the race fastlin solves the whole problem, so that it has compiled what it needs, and each peer a small
-    one. After the first turn only those peers count that have reached the objective, and only those go on that may be
-    the fastest.
+    peer runs on one thread and on all of them, where the race does not name one, and the faster counts: two threads of
+    BLAS take longer than one for many fits. Before the race fastlin solves the whole problem, so that it has compiled
+    what it needs, and each peer a small one. After the first turn only those peers count that have reached the
+    objective, and only those go on that may be the fastest.
 
     Parameters
     ----------
@@ -274,7 +277,8 @@ def run_race(race, problem, n_threads=None):
         # The libraries of the peers, which bring threads of their own, are loaded by now.
         controller, most = ThreadpoolController(), count_threads()
         ours = FASTLIN, most
-        entries = [(name, n) for name in race.peers for n in dict.fromkeys((1, most))]
+        counts = sorted({{"all": most, "one": 1}[threads] for threads in race.peer_threads})
+        entries = [(name, n) for name in race.peers for n in counts]
         runs = {entry: [] for entry in (ours, *entries)}
         for turn in range(race.rounds):
             for name, n in entries:

@@ -38,6 +38,7 @@ from fastlin.kernels.linear.descent import (
     renew_in_cache,
     turn,
 )
+from fastlin.objective.strata import draw_places
 from fastlin.solvers import preconditioners
 from fastlin.solvers.stopping import IMPATIENT
 from fastlin.typing import FloatArray
@@ -72,7 +73,6 @@ MOST_PASSES_AT_START = 20.0
 # iteration in a core's cache, and of what new blocks or a Hessian take beside their sums elsewhere (AMD EPYC, znver4).
 PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME = 4.0, 6.0, 4.0, 2.0, 1_000.0
 MATRIX_TIME, HESSIAN_TIME = 100_000.0, 700_000.0
-GOLDEN_SECTION = 0.6180339887498949
 
 
 def suits(objective: Objective) -> bool:
@@ -225,7 +225,7 @@ class _ByPasses:
         self._sample: Objective | None = None
         self._has_hessian = 1 < K and K * size <= MOST_HESSIAN
         n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
-        self._drawn = _draw(n, n_drawn)
+        self._drawn = draw_places(n, n_drawn)
         if not np.any(objective.rows.weights_of(self._numbers())):
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
@@ -301,16 +301,6 @@ class _ByPasses:
     def _numbers(self):
         numbers = self._objective.rows.numbers
         return numbers[self._drawn] if len(numbers) else self._drawn
-
-
-def _draw(n_rows, n_drawn):
-    """Return the places of about n_drawn of the rows, one from anywhere in each of as many equal ranges."""
-    if n_drawn >= n_rows:
-        return np.arange(n_rows)
-    numbers = np.arange(n_drawn)
-    # Multiples of the golden section lie as if by chance; a generator takes longer to make than 1,000 numbers.
-    places = numbers + numbers * GOLDEN_SECTION % 1
-    return np.minimum(places * (n_rows / n_drawn), n_rows - 1).astype(np.int64)
 
 
 def _count_passes_of_matrix(objective, is_whole):

@@ -7,11 +7,16 @@ from benchmarks.fits import pose
 from benchmarks.many_fits import RACES, Fits, solve_by_fastlin, solve_by_scikit_learn
 
 
-def test_each_fit_is_judged_on_its_rows_or_its_class():
-    generator = np.random.default_rng(0)
+def make_fits(seed):
+    """Return X (30, 4), y, coef and intercept of a fit for each of three classes, and the rows of two drawings."""
+    generator = np.random.default_rng(seed)
     X, y = generator.normal(size=(30, 4)), np.arange(30) % 3
     coef, intercept = generator.normal(size=(3, 1, 4)), generator.normal(size=(3, 1))
-    rows = generator.integers(0, 30, (2, 30))
+    return X, y, coef, intercept, generator.integers(0, 30, (2, 30))
+
+
+def test_each_fit_is_judged_on_its_rows_or_its_class():
+    X, y, coef, intercept, rows = make_fits(0)
     drawn = Fits(X, y > 0, 2, 2, rows).objective(coef[:2], intercept[:2])
     classes = Fits(X, y, 3, 3).objective(coef, intercept)
     for k in range(3):
@@ -25,10 +30,7 @@ def test_each_fit_is_judged_on_its_rows_or_its_class():
 
 
 def test_fits_are_tried_on_rows_that_they_were_not_trained_on():
-    generator = np.random.default_rng(1)
-    X, y = generator.normal(size=(30, 4)), np.arange(30) % 3
-    coef, intercept = generator.normal(size=(3, 1, 4)), generator.normal(size=(3, 1))
-    rows = generator.integers(0, 30, (2, 30))
+    X, y, coef, intercept, rows = make_fits(1)
     found = Fits(X, y > 0, 2, 2, rows).test(coef[:2], intercept[:2])
     kept = Fits(X[:20], y[:20], 3, 3, test_rows=(X[20:], y[20:])).test(coef, intercept)
     for scores, parts in (

@@ -270,7 +270,7 @@ def test_parameters_that_a_callback_keeps_stay(way):
 
 def test_drawn_rows_without_weight_are_no_sample(monkeypatch):
     monkeypatch.setattr(descent, "MOST_WORK_IN_CACHE", 0)
-    monkeypatch.setattr(descent, "_draw", lambda n_rows, n_drawn: np.arange(40))
+    monkeypatch.setattr(descent, "draw_places", lambda n_rows, n_drawn: np.arange(40))
     generator = np.random.default_rng(0)
     weights = np.where(np.arange(90) < 40, 0.0, generator.uniform(1, 2, 90))
     X, labels = generator.normal(size=(90, 3)), (np.arange(90) % 2).astype(np.int32)
@@ -340,7 +340,7 @@ def test_a_start_of_which_only_the_intercept_is_off_is_settled(way):
 
 def test_rows_are_drawn_from_everywhere_and_weigh_as_much_as_all():
     for n, n_drawn in ((1_000, 90), (90, 90), (50, 90)):
-        places = descent._draw(n, n_drawn)
+        places = descent.draw_places(n, n_drawn)
         assert len(places) == min(n, n_drawn) and len(np.unique(places)) == len(places)
         # One of each equal range.
         borders = np.arange(len(places) + 1) * (n / len(places))

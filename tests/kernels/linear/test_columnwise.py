@@ -66,11 +66,6 @@ def test_the_caller_keeps_x_and_float32_takes_the_other_way():
     np.testing.assert_array_equal(X, before)
 
 
-def list_in_whole(rows, n):
-    """Return the numbers of the rows: all of them where there are none."""
-    return rows if len(rows) else np.arange(n)
-
-
 @pytest.mark.parametrize(
     ("n_classes", "rows"), [(2, np.arange(3_000)[::-1].repeat(2)[:2_900]), (3, ALL)], ids=["given", "all"]
 )
@@ -101,7 +96,7 @@ def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(n_cla
     assert found[0][0] == found[1][0]
     for one, other in zip(found[0][1:], found[1][1:], strict=True):
         np.testing.assert_array_equal(one, other)
-    taken = list_in_whole(rows, n)
+    taken = rows if len(rows) else np.arange(n)
     x, s = (X * scale + shift)[taken], weights[taken]
     loss, *gradients = naive.loss_and_gradient(x, labels[taken], s, coef, intercept)
     assert found[0][0] == pytest.approx(loss, rel=1e-12)
