@@ -60,7 +60,7 @@ REFERENCE_TOL = 1e-13
 MOST_HESSIAN_WORK, MOST_SHORT_WORK = 100_000_000_000, 1_000_000_000
 # Peers whose default stops further than this above the minimum do not count: on raw columns some stop 5 % above.
 WITHIN = 1e-3
-ROUNDS, SHORT_ROUNDS = 3, 2
+ROUNDS, SHORT_ROUNDS = 3, 1
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _list_cases():
 
 
 CASES = tuple(_list_cases())
-# Those of `pytest --benchmark-only`, which take 20 seconds.
+# Those of `pytest --benchmark-only`, which take half a minute.
 FEW = tuple(case for case in CASES if case.is_short(MOST_FEW_ROWS))
 
 
