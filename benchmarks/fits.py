@@ -266,7 +266,7 @@ RACES = {
         partial(_load_text, l1_ratio=1.0),
         fit_fastlin,
         by_scikit_learn("saga"),
-        rows=500,
+        rows=200,
         rule=PROVEN,
     ),
     "one-hot": Race(
