@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
 import dask
 import dask.array
@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     _Following: TypeAlias = LinearPredictions
+    Found = TypeVar("Found", covariant=True)
+
+    class Prediction(Protocol[Found]):
+        """A method that answers for rows at once, for Blocks one by one, and for collections of Dask lazily."""
+
+        @overload
+        def __call__(self, X: Blocks) -> Iterator[Found]: ...
+        @overload
+        def __call__(self, X: DaskCollection) -> dask.array.Array: ...
+        @overload
+        def __call__(self, X: MatrixLike) -> Found: ...
+
 else:
     _Following = object
 
@@ -38,91 +50,11 @@ class DaskPredictions(_Following):
 
     _local_class: type[Any]
 
-    # The base makes an ndarray of a Dask array, as of anything else: this is what its predictions differ in.
-
-    @overload  # type: ignore[override]
-    def decision_function(self, X: Blocks) -> Iterator[FloatArray]: ...
-    @overload
-    def decision_function(self, X: DaskCollection) -> dask.array.Array: ...
-    @overload
-    def decision_function(self, X: MatrixLike) -> FloatArray: ...
-    def decision_function(self, X: Any) -> Any:
-        """Return the scores ``X coef_' + intercept_``.
-
-        Parameters
-        ----------
-        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
-            The rows to score.
-
-        Returns
-        -------
-        scores : Dask array, or ndarray, of shape (n_samples,) or (n_samples, n_classes)
-            For two classes one score a row, which is above 0 where the second class is predicted.
-        """
-        return self._answer("decision_function", X, is_wide=len(getattr(self, "classes_", ())) > 2)
-
-    @overload  # type: ignore[override]
-    def predict(self, X: Blocks) -> Iterator[Array]: ...
-    @overload
-    def predict(self, X: DaskCollection) -> dask.array.Array: ...
-    @overload
-    def predict(self, X: MatrixLike) -> Array: ...
-    def predict(self, X: Any) -> Any:
-        """Return the class of the largest score of each row.
-
-        Parameters
-        ----------
-        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
-            The rows to classify.
-
-        Returns
-        -------
-        labels : Dask array, or ndarray, of shape (n_samples,)
-            Entries of `classes_`.
-        """
-        return self._answer("predict", X)
-
-    @overload  # type: ignore[override]
-    def predict_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
-    @overload
-    def predict_proba(self, X: DaskCollection) -> dask.array.Array: ...
-    @overload
-    def predict_proba(self, X: MatrixLike) -> FloatArray: ...
-    def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class for each row.
-
-        Parameters
-        ----------
-        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
-            The rows to classify.
-
-        Returns
-        -------
-        probabilities : Dask array, or ndarray, of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
-        return self._answer("predict_proba", X, is_wide=True)
-
-    @overload  # type: ignore[override]
-    def predict_log_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
-    @overload
-    def predict_log_proba(self, X: DaskCollection) -> dask.array.Array: ...
-    @overload
-    def predict_log_proba(self, X: MatrixLike) -> FloatArray: ...
-    def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : Dask array or dataframe, or array-like, of shape (n_samples, n_features)
-            The rows to classify.
-
-        Returns
-        -------
-        log_probabilities : Dask array, or ndarray, of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
-        return self._answer("predict_log_proba", X, is_wide=True)
+    if TYPE_CHECKING:
+        decision_function: Prediction[FloatArray]  # type: ignore[assignment]
+        predict: Prediction[Array]  # type: ignore[assignment]
+        predict_proba: Prediction[FloatArray]  # type: ignore[assignment]
+        predict_log_proba: Prediction[FloatArray]  # type: ignore[assignment]
 
     def score(
         self,
@@ -182,22 +114,26 @@ class DaskPredictions(_Following):
         LogisticRegression or LogisticRegressionCV
             The class that this one is made of, with the same parameters and attributes.
         """
-        made = self._local_class(**self.get_params(deep=False))
+        model: Any = self
+        made = self._local_class(**model.get_params(deep=False))
         vars(made).update({name: value for name, value in vars(self).items() if name.endswith("_")})
         return made
 
-    def _answer(self, method, X, is_wide=False):
-        """Return what a method answers for X: an array (n,), or (n, n_classes)."""
+    def _answer(self, method, X):
+        """Return what a method for rows in memory answers for X: an array (n,), or (n, n_classes)."""
         if not is_collection(X):
-            return getattr(super(), method)(X)
-        rows, dtype, n_columns = self._read(X), self.classes_.dtype, len(self.classes_)
-        if method != "predict":
+            return super()._answer(method, X)
+        rows, name = self._read(X), method.__name__
+        n_columns = len(self.classes_)
+        is_wide = name.endswith("proba") or (name == "decision_function" and n_columns > 2)
+        dtype = self.classes_.dtype
+        if name != "predict":
             dtype = np.dtype(np.float32 if rows.dtype == self.coef_.dtype == np.float32 else np.float64)
         shape = {"chunks": (rows.chunks[0], (n_columns,))} if is_wide else {"drop_axis": 1}
         return rows.map_blocks(
             _answer_part,
             model=dask.delayed(self._without_names(), pure=False),
-            method=method,
+            method=name,
             shape=(0, n_columns) if is_wide else (0,),
             answer_dtype=dtype,
             dtype=dtype,

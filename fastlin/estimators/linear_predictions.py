@@ -1,7 +1,8 @@
 """What fitted linear classifiers answer: scores, classes and probabilities of rows."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Self, overload
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Any, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,13 +20,34 @@ from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMix
 from fastlin.estimators.training_data import choose_labels, keep_sum_finite, read_matrix
 from fastlin.typing import Array, FloatArray, MatrixLike
 
+Found = TypeVar("Found", covariant=True)
+
+
+class Prediction(Protocol[Found]):
+    """A method that answers for rows at once, or for Blocks one by one."""
+
+    @overload
+    def __call__(self, X: Blocks) -> Iterator[Found]: ...
+    @overload
+    def __call__(self, X: MatrixLike) -> Found: ...
+
+
+def for_any_rows(method: Callable[[Any, Any], Found]) -> Prediction[Found]:
+    """Return a method that answers for rows of any kind, from one that does for rows in memory."""
+
+    @wraps(method)
+    def answer(self, X):
+        return self._answer(method, X)
+
+    return cast("Prediction[Found]", answer)
+
 
 class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     """The predictions of an estimator with `classes_`, `coef_`, `intercept_` and `n_jobs`.
 
     They use as many threads as `n_jobs` says. Those from coefficients that `sparsify` has made sparse are
     scikit-learn's. For Blocks of `fastlin.blocks` each method but `score` returns an iterator with what it answers for
-    each block.
+    each block. With the classes of `fastlin.dask` it returns a Dask array, not computed yet, for Dask's collections.
     """
 
     classes_: Array
@@ -35,26 +57,20 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
     feature_names_in_: Array
     n_jobs: int | None
 
-    @overload
-    def decision_function(self, X: Blocks) -> Iterator[FloatArray]: ...
-    @overload
-    def decision_function(self, X: MatrixLike) -> FloatArray: ...
-    def decision_function(self, X: MatrixLike | Blocks) -> FloatArray | Iterator[FloatArray]:
+    @for_any_rows
+    def decision_function(self, X: Any) -> FloatArray:
         """Return the scores ``X coef_' + intercept_``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to score.
+            The rows to score; with the classes of `fastlin.dask` also a Dask array or dataframe.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one score a row, which is above 0 where the second class is predicted.
         """
-        check_fitted(self)
-        if isinstance(X, Blocks):
-            return (self.decision_function(block) for block in self._read_blocks(X))
         if self._scores_by_scikit_learn():
             return super().decision_function(_checked(X))
         with limit_jobs(self.n_jobs):
@@ -62,11 +78,8 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
             scores = matrix.compute_scores(coef, intercept)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
-    @overload
-    def predict(self, X: Blocks) -> Iterator[Array]: ...
-    @overload
-    def predict(self, X: MatrixLike) -> Array: ...
-    def predict(self, X: MatrixLike | Blocks) -> Array | Iterator[Array]:
+    @for_any_rows
+    def predict(self, X: Any) -> Array:
         """Return the class of the largest score of each row.
 
         The scores of all rows are never held at once.
@@ -74,42 +87,33 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify.
+            The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
             Entries of `classes_`.
         """
-        check_fitted(self)
-        if isinstance(X, Blocks):
-            return (self.predict(block) for block in self._read_blocks(X))
         if self._scores_by_scikit_learn():
             return super().predict(_checked(X))
         with limit_jobs(self.n_jobs):
             matrix, classes, coef, intercept = self._prepare_scoring(X)
             return classes[matrix.find_best_class(coef, intercept)]
 
-    @overload
-    def predict_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
-    @overload
-    def predict_proba(self, X: MatrixLike) -> FloatArray: ...
-    def predict_proba(self, X: MatrixLike | Blocks) -> FloatArray | Iterator[FloatArray]:
+    @for_any_rows
+    def predict_proba(self, X: Any) -> FloatArray:
         """Return the probability of each class for each row: the logistic function or the softmax of the scores.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify.
+            The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        check_fitted(self)
-        if isinstance(X, Blocks):
-            return (self.predict_proba(block) for block in self._read_blocks(X))
         scores = self.decision_function(X)
         if scores.ndim == 1:
             probabilities = np.empty((len(scores), 2), scores.dtype)
@@ -122,26 +126,20 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         scores /= np.add.reduce(scores, axis=1, keepdims=True)
         return scores
 
-    @overload
-    def predict_log_proba(self, X: Blocks) -> Iterator[FloatArray]: ...
-    @overload
-    def predict_log_proba(self, X: MatrixLike) -> FloatArray: ...
-    def predict_log_proba(self, X: MatrixLike | Blocks) -> FloatArray | Iterator[FloatArray]:
+    @for_any_rows
+    def predict_log_proba(self, X: Any) -> FloatArray:
         """Return the logarithm of `predict_proba`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
-            The rows to classify.
+            The rows to classify; with the classes of `fastlin.dask` also a Dask array or dataframe.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        check_fitted(self)
-        if isinstance(X, Blocks):
-            return (self.predict_log_proba(block) for block in self._read_blocks(X))
         # A probability that rounds to 0 or 1 has a logarithm all the same.
         scores = self.decision_function(X)
         if len(self.classes_) == 2:
@@ -211,6 +209,13 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         if getattr(self, "solver", None) == "liblinear":
             tags.classifier_tags.multi_class = False
         return tags
+
+    def _answer(self, method, X):
+        """Return what a method for rows in memory answers for X, or an iterator of what it does for each block."""
+        check_fitted(self)
+        if isinstance(X, Blocks):
+            return (method(self, block) for block in self._read_blocks(X))
+        return method(self, X)
 
     def _read_blocks(self, blocks):
         """Return an iterator of the blocks as matrices of finite numbers, once their columns are checked."""
