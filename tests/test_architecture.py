@@ -122,12 +122,8 @@ NOT_AT_THE_TOP = LIBRARIES.keys() - {"numba", "llvmlite", "sklearn", "platformdi
 MOST_LINES = 400
 MOST_ARGUMENTS = 12
 MOST_FORMAT_SKIPS = {"fastlin": 15, "benchmarks": 0}
-# Constructors of estimators, and functions whose signatures scikit-learn or the course give.
+# Functions whose signatures scikit-learn or the course give.
 GIVEN_SIGNATURES = {
-    "estimators/logistic_regression.py::LogisticRegression.__init__",
-    "estimators/logistic_regression_cv.py::LogisticRegressionCV.__init__",
-    "estimators/mlp_classifier.py::MLPClassifier.__init__",
-    "estimators/mini_batch_logistic_regression.py::MiniBatchLogisticRegression.__init__",
     "estimators/regularization_path.py::logistic_path",
     "trainers/trainer.py::BaseTrainer.__init__",
 }

@@ -189,7 +189,7 @@ def fit_folds(
     # What is known of rows on workers lies there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
     # Each fit has its own budget, which must not depend on how many there are: the bits would.
-    most_at_once = Budget.beside(matrix.nbytes).count_at_once(n_rows, shape, not fits.l1_ratios.any())
+    most_at_once = Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, not fits.l1_ratios.any())
     # On threads, since all fits share X.
     return run_side_by_side(fit_pair, len(pairs), most_at_once)
 
@@ -216,8 +216,8 @@ def bind_scorer(
     score_params : dict
         Metadata of all rows for any other scorer.
     """
-    # Blocks have no cross-validation.
-    matrix: Any = data.matrix
+    # Blocks, which have no X, have no cross-validation.
+    matrix = data.matrix
     X, y = matrix.X[test_rows], data.y[test_rows]
     scorer = get_scorer(scoring)
     if scorer is None:

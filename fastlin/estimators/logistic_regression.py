@@ -7,22 +7,34 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.callbacks import IterationTasks, describe_linear_model, tell_all
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_end
+from fastlin.estimators.declaration import (
+    ABOVE_ZERO,
+    AT_LEAST_ZERO,
+    CATEGORICAL_FEATURES,
+    CLASS_WEIGHT,
+    COUNT_OR_ZERO,
+    DEPRECATED,
+    N_JOBS,
+    Penalty,
+    estimator,
+    fitted,
+    one_of,
+    parameter,
+)
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.parameters import SHARED_CONSTRAINTS, TO_THE_CALLER_OF_FIT, Solver, limit_jobs, read_penalty
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, Solver, limit_jobs, read_penalty
 from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.scikit_learn import (
+    BaseEstimator,
     CallbackSupportMixin,
-    Hidden,
     Interval,
-    StrOptions,
     check_parameters,
     has_callbacks,
     with_callbacks,
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Iteration
 
 
+@estimator
 class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
@@ -158,63 +171,38 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
     0.97...
     """
 
-    n_iter_: IntArray
-    certificate_: float
-    converged_: bool
-    n_passes_: float
-    n_samples_fit_: int
-    history_: list[Iteration]
-    categories_: list[Array | None]
+    penalty: Penalty | Literal["deprecated"] | None = parameter(
+        default="deprecated", accepts=[one_of(Penalty), None, DEPRECATED], kw_only=False
+    )
+    C: float = parameter(default=1.0, accepts=[Interval(Real, 0, None, closed="right")])
+    l1_ratio: float | None = parameter(default=0.0, accepts=[Interval(Real, 0, 1, closed="both"), None])
+    dual: bool = parameter(default=False, accepts=["boolean"])
+    tol: float = parameter(default=1e-4, accepts=[AT_LEAST_ZERO])
+    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
+    intercept_scaling: float = parameter(default=1, accepts=[ABOVE_ZERO])
+    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
+    random_state: RandomState = parameter(default=None, accepts=["random_state"])
+    solver: Solver = parameter(default="auto", accepts=[one_of(Solver)])
+    max_iter: int = parameter(default=1000, accepts=[COUNT_OR_ZERO])
+    verbose: int = parameter(default=0, accepts=["verbose"])
+    warm_start: bool = parameter(default=False, accepts=["boolean"])
+    n_jobs: int | None = parameter(default=None, accepts=N_JOBS)
+    penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
+    group_by_class: bool = parameter(default=False, accepts=["boolean"])
+    categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
+        default=None, accepts=CATEGORICAL_FEATURES
+    )
+    missing_level: bool = parameter(default=False, accepts=["boolean"])
+
+    n_iter_: IntArray = fitted()
+    certificate_: float = fitted()
+    converged_: bool = fitted()
+    n_passes_: float = fitted()
+    n_samples_fit_: int = fitted()
+    history_: list[Iteration] = fitted()
+    categories_: list[Array | None] = fitted()
 
     _scikit_learn_name = "LogisticRegression"
-    _parameter_constraints = {
-        **SHARED_CONSTRAINTS,
-        "penalty": [StrOptions({"l1", "l2", "elasticnet"}), None, Hidden(StrOptions({"deprecated"}))],
-        "C": [Interval(Real, 0, None, closed="right")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
-        "warm_start": ["boolean"],
-    }
-
-    def __init__(
-        self,
-        penalty: Literal["l1", "l2", "elasticnet", "deprecated"] | None = "deprecated",
-        *,
-        C: float = 1.0,
-        l1_ratio: float | None = 0.0,
-        dual: bool = False,
-        tol: float = 1e-4,
-        fit_intercept: bool = True,
-        intercept_scaling: float = 1,
-        class_weight: ClassWeight = None,
-        random_state: RandomState = None,
-        solver: Solver = "auto",
-        max_iter: int = 1000,
-        verbose: int = 0,
-        warm_start: bool = False,
-        n_jobs: int | None = None,
-        penalty_factors: ArrayLike | None = None,
-        group_by_class: bool = False,
-        categorical_features: Literal["from_dtype"] | ArrayLike | None = None,
-        missing_level: bool = False,
-    ) -> None:
-        self.penalty = penalty
-        self.C = C
-        self.l1_ratio = l1_ratio
-        self.dual = dual
-        self.tol = tol
-        self.fit_intercept = fit_intercept
-        self.intercept_scaling = intercept_scaling
-        self.class_weight = class_weight
-        self.random_state = random_state
-        self.solver = solver
-        self.max_iter = max_iter
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.n_jobs = n_jobs
-        self.penalty_factors = penalty_factors
-        self.group_by_class = group_by_class
-        self.categorical_features = categorical_features
-        self.missing_level = missing_level
 
     def fit(
         self,

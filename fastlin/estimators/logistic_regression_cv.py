@@ -2,13 +2,11 @@
 
 import contextlib
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import get_config
-from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
@@ -18,11 +16,26 @@ from fastlin.estimators import scikit_learn
 from fastlin.estimators.callbacks import CrossValidationTasks, describe_linear_model
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
+from fastlin.estimators.declaration import (
+    ABOVE_ZERO,
+    AT_LEAST_ZERO,
+    CATEGORICAL_FEATURES,
+    CLASS_WEIGHT,
+    COUNT,
+    COUNT_OR_ZERO,
+    DEPRECATED,
+    N_JOBS,
+    WARN,
+    Penalty,
+    estimator,
+    fitted,
+    one_of,
+    parameter,
+)
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import (
-    SHARED_CONSTRAINTS,
     TO_THE_CALLER_OF_FIT,
     Solver,
     gives_no_l1_ratios,
@@ -34,9 +47,8 @@ from fastlin.estimators.parameters import (
 from fastlin.estimators.progress import count_fits
 from fastlin.estimators.regularization_path import WIDE, read_Cs
 from fastlin.estimators.scikit_learn import (
+    BaseEstimator,
     CallbackSupportMixin,
-    Hidden,
-    Interval,
     StrOptions,
     check_parameters,
     check_sample_weight,
@@ -49,6 +61,7 @@ from fastlin.estimators.training_data import keep_sum_finite, read_training_data
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
+@estimator
 class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
 
@@ -171,79 +184,49 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     True
     """
 
-    Cs_: FloatArray
-    l1_ratios_: FloatArray
+    Cs: int | ArrayLike = parameter(default=10, accepts=[COUNT, "array-like"])
+    l1_ratios: ArrayLike | None = parameter(default="warn", accepts=["array-like", None, WARN])
+    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
+    cv: Any = parameter(default=None, accepts=["cv_object"])
+    dual: bool = parameter(default=False, accepts=["boolean"])
+    penalty: Penalty | Literal["deprecated"] = parameter(default="deprecated", accepts=[one_of(Penalty), DEPRECATED])
+    scoring: str | Callable[..., float] | None = parameter(
+        default="warn", accepts=[StrOptions(set(get_scorer_names())), callable, None, WARN]
+    )
+    solver: Solver = parameter(default="auto", accepts=[one_of(Solver)])
+    tol: float = parameter(default=1e-4, accepts=[AT_LEAST_ZERO])
+    max_iter: int = parameter(default=1000, accepts=[COUNT_OR_ZERO])
+    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
+    n_jobs: int | None = parameter(default=None, accepts=N_JOBS)
+    verbose: int = parameter(default=0, accepts=["verbose"])
+    refit: bool = parameter(default=True, accepts=["boolean"])
+    intercept_scaling: float = parameter(default=1.0, accepts=[ABOVE_ZERO])
+    random_state: RandomState = parameter(default=None, accepts=["random_state"])
+    use_legacy_attributes: bool | Literal["warn"] = parameter(default="warn", accepts=["boolean", WARN])
+    penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
+    group_by_class: bool = parameter(default=False, accepts=["boolean"])
+    categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
+        default=None, accepts=CATEGORICAL_FEATURES
+    )
+    missing_level: bool = parameter(default=False, accepts=["boolean"])
+
+    Cs_: FloatArray = fitted()
+    l1_ratios_: FloatArray = fitted()
     # With use_legacy_attributes these have an entry for each class, two of them in a dict.
-    C_: float | Any
-    l1_ratio_: float | Any
-    coefs_paths_: FloatArray | Any
-    scores_: FloatArray | Any
-    n_iter_: IntArray
-    objectives_: FloatArray
-    certificates_: FloatArray
-    n_samples_fit_: int
-    categories_: list[Array | None]
+    C_: float | Any = fitted()
+    l1_ratio_: float | Any = fitted()
+    coefs_paths_: FloatArray | Any = fitted()
+    scores_: FloatArray | Any = fitted()
+    n_iter_: IntArray = fitted()
+    objectives_: FloatArray = fitted()
+    certificates_: FloatArray = fitted()
+    n_samples_fit_: int = fitted()
+    categories_: list[Array | None] = fitted()
 
     _scikit_learn_name = "LogisticRegressionCV"
-    _parameter_constraints = {
-        **SHARED_CONSTRAINTS,
-        "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "l1_ratios": ["array-like", None, Hidden(StrOptions({"warn"}))],
-        "cv": ["cv_object"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None, Hidden(StrOptions({"warn"}))],
-        "refit": ["boolean"],
-        "use_legacy_attributes": ["boolean", Hidden(StrOptions({"warn"}))],
-    }
 
     # Weights passed to `score` go to the scorer, which requests them or not.
     __metadata_request__score = {"sample_weight": UNUSED}
-
-    def __init__(
-        self,
-        *,
-        Cs: int | ArrayLike = 10,
-        l1_ratios: ArrayLike | None = "warn",
-        fit_intercept: bool = True,
-        cv: Any = None,
-        dual: bool = False,
-        penalty: Literal["l1", "l2", "elasticnet", "deprecated"] = "deprecated",
-        scoring: str | Callable[..., float] | None = "warn",
-        solver: Solver = "auto",
-        tol: float = 1e-4,
-        max_iter: int = 1000,
-        class_weight: ClassWeight = None,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-        refit: bool = True,
-        intercept_scaling: float = 1.0,
-        random_state: RandomState = None,
-        use_legacy_attributes: bool | Literal["warn"] = "warn",
-        penalty_factors: ArrayLike | None = None,
-        group_by_class: bool = False,
-        categorical_features: Literal["from_dtype"] | ArrayLike | None = None,
-        missing_level: bool = False,
-    ) -> None:
-        self.Cs = Cs
-        self.l1_ratios = l1_ratios
-        self.fit_intercept = fit_intercept
-        self.cv = cv
-        self.dual = dual
-        self.penalty = penalty
-        self.scoring = scoring
-        self.solver = solver
-        self.tol = tol
-        self.max_iter = max_iter
-        self.class_weight = class_weight
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        self.refit = refit
-        self.intercept_scaling = intercept_scaling
-        self.random_state = random_state
-        self.use_legacy_attributes = use_legacy_attributes
-        self.penalty_factors = penalty_factors
-        self.group_by_class = group_by_class
-        self.categorical_features = categorical_features
-        self.missing_level = missing_level
 
     def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
         """Choose C and l1_ratio by cross-validation and fit the model.

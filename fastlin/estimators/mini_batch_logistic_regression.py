@@ -5,17 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import partial
-from numbers import Integral, Real
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from numbers import Integral
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_training
+from fastlin.estimators.declaration import (
+    ABOVE_ZERO,
+    ABOVE_ZERO_UP_TO_ONE,
+    AT_LEAST_ZERO,
+    BETWEEN_ZERO_AND_ONE,
+    CLASS_WEIGHT,
+    COUNT,
+    FROM_ZERO_BELOW_ONE,
+    N_JOBS,
+    NEVER,
+    Course,
+    Precision,
+    estimator,
+    fitted,
+    one_of,
+    parameter,
+)
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.kept_on_error import kept_on_error
@@ -29,10 +45,8 @@ from fastlin.estimators.network_training import (
 )
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import (
+    BaseEstimator,
     CallbackSupportMixin,
-    Interval,
-    Options,
-    StrOptions,
     check_parameters,
     check_partial_fit_first_call,
     has_callbacks,
@@ -61,6 +75,7 @@ MOST_ROWS = 2**31
 Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike]]
 
 
+@estimator
 class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic regression of two or more classes by steps on mini-batches.
 
@@ -163,85 +178,36 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
     True
     """
 
-    loss_curve_: list[float]
-    accuracy_curve_: list[float]
-    validation_loss_curve_: list[float] | None
-    validation_scores_: list[float] | None
-    best_validation_loss_: float | None
-    n_iter_: int
-    t_: int
-    interrupted_: bool
+    alpha: float = parameter(default=0.0001, accepts=[AT_LEAST_ZERO])
+    batch_size: int = parameter(default=128, accepts=[COUNT])
+    learning_rate: Course = parameter(default="constant", accepts=[one_of(Course)])
+    learning_rate_init: float = parameter(default=0.01, accepts=[ABOVE_ZERO])
+    power_t: float = parameter(default=0.5, accepts=[AT_LEAST_ZERO])
+    learning_rate_decay: float = parameter(default=1.0, accepts=[ABOVE_ZERO_UP_TO_ONE])
+    momentum: float = parameter(default=0.9, accepts=[FROM_ZERO_BELOW_ONE])
+    average: bool | int = parameter(default=False, accepts=["boolean", COUNT])
+    max_iter: int = parameter(default=100, accepts=[COUNT])
+    tol: float = parameter(default=1e-3, accepts=[AT_LEAST_ZERO])
+    n_iter_no_change: float = parameter(default=5, accepts=[COUNT, NEVER])
+    early_stopping: bool = parameter(default=False, accepts=["boolean"])
+    validation_fraction: float = parameter(default=0.1, accepts=[BETWEEN_ZERO_AND_ONE])
+    shuffle: bool = parameter(default=True, accepts=["boolean"])
+    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
+    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
+    warm_start: bool = parameter(default=False, accepts=["boolean"])
+    random_state: RandomState = parameter(default=None, accepts=["random_state"])
+    verbose: bool | int = parameter(default=False, accepts=["verbose"])
+    n_jobs: int | None = parameter(default=None, accepts=N_JOBS)
+    dtype: Precision = parameter(default="float32", accepts=[one_of(Precision)])
 
-    _parameter_constraints = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "average": ["boolean", Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "shuffle": ["boolean"],
-        "fit_intercept": ["boolean"],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "n_jobs": [None, Integral],
-        "dtype": [StrOptions({"float32", "float64"})],
-    }
-
-    def __init__(
-        self,
-        *,
-        alpha: float = 0.0001,
-        batch_size: int = 128,
-        learning_rate: Literal["constant", "invscaling", "adaptive", "cosine"] = "constant",
-        learning_rate_init: float = 0.01,
-        power_t: float = 0.5,
-        learning_rate_decay: float = 1.0,
-        momentum: float = 0.9,
-        average: bool | int = False,
-        max_iter: int = 100,
-        tol: float = 1e-3,
-        n_iter_no_change: float = 5,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        shuffle: bool = True,
-        fit_intercept: bool = True,
-        class_weight: ClassWeight = None,
-        warm_start: bool = False,
-        random_state: RandomState = None,
-        verbose: bool | int = False,
-        n_jobs: int | None = None,
-        dtype: Literal["float32", "float64"] = "float32",
-    ) -> None:
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.learning_rate_decay = learning_rate_decay
-        self.momentum = momentum
-        self.average = average
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.shuffle = shuffle
-        self.fit_intercept = fit_intercept
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        self.n_jobs = n_jobs
-        self.dtype = dtype
+    loss_curve_: list[float] = fitted()
+    accuracy_curve_: list[float] = fitted()
+    validation_loss_curve_: list[float] | None = fitted()
+    validation_scores_: list[float] | None = fitted()
+    best_validation_loss_: float | None = fitted()
+    n_iter_: int = fitted()
+    t_: int = fitted()
+    interrupted_: bool = fitted()
 
     def fit(
         self,

@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit, log_softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -20,11 +19,31 @@ from fastlin.containers import read_if_sparse
 from fastlin.estimators.callbacks import IterationTasks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
+from fastlin.estimators.declaration import (
+    ABOVE_ZERO,
+    ABOVE_ZERO_UP_TO_ONE,
+    AT_LEAST_ZERO,
+    BETWEEN_ZERO_AND_ONE,
+    CLASS_WEIGHT,
+    COUNT,
+    FROM_ZERO_BELOW_ONE,
+    NEVER,
+    NOT,
+    Activation,
+    Course,
+    Initialization,
+    Normalization,
+    Precision,
+    Rule,
+    estimator,
+    fitted,
+    one_of,
+    parameter,
+)
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.network_training import (
-    CONSTRAINTS,
     Optimizer,
     check_partial_fit,
     check_training,
@@ -36,7 +55,9 @@ from fastlin.estimators.network_training import (
     weigh_examples,
 )
 from fastlin.estimators.scikit_learn import (
+    BaseEstimator,
     CallbackSupportMixin,
+    ClassifierMixin,
     check_partial_fit_first_call,
     has_callbacks,
     with_callbacks,
@@ -53,6 +74,7 @@ from fastlin.training.progress import show_steps
 from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
 
 
+@estimator
 class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
@@ -202,100 +224,62 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
     True
     """
 
-    classes_: Array
-    coefs_: list[FloatArray]
-    intercepts_: list[FloatArray]
-    batch_norm_scales_: list[FloatArray]
-    batch_norm_means_: list[FloatArray]
-    batch_norm_variances_: list[FloatArray]
-    loss_curve_: list[float]
-    accuracy_curve_: list[float]
-    validation_scores_: list[float] | None
-    validation_loss_curve_: list[float] | None
-    best_validation_score_: float | None
-    loss_: float
-    best_loss_: float | None
-    n_iter_: int
-    t_: int
-    interrupted_: bool
-    n_layers_: int
-    n_outputs_: int
-    out_activation_: Literal["softmax", "logistic"]
-    n_features_in_: int
-    feature_names_in_: Array
-    _plan: dict[str, Any]
-    _kind: str
+    hidden_layer_sizes: int | ArrayLike = parameter(default=(100,), accepts=["array-like", COUNT], kw_only=False)
+    activation: Activation = parameter(default="relu", accepts=[one_of(Activation)], kw_only=False)
+    solver: Rule = parameter(default="adam", accepts=[one_of(Rule)])
+    alpha: float = parameter(default=0.0001, accepts=[AT_LEAST_ZERO])
+    batch_size: int | Literal["auto"] = parameter(default="auto", accepts=[one_of(Literal["auto"]), COUNT])
+    learning_rate: Course = parameter(default="constant", accepts=[one_of(Course)])
+    learning_rate_init: float = parameter(default=0.001, accepts=[ABOVE_ZERO])
+    power_t: float = parameter(default=0.5, accepts=[AT_LEAST_ZERO])
+    learning_rate_decay: float = parameter(default=1.0, accepts=[ABOVE_ZERO_UP_TO_ONE])
+    max_iter: int = parameter(default=200, accepts=[COUNT])
+    max_fun: int = parameter(default=15000, accepts=[COUNT])
+    shuffle: bool = parameter(default=True, accepts=["boolean"])
+    momentum: float = parameter(default=0.9, accepts=[FROM_ZERO_BELOW_ONE])
+    nesterovs_momentum: bool = parameter(default=True, accepts=["boolean"])
+    beta_1: float = parameter(default=0.9, accepts=[FROM_ZERO_BELOW_ONE])
+    beta_2: float = parameter(default=0.999, accepts=[FROM_ZERO_BELOW_ONE])
+    epsilon: float = parameter(default=1e-8, accepts=[ABOVE_ZERO])
+    weight_decay: float = parameter(default=0.0, accepts=[AT_LEAST_ZERO])
+    label_smoothing: float = parameter(default=0.0, accepts=[FROM_ZERO_BELOW_ONE])
+    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
+    batch_norm: Literal[False] | Normalization = parameter(default=False, accepts=[NOT, one_of(Normalization)])
+    dropout: float = parameter(default=0.0, accepts=[FROM_ZERO_BELOW_ONE])
+    init: Initialization = parameter(default="xavier", accepts=[one_of(Initialization)])
+    init_scale: float = parameter(default=0.01, accepts=[ABOVE_ZERO])
+    early_stopping: bool = parameter(default=False, accepts=["boolean"])
+    validation_fraction: float = parameter(default=0.1, accepts=[BETWEEN_ZERO_AND_ONE])
+    n_iter_no_change: float = parameter(default=10, accepts=[COUNT, NEVER])
+    tol: float = parameter(default=1e-4, accepts=[AT_LEAST_ZERO])
+    warm_start: bool = parameter(default=False, accepts=["boolean"])
+    random_state: RandomState = parameter(default=None, accepts=["random_state"])
+    verbose: bool | int = parameter(default=False, accepts=["verbose"])
+    dtype: Precision = parameter(default="float32", accepts=[one_of(Precision)])
 
-    _parameter_constraints = CONSTRAINTS
-
-    def __init__(
-        self,
-        hidden_layer_sizes: int | ArrayLike = (100,),
-        activation: Literal["identity", "logistic", "relu", "tanh"] = "relu",
-        *,
-        solver: Literal["adam", "sgd", "lbfgs"] = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | Literal["auto"] = "auto",
-        learning_rate: Literal["constant", "invscaling", "adaptive", "cosine"] = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        learning_rate_decay: float = 1.0,
-        max_iter: int = 200,
-        max_fun: int = 15000,
-        shuffle: bool = True,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        weight_decay: float = 0.0,
-        label_smoothing: float = 0.0,
-        class_weight: ClassWeight = None,
-        batch_norm: Literal[False, "input", "hidden", "both"] = False,
-        dropout: float = 0.0,
-        init: Literal["xavier", "he", "normal"] = "xavier",
-        init_scale: float = 0.01,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: float = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        random_state: RandomState = None,
-        verbose: bool | int = False,
-        dtype: Literal["float32", "float64"] = "float32",
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.learning_rate_decay = learning_rate_decay
-        self.max_iter = max_iter
-        self.max_fun = max_fun
-        self.shuffle = shuffle
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.weight_decay = weight_decay
-        self.label_smoothing = label_smoothing
-        self.class_weight = class_weight
-        self.batch_norm = batch_norm
-        self.dropout = dropout
-        self.init = init
-        self.init_scale = init_scale
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        self.dtype = dtype
+    classes_: Array = fitted()
+    coefs_: list[FloatArray] = fitted()
+    intercepts_: list[FloatArray] = fitted()
+    batch_norm_scales_: list[FloatArray] = fitted()
+    batch_norm_means_: list[FloatArray] = fitted()
+    batch_norm_variances_: list[FloatArray] = fitted()
+    loss_curve_: list[float] = fitted()
+    accuracy_curve_: list[float] = fitted()
+    validation_scores_: list[float] | None = fitted()
+    validation_loss_curve_: list[float] | None = fitted()
+    best_validation_score_: float | None = fitted()
+    loss_: float = fitted()
+    best_loss_: float | None = fitted()
+    n_iter_: int = fitted()
+    t_: int = fitted()
+    interrupted_: bool = fitted()
+    n_layers_: int = fitted()
+    n_outputs_: int = fitted()
+    out_activation_: Literal["softmax", "logistic"] = fitted()
+    n_features_in_: int = fitted()
+    feature_names_in_: Array = fitted()
+    _plan: dict[str, Any] = fitted()
+    _kind: str = fitted()
 
     def fit(
         self,
@@ -572,7 +556,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         TypeError
             The model is of another class.
         """
-        made = copy_scikit_learn_network(model, cls)
+        made: Any = copy_scikit_learn_network(model, cls)
         made._plan = made._plan_network(made._kind)
         load_network(made)
         return made

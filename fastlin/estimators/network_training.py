@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.estimators.scikit_learn import Interval, Options, StrOptions, check_parameters
+from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import weigh_rows
-from fastlin.networks import ACTIVATIONS, NORMALIZATIONS
-from fastlin.networks.initialization import INITS
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
 
 if TYPE_CHECKING:
@@ -29,41 +26,6 @@ HEAVIEST = 1e300
 AUTO_BATCH_SIZE = 200
 # The courses of the learning rate that "adam" does not follow, as in scikit-learn.
 COURSES_OF_SGD = ("invscaling", "adaptive")
-# What the constructor accepts, in the form of scikit-learn's `_parameter_constraints`.
-CONSTRAINTS = {
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS))],
-    "solver": [StrOptions({"adam", "sgd", "lbfgs"})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"})],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-    "power_t": [Interval(Real, 0, None, closed="left")],
-    "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "max_fun": [Interval(Integral, 1, None, closed="left")],
-    "shuffle": ["boolean"],
-    "momentum": [Interval(Real, 0, 1, closed="left")],
-    "nesterovs_momentum": ["boolean"],
-    "beta_1": [Interval(Real, 0, 1, closed="left")],
-    "beta_2": [Interval(Real, 0, 1, closed="left")],
-    "epsilon": [Interval(Real, 0, None, closed="neither")],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-    "class_weight": [dict, StrOptions({"balanced"}), None],
-    "batch_norm": [Options(bool, {False}), StrOptions({*NORMALIZATIONS, "both"})],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
-    "init": [StrOptions(set(INITS))],
-    "init_scale": [Interval(Real, 0, None, closed="neither")],
-    "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "warm_start": ["boolean"],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
-    "dtype": [StrOptions({"float32", "float64"})],
-}
 
 
 class Optimizer(NamedTuple):
@@ -130,7 +92,7 @@ def check_class_weight(estimator: MLPClassifier | MiniBatchLogisticRegression, m
         )
 
 
-def check_partial_fit(estimator: MLPClassifier) -> None:
+def check_partial_fit(estimator: MLPClassifier | MiniBatchLogisticRegression) -> None:
     """Raise a ValueError for a parameter that `partial_fit` has no use for."""
     if estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")

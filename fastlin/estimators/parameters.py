@@ -1,9 +1,8 @@
-"""What the parameters shared by LogisticRegression and LogisticRegressionCV accept, and what deprecated ones mean."""
+"""What parameters shared by LogisticRegression and LogisticRegressionCV mean, the deprecated ones too."""
 
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from numbers import Integral, Real
 from typing import Literal, TypeAlias
 
 import joblib
@@ -11,32 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.scikit_learn import Hidden, Interval, StrOptions
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import FloatArray
 
 Solver: TypeAlias = Literal["auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
-SOLVERS = {"auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"}
-
-# In the form of scikit-learn's `_parameter_constraints`.
-SHARED_CONSTRAINTS = {
-    "penalty": [StrOptions({"l1", "l2", "elasticnet"}), Hidden(StrOptions({"deprecated"}))],
-    "dual": ["boolean"],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "fit_intercept": ["boolean"],
-    "intercept_scaling": [Interval(Real, 0, None, closed="neither")],
-    "class_weight": [dict, StrOptions({"balanced"}), None],
-    "random_state": ["random_state"],
-    "solver": [StrOptions(SOLVERS)],
-    "max_iter": [Interval(Integral, 0, None, closed="left")],
-    "verbose": ["verbose"],
-    "n_jobs": [None, Integral],
-    "penalty_factors": ["array-like", None],
-    "group_by_class": ["boolean"],
-    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
-    "missing_level": ["boolean"],
-}
-
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.
 TO_THE_CALLER_OF_FIT = 4
 

@@ -6,14 +6,10 @@ move or change any of them, and this file is then the only one to follow.
 
 import inspect
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn
-from sklearn.base import BaseEstimator
-
-# The methods sparsify and densify, and predictions from coefficients that sparsify has made sparse.
-from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
 from sklearn.metrics import make_scorer
 
 # The words in which `_parameter_constraints` says what a constructor accepts. BaseEstimator checks parameters against
@@ -26,16 +22,10 @@ from sklearn.utils.metadata_routing import _raise_for_params as refuse_metadata_
 from fastlin.typing import Array
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn import callback
 except ImportError:
     # Before 1.9 there are no callbacks.
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """In place of scikit-learn's, without set_callbacks."""
-
-    def with_callbacks(method):
-        """Return the method."""
-        return method
-
+    callback = None
 
 # Whether a call of partial_fit is the first one, and whether its classes are those of the first.
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
@@ -50,23 +40,76 @@ from sklearn.utils.validation import _check_method_params as select_metadata
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 if TYPE_CHECKING:
-    _Displayed: TypeAlias = BaseEstimator
+    # scikit-learn has no types, and where a base is not known a constructor is taken to accept anything.
+    class BaseEstimator:
+        """scikit-learn's base of estimators."""
+
+        def __getattr__(self, name: str) -> Any:
+            """Return any other attribute."""
+
+        def __setstate__(self, state: Any) -> None:
+            """Take over what was pickled."""
+
+        def __sklearn_tags__(self) -> Any:
+            """Return what the estimator accepts."""
+
+    class ClassifierMixin:
+        """What makes an estimator a classifier."""
+
+        def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+            """Return the accuracy."""
+            return 0.0
+
+    class CallbackSupportMixin:
+        """The method set_callbacks."""
+
+    class LinearClassifierMixin(ClassifierMixin):
+        """Predictions from coefficients that sparsify has made sparse."""
+
+        def decision_function(self, X: Any) -> Any:
+            """Return the scores."""
+
+        def predict(self, X: Any) -> Any:
+            """Return the classes."""
+
+        def __sklearn_tags__(self) -> Any:
+            """Return what the estimator accepts."""
+
+    class SparseCoefMixin:
+        """The methods sparsify and densify."""
+
+        def densify(self) -> Any:
+            """Make the coefficients an array."""
+
+    def with_callbacks(method: Any) -> Any:
+        """Return the method."""
+
 else:
-    _Displayed = object
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
+
+    # In place of scikit-learn's, without set_callbacks.
+    CallbackSupportMixin = callback.CallbackSupportMixin if callback else type("CallbackSupportMixin", (), {})
+    with_callbacks = callback.with_callbacks if callback else lambda method: method
 
 
-class NotebookDisplay(_Displayed):
+class NotebookDisplay:
     """scikit-learn's display of an estimator in notebooks, followed by what `_display_fit` returns."""
 
     def _repr_html_inner(self):
-        return super()._repr_html_inner() + self._display_fit()
+        following: Any = super()
+        return following._repr_html_inner() + self._display_fit()
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
+        following: Any = super()
+        bundle = following._repr_mimebundle_(**kwargs)
         # scikit-learn's setting `display` decides whether there is any.
         if "text/html" in bundle:
             bundle["text/html"] += self._display_fit()
         return bundle
+
+    def _display_fit(self):
+        raise NotImplementedError
 
 
 # Defaults and deprecations are those of this version: those of 1.8 and 1.9 say what changes in 1.10 and 1.11.
@@ -75,7 +118,9 @@ PLAIN = frozenset({str, bool, int, float, np.float64, type(None)})
 
 __all__ = [
     "VERSION",
+    "BaseEstimator",
     "CallbackSupportMixin",
+    "ClassifierMixin",
     "Hidden",
     "Interval",
     "LinearClassifierMixin",

@@ -38,7 +38,8 @@ class FitSummary(NotebookDisplay):
         print(*lay_out(describe_fit(self, X, y, sample_weight)), sep="\n")
 
     def _measure_accuracy(self, X, y, sample_weight):
-        return self.score(X, y, sample_weight)
+        model: Any = self
+        return model.score(X, y, sample_weight)
 
     def _display_fit(self):
         """Return the lines as a table in HTML and, where Matplotlib is installed, a picture; nothing before a fit."""

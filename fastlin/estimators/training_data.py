@@ -28,7 +28,7 @@ from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, 
 if TYPE_CHECKING:
     from fastlin.estimators.logistic_regression import LogisticRegression
     from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
-    from fastlin.matrices import BlockMatrix, DenseMatrix, Matrix, SparseMatrix, TableMatrix
+    from fastlin.matrices import BlockMatrix, Matrix
     from fastlin.matrices.columns import Columns
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.rows import Rows
@@ -50,7 +50,7 @@ class TrainingData:
 
     Attributes
     ----------
-    matrix : DenseMatrix, SparseMatrix, BlockMatrix or TableMatrix
+    matrix : Matrix
         The rows; a dense matrix has one of DTYPES.
     y : ndarray of shape (n,)
         The labels as they were given.
@@ -64,7 +64,7 @@ class TrainingData:
         A power of two near the largest weight.
     """
 
-    matrix: DenseMatrix | SparseMatrix | BlockMatrix | TableMatrix
+    matrix: Matrix
     y: np.ndarray
     classes: np.ndarray
     labels: np.ndarray

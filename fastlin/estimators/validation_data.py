@@ -17,15 +17,18 @@ from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import Examples
 
 if TYPE_CHECKING:
+    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
     from fastlin.estimators.mlp_classifier import MLPClassifier
 
 
-def read_validation(estimator: MLPClassifier, X_val: Any, y_val: Any, kind: str) -> Examples | None:
+def read_validation(
+    estimator: MLPClassifier | MiniBatchLogisticRegression, X_val: Any, y_val: Any, kind: str
+) -> Examples | None:
     """Return the Examples to validate on that `fit` was given, or None where there are none.
 
     Parameters
     ----------
-    estimator : MLPClassifier
+    estimator : MLPClassifier or MiniBatchLogisticRegression
         Its `classes_` and the features of its fit count.
     X_val, y_val
         As `fit` has them.
@@ -60,12 +63,14 @@ def read_validation(estimator: MLPClassifier, X_val: Any, y_val: Any, kind: str)
     return Examples(as_matrix(X_val), targets.among(estimator.classes_, "y_val"))
 
 
-def set_aside(estimator: MLPClassifier, examples: Examples, random_state: np.random.RandomState) -> Iterator[Examples]:
+def set_aside(
+    estimator: MLPClassifier | MiniBatchLogisticRegression, examples: Examples, random_state: np.random.RandomState
+) -> Iterator[Examples]:
     """Return Examples to train on and Examples to validate on, as scikit-learn's MLPClassifier splits them.
 
     Parameters
     ----------
-    estimator : MLPClassifier
+    estimator : MLPClassifier or MiniBatchLogisticRegression
         Its `validation_fraction` is set aside.
     examples : Examples
         All rows.

@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from fastlin.networks.network import Network
 
-INITS = "xavier", "he", "normal"
-
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
     """Draw the coefficients and intercepts of a network.

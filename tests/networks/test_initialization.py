@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastlin.networks import Network
-from fastlin.networks.initialization import INITS, initialize
+from fastlin.networks.initialization import initialize
 
 
 def make_network(init, seed=0, activation="relu", sizes=(50, 300, 200, 3), dtype=np.float64):
@@ -14,7 +14,7 @@ def make_network(init, seed=0, activation="relu", sizes=(50, 300, 200, 3), dtype
     return network
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", ["xavier", "he", "normal"])
 def test_the_seed_decides_and_nothing_is_left_of_what_was_there(init):
     network = make_network(init)
     np.testing.assert_array_equal(make_network(init).parameters, network.parameters)
