@@ -30,6 +30,7 @@ from benchmarks.passes import FusedPass, draw_coef
 from benchmarks.races import FASTLIN, measure_in_turn
 from benchmarks.roofline import make_arithmetic, make_read
 from fastlin.blocks import from_arrays
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import BlockMatrix
 
@@ -132,14 +133,9 @@ class ColdFile:
         """Make the pass of a FusedPass over blocks of the file, from disk."""
         self._throw_out()
         rows = fused_pass.objective.rows
-        passes = BlockMatrix(from_arrays(np.load(self._path, mmap_mode="r"))).passes(
-            rows=rows.numbers,
-            labels=rows.labels,
-            weights=rows.weights,
-            n_rows_coef=rows.n_rows_coef,
-            scale=rows.coordinates.scale,
-            shift=rows.coordinates.shift,
-        )
+        samples = Samples(rows.numbers, rows.labels, rows.weights)
+        matrix = BlockMatrix(from_arrays(np.load(self._path, mmap_mode="r")))
+        passes = matrix.passes(samples, rows.coordinates.scaling, rows.n_rows_coef)
         parameters = fused_pass.parameters.astype(fused_pass.precision)
         passes.evaluate(parameters, None, np.empty(parameters.shape))
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from fastlin.dask.shard import Setting, add
-from fastlin.matrices import as_matrix
+from fastlin.matrices import Passes, as_matrix
 from fastlin.objective import Rows
 from fastlin.objective.strata import draw_places, share_places
 from fastlin.objective.sums import MeanSums, count_rows_coef
@@ -66,7 +66,7 @@ class DaskRows(MeanSums):
         self._sample: tuple[int, Any] = -1, None
         self.smallest_weight = weights.smallest
         n_rows_coef = count_rows_coef(weighting.n_classes)
-        setting = Setting(weighting, n_rows_coef, coordinates.scale, coordinates.shift)
+        setting = Setting(weighting, n_rows_coef, coordinates.scaling)
         super().__init__(
             matrix,
             weighting.n_classes,
@@ -109,7 +109,7 @@ class DaskRows(MeanSums):
         return self.passes.sum_probability_products(parameters.astype(precision)) / self.total_weight
 
 
-class DaskPasses:
+class DaskPasses(Passes):
     """The sums over rows that an objective is made of, by calls to all workers.
 
     Parameters
@@ -124,14 +124,19 @@ class DaskPasses:
 
     def __init__(self, cluster: Cluster, setting: Setting, matrix: PiecewiseMatrix) -> None:
         self._cluster = cluster
-        self._shift_roundings = matrix.count_shift_roundings(setting.n_rows_coef, setting.scale, setting.shift)
+        self._shift_roundings = matrix.count_shift_roundings(setting.scaling, setting.n_rows_coef)
         self._setting_number = cluster.open(setting)
         weakref.finalize(self, cluster.close, self._setting_number)
-        self.roundings = 0, 0
+        self._roundings = 0, 0
+
+    @property
+    def roundings(self) -> tuple[int, int]:
+        """As `Passes.roundings` has it: those of the last pass."""
+        return self._roundings
 
     @property
     def shift_roundings(self) -> float:
-        """How many roundings the shift of a column takes part in, relative to those of a product."""
+        """As `Passes.shift_roundings` has it."""
         return self._shift_roundings
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
@@ -141,7 +146,7 @@ class DaskPasses:
         gradient[:] = sums[:-1].reshape(gradient.shape)
         of_products, of_sums = (max(each) for each in zip(*(roundings for _, roundings in answers), strict=True))
         # The halves of a tree are added once each on the way up.
-        self.roundings = of_products, of_sums + self._cluster.n_parts.bit_length() + 1
+        self._roundings = of_products, of_sums + self._cluster.n_parts.bit_length() + 1
         return float(sums[-1])
 
     def hessian_product(self, direction: FloatArray, parameters: FloatArray) -> FloatArray:

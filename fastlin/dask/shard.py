@@ -15,7 +15,9 @@ import numpy as np
 from fastlin.dask.scores import sum_scores
 from fastlin.dask.tree import Node, add_up, find_nodes
 from fastlin.dask.weighting import Weighting
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import DenseMatrix
 from fastlin.matrices.columns import Moments, merge_moments
 from fastlin.objective.strata import find_rows
@@ -42,14 +44,13 @@ class Setting:
         What the rows count.
     n_rows_coef : int
         K.
-    scale, shift : ndarray of shape (d,)
+    scaling : Scaling
         How the columns enter.
     """
 
     weighting: Weighting
     n_rows_coef: int
-    scale: np.ndarray
-    shift: np.ndarray
+    scaling: Scaling
 
 
 class Shard:
@@ -218,14 +219,9 @@ class Shard:
     def _passes(self, setting_number, number, rows=None):
         """Return the passes over a partition, or over some of its rows."""
         setting, part = self._settings[setting_number], self._parts[number]
-        return part.matrix.passes(
-            rows=np.empty(0, np.int64) if rows is None else rows,
-            labels=part.labels,
-            weights=self._weights[setting_number][number],
-            n_rows_coef=setting.n_rows_coef,
-            scale=setting.scale,
-            shift=setting.shift,
-        )
+        rows = np.empty(0, np.int64) if rows is None else rows
+        samples = Samples(rows, part.labels, self._weights[setting_number][number])
+        return part.matrix.passes(samples, setting.scaling, setting.n_rows_coef)
 
     def _sum_curvature(self, setting_number, parameters, shape, sum_rows):
         """Return, by nodes, what sum_rows returns for passes, weights and probabilities, for some rows at a time."""

@@ -1,17 +1,16 @@
 """Matrices: X in the form it came in, and the passes over it that an objective is made of."""
 
-from typing import TypeAlias, TypeVar, overload
+from typing import TypeVar, overload
 
 from fastlin.matrices.blocks import BlockMatrix
 from fastlin.matrices.dense import DTYPES, DenseMatrix
+from fastlin.matrices.matrix import Matrix, Passes
 from fastlin.matrices.piecewise import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.matrices.tables import Codes, TableMatrix
 from fastlin.typing import Array, SparseContainer
 
-# X in any form.
-Matrix: TypeAlias = DenseMatrix | SparseMatrix | BlockMatrix | TableMatrix
-Given = TypeVar("Given", DenseMatrix, SparseMatrix, BlockMatrix, TableMatrix)
+Given = TypeVar("Given", bound=Matrix)
 
 
 @overload
@@ -30,14 +29,14 @@ def as_matrix(X: Array | SparseContainer | Matrix) -> Matrix:
 
     Returns
     -------
-    DenseMatrix, SparseMatrix, BlockMatrix or TableMatrix
+    Matrix
 
     Raises
     ------
     ValueError
         X is a sparse container that SparseMatrix refuses.
     """
-    if isinstance(X, (DenseMatrix, SparseMatrix, BlockMatrix, TableMatrix)):
+    if isinstance(X, Matrix):
         return X
     return DenseMatrix(X) if hasattr(X, "strides") else SparseMatrix(X)
 
@@ -48,6 +47,7 @@ __all__ = [
     "Codes",
     "DenseMatrix",
     "Matrix",
+    "Passes",
     "PiecewiseMatrix",
     "SparseMatrix",
     "TableMatrix",

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastlin.matrices.columns import Columns, Transposed, merge_moments
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.tiles import Scaling
+from fastlin.matrices.columns import Moments, Transposed, merge_moments
 from fastlin.matrices.dense import DenseMatrix
+from fastlin.matrices.matrix import Passes
 from fastlin.matrices.piecewise import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.typing import FloatArray, FloatType, IntArray
@@ -58,7 +61,7 @@ class BlockMatrix(PiecewiseMatrix):
                 yield int(first), int(last), block
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix | SparseMatrix]]:
-        """Yield the name of each block, as it is called where something is wrong with it, and its matrix."""
+        """As `Matrix.parts` has it: each block."""
         make: Callable[[Any], DenseMatrix | SparseMatrix] = SparseMatrix if self.is_sparse else DenseMatrix
         process = os.getpid()
         coming, reader = self._blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
@@ -86,21 +89,22 @@ class BlockMatrix(PiecewiseMatrix):
         """Return how many bytes have been read so far, in whole readings of all blocks."""
         return self.n_reads * self._blocks.nbytes
 
-    def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""
+    def find_moments(self, weights: FloatArray | None = None) -> Moments:
+        """As `Matrix.find_moments` has it."""
         totals, moments = [], []
         for first, last, block in self.read():
             part = None if weights is None else weights[first:last]
             totals.append(float(last - first) if part is None else float(part.sum()))
             moments.append(block.find_moments(part if totals[-1] > 0 else None))
-        return Columns.from_moments(merge_moments(np.array(totals), moments))
+        return merge_moments(np.array(totals), moments)
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the sum of the squares of the scores of each row, (n,) float32."""
+        """As `Matrix.sum_squared_scores` has it."""
         return np.concatenate([block.sum_squared_scores(coef, intercept) for _, _, block in self.read()])
 
-    def take(self, rows: IntArray) -> DenseMatrix | SparseMatrix:
-        """Return the matrix of the given row numbers, in their order, in memory."""
+    def take(self, rows: IntArray | slice) -> DenseMatrix | SparseMatrix:
+        """As `Matrix.take` has it: a copy in memory."""
+        rows = np.arange(self.shape[0])[rows] if isinstance(rows, slice) else rows
         if self.is_sparse:
             found = [(places, block.X[own]) for places, own, block in self._find(rows)]
             order = np.argsort(np.concatenate([places for places, _ in found]), kind="stable")
@@ -117,84 +121,55 @@ class BlockMatrix(PiecewiseMatrix):
             yield places, rows[places] - first, block
 
     def select(self, rows: IntArray) -> tuple[DenseMatrix | SparseMatrix, IntArray]:
-        """Return a copy of the given rows in memory, and no numbers: all rows of it are meant."""
+        """As `Matrix.select` has it: a copy in memory, of which all rows are meant."""
         return self.take(rows), rows[:0]
 
-    def transposed(self, precision: FloatType, features: IntArray) -> Transposed:
-        """Return some columns of X, as `DenseMatrix.transposed` and `SparseMatrix.transposed` have them: one pass.
-
-        Parameters
-        ----------
-        precision : type
-            float64 or float32.
-        features : ndarray of int64
-            The columns, ascending. Others are empty.
-
-        Returns
-        -------
-        Transposed
-        """
+    def transposed(self, precision: FloatType, features: IntArray | None = None) -> Transposed:
+        """As `Matrix.transposed` has it: the columns that will be used, from one pass and not kept."""
+        features = np.arange(self.shape[1]) if features is None else features
         pieces = [block.X[:, features] for _, _, block in self.read()]
         if self.is_sparse:
             found = SparseMatrix(sparse.vstack(pieces, format="csr"))
         else:
             found = DenseMatrix(np.concatenate(pieces))
         del pieces
-        return _spread(found.transposed(precision, None), features, self.shape[1])
+        return _spread(found.transposed(precision), features, self.shape[1])
 
-    def passes(
-        self,
-        *,
-        rows: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> BlockPasses:
-        """Return the BlockPasses over all rows."""
-        if len(rows):
+    def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> BlockPasses:
+        """As `Matrix.passes` has it, over all rows."""
+        if len(samples.rows):
             raise ValueError("A matrix in blocks makes passes over all of its rows; `select` takes some of them.")
-        return BlockPasses(self, labels, weights, n_rows_coef, scale, shift)
+        return BlockPasses(self, samples, scaling, n_rows_coef)
 
 
-class BlockPasses:
-    """The sums over rows that an objective is made of: those of all blocks, added in their order.
+class BlockPasses(Passes):
+    """The sums of all blocks, added in their order.
 
     Parameters
     ----------
     matrix : BlockMatrix
         The data.
-    labels, weights, n_rows_coef, scale, shift
-        As DensePasses takes them, for all rows.
+    samples, scaling, n_rows_coef
+        As `Passes` takes them.
     """
 
-    def __init__(
-        self,
-        matrix: BlockMatrix,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> None:
-        self._matrix, self._labels, self._weights = matrix, labels, weights
-        self._given: dict[str, Any] = {"n_rows_coef": n_rows_coef, "scale": scale, "shift": shift}
-        self._shape = n_rows_coef, matrix.shape[1] + 1
+    def __init__(self, matrix: BlockMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        self._matrix = matrix
         self._roundings = 0, 0
 
     @property
     def roundings(self) -> tuple[int, int]:
-        """How many roundings a product of a row, and a sum over the rows, took one after the other, in float64."""
+        """As `Passes.roundings` has it: the most that a pass took so far."""
         return self._roundings
 
     @property
     def shift_roundings(self) -> float:
-        """How many roundings the shift of a column takes part in at most, in the passes of the blocks."""
-        return self._matrix.count_shift_roundings(**self._given)
+        """As `Passes.shift_roundings` has it: the most that the passes of a block may take."""
+        return self._matrix.count_shift_roundings(self._scaling, self._shape[0])
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `DensePasses.evaluate`."""
+        """As `Passes.evaluate` has it."""
         loss, part = 0.0, np.empty(self._shape)
         gradient[:] = 0
         for n_added, (first, last, passes) in enumerate(self._read()):
@@ -208,14 +183,14 @@ class BlockPasses:
         return loss
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, n) times direction (K, d + 1), in their type."""
+        """As `Passes.hessian_product` has it."""
         product = np.zeros(self._shape)
         for first, last, passes in self._read():
             product += passes.hessian_product(direction, np.ascontiguousarray(probabilities[:, first:last]))
         return product
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', as `DensePasses.gram`."""
+        """As `Passes.gram` has it."""
         size = self._shape[1]
         gram = np.zeros((len(row_weights), size, size))
         for first, last, passes in self._read():
@@ -226,7 +201,7 @@ class BlockPasses:
         return gram.astype(precision, copy=False)
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, n), (K (d + 1), K (d + 1)), by classes."""
+        """As `Passes.class_pair_gram` has it."""
         size = self._shape[0] * self._shape[1]
         hessian = np.zeros((size, size))
         for first, last, passes in self._read():
@@ -235,14 +210,10 @@ class BlockPasses:
 
     def _read(self):
         """Yield the rows of each block and the passes over it."""
-        no_rows = np.empty(0, np.int64)
+        rows, labels, weights = self._samples
         for first, last, block in self._matrix.read():
-            weights = self._weights[first:last] if len(self._weights) else self._weights
-            yield (
-                first,
-                last,
-                block.passes(rows=no_rows, labels=self._labels[first:last], weights=weights, **self._given),
-            )
+            samples = Samples(rows, labels[first:last], weights[first:last] if len(weights) else weights)
+            yield first, last, block.passes(samples, self._scaling, self._shape[0])
 
 
 def _spread(found, features, d):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property, partial
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +37,8 @@ from fastlin.kernels.machine.in_place import count_roundings_in_place, count_til
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.columns import Columns, Moments, Transposed, add_exactly
+from fastlin.matrices.columns import Moments, Transposed, add_exactly
+from fastlin.matrices.matrix import Matrix, Passes
 from fastlin.matrices.row_products import DenseRowProducts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -52,15 +51,10 @@ ONE_CLASS_WORK = 8
 # The same for each of more classes, and what its exponential and residual cost in a row: a second thread pays from some
 # 100 microseconds a block on, and 10,000 x 20 with four classes takes 430.
 CLASS_WORK, EXPONENTIAL_WORK = 10, 160
-# Rows whose scores are held together where they are not wanted themselves.
-SCORED_TOGETHER = 1 << 17
 # X of no more entries is measured by one plain kernel, in a copy where it is not float64 in C order.
 FEW_ENTRIES = 1 << 15
 # Of no more rows, scores take no longer with coefficients that do not start on a cache line.
 FEW_SCORED = 16
-# Below this many multiply-adds a pass takes less than the rest of an iteration, and float64 is as fast.
-MIN_FLOAT32_WORK = 20_000_000
-
 
 # An X of no more numbers is copied column by column: a megabyte.
 FEW_NUMBERS = 1 << 17
@@ -73,73 +67,27 @@ COLUMNWISE_WORK = 4
 NO_ROWS = np.empty(0, np.int64)
 
 
-class DenseMatrix:
+class DenseMatrix(Matrix):
     """X of shape (n, d), of one of DTYPES, which are not checked here, and of any strides.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        The data. They are never copied as a whole, nor changed.
+        The data, the caller's memory. They are never copied as a whole, nor changed.
 
     Attributes
     ----------
-    X : ndarray of shape (n, d)
-        The caller's memory.
-    shape : tuple of int
-        The number of rows n and of columns d.
-    dtype : dtype
-        The type of X.
-    nbytes : int
-        The bytes of X.
+    layers : ndarray of shape (2, n, d)
+        The data as kernels take them, which `any_layout` makes.
     """
 
-    # Some of its rows, and all of its columns, may be had without reading X anew.
-    lies_in_memory = True
-
     def __init__(self, X: Array) -> None:
-        self.X, self._any_layout = X, any_layout(X)
-        self.shape, self.dtype = X.shape, X.dtype
-        self.nbytes = X.nbytes
-        self._transposed: dict[FloatType, Transposed] = {}
+        super().__init__(X.shape, X.dtype, False, X.size, X.nbytes)
+        self._X, self.layers = X, any_layout(X)
         self._row_gram: tuple[FloatArray, DenseMatrix] | None = None
-        self._lock = Lock()
-
-    def gains_from_float32(self, n_rows_coef: int) -> bool:
-        """Say whether passes are faster in float32, for K rows of coefficients."""
-        return self.X.size * n_rows_coef >= MIN_FLOAT32_WORK
-
-    def resolves_gram(self, shift: FloatArray) -> bool:
-        """Say whether Gram matrices of columns with such shifts (d,) keep their digits: rows are centred one by one."""
-        return True
-
-    @property
-    def n_entries(self) -> int:
-        """The number of entries that a pass reads."""
-        return self.X.size
-
-    def count_gram_work(self) -> int:
-        """Return the multiply-adds of a Gram matrix of the columns."""
-        n, d = self.shape
-        return n * (d + 1) ** 2
-
-    def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns, the statistics of the columns of X.
-
-        Non-finite values are reported in `Columns.finite`; they do not raise.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n,) or None
-            The weights of the rows; None stands for ones.
-
-        Returns
-        -------
-        Columns
-        """
-        return Columns.from_moments(self.find_moments(weights))
 
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
-        """Return the Moments of the columns, with weights (n,) of the rows or None."""
+        """As `Matrix.find_moments` has it."""
         n, d = self.shape
         row_weights = np.empty(0) if weights is None else weights
         if 0 < self.X.size <= FEW_ENTRIES:
@@ -149,10 +97,10 @@ class DenseMatrix:
         # As in `fill_moments`.
         heaviest = 0 if weights is None else int(np.argmax(weights))
         origins = self.X[heaviest].astype(np.float64)
-        n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.nbytes)
+        n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.X.nbytes)
         sums, squares, smallest, largest = outputs = np.empty((4, n_blocks, d))
         tile_rows = count_tile_rows(d, 1, origins.itemsize)
-        run_blocks(fill_block_column_statistics, n_blocks, self._any_layout, row_weights, origins, tile_rows, *outputs)
+        run_blocks(fill_block_column_statistics, n_blocks, self.layers, row_weights, origins, tile_rows, *outputs)
         smallest, largest = smallest.min(axis=0), largest.max(axis=0)
         total = float(n) if weights is None else float(weights.sum())
         # The kernel's comparisons pass over NaN.
@@ -166,46 +114,33 @@ class DenseMatrix:
     def gram(self, weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of weights[i] [x_i, 1] [x_i, 1]', (d + 1, d + 1), in a precision; weights (n,)."""
         n, d = self.shape
-        no_rows, labels, one, zero = np.empty(0, np.int64), np.zeros(n, np.int32), np.ones(d), np.zeros(d)
-        passes = self.passes(rows=no_rows, labels=labels, weights=zero[:0], n_rows_coef=1, scale=one, shift=zero)
-        return passes.gram(no_rows, weights[None], precision)[0]
+        samples = Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0))
+        passes = self.passes(samples, Scaling(np.ones(d), np.zeros(d)), 1)
+        return passes.gram(samples.rows, weights[None], precision)[0]
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d)."""
+        """As `Matrix.compute_scores` has it."""
         scores = np.empty((len(self.X), len(coef)), coef.dtype)
         self._score(coef, intercept, scores, np.empty(0, np.int64))
         return scores
 
-    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
-        squares = np.empty(len(self.X), np.float32)
-        for first in range(0, len(self.X), SCORED_TOGETHER):
-            part = slice(first, first + SCORED_TOGETHER)
-            scores = DenseMatrix(self.X[part]).compute_scores(coef, intercept)
-            with np.errstate(over="ignore"):
-                np.einsum("ik,ik->i", scores, scores, out=squares[part], casting="same_kind")
-        return squares
-
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
-
-        Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
-        """
+        """As `Matrix.find_best_class` has it, in one pass."""
         best = np.empty(len(self.X), np.int64)
         self._score(coef, intercept, np.empty((0, len(coef)), coef.dtype), best)
         return best
 
     def _score(self, coef, intercept, scores, best):
         K, d = coef.shape
-        n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.nbytes)
+        n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.X.nbytes)
         # To align a copy takes two microseconds, a tenth of the prediction of a row.
         copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
         parameters = Parameters(copied, intercept.astype(coef.dtype))
         tile_rows = choose_tile_rows(-(-len(self.X) // n_blocks), d, K, coef.itemsize)
-        run_blocks(fill_block_scores, n_blocks, self._any_layout, parameters, tile_rows, scores, best)
+        run_blocks(fill_block_scores, n_blocks, self.layers, parameters, tile_rows, scores, best)
 
-    def take(self, rows: IntArray) -> DenseMatrix:
-        """Return the matrix of the given row numbers, in their order."""
+    def take(self, rows: IntArray | slice) -> DenseMatrix:
+        """As `Matrix.take` has it."""
         return DenseMatrix(self.X[rows])
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> Array:
@@ -228,60 +163,29 @@ class DenseMatrix:
                 return self.X[rows]
             rows = np.arange(rows.start, rows.stop)
         n_blocks = count_blocks(*out.shape, partial_bytes=0, data_bytes=out.nbytes)
-        run_blocks(fill_block_rows, n_blocks, self._any_layout, rows, out)
+        run_blocks(fill_block_rows, n_blocks, self.layers, rows, out)
         return out
 
-    def select(self, rows: IntArray) -> tuple[DenseMatrix, IntArray]:
-        """Return the matrix that passes over the given rows are made of, and their numbers in it."""
-        return self, rows
-
-    def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
-        """Yield what X is called where something is wrong with it, and the matrix."""
-        yield "X", self
-
-    def transposed(self, precision: FloatType, features: IntArray | None) -> Transposed:
-        """Return X column by column, a copy made once for each precision.
-
-        Whole numbers of two bytes and less stay as they are. Others become x~ = x scale + shift in the precision, by
-        the statistics of all rows: what float32 cannot hold is centred before it is rounded.
-
-        Parameters
-        ----------
-        precision : type
-            float64 or float32.
-        features : ndarray of int64 or None
-            The columns that will be used. All are kept for the next call.
-
-        Returns
-        -------
-        Transposed
-        """
-        # Folds in threads ask for it at once.
-        with self._lock:
-            if precision not in self._transposed:
-                self._transposed[precision] = self._transpose(precision)
-        return self._transposed[precision]
-
     def _transpose(self, precision):
+        """Return the columns whole: whole numbers of two bytes and less as they are, others scaled and centred.
+
+        What float32 cannot hold is centred, by the statistics of all rows, before it is rounded.
+        """
         n, d = self.shape
         is_narrow = self.X.itemsize <= 2 and self.X.dtype != np.float16
         panel = np.empty((d, n), self.X.dtype if is_narrow else precision)
         scale, shift = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
-        n_blocks = count_blocks(n, row_work=4 * d, partial_bytes=0, data_bytes=self.nbytes)
-        scaling = _scaling(scale, shift, self.X.dtype, precision)
+        n_blocks = count_blocks(n, row_work=4 * d, partial_bytes=0, data_bytes=self.X.nbytes)
+        scaling = _cast(Scaling(scale, shift), self.dtype, precision)
         tile_rows = count_tile_rows(d, 1, np.dtype(precision).itemsize)
-        run_blocks(fill_block_panel, n_blocks, self._any_layout, scaling, tile_rows, np.empty(0, precision), panel)
+        run_blocks(fill_block_panel, n_blocks, self.layers, scaling, tile_rows, np.empty(0, precision), panel)
         no_entries = np.zeros(d + 1, np.int64), np.empty(0, np.int64), np.empty(0)
         return Transposed(panel, np.arange(d), *no_entries, scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> DenseRowProducts:
-        """Return the DenseRowProducts for K rows of coefficients and penalty factors (d,).
-
-        allows_gram says whether the inner products of the rows may be kept, and lose no digits.
-        """
-        return DenseRowProducts(
-            self._any_layout, n_rows_coef, factors, partial(self._find_row_gram, factors) if allows_gram else None
-        )
+        """As `Matrix.row_products` has it."""
+        find_gram = partial(self._find_row_gram, factors) if allows_gram else None
+        return DenseRowProducts(self.layers, n_rows_coef, factors, find_gram)
 
     def _find_row_gram(self, factors):
         """Return X F^-1 X' as a DenseMatrix (n, n), which is kept for the next fit with the same factors."""
@@ -292,22 +196,12 @@ class DenseMatrix:
                 self._row_gram = factors, DenseMatrix(gram[:-1, :-1])
             return self._row_gram[1]
 
-    def passes(
-        self,
-        *,
-        rows: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> DensePasses:
-        """Return the DensePasses over the given rows."""
-        n, size = len(rows) or len(self.X), len(scale) + 1
+    def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> DensePasses:
+        """As `Matrix.passes` has it: over a copy column by column where X is small, or has few columns."""
+        n, size = len(samples.rows) or len(self.X), self.shape[1] + 1
         products = n * size * max(size, FEWEST_COLUMNS)
         is_copied = n * size <= FEW_NUMBERS or (n_rows_coef > 1 and products <= FEW_PRODUCTS)
-        kind = ColumnPasses if is_copied else DensePasses
-        return kind(self._any_layout, rows, labels, weights, n_rows_coef, scale, shift)
+        return (ColumnPasses if is_copied else DensePasses)(self, samples, scaling, n_rows_coef)
 
 
 class Plan(NamedTuple):
@@ -328,45 +222,26 @@ class Plan(NamedTuple):
     folds: bool
 
 
-class DensePasses:
-    """The sums over rows that an objective is made of, each one pass over X.
+class DensePasses(Passes):
+    """Passes over the rows where they lie.
 
-    A row enters as x~ = x scale + shift. Sums are not divided by the total weight. Passes over all rows with one row of
-    coefficients read X where it lies, with scale and shift in the coefficients, if these allow it.
+    Those over all rows with one row of coefficients read X in place, with scale and shift in the coefficients, if these
+    allow it.
 
     Parameters
     ----------
-    layers : ndarray of shape (2, n, d)
-        The data, as `any_layout` makes them.
-    rows : ndarray of shape (m,), int64
-        The row numbers that passes are over; without entries all rows.
-    labels : ndarray of shape (n,), int32
-        The class of each row of X.
-    weights : ndarray of shape (n,), float64
-        The weight of each row of X; without entries ones.
-    n_rows_coef : int
-        The rows K of coefficients: 1 for two classes, else the number of classes.
-    scale, shift : ndarray of shape (d,), float64
-        How the columns enter.
+    matrix : DenseMatrix
+        The data.
+    samples, scaling, n_rows_coef
+        As `Passes` takes them.
     """
 
-    def __init__(
-        self,
-        layers: Array,
-        rows: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> None:
-        self._X = X = layers[0]
-        self._any_layout, self._samples = layers, Samples(rows, labels, weights)
-        self._scale, self._shift = scale, shift
-        self._n_rows = len(rows) or len(X)
+    def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        self._X = X = matrix.X
+        self._layers = matrix.layers
         K, d = n_rows_coef, X.shape[1]
-        self._shape = K, d + 1
-        self._reads_in_place = K == 1 and not len(rows) and X.itemsize in X.strides
+        self._reads_in_place = K == 1 and not len(samples.rows) and X.itemsize in X.strides
         row_work = ONE_CLASS_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
         self._n_blocks = count_blocks(
             self._n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
@@ -375,17 +250,9 @@ class DensePasses:
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
 
-    @property
-    def lies_in_cache(self) -> bool:
-        """Whether a pass reads what lies in the second-level cache of a core."""
-        return False
-
     @cached_property
     def roundings(self) -> tuple[int, int]:
-        """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
-
-        A sum runs over the rows of a tile, then over tiles and blocks.
-        """
+        """As `Passes.roundings` has it: a sum runs over the rows of a tile, then over tiles and blocks."""
         d, K = self._X.shape[1], self._shape[0]
         _, tile_rows, folds = self._plan(np.float64)
         n_products = count_roundings_in_place(d) if folds else count_product_roundings(d, K)
@@ -394,36 +261,21 @@ class DensePasses:
 
     @property
     def shift_roundings(self) -> float:
-        """How many roundings the shift of a column takes part in, relative to those of a product.
+        """As `Passes.shift_roundings` has it.
 
-        It takes part in none where rows are centred: the scale is a power of two, so that x scale + shift is rounded
-        once, by a part of itself.
+        The shift takes part in none where rows are centred: the scale is a power of two, so that x scale + shift is
+        rounded once, by a part of itself.
         """
         return SHIFT_ROUNDINGS if self._plan(np.float64).folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters.
-
-        Parameters
-        ----------
-        parameters : ndarray of shape (K, d + 1), float64 or float32
-            The coefficients, and the intercepts in the last column. Products are computed in their type. Sums over
-            rows are float64 in both.
-        probabilities : ndarray of shape (K, m), float64 or float32, or None
-            It takes the probabilities of the rows; None leaves them out.
-        gradient : ndarray of shape (K, d + 1), float64
-            It takes the derivative.
-
-        Returns
-        -------
-        float
-        """
+        """As `Passes.evaluate` has it."""
         precision = parameters.dtype.type
         plan = self._plan(precision)
         run_blocks(
             fill_block_logistic_loss_and_gradient if plan.folds else fill_block_loss_and_gradient,
             self._n_blocks,
-            self._any_layout,
+            self._layers,
             self._samples,
             plan.scaling,
             _split(parameters, precision),
@@ -436,34 +288,20 @@ class DensePasses:
         return float(np.add.reduce(self._losses))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
+        """As `Passes.hessian_product` has it."""
         precision = probabilities.dtype.type
         plan = self._plan(precision)
         by_rows = self._row_weights(precision), probabilities
         given = plan.scaling, _split(direction, precision), plan.tile_rows, self._sums
         if plan.folds:
-            run_blocks(fill_block_logistic_hessian_product, self._n_blocks, self._any_layout, *by_rows, *given)
+            run_blocks(fill_block_logistic_hessian_product, self._n_blocks, self._layers, *by_rows, *given)
         else:
             rows = self._row_numbers(self._samples.rows)
-            run_blocks(fill_block_hessian_product, self._n_blocks, self._any_layout, rows, *by_rows, *given)
+            run_blocks(fill_block_hessian_product, self._n_blocks, self._layers, rows, *by_rows, *given)
         return self._add_blocks(np.empty(self._shape))
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
-
-        Parameters
-        ----------
-        rows : ndarray of shape (m,), int64
-            The row numbers of X; without entries all rows.
-        row_weights : ndarray of shape (C, m)
-            Weights in the order of the rows.
-        precision : type
-            The type of the result, float64 or float32, and the narrowest that may be computed in.
-
-        Returns
-        -------
-        ndarray of shape (C, d + 1, d + 1)
-        """
+        """As `Passes.gram` has it."""
         size, n = self._shape[1], row_weights.shape[1]
         panel_rows = PANEL_ROWS if size < WIDE else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
@@ -473,7 +311,7 @@ class DensePasses:
         run_blocks(
             fill_block_gram,
             n_panels * n_parts,
-            self._any_layout,
+            self._layers,
             self._row_numbers(rows),
             row_weights.astype(precision),
             self._plan(precision).scaling,
@@ -483,7 +321,7 @@ class DensePasses:
         return grams[0] if n_parts == 1 else np.add.reduce(grams, dtype=np.float64).astype(precision)
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
+        """As `Passes.class_pair_gram` has it."""
         K, size = self._shape
         precision = probabilities.dtype.type
         row_weights = self._row_weights(precision)
@@ -501,7 +339,7 @@ class DensePasses:
         run_blocks(
             fill_block_class_pair_gram,
             n_parts * n_groups,
-            self._any_layout,
+            self._layers,
             self._row_numbers(self._samples.rows),
             row_weights,
             probabilities,
@@ -533,8 +371,8 @@ class DensePasses:
         """Return the Plan of passes in a precision; a small pass takes 15 microseconds, a plan two."""
         if precision not in self._plans:
             (K, _), d, itemsize = self._shape, self._X.shape[1], np.dtype(precision).itemsize
-            scaling = _scaling(self._scale, self._shift, self._X.dtype, precision)
-            if self._reads_in_place and allows_folding(self._scale, self._shift, precision):
+            scaling = _cast(self._scaling, self._X.dtype, precision)
+            if self._reads_in_place and allows_folding(*self._scaling, precision):
                 plan = Plan(scaling, count_tile_rows_in_place(d, self._X.itemsize), folds=True)
             else:
                 n_rows = -(-self._n_rows // self._n_blocks)
@@ -543,11 +381,11 @@ class DensePasses:
         return self._plans[precision]
 
 
-def _scaling(scale, shift, dtype, precision):
-    """Return the Scaling of data of a type for passes in a precision."""
+def _cast(scaling, dtype, precision):
+    """Return a Scaling for passes in a precision over data of a type."""
     # Numbers that float32 cannot hold are centred before they are rounded to it.
     kind = np.float64 if dtype in (np.float64, np.int32) else precision
-    return Scaling(scale.astype(kind), shift.astype(kind))
+    return Scaling(scaling.scale.astype(kind), scaling.shift.astype(kind))
 
 
 def _split(parameters, precision):
@@ -565,29 +403,29 @@ class ColumnPasses(DensePasses):
 
     @property
     def lies_in_cache(self) -> bool:
-        """As `DensePasses.lies_in_cache` has it: whether the copy does."""
+        """As `Passes.lies_in_cache` has it."""
         return self._n_rows * self._shape[1] <= FEW_NUMBERS
 
     @property
     def roundings(self) -> tuple[int, int]:
-        """As `DensePasses.roundings` has it: of the sums in kernels/linear/columnwise.py."""
+        """As `Passes.roundings` has it: of the sums in kernels/linear/columnwise.py."""
         return count_roundings(self._n_rows, self._shape[1])
 
     @property
     def shift_roundings(self) -> float:
-        """As `DensePasses.shift_roundings` has it: columns are centred before anything else."""
+        """As `Passes.shift_roundings` has it: columns are centred before anything else."""
         return 0.0
 
     @cached_property
     def by_columns(self) -> TiledRows:
         """The columns, scaled and centred and with ones behind them, with labels and weights."""
         rows, labels, weights = self._samples
-        found = TiledRows.of(self._any_layout, rows, self._scale, self._shift, labels, weights)
+        found = TiledRows.of(self._layers, rows, *self._scaling, labels, weights)
         found.fill_column(-1, 1)
         return found
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `DensePasses.evaluate` has it."""
+        """As `Passes.evaluate` has it."""
         if parameters.dtype != np.float64:
             return super().evaluate(parameters, probabilities, gradient)
         rows, (K, size) = self.by_columns, parameters.shape

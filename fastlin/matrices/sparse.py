@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
-from threading import RLock
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -28,16 +26,15 @@ from fastlin.kernels.linear.sparse_rows import (
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.columns import Columns, Moments, Transposed
+from fastlin.matrices.columns import Moments, Transposed
 from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
+from fastlin.matrices.matrix import Matrix
 from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
-from fastlin.typing import FloatArray, FloatType, IntArray, SparseContainer
+from fastlin.typing import FloatArray, IntArray, SparseContainer
 
 # Numbers of the partial sums of a Gram matrix that are put together in a block.
 MIN_GRAM_BLOCK = 200_000
-# A column whose mean is so many times its spread loses ten of the sixteen digits of a variance.
-MAX_GRAM_SHIFT = 1e5
 # Batches of X are multiplied as they are up to this density, where whole ones take as many multiply-adds; else dense.
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
@@ -48,24 +45,16 @@ ALL = np.empty(0, np.int64)
 ONES_TRIED = 64
 
 
-class SparseMatrix:
+class SparseMatrix(Matrix):
     """X of shape (n, d) by rows (CSR) as it came and, once that is needed, by columns (CSC): one transposed copy.
 
-    Entries may be unsorted; where there are several of one place, one copy is made that holds their sum.
+    The property X holds the rows, the caller's own where they are CSR. Entries may be unsorted; where there are several
+    of one place, one copy is made that holds their sum.
 
     Parameters
     ----------
     X : SciPy sparse container of shape (n, d)
         The data, real numbers. It is not changed.
-
-    Attributes
-    ----------
-    X : SciPy CSR matrix or array
-        The data by rows; the caller's own where it is CSR.
-    shape : tuple of int
-        The number of rows n and of columns d.
-    dtype : dtype
-        The type of the values.
 
     Raises
     ------
@@ -73,88 +62,51 @@ class SparseMatrix:
         X is not two-dimensional, its values are not real numbers, or its arrays contradict each other.
     """
 
-    # Some of its rows, and all of its columns, may be had without reading X anew.
-    lies_in_memory = True
-
     def __init__(self, X: SparseContainer) -> None:
-        self.X, csc = read_container(X)
-        self.shape, self.dtype = X.shape, self.X.dtype
+        csr, csc = read_container(X)
         # Sums of whole numbers and of truth values are those of their type, as in a dense array.
-        if self.dtype.kind != "f" and _count_disorder(self.X).any():
-            self.X = _sum_duplicates(self.X)
-        self._lock = RLock()
-        self._transposed: dict[FloatType, Transposed] = {}
-        self._csc = csc if csc is not None and not _count_disorder(csc).any() else None
+        if csr.dtype.kind != "f" and _count_disorder(csr).any():
+            csr = _sum_duplicates(csr)
+        n_bytes = csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
+        super().__init__(csr.shape, csr.dtype, True, int(csr.indptr[-1]), n_bytes)
+        self._X, self._ordered = csr, None if csc is None or _count_disorder(csc).any() else (csr, csc)
 
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the entries by rows."""
-        return self.X.data.nbytes + self.X.indices.nbytes + self.X.indptr.nbytes
+    @cached_property
+    def csr(self) -> SparseContainer:
+        """X by rows, with one entry for each place: as it came, or a copy where there were several."""
+        return self._order()[0] if _count_disorder(self.X).any() else self.X
 
     @property
     def csc(self) -> SparseContainer:
-        """X as CSC whose rows ascend in each column."""
+        """X by columns whose rows ascend, with one entry for each place."""
+        return self._order()[1]
+
+    def _order(self):
+        """Return X by rows and by columns."""
         # Folds in threads ask for it at once.
         with self._lock:
-            if self._csc is None:
-                self._csc = self.X.tocsc()
-                if _count_disorder(self._csc).any():
-                    self.X = _sum_duplicates(self.X)
-                    self._csc = self.X.tocsc()
-        return self._csc
-
-    def gains_from_float32(self, n_rows_coef: int) -> bool:
-        """Say whether passes are faster in float32: they are not, since entries are widened one by one."""
-        return False
-
-    def resolves_gram(self, shift: FloatArray) -> bool:
-        """Say whether Gram matrices of columns with such shifts (d,) keep their digits.
-
-        Sums are taken of the entries as they are, and centred later.
-        """
-        return bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
+            if self._ordered is None:
+                csc = self.X.tocsc()
+                if _count_disorder(csc).any():
+                    csr = _sum_duplicates(self.X)
+                    self._ordered = csr, csr.tocsc()
+                else:
+                    self._ordered = self.X, csc
+            return self._ordered
 
     @cached_property
     def entries(self) -> Compressed:
         """X by rows, without its values where all of them are one."""
-        X = compressed(self.X)
+        X = compressed(self.csr)
         # Most other data differ from one early on.
         is_one = (X.data[:ONES_TRIED] == 1).all() and (X.data == 1).all()
         return X._replace(data=X.data[:0]) if is_one else X
 
-    @property
-    def n_entries(self) -> int:
-        """The number of entries that a pass reads."""
-        return int(self.X.indptr[-1])
-
-    def count_gram_work(self) -> int:
-        """Return the multiply-adds of a Gram matrix of the columns, each entry with those of its row.
-
-        One of them takes as long as four of dense rows.
-        """
-        return 4 * self.n_entries**2 // max(1, self.shape[0])
-
-    def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns, the statistics of the columns of X.
-
-        Non-finite values are reported in `Columns.finite`; they do not raise.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n,) or None
-            The weights of the rows; None stands for ones.
-
-        Returns
-        -------
-        Columns
-        """
-        return Columns.from_moments(self.find_moments(weights))
-
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
-        """Return the Moments of the columns, with weights (n,) of the rows or None."""
+        """As `Matrix.find_moments` has it."""
         n, d = self.shape
         n_blocks = count_blocks_with_sums(n, self.n_entries, d)
-        if weights is None and self._csc is None and n_blocks and not _count_disorder(self.X).any():
+        if weights is None and self._ordered is None and n_blocks and self.csr is self.X:
             return self._find_moments_by_rows(n_blocks)
         columns = compressed(self.csc)
         borders = cut_lines(columns.indptr, count_line_blocks(d, len(columns.data), 1))
@@ -183,22 +135,13 @@ class SparseMatrix:
         return Moments(mean, np.zeros(d), variance, smallest, largest)
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray, rows: IntArray = ALL) -> FloatArray:
-        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d); or (m, K), of rows (m,)."""
+        """As `Matrix.compute_scores` has it; or (m, K), of rows (m,)."""
         scores = np.empty((len(rows) or self.shape[0], len(coef)), coef.dtype)
         self._score(fill_block_sparse_scores, coef, intercept, scores, rows)
         return scores
 
-    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the sum of the squares of the scores of each row, (n,) float32."""
-        scores = self.compute_scores(coef, intercept)
-        with np.errstate(over="ignore"):
-            return np.einsum("ik,ik->i", scores, scores).astype(np.float32)
-
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the class of the largest of the scores of each row, (n,) int64; the scores of all rows are never held.
-
-        Of equal scores the first class is best. With one row of coef, class 1 is best where the score is above 0.
-        """
+        """As `Matrix.find_best_class` has it, in one pass."""
         best = np.empty(self.shape[0], np.int64)
         self._score(fill_block_sparse_best_class, coef, intercept, best)
         return best
@@ -261,37 +204,12 @@ class SparseMatrix:
         entries = self.X.data[places].astype(dtype), self.X.indices[places], indptr
         return sparse.csr_array(entries, shape=(len(rows), d))
 
-    def select(self, rows: IntArray) -> tuple[SparseMatrix, IntArray]:
-        """Return the matrix that passes over the given rows are made of, and their numbers in it."""
-        return self, rows
-
-    def parts(self) -> Iterator[tuple[str, SparseMatrix]]:
-        """Yield what X is called where something is wrong with it, and the matrix."""
-        yield "X", self
-
-    def transposed(self, precision: FloatType, features: IntArray | None) -> Transposed:
-        """Return X column by column: the entries as they are, columns far from zero whole and centred.
+    def _transpose(self, precision):
+        """Return the entries as they are, and columns far from zero whole and centred.
 
         A column far from zero that is not centred is nearly a multiple of the intercept. More than half of such a
         column is filled, so that whole it takes no more memory than its entries.
-
-        Parameters
-        ----------
-        precision : type
-            The type, float64 or float32, that whole columns are kept in.
-        features : ndarray of int64 or None
-            The columns that will be used. All are kept for the next call.
-
-        Returns
-        -------
-        Transposed
         """
-        with self._lock:
-            if precision not in self._transposed:
-                self._transposed[precision] = self._transpose(precision)
-        return self._transposed[precision]
-
-    def _transpose(self, precision):
         values, indices, starts = compressed(self.csc)
         n, d = self.shape
         scale, shift = self.measure().choose_coordinates()
@@ -308,27 +226,18 @@ class SparseMatrix:
         stored_scale[far], stored_shift[far] = scale[far], shift[far]
         return Transposed(panel, places, starts, indices, values, stored_scale, stored_shift)
 
-    def passes(
-        self,
-        *,
-        rows: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> SparsePasses:
-        """Return the SparsePasses over the given rows, or all; parameters as `DensePasses` has them."""
-        kind = PassesByRows if PassesByRows.suit(self, rows, n_rows_coef) else PassesByColumns
-        return kind(self, Samples(rows, labels, weights), n_rows_coef, Scaling(scale, shift))
+    def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> SparsePasses:
+        """As `Matrix.passes` has it."""
+        kind = PassesByRows if PassesByRows.suit(self, samples.rows, n_rows_coef) else PassesByColumns
+        return kind(self, samples, scaling, n_rows_coef)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,); they keep no matrix."""
-        return SparseRowProducts(self.X, self.csc, n_rows_coef, factors)
+        """As `Matrix.row_products` has it; they keep no matrix."""
+        return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
 
-    def take(self, rows: IntArray) -> SparseMatrix:
-        """Return the matrix of the given row numbers, in their order."""
-        return SparseMatrix(self.X[rows])
+    def take(self, rows: IntArray | slice) -> SparseMatrix:
+        """As `Matrix.take` has it."""
+        return SparseMatrix(self.csr[rows])
 
     def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
         """Return sum over i of row_weights[i] [x~_i, 1] [x~_i, 1]', of shape (d + 1, d + 1), float64.

@@ -15,6 +15,7 @@ from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
+from fastlin.matrices.matrix import Passes
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -28,27 +29,21 @@ MIN_TABLE_BLOCK = 200_000
 COPIED_PART = 0.05
 
 
-class SparsePasses:
+class SparsePasses(Passes):
     """The sums over rows that an objective is made of, without those that a subclass makes by its own way through X.
 
     Parameters
     ----------
     matrix : SparseMatrix
         The data.
-    samples : Samples
-        The rows of the matrix that are meant, with labels and weights.
-    n_rows_coef : int
-        K.
-    scaling : Scaling
-        How the columns enter, in float64.
+    samples, scaling, n_rows_coef
+        As `Passes` takes them.
     """
 
-    def __init__(self, matrix: SparseMatrix, samples: Samples, n_rows_coef: int, scaling: Scaling) -> None:
-        self._matrix, self._samples, self._scaling = matrix, samples, scaling
-        n, d = matrix.shape
-        self._shape = n_rows_coef, d + 1
-        self._n_rows = len(samples.rows) or n
-        self._table = zeros_table(d, n_rows_coef)
+    def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        self._matrix = matrix
+        self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
     @property
@@ -58,60 +53,20 @@ class SparsePasses:
 
     @cached_property
     def roundings(self) -> tuple[int, int]:
-        """How many roundings a product of a row, and a sum over the rows, take one after the other.
-
-        A product runs over the entries of a row, a sum over those of a column.
-        """
+        """As `Passes.roundings` has it: a product runs over the entries of a row, a sum over those of a column."""
         longest = int(np.diff(self._matrix.entries.indptr).max(initial=0))
         return longest + 2, self._n_rows + self._n_sums
 
     @property
     def shift_roundings(self) -> float:
-        """How many roundings the shift of a column takes part in, relative to those of a product.
+        """As `Passes.shift_roundings` has it.
 
         An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
         """
         return 1 + self._shape[1] / self.roundings[0]
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters.
-
-        Parameters
-        ----------
-        parameters : ndarray of shape (K, d + 1)
-            The coefficients, and the intercepts in the last column. Products are computed in float64, whatever their
-            type.
-        probabilities : ndarray of shape (K, m), float64 or float32, or None
-            It takes the probabilities of the rows; None leaves them out.
-        gradient : ndarray of shape (K, d + 1), float64
-            It takes the derivative.
-
-        Returns
-        -------
-        float
-        """
-        raise NotImplementedError
-
-    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
-        raise NotImplementedError
-
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
-
-        Parameters
-        ----------
-        rows : ndarray of shape (m,), int64
-            The row numbers of X; without entries all rows.
-        row_weights : ndarray of shape (C, m)
-            Weights in the order of the rows.
-        precision : type
-            The type of the result, float64 or float32; sums are computed in float64.
-
-        Returns
-        -------
-        ndarray of shape (C, d + 1, d + 1)
-        """
+        """As `Passes.gram` has it; sums are computed in float64."""
         rows = rows if len(rows) else np.arange(self._matrix.shape[0])
         grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
         for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
@@ -119,7 +74,7 @@ class SparsePasses:
         return grams
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
+        """As `Passes.class_pair_gram` has it."""
         K, size = self._shape
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
@@ -136,11 +91,11 @@ class SparsePasses:
 class PassesByRows(SparsePasses):
     """Passes of the logistic loss that read X row by row, once: each block of rows has a gradient of its own.
 
-    matrix, samples, n_rows_coef and scaling are those of SparsePasses; K is 1.
+    The parameters are those of SparsePasses; K is 1.
     """
 
-    def __init__(self, matrix: SparseMatrix, samples: Samples, n_rows_coef: int, scaling: Scaling) -> None:
-        super().__init__(matrix, samples, n_rows_coef, scaling)
+    def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
         starts = count_starts(matrix.entries.indptr, samples.rows)
         n_blocks = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
         self._borders = cut_lines(starts, n_blocks)
@@ -159,13 +114,13 @@ class PassesByRows(SparsePasses):
         return len(self._borders) - 1
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `SparsePasses.evaluate` has it."""
+        """As `Passes.evaluate` has it."""
         losses, rest = np.empty(self._n_sums), (self._sums, Kept.of(probabilities))
         self._run(fill_block_logistic_pass, parameters, (self._samples,), (losses, *rest), gradient)
         return float(np.add.reduce(losses))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """As `SparsePasses.hessian_product` has it."""
+        """As `Passes.hessian_product` has it."""
         rows = self._samples.rows, self._samples.weigh()
         rest = self._sums, probabilities
         return self._run(fill_block_logistic_product, direction, rows, rest, np.empty(self._shape))
@@ -184,16 +139,17 @@ class PassesByRows(SparsePasses):
 class PassesByColumns(SparsePasses):
     """Passes that read X by rows, for the residuals, and then by columns, for the gradient.
 
-    matrix, samples, n_rows_coef and scaling are those of SparsePasses. Rows far fewer than X has, or in another order,
+    The parameters are those of SparsePasses. Rows far fewer than X has, or in another order,
     are copied with their columns.
     """
 
-    def __init__(self, matrix: SparseMatrix, samples: Samples, n_rows_coef: int, scaling: Scaling) -> None:
-        super().__init__(matrix, samples, n_rows_coef, scaling)
+    def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
         rows, labels, weights = samples
         if len(rows):
-            n_entries = np.asarray(matrix.X.indptr[rows + 1] - matrix.X.indptr[rows]).sum(dtype=np.int64)
-            if n_entries <= COPIED_PART * matrix.X.indptr[-1] or (rows[1:] <= rows[:-1]).any():
+            starts = matrix.csr.indptr
+            n_entries = np.asarray(starts[rows + 1] - starts[rows]).sum(dtype=np.int64)
+            if n_entries <= COPIED_PART * starts[-1] or (rows[1:] <= rows[:-1]).any():
                 matrix, labels = matrix.take(rows), labels[rows]
                 weights = weights[rows] if len(weights) else weights
                 rows = rows[:0]
@@ -201,7 +157,7 @@ class PassesByColumns(SparsePasses):
         n, d = matrix.shape
         K = n_rows_coef
         columns = matrix.csc
-        self._by_rows, self._by_columns = compressed(matrix.X), compressed(columns)
+        self._by_rows, self._by_columns = compressed(matrix.csr), compressed(columns)
         n_together = max(1, max(RESIDUAL_BYTES, 8 * K * (d + 1)) // (8 * count_columns(K)))
         n_chunks = max(1, -(-n // n_together))
         self._residuals = zeros_table(-(-n // n_chunks), K)
@@ -225,7 +181,7 @@ class PassesByColumns(SparsePasses):
         return len(self._chunks)
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `SparsePasses.evaluate` has it."""
+        """As `Passes.evaluate` has it."""
         losses, kept = [], Kept.of(probabilities)
         by_table = TableParameters(self._table, fill_table(parameters, self._scaling, self._table))
 
@@ -249,7 +205,7 @@ class PassesByColumns(SparsePasses):
         return float(np.add.reduce(losses[0] if len(losses) == 1 else np.concatenate(losses)))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """As `SparsePasses.hessian_product` has it."""
+        """As `Passes.hessian_product` has it."""
         row_weights = self._read.weigh()
         by_table = TableParameters(self._table, fill_table(direction, self._scaling, self._table))
 

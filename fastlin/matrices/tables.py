@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,9 +30,10 @@ from fastlin.kernels.machine.panels import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
-from fastlin.matrices.columns import Columns, Moments, Transposed, merge_moments
+from fastlin.matrices.columns import Moments, Transposed, merge_moments
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.sparse import MAX_GRAM_SHIFT, SparseMatrix
+from fastlin.matrices.matrix import Matrix, Passes
+from fastlin.matrices.sparse import SparseMatrix
 from fastlin.typing import Array, BoolArray, FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ MOST_TILE_ROWS = 2048
 CODE_WORK = 8
 # Bytes of the rows that are sparse or dense for a while, where a sum is computed from those.
 BYTES_TOGETHER = 8 << 20
-# A fit may take four times `nbytes`, half of the table: an eighth of it for each of what a fit may keep.
+# A fit may take four times `budget_bytes`, half of the table: an eighth of it for each of what a fit may keep.
 PART_IN_MEMORY = 8
 # Fewer rows than this part of the table are copied: rows far from each other share no cache line.
 COPIED_PART = 0.1
@@ -83,7 +83,7 @@ class Plan(NamedTuple):
     tile_rows: int
 
 
-class TableMatrix:
+class TableMatrix(Matrix):
     """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
 
     Nothing is copied: passes read the columns where they lie.
@@ -100,16 +100,7 @@ class TableMatrix:
     ----------
     widths : ndarray of int64
         For each column of the table how many columns of X it stands for.
-    shape : tuple of int
-        The number of rows n and of columns d.
-    dtype : dtype
-        float32 where all numbers are and there are some, else float64.
-    nbytes : int
-        What stands for the bytes of X where memory is shared out: a part of those of the columns.
     """
-
-    # Some of its rows, and all of its columns, may be had without reading X anew.
-    lies_in_memory = True
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
         self._columns, self._names = columns, names
@@ -124,11 +115,11 @@ class TableMatrix:
         # Kernels get addresses, and check nothing.
         if any(array.shape != (n,) for array in arrays):
             raise ValueError(f"The columns of a table must have one length, got the shapes {[a.shape for a in arrays]}")
-        self.shape = n, int(firsts[-1])
         are_narrow = [column.dtype == np.float32 for column in self._numbers]
-        self.dtype = np.dtype(np.float32 if are_narrow and all(are_narrow) else np.float64)
+        dtype = np.dtype(np.float32 if are_narrow and all(are_narrow) else np.float64)
         self._column_bytes = sum(array.nbytes for array in arrays)
-        self.nbytes = self._column_bytes // PART_IN_MEMORY
+        shape, budget_bytes = (n, int(firsts[-1])), self._column_bytes // PART_IN_MEMORY
+        super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
         # The rows of a table of levels: for each categorical column one for the code -1, then one for each code.
         rows, features, self._table_firsts, n_table_rows = [], [], [], 0
         for column, first in zip(self._coded, self._coded_firsts, strict=True):
@@ -140,12 +131,10 @@ class TableMatrix:
         none = np.empty(0, np.int64)
         self.level_rows, self.level_features = (np.concatenate([none, *parts]) for parts in (rows, features))
         self.n_table_rows = n_table_rows
-        self._lock = Lock()
-        self._transposed: dict[FloatType, Transposed] = {}
 
     @property
     def X(self) -> TableMatrix:
-        """The matrix itself, which can be told to take some of its rows."""
+        """The matrix itself, which can be asked for some of its rows."""
         return self
 
     def __len__(self) -> int:
@@ -156,10 +145,9 @@ class TableMatrix:
         """Return the matrix of some rows: their numbers, a slice or a mask."""
         return TableMatrix([column[rows] for column in self._columns])
 
-    @property
-    def n_entries(self) -> int:
-        """The number of entries that a pass reads."""
-        return self.shape[0] * len(self._columns)
+    def take(self, rows: IntArray | slice) -> TableMatrix:
+        """As `Matrix.take` has it."""
+        return self[rows]
 
     @cached_property
     def operands(self) -> TableColumns:
@@ -174,20 +162,8 @@ class TableMatrix:
         ]
         return TableColumns(np.array(codes, np.int64).reshape(-1, 4), np.array(numbers, np.int64).reshape(-1, 3))
 
-    def gains_from_float32(self, n_rows_coef: int) -> bool:
-        """Say whether passes are faster in float32: they are not, since columns are widened one by one."""
-        return False
-
-    def resolves_gram(self, shift: FloatArray) -> bool:
-        """Say whether Gram matrices of columns with such shifts (d,) keep their digits, as those of sparse rows."""
-        return bool(np.abs(shift).max(initial=0.0) <= MAX_GRAM_SHIFT)
-
-    def count_gram_work(self) -> int:
-        """Return the multiply-adds of a Gram matrix of the columns."""
-        return 4 * self.n_entries * len(self._columns)
-
-    def measure(self, weights: FloatArray | None = None) -> Columns:
-        """Return the Columns, the statistics of the columns of X, with weights (n,) of the rows or None."""
+    def find_moments(self, weights: FloatArray | None = None) -> Moments:
+        """As `Matrix.find_moments` has it."""
         moments = Moments(*np.zeros((5, self.shape[1])))
         mean, _, variance, smallest, largest = moments
         if self._coded:
@@ -204,7 +180,7 @@ class TableMatrix:
                 parts.append(piece.find_moments(own if totals[-1] > 0 else None))
             for found, of_numbers in zip(moments, merge_moments(np.array(totals), parts), strict=True):
                 found[self.number_features] = of_numbers
-        return Columns.from_moments(moments)
+        return moments
 
     def _weigh_levels(self, weights):
         """Return the weight of each level and that of all other rows, (2, levels) in the order of their features.
@@ -270,7 +246,7 @@ class TableMatrix:
         return SparseMatrix(sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(n, self.shape[1])))
 
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return X coef' + intercept, of shape (n, K), in the type of coef (K, d); they are computed in float64."""
+        """As `Matrix.compute_scores` has it; they are computed in float64."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
         plan, n_numbers = self.plan(self.shape[0], len(coef), 0), len(self.number_features)
         table = zeros_table(self.n_table_rows, len(coef))
@@ -287,23 +263,6 @@ class TableMatrix:
         )
         return scores
 
-    def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
-        """Return the sum of the squares of the scores of each row, (n,) float32; those of all rows are never held."""
-        squares = np.empty(self.shape[0], np.float32)
-        for first, last in self._pieces(8 * len(coef)):
-            scores = self[first:last].compute_scores(coef, intercept)
-            with np.errstate(over="ignore"):
-                np.einsum("ik,ik->i", scores, scores, out=squares[first:last], casting="same_kind")
-        return squares
-
-    def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
-        """Return the class of the largest of the scores of each row, (n,) int64, as `SparseMatrix.find_best_class`."""
-        best = np.empty(self.shape[0], np.int64)
-        for first, last in self._pieces(8 * len(coef)):
-            scores = self[first:last].compute_scores(coef, intercept)
-            best[first:last] = scores[:, 0] > 0 if len(coef) == 1 else scores.argmax(axis=1)
-        return best
-
     def plan(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Plan:
         """Return the Plan of a pass over so many rows, whose blocks keep so many bytes each."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
@@ -317,44 +276,21 @@ class TableMatrix:
         tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
         return Plan(n_blocks, tile_rows)
 
-    def take(self, rows: IntArray) -> TableMatrix:
-        """Return the matrix of the given row numbers, in their order."""
-        return self[rows]
-
     def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
-        """Return the matrix that passes over the given rows are made of, and their numbers in it."""
+        """As `Matrix.select` has it: few rows are copied."""
         if len(rows) <= COPIED_PART * self.shape[0]:
             return self.take(rows), rows[:0]
         return self, rows
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
-        """Yield what each column of numbers is called where something is wrong with it, and the column."""
+        """As `Matrix.parts` has it: the columns of numbers."""
         names = range(len(self._columns)) if self._names is None else self._names
         for name, column in zip(names, self._columns, strict=True):
             if not isinstance(column, Codes):
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 
-    def transposed(self, precision: FloatType, features: IntArray | None) -> Transposed:
-        """Return X column by column: levels by their rows, a copy of four bytes an entry, and numbers as in dense data.
-
-        Parameters
-        ----------
-        precision : type
-            The type, float64 or float32, that columns of numbers are kept in.
-        features : ndarray of int64 or None
-            The columns that will be used. All are kept for the next call.
-
-        Returns
-        -------
-        Transposed
-        """
-        # Folds in threads ask for it at once.
-        with self._lock:
-            if precision not in self._transposed:
-                self._transposed[precision] = self._transpose(precision)
-        return self._transposed[precision]
-
     def _transpose(self, precision):
+        """Return levels by their rows, a copy of four bytes an entry, and numbers as dense data have them."""
         n, d = self.shape
         scale, shift = np.ones(d), np.zeros(d)
         places, lengths, index_type = np.full(d, -1), np.zeros(d, np.int64), choose_index_type(n)
@@ -379,53 +315,30 @@ class TableMatrix:
         return Transposed(panel, places, starts, rows, np.ones(len(rows), np.uint8), scale, shift)
 
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
-        """Return the SparseRowProducts for K rows of coefficients and penalty factors (d,), of a sparse copy."""
+        """As `Matrix.row_products` has it, of a sparse copy."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
-    def passes(
-        self,
-        *,
-        rows: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> TablePasses:
-        """Return the TablePasses over the given rows."""
-        return TablePasses(self, rows, labels, weights, n_rows_coef, scale, shift)
+    def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> TablePasses:
+        """As `Matrix.passes` has it."""
+        return TablePasses(self, samples, scaling, n_rows_coef)
 
 
-class TablePasses:
-    """The sums over rows that an objective is made of, each one pass over the columns of a table, in float64.
-
-    Gram matrices are those of sparse rows, which are made some at a time.
+class TablePasses(Passes):
+    """Passes over the columns of a table, in float64. Gram matrices are those of sparse rows, made some at a time.
 
     Parameters
     ----------
     matrix : TableMatrix
         The data.
-    rows, labels, weights, n_rows_coef, scale, shift
-        As DensePasses takes them.
+    samples, scaling, n_rows_coef
+        As `Passes` takes them.
     """
 
-    def __init__(
-        self,
-        matrix: TableMatrix,
-        rows: IntArray,
-        labels: IntArray,
-        weights: FloatArray,
-        n_rows_coef: int,
-        scale: FloatArray,
-        shift: FloatArray,
-    ) -> None:
-        self._matrix, self._samples = matrix, Samples(rows, labels, weights)
-        self._n_rows = len(rows) or matrix.shape[0]
-        self._scale, self._shift = scale, shift
-        K, d = n_rows_coef, matrix.shape[1]
-        self._shape = K, d + 1
+    def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        self._matrix, K = matrix, n_rows_coef
         features, n_columns = matrix.number_features, count_columns(K)
-        self._number_scaling = Scaling(scale[features], shift[features])
+        self._number_scaling = Scaling(*(each[features] for each in scaling))
         partial_bytes = 8 * (n_columns * matrix.n_table_rows + K * len(features))
         self._n_blocks, self._tile_rows = matrix.plan(self._n_rows, K, partial_bytes)
         self._table = zeros_table(matrix.n_table_rows, K)
@@ -436,7 +349,7 @@ class TablePasses:
 
     @cached_property
     def roundings(self) -> tuple[int, int]:
-        """How many roundings a product of a row, and a sum over the rows, take one after the other.
+        """As `Passes.roundings` has it.
 
         The levels of a row are added one by one, and so are the rows of a level within a block.
         """
@@ -447,7 +360,7 @@ class TablePasses:
 
     @cached_property
     def shift_roundings(self) -> FloatArray:
-        """How many roundings the shift of each column takes part in, relative to those of a product, (d,).
+        """As `Passes.shift_roundings` has it, (d,).
 
         Numbers are centred one by one, the shifts of levels are summed by columns.
         """
@@ -456,7 +369,7 @@ class TablePasses:
         return roundings
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `SparsePasses.evaluate`."""
+        """As `Passes.evaluate` has it."""
         run_blocks(
             fill_block_table_loss_and_gradient,
             self._n_blocks,
@@ -475,7 +388,7 @@ class TablePasses:
         return float(np.add.reduce(self._losses))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1)."""
+        """As `Passes.hessian_product` has it."""
         rows = self._samples.rows
         run_blocks(
             fill_block_table_hessian_product,
@@ -498,8 +411,8 @@ class TablePasses:
         matrix, K = self._matrix, self._shape[0]
         levels, numbers = matrix.level_features, matrix.number_features
         coef = parameters[:, levels].astype(np.float64)
-        self._table[matrix.level_rows, :K] = (coef * self._scale[levels]).T
-        intercept = parameters[:, -1] + np.einsum("kj,j->k", coef, self._shift[levels])
+        self._table[matrix.level_rows, :K] = (coef * self._scaling.scale[levels]).T
+        intercept = parameters[:, -1] + np.einsum("kj,j->k", coef, self._scaling.shift[levels])
         return Parameters(np.ascontiguousarray(parameters[:, numbers], np.float64), intercept)
 
     def _add_blocks(self, total):
@@ -508,34 +421,31 @@ class TablePasses:
         levels = matrix.level_features
         intercept = np.add.reduce(self._sums.intercept)
         sums = np.add.reduce(self._level_sums)[matrix.level_rows, :K].T
-        total[:, levels] = sums * self._scale[levels] + intercept[:, None] * self._shift[levels]
+        total[:, levels] = sums * self._scaling.scale[levels] + intercept[:, None] * self._scaling.shift[levels]
         total[:, matrix.number_features] = np.add.reduce(self._sums.coef)
         total[:, -1] = intercept
         return total
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', as `SparsePasses.gram`."""
+        """As `Passes.gram` has it."""
         size = self._shape[1]
-        grams, scaling = np.zeros((len(row_weights), size, size)), Scaling(self._scale, self._shift)
+        grams = np.zeros((len(row_weights), size, size))
         # A sum over a piece takes as long as a few passes over the Gram matrix.
         for part, piece in self._matrix.sparse_pieces(rows, 8 * size**2):
             own = np.arange(part.stop - part.start)
             for gram, weights in zip(grams, row_weights[:, part].astype(np.float64), strict=True):
-                gram += piece.gram(own, weights, scaling)
+                gram += piece.gram(own, weights, self._scaling)
         return grams.astype(precision, copy=False)
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
+        """As `Passes.class_pair_gram` has it."""
         K, size = self._shape
         hessian = np.zeros((K * size, K * size))
         rows, labels, weights = self._samples
-        given: dict[str, Any] = {"n_rows_coef": K, "scale": self._scale, "shift": self._shift}
         for part, piece in self._matrix.sparse_pieces(rows, 8 * size**2):
             own = rows[part] if len(rows) else part
-            passes = piece.passes(
-                rows=rows[:0], labels=labels[own], weights=weights[own] if len(weights) else weights, **given
-            )
-            hessian += passes.class_pair_gram(probabilities[:, part])
+            samples = Samples(rows[:0], labels[own], weights[own] if len(weights) else weights)
+            hessian += piece.passes(samples, self._scaling, K).class_pair_gram(probabilities[:, part])
         return hessian
 
 

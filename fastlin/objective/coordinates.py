@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from fastlin.kernels.linear.coordinates import fill_coordinates
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray
 
@@ -53,6 +54,11 @@ class Coordinates(NamedTuple):
     peaks: np.ndarray
     vanishing: np.ndarray
     allows_float32: bool
+
+    @property
+    def scaling(self) -> Scaling:
+        """How the columns enter a pass."""
+        return Scaling(self.scale, self.shift)
 
     @classmethod
     def choose(cls, columns: Columns, curvatures: FloatArray, fit_intercept: bool) -> Self:

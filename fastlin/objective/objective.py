@@ -145,7 +145,7 @@ class Objective:
         # 0.02 s in place of 8 s on 246 x 57 with columns that nearly depend on each other.
         is_grouped = group_by_class and rows.n_rows_coef > 1
         penalty = Penalty.of(l2, l1, factors, is_grouped, rows.coordinates, rows.blur)
-        return cls(rows, penalty, Budget.beside(rows.matrix.nbytes))
+        return cls(rows, penalty, Budget.beside(rows.matrix.budget_bytes))
 
     def with_penalty(self, l2: float, l1: float) -> Objective:
         """Return J with penalties of other strengths, over the same rows in the same coordinates."""
@@ -176,8 +176,8 @@ class Objective:
         return self.rows.n_rows
 
     @property
-    def matrix(self) -> Any:
-        """X as a DenseMatrix or a SparseMatrix."""
+    def matrix(self) -> Matrix:
+        """X in its form."""
         return self.rows.matrix
 
     @property

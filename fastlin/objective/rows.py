@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import DenseMatrix
 from fastlin.objective.strata import draw_places, find_rows
 from fastlin.objective.sums import MeanSums, count_rows_coef
@@ -14,10 +15,6 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
-    from fastlin.matrices.blocks import BlockPasses
-    from fastlin.matrices.dense import DensePasses
-    from fastlin.matrices.sparse_passes import SparsePasses
-    from fastlin.matrices.tables import TablePasses
     from fastlin.objective.coordinates import Coordinates
 
 # Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
@@ -37,7 +34,7 @@ class Rows(MeanSums):
 
     Parameters
     ----------
-    matrix : DenseMatrix, SparseMatrix or BlockMatrix
+    matrix : Matrix
         All rows of X.
     labels : ndarray of shape (n,), int32
         0 to n_classes - 1, of all rows of X.
@@ -58,8 +55,6 @@ class Rows(MeanSums):
 
     # Labels and weights are in this process.
     are_here = True
-    matrix: Matrix
-    passes: DensePasses | SparsePasses | BlockPasses | TablePasses
 
     def __init__(
         self,
@@ -81,14 +76,8 @@ class Rows(MeanSums):
             class_weights = weigh_classes(own_labels, own_weights, n_classes) / total_weight
         else:
             total_weight, class_weights = whole.total_weight, whole.class_weights
-        passes = matrix.passes(
-            rows=numbers,
-            labels=labels,
-            weights=weights,
-            n_rows_coef=count_rows_coef(n_classes),
-            scale=coordinates.scale,
-            shift=coordinates.shift,
-        )
+        samples = Samples(numbers, labels, weights)
+        passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
         super().__init__(
             matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
         )

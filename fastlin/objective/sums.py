@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
-    from fastlin.matrices import Matrix, PiecewiseMatrix
+    from fastlin.matrices import Matrix, Passes
     from fastlin.objective.coordinates import Coordinates
-
-
-class Passes(Protocol):
-    """The sums over rows that an objective is made of, each one pass over X: DensePasses, for example."""
-
-    @property
-    def roundings(self) -> tuple[int, int]:
-        """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64."""
-
-    @property
-    def shift_roundings(self) -> float | FloatArray:
-        """How many roundings the shift of a column takes part in, relative to those of a product."""
-
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray, /) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters, as `DensePasses.evaluate`."""
-
-    def hessian_product(self, direction: FloatArray, curved: FloatArray, /) -> FloatArray:
-        """Return the Hessian of sum s_i l_i times direction (K, d + 1), as `MeanSums.hessian_product` takes it."""
-
-    def class_pair_gram(self, curved: FloatArray, /) -> FloatArray:
-        """Return the Hessian of sum s_i l_i, (K (d + 1), K (d + 1)), by classes; as `hessian_product` takes it."""
 
 
 class MeanSums:
@@ -42,7 +21,7 @@ class MeanSums:
 
     Parameters
     ----------
-    matrix : DenseMatrix, SparseMatrix, BlockMatrix or PiecewiseMatrix
+    matrix : Matrix
         All rows of X, of which some may be meant, or what is known of them where they lie elsewhere.
     n_classes : int
         The number of classes, at least 2.
@@ -50,7 +29,7 @@ class MeanSums:
         How the columns enter.
     fit_intercept : bool
         Whether there is an intercept.
-    passes : DensePasses, SparsePasses, BlockPasses or DaskPasses
+    passes : Passes
         What makes the sums.
     n_rows : int
         The number of rows that the sums run over.
@@ -73,7 +52,7 @@ class MeanSums:
 
     def __init__(
         self,
-        matrix: Matrix | PiecewiseMatrix,
+        matrix: Matrix,
         n_classes: int,
         coordinates: Coordinates,
         fit_intercept: bool,

@@ -30,7 +30,7 @@ def make_shards(objective, owners, is_sparse=False, group_size=1):
         own = parts[first : first + group_size]
         groups.append(encode(own, first, own[0].X.dtype, np.arange(rows.n_classes), map(Description.of, own)))
     weighting = Weighting(rows.n_classes)
-    setting = Setting(weighting, rows.n_rows_coef, rows.coordinates.scale, rows.coordinates.shift)
+    setting = Setting(weighting, rows.n_rows_coef, rows.coordinates.scaling)
     return [
         Shard([groups[number] for number in owned], len(parts), {3: setting}, n_threads=1) for owned in owners
     ], weighting

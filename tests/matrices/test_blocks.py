@@ -8,6 +8,8 @@ from conftest import make_problem
 from scipy import sparse
 
 from fastlin.blocks import from_arrays, from_csr
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import BlockMatrix, as_matrix, dense
 
 ROWS = 7
@@ -48,16 +50,9 @@ def test_passes(monkeypatch, kind, n_classes, weighted):
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
-    scale, shift = whole.measure().choose_coordinates()
-    given = {
-        "rows": np.empty(0, np.int64),
-        "labels": labels.astype(np.int32),
-        "weights": weights if weighted else np.empty(0),
-        "n_rows_coef": K,
-        "scale": scale,
-        "shift": shift,
-    }
-    expected, found = whole.passes(**given), blocks.passes(**given)
+    samples = Samples(np.empty(0, np.int64), labels.astype(np.int32), weights if weighted else np.empty(0))
+    given = samples, Scaling(*whole.measure().choose_coordinates()), K
+    expected, found = whole.passes(*given), blocks.passes(*given)
     parameters, direction = generator.normal(size=(2, K, D + 1))
     sums = []
     for passes in (expected, found):
@@ -81,7 +76,7 @@ def test_passes(monkeypatch, kind, n_classes, weighted):
     assert found.shift_roundings >= expected.shift_roundings
     assert (found.shift_roundings > 0) == (expected.shift_roundings > 0)
     with pytest.raises(ValueError, match="all of its rows"):
-        blocks.passes(**{**given, "rows": rows})
+        blocks.passes(samples._replace(rows=rows), *given[1:])
 
 
 @KINDS

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from conftest import marked
 
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import DenseMatrix, as_matrix, dense
 
 N, D = 40, 7
@@ -20,7 +22,7 @@ def test_a_matrix_is_the_callers_memory():
     assert isinstance(matrix, DenseMatrix)
     assert np.shares_memory(matrix.X, X)
     assert as_matrix(matrix) is matrix
-    assert (matrix.shape, matrix.dtype, matrix.nbytes) == ((N, D), X.dtype, X.nbytes)
+    assert (matrix.shape, matrix.dtype, matrix.budget_bytes) == ((N, D), X.dtype, X.nbytes)
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -106,8 +108,7 @@ def test_two_classes_are_read_in_place_where_that_costs_few_digits(monkeypatch, 
     # Rows and columns that lie together, neither of them, and some rows of all.
     layouts = X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=1), 2, axis=0)[::2, ::2]
     for layout, rows in [*((layout, np.empty(0, np.int64)) for layout in layouts), (X, np.arange(60))]:
-        given = {"rows": rows, "labels": labels, "weights": weights, "scale": scale, "shift": shift}
-        passes = as_matrix(layout).passes(n_rows_coef=1, **given)
+        passes = as_matrix(layout).passes(Samples(rows, labels, weights), Scaling(scale, shift), 1)
         in_place = offset < 1e6 and layout is not layouts[2] and not len(rows)
         assert passes.shift_roundings == (2 if in_place else 0)
         gradient, probabilities = np.empty((1, D + 1)), np.empty((1, 60))

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from fastlin.budget import Budget
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.piecewise import PiecewiseMatrix
 
 
@@ -9,10 +11,10 @@ def test_memory_follows_x_up_to_four_gigabytes():
     small, large = (
         PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000) for n in (5_000_000, 1_000_000_000)
     )
-    assert Budget.beside(small.nbytes).bytes == pytest.approx(20e9 / 8)
-    assert Budget.beside(large.nbytes).bytes == 4 << 30
-    assert Budget.beside(small.nbytes).holds_sample(2 << 30)
-    assert not Budget.beside(large.nbytes).holds_sample(5 << 30)
+    assert Budget.beside(small.budget_bytes).bytes == pytest.approx(20e9 / 8)
+    assert Budget.beside(large.budget_bytes).bytes == 4 << 30
+    assert Budget.beside(small.budget_bytes).holds_sample(2 << 30)
+    assert not Budget.beside(large.budget_bytes).holds_sample(5 << 30)
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])
@@ -33,6 +35,6 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
     assert pieces.count_gram_work() == matrix.count_gram_work()
     zeros = np.zeros(50, np.int32)
     for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
-        given = {"n_rows_coef": n_rows_coef, "scale": np.ones(8), "shift": np.full(8, shift)}
-        passes = matrix.passes(rows=np.empty(0, np.int64), labels=zeros, weights=np.empty(0), **given)
-        assert pieces.count_shift_roundings(**given) == pytest.approx(passes.shift_roundings)
+        given = Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
+        passes = matrix.passes(Samples(np.empty(0, np.int64), zeros, np.empty(0)), *given)
+        assert pieces.count_shift_roundings(*given) == pytest.approx(passes.shift_roundings)

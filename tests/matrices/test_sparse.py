@@ -7,7 +7,9 @@ import pytest
 from conftest import make_sparse, marked
 from scipy import sparse
 
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix, compressed, sparse_passes
 from fastlin.matrices import sparse as sparse_matrices
 
@@ -23,14 +25,10 @@ def make_csr(**options):
 def make_passes(X, n_classes, rows=NONE, weighted=True):
     n, d = X.shape
     generator = np.random.default_rng(1)
-    return (X if isinstance(X, sparse_matrices.SparseMatrix) else as_matrix(X)).passes(
-        rows=rows,
-        labels=generator.integers(0, max(2, n_classes), n).astype(np.int32),
-        weights=generator.uniform(0, 2, n) if weighted else np.empty(0),
-        n_rows_coef=n_classes,
-        scale=2.0 ** generator.integers(-4, 1, d),
-        shift=generator.normal(size=d),
-    )
+    labels = generator.integers(0, max(2, n_classes), n).astype(np.int32)
+    samples = Samples(rows, labels, generator.uniform(0, 2, n) if weighted else np.empty(0))
+    scaling = Scaling(2.0 ** generator.integers(-4, 1, d), generator.normal(size=d))
+    return as_matrix(X).passes(samples, scaling, n_classes)
 
 
 def evaluate(passes, parameters, probabilities):
@@ -141,7 +139,7 @@ def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
     matrix, dense = as_matrix(X), as_matrix(X.toarray())
     assert matrix.shape == dense.shape
     assert matrix.dtype == dense.dtype == dtype
-    assert matrix.nbytes == X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
+    assert matrix.budget_bytes == X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
     weights = np.random.default_rng(3).uniform(0, 2, N) if weighted else None
     found, expected = matrix.measure(weights), dense.measure(weights)
     for name in ("mean", "spread", "root_mean_square", "largest"):
@@ -170,7 +168,7 @@ def test_statistics_by_rows_are_those_by_columns(monkeypatch, ones):
     found, by_columns = as_matrix(X), as_matrix(X.tocsc())
     for value, expected in zip(found.find_moments(), by_columns.find_moments(), strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-13)
-    assert found._csc is None
+    assert found._ordered is None
     assert found.find_moments().variance[0] == found.find_moments().variance[3] == 0
 
 
@@ -295,8 +293,8 @@ def test_wide_data_are_never_made_dense():
     try:
         matrix = as_matrix(X)
         matrix.measure()
-        data = {"rows": NONE, "labels": np.zeros(n, np.int32), "weights": np.empty(0), "n_rows_coef": 1}
-        passes = matrix.passes(**data, scale=np.ones(d), shift=np.zeros(d))
+        samples = Samples(NONE, np.zeros(n, np.int32), np.empty(0))
+        passes = matrix.passes(samples, Scaling(np.ones(d), np.zeros(d)), 1)
         loss, gradient = evaluate(passes, np.column_stack([coef, [0.0]]), None)
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import Codes, TableMatrix, tables
 
 # A sum of n numbers, each rounded, in any order: n units of rounding, here of sums below 1e3.
@@ -51,8 +53,9 @@ def table(request):
 class PlainSums:
     """The sums of passes by NumPy, mostly in extended precision, over the rows [scale x + shift, 1] of a dense X."""
 
-    def __init__(self, X, rows, labels, weights, n_rows_coef, scale, shift):
-        self.all_rows = np.column_stack([X.astype(np.longdouble) * scale + shift, np.ones(len(X))])
+    def __init__(self, X, samples, scaling, n_rows_coef):
+        rows, labels, weights = samples
+        self.all_rows = np.column_stack([X.astype(np.longdouble) * scaling.scale + scaling.shift, np.ones(len(X))])
         rows = rows if len(rows) else np.arange(len(X))
         self.rows, self.labels = self.all_rows[rows], labels[rows]
         self.weights = weights[rows] if len(weights) else np.ones(len(rows))
@@ -90,16 +93,12 @@ def make_passes(table, X, K, *, rows=None, weighted=False, scaled=True):
     """Return the passes over a table, the same sums by NumPy, and parameters."""
     generator = np.random.default_rng(1)
     n, d = X.shape
-    given = {
-        "rows": np.empty(0, np.int64) if rows is None else rows,
-        "labels": generator.integers(0, max(2, K), n).astype(np.int32),
-        "weights": generator.random(n) if weighted else np.empty(0),
-        "n_rows_coef": K,
-        "scale": 2.0 ** generator.integers(-2, 2, d) if scaled else np.ones(d),
-        "shift": generator.normal(size=d) if scaled else np.zeros(d),
-    }
+    rows, labels = np.empty(0, np.int64) if rows is None else rows, generator.integers(0, max(2, K), n)
+    samples = Samples(rows, labels.astype(np.int32), generator.random(n) if weighted else np.empty(0))
+    scale = 2.0 ** generator.integers(-2, 2, d) if scaled else np.ones(d)
+    given = samples, Scaling(scale, generator.normal(size=d) if scaled else np.zeros(d)), K
     parameters = generator.normal(size=(K, d + 1)) * 0.1
-    return table.passes(**given), PlainSums(X, **given), parameters
+    return table.passes(*given), PlainSums(X, *given), parameters
 
 
 def test_shape_and_entries(table):
@@ -191,14 +190,8 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     codes = [Codes(generator.integers(0, 30, n).astype(np.int8), 30) for _ in range(3)]
     table = TableMatrix([*codes, generator.normal(size=n)])
     parameters = 0.1 * generator.normal(size=(3, 92))
-    passes = table.passes(
-        rows=np.empty(0, np.int64),
-        labels=generator.integers(0, 3, n).astype(np.int32),
-        weights=np.empty(0),
-        n_rows_coef=3,
-        scale=np.ones(91),
-        shift=np.zeros(91),
-    )
+    samples = Samples(np.empty(0, np.int64), generator.integers(0, 3, n).astype(np.int32), np.empty(0))
+    passes = table.passes(samples, Scaling(np.ones(91), np.zeros(91)), 3)
     assert len(passes._losses) > 2
     found = set()
     for limit in (1, 2, 3):

@@ -18,7 +18,7 @@ from conftest import (
 from scipy import sparse
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import dense
+from fastlin.matrices import matrix
 from fastlin.objective import Objective
 from fastlin.solvers import choose, proximal_newton
 from fastlin.solvers.stopping import AT_FLOOR, LIMITED, REACHED, Stopping
@@ -84,7 +84,7 @@ def test_both_models_lead_to_the_minimum(model, l1, l2, grouped):
 )
 def test_data_of_every_kind(model, monkeypatch, kind, n_classes):
     if "worked" in kind:
-        monkeypatch.setattr(dense, "MIN_FLOAT32_WORK", 0)
+        monkeypatch.setattr(matrix, "MIN_FLOAT32_WORK", 0)
     X, labels, weights, *_ = make_problem(100, 6, n_classes, np.dtype(kind) if "int" in kind else np.float64)
     if "float32" in kind:
         X = X.astype(np.float32)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from conftest import make_problem
 
+from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix, dense
 from fastlin.matrices.dense import ColumnPasses
 
@@ -20,9 +22,8 @@ def make_passes(X, labels, weights, n_classes, rows=ALL):
     """Return ColumnPasses over X, scaled and centred, and the scale and shift of its columns."""
     scale, shift = as_matrix(X).measure().choose_coordinates()
     n_rows_coef = 1 if n_classes == 2 else n_classes
-    passes = as_matrix(X).passes(
-        rows=rows, labels=labels.astype(np.int32), weights=weights, n_rows_coef=n_rows_coef, scale=scale, shift=shift
-    )
+    samples = Samples(rows, labels.astype(np.int32), weights)
+    passes = as_matrix(X).passes(samples, Scaling(scale, shift), n_rows_coef)
     assert isinstance(passes, ColumnPasses)
     return passes, scale, shift
 

@@ -92,15 +92,14 @@ compile_alone(layers.activate_block, 0, 1, tile, tile[0], tile[0], 0, 0.5, 1, 0,
 """
 
 PASSES = """
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import DenseMatrix, SparseMatrix
 
 def evaluate(matrix, precision, n_classes=3):
     n, d = matrix.shape
-    none, labels, scale, shift = np.empty(0), np.zeros(n, np.int64), np.ones(d), np.zeros(d)
-    rows = none.astype(np.int64)
-    passes = matrix.passes(
-        rows=rows, labels=labels, weights=none, n_rows_coef=n_classes, scale=scale, shift=shift
-    )
+    samples = Samples(np.empty(0, np.int64), np.zeros(n, np.int64), np.empty(0))
+    passes = matrix.passes(samples, Scaling(np.ones(d), np.zeros(d)), n_classes)
     passes.evaluate(np.zeros((n_classes, d + 1), precision), None, np.empty((n_classes, d + 1)))
 
 evaluate(SparseMatrix(sparse.csr_array(np.ones((20, 5)))), np.float64)
