@@ -92,9 +92,9 @@ class TrainingData:
         """Return the weights of all rows; those that are not named tell the columns nothing."""
         if rows is None:
             return self.weights
-        from fastlin.objective import weigh_named_rows
+        from fastlin.objective import weigh_by_counts
 
-        return weigh_named_rows(rows, self.weights, len(self.labels))
+        return weigh_by_counts(rows, self.weights, len(self.labels))
 
 
 def read_training_data(

@@ -11,6 +11,6 @@ class that all certificates share; one thread at a time may use them.
 from fastlin.objective.objective import Objective, RangeError
 from fastlin.objective.penalty import LARGEST_PENALTY
 from fastlin.objective.point import Point, Room
-from fastlin.objective.rows import Rows, weigh_named_rows
+from fastlin.objective.rows import Rows, weigh_by_counts
 
-__all__ = ["LARGEST_PENALTY", "Objective", "Point", "RangeError", "Room", "Rows", "weigh_named_rows"]
+__all__ = ["LARGEST_PENALTY", "Objective", "Point", "RangeError", "Room", "Rows", "weigh_by_counts"]

@@ -38,7 +38,7 @@ def settle_intercept(point: Point) -> FloatArray | None:
     objective = point.objective
     if not objective.fit_intercept or objective.linearisation is not None:
         return None
-    if point.tenancy is None:
+    if point.lease is None:
         K = objective.n_rows_coef
         if not objective.budget.holds_hessian(K, objective.n_rows * K**2 // 2):
             return None

@@ -32,8 +32,8 @@ from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_
 from fastlin.matrices import as_matrix
 from fastlin.objective.coordinates import Coordinates
 from fastlin.objective.penalty import Penalty, limit_curvatures
-from fastlin.objective.point import Point, Room, Tenancy
-from fastlin.objective.rows import Rows, weigh_named_rows
+from fastlin.objective.point import Lease, Point, Room
+from fastlin.objective.rows import Rows, weigh_by_counts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Objective:
         numbers = np.empty(0, np.int64) if numbers is None else numbers
         if columns is None:
             n = matrix.shape[0]
-            columns = matrix.measure(weigh_named_rows(numbers, weights, n) if len(numbers) else weights)
+            columns = matrix.measure(weigh_by_counts(numbers, weights, n) if len(numbers) else weights)
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
         labels = labels.astype(np.int32, copy=False)
 
@@ -267,16 +267,16 @@ class Objective:
             The room that the point's probabilities move into. A point that had it before loses its own. None leaves
             them out.
         """
-        probabilities, tenancy = (None, None) if out is None else out.hand_over()
-        loss, total = self.rows.evaluate(parameters, precision, probabilities)
+        lease = None if out is None else out.lease()
+        loss, total = self.rows.evaluate(parameters, precision, None if lease is None else lease.probabilities)
         if self.linearisation is not None:
             rest, slopes = self.linearisation.at(parameters)
             loss += rest
             total += self.rows.total_weight * slopes
-        return self.make_point(parameters, precision, loss, total, tenancy)
+        return self.make_point(parameters, precision, loss, total, lease)
 
     def make_point(
-        self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, tenancy: Tenancy | None
+        self, parameters: FloatArray, precision: FloatType, loss: float, total: FloatArray, lease: Lease | None
     ) -> Point:
         """Return the Point at parameters from the mean loss there, and S times its gradient."""
         gradient = np.empty(self.shape)
@@ -293,7 +293,7 @@ class Objective:
             dual_square=float(sums[DUAL_SQUARE]),
             largest_entry=float(sums[LARGEST]),
             blur=blur,
-            tenancy=tenancy,
+            lease=lease,
         )
 
     def start(self) -> FloatArray:

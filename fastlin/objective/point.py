@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,40 +18,34 @@ if TYPE_CHECKING:
 
 
 class Room:
-    """Memory for the probabilities of one point at a time.
+    """Memory for the probabilities of one point at a time, which the next point takes over.
 
-    A point that is evaluated into a room takes it over. The point that had it before no longer has probabilities.
-
-    Parameters
+    Attributes
     ----------
     probabilities : ndarray of shape (K, n_rows)
         The memory.
+    n_leases : int
+        How many points have had it, the one that has it now included.
     """
 
     def __init__(self, probabilities: FloatArray) -> None:
-        self._probabilities = probabilities
-        self._n_tenancies = 0
+        self.probabilities, self.n_leases = probabilities, 0
 
-    def hand_over(self) -> tuple[FloatArray, Tenancy]:
-        """Return the memory, to be filled, and the Tenancy of the point that has it from now on."""
-        self._n_tenancies += 1
-        return self._probabilities, Tenancy(self, self._n_tenancies)
-
-    def look_in(self, number: int) -> FloatArray | None:
-        """Return the memory for the Tenancy of that number, or None where it was handed over since."""
-        return self._probabilities if number == self._n_tenancies else None
+    def lease(self) -> Lease:
+        """Return the Lease of the point that has the memory from now on, and fills it."""
+        self.n_leases += 1
+        return Lease(self, self.n_leases)
 
 
-@dataclass(frozen=True, eq=False)
-class Tenancy:
-    """The right of a point to a Room, which ends when the room is handed over.
+class Lease(NamedTuple):
+    """The right of a point to a Room until that has the next Lease.
 
     Attributes
     ----------
     room : Room
-        What was handed over.
+        The room.
     number : int
-        How many times it had been handed over then.
+        Which of its leases it is.
     """
 
     room: Room
@@ -59,8 +53,8 @@ class Tenancy:
 
     @property
     def probabilities(self) -> FloatArray | None:
-        """The memory, or None where it was handed over since."""
-        return self.room.look_in(self.number)
+        """The memory, or None where another point has it."""
+        return self.room.probabilities if self.number == self.room.n_leases else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +86,7 @@ class Point:
     blur : float
         The norm over the classes of the sums of |parameter| times the blur of its column. It bounds the rounding of the
         scores.
-    tenancy : Tenancy or None
+    lease : Lease or None
         The right to the room that the point was evaluated into. None where it had no room.
     """
 
@@ -107,7 +101,7 @@ class Point:
     dual_square: float
     largest_entry: float
     blur: float
-    tenancy: Tenancy | None = None
+    lease: Lease | None = None
 
     @property
     def is_finite(self) -> bool:
@@ -118,7 +112,7 @@ class Point:
     @property
     def has_probabilities(self) -> bool:
         """Whether the point still has the room with its probabilities."""
-        return self.tenancy is not None and self.tenancy.probabilities is not None
+        return self.lease is not None and self.lease.probabilities is not None
 
     @property
     def probabilities(self) -> FloatArray:
@@ -129,9 +123,9 @@ class Point:
         RuntimeError
             The point was evaluated without room, or its room was given to another point.
         """
-        if self.tenancy is None:
+        if self.lease is None:
             raise RuntimeError("The point was evaluated without room for probabilities.")
-        probabilities = self.tenancy.probabilities
+        probabilities = self.lease.probabilities
         if probabilities is None:
             raise RuntimeError("The room with the probabilities of this point was given to another point.")
         return probabilities

@@ -30,7 +30,7 @@ from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective.rows import weigh_named_rows
+from fastlin.objective.rows import weigh_by_counts
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class RowSpace:
         self._products = objective.matrix.row_products(self._n_classes, factors, allows_gram)
         weights = rows.weights if len(rows.weights) else np.ones(n)
         if len(rows.numbers):
-            weights = weigh_named_rows(rows.numbers, weights, n)
+            weights = weigh_by_counts(rows.numbers, weights, n)
         self._weights = weights / rows.total_weight
         self._samples = Samples(np.empty(0, np.int64), rows.labels, self._weights)
         self._n_blocks = max(1, min(n * self._n_classes // MIN_RESIDUAL_BLOCK, MAX_BLOCKS))

@@ -224,7 +224,7 @@ def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> Floa
     return total
 
 
-def weigh_named_rows(numbers: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
+def weigh_by_counts(numbers: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
     """Return the weights (n,) of rows that count as often as they are named, and zero for all others.
 
     weights (n,) may be None, which means ones.

@@ -51,7 +51,7 @@ def linearise_decided_rows(point: Point) -> Objective:
     had room for probabilities, the objective itself is returned.
     """
     objective = point.objective
-    if point.tenancy is None:
+    if point.lease is None:
         return objective
     curvature = np.zeros(objective.n_rows)
     for class_curvature in point.curvatures():

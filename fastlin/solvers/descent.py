@@ -262,12 +262,12 @@ class _ByPasses:
         if not _is_at_trial(descent):
             return objective.at(descent.row(PARAMETERS).copy(), out=self._room)
         mean, total = self._loss / objective.rows.total_weight, descent.row(TOTAL).copy()
-        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, mean, total, self._tenancy)
+        return objective.make_point(descent.row(PARAMETERS).copy(), np.float64, mean, total, self._lease)
 
     def _evaluate(self):
-        self._probabilities, self._tenancy = self._room.hand_over()
+        self._lease = self._room.lease()
         rows = self._objective.rows
-        loss, total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._probabilities)
+        loss, total = rows.evaluate(self._descent.row(TRIAL), np.float64, self._lease.probabilities)
         self._descent.row(TOTAL)[:] = total
         self._loss = loss * rows.total_weight
 
@@ -275,7 +275,7 @@ class _ByPasses:
         descent, drawn = self._descent, self._drawn
         if descent.counts[N_WITH_MATRIX] == NO_MATRIX:
             # All rows have the probabilities of the class weights, as in `renew_in_cache`.
-            K, shares = len(self._probabilities), self._objective.class_weights
+            K, shares = self._objective.n_rows_coef, self._objective.class_weights
             share = 1 / K if K > 1 else shares[0] * shares[1]
             renew(descent, share * self._sum_products(self._weigh()[None]))
             return
@@ -283,7 +283,7 @@ class _ByPasses:
             self._sample = self._sample or preconditioners.sample_for_hessian(self._objective)
             renew(descent, preconditioners.hessian_of(self._sample, self.make_point()).unpack())
             return
-        p = np.ascontiguousarray(self._probabilities[:, drawn])
+        p = np.ascontiguousarray(self._lease.probabilities[:, drawn])
         grams = self._sum_products(p * (1 - p) * self._weigh())
         renew(descent, grams)
 

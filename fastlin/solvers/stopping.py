@@ -30,7 +30,7 @@ INTERCEPT_EXCESS = 5.0
 # Newton's steps of the intercept at a point, at most. With 300 classes one took the bound from 18 times what was asked
 # for to within it.
 SETTLINGS = 3
-# An estimate has to hold for so many iterations. Its pace is taken over these numbers of them.
+# An estimate has to hold after so many iterations and the one before. Its pace is taken over these numbers of them.
 PERSISTENCE = 5
 SHORTEST_PACE, LONGEST_PACE = 3, 15
 # With 1,000 classes no entry of the gradient exceeds 1e-4 after 3 iterations, 65 % above the minimum. Five times the
@@ -108,8 +108,6 @@ class Stopping:
         self._n_passes_before = objective.n_passes
         self._lower_bound = self._dual_value = -np.inf
         self._best: Point | None = None
-        self._met_since: int | None = None
-        self._asked_at: int | None = None
         # Where all weight is on one class, J falls towards zero without end.
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
@@ -229,7 +227,7 @@ class Stopping:
         asked = self.tol * max(point.value, self._smallest_value)
         if self.rule == "gradient":
             is_small = point.largest_entry <= self.tol
-            if self._persists(is_small) and bound <= NEAR * point.value:
+            if bound <= NEAR * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
                 asked = max(self.tol, min(LENIENCE * self.tol, MOST_LENIENT)) * point.value
             return is_small and min(bound, decrement) <= asked
         if not self.objective.penalty.is_bounded:
@@ -246,28 +244,28 @@ class Stopping:
 
     def is_estimated(self, value: float, bound: float) -> bool:
         """Say whether J has arrived by the rule "estimate", by its value and a bound that is finite."""
-        asked = self.tol * max(value, NEGLIGIBLE * self.objective.value_at_start())
-        return self._persists(min(bound, self._excess_by_pace()) <= asked)
 
-    def _persists(self, is_met):
-        """Take note of whether something holds after this iteration; return whether it has for PERSISTENCE of them."""
+        def is_low(n, value, bound):
+            asked = self.tol * max(value, NEGLIGIBLE * self.objective.value_at_start())
+            return min(bound, self._excess_by_pace(n)) <= asked
+
+        def was_low(n):
+            return is_low(n + 1, self.history[n].objective, self.history[n].bound)
+
+        return is_low(len(self.history), value, bound) and self._persists(was_low)
+
+    def _persists(self, held):
+        """Say whether something held after each of the last iterations, by their places in the history."""
         n_iter = len(self.history)
-        # A solver that did not ask after an iteration begins anew.
-        is_next = self._asked_at is not None and n_iter <= self._asked_at + 1
-        if not is_met:
-            self._met_since = None
-        elif self._met_since is None or not is_next:
-            self._met_since = n_iter
-        self._asked_at = n_iter
-        return self._met_since is not None and n_iter - self._met_since >= PERSISTENCE
+        return n_iter > PERSISTENCE and all(map(held, range(n_iter - PERSISTENCE - 1, n_iter)))
 
-    def _excess_by_pace(self):
-        """Return what J has still to fall if it goes on as in the last iterations, by equal parts in equal times."""
-        values = [iteration.objective for iteration in self.history]
-        n_steps = min(len(values) // 3, LONGEST_PACE)
+    def _excess_by_pace(self, n_iter):
+        """Return what J has still to fall after n_iter iterations, if it goes on by equal parts in equal times."""
+        n_steps = min(n_iter // 3, LONGEST_PACE)
         if n_steps < SHORTEST_PACE:
             return np.inf
-        before, now = values[-1 - 2 * n_steps] - values[-1 - n_steps], values[-1 - n_steps] - values[-1]
+        first, middle, last = (self.history[n_iter - 1 - n * n_steps].objective for n in (2, 1, 0))
+        before, now = first - middle, middle - last
         if now <= 0:
             return 0.0
         return now * now / (before - now) if now < before else np.inf

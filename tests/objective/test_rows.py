@@ -5,7 +5,7 @@ import pytest
 from conftest import evaluate, make_objective, make_problem
 from scipy import sparse
 
-from fastlin.objective import Objective, weigh_named_rows
+from fastlin.objective import Objective, weigh_by_counts
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
@@ -43,7 +43,7 @@ def test_weights_of_rows_and_classes(weighted, named):
     numbers = np.array([5, 5, 1, 30, 30, 30, 2, 9]) if named else np.empty(0, np.int64)
     objective = Objective.over(X, labels, 4, weights=weights if weighted else None, numbers=numbers if named else None)
     counted = (
-        weigh_named_rows(numbers, weights if weighted else None, 40) if named else weights if weighted else np.ones(40)
+        weigh_by_counts(numbers, weights if weighted else None, 40) if named else weights if weighted else np.ones(40)
     )
     shares = np.bincount(labels, counted, minlength=4)
     np.testing.assert_allclose(objective.class_weights, shares / shares.sum(), rtol=1e-14)
@@ -56,8 +56,8 @@ def test_weights_of_rows_and_classes(weighted, named):
 
 def test_rows_count_as_often_as_they_are_named():
     numbers, weights = np.array([3, 1, 3, 3]), np.array([1.0, 2.0, 4.0, 0.5, 1.0])
-    np.testing.assert_array_equal(weigh_named_rows(numbers, None, 5), [0, 1, 0, 3, 0])
-    np.testing.assert_array_equal(weigh_named_rows(numbers, weights, 5), [0, 2, 0, 1.5, 0])
+    np.testing.assert_array_equal(weigh_by_counts(numbers, None, 5), [0, 1, 0, 3, 0])
+    np.testing.assert_array_equal(weigh_by_counts(numbers, weights, 5), [0, 2, 0, 1.5, 0])
     X, labels, weights, *_ = make_problem(30, 3, 3)
     numbers = np.random.default_rng(0).integers(0, 30, 50)
     named = Objective.over(X, labels, 3, weights=weights, l2=0.1, numbers=numbers)
