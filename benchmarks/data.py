@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.problems import TriedProblem, count_test_rows, pose_first
 from fastlin import datasets
-from fastlin.studies.compare import make_synthetic
+from fastlin.course.studies.compare import make_synthetic
 
 # Classes and features of the Gaussian clusters, which need no data on disk.
 SYNTHETIC_CLASSES, SYNTHETIC_FEATURES = 10, 100

@@ -32,8 +32,8 @@ from benchmarks.races import EQUAL, FASTLIN, Race, Rule, run_race
 from benchmarks.scaling import BASE, make_problem
 from benchmarks.sparse_data import make_one_hot
 from benchmarks.tables import make_console, print_tables, tabulate_everyday, write_everyday
+from fastlin.contenders import fit_fastlin, fit_glum
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.studies.contenders import fit_fastlin, fit_glum
 
 ROWS = 300, 1_000, 3_000, 10_000, 30_000, 100_000
 COLUMNS = 5, 20, 100

@@ -10,8 +10,8 @@ from benchmarks.data import load_data, load_letter
 from benchmarks.problems import count_test_rows, pose, pose_first
 from benchmarks.races import PROVEN, THREADS, Race, Rule
 from benchmarks.sparse_data import make_news, make_one_hot, make_text
-from fastlin.studies.compare import make_synthetic
-from fastlin.studies.contenders import fit_cyanure, fit_fastlin, fit_scikit_learn
+from fastlin.contenders import fit_cyanure, fit_fastlin, fit_scikit_learn
+from fastlin.course.studies.compare import make_synthetic
 
 C = 1.0
 # The default of both estimators.

@@ -19,8 +19,8 @@ from benchmarks.data import load_data
 from benchmarks.problems import ManyProblems, score, take_mean
 from benchmarks.races import PROVEN, Race
 from benchmarks.sparse_data import make_one_hot
+from fastlin.contenders import Problem
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.studies.contenders import Problem
 
 N_CS = 50
 # A path goes from the smallest C with a coefficient that is not zero to so many times that.

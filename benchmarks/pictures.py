@@ -231,8 +231,8 @@ def draw_peers(records, path):
 
     from PIL import Image, PngImagePlugin
 
+    from fastlin.course.studies.settings import Results
     from fastlin.figures import draw
-    from fastlin.studies.settings import Results
 
     record = records["record"]
     results = Results(parameters=record["parameters"], merits={}, series={"problems": record["problems"]})

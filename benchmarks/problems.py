@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from fastlin.studies.contenders import Problem
+from fastlin.contenders import Problem
 
 # Where all rows are fitted, the scores are those of solutions of the others: every fifth row is kept to test on.
 KEPT = 5

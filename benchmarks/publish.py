@@ -15,8 +15,8 @@ from benchmarks.published import FOLDER, add_records, read_machines
 from benchmarks.suite import CASES, measure
 from benchmarks.tables import make_console, print_tables, tabulate
 from fastlin.cli.arguments import CommandError
-from fastlin.studies import peers
-from fastlin.studies.settings import Settings
+from fastlin.course.studies import peers
+from fastlin.course.studies.settings import Settings
 
 PEERS = "peers"
 

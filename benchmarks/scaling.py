@@ -14,8 +14,8 @@ import fastlin
 from benchmarks.fits import TOL, by_scikit_learn
 from benchmarks.problems import count_test_rows, pose_first
 from benchmarks.races import FASTLIN, Race, Rule, run_race
+from fastlin.contenders import fit_fastlin
 from fastlin.kernels.machine.threads import count_threads, limit_threads
-from fastlin.studies.contenders import fit_fastlin
 
 DEFAULT_PEER = "scikit-learn lbfgs"
 # newton-cholesky is one of the peers up to so many parameters, and so many multiply-adds of its Hessian.

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
-from fastlin.studies.contenders import CONTENDERS, CannotSolveError, Problem
+from fastlin.contenders import CONTENDERS, CannotSolveError, Problem
 
 # Relative, of the objective.
 SAME_OPTIMUM = 1e-4

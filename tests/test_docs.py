@@ -70,7 +70,7 @@ def test_links_point_to_what_exists(document):
 
 
 def test_the_page_of_claims_has_every_claim_in_order():
-    from fastlin.studies.claims import CLAIMS
+    from fastlin.course.studies.claims import CLAIMS
 
     lines = [line for line in read("docs/claims.md").splitlines() if line.startswith("| ")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -162,7 +162,7 @@ def test_the_continuous_integration_runs_the_line_of_the_readme():
 
 def test_the_program_page_names_every_study_and_command():
     from fastlin.cli.commands import COMMANDS
-    from fastlin.studies import CIFAR10_STUDIES, STUDIES
+    from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
     page = read("docs/program.md")
     for name in (*STUDIES, *CIFAR10_STUDIES):

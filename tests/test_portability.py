@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import fastlin
-from fastlin.studies import cifar10
-from fastlin.studies.cifar10_two_layer import REPORT
+from fastlin.course.studies import cifar10
+from fastlin.course.studies.cifar10_two_layer import REPORT
 
 ROOT = Path(__file__).parents[1]
 # What the modules of Python lack on Windows, or on macOS.

@@ -4,8 +4,8 @@ import argparse
 from math import inf, nan
 
 from fastlin import __version__
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.extras import describe_missing, find_missing
-from fastlin.studies import CIFAR10_STUDIES, STUDIES
 
 FIT_EXAMPLES = """examples:
   fastlin fit flights.csv --target delayed

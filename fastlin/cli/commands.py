@@ -18,14 +18,14 @@ from fastlin.cli.environment import describe_code, describe_environment, lay_out
 from fastlin.cli.models import fit_model, predict_rows
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, peers
+from fastlin.course.studies.cifar10 import N_VALIDATION
+from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
 from fastlin.places import check_writable
 from fastlin.progress import show_bar
-from fastlin.studies import CIFAR10_STUDIES, STUDIES, compare, peers
-from fastlin.studies.cifar10 import N_VALIDATION
-from fastlin.studies.settings import Settings
 from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from fastlin import __version__, figures
 from fastlin.cli.environment import describe_environment
 from fastlin.cli.results import add_results, choose_entries, read_results
 from fastlin.cli.tables import make_claims_table, make_tables
-from fastlin.report import write_page
-from fastlin.studies.claims import NOT_RUN, judge_claims
+from fastlin.course.report import write_page
+from fastlin.course.studies.claims import NOT_RUN, judge_claims
 from fastlin.terminal import make_printable
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings, Study
+    from fastlin.course.studies.settings import Settings, Study
 
 
 def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> tuple[dict[str, Any], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastlin.report import tabulate
+from fastlin.course.report import tabulate
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.paths import Grid, fit_liblinear_path, fit_scikit_learn_cross_validation
 from benchmarks.problems import pose
 from benchmarks.sparse_data import make_one_hot
-from fastlin.studies.contenders import fit_scikit_learn
+from fastlin.contenders import fit_scikit_learn
 
 
 def test_a_grid_judges_each_fit_on_its_rows_and_its_C():

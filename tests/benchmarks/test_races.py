@@ -17,8 +17,8 @@ from benchmarks.problems import pose
 from benchmarks.races import FASTLIN, Outcome, Race, Rule, load_problem, measure_in_turn, run_race
 from benchmarks.sparse_data import make_text
 from benchmarks.suite import RACES
+from fastlin.contenders import fit_fastlin, fit_scikit_learn
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.studies.contenders import fit_fastlin, fit_scikit_learn
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import pytest
 
 import fastlin
-from fastlin.studies import CIFAR10_STUDIES, STUDIES
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import pytest
 from fastlin import cli, datasets, figures, warmup
 from fastlin.cli import commands, environment
 from fastlin.cli.arguments import CommandError
+from fastlin.contenders import CONTENDERS
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
+from fastlin.course.studies.claims import CLAIMS
+from fastlin.course.studies.settings import Results
 from fastlin.kernels.machine.target import Target
-from fastlin.studies import CIFAR10_STUDIES, STUDIES, peers
-from fastlin.studies.claims import CLAIMS
-from fastlin.studies.contenders import CONTENDERS
-from fastlin.studies.settings import Results
 
 
 def read_results(folder):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fastlin.studies import CIFAR10_STUDIES, STUDIES
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 
 
 def test_the_package_is_the_program_and_a_bad_call_gets_one_line_and_status_2(tmp_path):

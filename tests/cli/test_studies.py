@@ -9,9 +9,9 @@ import pytest
 
 from fastlin import __version__, cli, datasets, figures
 from fastlin.cli.studies import run_studies
+from fastlin.course.studies import STUDIES
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.datasets import Dataset
-from fastlin.studies import STUDIES
-from fastlin.studies.settings import Results, Settings
 
 
 def test_a_failing_study_gives_status_1_and_the_others_still_run(run, digits, monkeypatch, tmp_path):

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fastlin.datasets.cifar10_batches import BINARY, PICKLED, find_batches
-from fastlin.datasets.cifar10_jpeg import ARCHIVE, CLASS_NAMES, find_jpegs
-from fastlin.datasets.dataset import Dataset
-from fastlin.datasets.download import PublishedFile, download
-from fastlin.datasets.folders import list_places
+from fastlin.course.datasets.cifar10_batches import BINARY, PICKLED, find_batches
+from fastlin.course.datasets.cifar10_jpeg import ARCHIVE, CLASS_NAMES, find_jpegs
+from fastlin.course.datasets.dataset import Dataset
+from fastlin.course.datasets.download import PublishedFile, download
+from fastlin.course.datasets.folders import list_places
 from fastlin.typing import PathLike
 
 N_TRAIN = 50_000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.datasets.archives import check_names
+from fastlin.course.datasets.archives import check_names
 from fastlin.typing import Array
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.datasets.archives import check_names
-from fastlin.datasets.folders import cache_folder
+from fastlin.course.datasets.archives import check_names
+from fastlin.course.datasets.folders import cache_folder
 from fastlin.extras import needs
 from fastlin.places import write_whole
 from fastlin.typing import Array

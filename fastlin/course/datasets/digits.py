@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin.datasets.dataset import Dataset
+from fastlin.course.datasets.dataset import Dataset
 
 DIGITS_TRAIN = 1297
 

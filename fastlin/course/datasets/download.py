@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fastlin.datasets.folders import list_places
+from fastlin.course.datasets.folders import list_places
 from fastlin.exceptions import DatasetNotFoundError
 from fastlin.extras import needs
 from fastlin.typing import PathLike

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.datasets.dataset import Dataset
-from fastlin.datasets.download import PublishedFile, download
-from fastlin.datasets.folders import list_places
+from fastlin.course.datasets.dataset import Dataset
+from fastlin.course.datasets.download import PublishedFile, download
+from fastlin.course.datasets.folders import list_places
 
 if TYPE_CHECKING:
     from pathlib import Path

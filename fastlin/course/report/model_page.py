@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from fastlin.course.report.page import open_templates
 from fastlin.places import write_whole
-from fastlin.report.page import open_templates
 from fastlin.typing import PathLike
 
 

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastlin.course.report.tables import tabulate
 from fastlin.places import write_whole
-from fastlin.report.tables import tabulate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def open_templates() -> Any:
 
     # Results may hold signs that are markup in HTML.
     templates = Environment(
-        loader=PackageLoader("fastlin.report"),
+        loader=PackageLoader("fastlin.course.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -7,7 +7,7 @@ random search keeps its draws in a file, so that it can be continued.
 `peers` compares the libraries that `contenders` wraps. It belongs to no report; `fastlin compare --peers` runs it.
 """
 
-from fastlin.studies import (
+from fastlin.course.studies import (
     binary,
     cifar10_deep,
     cifar10_search,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastlin import trainers
-from fastlin.studies.course import binary_data, describe_training, last, train_binary
-from fastlin.studies.settings import Results
+from fastlin.course import trainers
+from fastlin.course.studies.course import binary_data, describe_training, last, train_binary
+from fastlin.course.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 
 def run(settings: Settings) -> Results:

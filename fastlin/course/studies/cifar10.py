@@ -25,7 +25,7 @@ from fastlin.networks.initialization import initialize
 from fastlin.training import EpochSchedule, EpochTraining, LearningRate, MomentumDescent, train_by_epochs
 
 if TYPE_CHECKING:
-    from fastlin.datasets.dataset import Dataset
+    from fastlin.course.datasets.dataset import Dataset
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000

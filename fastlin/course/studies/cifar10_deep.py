@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.studies.cifar10 import Recipe, prepare, run_recipes
-from fastlin.studies.settings import Results
+from fastlin.course.studies.cifar10 import Recipe, prepare, run_recipes
+from fastlin.course.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.cifar10 import Images
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.cifar10 import Images
+    from fastlin.course.studies.settings import Settings
 
 N_COMPONENTS = 300
 DEPTHS = tuple(range(2, 11))

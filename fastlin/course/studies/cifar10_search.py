@@ -22,14 +22,14 @@ import numpy as np
 from scipy import stats
 from sklearn.model_selection import ParameterSampler
 
+from fastlin.course.studies.cifar10 import prepare, run_recipes
+from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
+from fastlin.course.studies.settings import Results
 from fastlin.places import lock
-from fastlin.studies.cifar10 import prepare, run_recipes
-from fastlin.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
-from fastlin.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.cifar10 import Recipe
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.cifar10 import Recipe
+    from fastlin.course.studies.settings import Settings
 
 SPACE = {
     "hidden": stats.randint(90, 151),

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fastlin.studies.cifar10 import Recipe, prepare, train
-from fastlin.studies.settings import Results
+from fastlin.course.studies.cifar10 import Recipe, prepare, train
+from fastlin.course.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.cifar10 import Images
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.cifar10 import Images
+    from fastlin.course.studies.settings import Settings
     from fastlin.training.epochs import EpochTraining
 
 N_COMPONENTS = 1_200

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastlin.studies.verdicts import (
+from fastlin.course.studies.verdicts import (
     NEEDS_WHOLE,
     Finding,
     describe_final_loss,

@@ -13,13 +13,13 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from threadpoolctl import threadpool_info
 
 import fastlin
-from fastlin.datasets import COURSE_IMAGES, Dataset
+from fastlin.course.datasets import COURSE_IMAGES, Dataset
+from fastlin.course.studies.settings import Results
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.objective import Objective
-from fastlin.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 C = 1.0
 # scikit-learn stops at its own tol or at this number of iterations; fastlin stops where it has proven its tol.

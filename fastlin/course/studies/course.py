@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin import datasets, trainers
-from fastlin.trainers.data import select_images
+from fastlin.course import datasets, trainers
+from fastlin.course.trainers.data import select_images
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.datasets.dataset import Dataset
-    from fastlin.studies.settings import Settings
-    from fastlin.trainers.models import BinaryModel, SoftmaxModel
+    from fastlin.course.datasets.dataset import Dataset
+    from fastlin.course.studies.settings import Settings
+    from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
 
 PATIENCE = 10
 # The number of epochs after which a training with early stopping ends in any case.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.studies.course import (
+from fastlin.course.studies.course import (
     MOST_EPOCHS,
     PATIENCE,
     describe_training,
@@ -14,10 +14,10 @@ from fastlin.studies.course import (
     train_binary,
     train_orders,
 )
-from fastlin.studies.settings import Results
+from fastlin.course.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 
 def run(settings: Settings) -> Results:

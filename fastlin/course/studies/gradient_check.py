@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin import trainers
-from fastlin.studies.course import binary_data, softmax_data
-from fastlin.studies.settings import Results
-from fastlin.trainers.measures import compare_gradient
+from fastlin.course import trainers
+from fastlin.course.studies.course import binary_data, softmax_data
+from fastlin.course.studies.settings import Results
+from fastlin.course.trainers.measures import compare_gradient
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 N_IMAGES = 100
 EPSILON = 1e-3

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.studies.settings import Results
+from fastlin.course.studies.settings import Results
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 N_SHOWN = 10
 # The widths that are tried are those from half to one and a half times the side of the pictures.

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.studies.course import PENALTIES, describe_training, train_softmax
-from fastlin.studies.settings import Results
+from fastlin.course.studies.course import PENALTIES, describe_training, train_softmax
+from fastlin.course.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 
 def run(settings: Settings) -> Results:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.studies.course import describe_training, find_protocol, spread_of_differences, train_softmax
-from fastlin.studies.settings import Results
-from fastlin.studies.verdicts import SAME_RATE
+from fastlin.course.studies.course import describe_training, find_protocol, spread_of_differences, train_softmax
+from fastlin.course.studies.settings import Results
+from fastlin.course.studies.verdicts import SAME_RATE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 
 def run(settings: Settings) -> Results:

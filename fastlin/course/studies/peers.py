@@ -18,12 +18,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastlin
+from fastlin.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
+from fastlin.course.studies.settings import Results
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.studies.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
-from fastlin.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 C = 1.0
 # A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fastlin.datasets import Dataset
+from fastlin.course.datasets import Dataset
 
 Study: TypeAlias = Callable[["Settings"], "Results"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin.studies.course import (
+from fastlin.course.studies.course import (
     Trained,
     describe_training,
     find_protocol,
@@ -19,10 +19,10 @@ from fastlin.studies.course import (
     train_binary,
     train_orders,
 )
-from fastlin.studies.settings import Results
+from fastlin.course.studies.settings import Results
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
 DIP = 0.25

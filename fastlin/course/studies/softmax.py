@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlin import trainers
-from fastlin.studies.course import Trained, describe_training, has_random_split, last, softmax_data, train_softmax
-from fastlin.studies.settings import Results
+from fastlin.course import trainers
+from fastlin.course.studies.course import (
+    Trained,
+    describe_training,
+    has_random_split,
+    last,
+    softmax_data,
+    train_softmax,
+)
+from fastlin.course.studies.settings import Results
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.studies.settings import Settings
+    from fastlin.course.studies.settings import Settings
 
 # Curves are averaged over so many successive validations, which make an epoch.
 WINDOW = 5

@@ -6,9 +6,8 @@ runs whole stretches of an epoch in one compiled call; what a subclass overrides
 `TwoLayerNet` belongs to another homework and has the names and shapes of that one.
 """
 
-from fastlin.exceptions import CourseAssertionError
-from fastlin.figures.losses import plot_loss
-from fastlin.trainers.data import (
+from fastlin.course.figures.losses import plot_loss
+from fastlin.course.trainers.data import (
     batch_loader,
     binary_prune_dataset,
     load_binary_dataset,
@@ -16,10 +15,11 @@ from fastlin.trainers.data import (
     one_hot_encode,
     pre_process_images,
 )
-from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss, gradient_approximation_test
-from fastlin.trainers.models import BinaryModel, SoftmaxModel
-from fastlin.trainers.trainer import BaseTrainer, LogisticTrainer, SoftmaxTrainer
-from fastlin.trainers.two_layer_net import TwoLayerNet
+from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss, gradient_approximation_test
+from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
+from fastlin.course.trainers.trainer import BaseTrainer, LogisticTrainer, SoftmaxTrainer
+from fastlin.course.trainers.two_layer_net import TwoLayerNet
+from fastlin.exceptions import CourseAssertionError
 
 __all__ = [
     "BaseTrainer",

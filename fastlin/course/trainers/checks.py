@@ -11,7 +11,7 @@ from fastlin.fitted import read_array
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
-    from fastlin.trainers.trainer import BaseTrainer
+    from fastlin.course.trainers.trainer import BaseTrainer
 
 
 def check_count(name: str, value: Any, highest: int | None = None) -> None:

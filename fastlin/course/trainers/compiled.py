@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from fastlin.course.trainers.checks import read_weights
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.arrays import any_layout, compute_type, copy_aligned, writable_view
 from fastlin.kernels.machine.threads import BlockRun, count_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.networks.minibatches import Measured, MomentumRule, MomentumState, evaluate_block, train_steps
-from fastlin.trainers.checks import read_weights
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.trainers.models import BinaryModel, SoftmaxModel
-    from fastlin.trainers.trainer import BaseTrainer
+    from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
+    from fastlin.course.trainers.trainer import BaseTrainer
 
 
 class CompiledTraining:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fastlin import datasets
+from fastlin.course import datasets
+from fastlin.course.trainers.checks import check_count
 from fastlin.exceptions import CourseAssertionError
-from fastlin.trainers.checks import check_count
 from fastlin.typing import Array, FloatArray
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastlin.course.trainers.checks import read_weights
+from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.kernels.machine.arrays import compute_type
-from fastlin.trainers.checks import read_weights
-from fastlin.trainers.compiled import CompiledTraining
 from fastlin.training import Learner
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.trainers.trainer import BaseTrainer
+    from fastlin.course.trainers.trainer import BaseTrainer
     from fastlin.training.schedule import Stretch
 
 

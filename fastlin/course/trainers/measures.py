@@ -5,8 +5,8 @@ from contextlib import closing
 
 import numpy as np
 
+from fastlin.course.trainers.models import CourseModel, Predictor, is_known
 from fastlin.exceptions import CourseAssertionError
-from fastlin.trainers.models import CourseModel, Predictor, is_known
 from fastlin.typing import Array
 
 

@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastlin.course.trainers.checks import check_number
 from fastlin.exceptions import CourseAssertionError
-from fastlin.trainers.checks import check_number
 from fastlin.typing import Array, FloatArray
 
 N_PIXELS = 784

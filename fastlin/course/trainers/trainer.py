@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.course.trainers.checks import check_count, check_number, read_weights
+from fastlin.course.trainers.learner import TrainerLearner
+from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
+from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.fitted import as_array
-from fastlin.trainers.checks import check_count, check_number, read_weights
-from fastlin.trainers.learner import TrainerLearner
-from fastlin.trainers.measures import calculate_accuracy, cross_entropy_loss
-from fastlin.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.training import BestCheckpoint, Patience, Schedule, train
 from fastlin.training.progress import show_steps
 from fastlin.typing import Array, FloatArray, RandomState

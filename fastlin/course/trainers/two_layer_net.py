@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.course.trainers.checks import check_count, check_number
 from fastlin.fitted import read_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DTYPES, DenseMatrix
 from fastlin.networks import Examples, Network
-from fastlin.trainers.checks import check_count, check_number
 from fastlin.training import DivergedError, Learner, MomentumDescent, Schedule, train
 from fastlin.training.progress import show_steps
 from fastlin.typing import FloatArray, IntArray

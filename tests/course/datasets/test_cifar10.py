@@ -10,8 +10,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from fastlin import datasets
-from fastlin.datasets import cifar10, cifar10_batches
+from fastlin.course import datasets
+from fastlin.course.datasets import cifar10, cifar10_batches
 
 ROWS = 6
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastlin import datasets
-from fastlin.datasets import cifar10, cifar10_jpeg
+from fastlin.course import datasets
+from fastlin.course.datasets import cifar10, cifar10_jpeg
 
 PER_CLASS = {"train": 3, "test": 2}
 DAMAGED = "train/cat/0001.jpg"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin import datasets
+from fastlin.course import datasets
 
 
 def test_digits():

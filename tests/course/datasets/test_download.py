@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from fastlin import datasets
-from fastlin.datasets import download
+from fastlin.course import datasets
+from fastlin.course.datasets import download
 
 DATA = b"the contents of a file " * 1000
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fastlin.datasets import folders
+from fastlin.course.datasets import folders
 
 
 def test_without_a_cache_folder_data_lie_in_the_temporary_one(monkeypatch, tmp_path):

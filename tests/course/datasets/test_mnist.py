@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from fastlin import datasets
-from fastlin.datasets import download, mnist
+from fastlin.course import datasets
+from fastlin.course.datasets import download, mnist
 
 SHAPES = {"X_train": (30, 4, 4), "y_train": (30,), "X_test": (10, 4, 4), "y_test": (10,)}
 

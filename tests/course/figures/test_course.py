@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from fastlin import datasets, figures
-from fastlin.figures import comparisons, course
-from fastlin.studies import STUDIES
-from fastlin.studies.settings import Results, Settings
+from fastlin import figures
+from fastlin.course import datasets
+from fastlin.course.figures import comparisons, course
+from fastlin.course.studies import STUDIES
+from fastlin.course.studies.settings import Results, Settings
 
 # Pictures take a second each.
 pytestmark = pytest.mark.thorough

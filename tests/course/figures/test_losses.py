@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from fastlin import trainers
+from fastlin.course import trainers
 
 HISTORY = {3 * step: float(step % 4) for step in range(25)}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fastlin import figures
-from fastlin.figures import networks
-from fastlin.studies.cifar10_deep import DEPTHS, FEW_LAYERS, VARIANTS
-from fastlin.studies.settings import Results
+from fastlin.course.figures import networks
+from fastlin.course.studies.cifar10_deep import DEPTHS, FEW_LAYERS, VARIANTS
+from fastlin.course.studies.settings import Results
 from fastlin.training import EpochTraining
 
 REPORTED = {"train": 0.555, "validation": 0.491, "test": 0.527}

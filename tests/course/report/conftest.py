@@ -12,9 +12,9 @@ import threadpoolctl
 
 from fastlin import cli, datasets
 from fastlin.cli.results import choose_entries
-from fastlin.report import write_page
-from fastlin.studies.cifar10_deep import FEW_LAYERS, VARIANTS
-from fastlin.studies.claims import judge_claims
+from fastlin.course.report import write_page
+from fastlin.course.studies.cifar10_deep import FEW_LAYERS, VARIANTS
+from fastlin.course.studies.claims import judge_claims
 
 # They have no end tag.
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fastlin.cli.results import choose_entries
-from fastlin.report import write_page
-from fastlin.studies.claims import judge_claims
+from fastlin.course.report import write_page
+from fastlin.course.studies.claims import judge_claims
 
 # The studies behind the page take seconds, and so does a browser.
 pytestmark = pytest.mark.thorough

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from fastlin import __version__
-from fastlin.report import page
-from fastlin.studies.claims import CLAIMS, judge_claims
+from fastlin.course.report import page
+from fastlin.course.studies.claims import CLAIMS, judge_claims
 
 SECTIONS = ["1a", "1b", "2a", "2a, 3a", "2b, 2c", "2d", "2e", "3b, 3c", "3d", "4a", "4b", "4c, 4d", "4e"]
 HOMEWORK = ["Homework · A network of two layers", "Homework · Random search", "Homework · Deeper networks"]

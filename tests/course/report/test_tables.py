@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fastlin import studies
-from fastlin.report import Table, tabulate
-from fastlin.report.tables import HEADS, LABELS, format_value
+from fastlin.course import studies
+from fastlin.course.report import Table, tabulate
+from fastlin.course.report.tables import HEADS, LABELS, format_value
 
 
 def test_single_values_stand_in_the_first_table():

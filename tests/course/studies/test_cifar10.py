@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import fastlin
-from fastlin import datasets
-from fastlin.studies import cifar10
-from fastlin.studies.cifar10 import Images, Recipe, prepare, run_recipes, train
+from fastlin.course import datasets
+from fastlin.course.studies import cifar10
+from fastlin.course.studies.cifar10 import Images, Recipe, prepare, run_recipes, train
 
 RECIPE = Recipe(
     hidden=(7,), epochs=6, batch_size=16, learning_rate=0.2, decay=0.9, reg=0.02, momentum=0.5, init="normal", scale=0.3

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fastlin import datasets
-from fastlin.studies import cifar10_deep
-from fastlin.studies.cifar10 import train
-from fastlin.studies.settings import Settings
+from fastlin.course import datasets
+from fastlin.course.studies import cifar10_deep
+from fastlin.course.studies.cifar10 import train
+from fastlin.course.studies.settings import Settings
 
 
 def test_the_variants_are_what_they_are_called():

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fastlin import datasets
+from fastlin.course import datasets
+from fastlin.course.studies import cifar10, cifar10_search
+from fastlin.course.studies.cifar10_search import FILE, OPTIMUM, REPORT, draw, make_recipe
+from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.cache_folder import cache_folder
-from fastlin.studies import cifar10, cifar10_search
-from fastlin.studies.cifar10_search import FILE, OPTIMUM, REPORT, draw, make_recipe
-from fastlin.studies.settings import Settings
 
 
 def make_data(seed=0, n_pixels=6):
@@ -189,7 +189,7 @@ def test_records_from_before_the_optimum_was_trained_still_serve(trained, search
 
 
 def test_the_records_of_the_documents_are_those_of_this_search():
-    path = Path(__file__).parents[2] / "docs" / FILE
+    path = Path(__file__).parents[3] / "docs" / FILE
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     draws = dict(enumerate(draw(100, 0)))
     draws[OPTIMUM] = {name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}

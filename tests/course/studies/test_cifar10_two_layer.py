@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fastlin import datasets, figures
-from fastlin.studies import cifar10_two_layer
-from fastlin.studies.cifar10 import Images, prepare, train
-from fastlin.studies.settings import Settings
+from fastlin import figures
+from fastlin.course import datasets
+from fastlin.course.studies import cifar10_two_layer
+from fastlin.course.studies.cifar10 import Images, prepare, train
+from fastlin.course.studies.settings import Settings
 
 
 @pytest.mark.parametrize(("quick", "epochs"), [(False, [1_100, 550, 30]), (True, [55, 28, 5])])

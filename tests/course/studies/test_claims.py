@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from fastlin.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.studies.claims import CLAIMS, NEEDS_CIFAR10, NEEDS_MNIST, NOT_RUN, judge_claims
-from fastlin.studies.verdicts import CONFIRMED, CONTRADICTED, NEEDS_WHOLE, NOT_CONFIRMED
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
+from fastlin.course.studies.claims import CLAIMS, NEEDS_CIFAR10, NEEDS_MNIST, NOT_RUN, judge_claims
+from fastlin.course.studies.verdicts import CONFIRMED, CONTRADICTED, NEEDS_WHOLE, NOT_CONFIRMED
 
 COLUMNS = {
     "reports",

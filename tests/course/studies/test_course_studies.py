@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastlin import datasets, trainers
-from fastlin.studies import (
+from fastlin.course import datasets, trainers
+from fastlin.course.studies import (
     CIFAR10_STUDIES,
     STUDIES,
     binary,
@@ -19,10 +19,10 @@ from fastlin.studies import (
     shuffling,
     softmax,
 )
-from fastlin.studies.claims import judge_claims
-from fastlin.studies.l2_weights import relative_roughness
-from fastlin.studies.settings import Settings
-from fastlin.studies.verdicts import SAME_RATE
+from fastlin.course.studies.claims import judge_claims
+from fastlin.course.studies.l2_weights import relative_roughness
+from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.verdicts import SAME_RATE
 
 # The comparison with scikit-learn measures no claim, and has its own tests.
 COURSE = [name for name in STUDIES if name != "compare"]

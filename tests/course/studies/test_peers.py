@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastlin import datasets, figures
-from fastlin.studies import compare, peers
-from fastlin.studies.contenders import CONTENDERS, CannotSolveError
-from fastlin.studies.settings import Settings
+from fastlin import figures
+from fastlin.contenders import CONTENDERS, CannotSolveError
+from fastlin.course import datasets
+from fastlin.course.studies import compare, peers
+from fastlin.course.studies.settings import Settings
 
 FEW = ("fastlin", "scikit-learn lbfgs")
 

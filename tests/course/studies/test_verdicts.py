@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from fastlin.studies import verdicts
-from fastlin.studies.claims import CLAIMS
-from fastlin.studies.verdicts import CONFIRMED, CONTRADICTED, NEEDS_WHOLE, NOT_CONFIRMED
+from fastlin.course.studies import verdicts
+from fastlin.course.studies.claims import CLAIMS
+from fastlin.course.studies.verdicts import CONFIRMED, CONTRADICTED, NEEDS_WHOLE, NOT_CONFIRMED
 
 GRADIENTS = {"worst_difference": {"binary": 1e-9, "softmax": 2e-9, "softmax_l2": 3e-9, "softmax_half_l2": 4e-9}}
 PENALTIES = {"worst_difference_of_penalty": {"softmax_l2": 5e-17, "softmax_half_l2": 2e-3}}

@@ -13,9 +13,9 @@ import pytest
 from naive_course_modules import make_modules
 from naive_two_layer_net import PlainTwoLayerNet
 
-from fastlin import datasets
+from fastlin.course import datasets
 
-PAGE = Path(__file__).parents[2] / "docs" / "coming-from-the-course.md"
+PAGE = Path(__file__).parents[3] / "docs" / "coming-from-the-course.md"
 SCRIPTS = {
     name: getattr(course_scripts, name)
     for name in ("TASK_2A", "TASK_2", "TASK_3A", "TASK_3", "TASK_4", "TWO_LAYER_NET")
@@ -105,7 +105,7 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(name, cours
     for module in ("utils", "task2a", "task3a", "task3", "trainer", "two_layernet"):
         monkeypatch.setitem(sys.modules, module, None)
     small = digits.X_train, digits.y_train[:, None], digits.X_test, digits.y_test[:, None]
-    for module in ("fastlin.trainers", "fastlin.trainers.data"):
+    for module in ("fastlin.trainers", "fastlin.course.trainers.data"):
         monkeypatch.setattr(f"{module}.load_full_mnist", lambda *sizes: small)
     found, pictures = run(changed)
     assert_same(found, expected)

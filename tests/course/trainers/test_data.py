@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin import datasets, trainers
+from fastlin.course import datasets, trainers
 
 
 def test_pre_processing():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from naive_course import N_FEATURES, make_data
 
-from fastlin import trainers
+from fastlin.course import trainers
 
 
 def make_model(n_outputs, l2_reg_lambda=0.0):

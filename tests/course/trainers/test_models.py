@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from naive_course import N_FEATURES, make_data
 
-from fastlin import trainers
+from fastlin.course import trainers
 
 
 def test_models():

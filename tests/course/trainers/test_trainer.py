@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from naive_course import N_FEATURES, make_data, train_plainly
 
-from fastlin import trainers
+from fastlin.course import trainers
+from fastlin.course.trainers import compiled, learner
+from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
-from fastlin.trainers import compiled, learner
-from fastlin.trainers.compiled import CompiledTraining
 from fastlin.training import loop
 
 

@@ -14,10 +14,10 @@ from naive_two_layer_net import (
 )
 
 from fastlin import TwoLayerNet
+from fastlin.course.trainers import two_layer_net
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
 from fastlin.networks import Network
 from fastlin.networks.network import CHUNK_NUMBERS
-from fastlin.trainers import two_layer_net
 from fastlin.training import MomentumDescent, loop
 
 NAMES = "W1", "b1", "W2", "b2"
