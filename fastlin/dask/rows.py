@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastlin.dask.weighting import Weighting
     from fastlin.matrices.piecewise import PiecewiseMatrix
     from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.point import Point
 
 
 class DaskRows(MeanSums):
@@ -47,8 +48,8 @@ class DaskRows(MeanSums):
         The smallest s_i that is not zero.
     """
 
-    # Labels, weights and probabilities stay with the workers.
-    are_here = False
+    # They stay with the workers, and so do weights and probabilities.
+    has_labels = False
     matrix: PiecewiseMatrix
     passes: DaskPasses
 
@@ -77,6 +78,10 @@ class DaskRows(MeanSums):
             weights.total,
             weights.by_class / weights.total,
         )
+
+    def curved_at(self, point: Point) -> FloatArray:
+        """As `MeanSums.curved_at` has it: the parameters (K, d + 1), at which workers compute probabilities anew."""
+        return point.parameters.astype(point.objective.fast_precision)
 
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes: those that Rows would draw, copied."""

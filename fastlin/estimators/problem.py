@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
-from fastlin.objective import LARGEST_PENALTY, Objective, RangeError
+from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 from fastlin.typing import FloatArray, IntArray
@@ -113,15 +113,10 @@ class Problem:
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
         fit_intercept = self.estimator.fit_intercept
-        objective = Objective.of_rows(
-            lambda coordinates: self.data.make_rows(coordinates, fit_intercept, self.rows),
-            self.columns,
-            l2,
-            l1,
-            self.penalty_factors,
-            self.group_by_class,
-            fit_intercept,
-        )
+        factors = self.penalty_factors
+        coordinates = choose_coordinates(self.columns, l2, factors, fit_intercept)
+        rows = self.data.make_rows(coordinates, fit_intercept, self.rows)
+        objective = Objective.of_rows(rows, l2, l1, factors, self.group_by_class)
         self._objective = objective
         return objective
 

@@ -8,9 +8,18 @@ of these values changes after it is made. `MeanSums` alone hold memory that pass
 class that all certificates share; one thread at a time may use them.
 """
 
-from fastlin.objective.objective import Objective, RangeError
+from fastlin.objective.objective import Objective, RangeError, choose_coordinates
 from fastlin.objective.penalty import LARGEST_PENALTY
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rows import Rows, weigh_by_counts
 
-__all__ = ["LARGEST_PENALTY", "Objective", "Point", "RangeError", "Room", "Rows", "weigh_by_counts"]
+__all__ = [
+    "LARGEST_PENALTY",
+    "Objective",
+    "Point",
+    "RangeError",
+    "Room",
+    "Rows",
+    "choose_coordinates",
+    "weigh_by_counts",
+]

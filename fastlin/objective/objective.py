@@ -19,7 +19,6 @@ and coefficients that are not penalised by their size sum to zero over the class
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,6 +43,20 @@ if TYPE_CHECKING:
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
 CLEAR_CURVATURE = 1e-6
+
+
+def choose_coordinates(
+    columns: Columns, l2: float, penalty_factors: FloatArray | None, fit_intercept: bool
+) -> Coordinates:
+    """Return the Coordinates in which an objective over columns is seen, as `Objective.over` takes the rest."""
+    with np.errstate(over="ignore"):
+        curvatures = limit_curvatures(l2, read_factors(penalty_factors, len(columns.mean)))
+    return Coordinates.choose(columns, curvatures, fit_intercept)
+
+
+def read_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
+    """Return the factor of each feature, (d,) float64; None means ones."""
+    return np.ones(n_features) if penalty_factors is None else penalty_factors.astype(np.float64)
 
 
 class RangeError(OverflowError):
@@ -120,30 +133,17 @@ class Objective:
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
         labels = labels.astype(np.int32, copy=False)
 
-        def make_rows(coordinates):
-            return Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
-
-        return cls.of_rows(make_rows, columns, l2, l1, penalty_factors, group_by_class, fit_intercept)
+        coordinates = choose_coordinates(columns, l2, penalty_factors, fit_intercept)
+        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
+        return cls.of_rows(rows, l2, l1, penalty_factors, group_by_class)
 
     @classmethod
-    def of_rows(
-        cls,
-        make_rows: Callable[[Coordinates], Any],
-        columns: Columns,
-        l2: float,
-        l1: float,
-        penalty_factors: FloatArray | None,
-        group_by_class: bool,
-        fit_intercept: bool,
-    ) -> Self:
-        """Return J over the rows, a MeanSums, that make_rows returns for Coordinates; the rest is as `over` has it."""
-        factors = np.ones(len(columns.mean)) if penalty_factors is None else penalty_factors.astype(np.float64)
-        with np.errstate(over="ignore"):
-            curvatures = limit_curvatures(l2, factors)
-        rows = make_rows(Coordinates.choose(columns, curvatures, fit_intercept))
+    def of_rows(cls, rows: Any, l2: float, l1: float, penalty_factors: FloatArray | None, group_by_class: bool) -> Self:
+        """Return J over rows, a MeanSums in the coordinates of `choose_coordinates`; the rest is as `over` has it."""
         # With one row of coefficients the norm of a group is a magnitude. The solver for L1 is far faster:
         # 0.02 s in place of 8 s on 246 x 57 with columns that nearly depend on each other.
         is_grouped = group_by_class and rows.n_rows_coef > 1
+        factors = read_factors(penalty_factors, rows.matrix.shape[1])
         penalty = Penalty.of(l2, l1, factors, is_grouped, rows.coordinates, rows.blur)
         return cls(rows, penalty, Budget.beside(rows.matrix.budget_bytes))
 
@@ -227,12 +227,12 @@ class Objective:
     def keeps_probabilities(self) -> bool:
         """Whether the probabilities of all rows are kept: the rows are here, and the budget has room for them."""
         is_small = self.budget.holds_probabilities(self.bytes_a_row * self.n_rows)
-        return self.linearisation is None and self.rows.are_here and is_small
+        return self.linearisation is None and self.rows.has_labels and is_small
 
     @property
     def has_hessian(self) -> bool:
         """Whether there are Hessians over all rows: by probabilities that are kept, or anew on other machines."""
-        return self.keeps_probabilities or not self.rows.are_here
+        return self.keeps_probabilities or not self.rows.has_labels
 
     @property
     def affords_hessian(self) -> bool:

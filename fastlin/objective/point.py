@@ -139,7 +139,8 @@ class Point:
 
     def hessian_product(self, direction: FloatArray) -> FloatArray:
         """Return the Hessian of J times direction (K, d + 1), in the type of the probabilities; it takes a pass."""
-        product = self.objective.rows.hessian_product(direction, self._curved)
+        rows = self.objective.rows
+        product = rows.hessian_product(direction, rows.curved_at(self))
         product += self.objective.penalty.curvatures * direction
         return product
 
@@ -152,13 +153,8 @@ class Point:
 
     def hessian_of_loss(self) -> FloatArray:
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes."""
-        return self.objective.rows.hessian(self._curved)
-
-    @property
-    def _curved(self):
-        """What the rows take for the curvature: probabilities, or parameters where they compute these anew."""
-        objective = self.objective
-        return self.probabilities if objective.rows.are_here else self.parameters.astype(objective.fast_precision)
+        rows = self.objective.rows
+        return rows.hessian(rows.curved_at(self))
 
     @cached_property
     def _dual(self):

@@ -16,6 +16,7 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.point import Point
 
 # Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
@@ -53,8 +54,7 @@ class Rows(MeanSums):
         weights are theirs, since the other rows enter J in another way.
     """
 
-    # Labels and weights are in this process.
-    are_here = True
+    has_labels = True
 
     def __init__(
         self,
@@ -81,6 +81,10 @@ class Rows(MeanSums):
         super().__init__(
             matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
         )
+
+    def curved_at(self, point: Point) -> FloatArray:
+        """As `MeanSums.curved_at` has it: the probabilities (K, n_rows) that the point keeps."""
+        return point.probabilities
 
     @cached_property
     def smallest_weight(self) -> float:

@@ -11,6 +11,7 @@ from fastlin.typing import FloatArray, FloatType
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix, Passes
     from fastlin.objective.coordinates import Coordinates
+    from fastlin.objective.point import Point
 
 
 class MeanSums:
@@ -48,7 +49,11 @@ class MeanSums:
         K, the number of rows of coefficients: one for two classes.
     gains_from_float32 : bool
         Whether passes in float32 are faster and the columns allow them.
+    has_labels : bool
+        Whether the labels of the rows are in this process.
     """
+
+    has_labels: bool
 
     def __init__(
         self,
@@ -82,6 +87,10 @@ class MeanSums:
         coordinates = self.coordinates
         return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
 
+    def curved_at(self, point: Point) -> FloatArray:
+        """Return what Hessians at a Point are made from."""
+        raise NotImplementedError
+
     @property
     def n_passes(self) -> float:
         """How many passes over X have been made; one over a tenth of the rows is a tenth of a pass."""
@@ -110,10 +119,7 @@ class MeanSums:
             self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss times direction (K, d + 1).
-
-        What is curved are the probabilities (K, n_rows), or where rows lie elsewhere the parameters (K, d + 1).
-        """
+        """Return the Hessian of the mean loss times direction (K, d + 1), for what `curved_at` returns."""
         product = self.passes.hessian_product(direction, curved)
         self._count(self.n_rows)
         product = self._clean(product)
@@ -121,7 +127,7 @@ class MeanSums:
         return product
 
     def hessian(self, curved: FloatArray) -> FloatArray:
-        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes; as `hessian_product` takes it."""
+        """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes, for what `curved_at` returns."""
         size = self.matrix.shape[1] + 1
         hessian = self.passes.class_pair_gram(curved)
         self._count(self.n_rows)

@@ -1,4 +1,15 @@
-"""Solvers: each minimises an objective, knows nothing of labels or C, and returns a Solution."""
+"""Solvers: each minimises an objective, knows nothing of labels or C, and returns a Solution.
+
+A solver is a module with a function ``minimize(objective, start, stopping, ..., room)``::
+
+    objective   what is minimised
+    start       parameters (K, d + 1) to start from, centred as by `Objective.center`; they are not changed
+    stopping    the Stopping: the rule that ends the fit, and its record
+    room        the Room that the probabilities of points move into; None where there is none for them
+
+It returns a `Solution`, and raises a RangeError where J or its gradient is not finite at the start. The docstring of a
+solver says what it takes besides. `choose.minimize` picks one.
+"""
 
 from fastlin.solvers.solution import Solution
 

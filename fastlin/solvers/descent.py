@@ -102,28 +102,9 @@ def _lies_in_cache(objective):
 
 
 def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: Room) -> Solution:
-    """Minimise an objective that `suits`.
+    """Minimise an objective that `suits`, as `fastlin.solvers` has it.
 
-    Parameters
-    ----------
-    objective : Objective
-        What is minimised.
-    start : ndarray of shape (K, d + 1)
-        Not changed.
-    stopping : Stopping
-        The rule that ends the fit, and its record.
-    room : Room
-        What the probabilities move into.
-
-    Returns
-    -------
-    Solution
-        Its message is IMPATIENT or STALLED where another solver may do better.
-
-    Raises
-    ------
-    RangeError
-        The objective or its gradient is not finite at the start.
+    The message of the solution is IMPATIENT or STALLED where another solver may do better.
     """
     n_work = objective.n_rows * start.size
     descent = Descent.at(start, objective.rows.total_weight, objective.class_weights, objective.penalty.curvatures)

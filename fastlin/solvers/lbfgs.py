@@ -58,22 +58,14 @@ def minimize(
     preconditioner: AnyPreconditioner | None = None,
     pairs: Pairs | None = None,
 ) -> Solution:
-    """Minimise the objective from the given parameters.
+    """Minimise the objective as `fastlin.solvers` has it.
 
     Parameters
     ----------
-    objective : Objective
-        What is minimised.
-    start : ndarray of shape (K, d + 1)
-        Centred as by `Objective.center`, since no step moves all classes alike. Not changed.
-    stopping : Stopping
-        The rule that ends the fit, and its record.
     preconditions : mapping of int to callable
         By the iteration after which it is built, 0 for the start, what takes a Point and returns a Preconditioner: the
         starting matrix of the recursion from there on. The pairs are kept. Where the end is in sight by then, it comes
         after twice as many.
-    room : Room or None
-        What the points' probabilities move into; None where there is no room for them.
     precision : type
         float32 means to work in float32 until that makes no more progress or the end is in sight, then in float64.
     patience : int or None
@@ -82,15 +74,6 @@ def minimize(
         The one to begin with; None: that of preconditions at the start.
     pairs : Pairs or None
         What a fit over the same rows with another penalty has left, to begin with.
-
-    Returns
-    -------
-    Solution
-
-    Raises
-    ------
-    RangeError
-        The objective or its gradient is not finite at the start.
     """
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
     bound = stopping.begin(point)

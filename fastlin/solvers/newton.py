@@ -29,29 +29,10 @@ def minimize(
     *,
     room: Room | None,
 ) -> Solution:
-    """Minimise the objective from the given parameters.
+    """Minimise the objective as `fastlin.solvers` has it.
 
-    Parameters
-    ----------
-    objective : Objective
-        What is minimised.
-    start : ndarray of shape (K, d + 1)
-        Not changed.
-    stopping : Stopping
-        The rule that ends the fit, and its record.
-    find_direction : callable
-        Takes a Point with probabilities and the bound on J - J* there, and returns a Direction, whose step descends.
-    room : Room
-        What the points' probabilities move into.
-
-    Returns
-    -------
-    Solution
-
-    Raises
-    ------
-    RangeError
-        The objective or its gradient is not finite at the start.
+    find_direction takes a Point with probabilities and the bound on J - J* there, and returns a Direction, whose step
+    descends.
     """
     point = objective.at(start, out=room)
     bound = stopping.begin(point)

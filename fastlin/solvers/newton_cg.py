@@ -43,7 +43,7 @@ def minimize(
     preconditions: Sequence[tuple[Build, int]],
     room: Room | None,
 ) -> Solution:
-    """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
+    """Minimise the objective as `fastlin.solvers` has it.
 
     preconditions are pairs of a function that takes a Point and returns a Preconditioner, and of the number of products
     with the Hessian that take as long. Each serves the steps until their products have taken as long, the last of them

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def minimize(objective: Objective, start: FloatArray, stopping: Stopping, *, room: Room | None) -> Solution:
-    """Minimise the objective from the given parameters. Arguments, result and errors are those of newton.minimize.
+    """Minimise the objective as `fastlin.solvers` has it.
 
     The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes gets one of its
     column's (preconditioners.factorize_hessian, kernels/machine/cholesky.py): the step is Newton's where the Hessian

@@ -56,30 +56,14 @@ def minimize(
     room: Room | None,
     model: HessianModel | None = None,
 ) -> Solution:
-    """Minimise the objective from the given point or parameters.
+    """Minimise the objective as `fastlin.solvers` has it.
 
     Parameters
     ----------
-    objective : Objective
-        What is minimised.
     start : Point or ndarray of shape (K, d + 1)
-        A point in float64 whose probabilities, where there is room for them, are still there; or parameters. Not
-        changed.
-    stopping : Stopping
-        The rule that ends the fit, and its record.
-    room : Room or None
-        What the points' probabilities move into; None where there is no room for them.
+        Parameters, or a point in float64 whose probabilities, where there is room for them, are still there.
     model : HessianModel or None
         The last one of a nearby solution, whose Hessian is used as long as it does well.
-
-    Returns
-    -------
-    Solution
-
-    Raises
-    ------
-    RangeError
-        The objective or its gradient is not finite at the start.
     """
     point: Point | None = None
     if isinstance(start, Point):

@@ -58,18 +58,12 @@ def minimize(
     room: Room | None = None,
     nearby: RowPoint | None = None,
 ) -> Solution | None:
-    """Minimise the objective, as far as float64 in the row space can tell.
+    """Minimise an objective that `suits` as `fastlin.solvers` has it, as far as float64 in the row space can tell.
 
     Parameters
     ----------
-    objective : Objective
-        What is minimised; `suits` says so.
-    stopping : Stopping
-        The rule that ends the fit, and its record.
     start : ndarray of shape (K, d + 1) or None
         The parameters to start from; None means the best intercept.
-    room : Room or None
-        What the probabilities of points in the coefficients move into.
     nearby : RowPoint or None
         The solution over the same rows with another penalty, to start from in place of that.
 
