@@ -145,9 +145,10 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
     from fastlin.dask.cluster import Cluster as Workers
     from fastlin.dask.shard import Setting, Shard
     from fastlin.dask.weighting import Weighting
+    from fastlin.kernels.machine.tiles import Scaling
 
     n, d, K = shape
-    setting = Setting(Weighting(K), K, np.ones(d), np.zeros(d))
+    setting = Setting(Weighting(K), K, Scaling(np.ones(d), np.zeros(d)))
     parameters = np.zeros((K, d + 1), np.float32)
     sizes = n // n_parts, d, K
     with (
