@@ -11,7 +11,7 @@ from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
-from benchmarks.suite import EVERYDAY, RACE_RECORDS
+from benchmarks.suite import EVERYDAY, RACE_RECORDS, RACES
 from benchmarks.tables import (
     KINDS,
     Table,
@@ -98,6 +98,19 @@ def compare_machines(machines, names=tuple(RACE_RECORDS)):
     if reasons:
         parts.append("fastlin is slower in these:\n\n" + "\n".join(dict.fromkeys(reasons)))
     return "\n\n".join(parts)
+
+
+def choose_races(machines):
+    """Return the table of README: the races that were chosen, as they are run today."""
+    today = {}
+    for name, machine in machines.items():
+        records = {
+            race: record
+            for race in CHOSEN
+            if (record := machine["records"].get(race)) and record["title"] == RACES[race].title
+        }
+        today[name] = {**machine, "records": records}
+    return compare_machines({name: machine for name, machine in today.items() if machine["records"]}, CHOSEN)
 
 
 def _write_result(record):
@@ -209,7 +222,7 @@ def list_runs(machines):
 
 BLOCKS = {
     "races": compare_machines,
-    "chosen-races": lambda machines: compare_machines(machines, CHOSEN),
+    "chosen-races": choose_races,
     "everyday": show_everyday,
     "learning": lambda machines: list_kind(machines, "learning"),
     "limits": lambda machines: list_kind(machines, "limit"),

@@ -97,6 +97,18 @@ def test_a_cell_names_a_peer_of_its_own_and_what_was_taken_by_hand_is_called_so(
     assert "B, 2 processors, in part taken by hand" in pages.compare_machines(read_machines(tmp_path))
 
 
+def test_readme_shows_races_as_they_are_run_today(tmp_path):
+    title = pages.RACES["letter"].title
+    add_records(make_machine("a"), RUN, {"letter": make_race(1.0, 2.0, title=title)}, tmp_path)
+    older = {"letter": make_race(1.0, 3.0, title="Letter, asked for less"), "digits": make_race(1.0, 5.0)}
+    add_records(make_machine("b"), RUN, older, tmp_path)
+    lines = pages.choose_races(read_machines(tmp_path)).splitlines()
+    assert lines[0] == "|  | peer | A, 2 processors | accuracies | log losses |"
+    assert [line.split(" | ")[:3] for line in lines[2:]] == [
+        [f"| {title}, 10 × 2", "scikit-learn", "1 s against 2 s: 2.0"]
+    ]
+
+
 def test_every_slower_race_says_why():
     for machine in read_machines().values():
         for name, record in machine["records"].items():
