@@ -245,8 +245,8 @@ def run_race(race, problem, n_threads=None):
     """Run fastlin and the peers in turn.
 
     fastlin runs before and after each peer, because the speed of a machine drifts. It has all threads of the race. A
-    peer runs on one thread and on all of them, where the race does not name one, and the faster counts: two threads of
-    BLAS take longer than one for many fits. Before the race fastlin solves the whole problem, so that it has compiled
+    peer runs on each number of threads that `peer_threads` names, and the faster counts: two threads of BLAS take
+    longer than one for many fits. Before the race fastlin solves the whole problem, so that it has compiled
     what it needs, and each peer a small one. After the first turn only those peers count that have reached the
     objective, and only those go on that may be the fastest.
 

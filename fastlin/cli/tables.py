@@ -21,7 +21,7 @@ def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> 
     title : str
         The heading of the first table.
     merits : dict
-        The results of the study, as `studies.settings.Results` has them.
+        The results of the study, as `course.studies.settings.Results` has them.
     pictures : list of str
         The names of the pictures that were drawn.
     """
@@ -54,7 +54,7 @@ def make_claims_table(claims: Sequence[Mapping[str, Any]]) -> RenderableType:
     Parameters
     ----------
     claims : list of dict
-        The rows of `studies.claims.judge_claims`.
+        The rows of `course.studies.claims.judge_claims`.
     """
     from rich.table import Table
     from rich.text import Text

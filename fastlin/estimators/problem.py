@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
-from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates
+from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
 from fastlin.typing import FloatArray, IntArray
@@ -113,7 +113,7 @@ class Problem:
         if self._objective is not None:
             return self._objective.with_penalty(l2, l1)
         fit_intercept = self.estimator.fit_intercept
-        factors = self.penalty_factors
+        factors = fill_factors(self.penalty_factors, len(self.columns.mean))
         coordinates = choose_coordinates(self.columns, l2, factors, fit_intercept)
         rows = self.data.make_rows(coordinates, fit_intercept, self.rows)
         objective = Objective.of_rows(rows, l2, l1, factors, self.group_by_class)

@@ -67,7 +67,7 @@ class Picture(NamedTuple):
 
 
 class StudyResults(Protocol):
-    """What is drawn: `studies.settings.Results`, which this room does not know."""
+    """What is drawn: `course.studies.settings.Results`, which this room does not know."""
 
     @property
     def parameters(self) -> dict[str, Any]:

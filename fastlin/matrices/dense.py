@@ -64,7 +64,6 @@ FEW_NUMBERS = 1 << 17
 FEW_PRODUCTS, FEWEST_COLUMNS = 1 << 25, 16
 # What a column costs in a row of such a copy, for each class.
 COLUMNWISE_WORK = 4
-NO_ROWS = np.empty(0, np.int64)
 
 
 class DenseMatrix(Matrix):

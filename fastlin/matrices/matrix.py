@@ -125,7 +125,10 @@ class Matrix:
         n, together = self.shape[0], max(1, SCORE_BYTES // (8 * len(coef)))
         for first in range(0, n, together):
             part = slice(first, min(first + together, n))
-            yield part, self.take(part).compute_scores(coef, intercept)
+            yield part, self._score_part(part, coef, intercept)
+
+    def _score_part(self, part, coef, intercept):
+        return self.take(part).compute_scores(coef, intercept)
 
     def take(self, rows: IntArray | slice) -> Matrix:
         """Return the matrix of some rows: a slice, or row numbers in their order."""

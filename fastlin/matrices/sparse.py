@@ -74,7 +74,7 @@ class SparseMatrix(Matrix):
     @cached_property
     def csr(self) -> SparseContainer:
         """X by rows, with one entry for each place: as it came, or a copy where there were several."""
-        return self._order()[0] if _count_disorder(self.X).any() else self.X
+        return self._order()[0] if self._ordered is not None or _count_disorder(self.X).any() else self.X
 
     @property
     def csc(self) -> SparseContainer:
@@ -145,6 +145,10 @@ class SparseMatrix(Matrix):
         best = np.empty(self.shape[0], np.int64)
         self._score(fill_block_sparse_best_class, coef, intercept, best)
         return best
+
+    def _score_part(self, part, coef, intercept):
+        # Rows that are taken would be copied.
+        return self.compute_scores(coef, intercept, np.arange(part.start, part.stop))
 
     def _score(self, kernel, coef, intercept, found, rows=ALL):
         K, d = coef.shape

@@ -8,7 +8,7 @@ of these values changes after it is made. `MeanSums` alone hold memory that pass
 class that all certificates share; one thread at a time may use them.
 """
 
-from fastlin.objective.objective import Objective, RangeError, choose_coordinates
+from fastlin.objective.objective import Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.objective.penalty import LARGEST_PENALTY
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rows import Rows, weigh_by_counts
@@ -21,5 +21,6 @@ __all__ = [
     "Room",
     "Rows",
     "choose_coordinates",
+    "fill_factors",
     "weigh_by_counts",
 ]

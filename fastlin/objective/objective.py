@@ -45,17 +45,15 @@ if TYPE_CHECKING:
 CLEAR_CURVATURE = 1e-6
 
 
-def choose_coordinates(
-    columns: Columns, l2: float, penalty_factors: FloatArray | None, fit_intercept: bool
-) -> Coordinates:
-    """Return the Coordinates in which an objective over columns is seen, as `Objective.over` takes the rest."""
+def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
+    """Return the Coordinates in which an objective over columns with penalty factors (d,) is seen."""
     with np.errstate(over="ignore"):
-        curvatures = limit_curvatures(l2, read_factors(penalty_factors, len(columns.mean)))
+        curvatures = limit_curvatures(l2, factors)
     return Coordinates.choose(columns, curvatures, fit_intercept)
 
 
-def read_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
-    """Return the factor of each feature, (d,) float64; None means ones."""
+def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
+    """Return the penalty factor of each feature, (d,) float64; None means ones."""
     return np.ones(n_features) if penalty_factors is None else penalty_factors.astype(np.float64)
 
 
@@ -132,18 +130,17 @@ class Objective:
             columns = matrix.measure(weigh_by_counts(numbers, weights, n) if len(numbers) else weights)
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
         labels = labels.astype(np.int32, copy=False)
-
-        coordinates = choose_coordinates(columns, l2, penalty_factors, fit_intercept)
+        factors = fill_factors(penalty_factors, matrix.shape[1])
+        coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
         rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
-        return cls.of_rows(rows, l2, l1, penalty_factors, group_by_class)
+        return cls.of_rows(rows, l2, l1, factors, group_by_class)
 
     @classmethod
-    def of_rows(cls, rows: Any, l2: float, l1: float, penalty_factors: FloatArray | None, group_by_class: bool) -> Self:
-        """Return J over rows, a MeanSums in the coordinates of `choose_coordinates`; the rest is as `over` has it."""
+    def of_rows(cls, rows: Any, l2: float, l1: float, factors: FloatArray, group_by_class: bool) -> Self:
+        """Return J over rows, a MeanSums in the coordinates of `choose_coordinates`, with penalty factors (d,)."""
         # With one row of coefficients the norm of a group is a magnitude. The solver for L1 is far faster:
         # 0.02 s in place of 8 s on 246 x 57 with columns that nearly depend on each other.
         is_grouped = group_by_class and rows.n_rows_coef > 1
-        factors = read_factors(penalty_factors, rows.matrix.shape[1])
         penalty = Penalty.of(l2, l1, factors, is_grouped, rows.coordinates, rows.blur)
         return cls(rows, penalty, Budget.beside(rows.matrix.budget_bytes))
 

@@ -203,7 +203,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
 
 @pytest.mark.parametrize("K", [1, 5])
 def test_scores_and_best_classes(table, K, monkeypatch):
-    monkeypatch.setattr("fastlin.matrices.tables.BYTES_TOGETHER", 10_000)
+    monkeypatch.setattr("fastlin.matrices.matrix.SCORE_BYTES", 1_000)
     table, X = table
     generator = np.random.default_rng(6)
     coef, intercept = generator.normal(size=(K, X.shape[1])), generator.normal(size=K)

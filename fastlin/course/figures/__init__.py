@@ -51,7 +51,7 @@ def draw(study: str, results: StudyResults, folder: Path) -> list[Picture]:
     ----------
     study : str
         The name of the study, as the program takes it.
-    results : studies.settings.Results
+    results : course.studies.settings.Results
         What the study found.
     folder : Path
         Where the pictures are written.
