@@ -405,7 +405,7 @@ class ColumnPasses(DensePasses):
         """As `Passes.lies_in_cache` has it."""
         return self._n_rows * self._shape[1] <= FEW_NUMBERS
 
-    @property
+    @cached_property
     def roundings(self) -> tuple[int, int]:
         """As `Passes.roundings` has it: of the sums in kernels/linear/columnwise.py."""
         return count_roundings(self._n_rows, self._shape[1])

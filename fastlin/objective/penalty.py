@@ -173,9 +173,10 @@ class Penalty:
             sums,
             blurs,
         )
-        totals = np.add.reduce(sums)
-        totals[LARGEST] = np.maximum.reduce(sums[:, LARGEST])
-        of_classes = np.add.reduce(blurs)
+        totals, of_classes = sums[0], blurs[0]
+        if n_blocks > 1:
+            totals, of_classes = np.add.reduce(sums), np.add.reduce(blurs)
+            totals[LARGEST] = np.maximum.reduce(sums[:, LARGEST])
         return 0.5 * totals[SQUARES] + totals[SIZES], totals, sqrt(dot(of_classes, of_classes))
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
@@ -199,6 +200,8 @@ class Penalty:
         n_blocks = self._count_blocks(parameters)
         sums = np.empty((n_blocks, 4))
         run_blocks(fill_block_dual, n_blocks, gradient, parameters, self.arrays, exchange, float(step), sums)
+        if n_blocks == 1:
+            return sums[0]
         totals = np.add.reduce(sums)
         totals[WITHIN] = np.minimum.reduce(sums[:, WITHIN])
         return totals

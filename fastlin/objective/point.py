@@ -180,6 +180,11 @@ class Point:
         return duality.find_natural_gap(self)
 
     @cached_property
+    def row_errors(self) -> rounding.RowErrors:
+        """What rounding did to the rows, as `rounding.find_row_errors` has it."""
+        return rounding.find_row_errors(self)
+
+    @cached_property
     def loss_rounding(self) -> float:
         """By how much rounding can have moved the mean loss, as `rounding.bound_loss_rounding` has it."""
         return rounding.bound_loss_rounding(self)

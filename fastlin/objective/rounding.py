@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,52 @@ STEP_ROUNDINGS = 512
 DUAL_ROUNDINGS, DIVERGENCE_ROUNDINGS = 24, 96
 
 
+class RowErrors(NamedTuple):
+    """What rounding does to the rows of a pass, in the mean over them, and what these have lost.
+
+    Attributes
+    ----------
+    of_scores : float
+        The error of a score.
+    of_sums, of_rows : float
+        The relative errors of a sum over the rows, and of a row beside its sums.
+    of_labels : float
+        The error of a row that does not fall with its loss.
+    missed, root_mean_square, largest : float
+        Upper bounds of the mean, the root mean square and the largest of the probability that labels miss. That of a
+        row is 1 - p, with p the probability of its label. It is below one and below the row's loss -log p.
+    """
+
+    of_scores: float
+    of_sums: float
+    of_rows: float
+    of_labels: float
+    missed: float
+    root_mean_square: float
+    largest: float
+
+
+def find_row_errors(point: Point) -> RowErrors:
+    """Return the RowErrors of a point in float64."""
+    rows, K = point.objective.rows, len(point.parameters)
+    n_products, n_sums = rows.passes.roundings
+    of_rows = gamma(ROW_ROUNDINGS + K)
+    # The largest loss of a row is that of a row of the least weight which has all of the mean loss.
+    largest = min(1.0, point.loss * rows.total_weight / rows.smallest_weight)
+    missed = min(1.0, point.loss)
+    return RowErrors(
+        of_scores=gamma(n_products) * point.blur,
+        of_sums=gamma(n_sums + n_products),
+        of_rows=of_rows,
+        # Softmax has it from its total, which is above one, and from a residual, which is a probability less one. The
+        # logistic loss and its residual come from the smaller probability.
+        of_labels=of_rows if K > 1 else 0.0,
+        missed=missed,
+        root_mean_square=sqrt(missed * largest),
+        largest=largest,
+    )
+
+
 def bound_value_rounding(point: Point) -> float:
     """Return by how much the computed J of a point in float64 can be off.
 
@@ -51,10 +97,7 @@ def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part
     # What is summed over the parameters: the terms of the slope, and the conjugate.
     size = point.slope_size + abs(entropy - value)
     error = point.loss_rounding + gamma(_count_parameter_sums(point)) * size
-    n_products, n_sums = objective.rows.passes.roundings
-    of_scores = gamma(n_products) * point.blur
-    of_sums, of_rows, of_labels = gamma(n_sums + n_products), gamma(ROW_ROUNDINGS + K), _count_label_roundings(point)
-    missed, root_mean_square, _ = _bound_missed(point)
+    of_scores, of_sums, of_rows, of_labels, missed, root_mean_square, _ = point.row_errors
     if objective.fit_intercept:
         off = 2 * sqrt(2) * root_mean_square * of_scores + of_scores * of_scores
         off += 2 * missed * (of_sums + of_rows) + of_labels
@@ -70,26 +113,20 @@ def bound_dual_rounding(point: Point, value: float, means: Sequence[float], part
 
 def bound_gradient_rounding(point: Point) -> float:
     """Return by how much the computed gradient of the mean loss can be off, relative to the blur of each column."""
-    K = len(point.parameters)
-    n_products, n_sums = point.objective.rows.passes.roundings
-    of_scores = gamma(n_products) * point.blur
-    _, root_mean_square, largest = _bound_missed(point)
+    of_scores, of_sums, of_rows, of_labels, _, root_mean_square, largest = point.row_errors
     # The derivative of a residual: p (1 - p) for two classes, the norm of diag(p) - p p' for more.
-    steepest = min(0.25, largest) if K == 1 else min(0.5, 2 * largest)
-    of_sums, of_rows = gamma(n_sums + n_products), gamma(ROW_ROUNDINGS + K)
+    steepest = min(0.25, largest) if len(point.parameters) == 1 else min(0.5, 2 * largest)
     of_residuals = sqrt(2) * root_mean_square * (of_sums + of_rows)
-    return steepest * of_scores + of_scores * of_scores + of_residuals + _count_label_roundings(point)
+    return steepest * of_scores + of_scores * of_scores + of_residuals + of_labels
 
 
 def bound_loss_rounding(point: Point) -> float:
     """Return by how much the computed mean loss of a point can be off."""
-    n_products, n_sums = point.objective.rows.passes.roundings
-    of_scores = gamma(n_products) * point.blur
-    _, root_mean_square, _ = _bound_missed(point)
-    of_rows = gamma(ROW_ROUNDINGS + len(point.parameters)) * point.loss + _count_label_roundings(point)
+    _, n_sums = point.objective.rows.passes.roundings
+    of_scores, _, of_rows, of_labels, _, root_mean_square, _ = point.row_errors
     # A row of three or more classes adds two terms.
-    of_sums = gamma(2 * n_sums) * point.loss
-    return of_rows + of_sums + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores * of_scores
+    error = (of_rows + gamma(2 * n_sums)) * point.loss + of_labels
+    return error + sqrt(2) * root_mean_square * of_scores + 0.25 * of_scores * of_scores
 
 
 def bound_step_rounding(
@@ -131,28 +168,6 @@ def bound_step_rounding(
     mean = max(divergence.mean, 0.0) + of_divergence
     error += of_divergence + of_products * mean + sqrt(2 * mean) * of_scores + 0.25 * of_scores * of_scores
     return error + distance * sqrt(2 * max(0.0, end.value - dual.value)) + 0.5 * distance * distance
-
-
-def _bound_missed(point):
-    """Return upper bounds of the mean, the root mean square and the largest of the probability that labels miss.
-
-    That of a row is 1 - p, with p the probability of its label. It is below one and below the row's loss -log p.
-    """
-    rows = point.objective.rows
-    # The largest loss of a row is that of a row of the least weight which has all of the mean loss.
-    largest = min(1.0, point.loss * rows.total_weight / rows.smallest_weight)
-    mean = min(1.0, point.loss)
-    return mean, sqrt(mean * largest), largest
-
-
-def _count_label_roundings(point):
-    """Return the error of a row that does not fall with its loss.
-
-    Softmax has it from its total, which is above one, and from a residual, which is a probability less one. The
-    logistic loss and its residual come from the smaller probability.
-    """
-    K = len(point.parameters)
-    return gamma(ROW_ROUNDINGS + K) if K > 1 else 0.0
 
 
 def _count_parameter_sums(point):

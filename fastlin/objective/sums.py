@@ -155,11 +155,12 @@ class MeanSums:
 
         All rows then have the same probabilities, and the gradient is their share of the mean less the class's part.
         """
-        scores = parameters[:, -1] if len(parameters) > 1 else np.append(0.0, parameters[:, -1])
+        scores = np.zeros(self.n_classes)
+        scores[-len(parameters) :] = parameters[:, -1]
         probabilities = np.exp(scores - scores.max())
         probabilities /= probabilities.sum()
         mean = self.coordinates.mean
-        features = np.outer(probabilities[-len(parameters) :], mean) - total[:, :-1] / self.total_weight
+        features = probabilities[-len(parameters) :, None] * mean - total[:, :-1] / self.total_weight
         if len(features) == 1:
             features = np.concatenate([mean - features, features])
         return features

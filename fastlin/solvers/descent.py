@@ -119,7 +119,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     # Another solver may have made some.
     n_before = len(stopping.history)
     most = min(stopping.max_iter, n_before + PATIENCE)
-    outcome, found = steps.iterate(inf if is_followed else tol, 1)
+    outcome, found = steps.iterate(inf if is_followed else least, min(n_at_once, most - n_before))
     if not found:
         # It is within tol, but for the intercept perhaps, or not finite, or another rule asks for it.
         point = steps.make_point()
