@@ -18,9 +18,13 @@ ENTRIES_PER_SUM = 4
 
 
 def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
-    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
+    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone.
+
+    It is a power of two, as in `count_blocks`.
+    """
     width = 1 + count_columns(n_classes) // 8
-    return max(1, min((int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES, MAX_BLOCKS))
+    n_blocks = (int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES
+    return min(1 << max(0, n_blocks - 1).bit_length(), MAX_BLOCKS)
 
 
 def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Residuals of so many bytes, or of as many as the coefficients take, lie between the pass by rows and that by columns.
 RESIDUAL_BYTES = 8 << 20
+# Rows of a tile in a pass by rows alone, of which only the scores are kept.
+TILE_ROWS = 512
 # Numbers of the table of coefficients that are transposed in a block.
 MIN_TABLE_BLOCK = 200_000
 # Rows with less than this part of the entries are copied with their columns, since a pass by columns reads all rows.
@@ -96,6 +98,7 @@ class PassesByRows(SparsePasses):
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
+        self._tile_rows = TILE_ROWS
         starts = count_starts(matrix.entries.indptr, samples.rows)
         n_blocks = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
         self._borders = cut_lines(starts, n_blocks)

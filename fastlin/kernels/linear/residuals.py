@@ -25,7 +25,7 @@ def turn_scores_to_residuals(scores, numbers, samples, kept, first):
     of samples. The columns from ``first`` on of what is Kept take dl/dscore + 1(label) of the rows.
     """
     if scores.shape[0] == 1:
-        return _gather_logistic(scores[0, : numbers.shape[0]], numbers, samples, kept, first)
+        return gather_logistic(scores[0, : numbers.shape[0]], numbers, samples, kept, first)
     return _softmax_residuals(scores, numbers, samples, kept, first)
 
 
@@ -36,7 +36,8 @@ def weight_of(weights, row):
 
 
 @kernel(inner=True)
-def _gather_logistic(scores, numbers, samples, kept, first):
+def gather_logistic(scores, numbers, samples, kept, first):
+    """Do `turn_logistic_scores` for the rows ``numbers`` of samples."""
     compile_small()
     n_rows = scores.shape[0]
     labels = zeros_aligned(n_rows, samples.labels.dtype)

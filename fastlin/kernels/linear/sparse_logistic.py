@@ -8,7 +8,7 @@ Everything is computed in float64. Columns enter as in sparse_rows.py.
 import numpy as np
 
 from fastlin.kernels.linear.curvature import turn_products_to_slopes
-from fastlin.kernels.linear.residuals import turn_scores_to_residuals
+from fastlin.kernels.linear.residuals import gather_logistic, open_logistic_room, turn_logistic_scores
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 
@@ -25,11 +25,18 @@ def fill_block_logistic_pass(block, n_blocks, X, samples, borders, coef, interce
     """
     own, loss = _zeros_of(sums, block), 0.0
     tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
+    rows, labels, weights = samples
+    rooms = open_logistic_room(tile_rows, tile)
     for start in range(borders[block], borders[block + 1], tile_rows):
         stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
         tile_numbers = numbers[: stop - start]
-        _fill_scores(X, samples.rows, start, tile_numbers, coef, intercept, tile[0])
-        loss += turn_scores_to_residuals(tile, tile_numbers, samples, kept, start)
+        _fill_scores(X, rows, start, tile_numbers, coef, intercept, tile[0])
+        scores = tile[0, : stop - start]
+        if rows.shape[0] > 0:
+            loss += gather_logistic(scores, tile_numbers, samples, kept, start)
+        else:
+            own_weights = weights[start:stop] if weights.shape[0] > 0 else weights
+            loss += turn_logistic_scores(scores, labels[start:stop], own_weights, kept, start, *rooms)
         _add_rows(X, tile_numbers, tile[0], own)
     losses[block] = loss
 
@@ -98,17 +105,33 @@ def _fill_scores(X, rows, start, numbers, coef, intercept, scores):
 
 @kernel(inner=True, reassociate=False)
 def _add_rows(X, numbers, residuals, sums):
-    """Add residuals[i] [x, 1], x the row numbers[i], to sums (d + 1,)."""
+    """Add residuals[i] [x, 1], x the row numbers[i], to sums (d + 1,).
+
+    Four entries at a time: one by one, ones take 1.2 times as long.
+    """
     data, indices, indptr = X
     total = 0.0
     for i in range(numbers.shape[0]):
         first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
+        whole = last - (last - first) % 4
         residual = residuals[i]
         total += residual
         if data.shape[0] == 0:
-            for p in range(first, last):
+            for p in range(first, whole, 4):
+                place = np.uint64(p)
+                sums[np.uint64(indices[place])] += residual
+                sums[np.uint64(indices[place + ONE])] += residual
+                sums[np.uint64(indices[place + TWO])] += residual
+                sums[np.uint64(indices[place + THREE])] += residual
+            for p in range(whole, last):
                 sums[np.uint64(indices[np.uint64(p)])] += residual
         else:
-            for p in range(first, last):
+            for p in range(first, whole, 4):
+                place = np.uint64(p)
+                sums[np.uint64(indices[place])] += residual * np.float64(data[place])
+                sums[np.uint64(indices[place + ONE])] += residual * np.float64(data[place + ONE])
+                sums[np.uint64(indices[place + TWO])] += residual * np.float64(data[place + TWO])
+                sums[np.uint64(indices[place + THREE])] += residual * np.float64(data[place + THREE])
+            for p in range(whole, last):
                 sums[np.uint64(indices[np.uint64(p)])] += residual * np.float64(data[np.uint64(p)])
     sums[sums.shape[0] - 1] += total

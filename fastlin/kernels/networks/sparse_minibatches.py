@@ -236,7 +236,14 @@ def _add_gradient(X, numbers, residuals, g, intercept_gradient):
             intercept_gradient[k] += residuals[k, i]
         if n_classes == 1:
             residual = np.float64(residuals[0, i])
-            for p in range(first, last):
+            whole = last - (last - first) % 4
+            for p in range(first, whole, 4):
+                place = np.uint64(p)
+                g[np.uint64(indices[place]), 0] += residual * np.float64(data[place])
+                g[np.uint64(indices[place + ONE]), 0] += residual * np.float64(data[place + ONE])
+                g[np.uint64(indices[place + TWO]), 0] += residual * np.float64(data[place + TWO])
+                g[np.uint64(indices[place + THREE]), 0] += residual * np.float64(data[place + THREE])
+            for p in range(whole, last):
                 g[np.uint64(indices[np.uint64(p)]), 0] += residual * np.float64(data[np.uint64(p)])
         else:
             for p in range(first, last):
