@@ -161,27 +161,32 @@ class Rows(MeanSums):
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes."""
         totals = np.zeros(self.n_classes, np.int64)
-        for _, labels in self._weighty():
+        for _, _, labels in self._weighty():
             totals += np.bincount(labels, minlength=self.n_classes)
         places, drawn = draw_places(int(totals.sum()), n_rows), []
         seen: IntArray = np.cumsum(totals) - totals
         # An order of all rows would take as much memory as labels and weights together.
-        for numbers, labels in self._weighty():
+        for first, numbers, labels in self._weighty():
             found, counts = find_rows(places, labels, seen)
-            drawn.append(numbers[found])
+            drawn.append(numbers[found] if len(numbers) else first + found)
             seen = seen + counts
         return self.take(np.sort(np.concatenate(drawn)))
 
     def _weighty(self):
-        """Yield the numbers of the rows that have some weight, and their labels, some at a time."""
+        """Yield the first of the rows that have some weight, their numbers and labels, some of the rows at a time.
+
+        Where there are no numbers, all rows from the first one on are meant.
+        """
         for first in range(0, self.n_rows, ROWS_TOGETHER):
             last = min(first + ROWS_TOGETHER, self.n_rows)
+            if not len(self.weights) and not len(self.numbers):
+                # To read all labels by their numbers takes 3 ms for a million.
+                yield first, self.numbers, self.labels[first:last]
+                continue
             numbers = self.numbers[first:last] if len(self.numbers) else np.arange(first, last)
             if len(self.weights):
                 numbers = numbers[self.weights[numbers] > 0]
-            is_whole = len(numbers) == last - first and not len(self.numbers)
-            # To read all labels by their numbers takes 3 ms for a million.
-            yield numbers, self.labels[first:last] if is_whole else self.labels[numbers]
+            yield first, numbers, self.labels[numbers]
 
     def sum_probability_products(self, parameters: FloatArray, precision: FloatType, n_together: int) -> FloatArray:
         """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from fastlin.kernels.linear.places import find_places
+from fastlin.kernels.machine.arrays import writable_view
 from fastlin.typing import IntArray
 
 
@@ -48,14 +50,12 @@ def find_rows(places: IntArray, labels: IntArray, seen: IntArray) -> tuple[IntAr
     Returns
     -------
     numbers : ndarray of int64
-        From 0 to m - 1, by classes.
+        From 0 to m - 1, ascending.
     counts : ndarray of shape (n_classes,)
         What seen grows by.
     """
-    # Numbers of two bytes and less are sorted digit by digit: 0.8 in place of 3 ms for 100,000 labels.
-    order = np.argsort(labels.astype(np.min_scalar_type(len(seen))), kind="stable")
     counts = np.bincount(labels, minlength=len(seen))
-    starts = np.cumsum(counts) - counts
     first, last = np.searchsorted(places, seen), np.searchsorted(places, seen + counts)
-    found = [order[starts[k] + places[first[k] : last[k]] - seen[k]] for k in np.flatnonzero(last > first)]
-    return np.concatenate(found) if found else order[:0], counts
+    numbers = np.empty(int((last - first).sum()), np.int64)
+    find_places(writable_view(np.ascontiguousarray(labels, np.int32)), places, first, last, seen.copy(), numbers)
+    return numbers, counts
