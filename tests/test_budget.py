@@ -19,7 +19,7 @@ from fastlin.budget import (
 )
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective, Point
-from fastlin.solvers import choose, lbfgs, newton_cholesky, preconditioners, proximal_newton, row_space
+from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton, row_space
 from fastlin.solvers.stopping import Stopping
 
 
@@ -186,7 +186,7 @@ def test_without_penalty_no_hessian_is_built_beyond_the_budget(monkeypatch, solv
     assert beyond.converged
     assert beyond.value == pytest.approx(within.value, rel=1e-7)
     # What preconditions may be a Hessian, which the preconditioner's part of the budget holds.
-    monkeypatch.setattr(newton_cholesky, "minimize", None)
+    monkeypatch.setattr(newton, "minimize_by_cholesky", None)
     assert choose.minimize(narrow, solver=solver, tol=1e-8, max_iter=300).value == beyond.value
 
 

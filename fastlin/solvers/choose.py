@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
-from fastlin.solvers import descent, lbfgs, newton_cg, newton_cholesky, preconditioners, proximal_newton, row_space
+from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 from fastlin.typing import FloatArray
 
@@ -127,7 +127,7 @@ def minimize(
             return solution
         start = objective.center(solution.parameters)
     if method == "newton-cholesky":
-        return newton_cholesky.minimize(objective, start, stopping, room=room)
+        return newton.minimize_by_cholesky(objective, start, stopping, room=room)
     if method == "newton-cg":
         return _minimize_by_newton(objective, start, stopping, room, is_at_start=is_far)
     build, refreshes = choose_preconditioner(objective)
@@ -157,10 +157,10 @@ def minimize(
     is_unsure = not objective.penalty.is_bounded and solution.message == REACHED
     if solution.message in (IMPATIENT, STALLED):
         if start.size <= SMALL_HESSIAN and objective.affords_hessian:
-            return newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
+            return newton.minimize_by_cholesky(objective, solution.parameters, stopping, room=room)
         solution = _minimize_by_newton(objective, solution.parameters, stopping, room)
     if (is_unsure or solution.message == STALLED) and objective.affords_hessian:
-        solution = newton_cholesky.minimize(objective, solution.parameters, stopping, room=room)
+        solution = newton.minimize_by_cholesky(objective, solution.parameters, stopping, room=room)
     return solution
 
 
@@ -176,7 +176,7 @@ def _minimize_by_newton(objective, start, stopping, room, is_at_start=False):
     if build is preconditioners.sampled_hessian:
         # A small Hessian is built for each step: two steps are then the same as one and one from there.
         preconditions = [(build, 0)]
-    return newton_cg.minimize(objective, start, stopping, preconditions=preconditions, room=room)
+    return newton.minimize_by_conjugate_gradients(objective, start, stopping, preconditions=preconditions, room=room)
 
 
 def choose_solver(objective: Objective, solver: str) -> str:

@@ -1,45 +1,163 @@
-"""The iteration that Newton's methods share: a direction from a point, and a line search along it."""
+"""Newton's method: exact by the Cholesky factor of the whole Hessian, or truncated, by conjugate gradients on it.
+
+Both are a direction from a point and a line search along it. The truncated method is algorithm 7.1 of Nocedal and
+Wright 2006, preconditioned, with the forcing term min(0.5, sqrt(||g||)) in the norm of the preconditioner.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from itertools import chain, repeat
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective.newton_dual import NewtonStep
+from fastlin.objective.newton_dual import Direction, NewtonStep
+from fastlin.objective.self_concordance import bound_fall
 from fastlin.solvers import line_search
+from fastlin.solvers.preconditioners import factorize_hessian
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.objective.newton_dual import Direction
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point, Room
+    from fastlin.solvers.preconditioners import AnyPreconditioner, Build, Preconditioner
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
 
+MAX_PRODUCTS = 100
+# Where the decrement alone has to stand in for a bound, it must not miss what a loose solution leaves out.
+TIGHT_FORCING = 0.01
+# In sight of the end a step goes on until its residual costs the bound no more than this part of what is asked for.
+# The end is in sight where the step lowers J by no more than a part of the root of that, as a share of J: Newton's next
+# step then lowers J by about its square. Of 18 fits, with 2 to 10 classes and tol from 1e-4 to 1e-8, the passes fall by
+# 8 % in the geometric mean: 104 become 72 in the best case, 64 become 100 in the worst.
+RESIDUAL_SHARE = 0.25
+IN_SIGHT = 0.3
+SMALLEST_SQUARE = 1e-20
 
-def minimize(
+
+def minimize_by_cholesky(objective: Objective, start: FloatArray, stopping: Stopping, *, room: Room | None) -> Solution:
+    """Minimise the objective as `fastlin.solvers` has it.
+
+    The directions along which softmax is flat get a curvature of their own, and a pivot that vanishes gets one of its
+    column's (preconditioners.factorize_hessian, kernels/machine/cholesky.py): the step is Newton's where the Hessian
+    is regular, and descends in any case.
+    """
+
+    def find_direction(point, bound):
+        direction, diagonal, factor = solve_newton(point)
+        # The inverse takes as long as some factors: only where the end is near.
+        if not objective.penalty.is_bounded:
+            decrement = -0.5 * _inner(direction.step, point.gradient)
+            if decrement <= stopping.tol * point.value:
+                inverse = factor.solve(np.eye(diagonal.size))
+                fall = bound_fall(point, direction, diagonal, factor.unpack()[0], inverse)
+                stopping.note_dual(point.value - fall, point.rounding)
+        return direction
+
+    return _minimize(objective, start, stopping, find_direction, room=room)
+
+
+def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
+    """Return Newton's direction at a point, the diagonal (K, d + 1) of the Hessian, and what was solved with."""
+    matrix = point.hessian()
+    factor = factorize_hessian(point.objective, matrix)
+    step = -factor.solve(point.gradient)
+    # einsum, not BLAS, whose bits depend on its threads.
+    residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
+    return Direction(step, residual, np.abs(step)), np.diagonal(matrix).reshape(step.shape), factor
+
+
+def minimize_by_conjugate_gradients(
     objective: Objective,
     start: FloatArray,
     stopping: Stopping,
-    find_direction: Callable[[Point, float], Direction],
     *,
+    preconditions: Sequence[tuple[Build, int]],
     room: Room | None,
 ) -> Solution:
     """Minimise the objective as `fastlin.solvers` has it.
 
-    find_direction takes a Point with probabilities and the bound on J - J* there, and returns a Direction, whose step
-    descends.
+    preconditions are pairs of a function that takes a Point and returns a Preconditioner, and of the number of products
+    with the Hessian that take as long. Each serves the steps until their products have taken as long, the last of them
+    again and again. 20,000 x 64 with ten classes takes 0.07 s, with one of its own for each step 0.12; 5,000 x 2,000
+    with two 0.85 and 2.3.
     """
+    start_norm: float | None = None
+    preconditioner: Any = None
+    n_products, n_passes = 0, -1
+    coming = chain(preconditions, repeat(preconditions[-1]))
+
+    def find_direction(point, bound):
+        nonlocal start_norm, preconditioner, n_products, n_passes
+        if n_products > n_passes:
+            precondition, n_passes = next(coming)
+            # Two of them would take twice the budget.
+            preconditioner = None
+            preconditioner, n_products = precondition(point), 0
+        norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
+        start_norm = start_norm or norm
+        forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
+        asked = stopping.tol * point.value if stopping.rule == "excess" and bound < np.inf else 0.0
+        direction, n_more = conjugate_gradients(point, preconditioner, forcing, asked)
+        n_products += n_more
+        return direction
+
+    return _minimize(objective, start, stopping, find_direction, room=room)
+
+
+def conjugate_gradients(
+    point: Point, preconditioner: AnyPreconditioner, forcing: float, asked: float = 0.0
+) -> tuple[Direction, int]:
+    """Return a step that solves H step = -gradient, and the number of products it took, at least one.
+
+    The residual has fallen to the forcing term. H is the Hessian at the point; norms are the preconditioner's. Where
+    the step may be the last one to a bound that is asked for, the residual is also small beside that.
+    """
+    gradient = point.gradient
+    step, path = np.zeros_like(gradient), np.zeros_like(gradient)
+    residual = gradient.copy()
+    solved = preconditioner.solve(residual)
+    direction = -solved
+    square = first_square = _inner(residual, solved)
+    n_products, decrement = 0, 0.0
+    while n_products < MAX_PRODUCTS:
+        n_products += 1
+        product = point.hessian_product(direction)
+        curvature = _inner(direction, product)
+        # Softmax is flat along some directions, where rounding may take any sign.
+        if not curvature > 0:
+            if not step.any():
+                return Direction(direction, residual + product, np.abs(direction)), n_products
+            break
+        length = square / curvature
+        move = length * direction
+        step += move
+        path += np.abs(move, out=move)
+        residual += length * product
+        decrement += 0.5 * length * square
+        solved = preconditioner.solve(residual)
+        last_square, square = square, _inner(residual, solved)
+        if not square > forcing**2 * first_square:
+            is_last = asked > 0 and decrement <= IN_SIGHT * np.sqrt(asked * point.value)
+            is_blurred = not square > SMALLEST_SQUARE * first_square
+            if not is_last or is_blurred or _cost(residual, point) <= RESIDUAL_SHARE * asked:
+                break
+        direction = -solved + (square / last_square) * direction
+    return Direction(step, residual, path), n_products
+
+
+def _minimize(objective, start, stopping, find_direction, *, room):
+    """Minimise the objective by the directions that find_direction makes of a Point and the bound on J - J* there."""
     point = objective.at(start, out=room)
     bound = stopping.begin(point)
     message = stopping.why(point, bound, np.inf)
     while not message:
         direction = find_direction(point, bound)
-        decrement = -0.5 * dot(direction.step.ravel(), point.gradient.ravel())
+        decrement = -0.5 * _inner(direction.step, point.gradient)
         message = stopping.why(point, bound, decrement)
         if message:
             break
@@ -57,3 +175,13 @@ def minimize(
         stopping.record(point, bound)
         message = stopping.why(point, bound, np.inf)
     return stopping.solution(message)
+
+
+def _cost(residual, point):
+    """Return what the residual of a step adds to the bound at its end."""
+    relative = residual[:, :-1] / point.objective.penalty.arrays.roots
+    return 0.5 * _inner(relative, relative)
+
+
+def _inner(a, b):
+    return dot(a.ravel(), b.ravel())

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fastlin.objective import Objective
 from fastlin.objective.newton_dual import LARGEST_LEAVING, Direction, NewtonStep
-from fastlin.solvers import newton_cg, preconditioners
+from fastlin.solvers import newton, preconditioners
 
 
 def solve(point):
@@ -143,7 +143,7 @@ def test_the_bound_of_an_inexact_step_counts_its_residual(n_classes, forcing):
     minimum, *_ = minimum_of(objective)
 
     def find(point):
-        return newton_cg.conjugate_gradients(point, preconditioners.diagonal(point), forcing)[0]
+        return newton.conjugate_gradients(point, preconditioners.diagonal(point), forcing)[0]
 
     gaps = []
     for end, value, rounding in walk(objective, 8, find):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fastlin.objective import Objective
 from fastlin.objective.self_concordance import bound_fall, bound_rows
-from fastlin.solvers import newton_cholesky
-from fastlin.solvers.newton_cholesky import solve_newton
+from fastlin.solvers import newton
+from fastlin.solvers.newton import solve_newton
 from fastlin.solvers.stopping import Stopping
 
 
@@ -23,7 +23,7 @@ def fall_from(point):
 def least_value(objective):
     """Return the least J that Newton's steps find."""
     stopping = Stopping(objective, 1e-15, "excess", 100)
-    return newton_cholesky.minimize(objective, objective.start(), stopping, room=objective.make_room()).value
+    return newton.minimize_by_cholesky(objective, objective.start(), stopping, room=objective.make_room()).value
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
@@ -69,7 +69,7 @@ def test_no_point_lies_higher_above_the_minimum(n_classes, d, distance, fit_inte
     objective = Objective.over(X, labels, n_classes, weights=generator.uniform(0.1, 3, 80), fit_intercept=fit_intercept)
     minimum = least_value(objective)
     stopping = Stopping(objective, 1e-15, "excess", 100)
-    best = newton_cholesky.minimize(objective, objective.start(), stopping, room=objective.make_room()).parameters
+    best = newton.minimize_by_cholesky(objective, objective.start(), stopping, room=objective.make_room()).parameters
     step = 10**distance * generator.normal(size=best.shape)
     step[:, -1] *= fit_intercept
     for place in (best, best + objective.center(step), objective.start()):

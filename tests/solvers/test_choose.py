@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
-from fastlin.solvers import choose, descent, lbfgs, newton_cg, newton_cholesky, row_space
+from fastlin.solvers import choose, descent, lbfgs, newton, row_space
 from fastlin.solvers.stopping import LIMITED, SEPARABLE
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
@@ -275,33 +275,36 @@ def test_without_room_for_probabilities_every_name_still_works(solver):
 
 def test_names_lead_to_their_solvers(monkeypatch):
     called = []
-    for module in (descent, lbfgs, newton_cg, newton_cholesky, row_space):
-        original = module.minimize
+    exact, truncated = (newton, "minimize_by_cholesky"), (newton, "minimize_by_conjugate_gradients")
+    solvers = [(module, "minimize") for module in (descent, lbfgs, row_space)]
+    quasi_newton, limited, by_rows = solvers
+    for module, name in (*solvers, exact, truncated):
+        original = getattr(module, name)
 
-        def minimize_and_tell(*arguments, module=module, original=original, **options):
-            called.append(module)
+        def minimize_and_tell(*arguments, solver=(module, name), original=original, **options):
+            called.append(solver)
             return original(*arguments, **options)
 
-        monkeypatch.setattr(module, "minimize", minimize_and_tell)
+        monkeypatch.setattr(module, name, minimize_and_tell)
     narrow, _ = make_objective(100, 3, 2, l2=0.1)
     wide, _ = make_objective(35, 60, 11, l2=0.1)
     wider, _ = make_objective(45, 140, 8, l2=0.1)
     many, _ = make_objective(100, 60, 40, l2=0.1)
     free, _ = make_objective(100, 3, 2, l2=0.0)
     for name, objective, expected in (
-        ("lbfgs", narrow, descent),
-        ("newton-cg", narrow, newton_cg),
-        ("newton-cholesky", wide, newton_cholesky),
-        ("auto", narrow, descent),
-        ("auto", wide, descent),
-        ("auto", many, lbfgs),
-        ("lbfgs", many, lbfgs),
-        ("auto", free, newton_cholesky),
-        ("auto", wider, row_space),
-        ("lbfgs", wider, row_space),
-        ("newton-cg", wider, newton_cg),
-        ("newton-cg", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), lbfgs),
-        ("newton-cholesky", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), lbfgs),
+        ("lbfgs", narrow, quasi_newton),
+        ("newton-cg", narrow, truncated),
+        ("newton-cholesky", wide, exact),
+        ("auto", narrow, quasi_newton),
+        ("auto", wide, quasi_newton),
+        ("auto", many, limited),
+        ("lbfgs", many, limited),
+        ("auto", free, exact),
+        ("auto", wider, by_rows),
+        ("lbfgs", wider, by_rows),
+        ("newton-cg", wider, truncated),
+        ("newton-cg", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), limited),
+        ("newton-cholesky", with_budget(narrow, 16 * 20 * narrow.bytes_a_row), limited),
     ):
         minimize(objective, name)
         assert called == [expected], name

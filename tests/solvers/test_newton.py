@@ -1,0 +1,211 @@
+"""Newton's method, exact and by conjugate gradients."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import evaluate, make_objective, minimum_of
+
+from fastlin.objective import Objective
+from fastlin.objective.newton_dual import NewtonStep
+from fastlin.solvers import newton, preconditioners
+from fastlin.solvers.stopping import Stopping
+
+PRECONDITIONERS = [preconditioners.diagonal, preconditioners.shared_block, preconditioners.class_blocks]
+
+
+def minimize(objective, start=None, tol=1e-12, rule="excess", max_iter=100):
+    start = objective.start() if start is None else start
+    stopping = Stopping(objective, tol, rule, max_iter)
+    return newton.minimize_by_cholesky(objective, start, stopping, room=objective.make_room())
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+def test_few_steps_lead_to_the_minimum(n_classes):
+    for l2 in (1e-6, 1e-2):
+        objective, _ = make_objective(150, 5, n_classes, l2=l2)
+        solution = minimize(objective)
+        minimum, *_ = minimum_of(objective)
+        assert solution.converged
+        assert solution.n_iter < 15
+        assert solution.value == pytest.approx(float(minimum), rel=1e-12)
+
+
+def test_the_gradient_falls_quadratically_near_the_end():
+    objective, _ = make_objective(150, 5, 3, l2=1e-2)
+    gradients = np.array([each.gradient for each in minimize(objective).history])
+    near = gradients[:-1] < 1e-2
+    assert near.any()
+    assert (gradients[1:][near] < np.maximum(10 * gradients[:-1][near] ** 2, 1e-12)).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_repeated_columns_share_their_coefficient(n_classes):
+    objective, _ = make_objective(80, 3, n_classes)
+    doubled = Objective.over(
+        np.column_stack([objective.matrix.X, objective.matrix.X]),
+        objective.rows.labels,
+        n_classes,
+        weights=objective.rows.weights,
+        l2=0.1,
+    )
+    single = Objective.over(
+        objective.matrix.X, objective.rows.labels, n_classes, weights=objective.rows.weights, l2=0.05
+    )
+    coef, intercept, _ = doubled.finish(minimize(doubled), np.float64)
+    expected_coef, expected_intercept, _ = single.finish(minimize(single), np.float64)
+    np.testing.assert_allclose(coef[:, :3], coef[:, 3:], atol=1e-7)
+    np.testing.assert_allclose(coef[:, :3] + coef[:, 3:], expected_coef, atol=1e-6)
+    np.testing.assert_allclose(intercept, expected_intercept, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_repeated_columns_without_penalty_have_a_singular_hessian_and_still_an_end(n_classes):
+    objective, _ = make_objective(80, 3, n_classes)
+    doubled = Objective.over(
+        np.column_stack([objective.matrix.X, objective.matrix.X[:, :2]]),
+        objective.rows.labels,
+        n_classes,
+        weights=objective.rows.weights,
+    )
+    solution = minimize(doubled, tol=1e-10)
+    assert solution.converged
+    assert solution.value == pytest.approx(minimize(objective, tol=1e-10).value, rel=1e-9)
+
+
+def test_a_single_step_on_a_nearly_quadratic_objective_is_enough():
+    # With a strong penalty the loss is as good as its second-order expansion.
+    objective, _ = make_objective(80, 3, 2, l2=1e4)
+    solution = minimize(objective, tol=1e-9)
+    assert solution.n_iter <= 1
+    assert solution.converged
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_step_proves_what_the_point_alone_does_not(monkeypatch, n_classes):
+    objective, _ = make_objective(500, 10, n_classes, l2=1e-5)
+    minimum, *_ = minimum_of(objective)
+    n_saved = 0
+    for tol in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        solution = minimize(objective, tol=tol)
+        assert solution.converged
+        assert solution.value - minimum <= solution.certificate <= tol * solution.value
+        with monkeypatch.context() as context:
+            context.setattr(NewtonStep, "begin", lambda *_: None)
+            n_saved += minimize(objective, tol=tol).n_iter - solution.n_iter
+    assert n_saved >= 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_without_penalty_the_end_has_a_certificate_and_no_more_iterations(monkeypatch, n_classes):
+    objective, _ = make_objective(500, 6, n_classes)
+    minimum = minimize(objective, tol=1e-15).value
+    for rule in ("excess", "gradient", "estimate"):
+        for tol in (1e-4, 1e-6, 1e-9):
+            solution = minimize(objective, tol=tol, rule=rule)
+            assert solution.converged
+            assert solution.value - minimum <= solution.certificate < 3 * tol * solution.value + 1e-12
+            with monkeypatch.context() as context:
+                context.setattr(Stopping, "note_dual", lambda *_: None)
+                without = minimize(objective, tol=tol, rule=rule)
+            assert without.certificate == np.inf
+            assert solution.n_iter <= without.n_iter
+
+
+@pytest.mark.parametrize("precondition", PRECONDITIONERS)
+def test_conjugate_gradients_solve_newtons_equations(precondition):
+    for n_classes in (2, 4):
+        objective, parameters = make_objective(100, 5, n_classes, l2=0.01)
+        point = evaluate(objective, parameters)
+        before = point.gradient.copy()
+        (step, *_), _ = newton.conjugate_gradients(point, precondition(point), 1e-11)
+        np.testing.assert_allclose(point.hessian_product(step), -before, atol=1e-8)
+        np.testing.assert_array_equal(point.gradient, before)
+
+
+@pytest.mark.parametrize("forcing", [0.5, 1e-1, 1e-3])
+def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
+    objective, parameters = make_objective(100, 12, 4, l2=1e-3)
+    point = evaluate(objective, parameters)
+    preconditioner = preconditioners.diagonal(point)
+    n_passes = objective.n_passes
+    (step, known, path), n_products = newton.conjugate_gradients(point, preconditioner, forcing)
+    assert n_products == objective.n_passes - n_passes
+    residual = point.hessian_product(step) + point.gradient
+    np.testing.assert_allclose(known, residual, atol=1e-14)
+    assert (path >= np.abs(step) * (1 - 1e-14)).all()
+    left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
+    assert left <= forcing * first * (1 + 1e-9)
+    assert 1 <= n_products <= newton.MAX_PRODUCTS
+    assert np.sum(step * point.gradient) < 0
+
+
+def test_the_last_step_goes_on_until_its_residual_is_small_beside_what_is_asked_for():
+    objective, parameters = make_objective(200, 12, 4, l2=1e-3)
+    preconditioner = preconditioners.diagonal(objective.at(parameters))
+
+    def cost(point, asked):
+        direction, n_products = newton.conjugate_gradients(point, preconditioner, 0.5, asked)
+        return np.sum(direction.residual[:, :-1] ** 2 / objective.penalty.curvatures[:-1]) / 2, n_products
+
+    _, coef, intercept = minimum_of(objective)
+    best = objective.coordinates.to_parameters(coef, intercept)
+    near = evaluate(objective, best + 1e-3 * parameters)
+    loose, few = cost(near, 0.0)
+    tight, more = cost(near, 1e-5)
+    assert tight <= newton.RESIDUAL_SHARE * 1e-5 < loose and few < more
+    # Far from the end it is no use.
+    far = evaluate(objective, parameters)
+    assert cost(far, 1e-9) == cost(far, 0.0)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_start_without_gradient_is_the_end():
+    objective = Objective.over(np.zeros((20, 2)), np.arange(20) % 2, 2)
+    stopping = Stopping(objective, 1e-9, "gradient", 10)
+    preconditions = [(preconditioners.diagonal, 0)]
+    solution = newton.minimize_by_conjugate_gradients(
+        objective, objective.start(), stopping, preconditions=preconditions, room=objective.make_room()
+    )
+    assert solution.converged and solution.n_iter == 0
+    np.testing.assert_array_equal(solution.parameters, 0)
+
+
+def test_without_curvature_the_step_is_the_preconditioned_gradient():
+    objective, parameters = make_objective(40, 3, 3)
+    preconditioner = preconditioners.diagonal(objective.at(parameters))
+    # A gradient along which softmax is flat.
+    flat = SimpleNamespace(gradient=np.ones_like(parameters), hessian_product=np.zeros_like)
+    (step, *_), _ = newton.conjugate_gradients(flat, preconditioner, 0.5)
+    np.testing.assert_allclose(step, -preconditioner.solve(flat.gradient))
+
+
+@pytest.mark.parametrize("n_passes", [0, 3, np.inf])
+@pytest.mark.parametrize("precondition", PRECONDITIONERS)
+def test_few_truncated_steps_lead_to_the_minimum(precondition, n_passes):
+    for n_classes in (2, 5):
+        objective, _ = make_objective(150, 6, n_classes, l2=1e-3)
+        preconditioned, passes = [], []
+
+        def precondition_and_tell(point, preconditioned=preconditioned, passes=passes):
+            preconditioned.append(point)
+            passes.append(point.objective.n_passes)
+            return precondition(point)
+
+        solution = newton.minimize_by_conjugate_gradients(
+            objective,
+            objective.start(),
+            Stopping(objective, 1e-10, "excess", 100),
+            preconditions=[(precondition_and_tell, n_passes)],
+            room=objective.make_room(),
+        )
+        minimum, *_ = minimum_of(objective)
+        assert solution.converged
+        assert solution.n_iter < 20
+        assert -1e-14 * minimum <= solution.value - minimum <= solution.certificate <= 1e-10 * solution.value
+        # Each is built at a point of the way, and serves until products have taken as long as it took.
+        values = [point.value for point in preconditioned]
+        way = [preconditioned[0].value, *(step.objective for step in solution.history)]
+        assert [value for value in way if value in values] == values
+        assert np.all(np.diff(passes) > n_passes)
+        assert n_passes > 0 or len(values) >= solution.n_iter
