@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
-from fastlin.matrices import DenseMatrix
 from fastlin.objective.strata import draw_places, find_rows
 from fastlin.objective.sums import MeanSums, count_rows_coef
 from fastlin.typing import FloatArray, FloatType, IntArray
@@ -182,21 +181,6 @@ class Rows(MeanSums):
             is_whole = len(numbers) == last - first and not len(self.numbers)
             # To read all labels by their numbers takes 3 ms for a million.
             yield numbers, self.labels[first:last] if is_whole else self.labels[numbers]
-
-    def sum_probability_products(self, parameters: FloatArray, precision: FloatType, n_together: int) -> FloatArray:
-        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
-
-        They are computed anew, for n_together rows at a time, which takes a pass.
-        """
-        gram = np.zeros((self.n_rows_coef + 1,) * 2)
-        numbers = self.numbers if len(self.numbers) else np.arange(self.n_rows)
-        for first in range(0, len(numbers), n_together):
-            part = self.take(numbers[first : first + n_together], within_whole=True)
-            probabilities = np.empty((self.n_rows_coef, part.n_rows), precision)
-            part.evaluate(parameters, precision, probabilities)
-            weights = np.broadcast_to(part.weights_of(part.numbers), part.n_rows) / self.total_weight
-            gram += DenseMatrix(probabilities.T).gram(weights, precision)
-        return gram
 
     def weights_of(self, numbers: IntArray) -> FloatArray | float:
         """Return s_i of the given row numbers (all where there are none), as an array or the number one."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.matrices.pieces import multiply_probabilities
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -136,6 +137,14 @@ class MeanSums:
         self._clean(by_columns)
         self._clean(by_columns.reshape(-1, size, len(hessian)).transpose(0, 2, 1))
         return hessian
+
+    def sum_probability_products(self, parameters: FloatArray, precision: FloatType) -> FloatArray:
+        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
+
+        They are computed anew, which takes a pass.
+        """
+        self._count(self.n_rows)
+        return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).

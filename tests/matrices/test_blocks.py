@@ -75,8 +75,8 @@ def test_passes(monkeypatch, kind, n_classes, weighted):
     assert found.roundings[0] >= 1 and found.roundings[1] >= -(-N // ROWS)
     assert found.shift_roundings >= expected.shift_roundings
     assert (found.shift_roundings > 0) == (expected.shift_roundings > 0)
-    with pytest.raises(ValueError, match="all of its rows"):
-        blocks.passes(samples._replace(rows=rows), *given[1:])
+    with pytest.raises(ValueError, match="not sorted"):
+        blocks.passes(samples._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, gradient)
 
 
 @KINDS

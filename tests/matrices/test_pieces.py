@@ -4,7 +4,7 @@ import pytest
 from fastlin.budget import Budget
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.piecewise import PiecewiseMatrix
+from fastlin.matrices.pieces import PiecewiseMatrix
 
 
 def test_memory_follows_x_up_to_four_gigabytes():
