@@ -35,13 +35,15 @@ class BlockMatrix(PiecewiseMatrix):
 
     Attributes
     ----------
+    blocks
+        The parameter.
     n_reads : int
         How many times all blocks have been read.
     """
 
     def __init__(self, blocks: Any) -> None:
         super().__init__(blocks.shape, blocks.dtype, blocks.is_sparse, blocks.n_entries, blocks.longest_row)
-        self._blocks = blocks
+        self.blocks = blocks
         self.n_reads = 0
 
     def read(self) -> Iterator[tuple[int, int, DenseMatrix | SparseMatrix]]:
@@ -56,7 +58,7 @@ class BlockMatrix(PiecewiseMatrix):
         matrix : DenseMatrix or SparseMatrix
             The block.
         """
-        for (first, last), (_, block) in zip(pairwise(self._blocks.borders), self.parts(), strict=True):
+        for (first, last), (_, block) in zip(pairwise(self.blocks.borders), self.parts(), strict=True):
             if last > first:
                 yield int(first), int(last), block
 
@@ -64,10 +66,10 @@ class BlockMatrix(PiecewiseMatrix):
         """As `Matrix.parts` has it: each block."""
         make: Callable[[Any], DenseMatrix | SparseMatrix] = SparseMatrix if self.is_sparse else DenseMatrix
         process = os.getpid()
-        coming, reader = self._blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
+        coming, reader = self.blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
         try:
             ahead = reader.submit(next, coming, None)
-            for name in self._blocks.names:
+            for name in self.blocks.names:
                 if os.getpid() != process:
                     raise RuntimeError("Blocks that were read before a fork cannot be read on in the child.")
                 X = ahead.result()
@@ -87,7 +89,7 @@ class BlockMatrix(PiecewiseMatrix):
 
     def count_read_bytes(self) -> int:
         """Return how many bytes have been read so far, in whole readings of all blocks."""
-        return self.n_reads * self._blocks.nbytes
+        return self.n_reads * self.blocks.nbytes
 
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
         """As `Matrix.find_moments` has it."""
