@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from fastlin.dask.weighting import Weighting
     from fastlin.matrices.pieces import PiecewiseMatrix
     from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.point import Point
 
 
 class DaskRows(MeanSums):
@@ -81,10 +80,6 @@ class DaskRows(MeanSums):
             weights.total,
             weights.by_class / weights.total,
         )
-
-    def curved_at(self, point: Point) -> FloatArray:
-        """As `MeanSums.curved_at` has it: the parameters (K, d + 1), at which workers compute probabilities anew."""
-        return point.parameters.astype(point.objective.fast_precision)
 
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes: those that Rows would draw, copied."""

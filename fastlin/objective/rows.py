@@ -15,7 +15,6 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.point import Point
 
 # Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
@@ -80,10 +79,6 @@ class Rows(MeanSums):
         super().__init__(
             matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
         )
-
-    def curved_at(self, point: Point) -> FloatArray:
-        """As `MeanSums.curved_at` has it: the probabilities (K, n_rows) that the point keeps."""
-        return point.probabilities
 
     @cached_property
     def smallest_weight(self) -> float:

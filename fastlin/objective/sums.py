@@ -89,8 +89,11 @@ class MeanSums:
         return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
 
     def curved_at(self, point: Point) -> FloatArray:
-        """Return what Hessians at a Point are made from."""
-        raise NotImplementedError
+        """Return what Hessians at a Point are made from: the probabilities (K, n_rows) that it keeps.
+
+        For rows on other machines these are the parameters (K, d + 1), at which probabilities are computed anew.
+        """
+        return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
     @property
     def n_passes(self) -> float:
