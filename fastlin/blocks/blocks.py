@@ -139,7 +139,7 @@ class Blocks:
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
-    """Return Blocks of some of the rows, by their sorted numbers, without labels; they are copied as they are read."""
+    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names."""
     borders = np.searchsorted(rows, blocks.borders)
 
     def read():
@@ -149,8 +149,7 @@ def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     shape = len(rows), blocks.shape[1]
     # Of sparse rows that is more than they have, as far as is known.
     row_lengths = (blocks.n_entries, blocks.longest_row) if blocks.is_sparse else None
-    names = blocks.feature_names
-    return Blocks(read, borders, blocks.names, shape, blocks.dtype, feature_names=names, row_lengths=row_lengths)
+    return Blocks(read, borders, blocks.names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
 def read_type(X: Any, name: str) -> np.dtype[Any]:

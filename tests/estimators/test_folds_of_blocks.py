@@ -129,6 +129,16 @@ def test_groups_reach_the_splitter():
         )
 
 
+def test_columns_of_blocks_keep_their_names():
+    X, y, weights = make_data(3)
+    blocks = from_arrays(X, y, weights, rows_per_block=ROWS)
+    blocks.feature_names = list("abcdef")
+    # A warning of names that the model of a fold does not know would be an error here.
+    model = LogisticRegressionCV(**{**DEFAULTS, "scoring": "neg_log_loss"}).fit(blocks)
+    assert model.feature_names_in_.tolist() == blocks.feature_names
+    assert model.score(blocks) < 0
+
+
 def test_bits_depend_on_the_cuts_alone():
     X, y, weights = make_data(3, np.float32)
     models = [
