@@ -444,15 +444,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     def _split(self, X, data, split_params):
         """Return the folds, pairs of the numbers of training rows and of test rows."""
         n = len(data.y)
-        # A splitter can read a table as it came, not as a matrix of its columns. Of blocks it only sees how many rows
-        # they have, in the way that scikit-learn's documentation has it.
-        X = (
-            np.broadcast_to(0.0, (n, 1))
-            if isinstance(X, Blocks)
-            else X
-            if hasattr(self, "categories_")
-            else data.matrix.X
-        )
+        if isinstance(X, Blocks):
+            # A splitter sees how many rows there are, and finds no columns to look at.
+            X = np.empty((n, 0))
+        elif not hasattr(self, "categories_"):
+            # It can read a table as it came, not as a matrix of its columns.
+            X = data.matrix.X
         splitter = check_cv(self.cv, data.y, classifier=True)
         # Sorted, a fold's rows are read in the order in which they lie.
         folds = [

@@ -118,6 +118,20 @@ def test_folds_may_be_any_rows():
         compare(*(LogisticRegressionCV(**{**DEFAULTS, "cv": cv}).fit(*data) for data in ((blocks,), (X, y, weights))))
 
 
+class SplitsByRows(ShuffleSplit):
+    """A splitter that looks at the rows."""
+
+    def split(self, X, y=None, groups=None):
+        yield np.flatnonzero(X[:, 0] > 0), np.flatnonzero(X[:, 0] <= 0)
+
+
+def test_a_splitter_finds_no_rows_to_look_at():
+    X, y, _ = make_data(3)
+    model = LogisticRegressionCV(**{**DEFAULTS, "cv": SplitsByRows()}).fit(X, y)
+    with pytest.raises(IndexError):
+        model.fit(from_arrays(X, y))
+
+
 def test_groups_reach_the_splitter():
     X, y, _ = make_data(3)
     groups = np.random.default_rng(0).integers(0, 20, N)
