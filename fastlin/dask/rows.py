@@ -12,7 +12,8 @@ from scipy import sparse
 from fastlin.dask.shard import Setting
 from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import Passes, as_matrix
-from fastlin.matrices.pieces import PiecewisePasses, add, add_evaluated, evaluate
+from fastlin.matrices.matrix import add
+from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
 from fastlin.objective.strata import draw_places, share_places
 from fastlin.objective.sums import MeanSums, count_rows_coef

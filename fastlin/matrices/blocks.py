@@ -15,8 +15,8 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.columns import Moments, Transposed
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Passes
-from fastlin.matrices.pieces import PiecewiseMatrix, PiecewisePasses, add, add_evaluated, evaluate, measure, merge
+from fastlin.matrices.matrix import Passes, add
+from fastlin.matrices.pieces import PiecewiseMatrix, PiecewisePasses, add_evaluated, evaluate, measure, merge
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -159,27 +159,25 @@ class BlockPasses(PiecewisePasses):
             probabilities[:, places] = kept
             return found
 
-        return add_evaluated(evaluate_block(*each) for each in self._read())
+        return add_evaluated(evaluate_block(*each) for each in self._cut(self.rows))
 
     def _add(self, term, curved, *arguments):
-        return add(term(passes, np.ascontiguousarray(curved[:, places]), *arguments) for places, passes in self._read())
+        return self._add_over(self.rows, term, curved, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """As `Passes.gram` has it; the rows are sorted."""
-
-        def find(places, passes):
-            own_weights = np.ascontiguousarray(row_weights[:, places])
-            return passes.gram(passes.rows, own_weights, precision).astype(np.float64, copy=False)
-
-        return add(find(*each) for each in self._cut(rows)).astype(precision, copy=False)
+        return self._add_over(rows, _find_gram, row_weights, precision).astype(precision, copy=False)
 
     def split(self, most_rows: int) -> Iterator[Passes]:
         """As `Passes.split` has it, from one reading."""
-        for _, passes in self._read():
+        for _, passes in self._cut(self.rows):
             yield from passes.split(most_rows)
 
-    def _read(self):
-        return self._cut(self.rows)
+    def _add_over(self, rows, term, by_rows, *arguments):
+        """Return the sum of ``term(passes, own, *arguments)`` over sorted rows, own being by_rows of a block's rows."""
+        return add(
+            term(passes, np.ascontiguousarray(by_rows[:, places]), *arguments) for places, passes in self._cut(rows)
+        )
 
     def _cut(self, rows):
         """Yield which of some sorted row numbers each block has, as a slice, and the passes over its own."""
@@ -198,6 +196,10 @@ class BlockPasses(PiecewisePasses):
                     own = own[:0]
             samples = Samples(own, labels[first:last], weights[first:last])
             yield places, block.passes(samples, self._scaling, self._shape[0])
+
+
+def _find_gram(passes, row_weights, precision):
+    return passes.gram(passes.rows, row_weights, precision).astype(np.float64, copy=False)
 
 
 def _spread(found, features, d):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -279,14 +279,14 @@ class Passes:
         The probabilities (K, m) of the rows at parameters (K, d + 1) are computed anew, in the type of the parameters,
         so that those of all rows are never held. That takes a pass beside what the term takes.
         """
-        total = None
-        for part in self.split(max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))):
+
+        def find(part):
             probabilities = np.empty((len(parameters), part._n_rows), parameters.dtype)
             part.evaluate(parameters, probabilities, np.empty(parameters.shape))
-            found = term(part, probabilities, *arguments)
-            total = found if total is None else np.add(total, found, out=total)
-        assert total is not None
-        return total
+            return term(part, probabilities, *arguments)
+
+        most_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
+        return add(find(part) for part in self.split(most_rows))
 
     def split(self, most_rows: int) -> Iterator[Passes]:
         """Yield passes over the rows one after the other, no more than most_rows of them at a time."""
@@ -299,3 +299,11 @@ class Passes:
             last = min(first + most_rows, self._n_rows)
             numbers = rows[first:last] if len(rows) else np.arange(first, last)
             yield self._matrix.passes(Samples(numbers, labels, weights), self._scaling, self._shape[0])
+
+
+def add(sums: Iterable[FloatArray]) -> FloatArray:
+    """Return the sum of arrays, of which the first is overwritten."""
+    total = next(sums := iter(sums))
+    for each in sums:
+        total += each
+    return total

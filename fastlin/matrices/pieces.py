@@ -186,11 +186,3 @@ def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatAr
     """Return sum over i of s_i [p_i, 1] [p_i, 1]' of a piece, (K + 1, K + 1), as a term of `Passes.sum_curvature`."""
     precision = probabilities.dtype.type
     return DenseMatrix(probabilities.T).gram(passes.weigh(), precision).astype(np.float64)
-
-
-def add(sums: Iterable[FloatArray]) -> FloatArray:
-    """Return the sum of arrays, of which the first is overwritten."""
-    total = next(sums := iter(sums))
-    for each in sums:
-        total += each
-    return total

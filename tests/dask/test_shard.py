@@ -12,8 +12,8 @@ from fastlin.dask.shard import Setting, Shard
 from fastlin.dask.tree import add_up
 from fastlin.dask.weighting import Weighting
 from fastlin.matrices import Passes, matrix
+from fastlin.matrices.matrix import add
 from fastlin.matrices.pieces import (
-    add,
     add_evaluated,
     evaluate,
     find_class_pair_gram,
