@@ -66,15 +66,16 @@ def compare(found, expected, atol=1e-3):
     assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
 
 
-@pytest.mark.parametrize("kind", ["arrays", "csr", "batches"])
 @pytest.mark.parametrize(
-    ("n_classes", "parameters"),
+    ("kind", "n_classes", "parameters"),
     [
-        (2, {}),
-        (4, {"class_weight": "balanced"}),
-        (4, {"refit": False, "fit_intercept": False}),
-        (2, {"l1_ratios": (0.5, 1), "solver": "saga"}),
-        (3, {"solver": "newton-cg"}),
+        ("arrays", 2, {}),
+        ("csr", 4, {"class_weight": "balanced"}),
+        ("batches", 4, {"refit": False, "fit_intercept": False}),
+        ("arrays", 2, {"l1_ratios": (0.5, 1), "solver": "saga"}),
+        ("csr", 3, {"solver": "newton-cg"}),
+        pytest.param("csr", 2, {"l1_ratios": (0.5, 1)}, marks=pytest.mark.slow),
+        pytest.param("batches", 3, {"solver": "newton-cholesky"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -84,8 +84,7 @@ def test_passes(monkeypatch, kind, n_classes, weighted):
         blocks.passes(samples._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, parameters.copy())
 
 
-@KINDS
-@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(("kind", "n_classes"), [("uint8", 2), ("shifted", 3), ("sparse", 3)])
 def test_curvature_that_is_computed_anew_takes_one_reading(monkeypatch, kind, n_classes):
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
