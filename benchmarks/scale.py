@@ -101,7 +101,7 @@ def slow_messages(delay, bandwidth):
         sent = sum(getattr(argument, "nbytes", 0) for argument in arguments)
         await asyncio.sleep(delay + sent / bandwidth)
         found = await ask(self, client, method, arguments)
-        received = sum(sums.nbytes for sums in found[0][0].values()) if method == "evaluate" else 0
+        received = sum(each.gradient.nbytes for each in found[0].values()) if method == "sum" else 0
         await asyncio.sleep(delay + received / bandwidth)
         return found
 
@@ -146,8 +146,10 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
     from fastlin.dask.shard import Setting, Shard
     from fastlin.dask.weighting import Weighting
     from fastlin.kernels.machine.tiles import Scaling
+    from fastlin.matrices import pieces
 
     n, d, K = shape
+    evaluation = pieces.evaluate, pieces.add_evaluated
     setting = Setting(Weighting(K), K, Scaling(np.ones(d), np.zeros(d)))
     parameters = np.zeros((K, d + 1), np.float32)
     sizes = n // n_parts, d, K
@@ -168,11 +170,11 @@ def measure_passes(n_workers, shape, settings, n_parts=16):
 
         def evaluate(delay, bandwidth):
             with slow_messages(delay, bandwidth):
-                workers.call("evaluate", number, parameters)
+                workers.call("sum", *evaluation, number, parameters)
 
         calls = {pair: partial(evaluate, *pair) for pair in settings}
         calls["call"] = lambda: workers.call("__sizeof__")
-        calls["alone"] = lambda: shard.run("evaluate", 0, parameters)
+        calls["alone"] = lambda: shard.run("sum", *evaluation, 0, parameters)
         seconds = measure_in_turn(calls, N_TURNS)
         workers.release()
     return seconds

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -135,6 +136,20 @@ class Blocks:
     def __reduce__(self) -> NoReturn:
         """Raise a TypeError: what is read may be files that are there for this object alone."""
         raise TypeError("Blocks cannot be copied nor pickled; make them where they are used.")
+
+
+def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
+    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names."""
+    borders = np.searchsorted(rows, blocks.borders)
+
+    def read():
+        for first, (begin, end), X in zip(blocks.borders[:-1], pairwise(borders), blocks.read(), strict=True):
+            yield X[rows[begin:end] - first]
+
+    shape = len(rows), blocks.shape[1]
+    # Of sparse rows that is more than they have, as far as is known.
+    row_lengths = (blocks.n_entries, blocks.longest_row) if blocks.is_sparse else None
+    return Blocks(read, borders, blocks.names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
 def read_type(X: Any, name: str) -> np.dtype[Any]:

@@ -137,10 +137,10 @@ class Cluster:
         self._shards, self._futures = [], []
         release(self._groups)
 
-    def join(self, answers: Iterable[Mapping[Node, Sum]], add: Callable[[Sum, Sum], Sum]) -> Sum:
-        """Return the sum over all partitions of answers by nodes."""
+    def join(self, answers: Iterable[Mapping[Node, Sum]], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
+        """Return what a join makes of answers by nodes, over all partitions."""
         by_node = {node: value for answer in answers for node, value in answer.items()}
-        return add_up((0, self.n_parts), by_node.get, add)
+        return add_up((0, self.n_parts), by_node.get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
         """Return what a method of the Shards returns, in any order; each group is in one of them.

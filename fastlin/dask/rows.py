@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
-from fastlin.dask.shard import Setting, add
+from fastlin.dask.shard import Setting
+from fastlin.kernels.linear.operands import Samples
 from fastlin.matrices import Passes, as_matrix
+from fastlin.matrices.matrix import add
+from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
 from fastlin.objective.strata import draw_places, share_places
 from fastlin.objective.sums import MeanSums, count_rows_coef
-from fastlin.typing import FloatArray, FloatType
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.dask.cluster import Cluster
     from fastlin.dask.training_data import Weights
     from fastlin.dask.weighting import Weighting
-    from fastlin.matrices.piecewise import PiecewiseMatrix
+    from fastlin.matrices.pieces import PiecewiseMatrix
     from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.point import Point
 
 
 class DaskRows(MeanSums):
@@ -79,10 +82,6 @@ class DaskRows(MeanSums):
             weights.by_class / weights.total,
         )
 
-    def curved_at(self, point: Point) -> FloatArray:
-        """As `MeanSums.curved_at` has it: the parameters (K, d + 1), at which workers compute probabilities anew."""
-        return point.parameters.astype(point.objective.fast_precision)
-
     def sample(self, n_rows: int) -> Rows:
         """Return about n_rows of the rows, spread evenly over the classes: those that Rows would draw, copied."""
         if self._sample[0] != n_rows:
@@ -109,12 +108,8 @@ class DaskRows(MeanSums):
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
         return as_matrix(X), np.concatenate(labels), np.concatenate(weights)
 
-    def sum_probability_products(self, parameters: FloatArray, precision: FloatType, n_together: int) -> FloatArray:
-        """Return what `Rows.sum_probability_products` does; the workers choose how many rows they take together."""
-        return self.passes.sum_probability_products(parameters.astype(precision)) / self.total_weight
 
-
-class DaskPasses(Passes):
+class DaskPasses(PiecewisePasses):
     """The sums over rows that an objective is made of, by calls to all workers.
 
     Parameters
@@ -128,47 +123,21 @@ class DaskPasses(Passes):
     """
 
     def __init__(self, cluster: Cluster, setting: Setting, matrix: PiecewiseMatrix) -> None:
-        self._cluster = cluster
-        self._shift_roundings = matrix.count_shift_roundings(setting.scaling, setting.n_rows_coef)
-        self._setting_number = cluster.open(setting)
+        no_rows = np.empty(0, np.int64)
+        # Labels and weights stay with the workers.
+        super().__init__(matrix, Samples(no_rows, no_rows, no_rows), setting.scaling, setting.n_rows_coef)
+        self._cluster, self._setting_number = cluster, cluster.open(setting)
         weakref.finalize(self, cluster.close, self._setting_number)
-        self._roundings = 0, 0
 
-    @property
-    def roundings(self) -> tuple[int, int]:
-        """As `Passes.roundings` has it: those of the last pass."""
-        return self._roundings
+    def _evaluate(self, parameters, probabilities):
+        return self._sum(evaluate, add_evaluated, parameters)
 
-    @property
-    def shift_roundings(self) -> float:
-        """As `Passes.shift_roundings` has it."""
-        return self._shift_roundings
+    def sum_curvature(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
+        """As `Passes.sum_curvature` has it, on the workers, so that it takes twice as long as a gradient."""
+        return self._sum(Passes.sum_curvature, add, term, parameters, *arguments)
 
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """Return sum s_i l_i, and fill gradient with its derivative by parameters; there are no probabilities."""
-        answers = self._cluster.call("evaluate", self._setting_number, parameters)
-        sums = self._cluster.join([by_node for by_node, _ in answers], add)
-        gradient[:] = sums[:-1].reshape(gradient.shape)
-        of_products, of_sums = (max(each) for each in zip(*(roundings for _, roundings in answers), strict=True))
-        # The halves of a tree are added once each on the way up.
-        self._roundings = of_products, of_sums + self._cluster.n_parts.bit_length() + 1
-        return float(sums[-1])
+    def _add(self, term, curved, *arguments):
+        return self.sum_curvature(term, curved, *arguments)
 
-    def hessian_product(self, direction: FloatArray, parameters: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at parameters times direction, both (K, d + 1), in the type of parameters.
-
-        Probabilities are computed anew, so that a product takes twice as long as a gradient.
-        """
-        direction = direction.astype(parameters.dtype, copy=False)
-        return self._sum("hessian_product", parameters, direction)
-
-    def class_pair_gram(self, parameters: FloatArray) -> FloatArray:
-        """Return the Hessian of sum s_i l_i at parameters (K, d + 1), (K (d + 1), K (d + 1)), by classes."""
-        return self._sum("hessian", parameters)
-
-    def sum_probability_products(self, parameters: FloatArray) -> FloatArray:
-        """Return sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters."""
-        return self._sum("sum_probability_products", parameters)
-
-    def _sum(self, method, *arguments):
-        return self._cluster.join(self._cluster.call(method, self._setting_number, *arguments), add)
+    def _sum(self, term, join, *arguments):
+        return self._cluster.join(self._cluster.call("sum", term, join, self._setting_number, *arguments), join)

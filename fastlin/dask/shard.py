@@ -6,32 +6,25 @@ A Shard lives on its worker as a Dask actor, which the client calls without the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlin.dask.scores import sum_scores
-from fastlin.dask.tree import Node, add_up, find_nodes
+from fastlin.dask.tree import Node, Sum, add_up, find_nodes
 from fastlin.dask.weighting import Weighting
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices import DenseMatrix
-from fastlin.matrices.columns import Moments, merge_moments
+from fastlin.matrices.pieces import Measured, measure, merge
 from fastlin.objective.strata import find_rows
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
     from fastlin.dask.parts import Group
     from fastlin.estimators import LogisticRegression
-
-# Probabilities that are held at once, where a pass needs those of many rows.
-PROBABILITY_BYTES = 32 << 20
-
-# The total weight of some rows, and the moments of their columns.
-Measured: TypeAlias = tuple[float, Moments]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,60 +117,24 @@ class Shard:
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
         """Return, by nodes, the total weight and the moments of the columns, as `find_moments` has them."""
 
-        def find_moments(number):
+        def measure_part(number):
             part = self._parts[number]
-            if not len(part.labels):
-                zeros, none = np.zeros(part.X.shape[1]), np.full(part.X.shape[1], np.inf)
-                return 0.0, Moments(zeros, zeros, zeros, none, -none)
-            weights = weighting.weigh(part)
-            total = float(weights.sum()) if len(weights) else float(len(part.labels))
-            return total, part.matrix.find_moments(weights if len(weights) and total > 0 else None)
+            return measure(part.matrix, weighting.weigh(part))
 
-        return self._by_nodes(find_moments, merge)
+        return self._by_nodes(measure_part, merge)
 
-    def evaluate(self, setting_number: int, parameters: FloatArray) -> tuple[dict[Node, FloatArray], tuple[int, ...]]:
-        """Return, by nodes, the gradient and the loss at parameters (K, d + 1), one after the other, and the roundings.
+    def sum(
+        self, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], setting_number: int, *arguments: Any
+    ) -> dict[Node, Sum]:
+        """Return, by nodes, what a join makes of ``term(passes, *arguments)`` over the passes of each partition."""
+        setting, weights = self._settings[setting_number], self._weights[setting_number]
 
-        These are the most that a product and a sum over the rows of a partition took.
-        """
-        roundings = [(0, 0)]
+        def find(number):
+            part = self._parts[number]
+            samples = Samples(np.empty(0, np.int64), part.labels, weights[number])
+            return term(part.matrix.passes(samples, setting.scaling, setting.n_rows_coef), *arguments)
 
-        def sum_rows(number):
-            sums = np.zeros(parameters.size + 1)
-            if len(self._parts[number].labels):
-                passes = self._passes(setting_number, number)
-                sums[-1] = passes.evaluate(parameters, None, sums[:-1].reshape(parameters.shape))
-                roundings.append(passes.roundings)
-            return sums
-
-        return self._by_nodes(sum_rows, add), tuple(map(max, zip(*roundings, strict=True)))
-
-    def hessian_product(
-        self, setting_number: int, parameters: FloatArray, direction: FloatArray
-    ) -> dict[Node, FloatArray]:
-        """Return, by nodes, the Hessian of the loss at parameters times direction, both (K, d + 1) of one type."""
-
-        def multiply(passes, weights, probabilities):
-            return passes.hessian_product(direction, probabilities)
-
-        return self._sum_curvature(setting_number, parameters, parameters.shape, multiply)
-
-    def hessian(self, setting_number: int, parameters: FloatArray) -> dict[Node, FloatArray]:
-        """Return, by nodes, the Hessian of the loss at parameters (K, d + 1), (K (d + 1), K (d + 1)), by classes."""
-
-        def pair_classes(passes, weights, probabilities):
-            return passes.class_pair_gram(probabilities)
-
-        return self._sum_curvature(setting_number, parameters, (parameters.size,) * 2, pair_classes)
-
-    def sum_probability_products(self, setting_number: int, parameters: FloatArray) -> dict[Node, FloatArray]:
-        """Return, by nodes, the sum of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), over the probabilities at parameters."""
-
-        def multiply(passes, weights, probabilities):
-            weights = weights if len(weights) else np.ones(probabilities.shape[1])
-            return DenseMatrix(probabilities.T).gram(weights, parameters.dtype.type)
-
-        return self._sum_curvature(setting_number, parameters, (len(parameters) + 1,) * 2, multiply)
+        return self._by_nodes(find, join)
 
     def draw(
         self, weighting: Weighting, places: Mapping[int, IntArray]
@@ -216,32 +173,6 @@ class Shard:
             found[number] = sum_scores(models, part.X[rows], models[0].classes_[part.labels[rows]], weights, scoring)
         return found
 
-    def _passes(self, setting_number, number, rows=None):
-        """Return the passes over a partition, or over some of its rows."""
-        setting, part = self._settings[setting_number], self._parts[number]
-        rows = np.empty(0, np.int64) if rows is None else rows
-        samples = Samples(rows, part.labels, self._weights[setting_number][number])
-        return part.matrix.passes(samples, setting.scaling, setting.n_rows_coef)
-
-    def _sum_curvature(self, setting_number, parameters, shape, sum_rows):
-        """Return, by nodes, what sum_rows returns for passes, weights and probabilities, for some rows at a time."""
-        n_together = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
-
-        def term(number):
-            total, n_rows = np.zeros(shape), len(self._parts[number].labels)
-            weights = self._weights[setting_number][number]
-            for first in range(0, n_rows, n_together):
-                last = min(first + n_together, n_rows)
-                # Without numbers a pass reads all rows, and those in their order faster.
-                rows = None if last - first == n_rows else np.arange(first, last)
-                passes = self._passes(setting_number, number, rows)
-                probabilities = np.empty((len(parameters), last - first), parameters.dtype)
-                passes.evaluate(parameters, probabilities, np.empty(parameters.shape))
-                total += sum_rows(passes, weights[first:last], probabilities)
-            return total
-
-        return self._by_nodes(term, add)
-
     def _by_nodes(self, term, join):
         """Return the sum of each node; term returns that of a partition by its number."""
 
@@ -249,19 +180,6 @@ class Shard:
             return term(node[0]) if node[1] - node[0] == 1 else None
 
         return {node: add_up(node, find, join) for node in self._nodes}
-
-
-def merge(measured: Measured, others: Measured) -> Measured:
-    """Return the total weight and the moments of rows and others, each as `Shard.measure` has them."""
-    totals = np.array([measured[0], others[0]])
-    # Rows without weight have a smallest and a largest entry all the same.
-    return float(totals.sum()), merge_moments(totals if totals.any() else np.ones(2), [measured[1], others[1]])
-
-
-def add(sums: FloatArray, others: FloatArray) -> FloatArray:
-    """Add others to sums, and return them."""
-    sums += others
-    return sums
 
 
 def _count_worker_threads():

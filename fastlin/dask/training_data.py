@@ -18,7 +18,6 @@ from fastlin.dask.collections import cut_alike, list_partitions, name_columns, r
 from fastlin.dask.installations import check_workers
 from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
 from fastlin.dask.rows import DaskRows
-from fastlin.dask.shard import merge
 from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.training_data import (
@@ -32,6 +31,7 @@ from fastlin.estimators.training_data import (
 )
 from fastlin.matrices import DTYPES, PiecewiseMatrix
 from fastlin.matrices.columns import Columns
+from fastlin.matrices.pieces import merge
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection

@@ -12,7 +12,7 @@ Node: TypeAlias = tuple[int, int]
 Sum = TypeVar("Sum")
 
 
-def add_up(node: Node, find: Callable[[Node], Sum | None], add: Callable[[Sum, Sum], Sum]) -> Sum:
+def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
     """Return the sum of the terms of a node.
 
     Parameters
@@ -21,14 +21,13 @@ def add_up(node: Node, find: Callable[[Node], Sum | None], add: Callable[[Sum, S
         First and last, of at least one term.
     find : callable
         Returns the sum of a node where it is known, else None; it knows that of each single term.
-    add : callable
-        Returns the sum of two sums, of which it may overwrite the first.
+    join : callable
+        Returns the sum of several sums, of which it may overwrite the first.
     """
     known = find(node)
     if known is not None:
         return known
-    left, right = _divide(*node)
-    return add(add_up(left, find, add), add_up(right, find, add))
+    return join(add_up(half, find, join) for half in _divide(*node))
 
 
 def find_nodes(numbers: Iterable[int], n_terms: int) -> list[Node]:

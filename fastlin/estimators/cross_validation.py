@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from sklearn.metrics import get_scorer
 
+from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.budget import Budget
 from fastlin.estimators.callbacks import tell_all
 from fastlin.estimators.logistic_regression import LogisticRegression
@@ -17,7 +18,7 @@ from fastlin.estimators.regularization_path import fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
 from fastlin.estimators.training_data import choose_dtype
 from fastlin.kernels.machine.threads import run_side_by_side
-from fastlin.typing import BoolArray, FloatArray, IntArray
+from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators.callbacks import CrossValidationTasks
@@ -138,6 +139,21 @@ def _find_best(scores):
     return r, c
 
 
+class JoinedModel(LogisticRegression):
+    """A fitted model that answers for Blocks with one array, as scorers want it, and not block by block."""
+
+    @classmethod
+    def of(cls, model: Any) -> Self:
+        """Return the JoinedModel with the parameters and attributes of a fitted model."""
+        joined = cls()
+        vars(joined).update(vars(model))
+        return joined
+
+    def _answer(self, method, X):
+        answer = super()._answer(method, X)
+        return np.concatenate(list(answer)) if isinstance(X, Blocks) else answer
+
+
 def fit_folds(
     estimator: LogisticRegressionCV,
     data: TrainingData,
@@ -147,6 +163,8 @@ def fit_folds(
     tasks: CrossValidationTasks | None = None,
 ) -> Generator[tuple[int, int], None, None]:
     """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
+
+    Those of blocks are fitted one after the other, since their reader need not stand several readings at once.
 
     Parameters
     ----------
@@ -169,6 +187,7 @@ def fit_folds(
         Numbers of the fold and the l1_ratio whose fits have been recorded, in order.
     """
     from fastlin.estimators.problem import Problem
+    from fastlin.matrices import BlockMatrix
 
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
@@ -185,7 +204,10 @@ def fit_folds(
             path.end()
         return fold, r
 
-    matrix, shape = data.matrix, (fits.coefs.shape[3], data.matrix.shape[1] + 1)
+    matrix = data.matrix
+    if isinstance(matrix, BlockMatrix):
+        return (fit_pair(number, None) for number in range(len(pairs)))
+    shape = (fits.coefs.shape[3], data.matrix.shape[1] + 1)
     # What is known of rows on workers lies there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
     # Each fit has its own budget, which must not depend on how many there are: the bits would.
@@ -197,7 +219,7 @@ def fit_folds(
 def bind_scorer(
     scoring: str | Callable[..., float] | None,
     data: TrainingData,
-    test_rows: IntArray | BoolArray,
+    test_rows: IntArray,
     sample_weight: FloatArray | None,
     score_params: Mapping[str, Any],
 ) -> Callable[[LogisticRegression], float]:
@@ -210,20 +232,25 @@ def bind_scorer(
     data : TrainingData
         All rows.
     test_rows : ndarray
-        Numbers or a mask of the test rows.
+        Numbers of the test rows.
     sample_weight : ndarray of shape (n,) or None
         Weights of all rows for the accuracy, which takes them with metadata routing too.
     score_params : dict
         Metadata of all rows for any other scorer.
     """
-    # Blocks, which have no X, have no cross-validation.
-    matrix = data.matrix
-    X, y = matrix.X[test_rows], data.y[test_rows]
-    scorer = get_scorer(scoring)
+    from fastlin.matrices import BlockMatrix
+
+    matrix, is_in_blocks = data.matrix, isinstance(data.matrix, BlockMatrix)
+    if isinstance(matrix, BlockMatrix):
+        test_rows = np.sort(test_rows)
+        X: Any = take_rows(matrix.blocks, test_rows)
+    else:
+        X = matrix.X[test_rows]
+    y, scorer = data.y[test_rows], get_scorer(scoring)
     if scorer is None:
         weights = None if sample_weight is None else sample_weight[test_rows]
         return lambda model: model.score(X, y, sample_weight=weights)
-    params = select_metadata(X=matrix.X, params=score_params, indices=test_rows)
+    params = select_metadata(X=data.y, params=score_params, indices=test_rows)
     # The test rows need not hold every class.
     scorer = give_labels(scorer, data.classes)
-    return lambda model: scorer(model, X, y, **params)
+    return lambda model: scorer(JoinedModel.of(model) if is_in_blocks else model, X, y, **params)

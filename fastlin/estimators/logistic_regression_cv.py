@@ -12,10 +12,11 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.callbacks import CrossValidationTasks, describe_linear_model
 from fastlin.estimators.convergence import warn_of_limits
-from fastlin.estimators.cross_validation import FoldFits, bind_scorer, fit_folds
+from fastlin.estimators.cross_validation import FoldFits, JoinedModel, bind_scorer, fit_folds
 from fastlin.estimators.declaration import (
     ABOVE_ZERO,
     AT_LEAST_ZERO,
@@ -57,7 +58,7 @@ from fastlin.estimators.scikit_learn import (
     with_callbacks,
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
-from fastlin.estimators.training_data import keep_sum_finite, read_training_data, refuse_blocks
+from fastlin.estimators.training_data import choose_labels, keep_sum_finite, read_training_data
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
@@ -228,18 +229,25 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     # Weights passed to `score` go to the scorer, which requests them or not.
     __metadata_request__score = {"sample_weight": UNUSED}
 
-    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
+    def fit(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
         """Choose C and l1_ratio by cross-validation and fit the model.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows of finite numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory; their folds are fitted one after
+            the other.
         y : array-like of shape (n_samples,)
-            Labels of at least two classes: numbers, strings or bools.
+            Labels of at least two classes: numbers, strings or bools. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows in the fits. The scorer has them too where metadata routing is off or the scorer
-            requests them. None means ones.
+            requests them. None means those that Blocks hold, or ones.
         **params
             Metadata for the splitter and the scorer, with metadata routing.
 
@@ -266,10 +274,11 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             Cs = np.logspace(*WIDE, Cs)
         self._warn_of_defaults()
         with limit_jobs(self.n_jobs):
-            refuse_blocks(self, X)
             data = read(self, X, y, sample_weight)
+            if sample_weight is None and isinstance(X, Blocks):
+                sample_weight = X.sample_weight
             if sample_weight is not None:
-                sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.matrix.X))
+                sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
             routed = self._route(sample_weight, params)
             folds = self._split(X, data, routed.splitter.split)
             fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self)
@@ -372,20 +381,24 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         score = bind_scorer(read_scoring(self.scoring), data, test_rows, sample_weight, score_params)
         return [score(model) for model in models]
 
-    # As scikit-learn's: y is needed, and the scorer may take more.
-    def score(  # type: ignore[override]
-        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **score_params: Any
+    # The scorer may take more.
+    def score(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **score_params: Any,
     ) -> float:
         """Return the score by `scoring`, which is accuracy where it was left out.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows to classify.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
-            Weights of the rows; None means ones.
+            Weights of the rows; None means those that Blocks hold, or ones.
         **score_params
             Metadata for the scorer, with metadata routing.
 
@@ -394,13 +407,17 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         score : float
             Larger for better models.
         """
-        refuse_blocks(self, X)
+        model: Any = self
+        if isinstance(X, Blocks):
+            model, (y, sample_weight) = JoinedModel.of(self), choose_labels(self, X, y, sample_weight)
+        elif y is None:
+            raise ValueError(f"{type(self).__name__}.score requires y, which only Blocks may hold.")
         refuse_metadata_without_routing(score_params, self, "score")
         if sample_weight is not None:
             score_params["sample_weight"] = keep_sum_finite(sample_weight)
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
-        return self._get_scorer()(self, X, y, **score_params)
+        return self._get_scorer()(model, X, y, **score_params)
 
     def get_metadata_routing(self) -> Any:
         """Return how metadata reach the splitter and the scorer.
@@ -426,10 +443,14 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
 
     def _split(self, X, data, split_params):
         """Return the folds, pairs of the numbers of training rows and of test rows."""
-        # A splitter can read a table as it came, not as a matrix of its columns.
-        X = X if hasattr(self, "categories_") else data.matrix.X
-        splitter = check_cv(self.cv, data.y, classifier=True)
         n = len(data.y)
+        if isinstance(X, Blocks):
+            # A splitter sees how many rows there are, and finds no columns to look at.
+            X = np.empty((n, 0))
+        elif not hasattr(self, "categories_"):
+            # It can read a table as it came, not as a matrix of its columns.
+            X = data.matrix.X
+        splitter = check_cv(self.cv, data.y, classifier=True)
         # Sorted, a fold's rows are read in the order in which they lie.
         folds = [
             (np.sort(_number_rows(train, n)), _number_rows(test, n))

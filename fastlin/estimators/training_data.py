@@ -222,7 +222,10 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
 def refuse_blocks(estimator: object, X: object) -> None:
     """Raise a TypeError where X is Blocks."""
     if isinstance(X, Blocks):
-        raise TypeError(f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression fits blocks.")
+        raise TypeError(
+            f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression and "
+            "LogisticRegressionCV fit blocks."
+        )
 
 
 def refuse_categories(estimator: Any, what: str) -> None:

@@ -5,7 +5,7 @@ from typing import TypeVar, overload
 from fastlin.matrices.blocks import BlockMatrix
 from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.matrix import Matrix, Passes
-from fastlin.matrices.piecewise import PiecewiseMatrix
+from fastlin.matrices.pieces import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.matrices.tables import Codes, TableMatrix
 from fastlin.typing import Array, SparseContainer

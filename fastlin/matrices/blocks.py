@@ -13,10 +13,10 @@ from scipy import sparse
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.columns import Moments, Transposed, merge_moments
+from fastlin.matrices.columns import Moments, Transposed
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Passes
-from fastlin.matrices.piecewise import PiecewiseMatrix
+from fastlin.matrices.matrix import Passes, add
+from fastlin.matrices.pieces import PiecewiseMatrix, PiecewisePasses, add_evaluated, evaluate, measure, merge
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -35,13 +35,15 @@ class BlockMatrix(PiecewiseMatrix):
 
     Attributes
     ----------
+    blocks
+        The parameter.
     n_reads : int
         How many times all blocks have been read.
     """
 
     def __init__(self, blocks: Any) -> None:
         super().__init__(blocks.shape, blocks.dtype, blocks.is_sparse, blocks.n_entries, blocks.longest_row)
-        self._blocks = blocks
+        self.blocks = blocks
         self.n_reads = 0
 
     def read(self) -> Iterator[tuple[int, int, DenseMatrix | SparseMatrix]]:
@@ -56,7 +58,7 @@ class BlockMatrix(PiecewiseMatrix):
         matrix : DenseMatrix or SparseMatrix
             The block.
         """
-        for (first, last), (_, block) in zip(pairwise(self._blocks.borders), self.parts(), strict=True):
+        for (first, last), (_, block) in zip(pairwise(self.blocks.borders), self.parts(), strict=True):
             if last > first:
                 yield int(first), int(last), block
 
@@ -64,10 +66,10 @@ class BlockMatrix(PiecewiseMatrix):
         """As `Matrix.parts` has it: each block."""
         make: Callable[[Any], DenseMatrix | SparseMatrix] = SparseMatrix if self.is_sparse else DenseMatrix
         process = os.getpid()
-        coming, reader = self._blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
+        coming, reader = self.blocks.read(), ThreadPoolExecutor(1, "fastlin-blocks")
         try:
             ahead = reader.submit(next, coming, None)
-            for name in self._blocks.names:
+            for name in self.blocks.names:
                 if os.getpid() != process:
                     raise RuntimeError("Blocks that were read before a fork cannot be read on in the child.")
                 X = ahead.result()
@@ -87,16 +89,13 @@ class BlockMatrix(PiecewiseMatrix):
 
     def count_read_bytes(self) -> int:
         """Return how many bytes have been read so far, in whole readings of all blocks."""
-        return self.n_reads * self._blocks.nbytes
+        return self.n_reads * self.blocks.nbytes
 
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
         """As `Matrix.find_moments` has it."""
-        totals, moments = [], []
-        for first, last, block in self.read():
-            part = None if weights is None else weights[first:last]
-            totals.append(float(last - first) if part is None else float(part.sum()))
-            moments.append(block.find_moments(part if totals[-1] > 0 else None))
-        return merge_moments(np.array(totals), moments)
+        given = np.empty(0) if weights is None else weights
+        _, moments = merge(measure(block, given[first:last]) for first, last, block in self.read())
+        return moments
 
     def sum_squared_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """As `Matrix.sum_squared_scores` has it."""
@@ -136,84 +135,71 @@ class BlockMatrix(PiecewiseMatrix):
         return _spread(found.transposed(precision), features, self.shape[1])
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> BlockPasses:
-        """As `Matrix.passes` has it, over all rows."""
-        if len(samples.rows):
-            raise ValueError("A matrix in blocks makes passes over all of its rows; `select` takes some of them.")
+        """As `Matrix.passes` has it, over sorted rows."""
         return BlockPasses(self, samples, scaling, n_rows_coef)
 
 
-class BlockPasses(Passes):
-    """The sums of all blocks, added in their order.
+class BlockPasses(PiecewisePasses):
+    """The sums of all blocks, joined as they are read.
 
     Parameters
     ----------
     matrix : BlockMatrix
         The data.
     samples, scaling, n_rows_coef
-        As `Passes` takes them.
+        As `Passes` takes them; the rows of the samples are sorted.
     """
 
-    def __init__(self, matrix: BlockMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
-        super().__init__(matrix, samples, scaling, n_rows_coef)
-        self._matrix = matrix
-        self._roundings = 0, 0
+    def _evaluate(self, parameters, probabilities):
+        def evaluate_block(places, passes):
+            if probabilities is None:
+                return evaluate(passes, parameters)
+            kept = np.empty(probabilities[:, places].shape, probabilities.dtype)
+            found = evaluate(passes, parameters, kept)
+            probabilities[:, places] = kept
+            return found
 
-    @property
-    def roundings(self) -> tuple[int, int]:
-        """As `Passes.roundings` has it: the most that a pass took so far."""
-        return self._roundings
+        return add_evaluated(evaluate_block(*each) for each in self._cut(self.rows))
 
-    @property
-    def shift_roundings(self) -> float:
-        """As `Passes.shift_roundings` has it: the most that the passes of a block may take."""
-        return self._matrix.count_shift_roundings(self._scaling, self._shape[0])
-
-    def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
-        """As `Passes.evaluate` has it."""
-        loss, part = 0.0, np.empty(self._shape)
-        gradient[:] = 0
-        for n_added, (first, last, passes) in enumerate(self._read()):
-            kept = None if probabilities is None else np.empty((len(probabilities), last - first), probabilities.dtype)
-            loss += passes.evaluate(parameters, kept, part)
-            gradient += part
-            if kept is not None and probabilities is not None:
-                probabilities[:, first:last] = kept
-            of_product, of_sum = passes.roundings
-            self._roundings = max(self._roundings[0], of_product), max(self._roundings[1], of_sum + n_added + 1)
-        return loss
-
-    def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.hessian_product` has it."""
-        product = np.zeros(self._shape)
-        for first, last, passes in self._read():
-            product += passes.hessian_product(direction, np.ascontiguousarray(probabilities[:, first:last]))
-        return product
+    def _add(self, term, curved, *arguments):
+        return self._add_over(self.rows, term, curved, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """As `Passes.gram` has it."""
-        size = self._shape[1]
-        gram = np.zeros((len(row_weights), size, size))
-        for first, last, passes in self._read():
-            places = np.flatnonzero((rows >= first) & (rows < last)) if len(rows) else np.arange(first, last)
-            if len(places):
-                own = rows[places] - first if len(rows) else rows
-                gram += passes.gram(own, np.ascontiguousarray(row_weights[:, places]), precision)
-        return gram.astype(precision, copy=False)
+        """As `Passes.gram` has it; the rows are sorted."""
+        return self._add_over(rows, _find_gram, row_weights, precision).astype(precision, copy=False)
 
-    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.class_pair_gram` has it."""
-        size = self._shape[0] * self._shape[1]
-        hessian = np.zeros((size, size))
-        for first, last, passes in self._read():
-            hessian += passes.class_pair_gram(np.ascontiguousarray(probabilities[:, first:last]))
-        return hessian
+    def split(self, most_rows: int) -> Iterator[Passes]:
+        """As `Passes.split` has it, from one reading."""
+        for _, passes in self._cut(self.rows):
+            yield from passes.split(most_rows)
 
-    def _read(self):
-        """Yield the rows of each block and the passes over it."""
-        rows, labels, weights = self._samples
+    def _add_over(self, rows, term, by_rows, *arguments):
+        """Return the sum of ``term(passes, own, *arguments)`` over sorted rows, own being by_rows of a block's rows."""
+        return add(
+            term(passes, np.ascontiguousarray(by_rows[:, places]), *arguments) for places, passes in self._cut(rows)
+        )
+
+    def _cut(self, rows):
+        """Yield which of some sorted row numbers each block has, as a slice, and the passes over its own."""
+        if (rows[1:] < rows[:-1]).any():
+            raise ValueError("Passes over a matrix in blocks take rows in their order, but these are not sorted.")
+        _, labels, weights = self._samples
         for first, last, block in self._matrix.read():
-            samples = Samples(rows, labels[first:last], weights[first:last] if len(weights) else weights)
-            yield first, last, block.passes(samples, self._scaling, self._shape[0])
+            places, own = slice(first, last), rows
+            if len(rows):
+                places = slice(*np.searchsorted(rows, (first, last)))
+                own = rows[places] - first
+                if not len(own):
+                    continue
+                if len(own) == last - first and (np.diff(own) == 1).all():
+                    # A pass over all rows reads them faster without their numbers.
+                    own = own[:0]
+            samples = Samples(own, labels[first:last], weights[first:last])
+            yield places, block.passes(samples, self._scaling, self._shape[0])
+
+
+def _find_gram(passes, row_weights, precision):
+    return passes.gram(passes.rows, row_weights, precision).astype(np.float64, copy=False)
 
 
 def _spread(found, features, d):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ MIN_FLOAT32_WORK = 20_000_000
 MAX_GRAM_SHIFT = 1e5
 # Bytes of the scores that are held together where the scores of all rows are not wanted themselves.
 SCORE_BYTES = 8 << 20
+# Bytes of the probabilities that are held together where those of all rows are not kept.
+PROBABILITY_BYTES = 32 << 20
 
 
 class Matrix:
@@ -197,6 +199,7 @@ class Passes:
 
     def __init__(self, matrix: Matrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         n, d = matrix.shape
+        self._matrix: Any = matrix
         self._samples, self._scaling = samples, scaling
         self._n_rows = len(samples.rows) or n
         self._shape = n_rows_coef, d + 1
@@ -260,3 +263,47 @@ class Passes:
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
         raise NotImplementedError
+
+    @property
+    def rows(self) -> IntArray:
+        """The numbers (m,) of the rows that are meant; without entries all rows of the matrix."""
+        return self._samples.rows
+
+    def weigh(self) -> FloatArray:
+        """Return s_i of the rows that are meant, (m,), float64."""
+        return self._samples.weigh()
+
+    def sum_curvature(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
+        """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that have some of the rows each.
+
+        The probabilities (K, m) of the rows at parameters (K, d + 1) are computed anew, in the type of the parameters,
+        so that those of all rows are never held. That takes a pass beside what the term takes.
+        """
+
+        def find(part):
+            probabilities = np.empty((len(parameters), part._n_rows), parameters.dtype)
+            part.evaluate(parameters, probabilities, np.empty(parameters.shape))
+            return term(part, probabilities, *arguments)
+
+        most_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
+        return add(find(part) for part in self.split(most_rows))
+
+    def split(self, most_rows: int) -> Iterator[Passes]:
+        """Yield passes over the rows one after the other, no more than most_rows of them at a time."""
+        if self._n_rows <= most_rows:
+            # Without numbers a pass reads all rows, and those in their order faster.
+            yield self
+            return
+        rows, labels, weights = self._samples
+        for first in range(0, self._n_rows, most_rows):
+            last = min(first + most_rows, self._n_rows)
+            numbers = rows[first:last] if len(rows) else np.arange(first, last)
+            yield self._matrix.passes(Samples(numbers, labels, weights), self._scaling, self._shape[0])
+
+
+def add(sums: Iterable[FloatArray]) -> FloatArray:
+    """Return the sum of arrays, of which the first is overwritten."""
+    total = next(sums := iter(sums))
+    for each in sums:
+        total += each
+    return total

@@ -89,8 +89,7 @@ def _read_curvature(point):
 def _sum_curvature(point):
     """Return what `_read_curvature` returns, from sums of products of probabilities that are computed anew."""
     objective = point.objective
-    n_together = objective.budget.count_sampled_rows(objective.bytes_a_row)
-    gram = objective.rows.sum_probability_products(point.parameters, objective.fast_precision, n_together)
+    gram = objective.rows.sum_probability_products(point.parameters, objective.fast_precision)
     shares, products = gram[:-1, -1], gram[:-1, :-1]
     return (
         shares,

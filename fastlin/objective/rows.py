@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
-from fastlin.matrices import DenseMatrix
 from fastlin.objective.strata import draw_places, find_rows
 from fastlin.objective.sums import MeanSums, count_rows_coef
 from fastlin.typing import FloatArray, FloatType, IntArray
@@ -16,7 +15,6 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
     from fastlin.objective.coordinates import Coordinates
-    from fastlin.objective.point import Point
 
 # Rows whose labels are counted or sorted together: NumPy makes a copy of them in eight bytes each.
 ROWS_TOGETHER = 1_000_000
@@ -82,10 +80,6 @@ class Rows(MeanSums):
             matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
         )
 
-    def curved_at(self, point: Point) -> FloatArray:
-        """As `MeanSums.curved_at` has it: the probabilities (K, n_rows) that the point keeps."""
-        return point.probabilities
-
     @cached_property
     def smallest_weight(self) -> float:
         """The smallest s_i of the rows that is not zero."""
@@ -116,7 +110,7 @@ class Rows(MeanSums):
         seen = coordinates.mean_squares[:-1] > 0
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(seen))) * seen
         coef = (signs * coordinates.scale).astype(np.float32 if self.gains_from_float32 else np.float64)
-        is_copied = 0 < len(self.numbers) < COPIED_BELOW * self.matrix.shape[0]
+        is_copied = 0 < len(self.numbers) < COPIED_BELOW * self.matrix.shape[0] and self.matrix.lies_in_memory
         matrix = self.matrix.take(self.numbers) if is_copied else self.matrix
         squares = matrix.sum_squared_scores(coef, np.einsum("kj,j->k", signs, coordinates.shift))
         if len(self.numbers) and not is_copied:
@@ -187,21 +181,6 @@ class Rows(MeanSums):
             if len(self.weights):
                 numbers = numbers[self.weights[numbers] > 0]
             yield first, numbers, self.labels[numbers]
-
-    def sum_probability_products(self, parameters: FloatArray, precision: FloatType, n_together: int) -> FloatArray:
-        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
-
-        They are computed anew, for n_together rows at a time, which takes a pass.
-        """
-        gram = np.zeros((self.n_rows_coef + 1,) * 2)
-        numbers = self.numbers if len(self.numbers) else np.arange(self.n_rows)
-        for first in range(0, len(numbers), n_together):
-            part = self.take(numbers[first : first + n_together], within_whole=True)
-            probabilities = np.empty((self.n_rows_coef, part.n_rows), precision)
-            part.evaluate(parameters, precision, probabilities)
-            weights = np.broadcast_to(part.weights_of(part.numbers), part.n_rows) / self.total_weight
-            gram += DenseMatrix(probabilities.T).gram(weights, precision)
-        return gram
 
     def weights_of(self, numbers: IntArray) -> FloatArray | float:
         """Return s_i of the given row numbers (all where there are none), as an array or the number one."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.matrices import PiecewiseMatrix
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def linearise_decided_rows(point: Point) -> Objective:
         curvature += class_curvature
     undecided = np.flatnonzero(curvature > DECIDED * curvature.mean())
     rows = objective.rows
-    n_bytes = len(undecided) * rows.matrix.row_bytes if isinstance(rows.matrix, PiecewiseMatrix) else 0
+    n_bytes = 0 if rows.matrix.lies_in_memory else len(undecided) * rows.matrix.row_bytes
     if len(undecided) > WORTH_LEAVING_OUT * objective.n_rows or not objective.budget.holds_copies(n_bytes):
         return objective
     part = rows.take(rows.numbers[undecided] if len(rows.numbers) else undecided, within_whole=True)

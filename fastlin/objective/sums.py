@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.matrices.pieces import multiply_probabilities
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -88,8 +89,11 @@ class MeanSums:
         return np.sqrt(coordinates.mean_squares[:-1]) + self.passes.shift_roundings * np.abs(coordinates.shift)
 
     def curved_at(self, point: Point) -> FloatArray:
-        """Return what Hessians at a Point are made from."""
-        raise NotImplementedError
+        """Return what Hessians at a Point are made from: the probabilities (K, n_rows) that it keeps.
+
+        For rows on other machines these are the parameters (K, d + 1), at which probabilities are computed anew.
+        """
+        return point.probabilities if self.has_labels else point.parameters.astype(point.objective.fast_precision)
 
     @property
     def n_passes(self) -> float:
@@ -136,6 +140,14 @@ class MeanSums:
         self._clean(by_columns)
         self._clean(by_columns.reshape(-1, size, len(hessian)).transpose(0, 2, 1))
         return hessian
+
+    def sum_probability_products(self, parameters: FloatArray, precision: FloatType) -> FloatArray:
+        """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.
+
+        They are computed anew, which takes a pass.
+        """
+        self._count(self.n_rows)
+        return self.passes.sum_curvature(multiply_probabilities, parameters.astype(precision)) / self.total_weight
 
     def class_features(self) -> FloatArray:
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).

@@ -63,7 +63,7 @@ def test_a_worker_that_is_killed_in_a_pass_changes_no_bit(client, expected, monk
     monkeypatch.setattr(Placed, "ask", kill_and_ask)
     found = LogisticRegression().fit(*cut(*make_rows()))
     [(method, loss)] = losses
-    assert method == ("tell_weights" if number == 0 else "evaluate")
+    assert method == ("tell_weights" if number == 0 else "sum")
     assert isinstance(loss, module.LOSSES)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     assert found.certificate_ == expected.certificate_
@@ -103,7 +103,7 @@ def test_labels_that_change_once_a_worker_is_lost_are_an_error(client, monkeypat
     pids, call = client.run(os.getpid), Cluster._call
 
     def change_and_call(self, method, arguments):
-        if method == "evaluate" and pids:
+        if method == "sum" and pids:
             # A label between two of the others.
             np.save(tmp_path / "y.npy", np.where(y == 1, 3, 2 * y))
             os.kill(pids.popitem()[1], KILL)
@@ -165,13 +165,13 @@ def test_folds_side_by_side_survive_too(client, monkeypatch):
     call = Cluster.call
 
     def note_and_call(self, method, *arguments):
-        if method == "evaluate":
+        if method == "sum":
             threads.add(threading.get_ident())
         return call(self, method, *arguments)
 
     async def kill_and_ask(self, client, method, arguments):
         # Once both folds are under way.
-        is_killed = len(threads) == 2 and not losses and method == "evaluate"
+        is_killed = len(threads) == 2 and not losses and method == "sum"
         if is_killed:
             losses.append(None)
             losses[0] = await ask(self, client, method, (*arguments, Bomb(pids[self.address])))
@@ -269,7 +269,7 @@ def test_workers_that_come_during_a_fit_are_compared_too(two_workers, monkeypatc
     before = set(client.nthreads())
 
     def change_and_call(self, method, arguments):
-        if method == "evaluate" and before & client.nthreads().keys():
+        if method == "sum" and before & client.nthreads().keys():
             cluster.scale(0)
             while client.nthreads():
                 time.sleep(0.01)
@@ -345,7 +345,7 @@ def test_a_fit_that_loses_its_last_worker_is_an_error_and_no_hang(monkeypatch):
     ):
 
         def leave_and_call(self, method, arguments):
-            if method == "evaluate":
+            if method == "sum":
                 cluster.scale(0)
                 while client.nthreads():
                     time.sleep(0.01)
@@ -361,7 +361,7 @@ def test_a_client_that_is_closed_is_an_error(client, monkeypatch):
     with Client(client.scheduler.address, set_as_default=False) as other:
 
         def close_and_call(self, method, arguments):
-            if method == "evaluate":
+            if method == "sum":
                 other.close()
             return call(self, method, arguments)
 
@@ -387,7 +387,7 @@ def test_what_a_worker_cannot_do_is_raised_here(client, monkeypatch):
     wait_for_workers(client)
 
     def fail(self, method, *arguments):
-        return call(self, "no_such_method" if method == "evaluate" else method, *arguments)
+        return call(self, "no_such_method" if method == "sum" else method, *arguments)
 
     call = Cluster.call
     monkeypatch.setattr(Cluster, "call", fail)

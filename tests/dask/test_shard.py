@@ -7,11 +7,20 @@ import pytest
 from conftest import make_objective
 from scipy import sparse
 
-from fastlin.dask import shard as module
 from fastlin.dask.parts import Description, decode, encode
-from fastlin.dask.shard import Setting, Shard, add, merge
+from fastlin.dask.shard import Setting, Shard
 from fastlin.dask.tree import add_up
 from fastlin.dask.weighting import Weighting
+from fastlin.matrices import Passes, matrix
+from fastlin.matrices.matrix import add
+from fastlin.matrices.pieces import (
+    add_evaluated,
+    evaluate,
+    find_class_pair_gram,
+    find_hessian_product,
+    merge,
+    multiply_probabilities,
+)
 from fastlin.objective.strata import draw_places, share_places
 
 BORDERS = [0, 40, 40, 90, 130, 200]
@@ -54,24 +63,30 @@ def join(answers, add=add):
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_sums_are_those_of_the_rows_together(monkeypatch, n_classes, is_sparse):
     # Probabilities of 30 rows at a time.
-    monkeypatch.setattr(module, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
+    monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 30 * 8 * max(1, n_classes if n_classes > 2 else 1))
     objective, parameters = make_objective(200, 3, n_classes)
     shards, weighting = make_shards(objective, [[0, 3], [1, 2, 4]], is_sparse)
     rows, direction = objective.rows, np.random.default_rng(5).normal(size=parameters.shape)
     probabilities = np.empty((rows.n_rows_coef, 200))
     loss = rows.passes.evaluate(parameters, probabilities, gradient := np.empty(parameters.shape))
 
-    answers = call(shards, "evaluate", 3, parameters)
-    sums = join([by_node for by_node, _ in answers])
-    assert sums[-1] == pytest.approx(loss, rel=1e-12)
-    np.testing.assert_allclose(sums[:-1].reshape(parameters.shape), gradient, rtol=1e-11, atol=1e-11)
-    assert all(n_products > 0 and n_sums > 0 for _, (n_products, n_sums) in answers)
-    product = join(call(shards, "hessian_product", 3, parameters, direction))
+    def sum_curvature(*arguments):
+        return join(call(shards, "sum", Passes.sum_curvature, add, 3, *arguments))
+
+    found = join(call(shards, "sum", evaluate, add_evaluated, 3, parameters), add_evaluated)
+    assert found.loss == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(found.gradient, gradient, rtol=1e-11, atol=1e-11)
+    assert found.n_products > 0 and found.n_sums > 0
+    product = sum_curvature(find_hessian_product, parameters, direction)
     np.testing.assert_allclose(product, rows.passes.hessian_product(direction, probabilities), rtol=1e-10, atol=1e-10)
-    hessian = join(call(shards, "hessian", 3, parameters))
+    hessian = sum_curvature(find_class_pair_gram, parameters)
     np.testing.assert_allclose(hessian, rows.passes.class_pair_gram(probabilities), rtol=1e-10, atol=1e-10)
-    products = join(call(shards, "sum_probability_products", 3, parameters)) / rows.total_weight
-    np.testing.assert_allclose(products, rows.sum_probability_products(parameters, np.float64, 70), rtol=1e-12)
+    products = sum_curvature(multiply_probabilities, parameters)
+    ones = np.concatenate([probabilities, np.ones((1, 200))])
+    np.testing.assert_allclose(products, (ones * rows.weights) @ ones.T, rtol=1e-12)
+    np.testing.assert_allclose(
+        products / rows.total_weight, rows.sum_probability_products(parameters, np.float64), rtol=1e-12
+    )
 
     total, moments = join(call(shards, "measure", weighting), merge)
     assert total == pytest.approx(rows.weights.sum(), rel=1e-13)
@@ -108,14 +123,14 @@ def test_partitions_without_rows_or_weight_take_no_part():
     _total, moments = join(call(shards[:1], "measure", weighting) + call(shards[1:], "measure", weighting), merge)
     for found, expected in zip(moments, objective.matrix.find_moments(objective.rows.weights), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
-    [(by_node, _)] = call(shards[:1], "evaluate", 3, parameters)
-    assert all((sums == 0).all() for sums in by_node.values())
+    [by_node] = call(shards[:1], "sum", evaluate, add_evaluated, 3, parameters)
+    assert all(found.loss == 0 and (found.gradient == 0).all() for found in by_node.values())
 
 
 def test_errors_are_answers_and_settings_end():
     objective, parameters = make_objective(200, 3, 2)
     [shard], _weighting = make_shards(objective, [[0, 1, 2, 3, 4]])
     assert shard.run("close", 3) == (None, None)
-    answer, error = shard.run("evaluate", 3, parameters)
+    answer, error = shard.run("sum", evaluate, add_evaluated, 3, parameters)
     assert answer is None
     assert isinstance(error, KeyError)

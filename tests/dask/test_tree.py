@@ -5,7 +5,7 @@ from fastlin.dask.tree import add_up, find_nodes
 
 
 def sum_of(terms, node):
-    return add_up(node, lambda node: terms[node[0]] if node[1] - node[0] == 1 else None, lambda a, b: a + b)
+    return add_up(node, lambda node: terms[node[0]] if node[1] - node[0] == 1 else None, sum)
 
 
 @pytest.mark.parametrize("n_terms", [1, 2, 3, 7, 8, 13, 100])
@@ -18,7 +18,7 @@ def test_a_sum_has_the_same_bits_whoever_adds_which_terms(n_terms):
         for holders in (np.arange(n_terms) * n_holders // n_terms, generator.integers(0, n_holders, n_terms)):
             nodes = [node for held in range(n_holders) for node in find_nodes(np.flatnonzero(holders == held), n_terms)]
             by_node = {node: sum_of(terms, node) for node in nodes}
-            assert add_up((0, n_terms), by_node.get, lambda a, b: a + b) == expected
+            assert add_up((0, n_terms), by_node.get, sum) == expected
 
 
 def test_nodes_are_few_where_consecutive_terms_are_held():

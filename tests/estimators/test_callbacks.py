@@ -112,6 +112,20 @@ def test_fits_of_blocks_are_told_and_stopped():
         assert stopped.history_[0].objective == model.history_[0].objective
 
 
+def test_folds_of_blocks_are_told_and_stopped():
+    X, y = load_scaled(load_iris)
+    rows, recorder = from_arrays(X, y, rows_per_block=60), Recorder()
+    model = fastlin.LogisticRegressionCV(
+        Cs=2, cv=3, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False
+    ).set_callbacks(recorder)
+    model.fit(rows)
+    counts = [recorder.names.count(f"end {name}") for name in ("fold", "refit", "fit")]
+    assert counts == [3, 1, 1]
+    assert recorder.seen[0] is rows
+    n_iter = model.n_iter_.sum()
+    assert model.set_callbacks(TimeLimit(0)).fit(rows).n_iter_.sum() < n_iter
+
+
 # An OverflowError is no overflow of X where a callback raises it.
 @pytest.mark.parametrize("error", [ZeroDivisionError, OverflowError])
 def test_an_error_of_a_callback_leaves_the_estimator_as_it_was(error):

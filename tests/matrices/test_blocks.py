@@ -10,7 +10,8 @@ from scipy import sparse
 from fastlin.blocks import from_arrays, from_csr
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices import BlockMatrix, as_matrix, dense
+from fastlin.matrices import BlockMatrix, as_matrix, dense, matrix
+from fastlin.matrices.pieces import find_class_pair_gram, find_hessian_product, multiply_probabilities
 
 ROWS = 7
 N, D = 40, 5
@@ -54,29 +55,58 @@ def test_passes(monkeypatch, kind, n_classes, weighted):
     given = samples, Scaling(*whole.measure().choose_coordinates()), K
     expected, found = whole.passes(*given), blocks.passes(*given)
     parameters, direction = generator.normal(size=(2, K, D + 1))
-    sums = []
-    for passes in (expected, found):
-        probabilities, gradient = np.empty((K, N)), np.full((K, D + 1), np.nan)
+    rows = np.array([1, 8, 9, 30])
+
+    def sum_over(passes):
+        probabilities, gradient = np.empty((K, len(passes.rows) or N)), np.full((K, D + 1), np.nan)
         loss = passes.evaluate(parameters, probabilities, gradient)
-        rows = np.array([1, 8, 9, 30])
-        sums.append(
-            [
-                np.array(loss),
-                probabilities,
-                gradient,
-                passes.hessian_product(direction, probabilities),
-                passes.class_pair_gram(probabilities),
-                passes.gram(np.empty(0, np.int64), probabilities, np.float64),
-                passes.gram(rows, probabilities[:, rows], np.float64),
-            ]
-        )
-    for one, other in zip(*sums, strict=True):
+        return [
+            np.array(loss),
+            probabilities,
+            gradient,
+            passes.hessian_product(direction, probabilities),
+            passes.class_pair_gram(probabilities),
+            passes.gram(np.empty(0, np.int64), np.resize(probabilities, (K, N)), np.float64),
+            passes.gram(rows, probabilities[:, rows[:3]][:, [0, 1, 2, 0]], np.float64),
+        ]
+
+    for one, other in zip(sum_over(expected), sum_over(found), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
+    # Labels and weights of some rows, of which one block has none and another one all.
+    some = np.r_[1:4, 7:14, 22, 22, 30:40]
+    part = samples._replace(rows=some), *given[1:]
+    for one, other in zip(sum_over(whole.passes(*part)), sum_over(blocks.passes(*part)), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
     assert found.roundings[0] >= 1 and found.roundings[1] >= -(-N // ROWS)
     assert found.shift_roundings >= expected.shift_roundings
     assert (found.shift_roundings > 0) == (expected.shift_roundings > 0)
-    with pytest.raises(ValueError, match="all of its rows"):
-        blocks.passes(samples._replace(rows=rows), *given[1:])
+    with pytest.raises(ValueError, match="not sorted"):
+        blocks.passes(samples._replace(rows=rows[::-1]), *given[1:]).evaluate(parameters, None, parameters.copy())
+
+
+@pytest.mark.parametrize(("kind", "n_classes"), [("uint8", 2), ("shifted", 3), ("sparse", 3)])
+def test_curvature_that_is_computed_anew_takes_one_reading(monkeypatch, kind, n_classes):
+    whole, blocks, labels, weights = make_both(kind, n_classes)
+    K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)
+    # Three rows at a time.
+    monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 3 * 8 * K)
+    scaling, (parameters, direction) = Scaling(*whole.measure().choose_coordinates()), generator.normal(size=(2, K, 6))
+    for rows in (np.empty(0, np.int64), np.r_[1:4, 7:14, 22, 22, 30:40]):
+        given = Samples(rows, labels.astype(np.int32), weights), scaling, K
+        expected, found = whole.passes(*given), blocks.passes(*given)
+        probabilities = np.empty((K, len(rows) or N))
+        expected.evaluate(parameters, probabilities, np.empty((K, 6)))
+        ones, own = np.concatenate([probabilities, np.ones((1, len(rows) or N))]), given[0].weigh()
+        for term, arguments, sums in (
+            (find_hessian_product, [direction], expected.hessian_product(direction, probabilities)),
+            (find_class_pair_gram, [], expected.class_pair_gram(probabilities)),
+            (multiply_probabilities, [], (ones * own) @ ones.T),
+        ):
+            for passes in (expected, found):
+                n_reads = blocks.n_reads
+                anew = passes.sum_curvature(term, parameters, *arguments)
+                np.testing.assert_allclose(anew, sums, rtol=1e-11, atol=1e-11 * np.abs(sums).max())
+                assert blocks.n_reads - n_reads == (passes is found)
 
 
 @KINDS

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_sized, with_budget
 
+from fastlin.matrices import matrix
 from fastlin.objective.subsets import Linearisation, linearise_decided_rows
 
 PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
@@ -103,16 +104,15 @@ def test_a_point_without_room_says_so():
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("n_classes", [2, 5])
-def test_a_point_without_room_settles_its_intercept_by_parts_of_the_rows(n_classes, weighted):
+def test_a_point_without_room_settles_its_intercept_by_parts_of_the_rows(monkeypatch, n_classes, weighted):
     objective, parameters = make_objective(90, 3, n_classes, columns="shifted", weighted=weighted, l2=0.1)
     expected = evaluate(objective, parameters).settle_intercept()
-    # So few bytes that a part has 7 rows or fewer.
-    small = with_budget(objective, 16 * 8 * 7 * len(parameters))
-    for tight in (objective, small):
-        before = tight.n_passes
-        settled = tight.at(parameters).settle_intercept()
+    for most_rows in (90, 7):
+        monkeypatch.setattr(matrix, "PROBABILITY_BYTES", 8 * most_rows * len(parameters))
+        before = objective.n_passes
+        settled = objective.at(parameters).settle_intercept()
         np.testing.assert_allclose(settled, expected, rtol=1e-9, atol=1e-11)
-        assert tight.n_passes - before == pytest.approx(2)
+        assert objective.n_passes - before == pytest.approx(2)
     # Neither where there is no memory for the curvature nor where rows enter by their tangent.
     assert with_budget(objective, 0).at(parameters).settle_intercept() is None
     linearised = replace(objective, linearisation=Linearisation(parameters, 0.0, np.zeros_like(parameters)))

@@ -1,0 +1,93 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from fastlin.budget import Budget
+from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.tiles import Scaling
+from fastlin.matrices import as_matrix
+from fastlin.matrices.pieces import Evaluated, PiecewiseMatrix, add_evaluated, measure, merge
+
+
+def test_memory_follows_x_up_to_four_gigabytes():
+    small, large = (
+        PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000) for n in (5_000_000, 1_000_000_000)
+    )
+    assert Budget.beside(small.budget_bytes).bytes == pytest.approx(20e9 / 8)
+    assert Budget.beside(large.budget_bytes).bytes == 4 << 30
+    assert Budget.beside(small.budget_bytes).holds_sample(2 << 30)
+    assert not Budget.beside(large.budget_bytes).holds_sample(5 << 30)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
+    from scipy import sparse
+
+    from fastlin.matrices import dense
+
+    monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
+
+    X = np.random.default_rng(0).normal(size=(50, 8))
+    matrix = as_matrix(sparse.csr_array(X) if is_sparse else X)
+    pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8)
+    for K in (1, 1_000_000):
+        assert pieces.gains_from_float32(K) == matrix.gains_from_float32(K)
+    for shift in (np.zeros(8), np.full(8, 1e9)):
+        assert pieces.resolves_gram(shift) == matrix.resolves_gram(shift)
+    assert pieces.count_gram_work() == matrix.count_gram_work()
+    zeros = np.zeros(50, np.int32)
+    for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
+        given = Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
+        passes = matrix.passes(Samples(np.empty(0, np.int64), zeros, np.empty(0)), *given)
+        assert pieces.count_shift_roundings(*given) == pytest.approx(passes.shift_roundings)
+
+
+def test_joins_come_to_the_same_in_a_loop_and_in_a_tree():
+    generator = np.random.default_rng(0)
+    # Entries without rounding errors, so that all orders have the same bits.
+    found = [
+        Evaluated(float(loss), gradient, n_products, n_sums)
+        for loss, gradient, n_products, n_sums in zip(
+            generator.integers(0, 9, 8),
+            generator.integers(0, 9, (8, 2, 3)).astype(float),
+            [4, 4, 7, 4, 4, 4, 4, 4],
+            [10, 3, 9, 9, 9, 9, 9, 2],
+            strict=True,
+        )
+    ]
+
+    def copies(first, last):
+        return [each._replace(gradient=each.gradient.copy()) for each in found[first:last]]
+
+    expected = sum(each.loss for each in found), sum(each.gradient for each in found)
+    loop = add_evaluated(copies(0, 8))
+    halves = [add_evaluated(add_evaluated(copies(i, i + 2)) for i in (first, first + 2)) for first in (0, 4)]
+    tree = add_evaluated(halves)
+    for total in (loop, tree):
+        assert total.loss == expected[0]
+        np.testing.assert_array_equal(total.gradient, expected[1])
+        assert total.n_products == 7
+    # One more rounding for each addition that a term goes through.
+    assert (loop.n_sums, tree.n_sums) == (10 + 7, 10 + 3)
+    alone = add_evaluated(copies(2, 3))
+    assert (alone.n_products, alone.n_sums) == found[2][2:]
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_what_was_measured_of_pieces_is_merged(is_weighted):
+    generator = np.random.default_rng(1)
+    X, weights = generator.normal(3, 1, (60, 4)), generator.uniform(0, 2, 60)
+    # One piece without rows, and one without weight whose extremes count all the same.
+    weights[40:] = 0
+    borders, given = [0, 25, 25, 40, 60], weights if is_weighted else np.empty(0)
+    pieces = [measure(as_matrix(X[i:j]), given[i:j]) for i, j in itertools.pairwise(borders)]
+    in_tree = merge([merge(pieces[:2]), merge(pieces[2:])])
+    heavy = weights if is_weighted else np.ones(60)
+    mean = np.average(X, axis=0, weights=heavy)
+    for total, moments in (merge(pieces), in_tree):
+        assert total == pytest.approx(heavy.sum(), rel=1e-14)
+        np.testing.assert_allclose(moments.mean + moments.remainder, mean, rtol=1e-14)
+        np.testing.assert_allclose(moments.variance, np.average((X - mean) ** 2, axis=0, weights=heavy), rtol=1e-12)
+        np.testing.assert_array_equal(moments.smallest, X.min(axis=0))
+        np.testing.assert_array_equal(moments.largest, X.max(axis=0))
