@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from fastlin.networks.network import Examples
     from fastlin.training.descent import Descent
 
-FORMAT = 1
+FORMAT = 2
 # The first bytes of a zip archive.
 MAGIC = b"PK\x03\x04"
-KEYS = {"format", "about", "records", "n_steps", "last", "best"}
+KEYS = {"format", "about", "records", "last", "best"}
 ABOUT_KEYS = {"parameters", "data", "start"}
 # What Python's and NumPy's readers raise for files that nobody has written with them.
 UNREADABLE = (
@@ -72,7 +72,6 @@ def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> N
         "format": FORMAT,
         "about": about,
         "records": [astuple(record) for record in training.records],
-        "n_steps": training.n_steps,
         "last": training.last,
         "best": (best.judges_start, best.best_score, best.checkpoint),
     }
@@ -82,7 +81,7 @@ def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> N
 
 
 def read_checkpoint(path: Path) -> tuple[Training, dict[str, Any]]:
-    """Return the Training and what describes it, before `check_training` has seen what a learner has saved.
+    """Return the Training and what describes it, before `check_training` has seen what the training saved.
 
     Parameters
     ----------
@@ -162,7 +161,7 @@ def refuse_damage(path: Path) -> Iterator[None]:
 
 
 def _check_saved(name, checkpoint, like):
-    """Check what a learner has saved against what it would save now: the network, its rule, rows, their order."""
+    """Check what a training saved against what it would save now: the network, its rule, rows, their order."""
     saved = checkpoint.saved
     if not isinstance(saved, list) or len(saved) != len(like):
         raise ValueError(f"{name} must be {len(like)} values, got {describe(saved)}")
@@ -218,9 +217,6 @@ def _read_content(content, arrays):
     if not isinstance(content["records"], list):
         raise ValueError(f"records must be a list, got {describe(content['records'])}")
     records = [_read_record(f"record {place}", record) for place, record in enumerate(content["records"])]
-    # An epoch is a step.
-    if read_count("n_steps", content["n_steps"]) != len(records):
-        raise ValueError(f"n_steps must be that of {len(records)} records, got {content['n_steps']}")
     last = _read_place("last", content["last"], arrays, len(records))
     if last.n_records != len(records):
         raise ValueError(f"the last checkpoint must be that of {len(records)} records, got {last.n_records}")
@@ -234,7 +230,7 @@ def _read_content(content, arrays):
         raise ValueError("best must have both a score and a checkpoint, or neither")
     checkpoint = None if place is None else _read_place("best", place, arrays, len(records))
     best = BestCheckpoint(_score_nothing, judges_start, score, checkpoint)
-    return Training(records, content["n_steps"], last, best=best), about
+    return Training(records, last, best=best), about
 
 
 def _read_record(name, record):
@@ -248,13 +244,13 @@ def _read_record(name, record):
 
 
 def _read_place(name, place, arrays, most):
-    """Return a Checkpoint of at most so many records; what a learner has saved there is not checked."""
-    if not isinstance(place, list) or len(place) != 3:
-        raise ValueError(f"the {name} checkpoint must be 3 values, got {describe(place)}")
-    n_steps, n_records = (read_count(f"a number of the {name} checkpoint", value) for value in place[:2])
-    if not n_steps == n_records <= most:
-        raise ValueError(f"the {name} checkpoint must be that of {most} records or fewer, got {n_steps}, {n_records}")
-    return Checkpoint(n_steps, n_records, _put_back(place[2], arrays))
+    """Return a Checkpoint of at most so many records; what was saved there is not checked."""
+    if not isinstance(place, list) or len(place) != 2:
+        raise ValueError(f"the {name} checkpoint must be 2 values, got {describe(place)}")
+    n_records = read_count(f"the number of the {name} checkpoint", place[0])
+    if n_records > most:
+        raise ValueError(f"the {name} checkpoint must be that of {most} records or fewer, got {n_records}")
+    return Checkpoint(n_records, _put_back(place[1], arrays))
 
 
 def _check_keys(name, value, keys):

@@ -12,8 +12,7 @@ import numpy as np
 from fastlin.networks import Examples
 from fastlin.training.judges import BestCheckpoint, Patience
 from fastlin.training.learning_rate import LearningRate
-from fastlin.training.loop import DivergedError, Learner, train
-from fastlin.training.schedule import Schedule
+from fastlin.training.loop import DivergedError, train
 
 if TYPE_CHECKING:
     from fastlin.training.descent import Descent
@@ -169,10 +168,7 @@ def train_by_epochs(
         Ctrl-C came before the end of the first epoch, or step; the network is as it was.
     """
     validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
-    if validation is None:
-        steps_per_validation, best = None, BestCheckpoint(_negative_loss, judges_start=True)
-    else:
-        steps_per_validation, best = 1, BestCheckpoint(validated)
+    best = BestCheckpoint(_negative_loss, judges_start=True) if validation is None else BestCheckpoint(validated)
     watched = validated if schedule.early_stopping else _negative_loss
     n_renewals = schedule.learning_rate.n_renewals
     limits: dict[str, Any] = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
@@ -184,12 +180,17 @@ def train_by_epochs(
         left = replace(patience, **limits)
     else:
         left = Patience(watched, **limits)
-    if resumed is not None:
-        # Its limits may be others now.
-        left = reduce(Patience.after, resumed.records, left)
+    records = [] if resumed is None else resumed.records
+    # Its limits may be others now.
+    left = reduce(Patience.after, records, left)
     make_rows = _Stream if callable(examples) else _ShuffledRows
     rows = make_rows(examples, schedule, random_state)
-    learner = _EpochLearner(descent, rows, validation, schedule, n_epochs, n_rows, left.n_renewed)
+    learner = _Learner(descent, rows, validation, schedule, n_epochs, n_rows, left.n_renewed)
+    epochs = learner.take_epochs(len(records))
+    if resumed is not None:
+        learner.resume(resumed.last.saved)
+        if left.is_exhausted:
+            epochs = iter(())
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
@@ -198,12 +199,15 @@ def train_by_epochs(
         return on_epoch is not None and on_epoch(EpochTraining.of(training))
 
     training = train(
-        learner,
-        Schedule(schedule.max_epochs, steps_per_validation, longest_stretch=1),
+        epochs,
+        learner.save,
+        learner.restore,
+        records=records,
         patience=left,
         best=best,
         on_checkpoint=after_epoch,
-        resumed=resumed,
+        save_step=learner.save_step if schedule.keeps_steps else None,
+        check_end=learner.check_end if validation is None else None,
     )
     if training.ended == "interrupted" and not (training.records or (schedule.keeps_steps and descent.n_rows)):
         raise KeyboardInterrupt
@@ -277,8 +281,8 @@ class _Stream:
         """Return nothing: what comes next is not known here."""
 
 
-class _EpochLearner(Learner):
-    """A network that takes an epoch as one step; its record is an Epoch.
+class _Learner:
+    """A network that is trained by epochs.
 
     n_renewed is how many times the patience of the training was renewed by now.
     """
@@ -288,25 +292,23 @@ class _EpochLearner(Learner):
         self._descent, self._schedule = descent, schedule
         self._rows, self._validation = rows, validation
 
-    def advance(self, stretch):
-        descent = self._descent
-        n_rows = self._n_rows_before + descent.n_rows
-        rate = self._schedule.learning_rate.at(self._n_epochs_before + stretch.first, n_rows, self.n_renewed)
-        loss, accuracy = self._rows.run_epoch(descent, rate)
-        if not (np.isfinite(loss) and self._is_finite()):
-            raise DivergedError
-        return Epoch(loss, accuracy)
-
-    def validate(self, record):
-        loss, accuracy = self._measure(self._validation)
-        return replace(record, validation_loss=loss, validation_accuracy=accuracy)
+    def take_epochs(self, first):
+        """Yield the Epoch of each epoch from a first one on."""
+        descent, schedule = self._descent, self._schedule
+        for n_epochs in range(first, schedule.max_epochs):
+            n_rows = self._n_rows_before + descent.n_rows
+            rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, n_rows, self.n_renewed)
+            loss, accuracy = self._rows.run_epoch(descent, rate)
+            if not (np.isfinite(loss) and self._is_finite()):
+                raise DivergedError
+            yield Epoch(loss, accuracy, *(() if self._validation is None else self._measure(self._validation)))
 
     def save(self):
         descent = self._descent
         return descent.network.save(), descent.save(), descent.n_rows, self._rows.save()
 
     def save_step(self):
-        return self.save() if self._schedule.keeps_steps and self._descent.n_rows and self._is_finite() else None
+        return self.save() if self._descent.n_rows and self._is_finite() else None
 
     def resume(self, saved):
         _, _, self._descent.n_rows, rows = saved
@@ -321,8 +323,7 @@ class _EpochLearner(Learner):
         self._descent.restore(carried)
 
     def check_end(self):
-        if self._validation is None:
-            self._measure(self._rows.probe())
+        self._measure(self._rows.probe())
 
     def _is_finite(self):
         return np.isfinite(self._descent.network.parameters).all()

@@ -15,13 +15,12 @@ class Checkpoint(NamedTuple):
 
     Attributes
     ----------
-    n_steps, n_records : int
-        Number of steps taken and of records made until then.
+    n_records : int
+        Number of records made until then.
     saved : object
-        What `Learner.save` returned there.
+        What the training saved there.
     """
 
-    n_steps: int
     n_records: int
     saved: Any
 
@@ -102,7 +101,7 @@ class BestCheckpoint:
         Parameters
         ----------
         record : object
-            What the learner recorded of a stretch.
+            What was recorded of a stretch.
         before, checkpoint : Checkpoint
             The checkpoints at both ends of the stretch.
         """

@@ -63,6 +63,10 @@ class CompiledTraining:
         train_steps(layers, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, measured)
         return measured.losses
 
+    def validate(self) -> tuple[float, float, float]:
+        """Return what `BaseTrainer.validation_step` returns."""
+        return self.begin_validation()()
+
     def begin_validation(self) -> Callable[[], tuple[float, float, float]]:
         """Begin to validate the model as it is now, on threads beside this one.
 
