@@ -1,13 +1,8 @@
 """The parameters that a network begins with, drawn layer by layer."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from fastlin.networks.network import Network
+from fastlin.networks.network import Network
 
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:

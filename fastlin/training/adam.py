@@ -1,18 +1,13 @@
 """Mini-batch gradient descent by Adam."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_adam
+from fastlin.networks.network import Network
 from fastlin.training.descent import Descent
 from fastlin.typing import FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Network
 
 
 class AdamDescent(Descent):

@@ -4,8 +4,6 @@ A file may be damaged, or made to do damage. So it is read in two steps: as far 
 and for the rest when the network and the rows are known.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
@@ -15,22 +13,19 @@ import tokenize
 import zipfile
 from collections.abc import Iterator
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastlin.exceptions import CheckpointError
 from fastlin.fitted import check_float, check_like, check_random_state, describe, read_array, read_count
+from fastlin.networks.network import Examples
 from fastlin.places import write_whole
+from fastlin.training.descent import Descent
 from fastlin.training.epochs import Epoch
 from fastlin.training.judges import BestCheckpoint, Checkpoint
 from fastlin.training.loop import Training
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.networks.network import Examples
-    from fastlin.training.descent import Descent
 
 FORMAT = 2
 # The first bytes of a zip archive.

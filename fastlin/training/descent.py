@@ -1,17 +1,13 @@
 """Mini-batch gradient descent for networks: one step, or one epoch of them, by any rule of the step."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from fastlin.networks.network import Examples, Network
 from fastlin.typing import IntArray
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Examples, Network
 
 
 class Descent:

@@ -1,22 +1,17 @@
 """Training of networks by epochs: the order of the rows, the rules that end it, and the epoch that is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from fastlin.networks import Examples
+from fastlin.training.descent import Descent
 from fastlin.training.judges import BestCheckpoint, Patience
 from fastlin.training.learning_rate import LearningRate
-from fastlin.training.loop import DivergedError, train
-
-if TYPE_CHECKING:
-    from fastlin.training.descent import Descent
-    from fastlin.training.loop import Training
+from fastlin.training.loop import DivergedError, Training, train
 
 # Rows whose loss is computed at the end of a training without validation: no batch was computed with its parameters.
 PROBE_ROWS = 128

@@ -1,17 +1,13 @@
 """Training of networks by L-BFGS on all rows at once, for small data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
+from fastlin.networks.network import Examples, Network
 from fastlin.training.epochs import Epoch, EpochTraining
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Examples, Network
 
 # What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
 TOO_LARGE = 1e100

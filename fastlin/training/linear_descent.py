@@ -1,9 +1,7 @@
 """Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +13,9 @@ from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 from fastlin.matrices import DenseMatrix
 from fastlin.matrices.compressed import compressed
 from fastlin.networks import Network
+from fastlin.networks.network import Examples
 from fastlin.training.momentum import MomentumDescent
 from fastlin.typing import IntArray
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Examples
 
 # Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms. One of an entry of sparse rows takes as long as
 # ENTRY_WORK of dense ones.

@@ -1,7 +1,5 @@
 """The one training loop: stretches of steps, their validations, and the parameters that a training ends with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any

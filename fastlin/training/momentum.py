@@ -1,16 +1,12 @@
 """Mini-batch gradient descent with momentum."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_momentum
+from fastlin.networks.network import Network
 from fastlin.training.descent import Descent
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Network
 
 
 class MomentumDescent(Descent):

@@ -1,7 +1,5 @@
 """CIFAR-10 as it was published: six batches of 10,000 images, pickled or binary, in a folder or an archive."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import pickle
@@ -9,15 +7,13 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastlin.course.datasets.archives import check_names
 from fastlin.typing import Array
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BATCH_ROWS = 10_000
 # The published layout of an image: 1,024 red values row by row, then the green ones, then the blue ones.

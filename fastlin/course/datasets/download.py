@@ -4,8 +4,6 @@ pooch checks each file and gives it its name only when it is whole. What pooch l
 tried in turn, an end to a download that is too long, and a limit on the time that a server takes to answer.
 """
 
-from __future__ import annotations
-
 import io
 import threading
 from collections.abc import Sequence

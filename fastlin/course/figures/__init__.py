@@ -1,8 +1,6 @@
 """Draws what the studies have found: `draw` draws the results of one into a folder, with captions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from fastlin.course.figures.comparisons import CONTENDERS, draw_compare, draw_peers
 from fastlin.course.figures.course import (
@@ -18,12 +16,7 @@ from fastlin.course.figures.course import (
 from fastlin.course.figures.losses import plot_loss
 from fastlin.course.figures.networks import draw_deep, draw_search, draw_two_layer
 from fastlin.extras import needs
-from fastlin.figures.style import STYLE
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import Picture, StudyResults
+from fastlin.figures.style import STYLE, Picture, StudyResults
 
 __all__ = ["CONTENDERS", "draw", "plot_loss"]
 

@@ -1,17 +1,10 @@
 """Draws fastlin beside scikit-learn and beside all peers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, STYLE, Picture, count_nouns, name_data, open_figure, save_figure
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import StudyResults
+from fastlin.figures.style import COLORS, STYLE, Picture, StudyResults, count_nouns, name_data, open_figure, save_figure
 
 # Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
 # wine); the solvers of one library share a hue.

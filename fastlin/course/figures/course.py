@@ -1,8 +1,7 @@
 """Draws the studies of the course: binary and softmax regression."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from fastlin.figures.images import plot_weights, show_images
 from fastlin.figures.style import (
     COLORS,
     Picture,
+    StudyResults,
     count_nouns,
     make_figure,
     name_data,
@@ -18,11 +18,6 @@ from fastlin.figures.style import (
     place_legend,
     save_figure,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import StudyResults
 
 TRAIN, VALIDATION = COLORS[0], COLORS[1]
 IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]

@@ -1,17 +1,19 @@
 """Draws the studies of CIFAR-10: curves of training, the search by parameter, and accuracy against depth."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, Picture, count_nouns, name_data, open_figure, place_legend, save_figure
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import StudyResults
+from fastlin.figures.style import (
+    COLORS,
+    Picture,
+    StudyResults,
+    count_nouns,
+    name_data,
+    open_figure,
+    place_legend,
+    save_figure,
+)
 
 PARAMETERS = {
     "hidden": "hidden units",

@@ -1,16 +1,12 @@
 """Fills the templates of the page with results."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from fastlin.course.report.tables import tabulate
 from fastlin.places import write_whole
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DATA_NAMES = {
     "mnist": "MNIST",

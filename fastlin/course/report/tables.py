@@ -1,7 +1,5 @@
 """Tables of what a study found, for the page and for the console."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

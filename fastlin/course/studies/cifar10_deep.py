@@ -3,19 +3,12 @@
 The report states no initialisation. Normal weights of 0.01 are a common choice of its time that fails as it describes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.course.studies.cifar10 import Recipe, prepare, run_recipes
-from fastlin.course.studies.settings import Results
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.cifar10 import Images
-    from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.cifar10 import Images, Recipe, prepare, run_recipes
+from fastlin.course.studies.settings import Results, Settings
 
 N_COMPONENTS = 300
 DEPTHS = tuple(range(2, 11))

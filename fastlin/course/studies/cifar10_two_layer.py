@@ -1,18 +1,11 @@
 """The report's two-layer network on CIFAR-10, by two readings of its settings, and one with better settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from fastlin.course.studies.cifar10 import Recipe, prepare, train
-from fastlin.course.studies.settings import Results
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.cifar10 import Images
-    from fastlin.course.studies.settings import Settings
-    from fastlin.training.epochs import EpochTraining
+from fastlin.course.studies.cifar10 import Images, Recipe, prepare, train
+from fastlin.course.studies.settings import Results, Settings
+from fastlin.training.epochs import EpochTraining
 
 N_COMPONENTS = 1_200
 # The settings that the report calls its optimum. It does not say what it counts as an epoch.

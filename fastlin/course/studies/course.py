@@ -1,23 +1,19 @@
 """What the studies of the course share: how they train on each data set, their data, and the trained models."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.course import datasets, trainers
+from fastlin.course.datasets.dataset import Dataset
+from fastlin.course.studies.settings import Settings
 from fastlin.course.trainers.data import select_images
+from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
 from fastlin.typing import Array, FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.course.datasets.dataset import Dataset
-    from fastlin.course.studies.settings import Settings
-    from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
 
 PATIENCE = 10
 # The number of epochs after which a training with early stopping ends in any case.
@@ -25,7 +21,6 @@ MOST_EPOCHS = 500
 # Report B draws this many training and validation images at random from MNIST. Its seed is that of the course's code.
 RANDOM_SPLIT = 18_000, 2_000
 RANDOM_SPLIT_SEED = 0
-PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
 
 
 @dataclass(frozen=True)
@@ -97,30 +92,21 @@ def describe_training(settings: Settings, model: Literal["binary", "softmax"]) -
     return described
 
 
-def binary_data(data: Dataset, *, random_split: bool = False) -> tuple[Array, Array, Array, Array]:
+@lru_cache(maxsize=2)
+def binary_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3, pre-processed.
 
     They are of the first COURSE_IMAGES training images and all test images, or of report B's random split.
     """
-    return _binary_data(data, random_split)
-
-
-# A cache takes an argument that is left out for another than its default.
-@lru_cache(maxsize=2)
-def _binary_data(data, random_split):
     X_train, Y_train, X_val, Y_val = _split(data, random_split)
     X_train, Y_train = trainers.binary_prune_dataset(2, 3, X_train, Y_train)
     X_val, Y_val = trainers.binary_prune_dataset(2, 3, X_val, Y_val)
     return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
 
 
-def softmax_data(data: Dataset, *, random_split: bool = False) -> tuple[Array, Array, Array, Array]:
-    """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
-    return _softmax_data(data, random_split)
-
-
 @lru_cache(maxsize=2)
-def _softmax_data(data, random_split):
+def softmax_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Array, Array]:
+    """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
     X_train, Y_train, X_val, Y_val = _split(data, random_split)
     return (
         trainers.pre_process_images(X_train),
@@ -216,7 +202,7 @@ def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = Fa
 @lru_cache(maxsize=64)
 def _train_binary(data, quick, shuffle, early_stopping, seed, random_split):
     protocol = find_protocol(data, quick)
-    X_train, *others = binary_data(data, random_split=random_split)
+    X_train, *others = binary_data(data, random_split)
     model = trainers.BinaryModel(n_inputs=X_train.shape[1])
     trainer = trainers.LogisticTrainer(
         model,
@@ -267,7 +253,7 @@ def train_softmax(
 @lru_cache(maxsize=8)
 def _train_softmax(data, quick, seed, learning_rate, l2_reg_lambda, *, half, random_split):
     protocol = find_protocol(data, quick)
-    X_train, *others = softmax_data(data, random_split=random_split)
+    X_train, *others = softmax_data(data, random_split)
     model = trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=X_train.shape[1])
     trainer = trainers.SoftmaxTrainer(
         model, learning_rate, protocol.batch_size, True, X_train, *others, seed=seed, progress=False
