@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.callbacks import IterationTasks, tell_all
+from fastlin.estimators.callbacks import EpochCallbacks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import (
@@ -56,11 +56,8 @@ from fastlin.estimators.network_training import (
 )
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
-    CallbackSupportMixin,
     ClassifierMixin,
     check_partial_fit_first_call,
-    has_callbacks,
-    with_callbacks,
 )
 from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
@@ -75,7 +72,7 @@ from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike,
 
 
 @estimator
-class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstimator):
+class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -374,7 +371,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
                 given = descent, examples, validation, random_state, self.max_iter, continues
                 kept = checkpoints.prepare(self, descent, examples, validation)
                 train = partial(self._train, *given, n_rows=n_rows, **kept)
-            training = self._train_and_tell(X, y, sample_weight, network, train)
+            training = self._train_and_tell(X, y, sample_weight, partial(self._describe, network), train)
             self.n_iter_ = len(training.epochs)
         warn_of_training(self, training, stacklevel=3)
         return self
@@ -635,21 +632,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             initialize(network, self.init, random_state, self.init_scale)
         return network
 
-    @with_callbacks
-    def _train_and_tell(self, X, y, sample_weight, network, train):
-        """Return the EpochTraining that `train` returns, and tell the callbacks, which get what `fit` was given."""
-
-        def describe(n_iter):
-            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(network)}
-
-        tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
-        if tasks is None:
-            return train()
-        training = train(tell=lambda training: tasks(len(training.epochs), training.epochs[-1], lambda: ()))
-        tasks.end()
-        return training
-
-    def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell=None):
+    def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell):
         """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
         with show_steps(bool(self.verbose), self.max_iter) as show:
             training = train_by_lbfgs(
@@ -676,9 +659,9 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         random_state,
         max_epochs,
         continues,
+        tell=None,
         *,
         n_epochs=0,
-        tell=None,
         **more,
     ):
         """Train by mini-batches, keep the network and its curves, and return the EpochTraining.

@@ -42,6 +42,8 @@ class LinearDescent(MomentumDescent):
 
     Attributes
     ----------
+    n_rows_before : int
+        As given.
     mean : ndarray of shape (p,), float64
         The mean of the parameters after each of these steps.
     """
@@ -51,6 +53,7 @@ class LinearDescent(MomentumDescent):
         self._counts = np.zeros(2, np.int64)
         super().__init__(network, momentum)
         self.mean = np.zeros(len(network.parameters))
+        self.n_rows_before = n_rows_before
         self._n_rows_left = first_row - n_rows_before
 
     @property
