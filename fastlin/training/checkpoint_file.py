@@ -50,15 +50,8 @@ UNREADABLE = (
 def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> None:
     """Write a Training after a whole epoch, and what describes it, under a temporary name first.
 
-    Parameters
-    ----------
-    path : Path
-        The file, which is replaced where there is one.
-    training : Training
-        What `train_by_epochs` saves.
-    about : dict
-        `parameters` and `data`, dicts of numbers, strings, None and lists of such; and `start`, the state of a
-        RandomState.
+    `about` has `parameters` and `data`, dicts of numbers, strings, None and lists of such; and `start`, the state of a
+    RandomState.
     """
     arrays: dict[str, Any] = {}
     best = training.best
@@ -78,17 +71,7 @@ def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> N
 def read_checkpoint(path: Path) -> tuple[Training, dict[str, Any]]:
     """Return the Training and what describes it, before `check_training` has seen what the training saved.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    training : Training
-        As it was saved, without its patience; the best checkpoint scores nothing.
-    about : dict
-        What describes it; lists stand for tuples.
+    The Training has no patience, its best checkpoint scores nothing, and lists stand for tuples.
 
     Raises
     ------
@@ -119,19 +102,7 @@ def read_checkpoint(path: Path) -> tuple[Training, dict[str, Any]]:
 
 
 def check_training(training: Training, descent: Descent, examples: Examples, is_validated: bool) -> None:
-    """Raise a ValueError unless the network of a descent can go on with a Training from a file.
-
-    Parameters
-    ----------
-    training : Training
-        What `read_checkpoint` returned.
-    descent : Descent
-        The network, and the rule of its steps.
-    examples : Examples
-        The rows to train on.
-    is_validated : bool
-        Whether there are rows to validate on.
-    """
+    """Raise a ValueError unless a descent can go on with a Training from a file over these examples."""
     for place, record in enumerate(training.records):
         if (record.validation_loss is not None) != is_validated:
             raise ValueError(f"record {place} is of a training {'without' if is_validated else 'with'} validation data")

@@ -21,38 +21,19 @@ PROBE_ROWS = 128
 class EpochSchedule:
     """How the epochs of a network's training go, and when they end.
 
-    Attributes
-    ----------
-    max_epochs, batch_size : int
-        Largest number of epochs, and number of rows of a batch.
-    learning_rate : LearningRate
-        The learning rate of each epoch.
-    alpha : float
-        Penalty of a batch, as in `Descent.run_epoch`.
-    alpha_by_weight : bool
-        Whether the penalty of a batch is divided by its weight, as scikit-learn's networks have it.
-    shuffle : bool
-        Whether a new order of the rows is drawn for each epoch.
-    whole_batches : bool
-        Whether the rows at the end of an epoch that make no whole batch are left out, as courses do.
-    patience : float
-        The training ends with more than this number of epochs in a row without an improvement by `tol`: of the
-        accuracy on the validation examples with `early_stopping`, else of the loss.
-    tol : float
-        Smallest improvement that counts.
-    early_stopping : bool
-        Whether patience watches the validation examples.
-    by_loss : bool
-        Whether validations are judged by their loss instead of their accuracy.
-    keeps_steps : bool
-        Whether Ctrl-C keeps the last whole step instead of the last whole epoch.
+    alpha is the penalty of a batch, as `Descent.run_epoch` takes it, and a new order of the rows is drawn for each
+    epoch with `shuffle`. `whole_batches` leaves out the rows at the end of an epoch that make no whole batch, as
+    courses do.
+
+    The training ends with more than `patience` epochs in a row without an improvement by `tol`: of the loss or, with
+    `early_stopping`, of the validation. Validations are judged by their accuracy or, with `by_loss`, by their loss.
+    With `keeps_steps` Ctrl-C keeps the last whole step instead of the last whole epoch.
     """
 
     max_epochs: int
     batch_size: int
     learning_rate: LearningRate
     alpha: float = 0.0
-    alpha_by_weight: bool = True
     shuffle: bool = True
     whole_batches: bool = False
     patience: float = np.inf
@@ -64,15 +45,7 @@ class EpochSchedule:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Loss and accuracy of an epoch.
-
-    Attributes
-    ----------
-    loss, accuracy : float
-        Those of its batches, before each step, as `Descent.run_epoch` returns them.
-    validation_loss, validation_accuracy : float or None
-        Those on the validation examples after the epoch; None where there are no such examples.
-    """
+    """Loss and accuracy of an epoch's batches, before each step, and on the validation examples after it, if any."""
 
     loss: float
     accuracy: float
@@ -82,18 +55,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class EpochTraining:
-    """What the training of a network met on its way, and how it ended.
+    """The whole epochs of a network's training, how it ended, and what is left of the patience, as `Training` has them.
 
-    Attributes
-    ----------
-    epochs : list of Epoch
-        The whole epochs. The epoch in which the training diverged is left out.
-    ended : {"limit", "patience", "stopped", "diverged", "interrupted"}
-        How it ended, as in `Training`.
-    n_kept : int
-        Number of epochs after which the network had the parameters that it has now.
-    patience : Patience or None
-        What is left of the patience, where there was one.
+    The network has the parameters after n_kept epochs. The epoch in which a training diverged is left out.
     """
 
     epochs: list[Epoch]
@@ -130,14 +94,12 @@ def train_by_epochs(
 
     Parameters
     ----------
-    descent : Descent
-        The network, and the rule of its steps.
+    descent, schedule : Descent and EpochSchedule
+        The network with the rule of its steps, and how the epochs go.
     examples : Examples, or a callable
         The rows to train on, or what returns an iterator over the Examples that make an epoch together.
     validation : Examples or None
         The rows to validate on after each epoch.
-    schedule : EpochSchedule
-        How the epochs go, and when they end.
     random_state : RandomState
         Draws the orders of the rows.
     on_epoch : callable or None
@@ -145,17 +107,11 @@ def train_by_epochs(
     n_epochs, n_rows : int
         The epochs that the learning rate has been through before, and the rows trained on.
     patience : Patience or None
-        What is left of the patience of the training that this one continues. It counts where both watch the same.
-
+        What is left of the patience of the training that this one continues. It counts where both watch the same score.
     save : callable or None
         Called with the Training after each whole epoch, from which another training can go on.
     resumed : Training or None
         What `save` was called with in a training of the same rows; this one goes on from there.
-
-    Returns
-    -------
-    EpochTraining
-        The epochs, and how the training ended.
 
     Raises
     ------
@@ -231,8 +187,7 @@ class _ShuffledRows:
             self._order = self._order[places]
         if schedule.shuffle or self._n_rows < len(self._order):
             order = self._order[: self._n_rows]
-        penalty = schedule.alpha, schedule.alpha_by_weight
-        return descent.run_epoch(self._examples, order, schedule.batch_size, learning_rate, *penalty)
+        return descent.run_epoch(self._examples, order, schedule.batch_size, learning_rate, schedule.alpha)
 
     def probe(self):
         """Return Examples of the rows that the last steps took."""

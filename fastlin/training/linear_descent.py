@@ -39,13 +39,6 @@ class LinearDescent(MomentumDescent):
         The mean begins with the first step after so many rows.
     n_rows_before : int, default=0
         The rows that steps were taken with before.
-
-    Attributes
-    ----------
-    n_rows_before : int
-        As given.
-    mean : ndarray of shape (p,), float64
-        The mean of the parameters after each of these steps.
     """
 
     def __init__(self, network: Network, momentum: float, first_row: float = np.inf, n_rows_before: int = 0) -> None:
@@ -100,9 +93,8 @@ class LinearDescent(MomentumDescent):
         batch_size: int,
         learning_rate: float,
         alpha: float,
-        alpha_by_weight: bool = False,
     ) -> tuple[float, float]:
-        """As `Descent.run_epoch` has it; alpha is never divided by the weight of a batch."""
+        """As `Descent.run_epoch` has it, but that alpha is l2, whatever the weight of a batch."""
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)
