@@ -38,10 +38,8 @@ class IterationTasks:
 
     Parameters
     ----------
-    estimator : LogisticRegression or MLPClassifier
-        The estimator that is fitted.
     X, y, sample_weight : array-like
-        What its `fit` was given.
+        What `fit` was given.
     describe : callable
         Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
         estimator predicts with.
@@ -121,21 +119,8 @@ class EpochCallbacks(CallbackSupportMixin):
 class CrossValidationTasks:
     """The tasks of one cross-validation. Its fits may run side by side; one callback is called at a time.
 
-    Parameters
-    ----------
-    estimator : LogisticRegressionCV
-        The estimator that is fitted.
-    X, y, sample_weight : array-like
-        What its `fit` was given; all tasks tell of these.
-    n_paths, n_Cs : int
-        The number of pairs of a fold and an l1_ratio, and of Cs.
-    describe : callable
-        As IterationTasks has it.
-
-    Attributes
-    ----------
-    is_stopped : bool
-        Whether a callback has asked to stop.
+    There are n_paths pairs of a fold and an l1_ratio. X, y, sample_weight and describe are as IterationTasks has them,
+    and is_stopped says whether a callback has asked to stop.
     """
 
     def __init__(

@@ -494,16 +494,8 @@ def _count_rows_before_mean(average):
 class _Optimizer(NamedTuple):
     """What `partial_fit` goes on with.
 
-    Attributes
-    ----------
-    parameters : ndarray of shape (p,)
-        The parameters after the last step, of which `coef_` may be a mean.
-    carried : object
-        What the Descent carries.
-    average : float
-        After how many rows the mean of the steps begins.
-    patience : Patience
-        What is left of the patience.
+    The parameters (p,) are those after the last step, of which `coef_` may be a mean; `carried` is what the Descent
+    carries, `average` says after how many rows the mean begins, and `patience` is what is left of it.
     """
 
     parameters: np.ndarray
@@ -515,16 +507,8 @@ class _Optimizer(NamedTuple):
 class _Parts:
     """The rows of `partial_fit` and `fit_batches`, read and checked part by part.
 
-    Parameters
-    ----------
-    estimator : MiniBatchLogisticRegression
-        The estimator that is trained.
-    begin : callable
-        Returns an iterator over the parts of an epoch.
-    name : str or None
-        The argument that errors name, with the number of the part.
-    show : callable or None
-        Called with the number of parts that steps were taken with.
+    begin returns an iterator over the parts of an epoch. The name is that of the argument, which errors name with the
+    number of the part, and show is called with the number of parts that steps were taken with.
     """
 
     def __init__(self, estimator, begin, name=None, show=None):

@@ -31,16 +31,8 @@ COURSES_OF_SGD = ("invscaling", "adaptive")
 class Optimizer(NamedTuple):
     """What `partial_fit` goes on with.
 
-    Attributes
-    ----------
-    solver : str
-        The solver that it belongs to.
-    learning_rate : float
-        The rate of the next epoch.
-    carried : object
-        What the rule of its steps carries.
-    patience : Patience
-        What is left of the patience.
+    It belongs to a solver, and has the learning rate of the next epoch, what the rule of the steps carries, and what is
+    left of the patience.
     """
 
     solver: str

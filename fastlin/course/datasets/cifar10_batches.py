@@ -60,12 +60,6 @@ class Batches:
 
     Attributes
     ----------
-    folder : str
-        The name of the folder that holds the files.
-    archive : str
-        The name of the archive of that folder.
-    archive_md5 : str
-        The checksum of the archive.
     files : dict of str to (str or None)
         The checksum of each file by its name, or None where none is published; the test batch comes last.
     beside : tuple of str

@@ -22,13 +22,12 @@ def write_page(
     environment: Mapping[str, Any],
     failed: Collection[str] = (),
 ) -> None:
-    """Write the page, which needs no other file and no network.
+    """Write the page, which needs no other file and no network, and whole or not at all.
 
     Parameters
     ----------
     path : Path
-        The file to write. The pictures that the entries name are read from its folder. The page is written under
-        another name first, so that an interrupted run leaves no half-written page.
+        The file to write. The pictures that the entries name are read from its folder.
     entries : dict of str to dict
         What was found by the name of the study: `data`, `parameters`, `merits`, `seconds`, whether it is of an
         `earlier` run, and `pictures`, each of which has `file`, `caption` and `alt`.

@@ -41,14 +41,8 @@ MORE_DROPOUT = 0.1, 0.2, 0.35, 0.5
 class Variant:
     """A way to train deeper networks.
 
-    Attributes
-    ----------
-    recipe : Recipe
-        How they are trained, without the units of the hidden layers.
-    depths : tuple of int
-        The numbers of hidden layers at which it is tried.
-    given : str
-        What the networks are given: COMPONENTS, CENTRED_PIXELS or PIXELS.
+    The recipe lacks the units of the hidden layers, whose numbers are `depths`. What the networks are given is
+    COMPONENTS, CENTRED_PIXELS or PIXELS.
     """
 
     recipe: Recipe

@@ -25,22 +25,14 @@ class Claim:
 
     Attributes
     ----------
-    reports : str
-        The letters of the reports.
-    task : str
-        The task of the assignment, or of the homework.
-    study : str
-        The study that measures it.
-    says : str
-        What the reports say.
-    how : str
-        How it is measured.
-    tolerance : str
-        What decides between the verdicts.
+    reports, task : str
+        The letters of the reports, and the task of the assignment or of the homework.
+    says, reported : str
+        What the reports say, and the value that they state, or a dash.
+    how, tolerance : str
+        How it is measured by the study, and what decides between the verdicts.
     judge : callable
         The function from the merits of the study to a Finding; it may raise KeyError where a merit is missing.
-    reported : str
-        What the reports state, or a dash.
     on : str
         "any" where every data set can show it, else the one that can: "mnist" or "cifar10".
     """
@@ -398,18 +390,9 @@ CLAIMS = (
 def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
     """Return a row for each claim, as plain values.
 
-    Parameters
-    ----------
-    entries : dict of str to dict
-        What was found by the name of the study: `data`, `parameters` and `merits`.
-    failed : collection of str
-        The names of the studies that failed; no entry is theirs.
-
-    Returns
-    -------
-    list of dict
-        For each claim its `reports`, `task`, `study`, `data`, `says`, `how`, `reported` and `tolerance`; what was
-        measured, `here`; the `verdict`, or what stands in its place; and `because`, a sentence.
+    `entries` has what was found by the name of the study: `data`, `parameters` and `merits`; studies that failed have
+    no entry. A row has the texts of the claim and its `data`; what was measured, `here`; the `verdict`, or what stands
+    in its place; and `because`, a sentence.
     """
     return [_judge(claim, entries.get(claim.study), claim.study in failed) for claim in CLAIMS]
 

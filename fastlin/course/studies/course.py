@@ -27,18 +27,9 @@ RANDOM_SPLIT_SEED = 0
 class Protocol:
     """How the models of the course are trained on a data set.
 
-    Attributes
-    ----------
-    batch_size : int
-        The rows of a batch.
-    binary_learning_rate, softmax_learning_rate : float
-        The learning rates of the two models.
-    binary_epochs, softmax_epochs : int
-        The epochs of the trainings without early stopping.
-    loss_to_reach : float
-        The validation loss of 2 against 3 by which the speed of two trainings is compared.
-    learning_rates : dict of float to float
-        The learning rate of the softmax model by the weight of its penalty, where it is another one.
+    The epochs are those of the trainings without early stopping. loss_to_reach is the validation loss of 2 against 3 by
+    which the speed of two trainings is compared. learning_rates has the learning rate of the softmax model by the
+    weight of its penalty, where it is another one.
     """
 
     batch_size: int
@@ -129,16 +120,9 @@ def has_random_split(data: Dataset) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained model of the course; several studies share it, so that it must not be changed.
+    """A trained model of the course, with the histories that `BaseTrainer.train` returns.
 
-    Attributes
-    ----------
-    model : BinaryModel or SoftmaxModel
-        The model after the training.
-    train, val : dict
-        The histories, as `BaseTrainer.train` returns them.
-    steps_per_epoch : int
-        The number of batches of an epoch.
+    Several studies share it, so that it must not be changed.
     """
 
     model: BinaryModel | SoftmaxModel
@@ -171,18 +155,9 @@ def train_binary(
 ) -> Trained:
     """Return the Trained model of 2 against 3, which is trained once for all studies.
 
-    Parameters
-    ----------
-    settings : Settings
-        The settings of the study.
-    shuffle : bool
-        Whether the order of the rows changes from epoch to epoch.
-    early_stopping : bool
-        Whether a patience of 10 validations ends the training, and MOST_EPOCHS otherwise.
-    seed : int or None
-        The seed of the shuffling. None: that of the settings.
-    random_split : bool
-        Whether report B's random split is trained on.
+    With `shuffle` the order of the rows changes from epoch to epoch, by the seed of the settings unless one is given.
+    With early_stopping a patience of 10 validations ends the training, and MOST_EPOCHS otherwise. With random_split
+    report B's random split is trained on.
     """
     seed = settings.seed if seed is None else seed
     return _train_binary(settings.data, settings.quick, shuffle, early_stopping, seed, random_split)
@@ -229,18 +204,8 @@ def train_softmax(
 ) -> Trained:
     """Return the Trained model of ten digits, shuffled, which is trained once for all studies.
 
-    Parameters
-    ----------
-    settings : Settings
-        The settings of the study.
-    l2_reg_lambda : float
-        The weight λ of the penalty λ ||w||^2.
-    half : bool
-        Whether the penalty is ½ λ ||w||^2.
-    random_split : bool
-        Whether report B's random split is trained on.
-    rate_of : float or None
-        The λ whose learning rate is taken. None: that of the model itself.
+    The penalty is λ ||w||^2, or with `half` ½ λ ||w||^2. With random_split report B's random split is trained on. The
+    learning rate is that of the model itself, or that of the λ rate_of.
     """
     protocol = find_protocol(settings.data, settings.quick)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda

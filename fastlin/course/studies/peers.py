@@ -43,18 +43,8 @@ MERITS = ("1e-2", "1e-4", "1e-6")
 def run(settings: Settings, dtype: str = "float64") -> Results:
     """Run every installed contender on the problems of the data, in turn, and report its points.
 
-    Parameters
-    ----------
-    settings : Settings
-        The data, and whether the study is quick.
-    dtype : str, default="float64"
-        The type of X.
-
-    Returns
-    -------
-    Results
-        The series "problems" holds plain values: name, shape, optimum and points of each problem, and the reasons
-        why contenders were left out.
+    The series "problems" holds plain values: name, shape, optimum and points of each problem, and the reasons why
+    contenders were left out.
     """
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
     problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]

@@ -25,17 +25,7 @@ SAME_RATE = "0, at the learning rate of λ = 1"
 
 
 class Finding(NamedTuple):
-    """What was measured for a claim.
-
-    Attributes
-    ----------
-    here : str
-        What was measured.
-    verdict : str
-        CONFIRMED, NOT_CONFIRMED or CONTRADICTED, or NEEDS_WHOLE in their place.
-    because : str
-        One sentence that says why.
-    """
+    """What was measured for a claim, the verdict (or NEEDS_WHOLE in its place), and a sentence that says why."""
 
     here: str
     verdict: str
@@ -52,15 +42,7 @@ Judge: TypeAlias = Callable[[dict[str, Any]], Finding]
 
 
 def judge_values(here: str, agrees: Callable[[dict[str, Any]], bool], because: str) -> Judge:
-    """Return a judge that confirms or contradicts, and fills the merits into two texts.
-
-    Parameters
-    ----------
-    here, because : str
-        The texts of the Finding, with the names of merits in braces.
-    agrees : callable
-        The function from the merits to whether they agree with the claim.
-    """
+    """Return a judge that confirms where the merits agree, else contradicts; both texts name merits in braces."""
 
     def judge(merits):
         verdict = CONFIRMED if agrees(merits) else CONTRADICTED
@@ -147,12 +129,8 @@ def judge_spikes(merits: dict[str, Any]) -> Finding:
 def judge_by_orders(better: str, worse: str, describe: Callable[[dict[str, Any]], tuple[str, str]]) -> Judge:
     """Return a judge of a comparison that at least four of five shuffled orders win, or lose.
 
-    Parameters
-    ----------
-    better, worse : str
-        The merits that count the orders that win, and those that lose.
-    describe : callable
-        The function from the merits to what was measured, and to how orders are compared.
+    `better` and `worse` are the merits that count the orders that win, and those that lose. `describe` is the function
+    from the merits to what was measured, and to how orders are compared.
     """
 
     def judge(merits):
@@ -273,14 +251,9 @@ def _by_penalty(merits):
 
 
 def judge_falling(key: str, form: str) -> Judge:
-    """Return a judge of a quantity that falls as λ grows.
+    """Return a judge of the merit `key`, a quantity by λ from the largest to 0, that falls as λ grows.
 
-    Parameters
-    ----------
-    key : str
-        The merit that holds the quantity by λ, from the largest λ to 0.
-    form : str
-        The format of the quantity.
+    `form` is the format of the quantity.
     """
 
     def judge(merits):
