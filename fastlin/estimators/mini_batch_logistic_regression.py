@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import partial
@@ -513,38 +514,28 @@ class _Parts:
 
     def __init__(self, estimator, begin, name=None, show=None):
         self._estimator, self._begin, self._name, self._show = estimator, begin, name, show
-        self._first = self._rest = None
-        self._n_taken = 0
+        self._begun, self._n_taken = None, 0
 
     def read_first(self, reset):
         """Read the first part, whose columns are then those of the estimator."""
-        self._rest = self._iterate()
-        part = next(self._rest, None)
-        if part is None:
-            raise ValueError(f"{self._name} must hold at least one part, got none")
-        self._first = self._read(0, part, reset)
+        epoch = self._read_epoch(reset)
+        self._begun = itertools.chain([next(epoch)], epoch)
 
     def __call__(self):
-        """Yield the Examples of each part of an epoch."""
-        rest, n_parts = self._rest, 0
-        if rest is not None:
-            yield self._first
-            self._rest = self._first = None
-            n_parts = self._tell(n_parts)
-        for part in self._iterate() if rest is None else rest:
-            yield self._read(n_parts, part, reset=False)
-            n_parts = self._tell(n_parts)
-        if n_parts == 0:
-            raise ValueError(f"{self._name} must hold at least one part in every epoch, got none")
+        """Return an iterator over the Examples of each part of an epoch."""
+        epoch, self._begun = self._begun or self._read_epoch(), None
+        return epoch
 
-    def _tell(self, n_parts):
-        self._n_taken += 1
-        if self._show is not None:
-            self._show(self._n_taken)
-        return n_parts + 1
-
-    def _iterate(self):
-        return iter(self._begin())
+    def _read_epoch(self, reset=False):
+        number = -1
+        for number, part in enumerate(self._begin()):
+            yield self._read(number, part, reset and number == 0)
+            self._n_taken += 1
+            if self._show is not None:
+                self._show(self._n_taken)
+        if number < 0:
+            every = " in every epoch" if self._n_taken else ""
+            raise ValueError(f"{self._name} must hold at least one part{every}, got none")
 
     def _read(self, number, part, reset):
         """Return the Examples of a part."""

@@ -37,13 +37,10 @@ def run(settings: Settings) -> Results:
     scaled = images.scale(images.pixel_deviation)
     runs = readings(images, scaled, settings.quick)
     # One bar counts the epochs of all runs.
-    n_epochs, n_before = sum(recipe.epochs for recipe, _ in runs.values()), 0
-    trained = {}
+    n_epochs, n_before, trained = sum(recipe.epochs for recipe, _ in runs.values()), 0, {}
     for name, (recipe, data) in runs.items():
-        trained[name] = (
-            recipe,
-            train(data, recipe, settings.seed, count(settings, name, recipe, n_before / n_epochs, n_epochs)),
-        )
+        on_epoch = count(settings, name, recipe, n_before / n_epochs, n_epochs)
+        trained[name] = train(data, recipe, settings.seed, on_epoch)
         n_before += recipe.epochs
     return Results(
         parameters={
@@ -54,7 +51,7 @@ def run(settings: Settings) -> Results:
             "test_images": len(images.y_test),
             "pixel_deviation": images.pixel_deviation,
             "part_of_epochs": QUICK_PART if settings.quick else 1.0,
-            "recipes": {name: recipe.describe() for name, (recipe, _) in trained.items()},
+            "recipes": {name: recipe.describe() for name, (recipe, _) in runs.items()},
         },
         merits={
             "reported": REPORTED,
@@ -66,10 +63,10 @@ def run(settings: Settings) -> Results:
                     "ended": result.training.ended,
                     "seconds": result.seconds,
                 }
-                for name, (_, result) in trained.items()
+                for name, result in trained.items()
             },
         },
-        series={name: result for name, (_, result) in trained.items()},
+        series=trained,
     )
 
 
