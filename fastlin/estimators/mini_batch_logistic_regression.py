@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -38,6 +37,7 @@ from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.network_training import (
+    begin_partial_fit,
     check_class_weight,
     check_partial_fit,
     keep_curves,
@@ -45,7 +45,7 @@ from fastlin.estimators.network_training import (
     weigh_examples,
 )
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters, check_partial_fit_first_call
+from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
 from fastlin.estimators.targets import Targets
 from fastlin.estimators.training_data import encode_labels, read_matrix
@@ -389,21 +389,15 @@ class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions,
         """Train on the parts for some epochs, from the last training on."""
         with kept_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
-            if continues:
-                check_continuation(self)
-                if not isinstance(self._optimizer, _Optimizer):
-                    raise ValueError(f"_optimizer must be that of the last call, got {type(self._optimizer).__name__}")
-            check_partial_fit_first_call(self, classes)
-            if len(self.classes_) < 2:
-                raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
+            random_state = begin_partial_fit(self, classes, continues)
+            before = self._optimizer if continues else None
+            if continues and not isinstance(before, _Optimizer):
+                raise ValueError(f"_optimizer must be that of the last call, got {type(before).__name__}")
             parts.read_first(reset=not continues)
             validation = read_validation(self, X_val, y_val, "class")
-            # A copy: a call that fails leaves the numbers as they were.
-            random_state = deepcopy(self._random_state) if continues else check_random_state(self.random_state)
             # Epochs that are asked for are taken, unless validation data or a rate that is to fall say otherwise.
             is_watched = self.early_stopping or self.learning_rate == "adaptive"
             patience = self.n_iter_no_change if is_watched else np.inf
-            before = self._optimizer if continues else None
             descent = self._make_descent(continues, before)
             training = self._train(descent, parts, validation, random_state, n_epochs, patience, before=before)
             self.n_iter_ = len(self.loss_curve_)

@@ -2,7 +2,6 @@
 
 import inspect
 import warnings
-from copy import deepcopy
 from functools import partial
 from numbers import Integral
 from typing import Any, Literal, Self
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit, log_softmax
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -45,6 +43,7 @@ from fastlin.estimators.fitted_networks import check_continuation, check_finite,
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.network_training import (
     Optimizer,
+    begin_partial_fit,
     check_partial_fit,
     check_training,
     keep_curves,
@@ -57,7 +56,6 @@ from fastlin.estimators.network_training import (
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     ClassifierMixin,
-    check_partial_fit_first_call,
 )
 from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
@@ -414,17 +412,11 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
             check_training(self)
             check_partial_fit(self)
             continues = hasattr(self, "coefs_")
-            if continues:
-                check_continuation(self)
-            check_partial_fit_first_call(self, classes)
-            if len(self.classes_) < 2:
-                raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
+            random_state = begin_partial_fit(self, classes, continues)
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
             labels = targets.among(self.classes_, "y")
             examples = Examples(matrix, labels, self._weigh(y, targets, labels, sample_weight))
-            # A copy: a call that Ctrl-C ends leaves the numbers as they were.
-            random_state = deepcopy(self._random_state) if continues else check_random_state(self.random_state)
             network = self._network_to_train(random_state, continues, targets.kind)
             descent = make_descent(self, network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.
