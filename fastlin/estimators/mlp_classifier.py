@@ -53,10 +53,7 @@ from fastlin.estimators.network_training import (
     takes_batches,
     weigh_examples,
 )
-from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    ClassifierMixin,
-)
+from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin
 from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import keep_sum_finite, read_matrix
@@ -644,17 +641,7 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
         return training
 
     def _train(
-        self,
-        descent,
-        examples,
-        validation,
-        random_state,
-        max_epochs,
-        continues,
-        tell=None,
-        *,
-        n_epochs=0,
-        **more,
+        self, descent, examples, validation, random_state, max_epochs, continues, tell=None, *, n_epochs=0, **more
     ):
         """Train by mini-batches, keep the network and its curves, and return the EpochTraining.
 

@@ -74,12 +74,7 @@ class Descent:
         return loss, n_correct, total
 
     def run_epoch(
-        self,
-        examples: Examples,
-        order: IntArray | None,
-        batch_size: int,
-        learning_rate: float,
-        alpha: float,
+        self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> tuple[float, float]:
         """Take a step on each batch of the examples; the last batch has the rows that are left.
 

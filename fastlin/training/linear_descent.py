@@ -87,12 +87,7 @@ class LinearDescent(MomentumDescent):
         self.mean[:], self._counts[1] = 0, 0
 
     def run_epoch(
-        self,
-        examples: Examples,
-        order: IntArray | None,
-        batch_size: int,
-        learning_rate: float,
-        alpha: float,
+        self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> tuple[float, float]:
         """As `Descent.run_epoch` has it, but that alpha is l2, whatever the weight of a batch."""
         if order is None:

@@ -8,11 +8,7 @@ from typing import Any
 from fastlin.course.report.tables import tabulate
 from fastlin.places import write_whole
 
-DATA_NAMES = {
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "digits": "scikit-learn's 8 × 8 digits",
-}
+DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's 8 × 8 digits"}
 
 
 def write_page(

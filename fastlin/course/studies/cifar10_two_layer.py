@@ -78,10 +78,7 @@ def readings(images: Images, scaled: Images, quick: bool) -> dict[str, tuple[Rec
     runs = {
         "pixels 0–255, 1,100 epochs": (whole, images),
         # Each update counts as an epoch, also for the decay.
-        "pixels 0–255, 1,100 updates": (
-            replace(whole, epochs=whole.epochs // steps, decay=whole.decay**steps),
-            images,
-        ),
+        "pixels 0–255, 1,100 updates": (replace(whole, epochs=whole.epochs // steps, decay=whole.decay**steps), images),
         "He, batches of 128": (OWN, scaled),
     }
     part = QUICK_PART if quick else 1

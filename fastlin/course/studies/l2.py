@@ -88,8 +88,5 @@ def relative_roughness(w: FloatArray) -> float:
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
     pictures = w[:-1].T.reshape(n_outputs, side, side)
-    differences = np.concatenate(
-        [np.diff(pictures, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)],
-        axis=1,
-    )
+    differences = np.concatenate([np.diff(pictures, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)], axis=1)
     return float(np.mean(np.sqrt(np.mean(differences**2, axis=1)) / pictures.reshape(n_outputs, -1).std(axis=1)))

@@ -43,10 +43,7 @@ def run(settings: Settings) -> Results:
     return Results(
         parameters={**describe_training(settings, "binary"), "seeds": seeds, "loss_to_reach": loss},
         merits={
-            "full_length": {
-                "in order": plain,
-                "shuffled, median": _median(others),
-            },
+            "full_length": {"in order": plain, "shuffled, median": _median(others)},
             "early_stopping": {name: measure_spikes(trained, n_common) for name, trained in stopped.items()},
             "orders": len(seeds),
             "orders_that_reach_the_loss_sooner": sooner,
