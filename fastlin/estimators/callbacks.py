@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.estimators.scikit_learn import open_tasks
+from fastlin.estimators.scikit_learn import CallbackSupportMixin, has_callbacks, open_tasks, with_callbacks
 from fastlin.typing import Array, FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ class IterationTasks:
 
     Parameters
     ----------
-    estimator : LogisticRegression or MLPClassifier
-        The estimator that is fitted.
     X, y, sample_weight : array-like
-        What its `fit` was given.
+        What `fit` was given.
     describe : callable
         Takes the number of an iteration and what its model consists of; returns the attributes, by name, that a fitted
         estimator predicts with.
@@ -96,24 +94,33 @@ class IterationTasks:
         self._iteration.call_on_fit_task_end(**self._data)
 
 
+class EpochCallbacks(CallbackSupportMixin):
+    """The callbacks of an estimator that is trained by epochs, and has `classes_`."""
+
+    @with_callbacks
+    def _train_and_tell(self, X, y, sample_weight, describe, train):
+        """Return the EpochTraining of train(tell), which is to tell of each epoch, and tell of its end.
+
+        X, y and sample_weight are what `fit` was given; describe returns the attributes that predict by now.
+        """
+        estimator: Any = self
+        if not has_callbacks(estimator):
+            return train(None)
+
+        def describe_epoch(n_iter):
+            return {"classes_": estimator.classes_, "n_iter_": n_iter, **describe()}
+
+        tasks = IterationTasks(estimator, X, y, sample_weight, describe_epoch)
+        training = train(lambda training: tasks(len(training.epochs), training.epochs[-1], lambda: ()))
+        tasks.end()
+        return training
+
+
 class CrossValidationTasks:
     """The tasks of one cross-validation. Its fits may run side by side; one callback is called at a time.
 
-    Parameters
-    ----------
-    estimator : LogisticRegressionCV
-        The estimator that is fitted.
-    X, y, sample_weight : array-like
-        What its `fit` was given; all tasks tell of these.
-    n_paths, n_Cs : int
-        The number of pairs of a fold and an l1_ratio, and of Cs.
-    describe : callable
-        As IterationTasks has it.
-
-    Attributes
-    ----------
-    is_stopped : bool
-        Whether a callback has asked to stop.
+    There are n_paths pairs of a fold and an l1_ratio. X, y, sample_weight and describe are as IterationTasks has them,
+    and is_stopped says whether a callback has asked to stop.
     """
 
     def __init__(

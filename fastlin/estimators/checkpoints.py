@@ -28,14 +28,7 @@ SEEN_ROWS = 64
 
 
 class Checkpoints:
-    """Where a fit writes its checkpoints, and the checkpoint that it goes on from.
-
-    Parameters
-    ----------
-    estimator : MLPClassifier
-        The estimator that is fitted.
-    save_checkpoint, resume : path or None
-        What its `fit` was given.
+    """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from.
 
     Attributes
     ----------

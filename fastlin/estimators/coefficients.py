@@ -15,25 +15,10 @@ from fastlin.typing import Array, FloatArray
 def read_coefficients(
     model: Any, n_features: int | None = None, classes: Array | None = None
 ) -> tuple[Array, FloatArray, FloatArray]:
-    """Return what a linear model predicts with, as kernels take it.
+    """Return `classes_`, `coef_` (K, n_features) and `intercept_` (K,) of a fitted linear model, as kernels take them.
 
-    Parameters
-    ----------
-    model : LogisticRegression, LogisticRegressionCV or MiniBatchLogisticRegression
-        A fitted model.
-    n_features : int or None
-        The columns of the matrix that its coefficients are for; None means those that the model itself names.
-    classes : ndarray of shape (n_classes,) or None
-        The classes that its coefficients are for; None means those that the model itself names.
-
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-        `classes_`.
-    coef : ndarray of shape (K, n_features)
-        `coef_`, dense; K is 1 for two classes.
-    intercept : ndarray of shape (K,)
-        `intercept_`.
+    n_features are the columns of the matrix that the coefficients are for, and classes those that they are for; None
+    means those that the model itself names. K is 1 for two classes.
 
     Raises
     ------

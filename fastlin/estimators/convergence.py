@@ -30,17 +30,7 @@ TEXTS = {
 
 
 def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
-    """Warn where a fit did not reach tol.
-
-    Parameters
-    ----------
-    estimator : LogisticRegression
-        The estimator, whose parameters the warning names.
-    solution : Solution
-        Where its fit ended.
-    stacklevel : int
-        Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
-    """
+    """Warn where a fit did not reach tol, at the line that is stacklevel frames from here."""
     from fastlin.solvers.stopping import LIMITED, SEPARABLE, STOPPED
 
     # Who sets a callback that stops the fit knows of it.
@@ -72,19 +62,7 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
 def warn_of_limits(
     converged: BoolArray, n_iter: IntArray, estimator: LogisticRegression | LogisticRegressionCV, stacklevel: int
 ) -> None:
-    """Warn where some of many fits did not reach tol.
-
-    Parameters
-    ----------
-    converged : ndarray of bool
-        Whether each fit reached tol.
-    n_iter : ndarray of int
-        The iterations of each fit, in the order of `converged`.
-    estimator : LogisticRegression or LogisticRegressionCV
-        The estimator, whose parameters were those of the fits.
-    stacklevel : int
-        Number of frames from here to the line that the warning names, as `warnings.warn` counts them.
-    """
+    """Warn where some of many fits did not reach tol; n_iter are the iterations of each of them."""
     n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
         is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
@@ -106,16 +84,7 @@ def warn_of_training(
 ) -> None:
     """Warn where a training by epochs diverged, was interrupted or came to its limit.
 
-    Parameters
-    ----------
-    estimator : MLPClassifier or MiniBatchLogisticRegression
-        The estimator, whose parameters the warning names.
-    training : EpochTraining
-        How its training went.
-    stacklevel : int
-        As `warn_of_end` has it.
-    keeps_steps : bool
-        Whether Ctrl-C kept the steps of the epoch that it ended.
+    keeps_steps says whether Ctrl-C kept the steps of the epoch that it ended.
     """
     n_epochs, solver = len(training.epochs), getattr(estimator, "solver", "sgd")
     if training.ended == "diverged":

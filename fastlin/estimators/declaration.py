@@ -32,17 +32,7 @@ CATEGORICAL_FEATURES = [StrOptions({"from_dtype"}), "array-like", None]
 
 
 def parameter(*, default: Any, accepts: list[Any], kw_only: bool = True) -> Any:
-    """Return the declaration of a parameter.
-
-    Parameters
-    ----------
-    default : object
-        Its default.
-    accepts : list
-        What it may be.
-    kw_only : bool
-        Whether it is passed by its name alone.
-    """
+    """Return the declaration of a parameter: its default, what it accepts, and whether it needs its name."""
     return field(default=default, metadata={"accepts": accepts}, kw_only=kw_only)
 
 

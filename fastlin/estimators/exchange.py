@@ -78,14 +78,7 @@ class LinearExchange:
 
 
 def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
-    """Return a fitted linear model of another class, with the parameters and attributes that both have.
-
-    Parameters
-    ----------
-    model : LogisticRegression or LogisticRegressionCV, of fastlin or of scikit-learn
-        The fitted model.
-    made_class : type
-        The class of the other package.
+    """Return a fitted linear model of the other package's class, with the parameters and attributes that both have.
 
     Raises
     ------
@@ -105,15 +98,7 @@ def copy_linear_model(model: Any, made_class: type[Any]) -> Any:
 def make_linear_model(model: MiniBatchLogisticRegression) -> Any:
     """Return scikit-learn's fitted LogisticRegression with the coefficients of a model of any linear class.
 
-    Parameters
-    ----------
-    model : MiniBatchLogisticRegression
-        The fitted model. The parameters of the other but fit_intercept stay at their defaults.
-
-    Raises
-    ------
-    NotFittedError
-        The model is not fitted.
+    Its parameters but fit_intercept stay at their defaults.
     """
     check_is_fitted(model)
     check_coefficients(model)
@@ -124,17 +109,7 @@ def make_linear_model(model: MiniBatchLogisticRegression) -> Any:
 
 
 def make_scikit_learn_network(model: MLPClassifier, network: Network, made_class: type[Any]) -> Any:
-    """Return scikit-learn's fitted MLPClassifier with the predictions of a folded network.
-
-    Parameters
-    ----------
-    model : fastlin.MLPClassifier
-        The fitted model.
-    network : Network
-        Its network, folded, so that it is a plain chain.
-    made_class : type
-        scikit-learn's class.
-    """
+    """Return scikit-learn's fitted MLPClassifier with the predictions of a folded network, a plain chain."""
     made = _copy(model, made_class, (*OF_NETWORKS, *CURVES))
     made.coefs_, made.intercepts_ = ([part.copy() for part in parts] for parts in (network.coefs, network.intercepts))
     n_classes, is_multilabel = len(model.classes_), model.out_activation_ == "logistic" and model.n_outputs_ > 1
@@ -150,13 +125,6 @@ def make_scikit_learn_network(model: MLPClassifier, network: Network, made_class
 
 def copy_scikit_learn_network(model: Any, made_class: type[MLPClassifier]) -> MLPClassifier:
     """Return fastlin's MLPClassifier with the parameters and attributes of scikit-learn's network, but for its plan.
-
-    Parameters
-    ----------
-    model : sklearn.neural_network.MLPClassifier
-        The fitted model.
-    made_class : type
-        fastlin's class.
 
     Raises
     ------

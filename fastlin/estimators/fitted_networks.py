@@ -17,14 +17,7 @@ CURVES = "loss_curve_", "accuracy_curve_", "validation_loss_curve_", "validation
 
 
 def load_network(estimator: MLPClassifier, **training: Any) -> Network:
-    """Return the network of the last training, with its parameters and statistics.
-
-    Parameters
-    ----------
-    estimator : MLPClassifier
-        The fitted estimator.
-    **training
-        What the `Network` has in training alone.
+    """Return the network of the last training, with its parameters and statistics, and what it has in training alone.
 
     Raises
     ------

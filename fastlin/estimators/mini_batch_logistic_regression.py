@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from fastlin.estimators.callbacks import IterationTasks, tell_all
+from fastlin.estimators.callbacks import EpochCallbacks, tell_all
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import (
@@ -37,6 +37,7 @@ from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.network_training import (
+    begin_partial_fit,
     check_class_weight,
     check_partial_fit,
     keep_curves,
@@ -44,27 +45,14 @@ from fastlin.estimators.network_training import (
     weigh_examples,
 )
 from fastlin.estimators.parameters import limit_jobs
-from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    CallbackSupportMixin,
-    check_parameters,
-    check_partial_fit_first_call,
-    has_callbacks,
-    with_callbacks,
-)
+from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
 from fastlin.estimators.targets import Targets
 from fastlin.estimators.training_data import encode_labels, read_matrix
 from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.fitted import check_like
 from fastlin.networks import Examples, Network
-from fastlin.training import (
-    EpochSchedule,
-    LearningRate,
-    LinearDescent,
-    Patience,
-    train_by_epochs,
-)
+from fastlin.training import EpochSchedule, LearningRate, LinearDescent, Patience, train_by_epochs
 from fastlin.training.progress import show_steps
 from fastlin.typing import ClassWeight, MatrixLike, RandomState
 
@@ -76,7 +64,7 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 
 
 @estimator
-class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredictions, BaseEstimator):
+class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic regression of two or more classes by steps on mini-batches.
 
     It minimises the mean cross-entropy of the softmax (of the logistic function for two classes) plus
@@ -270,8 +258,14 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
                 examples, validation = set_aside(self, examples, random_state)
-            given = examples, validation, random_state, self.max_iter, self.n_iter_no_change
-            training = self._train_and_tell(X, y, sample_weight, *given, continues=continues)
+            descent = self._make_descent(continues)
+            given = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
+            with show_steps(bool(self.verbose), self.max_iter) as show:
+
+                def train(tell):
+                    return self._train(*given, tell_all(partial(show_epoch, show), tell))
+
+                training = self._train_and_tell(X, y, sample_weight, partial(self._describe, descent), train)
             if training.ended == "diverged":
                 read_matrix(self, X, reset=False)
             self.n_iter_ = len(training.epochs)
@@ -389,68 +383,35 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
         """Train on the parts for some epochs, from the last training on."""
         with kept_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
-            if continues:
-                check_continuation(self)
-                if not isinstance(self._optimizer, _Optimizer):
-                    raise ValueError(f"_optimizer must be that of the last call, got {type(self._optimizer).__name__}")
-            check_partial_fit_first_call(self, classes)
-            if len(self.classes_) < 2:
-                raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
+            random_state = begin_partial_fit(self, classes, continues)
+            before = self._optimizer if continues else None
+            if continues and not isinstance(before, _Optimizer):
+                raise ValueError(f"_optimizer must be that of the last call, got {type(before).__name__}")
             parts.read_first(reset=not continues)
             validation = read_validation(self, X_val, y_val, "class")
-            # A copy: a call that fails leaves the numbers as they were.
-            random_state = deepcopy(self._random_state) if continues else check_random_state(self.random_state)
             # Epochs that are asked for are taken, unless validation data or a rate that is to fall say otherwise.
             is_watched = self.early_stopping or self.learning_rate == "adaptive"
             patience = self.n_iter_no_change if is_watched else np.inf
-            given = parts, validation, random_state, n_epochs, patience
-            training = self._train(*given, before=self._optimizer if continues else None)
+            descent = self._make_descent(continues, before)
+            training = self._train(descent, parts, validation, random_state, n_epochs, patience, before=before)
             self.n_iter_ = len(self.loss_curve_)
         if training.ended in ("diverged", "interrupted"):
             warn_of_training(self, training, stacklevel=4, keeps_steps=True)
         return self
 
-    @with_callbacks
-    def _train_and_tell(self, X, y, sample_weight, *given, **more):
-        """Return the EpochTraining of `_train`, and tell the callbacks, which get what `fit` was given."""
+    def _make_descent(self, continues, before=None):
+        """Return a LinearDescent, with the coefficients of the last training where it continues that.
 
-        def describe(n_iter, descent):
-            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(descent)}
-
-        tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
-        with show_steps(bool(self.verbose), self.max_iter) as show:
-            return self._train(*given, show=partial(show_epoch, show), tasks=tasks, **more)
-
-    def _train(
-        self,
-        rows,
-        validation,
-        random_state,
-        max_epochs,
-        patience,
-        *,
-        continues=False,
-        before=None,
-        show=None,
-        tasks=None,
-    ):
-        """Train, keep the model and its curves, and return the EpochTraining.
-
-        continues says whether to begin with the coefficients of the last training; before is the _Optimizer to go on
-        with besides. show and tasks hear of each epoch.
+        before is the _Optimizer to go on with besides.
         """
-        continues = continues or before is not None
         n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         network = Network((self.n_features_in_, n_outputs), has_intercepts=self.fit_intercept, dtype=self.dtype)
-        n_rows, average = self.t_ if continues else 0, _count_rows_before_mean(self.average)
-        descent = LinearDescent(network, self.momentum, average, n_rows)
+        average = _count_rows_before_mean(self.average)
+        descent = LinearDescent(network, self.momentum, average, self.t_ if continues else 0)
         if continues:
             _, coef, intercept = read_coefficients(self)
             network.coefs[0][:], network.intercepts[0][:] = coef.T, intercept
             check_finite(network, "coef_ and intercept_")
-        # The rate of "cosine" falls within the epochs of a call.
-        n_epochs = len(self.loss_curve_) if before is not None and self.learning_rate != "cosine" else 0
-        patience_before = None
         if before is not None:
             check_like("_optimizer", before[:2], (network.parameters, descent.save()))
             descent.restore(before.carried)
@@ -458,25 +419,31 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
                 network.parameters[:] = before.parameters
             if before.average != average:
                 descent.forget_mean()
-            patience_before = before.patience if self.learning_rate == "adaptive" else None
-        tell = None if tasks is None else lambda training: tasks(len(training.epochs), None, lambda: (descent,))
+        return descent
+
+    def _train(self, descent, rows, validation, random_state, max_epochs, patience, tell=None, *, before=None):
+        """Train, keep the model and its curves, and return the EpochTraining.
+
+        before is the _Optimizer that the descent goes on with; tell hears of each epoch.
+        """
+        # The rate of "cosine" falls within the epochs of a call.
+        n_epochs = len(self.loss_curve_) if before is not None and self.learning_rate != "cosine" else 0
         training = train_by_epochs(
             descent,
             rows,
             validation,
             self._make_schedule(max_epochs, patience),
             random_state,
-            tell_all(show, tell),
+            tell,
             n_epochs=n_epochs,
-            n_rows=n_rows,
-            patience=patience_before,
+            n_rows=descent.n_rows_before,
+            patience=before.patience if before is not None and self.learning_rate == "adaptive" else None,
         )
-        if tasks is not None:
-            tasks.end(descent)
-        self.t_ = n_rows + descent.n_rows
+        self.t_ = descent.n_rows_before + descent.n_rows
         self._random_state = random_state
         assert training.patience is not None
-        self._optimizer = _Optimizer(network.parameters.copy(), descent.save(), average, training.patience)
+        average = _count_rows_before_mean(self.average)
+        self._optimizer = _Optimizer(descent.network.parameters.copy(), descent.save(), average, training.patience)
         keep_curves(self, training.epochs, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
@@ -492,7 +459,6 @@ class MiniBatchLogisticRegression(CallbackSupportMixin, FitSummary, LinearPredic
             batch_size=int(min(self.batch_size, MOST_ROWS)),
             learning_rate=LearningRate(*rate, max_epochs),
             alpha=float(self.alpha),
-            alpha_by_weight=False,
             shuffle=self.shuffle,
             patience=patience,
             tol=self.tol,
@@ -517,16 +483,8 @@ def _count_rows_before_mean(average):
 class _Optimizer(NamedTuple):
     """What `partial_fit` goes on with.
 
-    Attributes
-    ----------
-    parameters : ndarray of shape (p,)
-        The parameters after the last step, of which `coef_` may be a mean.
-    carried : object
-        What the Descent carries.
-    average : float
-        After how many rows the mean of the steps begins.
-    patience : Patience
-        What is left of the patience.
+    The parameters (p,) are those after the last step, of which `coef_` may be a mean; `carried` is what the Descent
+    carries, `average` says after how many rows the mean begins, and `patience` is what is left of it.
     """
 
     parameters: np.ndarray
@@ -538,52 +496,34 @@ class _Optimizer(NamedTuple):
 class _Parts:
     """The rows of `partial_fit` and `fit_batches`, read and checked part by part.
 
-    Parameters
-    ----------
-    estimator : MiniBatchLogisticRegression
-        The estimator that is trained.
-    begin : callable
-        Returns an iterator over the parts of an epoch.
-    name : str or None
-        The argument that errors name, with the number of the part.
-    show : callable or None
-        Called with the number of parts that steps were taken with.
+    begin returns an iterator over the parts of an epoch. The name is that of the argument, which errors name with the
+    number of the part, and show is called with the number of parts that steps were taken with.
     """
 
     def __init__(self, estimator, begin, name=None, show=None):
         self._estimator, self._begin, self._name, self._show = estimator, begin, name, show
-        self._first = self._rest = None
-        self._n_taken = 0
+        self._begun, self._n_taken = None, 0
 
     def read_first(self, reset):
         """Read the first part, whose columns are then those of the estimator."""
-        self._rest = self._iterate()
-        part = next(self._rest, None)
-        if part is None:
-            raise ValueError(f"{self._name} must hold at least one part, got none")
-        self._first = self._read(0, part, reset)
+        epoch = self._read_epoch(reset)
+        self._begun = itertools.chain([next(epoch)], epoch)
 
     def __call__(self):
-        """Yield the Examples of each part of an epoch."""
-        rest, n_parts = self._rest, 0
-        if rest is not None:
-            yield self._first
-            self._rest = self._first = None
-            n_parts = self._tell(n_parts)
-        for part in self._iterate() if rest is None else rest:
-            yield self._read(n_parts, part, reset=False)
-            n_parts = self._tell(n_parts)
-        if n_parts == 0:
-            raise ValueError(f"{self._name} must hold at least one part in every epoch, got none")
+        """Return an iterator over the Examples of each part of an epoch."""
+        epoch, self._begun = self._begun or self._read_epoch(), None
+        return epoch
 
-    def _tell(self, n_parts):
-        self._n_taken += 1
-        if self._show is not None:
-            self._show(self._n_taken)
-        return n_parts + 1
-
-    def _iterate(self):
-        return iter(self._begin())
+    def _read_epoch(self, reset=False):
+        number = -1
+        for number, part in enumerate(self._begin()):
+            yield self._read(number, part, reset and number == 0)
+            self._n_taken += 1
+            if self._show is not None:
+                self._show(self._n_taken)
+        if number < 0:
+            every = " in every epoch" if self._n_taken else ""
+            raise ValueError(f"{self._name} must hold at least one part{every}, got none")
 
     def _read(self, number, part, reset):
         """Return the Examples of a part."""

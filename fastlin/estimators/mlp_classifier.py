@@ -2,7 +2,6 @@
 
 import inspect
 import warnings
-from copy import deepcopy
 from functools import partial
 from numbers import Integral
 from typing import Any, Literal, Self
@@ -11,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit, log_softmax
 from sklearn.neural_network import MLPClassifier as ScikitLearnMLPClassifier
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.callbacks import IterationTasks, tell_all
+from fastlin.estimators.callbacks import EpochCallbacks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import (
@@ -45,6 +43,7 @@ from fastlin.estimators.fitted_networks import check_continuation, check_finite,
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.network_training import (
     Optimizer,
+    begin_partial_fit,
     check_partial_fit,
     check_training,
     keep_curves,
@@ -54,14 +53,7 @@ from fastlin.estimators.network_training import (
     takes_batches,
     weigh_examples,
 )
-from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    CallbackSupportMixin,
-    ClassifierMixin,
-    check_partial_fit_first_call,
-    has_callbacks,
-    with_callbacks,
-)
+from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin
 from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import keep_sum_finite, read_matrix
@@ -75,7 +67,7 @@ from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike,
 
 
 @estimator
-class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstimator):
+class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -374,7 +366,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
                 given = descent, examples, validation, random_state, self.max_iter, continues
                 kept = checkpoints.prepare(self, descent, examples, validation)
                 train = partial(self._train, *given, n_rows=n_rows, **kept)
-            training = self._train_and_tell(X, y, sample_weight, network, train)
+            training = self._train_and_tell(X, y, sample_weight, partial(self._describe, network), train)
             self.n_iter_ = len(training.epochs)
         warn_of_training(self, training, stacklevel=3)
         return self
@@ -417,17 +409,11 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             check_training(self)
             check_partial_fit(self)
             continues = hasattr(self, "coefs_")
-            if continues:
-                check_continuation(self)
-            check_partial_fit_first_call(self, classes)
-            if len(self.classes_) < 2:
-                raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
+            random_state = begin_partial_fit(self, classes, continues)
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
             labels = targets.among(self.classes_, "y")
             examples = Examples(matrix, labels, self._weigh(y, targets, labels, sample_weight))
-            # A copy: a call that Ctrl-C ends leaves the numbers as they were.
-            random_state = deepcopy(self._random_state) if continues else check_random_state(self.random_state)
             network = self._network_to_train(random_state, continues, targets.kind)
             descent = make_descent(self, network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.
@@ -635,21 +621,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
             initialize(network, self.init, random_state, self.init_scale)
         return network
 
-    @with_callbacks
-    def _train_and_tell(self, X, y, sample_weight, network, train):
-        """Return the EpochTraining that `train` returns, and tell the callbacks, which get what `fit` was given."""
-
-        def describe(n_iter):
-            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(network)}
-
-        tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
-        if tasks is None:
-            return train()
-        training = train(tell=lambda training: tasks(len(training.epochs), training.epochs[-1], lambda: ()))
-        tasks.end()
-        return training
-
-    def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell=None):
+    def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell):
         """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
         with show_steps(bool(self.verbose), self.max_iter) as show:
             training = train_by_lbfgs(
@@ -669,17 +641,7 @@ class MLPClassifier(CallbackSupportMixin, FitSummary, ClassifierMixin, BaseEstim
         return training
 
     def _train(
-        self,
-        descent,
-        examples,
-        validation,
-        random_state,
-        max_epochs,
-        continues,
-        *,
-        n_epochs=0,
-        tell=None,
-        **more,
+        self, descent, examples, validation, random_state, max_epochs, continues, tell=None, *, n_epochs=0, **more
     ):
         """Train by mini-batches, keep the network and its curves, and return the EpochTraining.
 

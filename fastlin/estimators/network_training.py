@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
 
-from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.fitted_networks import check_continuation
+from fastlin.estimators.scikit_learn import check_parameters, check_partial_fit_first_call
 from fastlin.estimators.training_data import weigh_rows
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
 
@@ -31,16 +34,8 @@ COURSES_OF_SGD = ("invscaling", "adaptive")
 class Optimizer(NamedTuple):
     """What `partial_fit` goes on with.
 
-    Attributes
-    ----------
-    solver : str
-        The solver that it belongs to.
-    learning_rate : float
-        The rate of the next epoch.
-    carried : object
-        What the rule of its steps carries.
-    patience : Patience
-        What is left of the patience.
+    It belongs to a solver, and has the learning rate of the next epoch, what the rule of the steps carries, and what is
+    left of the patience.
     """
 
     solver: str
@@ -102,6 +97,25 @@ def check_partial_fit(estimator: MLPClassifier | MiniBatchLogisticRegression) ->
             "learning_rate='cosine' is not supported for partial_fit, which knows no last epoch; use "
             "'constant', 'invscaling' or 'adaptive'."
         )
+
+
+def begin_partial_fit(
+    estimator: MLPClassifier | MiniBatchLogisticRegression, classes: ArrayLike | None, continues: bool
+) -> np.random.RandomState:
+    """Check and set the classes of all calls, and what a call goes on from; return the random state that it draws from.
+
+    Raises
+    ------
+    ValueError
+        There is one class, or the attributes of the last training contradict each other.
+    """
+    if continues:
+        check_continuation(estimator)
+    check_partial_fit_first_call(estimator, classes)
+    if len(estimator.classes_) < 2:
+        raise ValueError(f"classes must hold at least 2 classes, got only one class: {estimator.classes_}")
+    # A copy: a call that fails, or that Ctrl-C ends, leaves the numbers as they were.
+    return deepcopy(estimator._random_state) if continues else check_random_state(estimator.random_state)
 
 
 def make_descent(estimator: MLPClassifier, network: Network, random_state: np.random.RandomState | None) -> Descent:

@@ -213,25 +213,14 @@ def fit_along(
 
     Parameters
     ----------
-    problem : Problem
-        What is fitted.
     Cs : ndarray of shape (n_Cs,)
         Inverse strengths of the penalty in ascending order: solutions grow from few and small coefficients.
-    l1_ratio : float
-        Share of the L1 penalty.
     start : tuple of ndarray or None
         The coef and intercept from which the first fit starts.
-    proven : bool
-        Whether the certificate alone ends a fit, as `choose.minimize` has it.
+    proven, on_iteration
+        Whether the certificate alone ends a fit, and what hears of iterations, as `choose.minimize` has them.
     on_fit : callable or None
         Called without arguments after each fit.
-    on_iteration : callable or None
-        Called after each iteration, as `choose.minimize` has it.
-
-    Yields
-    ------
-    fit : Fit
-        The fit at each C.
     """
     log_Cs = np.log(Cs)
     before: tuple[FloatArray, FloatArray] | None = None

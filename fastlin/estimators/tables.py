@@ -43,13 +43,6 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
 def read_table_to_fit(estimator: LogisticRegression | LogisticRegressionCV, X: MatrixLike) -> TableMatrix:
     """Return X as a TableMatrix, and set what the estimator knows of its columns.
 
-    Parameters
-    ----------
-    estimator : LogisticRegression or LogisticRegressionCV
-        Its `categorical_features` and `missing_level` count.
-    X : DataFrame, Table or array of shape (n, number of columns)
-        The table.
-
     Raises
     ------
     TypeError

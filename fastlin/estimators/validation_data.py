@@ -26,14 +26,7 @@ def read_validation(
 ) -> Examples | None:
     """Return the Examples to validate on that `fit` was given, or None where there are none.
 
-    Parameters
-    ----------
-    estimator : MLPClassifier or MiniBatchLogisticRegression
-        Its `classes_` and the features of its fit count.
-    X_val, y_val
-        As `fit` has them.
-    kind : str
-        The kind of the Targets to train on.
+    `kind` is that of the Targets to train on.
 
     Raises
     ------
@@ -67,15 +60,6 @@ def set_aside(
     estimator: MLPClassifier | MiniBatchLogisticRegression, examples: Examples, random_state: np.random.RandomState
 ) -> Iterator[Examples]:
     """Return Examples to train on and Examples to validate on, as scikit-learn's MLPClassifier splits them.
-
-    Parameters
-    ----------
-    estimator : MLPClassifier or MiniBatchLogisticRegression
-        Its `validation_fraction` is set aside.
-    examples : Examples
-        All rows.
-    random_state : RandomState
-        Draws the rows.
 
     Raises
     ------

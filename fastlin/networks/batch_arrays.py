@@ -15,23 +15,10 @@ UNIT_WORK = 8
 class BatchArrays:
     """Arrays for n rows, without contents. An array that is never used takes no memory.
 
-    Parameters
-    ----------
-    n_rows : int
-        Number n of rows.
-    layer_sizes : tuple of int
-        Inputs, hidden units and outputs.
-    dtype : dtype
-        Type of the network.
-    normalizes_hidden : bool
-        Whether hidden layers are normalised.
-    larger : BatchArrays or None, default=None
-        Arrays for more rows, whose memory these use as well.
+    `larger` are arrays for more rows, whose memory these use as well.
 
     Attributes
     ----------
-    n_rows : int
-        Number n of rows.
     activations : list of ndarray of shape (n, units)
         Activations of the input and of each layer.
     slopes : list of ndarray of shape (n, units)

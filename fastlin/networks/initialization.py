@@ -1,31 +1,17 @@
 """The parameters that a network begins with, drawn layer by layer."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from fastlin.networks.network import Network
+from fastlin.networks.network import Network
 
 
 def initialize(network: Network, init: str, random_state: np.random.RandomState, scale: float | None = None) -> None:
     """Draw the coefficients and intercepts of a network.
 
-    Parameters
-    ----------
-    network : Network
-        The network whose coefficients and intercepts are set.
-    init : {"xavier", "he", "normal"}
-        "xavier" draws coefficients and intercepts uniformly within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6
-        for logistic units, in the order in which scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he"
-        draws coefficients from a normal distribution with variance 2 / fan in (He et al. 2015, equation 10), "normal"
-        with standard deviation `scale`; the intercepts of these two are zero.
-    random_state : RandomState
-        Draws the numbers.
-    scale : float or None, default=None
-        Standard deviation of "normal".
+    "xavier" draws coefficients and intercepts uniformly within +-sqrt(6 / (fan in + fan out)), with 2 in place of 6 for
+    logistic units, in the order in which scikit-learn draws them (Glorot and Bengio 2010, equation 16). "he" draws
+    coefficients from a normal distribution with variance 2 / fan in (He et al. 2015, equation 10), "normal" with
+    standard deviation `scale`; the intercepts of these two are zero.
     """
     numerator = 2 if network.activation == "logistic" else 6
     for coef, intercept in zip(network.coefs, network.intercepts, strict=True):

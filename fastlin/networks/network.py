@@ -112,22 +112,10 @@ class Network:
 
     Attributes
     ----------
-    layer_sizes : tuple of int
-        Inputs, hidden units, outputs.
-    dtype : dtype
-        Type of the parameters.
-    activation : str
-        Name of the activation.
-    dropout : float
-        Part of the hidden units that a step leaves out.
-    has_intercepts : bool
-        Whether the intercepts of the last layer have a gradient.
     n_layers : int
         Number L of layers, the input not counted.
     parameters, gradient : ndarray of shape (p,)
-        First the coefficients of all layers, then the intercepts, then the scales gamma.
-    n_coefficients : int
-        Number of coefficients among the parameters.
+        First the coefficients of all layers, n_coefficients of them, then the intercepts, then the scales gamma.
     coefs, intercepts, scales : list of ndarray
         Views of the parameters for each layer. At first scales are one, and all others zero.
     normalizations : list of Normalization
@@ -180,23 +168,15 @@ class Network:
     def compute_gradient(self, examples: Examples, rows: IntArray | slice, seed: int = 0) -> tuple[float, float, float]:
         """Set `gradient` to that of a batch's loss, and let running statistics take the batch in.
 
-        Parameters
-        ----------
-        examples : Examples
-            The rows that the batch is taken from.
-        rows : ndarray of int64, or slice
-            The batch: at least one row of the examples' matrix.
-        seed : int, default=0
-            Seed of the batch's dropout, from 0 to 2^32 - 1.
+        The batch is at least one row of the examples' matrix, and the seed of its dropout is from 0 to 2^32 - 1.
 
         Returns
         -------
         loss : float
             Loss of the batch.
-        n_correct : float
-            Weight of the rows whose best class was their label.
-        total : float
-            Weight S of all rows. Where it is 0, so are loss and gradient.
+        n_correct, total : float
+            Weight of the rows whose best class was their label, and weight S of all rows. Where S is 0, so are loss and
+            gradient.
         """
         labels, weights = _targets(examples, rows)
         total = float(weights.sum()) if len(weights) else float(len(labels))

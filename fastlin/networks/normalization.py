@@ -14,16 +14,8 @@ RUNNING_PART = 0.1
 class Normalization:
     """N(z) = (z - mean) / sqrt(variance + EPSILON), column by column (Ioffe and Szegedy 2015, algorithm 1).
 
-    Parameters
-    ----------
-    width : int
-        Number m of columns.
-
-    Attributes
-    ----------
-    mean, variance : ndarray of shape (m,), float64
-        Running statistics, which take RUNNING_PART of each batch. The variance is the unbiased one; a batch of one row
-        leaves it as it is.
+    `mean` and `variance` (width,) are the running statistics, which take RUNNING_PART of each batch. The variance is
+    the unbiased one; a batch of one row leaves it as it is.
     """
 
     def __init__(self, width: int) -> None:
@@ -32,16 +24,9 @@ class Normalization:
         self._inverse_deviations: FloatArray = np.empty(0)
 
     def normalize(self, values: FloatArray, normalized: FloatArray, n_blocks: int) -> None:
-        """Normalise a batch by its own means and variances, and let the running statistics take it in.
+        """Fill `normalized` (n, m), which may be `values` itself, with N(values) by the statistics of the batch.
 
-        Parameters
-        ----------
-        values : ndarray of shape (n, m)
-            The batch.
-        normalized : ndarray of shape (n, m)
-            Becomes N(values); it may be `values` itself.
-        n_blocks : int
-            Number of blocks into which the rows are cut.
+        The running statistics take the batch in. The rows are cut into n_blocks blocks.
         """
         n = len(values)
         sums, squares = np.empty((2, n_blocks, values.shape[1]))
@@ -66,20 +51,10 @@ class Normalization:
         slopes: FloatArray,
         n_blocks: int,
     ) -> None:
-        """Turn slopes by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
+        """Turn slopes (n, m) by scale * N(z) + shift into slopes by z, for the batch that was normalised last.
 
-        Parameters
-        ----------
-        normalized : ndarray of shape (n, m)
-            N(z).
-        scale : ndarray of shape (m,)
-            Scale of each column.
-        mean_slope, mean_product : ndarray of shape (m,), float64
-            Means over the batch of the slopes, and of the slopes times N(z).
-        slopes : ndarray of shape (n, m)
-            The slopes, which are overwritten.
-        n_blocks : int
-            Number of blocks into which the rows are cut.
+        `normalized` is N(z), and mean_slope and mean_product (m,) are means over the batch of the slopes, and of the
+        slopes times N(z).
         """
         means, products = mean_slope.astype(slopes.dtype), mean_product.astype(slopes.dtype)
         scales = self._inverse_deviations * scale

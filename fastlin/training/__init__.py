@@ -1,6 +1,6 @@
 """Training by steps of gradient descent: one loop for networks and for the course's models.
 
-`train` drives a `Learner` along a `Schedule` and keeps the right parameters, however the training ends.
+`train` takes the stretches of steps that a generator makes, and keeps the right parameters, however the training ends.
 `MomentumDescent`, `LinearDescent` and `AdamDescent` take the steps of networks. `train_by_epochs` trains a network
 with one of them, at the `LearningRate` of each epoch, and `train_by_lbfgs` takes all rows at once.
 """
@@ -11,9 +11,8 @@ from fastlin.training.judges import BestCheckpoint, Checkpoint, Patience
 from fastlin.training.lbfgs import train_by_lbfgs
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.linear_descent import LinearDescent
-from fastlin.training.loop import DivergedError, Learner, Training, train
+from fastlin.training.loop import DivergedError, Training, train
 from fastlin.training.momentum import MomentumDescent
-from fastlin.training.schedule import Schedule, Stretch
 
 __all__ = [
     "AdamDescent",
@@ -22,13 +21,10 @@ __all__ = [
     "DivergedError",
     "EpochSchedule",
     "EpochTraining",
-    "Learner",
     "LearningRate",
     "LinearDescent",
     "MomentumDescent",
     "Patience",
-    "Schedule",
-    "Stretch",
     "Training",
     "train",
     "train_by_epochs",

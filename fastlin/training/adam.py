@@ -1,18 +1,13 @@
 """Mini-batch gradient descent by Adam."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_adam
+from fastlin.networks.network import Network
 from fastlin.training.descent import Descent
 from fastlin.typing import FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Network
 
 
 class AdamDescent(Descent):
@@ -20,27 +15,8 @@ class AdamDescent(Descent):
 
     Step t is w -= learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v being decaying
     means of the gradient and of its square (Kingma and Ba 2015, section 2). With weight decay, which is AdamW,
-    coefficients lose learning_rate weight_decay w beside that (Loshchilov and Hutter 2019, algorithm 2).
-
-    Parameters
-    ----------
-    network : Network
-        The network to train.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Part of m, and of v, that the next step keeps, from 0 to below 1.
-    epsilon : float, default=1e-8
-        Added to sqrt(v), above 0.
-    weight_decay : float, default=0.0
-        Each step takes away this part of each coefficient, times the learning rate.
-    random_state : RandomState or None, default=None
-        As `Descent` has it.
-
-    Attributes
-    ----------
-    means, squares : ndarray of shape (p,)
-        m and v, which are zero at first.
-    n_steps : int
-        The number of steps taken.
+    coefficients lose learning_rate weight_decay w beside that (Loshchilov and Hutter 2019, algorithm 2). `means` and
+    `squares` (p,) are m and v.
     """
 
     def __init__(

@@ -4,8 +4,6 @@ A file may be damaged, or made to do damage. So it is read in two steps: as far 
 and for the rest when the network and the rows are known.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
@@ -15,27 +13,24 @@ import tokenize
 import zipfile
 from collections.abc import Iterator
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastlin.exceptions import CheckpointError
 from fastlin.fitted import check_float, check_like, check_random_state, describe, read_array, read_count
+from fastlin.networks.network import Examples
 from fastlin.places import write_whole
+from fastlin.training.descent import Descent
 from fastlin.training.epochs import Epoch
 from fastlin.training.judges import BestCheckpoint, Checkpoint
 from fastlin.training.loop import Training
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.networks.network import Examples
-    from fastlin.training.descent import Descent
-
-FORMAT = 1
+FORMAT = 2
 # The first bytes of a zip archive.
 MAGIC = b"PK\x03\x04"
-KEYS = {"format", "about", "records", "n_steps", "last", "best"}
+KEYS = {"format", "about", "records", "last", "best"}
 ABOUT_KEYS = {"parameters", "data", "start"}
 # What Python's and NumPy's readers raise for files that nobody has written with them.
 UNREADABLE = (
@@ -55,15 +50,8 @@ UNREADABLE = (
 def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> None:
     """Write a Training after a whole epoch, and what describes it, under a temporary name first.
 
-    Parameters
-    ----------
-    path : Path
-        The file, which is replaced where there is one.
-    training : Training
-        What `train_by_epochs` saves.
-    about : dict
-        `parameters` and `data`, dicts of numbers, strings, None and lists of such; and `start`, the state of a
-        RandomState.
+    `about` has `parameters` and `data`, dicts of numbers, strings, None and lists of such; and `start`, the state of a
+    RandomState.
     """
     arrays: dict[str, Any] = {}
     best = training.best
@@ -72,7 +60,6 @@ def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> N
         "format": FORMAT,
         "about": about,
         "records": [astuple(record) for record in training.records],
-        "n_steps": training.n_steps,
         "last": training.last,
         "best": (best.judges_start, best.best_score, best.checkpoint),
     }
@@ -82,19 +69,9 @@ def write_checkpoint(path: Path, training: Training, about: dict[str, Any]) -> N
 
 
 def read_checkpoint(path: Path) -> tuple[Training, dict[str, Any]]:
-    """Return the Training and what describes it, before `check_training` has seen what a learner has saved.
+    """Return the Training and what describes it, before `check_training` has seen what the training saved.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    training : Training
-        As it was saved, without its patience; the best checkpoint scores nothing.
-    about : dict
-        What describes it; lists stand for tuples.
+    The Training has no patience, its best checkpoint scores nothing, and lists stand for tuples.
 
     Raises
     ------
@@ -125,19 +102,7 @@ def read_checkpoint(path: Path) -> tuple[Training, dict[str, Any]]:
 
 
 def check_training(training: Training, descent: Descent, examples: Examples, is_validated: bool) -> None:
-    """Raise a ValueError unless the network of a descent can go on with a Training from a file.
-
-    Parameters
-    ----------
-    training : Training
-        What `read_checkpoint` returned.
-    descent : Descent
-        The network, and the rule of its steps.
-    examples : Examples
-        The rows to train on.
-    is_validated : bool
-        Whether there are rows to validate on.
-    """
+    """Raise a ValueError unless a descent can go on with a Training from a file over these examples."""
     for place, record in enumerate(training.records):
         if (record.validation_loss is not None) != is_validated:
             raise ValueError(f"record {place} is of a training {'without' if is_validated else 'with'} validation data")
@@ -162,7 +127,7 @@ def refuse_damage(path: Path) -> Iterator[None]:
 
 
 def _check_saved(name, checkpoint, like):
-    """Check what a learner has saved against what it would save now: the network, its rule, rows, their order."""
+    """Check what a training saved against what it would save now: the network, its rule, rows, their order."""
     saved = checkpoint.saved
     if not isinstance(saved, list) or len(saved) != len(like):
         raise ValueError(f"{name} must be {len(like)} values, got {describe(saved)}")
@@ -218,9 +183,6 @@ def _read_content(content, arrays):
     if not isinstance(content["records"], list):
         raise ValueError(f"records must be a list, got {describe(content['records'])}")
     records = [_read_record(f"record {place}", record) for place, record in enumerate(content["records"])]
-    # An epoch is a step.
-    if read_count("n_steps", content["n_steps"]) != len(records):
-        raise ValueError(f"n_steps must be that of {len(records)} records, got {content['n_steps']}")
     last = _read_place("last", content["last"], arrays, len(records))
     if last.n_records != len(records):
         raise ValueError(f"the last checkpoint must be that of {len(records)} records, got {last.n_records}")
@@ -234,7 +196,7 @@ def _read_content(content, arrays):
         raise ValueError("best must have both a score and a checkpoint, or neither")
     checkpoint = None if place is None else _read_place("best", place, arrays, len(records))
     best = BestCheckpoint(_score_nothing, judges_start, score, checkpoint)
-    return Training(records, content["n_steps"], last, best=best), about
+    return Training(records, last, best=best), about
 
 
 def _read_record(name, record):
@@ -248,13 +210,13 @@ def _read_record(name, record):
 
 
 def _read_place(name, place, arrays, most):
-    """Return a Checkpoint of at most so many records; what a learner has saved there is not checked."""
-    if not isinstance(place, list) or len(place) != 3:
-        raise ValueError(f"the {name} checkpoint must be 3 values, got {describe(place)}")
-    n_steps, n_records = (read_count(f"a number of the {name} checkpoint", value) for value in place[:2])
-    if not n_steps == n_records <= most:
-        raise ValueError(f"the {name} checkpoint must be that of {most} records or fewer, got {n_steps}, {n_records}")
-    return Checkpoint(n_steps, n_records, _put_back(place[2], arrays))
+    """Return a Checkpoint of at most so many records; what was saved there is not checked."""
+    if not isinstance(place, list) or len(place) != 2:
+        raise ValueError(f"the {name} checkpoint must be 2 values, got {describe(place)}")
+    n_records = read_count(f"the number of the {name} checkpoint", place[0])
+    if n_records > most:
+        raise ValueError(f"the {name} checkpoint must be that of {most} records or fewer, got {n_records}")
+    return Checkpoint(n_records, _put_back(place[1], arrays))
 
 
 def _check_keys(name, value, keys):

@@ -1,37 +1,21 @@
 """Mini-batch gradient descent for networks: one step, or one epoch of them, by any rule of the step."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from fastlin.networks.network import Examples, Network
 from fastlin.typing import IntArray
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Examples, Network
 
 
 class Descent:
     """Steps on a network's parameters; a subclass says by which rule.
 
-    The gradient of a step is that of the batch's loss plus (l2 / 2) ||W||^2 over the coefficients of all layers.
-
-    Parameters
-    ----------
-    network : Network
-        The network to train.
-    random_state : RandomState or None
-        Draws a seed for the dropout of each batch, where the network has dropout.
-
-    Attributes
-    ----------
-    network : Network
-        The network that was given.
-    n_rows : int
-        The number of rows that steps have been taken with, each time counted.
+    The gradient of a step is that of the batch's loss plus (l2 / 2) ||W||^2 over the coefficients of all layers. Where
+    the network has dropout, random_state draws a seed for that of each batch. n_rows counts the rows that steps were
+    taken with, each time.
     """
 
     def __init__(self, network: Network, random_state: np.random.RandomState | None = None) -> None:
@@ -61,18 +45,9 @@ class Descent:
     def step(
         self, examples: Examples, rows: IntArray | slice, learning_rate: float, l2: float, *, l2_by_weight: bool = False
     ) -> tuple[float, float, float]:
-        """Take one step on a batch.
+        """Take one step on a batch, rows of the examples' matrix.
 
-        Parameters
-        ----------
-        examples : Examples
-            The rows to train on.
-        rows : ndarray of int64, or slice
-            The batch: rows of the examples' matrix.
-        learning_rate, l2 : float
-            Size of the step, and strength of the penalty.
-        l2_by_weight : bool, default=False
-            Whether l2 is divided by the weight of the batch, as scikit-learn's alpha is.
+        With l2_by_weight, l2 is divided by the weight of the batch, as scikit-learn's alpha is.
 
         Returns
         -------
@@ -99,13 +74,7 @@ class Descent:
         return loss, n_correct, total
 
     def run_epoch(
-        self,
-        examples: Examples,
-        order: IntArray | None,
-        batch_size: int,
-        learning_rate: float,
-        alpha: float,
-        alpha_by_weight: bool = True,
+        self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> tuple[float, float]:
         """Take a step on each batch of the examples; the last batch has the rows that are left.
 
@@ -113,16 +82,10 @@ class Descent:
 
         Parameters
         ----------
-        examples : Examples
-            The rows to train on.
         order : ndarray of int64 or None
             Rows of the examples' matrix in the order to take them; None means all examples as they lie.
-        batch_size : int
-            Number of rows of a batch.
-        learning_rate : float
-            Size of the steps.
-        alpha, alpha_by_weight
-            l2 and l2_by_weight of the steps.
+        alpha : float
+            Strength of the penalty: l2 is alpha divided by the weight of the batch, as scikit-learn's networks have it.
 
         Returns
         -------
@@ -138,9 +101,7 @@ class Descent:
         with np.errstate(over="ignore", invalid="ignore"):
             for part in self._cut(n_rows, batch_size):
                 batch = examples.rows_of(part) if order is None else order[part]
-                batch_loss, correct, weight = self.step(
-                    examples, batch, learning_rate, alpha, l2_by_weight=alpha_by_weight
-                )
+                batch_loss, correct, weight = self.step(examples, batch, learning_rate, alpha, l2_by_weight=True)
                 loss += batch_loss * (part.stop - part.start)
                 n_correct, total = n_correct + correct, total + weight
                 if not math.isfinite(batch_loss):

@@ -1,23 +1,17 @@
 """Training of networks by epochs: the order of the rows, the rules that end it, and the epoch that is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from fastlin.networks import Examples
+from fastlin.training.descent import Descent
 from fastlin.training.judges import BestCheckpoint, Patience
 from fastlin.training.learning_rate import LearningRate
-from fastlin.training.loop import DivergedError, Learner, train
-from fastlin.training.schedule import Schedule
-
-if TYPE_CHECKING:
-    from fastlin.training.descent import Descent
-    from fastlin.training.loop import Training
+from fastlin.training.loop import DivergedError, Training, train
 
 # Rows whose loss is computed at the end of a training without validation: no batch was computed with its parameters.
 PROBE_ROWS = 128
@@ -27,38 +21,19 @@ PROBE_ROWS = 128
 class EpochSchedule:
     """How the epochs of a network's training go, and when they end.
 
-    Attributes
-    ----------
-    max_epochs, batch_size : int
-        Largest number of epochs, and number of rows of a batch.
-    learning_rate : LearningRate
-        The learning rate of each epoch.
-    alpha : float
-        Penalty of a batch, as in `Descent.run_epoch`.
-    alpha_by_weight : bool
-        Whether the penalty of a batch is divided by its weight, as scikit-learn's networks have it.
-    shuffle : bool
-        Whether a new order of the rows is drawn for each epoch.
-    whole_batches : bool
-        Whether the rows at the end of an epoch that make no whole batch are left out, as courses do.
-    patience : float
-        The training ends with more than this number of epochs in a row without an improvement by `tol`: of the
-        accuracy on the validation examples with `early_stopping`, else of the loss.
-    tol : float
-        Smallest improvement that counts.
-    early_stopping : bool
-        Whether patience watches the validation examples.
-    by_loss : bool
-        Whether validations are judged by their loss instead of their accuracy.
-    keeps_steps : bool
-        Whether Ctrl-C keeps the last whole step instead of the last whole epoch.
+    alpha is the penalty of a batch, as `Descent.run_epoch` takes it, and a new order of the rows is drawn for each
+    epoch with `shuffle`. `whole_batches` leaves out the rows at the end of an epoch that make no whole batch, as
+    courses do.
+
+    The training ends with more than `patience` epochs in a row without an improvement by `tol`: of the loss or, with
+    `early_stopping`, of the validation. Validations are judged by their accuracy or, with `by_loss`, by their loss.
+    With `keeps_steps` Ctrl-C keeps the last whole step instead of the last whole epoch.
     """
 
     max_epochs: int
     batch_size: int
     learning_rate: LearningRate
     alpha: float = 0.0
-    alpha_by_weight: bool = True
     shuffle: bool = True
     whole_batches: bool = False
     patience: float = np.inf
@@ -70,15 +45,7 @@ class EpochSchedule:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Loss and accuracy of an epoch.
-
-    Attributes
-    ----------
-    loss, accuracy : float
-        Those of its batches, before each step, as `Descent.run_epoch` returns them.
-    validation_loss, validation_accuracy : float or None
-        Those on the validation examples after the epoch; None where there are no such examples.
-    """
+    """Loss and accuracy of an epoch's batches, before each step, and on the validation examples after it, if any."""
 
     loss: float
     accuracy: float
@@ -88,18 +55,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class EpochTraining:
-    """What the training of a network met on its way, and how it ended.
+    """The whole epochs of a network's training, how it ended, and what is left of the patience, as `Training` has them.
 
-    Attributes
-    ----------
-    epochs : list of Epoch
-        The whole epochs. The epoch in which the training diverged is left out.
-    ended : {"limit", "patience", "stopped", "diverged", "interrupted"}
-        How it ended, as in `Training`.
-    n_kept : int
-        Number of epochs after which the network had the parameters that it has now.
-    patience : Patience or None
-        What is left of the patience, where there was one.
+    The network has the parameters after n_kept epochs. The epoch in which a training diverged is left out.
     """
 
     epochs: list[Epoch]
@@ -136,14 +94,12 @@ def train_by_epochs(
 
     Parameters
     ----------
-    descent : Descent
-        The network, and the rule of its steps.
+    descent, schedule : Descent and EpochSchedule
+        The network with the rule of its steps, and how the epochs go.
     examples : Examples, or a callable
         The rows to train on, or what returns an iterator over the Examples that make an epoch together.
     validation : Examples or None
         The rows to validate on after each epoch.
-    schedule : EpochSchedule
-        How the epochs go, and when they end.
     random_state : RandomState
         Draws the orders of the rows.
     on_epoch : callable or None
@@ -151,17 +107,11 @@ def train_by_epochs(
     n_epochs, n_rows : int
         The epochs that the learning rate has been through before, and the rows trained on.
     patience : Patience or None
-        What is left of the patience of the training that this one continues. It counts where both watch the same.
-
+        What is left of the patience of the training that this one continues. It counts where both watch the same score.
     save : callable or None
         Called with the Training after each whole epoch, from which another training can go on.
     resumed : Training or None
         What `save` was called with in a training of the same rows; this one goes on from there.
-
-    Returns
-    -------
-    EpochTraining
-        The epochs, and how the training ended.
 
     Raises
     ------
@@ -169,10 +119,7 @@ def train_by_epochs(
         Ctrl-C came before the end of the first epoch, or step; the network is as it was.
     """
     validated = _negative_validation_loss if schedule.by_loss else _validation_accuracy
-    if validation is None:
-        steps_per_validation, best = None, BestCheckpoint(_negative_loss, judges_start=True)
-    else:
-        steps_per_validation, best = 1, BestCheckpoint(validated)
+    best = BestCheckpoint(_negative_loss, judges_start=True) if validation is None else BestCheckpoint(validated)
     watched = validated if schedule.early_stopping else _negative_loss
     n_renewals = schedule.learning_rate.n_renewals
     limits: dict[str, Any] = {"n_allowed": schedule.patience, "tol": schedule.tol, "n_renewals": n_renewals}
@@ -184,12 +131,17 @@ def train_by_epochs(
         left = replace(patience, **limits)
     else:
         left = Patience(watched, **limits)
-    if resumed is not None:
-        # Its limits may be others now.
-        left = reduce(Patience.after, resumed.records, left)
+    records = [] if resumed is None else resumed.records
+    # Its limits may be others now.
+    left = reduce(Patience.after, records, left)
     make_rows = _Stream if callable(examples) else _ShuffledRows
     rows = make_rows(examples, schedule, random_state)
-    learner = _EpochLearner(descent, rows, validation, schedule, n_epochs, n_rows, left.n_renewed)
+    learner = _Learner(descent, rows, validation, schedule, n_epochs, n_rows, left.n_renewed)
+    epochs = learner.take_epochs(len(records))
+    if resumed is not None:
+        learner.resume(resumed.last.saved)
+        if left.is_exhausted:
+            epochs = iter(())
 
     def after_epoch(training):
         learner.n_renewed = training.patience.n_renewed
@@ -198,12 +150,15 @@ def train_by_epochs(
         return on_epoch is not None and on_epoch(EpochTraining.of(training))
 
     training = train(
-        learner,
-        Schedule(schedule.max_epochs, steps_per_validation, longest_stretch=1),
+        epochs,
+        learner.save,
+        learner.restore,
+        records=records,
         patience=left,
         best=best,
         on_checkpoint=after_epoch,
-        resumed=resumed,
+        save_step=learner.save_step if schedule.keeps_steps else None,
+        check_end=learner.check_end if validation is None else None,
     )
     if training.ended == "interrupted" and not (training.records or (schedule.keeps_steps and descent.n_rows)):
         raise KeyboardInterrupt
@@ -232,8 +187,7 @@ class _ShuffledRows:
             self._order = self._order[places]
         if schedule.shuffle or self._n_rows < len(self._order):
             order = self._order[: self._n_rows]
-        penalty = schedule.alpha, schedule.alpha_by_weight
-        return descent.run_epoch(self._examples, order, schedule.batch_size, learning_rate, *penalty)
+        return descent.run_epoch(self._examples, order, schedule.batch_size, learning_rate, schedule.alpha)
 
     def probe(self):
         """Return Examples of the rows that the last steps took."""
@@ -277,8 +231,8 @@ class _Stream:
         """Return nothing: what comes next is not known here."""
 
 
-class _EpochLearner(Learner):
-    """A network that takes an epoch as one step; its record is an Epoch.
+class _Learner:
+    """A network that is trained by epochs.
 
     n_renewed is how many times the patience of the training was renewed by now.
     """
@@ -288,25 +242,23 @@ class _EpochLearner(Learner):
         self._descent, self._schedule = descent, schedule
         self._rows, self._validation = rows, validation
 
-    def advance(self, stretch):
-        descent = self._descent
-        n_rows = self._n_rows_before + descent.n_rows
-        rate = self._schedule.learning_rate.at(self._n_epochs_before + stretch.first, n_rows, self.n_renewed)
-        loss, accuracy = self._rows.run_epoch(descent, rate)
-        if not (np.isfinite(loss) and self._is_finite()):
-            raise DivergedError
-        return Epoch(loss, accuracy)
-
-    def validate(self, record):
-        loss, accuracy = self._measure(self._validation)
-        return replace(record, validation_loss=loss, validation_accuracy=accuracy)
+    def take_epochs(self, first):
+        """Yield the Epoch of each epoch from a first one on."""
+        descent, schedule = self._descent, self._schedule
+        for n_epochs in range(first, schedule.max_epochs):
+            n_rows = self._n_rows_before + descent.n_rows
+            rate = schedule.learning_rate.at(self._n_epochs_before + n_epochs, n_rows, self.n_renewed)
+            loss, accuracy = self._rows.run_epoch(descent, rate)
+            if not (np.isfinite(loss) and self._is_finite()):
+                raise DivergedError
+            yield Epoch(loss, accuracy, *(() if self._validation is None else self._measure(self._validation)))
 
     def save(self):
         descent = self._descent
         return descent.network.save(), descent.save(), descent.n_rows, self._rows.save()
 
     def save_step(self):
-        return self.save() if self._schedule.keeps_steps and self._descent.n_rows and self._is_finite() else None
+        return self.save() if self._descent.n_rows and self._is_finite() else None
 
     def resume(self, saved):
         _, _, self._descent.n_rows, rows = saved
@@ -321,8 +273,7 @@ class _EpochLearner(Learner):
         self._descent.restore(carried)
 
     def check_end(self):
-        if self._validation is None:
-            self._measure(self._rows.probe())
+        self._measure(self._rows.probe())
 
     def _is_finite(self):
         return np.isfinite(self._descent.network.parameters).all()

@@ -11,17 +11,8 @@ from typing import Any, NamedTuple
 
 
 class Checkpoint(NamedTuple):
-    """A place that a training can go back to.
+    """A place that a training can go back to: how many records it had, and what was saved there."""
 
-    Attributes
-    ----------
-    n_steps, n_records : int
-        Number of steps taken and of records made until then.
-    saved : object
-        What `Learner.save` returned there.
-    """
-
-    n_steps: int
     n_records: int
     saved: Any
 
@@ -35,13 +26,9 @@ class Patience:
     score : callable
         Returns the score of a record, of which more is better, or None where the record is not to be judged.
     n_allowed : float
-        The training ends with more than this number of records in a row that are no improvement.
+        The training ends with more than this number of records in a row that are no improvement; n_worse counts them.
     tol : float or None
         A record improves on the best score by reaching it plus tol. None means that it has to exceed it.
-    best_score : float or None
-        The highest score so far.
-    n_worse : int
-        Number of records since the last improvement.
     n_renewals, n_renewed : int
         How many times the count begins anew before the training ends, and how many times it has.
     """
@@ -81,14 +68,10 @@ class BestCheckpoint:
     Attributes
     ----------
     score : callable
-        Returns the score of a record, of which more is better, or None where the record is not to be judged.
+        As `Patience` has it.
     judges_start : bool
         The score of a record judges the parameters that its stretch began with, as the loss of a batch does. Such a
         score decides only where a training that diverged goes back to.
-    best_score : float or None
-        The highest score so far.
-    checkpoint : Checkpoint or None
-        The checkpoint that the score belongs to.
     """
 
     score: Callable[[Any], float | None]
@@ -97,15 +80,7 @@ class BestCheckpoint:
     checkpoint: Checkpoint | None = None
 
     def after(self, record: Any, before: Checkpoint, checkpoint: Checkpoint) -> BestCheckpoint:
-        """Return the best checkpoint after one more record.
-
-        Parameters
-        ----------
-        record : object
-            What the learner recorded of a stretch.
-        before, checkpoint : Checkpoint
-            The checkpoints at both ends of the stretch.
-        """
+        """Return the best checkpoint after one more record, of the stretch between two checkpoints."""
         score = self.score(record)
         if score is None or (self.best_score is not None and not score > self.best_score):
             return self

@@ -1,17 +1,13 @@
 """Training of networks by L-BFGS on all rows at once, for small data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
+from fastlin.networks.network import Examples, Network
 from fastlin.training.epochs import Epoch, EpochTraining
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Examples, Network
 
 # What the line search is told of a loss that is not finite: it interpolates, which infinity would spoil.
 TOO_LARGE = 1e100
@@ -32,23 +28,15 @@ def train_by_lbfgs(
 ) -> EpochTraining:
     """Minimise the loss of all examples, with the penalty, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995).
 
-    The network ends with the parameters of the best iteration by accuracy on the validation examples, or of the last
-    iteration where there are no such examples. Ctrl-C keeps the last whole iteration. The network has neither batch
-    normalisation nor dropout.
+    The network, which has neither batch normalisation nor dropout, ends with the parameters of the best iteration by
+    accuracy on the validation examples, or of the last one where there are no such examples. Ctrl-C keeps the last
+    whole iteration.
 
     Parameters
     ----------
-    network : Network
-        The network to train.
-    examples : Examples
-        The rows to train on.
-    validation : Examples or None
-        The rows to validate on after each iteration.
     alpha : float
         Strength of the penalty: the loss has alpha / 2 times the sum of squares of the coefficients, divided by the
         weight of all rows.
-    max_iter, max_fun : int
-        Most iterations, and most evaluations of loss and gradient.
     tol : float
         The training ends where no entry of the gradient exceeds it, or where the loss no longer falls by 2e-9 of it.
     on_iteration : callable or None
@@ -88,18 +76,10 @@ def train_by_lbfgs(
 
 
 class _Descent:
-    """What L-BFGS evaluates, and the iterations that it has made.
+    """What L-BFGS evaluates, and the iterations that it has made, as Epochs.
 
-    Attributes
-    ----------
-    epochs : list of Epoch
-        The iterations.
-    kept : ndarray of shape (p,)
-        The parameters to end with: at first those of the start.
-    n_kept : int
-        The number of iterations that these parameters have seen.
-    has_diverged, has_overflowed : bool
-        Whether the loss or its gradient is not finite at the start, and whether it was anywhere.
+    `kept` are the parameters to end with, which have seen n_kept iterations. A loss or gradient that is not finite
+    makes the search overflow, and at the start diverge.
     """
 
     def __init__(self, network, examples, validation, alpha, on_iteration):

@@ -1,9 +1,7 @@
 """Mini-batch gradient descent for networks without hidden layers, in compiled runs of steps."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +13,9 @@ from fastlin.kernels.networks.sparse_minibatches import train_sparse_steps
 from fastlin.matrices import DenseMatrix
 from fastlin.matrices.compressed import compressed
 from fastlin.networks import Network
+from fastlin.networks.network import Examples
 from fastlin.training.momentum import MomentumDescent
 from fastlin.typing import IntArray
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Examples
 
 # Multiply-adds of a run of steps: Ctrl-C waits for its end, 20 ms. One of an entry of sparse rows takes as long as
 # ENTRY_WORK of dense ones.
@@ -43,11 +39,6 @@ class LinearDescent(MomentumDescent):
         The mean begins with the first step after so many rows.
     n_rows_before : int, default=0
         The rows that steps were taken with before.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (p,), float64
-        The mean of the parameters after each of these steps.
     """
 
     def __init__(self, network: Network, momentum: float, first_row: float = np.inf, n_rows_before: int = 0) -> None:
@@ -55,6 +46,7 @@ class LinearDescent(MomentumDescent):
         self._counts = np.zeros(2, np.int64)
         super().__init__(network, momentum)
         self.mean = np.zeros(len(network.parameters))
+        self.n_rows_before = n_rows_before
         self._n_rows_left = first_row - n_rows_before
 
     @property
@@ -95,15 +87,9 @@ class LinearDescent(MomentumDescent):
         self.mean[:], self._counts[1] = 0, 0
 
     def run_epoch(
-        self,
-        examples: Examples,
-        order: IntArray | None,
-        batch_size: int,
-        learning_rate: float,
-        alpha: float,
-        alpha_by_weight: bool = False,
+        self, examples: Examples, order: IntArray | None, batch_size: int, learning_rate: float, alpha: float
     ) -> tuple[float, float]:
-        """As `Descent.run_epoch` has it; alpha is never divided by the weight of a batch."""
+        """As `Descent.run_epoch` has it, but that alpha is l2, whatever the weight of a batch."""
         if order is None:
             order = np.arange(len(examples)) if examples.rows is None else examples.rows
         n_steps = -(-len(order) // batch_size)

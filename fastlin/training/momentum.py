@@ -1,39 +1,19 @@
 """Mini-batch gradient descent with momentum."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_momentum
+from fastlin.networks.network import Network
 from fastlin.training.descent import Descent
-
-if TYPE_CHECKING:
-    from fastlin.networks.network import Network
 
 
 class MomentumDescent(Descent):
     """Steps v = momentum v - learning_rate g, w += v on a network's parameters, with g as `Descent` has it.
 
     Nesterov's form is w += momentum v - learning_rate g with the new v (Sutskever, Martens, Dahl and Hinton 2013,
-    section 2).
-
-    Parameters
-    ----------
-    network : Network
-        The network to train.
-    momentum : float, default=0.0
-        Part of the velocity that the next step keeps.
-    nesterov : bool, default=False
-        Whether steps have Nesterov's form.
-    random_state : RandomState or None, default=None
-        As `Descent` has it.
-
-    Attributes
-    ----------
-    velocity : ndarray of shape (p,)
-        v, which is zero at first.
+    section 2). `velocity` (p,) is v.
     """
 
     def __init__(

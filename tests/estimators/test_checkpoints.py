@@ -174,7 +174,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(data, tmp_path):
     whole = path.read_bytes()
     arrays = tmp_path / "arrays.npz"
     np.savez(arrays, content=np.array("[]"), x=np.zeros(3))
-    np.savez(tmp_path / "later.npz", content=np.array('{"format": 2}'))
+    np.savez(tmp_path / "later.npz", content=np.array('{"format": 3}'))
     (tmp_path / "text").write_text("no checkpoint")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "half").write_bytes(whole[: len(whole) // 2])
@@ -183,7 +183,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(data, tmp_path):
     for name in ("text", "empty", "half", "broken", "arrays.npz", "one.npy"):
         with pytest.raises(ValueError, match="is no checkpoint of fastlin, or is damaged"):
             make_model().fit(*data, resume=tmp_path / name)
-    with pytest.raises(ValueError, match="format 2; this version of fastlin reads 1"):
+    with pytest.raises(ValueError, match="format 3; this version of fastlin reads 2"):
         make_model().fit(*data, resume=tmp_path / "later.npz")
 
 
@@ -218,23 +218,22 @@ def put_array(make, *place):
     return change
 
 
-SAVED, STATE = ("last", 2), ("last", 2, 3, 1)
+SAVED, STATE = ("last", 1), ("last", 1, 3, 1)
 DAMAGES = {
     "records must be a list": put(None, "records"),
     "record 1 must be 4 numbers": put([0.5, 0.5], "records", 1),
     "each value of record 1 must be a finite number, got nan": put(np.nan, "records", 1, 0),
     "each value of record 0 must be a finite number, got None": put(0.5, "records", 0, 2),
     "record 0 is of a training with validation data": put([0.5] * 4, "records", 0),
-    "n_steps must be that of 2 records, got 5": put(5, "n_steps"),
-    "the last checkpoint must be 3 values, got list of 0": put([], "last"),
-    "a number of the last checkpoint must be a whole number": put(-1, "last", 0),
-    "the last checkpoint must be that of 2 records, got 1": put([1, 1, []], "last"),
-    "what the last checkpoint saved must be 4 values, got list of 0": put([2, 2, []], "last"),
+    "the last checkpoint must be 2 values, got list of 0": put([], "last"),
+    "the number of the last checkpoint must be a whole number": put(-1, "last", 0),
+    "the last checkpoint must be that of 2 records, got 1": put([1, []], "last"),
+    "what the last checkpoint saved must be 4 values, got list of 0": put([2, []], "last"),
     "best must be 3 values": put(None, "best"),
     "the best score must be a finite number": put("high", "best", 1),
     "best must have both a score and a checkpoint": put(None, "best", 2),
     "judges_start must be True, got False": put(False, "best", 0),
-    "the best checkpoint must be that of 2 records or fewer": put([3, 3, []], "best", 2),
+    "the best checkpoint must be that of 2 records or fewer": put([3, []], "best", 2),
     "about must have data, parameters, start": put({}, "about"),
     "parameters must be a dict, got list of 0": put([], "about", "parameters"),
     "the array 'array_99' is missing": put({"array": "array_99"}, *SAVED, 0, 0),

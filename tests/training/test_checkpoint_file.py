@@ -10,10 +10,10 @@ from fastlin.training.judges import BestCheckpoint, Checkpoint
 from fastlin.training.loop import Training
 
 
-def make_training(n_steps):
-    last = Checkpoint(n_steps, n_steps, [0.5])
-    records = [Epoch(0.5, 0.5)] * n_steps
-    return Training(records, n_steps, last=last, best=BestCheckpoint(None, False, None, None))
+def make_training(n_epochs):
+    last = Checkpoint(n_epochs, [0.5])
+    records = [Epoch(0.5, 0.5)] * n_epochs
+    return Training(records, last=last, best=BestCheckpoint(None, False, None, None))
 
 
 def describe(epoch):
@@ -28,8 +28,8 @@ def test_a_checkpoint_that_another_program_has_open_stays_whole(tmp_path, monkey
         with pytest.raises(PermissionError, match=r"checkpoint\.npz"):
             write_checkpoint(path, make_training(2), describe("two"))
     training, about = read_checkpoint(path)
-    assert (training.n_steps, about["parameters"]) == (1, {"epoch": "one"})
+    assert (len(training.records), about["parameters"]) == (1, {"epoch": "one"})
     # Nothing is left, and the file is closed: it can be replaced again.
     assert list(tmp_path.iterdir()) == [path]
     write_checkpoint(path, make_training(3), describe("three"))
-    assert read_checkpoint(path)[0].n_steps == 3
+    assert len(read_checkpoint(path)[0].records) == 3

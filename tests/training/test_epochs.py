@@ -23,8 +23,7 @@ class Script:
         self.calls, self.n_rows = [], 0
         self._losses, self._scores = iter(losses), iter(scores)
 
-    def run_epoch(self, examples, order, batch_size, learning_rate, alpha, alpha_by_weight):
-        assert alpha_by_weight
+    def run_epoch(self, examples, order, batch_size, learning_rate, alpha):
         self.calls.append((None if order is None else order.copy(), batch_size, learning_rate, alpha))
         self.parameters += 0.5
         loss = next(self._losses)

@@ -42,7 +42,7 @@ def test_patience_is_a_value():
 @settings(max_examples=100)
 @given(scores=SCORES.filter(lambda scores: not any(score is not None and np.isnan(score) for score in scores)))
 def test_the_first_of_the_best_checkpoints_is_kept(judges_start, scores):
-    checkpoints = [Checkpoint(number, number, None) for number in range(len(scores) + 1)]
+    checkpoints = [Checkpoint(number, None) for number in range(len(scores) + 1)]
     best = BestCheckpoint(itself, judges_start)
     for number, score in enumerate(scores):
         best = best.after(score, checkpoints[number], checkpoints[number + 1])
@@ -56,6 +56,6 @@ def test_the_first_of_the_best_checkpoints_is_kept(judges_start, scores):
 
 
 def test_a_score_that_is_no_number_is_never_better():
-    first, second, third = (Checkpoint(number, number, None) for number in range(3))
+    first, second, third = (Checkpoint(number, None) for number in range(3))
     best = BestCheckpoint(itself).after(0.5, first, second).after(np.nan, second, third)
     assert best.checkpoint is second

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from fastlin.training import BestCheckpoint, DivergedError, Learner, Patience, Schedule, loop, train
+from fastlin.training import BestCheckpoint, DivergedError, Patience, loop, train
 
 
 @dataclass(frozen=True)
 class Record:
-    """The first step of a stretch, and what its validation returned."""
+    """The step of a stretch, and what its validation returned."""
 
     first: int
     score: float | None = None
 
 
-class Script(Learner):
-    """A learner whose parameters are the steps it has taken; "scores" are what its validations return.
+class Script:
+    """Something whose parameters are the steps it has taken; "scores" are what its validations return.
 
     An exception among the scores is raised by that validation; `diverges_at` names the step that raises DivergedError.
     """
@@ -29,13 +29,22 @@ class Script(Learner):
         self._scores = list(scores)
         self._diverges_at, self._diverges_at_end = diverges_at, diverges_at_end
 
-    def advance(self, stretch):
-        self.calls.append(("advance", stretch.first))
-        for step in range(stretch.first, stretch.end):
-            self.taken = [*self.taken, step]
-            if step == self._diverges_at:
-                raise DivergedError
-        return Record(stretch.first)
+    def take(self, n_steps, steps_per_validation):
+        """Yield the record of each step, validated unless validations run beside the steps."""
+        self._steps_per_validation = steps_per_validation
+        for step in range(n_steps):
+            record = self.advance(step)
+            yield record if self.validates_beside or not self._is_validated(record) else self.validate(record)
+
+    def advance(self, step):
+        self.calls.append(("advance", step))
+        self.taken = [*self.taken, step]
+        if step == self._diverges_at:
+            raise DivergedError
+        return Record(step)
+
+    def _is_validated(self, record):
+        return self._steps_per_validation is not None and record.first % self._steps_per_validation == 0
 
     def validate(self, record):
         self.calls.append(("validate", record.first))
@@ -45,6 +54,8 @@ class Script(Learner):
         return replace(record, score=score)
 
     def begin_validation(self, record):
+        if not self._is_validated(record):
+            return None
         self.calls.append(("begin", record.first))
         return lambda: self.validate(record)
 
@@ -69,11 +80,13 @@ def loss_of(record):
 
 
 def run(script, n_steps=4, steps_per_validation=1, **rules):
-    return train(script, Schedule(n_steps, steps_per_validation, longest_stretch=1), **rules)
+    begin_validation = script.begin_validation if script.validates_beside else None
+    rules = {"begin_validation": begin_validation, "check_end": script.check_end, **rules}
+    return train(script.take(n_steps, steps_per_validation), script.save, script.restore, **rules)
 
 
 def assert_is(training, script, ended, n_records, n_kept):
-    assert (training.ended, len(training.records), training.n_steps) == (ended, n_records, n_records)
+    assert (training.ended, len(training.records), training.last.n_records) == (ended, n_records, n_records)
     assert training.n_kept == n_kept
     assert script.taken == list(range(n_kept))
 
@@ -161,11 +174,11 @@ def test_ctrl_c_while_validating_leaves_that_validation_out(beside):
 
 def test_ctrl_c_waits_for_the_validation_under_way():
     class Interrupted(Script):
-        def advance(self, stretch):
-            if stretch.first == 2:
+        def advance(self, step):
+            if step == 2:
                 self.taken = [*self.taken, 2]
                 raise KeyboardInterrupt
-            return super().advance(stretch)
+            return super().advance(step)
 
     script = Interrupted([0.5, 0.1, 0.2], validates_beside=True)
     training = run(script, patience=Patience(score_of, 1), best=BestCheckpoint(score_of))
@@ -221,12 +234,12 @@ def test_ctrl_c_at_any_line_leaves_a_whole_checkpoint(beside, rule):
 @BESIDE
 def test_on_checkpoint_sees_each_checkpoint(beside):
     seen = []
-    run(Script([0.1, 0.2, 0.3], beside), 3, on_checkpoint=lambda training: seen.append(training.n_steps))
+    run(Script([0.1, 0.2, 0.3], beside), 3, on_checkpoint=lambda training: seen.append(len(training.records)))
     assert sorted(set(seen)) == [1, 2, 3]
     assert seen == sorted(seen)
 
     def interrupt(training):
-        if training.n_steps == 2:
+        if len(training.records) == 2:
             raise KeyboardInterrupt
 
     script = Script([0.1, 0.2, 0.3])

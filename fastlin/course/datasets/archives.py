@@ -9,17 +9,6 @@ from fastlin.typing import PathLike
 def check_names(archive: PathLike, found: Iterable[str], expected: Iterable[str], ignored: Iterable[str] = ()) -> None:
     """Check that an archive holds each expected name once and, besides them, only names that are ignored.
 
-    Parameters
-    ----------
-    archive : path
-        The archive, which the message names.
-    found : iterable of str
-        The names inside the archive.
-    expected : iterable of str
-        The names that have to be there.
-    ignored : iterable of str
-        The names that may be there.
-
     Raises
     ------
     ValueError

@@ -1,7 +1,5 @@
 """CIFAR-10 as it was published: six batches of 10,000 images, pickled or binary, in a folder or an archive."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import pickle
@@ -9,15 +7,13 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastlin.course.datasets.archives import check_names
 from fastlin.typing import Array
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BATCH_ROWS = 10_000
 # The published layout of an image: 1,024 red values row by row, then the green ones, then the blue ones.
@@ -64,12 +60,6 @@ class Batches:
 
     Attributes
     ----------
-    folder : str
-        The name of the folder that holds the files.
-    archive : str
-        The name of the archive of that folder.
-    archive_md5 : str
-        The checksum of the archive.
     files : dict of str to (str or None)
         The checksum of each file by its name, or None where none is published; the test batch comes last.
     beside : tuple of str

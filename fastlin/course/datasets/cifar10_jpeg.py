@@ -5,15 +5,13 @@ detail, so that the images are not exactly those of the published batches. The z
 So the rows are ordered by number first and class second, and the first n rows hold all classes equally often.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
@@ -22,9 +20,6 @@ from fastlin.course.datasets.folders import cache_folder
 from fastlin.extras import needs
 from fastlin.places import write_whole
 from fastlin.typing import Array
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ARCHIVE = "cifar10-jpeg.zip"
 KEPT = "cifar10-jpeg.npz"

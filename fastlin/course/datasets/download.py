@@ -4,8 +4,6 @@ pooch checks each file and gives it its name only when it is whole. What pooch l
 tried in turn, an end to a download that is too long, and a limit on the time that a server takes to answer.
 """
 
-from __future__ import annotations
-
 import io
 import threading
 from collections.abc import Sequence
@@ -29,16 +27,7 @@ BLOCK_BYTES = 1 << 16
 class PublishedFile:
     """A file as its publisher offers it.
 
-    Attributes
-    ----------
-    name : str
-        The name of the file.
-    md5 : str
-        The checksum of the file.
-    n_bytes : int
-        The size of the file. A download that grows beyond it is given up.
-    addresses : tuple of str
-        The addresses of the file, which are tried in order.
+    A download that grows beyond n_bytes is given up, and the addresses are tried in order.
     """
 
     name: str
@@ -48,12 +37,10 @@ class PublishedFile:
 
 
 def download(files: Sequence[PublishedFile], folder: PathLike | None, wanted: str) -> None:
-    """Download files into the cache folder and show a progress bar for each.
+    """Download files, none of which is in the cache folder, into it and show a progress bar for each.
 
     Parameters
     ----------
-    files : list of PublishedFile
-        The files. None of them is in the cache folder.
     folder : path or None
         The folder that the user gave. Nothing is downloaded into it.
     wanted : str
@@ -112,15 +99,7 @@ def _stream(file, address, path, _):
 
 
 class LimitedFile(io.BufferedWriter):
-    """A new file that refuses to grow beyond its limit, since pooch writes as much as a server sends.
-
-    Parameters
-    ----------
-    path : path
-        The place of the file.
-    limit : int
-        The largest number of bytes that the file may have.
-    """
+    """A new file that refuses to grow beyond its limit in bytes, since pooch writes as much as a server sends."""
 
     def __init__(self, path: PathLike, limit: int) -> None:
         super().__init__(io.FileIO(path, "w"))

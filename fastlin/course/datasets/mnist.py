@@ -4,22 +4,17 @@ Its files have the IDX format: a big-endian magic number 0x0000TTDD (type, numbe
 each dimension, and the values.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import zlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from fastlin.course.datasets.dataset import Dataset
 from fastlin.course.datasets.download import PublishedFile, download
 from fastlin.course.datasets.folders import list_places
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # The name of each file, the md5 of its unpacked bytes, and the shape of its values.
 MNIST_FILES = {

@@ -1,46 +1,29 @@
 """Draws what the studies have found: `draw` draws the results of one into a folder, with captions."""
 
-from __future__ import annotations
+from pathlib import Path
 
-from typing import TYPE_CHECKING
-
-from fastlin.course.figures.comparisons import CONTENDERS, draw_compare, draw_peers
-from fastlin.course.figures.course import (
-    draw_binary,
-    draw_early_stopping,
-    draw_images,
-    draw_l2_norm,
-    draw_l2_sweep,
-    draw_l2_weights,
-    draw_shuffling,
-    draw_softmax,
-)
+from fastlin.course.figures import comparisons, course, networks
+from fastlin.course.figures.comparisons import CONTENDERS
 from fastlin.course.figures.losses import plot_loss
-from fastlin.course.figures.networks import draw_deep, draw_search, draw_two_layer
 from fastlin.extras import needs
-from fastlin.figures.style import STYLE
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import Picture, StudyResults
+from fastlin.figures.style import STYLE, Picture, StudyResults
 
 __all__ = ["CONTENDERS", "draw", "plot_loss"]
 
 DRAWINGS = {
-    "images": draw_images,
-    "binary": draw_binary,
-    "early_stopping": draw_early_stopping,
-    "shuffling": draw_shuffling,
-    "softmax": draw_softmax,
-    "l2_weights": draw_l2_weights,
-    "l2_sweep": draw_l2_sweep,
-    "l2_norm": draw_l2_norm,
-    "compare": draw_compare,
-    "peers": draw_peers,
-    "cifar10_two_layer": draw_two_layer,
-    "cifar10_search": draw_search,
-    "cifar10_deep": draw_deep,
+    "images": [course.draw_images],
+    "binary": [course.draw_binary],
+    "early_stopping": [course.draw_early_stopping],
+    "shuffling": [course.draw_shuffling],
+    "softmax": [course.draw_softmax],
+    "l2_weights": [course.draw_l2_weights],
+    "l2_sweep": [course.draw_l2_sweep],
+    "l2_norm": [course.draw_l2_norm],
+    "compare": [comparisons.draw_compare],
+    "peers": [comparisons.draw_peers],
+    "cifar10_two_layer": [networks.draw_two_layer],
+    "cifar10_search": [networks.draw_search],
+    "cifar10_deep": [networks.draw_depths, networks.draw_few_layers, networks.draw_curves],
 }
 
 
@@ -67,4 +50,4 @@ def draw(study: str, results: StudyResults, folder: Path) -> list[Picture]:
         import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        return DRAWINGS[study](results, folder)
+        return [drawing(results, folder) for drawing in DRAWINGS[study]]

@@ -1,17 +1,10 @@
 """Draws fastlin beside scikit-learn and beside all peers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, STYLE, Picture, count_nouns, name_data, open_figure, save_figure
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import StudyResults
+from fastlin.figures.style import COLORS, STYLE, Picture, StudyResults, count_nouns, name_data, open_figure, save_figure
 
 # Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
 # wine); the solvers of one library share a hue.
@@ -29,7 +22,7 @@ CONTENDERS = {
 }
 
 
-def draw_compare(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_compare(results: StudyResults, folder: Path) -> Picture:
     """Draw a bar of seconds for each contender, with the objective that it reached."""
     figure, axes = open_figure(1, 1, width=10, height=4.2)
     merits, parameters = results.merits, results.parameters
@@ -64,17 +57,15 @@ def draw_compare(results: StudyResults, folder: Path) -> list[Picture]:
         f"{name_data(results)}, {parameters['samples']:,} × {parameters['features']}, "
         f"{parameters['classes']} classes, {parameters['dtype']}, C = {parameters['C']:g}"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "compare.png"),
-            "Seconds of a whole fit of LogisticRegression, and the seconds after which fastlin's objective was as "
-            "low as that at which scikit-learn stopped.",
-            "Bars: " + "; ".join(f"{name.replace(chr(10), ', ')}: {label}" for name, _, label, _ in bars) + ".",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "compare.png"),
+        "Seconds of a whole fit of LogisticRegression, and the seconds after which fastlin's objective was as "
+        "low as that at which scikit-learn stopped.",
+        "Bars: " + "; ".join(f"{name.replace(chr(10), ', ')}: {label}" for name, _, label, _ in bars) + ".",
+    )
 
 
-def draw_peers(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_peers(results: StudyResults, folder: Path) -> Picture:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
     problems, parameters = results.series["problems"], results.parameters
     figure, axes = open_figure(1, len(problems), width=3 + 6.5 * len(problems), height=7.6)
@@ -128,13 +119,11 @@ def draw_peers(results: StudyResults, folder: Path) -> list[Picture]:
         f"{count_nouns(parameters['threads'], 'thread')}\n"
         f"each point is a fit from the start; a curve ends at the optimum or after {parameters['budget']:g} s of fits"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "peers.png"),
-            "The excess of the objective over the optimum against the seconds of a whole fit, for each library.",
-            "Curves that end with " + "; ".join(map(_describe_ends, problems)) + ".",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "peers.png"),
+        "The excess of the objective over the optimum against the seconds of a whole fit, for each library.",
+        "Curves that end with " + "; ".join(map(_describe_ends, problems)) + ".",
+    )
 
 
 def _describe_ends(problem):

@@ -1,8 +1,7 @@
 """Draws the studies of the course: binary and softmax regression."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from fastlin.figures.images import plot_weights, show_images
 from fastlin.figures.style import (
     COLORS,
     Picture,
+    StudyResults,
     count_nouns,
     make_figure,
     name_data,
@@ -18,11 +18,6 @@ from fastlin.figures.style import (
     place_legend,
     save_figure,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import StudyResults
 
 TRAIN, VALIDATION = COLORS[0], COLORS[1]
 IN_ORDER, SHUFFLED = COLORS[1], COLORS[0]
@@ -32,7 +27,7 @@ PAD = 0.06
 EPOCH_MEANS = "training (the loss: mean of an epoch)"
 
 
-def draw_images(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_images(results: StudyResults, folder: Path) -> Picture:
     """Draw the first images, each a row of pixels."""
     images, labels = results.series["images"], results.series["labels"]
     side = results.merits["side"]
@@ -40,17 +35,15 @@ def draw_images(results: StudyResults, folder: Path) -> list[Picture]:
     show_images(images, labels, figure=figure)
     data = name_data(results)
     figure.suptitle(f"{data}: the first {len(images)} training images and their labels")
-    return [
-        Picture(
-            save_figure(figure, folder, "images.png"),
-            f"The first {len(images)} training images. Each is a row of {side * side} pixels in X, drawn by "
-            f"reshape({side}, {side}).",
-            f"{len(images)} handwritten digits, labelled {', '.join(map(str, labels))}.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "images.png"),
+        f"The first {len(images)} training images. Each is a row of {side * side} pixels in X, drawn by "
+        f"reshape({side}, {side}).",
+        f"{len(images)} handwritten digits, labelled {', '.join(map(str, labels))}.",
+    )
 
 
-def draw_binary(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_binary(results: StudyResults, folder: Path) -> Picture:
     """Draw loss and accuracy of 2 against 3."""
     trained, merits = results.series["trained"], results.merits
     figure, axes = open_figure(1, 2)
@@ -61,18 +54,16 @@ def draw_binary(results: StudyResults, folder: Path) -> list[Picture]:
         f"{name_data(results)}, 2 against 3, in the order of the data: "
         f"validation loss {merits['final_validation_loss']:.3f}, accuracy {merits['final_validation_accuracy']:.3f}"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "binary.png"),
-            "Loss and accuracy by step. The band is one standard deviation of the losses of an epoch's batches. The "
-            "first epoch, in which the curves are steep, may lie outside of the picture.",
-            f"Two panels of curves. The validation loss falls to {merits['final_validation_loss']:.3f} and the "
-            f"validation accuracy rises to {merits['final_validation_accuracy']:.3f}.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "binary.png"),
+        "Loss and accuracy by step. The band is one standard deviation of the losses of an epoch's batches. The "
+        "first epoch, in which the curves are steep, may lie outside of the picture.",
+        f"Two panels of curves. The validation loss falls to {merits['final_validation_loss']:.3f} and the "
+        f"validation accuracy rises to {merits['final_validation_accuracy']:.3f}.",
+    )
 
 
-def draw_early_stopping(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_early_stopping(results: StudyResults, folder: Path) -> Picture:
     """Draw the losses up to the stop, in order and shuffled, and a histogram of the stops of all seeds."""
     figure, axes = open_figure(1, 3)
     merits = results.merits
@@ -88,15 +79,13 @@ def draw_early_stopping(results: StudyResults, folder: Path) -> list[Picture]:
         f"{merits['orders_stopped_before_the_limit']} of {count_nouns(len(stops), 'order')} stop before epoch "
         f"{results.parameters['epochs']}"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "early_stopping.png"),
-            f"Left and middle: the losses up to the stop. Right: where training stops for {len(stops)} orders of the "
-            "rows, and where it stops without shuffling.",
-            f"Without shuffling training stops in epoch {merits['stop_epoch_in_order']:.1f}; shuffled it stops in "
-            f"epochs {min(stops):.1f} to {max(stops):.1f}.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "early_stopping.png"),
+        f"Left and middle: the losses up to the stop. Right: where training stops for {len(stops)} orders of the "
+        "rows, and where it stops without shuffling.",
+        f"Without shuffling training stops in epoch {merits['stop_epoch_in_order']:.1f}; shuffled it stops in "
+        f"epochs {min(stops):.1f} to {max(stops):.1f}.",
+    )
 
 
 def _draw_stops(axes, merits, with_reports):
@@ -117,7 +106,7 @@ def _draw_stops(axes, merits, with_reports):
     axes.yaxis.get_major_locator().set_params(integer=True)
 
 
-def draw_shuffling(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_shuffling(results: StudyResults, folder: Path) -> Picture:
     """Draw validation accuracy and training loss in order and shuffled, at full length and with early stopping."""
     figure, axes = open_figure(2, 2)
     merits = results.merits
@@ -137,19 +126,17 @@ def draw_shuffling(results: StudyResults, folder: Path) -> list[Picture]:
     figure.suptitle(
         f"{name_data(results)}, 2 against 3, spikes in order → shuffled: accuracy {spikes[0]}, loss {spikes[1]}"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "shuffling.png"),
-            "Curves of the rows in order and of the first shuffled order. Spikes are the standard deviation of the "
-            f"differences between successive values after the first epoch; for shuffled rows the title has the median "
-            f"of {count_nouns(merits['orders'], 'order')}.",
-            f"Four panels of curves. The spikes go from {spikes[0]} in the validation accuracy and from {spikes[1]} in "
-            "the training loss.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "shuffling.png"),
+        "Curves of the rows in order and of the first shuffled order. Spikes are the standard deviation of the "
+        f"differences between successive values after the first epoch; for shuffled rows the title has the median "
+        f"of {count_nouns(merits['orders'], 'order')}.",
+        f"Four panels of curves. The spikes go from {spikes[0]} in the validation accuracy and from {spikes[1]} in "
+        "the training loss.",
+    )
 
 
-def draw_softmax(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_softmax(results: StudyResults, folder: Path) -> Picture:
     """Draw the loss, the accuracy close up and whole, and the gap between training and validation accuracy."""
     figure, axes = open_figure(2, 2)
     trained, merits = results.series["trained"], results.merits
@@ -176,18 +163,16 @@ def draw_softmax(results: StudyResults, folder: Path) -> list[Picture]:
         f"{name_data(results)}, ten digits: validation accuracy {merits['final_validation_accuracy']:.3f}, "
         f"validation loss {ends}"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "softmax.png"),
-            "Loss and accuracies by step, and how far the accuracy on the training images is above that on the "
-            "validation images.",
-            f"Four panels of curves. The validation loss is lowest in step {bottom:,} of {merits['steps']:,} and {ends}"
-            f"; the training accuracy {crossing}.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "softmax.png"),
+        "Loss and accuracies by step, and how far the accuracy on the training images is above that on the "
+        "validation images.",
+        f"Four panels of curves. The validation loss is lowest in step {bottom:,} of {merits['steps']:,} and {ends}"
+        f"; the training accuracy {crossing}.",
+    )
 
 
-def draw_l2_weights(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_l2_weights(results: StudyResults, folder: Path) -> Picture:
     """Draw the weights of each digit, without a penalty above and with one below, each on a scale of its own."""
     weights = results.series["weights"]
     figure = make_figure(width=15, height=5)
@@ -206,18 +191,16 @@ def draw_l2_weights(results: StudyResults, folder: Path) -> list[Picture]:
     figure.suptitle(
         f"{name_data(results)}, weights of each digit: red speaks for it, blue against it; each row has its scale"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "l2_weights.png"),
-            f"The weights without a penalty (roughness {roughness['0']:.2f}) and with λ = 1 ({roughness['1']:.2f}). "
-            f"The penalty ½λ‖w‖² with λ = 2 is the same penalty and {other}; it has no picture of its own.",
-            f"Two rows of ten small pictures in red and blue. The largest weight is {largest['0']:.2g} for λ = 0 and "
-            f"{largest['1']:.2g} for λ = 1, and the roughness is {roughness['0']:.2f} and {roughness['1']:.2f}.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "l2_weights.png"),
+        f"The weights without a penalty (roughness {roughness['0']:.2f}) and with λ = 1 ({roughness['1']:.2f}). "
+        f"The penalty ½λ‖w‖² with λ = 2 is the same penalty and {other}; it has no picture of its own.",
+        f"Two rows of ten small pictures in red and blue. The largest weight is {largest['0']:.2g} for λ = 0 and "
+        f"{largest['1']:.2g} for λ = 1, and the roughness is {roughness['0']:.2f} and {roughness['1']:.2f}.",
+    )
 
 
-def draw_l2_sweep(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_l2_sweep(results: StudyResults, folder: Path) -> Picture:
     """Draw validation accuracy against steps for each strength of the penalty."""
     figure, axes = open_figure(1, 1, width=9, height=5.6)
     best = results.merits["best_validation_accuracy"]
@@ -235,20 +218,18 @@ def draw_l2_sweep(results: StudyResults, folder: Path) -> list[Picture]:
         f"{name_data(results)}, L2 penalties: best validation accuracy {best[strongest]:.3f} (λ = {strongest}) "
         f"to {best[weakest]:.3f} (λ = {weakest})"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "l2_sweep.png"),
-            "Validation accuracy for each strength of the penalty: means of five validations, which make an epoch, and "
-            "bands of one standard deviation of the five. The best values are those of single validations, so that "
-            "they lie above the means.",
-            "Curves of the validation accuracy. Best values: "
-            + ", ".join(f"{value:.3f} for λ = {name}" for name, value in best.items())
-            + ".",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "l2_sweep.png"),
+        "Validation accuracy for each strength of the penalty: means of five validations, which make an epoch, and "
+        "bands of one standard deviation of the five. The best values are those of single validations, so that "
+        "they lie above the means.",
+        "Curves of the validation accuracy. Best values: "
+        + ", ".join(f"{value:.3f} for λ = {name}" for name, value in best.items())
+        + ".",
+    )
 
 
-def draw_l2_norm(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_l2_norm(results: StudyResults, folder: Path) -> Picture:
     """Draw the squared length of the weights against the strength of the penalty."""
     figure, axes = open_figure(1, 1, width=9, height=5.2)
     norms = results.merits["squared_norm"]
@@ -266,13 +247,11 @@ def draw_l2_norm(results: StudyResults, folder: Path) -> list[Picture]:
         f"{name_data(results)}, squared length of the weights: {norms[names[0]]:.3g} (λ = {names[0]}) to "
         f"{norms[names[-1]]:.3g} (λ = {names[-1]})"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "l2_norm.png"),
-            "‖w‖² of the models of tasks 4c and 4d, the biases included.",
-            "Bars of ‖w‖²: " + ", ".join(f"{norms[name]:.3g} for λ = {name}" for name in names) + ".",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "l2_norm.png"),
+        "‖w‖² of the models of tasks 4c and 4d, the biases included.",
+        "Bars of ‖w‖²: " + ", ".join(f"{norms[name]:.3g} for λ = {name}" for name in names) + ".",
+    )
 
 
 def _draw_losses(panel, results, trained, title):

@@ -1,17 +1,19 @@
 """Draws the studies of CIFAR-10: curves of training, the search by parameter, and accuracy against depth."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, Picture, count_nouns, name_data, open_figure, place_legend, save_figure
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from fastlin.figures.style import StudyResults
+from fastlin.figures.style import (
+    COLORS,
+    Picture,
+    StudyResults,
+    count_nouns,
+    name_data,
+    open_figure,
+    place_legend,
+    save_figure,
+)
 
 PARAMETERS = {
     "hidden": "hidden units",
@@ -28,7 +30,7 @@ HIGHEST_LOSS = 10
 REPORTED_VALIDATION = 0.491
 
 
-def draw_two_layer(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_two_layer(results: StudyResults, folder: Path) -> Picture:
     """Draw loss and accuracy against epochs, one column for each run, and the report's accuracies as lines."""
     runs, reported = results.series, results.merits["reported"]
     on_cifar10 = results.parameters["data"] == "cifar10"
@@ -61,17 +63,15 @@ def draw_two_layer(results: StudyResults, folder: Path) -> list[Picture]:
     shortened = "" if part == 1 else f", {part:.0%} of the epochs"
     figure.suptitle(f"{name_data(results)}, two layers, 135 hidden units{shortened}")
     tests = ", ".join(f"{trained.accuracies['test']:.3f} ({name})" for name, trained in runs.items())
-    return [
-        Picture(
-            save_figure(figure, folder, "cifar10_two_layer.png"),
-            "Losses, both with the penalty, and accuracies by epoch for two readings of the report's settings and for "
-            "settings of our own." + " The dotted lines are the accuracies that the report states." * on_cifar10,
-            f"A column of two panels for each run. Test accuracies: {tests}.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "cifar10_two_layer.png"),
+        "Losses, both with the penalty, and accuracies by epoch for two readings of the report's settings and for "
+        "settings of our own." + " The dotted lines are the accuracies that the report states." * on_cifar10,
+        f"A column of two panels for each run. Test accuracies: {tests}.",
+    )
 
 
-def draw_search(results: StudyResults, folder: Path) -> list[Picture]:
+def draw_search(results: StudyResults, folder: Path) -> Picture:
     """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
@@ -108,24 +108,18 @@ def draw_search(results: StudyResults, folder: Path) -> list[Picture]:
         f"{name_data(results)}, random search, {count_nouns(len(records), 'draw')}: best validation accuracy "
         f"{best['validation']:.3f}; the report's optimum has {optimum['validation']:.3f}, rank {rank}"
     )
-    return [
-        Picture(
-            save_figure(figure, folder, "cifar10_search.png"),
-            f"The validation accuracy of {count_nouns(len(records), 'draw')}, each trained on "
-            f"{results.parameters['train_images']:,} images, against each parameter. The report's optimum is trained "
-            "here like the draws.",
-            f"Six panels of points. The best draw has a validation accuracy of {best['validation']:.3f}; the report's "
-            f"optimum with {optimum['validation']:.3f} would have rank {rank}.",
-        )
-    ]
+    return Picture(
+        save_figure(figure, folder, "cifar10_search.png"),
+        f"The validation accuracy of {count_nouns(len(records), 'draw')}, each trained on "
+        f"{results.parameters['train_images']:,} images, against each parameter. The report's optimum is trained "
+        "here like the draws.",
+        f"Six panels of points. The best draw has a validation accuracy of {best['validation']:.3f}; the report's "
+        f"optimum with {optimum['validation']:.3f} would have rank {rank}.",
+    )
 
 
-def draw_deep(results: StudyResults, folder: Path) -> list[Picture]:
-    """Draw the best accuracy of each run against depth, that of few layers by variant, and the curves of each depth."""
-    return [_draw_depths(results, folder), _draw_few_layers(results, folder), _draw_curves(results, folder)]
-
-
-def _draw_depths(results, folder):
+def draw_depths(results: StudyResults, folder: Path) -> Picture:
+    """Draw the best accuracy of each run against depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
     for place, (name, row) in enumerate(results.series["best"].items()):
         depths = np.array([int(depth) for depth in row])
@@ -153,7 +147,7 @@ def _draw_depths(results, folder):
     )
 
 
-def _draw_few_layers(results, folder):
+def draw_few_layers(results: StudyResults, folder: Path) -> Picture:
     """Draw the best accuracies of all draws of each variant with few hidden layers."""
     table = results.series["few_layers"]
     depths = list(next(iter(table.values())))
@@ -179,7 +173,7 @@ def _draw_few_layers(results, folder):
     )
 
 
-def _draw_curves(results, folder):
+def draw_curves(results: StudyResults, folder: Path) -> Picture:
     """Draw the loss of each variant above its accuracy; the variants of one initialisation stand beside each other."""
     import matplotlib as mpl
 

@@ -10,20 +10,10 @@ from fastlin.typing import PathLike
 def write_model_page(
     path: PathLike, title: str, lines: Mapping[str, str], notes: Sequence[str], pictures: Sequence[tuple[str, str]]
 ) -> None:
-    """Write the page, which needs no other file and no network.
+    """Write the page, which needs no other file and no network, and whole or not at all.
 
-    Parameters
-    ----------
-    path : Path
-        The file to write, whole or not at all.
-    title : str
-        What the model predicts, and from what.
-    lines : dict of str to str
-        What the fit says of itself, by name.
-    notes : list of str
-        What the reader should know.
-    pictures : list of tuple of str
-        The caption of each picture, and an address that holds its bytes.
+    The title says what the model predicts, and from what; lines are what the fit says of itself, and notes what the
+    reader should know. A picture is a caption and an address that holds its bytes.
     """
     text = (
         open_templates().get_template("model.html.j2").render(title=title, lines=lines, notes=notes, pictures=pictures)

@@ -1,22 +1,14 @@
 """Fills the templates of the page with results."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from fastlin.course.report.tables import tabulate
 from fastlin.places import write_whole
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-DATA_NAMES = {
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "digits": "scikit-learn's 8 × 8 digits",
-}
+DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's 8 × 8 digits"}
 
 
 def write_page(
@@ -26,13 +18,12 @@ def write_page(
     environment: Mapping[str, Any],
     failed: Collection[str] = (),
 ) -> None:
-    """Write the page, which needs no other file and no network.
+    """Write the page, which needs no other file and no network, and whole or not at all.
 
     Parameters
     ----------
     path : Path
-        The file to write. The pictures that the entries name are read from its folder. The page is written under
-        another name first, so that an interrupted run leaves no half-written page.
+        The file to write. The pictures that the entries name are read from its folder.
     entries : dict of str to dict
         What was found by the name of the study: `data`, `parameters`, `merits`, `seconds`, whether it is of an
         `earlier` run, and `pictures`, each of which has `file`, `caption` and `alt`.

@@ -1,7 +1,5 @@
 """Tables of what a study found, for the page and for the console."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -86,17 +84,7 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts.
-
-    Attributes
-    ----------
-    title : str
-        What the table is about; empty where its rows say so.
-    columns : tuple of str
-        The headings; empty for the table of single values.
-    rows : tuple of tuple of str
-        The cells, row by row.
-    """
+    """A table of texts; the title is empty where its rows say it, and so are the headings of single values."""
 
     title: str
     columns: tuple
@@ -104,19 +92,11 @@ class Table:
 
 
 def tabulate(merits: dict[str, Any]) -> list[Table]:
-    """Return the tables of a study's merits.
+    """Return the Tables of a study's merits.
 
-    Parameters
-    ----------
-    merits : dict
-        The results of the study, as `studies.settings.Results` has them.
-
-    Returns
-    -------
-    list of Table
-        The table of all single values comes first; it is left out where there are none. Then come the merits that are
-        dicts. One of dicts has a table of its own, with a row or a column for each. The others are columns, and those
-        that have the same keys share a table.
+    The table of all single values comes first; it is left out where there are none. Then come the merits that are
+    dicts. One of dicts has a table of its own, with a row or a column for each. The others are columns, and those that
+    have the same keys share a table.
     """
     singles, tables = [], []
     alike: dict[tuple[Any, ...], dict[str, Any]] = {}

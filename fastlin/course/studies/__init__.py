@@ -1,6 +1,6 @@
-"""The studies, one file each: those of the course's reports, of the homework's networks, and comparisons of libraries.
+"""The studies: those of the course's reports, of the homework's networks, and comparisons of libraries.
 
-A study is a function ``run(settings)`` that returns `Results`: parameters (what was run), merits (what was found, which
+A study is a function of `Settings` that returns `Results`: parameters (what was run), merits (what was found, which
 goes into results.json) and series (what fastlin.figures draws). A study writes no files and draws nothing; only the
 random search keeps its draws in a file, so that it can be continued.
 
@@ -16,9 +16,7 @@ from fastlin.course.studies import (
     early_stopping,
     gradient_check,
     images,
-    l2_norm,
-    l2_sweep,
-    l2_weights,
+    l2,
     shuffling,
     softmax,
 )
@@ -31,9 +29,9 @@ STUDIES = {
     "early_stopping": early_stopping.run,
     "shuffling": shuffling.run,
     "softmax": softmax.run,
-    "l2_weights": l2_weights.run,
-    "l2_sweep": l2_sweep.run,
-    "l2_norm": l2_norm.run,
+    "l2_weights": l2.run_weights,
+    "l2_sweep": l2.run_sweep,
+    "l2_norm": l2.run_norm,
     "compare": compare.run,
 }
 # These take minutes to hours, so that the program runs them only where they are named.

@@ -1,22 +1,15 @@
 """Loss and accuracy of logistic regression of the digits 2 against 3, trained in the order of the data."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from fastlin.course import trainers
 from fastlin.course.studies.course import binary_data, describe_training, last, train_binary
-from fastlin.course.studies.settings import Results
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.settings import Results, Settings
 
 
 def run(settings: Settings) -> Results:
     """Train for 50 epochs, 10 where quick."""
     settings.notify("2 against 3")
     trained = train_binary(settings, shuffle=False)
-    X_train, Y_train, X_val, _ = binary_data(settings.data)
+    X_train, Y_train, X_val, _ = binary_data(settings.data, False)
     return Results(
         parameters={**describe_training(settings, "binary"), "shuffle": False},
         merits={

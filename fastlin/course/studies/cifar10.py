@@ -12,20 +12,18 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from multiprocessing import parent_process
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.decomposition import PCA
 
+from fastlin.course.datasets.dataset import Dataset
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.networks.initialization import initialize
 from fastlin.training import EpochSchedule, EpochTraining, LearningRate, MomentumDescent, train_by_epochs
-
-if TYPE_CHECKING:
-    from fastlin.course.datasets.dataset import Dataset
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000
@@ -39,15 +37,9 @@ QUICK_ROWS = 4_000
 class Images:
     """The training, validation and test images, as pixels or as principal components.
 
-    Attributes
-    ----------
-    X_train, X_val, X_test : ndarray of shape (n, pixels) or (n, components), float32
-        The pixels, less their means over the training images where they are centred, or their components. Their unit
-        is that of the pixels, which go from 0 to 255, unless the images are scaled.
-    y_train, y_val, y_test : ndarray of shape (n,), int64
-        The labels.
-    pixel_deviation : float
-        The root of the mean variance of a pixel over the training images.
+    X_train, X_val and X_test (n, pixels or components) are float32: the pixels, less their means over the training
+    images where they are centred, or their components. Their unit is that of the pixels, which go from 0 to 255, unless
+    the images are scaled. pixel_deviation is the root of the mean variance of a pixel over the training images.
     """
 
     X_train: np.ndarray
@@ -74,16 +66,9 @@ class Images:
 def prepare(data: Dataset, n_components: int | None, quick: bool, centred: bool = True) -> Images:
     """Return the Images of a Dataset, by default by scikit-learn's PCA of the training images.
 
-    Parameters
-    ----------
-    data : Dataset
-        The pixels. Where it has no validation images, the last part of the training images becomes them.
-    n_components : int or None
-        The largest number of components. None: the pixels are kept.
-    centred : bool
-        Whether the pixels' means over the training images are subtracted. Components are always of centred pixels.
-    quick : bool
-        Whether to take only the first QUICK_ROWS images of each part.
+    Where the Dataset has no validation images, the last part of the training images becomes them. With None for
+    n_components the pixels are kept, and `centred` says whether their means over the training images are subtracted;
+    components are always of centred pixels. A quick study has only the first QUICK_ROWS images of each part.
     """
     X, y, X_val, y_val = data.X_train, data.y_train, data.X_val, data.y_val
     if X_val is None or y_val is None:
@@ -120,26 +105,16 @@ class Recipe:
     ----------
     hidden : tuple of int
         The units of each hidden layer.
-    epochs : int
-        The number of epochs.
-    batch_size : int
-        The rows of a batch.
-    learning_rate : float
-        The learning rate of the first epoch.
     decay : float
         The factor of the learning rate after each epoch.
     reg : float
         The weight of the penalty reg ||W||^2, where W are the coefficients of all layers.
     momentum : float
         The factor of the last step in the next one; it is not Nesterov's momentum.
-    init : str
+    init, scale : str, float or None
         The initialisation, as `initialize` takes it.
-    scale : float or None
-        The deviation of normal coefficients, as `initialize` takes it.
     normalization : tuple of str
         The places of batch normalisation, as `Network` takes them.
-    dropout : float
-        The rate at which hidden units are dropped.
     """
 
     hidden: tuple
@@ -165,8 +140,6 @@ class Trained:
 
     Attributes
     ----------
-    training : EpochTraining
-        The curves of the training and how it ended.
     accuracies : dict of str to float
         The accuracy on "train", "validation" and "test". It is that of the parameters of the epoch that was best on
         the validation images, or of the first parameters where the first epoch diverged.
@@ -204,23 +177,7 @@ def _run_recipe(number, images, recipe, seed):
 def train(
     images: Images, recipe: Recipe, seed: int, on_epoch: Callable[[EpochTraining], object] | None = None
 ) -> Trained:
-    """Train a network by a recipe.
-
-    Parameters
-    ----------
-    images : Images
-        What it is trained, validated and tested on.
-    recipe : Recipe
-        How it is made and trained.
-    seed : int
-        The seed of the initialisation, the batches and dropout.
-    on_epoch : callable or None
-        A function that is called with the Training after each epoch.
-
-    Returns
-    -------
-    Trained
-        The training, its accuracies and its seconds.
+    """Train a network by a recipe; the seed is that of the initialisation, the batches and dropout.
 
     Raises
     ------

@@ -3,19 +3,12 @@
 The report states no initialisation. Normal weights of 0.01 are a common choice of its time that fails as it describes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.course.studies.cifar10 import Recipe, prepare, run_recipes
-from fastlin.course.studies.settings import Results
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.cifar10 import Images
-    from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.cifar10 import Images, Recipe, prepare, run_recipes
+from fastlin.course.studies.settings import Results, Settings
 
 N_COMPONENTS = 300
 DEPTHS = tuple(range(2, 11))
@@ -48,14 +41,8 @@ MORE_DROPOUT = 0.1, 0.2, 0.35, 0.5
 class Variant:
     """A way to train deeper networks.
 
-    Attributes
-    ----------
-    recipe : Recipe
-        How they are trained, without the units of the hidden layers.
-    depths : tuple of int
-        The numbers of hidden layers at which it is tried.
-    given : str
-        What the networks are given: COMPONENTS, CENTRED_PIXELS or PIXELS.
+    The recipe lacks the units of the hidden layers, whose numbers are `depths`. What the networks are given is
+    COMPONENTS, CENTRED_PIXELS or PIXELS.
     """
 
     recipe: Recipe

@@ -7,8 +7,6 @@ uniformly, 95 of 100 values would lie above 1e-4, in little more than half of th
 Draws are trained in parallel and kept in a file as they end, so that a search that was stopped can be continued.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -16,20 +14,16 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import stats
 from sklearn.model_selection import ParameterSampler
 
-from fastlin.course.studies.cifar10 import prepare, run_recipes
+from fastlin.course.studies.cifar10 import Recipe, prepare, run_recipes
 from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
-from fastlin.course.studies.settings import Results
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.places import lock
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.cifar10 import Recipe
-    from fastlin.course.studies.settings import Settings
 
 SPACE = {
     "hidden": stats.randint(90, 151),

@@ -1,18 +1,11 @@
 """The report's two-layer network on CIFAR-10, by two readings of its settings, and one with better settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from fastlin.course.studies.cifar10 import Recipe, prepare, train
-from fastlin.course.studies.settings import Results
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.cifar10 import Images
-    from fastlin.course.studies.settings import Settings
-    from fastlin.training.epochs import EpochTraining
+from fastlin.course.studies.cifar10 import Images, Recipe, prepare, train
+from fastlin.course.studies.settings import Results, Settings
+from fastlin.training.epochs import EpochTraining
 
 N_COMPONENTS = 1_200
 # The settings that the report calls its optimum. It does not say what it counts as an epoch.
@@ -44,13 +37,10 @@ def run(settings: Settings) -> Results:
     scaled = images.scale(images.pixel_deviation)
     runs = readings(images, scaled, settings.quick)
     # One bar counts the epochs of all runs.
-    n_epochs, n_before = sum(recipe.epochs for recipe, _ in runs.values()), 0
-    trained = {}
+    n_epochs, n_before, trained = sum(recipe.epochs for recipe, _ in runs.values()), 0, {}
     for name, (recipe, data) in runs.items():
-        trained[name] = (
-            recipe,
-            train(data, recipe, settings.seed, count(settings, name, recipe, n_before / n_epochs, n_epochs)),
-        )
+        on_epoch = count(settings, name, recipe, n_before / n_epochs, n_epochs)
+        trained[name] = train(data, recipe, settings.seed, on_epoch)
         n_before += recipe.epochs
     return Results(
         parameters={
@@ -61,7 +51,7 @@ def run(settings: Settings) -> Results:
             "test_images": len(images.y_test),
             "pixel_deviation": images.pixel_deviation,
             "part_of_epochs": QUICK_PART if settings.quick else 1.0,
-            "recipes": {name: recipe.describe() for name, (recipe, _) in trained.items()},
+            "recipes": {name: recipe.describe() for name, (recipe, _) in runs.items()},
         },
         merits={
             "reported": REPORTED,
@@ -73,10 +63,10 @@ def run(settings: Settings) -> Results:
                     "ended": result.training.ended,
                     "seconds": result.seconds,
                 }
-                for name, (_, result) in trained.items()
+                for name, result in trained.items()
             },
         },
-        series={name: result for name, (_, result) in trained.items()},
+        series=trained,
     )
 
 
@@ -88,10 +78,7 @@ def readings(images: Images, scaled: Images, quick: bool) -> dict[str, tuple[Rec
     runs = {
         "pixels 0–255, 1,100 epochs": (whole, images),
         # Each update counts as an epoch, also for the decay.
-        "pixels 0–255, 1,100 updates": (
-            replace(whole, epochs=whole.epochs // steps, decay=whole.decay**steps),
-            images,
-        ),
+        "pixels 0–255, 1,100 updates": (replace(whole, epochs=whole.epochs // steps, decay=whole.decay**steps), images),
         "He, batches of 128": (OWN, scaled),
     }
     part = QUICK_PART if quick else 1

@@ -5,40 +5,12 @@ the study that measures it and has a judge of `verdicts`, a function from the me
 follow from the measurements alone, whatever comes out.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastlin.course.studies.verdicts import (
-    NEEDS_WHOLE,
-    Finding,
-    describe_final_loss,
-    describe_speed,
-    judge_batch_norm,
-    judge_binary_window,
-    judge_by_orders,
-    judge_calmer_losses,
-    judge_collapse,
-    judge_dips,
-    judge_dropout,
-    judge_falling,
-    judge_gradient,
-    judge_onset,
-    judge_optimum,
-    judge_overfitting,
-    judge_penalty,
-    judge_prediction_slope,
-    judge_random_split_accuracy,
-    judge_same_models,
-    judge_smoother,
-    judge_spikes,
-    judge_stop_in_order,
-    judge_stop_random_split,
-    judge_stop_shuffled,
-    judge_stops,
-    judge_two_layers,
-    judge_width,
-)
+from fastlin.course.studies import verdicts
+from fastlin.course.studies.verdicts import NEEDS_WHOLE, Finding, Judge, judge_values
 
 # These stand in place of a verdict where there is no measurement.
 NEEDS_MNIST, NEEDS_CIFAR10, NOT_RUN = "needs MNIST", "needs CIFAR-10", "not run"
@@ -53,20 +25,12 @@ class Claim:
 
     Attributes
     ----------
-    reports : str
-        The letters of the reports.
-    task : str
-        The task of the assignment, or of the homework.
-    study : str
-        The study that measures it.
-    says : str
-        What the reports say.
-    how : str
-        How it is measured.
-    reported : str
-        What the reports state, or a dash.
-    tolerance : str
-        What decides between the verdicts.
+    reports, task : str
+        The letters of the reports, and the task of the assignment or of the homework.
+    says, reported : str
+        What the reports say, and the value that they state, or a dash.
+    how, tolerance : str
+        How it is measured by the study, and what decides between the verdicts.
     judge : callable
         The function from the merits of the study to a Finding; it may raise KeyError where a merit is missing.
     on : str
@@ -78,9 +42,9 @@ class Claim:
     study: str
     says: str
     how: str
-    reported: str
     tolerance: str
-    judge: Callable
+    judge: Judge
+    reported: str = "–"
     on: str = "any"
 
     @property
@@ -96,9 +60,8 @@ CLAIMS = (
         study="gradient_check",
         says="The gradient of binary cross-entropy is −(y − ŷ) x.",
         how="largest difference from central differences",
-        reported="–",
         tolerance="ε² = 1e-6",
-        judge=judge_gradient("binary"),
+        judge=verdicts.judge_gradient("binary"),
     ),
     Claim(
         reports="D",
@@ -106,9 +69,13 @@ CLAIMS = (
         study="gradient_check",
         says="A line of the derivation gives x ŷ (1 − ŷ) as the gradient (D writes C for ŷ).",
         how="largest difference of that line from the gradient",
-        reported="–",
         tolerance="ε² = 1e-6",
-        judge=judge_prediction_slope,
+        judge=judge_values(
+            "{worst_difference_of_prediction_slope:.2f}",
+            lambda merits: merits["worst_difference_of_prediction_slope"] <= verdicts.GRADIENT_TOLERANCE,
+            "The line is the slope of the predictions, a factor in the derivation; as a gradient of the loss it is off "
+            "by up to {worst_difference_of_prediction_slope:.2f}.",
+        ),
     ),
     Claim(
         reports="A, B, C, D",
@@ -116,9 +83,8 @@ CLAIMS = (
         study="gradient_check",
         says="The gradient of softmax cross-entropy is −x (yₖ − ŷₖ).",
         how="largest difference from central differences",
-        reported="–",
         tolerance="ε² = 1e-6",
-        judge=judge_gradient("softmax"),
+        judge=verdicts.judge_gradient("softmax"),
     ),
     Claim(
         reports="D",
@@ -128,7 +94,12 @@ CLAIMS = (
         how="width at which pixels that lie below one another are most alike",
         reported="28",
         tolerance="the same width",
-        judge=judge_width,
+        judge=judge_values(
+            "{width_of_most_alike_rows}",
+            lambda merits: merits["width_of_most_alike_rows"] == merits["side"],
+            "Pixels that lie below one another are most alike in pictures {width_of_most_alike_rows} pixels wide "
+            "(correlation {correlation_at_that_width:.2f}).",
+        ),
     ),
     Claim(
         reports="A, B, C, D",
@@ -138,7 +109,7 @@ CLAIMS = (
         how="largest difference over all weights of all models",
         reported="within ε²",
         tolerance="ε² = 1e-6",
-        judge=judge_gradient("binary", "softmax", "softmax_l2", "softmax_half_l2"),
+        judge=verdicts.judge_gradient("binary", "softmax", "softmax_l2", "softmax_half_l2"),
     ),
     Claim(
         reports="A, B, C, D",
@@ -148,7 +119,14 @@ CLAIMS = (
         how="validation loss and accuracy after 50 epochs in order",
         reported="in the window",
         tolerance="the window",
-        judge=judge_binary_window,
+        judge=judge_values(
+            "loss {final_validation_loss:.3f}, accuracy {final_validation_accuracy:.3f}",
+            lambda merits: (
+                merits["final_validation_loss"] <= 0.2 and 0.93 <= merits["final_validation_accuracy"] <= 0.99
+            ),
+            "Training ends with a loss of {final_train_loss:.3f} on all training images, and with a loss of "
+            "{final_validation_loss:.3f} and an accuracy of {final_validation_accuracy:.3f} on the validation images.",
+        ),
         on="mnist",
     ),
     Claim(
@@ -157,9 +135,8 @@ CLAIMS = (
         study="early_stopping",
         says="Early stopping ends the training long before its limit.",
         how="orders of 20 that stop before epoch 500",
-        reported="–",
         tolerance="confirmed where at least 18 of 20 stop, contradicted where none does",
-        judge=judge_stops,
+        judge=verdicts.judge_stops,
     ),
     Claim(
         reports="C",
@@ -169,7 +146,11 @@ CLAIMS = (
         how="epoch of the stop in order",
         reported="33",
         tolerance="± 1 epoch",
-        judge=judge_stop_in_order,
+        judge=judge_values(
+            "{stop_epoch_in_order:.1f}",
+            lambda merits: abs(merits["stop_epoch_in_order"] - 33) <= 1,
+            "Without shuffling training stops after {stop_epoch_in_order:.1f} epochs.",
+        ),
         on="mnist",
     ),
     Claim(
@@ -180,7 +161,7 @@ CLAIMS = (
         how="range of the stops of 20 shuffled orders",
         reported="17",
         tolerance="in the range",
-        judge=judge_stop_shuffled,
+        judge=verdicts.judge_stop_shuffled,
         on="mnist",
     ),
     Claim(
@@ -191,7 +172,7 @@ CLAIMS = (
         how="stop in order on 18,000 and 2,000 images drawn with seed 0",
         reported="550",
         tolerance="± 28 steps, an epoch",
-        judge=judge_stop_random_split,
+        judge=verdicts.judge_stop_random_split,
         on="mnist",
     ),
     Claim(
@@ -200,9 +181,8 @@ CLAIMS = (
         study="shuffling",
         says="Shuffling gives fewer spikes.",
         how="standard deviation of successive differences, after the first epoch",
-        reported="–",
         tolerance="confirmed where they are smaller in all 4 comparisons, contradicted where in none",
-        judge=judge_spikes,
+        judge=verdicts.judge_spikes,
     ),
     Claim(
         reports="B, C",
@@ -210,9 +190,10 @@ CLAIMS = (
         study="shuffling",
         says="Shuffling makes training faster.",
         how="steps to the same validation loss (.07 on MNIST), median of 10 orders",
-        reported="–",
         tolerance="confirmed where at least 8 of 10 orders are sooner, contradicted where at least 8 are later",
-        judge=judge_by_orders("orders_that_reach_the_loss_sooner", "orders_that_reach_the_loss_later", describe_speed),
+        judge=verdicts.judge_by_orders(
+            "orders_that_reach_the_loss_sooner", "orders_that_reach_the_loss_later", verdicts.describe_speed
+        ),
     ),
     Claim(
         reports="B, C",
@@ -220,12 +201,11 @@ CLAIMS = (
         study="shuffling",
         says="Shuffling is better on validation.",
         how="validation loss after 50 epochs, median of 10 orders",
-        reported="–",
         tolerance="confirmed where at least 8 of 10 orders end lower, contradicted where at least 8 end higher",
-        judge=judge_by_orders(
+        judge=verdicts.judge_by_orders(
             "orders_with_a_lower_final_validation_loss",
             "orders_with_a_higher_final_validation_loss",
-            describe_final_loss,
+            verdicts.describe_final_loss,
         ),
     ),
     Claim(
@@ -236,7 +216,7 @@ CLAIMS = (
         how="batches after which the validation accuracy dips",
         reported="one batch",
         tolerance="confirmed where all of several dips follow one batch, contradicted where at most half of them do",
-        judge=judge_dips,
+        judge=verdicts.judge_dips,
         on="mnist",
     ),
     Claim(
@@ -247,7 +227,13 @@ CLAIMS = (
         how="mean validation accuracy after step 3,800, images drawn with seed 0",
         reported=".924",
         tolerance="± .006, the standard error of 2,000 images",
-        judge=judge_random_split_accuracy,
+        judge=judge_values(
+            "{random_split_mean_late_validation_accuracy:.4f} ({random_split_least_late_validation_accuracy:.4f} to "
+            "{random_split_greatest_late_validation_accuracy:.4f})",
+            lambda merits: abs(merits["random_split_mean_late_validation_accuracy"] - 0.924) <= 0.006,
+            "On the random split's 2,000 validation images the mean after step 3,800 is "
+            "{random_split_mean_late_validation_accuracy:.4f}.",
+        ),
         on="mnist",
     ),
     Claim(
@@ -256,9 +242,8 @@ CLAIMS = (
         study="softmax",
         says="The model overfits.",
         how="rise of the validation loss (mean of an epoch) from its lowest value to the end",
-        reported="–",
         tolerance="confirmed at a rise of 1 %, contradicted where it is smaller and validation accuracy still rises",
-        judge=judge_overfitting,
+        judge=verdicts.judge_overfitting,
     ),
     Claim(
         reports="A, B, C, D",
@@ -268,7 +253,7 @@ CLAIMS = (
         how="step from which the training accuracy (mean of an epoch) stays above the validation accuracy",
         reported="3,000, 3,800",
         tolerance="± 400 steps for both",
-        judge=judge_onset,
+        judge=verdicts.judge_onset,
         on="mnist",
     ),
     Claim(
@@ -277,9 +262,8 @@ CLAIMS = (
         study="gradient_check",
         says="The penalty λ‖w‖² adds 2λw to the gradient.",
         how="gradient with the penalty minus that without, largest difference from central differences of λ‖w‖²",
-        reported="–",
         tolerance="ε² = 1e-6",
-        judge=judge_penalty("softmax_l2"),
+        judge=verdicts.judge_penalty("softmax_l2"),
     ),
     Claim(
         reports="B, D",
@@ -287,9 +271,8 @@ CLAIMS = (
         study="gradient_check",
         says="The penalty ½λ‖w‖² adds λw to the gradient.",
         how="gradient with the penalty minus that without, largest difference from central differences of ½λ‖w‖²",
-        reported="–",
         tolerance="ε² = 1e-6",
-        judge=judge_penalty("softmax_half_l2"),
+        judge=verdicts.judge_penalty("softmax_half_l2"),
     ),
     Claim(
         reports="B, D",
@@ -297,9 +280,13 @@ CLAIMS = (
         study="l2_weights",
         says="λ = 2 with ½λ‖w‖² shows what λ = 1 shows with λ‖w‖².",
         how="largest difference of the two models' weights",
-        reported="–",
         tolerance="0",
-        judge=judge_same_models,
+        judge=judge_values(
+            "{largest_difference_of_the_conventions:g}",
+            lambda merits: merits["largest_difference_of_the_conventions"] == 0,
+            "½λ‖w‖² with λ = 2, .2, .02, .002 is λ‖w‖² with λ = 1, .1, .01, .001; the largest difference of the "
+            "weights of 2 and of 1 is {largest_difference_of_the_conventions:g}.",
+        ),
     ),
     Claim(
         reports="A, B, C, D",
@@ -307,9 +294,8 @@ CLAIMS = (
         study="l2_weights",
         says="With the penalty the weights are smoother.",
         how="differences of neighbouring pixels, by the pixels' spread",
-        reported="–",
         tolerance="confirmed where they are smaller, contradicted where they are larger",
-        judge=judge_smoother,
+        judge=verdicts.judge_smoother,
     ),
     Claim(
         reports="C",
@@ -317,9 +303,8 @@ CLAIMS = (
         study="l2_weights",
         says="With the penalty the losses are less noisy.",
         how="standard deviation of successive differences of the training and validation losses, after the first epoch",
-        reported="–",
         tolerance="confirmed where both are smaller, contradicted where both are larger",
-        judge=judge_calmer_losses,
+        judge=verdicts.judge_calmer_losses,
     ),
     Claim(
         reports="A, B, C, D",
@@ -327,9 +312,8 @@ CLAIMS = (
         study="l2_sweep",
         says="The stronger the penalty, the lower the validation accuracy.",
         how=f"best validation accuracy for λ = 1, .1, .01, .001, 0{OTHER_RATE}",
-        reported="–",
         tolerance="confirmed where a weaker penalty raises and never lowers it, contradicted where it always lowers it",
-        judge=judge_falling("best_validation_accuracy", "{:.3f}"),
+        judge=verdicts.judge_falling("best_validation_accuracy", "{:.3f}"),
     ),
     Claim(
         reports="A, B, C, D",
@@ -337,9 +321,8 @@ CLAIMS = (
         study="l2_norm",
         says="The stronger the penalty, the shorter the weights.",
         how=f"‖w‖² for λ = 1, .1, .01, .001, 0{OTHER_RATE}",
-        reported="–",
         tolerance="confirmed where a weaker penalty raises and never lowers it, contradicted where it always lowers it",
-        judge=judge_falling("squared_norm", "{:.3g}"),
+        judge=verdicts.judge_falling("squared_norm", "{:.3g}"),
     ),
     Claim(
         reports="H",
@@ -349,7 +332,7 @@ CLAIMS = (
         how="accuracies of the best epoch with the report's settings",
         reported=".555 / .491 / .527",
         tolerance="± .03 for each",
-        judge=judge_two_layers,
+        judge=verdicts.judge_two_layers,
         on="cifar10",
     ),
     Claim(
@@ -360,7 +343,7 @@ CLAIMS = (
         how="its validation accuracy among 100 draws of our own",
         reported=".491",
         tolerance="confirmed within .01 of the best draw, contradicted below the median of the draws",
-        judge=judge_optimum,
+        judge=verdicts.judge_optimum,
         on="cifar10",
     ),
     Claim(
@@ -372,7 +355,7 @@ CLAIMS = (
         reported=".03 to .09",
         tolerance="confirmed where more than 3 layers reach at most .12 (a guess has .10) and 3 layers more than .3, "
         "contradicted where a deeper network is as good as one of 3 layers",
-        judge=judge_collapse,
+        judge=verdicts.judge_collapse,
         on="cifar10",
     ),
     Claim(
@@ -385,7 +368,7 @@ CLAIMS = (
         reported="+1 to +3",
         tolerance="confirmed where it gains 1 to 3 points on pixels and on centred pixels, contradicted where it "
         "costs on both",
-        judge=judge_batch_norm,
+        judge=verdicts.judge_batch_norm,
         on="cifar10",
     ),
     Claim(
@@ -398,7 +381,7 @@ CLAIMS = (
         reported="−2 to −4",
         tolerance="confirmed where each of the rates .2, .35 and .5 costs 2 to 4 points, contradicted where no rate "
         "costs more than 0",
-        judge=judge_dropout,
+        judge=verdicts.judge_dropout,
         on="cifar10",
     ),
 )
@@ -407,18 +390,9 @@ CLAIMS = (
 def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] = ()) -> list[dict[str, str]]:
     """Return a row for each claim, as plain values.
 
-    Parameters
-    ----------
-    entries : dict of str to dict
-        What was found by the name of the study: `data`, `parameters` and `merits`.
-    failed : collection of str
-        The names of the studies that failed; no entry is theirs.
-
-    Returns
-    -------
-    list of dict
-        For each claim its `reports`, `task`, `study`, `data`, `says`, `how`, `reported` and `tolerance`; what was
-        measured, `here`; the `verdict`, or what stands in its place; and `because`, a sentence.
+    `entries` has what was found by the name of the study: `data`, `parameters` and `merits`; studies that failed have
+    no entry. A row has the texts of the claim and its `data`; what was measured, `here`; the `verdict`, or what stands
+    in its place; and `because`, a sentence.
     """
     return [_judge(claim, entries.get(claim.study), claim.study in failed) for claim in CLAIMS]
 

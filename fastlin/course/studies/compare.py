@@ -1,11 +1,8 @@
 """fastlin's LogisticRegression beside scikit-learn's, on the same data and the same objective."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -14,12 +11,9 @@ from threadpoolctl import threadpool_info
 
 import fastlin
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
-from fastlin.course.studies.settings import Results
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.objective import Objective
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
 
 C = 1.0
 # scikit-learn stops at its own tol or at this number of iterations; fastlin stops where it has proven its tol.

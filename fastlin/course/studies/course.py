@@ -1,23 +1,19 @@
 """What the studies of the course share: how they train on each data set, their data, and the trained models."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.course import datasets, trainers
+from fastlin.course.datasets.dataset import Dataset
+from fastlin.course.studies.settings import Settings
 from fastlin.course.trainers.data import select_images
+from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
 from fastlin.typing import Array, FloatArray
-
-if TYPE_CHECKING:
-    from fastlin.course.datasets.dataset import Dataset
-    from fastlin.course.studies.settings import Settings
-    from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
 
 PATIENCE = 10
 # The number of epochs after which a training with early stopping ends in any case.
@@ -25,25 +21,15 @@ MOST_EPOCHS = 500
 # Report B draws this many training and validation images at random from MNIST. Its seed is that of the course's code.
 RANDOM_SPLIT = 18_000, 2_000
 RANDOM_SPLIT_SEED = 0
-PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How the models of the course are trained on a data set.
 
-    Attributes
-    ----------
-    batch_size : int
-        The rows of a batch.
-    binary_learning_rate, softmax_learning_rate : float
-        The learning rates of the two models.
-    binary_epochs, softmax_epochs : int
-        The epochs of the trainings without early stopping.
-    loss_to_reach : float
-        The validation loss of 2 against 3 by which the speed of two trainings is compared.
-    learning_rates : dict of float to float
-        The learning rate of the softmax model by the weight of its penalty, where it is another one.
+    The epochs are those of the trainings without early stopping. loss_to_reach is the validation loss of 2 against 3 by
+    which the speed of two trainings is compared. learning_rates has the learning rate of the softmax model by the
+    weight of its penalty, where it is another one.
     """
 
     batch_size: int
@@ -97,30 +83,21 @@ def describe_training(settings: Settings, model: Literal["binary", "softmax"]) -
     return described
 
 
-def binary_data(data: Dataset, *, random_split: bool = False) -> tuple[Array, Array, Array, Array]:
+@lru_cache(maxsize=2)
+def binary_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of the digits 2 (target 1) and 3, pre-processed.
 
     They are of the first COURSE_IMAGES training images and all test images, or of report B's random split.
     """
-    return _binary_data(data, random_split)
-
-
-# A cache takes an argument that is left out for another than its default.
-@lru_cache(maxsize=2)
-def _binary_data(data, random_split):
     X_train, Y_train, X_val, Y_val = _split(data, random_split)
     X_train, Y_train = trainers.binary_prune_dataset(2, 3, X_train, Y_train)
     X_val, Y_val = trainers.binary_prune_dataset(2, 3, X_val, Y_val)
     return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
 
 
-def softmax_data(data: Dataset, *, random_split: bool = False) -> tuple[Array, Array, Array, Array]:
-    """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
-    return _softmax_data(data, random_split)
-
-
 @lru_cache(maxsize=2)
-def _softmax_data(data, random_split):
+def softmax_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Array, Array]:
+    """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
     X_train, Y_train, X_val, Y_val = _split(data, random_split)
     return (
         trainers.pre_process_images(X_train),
@@ -143,16 +120,9 @@ def has_random_split(data: Dataset) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained model of the course; several studies share it, so that it must not be changed.
+    """A trained model of the course, with the histories that `BaseTrainer.train` returns.
 
-    Attributes
-    ----------
-    model : BinaryModel or SoftmaxModel
-        The model after the training.
-    train, val : dict
-        The histories, as `BaseTrainer.train` returns them.
-    steps_per_epoch : int
-        The number of batches of an epoch.
+    Several studies share it, so that it must not be changed.
     """
 
     model: BinaryModel | SoftmaxModel
@@ -185,18 +155,9 @@ def train_binary(
 ) -> Trained:
     """Return the Trained model of 2 against 3, which is trained once for all studies.
 
-    Parameters
-    ----------
-    settings : Settings
-        The settings of the study.
-    shuffle : bool
-        Whether the order of the rows changes from epoch to epoch.
-    early_stopping : bool
-        Whether a patience of 10 validations ends the training, and MOST_EPOCHS otherwise.
-    seed : int or None
-        The seed of the shuffling. None: that of the settings.
-    random_split : bool
-        Whether report B's random split is trained on.
+    With `shuffle` the order of the rows changes from epoch to epoch, by the seed of the settings unless one is given.
+    With early_stopping a patience of 10 validations ends the training, and MOST_EPOCHS otherwise. With random_split
+    report B's random split is trained on.
     """
     seed = settings.seed if seed is None else seed
     return _train_binary(settings.data, settings.quick, shuffle, early_stopping, seed, random_split)
@@ -216,7 +177,7 @@ def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = Fa
 @lru_cache(maxsize=64)
 def _train_binary(data, quick, shuffle, early_stopping, seed, random_split):
     protocol = find_protocol(data, quick)
-    X_train, *others = binary_data(data, random_split=random_split)
+    X_train, *others = binary_data(data, random_split)
     model = trainers.BinaryModel(n_inputs=X_train.shape[1])
     trainer = trainers.LogisticTrainer(
         model,
@@ -243,18 +204,8 @@ def train_softmax(
 ) -> Trained:
     """Return the Trained model of ten digits, shuffled, which is trained once for all studies.
 
-    Parameters
-    ----------
-    settings : Settings
-        The settings of the study.
-    l2_reg_lambda : float
-        The weight λ of the penalty λ ||w||^2.
-    half : bool
-        Whether the penalty is ½ λ ||w||^2.
-    random_split : bool
-        Whether report B's random split is trained on.
-    rate_of : float or None
-        The λ whose learning rate is taken. None: that of the model itself.
+    The penalty is λ ||w||^2, or with `half` ½ λ ||w||^2. With random_split report B's random split is trained on. The
+    learning rate is that of the model itself, or that of the λ rate_of.
     """
     protocol = find_protocol(settings.data, settings.quick)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
@@ -267,7 +218,7 @@ def train_softmax(
 @lru_cache(maxsize=8)
 def _train_softmax(data, quick, seed, learning_rate, l2_reg_lambda, *, half, random_split):
     protocol = find_protocol(data, quick)
-    X_train, *others = softmax_data(data, random_split=random_split)
+    X_train, *others = softmax_data(data, random_split)
     model = trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=X_train.shape[1])
     trainer = trainers.SoftmaxTrainer(
         model, learning_rate, protocol.batch_size, True, X_train, *others, seed=seed, progress=False

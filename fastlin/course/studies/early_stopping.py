@@ -1,9 +1,5 @@
 """The epoch in which early stopping ends the training of 2 against 3, without shuffling and with many orders."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from fastlin.course.studies.course import (
@@ -14,10 +10,7 @@ from fastlin.course.studies.course import (
     train_binary,
     train_orders,
 )
-from fastlin.course.studies.settings import Results
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.settings import Results, Settings
 
 
 def run(settings: Settings) -> Results:

@@ -1,19 +1,12 @@
 """The gradients of both models of the course, and what the penalty adds to them, beside central differences."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from fastlin.course import trainers
 from fastlin.course.studies.course import binary_data, softmax_data
-from fastlin.course.studies.settings import Results
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.measures import compare_gradient
 from fastlin.typing import Array
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
 
 N_IMAGES = 100
 EPSILON = 1e-3
@@ -28,7 +21,8 @@ def run(settings: Settings) -> Results:
     random_state = np.random.RandomState(settings.seed)
     worst: dict[str, float] = {}
     binary, softmax = (
-        (X[:n_images], Y[:n_images]) for X, Y, *_ in (binary_data(settings.data), softmax_data(settings.data))
+        (X[:n_images], Y[:n_images])
+        for X, Y, *_ in (find(settings.data, False) for find in (binary_data, softmax_data))
     )
     n_inputs = binary[0].shape[1]
     models: dict[str, tuple[trainers.BinaryModel | trainers.SoftmaxModel, Array, Array]] = {

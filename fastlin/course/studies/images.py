@@ -1,16 +1,9 @@
 """The images of the course: a row of pixels is a picture of a digit."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from fastlin.course.studies.settings import Results
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import Array
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
 
 N_SHOWN = 10
 # The widths that are tried are those from half to one and a half times the side of the pictures.

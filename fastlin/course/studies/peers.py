@@ -4,26 +4,21 @@ Every point of a curve is a fit from the start, and its whole time counts. A con
 after it has reached the optimum of a small sample of it; that fit also loads and compiles what the contender needs.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import warnings
 from dataclasses import replace
 from statistics import median
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 import fastlin
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
-from fastlin.course.studies.settings import Results
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
 
 C = 1.0
 # A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
@@ -48,18 +43,8 @@ MERITS = ("1e-2", "1e-4", "1e-6")
 def run(settings: Settings, dtype: str = "float64") -> Results:
     """Run every installed contender on the problems of the data, in turn, and report its points.
 
-    Parameters
-    ----------
-    settings : Settings
-        The data, and whether the study is quick.
-    dtype : str, default="float64"
-        The type of X.
-
-    Returns
-    -------
-    Results
-        The series "problems" holds plain values: name, shape, optimum and points of each problem, and the reasons
-        why contenders were left out.
+    The series "problems" holds plain values: name, shape, optimum and points of each problem, and the reasons why
+    contenders were left out.
     """
     names = [name for name, contender in CONTENDERS.items() if contender.is_installed()]
     problems = [_compete(problem, names, settings) for problem in make_problems(settings, dtype)]

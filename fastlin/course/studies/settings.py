@@ -17,12 +17,10 @@ class Settings:
     Attributes
     ----------
     data : Dataset
-        MNIST, CIFAR-10, or the embedded digits. The studies of the course take the first 20,000 training
-        images of MNIST.
+        MNIST, CIFAR-10, or the embedded digits. The studies of the course take the first 20,000 training images of
+        MNIST.
     quick : bool
         Whether to take fewer epochs, rows and seeds, only to see that everything works.
-    seed : int
-        The seed of all random numbers of the study.
     notify : callable
         A function ``notify(what, part=None)`` that shows progress. A study calls it with a few words on what it is
         working on and, where it counts its work, with the part that is done, from 0 to 1.
@@ -42,16 +40,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Results:
-    """What a study found.
+    """What a study found: parameters (what was run) and merits (the results) as plain values, and series.
 
-    Attributes
-    ----------
-    parameters : dict
-        What was run, as plain values.
-    merits : dict
-        The results, as plain values: what the study found.
-    series : dict
-        What is drawn, as histories and arrays.
+    The series are what is drawn: histories and arrays.
     """
 
     parameters: dict[str, Any]

@@ -4,9 +4,7 @@ The size of the spikes is the standard deviation of the differences between succ
 epoch on. It is measured for the validation accuracy and for the training loss.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +17,7 @@ from fastlin.course.studies.course import (
     train_binary,
     train_orders,
 )
-from fastlin.course.studies.settings import Results
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.settings import Results, Settings
 
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
 DIP = 0.25
@@ -48,10 +43,7 @@ def run(settings: Settings) -> Results:
     return Results(
         parameters={**describe_training(settings, "binary"), "seeds": seeds, "loss_to_reach": loss},
         merits={
-            "full_length": {
-                "in order": plain,
-                "shuffled, median": _median(others),
-            },
+            "full_length": {"in order": plain, "shuffled, median": _median(others)},
             "early_stopping": {name: measure_spikes(trained, n_common) for name, trained in stopped.items()},
             "orders": len(seeds),
             "orders_that_reach_the_loss_sooner": sooner,

@@ -1,9 +1,7 @@
 """Loss and accuracy of softmax regression of all ten digits, and whether and where it overfits."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +14,8 @@ from fastlin.course.studies.course import (
     softmax_data,
     train_softmax,
 )
-from fastlin.course.studies.settings import Results
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
 
 # Curves are averaged over so many successive validations, which make an epoch.
 WINDOW = 5
@@ -32,7 +27,7 @@ def run(settings: Settings) -> Results:
     """Train for the epochs of the data set, 5 where quick; on MNIST also on report B's random split."""
     settings.notify("ten digits")
     trained = train_softmax(settings)
-    X_train, Y_train, X_val, Y_val = softmax_data(settings.data)
+    X_train, Y_train, X_val, Y_val = softmax_data(settings.data, False)
     n_last = len(X_val) // 5
     last_fifth = np.mean(trained.model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
     steps, gap = accuracy_gap(trained)

@@ -3,8 +3,6 @@
 A judge raises KeyError where the study has not measured what the claim is about.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -27,17 +25,7 @@ SAME_RATE = "0, at the learning rate of λ = 1"
 
 
 class Finding(NamedTuple):
-    """What was measured for a claim.
-
-    Attributes
-    ----------
-    here : str
-        What was measured.
-    verdict : str
-        CONFIRMED, NOT_CONFIRMED or CONTRADICTED, or NEEDS_WHOLE in their place.
-    because : str
-        One sentence that says why.
-    """
+    """What was measured for a claim, the verdict (or NEEDS_WHOLE in its place), and a sentence that says why."""
 
     here: str
     verdict: str
@@ -51,6 +39,16 @@ def _compare(agrees, opposes):
 
 # What judges the merits of a study.
 Judge: TypeAlias = Callable[[dict[str, Any]], Finding]
+
+
+def judge_values(here: str, agrees: Callable[[dict[str, Any]], bool], because: str) -> Judge:
+    """Return a judge that confirms where the merits agree, else contradicts; both texts name merits in braces."""
+
+    def judge(merits):
+        verdict = CONFIRMED if agrees(merits) else CONTRADICTED
+        return Finding(here.format_map(merits), verdict, because.format_map(merits))
+
+    return judge
 
 
 def judge_gradient(*names: str) -> Judge:
@@ -80,52 +78,6 @@ def _judge_difference(worst, because):
     return Finding(f"{worst:.1e}", CONFIRMED if worst <= GRADIENT_TOLERANCE else CONTRADICTED, because)
 
 
-def judge_prediction_slope(merits: dict[str, Any]) -> Finding:
-    """Judge whether x Ĉ (1 − Ĉ) is the gradient of the loss."""
-    worst = merits["worst_difference_of_prediction_slope"]
-    same = worst <= GRADIENT_TOLERANCE
-    return Finding(
-        f"{worst:.2f}",
-        CONFIRMED if same else CONTRADICTED,
-        "The line is the slope of the predictions, a factor in the derivation; as a gradient of the loss it is off by "
-        f"up to {worst:.2f}.",
-    )
-
-
-def judge_same_models(merits: dict[str, Any]) -> Finding:
-    """Judge whether both conventions of the penalty give the same weights."""
-    difference = merits["largest_difference_of_the_conventions"]
-    return Finding(
-        f"{difference:g}",
-        CONFIRMED if difference == 0 else CONTRADICTED,
-        "½λ‖w‖² with λ = 2, .2, .02, .002 is λ‖w‖² with λ = 1, .1, .01, .001; the largest difference of the weights of "
-        f"2 and of 1 is {difference:g}.",
-    )
-
-
-def judge_width(merits: dict[str, Any]) -> Finding:
-    """Judge whether pixels are most alike at the width of the pictures."""
-    side, width = merits["side"], merits["width_of_most_alike_rows"]
-    return Finding(
-        f"{width}",
-        CONFIRMED if width == side else CONTRADICTED,
-        f"Pixels that lie below one another are most alike in pictures {width} pixels wide "
-        f"(correlation {merits['correlation_at_that_width']:.2f}).",
-    )
-
-
-def judge_binary_window(merits: dict[str, Any]) -> Finding:
-    """Judge whether the curves of 2 against 3 end in the window of the assignment's plots."""
-    loss, accuracy = merits["final_validation_loss"], merits["final_validation_accuracy"]
-    inside = loss <= 0.2 and 0.93 <= accuracy <= 0.99
-    return Finding(
-        f"loss {loss:.3f}, accuracy {accuracy:.3f}",
-        CONFIRMED if inside else CONTRADICTED,
-        f"Training ends with a loss of {merits['final_train_loss']:.3f} on all training images, and with a loss of "
-        f"{loss:.3f} and an accuracy of {accuracy:.3f} on the validation images.",
-    )
-
-
 def judge_stops(merits: dict[str, Any]) -> Finding:
     """Judge whether early stopping ends nine of ten trainings."""
     stopped, n = merits["orders_stopped_before_the_limit"], len(merits["stop_epochs_shuffled"])
@@ -134,16 +86,6 @@ def judge_stops(merits: dict[str, Any]) -> Finding:
         CONFIRMED if stopped >= 0.9 * n else NOT_CONFIRMED if stopped else CONTRADICTED,
         f"Shuffled training stops after {merits['median_stop_epoch_shuffled']:.1f} epochs in the median, in order it "
         f"stops after {merits['stop_epoch_in_order']:.1f}.",
-    )
-
-
-def judge_stop_in_order(merits: dict[str, Any]) -> Finding:
-    """Judge whether training in order stops in epoch 33."""
-    stop = merits["stop_epoch_in_order"]
-    return Finding(
-        f"{stop:.1f}",
-        CONFIRMED if abs(stop - 33) <= 1 else CONTRADICTED,
-        f"Without shuffling training stops after {stop:.1f} epochs.",
     )
 
 
@@ -187,12 +129,8 @@ def judge_spikes(merits: dict[str, Any]) -> Finding:
 def judge_by_orders(better: str, worse: str, describe: Callable[[dict[str, Any]], tuple[str, str]]) -> Judge:
     """Return a judge of a comparison that at least four of five shuffled orders win, or lose.
 
-    Parameters
-    ----------
-    better, worse : str
-        The merits that count the orders that win, and those that lose.
-    describe : callable
-        The function from the merits to what was measured, and to how orders are compared.
+    `better` and `worse` are the merits that count the orders that win, and those that lose. `describe` is the function
+    from the merits to what was measured, and to how orders are compared.
     """
 
     def judge(merits):
@@ -232,17 +170,6 @@ def judge_dips(merits: dict[str, Any]) -> Finding:
         CONFIRMED if n_most == n else NOT_CONFIRMED if n_most > n / 2 else CONTRADICTED,
         f"Validations come after the same batch every {merits['steps_between_validations_of_a_batch']} steps, and "
         f"{n_most} of {n} dips follow batch {most}, counted from 0.",
-    )
-
-
-def judge_random_split_accuracy(merits: dict[str, Any]) -> Finding:
-    """Judge whether the accuracy on the random split is .924, within a standard error."""
-    mean = merits["random_split_mean_late_validation_accuracy"]
-    least, greatest = (merits[f"random_split_{name}_late_validation_accuracy"] for name in ("least", "greatest"))
-    return Finding(
-        f"{mean:.4f} ({least:.4f} to {greatest:.4f})",
-        CONFIRMED if abs(mean - 0.924) <= 0.006 else CONTRADICTED,
-        f"On the random split's 2,000 validation images the mean after step 3,800 is {mean:.4f}.",
     )
 
 
@@ -324,14 +251,9 @@ def _by_penalty(merits):
 
 
 def judge_falling(key: str, form: str) -> Judge:
-    """Return a judge of a quantity that falls as λ grows.
+    """Return a judge of the merit `key`, a quantity by λ from the largest to 0, that falls as λ grows.
 
-    Parameters
-    ----------
-    key : str
-        The merit that holds the quantity by λ, from the largest λ to 0.
-    form : str
-        The format of the quantity.
+    `form` is the format of the quantity.
     """
 
     def judge(merits):

@@ -49,19 +49,16 @@ class CompiledTraining:
             model.grad = gradient = np.zeros_like(model.w)
         measured = Measured(*np.empty((2, end - first)), *np.empty((2, 0)))
         samples = Samples(order, self._labels_train, np.empty(0))
-        state = MomentumState(
-            model.w,
-            gradient,
-            self._velocity,
-            self._no_intercept[0],
-            self._no_intercept[1],
-            np.empty((0, 0)),
-            np.zeros(2, np.int64),
-        )
+        (intercept, its_velocity), no_mean, counts = self._no_intercept, np.empty((0, 0)), np.zeros(2, np.int64)
+        state = MomentumState(model.w, gradient, self._velocity, intercept, its_velocity, no_mean, counts)
         rule = MomentumRule(1.0, float(trainer.learning_rate), float(trainer.momentum), float(model.l2), False)
         layers = any_layout(self._X_train)
         train_steps(layers, samples, trainer.batch_size, first, end, state, rule, self._tile_rows, measured)
         return measured.losses
+
+    def validate(self) -> tuple[float, float, float]:
+        """Return what `BaseTrainer.validation_step` returns."""
+        return self.begin_validation()()
 
     def begin_validation(self) -> Callable[[], tuple[float, float, float]]:
         """Begin to validate the model as it is now, on threads beside this one.

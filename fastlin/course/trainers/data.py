@@ -182,14 +182,8 @@ def select_images(
 ) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of a Dataset as `load_full_mnist` does.
 
-    Parameters
-    ----------
-    data : Dataset
-        The images to select from.
-    train_size, test_size : int
-        As in `load_full_mnist`.
-    random_state : RandomState, the module numpy.random, or None
-        Draws the images. None: the first training images and the last test images are taken.
+    random_state, which may be the module numpy.random, draws the images. With None the first training images and the
+    last test images are taken.
     """
     n_train, n_test = len(data.X_train), len(data.X_test)
     check_count("train_size", train_size, n_train)

@@ -145,14 +145,8 @@ def compare_gradient(
 ) -> Generator[tuple[tuple[int, int], float, float], None, None]:
     """Yield each place of the weights, the central difference of the cost there, and the model's gradient.
 
-    The weights are the caller's again after the last place, and where the caller stops before it.
-
-    Parameters
-    ----------
-    model, X, Y : object and ndarrays
-        As in `gradient_approximation_test`.
-    epsilon : float
-        The change of a weight.
+    The model and the rows are as in `gradient_approximation_test`, and epsilon is the change of a weight. The weights
+    are the caller's again after the last place, and where the caller stops before it.
     """
     original = model.w
     try:

@@ -1,16 +1,17 @@
 """The trainers of the course, which a student's script constructs, subclasses and calls."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.course.trainers.checks import check_count, check_number, read_weights
-from fastlin.course.trainers.learner import TrainerLearner
+from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.fitted import as_array
-from fastlin.training import BestCheckpoint, Patience, Schedule, train
+from fastlin.kernels.machine.arrays import compute_type
+from fastlin.training import BestCheckpoint, Patience, train
 from fastlin.training.progress import show_steps
 from fastlin.typing import Array, FloatArray, RandomState
 
@@ -162,24 +163,61 @@ class BaseTrainer:
         if num_epochs < 0 or num_epochs != int(num_epochs):
             raise ValueError(f"num_epochs must be a whole number of at least 0, got {num_epochs!r}")
         self._check()
-        self.interrupted = False
-        self._velocity = None
-        steps_per_epoch = len(self.X_train) // self.batch_size
-        learner = TrainerLearner(self, steps_per_epoch, _random_state(self.seed))
-        schedule = Schedule(
-            n_steps=int(num_epochs) * steps_per_epoch,
-            steps_per_validation=max(1, steps_per_epoch // 5),
-            steps_per_epoch=steps_per_epoch,
-            # After Ctrl-C each whole step counts that the student's code has taken.
-            longest_stretch=None if learner.compiles_steps else 1,
-        )
-        rules: dict[str, Any] = {}
-        if self.early_stopping:
-            rules = {"patience": Patience(_negative_loss, self.patience - 1), "best": BestCheckpoint(_negative_loss)}
-        learning_rate = self.learning_rate
+        learning_rate, random_state = self.learning_rate, _random_state(self.seed)
+        self.model.w = np.array(read_weights(self), dtype=compute_type(self.X_train), order="C")
+        self.interrupted, self._velocity = False, None
+        kernels: Any = CompiledTraining(self) if self.can_compile() else None
+        compiles_steps = kernels is not None and not self.overrides("train_step")
+        compiles_validation = kernels is not None and not self.overrides("validation_step")
+        validate = kernels.validate if compiles_validation else self.validation_step
+        # The student's own code is not called beside other steps, nor for steps that are dropped again.
+        validates_beside = compiles_steps and compiles_validation
+        batch_size, steps_per_epoch = self.batch_size, len(self.X_train) // self.batch_size
+        steps_per_validation = max(1, steps_per_epoch // 5)
+
+        def take_epochs():
+            for epoch in range(int(num_epochs)):
+                if epoch > 0:
+                    self.learning_rate *= self.learning_rate_decay
+                order = np.arange(len(self.X_train))
+                if self.shuffle_dataset:
+                    random_state.shuffle(order)
+                before, step = epoch * steps_per_epoch, 0
+                while step < steps_per_epoch:
+                    if compiles_steps:
+                        # One call takes the steps up to the next that is validated.
+                        end = min(step + 1 + -(before + step) % steps_per_validation, steps_per_epoch)
+                        losses = kernels.train(order, step, end).tolist()
+                    else:
+                        rows = order[step * batch_size : (step + 1) * batch_size]
+                        losses = [float(self.train_step(self.X_train[rows], self.Y_train[rows]))]
+                    step += len(losses)
+                    steps = Steps(before + step - 1, losses)
+                    if is_validated(steps) and not validates_beside:
+                        val_loss, accuracy_train, accuracy_val = validate()
+                        steps = steps._replace(validation=(val_loss, accuracy_train, accuracy_val))
+                    yield steps
+
+        def is_validated(steps):
+            return steps.last % steps_per_validation == 0
+
+        def begin_validation(steps):
+            if not is_validated(steps):
+                return None
+            finish = kernels.begin_validation()
+            return lambda: steps._replace(validation=finish())
+
         try:
-            with show_steps(self.progress, schedule.n_steps) as show:
-                training = train(learner, schedule, **rules, on_checkpoint=lambda training: _report(training, show))
+            with show_steps(self.progress, int(num_epochs) * steps_per_epoch) as show:
+                training = train(
+                    take_epochs(),
+                    save=lambda: np.array(self.model.w),
+                    restore=lambda w: setattr(self.model, "w", w),
+                    patience=Patience(_negative_loss, self.patience - 1) if self.early_stopping else None,
+                    best=BestCheckpoint(_negative_loss) if self.early_stopping else None,
+                    begin_validation=begin_validation if validates_beside else None,
+                    on_checkpoint=lambda training: _report(training, show),
+                )
         finally:
             self.learning_rate = learning_rate
         self.interrupted = training.ended == "interrupted"
@@ -219,6 +257,17 @@ class BaseTrainer:
         """Say whether the kernels know model and targets, so that none of the user's own code would be skipped."""
         known = BinaryModel if self.Y_train.shape[1] == 1 else SoftmaxModel
         return isinstance(self.model, known) and is_known(self.model) and _has_labels(self.Y_train, self.Y_val)
+
+
+class Steps(NamedTuple):
+    """What is recorded of successive steps: the number of the last, counted from 0, and the loss before each of them.
+
+    validation is what `BaseTrainer.validation_step` returned after the last, None where nothing was validated.
+    """
+
+    last: int
+    losses: list[float]
+    validation: tuple[float, float, float] | None = None
 
 
 class LogisticTrainer(BaseTrainer):
@@ -290,4 +339,5 @@ def _report(training, show):
     validations = (steps.validation for steps in reversed(training.records) if steps.validation is not None)
     val_loss, accuracy_train, accuracy_val = next(validations, (None, None, None))
     accuracies = {} if accuracy_train is None else {"accuracy": (accuracy_train, accuracy_val)}
-    show(training.n_steps, loss=(training.records[-1].losses[-1], val_loss), **accuracies)
+    steps = training.records[-1]
+    show(steps.last + 1, loss=(steps.losses[-1], val_loss), **accuracies)

@@ -12,7 +12,7 @@ from fastlin.fitted import read_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DTYPES, DenseMatrix
 from fastlin.networks import Examples, Network
-from fastlin.training import DivergedError, Learner, MomentumDescent, Schedule, train
+from fastlin.training import DivergedError, MomentumDescent, train
 from fastlin.training.progress import show_steps
 from fastlin.typing import FloatArray, IntArray
 
@@ -194,36 +194,45 @@ class TwoLayerNet:
         check_number("momentum", momentum, highest=1, excluded=1)
         check_count("num_iters", num_iters)
         check_count("batch_size", batch_size)
-        learner = _NetLearner(
-            MomentumDescent(self._make_network(compute_type(X)), momentum),
-            Examples(DenseMatrix(X), y),
-            Examples(DenseMatrix(X_val), y_val),
-            batch_size,
-            l2=2 * reg,
-            learning_rate=learning_rate,
-            decay=learning_rate_decay,
-        )
-        schedule = Schedule(num_iters, steps_per_validation=max(len(X) / batch_size, 1), longest_stretch=1)
+        network = self._make_network(compute_type(X))
+        descent = MomentumDescent(network, momentum)
+        examples, validation = Examples(DenseMatrix(X), y), Examples(DenseMatrix(X_val), y_val)
+
+        def iterate():
+            rate = learning_rate
+            for iteration in range(num_iters):
+                rows = np.random.choice(len(X), batch_size)
+                loss, _, _ = descent.step(examples, rows, rate, 2 * reg)
+                if not (np.isfinite(loss) and np.isfinite(network.parameters).all()):
+                    raise DivergedError
+                accuracies = None
+                if iteration % max(len(X) / batch_size, 1) == 0:
+                    batch = Examples(examples.matrix, y, rows=rows)
+                    accuracies = network.measure(batch)[1], network.measure(validation)[1]
+                    rate *= learning_rate_decay
+                yield _Iteration(loss, accuracies)
+
         # The losses of a training that diverges overflow.
         with show_steps(verbose, num_iters) as show, np.errstate(over="ignore", invalid="ignore"):
             training = train(
-                learner,
-                schedule,
-                on_checkpoint=lambda training: show(training.n_steps, loss=(training.records[-1].loss, None)),
+                iterate(),
+                network.save,
+                network.restore,
+                on_checkpoint=lambda training: show(len(training.records), loss=(training.records[-1].loss, None)),
             )
         self.interrupted = training.ended == "interrupted"
         if training.records:
-            learned = _name_parts(learner.network, learner.network.parameters)
+            learned = _name_parts(network, network.parameters)
             self.params.update({name: part.astype(np.float64) for name, part in learned.items()})
+        accuracies = [iteration.accuracies for iteration in training.records if iteration.accuracies is not None]
         if training.ended == "diverged":
             warnings.warn(
                 "The training diverged: loss or parameters were no longer finite in iteration "
-                f"{training.n_steps}, counted from 0. params is as it was before. Lower learning_rate, "
-                f"{learner.learning_rate:g} by then, or scale X.",
+                f"{len(training.records)}, counted from 0. params is as it was before. Lower learning_rate, "
+                f"{learning_rate * learning_rate_decay ** len(accuracies):g} by then, or scale X.",
                 RuntimeWarning,
                 stacklevel=2,
             )
-        accuracies = [iteration.accuracies for iteration in training.records if iteration.accuracies is not None]
         return {
             "loss_history": [iteration.loss for iteration in training.records],
             "train_acc_history": [accuracy for accuracy, _ in accuracies],
@@ -305,32 +314,3 @@ class _Iteration(NamedTuple):
 
     loss: float
     accuracies: tuple | None = None
-
-
-class _NetLearner(Learner):
-    """One call of `TwoLayerNet.train`: a step is an iteration on rows drawn with replacement."""
-
-    def __init__(self, descent, examples, validation, batch_size, *, l2, learning_rate, decay):
-        self.network, self.learning_rate = descent.network, learning_rate
-        self._descent, self._examples, self._validation = descent, examples, validation
-        self._batch_size, self._l2, self._decay = batch_size, l2, decay
-        self._rows = None
-
-    def advance(self, stretch):
-        self._rows = np.random.choice(len(self._examples), self._batch_size)
-        loss, _, _ = self._descent.step(self._examples, self._rows, self.learning_rate, self._l2)
-        if not (np.isfinite(loss) and np.isfinite(self.network.parameters).all()):
-            raise DivergedError
-        return _Iteration(loss)
-
-    def validate(self, record):
-        batch = Examples(self._examples.matrix, self._examples.labels, rows=self._rows)
-        accuracies = self.network.measure(batch)[1], self.network.measure(self._validation)[1]
-        self.learning_rate *= self._decay
-        return record._replace(accuracies=accuracies)
-
-    def save(self):
-        return self.network.save()
-
-    def restore(self, saved):
-        self.network.restore(saved)

@@ -20,7 +20,7 @@ from fastlin.course.studies import (
     softmax,
 )
 from fastlin.course.studies.claims import judge_claims
-from fastlin.course.studies.l2_weights import relative_roughness
+from fastlin.course.studies.l2 import PENALTIES, relative_roughness
 from fastlin.course.studies.settings import Settings
 from fastlin.course.studies.verdicts import SAME_RATE
 
@@ -121,9 +121,9 @@ def test_shuffling_calms_the_digits(whole, seed):
 def test_the_penalty_shrinks_and_smooths_weights_of_the_digits(whole):
     settings, found, _ = whole
     norms = list(found["l2_norm"].merits["squared_norm"].values())
-    assert len(norms) == len(course.PENALTIES)
+    assert len(norms) == len(PENALTIES)
     assert all(weak > 2 * strong for strong, weak in pairwise(norms))
-    models = [course.train_softmax(settings, l2_reg_lambda).model for l2_reg_lambda in course.PENALTIES]
+    models = [course.train_softmax(settings, l2_reg_lambda).model for l2_reg_lambda in PENALTIES]
     roughness = [relative_roughness(model.w) for model in models]
     assert all(weak > strong for strong, weak in pairwise(roughness))
     rows = found["l2_weights"].merits["by_lambda"]
@@ -145,7 +145,7 @@ def test_the_penalty_costs_accuracy_on_the_digits(whole):
     assert best[-1] - best[0] > 0.03
     # Single validations of 500 images are noisy; their means over the second half are not.
     late = []
-    for l2_reg_lambda in course.PENALTIES:
+    for l2_reg_lambda in PENALTIES:
         accuracies = list(course.train_softmax(settings, l2_reg_lambda).val["accuracy"].values())
         late.append(np.mean(accuracies[len(accuracies) // 2 :]))
     assert all(weak > strong + 0.005 for strong, weak in pairwise(late))
@@ -219,14 +219,14 @@ def test_whole_mnist_adds_the_random_split(monkeypatch):
     assert count_trainings(monkeypatch, data) == {"SoftmaxTrainer": 6 + 1, "LogisticTrainer": 4 + 5 + 1}
     assert not course.has_random_split(replace(data, X_train=data.X_train[:-1], y_train=data.y_train[:-1]))
     assert not course.has_random_split(replace(data, name="digits"))
-    X_train, _, X_val, _ = course.softmax_data(data, random_split=True)
+    X_train, _, X_val, _ = course.softmax_data(data, True)
     assert (len(X_train), len(X_val)) == course.RANDOM_SPLIT
-    assert [len(part) for part in course.softmax_data(data)] == [20_000, 20_000, 10_000, 10_000]
+    assert [len(part) for part in course.softmax_data(data, False)] == [20_000, 20_000, 10_000, 10_000]
 
 
 @pytest.mark.parametrize("load", [course.binary_data, course.softmax_data])
 def test_data_are_prepared_once(load, digits):
-    for first, again in zip(load(digits.data), load(digits.data, random_split=False), strict=True):
+    for first, again in zip(load(digits.data, False), load(digits.data, False), strict=True):
         assert first is again
 
 
@@ -274,7 +274,7 @@ def compute_loss(scores, targets):
 def test_the_final_training_loss_is_that_of_all_training_images(study, load, digits):
     results = study.run(digits)
     trained = results.series["trained"]
-    X_train, Y_train, _, _ = load(digits.data)
+    X_train, Y_train, _, _ = load(digits.data, False)
     assert results.merits["final_train_loss"] == pytest.approx(
         compute_loss(X_train @ trained.model.w, Y_train), rel=1e-9
     )

@@ -8,7 +8,7 @@ import pytest
 from naive_course import N_FEATURES, make_data, train_plainly
 
 from fastlin.course import trainers
-from fastlin.course.trainers import compiled, learner
+from fastlin.course.trainers import compiled, trainer
 from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
 from fastlin.training import loop
@@ -64,6 +64,23 @@ def test_compiled_training_is_the_numpy_loop(n_outputs, options):
     np.testing.assert_allclose(model.w, w, atol=1e-10, rtol=0)
     assert trainer.learning_rate == 0.1
     assert not trainer.interrupted
+
+
+def test_compiled_stretches_end_with_validated_steps_and_epochs_alone(monkeypatch):
+    stretches, original = [], CompiledTraining.train
+
+    def train(self, order, first, end):
+        stretches.append((first, end))
+        return original(self, order, first, end)
+
+    monkeypatch.setattr(CompiledTraining, "train", train)
+    # 32 steps an epoch, of which each sixth of the whole training is validated.
+    _, val = make_trainer(make_model(3), make_data(3), batch_size=4).train(2)
+    assert list(val["loss"]) == list(range(0, 64, 6))
+    assert stretches == [
+        *[(0, 1), (1, 7), (7, 13), (13, 19), (19, 25), (25, 31), (31, 32)],
+        *[(0, 5), (5, 11), (11, 17), (17, 23), (23, 29), (29, 32)],
+    ]
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -340,13 +357,13 @@ def test_both_validations_are_waited_for_where_ctrl_c_ends_one_wait(monkeypatch)
 @pytest.mark.parametrize("own_validation", [False, True])
 def test_ctrl_c_at_any_line_leaves_whole_steps(own_validation):
     data = make_data(3)
-    files = loop.__file__, learner.__file__, compiled.__file__
+    files = loop.__file__, trainer.__file__, compiled.__file__
 
     def train(last_line=np.inf):
         """Train until Ctrl-C before a line; return weights, histories and the number of lines gone through."""
-        trainer, n_lines = make_trainer(make_model(3), data, batch_size=40), 0
+        trained, n_lines = make_trainer(make_model(3), data, batch_size=40), 0
         if own_validation:
-            trainer.validation_step = lambda: (0.5, 0.25, 0.125)
+            trained.validation_step = lambda: (0.5, 0.25, 0.125)
 
         def count_line(frame, event, argument):
             nonlocal n_lines
@@ -358,12 +375,12 @@ def test_ctrl_c_at_any_line_leaves_whole_steps(own_validation):
         before = sys.gettrace()
         sys.settrace(lambda frame, *_: count_line if frame.f_code.co_filename in files else None)
         try:
-            histories = trainer.train(1)
+            histories = trained.train(1)
         except KeyboardInterrupt:
             histories = None
         finally:
             sys.settrace(before)
-        return trainer.model.w, histories, n_lines
+        return trained.model.w, histories, n_lines
 
     (whole_train, whole_val), n_lines = train()[1:]
     weights = [np.zeros((N_FEATURES, 3))]

@@ -1,21 +1,37 @@
-"""The weights of softmax regression as images, with and without an L2 penalty, and the noise of their losses."""
+"""L2 penalties on softmax regression: the accuracy, the length of the weights, their pictures and the noise."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fastlin.course.studies.course import describe_training, find_protocol, spread_of_differences, train_softmax
-from fastlin.course.studies.settings import Results
+from fastlin.course.studies.course import describe_training, find_protocol, last, spread_of_differences, train_softmax
+from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.studies.verdicts import SAME_RATE
 from fastlin.typing import FloatArray
 
-if TYPE_CHECKING:
-    from fastlin.course.studies.settings import Settings
+PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
 
 
-def run(settings: Settings) -> Results:
+def run_sweep(settings: Settings) -> Results:
+    """Train a model for each λ, without early stopping, and compare their validation accuracies."""
+    histories = {key: trained.val["accuracy"] for key, trained in _train_each(settings)}
+    return Results(
+        parameters=_describe(settings),
+        merits={
+            "best_validation_accuracy": {f"{key:g}": max(values.values()) for key, values in histories.items()},
+            "final_validation_accuracy": {f"{key:g}": last(values) for key, values in histories.items()},
+        },
+        series={"accuracy": histories},
+    )
+
+
+def run_norm(settings: Settings) -> Results:
+    """Compute ||w||^2 of the same models at the end of their trainings."""
+    norms = {f"{key:g}": float(np.sum(trained.model.w**2)) for key, trained in _train_each(settings)}
+    return Results(parameters=_describe(settings), merits={"squared_norm": norms})
+
+
+def run_weights(settings: Settings) -> Results:
     """Train with λ = 0, with λ = 1 and the penalty λ ||w||^2, and with λ = 2 and ½ λ ||w||^2.
 
     Where λ = 1 has a learning rate of its own, λ = 0 is trained with that rate too, so that the two can be compared.
@@ -42,6 +58,17 @@ def run(settings: Settings) -> Results:
     )
 
 
+def _train_each(settings):
+    """Yield each λ and the Trained model."""
+    for l2_reg_lambda in PENALTIES:
+        settings.notify(f"λ = {l2_reg_lambda:g}")
+        yield l2_reg_lambda, train_softmax(settings, l2_reg_lambda)
+
+
+def _describe(settings):
+    return {**describe_training(settings, "softmax"), "lambdas": list(PENALTIES)}
+
+
 def _measure(trained):
     w = trained.model.w
     return {
@@ -61,8 +88,5 @@ def relative_roughness(w: FloatArray) -> float:
     n_pixels, n_outputs = len(w) - 1, w.shape[1]
     side = round(n_pixels**0.5)
     pictures = w[:-1].T.reshape(n_outputs, side, side)
-    differences = np.concatenate(
-        [np.diff(pictures, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)],
-        axis=1,
-    )
+    differences = np.concatenate([np.diff(pictures, axis=axis).reshape(n_outputs, -1) for axis in (1, 2)], axis=1)
     return float(np.mean(np.sqrt(np.mean(differences**2, axis=1)) / pictures.reshape(n_outputs, -1).std(axis=1)))
