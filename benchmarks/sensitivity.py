@@ -3,13 +3,11 @@
 `python -m benchmarks.sensitivity` prints a line for each constant and factor: on how many problems it changes a bit of
 the coefficients or the number of passes, and how long these fits then take, relative to the constant as it stands. A
 constant that changes nothing beyond noise is no tuning constant. With --large, larger problems are fitted too; names of
-constants, `module.NAME`, leave the others out.
+constants leave the others out.
 """
 
 import argparse
-import ast
 import importlib
-import inspect
 import pkgutil
 import sys
 import warnings
@@ -23,6 +21,7 @@ from benchmarks.data import load_letter, load_mnist
 from benchmarks.everyday import CASES
 from fastlin import LogisticRegression
 from fastlin.exceptions import ConvergenceWarning
+from fastlin.solvers import tuning
 
 FACTORS = 0.5, 2.0
 N_RANDOM = 200
@@ -83,10 +82,10 @@ def list_problems():
 def list_large_problems():
     """Yield problems for what only larger ones have: samples, blocks of classes, inner products of rows."""
     mnist, letter = load_mnist(), load_letter()
-    yield "MNIST", mnist.X_train[:20_000].astype(np.float64), mnist.y_train[:20_000], {}
-    yield "MNIST, C = 100", mnist.X_train[:20_000].astype(np.float32), mnist.y_train[:20_000], {"C": 100.0}
+    yield "MNIST", mnist.X_train[:20_000] / 255, mnist.y_train[:20_000], {}
+    yield "MNIST, C = 100", mnist.X_train[:20_000] / np.float32(255), mnist.y_train[:20_000], {"C": 100.0}
     yield "Letter, C = 100", letter.X_train, letter.y_train, {"C": 100.0}
-    yield "MNIST, L1", mnist.X_train[:5_000].astype(np.float64), mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
+    yield "MNIST, L1", mnist.X_train[:5_000] / 255, mnist.y_train[:5_000], {"l1_ratio": 1.0, "C": 0.1}
     for n, d, K in ((200_000, 20, 2), (100_000, 50, 4), (10_000, 256, 300), (500, 5_000, 4)):
         generator = np.random.default_rng(n)
         X = generator.normal(size=(n, d))
@@ -103,28 +102,13 @@ def fit(problem):
 
 
 def find_constants():
-    """Return the tuning constants: the modules that know each one by its name, the name and the value."""
+    """Return the tuning constants by name: the modules that know each one, and its value."""
     modules = [
         importlib.import_module(f"fastlin.solvers.{found.name}")
         for found in pkgutil.iter_modules(fastlin.solvers.__path__)
     ]
-    constants = {}
-    for module in modules:
-        for node in ast.parse(inspect.getsource(module)).body:
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            for target in (name for each in targets for name in ast.walk(each) if isinstance(name, ast.Name)):
-                value = getattr(module, target.id)
-                numbers = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
-                if target.id.isupper() and all(isinstance(number, int | float) for number in numbers):
-                    constants[f"{module.__name__.split('.')[-1]}.{target.id}"] = [module], target.id, value
-    for module in modules:
-        for node in ast.parse(inspect.getsource(module)).body:
-            if isinstance(node, ast.ImportFrom) and node.module.startswith("fastlin.solvers."):
-                for name in node.names:
-                    found = constants.get(f"{node.module.split('.')[-1]}.{name.name}")
-                    if found:
-                        found[0].append(module)
-    return constants
+    values = {name: value for name, value in vars(tuning).items() if name.isupper() and name != "UNIT_ROUNDOFF"}
+    return {name: ([module for module in modules if hasattr(module, name)], value) for name, value in values.items()}
 
 
 def scale(value, factor):
@@ -140,7 +124,7 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--large", action="store_true", help="fit larger problems, too")
-    parser.add_argument("names", nargs="*", help="the constants, module.NAME; default: all")
+    parser.add_argument("names", nargs="*", help="the constants; default: all")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     problems = list(list_problems())
@@ -154,12 +138,12 @@ def main():
         flush=True,
     )
     for name in arguments.names or constants:
-        modules, attribute, value = constants[name]
+        modules, value = constants[name]
         for factor in FACTORS:
             ratios, worst = [], ("", 1.0)
             for problem, (same, _) in zip(problems, known, strict=True):
                 for module in modules:
-                    setattr(module, attribute, scale(value, factor))
+                    setattr(module, name, scale(value, factor))
                 try:
                     found, _ = fit(problem)
                     if found == same:
@@ -168,10 +152,10 @@ def main():
                     for _ in range(N_TIMES):
                         own = fit(problem)[1]
                         for module in modules:
-                            setattr(module, attribute, value)
+                            setattr(module, name, value)
                         times.append(own / fit(problem)[1])
                         for module in modules:
-                            setattr(module, attribute, scale(value, factor))
+                            setattr(module, name, scale(value, factor))
                     ratios.append(float(np.median(times)))
                     worst = max(worst, (problem[0], ratios[-1]), key=lambda pair: abs(np.log(pair[1])))
                 except Exception as error:
@@ -179,10 +163,10 @@ def main():
                     worst = f"{problem[0]}: {error!r}"[:150], np.nan
                 finally:
                     for module in modules:
-                        setattr(module, attribute, value)
+                        setattr(module, name, value)
             mean = np.exp(np.nansum(np.log(ratios)) / len(problems))
             n_changed = sum(not 1 / CHANGED < ratio < CHANGED for ratio in ratios)
-            text = f"{name:40} x {factor:3}  fits changed {len(ratios):3}  by a tenth {n_changed:3}"
+            text = f"{name:26} x {factor:3}  fits changed {len(ratios):3}  by a tenth {n_changed:3}"
             print(f"{text}  all take {mean:.3f}  {worst[1]:.2f} {worst[0][:90]}", flush=True)
 
 

@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
+from fastlin.solvers.tuning import (
+    HESSIAN_ACCURACY,
+    LENGTH_ACCURACY,
+    MAX_SOLVED_GROUPS,
+    MAX_SOLVED_SIGNS,
+    N_BISECTIONS,
+    NEAR_ZERO,
+    RIDGE,
+    STEPS_PER_ACTIVE,
+)
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
-
-# Added to the diagonal, relative to it, of what is solved, since softmax is flat along some directions. Where spreads
-# are 1e-5 of the means 1e-11 hides curvature, so that fits take 500 iterations instead of 25; 1e-15 lets rounding in.
-RIDGE = 1e-13
-# Steps that follow one another: three for each active parameter, since signs turn back as well, or fewer where all take
-# longer than some hundred sweeps. For signs a step is as long as a few sweeps, for groups as a hundred.
-STEPS_PER_ACTIVE, MAX_SOLVED_SIGNS, MAX_SOLVED_GROUPS = 3, 100_000, 5_000
-# Steps for groups end where one is whole and gains what it promised, up to this part.
-SURPRISE = 1e-3
-# A group is tried at zero where a step has left no more than this part of it.
-NEAR_ZERO = 0.1
-# A length along a step is found to this part of it. Where the model is flat but for the norms, a step may be 1e9 times
-# too long: with 30 bisections 375 x 51 with columns that depend on each other took 5,000 iterations, with 60 nine.
-LENGTH_ACCURACY, N_BISECTIONS = 1e-9, 60
 
 
 def settle(hessian: FloatArray, penalty: Penalty, parameters: FloatArray, slopes: FloatArray) -> float:
@@ -180,16 +176,16 @@ def _along_groups(block, slopes, start, thresholds):
     change = change_to(end)
     without = np.where((_norms(end) < NEAR_ZERO * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
-    is_whole = length > 1 - SURPRISE
+    is_whole = length > 1 - HESSIAN_ACCURACY
     if (without != end).any() and change_without <= 0.5 * change:
         end, change, is_whole = without, change_without, False
-    return end.ravel(), -change, is_whole and abs(-change - promised) <= SURPRISE * promised
+    return end.ravel(), -change, is_whole and abs(-change - promised) <= HESSIAN_ACCURACY * promised
 
 
 def _factorize(block):
     """Return the factor of a symmetric matrix (m, m), packed."""
     factors = np.empty((1, len(block) * (len(block) + 1) // 2))
-    factorize_block(0, 1, block[None], RIDGE, factors)
+    factorize_block(0, 1, block[None], RIDGE[np.float64], factors)
     return factors[0]
 
 

@@ -11,6 +11,21 @@ from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
+from fastlin.solvers.tuning import (
+    CHEAP_WORK,
+    EXPENSIVE_REFRESHES,
+    MAX_NEWTON_WORK,
+    MIN_PASSES_TO_WAIT,
+    MIN_ROWS_PER_SAMPLED,
+    MIN_SAMPLE,
+    PATIENCE,
+    REFRESHES,
+    ROWS_PER_COLUMN,
+    SAMPLE_ITERATIONS,
+    SAMPLE_ROWS_PER_COLUMN,
+    SAMPLE_ROWS_PER_DIRECTION,
+    SAMPLE_TOL,
+)
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -18,39 +33,6 @@ if TYPE_CHECKING:
     from fastlin.solvers.preconditioners import Build
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import OnIteration
-
-# Newton's steps are the fastest where the whole Hessian and its factor take no more multiply-adds: 10,000 x 30, two
-# classes, takes 6.4 ms, by L-BFGS 8.6; 5,000 x 10, 5 classes, 9.3 and 14. 60 x 160, 3 classes, has 127 million and
-# takes 64 and 31. Sparse 16,000 x 123 with 14 entries a row has 14 million and takes as long by either.
-MAX_NEWTON_WORK = 16_000_000
-# Truncated Newton takes over after so many iterations of L-BFGS without an end in sight: standardised digits at C = 1e4
-# are at 150 times the minimum after 1,000 of them, and at the minimum after 29 steps of Newton.
-PATIENCE = 100
-# The preconditioner is built anew after so many iterations, and less often where that takes more than CHEAP_WORK
-# multiply-adds. Blocks for each class then come late: at the start, where all rows matter alike, they are worth no more
-# than one block for all. 10,000 images of MNIST take 31 passes and 0.49 s, with blocks from the start 82 and 0.94. With
-# C = 100 they take 78 passes, without the last turn 130. Blocks that take no longer than n < 15 passes come after n
-# iterations: 50,000 x 768 with 100 classes takes 26 iterations, with one block for all classes 72.
-REFRESHES = (4, 12, 36, 108)
-EXPENSIVE_REFRESHES = (15, 60)
-CHEAP_WORK = 200_000_000
-# With few rows a block takes as long as many passes, and L-BFGS may arrive before it pays. Where it takes so many, it
-# waits until as many iterations are made, which costs at most twice the better of both: 1,000 x 784, two classes, takes
-# 63 ms instead of 80, 2,000 x 1,024 with ten 103 instead of 251, 2,000 x 784 of MNIST 246 instead of 393.
-MIN_PASSES_TO_WAIT = 20
-# A first solution comes from a sample of so many rows a column, where the data have MIN_ROWS_PER_SAMPLED times more.
-# MNIST takes 32 passes with it and 42 without. With few rows for each class and direction of the columns the sample is
-# fitted too well: MNIST has 5.7 of them, and 100,000 x 1,024 normal columns with ten classes 1.4, where the sample cost
-# ten passes and the fit went on for as many iterations as without it.
-SAMPLE_ROWS_PER_COLUMN = 12
-SAMPLE_ROWS_PER_DIRECTION = 3
-MIN_SAMPLE = 5_000
-MIN_ROWS_PER_SAMPLED = 4
-SAMPLE_ITERATIONS = 25
-# What is built at the solution of a sample lasts longer: MNIST at tol 1e-6 takes 2.3 s, built anew after 15 iterations
-# 4.6.
-SAMPLED_REFRESHES = (30, 90)
-SAMPLE_TOL = 1e-3
 
 
 def minimize(
@@ -212,17 +194,18 @@ def choose_preconditioner(objective: Objective, is_kept: bool = True) -> tuple[B
         build, n_blocks, block = preconditioners.shared_block, 1, size
     else:
         return preconditioners.diagonal, ()
-    work = n_blocks * min(n, preconditioners.ROWS_PER_COLUMN * block) * block**2 // 2
+    work = n_blocks * min(n, ROWS_PER_COLUMN * block) * block**2 // 2
     return build, REFRESHES if work <= CHEAP_WORK else EXPENSIVE_REFRESHES
 
 
 def _schedule(objective, build, refreshes, is_sampled):
     """Return what L-BFGS takes as preconditions; is_sampled says that it starts from the solution of a sample."""
     if is_sampled:
+        refreshes = [2 * n_iter for n_iter in EXPENSIVE_REFRESHES]
         if preconditioners.affords_factors(objective):
-            return dict.fromkeys((0, *SAMPLED_REFRESHES), build)
+            return dict.fromkeys((0, *refreshes), build)
         n_passes = preconditioners.count_passes(objective, build)
-        return {0: preconditioners.diagonal, max(n_passes, SAMPLED_REFRESHES[0]): build}
+        return {0: preconditioners.diagonal, max(n_passes, refreshes[0]): build}
     is_late = build is preconditioners.class_blocks and refreshes == EXPENSIVE_REFRESHES and objective.n_rows_coef > 1
     first = preconditioners.shared_block if is_late else build
     if is_late and preconditioners.affords_class_blocks(objective):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.linear.descent import (
     ACCEPTED,
     AT_START,
@@ -41,6 +42,28 @@ from fastlin.kernels.linear.descent import (
 from fastlin.objective.strata import draw_places
 from fastlin.solvers import preconditioners
 from fastlin.solvers.stopping import IMPATIENT
+from fastlin.solvers.tuning import (
+    CLOSER,
+    FEW_PARAMETERS,
+    FREE_WORK,
+    GRAM_RATE,
+    HESSIAN_TIME,
+    ITERATION_TIME,
+    LOOSE,
+    MATRIX_TIME,
+    MIN_PASSES_TO_WAIT,
+    MOST_COLUMNS,
+    MOST_ROWS_PER_COLUMN,
+    MOST_WORK,
+    MOST_WORK_IN_CACHE,
+    PASS_RATE,
+    PATIENCE,
+    ROW_TIME,
+    ROWS_PER_COLUMN,
+    SAMPLE_PASSES,
+    SHARED_ROWS_PER_COLUMN,
+    WORK_AT_ONCE,
+)
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -49,37 +72,12 @@ if TYPE_CHECKING:
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
 
-# Parameters, columns, and rows times parameters, beyond which a pass takes far longer than what an iteration of Python
-# adds to it. With more parameters than FEW_PARAMETERS and rows, the Hessian of all rows alike tells too little.
-FEW_PARAMETERS, MOST_PARAMETERS, MOST_COLUMNS = 1100, 2048, 256
-MOST_WORK = 40_000_000
-# Beyond these a small X is read on all threads all the same.
-MOST_PARAMETERS_IN_CACHE, MOST_WORK_IN_CACHE = 1100, 1_500_000
-MOST_HESSIAN = 600
-PATIENCE = 100
-# Iterations of a call, and entries of X times parameters that its passes may read: Ctrl-C waits for its end.
-MOST_AT_ONCE, WORK_AT_ONCE = 16, 16_000_000
-# With so few entries of X times parameters an iteration takes a hundredth of the fit, and a tol that is loose is
-# undercut: users compare coefficients, and these gain two digits.
-FREE_WORK, CLOSER, LOOSE = 50_000, 0.01, 1e-6
-# Rows of a sample for each column, at least: with 4 the passes are 12 to 17 where all rows take 7 to 10, with 16 8 to
-# 12 (3,000 and 10,000 x 100, two and four classes, columns independent or correlated by 0.9). More rows are taken, up
-# to MOST_ROWS_PER_COLUMN, as long as they cost no more than so many passes.
-ROWS_PER_COLUMN, MOST_ROWS_PER_COLUMN, SAMPLE_PASSES = 16, 64, 2
-# A fit that does not start from zeros begins with a matrix of its start, where that takes no more passes: what the
-# matrix of equal rows says of the distance from the minimum is far too little there.
-MOST_PASSES_AT_START = 20.0
-# Multiply-adds a nanosecond of a pass, a Gram matrix and a factor; and the nanoseconds of a row's exponential, of an
-# iteration in a core's cache, and of what new blocks or a Hessian take beside their sums elsewhere (AMD EPYC, znver4).
-PASS_RATE, GRAM_RATE, FACTOR_RATE, ROW_TIME, ITERATION_TIME = 4.0, 6.0, 4.0, 2.0, 1_000.0
-MATRIX_TIME, HESSIAN_TIME = 100_000.0, 700_000.0
-
 
 def suits(objective: Objective) -> bool:
     """Say whether an objective has so few parameters and rows that this descent is the fastest."""
     (K, size), penalty = objective.shape, objective.penalty
     n, n_parameters = objective.n_rows, K * size
-    is_small = n_parameters <= MOST_PARAMETERS and size <= MOST_COLUMNS and n * n_parameters <= MOST_WORK
+    is_small = n_parameters <= 2 * FEW_PARAMETERS and size <= MOST_COLUMNS and n * n_parameters <= MOST_WORK
     return (
         n_parameters <= max(FEW_PARAMETERS, n)
         and is_small
@@ -97,7 +95,7 @@ def suits(objective: Objective) -> bool:
 
 def _lies_in_cache(objective):
     n_parameters = objective.shape[0] * objective.shape[1]
-    is_small = n_parameters <= MOST_PARAMETERS_IN_CACHE and objective.n_rows * n_parameters <= MOST_WORK_IN_CACHE
+    is_small = n_parameters <= FEW_PARAMETERS and objective.n_rows * n_parameters <= MOST_WORK_IN_CACHE
     return is_small and getattr(objective.rows.passes, "lies_in_cache", False)
 
 
@@ -109,13 +107,13 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     n_work = objective.n_rows * start.size
     descent = Descent.at(start, objective.rows.total_weight, objective.class_weights, objective.penalty.curvatures)
     steps = (_InCache if _lies_in_cache(objective) else _ByPasses)(objective, descent, room)
-    if steps.passes_of_matrix > MOST_PASSES_AT_START:
+    if steps.passes_of_matrix > MIN_PASSES_TO_WAIT:
         descent.counts[N_WITH_MATRIX] = NO_MATRIX
     tol, message = stopping.tol, ""
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
     least = min(tol, CLOSER * max(tol, LOOSE)) if n_work <= FREE_WORK and not is_followed else tol
-    n_at_once = 1 if is_followed or stopping.has_listener else max(1, min(MOST_AT_ONCE, WORK_AT_ONCE // n_work))
+    n_at_once = 1 if is_followed or stopping.has_listener else max(1, WORK_AT_ONCE // n_work)
     # Another solver may have made some.
     n_before = len(stopping.history)
     most = min(stopping.max_iter, n_before + PATIENCE)
@@ -167,7 +165,7 @@ class _InCache:
         self._rows.fill_column(-1, objective.fit_intercept)
         n_tiles, n_columns, tile_rows = self._rows.values.shape
         self._scratch = Scratch.of(n_tiles, tile_rows, len(self._start), n_columns)
-        self._is_whole = self._start.size <= MOST_HESSIAN
+        self._is_whole = self._start.size <= SMALL_HESSIAN
         self.passes_of_matrix = _count_passes_of_matrix(objective, self._is_whole)
 
     def iterate(self, tol, n_iterations):
@@ -204,18 +202,18 @@ class _ByPasses:
         self._objective, self._descent, self._room = objective, descent, room
         n, (K, size) = objective.n_rows, objective.shape
         self._sample: Objective | None = None
-        self._has_hessian = 1 < K and K * size <= MOST_HESSIAN
-        n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
+        self._has_hessian = 1 < K and K * size <= SMALL_HESSIAN
+        n_drawn = np.clip(SAMPLE_PASSES * 4 * n * K // size, SHARED_ROWS_PER_COLUMN * size, MOST_ROWS_PER_COLUMN * size)
         self._drawn = draw_places(n, n_drawn)
         if not np.any(objective.rows.weights_of(self._numbers())):
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
         of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
-        n_sampled = preconditioners.ROWS_PER_COLUMN * K * size
+        n_sampled = ROWS_PER_COLUMN * K * size
         work, factor, time = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6, MATRIX_TIME
         if self._has_hessian:
             work, factor, time = min(n, n_sampled) * (K * size) ** 2 / 4, (K * size) ** 3 / 6, HESSIAN_TIME
-        passes = (work / GRAM_RATE + factor / FACTOR_RATE + time) / of_pass
+        passes = (work / GRAM_RATE + factor / PASS_RATE + time) / of_pass
         # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
@@ -290,4 +288,4 @@ def _count_passes_of_matrix(objective, is_whole):
     of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K + ITERATION_TIME
     n_grams = K * (K + 1) / 2 if is_whole else K
     factor = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
-    return (n_grams * n * size**2 / 2 / GRAM_RATE + factor / FACTOR_RATE) / of_pass
+    return (n_grams * n * size**2 / 2 / GRAM_RATE + factor / PASS_RATE) / of_pass

@@ -15,11 +15,19 @@ import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, is_slow
+from fastlin.solvers.tuning import (
+    CURVATURE,
+    IMPROVEMENT,
+    LINEARISED_FOR,
+    RIDGE,
+    SHARP_CURVATURE,
+    SMALLEST_DECREASE,
+    SMALLEST_DECREMENT,
+)
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -28,22 +36,6 @@ if TYPE_CHECKING:
     from fastlin.solvers.preconditioners import AnyPreconditioner, Build
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
-
-# The relative decrease of an iteration that may be rounding rather than progress, by what J is computed in.
-SMALLEST_DECREASE = {np.float32: 3e-8, np.float64: 2 * UNIT_ROUNDOFF}
-# It is progress where the gradient promises more than this part of J: in float32 gradients are better than values,
-# which are off by 5e-9 of J (MNIST, Letter).
-SMALLEST_DECREMENT = {np.float32: 1e-9, np.float64: np.inf}
-# Where no fit nearby went before, the first step is searched for until so little of the slope is left. With many
-# classes the preconditioner alone goes too far, and what that teaches misleads the next ten steps: of 20,000 x 512 with
-# 1,000 classes the first step ends at 1.06, with the search at 0.40. With 0.02 text takes one pass more.
-FIRST_CURVATURE = 0.05
-# Iterations after which decided rows are looked for anew.
-LINEARISED_FOR = 25
-# What the gradient changes of the last steps have in common up to this part, squared, is rounding.
-COMBINATION_RIDGE = 1e-10
-# The bound foreseen for a combination of the last steps must lie so far below the last one that was tried in vain.
-IMPROVEMENT = 0.3
 
 
 def minimize(
@@ -77,7 +69,7 @@ def minimize(
     """
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
     bound = stopping.begin(point)
-    first_curvature = FIRST_CURVATURE if preconditioner is None else line_search.CURVATURE
+    first_curvature = SHARP_CURVATURE if preconditioner is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
     tried, restarted, message = np.inf, False, ""
@@ -113,7 +105,7 @@ def minimize(
                 break
         is_rough = point.precision != np.float64
         followed = working if is_rough else objective
-        curvature = line_search.CURVATURE if decrements[1:] else first_curvature
+        curvature = CURVATURE if decrements[1:] else first_curvature
         end = line_search.along(
             followed, point, direction, room if followed is objective else None, curvature=curvature
         )
@@ -121,10 +113,8 @@ def minimize(
         if end is not None:
             pairs.add(point, end)
             decrease, scale = point.value - end.value, abs(point.value)
-            stalled = (
-                decrease <= SMALLEST_DECREASE[point.precision] * scale
-                and decrement <= SMALLEST_DECREMENT[point.precision] * scale
-            )
+            smallest, promised = SMALLEST_DECREASE[point.precision], SMALLEST_DECREMENT[point.precision]
+            stalled = decrease <= smallest * scale and decrement <= promised * scale
             point = end
             bound = _settle(point, objective, stopping, room)
             stopping.record(point, bound)
@@ -280,7 +270,7 @@ class Pairs(Recursion):
         grams = self._grams[None, : self.n_pairs, : self.n_pairs].copy()
         combination = products[None].copy()
         factors = np.empty((1, self.n_pairs * (self.n_pairs + 1) // 2))
-        factorize_block(0, 1, grams, COMBINATION_RIDGE, factors)
+        factorize_block(0, 1, grams, RIDGE[np.float64], factors)
         solve_block(0, 1, factors, combination)
         foreseen = 0.5 * (square - dot(products, combination[0]))
         if not foreseen <= target:

@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
-from fastlin.typing import FloatArray, FloatType
+from fastlin.solvers.tuning import CURVATURE, MAX_TRIALS, ROUNDING, SUFFICIENT_DECREASE
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point, Room
-
-# The usual constants for quasi-Newton directions (Nocedal and Wright 2006, section 3.1).
-SUFFICIENT_DECREASE = 1e-4
-CURVATURE = 0.9
-# A bracket that is smaller than this part of its end is rounding, not progress.
-SMALLEST_BRACKET = 1e-12
-# Two values this close, relative to the first, are equal up to rounding: then the slope alone decides
-# (Hager and Zhang 2005, approximate Wolfe conditions).
-ROUNDING: dict[FloatType, float] = {np.float32: 1e-7, np.float64: 1e-14}
-MAX_EVALUATIONS = 30
 
 
 def along(
@@ -55,7 +46,7 @@ def along(
     slope = dot(start.gradient.ravel(), direction.ravel())
     if not slope < 0:
         return None
-    step = search(function, start.value, slope, first_step, MAX_EVALUATIONS, ROUNDING[precision], curvature)
+    step = search(function, start.value, slope, first_step, MAX_TRIALS, ROUNDING[precision], curvature)
     return None if step is None else last
 
 
@@ -110,7 +101,7 @@ def search(
         if high is None:
             step *= 4.0
         else:
-            if abs(high - low) <= SMALLEST_BRACKET * max(high, low):
+            if abs(high - low) <= ROUNDING[np.float64] * max(high, low):
                 return None
             step = _interpolate(low, low_value, low_slope, high, high_value, high_slope)
     return None

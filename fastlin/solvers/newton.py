@@ -15,9 +15,11 @@ import numpy as np
 
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.newton_dual import Direction, NewtonStep
+from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.self_concordance import bound_fall
 from fastlin.solvers import line_search
 from fastlin.solvers.preconditioners import factorize_hessian
+from fastlin.solvers.tuning import IMPROVEMENT, PATIENCE, RESIDUAL_SHARE, TIGHT_FORCING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -26,17 +28,6 @@ if TYPE_CHECKING:
     from fastlin.solvers.preconditioners import AnyPreconditioner, Build, Preconditioner
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
-
-MAX_PRODUCTS = 100
-# Where the decrement alone has to stand in for a bound, it must not miss what a loose solution leaves out.
-TIGHT_FORCING = 0.01
-# In sight of the end a step goes on until its residual costs the bound no more than this part of what is asked for.
-# The end is in sight where the step lowers J by no more than a part of the root of that, as a share of J: Newton's next
-# step then lowers J by about its square. Of 18 fits, with 2 to 10 classes and tol from 1e-4 to 1e-8, the passes fall by
-# 8 % in the geometric mean: 104 become 72 in the best case, 64 become 100 in the worst.
-RESIDUAL_SHARE = 0.25
-IN_SIGHT = 0.3
-SMALLEST_SQUARE = 1e-20
 
 
 def minimize_by_cholesky(objective: Objective, start: FloatArray, stopping: Stopping, *, room: Room | None) -> Solution:
@@ -124,7 +115,7 @@ def conjugate_gradients(
     direction = -solved
     square = first_square = _inner(residual, solved)
     n_products, decrement = 0, 0.0
-    while n_products < MAX_PRODUCTS:
+    while n_products < PATIENCE:
         n_products += 1
         product = point.hessian_product(direction)
         curvature = _inner(direction, product)
@@ -142,8 +133,8 @@ def conjugate_gradients(
         solved = preconditioner.solve(residual)
         last_square, square = square, _inner(residual, solved)
         if not square > forcing**2 * first_square:
-            is_last = asked > 0 and decrement <= IN_SIGHT * np.sqrt(asked * point.value)
-            is_blurred = not square > SMALLEST_SQUARE * first_square
+            is_last = asked > 0 and decrement <= IMPROVEMENT * np.sqrt(asked * point.value)
+            is_blurred = not square > UNIT_ROUNDOFF * first_square
             if not is_last or is_blurred or _cost(residual, point) <= RESIDUAL_SHARE * asked:
                 break
         direction = -solved + (square / last_square) * direction

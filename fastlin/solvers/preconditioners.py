@@ -15,33 +15,21 @@ import numpy as np
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.threads import run_blocks
 from fastlin.objective.point import Point
+from fastlin.solvers.tuning import (
+    FEW_CLASSES,
+    HELD,
+    MATRIX_BYTES,
+    MAX_PASSES,
+    READ_CLASSES,
+    RIDGE,
+    ROWS_PER_COLUMN,
+    SHARED_ROWS_PER_COLUMN,
+)
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-# Added to the diagonal, relative to it, before factorising: rounding makes a matrix of this kind indefinite by less.
-RIDGE = {np.float32: 1e-6, np.float64: 1e-13}
-# Rows of a sample for each parameter of a block: with 6 the eigenvalues of MNIST's blocks are off by a factor of 2,
-# which L-BFGS makes up for.
-ROWS_PER_COLUMN = 4
-SHARED_ROWS_PER_COLUMN = 16
-# With more than FEW_CLASSES a pass makes as many multiply-adds a second as the sums of blocks do. Blocks then come from
-# fewer rows: of 50,000 x 768 with 100 classes they take half as long, and the fit two iterations more.
-FEW_CLASSES = 32
-FEWER_ROWS_PER_COLUMN = 2
-# The part of the curvature that is worth the rows it takes: at large C few rows hold nearly all.
-HELD = 0.97
-# What blocks for each class may cost, and one block for all, in passes over the rows. A fold of 10,000 images of MNIST
-# along 10 C takes 8.8 processor seconds with one block for all, from all rows; with blocks for each class as soon as
-# few rows hold the curvature (C > 1) 5.0, with fewer rows for the one block too 4.2. Blocks may cost 48: with 24 10,000
-# images have only the one block at C = 1, and take 78 passes instead of 31.
-MAX_PASSES = 48
-MAX_SHARED_PASSES = 12
-# Classes that a pass has products for while it reads X.
-READ_CLASSES = 8
-# Whole matrices that are held at a time; their factors take half as much.
-MATRIX_BYTES = 3 << 20
 # Multiply-adds in a part of a solution that is handed to a thread.
 MIN_SOLVE_WORK = 300_000
 
@@ -216,7 +204,7 @@ def _count_class_rows(objective):
     least = objective.n_rows // 32
     many = max(ROWS_PER_COLUMN * size, least)
     is_affordable = K * many <= _count_affordable_rows(objective)
-    return max(FEWER_ROWS_PER_COLUMN * size, least) if K > FEW_CLASSES and is_affordable else many
+    return max(ROWS_PER_COLUMN // 2 * size, least) if K > FEW_CLASSES and is_affordable else many
 
 
 def _count_affordable_rows(objective, n_passes=MAX_PASSES):
@@ -226,7 +214,7 @@ def _count_affordable_rows(objective, n_passes=MAX_PASSES):
 
 def _count_shared_rows(objective):
     """Return how many rows `shared_block` draws."""
-    size, affordable = objective.shape[1], _count_affordable_rows(objective, MAX_SHARED_PASSES)
+    size, affordable = objective.shape[1], _count_affordable_rows(objective, MAX_PASSES // 4)
     return min(SHARED_ROWS_PER_COLUMN * size, max(ROWS_PER_COLUMN * size, affordable))
 
 

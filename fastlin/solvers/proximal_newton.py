@@ -14,9 +14,22 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
-from fastlin.solvers.line_search import ROUNDING, SUFFICIENT_DECREASE
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
+from fastlin.solvers.tuning import (
+    FIRST_MIXED,
+    MAX_ACCURACY,
+    MAX_IDLE,
+    MAX_TRIALS,
+    MIN_ACCURACY,
+    MIXED_MORE,
+    MODELS_BY_COLUMNS,
+    NEAR_THRESHOLD,
+    REUSED,
+    ROUNDING,
+    SUFFICIENT_DECREASE,
+    TINY_GAIN,
+)
 from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -24,28 +37,6 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Room
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
-
-MAX_HALVINGS = 30
-# Where a model by columns misleads, its probabilities are mixed with equal ones, at first by this part and then by ten
-# times as much each time; a step that counts takes a tenth back. Probabilities of nearly 0 and 1 have no curvature, but
-# the way to the minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it.
-FIRST_MIXED, MIXED_MORE = 1e-3, 10.0
-# The part of a model's decrease that a sweep must gain to go on: less the closer the end is.
-MIN_ACCURACY, MAX_ACCURACY = 3e-3, 0.1
-# After a step that gained less of J than this only an exact one still lowers the bound.
-TINY_GAIN, TIGHT_ACCURACY = 1e-9, 1e-8
-MAX_IDLE = 2
-# So many models by columns, and the Hessian takes their place: where columns nearly depend on each other sweeps gain
-# little, and come to their end far from where the model is least. 3,000 x 100 with ten classes and noise around ten
-# factors, L1, C = 10, takes 1.5 s, by columns 83. Of other fits few take more: 800 x 100 with 20 classes 13.
-PATIENCE = 10
-# Iterations that gain no more than TINY_GAIN of J each, and do not halve the bound, before a fit gives up.
-MAX_CRAWLING = 30
-# A Hessian is used again where the bound has fallen below this part of the last one: 50 fits along C of sparse 16,000 x
-# 123 to 1e-6 then take 0.56 instead of 0.69 processor seconds.
-REUSED = 0.1
-# A slope at zero above this part of the threshold makes a coordinate part of the working set.
-NEAR_THRESHOLD = 0.8
 
 
 def minimize(
@@ -84,7 +75,7 @@ def minimize(
         last = current = make_model(point, by_hessian, last, mixed)
         direction = current.minimize(accuracy) - point.parameters
         n_by_columns += not by_hessian
-        by_hessian = by_hessian or (n_by_columns >= PATIENCE and not mixed and objective.affords_hessian)
+        by_hessian = by_hessian or (n_by_columns >= MODELS_BY_COLUMNS and not mixed and objective.affords_hessian)
         slope = dot(direction.ravel(), point.gradient.ravel())
         slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
         # Where there is no bound this stands in: the model falls by at least half of it.
@@ -114,7 +105,7 @@ def minimize(
         # Without a bound nothing tells whether the last Hessian still does.
         if bound == np.inf or bound > REUSED * last_bound:
             last = None
-        accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TIGHT_ACCURACY
+        accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TINY_GAIN
         # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values. A
         # gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
@@ -122,7 +113,7 @@ def minimize(
         if gained > TINY_GAIN or not bound > 0.5 * crawling_bound:
             n_crawling, crawling_bound = 0, bound
         n_crawling += 1
-        if not message and (n_idle > MAX_IDLE or n_crawling > MAX_CRAWLING):
+        if not message and (n_idle > MAX_IDLE or n_crawling > MAX_TRIALS):
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
 
@@ -130,7 +121,7 @@ def minimize(
 def _search(start, direction, slope, room):
     """Return the Point along the direction that falls enough, trying ever shorter steps, or None."""
     length = 1.0
-    for _ in range(MAX_HALVINGS):
+    for _ in range(MAX_TRIALS):
         end = start.objective.at(start.parameters + length * direction, out=room)
         limit = start.value + SUFFICIENT_DECREASE * length * min(slope, 0.0) + ROUNDING[np.float64] * abs(start.value)
         if end.is_finite and end.value <= limit:

@@ -18,22 +18,11 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
+from fastlin.solvers.tuning import ACTIVE_SWEEPS, COPIED_BELOW, HESSIAN_ACCURACY, MAX_SWEEPS, SETTLED_GAIN
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-
-# Visits of the coordinates that are not zero, between two of all.
-ACTIVE_SWEEPS = 10
-MAX_SWEEPS = 200
-# With the whole Hessian at hand it is worth to solve the model well: breast cancer's 30 columns, scaled, at C = 100,
-# take 14 steps instead of 105. Ten rounds of sweeps over all, of sweeps over the active ones and of Newton's steps.
-MAX_HESSIAN_SWEEPS = 10 * (1 + ACTIVE_SWEEPS)
-HESSIAN_ACCURACY = 1e-5
-# The active coordinates are settled among themselves once a sweep gains less than this part of the accuracy.
-SETTLED_GAIN = 0.1
-# The rows of a sample that are fewer than this part of X are copied, and their copy transposed.
-COPIED_BELOW = 0.5
 
 
 def descend(
@@ -103,7 +92,7 @@ class HessianModel:
         descend(
             visit,
             HESSIAN_ACCURACY * accuracy,
-            MAX_HESSIAN_SWEEPS,
+            MAX_SWEEPS,
             lambda: active_set.settle(self._hessian, penalty, parameters, slopes),
         )
         return parameters.reshape(point.parameters.shape)

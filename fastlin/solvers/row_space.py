@@ -21,7 +21,17 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.stopping import FORESIGHT, IMPATIENT, LIMITED, REACHED, STALLED, is_slow
+from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STALLED, is_slow
+from fastlin.solvers.tuning import (
+    FEWEST_PAIRS,
+    FORESIGHT,
+    IMPROVEMENT,
+    LOST,
+    MAX_TRIALS,
+    MIN_COLUMNS_A_ROW,
+    PATIENCE,
+    SHARP_CURVATURE,
+)
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -30,24 +40,6 @@ if TYPE_CHECKING:
     from fastlin.objective.row_space import RowPoint
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import Stopping
-
-# The part of the slope that a search may leave: it takes no pass.
-CURVATURE = 0.1
-MAX_EVALUATIONS = 20
-# With fewer pairs the steps are hardly better than gradients.
-FEWEST_PAIRS = 8
-# The bound must fall to this part of the last one that was tried out in vain.
-IMPROVEMENT = 0.3
-# With fewer columns a row the coefficients are as fast, and have better preconditioners. Noise around 30 factors with
-# two classes and C = 1 takes 0.17 s for 500 x 1,500, by the coefficients 0.35, but 2.0 and 1.9 s for 1,500 x 3,000.
-# Normal columns with three classes, 5,000 x 10,000, take 4.0 and 3.0 s. Text of 11,314 rows at C = 100 takes 0.97 and
-# 1.5 s with 20,000 columns, 1.9 and 1.4 s with 11,000.
-MIN_COLUMNS_A_ROW = 3
-# The part of tol that a start may lose of J when it is expressed by the rows.
-LOST = 0.1
-# After so many iterations, where as many will not do for the rest, the coefficients take over: random walks of 1,000
-# steps end there after 113 iterations at C = 100, and here not after 1,000.
-PATIENCE = 100
 
 
 def minimize(
@@ -116,7 +108,7 @@ def _search(space, point, direction):
     line, slope = RowLine(space, point.vector, direction), direction.dot(point.gradient)
     if not slope < 0:
         return None
-    step = line_search.search(line, point.value, slope, 1.0, MAX_EVALUATIONS, curvature=CURVATURE)
+    step = line_search.search(line, point.value, slope, 1.0, MAX_TRIALS, curvature=SHARP_CURVATURE)
     return None if step is None else line
 
 

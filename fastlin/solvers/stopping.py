@@ -10,49 +10,35 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from fastlin.objective import RangeError
-from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.solution import Iteration, Solution
+from fastlin.solvers.tuning import (
+    FLOOR,
+    FORESIGHT,
+    INTERCEPT_EXCESS,
+    LENIENCE,
+    LONGEST_PACE,
+    MOST_LENIENT,
+    NEAR,
+    NEGLIGIBLE,
+    PERSISTENCE,
+    SEPARABLE_LOSS,
+    SETTLINGS,
+    SHORTEST_PACE,
+    SMALL_PART,
+    SMALLEST_GAP,
+    TRIED,
+)
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point
 
-# Without a penalty J has no minimum where every row is classified right. It is followed down to this part of the loss
-# of equal probabilities.
-SEPARABLE_LOSS = 1e-4
-# A foreseen bound is tried out where it is below this part of what is asked for, and where the present bound is within
-# so many times of that.
-FORESIGHT = 0.9
-TRIED = 1e4
-# A bound that exceeds ||dJ/dW||^2 / (2 l2) so many times near the end is due to the intercept, and worth a pass.
-INTERCEPT_EXCESS = 5.0
-# Newton's steps of the intercept at a point, at most. With 300 classes one took the bound from 18 times what was asked
-# for to within it.
-SETTLINGS = 3
-# An estimate has to hold after so many iterations and the one before. Its pace is taken over these numbers of them.
-PERSISTENCE = 5
-SHORTEST_PACE, LONGEST_PACE = 3, 15
-# With 1,000 classes no entry of the gradient exceeds 1e-4 after 3 iterations, 65 % above the minimum. Five times the
-# estimate at once left 50,000 rows of 100 classes 2e-3 above scikit-learn's model. Where the gradient stays small, so
-# many times tol are left, but no more than that part of J; and only where J is proven to be no more than so much above
-# the minimum: with C = 1e4 it is small far out, where estimates tell nothing (6,000 x 200, 200 classes: 34 % above).
-LENIENCE = 30.0
-MOST_LENIENT = 3e-3
-NEAR = 1 / 3
-# Below this part of J without features a finer J changes no prediction.
-NEGLIGIBLE = 0.01
 REACHED = "tol is reached"
 LIMITED = "max_iter is reached"
 STOPPED = "a callback asked to stop"
 IMPATIENT = "another solver may do better"
 AT_FLOOR = "the objective is at the floor that its precision sets"
-# A solver that can still gain no more than this part of J has arrived, whatever tol asks for.
-FLOOR = 1e-13
-# Nor is a gain worth a warning that is this part of tol, where J cannot be computed any better.
-SMALL_PART = 1e-3
-# A gap is taken for no smaller than this part of J, whose last digits are rounding.
-SMALLEST_GAP = 16 * UNIT_ROUNDOFF
 STALLED = "the objective no longer falls"
 SEPARABLE = "the classes are separable by what is not penalised"
 

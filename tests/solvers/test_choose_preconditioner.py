@@ -63,7 +63,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     monkeypatch.setattr(choose, "CHEAP_WORK", 0)
-    monkeypatch.setattr(descent, "MOST_PARAMETERS", 0)
+    monkeypatch.setattr(descent, "MOST_COLUMNS", 0)
     assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
     solution = minimize(objective, "auto")
@@ -128,7 +128,7 @@ def test_blocks_of_many_classes_come_from_fewer_rows():
         objective, _ = make_objective(3_900, 60, n_classes, l2=1e-3)
         assert preconditioners.affords_class_blocks(objective)
         rows.append(preconditioners._count_class_rows(objective))
-    assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.FEWER_ROWS_PER_COLUMN * 61]
+    assert rows == [preconditioners.ROWS_PER_COLUMN * 61, preconditioners.ROWS_PER_COLUMN // 2 * 61]
 
 
 def test_a_sample_with_few_rows_for_each_direction_of_the_columns_gives_no_start(monkeypatch):

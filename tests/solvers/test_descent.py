@@ -84,7 +84,7 @@ def test_other_options_have_the_minima_of_the_other_solvers(way, monkeypatch):
             objective, _ = make_objective(60, 5, n_classes, l2=0.02, **options)
             found = minimize(objective)
             with monkeypatch.context() as patch:
-                patch.setattr(descent, "MOST_PARAMETERS", 0)
+                patch.setattr(descent, "MOST_COLUMNS", 0)
                 other = choose.minimize(objective, solver="newton-cholesky", tol=1e-10, max_iter=100)
             assert found.value == pytest.approx(other.value, rel=2e-10), options
             np.testing.assert_allclose(found.parameters, other.parameters, atol=1e-4, err_msg=str(options))
@@ -280,7 +280,7 @@ def test_drawn_rows_without_weight_are_no_sample(monkeypatch):
 
 @IN_CACHE_OR_NOT
 def test_blocks_of_classes_take_the_place_of_hessians_that_are_too_large(way, monkeypatch):
-    monkeypatch.setattr(descent, "MOST_HESSIAN", 0)
+    monkeypatch.setattr(descent, "SMALL_HESSIAN", 0)
     # However small the problem is, matrices take no time.
     monkeypatch.setattr(descent, "MATRIX_TIME", 0.0)
     kinds = []
@@ -318,7 +318,7 @@ def test_a_start_that_is_near_gets_a_matrix_of_its_own_unless_that_is_dear(way, 
     monkeypatch.setattr(descent, "Descent", SimpleNamespace(at=keep))
     monkeypatch.setattr(steps, "iterate", note_age)
     for is_dear, n_classes in product((True, False), (2, 3)):
-        monkeypatch.setattr(descent, "MOST_PASSES_AT_START", 0.0 if is_dear else np.inf)
+        monkeypatch.setattr(descent, "MIN_PASSES_TO_WAIT", 0.0 if is_dear else np.inf)
         objective, _ = make_objective(80, 5, n_classes, l2=1e-3)
         cold = minimize(objective)
         ages.clear()

@@ -136,7 +136,7 @@ def test_the_residual_falls_to_the_forcing_term_and_the_step_descends(forcing):
     assert (path >= np.abs(step) * (1 - 1e-14)).all()
     left, first = (np.sqrt(np.sum(r * preconditioner.solve(r))) for r in (residual, point.gradient))
     assert left <= forcing * first * (1 + 1e-9)
-    assert 1 <= n_products <= newton.MAX_PRODUCTS
+    assert 1 <= n_products <= newton.PATIENCE
     assert np.sum(step * point.gradient) < 0
 
 
