@@ -1,7 +1,8 @@
 """Which tuning constants of the solvers matter: each one halved and doubled, over random problems and published ones.
 
 `python -m benchmarks.sensitivity` prints a line for each constant and factor: on how many problems it changes a bit of
-the coefficients or the number of passes, and how long these fits then take, relative to the constant as it stands. A
+the coefficients, the number of passes, or the time by more than noise, and how long these fits then take, relative to
+the constant as it stands. A
 constant that changes nothing beyond noise is no tuning constant. With --large, larger problems are fitted too; names of
 constants leave the others out.
 """
@@ -29,8 +30,8 @@ N_RANDOM = 200
 MOST_WORK, MOST_RANDOM_WORK = 3_000_000, 1_000_000
 # Problems that take longer, in seconds, tell no more than others, but for the large ones.
 MOST_SECONDS = 0.06
-# A problem whose fit takes so many times longer, or less, counts as changed.
-CHANGED = 1.1
+# A problem whose fit takes so many times longer, or less, counts as changed; by more than NOISE it is looked at anew.
+CHANGED, NOISE = 1.1, 1.4
 N_TIMES = 5
 
 
@@ -141,12 +142,12 @@ def main():
         modules, value = constants[name]
         for factor in FACTORS:
             ratios, worst = [], ("", 1.0)
-            for problem, (same, _) in zip(problems, known, strict=True):
+            for problem, (same, before) in zip(problems, known, strict=True):
                 for module in modules:
                     setattr(module, name, scale(value, factor))
                 try:
-                    found, _ = fit(problem)
-                    if found == same:
+                    found, seconds = fit(problem)
+                    if found == same and before / NOISE < seconds < before * NOISE:
                         continue
                     times = []
                     for _ in range(N_TIMES):

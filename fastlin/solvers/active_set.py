@@ -13,7 +13,6 @@ import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.solvers.tuning import (
-    HESSIAN_ACCURACY,
     LENGTH_ACCURACY,
     MAX_SOLVED_GROUPS,
     MAX_SOLVED_SIGNS,
@@ -21,6 +20,7 @@ from fastlin.solvers.tuning import (
     NEAR_ZERO,
     RIDGE,
     STEPS_PER_ACTIVE,
+    SURPRISE,
 )
 from fastlin.typing import FloatArray
 
@@ -176,10 +176,10 @@ def _along_groups(block, slopes, start, thresholds):
     change = change_to(end)
     without = np.where((_norms(end) < NEAR_ZERO * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
-    is_whole = length > 1 - HESSIAN_ACCURACY
+    is_whole = length > 1 - SURPRISE
     if (without != end).any() and change_without <= 0.5 * change:
         end, change, is_whole = without, change_without, False
-    return end.ravel(), -change, is_whole and abs(-change - promised) <= HESSIAN_ACCURACY * promised
+    return end.ravel(), -change, is_whole and abs(-change - promised) <= SURPRISE * promised
 
 
 def _factorize(block):

@@ -21,10 +21,10 @@ from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, is_slow
 from fastlin.solvers.tuning import (
     CURVATURE,
+    FIRST_CURVATURE,
     IMPROVEMENT,
     LINEARISED_FOR,
     RIDGE,
-    SHARP_CURVATURE,
     SMALLEST_DECREASE,
     SMALLEST_DECREMENT,
 )
@@ -69,7 +69,7 @@ def minimize(
     """
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
     bound = stopping.begin(point)
-    first_curvature = SHARP_CURVATURE if preconditioner is None else CURVATURE
+    first_curvature = FIRST_CURVATURE if preconditioner is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
     tried, restarted, message = np.inf, False, ""

@@ -28,6 +28,7 @@ from fastlin.solvers.tuning import (
     REUSED,
     ROUNDING,
     SUFFICIENT_DECREASE,
+    TIGHT_ACCURACY,
     TINY_GAIN,
 )
 from fastlin.typing import BoolArray, FloatArray
@@ -105,7 +106,7 @@ def minimize(
         # Without a bound nothing tells whether the last Hessian still does.
         if bound == np.inf or bound > REUSED * last_bound:
             last = None
-        accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TINY_GAIN
+        accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TIGHT_ACCURACY
         # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values. A
         # gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))

@@ -18,7 +18,14 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
-from fastlin.solvers.tuning import ACTIVE_SWEEPS, COPIED_BELOW, HESSIAN_ACCURACY, MAX_SWEEPS, SETTLED_GAIN
+from fastlin.solvers.tuning import (
+    ACTIVE_SWEEPS,
+    COPIED_BELOW,
+    HESSIAN_ACCURACY,
+    MAX_HESSIAN_SWEEPS,
+    MAX_SWEEPS,
+    SETTLED_GAIN,
+)
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -92,7 +99,7 @@ class HessianModel:
         descend(
             visit,
             HESSIAN_ACCURACY * accuracy,
-            MAX_SWEEPS,
+            MAX_HESSIAN_SWEEPS,
             lambda: active_set.settle(self._hessian, penalty, parameters, slopes),
         )
         return parameters.reshape(point.parameters.shape)

@@ -30,7 +30,7 @@ from fastlin.solvers.tuning import (
     MAX_TRIALS,
     MIN_COLUMNS_A_ROW,
     PATIENCE,
-    SHARP_CURVATURE,
+    ROW_CURVATURE,
 )
 from fastlin.typing import FloatArray
 
@@ -108,7 +108,7 @@ def _search(space, point, direction):
     line, slope = RowLine(space, point.vector, direction), direction.dot(point.gradient)
     if not slope < 0:
         return None
-    step = line_search.search(line, point.value, slope, 1.0, MAX_TRIALS, curvature=SHARP_CURVATURE)
+    step = line_search.search(line, point.value, slope, 1.0, MAX_TRIALS, curvature=ROW_CURVATURE)
     return None if step is None else line
 
 

@@ -1,9 +1,9 @@
 """The constants that solvers are tuned by, each with what it was measured to gain.
 
 `python -m benchmarks.sensitivity` halves and doubles each of them over 250 problems, published ones and random ones. In
-the first such run (AMD EPYC, znver4) 65 of 112 made no difference to any fit: most of them are gone, or follow from
-others. Those that are left without an effect there guard what a comment names. How much memory a fit may take is
-decided in fastlin/budget.py.
+the first such run (AMD EPYC, znver4) 59 of 112 changed no bit of a fit: what could go without a loss is gone, or
+follows from others. Twice is not all: with the values of others in their place some of those that were left made
+single fits two to four times as long. How much memory a fit may take is decided in fastlin/budget.py.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastlin.typing import FloatType
 # before, and in the row space, where a search takes no pass. With many classes the preconditioner alone goes too far at
 # first, and what that teaches misleads the next ten steps: of 20,000 x 512 with 1,000 classes the first step ends at
 # 1.06, with the search at 0.40. With 0.02 text takes one pass more.
-SUFFICIENT_DECREASE, CURVATURE, SHARP_CURVATURE = 1e-4, 0.9, 0.05
+SUFFICIENT_DECREASE, CURVATURE, FIRST_CURVATURE, ROW_CURVATURE = 1e-4, 0.9, 0.05, 0.1
 # Two values this close, relative to the first, are equal up to rounding: then the slope alone decides (Hager and Zhang
 # 2005, approximate Wolfe conditions).
 ROUNDING: dict[FloatType, float] = {np.float32: 1e-7, np.float64: 1e-14}
@@ -147,7 +147,7 @@ FIRST_MIXED, MIXED_MORE = 1e-3, 10.0
 MIN_ACCURACY, MAX_ACCURACY = 3e-3, 0.1
 # After a step that gained less of J than this only an exact one still lowers the bound; after more than MAX_IDLE that
 # gained nothing a fit gives up.
-TINY_GAIN, MAX_IDLE = 1e-9, 2
+TINY_GAIN, TIGHT_ACCURACY, MAX_IDLE = 1e-9, 1e-8, 2
 # So many models by columns, and the Hessian takes their place: where columns nearly depend on each other sweeps gain
 # little, and come to their end far from where the model is least. 3,000 x 100 with ten classes and noise around ten
 # factors, L1, C = 10, takes 1.5 s, by columns 83. Of other fits few take more: 800 x 100 with 20 classes 13.
@@ -161,16 +161,18 @@ NEAR_THRESHOLD = 0.8
 # among themselves once a sweep gains less than SETTLED_GAIN of the accuracy.
 ACTIVE_SWEEPS, MAX_SWEEPS, SETTLED_GAIN = 10, 200, 0.1
 # With the whole Hessian at hand it is worth to solve the model well: breast cancer's 30 columns, scaled, at C = 100,
-# take 14 steps instead of 105.
-HESSIAN_ACCURACY = 1e-5
+# take 14 steps instead of 105. Ten rounds of sweeps over all, of sweeps over the active ones and of Newton's steps are
+# enough: with twice as many 4,019 x 12, five classes, by groups, takes twice as long to the same bits.
+HESSIAN_ACCURACY, MAX_HESSIAN_SWEEPS = 1e-5, 10 * (1 + ACTIVE_SWEEPS)
 # The rows of a sample that are fewer than this part of X are copied, and their copy transposed.
 COPIED_BELOW = 0.5
 # Newton's steps among active parameters that follow one another: three for each of these, since signs turn back as
 # well, or fewer where all take longer than some hundred sweeps. For signs a step is as long as a few sweeps, for groups
 # as a hundred.
 STEPS_PER_ACTIVE, MAX_SOLVED_SIGNS, MAX_SOLVED_GROUPS = 3, 100_000, 5_000
-# A group is tried at zero where a step has left no more than this part of it.
-NEAR_ZERO = 0.1
+# Steps for groups end where one is whole and gains what it promised, up to SURPRISE: with 1e-5 some fits took four
+# times as long. A group is tried at zero where a step has left no more than NEAR_ZERO of it.
+SURPRISE, NEAR_ZERO = 1e-3, 0.1
 # A length along a step is found to this part of it. Where the model is flat but for the norms, a step may be 1e9 times
 # too long: with 30 bisections 375 x 51 with columns that depend on each other took 5,000 iterations, with 60 nine.
 LENGTH_ACCURACY, N_BISECTIONS = 1e-9, 60
