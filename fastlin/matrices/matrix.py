@@ -258,11 +258,24 @@ class Passes:
         -------
         ndarray of shape (C, d + 1, d + 1)
         """
-        raise NotImplementedError
+        rows = rows if len(rows) else np.arange(self._matrix.shape[0])
+        grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
+        for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
+            gram[:] = self._matrix.gram(rows, weights, self._scaling)
+        return grams
 
     def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m), (K (d + 1), K (d + 1)), by classes."""
-        raise NotImplementedError
+        K, size = self._shape
+        hessian = np.empty((K * size, K * size))
+        blocks = hessian.reshape(K, size, K, size)
+        for k in range(K):
+            weights = self.weigh() * probabilities[k]
+            for other in range(k + 1):
+                rest = 1 - probabilities[k] if other == k else -probabilities[other]
+                (gram,) = self.gram(self.rows, (weights * rest)[None], np.float64)
+                blocks[k, :, other], blocks[other, :, k] = gram, gram
+        return hessian
 
     @property
     def rows(self) -> IntArray:

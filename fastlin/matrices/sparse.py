@@ -256,10 +256,16 @@ class SparseMatrix(Matrix):
         n_blocks = max(1, min(MAX_PARTIAL_BYTES // (8 * d * d), n_blocks))
         halves, totals = np.empty((n_blocks, d, d)), np.empty((n_blocks, d))
         run_blocks(fill_block_sparse_gram, n_blocks, X, rows, row_weights, halves, totals)
-        gram = np.empty((d + 1, d + 1))
-        n_blocks = max(1, min(halves.size // MIN_GRAM_BLOCK, MAX_BLOCKS))
-        run_blocks(fill_block_centred_gram, n_blocks, halves, totals, row_weights.sum(), scaling, gram)
-        return gram
+        return centre_gram(halves, totals, row_weights.sum(), scaling)
+
+
+def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, scaling: Scaling) -> FloatArray:
+    """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks, halves and totals (B, d) of s_i x_i."""
+    size = totals.shape[1] + 1
+    gram = np.empty((size, size))
+    n_blocks = max(1, min(halves.size // MIN_GRAM_BLOCK, MAX_BLOCKS))
+    run_blocks(fill_block_centred_gram, n_blocks, halves, totals, total_weight, scaling, gram)
+    return gram
 
 
 def _count_disorder(matrix):

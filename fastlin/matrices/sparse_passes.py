@@ -16,7 +16,7 @@ from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
 from fastlin.matrices.matrix import Passes
-from fastlin.typing import FloatArray, FloatType, IntArray
+from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices.sparse import SparseMatrix
@@ -66,28 +66,6 @@ class SparsePasses(Passes):
         An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
         """
         return 1 + self._shape[1] / self.roundings[0]
-
-    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """As `Passes.gram` has it; sums are computed in float64."""
-        rows = rows if len(rows) else np.arange(self._matrix.shape[0])
-        grams = np.empty((len(row_weights), self._shape[1], self._shape[1]), precision)
-        for gram, weights in zip(grams, row_weights.astype(np.float64), strict=True):
-            gram[:] = self._matrix.gram(rows, weights, self._scaling)
-        return grams
-
-    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.class_pair_gram` has it."""
-        K, size = self._shape
-        hessian = np.empty((K * size, K * size))
-        blocks = hessian.reshape(K, size, K, size)
-        rows = self._samples.rows if len(self._samples.rows) else np.arange(self._matrix.shape[0])
-        for k in range(K):
-            weights = self._samples.weigh() * probabilities[k]
-            for other in range(k + 1):
-                rest = 1 - probabilities[k] if other == k else -probabilities[other]
-                gram = self._matrix.gram(rows, weights * rest, self._scaling)
-                blocks[k, :, other], blocks[other, :, k] = gram, gram
-        return hessian
 
 
 class PassesByRows(SparsePasses):

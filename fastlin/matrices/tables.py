@@ -20,6 +20,7 @@ from fastlin.kernels.linear.operands import (
 )
 from fastlin.kernels.linear.table_rows import (
     fill_block_level_weights,
+    fill_block_table_gram,
     fill_block_table_hessian_product,
     fill_block_table_loss_and_gradient,
     fill_block_table_scores,
@@ -28,13 +29,13 @@ from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.gather import count_columns, zeros_table
 from fastlin.kernels.machine.panels import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
-from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
 from fastlin.matrices.columns import Moments, Transposed, merge_moments
 from fastlin.matrices.dense import DenseMatrix
 from fastlin.matrices.matrix import Matrix, Passes
-from fastlin.matrices.sparse import SparseMatrix
-from fastlin.typing import Array, BoolArray, FloatArray, FloatType, IntArray
+from fastlin.matrices.sparse import SparseMatrix, centre_gram
+from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.matrices.row_products import SparseRowProducts
@@ -120,17 +121,10 @@ class TableMatrix(Matrix):
         self._column_bytes = sum(array.nbytes for array in arrays)
         shape, budget_bytes = (n, int(firsts[-1])), self._column_bytes // PART_IN_MEMORY
         super().__init__(shape, dtype, True, n * len(columns), budget_bytes)
-        # The rows of a table of levels: for each categorical column one for the code -1, then one for each code.
-        rows, features, self._table_firsts, n_table_rows = [], [], [], 0
-        for column, first in zip(self._coded, self._coded_firsts, strict=True):
-            n_codes = column.n_levels - column.has_missing_level
-            rows.append(n_table_rows + np.arange(1, column.n_levels + 1) % (n_codes + 1))
-            features.append(first + np.arange(column.n_levels))
-            self._table_firsts.append(n_table_rows)
-            n_table_rows += 1 + n_codes
-        none = np.empty(0, np.int64)
-        self.level_rows, self.level_features = (np.concatenate([none, *parts]) for parts in (rows, features))
-        self.n_table_rows = n_table_rows
+        self.level_features = np.delete(np.arange(self.shape[1]), self.number_features)
+        # A table of levels has a row for each column of X, and one for each categorical column's values without level.
+        self._missing_places = self.shape[1] + np.arange(len(self._coded))
+        self.n_table_rows = self.shape[1] + len(self._coded)
 
     @property
     def X(self) -> TableMatrix:
@@ -152,15 +146,15 @@ class TableMatrix(Matrix):
     @cached_property
     def operands(self) -> TableColumns:
         """The columns as kernels take them, TableColumns."""
-        codes = [
-            (address_of(column.codes), *column.codes.strides, column.codes.itemsize, first)
-            for column, first in zip(self._coded, self._table_firsts, strict=True)
-        ]
+        codes = []
+        for column, first, place in zip(self._coded, self._coded_firsts, self._missing_places, strict=True):
+            missing = first + column.n_levels - 1 if column.has_missing_level else place
+            codes.append((address_of(column.codes), *column.codes.strides, column.codes.itemsize, first, missing))
         numbers = [
             (address_of(column), *column.strides, NUMBER_TYPES.index(_without_bool(column.dtype)))
             for column in self._numbers
         ]
-        return TableColumns(np.array(codes, np.int64).reshape(-1, 4), np.array(numbers, np.int64).reshape(-1, 3))
+        return TableColumns(np.array(codes, np.int64).reshape(-1, 5), np.array(numbers, np.int64).reshape(-1, 3))
 
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
         """As `Matrix.find_moments` has it."""
@@ -194,10 +188,11 @@ class TableMatrix(Matrix):
         row_weights = np.empty(0) if weights is None else weights
         run_blocks(fill_block_level_weights, n_blocks, self.operands, row_weights, n, totals)
         own, rest = np.add.reduce(totals), np.zeros(self.n_table_rows)
-        for part in np.split(np.arange(len(own)), self._table_firsts[1:]):
+        for column, first, place in zip(self._coded, self._coded_firsts, self._missing_places, strict=True):
+            part = np.append(first + np.arange(column.n_levels), place)
             rest[part[1:]] += np.cumsum(own[part])[:-1]
             rest[part[:-1]] += np.cumsum(own[part][::-1])[-2::-1]
-        return own[self.level_rows], rest[self.level_rows]
+        return own[self.level_features], rest[self.level_features]
 
     def _stack_numbers(self, first, last):
         """Return the columns of numbers of some rows, (last - first, M) float64."""
@@ -211,17 +206,6 @@ class TableMatrix(Matrix):
         step = max(1, BYTES_TOGETHER // row_bytes)
         for first in range(0, self.shape[0], step):
             yield first, min(first + step, self.shape[0])
-
-    def sparse_pieces(self, rows: IntArray, n_bytes: int) -> Iterator[tuple[slice, SparseMatrix]]:
-        """Yield the places of pieces of the rows (all where there are none), a slice, and the SparseMatrix of each.
-
-        A piece takes so many bytes, or BYTES_TOGETHER where that is more.
-        """
-        n_rows = len(rows) or self.shape[0]
-        step = max(1, max(n_bytes, BYTES_TOGETHER) // (12 * len(self._columns)))
-        for first in range(0, n_rows, step):
-            part = slice(first, min(first + step, n_rows))
-            yield part, self.expand(rows[part] if len(rows) else part)
 
     def expand(self, rows: IntArray | slice) -> SparseMatrix:
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
@@ -250,7 +234,7 @@ class TableMatrix(Matrix):
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
         plan, n_numbers = self.plan(self.shape[0], len(coef), 0), len(self.number_features)
         table = zeros_table(self.n_table_rows, len(coef))
-        table[self.level_rows, : len(coef)] = coef[:, self.level_features].T
+        table[: self.shape[1], : len(coef)] = coef.T
         run_blocks(
             fill_block_table_scores,
             plan.n_blocks,
@@ -318,13 +302,39 @@ class TableMatrix(Matrix):
         """As `Matrix.row_products` has it, of a sparse copy."""
         return self.expand(slice(None)).row_products(n_rows_coef, factors, allows_gram)
 
+    def resolves_gram(self, shift: FloatArray) -> bool:
+        """As `Matrix.resolves_gram` has it: numbers are centred one by one."""
+        return super().resolves_gram(shift[self.level_features])
+
+    def gram(self, rows: IntArray, row_weights: FloatArray, scaling: Scaling) -> FloatArray:
+        """As `SparseMatrix.gram` has it: numbers are centred one by one, sums of levels afterwards."""
+        n, n_numbers, size = len(rows), len(self._numbers), self.n_table_rows
+        row_work = (n_numbers + len(self._coded)) * (n_numbers + 1) + CODE_WORK * len(self._coded) ** 2 // 2
+        n_blocks = min(count_blocks(n, row_work, 0, 0), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
+        halves, totals = np.zeros((n_blocks, size, size)), np.empty((n_blocks, self.shape[1]))
+        features, (scale, shift) = self.number_features, scaling
+        run_blocks(
+            fill_block_table_gram,
+            n_blocks,
+            self.operands,
+            rows,
+            row_weights,
+            Scaling(scale[features], shift[features]),
+            features,
+            halves,
+            totals,
+        )
+        scale, shift = scale.copy(), shift.copy()
+        scale[features], shift[features] = 1, 0
+        return centre_gram(halves, totals, row_weights.sum(), Scaling(scale, shift))
+
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> TablePasses:
         """As `Matrix.passes` has it."""
         return TablePasses(self, samples, scaling, n_rows_coef)
 
 
 class TablePasses(Passes):
-    """Passes over the columns of a table, in float64. Gram matrices are those of sparse rows, made some at a time.
+    """Passes over the columns of a table, in float64.
 
     Parameters
     ----------
@@ -411,7 +421,7 @@ class TablePasses(Passes):
         matrix, K = self._matrix, self._shape[0]
         levels, numbers = matrix.level_features, matrix.number_features
         coef = parameters[:, levels].astype(np.float64)
-        self._table[matrix.level_rows, :K] = (coef * self._scaling.scale[levels]).T
+        self._table[levels, :K] = (coef * self._scaling.scale[levels]).T
         intercept = parameters[:, -1] + np.einsum("kj,j->k", coef, self._scaling.shift[levels])
         return Parameters(np.ascontiguousarray(parameters[:, numbers], np.float64), intercept)
 
@@ -420,33 +430,11 @@ class TablePasses(Passes):
         matrix, K = self._matrix, self._shape[0]
         levels = matrix.level_features
         intercept = np.add.reduce(self._sums.intercept)
-        sums = np.add.reduce(self._level_sums)[matrix.level_rows, :K].T
+        sums = np.add.reduce(self._level_sums)[levels, :K].T
         total[:, levels] = sums * self._scaling.scale[levels] + intercept[:, None] * self._scaling.shift[levels]
         total[:, matrix.number_features] = np.add.reduce(self._sums.coef)
         total[:, -1] = intercept
         return total
-
-    def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
-        """As `Passes.gram` has it."""
-        size = self._shape[1]
-        grams = np.zeros((len(row_weights), size, size))
-        # A sum over a piece takes as long as a few passes over the Gram matrix.
-        for part, piece in self._matrix.sparse_pieces(rows, 8 * size**2):
-            own = np.arange(part.stop - part.start)
-            for gram, weights in zip(grams, row_weights[:, part].astype(np.float64), strict=True):
-                gram += piece.gram(own, weights, self._scaling)
-        return grams.astype(precision, copy=False)
-
-    def class_pair_gram(self, probabilities: FloatArray) -> FloatArray:
-        """As `Passes.class_pair_gram` has it."""
-        K, size = self._shape
-        hessian = np.zeros((K * size, K * size))
-        rows, labels, weights = self._samples
-        for part, piece in self._matrix.sparse_pieces(rows, 8 * size**2):
-            own = rows[part] if len(rows) else part
-            samples = Samples(rows[:0], labels[own], weights[own] if len(weights) else weights)
-            hessian += piece.passes(samples, self._scaling, K).class_pair_gram(probabilities[:, part])
-        return hessian
 
 
 def choose_index_type(largest: int) -> np.dtype[Any]:

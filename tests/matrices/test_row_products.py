@@ -7,7 +7,7 @@ from scipy import sparse
 
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import as_matrix, row_products
+from fastlin.matrices import Codes, TableMatrix, as_matrix, row_products
 
 N, D = 21, 70
 
@@ -62,6 +62,18 @@ def test_products_of_sparse_rows(n_classes, index_dtype):
     X = sparse.csr_array(make_sparse(N, D, index_dtype=index_dtype), shape=(N, D))
     factors = np.linspace(0.5, 3, D)
     assert_products(X, as_matrix(X).row_products(n_classes, factors, True), n_classes, factors)
+
+
+@pytest.mark.parametrize("n_classes", [1, 3, 12])
+@pytest.mark.parametrize("n", [1, N, 5_000])
+def test_products_of_tables(n_classes, n):
+    generator = np.random.default_rng(2)
+    codes, numbers = generator.integers(-1, 60, n).astype(np.int8), generator.normal(size=n)
+    level = (codes[:, None] == np.arange(60)) * 1.0
+    X = np.column_stack([numbers, level, codes < 0, level])
+    table = TableMatrix([numbers, Codes(codes, 61, has_missing_level=True), Codes(codes, 60)])
+    factors = np.linspace(0.5, 3, X.shape[1])
+    assert_products(X, table.row_products(n_classes, factors, False), n_classes, factors)
 
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 300), (40, 1), (5, 257), (300, 600)])

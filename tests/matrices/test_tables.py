@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastlin.kernels.linear.operands import Samples
-from fastlin.kernels.machine.threads import limit_threads
+from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import Codes, TableMatrix, tables
 
@@ -174,15 +174,43 @@ def test_passes_over_some_weighted_rows(K, rows):
     np.testing.assert_allclose(passes.class_pair_gram(probabilities), expected.class_pair_gram(probabilities), **EXACT)
 
 
-def test_gram_matrices_over_all_rows_in_pieces(monkeypatch):
-    monkeypatch.setattr("fastlin.matrices.tables.BYTES_TOGETHER", 10_000)
-    passes, expected, _ = make_passes(*make_table(), 3)
+def test_gram_matrices_over_all_rows(table):
+    passes, expected, _ = make_passes(*table, 3)
     probabilities = np.random.default_rng(5).dirichlet(np.ones(3), 700).T.copy()
     no_rows, row_weights = np.empty(0, np.int64), np.random.default_rng(4).random((2, 700))
     np.testing.assert_allclose(
         passes.gram(no_rows, row_weights, np.float64), expected.gram(no_rows, row_weights), **EXACT
     )
     np.testing.assert_allclose(passes.class_pair_gram(probabilities), expected.class_pair_gram(probabilities), **EXACT)
+
+
+def test_gram_matrices_of_several_blocks(monkeypatch):
+    blocks = []
+    monkeypatch.setattr(tables, "run_blocks", lambda *given: blocks.append(given[1]) or run_blocks(*given))
+    n, generator = 40_000, np.random.default_rng(7)
+    columns = [
+        Codes(generator.integers(-1, 4, n).astype(np.int8), 4),
+        Codes(generator.integers(0, 3, n).astype(np.int32), 3),
+    ]
+    columns = [*columns, generator.normal(size=n)]
+    passes, expected, _ = make_passes(TableMatrix(columns), spread(columns), 1)
+    no_rows, row_weights = np.empty(0, np.int64), generator.random((1, n))
+    found, right = passes.gram(no_rows, row_weights, np.float64), expected.gram(no_rows, row_weights)
+    assert blocks[0] > 1
+    np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11 * np.abs(right).max())
+
+
+def test_gram_matrices_of_numbers_far_from_zero_keep_their_digits():
+    codes, numbers = Codes(np.arange(700, dtype=np.int32) % 5, 5), 1e9 + np.random.default_rng(8).integers(0, 9, 700)
+    table = TableMatrix([codes, numbers])
+    scale, shift = table.measure().choose_coordinates()
+    samples = Samples(np.empty(0, np.int64), np.zeros(700, np.int32), np.empty(0))
+    (found,) = table.passes(samples, Scaling(scale, shift), 1).gram(samples.rows, np.ones((1, 700)), np.float64)
+    X = np.column_stack([spread([codes, numbers]) * scale + shift, np.ones(700)])
+    # A product of numbers that are not centred has 1e18, of which float64 keeps whole hundreds.
+    np.testing.assert_allclose(found, X.T @ X, rtol=1e-9, atol=1e-6)
+    assert table.resolves_gram(shift)
+    assert not table.resolves_gram(np.full(6, 1e6))
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():
@@ -193,11 +221,12 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     samples = Samples(np.empty(0, np.int64), generator.integers(0, 3, n).astype(np.int32), np.empty(0))
     passes = table.passes(samples, Scaling(np.ones(91), np.zeros(91)), 3)
     assert len(passes._losses) > 2
-    found = set()
+    weights, found = generator.random((1, n)), set()
     for limit in (1, 2, 3):
         with limit_threads(limit):
             gradient = np.empty(parameters.shape)
-            found.add((passes.evaluate(parameters, None, gradient), gradient.tobytes(), table.measure().mean.tobytes()))
+            loss, gram = passes.evaluate(parameters, None, gradient), passes.gram(samples.rows, weights, np.float64)
+            found.add((loss, gradient.tobytes(), table.measure().mean.tobytes(), gram.tobytes()))
     assert len(found) == 1
 
 

@@ -147,9 +147,10 @@ class TableColumns(NamedTuple):
 
     Attributes
     ----------
-    codes : ndarray of shape (C, 4), int64
+    codes : ndarray of shape (C, 5), int64
         For each categorical column the address of its first code, the bytes from one code to the next and those of a
-        code, and the row of a table of levels that stands for the code -1. The levels follow in the order of the codes.
+        code, and the rows of a table of levels that stand for the codes 0 and -1. The levels follow in the order of the
+        codes.
     numbers : ndarray of shape (M, 3), int64
         For each column of numbers the address of the first one, the bytes from one to the next, and the place of its
         type in NUMBER_TYPES.

@@ -157,7 +157,7 @@ def fill_block_centred_gram(block, n_blocks, halves, totals, total_weight, scali
     the cache.
     """
     scale, shift = scaling.scale, scaling.shift
-    n_parts, d = halves.shape[0], halves.shape[1]
+    n_parts, d = totals.shape
     begin, end = block * d // n_blocks, (block + 1) * d // n_blocks
     own = zeros_aligned(d, np.float64)
     for h in range(end):

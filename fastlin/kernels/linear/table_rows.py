@@ -18,17 +18,21 @@ from fastlin.kernels.machine.gather import add_named, add_to_named
 from fastlin.kernels.machine.instructions import compile_apart, compile_small, read_at
 from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
 from fastlin.kernels.machine.prefetch import empty_list
-from fastlin.kernels.machine.tiles import follow_each_other
+from fastlin.kernels.machine.products import add_product
+from fastlin.kernels.machine.tiles import follow_each_other, zeros_padded
+
+# Rows whose products are summed at a time: their codes, numbers and weights lie in the first-level cache.
+GRAM_ROWS = 128
 
 
 @kernel(reassociate=False)
 def fill_block_table_loss_and_gradient(
     block, n_blocks, columns, samples, scaling, parameters, levels, tile_rows, losses, sums, level_sums, kept
 ):
-    """Fill the block's slice of losses (B,), of sums, BlockSums, and of level_sums (B, levels, columns of a table).
+    """Fill the block's slice of losses (B,), of sums, BlockSums, and of level_sums (B, d + 1, columns of a table).
 
     As `fill_block_loss_and_gradient`, for a table, which has as many rows as there are labels: scaling and parameters
-    are those of the columns of numbers, and levels (levels, columns of a table) has the coefficients of the levels.
+    are those of the columns of numbers, and levels (d + 1, columns of a table) has the coefficients of the levels.
     """
     compile_small()
     rows = samples.rows
@@ -72,7 +76,7 @@ def fill_block_table_hessian_product(
     products,
     level_products,
 ):
-    """Fill the block's slice of products, BlockSums, and of level_products (B, levels, columns of a table).
+    """Fill the block's slice of products, BlockSums, and of level_products (B, d + 1, columns of a table).
 
     As `fill_block_hessian_product`, for a table: the direction has the columns of numbers, levels that of the levels.
     """
@@ -106,6 +110,61 @@ def fill_block_table_scores(block, n_blocks, columns, scaling, parameters, level
         for i in range(stop - start):
             for k in range(scores.shape[1]):
                 scores[rows[start + i], k] = tile.scores[k, i]
+
+
+@kernel(reassociate=False)
+def fill_block_table_gram(block, n_blocks, columns, rows, row_weights, scaling, number_features, halves, totals):
+    """Fill the block's slice of halves (B, d + 1, d + 1), zeros before, and totals (B, d), over its part of rows (m,).
+
+    halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i, as in
+    `fill_block_sparse_gram`: levels as they are, and the columns of numbers, number_features (M,), scaled and shifted.
+    row_weights (m,) stand in the order of rows. Of halves the last row and column are those of missing values.
+    """
+    compile_small()
+    n_columns, nothing = number_features.shape[0], empty_list(np.int64(0))
+    half, total = halves[block], totals[block]
+    weighted = zeros_padded(GRAM_ROWS, n_columns + 1, np.float64)
+    found = zeros_aligned((n_columns, GRAM_ROWS), np.float64)
+    codes = zeros_aligned((columns.codes.shape[0], GRAM_ROWS), np.int32)
+    number_sums = zeros_aligned((n_columns, weighted.shape[1]), np.float64)
+    level_sums = zeros_aligned((half.shape[0], weighted.shape[1]), np.float64)
+    last = (block + 1) * rows.shape[0] // n_blocks
+    for start in range(block * rows.shape[0] // n_blocks, last, GRAM_ROWS):
+        stop = start + GRAM_ROWS if start + GRAM_ROWS < last else last
+        numbers, weights = rows[start:stop], row_weights[start:stop]
+        follow = follow_each_other(numbers)
+        for j in range(n_columns):
+            _read_numbers(columns.numbers[j], numbers, follow, found[j])
+            for i in range(stop - start):
+                found[j, i] = found[j, i] * scaling.scale[j] + scaling.shift[j]
+                weighted[i, j] = found[j, i] * weights[i]
+        for i in range(stop - start):
+            weighted[i, n_columns] = weights[i]
+        add_product(weighted, stop - start, found, np.int64(0), number_sums, nothing)
+        for c in range(codes.shape[0]):
+            _read_codes(columns.codes[c], numbers, follow, codes[c])
+            add_to_named(weighted, codes[c], stop - start, level_sums)
+        _add_pairs(codes, weights, half)
+    for f in range(total.shape[0]):
+        total[f] = level_sums[f, n_columns]
+        half[f, f] = 0.5 * total[f]
+        for j in range(n_columns):
+            half[f, number_features[j]] = level_sums[f, j]
+    for j in range(n_columns):
+        total[number_features[j]] = number_sums[j, n_columns]
+        for other in range(n_columns):
+            half[number_features[j], number_features[other]] = 0.5 * number_sums[j, other]
+
+
+@kernel(inner=True)
+def _add_pairs(codes, weights, half):
+    """Add weights[i] to half[codes[c, i], codes[e, i]] for all e < c."""
+    compile_apart()
+    for i in range(weights.shape[0]):
+        for c in range(1, codes.shape[0]):
+            line = half[np.uint64(codes[c, i])]
+            for other in range(c):
+                line[np.uint64(codes[other, i])] += weights[i]
 
 
 @kernel(inline=True)
@@ -159,11 +218,19 @@ def _read_codes(column, numbers, follow, codes):
     """Fill codes[i] with the row of a table of levels that the code of the row numbers[i] names."""
     compile_small()
     if column[2] == 1:
-        _read_column(column, numbers, follow, column[3] + 1, np.int8, codes)
+        _read_column(column, numbers, follow, np.int8, codes)
     elif column[2] == 2:
-        _read_column(column, numbers, follow, column[3] + 1, np.int16, codes)
+        _read_column(column, numbers, follow, np.int16, codes)
     else:
-        _read_column(column, numbers, follow, column[3] + 1, np.int32, codes)
+        _read_column(column, numbers, follow, np.int32, codes)
+    _name_rows(codes[: numbers.shape[0]], np.int32(column[3]), np.int32(column[4]))
+
+
+@kernel(inner=True)
+def _name_rows(codes, first, missing):
+    compile_apart()
+    for i in range(codes.shape[0]):
+        codes[i] = first + codes[i] if codes[i] >= 0 else missing
 
 
 @kernel(inner=True)
@@ -171,39 +238,39 @@ def _read_numbers(column, numbers, follow, found):
     """Fill found[i] with the number of the row numbers[i], in float64."""
     compile_small()
     if column[2] == 0:
-        _read_column(column, numbers, follow, 0.0, np.float64, found)
+        _read_column(column, numbers, follow, np.float64, found)
     elif column[2] == 1:
-        _read_column(column, numbers, follow, 0.0, np.float32, found)
+        _read_column(column, numbers, follow, np.float32, found)
     elif column[2] == 2:
-        _read_column(column, numbers, follow, 0.0, np.int64, found)
+        _read_column(column, numbers, follow, np.int64, found)
     elif column[2] == 3:
-        _read_column(column, numbers, follow, 0.0, np.int32, found)
+        _read_column(column, numbers, follow, np.int32, found)
     elif column[2] == 4:
-        _read_column(column, numbers, follow, 0.0, np.int16, found)
+        _read_column(column, numbers, follow, np.int16, found)
     elif column[2] == 5:
-        _read_column(column, numbers, follow, 0.0, np.int8, found)
+        _read_column(column, numbers, follow, np.int8, found)
     else:
-        _read_column(column, numbers, follow, 0.0, np.uint8, found)
+        _read_column(column, numbers, follow, np.uint8, found)
 
 
 @kernel(inner=True)
-def _read_column(column, numbers, follow, origin, dtype, found):
+def _read_column(column, numbers, follow, dtype, found):
     compile_apart()
     stride = column[1]
     if follow:
         start = column[0] + numbers[0] * stride
         for i in range(numbers.shape[0]):
-            found[i] = origin + read_at(start + i * stride, dtype)
+            found[i] = read_at(start + i * stride, dtype)
     else:
         for i in range(numbers.shape[0]):
-            found[i] = origin + read_at(column[0] + numbers[i] * stride, dtype)
+            found[i] = read_at(column[0] + numbers[i] * stride, dtype)
 
 
 @kernel
 def fill_block_level_weights(block, n_blocks, columns, weights, n_rows, totals):
-    """Fill totals[block], of totals (B, levels), with the weight of each level over the block's rows.
+    """Fill totals[block], of totals (B, d + 1), with the weight of each level over the block's rows.
 
-    weights (n,) without entries are ones. The row of the code -1 takes that of missing values.
+    weights (n,) without entries are ones. The last one is that of missing values which have no level.
     """
     rows = block_rows(block, n_blocks, n_rows)
     own = totals[block]
