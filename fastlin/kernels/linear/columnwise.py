@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import take_logarithms
+from fastlin.kernels.linear.residuals import divide_logistic, exponentiate_below, find_largest, take_logarithms
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_freely, read_number
@@ -165,30 +165,17 @@ def evaluate(rows, parameters, probabilities, room, total):
                 factors[i] = -abs(room[0, i])
             exponentiate_in_place(factors)
             for i in range(tile_rows):
-                sign = np.float64(2 * labels[t, i] - 1)
-                margin = sign * room[0, i]
-                larger = 1.0 / (1.0 + factors[i])
-                smaller = factors[i] * larger
-                part = add_freely(part, weights[t, i] * (0.0 if margin > 0.0 else -margin))
-                probabilities[t, 0, i] = smaller if room[0, i] < 0.0 else larger
-                # The smaller exponential: nothing cancels where the label is well predicted.
-                room[0, i] = -sign * (smaller if margin > 0.0 else larger) * weights[t, i]
+                p, excess, slope = divide_logistic(room[0, i], labels[t, i], factors[i], room)
+                probabilities[t, 0, i] = p
+                part = add_freely(part, weights[t, i] * excess)
+                room[0, i] = slope * weights[t, i]
         else:
             for i in range(tile_rows):
-                largest[i], factors[i] = room[0, i], -1.0
-            for k in range(1, n_classes):
-                for i in range(tile_rows):
-                    # NaN, of a start that is too large, must not get lost in comparisons.
-                    is_larger = (room[k, i] > largest[i]) | (room[k, i] != room[k, i])
-                    largest[i] = room[k, i] if is_larger else largest[i]
+                factors[i] = -1.0
+            find_largest(room[:n_classes], tile_rows, largest)
             for i in range(tile_rows):
                 part -= weights[t, i] * (room[labels[t, i], i] - largest[i])
-            for k in range(n_classes):
-                for i in range(tile_rows):
-                    room[k, i] -= largest[i]
-                exponentiate_in_place(room[k])
-                for i in range(tile_rows):
-                    factors[i] += room[k, i]
+            exponentiate_below(room[:n_classes], tile_rows, largest, factors)
             for k in range(n_classes):
                 for i in range(tile_rows):
                     share = room[k, i] / (1.0 + factors[i])
