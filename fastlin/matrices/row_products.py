@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.row_space import fill_block_lines, fill_block_row_products
+from fastlin.kernels.linear.row_multipliers import fill_block_lines, fill_block_row_products
 from fastlin.kernels.machine.arrays import copy_aligned
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, MIN_BLOCK_WORK, run_blocks

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.operands import Kept, Samples
-from fastlin.kernels.linear.row_space import fill_block_residuals_along
+from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
