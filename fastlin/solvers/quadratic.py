@@ -32,8 +32,6 @@ MAX_HESSIAN_SWEEPS = 10 * (1 + ACTIVE_SWEEPS)
 HESSIAN_ACCURACY = 1e-5
 # The active coordinates are settled among themselves once a sweep gains less than this part of the accuracy.
 SETTLED_GAIN = 0.1
-# The rows of a sample that are fewer than this part of X are copied, and their copy transposed.
-COPIED_BELOW = 0.5
 
 
 def descend(
@@ -159,7 +157,7 @@ class ColumnModel:
         self._curvature = RowCurvature(row_weights, probabilities)
         self._curvatures = np.empty(len(features))
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
-        n_blocks = count_blocks(len(features), row_work=work, partial_bytes=0, data_bytes=0)
+        n_blocks = count_blocks(len(features), row_work=work)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
 
     def minimize(self, accuracy: float) -> FloatArray:
@@ -204,7 +202,7 @@ def _read_columns(point, precision, features, is_sample):
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
     n = rows.matrix.shape[0]
-    is_copied = is_sample and rows.n_rows < COPIED_BELOW * n
+    is_copied = is_sample and rows.matrix.copies(rows.n_rows)
     if is_copied or not len(rows.numbers):
         matrix = rows.matrix.take(rows.numbers) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)

@@ -13,7 +13,7 @@ from fastlin.kernels.linear.residuals import divide_logistic, exponentiate_below
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_freely, read_number
-from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_blocks
 
 # Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
 # longer than that saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
@@ -22,8 +22,6 @@ FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
 # Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
 # of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
-# What a number takes to be copied, in multiply-adds of `count_blocks`.
-FILL_WORK = 40
 # The rows of a room behind those of the scores, and two more for `fill_gram`.
 LARGEST, FACTORS = range(2)
 ROOM_ROWS = 4
@@ -69,7 +67,7 @@ class TiledRows(NamedTuple):
         own_labels, own_weights = np.zeros(shape, np.int64), np.zeros(shape)
         own_labels.reshape(-1)[:n] = labels[rows] if len(rows) else labels
         own_weights.reshape(-1)[:n] = (weights[rows] if len(rows) else weights) if len(weights) else 1.0
-        n_blocks = count_blocks(n, row_work=FILL_WORK * n_columns, partial_bytes=0, data_bytes=0)
+        n_blocks = count_blocks(n, row_work=NUMBER_WORK * n_columns)
         run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
         return cls(values, own_labels, own_weights, n, len(weights) > 0)
 
