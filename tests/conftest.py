@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastlin import datasets, places
 from fastlin.budget import Budget
+from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
@@ -274,6 +275,18 @@ def cifar10():
         with contextlib.suppress(datasets.DatasetNotFoundError):
             return datasets.load_cifar10(6_000, folder=place)
     pytest.skip("CIFAR-10 is not on disk: set FASTLIN_DATA to the folder that holds it in any of its forms")
+
+
+@pytest.fixture
+def cut_into_blocks(monkeypatch):
+    """A function that makes blocks of so many multiply-adds worth a thread, for the rest of the test."""
+
+    def cut(work):
+        monkeypatch.setattr(threads, "MIN_BLOCK_WORK", work)
+        threads.count_blocks.cache_clear()
+
+    yield cut
+    threads.count_blocks.cache_clear()
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.blocks.arrays import FileCheck, read_ahead
+from fastlin.blocks.array_blocks import FileCheck, read_ahead
 from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, cut
-from fastlin.blocks.folders import UNFINISHED, CacheFolder, TemporaryFolder, digest, name_source
+from fastlin.blocks.decoded_folders import UNFINISHED, CacheFolder, TemporaryFolder, digest, name_source
 from fastlin.extras import needs
 from fastlin.typing import PathLike
 

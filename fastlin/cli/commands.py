@@ -15,7 +15,7 @@ from fastlin import datasets
 from fastlin.cli.arguments import CommandError, require
 from fastlin.cli.doctor import examine
 from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
-from fastlin.cli.models import fit_model, predict_rows
+from fastlin.cli.fit_and_predict import fit_model, predict_rows
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, peers

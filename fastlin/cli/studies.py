@@ -11,9 +11,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastlin import __version__, figures
+from fastlin.cli.console_tables import make_claims_table, make_tables
 from fastlin.cli.environment import describe_environment
 from fastlin.cli.results import add_results, choose_entries, read_results
-from fastlin.cli.tables import make_claims_table, make_tables
 from fastlin.course.report import write_page
 from fastlin.course.studies.claims import NOT_RUN, judge_claims
 from fastlin.terminal import make_printable

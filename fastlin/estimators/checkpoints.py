@@ -19,7 +19,7 @@ from fastlin.typing import PathLike
 if TYPE_CHECKING:
     from fastlin.estimators.mlp_classifier import MLPClassifier
     from fastlin.networks.network import Examples
-    from fastlin.training.descent import Descent
+    from fastlin.training.network_descent import Descent
 
 # A fit that goes on may end elsewhere, and tell of itself otherwise. Its random numbers are those of the checkpoint.
 FREE = {"max_iter", "max_fun", "tol", "n_iter_no_change", "verbose", "random_state", "warm_start"}

@@ -30,7 +30,6 @@ from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, Solver, limit_jobs, read_penalty
-from fastlin.estimators.progress import show_iterations
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     CallbackSupportMixin,
@@ -41,6 +40,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
+from fastlin.estimators.verbose import show_iterations
 from fastlin.fitted import read_array
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 

@@ -45,7 +45,6 @@ from fastlin.estimators.parameters import (
     read_scoring,
     warn_of_change,
 )
-from fastlin.estimators.progress import count_fits
 from fastlin.estimators.regularization_path import WIDE, read_Cs
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
@@ -59,6 +58,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import choose_labels, keep_sum_finite, read_training_data
+from fastlin.estimators.verbose import count_fits
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 

@@ -53,7 +53,7 @@ from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.fitted import check_like
 from fastlin.networks import Examples, Network
 from fastlin.training import EpochSchedule, LearningRate, LinearDescent, Patience, train_by_epochs
-from fastlin.training.progress import show_steps
+from fastlin.training.step_bar import show_steps
 from fastlin.typing import ClassWeight, MatrixLike, RandomState
 
 # More rows than there are make one batch.

@@ -62,7 +62,7 @@ from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import initialize
 from fastlin.training import train_by_epochs, train_by_lbfgs
-from fastlin.training.progress import show_steps
+from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
     from fastlin.estimators.mlp_classifier import MLPClassifier
     from fastlin.networks.network import Network
-    from fastlin.training.descent import Descent
     from fastlin.training.epochs import Epoch, EpochTraining
+    from fastlin.training.network_descent import Descent
     from fastlin.typing import Array, ClassWeight, FloatArray
 
 # Sums of weights times losses of up to 1e8 a row stay finite below it.

@@ -55,7 +55,7 @@ class FitSummary(NotebookDisplay):
     def _draw_fit(self):
         if "matplotlib" in find_missing("studies"):
             return ""
-        from fastlin.figures.models import plot_fit
+        from fastlin.figures.fitted_models import plot_fit
         from fastlin.figures.style import embed
 
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-    from fastlin.figures.models import LinearModel
+    from fastlin.figures.fitted_models import LinearModel
 
 
 def show_images(

@@ -2,7 +2,7 @@
 
 from typing import TypeVar, overload
 
-from fastlin.matrices.blocks import BlockMatrix
+from fastlin.matrices.block_matrix import BlockMatrix
 from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.matrix import Matrix, Passes
 from fastlin.matrices.pieces import PiecewiseMatrix

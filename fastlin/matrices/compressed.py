@@ -7,24 +7,19 @@ import numpy as np
 from fastlin.kernels.linear.operands import Compressed
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.kernels.machine.gather import count_columns
-from fastlin.kernels.machine.threads import MAX_BLOCKS
+from fastlin.kernels.machine.threads import NUMBER_WORK, cut_work
 from fastlin.typing import IntArray, SparseContainer
 
-# Entries in a block, some 100 microseconds, and what a row or column takes beside its entries.
-MIN_BLOCK_ENTRIES = 100_000
+# What a row or column takes beside its entries, in entries.
 LINE_WORK = 8
 # Entries for each number of the sums that every block of rows has for itself: adding up the sums takes little beside.
 ENTRIES_PER_SUM = 4
 
 
 def count_line_blocks(n_lines: int, n_entries: int, n_classes: int) -> int:
-    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone.
-
-    It is a power of two, as in `count_blocks`.
-    """
+    """Return into how many blocks n_lines rows or columns are cut: from the shape of the data alone."""
     width = 1 + count_columns(n_classes) // 8
-    n_blocks = (int(n_entries) + LINE_WORK * n_lines) * width // MIN_BLOCK_ENTRIES
-    return min(1 << max(0, n_blocks - 1).bit_length(), MAX_BLOCKS)
+    return cut_work(NUMBER_WORK * width * (int(n_entries) + LINE_WORK * n_lines))
 
 
 def count_blocks_with_sums(n_rows: int, n_entries: int, n_columns: int) -> int:

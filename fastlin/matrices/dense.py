@@ -35,7 +35,7 @@ from fastlin.kernels.linear.operands import BlockSums, Kept, Parameters, Samples
 from fastlin.kernels.machine.arrays import any_layout, copy_aligned, writable_view, zeros_aligned
 from fastlin.kernels.machine.in_place import count_roundings_in_place, count_tile_rows_in_place
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
-from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.columns import Moments, Transposed, add_exactly
 from fastlin.matrices.matrix import Matrix, Passes
@@ -46,11 +46,9 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray
 EVEN_PANELS = 5
 # The types that are read as they are.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
-# What a column costs in a row of a pass with one row of coefficients, in multiply-adds: two, which wait for memory.
-ONE_CLASS_WORK = 8
-# The same for each of more classes, and what its exponential and residual cost in a row: a second thread pays from some
-# 100 microseconds a block on, and 10,000 x 20 with four classes takes 430.
-CLASS_WORK, EXPONENTIAL_WORK = 10, 160
+# What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
+# microseconds. With one row of coefficients the products wait for memory.
+CLASS_WORK = 10
 # X of no more entries is measured by one plain kernel, in a copy where it is not float64 in C order.
 FEW_ENTRIES = 1 << 15
 # Of no more rows, scores take no longer with coefficients that do not start on a cache line.
@@ -131,7 +129,7 @@ class DenseMatrix(Matrix):
 
     def _score(self, coef, intercept, scores, best):
         K, d = coef.shape
-        n_blocks = count_blocks(len(self.X), row_work=K * d, partial_bytes=0, data_bytes=self.X.nbytes)
+        n_blocks = count_blocks(len(self.X), row_work=K * d)
         # To align a copy takes two microseconds, a tenth of the prediction of a row.
         copied = copy_aligned(coef) if len(self.X) > FEW_SCORED else np.array(coef, order="C")
         parameters = Parameters(copied, intercept.astype(coef.dtype))
@@ -161,7 +159,7 @@ class DenseMatrix(Matrix):
             if self.X.dtype == out.dtype and self.X.flags.c_contiguous:
                 return self.X[rows]
             rows = np.arange(rows.start, rows.stop)
-        n_blocks = count_blocks(*out.shape, partial_bytes=0, data_bytes=out.nbytes)
+        n_blocks = count_blocks(*out.shape)
         run_blocks(fill_block_rows, n_blocks, self.layers, rows, out)
         return out
 
@@ -174,7 +172,7 @@ class DenseMatrix(Matrix):
         is_narrow = self.X.itemsize <= 2 and self.X.dtype != np.float16
         panel = np.empty((d, n), self.X.dtype if is_narrow else precision)
         scale, shift = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
-        n_blocks = count_blocks(n, row_work=4 * d, partial_bytes=0, data_bytes=self.X.nbytes)
+        n_blocks = count_blocks(n, row_work=4 * d)
         scaling = _cast(Scaling(scale, shift), self.dtype, precision)
         tile_rows = count_tile_rows(d, 1, np.dtype(precision).itemsize)
         run_blocks(fill_block_panel, n_blocks, self.layers, scaling, tile_rows, np.empty(0, precision), panel)
@@ -241,7 +239,7 @@ class DensePasses(Passes):
         self._layers = matrix.layers
         K, d = n_rows_coef, X.shape[1]
         self._reads_in_place = K == 1 and not len(samples.rows) and X.itemsize in X.strides
-        row_work = ONE_CLASS_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
+        row_work = READ_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
         self._n_blocks = count_blocks(
             self._n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
         )
@@ -305,7 +303,7 @@ class DensePasses(Passes):
         panel_rows = PANEL_ROWS if size < WIDE else WIDE_PANEL_ROWS
         n_panels = -(-size // panel_rows)
         # One panel after the other has less work: the first ones alone do not keep threads equally busy.
-        n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2, 0) if n_panels < EVEN_PANELS else 1
+        n_parts = count_blocks(n, size**2 // 2, len(row_weights) * 8 * size**2) if n_panels < EVEN_PANELS else 1
         grams = np.empty((n_parts, len(row_weights), size, size), precision)
         run_blocks(
             fill_block_gram,
@@ -329,10 +327,8 @@ class DensePasses(Passes):
             return self.gram(self._samples.rows, curvature, precision)[0].astype(np.float64)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
         width = pad_pairs(n_products)
-        n_blocks = count_blocks(self._n_rows, row_work=n_pairs * n_products, partial_bytes=0, data_bytes=0)
-        n_parts = count_blocks(
-            self._n_rows, row_work=n_pairs * n_products, partial_bytes=8 * n_pairs * width, data_bytes=0
-        )
+        n_blocks = count_blocks(self._n_rows, row_work=n_pairs * n_products)
+        n_parts = count_blocks(self._n_rows, row_work=n_pairs * n_products, partial_bytes=8 * n_pairs * width)
         n_groups = max(1, min(n_blocks // n_parts, width // COLUMN_PAIRS))
         sums = zeros_aligned((n_parts * n_pairs, width), np.float64).reshape(n_parts, n_pairs, width)
         run_blocks(
@@ -428,8 +424,8 @@ class ColumnPasses(DensePasses):
         if parameters.dtype != np.float64:
             return super().evaluate(parameters, probabilities, gradient)
         rows, (K, size) = self.by_columns, parameters.shape
-        row_work = ONE_CLASS_WORK * size if K == 1 else K * (COLUMNWISE_WORK * size + EXPONENTIAL_WORK)
-        n_blocks = count_blocks(self._n_rows, row_work=row_work, partial_bytes=8 * K * size, data_bytes=0)
+        row_work = READ_WORK * size if K == 1 else K * (COLUMNWISE_WORK * size + EXPONENTIAL_WORK)
+        n_blocks = count_blocks(self._n_rows, row_work=row_work, partial_bytes=8 * K * size)
         n_blocks = min(n_blocks, len(rows.values))
         losses, totals = np.empty(n_blocks), np.empty((n_blocks, K * size))
         kept = np.empty((0, 0)) if probabilities is None else probabilities

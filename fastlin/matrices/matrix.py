@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MIN_FLOAT32_WORK = 20_000_000
 # A column whose mean is so many times its spread loses ten of the sixteen digits of a variance.
 MAX_GRAM_SHIFT = 1e5
+# No more rows than this part of X are copied, rather than read among the others. Of text, 20,000 x 20,000 with 20
+# classes, the copy of a quarter takes 5 ms by rows and by columns, and each pass 5 in place of 12; of half of the rows
+# it pays after three passes. Of dense 20,000 x 200 the copy of a quarter is measured in 0.9 ms, all rows in 1.4.
+COPIED_PART = 0.25
 # Bytes of the scores that are held together where the scores of all rows are not wanted themselves.
 SCORE_BYTES = 8 << 20
 # Bytes of the probabilities that are held together where those of all rows are not kept.
@@ -135,6 +139,10 @@ class Matrix:
     def take(self, rows: IntArray | slice) -> Matrix:
         """Return the matrix of some rows: a slice, or row numbers in their order."""
         raise NotImplementedError
+
+    def copies(self, n_rows: int) -> bool:
+        """Say whether so few of the rows are copied before they are read."""
+        return n_rows <= COPIED_PART * self.shape[0]
 
     def select(self, rows: IntArray) -> tuple[Matrix, IntArray]:
         """Return the matrix that passes over the given rows are made of, and their numbers in it."""

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.kernels.linear.row_space import fill_block_lines, fill_block_row_products
+from fastlin.kernels.linear.row_multipliers import fill_block_lines, fill_block_row_products
 from fastlin.kernels.machine.arrays import copy_aligned
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, MIN_BLOCK_WORK, run_blocks
+from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.compressed import compressed, count_line_blocks, cut_lines
 from fastlin.typing import Array, FloatArray, SparseContainer
@@ -56,8 +56,7 @@ class DenseRowProducts:
         self._scaling, self._factors = Scaling(np.ones(d), np.zeros(d)), 1 / factors
         self._width = min(max(1, PANEL_BYTES // (8 * n * PANEL_COLUMNS)) * PANEL_COLUMNS, MOST_COLUMNS)
         n_panels = -(-d // self._width)
-        most = min(n_panels, MAX_BLOCKS, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef))
-        n_blocks = max(1, min(most, 2 * n * d * n_rows_coef // MIN_BLOCK_WORK))
+        n_blocks = cut_work(2 * n * d * n_rows_coef, min(n_panels, MAX_PARTIAL_BYTES // (8 * n * n_rows_coef)))
         self._coef = np.empty((n_rows_coef, d))
         self._products = np.empty((n_blocks, n_rows_coef, n))
         self._find_gram = find_gram

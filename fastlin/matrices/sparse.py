@@ -24,7 +24,7 @@ from fastlin.kernels.linear.sparse_rows import (
     fill_block_sparse_scores,
 )
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.threads import MAX_BLOCKS, MAX_PARTIAL_BYTES, run_blocks
+from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.columns import Moments, Transposed
 from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
@@ -33,8 +33,6 @@ from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
 from fastlin.typing import FloatArray, IntArray, SparseContainer
 
-# Numbers of the partial sums of a Gram matrix that are put together in a block.
-MIN_GRAM_BLOCK = 200_000
 # Batches of X are multiplied as they are up to this density, where whole ones take as many multiply-adds; else dense.
 # 128 rows x 20,000 with 1 %, 20 classes, take a fifth of the time, 128 x 1,000 with two classes twice as long.
 MAX_DENSITY = 0.03
@@ -263,7 +261,7 @@ def centre_gram(halves: FloatArray, totals: FloatArray, total_weight: float, sca
     """Return sum over i of s_i [x~_i, 1] [x~_i, 1]' from the sums of blocks, halves and totals (B, d) of s_i x_i."""
     size = totals.shape[1] + 1
     gram = np.empty((size, size))
-    n_blocks = max(1, min(halves.size // MIN_GRAM_BLOCK, MAX_BLOCKS))
+    n_blocks = cut_work(NUMBER_WORK * halves.size, size - 1)
     run_blocks(fill_block_centred_gram, n_blocks, halves, totals, total_weight, scaling, gram)
     return gram
 

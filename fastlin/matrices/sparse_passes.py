@@ -12,7 +12,7 @@ from fastlin.kernels.linear.sparse_columns import fill_block_product
 from fastlin.kernels.linear.sparse_logistic import fill_block_logistic_pass, fill_block_logistic_product
 from fastlin.kernels.linear.sparse_rows import fill_block_residuals, fill_block_slopes, fill_block_table
 from fastlin.kernels.machine.gather import count_columns, zeros_table
-from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.threads import NUMBER_WORK, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
 from fastlin.matrices.matrix import Passes
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 RESIDUAL_BYTES = 8 << 20
 # Rows of a tile in a pass by rows alone, of which only the scores are kept.
 TILE_ROWS = 512
-# Numbers of the table of coefficients that are transposed in a block.
-MIN_TABLE_BLOCK = 200_000
-# Rows with less than this part of the entries are copied with their columns, since a pass by columns reads all rows.
-COPIED_PART = 0.05
 
 
 class SparsePasses(Passes):
@@ -120,20 +116,16 @@ class PassesByRows(SparsePasses):
 class PassesByColumns(SparsePasses):
     """Passes that read X by rows, for the residuals, and then by columns, for the gradient.
 
-    The parameters are those of SparsePasses. Rows far fewer than X has, or in another order,
-    are copied with their columns.
+    The parameters are those of SparsePasses. Few rows, or rows in another order, are copied with their columns.
     """
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         rows, labels, weights = samples
-        if len(rows):
-            starts = matrix.csr.indptr
-            n_entries = np.asarray(starts[rows + 1] - starts[rows]).sum(dtype=np.int64)
-            if n_entries <= COPIED_PART * starts[-1] or (rows[1:] <= rows[:-1]).any():
-                matrix, labels = matrix.take(rows), labels[rows]
-                weights = weights[rows] if len(weights) else weights
-                rows = rows[:0]
+        if len(rows) and (matrix.copies(len(rows)) or (rows[1:] <= rows[:-1]).any()):
+            matrix, labels = matrix.take(rows), labels[rows]
+            weights = weights[rows] if len(weights) else weights
+            rows = rows[:0]
         self._read = Samples(rows, labels, weights)
         n, d = matrix.shape
         K = n_rows_coef
@@ -242,7 +234,7 @@ def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatAr
 
     Where coef is of shape (K, d + 1), its last column is an intercept and added to that.
     """
-    n_blocks = max(1, min(table.size // MIN_TABLE_BLOCK, MAX_BLOCKS))
+    n_blocks = cut_work(NUMBER_WORK * table.size, len(table))
     shifts = np.empty((n_blocks, len(coef)))
     run_blocks(fill_block_table, n_blocks, np.ascontiguousarray(coef, np.float64), scaling, table, shifts)
     intercept = np.add.reduce(shifts)

@@ -49,8 +49,6 @@ CODE_WORK = 8
 BYTES_TOGETHER = 8 << 20
 # A fit may take four times `budget_bytes`, half of the table: an eighth of it for each of what a fit may keep.
 PART_IN_MEMORY = 8
-# Fewer rows than this part of the table are copied: rows far from each other share no cache line.
-COPIED_PART = 0.1
 LARGEST_INT32 = np.iinfo(np.int32).max
 
 
@@ -262,7 +260,7 @@ class TableMatrix(Matrix):
 
     def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
         """As `Matrix.select` has it: few rows are copied."""
-        if len(rows) <= COPIED_PART * self.shape[0]:
+        if self.copies(len(rows)):
             return self.take(rows), rows[:0]
         return self, rows
 

@@ -6,10 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.kernels.machine.arrays import zeros_aligned
-from fastlin.kernels.machine.threads import count_blocks
-
-# Cost of a unit beside the products, in multiply-adds.
-UNIT_WORK = 8
+from fastlin.kernels.machine.threads import READ_WORK, count_blocks
 
 
 class BatchArrays:
@@ -53,7 +50,7 @@ class BatchArrays:
                 for arrays in (larger.activations, larger.slopes, larger.normalized)
             )
         self.n_blocks = [
-            count_blocks(n_rows, UNIT_WORK * size, 16 * size, n_rows * size * np.dtype(dtype).itemsize)
+            count_blocks(n_rows, READ_WORK * size, 16 * size, n_rows * size * np.dtype(dtype).itemsize)
             for size in layer_sizes
         ]
         self.sums = [np.zeros(shape) for shape in zip(self.n_blocks, layer_sizes, strict=True)]

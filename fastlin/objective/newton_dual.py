@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from fastlin.kernels.linear.divergence import fill_block_divergences
-from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
 from fastlin.objective.duality import find_feasible_value
 from fastlin.objective.rounding import bound_step_rounding
 from fastlin.typing import FloatArray, IntArray
@@ -27,8 +27,6 @@ from fastlin.typing import FloatArray, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
-# What the two logarithms and the divisions of a probability take, in multiply-adds.
-LOGARITHM_WORK = 100
 # Rows that leave take passes of their own. Of more than this part of all rows the bound is no better than the point's.
 LARGEST_LEAVING = 0.125
 NO_ROWS = np.empty(0, np.int64)
@@ -130,7 +128,7 @@ class NewtonStep:
     def _compare(self, probabilities):
         """Return the Divergence of the linearised probabilities from those at the end (K, n_rows)."""
         rows = self.start.objective.rows
-        n_blocks = count_blocks(rows.n_rows, len(probabilities) * LOGARITHM_WORK, partial_bytes=0, data_bytes=0)
+        n_blocks = count_blocks(rows.n_rows, EXPONENTIAL_WORK * len(probabilities))
         sums, leaving = np.empty((n_blocks, 3)), np.empty(rows.n_rows, np.bool_)
         run_blocks(
             fill_block_divergences,

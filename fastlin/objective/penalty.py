@@ -29,7 +29,7 @@ from fastlin.kernels.linear.penalties import (
     fill_block_dual,
     fill_block_penalties,
 )
-from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.threads import NUMBER_WORK, cut_work, run_blocks
 from fastlin.kernels.machine.vectors import dot
 from fastlin.typing import FloatArray
 
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 # A larger penalty leaves nothing of the coefficients, and sums with it would leave the range of float64.
 LARGEST_PENALTY = 1e200
-# Columns times classes whose penalties are summed in a block, some 100 microseconds of work.
-MIN_COLUMN_BLOCK = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +205,7 @@ class Penalty:
         return totals
 
     def _count_blocks(self, parameters):
-        return min(max(parameters.shape[0] * len(self.factors) // MIN_COLUMN_BLOCK, 1), MAX_BLOCKS)
+        return cut_work(NUMBER_WORK * len(parameters) * len(self.factors), len(self.factors))
 
 
 # Nothing is exchanged where the class sums of the probabilities are those of the labels.

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.operands import Kept, Samples
-from fastlin.kernels.linear.row_space import fill_block_residuals_along
+from fastlin.kernels.linear.row_multipliers import fill_block_residuals_along
 from fastlin.kernels.machine.gather import zeros_table
-from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import count_tile_rows
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.rows import weigh_by_counts
@@ -36,8 +36,6 @@ from fastlin.typing import FloatArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
-# Rows times classes whose residuals are computed in a block, some 100 microseconds of work.
-MIN_RESIDUAL_BLOCK = 20_000
 NOT_KEPT = Kept.of(None)
 # Products by which parameters are expressed as sums of rows. Text takes 1 to 7: 2,000 x 50,000, ten classes, C = 1 to
 # 1,000, from the means of five folds or from the minimum at a third of C.
@@ -126,7 +124,7 @@ class RowSpace:
             weights = weigh_by_counts(rows.numbers, weights, n)
         self._weights = weights / rows.total_weight
         self._samples = Samples(np.empty(0, np.int64), rows.labels, self._weights)
-        self._n_blocks = max(1, min(n * self._n_classes // MIN_RESIDUAL_BLOCK, MAX_BLOCKS))
+        self._n_blocks = count_blocks(n, EXPONENTIAL_WORK * self._n_classes)
         self._tile_rows = count_tile_rows(self._n_classes, self._n_classes, 8)
         shares = objective.class_weights[-self._n_classes :]
         self._start = self._zeros()

@@ -24,8 +24,6 @@ N_SKETCHES = 4
 # Normal numbers have 10 to 30, and MNIST 25: there it gained a quarter with 60,000 rows and C = 100, and lost as much
 # with 20,000.
 UNEVEN = 50.0
-# Rows that are fewer than this part of X are copied to be measured.
-COPIED_BELOW = 0.25
 
 
 class Rows(MeanSums):
@@ -110,7 +108,7 @@ class Rows(MeanSums):
         seen = coordinates.mean_squares[:-1] > 0
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(seen))) * seen
         coef = (signs * coordinates.scale).astype(np.float32 if self.gains_from_float32 else np.float64)
-        is_copied = 0 < len(self.numbers) < COPIED_BELOW * self.matrix.shape[0] and self.matrix.lies_in_memory
+        is_copied = len(self.numbers) > 0 and self.matrix.lies_in_memory and self.matrix.copies(len(self.numbers))
         matrix = self.matrix.take(self.numbers) if is_copied else self.matrix
         squares = matrix.sum_squared_scores(coef, np.einsum("kj,j->k", signs, coordinates.shift))
         if len(self.numbers) and not is_copied:

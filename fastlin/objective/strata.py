@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastlin.kernels.linear.places import find_places
+from fastlin.kernels.linear.class_order import find_places
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.typing import IntArray
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
-from fastlin.kernels.machine.threads import run_blocks
+from fastlin.kernels.machine.threads import READ_WORK, cut_work, run_blocks
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
     FEW_CLASSES,
@@ -29,9 +29,6 @@ from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
-
-# Multiply-adds in a part of a solution that is handed to a thread.
-MIN_SOLVE_WORK = 300_000
 
 
 class Preconditioner:
@@ -77,8 +74,8 @@ class Preconditioner:
         if not largest > 0:
             return gradient.copy()
         solution = gradient.reshape(-1, self._size) / largest
-        # As small as two blocks are, each takes longer than it takes to hand it out.
-        n_blocks = min(max(solution.size * self._size // MIN_SOLVE_WORK, 1), len(solution))
+        # Each factor is read twice, forwards and backwards.
+        n_blocks = cut_work(READ_WORK * solution.size * self._size, len(solution))
         run_blocks(solve_block, n_blocks, self._factors, solution)
         return largest * (solution / self.shares).reshape(gradient.shape)
 

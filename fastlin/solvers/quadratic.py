@@ -20,7 +20,6 @@ from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
 from fastlin.solvers.tuning import (
     ACTIVE_SWEEPS,
-    COPIED_BELOW,
     HESSIAN_ACCURACY,
     MAX_HESSIAN_SWEEPS,
     MAX_SWEEPS,
@@ -155,7 +154,7 @@ class ColumnModel:
         self._curvature = RowCurvature(row_weights, probabilities)
         self._curvatures = np.empty(len(features))
         work = max(len(transposed.panel) * len(row_weights), len(transposed.indices)) // max(1, len(scale))
-        n_blocks = count_blocks(len(features), row_work=work, partial_bytes=0, data_bytes=0)
+        n_blocks = count_blocks(len(features), row_work=work)
         run_blocks(fill_block_curvatures, n_blocks, self._columns, self._curvature, self._curvatures)
 
     def minimize(self, accuracy: float) -> FloatArray:
@@ -200,7 +199,7 @@ def _read_columns(point, precision, features, is_sample):
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
     n = rows.matrix.shape[0]
-    is_copied = is_sample and rows.n_rows < COPIED_BELOW * n
+    is_copied = is_sample and rows.matrix.copies(rows.n_rows)
     if is_copied or not len(rows.numbers):
         matrix = rows.matrix.take(rows.numbers) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)

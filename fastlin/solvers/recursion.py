@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastlin.kernels.machine.threads import MAX_BLOCKS, run_blocks
+from fastlin.kernels.machine.threads import READ_WORK, cut_work, run_blocks
 from fastlin.kernels.machine.vectors import (
     add_block_combination,
     dot,
@@ -14,9 +14,6 @@ from fastlin.kernels.machine.vectors import (
 )
 from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.typing import FloatArray, FloatType
-
-# Entries of a vector that are worth handing out to a thread, with those of all pairs.
-MIN_BLOCK_COLUMNS = 20_000
 
 
 class Recursion:
@@ -48,7 +45,7 @@ class Recursion:
         # Of each step with the changes that are as old or newer.
         self._crossed = np.zeros((n_pairs, n_pairs))
         self._scales = np.zeros(n_pairs)
-        self._n_blocks = int(np.clip(length // MIN_BLOCK_COLUMNS, 1, MAX_BLOCKS))
+        self._n_blocks = cut_work(READ_WORK * n_pairs * length, length)
         self._partials = np.empty((self._n_blocks, n_pairs))
         self._newest = -1
         self.n_pairs = 0

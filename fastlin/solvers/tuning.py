@@ -164,8 +164,6 @@ ACTIVE_SWEEPS, MAX_SWEEPS, SETTLED_GAIN = 10, 200, 0.1
 # take 14 steps instead of 105. Ten rounds of sweeps over all, of sweeps over the active ones and of Newton's steps are
 # enough: with twice as many 4,019 x 12, five classes, by groups, takes twice as long to the same bits.
 HESSIAN_ACCURACY, MAX_HESSIAN_SWEEPS = 1e-5, 10 * (1 + ACTIVE_SWEEPS)
-# The rows of a sample that are fewer than this part of X are copied, and their copy transposed.
-COPIED_BELOW = 0.5
 # Newton's steps among active parameters that follow one another: three for each of these, since signs turn back as
 # well, or fewer where all take longer than some hundred sweeps. For signs a step is as long as a few sweeps, for groups
 # as a hundred.

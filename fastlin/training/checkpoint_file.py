@@ -22,10 +22,10 @@ from fastlin.exceptions import CheckpointError
 from fastlin.fitted import check_float, check_like, check_random_state, describe, read_array, read_count
 from fastlin.networks.network import Examples
 from fastlin.places import write_whole
-from fastlin.training.descent import Descent
 from fastlin.training.epochs import Epoch
 from fastlin.training.judges import BestCheckpoint, Checkpoint
 from fastlin.training.loop import Training
+from fastlin.training.network_descent import Descent
 
 FORMAT = 2
 # The first bytes of a zip archive.

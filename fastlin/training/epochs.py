@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from fastlin.networks import Examples
-from fastlin.training.descent import Descent
 from fastlin.training.judges import BestCheckpoint, Patience
 from fastlin.training.learning_rate import LearningRate
 from fastlin.training.loop import DivergedError, Training, train
+from fastlin.training.network_descent import Descent
 
 # Rows whose loss is computed at the end of a training without validation: no batch was computed with its parameters.
 PROBE_ROWS = 128

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlin.kernels.networks.layers import update_with_momentum
 from fastlin.networks.network import Network
-from fastlin.training.descent import Descent
+from fastlin.training.network_descent import Descent
 
 
 class MomentumDescent(Descent):

@@ -271,9 +271,9 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(folder, tmp_path):
 
 @pytest.mark.parametrize("by", ["the end of the program", "the end of the blocks"])
 def test_no_file_is_mapped_when_the_temporary_folder_is_removed(folder, monkeypatch, by):
-    from fastlin.blocks import folders, parquet
+    from fastlin.blocks import decoded_folders, parquet
 
-    maps, mapped_at_removal, load, remove = [], [], parquet._load, folders.shutil.rmtree
+    maps, mapped_at_removal, load, remove = [], [], parquet._load, decoded_folders.shutil.rmtree
 
     def load_and_note(file, mmap_mode=None):
         array = load(file, mmap_mode)
@@ -288,9 +288,9 @@ def test_no_file_is_mapped_when_the_temporary_folder_is_removed(folder, monkeypa
         remove(path, **options)
 
     monkeypatch.setattr(parquet, "_load", load_and_note)
-    monkeypatch.setattr(folders.shutil, "rmtree", note_and_remove)
+    monkeypatch.setattr(decoded_folders.shutil, "rmtree", note_and_remove)
     removals, finalize = [], weakref.finalize
-    monkeypatch.setattr(folders.weakref, "finalize", lambda *given: removals.append(finalize(*given)))
+    monkeypatch.setattr(decoded_folders.weakref, "finalize", lambda *given: removals.append(finalize(*given)))
     blocks = read(folder)
     assert sum(len(block) for block in blocks.read()) == 150
     assert sum(each() is not None for each in maps) == 3

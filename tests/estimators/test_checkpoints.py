@@ -48,7 +48,7 @@ def make_model(**parameters):
 
 def fit_and_crash(model, path, n_epochs, monkeypatch, *data, **more):
     """Fit a model and end the fit in the middle of the epoch after n_epochs."""
-    from fastlin.training.descent import Descent
+    from fastlin.training.network_descent import Descent
 
     n_begun = 0
     run_epoch = Descent.run_epoch

@@ -13,7 +13,7 @@ from small_networks import assert_same_bits, assert_same_network, differ, make, 
 
 from fastlin import MLPClassifier
 from fastlin.networks import Network
-from fastlin.training import lbfgs
+from fastlin.training import network_lbfgs
 
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
@@ -242,7 +242,7 @@ def test_lbfgs_says_that_it_stalled_where_a_step_overflowed(monkeypatch):
         callback(OptimizeResult(x=start, fun=loss))
         return OptimizeResult(x=start, fun=loss, jac=gradient, status=0)
 
-    monkeypatch.setattr(lbfgs, "minimize", stop_too_early)
+    monkeypatch.setattr(network_lbfgs, "minimize", stop_too_early)
     # Where nothing overflows, SciPy's word counts.
     with warnings.catch_warnings():
         warnings.simplefilter("error")

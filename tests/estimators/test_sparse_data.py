@@ -143,8 +143,8 @@ def test_unsorted_and_repeated_entries():
 
 
 @pytest.mark.parametrize("n_classes", [2, 20])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes):
-    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 500)
+def test_any_number_of_threads_gives_the_same_bits(cut_into_blocks, n_classes):
+    cut_into_blocks(20_000)
     X, y = make_data(n=400, n_classes=n_classes)
     models = []
     for n_threads in (1, 2, 3, 7):

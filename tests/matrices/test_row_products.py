@@ -107,8 +107,8 @@ def test_after_as_many_products_as_it_costs_the_gram_matrix_takes_over():
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kind):
-    monkeypatch.setattr(row_products, "MIN_BLOCK_WORK", 1_000)
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, kind):
+    cut_into_blocks(1_000)
     monkeypatch.setattr(row_products, "PANEL_BYTES", 1)
     n, d = 60, 500
     X = make_dense(n=n, d=d)

@@ -82,9 +82,9 @@ def test_chunks_of_rows_give_the_same(monkeypatch, n_classes, rows):
 
 
 @pytest.mark.parametrize("rows", ROWS)
-def test_two_classes_are_read_by_rows_or_by_columns(monkeypatch, rows):
+def test_two_classes_are_read_by_rows_or_by_columns(monkeypatch, cut_into_blocks, rows):
     X, rows = make_csr(), ROWS[rows]
-    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 50)
+    cut_into_blocks(2_000)
     monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 0.5)
     by_rows = make_passes(X, 1, rows)
     monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 10**9)
@@ -111,9 +111,8 @@ def test_values_that_are_all_one_are_left_out_and_leave_the_bits():
 
 
 @pytest.mark.parametrize(("n_classes", "by_rows"), [(1, True), (1, False), (20, False)])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, n_classes, by_rows):
-    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 50)
-    monkeypatch.setattr(sparse_passes, "MIN_TABLE_BLOCK", 20)
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, cut_into_blocks, n_classes, by_rows):
+    cut_into_blocks(2_000)
     monkeypatch.setattr(compressed, "ENTRIES_PER_SUM", 1 if by_rows else 10**9)
     X = make_csr()
     results = []
@@ -157,14 +156,14 @@ def test_columns_and_predictions_are_those_of_dense_data(dtype, weighted):
 
 
 @pytest.mark.parametrize("ones", [False, True])
-def test_statistics_by_rows_are_those_by_columns(monkeypatch, ones):
+def test_statistics_by_rows_are_those_by_columns(cut_into_blocks, ones):
     X = make_csr().tolil()
     # Columns of one number, of one number and zeros, and without entries.
     X[:, 0], X[:, 1], X[:, 2], X[:5, 2], X[:, 3] = 0.1, -3, 0, 7, 0
     X = sparse.csr_array(X)
     if ones:
         X.data[:] = 1
-    monkeypatch.setattr(compressed, "MIN_BLOCK_ENTRIES", 50)
+    cut_into_blocks(2_000)
     found, by_columns = as_matrix(X), as_matrix(X.tocsc())
     for value, expected in zip(found.find_moments(), by_columns.find_moments(), strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-13)

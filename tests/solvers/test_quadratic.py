@@ -5,7 +5,6 @@ import pytest
 from conftest import evaluate, make_objective, make_problem, marked
 from scipy import sparse
 
-from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.matrices import dense
 from fastlin.objective import Objective
@@ -189,8 +188,8 @@ def test_sweeps_without_end_are_cut():
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_the_bits_do_not_depend_on_threads(monkeypatch, kind):
-    monkeypatch.setattr(threads, "MIN_BLOCK_WORK", 50_000)
+def test_the_bits_do_not_depend_on_threads(cut_into_blocks, kind):
+    cut_into_blocks(50_000)
     X, labels, *_ = make_problem(1000, 80, 4)
     if kind == "sparse":
         X[np.random.default_rng(0).uniform(size=X.shape) < 0.5] = 0

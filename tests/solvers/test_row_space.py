@@ -131,8 +131,8 @@ def test_inner_products_that_would_lose_digits_are_not_kept(monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kind, n_classes):
-    monkeypatch.setattr(spaces, "MIN_RESIDUAL_BLOCK", 10)
+def test_any_number_of_threads_gives_the_same_bits(cut_into_blocks, kind, n_classes):
+    cut_into_blocks(2_000)
     solutions = []
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads):

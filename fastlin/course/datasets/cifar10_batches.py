@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.datasets.archives import check_names
+from fastlin.course.datasets.member_names import check_names
 from fastlin.typing import Array
 
 BATCH_ROWS = 10_000

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlin.course.datasets.archives import check_names
 from fastlin.course.datasets.folders import cache_folder
+from fastlin.course.datasets.member_names import check_names
 from fastlin.extras import needs
 from fastlin.places import write_whole
 from fastlin.typing import Array

@@ -87,7 +87,7 @@ class CompiledTraining:
 
     def _start(self, runs, X, labels, coef, with_loss):
         """Start an evaluation, which the ExitStack `runs` waits for; return what it fills."""
-        n_blocks = count_blocks(len(X), row_work=coef.size, partial_bytes=0, data_bytes=X.nbytes)
+        n_blocks = count_blocks(len(X), row_work=coef.size)
         losses = np.zeros(n_blocks if with_loss else 0)
         n_correct = np.zeros(n_blocks, dtype=np.int64)
         run = BlockRun(evaluate_block, n_blocks, X, labels, self._weights, coef, self._tile_rows, losses, n_correct)

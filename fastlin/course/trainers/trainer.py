@@ -12,7 +12,7 @@ from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxMode
 from fastlin.fitted import as_array
 from fastlin.kernels.machine.arrays import compute_type
 from fastlin.training import BestCheckpoint, Patience, train
-from fastlin.training.progress import show_steps
+from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, FloatArray, RandomState
 
 

@@ -13,7 +13,7 @@ from fastlin.kernels.machine.arrays import compute_type
 from fastlin.matrices import DTYPES, DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.training import DivergedError, MomentumDescent, train
-from fastlin.training.progress import show_steps
+from fastlin.training.step_bar import show_steps
 from fastlin.typing import FloatArray, IntArray
 
 

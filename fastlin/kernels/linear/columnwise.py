@@ -9,11 +9,11 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.residuals import take_logarithms
+from fastlin.kernels.linear.residuals import divide_logistic, exponentiate_below, find_largest, take_logarithms
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place
 from fastlin.kernels.machine.instructions import add_freely, read_number
-from fastlin.kernels.machine.threads import count_blocks, run_blocks
+from fastlin.kernels.machine.threads import NUMBER_WORK, count_blocks, run_blocks
 
 # Numbers of a tile of few columns, 24 KB of the first-level cache; with fewer rows than 256 the sums over lanes take
 # longer than that saves: a Gram matrix of 1,000 x 100 takes 0.29 ms, with tiles of 64 rows 0.36.
@@ -22,8 +22,6 @@ FEWEST_TILE_ROWS, MOST_TILE_ROWS = 256, 512
 # Rows come in whole runs of the vectors that LLVM works on at once: what is left over runs one by one. The Gram matrix
 # of 569 x 30 took 66 microseconds so, and takes 16.
 ROWS_AT_ONCE = 32
-# What a number takes to be copied, in multiply-adds of `count_blocks`.
-FILL_WORK = 40
 # The rows of a room behind those of the scores, and two more for `fill_gram`.
 LARGEST, FACTORS = range(2)
 ROOM_ROWS = 4
@@ -69,7 +67,7 @@ class TiledRows(NamedTuple):
         own_labels, own_weights = np.zeros(shape, np.int64), np.zeros(shape)
         own_labels.reshape(-1)[:n] = labels[rows] if len(rows) else labels
         own_weights.reshape(-1)[:n] = (weights[rows] if len(rows) else weights) if len(weights) else 1.0
-        n_blocks = count_blocks(n, row_work=FILL_WORK * n_columns, partial_bytes=0, data_bytes=0)
+        n_blocks = count_blocks(n, row_work=NUMBER_WORK * n_columns)
         run_blocks(fill_block_tiles, min(n_blocks, shape[0]), X, rows, scale, shift, values)
         return cls(values, own_labels, own_weights, n, len(weights) > 0)
 
@@ -165,30 +163,17 @@ def evaluate(rows, parameters, probabilities, room, total):
                 factors[i] = -abs(room[0, i])
             exponentiate_in_place(factors)
             for i in range(tile_rows):
-                sign = np.float64(2 * labels[t, i] - 1)
-                margin = sign * room[0, i]
-                larger = 1.0 / (1.0 + factors[i])
-                smaller = factors[i] * larger
-                part = add_freely(part, weights[t, i] * (0.0 if margin > 0.0 else -margin))
-                probabilities[t, 0, i] = smaller if room[0, i] < 0.0 else larger
-                # The smaller exponential: nothing cancels where the label is well predicted.
-                room[0, i] = -sign * (smaller if margin > 0.0 else larger) * weights[t, i]
+                p, excess, slope = divide_logistic(room[0, i], labels[t, i], factors[i], room)
+                probabilities[t, 0, i] = p
+                part = add_freely(part, weights[t, i] * excess)
+                room[0, i] = slope * weights[t, i]
         else:
             for i in range(tile_rows):
-                largest[i], factors[i] = room[0, i], -1.0
-            for k in range(1, n_classes):
-                for i in range(tile_rows):
-                    # NaN, of a start that is too large, must not get lost in comparisons.
-                    is_larger = (room[k, i] > largest[i]) | (room[k, i] != room[k, i])
-                    largest[i] = room[k, i] if is_larger else largest[i]
+                factors[i] = -1.0
+            find_largest(room[:n_classes], tile_rows, largest)
             for i in range(tile_rows):
                 part -= weights[t, i] * (room[labels[t, i], i] - largest[i])
-            for k in range(n_classes):
-                for i in range(tile_rows):
-                    room[k, i] -= largest[i]
-                exponentiate_in_place(room[k])
-                for i in range(tile_rows):
-                    factors[i] += room[k, i]
+            exponentiate_below(room[:n_classes], tile_rows, largest, factors)
             for k in range(n_classes):
                 for i in range(tile_rows):
                     share = room[k, i] / (1.0 + factors[i])

@@ -63,26 +63,36 @@ def turn_logistic_scores(scores, labels, weights, kept, first, room, wide_room):
     """
     compile_apart()
     n_rows = scores.shape[0]
-    one, zero = scores.dtype.type(1), scores.dtype.type(0)
     row_weights, probabilities = room[0, :n_rows], room[1, :n_rows]
     exponentials, linear = wide_room[0, :n_rows], wide_room[1, :n_rows]
     for i in range(n_rows):
         row_weights[i] = weight_of(weights, i)
     # One loop: a loop of its own for each step, through memory, took as long again.
     for i in range(n_rows):
-        sign = scores.dtype.type(2 * labels[i] - 1)
-        margin = sign * scores[i]
-        e = exponential(-abs(margin), scores)
-        larger = one / (one + e)
-        smaller = e * larger
+        e = exponential(-abs(scores[i]), scores)
         exponentials[i] = np.float64(e)
-        linear[i] = np.float64(row_weights[i]) * np.float64(zero if margin > zero else -margin)
-        probabilities[i] = smaller if scores[i] < zero else larger
-        # This is sigmoid(-margin) by the smaller exponential: nothing cancels where the label is well predicted.
-        scores[i] = -sign * (smaller if margin > zero else larger) * row_weights[i]
+        probabilities[i], excess, slope = divide_logistic(scores[i], labels[i], e, scores)
+        linear[i] = np.float64(row_weights[i]) * np.float64(excess)
+        scores[i] = slope * row_weights[i]
     _keep_logistic(kept.single, first, probabilities)
     _keep_logistic(kept.double, first, probabilities)
     return add_up(linear) + add_up(exponentials[: take_logarithms(exponentials, weights)])
+
+
+@kernel(inline=True)
+def divide_logistic(score, label, e, scores):
+    """Return the probability of class 1, and the loss without its logarithm and slope of a row, with e = exp(-|score|).
+
+    The results have the type of scores, an array.
+    """
+    one, zero = scores.dtype.type(1), scores.dtype.type(0)
+    sign = scores.dtype.type(2 * label - 1)
+    margin = sign * score
+    larger = one / (one + e)
+    smaller = e * larger
+    # The slope is by sigmoid(-margin) from the smaller exponential: nothing cancels where the label is well predicted.
+    slope = -sign * (smaller if margin > zero else larger)
+    return smaller if score < zero else larger, zero if margin > zero else -margin, slope
 
 
 @kernel(inner=True)
@@ -137,6 +147,30 @@ def _keep_softmax(room, k, first, exponentials, totals):
             p[i] = exponentials[i] / exponentials.dtype.type(totals[i])
 
 
+@kernel(inline=True)
+def find_largest(scores, n_rows, largest):
+    """Fill largest (n_rows,) with the largest of the scores (K, n_rows or more) of each row."""
+    for i in range(n_rows):
+        largest[i] = scores[0, i]
+    for k in range(1, scores.shape[0]):
+        s = scores[k, :n_rows]
+        for i in range(n_rows):
+            # NaN, of a training that diverged, must not get lost in comparisons: it then reaches loss and residuals.
+            largest[i] = s[i] if (s[i] > largest[i]) | (s[i] != s[i]) else largest[i]
+
+
+@kernel(inline=True)
+def exponentiate_below(scores, n_rows, largest, totals):
+    """Overwrite scores (K, n_rows or more) with exp(score - largest), and add them to totals (n_rows,), float64."""
+    for k in range(scores.shape[0]):
+        s = scores[k, :n_rows]
+        for i in range(n_rows):
+            s[i] -= largest[i]
+        exponentiate_in_place(s)
+        for i in range(n_rows):
+            totals[i] += np.float64(s[i])
+
+
 @kernel(inner=True)
 def _softmax_residuals(scores, numbers, samples, kept, first):
     compile_apart()
@@ -144,25 +178,13 @@ def _softmax_residuals(scores, numbers, samples, kept, first):
     n_classes, n_rows = scores.shape[0], numbers.shape[0]
     largest, row_weights = zeros_aligned(n_rows, scores.dtype), zeros_aligned(n_rows, scores.dtype)
     totals = zeros_aligned(n_rows, np.float64)
-    for i in range(n_rows):
-        largest[i] = scores[0, i]
-    for k in range(1, n_classes):
-        s = scores[k, :n_rows]
-        for i in range(n_rows):
-            # NaN, of a training that diverged, must not get lost in comparisons: it then reaches loss and residuals.
-            largest[i] = s[i] if (s[i] > largest[i]) | (s[i] != s[i]) else largest[i]
+    find_largest(scores, n_rows, largest)
     loss = 0.0
     for i in range(n_rows):
         row = numbers[i]
         row_weights[i] = weight_of(weights, row)
         loss -= np.float64(weight_of(weights, row)) * np.float64(scores[labels[row], i] - largest[i])
-    for k in range(n_classes):
-        s = scores[k, :n_rows]
-        for i in range(n_rows):
-            s[i] -= largest[i]
-        exponentiate_in_place(s)
-        for i in range(n_rows):
-            totals[i] += np.float64(s[i])
+    exponentiate_below(scores, n_rows, largest, totals)
     kind = scores.dtype.type
     for i in range(n_rows):
         loss += np.float64(row_weights[i]) * log_from_one(totals[i])

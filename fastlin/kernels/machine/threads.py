@@ -30,8 +30,14 @@ import joblib
 # A block is at least this many multiply-adds (100 to 200 microseconds), so that handing it out and starting it, its
 # first tile without prefetch, cost little. A second thread takes 50 microseconds to wake up.
 MIN_BLOCK_WORK = 4_000_000
-# What a row costs beside its products (loss, residuals, the start of each product), in multiply-adds.
+# Other work, in multiply-adds of 25 picoseconds: what a row costs beside its products (loss, residuals, the start of
+# each product); an exponential with its residual, or two logarithms; a number that is found by its place, copied or
+# goes through a few steps (0.6 to 3.7 nanoseconds were measured); one that is read for a single multiply-add (0.14 to
+# 0.7, from the second-level cache or from memory).
 ROW_OVERHEAD = 250
+EXPONENTIAL_WORK = 160
+NUMBER_WORK = 40
+READ_WORK = 8
 # Enough blocks to keep 16 cores busy; the first tile of each comes without prefetch: 64 cost 4 % more than 32.
 MAX_BLOCKS = 32
 # The partial sums of all blocks together take no more than this, or 2 % of X where that is more.
@@ -126,11 +132,18 @@ def _limited(limit):
         _limit.reset(token)
 
 
-@lru_cache(maxsize=256)
-def count_blocks(n_rows: int, row_work: int, partial_bytes: int, data_bytes: int) -> int:
-    """Return into how many blocks `n_rows` are cut: from the shape alone, never from the thread count.
+def cut_work(work: int, most: int = MAX_BLOCKS) -> int:
+    """Return into how many blocks so many multiply-adds are cut: from the work alone, never from the thread count.
 
     By the work it is a power of two: the last of three blocks leaves one of two threads idle for a quarter of the run.
+    There are at most `most` and MAX_BLOCKS, and at least one.
+    """
+    return max(1, min(1 << max(0, int(work) // MIN_BLOCK_WORK - 1).bit_length(), most, MAX_BLOCKS))
+
+
+@lru_cache(maxsize=256)
+def count_blocks(n_rows: int, row_work: int, partial_bytes: int = 0, data_bytes: int = 0) -> int:
+    """Return into how many blocks `n_rows` are cut, by their work and by the memory that partial sums may take.
 
     Parameters
     ----------
@@ -143,9 +156,8 @@ def count_blocks(n_rows: int, row_work: int, partial_bytes: int, data_bytes: int
     data_bytes : int
         Bytes of X.
     """
-    by_work = 1 << max(0, n_rows * (row_work + ROW_OVERHEAD) // MIN_BLOCK_WORK - 1).bit_length()
     by_memory = max(MAX_PARTIAL_BYTES, data_bytes // 50) // max(1, partial_bytes)
-    return int(max(1, min(by_work, max(2, by_memory), MAX_BLOCKS, n_rows)))
+    return cut_work(n_rows * (row_work + ROW_OVERHEAD), min(max(2, by_memory), n_rows))
 
 
 def run_blocks(kernel: Callable[..., Any], n_blocks: int, *arguments: Any) -> None:

@@ -9,7 +9,6 @@ import pytest
 from conftest import make_problem
 
 from fastlin.kernels.linear.operands import Samples
-from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix, dense
@@ -70,8 +69,10 @@ def test_the_caller_keeps_x_and_float32_takes_the_other_way():
 @pytest.mark.parametrize(
     ("n_classes", "rows"), [(2, np.arange(3_000)[::-1].repeat(2)[:2_900]), (3, ALL)], ids=["given", "all"]
 )
-def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(n_classes, rows, monkeypatch):
-    monkeypatch.setattr(threads, "MIN_BLOCK_WORK", 100_000)
+def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(
+    n_classes, rows, monkeypatch, cut_into_blocks
+):
+    cut_into_blocks(100_000)
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0 if n_classes > 2 else 1 << 17)
     n, n_blocks = 3_000, []
     X, labels, weights, coef, intercept = make_problem(n, 3, n_classes)
@@ -84,15 +85,12 @@ def test_blocks_of_tiles_add_up_to_the_same_bits_for_any_number_of_threads(n_cla
 
     monkeypatch.setattr(dense, "run_blocks", run)
     parameters, found = np.column_stack([coef, intercept]), []
-    # What it remembers belongs to another MIN_BLOCK_WORK.
-    threads.count_blocks.cache_clear()
     for n_threads in (1, 3):
         passes, scale, shift = make_passes(X, labels, weights, n_classes, rows)
         gradient, probabilities = np.empty_like(parameters), np.empty((len(coef), len(rows) or n))
         with limit_threads(n_threads):
             found.append((passes.evaluate(parameters, probabilities, gradient), gradient, probabilities))
             assert passes.evaluate(parameters, None, gradient) == found[0][0]
-    threads.count_blocks.cache_clear()
     assert max(n_blocks) > 1
     assert found[0][0] == found[1][0]
     for one, other in zip(found[0][1:], found[1][1:], strict=True):

@@ -13,11 +13,14 @@ import pytest
 
 from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.threads import (
+    MAX_BLOCKS,
+    MIN_BLOCK_WORK,
     MOST_THREADS,
     BlockRun,
     Stopped,
     count_blocks,
     count_threads,
+    cut_work,
     limit_threads,
     run_blocks,
     run_side_by_side,
@@ -325,6 +328,14 @@ def test_blocks_follow_from_the_shape():
     assert count_blocks(60_000, 2 * 784_000, 8 * 784_000, 376_000_000) == 2
     with limit_threads(7):
         assert count_blocks(60_000, 2 * 7840, 8 * 7840, 376_000_000) == 32
+    # Without partial sums the work decides, and no block is without a row.
+    assert count_blocks(60_000, 2 * 784_000) == 32
+    assert count_blocks(3, MIN_BLOCK_WORK) == 3
+
+
+def test_work_is_cut_into_a_power_of_two():
+    assert [cut_work(parts * MIN_BLOCK_WORK) for parts in (0, 1, 2, 3, 5, 8, 1000)] == [1, 1, 2, 4, 8, 8, MAX_BLOCKS]
+    assert [cut_work(8 * MIN_BLOCK_WORK, most) for most in (0, 1, 3)] == [1, 1, 3]
 
 
 @pytest.mark.parametrize(

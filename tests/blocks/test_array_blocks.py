@@ -10,7 +10,7 @@ from scipy import sparse
 import fastlin
 from fastlin import matrices
 from fastlin.blocks import from_arrays, from_csr
-from fastlin.blocks.arrays import find_map
+from fastlin.blocks.array_blocks import find_map
 from fastlin.blocks.blocks import DTYPES
 from fastlin.exceptions import DataChangedError
 

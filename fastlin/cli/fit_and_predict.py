@@ -23,7 +23,7 @@ from fastlin.cli.data_files import (
 from fastlin.course.report import write_model_page
 from fastlin.estimators.coefficients import check_coefficients
 from fastlin.estimators.summary import describe_fit, lay_out
-from fastlin.figures.models import plot_coefficients, plot_fit
+from fastlin.figures.fitted_models import plot_coefficients, plot_fit
 from fastlin.figures.style import COLORS, embed
 from fastlin.fitted import as_array
 from fastlin.places import write_whole

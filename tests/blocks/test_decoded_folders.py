@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 from conftest import refuse_locks
 
-from fastlin.blocks import folders
-from fastlin.blocks.folders import CacheFolder, TemporaryFolder, name_source
+from fastlin.blocks import decoded_folders
+from fastlin.blocks.decoded_folders import CacheFolder, TemporaryFolder, name_source
 
 
 def list_names(folder):
@@ -39,7 +39,7 @@ def make_arrays(cache, file, columns="columns"):
 HOLD = """
 import sys, time
 from pathlib import Path
-from fastlin.blocks.folders import UNFINISHED, CacheFolder, TemporaryFolder
+from fastlin.blocks.decoded_folders import UNFINISHED, CacheFolder, TemporaryFolder
 if sys.argv[1] == "temporary":
     owner = TemporaryFolder(int)
 else:
@@ -137,7 +137,7 @@ def test_a_forked_child_leaves_the_mark_of_its_parent(sources):
         pytest.skip("the system has no fork")
     program = f"""
 import os, sys
-from fastlin.blocks.folders import CacheFolder
+from fastlin.blocks.decoded_folders import CacheFolder
 owner = CacheFolder({str(sources[0])!r}, [])
 child = os.fork()
 if child == 0:
@@ -219,7 +219,7 @@ def test_a_temporary_folder_lies_on_a_disk_unless_another_one_is_named(
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.setenv(name, str(tmp_path / named) if named else "")
     monkeypatch.setattr("tempfile.tempdir", None if named else str(tmp_path / "usual"))
-    monkeypatch.setattr(folders, "LARGE_TEMPORARY", str(tmp_path / ("large" if is_writable else "missing")))
+    monkeypatch.setattr(decoded_folders, "LARGE_TEMPORARY", str(tmp_path / ("large" if is_writable else "missing")))
     owner = TemporaryFolder(int)
     assert owner.path.parent == tmp_path / expected
     assert len(caplog.records) == (expected == "usual" and os.name != "nt")

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from fastlin.kernels.linear.operands import Compressed, Kept, Samples
-from fastlin.kernels.linear.row_space import (
+from fastlin.kernels.linear.row_multipliers import (
     fill_block_lines,
     fill_block_residuals_along,
     fill_block_row_products,
