@@ -391,10 +391,22 @@ def test_tests_mirror_the_package():
     assert folders == packages() | {"benchmarks", "scikit_learn"}
 
 
-def test_tests_stand_in_the_folder_of_what_they_test():
-    modules = {}
+def folders_of_modules():
+    """Return the folders that have a module of each name."""
+    folders = {}
     for path in PACKAGE.rglob("*.py"):
-        modules.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))
+        folders.setdefault(path.stem, set()).add(path.parent.relative_to(PACKAGE).as_posix().strip("."))
+    return folders
+
+
+def test_no_two_modules_have_one_name():
+    names = {name for name, folders in folders_of_modules().items() if len(folders) > 1}
+    # Dask's classes have the names of those that fit in memory, and so have their modules.
+    assert names == {"__init__", "logistic_regression", "logistic_regression_cv"}
+
+
+def test_tests_stand_in_the_folder_of_what_they_test():
+    modules = folders_of_modules()
     for path in (path for path in files("tests") if path.name.startswith("test_")):
         name, folder = path.stem.removeprefix("test_"), path.parent.relative_to(ROOT / "tests").as_posix().strip(".")
         # A test that has the name of a module stands beside it; others test what several modules of a folder do.

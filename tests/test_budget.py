@@ -19,7 +19,7 @@ from fastlin.budget import (
 )
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective, Point
-from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton, row_space
+from fastlin.solvers import choose, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.stopping import Stopping
 
 
@@ -131,7 +131,7 @@ def make_wide(n_features=130_000, n_classes=8):
 @pytest.mark.thorough
 def test_pairs_of_a_million_parameters_are_float32_and_the_fit_reaches_its_certificate(monkeypatch):
     # In the space of its few rows it would need no such pairs.
-    monkeypatch.setattr(row_space, "suits", lambda objective: False)
+    monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
     objective = make_wide()
     assert objective.shape[0] * objective.shape[1] > 1_000_000
     pairs = lbfgs.Pairs(objective)

@@ -45,9 +45,9 @@ def anchors(path):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)))
-def test_the_derivations_name_what_exists(file, name):
-    assert name in definitions(ROOT / file)
+def test_the_derivations_name_what_exists():
+    assert len(NAMED) >= 70
+    assert [f"{file}::{name}" for file, name in NAMED if name not in definitions(ROOT / file)] == []
 
 
 def test_every_section_of_the_derivations_names_code_and_test():

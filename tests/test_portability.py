@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastlin
-from fastlin.course.studies import cifar10
+from fastlin.course.studies import cifar10_training
 from fastlin.course.studies.cifar10_two_layer import REPORT
 
 ROOT = Path(__file__).parents[1]
@@ -191,7 +191,9 @@ def test_what_a_process_for_a_training_is_given_and_returns_travels_by_names():
     generator = np.random.default_rng(0)
     arrays = [array for _ in range(3) for array in (generator.normal(size=(20, 4)), np.arange(20) % 2)]
     recipe = replace(REPORT, hidden=(3,), epochs=1, batch_size=10)
-    run, *given = pickle.loads(pickle.dumps((cifar10._run_recipe, 7, cifar10.Images(*arrays, 1.0), recipe, 0)))
+    run, *given = pickle.loads(
+        pickle.dumps((cifar10_training._run_recipe, 7, cifar10_training.Images(*arrays, 1.0), recipe, 0))
+    )
     number, trained = pickle.loads(pickle.dumps(run(*given)))
-    expected = cifar10.train(cifar10.Images(*arrays, 1.0), recipe, 0)
+    expected = cifar10_training.train(cifar10_training.Images(*arrays, 1.0), recipe, 0)
     assert (number, trained.accuracies, trained.penalties) == (7, expected.accuracies, expected.penalties)

@@ -19,7 +19,7 @@ from fastlin.cli.fit_and_predict import fit_model, predict_rows
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, peers
-from fastlin.course.studies.cifar10 import N_VALIDATION
+from fastlin.course.studies.cifar10_training import N_VALIDATION
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder

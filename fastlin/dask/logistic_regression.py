@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 from numpy.typing import ArrayLike
 
 from fastlin.dask.cluster import explain_losses
+from fastlin.dask.partitions import leave_task, read_partitions
 from fastlin.dask.predictions import DaskPredictions
-from fastlin.dask.training_data import leave_task, read_partitions
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.logistic_regression import LogisticRegression as LocalLogisticRegression
 

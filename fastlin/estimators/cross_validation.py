@@ -12,7 +12,7 @@ from sklearn.metrics import get_scorer
 
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.budget import Budget
-from fastlin.estimators.callbacks import tell_all
+from fastlin.estimators.callback_tasks import tell_all
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.regularization_path import fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
@@ -21,7 +21,7 @@ from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators.callbacks import CrossValidationTasks
+    from fastlin.estimators.callback_tasks import CrossValidationTasks
     from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
     from fastlin.estimators.problem import Fit
     from fastlin.estimators.training_data import TrainingData

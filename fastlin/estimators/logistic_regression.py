@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.callbacks import IterationTasks, describe_linear_model, tell_all
+from fastlin.estimators.callback_tasks import IterationTasks, describe_linear_model, tell_all
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.declaration import (

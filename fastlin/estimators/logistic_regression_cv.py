@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.callbacks import CrossValidationTasks, describe_linear_model
+from fastlin.estimators.callback_tasks import CrossValidationTasks, describe_linear_model
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, JoinedModel, bind_scorer, fit_folds
 from fastlin.estimators.declaration import (

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from fastlin.estimators.callbacks import EpochCallbacks, tell_all
+from fastlin.estimators.callback_tasks import EpochCallbacks, tell_all
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import (

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.callbacks import EpochCallbacks, tell_all
+from fastlin.estimators.callback_tasks import EpochCallbacks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import (

@@ -16,7 +16,7 @@ from fastlin.solvers.solution import Solution
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators.callbacks import Listener
+    from fastlin.estimators.callback_tasks import Listener
     from fastlin.estimators.logistic_regression import LogisticRegression
     from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
     from fastlin.estimators.training_data import TrainingData

@@ -19,7 +19,7 @@ from fastlin.estimators.verbose import count_fits
 from fastlin.typing import ClassWeight, FloatArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators.callbacks import Listener
+    from fastlin.estimators.callback_tasks import Listener
     from fastlin.estimators.problem import Fit, Problem
 
 # Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.

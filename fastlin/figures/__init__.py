@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastlin.figures.curves import plot_history, plot_path, plot_scores
 from fastlin.figures.fitted_models import plot_coefficients, plot_convergence
-from fastlin.figures.images import plot_weights, show_images
+from fastlin.figures.image_grid import plot_weights, show_images
 from fastlin.figures.style import DOTS_PER_INCH, STYLE
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from fastlin.matrices.dense import DTYPES, DenseMatrix
 from fastlin.matrices.matrix import Matrix, Passes
 from fastlin.matrices.pieces import PiecewiseMatrix
 from fastlin.matrices.sparse import SparseMatrix
-from fastlin.matrices.tables import Codes, TableMatrix
+from fastlin.matrices.table_matrix import Codes, TableMatrix
 from fastlin.typing import Array, SparseContainer
 
 Given = TypeVar("Given", bound=Matrix)

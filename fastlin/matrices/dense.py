@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.columns import fill_block_column_statistics, fill_block_panel, fill_moments
+from fastlin.kernels.linear.column_statistics import fill_block_column_statistics, fill_block_panel, fill_moments
 from fastlin.kernels.linear.columnwise import TiledRows, count_roundings, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,

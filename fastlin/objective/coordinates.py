@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.coordinates import fill_coordinates
+from fastlin.kernels.linear.coordinate_scales import fill_coordinates
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
-from fastlin.kernels.linear.coordinates import fill_coefficients
+from fastlin.kernels.linear.coordinate_scales import fill_coefficients
 from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
 from fastlin.objective.coordinates import Coordinates

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
-from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space
+from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
@@ -79,10 +79,10 @@ def minimize(
         point = objective.at(starts[0] if starts else np.zeros(objective.shape), out=room)
         return stopping.solution(stopping.why(point, stopping.begin(point), np.inf))
     method = choose_solver(objective, solver)
-    suits_row_space = method == "lbfgs" and row_space.suits(objective)
+    suits_row_space = method == "lbfgs" and row_space_lbfgs.suits(objective)
     row_point = None if nearby is None else nearby.row_point
     if suits_row_space and row_point:
-        solution = row_space.minimize(objective, stopping, room=room, nearby=row_point)
+        solution = row_space_lbfgs.minimize(objective, stopping, room=room, nearby=row_point)
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
         starts, suits_row_space = starts if solution is None else [solution.parameters], False
@@ -93,7 +93,7 @@ def minimize(
     is_far = best is None or not best.value <= objective.value_at_start()
     start = objective.start() if best is None or is_far else objective.center(best.parameters)
     if suits_row_space:
-        solution = row_space.minimize(objective, stopping, start=None if is_far else start, room=room)
+        solution = row_space_lbfgs.minimize(objective, stopping, start=None if is_far else start, room=room)
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
         start = start if solution is None else objective.center(solution.parameters)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
-from fastlin.kernels.linear.descent import (
+from fastlin.kernels.linear.quasi_newton import (
     ACCEPTED,
     AT_START,
     BEGINNING,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
-from fastlin.solvers import choose, descent, lbfgs, newton, row_space
+from fastlin.solvers import choose, descent, lbfgs, newton, row_space_lbfgs
 from fastlin.solvers.stopping import LIMITED, SEPARABLE
 
 SOLVERS = ["auto", "lbfgs", "newton-cg", "newton-cholesky"]
@@ -276,7 +276,7 @@ def test_without_room_for_probabilities_every_name_still_works(solver):
 def test_names_lead_to_their_solvers(monkeypatch):
     called = []
     exact, truncated = (newton, "minimize_by_cholesky"), (newton, "minimize_by_conjugate_gradients")
-    solvers = [(module, "minimize") for module in (descent, lbfgs, row_space)]
+    solvers = [(module, "minimize") for module in (descent, lbfgs, row_space_lbfgs)]
     quasi_newton, limited, by_rows = solvers
     for module, name in (*solvers, exact, truncated):
         original = getattr(module, name)

@@ -5,7 +5,7 @@ from conftest import make_objective, with_budget
 from scipy import sparse
 
 from fastlin.objective import Objective
-from fastlin.solvers import choose, descent, preconditioners, row_space
+from fastlin.solvers import choose, descent, preconditioners, row_space_lbfgs
 from fastlin.solvers.stopping import LIMITED, Stopping
 
 
@@ -40,7 +40,7 @@ def test_the_budget_decides_which_preconditioner_is_built():
 def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(monkeypatch):
     generator = np.random.default_rng(0)
     # Columns of spread 1 to 1/600 beside a weak penalty: 40 iterations by the diagonal.
-    monkeypatch.setattr(row_space, "suits", lambda objective: False)
+    monkeypatch.setattr(row_space_lbfgs, "suits", lambda objective: False)
     X = generator.normal(size=(300, 600)) / np.arange(1, 601)
     labels = (X @ generator.normal(size=600) + generator.normal(size=300) > 0).astype(int)
     few = Objective.over(X, labels, 2, l2=1e-6)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import assert_same_bits, make_objective, minimum_of
 
-from fastlin.kernels.linear.descent import (
+from fastlin.kernels.linear.quasi_newton import (
     ACCEPTED,
     DIRECTION,
     HIGH,

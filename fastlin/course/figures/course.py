@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastlin.figures.curves import plot_history
-from fastlin.figures.images import plot_weights, show_images
+from fastlin.figures.image_grid import plot_weights, show_images
 from fastlin.figures.style import (
     COLORS,
     Picture,

@@ -5,6 +5,6 @@
 
 from fastlin.course.report.model_page import write_model_page
 from fastlin.course.report.page import write_page
-from fastlin.course.report.tables import Table, tabulate
+from fastlin.course.report.result_tables import Table, tabulate
 
 __all__ = ["Table", "tabulate", "write_model_page", "write_page"]

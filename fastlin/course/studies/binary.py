@@ -1,7 +1,7 @@
 """Loss and accuracy of logistic regression of the digits 2 against 3, trained in the order of the data."""
 
 from fastlin.course import trainers
-from fastlin.course.studies.course import binary_data, describe_training, last, train_binary
+from fastlin.course.studies.course_training import binary_data, describe_training, last, train_binary
 from fastlin.course.studies.settings import Results, Settings
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastlin.course.studies.cifar10 import Images, Recipe, prepare, run_recipes
+from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, run_recipes
 from fastlin.course.studies.settings import Results, Settings
 
 N_COMPONENTS = 300

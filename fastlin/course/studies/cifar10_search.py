@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 from sklearn.model_selection import ParameterSampler
 
-from fastlin.course.studies.cifar10 import Recipe, prepare, run_recipes
+from fastlin.course.studies.cifar10_training import Recipe, prepare, run_recipes
 from fastlin.course.studies.cifar10_two_layer import N_COMPONENTS, QUICK_PART, REPORT
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.places import lock

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from fastlin.course.studies.cifar10 import Images, Recipe, prepare, train
+from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, train
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.training.epochs import EpochTraining
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlin.course.studies.course import (
+from fastlin.course.studies.course_training import (
     MOST_EPOCHS,
     PATIENCE,
     describe_training,

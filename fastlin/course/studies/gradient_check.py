@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastlin.course import trainers
-from fastlin.course.studies.course import binary_data, softmax_data
+from fastlin.course.studies.course_training import binary_data, softmax_data
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.measures import compare_gradient
 from fastlin.typing import Array

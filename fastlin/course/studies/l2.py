@@ -4,7 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.studies.course import describe_training, find_protocol, last, spread_of_differences, train_softmax
+from fastlin.course.studies.course_training import (
+    describe_training,
+    find_protocol,
+    last,
+    spread_of_differences,
+    train_softmax,
+)
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.studies.verdicts import SAME_RATE
 from fastlin.typing import FloatArray

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.studies.course import (
+from fastlin.course.studies.course_training import (
     Trained,
     describe_training,
     find_protocol,

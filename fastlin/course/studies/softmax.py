@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastlin.course import trainers
-from fastlin.course.studies.course import (
+from fastlin.course.studies.course_training import (
     Trained,
     describe_training,
     has_random_split,

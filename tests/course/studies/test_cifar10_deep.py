@@ -7,7 +7,7 @@ import pytest
 
 from fastlin.course import datasets
 from fastlin.course.studies import cifar10_deep
-from fastlin.course.studies.cifar10 import train
+from fastlin.course.studies.cifar10_training import train
 from fastlin.course.studies.settings import Settings
 
 

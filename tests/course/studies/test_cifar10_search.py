@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from fastlin.course import datasets
-from fastlin.course.studies import cifar10, cifar10_search
+from fastlin.course.studies import cifar10_search, cifar10_training
 from fastlin.course.studies.cifar10_search import FILE, OPTIMUM, REPORT, draw, make_recipe
 from fastlin.course.studies.settings import Settings
 from fastlin.kernels.machine.cache_folder import cache_folder
@@ -34,7 +34,7 @@ def trained(monkeypatch):
     def run_recipes(images, recipes, seeds):
         for number, (recipe, seed) in enumerate(zip(recipes, seeds, strict=True)):
             seen.append(OPTIMUM if recipe.reg == REPORT.reg else seed)
-            yield number, cifar10.train(images, recipe, seed)
+            yield number, cifar10_training.train(images, recipe, seed)
 
     monkeypatch.setattr(cifar10_search, "run_recipes", run_recipes)
     return seen
@@ -142,8 +142,8 @@ def test_the_reports_optimum_is_trained_beside_the_draws_and_ranked(trained, tmp
     settings = Settings(DATA, True, 3, folder=tmp_path, draws=4)
     results = cifar10_search.run(settings)
     optimum = results.series["optimum"]
-    own = cifar10.train(
-        cifar10.prepare(DATA, cifar10_search.N_COMPONENTS, True),
+    own = cifar10_training.train(
+        cifar10_training.prepare(DATA, cifar10_search.N_COMPONENTS, True),
         make_recipe({name: getattr(REPORT, name) for name in cifar10_search.SPACE} | {"hidden": 135}, 40, True),
         3,
     )

@@ -8,7 +8,7 @@ import pytest
 from fastlin import figures
 from fastlin.course import datasets
 from fastlin.course.studies import cifar10_two_layer
-from fastlin.course.studies.cifar10 import Images, prepare, train
+from fastlin.course.studies.cifar10_training import Images, prepare, train
 from fastlin.course.studies.settings import Settings
 
 

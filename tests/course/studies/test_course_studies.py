@@ -12,7 +12,7 @@ from fastlin.course.studies import (
     STUDIES,
     binary,
     compare,
-    course,
+    course_training,
     early_stopping,
     gradient_check,
     images,
@@ -123,7 +123,7 @@ def test_the_penalty_shrinks_and_smooths_weights_of_the_digits(whole):
     norms = list(found["l2_norm"].merits["squared_norm"].values())
     assert len(norms) == len(PENALTIES)
     assert all(weak > 2 * strong for strong, weak in pairwise(norms))
-    models = [course.train_softmax(settings, l2_reg_lambda).model for l2_reg_lambda in PENALTIES]
+    models = [course_training.train_softmax(settings, l2_reg_lambda).model for l2_reg_lambda in PENALTIES]
     roughness = [relative_roughness(model.w) for model in models]
     assert all(weak > strong for strong, weak in pairwise(roughness))
     rows = found["l2_weights"].merits["by_lambda"]
@@ -146,7 +146,7 @@ def test_the_penalty_costs_accuracy_on_the_digits(whole):
     # Single validations of 500 images are noisy; their means over the second half are not.
     late = []
     for l2_reg_lambda in PENALTIES:
-        accuracies = list(course.train_softmax(settings, l2_reg_lambda).val["accuracy"].values())
+        accuracies = list(course_training.train_softmax(settings, l2_reg_lambda).val["accuracy"].values())
         late.append(np.mean(accuracies[len(accuracies) // 2 :]))
     assert all(weak > strong + 0.005 for strong, weak in pairwise(late))
 
@@ -175,7 +175,7 @@ def test_the_verdicts_on_the_digits(whole):
 def test_the_conventions_of_the_penalty_give_equal_bits(whole):
     settings, found, _ = whole
     models = {
-        name: course.train_softmax(settings, l2_reg_lambda, half=half)
+        name: course_training.train_softmax(settings, l2_reg_lambda, half=half)
         for name, l2_reg_lambda, half in (("1", 1.0, False), ("½ 2", 2.0, True))
     }
     assert models["1"] is not models["½ 2"]
@@ -208,23 +208,23 @@ def test_all_studies_together_train_each_model_once(monkeypatch):
 
 
 def test_whole_mnist_adds_the_random_split(monkeypatch):
-    monkeypatch.setattr(course, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
     digits = datasets.load_digits()
     tiled = {}
     for part, n in (("train", 60_000), ("test", 10_000)):
         places = np.arange(n) % len(digits.X_train)
         tiled |= {f"X_{part}": digits.X_train[places], f"y_{part}": digits.y_train[places]}
     data = replace(digits, name="mnist", **tiled)
-    assert course.has_random_split(data)
+    assert course_training.has_random_split(data)
     assert count_trainings(monkeypatch, data) == {"SoftmaxTrainer": 6 + 1, "LogisticTrainer": 4 + 5 + 1}
-    assert not course.has_random_split(replace(data, X_train=data.X_train[:-1], y_train=data.y_train[:-1]))
-    assert not course.has_random_split(replace(data, name="digits"))
-    X_train, _, X_val, _ = course.softmax_data(data, True)
-    assert (len(X_train), len(X_val)) == course.RANDOM_SPLIT
-    assert [len(part) for part in course.softmax_data(data, False)] == [20_000, 20_000, 10_000, 10_000]
+    assert not course_training.has_random_split(replace(data, X_train=data.X_train[:-1], y_train=data.y_train[:-1]))
+    assert not course_training.has_random_split(replace(data, name="digits"))
+    X_train, _, X_val, _ = course_training.softmax_data(data, True)
+    assert (len(X_train), len(X_val)) == course_training.RANDOM_SPLIT
+    assert [len(part) for part in course_training.softmax_data(data, False)] == [20_000, 20_000, 10_000, 10_000]
 
 
-@pytest.mark.parametrize("load", [course.binary_data, course.softmax_data])
+@pytest.mark.parametrize("load", [course_training.binary_data, course_training.softmax_data])
 def test_data_are_prepared_once(load, digits):
     for first, again in zip(load(digits.data, False), load(digits.data, False), strict=True):
         assert first is again
@@ -237,17 +237,17 @@ def test_a_training_that_was_interrupted_is_no_result(digits, monkeypatch):
 
     monkeypatch.setattr(trainers.LogisticTrainer, "train", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        course.train_binary(digits, shuffle=True, seed=2**32 - 1)
+        course_training.train_binary(digits, shuffle=True, seed=2**32 - 1)
 
 
 def test_the_protocol_follows_the_data_and_quick(digits):
     mnist = replace(digits.data, name="mnist")
-    assert course.find_protocol(mnist, False) == course.MNIST
-    assert course.find_protocol(digits.data, False) == course.DIGITS
-    quick = course.find_protocol(mnist, True)
+    assert course_training.find_protocol(mnist, False) == course_training.MNIST
+    assert course_training.find_protocol(digits.data, False) == course_training.DIGITS
+    quick = course_training.find_protocol(mnist, True)
     assert (quick.binary_epochs, quick.softmax_epochs) == (10, 5)
-    assert replace(quick, binary_epochs=50, softmax_epochs=50) == course.MNIST
-    described = course.describe_training(digits, "softmax")
+    assert replace(quick, binary_epochs=50, softmax_epochs=50) == course_training.MNIST
+    described = course_training.describe_training(digits, "softmax")
     assert described["other_learning_rates"] == {"1": 0.01}
     assert (described["learning_rate"], described["batch_size"], described["epochs"]) == (0.1, 16, 5)
 
@@ -259,7 +259,7 @@ def make_trained(accuracies, steps_per_epoch=10, every=2, losses=()):
     """Return a Trained whose validations have these accuracies and losses."""
     steps = range(0, every * max(len(accuracies), len(losses)), every)
     val = {"accuracy": dict(zip(steps, accuracies, strict=False)), "loss": dict(zip(steps, losses, strict=False))}
-    return course.Trained(None, {"loss": {}, "accuracy": {}}, val, steps_per_epoch)
+    return course_training.Trained(None, {"loss": {}, "accuracy": {}}, val, steps_per_epoch)
 
 
 def compute_loss(scores, targets):
@@ -270,7 +270,9 @@ def compute_loss(scores, targets):
     return -np.mean(np.sum(targets * np.log(probabilities), axis=1))
 
 
-@pytest.mark.parametrize(("study", "load"), [(binary, course.binary_data), (softmax, course.softmax_data)])
+@pytest.mark.parametrize(
+    ("study", "load"), [(binary, course_training.binary_data), (softmax, course_training.softmax_data)]
+)
 def test_the_final_training_loss_is_that_of_all_training_images(study, load, digits):
     results = study.run(digits)
     trained = results.series["trained"]
@@ -279,7 +281,7 @@ def test_the_final_training_loss_is_that_of_all_training_images(study, load, dig
         compute_loss(X_train @ trained.model.w, Y_train), rel=1e-9
     )
     # That of the last batch is another one.
-    assert results.merits["final_train_loss"] != pytest.approx(course.last(trained.train["loss"]), rel=1e-3)
+    assert results.merits["final_train_loss"] != pytest.approx(course_training.last(trained.train["loss"]), rel=1e-3)
 
 
 def judge_penalties(settings):
@@ -302,8 +304,8 @@ def test_the_penalty_is_measured_by_itself(monkeypatch, digits):
 
 
 def test_roughness():
-    assert course.spread_of_differences([1.0, 2.0, 3.0]) == 0
-    assert course.spread_of_differences([0.0, 1.0, 0.0]) == 1
+    assert course_training.spread_of_differences([1.0, 2.0, 3.0]) == 0
+    assert course_training.spread_of_differences([0.0, 1.0, 0.0]) == 1
 
 
 def test_relative_roughness_crosses_no_ends_of_rows():
@@ -378,20 +380,22 @@ def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, 
 
 
 def test_early_stopping_on_mnist_stops_where_numpy_does(mnist):
-    trained = course.train_binary(Settings(mnist), shuffle=False, early_stopping=True)
+    trained = course_training.train_binary(Settings(mnist), shuffle=False, early_stopping=True)
     assert trained.steps_per_epoch == 31
     assert trained.last_step == pytest.approx(33.5 * 31, abs=0.05 * 31 + STEPS_PER_VALIDATION)
     assert min(trained.val["loss"].values()) < 0.067
 
 
 def test_one_batch_of_mnist_dunks_the_accuracy(mnist):
-    trained = course.train_binary(Settings(mnist), shuffle=False)
+    trained = course_training.train_binary(Settings(mnist), shuffle=False)
     dips = list(shuffling.find_dips(trained).values())
     assert len(dips) == 8
     assert {dip["batch"] for dip in dips} == {18}
     # Validations are 6 steps apart and epochs 31, so that they meet after the same batch each 186 steps.
     assert np.diff([dip["step"] for dip in dips]).tolist() == 7 * [186]
-    assert shuffling.steps_to(trained, course.MNIST.loss_to_reach) == pytest.approx(474, abs=STEPS_PER_VALIDATION)
+    assert shuffling.steps_to(trained, course_training.MNIST.loss_to_reach) == pytest.approx(
+        474, abs=STEPS_PER_VALIDATION
+    )
 
 
 @pytest.mark.slow
@@ -455,7 +459,7 @@ def test_penalties_on_mnist(whole_mnist):
 def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
     """Judges of early stopping need a random split, which few images do not have."""
     data = replace(datasets.load_digits(), name="mnist")
-    monkeypatch.setattr(course, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(course_training, "MOST_EPOCHS", 2)
     results = early_stopping.run(Settings(data, quick=True))
     entry = {"data": "mnist", "parameters": results.parameters, "merits": results.merits}
     rows = [row for row in judge_claims({"early_stopping": entry}) if row["study"] == "early_stopping"]

@@ -21,7 +21,7 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.dask.cluster import Cluster
-    from fastlin.dask.training_data import Weights
+    from fastlin.dask.partitions import Weights
     from fastlin.dask.weighting import Weighting
     from fastlin.matrices.pieces import PiecewiseMatrix
     from fastlin.objective.coordinates import Coordinates

@@ -8,8 +8,8 @@ import pytest
 
 import fastlin
 from fastlin.course import datasets
-from fastlin.course.studies import cifar10
-from fastlin.course.studies.cifar10 import Images, Recipe, prepare, run_recipes, train
+from fastlin.course.studies import cifar10_training
+from fastlin.course.studies.cifar10_training import Images, Recipe, prepare, run_recipes, train
 
 RECIPE = Recipe(
     hidden=(7,), epochs=6, batch_size=16, learning_rate=0.2, decay=0.9, reg=0.02, momentum=0.5, init="normal", scale=0.3
@@ -81,7 +81,7 @@ def test_validation_images_are_taken_from_the_end_where_there_are_none():
 
 
 def test_quick_takes_the_first_images(monkeypatch):
-    monkeypatch.setattr(cifar10, "QUICK_ROWS", 10)
+    monkeypatch.setattr(cifar10_training, "QUICK_ROWS", 10)
     data = make_data()
     images = prepare(data, 50, True)
     few = {name: getattr(data, name)[:10] for name in ("X_train", "y_train", "X_val", "y_val", "X_test", "y_test")}

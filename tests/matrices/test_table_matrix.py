@@ -6,7 +6,7 @@ import pytest
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices import Codes, TableMatrix, tables
+from fastlin.matrices import Codes, TableMatrix, table_matrix
 
 # A sum of n numbers, each rounded, in any order: n units of rounding, here of sums below 1e3.
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
@@ -117,7 +117,7 @@ def test_statistics_are_those_of_the_spread_columns(table, weighted, monkeypatch
     if weighted:
         weights[X[:, 0] == X[0, 0]] = 0
     # Several pieces.
-    monkeypatch.setattr("fastlin.matrices.tables.BYTES_TOGETHER", 10_000)
+    monkeypatch.setattr("fastlin.matrices.table_matrix.BYTES_TOGETHER", 10_000)
     found, exact = table.measure(weights), X.astype(np.longdouble)
     mean = np.average(exact, axis=0, weights=weights)
     expected = {
@@ -186,7 +186,7 @@ def test_gram_matrices_over_all_rows(table):
 
 def test_gram_matrices_of_several_blocks(monkeypatch):
     blocks = []
-    monkeypatch.setattr(tables, "run_blocks", lambda *given: blocks.append(given[1]) or run_blocks(*given))
+    monkeypatch.setattr(table_matrix, "run_blocks", lambda *given: blocks.append(given[1]) or run_blocks(*given))
     n, generator = 40_000, np.random.default_rng(7)
     columns = [
         Codes(generator.integers(-1, 4, n).astype(np.int8), 4),
@@ -282,10 +282,10 @@ def test_numbers_beyond_int32_are_int64(monkeypatch, table):
     table, X = table
     narrow = table.expand(slice(None)).X
     assert narrow.indices.dtype == narrow.indptr.dtype == np.int32
-    assert tables.choose_index_type(2**31 - 1) == np.int32
-    assert tables.choose_index_type(2**31) == np.int64
+    assert table_matrix.choose_index_type(2**31 - 1) == np.int32
+    assert table_matrix.choose_index_type(2**31) == np.int64
     # As if the largest number of 32 bits were 650, of 700 rows.
-    monkeypatch.setattr(tables, "LARGEST_INT32", 650)
+    monkeypatch.setattr(table_matrix, "LARGEST_INT32", 650)
     wide = table.expand(slice(None)).X
     assert wide.indices.dtype == wide.indptr.dtype == np.int64
     np.testing.assert_array_equal(wide.toarray(), X)

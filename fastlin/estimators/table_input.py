@@ -21,7 +21,7 @@ from fastlin.typing import Array, MatrixLike
 if TYPE_CHECKING:
     from fastlin.estimators.logistic_regression import LogisticRegression
     from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
-    from fastlin.matrices.tables import TableMatrix
+    from fastlin.matrices.table_matrix import TableMatrix
 
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
 

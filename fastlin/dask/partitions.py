@@ -17,8 +17,8 @@ from fastlin.dask.cluster import Cluster, find_running, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.installations import check_workers
 from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
-from fastlin.dask.rows import DaskRows
 from fastlin.dask.weighting import Weighting, share_folds
+from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.training_data import (
     NO_WEIGHT,

@@ -6,7 +6,7 @@ import pytest
 
 from fastlin.course import studies
 from fastlin.course.report import Table, tabulate
-from fastlin.course.report.tables import HEADS, LABELS, format_value
+from fastlin.course.report.result_tables import HEADS, LABELS, format_value
 
 
 def test_single_values_stand_in_the_first_table():

@@ -9,7 +9,7 @@ from fastlin.kernels.machine.threads import limit_threads
 from fastlin.objective import Objective
 from fastlin.objective import row_space as spaces
 from fastlin.objective.row_space import RowLine, RowSpace
-from fastlin.solvers import choose, lbfgs, line_search, row_space
+from fastlin.solvers import choose, lbfgs, line_search, row_space_lbfgs
 from fastlin.solvers.stopping import AT_FLOOR, IMPATIENT, LIMITED, REACHED, STALLED, Stopping
 
 KINDS = ["dense", "sparse"]
@@ -39,7 +39,7 @@ def make_vector(space):
 
 def minimize(objective, tol=1e-8, max_iter=1000, nearby=None):
     stopping = Stopping(objective, tol, "excess", max_iter)
-    return row_space.minimize(objective, stopping, room=objective.make_room(), nearby=nearby)
+    return row_space_lbfgs.minimize(objective, stopping, room=objective.make_room(), nearby=nearby)
 
 
 OPTIONS = {
@@ -207,7 +207,7 @@ def test_coefficients_that_are_given_do_not_keep_a_fit_from_the_row_space(monkey
     assert values[-1] - first.value <= 1e-6 * first.value
     # What takes too long to express is left to the coefficients.
     monkeypatch.setattr(spaces, "MOST_PRODUCTS", 0)
-    assert row_space.minimize(objective, Stopping(objective, 1e-8, "excess", 9), start=first.parameters) is None
+    assert row_space_lbfgs.minimize(objective, Stopping(objective, 1e-8, "excess", 9), start=first.parameters) is None
     by_coefficients = choose.minimize(near, [first.parameters], **given)
     assert by_coefficients.converged and by_coefficients.row_point is None
 
@@ -252,8 +252,8 @@ def stall_once(search):
 
 
 def test_it_suits_smooth_bounded_penalties_of_wide_data():
-    assert row_space.suits(make_few_rows(3))
-    assert row_space.suits(make_few_rows(3, "sparse"))
+    assert row_space_lbfgs.suits(make_few_rows(3))
+    assert row_space_lbfgs.suits(make_few_rows(3, "sparse"))
     for objective in (
         make_few_rows(3, n=27),
         make_few_rows(3, "sparse", n=27),
@@ -264,13 +264,13 @@ def test_it_suits_smooth_bounded_penalties_of_wide_data():
         make_few_rows(3, weights=(np.arange(26) % 3 > 0).astype(float)),
         with_budget(make_few_rows(3), 1000),
     ):
-        assert not row_space.suits(objective)
+        assert not row_space_lbfgs.suits(objective)
 
 
 def test_the_direction_is_that_of_the_recursion_in_the_inner_product():
     objective = make_few_rows(3)
     space = RowSpace(objective)
-    pairs, points = row_space.RowPairs(space), [space.at(space.start())]
+    pairs, points = row_space_lbfgs.RowPairs(space), [space.at(space.start())]
     for _ in range(4):
         direction = pairs.direction(points[-1])
         assert direction.dot(points[-1].gradient) < 0
@@ -295,10 +295,10 @@ def test_where_it_is_slow_the_coefficients_take_over():
     X = np.cumsum(generator.normal(size=(120, 400)), axis=1)
     labels = np.digitize(X[:, 200] + 20 * generator.normal(size=120), [-20, 0, 20])
     objective = Objective.over(X, labels, 4, l2=1e-6)
-    assert row_space.suits(objective)
+    assert row_space_lbfgs.suits(objective)
     by_rows = minimize(objective, tol=1e-6)
     assert by_rows.message == IMPATIENT
-    assert by_rows.n_iter >= row_space.PATIENCE
+    assert by_rows.n_iter >= row_space_lbfgs.PATIENCE
     solution = choose.minimize(objective, solver="auto", tol=1e-6, max_iter=1000)
     assert solution.converged
     assert solution.value <= by_rows.value
