@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias, TypeVar, dataclass_transform, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, dataclass_transform, get_args, get_origin
 
 from fastlin.estimators.scikit_learn import Hidden, Interval, Options, StrOptions
 
 Declared = TypeVar("Declared", bound=type)
+Solver: TypeAlias = Literal["auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 Penalty: TypeAlias = Literal["l1", "l2", "elasticnet"]
 Activation: TypeAlias = Literal["identity", "logistic", "relu", "tanh"]
 Normalization: TypeAlias = Literal["input", "hidden", "both"]
@@ -17,28 +18,34 @@ Rule: TypeAlias = Literal["adam", "sgd", "lbfgs"]
 Course: TypeAlias = Literal["constant", "invscaling", "adaptive", "cosine"]
 Precision: TypeAlias = Literal["float32", "float64"]
 
-# What several parameters accept, in the words of scikit-learn's `_parameter_constraints`.
-ABOVE_ZERO = Interval(Real, 0, None, closed="neither")
-AT_LEAST_ZERO = Interval(Real, 0, None, closed="left")
-FROM_ZERO_BELOW_ONE = Interval(Real, 0, 1, closed="left")
-BETWEEN_ZERO_AND_ONE = Interval(Real, 0, 1, closed="neither")
-ABOVE_ZERO_UP_TO_ONE = Interval(Real, 0, 1, closed="right")
-COUNT, COUNT_OR_ZERO = Interval(Integral, 1, None, closed="left"), Interval(Integral, 0, None, closed="left")
-NEVER, NOT = Options(Real, {math.inf}), Options(bool, {False})
-DEPRECATED, WARN = Hidden(StrOptions({"deprecated"})), Hidden(StrOptions({"warn"}))
-CLASS_WEIGHT = [dict, StrOptions({"balanced"}), None]
-N_JOBS = [None, Integral]
-CATEGORICAL_FEATURES = [StrOptions({"from_dtype"}), "array-like", None]
+# What the words of a declaration mean; any other word is one of scikit-learn's `_parameter_constraints`.
+WORDS = {
+    "above 0": Interval(Real, 0, None, closed="neither"),
+    "above 0, or inf": Interval(Real, 0, None, closed="right"),
+    "at least 0": Interval(Real, 0, None, closed="left"),
+    "from 0 to 1": Interval(Real, 0, 1, closed="both"),
+    "from 0 to below 1": Interval(Real, 0, 1, closed="left"),
+    "above 0 to 1": Interval(Real, 0, 1, closed="right"),
+    "between 0 and 1": Interval(Real, 0, 1, closed="neither"),
+    "whole number": Integral,
+    "count": Interval(Integral, 1, None, closed="left"),
+    "count or 0": Interval(Integral, 0, None, closed="left"),
+    "inf": Options(Real, {math.inf}),
+    "never": Options(bool, {False}),
+    "deprecated": Hidden(StrOptions({"deprecated"})),
+    "warn": Hidden(StrOptions({"warn"})),
+    **{name: StrOptions({name}) for name in ("auto", "balanced", "from_dtype")},
+}
 
 
 def parameter(*, default: Any, accepts: list[Any], kw_only: bool = True) -> Any:
-    """Return the declaration of a parameter: its default, what it accepts, and whether it needs its name."""
-    return field(default=default, metadata={"accepts": accepts}, kw_only=kw_only)
+    """Return the declaration of a parameter: its default, what it accepts, and whether it needs its name.
 
-
-def one_of(names: Any) -> StrOptions:
-    """Return what accepts the names of a Literal."""
-    return StrOptions(set(get_args(names)))
+    What it accepts are words, Literals for the names in them, and constraints of scikit-learn.
+    """
+    constraints = [StrOptions(set(get_args(each))) if get_origin(each) is Literal else each for each in accepts]
+    constraints = [WORDS.get(each, each) if isinstance(each, str) else each for each in constraints]
+    return field(default=default, metadata={"accepts": constraints}, kw_only=kw_only)
 
 
 def fitted(*, init: Literal[False] = False) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -12,28 +11,14 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.callback_tasks import IterationTasks, describe_linear_model, tell_all
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_end
-from fastlin.estimators.declaration import (
-    ABOVE_ZERO,
-    AT_LEAST_ZERO,
-    CATEGORICAL_FEATURES,
-    CLASS_WEIGHT,
-    COUNT_OR_ZERO,
-    DEPRECATED,
-    N_JOBS,
-    Penalty,
-    estimator,
-    fitted,
-    one_of,
-    parameter,
-)
+from fastlin.estimators.declaration import Penalty, Solver, estimator, fitted, parameter
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, Solver, limit_jobs, read_penalty
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     CallbackSupportMixin,
-    Interval,
     check_parameters,
     has_callbacks,
     with_callbacks,
@@ -172,25 +157,25 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
     """
 
     penalty: Penalty | Literal["deprecated"] | None = parameter(
-        default="deprecated", accepts=[one_of(Penalty), None, DEPRECATED], kw_only=False
+        default="deprecated", accepts=[Penalty, None, "deprecated"], kw_only=False
     )
-    C: float = parameter(default=1.0, accepts=[Interval(Real, 0, None, closed="right")])
-    l1_ratio: float | None = parameter(default=0.0, accepts=[Interval(Real, 0, 1, closed="both"), None])
+    C: float = parameter(default=1.0, accepts=["above 0, or inf"])
+    l1_ratio: float | None = parameter(default=0.0, accepts=["from 0 to 1", None])
     dual: bool = parameter(default=False, accepts=["boolean"])
-    tol: float = parameter(default=1e-4, accepts=[AT_LEAST_ZERO])
+    tol: float = parameter(default=1e-4, accepts=["at least 0"])
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    intercept_scaling: float = parameter(default=1, accepts=[ABOVE_ZERO])
-    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
+    intercept_scaling: float = parameter(default=1, accepts=["above 0"])
+    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
     random_state: RandomState = parameter(default=None, accepts=["random_state"])
-    solver: Solver = parameter(default="auto", accepts=[one_of(Solver)])
-    max_iter: int = parameter(default=1000, accepts=[COUNT_OR_ZERO])
+    solver: Solver = parameter(default="auto", accepts=[Solver])
+    max_iter: int = parameter(default=1000, accepts=["count or 0"])
     verbose: int = parameter(default=0, accepts=["verbose"])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
-    n_jobs: int | None = parameter(default=None, accepts=N_JOBS)
+    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
     penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
     group_by_class: bool = parameter(default=False, accepts=["boolean"])
     categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
-        default=None, accepts=CATEGORICAL_FEATURES
+        default=None, accepts=["from_dtype", "array-like", None]
     )
     missing_level: bool = parameter(default=False, accepts=["boolean"])
 

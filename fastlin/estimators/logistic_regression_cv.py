@@ -17,28 +17,12 @@ from fastlin.estimators import scikit_learn
 from fastlin.estimators.callback_tasks import CrossValidationTasks, describe_linear_model
 from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.cross_validation import FoldFits, JoinedModel, bind_scorer, fit_folds
-from fastlin.estimators.declaration import (
-    ABOVE_ZERO,
-    AT_LEAST_ZERO,
-    CATEGORICAL_FEATURES,
-    CLASS_WEIGHT,
-    COUNT,
-    COUNT_OR_ZERO,
-    DEPRECATED,
-    N_JOBS,
-    WARN,
-    Penalty,
-    estimator,
-    fitted,
-    one_of,
-    parameter,
-)
+from fastlin.estimators.declaration import Penalty, Solver, estimator, fitted, parameter
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
-    Solver,
     gives_no_l1_ratios,
     limit_jobs,
     read_l1_ratios,
@@ -185,29 +169,29 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     True
     """
 
-    Cs: int | ArrayLike = parameter(default=10, accepts=[COUNT, "array-like"])
-    l1_ratios: ArrayLike | None = parameter(default="warn", accepts=["array-like", None, WARN])
+    Cs: int | ArrayLike = parameter(default=10, accepts=["count", "array-like"])
+    l1_ratios: ArrayLike | None = parameter(default="warn", accepts=["array-like", None, "warn"])
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
     cv: Any = parameter(default=None, accepts=["cv_object"])
     dual: bool = parameter(default=False, accepts=["boolean"])
-    penalty: Penalty | Literal["deprecated"] = parameter(default="deprecated", accepts=[one_of(Penalty), DEPRECATED])
+    penalty: Penalty | Literal["deprecated"] = parameter(default="deprecated", accepts=[Penalty, "deprecated"])
     scoring: str | Callable[..., float] | None = parameter(
-        default="warn", accepts=[StrOptions(set(get_scorer_names())), callable, None, WARN]
+        default="warn", accepts=[StrOptions(set(get_scorer_names())), callable, None, "warn"]
     )
-    solver: Solver = parameter(default="auto", accepts=[one_of(Solver)])
-    tol: float = parameter(default=1e-4, accepts=[AT_LEAST_ZERO])
-    max_iter: int = parameter(default=1000, accepts=[COUNT_OR_ZERO])
-    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
-    n_jobs: int | None = parameter(default=None, accepts=N_JOBS)
+    solver: Solver = parameter(default="auto", accepts=[Solver])
+    tol: float = parameter(default=1e-4, accepts=["at least 0"])
+    max_iter: int = parameter(default=1000, accepts=["count or 0"])
+    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
     verbose: int = parameter(default=0, accepts=["verbose"])
     refit: bool = parameter(default=True, accepts=["boolean"])
-    intercept_scaling: float = parameter(default=1.0, accepts=[ABOVE_ZERO])
+    intercept_scaling: float = parameter(default=1.0, accepts=["above 0"])
     random_state: RandomState = parameter(default=None, accepts=["random_state"])
-    use_legacy_attributes: bool | Literal["warn"] = parameter(default="warn", accepts=["boolean", WARN])
+    use_legacy_attributes: bool | Literal["warn"] = parameter(default="warn", accepts=["boolean", "warn"])
     penalty_factors: ArrayLike | None = parameter(default=None, accepts=["array-like", None])
     group_by_class: bool = parameter(default=False, accepts=["boolean"])
     categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
-        default=None, accepts=CATEGORICAL_FEATURES
+        default=None, accepts=["from_dtype", "array-like", None]
     )
     missing_level: bool = parameter(default=False, accepts=["boolean"])
 

@@ -15,23 +15,7 @@ from sklearn.utils import check_random_state
 from fastlin.estimators.callback_tasks import EpochCallbacks, tell_all
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.convergence import warn_of_training
-from fastlin.estimators.declaration import (
-    ABOVE_ZERO,
-    ABOVE_ZERO_UP_TO_ONE,
-    AT_LEAST_ZERO,
-    BETWEEN_ZERO_AND_ONE,
-    CLASS_WEIGHT,
-    COUNT,
-    FROM_ZERO_BELOW_ONE,
-    N_JOBS,
-    NEVER,
-    Course,
-    Precision,
-    estimator,
-    fitted,
-    one_of,
-    parameter,
-)
+from fastlin.estimators.declaration import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.kept_on_error import kept_on_error
@@ -166,27 +150,27 @@ class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions,
     True
     """
 
-    alpha: float = parameter(default=0.0001, accepts=[AT_LEAST_ZERO])
-    batch_size: int = parameter(default=128, accepts=[COUNT])
-    learning_rate: Course = parameter(default="constant", accepts=[one_of(Course)])
-    learning_rate_init: float = parameter(default=0.01, accepts=[ABOVE_ZERO])
-    power_t: float = parameter(default=0.5, accepts=[AT_LEAST_ZERO])
-    learning_rate_decay: float = parameter(default=1.0, accepts=[ABOVE_ZERO_UP_TO_ONE])
-    momentum: float = parameter(default=0.9, accepts=[FROM_ZERO_BELOW_ONE])
-    average: bool | int = parameter(default=False, accepts=["boolean", COUNT])
-    max_iter: int = parameter(default=100, accepts=[COUNT])
-    tol: float = parameter(default=1e-3, accepts=[AT_LEAST_ZERO])
-    n_iter_no_change: float = parameter(default=5, accepts=[COUNT, NEVER])
+    alpha: float = parameter(default=0.0001, accepts=["at least 0"])
+    batch_size: int = parameter(default=128, accepts=["count"])
+    learning_rate: Course = parameter(default="constant", accepts=[Course])
+    learning_rate_init: float = parameter(default=0.01, accepts=["above 0"])
+    power_t: float = parameter(default=0.5, accepts=["at least 0"])
+    learning_rate_decay: float = parameter(default=1.0, accepts=["above 0 to 1"])
+    momentum: float = parameter(default=0.9, accepts=["from 0 to below 1"])
+    average: bool | int = parameter(default=False, accepts=["boolean", "count"])
+    max_iter: int = parameter(default=100, accepts=["count"])
+    tol: float = parameter(default=1e-3, accepts=["at least 0"])
+    n_iter_no_change: float = parameter(default=5, accepts=["count", "inf"])
     early_stopping: bool = parameter(default=False, accepts=["boolean"])
-    validation_fraction: float = parameter(default=0.1, accepts=[BETWEEN_ZERO_AND_ONE])
+    validation_fraction: float = parameter(default=0.1, accepts=["between 0 and 1"])
     shuffle: bool = parameter(default=True, accepts=["boolean"])
     fit_intercept: bool = parameter(default=True, accepts=["boolean"])
-    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
+    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
     random_state: RandomState = parameter(default=None, accepts=["random_state"])
     verbose: bool | int = parameter(default=False, accepts=["verbose"])
-    n_jobs: int | None = parameter(default=None, accepts=N_JOBS)
-    dtype: Precision = parameter(default="float32", accepts=[one_of(Precision)])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
+    dtype: Precision = parameter(default="float32", accepts=[Precision])
 
     loss_curve_: list[float] = fitted()
     accuracy_curve_: list[float] = fitted()

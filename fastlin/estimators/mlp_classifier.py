@@ -18,15 +18,6 @@ from fastlin.estimators.callback_tasks import EpochCallbacks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import (
-    ABOVE_ZERO,
-    ABOVE_ZERO_UP_TO_ONE,
-    AT_LEAST_ZERO,
-    BETWEEN_ZERO_AND_ONE,
-    CLASS_WEIGHT,
-    COUNT,
-    FROM_ZERO_BELOW_ONE,
-    NEVER,
-    NOT,
     Activation,
     Course,
     Initialization,
@@ -35,7 +26,6 @@ from fastlin.estimators.declaration import (
     Rule,
     estimator,
     fitted,
-    one_of,
     parameter,
 )
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
@@ -216,38 +206,38 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
     True
     """
 
-    hidden_layer_sizes: int | ArrayLike = parameter(default=(100,), accepts=["array-like", COUNT], kw_only=False)
-    activation: Activation = parameter(default="relu", accepts=[one_of(Activation)], kw_only=False)
-    solver: Rule = parameter(default="adam", accepts=[one_of(Rule)])
-    alpha: float = parameter(default=0.0001, accepts=[AT_LEAST_ZERO])
-    batch_size: int | Literal["auto"] = parameter(default="auto", accepts=[one_of(Literal["auto"]), COUNT])
-    learning_rate: Course = parameter(default="constant", accepts=[one_of(Course)])
-    learning_rate_init: float = parameter(default=0.001, accepts=[ABOVE_ZERO])
-    power_t: float = parameter(default=0.5, accepts=[AT_LEAST_ZERO])
-    learning_rate_decay: float = parameter(default=1.0, accepts=[ABOVE_ZERO_UP_TO_ONE])
-    max_iter: int = parameter(default=200, accepts=[COUNT])
-    max_fun: int = parameter(default=15000, accepts=[COUNT])
+    hidden_layer_sizes: int | ArrayLike = parameter(default=(100,), accepts=["array-like", "count"], kw_only=False)
+    activation: Activation = parameter(default="relu", accepts=[Activation], kw_only=False)
+    solver: Rule = parameter(default="adam", accepts=[Rule])
+    alpha: float = parameter(default=0.0001, accepts=["at least 0"])
+    batch_size: int | Literal["auto"] = parameter(default="auto", accepts=["auto", "count"])
+    learning_rate: Course = parameter(default="constant", accepts=[Course])
+    learning_rate_init: float = parameter(default=0.001, accepts=["above 0"])
+    power_t: float = parameter(default=0.5, accepts=["at least 0"])
+    learning_rate_decay: float = parameter(default=1.0, accepts=["above 0 to 1"])
+    max_iter: int = parameter(default=200, accepts=["count"])
+    max_fun: int = parameter(default=15000, accepts=["count"])
     shuffle: bool = parameter(default=True, accepts=["boolean"])
-    momentum: float = parameter(default=0.9, accepts=[FROM_ZERO_BELOW_ONE])
+    momentum: float = parameter(default=0.9, accepts=["from 0 to below 1"])
     nesterovs_momentum: bool = parameter(default=True, accepts=["boolean"])
-    beta_1: float = parameter(default=0.9, accepts=[FROM_ZERO_BELOW_ONE])
-    beta_2: float = parameter(default=0.999, accepts=[FROM_ZERO_BELOW_ONE])
-    epsilon: float = parameter(default=1e-8, accepts=[ABOVE_ZERO])
-    weight_decay: float = parameter(default=0.0, accepts=[AT_LEAST_ZERO])
-    label_smoothing: float = parameter(default=0.0, accepts=[FROM_ZERO_BELOW_ONE])
-    class_weight: ClassWeight = parameter(default=None, accepts=CLASS_WEIGHT)
-    batch_norm: Literal[False] | Normalization = parameter(default=False, accepts=[NOT, one_of(Normalization)])
-    dropout: float = parameter(default=0.0, accepts=[FROM_ZERO_BELOW_ONE])
-    init: Initialization = parameter(default="xavier", accepts=[one_of(Initialization)])
-    init_scale: float = parameter(default=0.01, accepts=[ABOVE_ZERO])
+    beta_1: float = parameter(default=0.9, accepts=["from 0 to below 1"])
+    beta_2: float = parameter(default=0.999, accepts=["from 0 to below 1"])
+    epsilon: float = parameter(default=1e-8, accepts=["above 0"])
+    weight_decay: float = parameter(default=0.0, accepts=["at least 0"])
+    label_smoothing: float = parameter(default=0.0, accepts=["from 0 to below 1"])
+    class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
+    batch_norm: Literal[False] | Normalization = parameter(default=False, accepts=["never", Normalization])
+    dropout: float = parameter(default=0.0, accepts=["from 0 to below 1"])
+    init: Initialization = parameter(default="xavier", accepts=[Initialization])
+    init_scale: float = parameter(default=0.01, accepts=["above 0"])
     early_stopping: bool = parameter(default=False, accepts=["boolean"])
-    validation_fraction: float = parameter(default=0.1, accepts=[BETWEEN_ZERO_AND_ONE])
-    n_iter_no_change: float = parameter(default=10, accepts=[COUNT, NEVER])
-    tol: float = parameter(default=1e-4, accepts=[AT_LEAST_ZERO])
+    validation_fraction: float = parameter(default=0.1, accepts=["between 0 and 1"])
+    n_iter_no_change: float = parameter(default=10, accepts=["count", "inf"])
+    tol: float = parameter(default=1e-4, accepts=["at least 0"])
     warm_start: bool = parameter(default=False, accepts=["boolean"])
     random_state: RandomState = parameter(default=None, accepts=["random_state"])
     verbose: bool | int = parameter(default=False, accepts=["verbose"])
-    dtype: Precision = parameter(default="float32", accepts=[one_of(Precision)])
+    dtype: Precision = parameter(default="float32", accepts=[Precision])
 
     classes_: Array = fitted()
     coefs_: list[FloatArray] = fitted()

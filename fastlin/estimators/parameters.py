@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Literal, TypeAlias
 
 import joblib
 import numpy as np
@@ -13,7 +12,6 @@ from fastlin.estimators import scikit_learn
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import FloatArray
 
-Solver: TypeAlias = Literal["auto", "lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"]
 # Frames from a warning up to the line that calls `fit`: a function here, `_fit` and `fit`.
 TO_THE_CALLER_OF_FIT = 4
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.estimators.convergence import warn_of_limits
+from fastlin.estimators.declaration import Solver
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.parameters import Solver, limit_jobs
+from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import read_training_data
 from fastlin.estimators.verbose import count_fits
