@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sklearn
 from sklearn.metrics import make_scorer
+from sklearn.utils import metadata_routing, multiclass, validation
 
 # The words in which `_parameter_constraints` says what a constructor accepts. BaseEstimator checks parameters against
 # it, and so do scikit-learn's estimator checks.
-from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions, validate_parameter_constraints
-
-# The error for metadata that is passed while metadata routing is off.
-from sklearn.utils.metadata_routing import _raise_for_params as refuse_metadata_without_routing
+from sklearn.utils._param_validation import Hidden as Hidden
+from sklearn.utils._param_validation import Interval as Interval
+from sklearn.utils._param_validation import Options as Options
+from sklearn.utils._param_validation import StrOptions as StrOptions
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from fastlin.typing import Array
 
@@ -27,70 +29,53 @@ except ImportError:
     # Before 1.9 there are no callbacks.
     callback = None
 
-# Whether a call of partial_fit is the first one, and whether its classes are those of the first.
-from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
-
-# The comparison of the columns' names with those of the last fit.
-from sklearn.utils.validation import _check_feature_names as check_feature_names
-
-# The rows of metadata that belong to a part of X, for metadata that has one entry a row.
-from sklearn.utils.validation import _check_method_params as select_metadata
-
-# The check of sample weights, with the messages that users know.
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
-
 if TYPE_CHECKING:
     # scikit-learn has no types, and where a base is not known a constructor is taken to accept anything.
     class BaseEstimator:
-        """scikit-learn's base of estimators."""
+        """What fastlin's estimators have of scikit-learn's bases."""
+
+        __setstate__: Any
+        __sklearn_tags__: Any
+        decision_function: Any
+        densify: Any
+        predict: Any
+        score: Any
 
         def __getattr__(self, name: str) -> Any:
             """Return any other attribute."""
 
-        def __setstate__(self, state: Any) -> None:
-            """Take over what was pickled."""
-
-        def __sklearn_tags__(self) -> Any:
-            """Return what the estimator accepts."""
-
-    class ClassifierMixin:
-        """What makes an estimator a classifier."""
-
-        def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-            """Return the accuracy."""
-            return 0.0
-
-    class CallbackSupportMixin:
+    class CallbackSupportMixin(BaseEstimator):
         """The method set_callbacks."""
+
+    class ClassifierMixin(BaseEstimator):
+        """What makes an estimator a classifier."""
 
     class LinearClassifierMixin(ClassifierMixin):
         """Predictions from coefficients that sparsify has made sparse."""
 
-        def decision_function(self, X: Any) -> Any:
-            """Return the scores."""
-
-        def predict(self, X: Any) -> Any:
-            """Return the classes."""
-
-        def __sklearn_tags__(self) -> Any:
-            """Return what the estimator accepts."""
-
-    class SparseCoefMixin:
+    class SparseCoefMixin(BaseEstimator):
         """The methods sparsify and densify."""
 
-        def densify(self) -> Any:
-            """Make the coefficients an array."""
-
-    def with_callbacks(method: Any) -> Any:
-        """Return the method."""
-
+    with_callbacks: Any
 else:
     from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
+    from sklearn.linear_model._base import LinearClassifierMixin as LinearClassifierMixin
+    from sklearn.linear_model._base import SparseCoefMixin as SparseCoefMixin
 
     # In place of scikit-learn's, without set_callbacks.
     CallbackSupportMixin = callback.CallbackSupportMixin if callback else type("CallbackSupportMixin", (), {})
     with_callbacks = callback.with_callbacks if callback else lambda method: method
+
+# The error for metadata that is passed while metadata routing is off.
+refuse_metadata_without_routing = metadata_routing._raise_for_params
+# Whether a call of partial_fit is the first one, and whether its classes are those of the first.
+check_partial_fit_first_call = multiclass._check_partial_fit_first_call
+# The comparison of the columns' names with those of the last fit.
+check_feature_names = validation._check_feature_names
+# The rows of metadata that belong to a part of X, for metadata that has one entry a row.
+select_metadata = validation._check_method_params
+# The check of sample weights, with the messages that users know.
+check_sample_weight = validation._check_sample_weight
 
 
 class NotebookDisplay:
@@ -115,30 +100,6 @@ class NotebookDisplay:
 # Defaults and deprecations are those of this version: those of 1.8 and 1.9 say what changes in 1.10 and 1.11.
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 PLAIN = frozenset({str, bool, int, float, np.float64, type(None)})
-
-__all__ = [
-    "VERSION",
-    "BaseEstimator",
-    "CallbackSupportMixin",
-    "ClassifierMixin",
-    "Hidden",
-    "Interval",
-    "LinearClassifierMixin",
-    "NotebookDisplay",
-    "Options",
-    "SparseCoefMixin",
-    "StrOptions",
-    "check_feature_names",
-    "check_parameters",
-    "check_partial_fit_first_call",
-    "check_sample_weight",
-    "give_labels",
-    "has_callbacks",
-    "open_tasks",
-    "refuse_metadata_without_routing",
-    "select_metadata",
-    "with_callbacks",
-]
 
 
 def has_callbacks(estimator: Any) -> bool:
