@@ -35,7 +35,7 @@ from fastlin.matrices.pieces import merge
 
 if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators import LogisticRegression, LogisticRegressionCV
+    from fastlin.estimators import LinearEstimator
     from fastlin.objective.coordinates import Coordinates
 
 # More groups would cost the scheduler and a pass more time than they save when a worker is lost.
@@ -175,7 +175,7 @@ def leave_task() -> Iterator[None]:
 
 
 def read_partitions(
-    estimator: LogisticRegression | LogisticRegressionCV,
+    estimator: LinearEstimator,
     X: DaskCollection,
     y: DaskCollection | None,
     sample_weight: DaskCollection | None,

@@ -11,12 +11,10 @@ from fastlin.estimators.training_data import choose_unit
 from fastlin.typing import Array, FloatArray, SparseContainer
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LogisticRegression, LogisticRegressionCV
+    from fastlin.estimators import LinearEstimator
 
 
-def score_rows(
-    model: LogisticRegression | LogisticRegressionCV, X: Array | SparseContainer, y: Array, scoring: str
-) -> FloatArray:
+def score_rows(model: LinearEstimator, X: Array | SparseContainer, y: Array, scoring: str) -> FloatArray:
     """Return the score of each row, (m,).
 
     Parameters
@@ -44,7 +42,7 @@ def score_rows(
 
 
 def sum_scores(
-    models: Sequence[LogisticRegression | LogisticRegressionCV],
+    models: Sequence[LinearEstimator],
     X: Array | SparseContainer,
     y: Array,
     sample_weight: FloatArray | None,

@@ -1,7 +1,7 @@
 """scikit-learn's interface over the solvers: validation, labels and C are dealt with here and nowhere below."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
@@ -10,6 +10,9 @@ from fastlin.estimators.regularization_path import RegularizationPath, logistic_
 if TYPE_CHECKING:
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
     from fastlin.estimators.mlp_classifier import MLPClassifier
+
+    LinearEstimator: TypeAlias = LogisticRegression | LogisticRegressionCV
+    TrainedEstimator: TypeAlias = MiniBatchLogisticRegression | MLPClassifier
 
 __all__ = [
     "LogisticRegression",

@@ -18,10 +18,7 @@ from fastlin.typing import Array, FloatArray, IntArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.blocks import Blocks
-    from fastlin.estimators.logistic_regression import LogisticRegression
-    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
-    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
-    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.estimators import LinearEstimator, LogisticRegressionCV, TrainedEstimator
 
 # Takes the number of an iteration, what the solver tells of it, and a function that returns what its model consists of;
 # returns whether the fit is to stop.
@@ -49,7 +46,7 @@ class IterationTasks:
 
     def __init__(
         self,
-        estimator: LogisticRegression | LogisticRegressionCV | MLPClassifier | MiniBatchLogisticRegression,
+        estimator: LinearEstimator | TrainedEstimator,
         X: MatrixLike | Blocks,
         y: ArrayLike | None,
         sample_weight: ArrayLike | None,
@@ -203,7 +200,7 @@ def _name_data(estimator, X, y, sample_weight):
 
 
 def count_tasks(
-    estimator: LogisticRegression | LogisticRegressionCV | MLPClassifier | MiniBatchLogisticRegression,
+    estimator: LinearEstimator | TrainedEstimator,
 ) -> int:
     """Return how many tasks a fit has at most: one even where max_iter is 0, and the empty one behind the last one."""
     return max(estimator.max_iter, 1) + 1

@@ -17,7 +17,7 @@ from fastlin.training.checkpoint_file import check_training, read_checkpoint, re
 from fastlin.typing import PathLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.estimators import MLPClassifier
     from fastlin.networks.network import Examples
     from fastlin.training.network_descent import Descent
 

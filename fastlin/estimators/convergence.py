@@ -11,10 +11,7 @@ from fastlin.exceptions import ConvergenceWarning
 from fastlin.typing import BoolArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators.logistic_regression import LogisticRegression
-    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
-    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
-    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.estimators import LinearEstimator, LogisticRegression, TrainedEstimator
     from fastlin.solvers.solution import Solution
     from fastlin.training.epochs import EpochTraining
 
@@ -59,9 +56,7 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 
 
-def warn_of_limits(
-    converged: BoolArray, n_iter: IntArray, estimator: LogisticRegression | LogisticRegressionCV, stacklevel: int
-) -> None:
+def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEstimator, stacklevel: int) -> None:
     """Warn where some of many fits did not reach tol; n_iter are the iterations of each of them."""
     n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
@@ -77,7 +72,7 @@ def warn_of_limits(
 
 
 def warn_of_training(
-    estimator: MLPClassifier | MiniBatchLogisticRegression,
+    estimator: TrainedEstimator,
     training: EpochTraining,
     stacklevel: int,
     keeps_steps: bool = False,

@@ -21,8 +21,8 @@ from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from fastlin.estimators import LogisticRegressionCV
     from fastlin.estimators.callback_tasks import CrossValidationTasks
-    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
     from fastlin.estimators.problem import Fit
     from fastlin.estimators.training_data import TrainingData
 

@@ -17,8 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.estimators.coefficients import check_coefficients
 
 if TYPE_CHECKING:
-    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
-    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.estimators import MiniBatchLogisticRegression, MLPClassifier
     from fastlin.networks.network import Network
 
 # What models of both have, beside their parameters.

@@ -10,8 +10,7 @@ from fastlin.fitted import as_array, check_random_state, read_arrays, read_count
 from fastlin.networks import ACTIVATIONS, NORMALIZATIONS, Network
 
 if TYPE_CHECKING:
-    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
-    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.estimators import MLPClassifier, TrainedEstimator
 
 CURVES = "loss_curve_", "accuracy_curve_", "validation_loss_curve_", "validation_scores_"
 
@@ -79,7 +78,7 @@ def read_plan(estimator: MLPClassifier) -> dict[str, Any]:
     return plan
 
 
-def check_continuation(estimator: MLPClassifier | MiniBatchLogisticRegression) -> None:
+def check_continuation(estimator: TrainedEstimator) -> None:
     """Raise a ValueError where a training cannot go on from the attributes of the last one; the error names one."""
     classes = as_array("classes_", estimator.classes_)
     try:

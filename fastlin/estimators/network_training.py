@@ -16,8 +16,7 @@ from fastlin.estimators.training_data import weigh_rows
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
 
 if TYPE_CHECKING:
-    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
-    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.estimators import MLPClassifier, TrainedEstimator
     from fastlin.networks.network import Network
     from fastlin.training.epochs import Epoch, EpochTraining
     from fastlin.training.network_descent import Descent
@@ -78,7 +77,7 @@ def weigh_examples(
     return weights
 
 
-def check_class_weight(estimator: MLPClassifier | MiniBatchLogisticRegression, method: str) -> None:
+def check_class_weight(estimator: TrainedEstimator, method: str) -> None:
     """Raise a ValueError where a method that sees a part of the rows is to balance the classes."""
     if isinstance(estimator.class_weight, str):
         raise ValueError(
@@ -87,7 +86,7 @@ def check_class_weight(estimator: MLPClassifier | MiniBatchLogisticRegression, m
         )
 
 
-def check_partial_fit(estimator: MLPClassifier | MiniBatchLogisticRegression) -> None:
+def check_partial_fit(estimator: TrainedEstimator) -> None:
     """Raise a ValueError for a parameter that `partial_fit` has no use for."""
     if estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
@@ -99,9 +98,7 @@ def check_partial_fit(estimator: MLPClassifier | MiniBatchLogisticRegression) ->
         )
 
 
-def begin_partial_fit(
-    estimator: MLPClassifier | MiniBatchLogisticRegression, classes: ArrayLike | None, continues: bool
-) -> np.random.RandomState:
+def begin_partial_fit(estimator: TrainedEstimator, classes: ArrayLike | None, continues: bool) -> np.random.RandomState:
     """Check and set the classes of all calls, and what a call goes on from; return the random state that it draws from.
 
     Raises
@@ -155,9 +152,7 @@ def make_schedule(estimator: MLPClassifier, max_epochs: int, n_rows: int) -> Epo
     )
 
 
-def keep_curves(
-    estimator: MLPClassifier | MiniBatchLogisticRegression, epochs: Iterable[Epoch], is_validated: bool, continues: bool
-) -> None:
+def keep_curves(estimator: TrainedEstimator, epochs: Iterable[Epoch], is_validated: bool, continues: bool) -> None:
     """Set the curves of an estimator from Epochs, or continue them."""
     for name, measure, is_measured in (
         ("loss_curve_", "loss", True),

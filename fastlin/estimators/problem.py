@@ -16,9 +16,8 @@ from fastlin.solvers.solution import Solution
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from fastlin.estimators import LinearEstimator
     from fastlin.estimators.callback_tasks import Listener
-    from fastlin.estimators.logistic_regression import LogisticRegression
-    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
     from fastlin.estimators.training_data import TrainingData
 
 
@@ -79,9 +78,7 @@ class Problem:
         of at least 0 for each feature.
     """
 
-    def __init__(
-        self, estimator: LogisticRegression | LogisticRegressionCV, data: TrainingData, rows: IntArray | None = None
-    ) -> None:
+    def __init__(self, estimator: LinearEstimator, data: TrainingData, rows: IntArray | None = None) -> None:
         self.estimator = estimator
         self.data = data
         self.rows = rows

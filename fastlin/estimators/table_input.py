@@ -19,8 +19,7 @@ from fastlin.extras import needs
 from fastlin.typing import Array, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators.logistic_regression import LogisticRegression
-    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.estimators import LinearEstimator
     from fastlin.matrices.table_matrix import TableMatrix
 
 ACCEPTED = "a table of pandas, polars or Arrow, or an array of two dimensions"
@@ -40,7 +39,7 @@ def reads_table(estimator: Any, X: MatrixLike, is_fit: bool) -> bool:
     return True
 
 
-def read_table_to_fit(estimator: LogisticRegression | LogisticRegressionCV, X: MatrixLike) -> TableMatrix:
+def read_table_to_fit(estimator: LinearEstimator, X: MatrixLike) -> TableMatrix:
     """Return X as a TableMatrix, and set what the estimator knows of its columns.
 
     Raises

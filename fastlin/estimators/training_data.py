@@ -26,8 +26,7 @@ from fastlin.fitted import read_count
 from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators.logistic_regression import LogisticRegression
-    from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
+    from fastlin.estimators import LinearEstimator
     from fastlin.matrices import BlockMatrix, Matrix
     from fastlin.matrices.columns import Columns
     from fastlin.objective.coordinates import Coordinates
@@ -98,7 +97,7 @@ class TrainingData:
 
 
 def read_training_data(
-    estimator: LogisticRegression | LogisticRegressionCV,
+    estimator: LinearEstimator,
     X: MatrixLike | Blocks,
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,
@@ -154,13 +153,13 @@ def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
     return weights / choose_unit(weights.max())
 
 
-def check_dual(estimator: LogisticRegression | LogisticRegressionCV) -> None:
+def check_dual(estimator: LinearEstimator) -> None:
     """Raise a ValueError where the estimator asks for the dual problem of a solver that has none."""
     if estimator.dual and estimator.solver != "liblinear":
         raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
 
 
-def check_classes(estimator: LogisticRegression | LogisticRegressionCV, classes: Array) -> None:
+def check_classes(estimator: LinearEstimator, classes: Array) -> None:
     """Raise a ValueError where there is one class, or more than the solver of the estimator takes."""
     if len(classes) < 2:
         raise ValueError(
@@ -255,7 +254,7 @@ def check_labels(estimator: object, X: Any, y: ArrayLike | None) -> Array:
 
 
 def read_blocks(
-    estimator: LogisticRegression | LogisticRegressionCV,
+    estimator: LinearEstimator,
     blocks: Blocks,
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,

@@ -17,13 +17,10 @@ from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import Examples
 
 if TYPE_CHECKING:
-    from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
-    from fastlin.estimators.mlp_classifier import MLPClassifier
+    from fastlin.estimators import TrainedEstimator
 
 
-def read_validation(
-    estimator: MLPClassifier | MiniBatchLogisticRegression, X_val: Any, y_val: Any, kind: str
-) -> Examples | None:
+def read_validation(estimator: TrainedEstimator, X_val: Any, y_val: Any, kind: str) -> Examples | None:
     """Return the Examples to validate on that `fit` was given, or None where there are none.
 
     `kind` is that of the Targets to train on.
@@ -57,7 +54,7 @@ def read_validation(
 
 
 def set_aside(
-    estimator: MLPClassifier | MiniBatchLogisticRegression, examples: Examples, random_state: np.random.RandomState
+    estimator: TrainedEstimator, examples: Examples, random_state: np.random.RandomState
 ) -> Iterator[Examples]:
     """Return Examples to train on and Examples to validate on, as scikit-learn's MLPClassifier splits them.
 
