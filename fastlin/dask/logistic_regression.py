@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastlin.dask.cluster import explain_losses
 from fastlin.dask.partitions import leave_task, read_partitions
 from fastlin.dask.predictions import DaskPredictions
-from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.logistic_regression import LogisticRegression as LocalLogisticRegression
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from fastlin.dask.cluster import explain_losses
 from fastlin.dask.partitions import leave_task, read_partitions
 from fastlin.dask.predictions import DaskPredictions
 from fastlin.dask.scores import average_scores
-from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_scoring
 

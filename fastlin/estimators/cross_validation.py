@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -12,7 +12,7 @@ from sklearn.metrics import get_scorer
 
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.budget import Budget
-from fastlin.estimators.callback_tasks import tell_all
+from fastlin.estimators.listeners import tell_all
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.regularization_path import fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
@@ -22,8 +22,8 @@ from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegressionCV
-    from fastlin.estimators.callback_tasks import CrossValidationTasks
-    from fastlin.estimators.problem import Fit
+    from fastlin.estimators.listeners import CrossValidationTasks, PathTasks
+    from fastlin.estimators.problem import Fit, Problem
     from fastlin.estimators.training_data import TrainingData
 
 # The numbers of a fold, of an l1_ratio and of a C.
@@ -159,8 +159,8 @@ def fit_folds(
     data: TrainingData,
     training_rows: Sequence[IntArray],
     fits: FoldFits,
-    on_fit: Callable[[], object] | None = None,
-    tasks: CrossValidationTasks | None = None,
+    tasks: CrossValidationTasks,
+    on_fit: Callable[[Fit], object] | None,
 ) -> Generator[tuple[int, int], None, None]:
     """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
 
@@ -176,10 +176,10 @@ def fit_folds(
         Numbers of the training rows of each fold.
     fits : FoldFits
         Filled but for its scores.
-    on_fit : callable or None
-        Called without arguments after each fit, from any thread.
-    tasks : CrossValidationTasks or None
+    tasks : CrossValidationTasks
         What is told to callbacks.
+    on_fit : callable or None
+        Called with each Fit, from any thread.
 
     Yields
     ------
@@ -193,15 +193,9 @@ def fit_folds(
 
     def fit_pair(number, check):
         fold, r = pairs[number]
-        problem = Problem(estimator, data, training_rows[fold])
-        path = None if tasks is None else tasks.begin_path(number)
-        told: dict[str, Any] = {"on_fit": on_fit, "on_iteration": tell_all(check, path)}
-        for c, fit in enumerate(fit_along(problem, fits.Cs, fits.l1_ratios[r], proven=False, **told)):
+        problem, path = Problem(estimator, data, training_rows[fold]), tasks.begin_path(number)
+        for c, fit in enumerate(fit_and_tell(problem, fits.Cs, fits.l1_ratios[r], path, on_fit, check, proven=False)):
             fits.record((fold, r, c), fit)
-            if path is not None:
-                path.end_fit(fit.coef, fit.intercept)
-        if path is not None:
-            path.end()
         return fold, r
 
     matrix = data.matrix
@@ -214,6 +208,22 @@ def fit_folds(
     most_at_once = Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, not fits.l1_ratios.any())
     # On threads, since all fits share X.
     return run_side_by_side(fit_pair, len(pairs), most_at_once)
+
+
+def fit_and_tell(
+    problem: Problem,
+    Cs: Iterable[float],
+    l1_ratio: float,
+    path: PathTasks | None,
+    on_fit: Callable[[Fit], object] | None,
+    check: Callable[..., object] | None = None,
+    **options: Any,
+) -> Iterator[Fit]:
+    """Yield what `fit_along` does, and tell callbacks and the bar of it; check is a Listener that ends fits."""
+    on_fit, on_iteration = tell_all(on_fit, path and path.end_fit), tell_all(check, path)
+    yield from fit_along(problem, np.array(Cs), l1_ratio, on_fit=on_fit, on_iteration=on_iteration, **options)
+    if path is not None:
+        path.end()
 
 
 def bind_scorer(

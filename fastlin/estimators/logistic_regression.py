@@ -8,24 +8,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
-from fastlin.estimators.callback_tasks import IterationTasks, describe_linear_model, tell_all
 from fastlin.estimators.coefficients import read_coefficients
-from fastlin.estimators.convergence import warn_of_end
 from fastlin.estimators.declaration import Penalty, Solver, estimator, fitted, parameter
+from fastlin.estimators.endings import kept_on_error, warn_of_end
 from fastlin.estimators.exchange import LinearExchange
-from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.listeners import begin_tasks, describe_linear_model, show_iterations, tell_all
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     CallbackSupportMixin,
     check_parameters,
-    has_callbacks,
     with_callbacks,
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
-from fastlin.estimators.verbose import show_iterations
 from fastlin.fitted import read_array
 from fastlin.typing import Array, ClassWeight, IntArray, MatrixLike, RandomState
 
@@ -272,8 +269,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         """Return the Fit to the data at C and l1_ratio, and tell the callbacks, which get what `fit` was given."""
         from fastlin.estimators.problem import Problem
 
-        describe = describe_linear_model(data.classes)
-        tasks = IterationTasks(self, X, y, sample_weight, describe) if has_callbacks(self) else None
+        tasks = begin_tasks(self, X, y, sample_weight, describe_linear_model(data.classes))
         count_read_bytes = data.matrix.count_read_bytes if isinstance(X, Blocks) else None
         with show_iterations(self.verbose, count_read_bytes) as show:
             fit = Problem(self, data).minimize(C, l1_ratio, starts, tell_all(show, tasks))

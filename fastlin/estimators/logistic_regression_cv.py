@@ -14,13 +14,12 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.callback_tasks import CrossValidationTasks, describe_linear_model
-from fastlin.estimators.convergence import warn_of_limits
-from fastlin.estimators.cross_validation import FoldFits, JoinedModel, bind_scorer, fit_folds
+from fastlin.estimators.cross_validation import FoldFits, JoinedModel, bind_scorer, fit_and_tell, fit_folds
 from fastlin.estimators.declaration import Penalty, Solver, estimator, fitted, parameter
+from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
-from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.listeners import CrossValidationTasks, count_fits, describe_linear_model
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     gives_no_l1_ratios,
@@ -36,13 +35,11 @@ from fastlin.estimators.scikit_learn import (
     StrOptions,
     check_parameters,
     check_sample_weight,
-    has_callbacks,
     refuse_metadata_without_routing,
     with_callbacks,
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import choose_labels, keep_sum_finite, read_training_data
-from fastlin.estimators.verbose import count_fits
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
@@ -322,14 +319,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         """
         from fastlin.estimators.problem import Problem
 
-        n_paths, tasks = len(folds) * len(fits.l1_ratios), None
-        if has_callbacks(self):
-            describe = describe_linear_model(data.classes)
-            tasks = CrossValidationTasks(self, X, y, sample_weight, n_paths, len(fits.Cs), describe)
+        n_paths, describe = len(folds) * len(fits.l1_ratios), describe_linear_model(data.classes)
+        tasks = CrossValidationTasks(self, (X, y, sample_weight), n_paths, len(fits.Cs), describe)
         training_rows = [train for train, _ in folds]
         with (
             count_fits(self.verbose, fits.scores.size + self.refit) as on_fit,
-            contextlib.closing(fit_folds(self, data, training_rows, fits, on_fit, tasks)) as fitted,
+            contextlib.closing(fit_folds(self, data, training_rows, fits, tasks, on_fit)) as fitted,
         ):
             for fold, r in fitted:
                 # Scorers are called here and not in the threads, so that any scorer works and the order is always the
@@ -341,23 +336,17 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             if self.refit:
                 C, l1_ratio, start = fits.best()
                 # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
-                starts = [] if self.solver == "liblinear" else [start]
-                path = None if tasks is None else tasks.begin_path(n_paths, "refit")
-                fit = Problem(self, data).minimize(C, l1_ratio, starts, path)
+                given = None if self.solver == "liblinear" else start
+                path = tasks.begin_path(n_paths, "refit")
+                [fit] = fit_and_tell(Problem(self, data), [C], l1_ratio, path, on_fit, start=given)
                 coef, intercept = fit.coef, fit.intercept
                 converged = np.append(converged, fit.solution.converged)
                 n_iter = np.append(n_iter, fit.solution.n_iter)
-                if path is not None:
-                    path.end_fit(coef, intercept)
-                    path.end()
-                if on_fit is not None:
-                    on_fit()
             else:
                 C, l1_ratio, (coef, intercept) = fits.mean_of_best()
-        if tasks is not None:
-            tasks.end(np.max(n_iter), coef, intercept)
+        tasks.end(np.max(n_iter), coef, intercept)
         # Who sets a callback that stops a fit knows of it.
-        missed = None if tasks is not None and tasks.is_stopped else (converged, n_iter)
+        missed = None if tasks.is_stopped else (converged, n_iter)
         return C, l1_ratio, coef, intercept, missed
 
     def _score_models(self, models, data, test_rows, sample_weight, score_params):

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from fastlin.estimators.callback_tasks import EpochCallbacks, tell_all
 from fastlin.estimators.coefficients import read_coefficients
-from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import Course, Precision, estimator, fitted, parameter
+from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
-from fastlin.estimators.kept_on_error import kept_on_error
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.listeners import EpochCallbacks, tell_all
 from fastlin.estimators.network_training import (
     begin_partial_fit,
     check_class_weight,

@@ -14,9 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.callback_tasks import EpochCallbacks, tell_all
 from fastlin.estimators.checkpoints import Checkpoints
-from fastlin.estimators.convergence import warn_of_training
 from fastlin.estimators.declaration import (
     Activation,
     Course,
@@ -28,9 +26,10 @@ from fastlin.estimators.declaration import (
     fitted,
     parameter,
 )
+from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
-from fastlin.estimators.kept_on_error import kept_on_error
+from fastlin.estimators.listeners import EpochCallbacks, tell_all
 from fastlin.estimators.network_training import (
     Optimizer,
     begin_partial_fit,

@@ -17,7 +17,7 @@ from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
-    from fastlin.estimators.callback_tasks import Listener
+    from fastlin.estimators.listeners import Listener
     from fastlin.estimators.training_data import TrainingData
 
 

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.estimators.convergence import warn_of_limits
 from fastlin.estimators.declaration import Solver
+from fastlin.estimators.endings import warn_of_limits
+from fastlin.estimators.listeners import Listener, count_fits
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import check_parameters
 from fastlin.estimators.training_data import read_training_data
-from fastlin.estimators.verbose import count_fits
 from fastlin.typing import ClassWeight, FloatArray, MatrixLike
 
 if TYPE_CHECKING:
-    from fastlin.estimators.callback_tasks import Listener
     from fastlin.estimators.problem import Fit, Problem
 
 # Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
@@ -203,7 +202,7 @@ def fit_along(
     *,
     start: tuple[FloatArray, FloatArray] | None = None,
     proven: bool = True,
-    on_fit: Callable[[], object] | None = None,
+    on_fit: Callable[[Fit], object] | None = None,
     on_iteration: Listener | None = None,
 ) -> Iterator[Fit]:
     """Yield the Fit of a Problem at each of the Cs in turn, each started from those before.
@@ -221,7 +220,7 @@ def fit_along(
     proven, on_iteration
         Whether the certificate alone ends a fit, and what hears of iterations, as `choose.minimize` has them.
     on_fit : callable or None
-        Called without arguments after each fit.
+        Called with each Fit.
     """
     log_Cs = np.log(Cs)
     before: tuple[FloatArray, FloatArray] | None = None
@@ -236,7 +235,7 @@ def fit_along(
         fit = problem.minimize(C, l1_ratio, starts, on_iteration, proven=proven, nearby=nearby)
         before, last, nearby = last, fit.start, fit.solution
         if on_fit is not None:
-            on_fit()
+            on_fit(fit)
         yield fit
 
 

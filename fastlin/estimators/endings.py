@@ -1,9 +1,15 @@
-"""The warnings of fits and trainings that stopped too early, in the words that scripts filter scikit-learn's by."""
+"""How fits and trainings end: all or nothing, and with a warning where they stopped too early.
+
+The warnings have the words that scripts filter scikit-learn's by.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +30,19 @@ TEXTS = {
     "sag": "The max_iter was reached which means the coef_ did not converge. ",
     "saga": "The max_iter was reached which means the coef_ did not converge. ",
 }
+
+
+@contextlib.contextmanager
+def kept_on_error(estimator: Any) -> Iterator[None]:
+    """Put the attributes of an estimator back where the ``with`` block raises, Ctrl-C included; else time the block."""
+    before, begin = estimator.__dict__.copy(), perf_counter()
+    try:
+        yield
+    except BaseException:
+        # That includes n_features_in_ of the last fit, which the checks of X overwrite.
+        estimator.__dict__ = before
+        raise
+    estimator.fit_seconds_ = perf_counter() - begin
 
 
 def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
@@ -72,47 +91,41 @@ def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEsti
 
 
 def warn_of_training(
-    estimator: TrainedEstimator,
-    training: EpochTraining,
-    stacklevel: int,
-    keeps_steps: bool = False,
+    estimator: TrainedEstimator, training: EpochTraining, stacklevel: int, keeps_steps: bool = False
 ) -> None:
     """Warn where a training by epochs diverged, was interrupted or came to its limit.
 
     keeps_steps says whether Ctrl-C kept the steps of the epoch that it ended.
     """
-    n_epochs, solver = len(training.epochs), getattr(estimator, "solver", "sgd")
-    if training.ended == "diverged":
+    n_epochs, solver, ended = len(training.epochs), getattr(estimator, "solver", "sgd"), training.ended
+    category: type[Warning] = ConvergenceWarning
+    if ended == "diverged":
         kept = f"those of epoch {training.n_kept}" if training.n_kept else "those that it began with"
         rate = f"Lower learning_rate_init (now {estimator.learning_rate_init}) or scale X."
-        advice = "Scale X." if solver == "lbfgs" else rate
-        warnings.warn(
-            f"The training diverged: its loss was no longer finite in epoch {n_epochs + 1}. The parameters kept "
-            f"are {kept}. {advice}",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
+        text = (
+            f"The training diverged: its loss was no longer finite in epoch {n_epochs + 1}. The parameters kept are "
+            f"{kept}. {'Scale X.' if solver == 'lbfgs' else rate}"
         )
-    elif training.ended == "interrupted":
-        warnings.warn(
+    elif ended == "interrupted":
+        category = UserWarning
+        text = (
             f"Training interrupted by user. Ctrl-C ended it after {n_epochs} whole epochs, which are kept"
-            + (" with the whole steps since." if keeps_steps else "."),
-            stacklevel=stacklevel,
+            f"{' with the whole steps since.' if keeps_steps else '.'}"
         )
-    elif solver == "lbfgs" and training.ended in ("limit", "stalled"):
+    elif solver == "lbfgs" and ended in ("limit", "stalled"):
         limits = f"max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}) is reached"
-        why = limits if training.ended == "limit" else "no step lowers the loss"
-        warnings.warn(
-            f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (training.ended != 'limit')}): "
-            f"{why} before no entry of the gradient exceeds tol={estimator.tol}. Raise the limit or tol, or scale X.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
+        text = (
+            f"lbfgs failed to converge after {n_epochs} iteration(s) (status={1 + (ended != 'limit')}): "
+            f"{limits if ended == 'limit' else 'no step lowers the loss'} before no entry of the gradient exceeds "
+            f"tol={estimator.tol}. Raise the limit or tol, or scale X."
         )
-    elif solver != "lbfgs" and training.ended == "limit" and estimator.n_iter_no_change != np.inf:
+    elif solver != "lbfgs" and ended == "limit" and estimator.n_iter_no_change != np.inf:
         validated = "the validation loss" if keeps_steps else "the validation accuracy"
-        warnings.warn(
+        text = (
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
-            f"converged yet: {validated if estimator.early_stopping else 'the loss'} still improved. "
-            "Raise max_iter, or set n_iter_no_change=np.inf where so many epochs are what you want.",
-            ConvergenceWarning,
-            stacklevel=stacklevel,
+            f"converged yet: {validated if estimator.early_stopping else 'the loss'} still improved. Raise max_iter, "
+            "or set n_iter_no_change=np.inf where so many epochs are what you want."
         )
+    else:
+        return
+    warnings.warn(text, category, stacklevel=stacklevel)
