@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, cut, read_type
+from fastlin.blocks.blocks import Blocks, add_row_lengths, cut, find_kind, join_blocks
 from fastlin.containers import read_container
 from fastlin.exceptions import DataChangedError
 from fastlin.typing import Array, PathLike, SparseContainer
@@ -65,37 +65,27 @@ def from_arrays(
     if not arrays:
         raise ValueError("X is an empty list; it must hold at least one array.")
     parts: list[tuple[Any, slice, str, FileCheck]] = []
-    first: tuple[int, np.dtype[Any], bool] | None = None
+    kind: Any = None
     for number, array in enumerate(arrays):
         name = "X" if len(arrays) == 1 else f"array {number}"
-        dtype = read_type(array, name)
         if sparse.issparse(array):
             raise ValueError(f"{name} is sparse; blocks.from_csr takes sparse rows.")
-        check_alike(name, array.shape[1], dtype, False, first)
-        first = array.shape[1], dtype, False
-        borders, files = cut(len(array), array.shape[1] * dtype.itemsize, rows_per_block), FileCheck.of([array])
+        kind = find_kind(array, name, kind)
+        borders, files = cut(len(array), kind.d * kind.dtype.itemsize, rows_per_block), FileCheck.of([array])
         parts += [(array, slice(*rows), name, files) for rows in pairwise(borders)]
-    assert first is not None
-    d, dtype, _ = first
-    lengths = [rows.stop - rows.start for _, rows, *_ in parts]
-    borders = np.append(0, np.cumsum(lengths))
 
     def read():
         for array, rows, _, files in parts:
             files.check()
             block = array[rows]
             read_ahead(block)
-            yield np.asarray(block, dtype) if block.dtype != dtype else block.view(np.ndarray)
+            yield np.asarray(block, kind.dtype) if block.dtype != kind.dtype else block.view(np.ndarray)
 
-    return Blocks(
-        read,
-        borders,
-        [f"rows {rows.start} to {rows.stop - 1}{'' if name == 'X' else f' of {name}'}" for _, rows, name, _ in parts],
-        (borders[-1], d),
-        dtype,
-        check_rows(y, borders[-1], "y"),
-        check_rows(sample_weight, borders[-1], "sample_weight"),
-    )
+    lengths = [rows.stop - rows.start for _, rows, *_ in parts]
+    names = [
+        f"rows {rows.start} to {rows.stop - 1}{'' if name == 'X' else f' of {name}'}" for _, rows, name, _ in parts
+    ]
+    return join_blocks(read, lengths, names, kind, y=y, sample_weight=sample_weight)
 
 
 def from_csr(
@@ -137,36 +127,23 @@ def from_csr(
     pieces: list[Any] = [X] if sparse.issparse(X) else list(X)
     if not pieces:
         raise ValueError("X is an empty list; it must hold at least one sparse matrix.")
-    first: tuple[int, np.dtype[Any], bool] | None = None
+    names = [f"piece {number}" for number in range(len(pieces))]
+    kind: Any = None
     row_lengths = 0, 0
-    for number, piece in enumerate(pieces):
-        name = f"piece {number}"
-        dtype = read_type(piece, name)
+    for name, piece in zip(names, pieces, strict=True):
         if not sparse.issparse(piece):
             raise ValueError(f"{name} is a {type(piece).__name__}; blocks.from_arrays takes dense arrays.")
-        check_alike(name, piece.shape[1], dtype, True, first)
-        first = piece.shape[1], dtype, True
+        kind = find_kind(piece, name, kind)
         row_lengths = add_row_lengths(_as_csr(piece, name), row_lengths)
-    assert first is not None
-    d, kind, _ = first
-    borders = np.append(0, np.cumsum([piece.shape[0] for piece in pieces]))
     checks = [FileCheck.of(vars(piece).values()) for piece in pieces]
 
     def read():
-        for number, (piece, files) in enumerate(zip(pieces, checks, strict=True)):
+        for name, piece, files in zip(names, pieces, checks, strict=True):
             files.check()
-            yield _as_csr(piece, f"piece {number}").astype(kind, copy=False)
+            yield _as_csr(piece, name).astype(kind.dtype, copy=False)
 
-    return Blocks(
-        read,
-        borders,
-        [f"piece {number}" for number in range(len(pieces))],
-        (borders[-1], d),
-        kind,
-        check_rows(y, borders[-1], "y"),
-        check_rows(sample_weight, borders[-1], "sample_weight"),
-        row_lengths=row_lengths,
-    )
+    lengths = [piece.shape[0] for piece in pieces]
+    return join_blocks(read, lengths, names, kind, y=y, sample_weight=sample_weight, row_lengths=row_lengths)
 
 
 def _as_csr(piece, name):

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from fastlin.blocks.blocks import Blocks, add_row_lengths, check_alike, check_rows, digest_rows, read_type
+from fastlin.blocks.blocks import Blocks, add_row_lengths, check_rows, digest_rows, find_kind, join_blocks, read_type
 from fastlin.containers import read_if_sparse
 from fastlin.exceptions import DataChangedError
 from fastlin.typing import Array
@@ -56,27 +55,24 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     lengths, digests = [], []
     labels: list[Array | None] = []
     weights: list[Array | None] = []
-    first: tuple[int, np.dtype[Any], bool] | None = None
+    kind: Any = None
     row_lengths, previous, is_reused = (0, 0), np.empty(0), False
     for number, batch in enumerate(_iterate(make_batches)):
         name = f"batch {number}"
         X, batch_labels, batch_weights = _split(batch, name)
-        dtype, n, is_sparse = read_type(X, name), X.shape[0], sparse.issparse(X)
-        check_alike(name, X.shape[1], dtype, is_sparse, first)
-        first = X.shape[1], dtype, is_sparse
+        kind, n = find_kind(X, name, kind), X.shape[0]
         # Copies, since they may be parts of what the function fills again, or of all of X.
         for kept, given, what in ((labels, batch_labels, "y"), (weights, batch_weights, "weights")):
             kept.append(None if given is None else np.array(check_rows(given, n, f"{what} of {name}")))
-        if is_sparse:
+        if kind.is_sparse:
             X = read_if_sparse(X, name)
             row_lengths = add_row_lengths(X, row_lengths)
-        numbers = X.data if is_sparse else X
+        numbers = X.data if kind.is_sparse else X
         is_reused, previous = is_reused or np.may_share_memory(numbers, previous), numbers
         lengths.append(n)
         digests.append(digest_rows(X))
-    if first is None:
+    if kind is None:
         raise ValueError("make_batches gave no batch; at least one is needed.")
-    d, dtype, is_sparse = first
     borders = np.append(0, np.cumsum(lengths))
     y, sample_weight = _join(labels, "y"), _join(weights, "weights")
     del weights, X, numbers, previous, batch, batch_labels, batch_weights, labels
@@ -85,9 +81,9 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         for number, batch in enumerate(_iterate(make_batches)):
             name = f"batch {number}"
             X, own_labels, _ = _split(batch, name)
-            is_known = number < len(digests) and read_type(X, name) == dtype
+            is_known = number < len(digests) and read_type(X, name) == kind.dtype
             X = read_if_sparse(X, name)
-            if is_known and X.shape == (lengths[number], d):
+            if is_known and X.shape == (lengths[number], kind.d):
                 expected = None if y is None else y[borders[number] : borders[number + 1]]
                 is_same = expected is None or np.array_equal(np.asarray(own_labels), expected)
                 if not is_same or digest_rows(X) != digests[number]:
@@ -96,12 +92,11 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
                         "give the same batches in the same order each time."
                     )
             # A batch is computed with while the next one is made, in the same memory if the function has but one.
-            yield X.astype(dtype, copy=is_reused) if is_known else X
+            yield X.astype(kind.dtype, copy=is_reused) if is_known else X
 
     names = [f"batch {number}" for number in range(len(lengths))]
-    return Blocks(
-        read, borders, names, (borders[-1], d), dtype, y, sample_weight, row_lengths=row_lengths if is_sparse else None
-    )
+    sparse_lengths = row_lengths if kind.is_sparse else None
+    return join_blocks(read, lengths, names, kind, y=y, sample_weight=sample_weight, row_lengths=sparse_lengths)
 
 
 def _iterate(make_batches):

@@ -1,9 +1,9 @@
 """Blocks of rows, and what is known of all of them before a fit begins."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,14 @@ DTYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "i2", "i4", "f2", 
 # Blocks of this size hide what it takes to begin one, and two of them fit beside anything.
 BLOCK_BYTES = 64 << 20
 ACCEPTED = "Blocks hold two-dimensional NumPy arrays, or CSR matrices, of real numbers."
+
+
+class Kind(NamedTuple):
+    """What all blocks have in common: their number of columns, the type of DTYPES that they are read in, and how."""
+
+    d: int
+    dtype: np.dtype[Any]
+    is_sparse: bool
 
 
 class Blocks:
@@ -75,15 +83,18 @@ class Blocks:
         names: Sequence[str],
         shape: tuple[int, int],
         dtype: np.dtype[Any],
-        y: Array | None = None,
-        sample_weight: Array | None = None,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         feature_names: list[str] | None = None,
         row_lengths: tuple[int, int] | None = None,
     ) -> None:
         self._read = read
         self.borders, self.names = np.asarray(borders, np.int64), list(names)
         self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
-        self.y, self.sample_weight, self.feature_names = y, sample_weight, feature_names
+        self.y, self.sample_weight = (
+            check_rows(each, self.shape[0], name) for name, each in (("y", y), ("sample_weight", sample_weight))
+        )
+        self.feature_names = feature_names
         self.is_sparse = row_lengths is not None
         self.n_entries, self.longest_row = row_lengths or (self.shape[0] * self.shape[1], self.shape[1])
 
@@ -138,6 +149,14 @@ class Blocks:
         raise TypeError("Blocks cannot be copied nor pickled; make them where they are used.")
 
 
+def join_blocks(
+    read: Callable[[], Iterator[Any]], lengths: Iterable[int], names: Sequence[str], kind: Kind, **known: Any
+) -> Blocks:
+    """Return Blocks of a kind that have so many rows each; what else is known of them is as Blocks has it."""
+    borders = np.append(0, np.cumsum(list(lengths), dtype=np.int64))
+    return Blocks(read, borders, names, (borders[-1], kind.d), kind.dtype, **known)
+
+
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
     """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names."""
     borders = np.searchsorted(rows, blocks.borders)
@@ -166,26 +185,16 @@ def read_type(X: Any, name: str) -> np.dtype[Any]:
     return X.dtype if X.dtype in DTYPES else np.dtype(np.float64)
 
 
-def check_alike(
-    name: str, d: int, dtype: np.dtype[Any], is_sparse: bool, first: tuple[int, np.dtype[Any], bool] | None
-) -> None:
-    """Raise a ValueError unless a block has the columns, the type and the kind of the first one.
-
-    Parameters
-    ----------
-    name : str
-        What the block is called.
-    d, dtype, is_sparse
-        What it has.
-    first : tuple
-        The same of the first block, of which None is not known yet.
-    """
-    if first is not None and (d, dtype, is_sparse) != first:
+def find_kind(X: Any, name: str, first: Kind | None) -> Kind:
+    """Return the Kind of a block X, which must be that of the first one, unless X itself is the first."""
+    dtype = read_type(X, name)
+    kind = Kind(X.shape[1], dtype, sparse.issparse(X))
+    if first is not None and kind != first:
         found, expected = (
-            f"{'sparse' if is_sparse else 'dense'} {dtype} with {d} columns"
-            for d, dtype, is_sparse in ((d, dtype, is_sparse), first)
+            f"{'sparse' if each.is_sparse else 'dense'} {each.dtype} with {each.d} columns" for each in (kind, first)
         )
         raise ValueError(f"{name} is {found}, but the first is {expected}. All blocks must be alike.")
+    return kind
 
 
 def add_row_lengths(X: SparseContainer, before: tuple[int, int]) -> tuple[int, int]:

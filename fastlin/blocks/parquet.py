@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastlin.blocks.array_blocks import FileCheck, read_ahead
-from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, cut
+from fastlin.blocks.blocks import BLOCK_BYTES, DTYPES, Blocks, Kind, cut, join_blocks
 from fastlin.blocks.decoded_folders import UNFINISHED, CacheFolder, TemporaryFolder, digest, name_source
 from fastlin.extras import needs
 from fastlin.typing import PathLike
@@ -109,9 +109,10 @@ def _make_blocks(files, columns, label, weight, owner, load):
                 yield block.view(np.ndarray)
 
     places = [(*rows, file) for file, borders in zip(files, cuts, strict=True) for rows in borders]
-    borders = np.append(0, np.cumsum([last - first for first, last, _ in places]))
+    lengths = [last - first for first, last, _ in places]
     names = [f"rows {first} to {last - 1} of {file.name}" for first, last, file in places]
-    return Blocks(read, borders, names, (borders[-1], len(columns)), dtype, y, weights, columns)
+    kind = Kind(len(columns), dtype, is_sparse=False)
+    return join_blocks(read, lengths, names, kind, y=y, sample_weight=weights, feature_names=columns)
 
 
 def _join(parts):
