@@ -23,6 +23,8 @@ LONGEST_FIRST = (
     "test_proximal_newton.py",
     "test_logistic_regression_cv.py",
     "test_cluster.py",
+    "test_folds_of_collections.py",
+    "test_fits_of_collections.py",
     "test_logistic_regression.py",
     "test_mini_batch_logistic_regression.py",
     "test_objective.py",

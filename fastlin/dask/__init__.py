@@ -1,6 +1,6 @@
 """Fits over Dask's arrays and dataframes, on one machine or many: the same objective, minimum and certificate.
 
-The client has the optimiser (`logistic_regression`, `logistic_regression_cv`), the workers have the rows (`parts`).
+The client has the optimiser (`classifiers`), the workers have the rows (`parts`).
 For each pass a `cluster` calls the `shard` of each worker, whose sums are added in the order of a `tree`.
 """
 
@@ -10,7 +10,6 @@ with needs("dask"):
     import dask.array  # noqa: F401
     import distributed  # noqa: F401
 
-from fastlin.dask.logistic_regression import LogisticRegression
-from fastlin.dask.logistic_regression_cv import LogisticRegressionCV
+from fastlin.dask.classifiers import LogisticRegression, LogisticRegressionCV
 
 __all__ = ["LogisticRegression", "LogisticRegressionCV"]

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any
 
 import dask
 import distributed
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.dask.cluster import Cluster, find_running, release, wait_for
+from fastlin.dask.cluster import Cluster, explain_losses, find_running, release, wait_for
 from fastlin.dask.collections import cut_alike, list_partitions, name_columns, read_rows
 from fastlin.dask.installations import check_workers
 from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partition
 from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
+from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.feature_names import remember_features
 from fastlin.estimators.training_data import (
     NO_WEIGHT,
@@ -127,14 +128,6 @@ class DaskTrainingData:
                 self._known[rows] = Weights(groups, np.array(counts), by_class, float(by_class.sum()), min(smallest))
             return self._known[rows]
 
-    def __enter__(self) -> Self:
-        """Return the data."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Let the workers forget the rows."""
-        self.cluster.release()
-
 
 def choose_client(client: distributed.Client | None) -> distributed.Client:
     """Return the client that is given, or the current one.
@@ -174,6 +167,22 @@ def leave_task() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def fit_on_workers(estimator: LinearEstimator, **options: Any) -> Iterator[Callable[..., DaskTrainingData]]:
+    """Yield `read_partitions` with these options, for a fit in the ``with`` block.
+
+    Its end lets the workers forget the rows. An error leaves the estimator as it was, and says what Dask's errors mean.
+    """
+    with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(estimator):
+
+        def read(*given):
+            data = read_partitions(*given, **options)
+            held.callback(data.cluster.release)
+            return data
+
+        yield read
+
+
 def read_partitions(
     estimator: LinearEstimator,
     X: DaskCollection,
@@ -185,7 +194,7 @@ def read_partitions(
     worker_timeout: float,
     n_folds: int | None = None,
 ) -> DaskTrainingData:
-    """Return the DaskTrainingData of a fit; leaving their context lets the workers forget them.
+    """Return the DaskTrainingData of a fit, whose cluster holds them until it is released.
 
     Parameters
     ----------

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
+from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.blocks import digest_rows
 from fastlin.containers import read_container
 from fastlin.dask.weighting import find_folds
+from fastlin.estimators.table_columns import is_missing
 from fastlin.estimators.training_data import choose_unit
 from fastlin.exceptions import DataChangedError
 from fastlin.matrices import DTYPES, as_matrix
@@ -256,16 +258,16 @@ def decode(X: Any, y: ArrayLike, sample_weight: ArrayLike | None, name: str) -> 
         raise ValueError(f"{name} of X is a {X.ndim}-D {type(X).__name__} of {X.dtype}. {ACCEPTED}")
     if X.dtype not in DTYPES:
         X = X.astype(np.float64)
-    _check_finite(X.data if sparse.issparse(X) else X, f"{name} of X")
+    assert_all_finite(X, input_name=f"{name} of X")
     n_rows = X.shape[0]
     labels = _read_labels(_read_column(y, n_rows, f"{name} of y"), f"{name} of y")
     if labels.dtype.kind == "f":
-        _check_finite(labels, f"{name} of y")
+        assert_all_finite(labels, input_name=f"{name} of y")
         if (labels != np.floor(labels)).any():
             raise ValueError(f"Unknown label type: continuous. {name} of y holds numbers that are not whole.")
     if sample_weight is not None:
         sample_weight = _read_column(sample_weight, n_rows, f"{name} of sample_weight").astype(np.float64)
-        _check_finite(sample_weight, f"{name} of sample_weight")
+        assert_all_finite(sample_weight, input_name=f"{name} of sample_weight")
         if (sample_weight < 0).any():
             raise ValueError(f"Negative values in data passed to `sample_weight`: {name} has {sample_weight.min()}.")
     return Part(name, X, labels, sample_weight)
@@ -285,27 +287,12 @@ def _read_labels(labels, name):
     """Return labels in the type of numbers where objects are numbers, once none of them is missing."""
     if labels.dtype.kind != "O":
         return labels
-    if any(map(_is_missing, labels)):
+    if any(map(is_missing, labels)):
         raise ValueError(f"{name} contains NaN, or None, where a label is missing.")
     if any(isinstance(label, str) for label in labels):
         return labels
     numbers = np.array(labels.tolist())
     return numbers if numbers.dtype.kind in "biuf" and numbers.shape == labels.shape else labels
-
-
-def _is_missing(label):
-    try:
-        return label is None or bool(label != label)
-    except TypeError:
-        # The missing value of pandas is neither equal nor unequal to itself.
-        return True
-
-
-def _check_finite(values, name):
-    """Raise a ValueError where values are not finite."""
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        what = "NaN" if np.isnan(values).any() else "infinity"
-        raise ValueError(f"{name} contains {what}.")
 
 
 def describe(parts: Iterable[Part], first: int) -> tuple[list[Description], LabelTable]:

@@ -101,7 +101,7 @@ def _describe(values):
     return "text" if isinstance(wrong, str) else f"values such as {wrong!r}"
 
 
-def _is_missing(value):
+def is_missing(value: object) -> bool:
     """Say whether a value is None, NaN, or what pandas has for them, of which a comparison says nothing."""
     try:
         return value is None or bool(value != value)
@@ -113,12 +113,12 @@ def _find_levels(values):
     """Return the values of an array without a type for levels, sorted, and the number of each."""
     if values.dtype.kind not in SORTED:
         raise TypeError(f"values of type {values.dtype}")
-    is_missing = values != values if values.dtype.kind == "f" else np.zeros(len(values), bool)
+    missing = values != values if values.dtype.kind == "f" else np.zeros(len(values), bool)
     if values.dtype.kind == "O":
-        is_missing = np.array([_is_missing(value) for value in values], bool)
-    levels, codes = np.unique(values[~is_missing], return_inverse=True)
+        missing = np.array([is_missing(value) for value in values], bool)
+    levels, codes = np.unique(values[~missing], return_inverse=True)
     found = np.full(len(values), -1, np.min_scalar_type(-max(1, len(levels))))
-    found[~is_missing] = codes
+    found[~missing] = codes
     return levels.tolist(), found
 
 
@@ -128,12 +128,12 @@ def _read_dictionary(label, column):
     column = column.dictionary_encode() if is_plain else column
     levels, indices = column.dictionary.to_pylist(), column.indices
     if indices.null_count == len(indices):
-        return [level for level in levels if not _is_missing(level)], np.full(len(indices), -1, np.int8)
+        return [level for level in levels if not is_missing(level)], np.full(len(indices), -1, np.int8)
     missing = np.asarray(indices.is_null()) if indices.null_count else None
     # A missing row has the code of another one for a while.
     indices = indices.fill_null(indices.drop_null()[0]) if indices.null_count else indices
     codes = _as_codes(label, indices.to_numpy(zero_copy_only=False), len(levels), 0)
-    known = dict.fromkeys(level for level in levels if not _is_missing(level))
+    known = dict.fromkeys(level for level in levels if not is_missing(level))
     if is_plain or len(known) < len(levels):
         # A dictionary may hold values twice, and missing ones.
         distinct = sorted(known) if is_plain else list(known)

@@ -1,20 +1,18 @@
-"""LogisticRegressionCV over Dask arrays and dataframes."""
+"""LogisticRegression and LogisticRegressionCV over Dask arrays and dataframes."""
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.dask.cluster import explain_losses
-from fastlin.dask.partitions import leave_task, read_partitions
+from fastlin.dask.partitions import fit_on_workers
 from fastlin.dask.predictions import DaskPredictions
 from fastlin.dask.scores import average_scores
-from fastlin.estimators.endings import kept_on_error
-from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV as LocalLogisticRegressionCV
+from fastlin.estimators import LogisticRegression as LocalLogisticRegression
+from fastlin.estimators import LogisticRegressionCV as LocalLogisticRegressionCV
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, read_scoring
 
 if TYPE_CHECKING:
@@ -23,6 +21,92 @@ if TYPE_CHECKING:
     from fastlin.dask.collections import DaskCollection
 
 SCORINGS = {None: "accuracy", "accuracy": "accuracy", "neg_log_loss": "neg_log_loss"}
+
+
+class LogisticRegression(DaskPredictions, LocalLogisticRegression):
+    """`fastlin.LogisticRegression` for data on the workers of a Dask cluster: the same objective and certificate.
+
+    The rows stay with the workers, in the type that they came in. For each pass the client sends the parameters to each
+    worker and gets sums back. Samples of the rows come to the client, which finds a start and preconditioners from
+    them; they take no more than 256 MB, or an eighth of X up to 4 GB. The bits depend on how the rows are partitioned,
+    and not on the number of workers, on their threads, or on who holds what. Where a worker is lost, the others compute
+    its partitions again and the fit goes on.
+
+    Parameters, attributes and their meaning are those of `fastlin.LogisticRegression`. `n_jobs` counts the threads of
+    the client; each worker uses as many as it has. Probabilities of the rows are not kept: a step of Newton's methods
+    computes them anew.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> from dask.distributed import Client
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin.dask import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with Client(n_workers=1, dashboard_address=None):  # doctest: +SKIP
+    ...     dX, dy = (dask.array.from_array(each, chunks=50) for each in (X, y))
+    ...     LogisticRegression().fit(dX, dy).score(dX, dy)
+    0.97...
+    """
+
+    _local_class = LocalLogisticRegression
+
+    # The rows of a fit are collections of Dask.
+    def fit(  # type: ignore[override]
+        self,
+        X: DaskCollection,
+        y: DaskCollection,
+        sample_weight: DaskCollection | None = None,
+        *,
+        client: distributed.Client | None = None,
+        classes: ArrayLike | None = None,
+        worker_timeout: float = 60.0,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : Dask array or dataframe of shape (n_samples, n_features)
+            Rows of finite numbers, whose blocks are NumPy arrays or SciPy sparse matrices. It is computed once, and
+            held by the workers until the fit ends.
+        y : Dask array or series of shape (n_samples,)
+            Labels of at least two classes: numbers, strings or bools.
+        sample_weight : Dask array or series of shape (n_samples,), or None
+            Weights of the rows, at least 0 and not all 0; None means ones.
+        client : dask.distributed.Client or None
+            What computes; None means the current one.
+        classes : array-like of shape (n_classes,) or None
+            The labels that y has. Where it has others, or lacks one, that is an error. None means those that it has.
+        worker_timeout : float
+            Seconds after which the fit gives up while the cluster has no workers, or none that is not paused.
+        coef_init, intercept_init : array-like or None
+            What the fit starts from, as `fastlin.LogisticRegression.fit` has them.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For all that `fastlin.LogisticRegression.fit` refuses, with the partition that has it, and for collections
+            that are not cut alike.
+        TypeError
+            X, y or sample_weight is no collection of Dask.
+        DataChangedError
+            A partition that was computed again, since its worker was lost, has other rows, labels or weights.
+        NoWorkersError
+            There is no worker for `worker_timeout` seconds, or all that the fit waits for are paused.
+        WorkersLostError
+            Too many workers were lost, or tasks of the fit were cancelled.
+        RuntimeError
+            A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
+        """
+        with fit_on_workers(self, client=client, classes=classes, worker_timeout=worker_timeout) as read:
+            return self._fit(X, y, sample_weight, coef_init, intercept_init, read)
 
 
 class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
@@ -93,19 +177,10 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")
         if not (isinstance(self.scoring, (str, type(None))) and read_scoring(self.scoring) in SCORINGS):
             raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
-        options: dict[str, Any] = {
-            "client": client,
-            "classes": classes,
-            "worker_timeout": worker_timeout,
-            "n_folds": n_folds,
-        }
-        with leave_task(), explain_losses(), contextlib.ExitStack() as held, kept_on_error(self):
-
-            def read(estimator, X, y, _):
-                return held.enter_context(read_partitions(estimator, X, y, sample_weight, **options))
-
+        options: dict[str, Any] = {"client": client, "classes": classes, "worker_timeout": worker_timeout}
+        with fit_on_workers(self, **options, n_folds=n_folds) as read:
             # The workers have the weights.
-            return self._fit(X, y, None, {}, read)
+            return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
     def _scoring(self):
         scoring: Any = read_scoring(self.scoring)
