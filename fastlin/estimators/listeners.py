@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastlin.estimators.scikit_learn import CallbackSupportMixin, has_callbacks, open_tasks, with_callbacks
+from fastlin.estimators.scikit_learn import has_callbacks, open_tasks
 from fastlin.progress import show_bar, show_line
 from fastlin.typing import Array, FloatArray, IntArray, MatrixLike
 
@@ -136,28 +136,6 @@ def begin_tasks(
         return None
     told = _name_data(estimator, X, y, sample_weight)
     return IterationTasks(open_tasks(estimator, _count_tasks(estimator)), told, describe)
-
-
-class EpochCallbacks(CallbackSupportMixin):
-    """The callbacks of an estimator that is trained by epochs, and has `classes_`."""
-
-    @with_callbacks
-    def _train_and_tell(self, X, y, sample_weight, describe, train):
-        """Return the EpochTraining of train(tell), which is to tell of each epoch, and tell of its end.
-
-        X, y and sample_weight are what `fit` was given; describe returns the attributes that predict by now.
-        """
-        estimator: Any = self
-
-        def describe_epoch(n_iter):
-            return {"classes_": estimator.classes_, "n_iter_": n_iter, **describe()}
-
-        tasks = begin_tasks(estimator, X, y, sample_weight, describe_epoch)
-        if tasks is None:
-            return train(None)
-        training = train(lambda training: tasks(len(training.epochs), training.epochs[-1], lambda: ()))
-        tasks.end()
-        return training
 
 
 class CrossValidationTasks:

@@ -18,13 +18,11 @@ from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.listeners import EpochCallbacks, tell_all
 from fastlin.estimators.network_training import (
+    EpochTrained,
     begin_partial_fit,
     check_class_weight,
     check_partial_fit,
-    keep_curves,
-    show_epoch,
     weigh_examples,
 )
 from fastlin.estimators.parameters import limit_jobs
@@ -47,7 +45,7 @@ Batches: TypeAlias = Iterable[tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, A
 
 
 @estimator
-class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions, BaseEstimator):
+class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, BaseEstimator):
     """Logistic regression of two or more classes by steps on mini-batches.
 
     It minimises the mean cross-entropy of the softmax (of the logistic function for two classes) plus
@@ -171,14 +169,7 @@ class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions,
     n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
     dtype: Precision = parameter(default="float32", accepts=[Precision])
 
-    loss_curve_: list[float] = fitted()
-    accuracy_curve_: list[float] = fitted()
-    validation_loss_curve_: list[float] | None = fitted()
-    validation_scores_: list[float] | None = fitted()
     best_validation_loss_: float | None = fitted()
-    n_iter_: int = fitted()
-    t_: int = fitted()
-    interrupted_: bool = fitted()
 
     def fit(
         self,
@@ -243,12 +234,12 @@ class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions,
                 examples, validation = set_aside(self, examples, random_state)
             descent = self._make_descent(continues)
             given = descent, examples, validation, random_state, self.max_iter, self.n_iter_no_change
-            with show_steps(bool(self.verbose), self.max_iter) as show:
 
-                def train(tell):
-                    return self._train(*given, tell_all(partial(show_epoch, show), tell))
+            def train(tell):
+                with self._show_epochs(self.max_iter, tell) as on_epoch:
+                    return self._train(*given, on_epoch)
 
-                training = self._train_and_tell(X, y, sample_weight, partial(self._describe, descent), train)
+            training = self._train_and_tell(X, y, sample_weight, descent, train)
             if training.ended == "diverged":
                 read_matrix(self, X, reset=False)
             self.n_iter_ = len(training.epochs)
@@ -427,12 +418,9 @@ class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions,
         assert training.patience is not None
         average = _count_rows_before_mean(self.average)
         self._optimizer = _Optimizer(descent.network.parameters.copy(), descent.save(), average, training.patience)
-        keep_curves(self, training.epochs, validation is not None, continues=before is not None)
+        self._keep(training, descent, validation is not None, continues=before is not None)
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
-        self.interrupted_ = training.ended == "interrupted"
-        for name, value in self._describe(descent).items():
-            setattr(self, name, value)
         return training
 
     def _make_schedule(self, max_epochs, patience):
@@ -451,7 +439,6 @@ class MiniBatchLogisticRegression(EpochCallbacks, FitSummary, LinearPredictions,
         )
 
     def _describe(self, descent):
-        """Return the attributes, by name, that predict."""
         network = descent.predictor()
         return {"coef_": network.coefs[0].T.copy(), "intercept_": network.intercepts[0].copy()}
 

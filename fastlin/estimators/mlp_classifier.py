@@ -29,16 +29,14 @@ from fastlin.estimators.declaration import (
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
-from fastlin.estimators.listeners import EpochCallbacks, tell_all
 from fastlin.estimators.network_training import (
+    EpochTrained,
     Optimizer,
     begin_partial_fit,
     check_partial_fit,
     check_training,
-    keep_curves,
     make_descent,
     make_schedule,
-    show_epoch,
     takes_batches,
     weigh_examples,
 )
@@ -51,12 +49,11 @@ from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import initialize
 from fastlin.training import train_by_epochs, train_by_lbfgs
-from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
 
 
 @estimator
-class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
+class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
     """A chain of dense layers with softmax cross-entropy, trained by mini-batches or by L-BFGS.
 
     It replaces scikit-learn's estimator of the same name: parameters and attributes of the same name mean the same, and
@@ -238,22 +235,14 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
     verbose: bool | int = parameter(default=False, accepts=["verbose"])
     dtype: Precision = parameter(default="float32", accepts=[Precision])
 
-    classes_: Array = fitted()
     coefs_: list[FloatArray] = fitted()
     intercepts_: list[FloatArray] = fitted()
     batch_norm_scales_: list[FloatArray] = fitted()
     batch_norm_means_: list[FloatArray] = fitted()
     batch_norm_variances_: list[FloatArray] = fitted()
-    loss_curve_: list[float] = fitted()
-    accuracy_curve_: list[float] = fitted()
-    validation_scores_: list[float] | None = fitted()
-    validation_loss_curve_: list[float] | None = fitted()
     best_validation_score_: float | None = fitted()
     loss_: float = fitted()
     best_loss_: float | None = fitted()
-    n_iter_: int = fitted()
-    t_: int = fitted()
-    interrupted_: bool = fitted()
     n_layers_: int = fitted()
     n_outputs_: int = fitted()
     out_activation_: Literal["softmax", "logistic"] = fitted()
@@ -355,7 +344,7 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
                 given = descent, examples, validation, random_state, self.max_iter, continues
                 kept = checkpoints.prepare(self, descent, examples, validation)
                 train = partial(self._train, *given, n_rows=n_rows, **kept)
-            training = self._train_and_tell(X, y, sample_weight, partial(self._describe, network), train)
+            training = self._train_and_tell(X, y, sample_weight, network, train)
             self.n_iter_ = len(training.epochs)
         warn_of_training(self, training, stacklevel=3)
         return self
@@ -612,7 +601,7 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
 
     def _train_on_all_rows(self, network, examples, validation, random_state, continues, tell):
         """Train by L-BFGS, keep the network and its curves, and return the EpochTraining."""
-        with show_steps(bool(self.verbose), self.max_iter) as show:
+        with self._show_epochs(self.max_iter, tell) as on_epoch:
             training = train_by_lbfgs(
                 network,
                 examples,
@@ -621,9 +610,9 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
                 max_iter=self.max_iter,
                 max_fun=self.max_fun,
                 tol=self.tol,
-                on_iteration=tell_all(partial(show_epoch, show), tell),
+                on_iteration=on_epoch,
             )
-        self._keep(network, training, validation is not None, continues)
+        self._keep(training, network, validation is not None, continues)
         self.t_ = self.t_ if continues else 0
         # Mini-batches that go on from here begin with nothing.
         self._optimizer, self._no_improvement_count, self._random_state = None, 0, random_state
@@ -637,34 +626,18 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
         What more is given goes to `train_by_epochs`.
         """
         schedule = make_schedule(self, max_epochs, len(examples))
-        with show_steps(bool(self.verbose), max_epochs) as show:
-            training = train_by_epochs(
-                descent,
-                examples,
-                validation,
-                schedule,
-                random_state,
-                tell_all(partial(show_epoch, show), tell),
-                n_epochs=n_epochs,
-                **more,
-            )
+        with self._show_epochs(max_epochs, tell) as on_epoch:
+            given = descent, examples, validation, schedule, random_state, on_epoch
+            training = train_by_epochs(*given, n_epochs=n_epochs, **more)
         self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
         assert training.patience is not None
         rate = schedule.learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)
         self._optimizer = Optimizer(self.solver, rate, descent.save(), training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_worse, random_state
-        self._keep(descent.network, training, validation is not None, continues)
+        self._keep(training, descent.network, validation is not None, continues)
         return training
 
-    def _keep(self, network, training, is_validated, continues):
-        """Set the attributes that describe the network, which `_load` gives to another one, and the curves."""
-        self._keep_curves(training.epochs, is_validated, continues)
-        self.interrupted_ = training.ended == "interrupted"
-        for name, value in self._describe(network).items():
-            setattr(self, name, value)
-
     def _describe(self, network):
-        """Return the attributes, by name, that describe a network."""
         is_logistic = network.layer_sizes[-1] == 1 or self._plan["is_independent"]
         return {
             "coefs_": [coef.copy() for coef in network.coefs],
@@ -679,12 +652,11 @@ class MLPClassifier(EpochCallbacks, FitSummary, ClassifierMixin, BaseEstimator):
             "_kind": self._kind,
         }
 
-    def _keep_curves(self, epochs, is_validated, continues):
-        """Set the curves, or continue them with more epochs."""
-        keep_curves(self, epochs, is_validated, continues)
+    def _keep(self, training, trained, is_validated, continues):
+        super()._keep(training, trained, is_validated, continues)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
         is_by_loss = not self.early_stopping or self.solver == "lbfgs"
         best = getattr(self, "best_loss_", None) if continues else None
-        losses = [epoch.loss for epoch in epochs]
+        losses = [epoch.loss for epoch in training.epochs]
         self.best_loss_ = min([np.inf if best is None else best, *losses]) if is_by_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None

@@ -1,8 +1,8 @@
-"""How the parameters of an MLPClassifier describe its training, and what a training by epochs shows and keeps."""
+"""What MLPClassifier and MiniBatchLogisticRegression share: how parameters describe a training, and what it leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -11,14 +11,20 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.fitted_networks import check_continuation
-from fastlin.estimators.scikit_learn import check_parameters, check_partial_fit_first_call
+from fastlin.estimators.listeners import begin_tasks, tell_all
+from fastlin.estimators.scikit_learn import (
+    CallbackSupportMixin,
+    check_parameters,
+    check_partial_fit_first_call,
+    with_callbacks,
+)
 from fastlin.estimators.training_data import weigh_rows
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
+from fastlin.training.step_bar import show_steps
 
 if TYPE_CHECKING:
     from fastlin.estimators import MLPClassifier, TrainedEstimator
     from fastlin.networks.network import Network
-    from fastlin.training.epochs import Epoch, EpochTraining
     from fastlin.training.network_descent import Descent
     from fastlin.typing import Array, ClassWeight, FloatArray
 
@@ -28,6 +34,71 @@ HEAVIEST = 1e300
 AUTO_BATCH_SIZE = 200
 # The courses of the learning rate that "adam" does not follow, as in scikit-learn.
 COURSES_OF_SGD = ("invscaling", "adaptive")
+
+
+class EpochTrained(CallbackSupportMixin):
+    """What estimators that are trained by epochs show, tell callbacks and keep of a training."""
+
+    classes_: Array
+    loss_curve_: list[float]
+    accuracy_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: list[float] | None
+    n_iter_: int
+    t_: int
+    interrupted_: bool
+    verbose: bool | int
+
+    def _describe(self, trained):
+        """Return the attributes, by name, that predict as what is trained does by now: a Network or a Descent."""
+        raise NotImplementedError
+
+    @with_callbacks
+    def _train_and_tell(self, X, y, sample_weight, trained, train):
+        """Return the EpochTraining of train(tell), which is to tell of each epoch, and tell callbacks of its end.
+
+        X, y and sample_weight are what `fit` was given.
+        """
+        estimator: Any = self
+
+        def describe(n_iter):
+            return {"classes_": self.classes_, "n_iter_": n_iter, **self._describe(trained)}
+
+        tasks = begin_tasks(estimator, X, y, sample_weight, describe)
+        if tasks is None:
+            return train(None)
+        training = train(lambda training: tasks(len(training.epochs), training.epochs[-1], lambda: ()))
+        tasks.end()
+        return training
+
+    @contextlib.contextmanager
+    def _show_epochs(self, n_epochs, tell=None):
+        """Yield a function that shows the last epoch of an EpochTraining, with verbose, and tells of it."""
+        with show_steps(bool(self.verbose), n_epochs) as show:
+
+            def show_epoch(training):
+                epoch = training.epochs[-1]
+                loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
+                show(len(training.epochs), loss=loss, accuracy=accuracy)
+
+            yield tell_all(show_epoch, tell)
+
+    def _keep(self, training, trained, is_validated, continues):
+        """Set what an EpochTraining leaves; the curves go on where it continues another."""
+        for name, measure, is_measured in (
+            ("loss_curve_", "loss", True),
+            ("accuracy_curve_", "accuracy", True),
+            ("validation_loss_curve_", "validation_loss", is_validated),
+            ("validation_scores_", "validation_accuracy", is_validated),
+        ):
+            values = [getattr(epoch, measure) for epoch in training.epochs]
+            if continues and is_measured and getattr(self, name):
+                # A copy of the curve at each call would make a long stream of calls slow.
+                getattr(self, name).extend(values)
+            else:
+                setattr(self, name, values if is_measured else None)
+        self.interrupted_ = training.ended == "interrupted"
+        vars(self).update(self._describe(trained))
 
 
 class Optimizer(NamedTuple):
@@ -152,31 +223,8 @@ def make_schedule(estimator: MLPClassifier, max_epochs: int, n_rows: int) -> Epo
     )
 
 
-def keep_curves(estimator: TrainedEstimator, epochs: Iterable[Epoch], is_validated: bool, continues: bool) -> None:
-    """Set the curves of an estimator from Epochs, or continue them."""
-    for name, measure, is_measured in (
-        ("loss_curve_", "loss", True),
-        ("accuracy_curve_", "accuracy", True),
-        ("validation_loss_curve_", "validation_loss", is_validated),
-        ("validation_scores_", "validation_accuracy", is_validated),
-    ):
-        values = [getattr(epoch, measure) for epoch in epochs]
-        if continues and is_measured and getattr(estimator, name):
-            # A copy of the curve at each call would make a long stream of calls slow.
-            getattr(estimator, name).extend(values)
-        else:
-            setattr(estimator, name, values if is_measured else None)
-
-
 def takes_batches(estimator: MLPClassifier) -> Literal[True]:
     """Return true where the solver takes mini-batches; raise the AttributeError that hides `partial_fit` elsewhere."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
     return True
-
-
-def show_epoch(show: Callable[..., object], training: EpochTraining) -> None:
-    """Show loss and accuracy of the last Epoch."""
-    epoch = training.epochs[-1]
-    loss, accuracy = (epoch.loss, epoch.validation_loss), (epoch.accuracy, epoch.validation_accuracy)
-    show(len(training.epochs), loss=loss, accuracy=accuracy)
