@@ -1,7 +1,7 @@
 """The program ``fastlin``: fits tables in files, reproduces the studies, compares libraries, and describes itself.
 
-`arguments` says what the commands take, `commands` what they do. `models` fits and predicts what `data_files` reads.
-`studies` runs studies and shows their progress, `tables` shows what they found, and `results` keeps it in a file.
+`arguments` says what the commands take, `commands` what they do. `fit_and_predict` fits and predicts what `data_files`
+reads. `studies` runs studies and shows their progress and what they found, and `results` keeps it in a file.
 `environment` describes where it was found, and `doctor` compares results with stored ones.
 """
 

@@ -1,7 +1,10 @@
 """The command line: the names of the commands, the arguments that each takes, and the error of a bad call."""
 
 import argparse
-from math import inf, nan
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from math import inf
 
 from fastlin import __version__
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
@@ -19,6 +22,16 @@ PREDICT_EXAMPLES = """examples:
 
 class CommandError(Exception):
     """The user's call cannot be carried out; the message fits on one line and says why."""
+
+
+@contextlib.contextmanager
+def refuse(what: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raise a CommandError that says what cannot be done, and why, where one of the errors is raised."""
+    try:
+        yield
+    except errors as error:
+        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
+        raise CommandError(f"{what}: {reason}") from error
 
 
 def require(*extras: str) -> None:
@@ -123,31 +136,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _number(lowest, highest):
-    """Return a function that turns an argument into a number from `lowest` to `highest`."""
+def _number(lowest, highest, kind=float):
+    """Return a function that turns an argument into a number of a kind from `lowest` to `highest`."""
+    words, form = ("number", "g") if kind is float else ("whole number", "d")
 
     def number(text):
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
-            value = nan
-        if not lowest <= value <= highest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {lowest:g} to {highest:g}")
+            value = None
+        if value is None or not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {words} from {lowest:{form}} to {highest:{form}}")
         return value
 
     return number
 
 
-def _count_from(lowest):
-    """Return a function that turns an argument into a whole number from `lowest` to 2^32 - 1."""
-
-    def whole_number(text):
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or not lowest <= value < 2**32:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {2**32 - 1}")
-        return value
-
-    return whole_number
+_count_from = partial(_number, highest=2**32 - 1, kind=int)

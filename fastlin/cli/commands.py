@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fastlin import datasets
-from fastlin.cli.arguments import CommandError, require
+from fastlin.cli.arguments import CommandError, refuse, require
 from fastlin.cli.doctor import examine
 from fastlin.cli.environment import describe_code, describe_environment, lay_out_environment
 from fastlin.cli.fit_and_predict import fit_model, predict_rows
@@ -133,11 +133,9 @@ COMMANDS = {
 def _writable_folder(name):
     """Return the folder as a Path and make it where it does not exist; refuse one that cannot be written."""
     folder = Path(name)
-    try:
+    with refuse(f"cannot write to the folder {name!r}", OSError):
         folder.mkdir(parents=True, exist_ok=True)
         check_writable(folder)
-    except OSError as error:
-        raise CommandError(f"cannot write to the folder {name!r}: {error.strerror}") from error
     return folder
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.cli.arguments import CommandError
+from fastlin.cli.arguments import CommandError, refuse
 from fastlin.extras import needs
 from fastlin.places import check_writable, write_whole
 from fastlin.typing import Array
@@ -150,10 +150,8 @@ def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
         if target.exists() and not target.is_file():
             raise CommandError(f"{what} must name a file, got {name}, which is something else")
         taken[target] = what
-        try:
+        with refuse(f"cannot write {name}", OSError):
             check_writable(target.parent)
-        except OSError as error:
-            raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
 
 
 def check_table_name(name: str) -> None:
@@ -172,14 +170,11 @@ def write_table(name: str, columns: Mapping[str, Array], escape_formulas: bool =
     if escape_formulas and not is_parquet:
         columns = {_escape_formula(column): _escape_formulas(values) for column, values in columns.items()}
     table = pa.table({column: pa.array(values) for column, values in columns.items()})
-    try:
-        with write_whole(name) as part:
-            if is_parquet:
-                pyarrow.parquet.write_table(table, part)
-            else:
-                pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(delimiter=separator))
-    except OSError as error:
-        raise CommandError(f"cannot write {name}: {error.strerror or error}") from error
+    with refuse(f"cannot write {name}", OSError), write_whole(name) as part:
+        if is_parquet:
+            pyarrow.parquet.write_table(table, part)
+        else:
+            pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(delimiter=separator))
 
 
 def _escape_formulas(values):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin import LogisticRegression, LogisticRegressionCV
-from fastlin.cli.arguments import CommandError, require
+from fastlin.cli.arguments import CommandError, refuse, require
 from fastlin.cli.data_files import (
     check_columns,
     check_outputs,
@@ -47,6 +47,8 @@ N_BARS = 20
 def fit_model(options: argparse.Namespace) -> int:
     """Fit a model to a table, save it, and write a page about it."""
     require("studies", "arrow")
+    import skops.io
+
     if options.cross_validate and options.C is not None:
         raise CommandError("--cross-validate chooses C, so that --C cannot be given with it")
     page = options.report or str(Path(options.model or "model").with_suffix(".html"))
@@ -62,13 +64,12 @@ def fit_model(options: argparse.Namespace) -> int:
     model = _make_model(options, table)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        try:
+        with refuse(f"cannot fit {options.data}", ValueError, TypeError):
             model.fit(table, labels)
-        except (ValueError, TypeError) as error:
-            raise CommandError(f"cannot fit {options.data}: {str(error).splitlines()[0]}") from error
     notes = [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
-    _save(model, Path(options.model))
+    with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
+        skops.io.dump(model, part)
     _write_page(model, Path(page), options, lines, notes)
     print(*lay_out(lines), sep="\n")
     print(*(f"Note: {make_printable(note)}" for note in notes), sep="\n", end="\n" if notes else "")
@@ -89,10 +90,8 @@ def predict_rows(options: argparse.Namespace) -> int:
     names = list(model.feature_names_in_)
     check_columns(table, names, options.data)
     table = _match_types(table.select(names), model, options.data)
-    try:
+    with refuse(f"cannot predict {options.data}", ValueError, TypeError):
         predicted, probabilities = model.predict(table), model.predict_proba(table)
-    except (ValueError, TypeError) as error:
-        raise CommandError(f"cannot predict {options.data}: {str(error).splitlines()[0]}") from error
     columns = {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
     write_table(options.output, {"prediction": predicted, **columns}, options.escape_formulas)
     if labels is not None:
@@ -131,16 +130,6 @@ def _note_columns_like_names(table):
                 )
 
 
-def _save(model, path):
-    import skops.io
-
-    try:
-        with write_whole(path) as part:
-            skops.io.dump(model, part)
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def _load(name):
     """Return the model in a file that `fit` has written."""
     import skops.io
@@ -159,13 +148,11 @@ def _load(name):
         raise CommandError(f"{name} is damaged or no model that fastlin fit has written: {error}") from error
     if not isinstance(model, (LogisticRegression, LogisticRegressionCV)) or not hasattr(model, "feature_names_in_"):
         raise CommandError(f"{name} holds no model that fastlin fit has written")
-    try:
+    with refuse(f"{name} holds a damaged model", ValueError, AttributeError):
         check_coefficients(model)
         names = as_array("feature_names_in_", model.feature_names_in_)
         if names.shape != (model.n_features_in_,) or not all(isinstance(each, str) for each in names):
             raise ValueError(f"feature_names_in_ must name {model.n_features_in_} columns, got {names.tolist()!r:.100}")
-    except (ValueError, AttributeError) as error:
-        raise CommandError(f"{name} holds a damaged model: {error}") from error
     return model
 
 
@@ -212,7 +199,5 @@ def _write_page(model, path, options, lines, notes):
         height = 1.2 + n_bars * max(0.28, 0.09 * len(model.coef_))
         drawn = embed(lambda axes: plot_coefficients(model, names, axes, N_BARS), 8, height)
         pictures.append(("The largest coefficients", drawn))
-    try:
+    with refuse(f"cannot write {path}", OSError):
         write_model_page(path, f"{options.target} from {Path(options.data).name}", lines, notes, pictures)
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror or error}") from error

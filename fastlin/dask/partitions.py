@@ -20,7 +20,7 @@ from fastlin.dask.parts import LabelTable, decode, describe, encode, name_partit
 from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
-from fastlin.estimators.feature_names import remember_features
+from fastlin.estimators.features import remember_features
 from fastlin.estimators.training_data import (
     NO_WEIGHT,
     TOO_HEAVY,

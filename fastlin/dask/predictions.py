@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlin.dask.collections import cut_alike, is_collection, list_partitions, name_columns, read_rows
 from fastlin.dask.scores import average_scores, sum_scores
 from fastlin.estimators.coefficients import check_coefficients
-from fastlin.estimators.feature_names import check_features
+from fastlin.estimators.features import check_features
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.typing import Array, FloatArray, MatrixLike
 

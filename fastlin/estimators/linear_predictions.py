@@ -14,7 +14,7 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.coefficients import check_coefficients, read_categories, read_coefficients
-from fastlin.estimators.feature_names import check_features, name_features
+from fastlin.estimators.features import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
 from fastlin.estimators.training_data import choose_labels, keep_sum_finite, read_matrix

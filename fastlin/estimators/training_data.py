@@ -19,9 +19,8 @@ from sklearn.utils.validation import assert_all_finite, check_consistent_length,
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
-from fastlin.estimators.feature_names import remember_features
+from fastlin.estimators.features import read_table, read_table_to_fit, reads_table, remember_features
 from fastlin.estimators.scikit_learn import check_sample_weight
-from fastlin.estimators.table_input import read_table, read_table_to_fit, reads_table
 from fastlin.fitted import read_count
 from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, MatrixLike
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from fastlin.cli.console_tables import make_claims_table, make_tables
+from fastlin.cli.studies import make_claims_table, make_tables
 
 
 def show(merits, pictures=()):

@@ -166,7 +166,7 @@ def test_tables_of_every_kind_give_the_same_bits(convert):
 def test_codes_of_a_frame_are_not_copied():
     columns, _ = make_columns()
     frame = make_frame(columns)
-    matrix = fastlin.estimators.table_input.read_table_to_fit(
+    matrix = fastlin.estimators.features.read_table_to_fit(
         fastlin.LogisticRegression(categorical_features="from_dtype"), frame
     )
     for j, name in ((0, "city"), (2, "day")):
