@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -61,28 +63,14 @@ def _list_variables():
     return found or ["no variable of the environment is set that changes fastlin"]
 
 
-def _check_minimum(minimum, X, y, **parameters):
-    """Fit; return whether the objective lies outside what is proven, and a line about it."""
-    model = LogisticRegression(tol=TOL, **parameters).fit(X, y)
+def _check_minimum(minimum, load, scale, **parameters):
+    """Fit scaled data; return whether the objective lies outside what is proven, and a line about it."""
+    X, y = load(return_X_y=True)
+    model = LogisticRegression(tol=TOL, **parameters).fit(scale(X), y)
     objective = model.history_[-1].objective
     # The minimum is stored to 1e-12 of it, beside which the rounding of J is nothing.
     wrong = not -1e-11 * minimum <= objective - minimum <= TOL * minimum
     return wrong, f"J = {objective:.12g}, the minimum is {minimum:.12g}"
-
-
-def _check_digits():
-    X, y = load_digits(return_X_y=True)
-    return _check_minimum(MINIMUM_OF_DIGITS, X / 16, y)
-
-
-def _check_sparse_digits():
-    X, y = load_digits(return_X_y=True)
-    return _check_minimum(MINIMUM_OF_DIGITS, sparse.csr_array(X / 16), y)
-
-
-def _check_cancer():
-    X, y = load_breast_cancer(return_X_y=True)
-    return _check_minimum(MINIMUM_OF_CANCER, X / X.std(axis=0), y, l1_ratio=1.0, C=0.1)
 
 
 def _check_network():
@@ -107,10 +95,12 @@ def _check_threads():
     return not same, "1, 2 and 3 threads " + ("give the same bits" if same else "give other bits")
 
 
-CHECKS = {
-    "digits, softmax, L2": _check_digits,
-    "digits, sparse": _check_sparse_digits,
-    "breast cancer, two classes, L1": _check_cancer,
+CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
+    "digits, softmax, L2": partial(_check_minimum, MINIMUM_OF_DIGITS, load_digits, lambda X: X / 16),
+    "digits, sparse": partial(_check_minimum, MINIMUM_OF_DIGITS, load_digits, lambda X: sparse.csr_array(X / 16)),
+    "breast cancer, two classes, L1": partial(
+        _check_minimum, MINIMUM_OF_CANCER, load_breast_cancer, lambda X: X / X.std(axis=0), l1_ratio=1.0, C=0.1
+    ),
     "digits, a network by Adam": _check_network,
     "threads": _check_threads,
 }

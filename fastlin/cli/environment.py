@@ -10,10 +10,10 @@ from typing import Any
 import threadpoolctl
 
 from fastlin import __version__
+from fastlin.estimators.summary import lay_out
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.terminal import make_printable
 
 PACKAGES = (
     "numpy",
@@ -78,11 +78,8 @@ def describe_environment() -> dict[str, Any]:
 def lay_out_environment() -> list[str]:
     """Return a line for each of what `describe_environment` tells."""
     environment = describe_environment()
-    width = max(map(len, environment))
-    return [
-        make_printable(f"{name.replace('_', ' '):<{width}}  {', '.join(value) if isinstance(value, list) else value}")
-        for name, value in environment.items()
-    ]
+    texts = {name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in environment.items()}
+    return list(lay_out({name.replace("_", " "): text for name, text in texts.items()}))
 
 
 def _tell_threads():

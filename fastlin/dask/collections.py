@@ -9,6 +9,7 @@ import dask
 import dask.array
 import numpy as np
 
+from fastlin.estimators.features import keep_texts
 from fastlin.typing import Array
 
 if TYPE_CHECKING:
@@ -54,13 +55,10 @@ def read_series(series: Any) -> Array:
 
 def name_columns(X: DaskCollection) -> list[str] | None:
     """Return the names of the columns (d,) of a dataframe whose names are strings, else None."""
-    if isinstance(X, dask.array.Array):
-        return None
-    names = list(X.columns)
-    return names if all(isinstance(name, str) for name in names) else None
+    return None if isinstance(X, dask.array.Array) else keep_texts(list(X.columns))
 
 
-def read_rows(X: DaskCollection, name: str = "X") -> dask.array.Array:
+def read_rows(X: DaskCollection) -> dask.array.Array:
     """Return X as a Dask array of shape (n, d) whose chunks hold whole rows; n need not be known.
 
     Raises
@@ -71,17 +69,15 @@ def read_rows(X: DaskCollection, name: str = "X") -> dask.array.Array:
         It is not two-dimensional, or has no columns.
     """
     if not is_collection(X):
-        raise TypeError(f"{name} must be {ACCEPTED}, got {type(X).__name__}.")
+        raise TypeError(f"X must be {ACCEPTED}, got {type(X).__name__}.")
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, got {X.ndim}.")
+    array: Any = X
     if not isinstance(X, dask.array.Array):
-        if X.ndim != 2:
-            raise ValueError(f"{name} must have two dimensions, got {X.ndim}.")
         # Each partition may have columns of several types, and of pandas' own.
-        X = X.map_partitions(read_frame, meta=read_frame(X._meta))
-    array = X
-    if array.ndim != 2:
-        raise ValueError(f"{name} must have two dimensions, got {array.ndim}.")
+        array = X.map_partitions(read_frame, meta=read_frame(X._meta))
     if math.isnan(array.shape[1]):
-        raise ValueError(f"{name} must have a known number of columns; call compute_chunk_sizes() on it.")
+        raise ValueError("X must have a known number of columns; call compute_chunk_sizes() on it.")
     if not array.shape[1]:
         raise ValueError(f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
     return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array

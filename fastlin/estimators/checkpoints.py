@@ -57,7 +57,8 @@ class Checkpoints:
         self._path = None if save_checkpoint is None else Path(save_checkpoint)
         if self._path is not None and (not self._path.parent.is_dir() or self._path.is_dir()):
             raise ValueError(f"save_checkpoint must be a file in a folder that exists, got {str(save_checkpoint)!r}")
-        self.resumed, self._before, self._has_warned = None, None, False
+        self.resumed, self._has_warned = None, False
+        self._before: dict[str, Any] = {}
         self.random_state = check_random_state(estimator.random_state)
         self._start = self.random_state.get_state()
         if resume is not None:
@@ -105,21 +106,16 @@ class Checkpoints:
 
     def _check(self, about):
         """Raise a CheckpointError that names what the checkpoint has otherwise."""
-        found = self._before
-        assert found is not None
-        for name, value in about["parameters"].items():
-            before = found["parameters"].get(name)
-            if before != value:
-                raise CheckpointError(
-                    f"resume: the fit of the checkpoint {self._resume} had {name}={before}, this one has {value}; "
-                    "only its limits, verbose and random_state may differ."
-                )
-        for name, value in about["data"].items():
-            before = found["data"].get(name)
-            if before != value:
-                raise CheckpointError(
-                    f"resume: the checkpoint {self._resume} is of other data: {name} {before}, here {value}."
-                )
+        texts = {
+            "parameters": "the fit of the checkpoint {} had {}={}, this one has {}; only its limits, verbose and "
+            "random_state may differ.",
+            "data": "the checkpoint {} is of other data: {} {}, here {}.",
+        }
+        for kind, text in texts.items():
+            for name, value in about[kind].items():
+                before = self._before[kind].get(name)
+                if before != value:
+                    raise CheckpointError("resume: " + text.format(self._resume, name, before, value))
 
 
 def _describe(estimator, examples, validation):

@@ -26,7 +26,7 @@ def read_coefficients(
         One of them is of another shape or holds no real numbers. NaN and infinity lead to scores that are none.
     """
     classes, coef, intercept = check_coefficients(model, n_features, classes)
-    return classes, make_dense(coef), intercept
+    return classes, coef.toarray() if sparse.issparse(coef) else coef, intercept
 
 
 def check_coefficients(
@@ -88,11 +88,6 @@ def read_categories(model: Any) -> list[Array | None]:
             found = f"an array of shape {levels.shape}" if isinstance(levels, np.ndarray) else type(levels).__name__
             raise ValueError(f"categories_[{place}] must be None or an array of levels in one dimension, got {found}")
     return list(categories)
-
-
-def make_dense(coef: Any) -> FloatArray:
-    """Return coefficients, which `sparsify` may have made sparse, as an array."""
-    return coef.toarray() if sparse.issparse(coef) else coef
 
 
 def _read_sparse(coef):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.metrics import get_scorer
@@ -14,9 +13,8 @@ from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.budget import Budget
 from fastlin.estimators.listeners import tell_all
 from fastlin.estimators.logistic_regression import LogisticRegression
-from fastlin.estimators.regularization_path import fit_along
+from fastlin.estimators.regularization_path import FoldFits, fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
-from fastlin.estimators.training_data import choose_dtype
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray
 
@@ -25,118 +23,6 @@ if TYPE_CHECKING:
     from fastlin.estimators.listeners import CrossValidationTasks, PathTasks
     from fastlin.estimators.problem import Fit, Problem
     from fastlin.estimators.training_data import TrainingData
-
-# The numbers of a fold, of an l1_ratio and of a C.
-Place: TypeAlias = tuple[int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class FoldFits:
-    """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
-
-    A place is the tuple of the numbers of fold, l1_ratio and C.
-
-    Attributes
-    ----------
-    Cs : ndarray of shape (n_Cs,)
-        The inverse strengths of the penalty, sorted.
-    l1_ratios : ndarray of shape (n_l1_ratios,)
-        The shares of the L1 penalty.
-    classes : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
-    coefs : ndarray of shape (n_folds, n_l1_ratios, n_Cs, K, n_features + 1)
-        Coefficients, the intercept last; without an intercept n_features.
-    scores : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Scores of the test rows, larger ones for better models.
-    objectives : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        J over the training rows.
-    certificates : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Upper bound on J - J*; inf where none is known.
-    n_iter : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
-        Numbers of iterations.
-    converged : ndarray of shape (n_folds, n_l1_ratios, n_Cs), bool
-        Whether tol was reached, or the floor that rounding sets.
-    fit_intercept : bool
-        Whether the models have an intercept.
-    """
-
-    Cs: np.ndarray
-    l1_ratios: np.ndarray
-    classes: np.ndarray
-    coefs: np.ndarray
-    scores: np.ndarray
-    objectives: np.ndarray
-    certificates: np.ndarray
-    n_iter: np.ndarray
-    converged: np.ndarray
-    fit_intercept: bool
-
-    @classmethod
-    def allocate(
-        cls, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LogisticRegressionCV
-    ) -> Self:
-        """Return room for the fits of so many folds of TrainingData with the parameters of an estimator."""
-        shape = n_folds, len(l1_ratios), len(Cs)
-        K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        dtype, fit_intercept = choose_dtype(data.matrix, estimator.solver), estimator.fit_intercept
-        return cls(
-            Cs=Cs,
-            l1_ratios=l1_ratios,
-            classes=data.classes,
-            coefs=np.empty((*shape, K, d + fit_intercept), dtype),
-            scores=np.empty(shape),
-            objectives=np.empty(shape),
-            certificates=np.empty(shape),
-            n_iter=np.empty(shape, np.int32),
-            converged=np.empty(shape, bool),
-            fit_intercept=fit_intercept,
-        )
-
-    def record(self, place: Place, fit: Fit) -> None:
-        """Write down the Fit of a place."""
-        coef, intercept = self.split(self.coefs[place])
-        coef[:] = fit.coef
-        if self.fit_intercept:
-            intercept[:] = fit.intercept
-        self.objectives[place] = fit.solution.value
-        self.certificates[place] = fit.certificate
-        self.n_iter[place] = fit.solution.n_iter
-        self.converged[place] = fit.solution.converged
-
-    def split(self, coefs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return coef (K, n_features) and intercept (K,) of an entry of `coefs`."""
-        if self.fit_intercept:
-            return coefs[:, :-1], coefs[:, -1]
-        return coefs, np.zeros(len(coefs), coefs.dtype)
-
-    def model(self, place: Place) -> LogisticRegression:
-        """Return the fit of a place as the estimator that scorers take."""
-        _, r, c = place
-        model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
-        model.classes_ = self.classes
-        model.coef_, model.intercept_ = self.split(self.coefs[place])
-        model.n_features_in_ = model.coef_.shape[1]
-        return model
-
-    def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
-        r, c = _find_best(self.scores.sum(axis=0))
-        return self.Cs[c], self.l1_ratios[r], self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64))
-
-    def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
-        """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
-        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(self.scores)]
-        C = np.mean([self.Cs[c] for _, _, c in places])
-        l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
-        return C, l1_ratio, self.split(np.mean([self.coefs[place] for place in places], axis=0))
-
-
-def _find_best(scores):
-    """Return the place (l1_ratio, C) of the largest of the scores (n_l1_ratios, n_Cs), of equal ones the first by C."""
-    # A score that some fold does not have chooses nothing.
-    by_C = np.where(np.isnan(scores), -np.inf, scores).T
-    c, r = np.unravel_index(np.argmax(by_C), by_C.shape)
-    return r, c
 
 
 class JoinedModel(LogisticRegression):

@@ -52,6 +52,11 @@ def check_features(estimator: Any, n_features: int, names: Sequence[str] | None,
         )
 
 
+def keep_texts(names: list[Any]) -> list[str] | None:
+    """Return the names of columns where all are text, else None, as scikit-learn has it."""
+    return names if all(isinstance(name, str) for name in names) else None
+
+
 def name_features(estimator: Any, names: Sequence[str] | Array | None) -> Array:
     """Return the names of the columns of `coef_`, an array of objects, for the names of those of X or None.
 
@@ -157,7 +162,7 @@ def read_table(estimator: Any, X: MatrixLike) -> TableMatrix:
 def _split(estimator, X):
     """Return the names of the columns of X, or None, and the columns, each of its own kind."""
     if _is_frame(X):
-        return _check_names(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
+        return keep_texts(list(X.columns)), [X.iloc[:, j] for j in range(X.shape[1])]
     if _is_stream(X):
         with needs("arrow"):
             import pyarrow
@@ -165,7 +170,7 @@ def _split(estimator, X):
             table = pyarrow.table(X)
         except (pyarrow.ArrowInvalid, NotImplementedError) as error:
             raise TypeError(f"{type(X).__name__} has a column that Arrow cannot read: {error}") from error
-        return _check_names(table.column_names), table.columns
+        return keep_texts(table.column_names), table.columns
     if sparse.issparse(X) or isinstance(X, str) or not (hasattr(X, "__array__") or isinstance(X, (list, tuple))):
         raise TypeError(
             f"{type(estimator).__name__} with categorical_features takes {ACCEPTED}, got {type(X).__name__}"
@@ -184,11 +189,6 @@ def _is_frame(X):
 def _is_stream(X):
     """Say whether X is a table that comes through Arrow, and can be read again."""
     return hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2
-
-
-def _check_names(names):
-    """Return the names of columns where all are text, else None, as scikit-learn has it."""
-    return names if all(isinstance(name, str) for name in names) else None
 
 
 def _label(names, columns):

@@ -17,7 +17,7 @@ from fastlin.estimators.coefficients import check_coefficients, read_categories,
 from fastlin.estimators.features import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
-from fastlin.estimators.training_data import choose_labels, keep_sum_finite, read_matrix
+from fastlin.estimators.training_data import read_matrix, read_scored
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Found = TypeVar("Found", covariant=True)
@@ -165,12 +165,10 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         accuracy : float
             From 0 to 1.
         """
-        if not isinstance(X, Blocks):
-            if y is None:
-                raise ValueError(f"{type(self).__name__}.score requires y, which only Blocks may hold.")
-            return super().score(X, y, keep_sum_finite(sample_weight))
-        y, sample_weight = choose_labels(self, X, y, sample_weight)
-        return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=keep_sum_finite(sample_weight))
+        y, sample_weight = read_scored(self, X, y, sample_weight)
+        if isinstance(X, Blocks):
+            return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=sample_weight)
+        return super().score(X, y, sample_weight)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:
         """Return the names of the columns of `coef_`.

@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.cross_validation import FoldFits, JoinedModel, bind_scorer, fit_and_tell, fit_folds
+from fastlin.estimators.cross_validation import JoinedModel, bind_scorer, fit_and_tell, fit_folds
 from fastlin.estimators.declaration import Penalty, Solver, estimator, fitted, parameter
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
@@ -28,7 +28,7 @@ from fastlin.estimators.parameters import (
     read_scoring,
     warn_of_change,
 )
-from fastlin.estimators.regularization_path import WIDE, read_Cs
+from fastlin.estimators.regularization_path import WIDE, FoldFits, read_Cs
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     CallbackSupportMixin,
@@ -39,7 +39,7 @@ from fastlin.estimators.scikit_learn import (
     with_callbacks,
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
-from fastlin.estimators.training_data import choose_labels, keep_sum_finite, read_training_data
+from fastlin.estimators.training_data import keep_sum_finite, read_scored, read_training_data
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
@@ -380,16 +380,13 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         score : float
             Larger for better models.
         """
-        model: Any = self
-        if isinstance(X, Blocks):
-            model, (y, sample_weight) = JoinedModel.of(self), choose_labels(self, X, y, sample_weight)
-        elif y is None:
-            raise ValueError(f"{type(self).__name__}.score requires y, which only Blocks may hold.")
+        y, sample_weight = read_scored(self, X, y, sample_weight)
         refuse_metadata_without_routing(score_params, self, "score")
         if sample_weight is not None:
-            score_params["sample_weight"] = keep_sum_finite(sample_weight)
+            score_params["sample_weight"] = sample_weight
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
+        model: Any = JoinedModel.of(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 
     def get_metadata_routing(self) -> Any:

@@ -23,6 +23,7 @@ from fastlin.estimators.network_training import (
     begin_partial_fit,
     check_class_weight,
     check_partial_fit,
+    make_schedule,
     weigh_examples,
 )
 from fastlin.estimators.parameters import limit_jobs
@@ -33,7 +34,7 @@ from fastlin.estimators.training_data import encode_labels, read_matrix
 from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.fitted import check_like
 from fastlin.networks import Examples, Network
-from fastlin.training import EpochSchedule, LearningRate, LinearDescent, Patience, train_by_epochs
+from fastlin.training import LinearDescent, Patience, train_by_epochs
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import ClassWeight, MatrixLike, RandomState
 
@@ -402,11 +403,12 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         """
         # The rate of "cosine" falls within the epochs of a call.
         n_epochs = len(self.loss_curve_) if before is not None and self.learning_rate != "cosine" else 0
+        batch_size = int(min(self.batch_size, MOST_ROWS))
         training = train_by_epochs(
             descent,
             rows,
             validation,
-            self._make_schedule(max_epochs, patience),
+            make_schedule(self, max_epochs, batch_size, patience, by_loss=True, keeps_steps=True),
             random_state,
             tell,
             n_epochs=n_epochs,
@@ -422,21 +424,6 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         losses = self.validation_loss_curve_
         self.best_validation_loss_ = min(losses) if losses else None
         return training
-
-    def _make_schedule(self, max_epochs, patience):
-        rate = float(self.learning_rate_init), self.learning_rate, float(self.learning_rate_decay), float(self.power_t)
-        return EpochSchedule(
-            max_epochs=max_epochs,
-            batch_size=int(min(self.batch_size, MOST_ROWS)),
-            learning_rate=LearningRate(*rate, max_epochs),
-            alpha=float(self.alpha),
-            shuffle=self.shuffle,
-            patience=patience,
-            tol=self.tol,
-            early_stopping=self.early_stopping,
-            by_loss=True,
-            keeps_steps=True,
-        )
 
     def _describe(self, descent):
         network = descent.predictor()

@@ -51,6 +51,9 @@ from fastlin.networks.initialization import initialize
 from fastlin.training import train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
 
+# As scikit-learn's "auto".
+AUTO_BATCH_SIZE = 200
+
 
 @estimator
 class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
@@ -625,7 +628,10 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
 
         What more is given goes to `train_by_epochs`.
         """
-        schedule = make_schedule(self, max_epochs, len(examples))
+        if self.batch_norm and len(examples) < 2:
+            raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
+        batch_size: Any = AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
+        schedule = make_schedule(self, max_epochs, min(batch_size, len(examples)), self.n_iter_no_change)
         with self._show_epochs(max_epochs, tell) as on_epoch:
             given = descent, examples, validation, schedule, random_state, on_epoch
             training = train_by_epochs(*given, n_epochs=n_epochs, **more)

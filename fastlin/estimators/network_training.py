@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 # Sums of weights times losses of up to 1e8 a row stay finite below it.
 HEAVIEST = 1e300
-# As scikit-learn's "auto".
-AUTO_BATCH_SIZE = 200
-# The courses of the learning rate that "adam" does not follow, as in scikit-learn.
 COURSES_OF_SGD = ("invscaling", "adaptive")
 
 
@@ -194,32 +191,28 @@ def make_descent(estimator: MLPClassifier, network: Network, random_state: np.ra
     return MomentumDescent(network, estimator.momentum, estimator.nesterovs_momentum, random_state)
 
 
-def make_schedule(estimator: MLPClassifier, max_epochs: int, n_rows: int) -> EpochSchedule:
-    """Return the EpochSchedule of an estimator that trains on n_rows rows.
-
-    Raises
-    ------
-    ValueError
-        Batches cannot be normalised for want of rows.
-    """
-    if estimator.batch_norm and n_rows < 2:
-        raise ValueError(f"batch_norm={estimator.batch_norm!r} needs at least 2 rows to train on, got {n_rows}")
-    is_left_out = estimator.solver != "sgd" and estimator.learning_rate in COURSES_OF_SGD
+def make_schedule(
+    estimator: TrainedEstimator, max_epochs: int, batch_size: int, patience: float, **more: Any
+) -> EpochSchedule:
+    """Return the EpochSchedule of an estimator; more is what EpochSchedule has besides."""
+    # As in scikit-learn, "adam" does not follow the courses of "sgd".
+    follows = getattr(estimator, "solver", "sgd") == "sgd" or estimator.learning_rate not in COURSES_OF_SGD
     return EpochSchedule(
         max_epochs=max_epochs,
-        batch_size=min(AUTO_BATCH_SIZE if estimator.batch_size == "auto" else estimator.batch_size, n_rows),
+        batch_size=batch_size,
         learning_rate=LearningRate(
             float(estimator.learning_rate_init),
-            "constant" if is_left_out else estimator.learning_rate,
+            estimator.learning_rate if follows else "constant",
             float(estimator.learning_rate_decay),
             float(estimator.power_t),
-            estimator.max_iter,
+            max_epochs,
         ),
-        alpha=estimator.alpha,
+        alpha=float(estimator.alpha),
         shuffle=estimator.shuffle,
-        patience=estimator.n_iter_no_change,
+        patience=patience,
         tol=estimator.tol,
         early_stopping=estimator.early_stopping,
+        **more,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,11 +16,13 @@ from fastlin.estimators.listeners import Listener, count_fits
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import check_parameters
-from fastlin.estimators.training_data import read_training_data
+from fastlin.estimators.training_data import choose_dtype, read_training_data
 from fastlin.typing import ClassWeight, FloatArray, MatrixLike
 
 if TYPE_CHECKING:
+    from fastlin.estimators import LinearEstimator
     from fastlin.estimators.problem import Fit, Problem
+    from fastlin.estimators.training_data import TrainingData
 
 # Without an L1 penalty C lies between these powers of 10, as in scikit-learn; with one it spans so many decades.
 WIDE = -4, 4
@@ -79,6 +81,119 @@ class RegularizationPath:
     n_nonzeros: np.ndarray
     n_iter: np.ndarray
     converged: np.ndarray
+
+
+# The numbers of a fold, of an l1_ratio and of a C.
+Place: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldFits:
+    """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
+
+    A place is the tuple of the numbers of fold, l1_ratio and C.
+
+    Attributes
+    ----------
+    Cs : ndarray of shape (n_Cs,)
+        The inverse strengths of the penalty, sorted.
+    l1_ratios : ndarray of shape (n_l1_ratios,)
+        The shares of the L1 penalty.
+    classes : ndarray of shape (n_classes,)
+        Labels of the classes, sorted.
+    coefs : ndarray of shape (n_folds, n_l1_ratios, n_Cs, K, n_features + 1)
+        Coefficients, the intercept last; without an intercept n_features.
+    scores : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Scores of the test rows, larger ones for better models.
+    objectives : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        J over the training rows.
+    certificates : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Upper bound on J - J*; inf where none is known.
+    n_iter : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
+        Numbers of iterations.
+    converged : ndarray of shape (n_folds, n_l1_ratios, n_Cs), bool
+        Whether tol was reached, or the floor that rounding sets.
+    fit_intercept : bool
+        Whether the models have an intercept.
+    """
+
+    Cs: np.ndarray
+    l1_ratios: np.ndarray
+    classes: np.ndarray
+    coefs: np.ndarray
+    scores: np.ndarray
+    objectives: np.ndarray
+    certificates: np.ndarray
+    n_iter: np.ndarray
+    converged: np.ndarray
+    fit_intercept: bool
+
+    @classmethod
+    def allocate(
+        cls, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
+    ) -> Self:
+        """Return room for the fits of so many folds of TrainingData with the parameters of an estimator."""
+        shape = n_folds, len(l1_ratios), len(Cs)
+        K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
+        dtype, fit_intercept = choose_dtype(data.matrix, estimator.solver), estimator.fit_intercept
+        return cls(
+            Cs=Cs,
+            l1_ratios=l1_ratios,
+            classes=data.classes,
+            coefs=np.empty((*shape, K, d + fit_intercept), dtype),
+            scores=np.empty(shape),
+            objectives=np.empty(shape),
+            certificates=np.empty(shape),
+            n_iter=np.empty(shape, np.int32),
+            converged=np.empty(shape, bool),
+            fit_intercept=fit_intercept,
+        )
+
+    def record(self, place: Place, fit: Fit) -> None:
+        """Write down the Fit of a place."""
+        coef, intercept = self.split(self.coefs[place])
+        coef[:] = fit.coef
+        if self.fit_intercept:
+            intercept[:] = fit.intercept
+        self.objectives[place] = fit.solution.value
+        self.certificates[place] = fit.certificate
+        self.n_iter[place] = fit.solution.n_iter
+        self.converged[place] = fit.solution.converged
+
+    def split(self, coefs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coef (..., K, n_features) and intercept (..., K) of entries of `coefs`."""
+        if self.fit_intercept:
+            return coefs[..., :-1], coefs[..., -1]
+        return coefs, np.zeros(coefs.shape[:-1], coefs.dtype)
+
+    def model(self, place: Place) -> LogisticRegression:
+        """Return the fit of a place as the estimator that scorers take."""
+        _, r, c = place
+        model = LogisticRegression(C=self.Cs[c], l1_ratio=self.l1_ratios[r])
+        model.classes_ = self.classes
+        model.coef_, model.intercept_ = self.split(self.coefs[place])
+        model.n_features_in_ = model.coef_.shape[1]
+        return model
+
+    def best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+        """Return C and l1_ratio of the largest sum of scores, and the folds' mean coef and intercept there."""
+        r, c = _find_best(self.scores.sum(axis=0))
+        return self.Cs[c], self.l1_ratios[r], self.split(self.coefs[:, r, c].mean(axis=0, dtype=np.float64))
+
+    def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
+        """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
+        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(self.scores)]
+        C = np.mean([self.Cs[c] for _, _, c in places])
+        l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
+        return C, l1_ratio, self.split(np.mean([self.coefs[place] for place in places], axis=0))
+
+
+def _find_best(scores):
+    """Return the place (l1_ratio, C) of the largest of the scores (n_l1_ratios, n_Cs), of equal ones the first by C."""
+    # A score that some fold does not have chooses nothing.
+    by_C = np.where(np.isnan(scores), -np.inf, scores).T
+    c, r = np.unravel_index(np.argmax(by_C), by_C.shape)
+    return r, c
 
 
 def logistic_path(
@@ -164,34 +279,24 @@ def logistic_path(
         start = None
         if isinstance(Cs, int):
             Cs, start = choose_grid(problem, Cs, l1_ratio)
+        fits = FoldFits.allocate(1, Cs, np.array([l1_ratio]), data, estimator)
         with count_fits(verbose, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
-            models = [
-                (
-                    fit.coef,
-                    fit.intercept,
-                    fit.solution.value,
-                    fit.certificate,
-                    fit.solution.n_iter,
-                    fit.solution.converged,
-                )
-                for fit in fit_along(problem, Cs, l1_ratio, start=start, on_fit=on_fit)
-            ]
-    coefs, intercepts, objectives, certificates, n_iter, converged = (
-        np.array(each) for each in zip(*models, strict=True)
-    )
-    warn_of_limits(converged, n_iter, estimator, stacklevel=3)
+            for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, start=start, on_fit=on_fit)):
+                fits.record((0, 0, c), fit)
+    warn_of_limits(fits.converged, fits.n_iter, estimator, stacklevel=3)
+    coefs, intercepts = fits.split(fits.coefs[0, 0])
     return RegularizationPath(
         Cs=Cs,
         l1_ratio=float(l1_ratio),
         classes=data.classes,
         coefs=coefs,
         intercepts=intercepts,
-        objectives=objectives,
-        certificates=certificates,
+        objectives=fits.objectives[0, 0],
+        certificates=fits.certificates[0, 0],
         n_nonzeros=np.count_nonzero(coefs, axis=(1, 2)),
-        n_iter=n_iter.astype(np.int32),
-        converged=converged,
+        n_iter=fits.n_iter[0, 0],
+        converged=fits.converged[0, 0],
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
@@ -193,7 +193,8 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
     if reads_table(estimator, X, is_fit):
         if not is_fit:
             return read_table(estimator, X)
-        return read_table_to_fit(estimator, X), check_labels(estimator, X, y)
+        table = read_table_to_fit(estimator, X)
+        return table, check_labels(estimator, y, table.shape[0])
     names = _name_columns(X)
     if y is NO_Y and checks == {"reset": False} and _has_names(estimator, names):
         plain = X if names is None else X.to_numpy()
@@ -236,19 +237,22 @@ def refuse_categories(estimator: Any, what: str) -> None:
     vars(estimator).pop("categories_", None)
 
 
-def check_labels(estimator: object, X: Any, y: ArrayLike | None) -> Array:
-    """Return y beside a table X, after scikit-learn's checks.
+def check_labels(estimator: object, y: ArrayLike | None, n_rows: int) -> Array:
+    """Return y beside n_rows rows, after scikit-learn's checks.
 
     Raises
     ------
     ValueError
-        y is None, has missing values or another shape than (n,), or is of another length than X.
+        y is None, has missing values or another shape than (n_rows,).
     """
     if y is None:
-        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None; only Blocks hold labels."
+        )
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
-    check_consistent_length(X, y)
+    if len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} entries, but X has {n_rows} rows: inconsistent numbers of samples.")
     return y
 
 
@@ -292,16 +296,19 @@ def choose_labels(
     for argument, given, held in (("y", y, blocks.y), ("sample_weight", sample_weight, blocks.sample_weight)):
         if given is not None and held is not None:
             raise ValueError(f"{argument} is given, but the blocks hold {argument} too; only one of them may stand.")
-    y = blocks.y if y is None else y
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed: the blocks hold no labels, and none are given."
-        )
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
-    if len(y) != blocks.shape[0]:
-        raise ValueError(f"y has {len(y)} entries, but the blocks have {blocks.shape[0]} rows: inconsistent lengths.")
+    y = check_labels(estimator, blocks.y if y is None else y, blocks.shape[0])
     return y, blocks.sample_weight if sample_weight is None else sample_weight
+
+
+def read_scored(
+    estimator: object, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> tuple[ArrayLike, ArrayLike | None]:
+    """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
+    if isinstance(X, Blocks):
+        y, sample_weight = choose_labels(estimator, X, y, sample_weight)
+    elif y is None:
+        raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
+    return y, keep_sum_finite(sample_weight)
 
 
 def _is_plain(X, dtypes):
