@@ -194,7 +194,7 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
         if not is_fit:
             return read_table(estimator, X)
         table = read_table_to_fit(estimator, X)
-        return table, check_labels(estimator, y, table.shape[0])
+        return table, check_labels(estimator, y, table.shape[0], "X has")
     names = _name_columns(X)
     if y is NO_Y and checks == {"reset": False} and _has_names(estimator, names):
         plain = X if names is None else X.to_numpy()
@@ -237,8 +237,8 @@ def refuse_categories(estimator: Any, what: str) -> None:
     vars(estimator).pop("categories_", None)
 
 
-def check_labels(estimator: object, y: ArrayLike | None, n_rows: int) -> Array:
-    """Return y beside n_rows rows, after scikit-learn's checks.
+def check_labels(estimator: object, y: ArrayLike | None, n_rows: int, subject: str) -> Array:
+    """Return y beside n_rows rows, after scikit-learn's checks; the subject is what has the rows, with its verb.
 
     Raises
     ------
@@ -252,7 +252,7 @@ def check_labels(estimator: object, y: ArrayLike | None, n_rows: int) -> Array:
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     if len(y) != n_rows:
-        raise ValueError(f"y has {len(y)} entries, but X has {n_rows} rows: inconsistent numbers of samples.")
+        raise ValueError(f"y has {len(y)} entries, but {subject} {n_rows} rows: inconsistent numbers of samples.")
     return y
 
 
@@ -296,7 +296,7 @@ def choose_labels(
     for argument, given, held in (("y", y, blocks.y), ("sample_weight", sample_weight, blocks.sample_weight)):
         if given is not None and held is not None:
             raise ValueError(f"{argument} is given, but the blocks hold {argument} too; only one of them may stand.")
-    y = check_labels(estimator, blocks.y if y is None else y, blocks.shape[0])
+    y = check_labels(estimator, blocks.y if y is None else y, blocks.shape[0], "the blocks have")
     return y, blocks.sample_weight if sample_weight is None else sample_weight
 
 
