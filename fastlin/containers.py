@@ -19,22 +19,10 @@ def read_if_sparse(data: Any, name: str = "X") -> Any:
 
 
 def read_container(X: SparseContainer, name: str = "X") -> tuple[SparseContainer, SparseContainer | None]:
-    """Return a SciPy sparse container as CSR, and as CSC where it came so.
+    """Return a SciPy sparse container of any format as CSR, and as CSC where it came so; errors call it by the name.
 
     The caller's object stays as it is. It is returned itself where it is CSR with int32 or int64 indices and values
     that are read as they are: float64, float32, bool and whole numbers. Other values become float64.
-
-    Parameters
-    ----------
-    X : SciPy sparse container
-        The data, of any format.
-    name : str
-        What errors call it.
-
-    Returns
-    -------
-    csr : CSR matrix or array
-    csc : CSC matrix or array, or None
 
     Raises
     ------

@@ -17,12 +17,7 @@ EXTRAS = {
 
 @contextlib.contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Let imports in the ``with`` block say which extra brings what is missing.
-
-    Parameters
-    ----------
-    extra : str
-        A name of `EXTRAS`.
+    """Let imports in the ``with`` block say which extra of `EXTRAS` brings what is missing.
 
     Raises
     ------

@@ -17,18 +17,7 @@ WORDS = 624
 
 
 def read_array(name: str, values: Any, shape: tuple[int, ...], reason: str = "") -> Array:
-    """Return values as an array of real numbers.
-
-    Parameters
-    ----------
-    name : str
-        What an error calls them.
-    values : array-like
-        What was found.
-    shape : tuple of int
-        The shape that they must have.
-    reason : str
-        Why they must, as it stands behind the shape.
+    """Return values as an array of real numbers of a shape; the name, and the reason for the shape, are for errors.
 
     Raises
     ------
@@ -65,15 +54,8 @@ def check_float(name: str, value: Any) -> None:
 def check_like(name: str, found: Any, like: Any) -> None:
     """Raise a ValueError unless a value has the form of another one.
 
-    Parameters
-    ----------
-    name : str
-        What an error calls the value.
-    found : object
-        The value.
-    like : ndarray, int, or list or tuple of such
-        An array stands for finite numbers of its shape, a number for a whole number of at least 0, and a list or tuple
-        for as many entries, each like its own.
+    An array stands for finite numbers of its shape, a number for a whole number of at least 0, and a list or tuple for
+    as many entries, each like its own.
     """
     if isinstance(like, np.ndarray):
         if not np.isfinite(read_array(name, found, like.shape)).all():

@@ -76,15 +76,9 @@ def _find_mode(path):
 def lock(path: PathLike, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of a path while the ``with`` block runs; other processes and threads wait for it.
 
-    The lock is a file beside the path, ``.<name>.lock``, which is removed afterwards. The system releases the lock when
-    a process ends, however the process ends, so that no lock is ever stale.
-
-    Parameters
-    ----------
-    path : path
-        What is locked. It need not exist, but its folder has to.
-    wait : bool
-        Whether to wait while someone else holds the lock.
+    The path need not exist, but its folder has to. The lock is a file beside the path, ``.<name>.lock``, which is
+    removed afterwards. The system releases the lock when a process ends, however the process ends, so that no lock is
+    ever stale.
 
     Yields
     ------

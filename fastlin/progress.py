@@ -11,18 +11,7 @@ from fastlin.extras import find_missing
 
 @contextlib.contextmanager
 def show_line(text: str) -> Iterator[Callable[[str], None]]:
-    """Show a line while the ``with`` block runs.
-
-    Parameters
-    ----------
-    text : str
-        What the line says first.
-
-    Yields
-    ------
-    show : callable
-        Call it with what the line is to say from then on.
-    """
+    """Show a line while the ``with`` block runs; yield a function that takes what the line says from then on."""
     if not _can_draw():
         with _print_last(text) as show:
             yield show
@@ -41,14 +30,7 @@ def show_line(text: str) -> Iterator[Callable[[str], None]]:
 
 @contextlib.contextmanager
 def show_bar(label: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show a bar while the ``with`` block runs.
-
-    Parameters
-    ----------
-    label : str
-        What stands before the bar, in so few signs that the rest fits into 80 beside it.
-    total : int
-        How many there are to do.
+    """Show a bar while the ``with`` block runs, behind a label of few signs.
 
     Yields
     ------

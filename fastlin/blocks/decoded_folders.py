@@ -61,14 +61,8 @@ class CacheFolder:
     """A folder that stays, made where it is missing, and is marked as in use for as long as this object lives.
 
     What killed processes have left, and arrays of sources that have changed, are removed when no process is at work in
-    the folder. Arrays of other sources stay, and so do those of other columns of the same content.
-
-    Parameters
-    ----------
-    path : path
-        The folder.
-    sources : iterable of Path
-        The files whose arrays are wanted.
+    the folder. Arrays of other sources stay, and so do those of other columns of the same content. sources are the
+    files whose arrays are wanted.
     """
 
     def __init__(self, path: PathLike, sources: Iterable[Path]) -> None:

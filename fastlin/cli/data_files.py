@@ -22,20 +22,10 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff
 
 
 def read_data(name: str, text_columns: Iterable[str] = ()) -> Any:
-    """Return the table in a file.
+    """Return the table in a file, a pyarrow.Table whose columns of text are dictionaries.
 
-    Parameters
-    ----------
-    name : str
-        The path of a file whose name ends like one of `ACCEPTED`. The first line of CSV holds the names of the columns.
-        An empty field is a missing value, and so are NA, N/A, NaN and null.
-    text_columns : iterable of str
-        Columns that hold text, even where all of this file looks like numbers or truth values.
-
-    Returns
-    -------
-    pyarrow.Table
-        Its columns of text are dictionaries.
+    The first line of CSV holds the names of the columns. An empty field is a missing value, and so are NA, N/A, NaN and
+    null. text_columns hold text, even where all of this file looks like numbers or truth values.
 
     Raises
     ------
@@ -102,14 +92,7 @@ def check_columns(table: Any, columns: Iterable[str], name: str) -> None:
 def check_values(table: Any, name: str, hint: str) -> None:
     """Raise a CommandError where a column holds what no model takes, or a column of numbers lacks values.
 
-    Parameters
-    ----------
-    table : pyarrow.Table
-        The columns that the model is to read.
-    name : str
-        The file.
-    hint : str
-        What to do about a column, with a place for its name.
+    The name is that of the file, and the hint says what to do about a column, with a place for its name.
     """
     import pyarrow as pa
 
@@ -131,12 +114,7 @@ def check_values(table: Any, name: str, hint: str) -> None:
 def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
     """Refuse outputs that would overwrite each other or an input, or that cannot be written, before hours of work.
 
-    Parameters
-    ----------
-    outputs : dict of str to str
-        The path of each output by what it is.
-    inputs : iterable of str
-        The paths of the inputs.
+    outputs are paths by what they are.
     """
     taken = {Path(os.path.realpath(name)): "a file that is read" for name in inputs}
     for what, name in outputs.items():

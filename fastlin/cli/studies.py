@@ -29,15 +29,8 @@ STYLES = {"confirmed": "green", "contradicted": "red"}
 def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> tuple[dict[str, Any], list[str]]:
     """Run the studies, draw what they found and write it into results.json.
 
-    A study that raises is reported and left out; the others still run.
-
-    Parameters
-    ----------
-    studies : dict of str to tuple of (callable, Settings)
-        Each study by its name, with the settings that it is run with; their `notify` is set here.
-    output : Path
-        The folder for results.json, and for a folder of pictures for each data set. What earlier runs of other studies
-        found stays in that file.
+    A study that raises is reported and left out; the others still run. What earlier runs of other studies found stays
+    in that file. The output is the folder for it, and for a folder of pictures for each data set.
 
     Returns
     -------
@@ -85,21 +78,9 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
 
 
 def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Path:
-    """Judge the claims by what was found now and earlier; print them, keep them in results.json and write the page.
+    """Judge the claims by what was found now and earlier; print and keep them, and return the page that shows them.
 
-    Parameters
-    ----------
-    found : dict
-        What this run found, as `run_studies` returns it.
-    failed : list of str
-        The names of the studies that failed. What earlier runs found of them is not shown.
-    output : Path
-        The folder of results.json and of the page.
-
-    Returns
-    -------
-    Path
-        The page.
+    found and failed are what `run_studies` returns. What earlier runs found of studies that failed is not shown.
     """
     from rich.console import Console
 
@@ -119,17 +100,7 @@ def report_claims(found: dict[str, Any], failed: list[str], output: Path) -> Pat
 
 
 def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> RenderableType:
-    """Return the tables of a study, as something that rich prints.
-
-    Parameters
-    ----------
-    title : str
-        The heading of the first table.
-    merits : dict
-        The results of the study, as `course.studies.settings.Results` has them.
-    pictures : list of str
-        The names of the pictures that were drawn.
-    """
+    """Return the tables of a study, its merits and the names of its pictures, as something that rich prints."""
     from rich.console import Group
     from rich.table import Table
 
@@ -154,13 +125,7 @@ def make_tables(title: str, merits: dict[str, Any], pictures: Sequence[str]) -> 
 
 
 def make_claims_table(claims: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Return the table of claims, as something that rich prints.
-
-    Parameters
-    ----------
-    claims : list of dict
-        The rows of `course.studies.claims.judge_claims`.
-    """
+    """Return the table of the rows of `course.studies.claims.judge_claims`, as something that rich prints."""
     from rich.table import Table
     from rich.text import Text
 

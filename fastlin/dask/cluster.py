@@ -43,17 +43,7 @@ ADVICE = (
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A Shard on a worker.
-
-    Attributes
-    ----------
-    address : str
-        The worker.
-    actor : distributed.Actor
-        What calls it.
-    groups : frozenset of int
-        The numbers of its groups.
-    """
+    """A Shard on the worker of an address, the actor that calls it, and the numbers of its groups."""
 
     address: str
     actor: Any
@@ -74,23 +64,8 @@ class Placed:
 class Cluster:
     """The Shards of a fit, and calls to all of them.
 
-    Parameters
-    ----------
-    client : distributed.Client
-        What computes.
-    groups : list of distributed.Future
-        The Groups.
-    n_parts : int
-        How many partitions they have together.
-    worker_timeout : float
-        Seconds to wait for a worker where there is none.
-    known_workers : set of str
-        The workers that have what the client has, as `check_workers` returns them.
-
-    Attributes
-    ----------
-    n_parts : int
-        The number of partitions.
+    groups are futures of Groups, which have n_parts partitions together. worker_timeout is how many seconds to wait for
+    a worker where there is none. known_workers have what the client has, as `check_workers` returns them.
     """
 
     def __init__(

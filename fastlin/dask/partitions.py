@@ -47,18 +47,8 @@ MOST_GROUPS = 4096
 class Weights:
     """What the weights of all rows come to.
 
-    Attributes
-    ----------
-    groups : tuple of int
-        The first partition of each group.
-    counts : ndarray of shape (n_groups, n_classes)
-        The numbers of rows with some weight.
-    by_class : ndarray of shape (n_classes,)
-        The total weight of each class.
-    total : float
-        The total weight.
-    smallest : float
-        The smallest weight that is not zero.
+    groups are the numbers of the first partition of each group, counts the numbers of rows with some weight, (n_groups,
+    n_classes), and by_class the total weights, (n_classes,). smallest is the smallest weight that is not zero.
     """
 
     groups: tuple
@@ -73,21 +63,8 @@ class DaskTrainingData:
     """The rows of a fit on the workers of a cluster, with what `Problem` asks of training data.
 
     Wherever rows are named, they are the training rows of a fold, by its number, or all rows where that is None.
-
-    Attributes
-    ----------
-    cluster : Cluster
-        What holds the rows.
-    matrix : PiecewiseMatrix
-        What is known of X.
-    classes : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
-    weighting : Weighting
-        What each row counts.
-    weight_unit : float
-        A power of two near the largest weight, by which the weights are divided.
-    fold_ends : ndarray of shape (n_folds, n_classes) or None
-        How many rows of each class the folds up to each have together, where there are folds.
+    fold_ends (n_folds, n_classes) says how many rows of each class the folds up to each have together, where there are
+    folds. The other fields are as TrainingData has them.
     """
 
     cluster: Cluster
@@ -196,14 +173,7 @@ def read_partitions(
 ) -> DaskTrainingData:
     """Return the DaskTrainingData of a fit, whose cluster holds them until it is released.
 
-    Parameters
-    ----------
-    estimator : LogisticRegression or LogisticRegressionCV
-        Its `class_weight`, `solver` and `dual` count.
-    X, y, sample_weight, client, classes, worker_timeout
-        As `LogisticRegression.fit` has them.
-    n_folds : int or None
-        How many stratified folds there are.
+    n_folds is how many stratified folds there are; the other arguments are those of `fit`.
     """
     check_dual(estimator)
     refuse_categories(estimator, "data on workers")

@@ -38,18 +38,9 @@ ACCEPTED = "Partitions hold two-dimensional NumPy arrays, or SciPy sparse matric
 class Part:
     """The rows of a partition.
 
-    Attributes
-    ----------
-    name : str
-        What the partition is called where something is wrong with it.
-    X : ndarray or CSR of shape (m, d)
-        Finite numbers of one of the types of fits.
-    labels : ndarray of shape (m,)
-        The labels as they came, and once they are encoded the numbers of the classes, int32.
-    sample_weight : ndarray of shape (m,), float64, or None
-        The weights of the rows; None means ones.
-    folds : ndarray of shape (m,) or None
-        The fold of each row, where there are folds.
+    The name says what the partition is called where something is wrong with it. X is an array or CSR of finite numbers,
+    of one of the types of fits. labels are as they came, and once they are encoded the numbers of the classes, int32.
+    Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds.
     """
 
     name: str
@@ -74,22 +65,8 @@ class Part:
 class Description:
     """What the client has to know of a partition, and what it must have again when it is computed again.
 
-    Attributes
-    ----------
-    name : str
-        What the partition is called.
-    shape : tuple of int
-        The number of rows m and of columns d.
-    dtype : dtype
-        The type of X.
-    is_sparse : bool
-        Whether X is sparse.
-    n_entries, longest_row : int
-        The number of entries, and that of the longest row.
-    labels, weights, rows : bytes
-        Digests of the labels, of the sample weights and of some rows.
-    classes : str
-        Which labels there are, in words.
+    n_entries and longest_row count entries of X. labels, weights and rows are digests, of some rows alone. classes says
+    in words which labels there are.
     """
 
     name: str
@@ -148,22 +125,9 @@ class Description:
 class LabelTable:
     """The labels that some partitions have, sorted, and what their rows come to.
 
-    Attributes
-    ----------
-    n_rows : int
-        The number of rows.
-    classes : ndarray
-        The labels.
-    partitions : ndarray
-        The number of the first partition that has each of them.
-    first_rows : ndarray
-        The number of the first row of each of them.
-    counts : ndarray
-        The number of rows of each of them.
-    weights, largest : ndarray
-        The sum of the sample weights of each of them, divided by `unit`, and the largest one.
-    unit : float
-        A power of two near the largest sample weight.
+    For each of the classes partitions has the number of the first partition with that label, first_rows that of its
+    first row, counts the number of its rows, weights the sum of their sample weights, divided by `unit`, and largest
+    the largest of them. The unit is a power of two near the largest sample weight.
     """
 
     n_rows: int
@@ -314,20 +278,8 @@ def encode(
 ) -> Group:
     """Return a group: Parts by their numbers from first on, with X of one type and labels that number the classes.
 
-    Parameters
-    ----------
-    parts : iterable of Part
-        Decoded partitions.
-    first : int
-        The number of the first one.
-    dtype : dtype
-        The type of X.
-    classes : ndarray of shape (n_classes,)
-        The labels of all partitions, sorted.
-    descriptions : iterable of Description
-        What each of them was when the fit began.
-    fold_ends, seen : ndarray or None
-        Where there are folds, what `share_folds` returns and how many rows of each class the partitions before have.
+    parts are decoded partitions, and descriptions what each of them was when the fit began. Where there are folds,
+    fold_ends is what `share_folds` returns, and seen says how many rows of each class the partitions before have.
 
     Raises
     ------

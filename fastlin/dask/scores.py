@@ -15,18 +15,10 @@ if TYPE_CHECKING:
 
 
 def score_rows(model: LinearEstimator, X: Array | SparseContainer, y: Array, scoring: str) -> FloatArray:
-    """Return the score of each row, (m,).
+    """Return the score of each row, (m,), by a fitted model for arrays.
 
-    Parameters
-    ----------
-    model : LogisticRegression
-        A fitted model for arrays.
-    X : ndarray or sparse matrix of shape (m, d)
-        The rows.
-    y : ndarray of shape (m,)
-        Their labels.
-    scoring : {"accuracy", "neg_log_loss"}
-        Whether a row has one where its class is predicted, or the logarithm of the probability of its class.
+    By "accuracy" a row has one where its class is predicted, by "neg_log_loss" the logarithm of the probability of its
+    class.
     """
     if scoring == "accuracy":
         return model.predict(X) == y

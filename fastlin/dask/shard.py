@@ -29,17 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What stays the same in the passes of an objective.
-
-    Attributes
-    ----------
-    weighting : Weighting
-        What the rows count.
-    n_rows_coef : int
-        K.
-    scaling : Scaling
-        How the columns enter.
-    """
+    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter."""
 
     weighting: Weighting
     n_rows_coef: int
@@ -49,16 +39,8 @@ class Setting:
 class Shard:
     """Some groups of partitions, and what is computed with them.
 
-    Parameters
-    ----------
-    groups : list of Group
-        The partitions.
-    n_parts : int
-        How many partitions there are on all workers.
-    settings : dict
-        The Setting of each number that calls name.
-    n_threads : int or None
-        How many threads compute; None means those of the Dask worker.
+    n_parts is how many partitions there are on all workers, and settings has the Setting of each number that calls
+    name. Without n_threads those of the Dask worker compute.
     """
 
     def __init__(

@@ -15,14 +15,8 @@ Sum = TypeVar("Sum")
 def add_up(node: Node, find: Callable[[Node], Sum | None], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
     """Return the sum of the terms of a node.
 
-    Parameters
-    ----------
-    node : tuple of int
-        First and last, of at least one term.
-    find : callable
-        Returns the sum of a node where it is known, else None; it knows that of each single term.
-    join : callable
-        Returns the sum of several sums, of which it may overwrite the first.
+    find returns the sum of a node where it is known, else None; it knows that of each single term. join returns the sum
+    of several sums, of which it may overwrite the first.
     """
     known = find(node)
     if known is not None:

@@ -17,16 +17,8 @@ def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArra
     """Return how many rows of each class the folds up to each have together, (n_folds, n_classes).
 
     The folds are the stratified ones of scikit-learn without shuffling: of each class the first rows are the test rows
-    of the first fold, and so on.
-
-    Parameters
-    ----------
-    n_folds : int
-        How many.
-    totals : ndarray of shape (n_classes,)
-        How many rows each class has.
-    first_rows : ndarray of shape (n_classes,)
-        The number of the first row of each class: folds share what does not divide in the order of these.
+    of the first fold, and so on. totals are the rows of each class, and first_rows the number of the first row of each:
+    folds share what does not divide in the order of these.
     """
     order = np.argsort(first_rows)
     # Row i of all, by classes in that order, counts for fold i modulo n_folds.
@@ -41,14 +33,8 @@ def share_folds(n_folds: int, totals: IntArray, first_rows: IntArray) -> IntArra
 def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
     """Return the fold of each row of a partition, (m,).
 
-    Parameters
-    ----------
-    ends : ndarray of shape (n_folds, n_classes)
-        What `share_folds` returns.
-    labels : ndarray of shape (m,)
-        The classes of the rows.
-    seen : ndarray of shape (n_classes,)
-        How many rows of each class the partitions before have.
+    ends is what `share_folds` returns, labels are the classes of the rows, and seen says how many rows of each class
+    the partitions before have.
     """
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels, minlength=len(seen))
@@ -60,16 +46,9 @@ def find_folds(ends: IntArray, labels: IntArray, seen: IntArray) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class Weighting:
-    """What each row counts.
+    """What each row counts: its sample weight times the factor of its class, None for ones.
 
-    Attributes
-    ----------
-    n_classes : int
-        The number of classes.
-    factors : ndarray of shape (n_classes,) or None
-        What the sample weights of each class are multiplied by; None means one.
-    left_out : int or None
-        The fold whose rows count nothing.
+    The rows of the fold that is left out count nothing.
     """
 
     n_classes: int

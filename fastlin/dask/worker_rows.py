@@ -28,28 +28,7 @@ if TYPE_CHECKING:
 
 
 class DaskRows(MeanSums):
-    """Rows on workers, with labels and weights, and their sums.
-
-    Parameters
-    ----------
-    matrix : PiecewiseMatrix
-        What is known of X.
-    cluster : Cluster
-        What holds the rows.
-    weighting : Weighting
-        What each row counts.
-    weights : Weights
-        What the weights of all rows come to.
-    coordinates : Coordinates
-        How the columns enter.
-    fit_intercept : bool
-        Whether there is an intercept.
-
-    Attributes
-    ----------
-    smallest_weight : float
-        The smallest s_i that is not zero.
-    """
+    """Rows on workers, with labels and weights, and their sums; matrix is what is known of X."""
 
     # They stay with the workers, and so do weights and probabilities.
     has_labels = False
@@ -110,17 +89,7 @@ class DaskRows(MeanSums):
 
 
 class DaskPasses(PiecewisePasses):
-    """The sums over rows that an objective is made of, by calls to all workers.
-
-    Parameters
-    ----------
-    cluster : Cluster
-        What holds the rows.
-    setting : Setting
-        What stays the same.
-    matrix : PiecewiseMatrix
-        What is known of X.
-    """
+    """The sums over rows that an objective is made of, by calls to all workers."""
 
     def __init__(self, cluster: Cluster, setting: Setting, matrix: PiecewiseMatrix) -> None:
         no_rows = np.empty(0, np.int64)

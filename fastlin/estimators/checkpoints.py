@@ -30,12 +30,8 @@ SEEN_ROWS = 64
 class Checkpoints:
     """Where the fit of an MLPClassifier writes its checkpoints, and the checkpoint that it goes on from.
 
-    Attributes
-    ----------
-    resumed : Training or None
-        The training that this one goes on with.
-    random_state : RandomState
-        What draws the network, the validation data and the orders of the rows.
+    `resumed` is the training that this one goes on with, or None, and `random_state` draws the network, the validation
+    data and the orders of the rows.
 
     Raises
     ------

@@ -51,21 +51,8 @@ def fit_folds(
     """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
 
     Those of blocks are fitted one after the other, since their reader need not stand several readings at once.
-
-    Parameters
-    ----------
-    estimator : LogisticRegressionCV
-        Its parameters are those of all fits.
-    data : TrainingData
-        All rows.
-    training_rows : list of ndarray
-        Numbers of the training rows of each fold.
-    fits : FoldFits
-        Filled but for its scores.
-    tasks : CrossValidationTasks
-        What is told to callbacks.
-    on_fit : callable or None
-        Called with each Fit, from any thread.
+    training_rows are the row numbers of each fold. fits are filled but for their scores. on_fit is called with each
+    Fit, from any thread.
 
     Yields
     ------
@@ -121,18 +108,8 @@ def bind_scorer(
 ) -> Callable[[LogisticRegression], float]:
     """Return a function that scores a model on the test rows of a fold.
 
-    Parameters
-    ----------
-    scoring : str, callable or None
-        As LogisticRegressionCV has it.
-    data : TrainingData
-        All rows.
-    test_rows : ndarray
-        Numbers of the test rows.
-    sample_weight : ndarray of shape (n,) or None
-        Weights of all rows for the accuracy, which takes them with metadata routing too.
-    score_params : dict
-        Metadata of all rows for any other scorer.
+    sample_weight are weights of all rows for the accuracy, which takes them with metadata routing too; score_params are
+    metadata of all rows for any other scorer.
     """
     from fastlin.matrices import BlockMatrix
 

@@ -25,16 +25,8 @@ if TYPE_CHECKING:
 class Fit:
     """Where a fit ended.
 
-    Attributes
-    ----------
-    coef : ndarray of shape (K, d)
-        Coefficients of the columns as they were given, in the type that `choose_dtype` says.
-    intercept : ndarray of shape (K,)
-        Intercepts in the type of `coef`.
-    certificate : float
-        Upper bound on J - J* at these coefficients and intercepts; inf where none is known.
-    solution : Solution
-        What the solver returned.
+    coef (K, d) and intercept (K,) are those of the columns as they were given, in the type that `choose_dtype` says.
+    The certificate is an upper bound on J - J* there; inf where none is known.
     """
 
     coef: np.ndarray
@@ -51,25 +43,7 @@ class Fit:
 class Problem:
     """The objective J over some rows of the training data for any C and l1_ratio; the columns are measured once.
 
-    Parameters
-    ----------
-    estimator : LogisticRegression or LogisticRegressionCV
-        Its `fit_intercept`, `penalty_factors`, `group_by_class`, `solver`, `tol` and `max_iter` count.
-    data : TrainingData
-        All rows.
-    rows : ndarray of shape (m,), int64, or None
-        Row numbers; a row counts as often as it is named. None means all rows. `data` alone reads them.
-
-    Attributes
-    ----------
-    estimator, data, rows
-        The parameters.
-    group_by_class : bool
-        Whether the group lasso over the classes replaces the L1 penalty.
-    penalty_factors : ndarray of shape (d,), float64, or None
-        The factors on the penalties of the features; None means ones.
-    columns : Columns
-        The statistics of the columns over the rows.
+    rows are row numbers, which `data` alone reads; a row counts as often as it is named, and None means all rows.
 
     Raises
     ------
@@ -134,23 +108,10 @@ class Problem:
         tol: float | None = None,
         **hints: Any,
     ) -> Fit:
-        """Return the Fit at C and l1_ratio.
+        """Return the Fit at C and l1_ratio, started from the best of some pairs of coef (K, d) and intercept (K,).
 
-        Parameters
-        ----------
-        C : float
-            Inverse strength of the penalty.
-        l1_ratio : float
-            Share of the L1 penalty.
-        starts : sequence of tuple of ndarray
-            Pairs of coef (K, d) and intercept (K,), float64. The fit starts from the best of them.
-        on_iteration : callable or None
-            Called after each iteration with its number, the Iteration, and a function that returns coef and intercept
-            as a fit that ended there would have them. Where it returns something true, the fit ends.
-        tol : float or None
-            When the fit stops; None takes the estimator's `tol`.
-        **hints
-            `proven` and `nearby`, as `choose.minimize` has them.
+        on_iteration hears of each iteration, and gets coef and intercept as a fit that ended there would have them.
+        Without tol the fit stops at the estimator's. hints are `proven` and `nearby`, as `choose.minimize` has them.
 
         Raises
         ------

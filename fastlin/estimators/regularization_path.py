@@ -91,30 +91,8 @@ Place: TypeAlias = tuple[int, int, int]
 class FoldFits:
     """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
 
-    A place is the tuple of the numbers of fold, l1_ratio and C.
-
-    Attributes
-    ----------
-    Cs : ndarray of shape (n_Cs,)
-        The inverse strengths of the penalty, sorted.
-    l1_ratios : ndarray of shape (n_l1_ratios,)
-        The shares of the L1 penalty.
-    classes : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
-    coefs : ndarray of shape (n_folds, n_l1_ratios, n_Cs, K, n_features + 1)
-        Coefficients, the intercept last; without an intercept n_features.
-    scores : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Scores of the test rows, larger ones for better models.
-    objectives : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        J over the training rows.
-    certificates : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Upper bound on J - J*; inf where none is known.
-    n_iter : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
-        Numbers of iterations.
-    converged : ndarray of shape (n_folds, n_l1_ratios, n_Cs), bool
-        Whether tol was reached, or the floor that rounding sets.
-    fit_intercept : bool
-        Whether the models have an intercept.
+    The first axes are folds, l1_ratios and Cs; a place is the tuple of their numbers. The last axis of coefs, (..., K,
+    n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training rows.
     """
 
     Cs: np.ndarray
@@ -316,16 +294,8 @@ def fit_along(
     log C, where J is lower there. Once the rows are nearly separated, coefficients grow evenly along that line. On
     MNIST at C = 1e4, 0.9 decades from C to C, the last solution is 70 % above the minimum, the point on the line 0.1 %.
 
-    Parameters
-    ----------
-    Cs : ndarray of shape (n_Cs,)
-        Inverse strengths of the penalty in ascending order: solutions grow from few and small coefficients.
-    start : tuple of ndarray or None
-        The coef and intercept from which the first fit starts.
-    proven, on_iteration
-        Whether the certificate alone ends a fit, and what hears of iterations, as `choose.minimize` has them.
-    on_fit : callable or None
-        Called with each Fit.
+    The Cs ascend: solutions grow from few and small coefficients. start is the coef and intercept of the first fit, and
+    proven says whether the certificate alone ends a fit. on_fit is called with each Fit.
     """
     log_Cs = np.log(Cs)
     before: tuple[FloatArray, FloatArray] | None = None

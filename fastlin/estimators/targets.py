@@ -19,16 +19,11 @@ SUM_TOLERANCE = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """The targets of some rows.
+    """The targets of some rows, by their kind.
 
-    Attributes
-    ----------
-    kind : {"class", "multilabel", "soft"}
-        One class a row, zeros and ones for each label, or probabilities that sum to one over the classes.
-    classes : ndarray of shape (n_classes,)
-        The classes that occur, sorted; numbers from 0 for the columns of the other kinds.
-    labels : ndarray of shape (n,), int64, or of shape (n, n_classes), float64
-        The number of each row's class, or the target of each class.
+    "class" is one class a row: classes are those that occur, sorted, and labels the number of each row's class. With
+    "multilabel", zeros and ones for each label, and "soft", probabilities that sum to one, classes are numbers from 0
+    for the columns of labels (n, n_classes), float64.
     """
 
     kind: str

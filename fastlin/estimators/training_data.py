@@ -42,24 +42,11 @@ NO_WEIGHT = "Every row has weight zero: sample_weight and class_weight must leav
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The matrix, labels and weights of a fit.
+    """The matrix, labels and weights of a fit, checked but for finite X, which the measurement of columns finds out.
 
-    All is checked except that X is finite, which the measurement of its columns finds out in the same pass.
-
-    Attributes
-    ----------
-    matrix : Matrix
-        The rows; a dense matrix has one of DTYPES.
-    y : ndarray of shape (n,)
-        The labels as they were given.
-    classes : ndarray of shape (n_classes,)
-        Labels of the classes, sorted.
-    labels : ndarray of shape (n,), int32
-        The number of each row's class in `classes`.
-    weights : ndarray of shape (n,), float64, or None
-        Sample weight times class weight, divided by `weight_unit`; None where every row counts alike.
-    weight_unit : float
-        A power of two near the largest weight.
+    y are the labels as they were given, classes those that occur, sorted, and labels the number of each row's class,
+    int32. weights are sample weight times class weight, float64, divided by `weight_unit`, a power of two near the
+    largest of them; None where every row counts alike.
     """
 
     matrix: Matrix
@@ -102,13 +89,6 @@ def read_training_data(
     sample_weight: ArrayLike | None,
 ) -> TrainingData:
     """Return the TrainingData of a fit.
-
-    Parameters
-    ----------
-    estimator : LogisticRegression or LogisticRegressionCV
-        Its `class_weight`, `solver` and `dual` count.
-    X, y, sample_weight
-        As `fit` has them.
 
     Raises
     ------
