@@ -26,7 +26,7 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators.declaration import Solver
+    from fastlin.estimators.parameters import Solver
 
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 ITERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)

@@ -11,34 +11,16 @@ import threadpoolctl
 
 from fastlin import __version__
 from fastlin.estimators.summary import lay_out
+from fastlin.extras import EXTRAS
 from fastlin.kernels.machine.cache_folder import cache_folder, code_folders
 from fastlin.kernels.machine.target import TARGET
 from fastlin.kernels.machine.threads import count_threads
 
-PACKAGES = (
-    "numpy",
-    "numba",
-    "llvmlite",
-    "scipy",
-    "scikit-learn",
-    "matplotlib",
-    "pillow",
-    "jinja2",
-    "latex2mathml",
-    "threadpoolctl",
-    "rich",
-    "joblib",
-    "pooch",
-    "platformdirs",
-    "filelock",
-    "tqdm",
-    "skops",
-    "pyarrow",
-    "dask",
-    "distributed",
-    "pandas",
-    "polars",
-)
+# What fastlin computes with, what its extras bring, and the libraries of tables that it reads.
+REQUIRED = ("numpy", "numba", "llvmlite", "scipy", "scikit-learn", "threadpoolctl", "joblib", "platformdirs")
+OPTIONAL = dict.fromkeys(name for names in EXTRAS.values() for name in names)
+# Pillow alone is imported by another name than it is installed by.
+PACKAGES = (*REQUIRED, *(name.replace("PIL", "pillow") for name in OPTIONAL), "pandas", "polars")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 PROCESSORS = Path("/proc/cpuinfo")
 THREADING_LAYER = "Python threads over row blocks; kernels hold no interpreter lock"

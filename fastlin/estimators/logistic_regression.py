@@ -9,12 +9,20 @@ from numpy.typing import ArrayLike
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
-from fastlin.estimators.declaration import Penalty, Solver, estimator, fitted, parameter
 from fastlin.estimators.endings import kept_on_error, warn_of_end
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import begin_tasks, describe_linear_model, show_iterations, tell_all
-from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
+from fastlin.estimators.parameters import (
+    TO_THE_CALLER_OF_FIT,
+    Penalty,
+    Solver,
+    estimator,
+    fitted,
+    limit_jobs,
+    parameter,
+    read_penalty,
+)
 from fastlin.estimators.scikit_learn import (
     BaseEstimator,
     CallbackSupportMixin,

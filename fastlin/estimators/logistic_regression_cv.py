@@ -15,15 +15,19 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
 from fastlin.estimators.cross_validation import JoinedModel, bind_scorer, fit_and_tell, fit_folds
-from fastlin.estimators.declaration import Penalty, Solver, estimator, fitted, parameter
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import CrossValidationTasks, count_fits, describe_linear_model
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
+    Penalty,
+    Solver,
+    estimator,
+    fitted,
     gives_no_l1_ratios,
     limit_jobs,
+    parameter,
     read_l1_ratios,
     read_scoring,
     warn_of_change,

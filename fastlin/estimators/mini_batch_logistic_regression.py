@@ -13,25 +13,22 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.coefficients import read_coefficients
-from fastlin.estimators.declaration import Course, Precision, estimator, fitted, parameter
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.network_data import Targets, read_validation, set_aside, weigh_examples
 from fastlin.estimators.network_training import (
     EpochTrained,
     begin_partial_fit,
     check_class_weight,
     check_partial_fit,
     make_schedule,
-    weigh_examples,
 )
-from fastlin.estimators.parameters import limit_jobs
+from fastlin.estimators.parameters import Course, Precision, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
-from fastlin.estimators.targets import Targets
 from fastlin.estimators.training_data import encode_labels, read_matrix
-from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.fitted import check_like
 from fastlin.networks import Examples, Network
 from fastlin.training import LinearDescent, Patience, train_by_epochs

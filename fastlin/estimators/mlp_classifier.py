@@ -15,7 +15,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.checkpoints import Checkpoints
-from fastlin.estimators.declaration import (
+from fastlin.estimators.endings import kept_on_error, warn_of_training
+from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
+from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
+from fastlin.estimators.network_data import read_targets, read_validation, set_aside, weigh_examples
+from fastlin.estimators.network_training import (
+    EpochTrained,
+    Optimizer,
+    begin_partial_fit,
+    check_partial_fit,
+    check_training,
+    make_descent,
+    make_schedule,
+    takes_batches,
+)
+from fastlin.estimators.parameters import (
     Activation,
     Course,
     Initialization,
@@ -26,25 +40,9 @@ from fastlin.estimators.declaration import (
     fitted,
     parameter,
 )
-from fastlin.estimators.endings import kept_on_error, warn_of_training
-from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
-from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
-from fastlin.estimators.network_training import (
-    EpochTrained,
-    Optimizer,
-    begin_partial_fit,
-    check_partial_fit,
-    check_training,
-    make_descent,
-    make_schedule,
-    takes_batches,
-    weigh_examples,
-)
 from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin
 from fastlin.estimators.summary import FitSummary, describe_training
-from fastlin.estimators.targets import read_targets
 from fastlin.estimators.training_data import keep_sum_finite, read_matrix
-from fastlin.estimators.validation_data import read_validation, set_aside
 from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Examples, Network
 from fastlin.networks.initialization import initialize

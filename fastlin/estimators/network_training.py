@@ -18,7 +18,6 @@ from fastlin.estimators.scikit_learn import (
     check_partial_fit_first_call,
     with_callbacks,
 )
-from fastlin.estimators.training_data import weigh_rows
 from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
 from fastlin.training.step_bar import show_steps
 
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from fastlin.estimators import MLPClassifier, TrainedEstimator
     from fastlin.networks.network import Network
     from fastlin.training.network_descent import Descent
-    from fastlin.typing import Array, ClassWeight, FloatArray
+    from fastlin.typing import Array
 
-# Sums of weights times losses of up to 1e8 a row stay finite below it.
-HEAVIEST = 1e300
 COURSES_OF_SGD = ("invscaling", "adaptive")
 
 
@@ -121,28 +118,6 @@ def check_training(estimator: MLPClassifier) -> None:
         )
     if estimator.solver != "adam" and estimator.weight_decay:
         raise ValueError(f"weight_decay needs solver='adam', got solver={estimator.solver!r}; alpha penalises by any.")
-
-
-def weigh_examples(
-    y: Array, classes: Array, labels: Array, sample_weight: ArrayLike | None, class_weight: ClassWeight
-) -> FloatArray | None:
-    """Return what `weigh_rows` does for a training, in which weights count as they are, and sums of them are made.
-
-    Raises
-    ------
-    ValueError
-        Their sum is above HEAVIEST.
-    """
-    weights = weigh_rows(y, classes, labels, sample_weight, class_weight)
-    if weights is not None:
-        with np.errstate(over="ignore"):
-            total = weights.sum()
-        if total > HEAVIEST:
-            raise ValueError(
-                f"sample_weight times class_weight must sum to at most {HEAVIEST:g}, got {total:.3g}: divide all "
-                "weights by the largest."
-            )
-    return weights
 
 
 def check_class_weight(estimator: TrainedEstimator, method: str) -> None:
