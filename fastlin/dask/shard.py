@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import distributed
 import numpy as np
 
 from fastlin.dask.scores import sum_scores
@@ -51,8 +52,8 @@ class Shard:
         self._parts = {number: part for group in self._groups.values() for number, part in group.items()}
         self._nodes = find_nodes(self._parts, n_parts)
         self._n_threads = n_threads or _count_worker_threads()
-        self._settings: dict[int, Setting] = {}
-        self._weights: dict[int, dict[int, FloatArray]] = {}
+        # Each Setting with the weights of the rows of each partition.
+        self._settings: dict[int, tuple[Setting, dict[int, FloatArray]]] = {}
         for setting_number, setting in settings.items():
             self.open(setting_number, setting)
 
@@ -69,13 +70,12 @@ class Shard:
 
     def open(self, setting_number: int, setting: Setting) -> None:
         """Get ready for the passes of a Setting, which calls name by its number."""
-        self._settings[setting_number] = setting
-        self._weights[setting_number] = {number: setting.weighting.weigh(part) for number, part in self._parts.items()}
+        weights = {number: setting.weighting.weigh(part) for number, part in self._parts.items()}
+        self._settings[setting_number] = setting, weights
 
     def close(self, setting_number: int) -> None:
         """Forget a Setting, which a Shard that was made since need not know."""
         self._settings.pop(setting_number, None)
-        self._weights.pop(setting_number, None)
 
     def tell_weights(self, weighting: Weighting) -> dict[int, tuple[IntArray, Array, float]]:
         """Return, by groups, how many rows count and their total weight, by classes, and the smallest weight.
@@ -87,9 +87,8 @@ class Shard:
             counts, totals = np.zeros(weighting.n_classes, np.int64), np.zeros(weighting.n_classes)
             smallest = np.inf
             for part in group.values():
-                weights = weighting.weigh(part)
+                weights, weighty = weighting.weigh(part), weighting.find_weighty(part)
                 weights = weights if len(weights) else np.ones(len(part.labels))
-                weighty = weights > 0
                 counts += np.bincount(part.labels[weighty], minlength=weighting.n_classes)
                 totals += np.bincount(part.labels, weights, weighting.n_classes)
                 smallest = min(smallest, weights[weighty].min(initial=np.inf))
@@ -109,7 +108,7 @@ class Shard:
         self, term: Callable[..., Sum], join: Callable[[Iterable[Sum]], Sum], setting_number: int, *arguments: Any
     ) -> dict[Node, Sum]:
         """Return, by nodes, what a join makes of ``term(passes, *arguments)`` over the passes of each partition."""
-        setting, weights = self._settings[setting_number], self._weights[setting_number]
+        setting, weights = self._settings[setting_number]
 
         def find(number):
             part = self._parts[number]
@@ -127,19 +126,14 @@ class Shard:
         """
         drawn = {}
         for first, group in self._groups.items():
-            weighed = {number: weighting.weigh(part) for number, part in group.items()}
-            weighty = {
-                number: np.flatnonzero(weights > 0) if len(weights) else np.arange(len(group[number].labels))
-                for number, weights in weighed.items()
-            }
-            counts = np.zeros(weighting.n_classes, np.int64)
-            for number, rows in weighty.items():
-                counts += np.bincount(group[number].labels[rows], minlength=weighting.n_classes)
+            weighty = {number: weighting.find_weighty(part) for number, part in group.items()}
+            labels = [group[number].labels[rows] for number, rows in weighty.items()]
+            counts = np.bincount(np.concatenate(labels), minlength=weighting.n_classes)
             seen = np.cumsum(counts) - counts
             for number, part in group.items():
                 found, counts = find_rows(places[first], part.labels[weighty[number]], seen)
                 seen += counts
-                rows, weights = np.sort(weighty[number][found]), weighed[number]
+                rows, weights = np.sort(weighty[number][found]), weighting.weigh(part)
                 drawn[number] = part.X[rows], part.labels[rows], weights[rows] if len(weights) else weights
         return drawn
 
@@ -165,6 +159,4 @@ class Shard:
 
 
 def _count_worker_threads():
-    from distributed import get_worker
-
-    return get_worker().state.nthreads
+    return distributed.get_worker().state.nthreads

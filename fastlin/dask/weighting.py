@@ -70,3 +70,8 @@ class Weighting:
             stays = part.folds != self.left_out
             weights = stays.astype(np.float64) if weights is None else np.where(stays, weights, 0.0)
         return np.empty(0) if weights is None else weights
+
+    def find_weighty(self, part: Part) -> IntArray:
+        """Return the numbers of the rows of a Part that have some weight."""
+        weights = self.weigh(part)
+        return np.flatnonzero(weights > 0) if len(weights) else np.arange(len(part.labels))

@@ -83,10 +83,7 @@ class TrainingData:
 
 
 def read_training_data(
-    estimator: LinearEstimator,
-    X: MatrixLike | Blocks,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
+    estimator: LinearEstimator, X: MatrixLike | Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None
 ) -> TrainingData:
     """Return the TrainingData of a fit.
 
@@ -237,10 +234,7 @@ def check_labels(estimator: object, y: ArrayLike | None, n_rows: int, subject: s
 
 
 def read_blocks(
-    estimator: LinearEstimator,
-    blocks: Blocks,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
+    estimator: LinearEstimator, blocks: Blocks, y: ArrayLike | None, sample_weight: ArrayLike | None
 ) -> tuple[BlockMatrix, Array, ArrayLike | None]:
     """Return Blocks as a matrix, with the labels and weights that they hold or that are given.
 
