@@ -204,6 +204,4 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
 
     def _score_models(self, models, data, test_rows, sample_weight, score_params):
         """Return the scores of models on the test rows of a fold, by its number."""
-        answers = data.cluster.call("score", test_rows, models, self._scoring())
-        by_part = {number: scores for answer in answers for number, scores in answer.items()}
-        return average_scores(by_part[number] for number in sorted(by_part))
+        return average_scores(data.cluster.ask("score", test_rows, models, self._scoring()).values())

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from operator import itemgetter
 from threading import RLock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ import distributed
 
 from fastlin.dask.installations import check_workers
 from fastlin.dask.shard import Shard
-from fastlin.dask.tree import Node, Sum, add_up
+from fastlin.dask.tree import add_up
 from fastlin.exceptions import NoWorkersError, WorkersLostError
 
 if TYPE_CHECKING:
@@ -112,10 +113,15 @@ class Cluster:
         self._shards, self._futures = [], []
         release(self._groups)
 
-    def join(self, answers: Iterable[Mapping[Node, Sum]], join: Callable[[Iterable[Sum]], Sum]) -> Sum:
-        """Return what a join makes of answers by nodes, over all partitions."""
-        by_node = {node: value for answer in answers for node, value in answer.items()}
-        return add_up((0, self.n_parts), by_node.get, join)
+    def ask(self, method: str, *arguments: object) -> dict[Any, Any]:
+        """Return what a method of the Shards answers by groups, partitions or nodes, in their order."""
+        return dict(
+            sorted((each for answer in self.call(method, *arguments) for each in answer.items()), key=itemgetter(0))
+        )
+
+    def sum(self, join: Callable[[Iterable[Any]], Any], method: str, *arguments: object) -> Any:
+        """Return what a join makes of what a method of the Shards answers by nodes, over all partitions."""
+        return add_up((0, self.n_parts), self.ask(method, *arguments).get, join)
 
     def call(self, method: str, *arguments: object) -> list[Any]:
         """Return what a method of the Shards returns, in any order; each group is in one of them.

@@ -82,7 +82,7 @@ class DaskTrainingData:
 
     def measure(self, rows: int | None = None) -> Columns:
         """Return the Columns over rows."""
-        _, moments = self.cluster.join(self.cluster.call("measure", self._weighting_of(rows)), merge)
+        _, moments = self.cluster.sum(merge, "measure", self._weighting_of(rows))
         return Columns.from_moments(moments)
 
     def make_rows(self, coordinates: Coordinates, fit_intercept: bool, rows: int | None = None) -> DaskRows:
@@ -97,12 +97,11 @@ class DaskTrainingData:
         """Return the Weights of rows, which the workers are asked for once."""
         with self._lock:
             if rows not in self._known:
-                told = self.cluster.call("tell_weights", self._weighting_of(rows))
-                by_group = {first: each for answer in told for first, each in answer.items()}
-                groups = tuple(sorted(by_group))
-                counts, totals, smallest = zip(*(by_group[first] for first in groups), strict=True)
+                told = self.cluster.ask("tell_weights", self._weighting_of(rows))
+                counts, totals, smallest = zip(*told.values(), strict=True)
                 by_class = np.sum(totals, axis=0)
-                self._known[rows] = Weights(groups, np.array(counts), by_class, float(by_class.sum()), min(smallest))
+                total = float(by_class.sum())
+                self._known[rows] = Weights(tuple(told), np.array(counts), by_class, total, min(smallest))
             return self._known[rows]
 
 

@@ -78,12 +78,7 @@ class DaskRows(MeanSums):
         counts = self._weights.counts
         shares = share_places(draw_places(int(counts.sum()), n_rows), counts)
         places = dict(zip(self._weights.groups, shares, strict=True))
-        drawn = {
-            number: rows
-            for answer in self._cluster.call("draw", self._weighting, places)
-            for number, rows in answer.items()
-        }
-        X, labels, weights = zip(*(drawn[number] for number in sorted(drawn)), strict=True)
+        X, labels, weights = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
         return as_matrix(X), np.concatenate(labels), np.concatenate(weights)
 
@@ -109,4 +104,4 @@ class DaskPasses(PiecewisePasses):
         return self.sum_curvature(term, curved, *arguments)
 
     def _sum(self, term, join, *arguments):
-        return self._cluster.join(self._cluster.call("sum", term, join, self._setting_number, *arguments), join)
+        return self._cluster.sum(join, "sum", term, join, self._setting_number, *arguments)
