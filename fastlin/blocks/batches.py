@@ -57,9 +57,7 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     weights: list[Array | None] = []
     kind: Any = None
     row_lengths, previous, is_reused = (0, 0), np.empty(0), False
-    for number, batch in enumerate(_iterate(make_batches)):
-        name = f"batch {number}"
-        X, batch_labels, batch_weights = _split(batch, name)
+    for name, X, batch_labels, batch_weights in _read(make_batches):
         kind, n = find_kind(X, name, kind), X.shape[0]
         # Copies, since they may be parts of what the function fills again, or of all of X.
         for kept, given, what in ((labels, batch_labels, "y"), (weights, batch_weights, "weights")):
@@ -75,12 +73,10 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
         raise ValueError("make_batches gave no batch; at least one is needed.")
     borders = np.append(0, np.cumsum(lengths))
     y, sample_weight = _join(labels, "y"), _join(weights, "weights")
-    del weights, X, numbers, previous, batch, batch_labels, batch_weights, labels
+    del weights, X, numbers, previous, batch_labels, batch_weights, labels
 
     def read():
-        for number, batch in enumerate(_iterate(make_batches)):
-            name = f"batch {number}"
-            X, own_labels, _ = _split(batch, name)
+        for number, (name, X, own_labels, _) in enumerate(_read(make_batches)):
             is_known = number < len(digests) and read_type(X, name) == kind.dtype
             X = read_if_sparse(X, name)
             if is_known and X.shape == (lengths[number], kind.d):
@@ -99,20 +95,16 @@ def from_batches(make_batches: Callable[[], Iterable[Any]]) -> Blocks:
     return join_blocks(read, lengths, names, kind, y=y, sample_weight=sample_weight, row_lengths=sparse_lengths)
 
 
-def _iterate(make_batches):
-    """Return an iterator of the batches."""
+def _read(make_batches):
+    """Yield the name, X, y and weights of each batch; the last two may be None."""
     batches = make_batches()
     if not hasattr(batches, "__iter__"):
         raise TypeError(f"make_batches must return an iterable of batches, got {type(batches).__name__}.")
-    return iter(batches)
-
-
-def _split(batch, name):
-    """Return X, y and weights of a batch; the last two may be None."""
-    parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-    if not 1 <= len(parts) <= 3:
-        raise ValueError(f"{name} has {len(parts)} parts; a batch is X, or (X, y), or (X, y, weights).")
-    return (*parts, None, None)[:3]
+    for number, batch in enumerate(batches):
+        parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        if not 1 <= len(parts) <= 3:
+            raise ValueError(f"batch {number} has {len(parts)} parts; a batch is X, or (X, y), or (X, y, weights).")
+        yield (f"batch {number}", *parts, None, None)[:4]
 
 
 def _join(parts, name):

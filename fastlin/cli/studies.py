@@ -45,6 +45,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
         There is a results.json that cannot be read. Nothing has run.
     """
     from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
     # Names of folders and words of errors may hold square brackets, which are no markup.
@@ -53,22 +54,37 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
     # Before hours of work it is known that what they find can be added.
     read_results(path)
     found, failed = {}, []
-    with _Progress(console, len(studies)) as progress:
+    columns = (
+        TextColumn("{task.description:<44}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        # A bar over the studies and, above it, one over the current study where that tells which part of it is done.
+        of_study = bars.add_task("", total=100, visible=False)
+        of_all = bars.add_task("", total=len(studies))
+
+        def show(name, what, part=None):
+            bars.update(of_all, description=f"{name}: {what}" if part is None else name)
+            bars.update(of_study, description=f"  {what}", completed=100 * (part or 0), visible=part is not None)
+
         for name, (study, settings) in studies.items():
             try:
-                entry = _run_study(name, study, replace(settings, notify=partial(progress.show, name)), output)
+                entry = _run_study(name, study, replace(settings, notify=partial(show, name)), output)
             except Exception as error:
                 failed.append(name)
                 heading = Text(f"{name} failed:", style="bold red")
-                progress.print(heading, make_printable(f"{type(error).__name__}: {error}"), highlight=False)
+                console.print(heading, make_printable(f"{type(error).__name__}: {error}"), highlight=False)
             else:
                 title = f"{settings.data.name}.{name}"
                 found[title] = entry
                 # The file is written after each study, since studies take up to hours and may be stopped.
                 add_results(path, {title: entry})
                 files = [picture["file"] for picture in entry["pictures"]]
-                progress.print(make_tables(title, entry["merits"], files))
-            progress.count()
+                console.print(make_tables(title, entry["merits"], files))
+            bars.advance(of_all)
+        bars.update(of_all, description="done")
     add_results(path, {"environment": describe_environment()})
     n_pictures = sum(len(entry["pictures"]) for entry in found.values())
     console.print(make_printable(f"Wrote {path} and {n_pictures} pictures."), soft_wrap=True)
@@ -158,42 +174,3 @@ def _run_study(name, study, settings, output):
         "seconds": perf_counter() - begin,
         "pictures": [{**picture._asdict(), "file": f"{settings.data.name}/{picture.file}"} for picture in pictures],
     }
-
-
-class _Progress:
-    """A bar over the studies and, above it, one over the current study where that tells which part of it is done."""
-
-    def __init__(self, console, n_studies):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (
-            TextColumn("{task.description:<44}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        self._bars = Progress(*columns, console=console)
-        self._part = self._bars.add_task("", total=100, visible=False)
-        self._studies = self._bars.add_task("", total=n_studies)
-
-    def __enter__(self):
-        self._bars.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            self._bars.update(self._studies, description="done")
-        self._bars.stop()
-
-    def show(self, name, what, part=None):
-        """Show what a study works on, and the part of it that is done, from 0 to 1, where it is known."""
-        self._bars.update(self._studies, description=f"{name}: {what}" if part is None else name)
-        self._bars.update(self._part, description=f"  {what}", completed=100 * (part or 0), visible=part is not None)
-
-    def count(self):
-        """Count one more study as done."""
-        self._bars.advance(self._studies)
-
-    def print(self, *what, **options):
-        """Print above the bars."""
-        self._bars.console.print(*what, **options)

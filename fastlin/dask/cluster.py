@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from operator import itemgetter
 from threading import RLock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -115,9 +114,8 @@ class Cluster:
 
     def ask(self, method: str, *arguments: object) -> dict[Any, Any]:
         """Return what a method of the Shards answers by groups, partitions or nodes, in their order."""
-        return dict(
-            sorted((each for answer in self.call(method, *arguments) for each in answer.items()), key=itemgetter(0))
-        )
+        answers = {key: value for answer in self.call(method, *arguments) for key, value in answer.items()}
+        return {key: answers[key] for key in sorted(answers)}
 
     def sum(self, join: Callable[[Iterable[Any]], Any], method: str, *arguments: object) -> Any:
         """Return what a join makes of what a method of the Shards answers by nodes, over all partitions."""
