@@ -17,7 +17,7 @@ from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.network_data import Targets, read_validation, set_aside, weigh_examples
+from fastlin.estimators.network_data import Targets, make_examples, read_validation, set_aside
 from fastlin.estimators.network_training import (
     EpochTrained,
     begin_partial_fit,
@@ -28,9 +28,9 @@ from fastlin.estimators.network_training import (
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
-from fastlin.estimators.training_data import encode_labels, read_matrix
+from fastlin.estimators.training_data import check_classes, encode_labels, read_matrix
 from fastlin.fitted import check_like
-from fastlin.networks import Examples, Network
+from fastlin.networks import Network
 from fastlin.training import LinearDescent, Patience, train_by_epochs
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import ClassWeight, MatrixLike, RandomState
@@ -216,16 +216,13 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
                 check_continuation(self)
             # Values that are not finite make losses that are not, so that only a training that diverges looks for them.
             matrix, y = read_matrix(self, X, y, ensure_all_finite=False, **({"reset": False} if continues else {}))
-            classes, labels = encode_labels(y)
-            if len(classes) < 2:
-                raise ValueError(
-                    f"MiniBatchLogisticRegression needs samples of at least 2 classes in y, but y contains only one "
-                    f"class: {classes[0]}"
-                )
+            targets = Targets("class", *encode_labels(y))
+            classes = targets.classes
+            check_classes(self, classes)
             if continues and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"warm_start needs the classes of the last fit, {self.classes_}, got {classes}")
             self.classes_ = classes
-            examples = Examples(matrix, labels, weigh_examples(y, classes, labels, sample_weight, self.class_weight))
+            examples = make_examples(self, matrix, y, targets, sample_weight)
             validation = read_validation(self, X_val, y_val, "class")
             random_state = check_random_state(self.random_state)
             if self.early_stopping and validation is None:
@@ -485,12 +482,8 @@ class _Parts:
             if not isinstance(part, (tuple, list)) or len(part) not in (2, 3):
                 raise TypeError(f"a part must be (X, y) or (X, y, sample_weight), got {type(part).__name__}")
             X, y, sample_weight = (*part, None)[:3]
-            estimator = self._estimator
-            matrix, y = read_matrix(estimator, X, y, reset=reset)
-            labels = Targets("class", *encode_labels(y)).among(estimator.classes_, "y")
-            return Examples(
-                matrix, labels, weigh_examples(y, estimator.classes_, labels, sample_weight, estimator.class_weight)
-            )
+            matrix, y = read_matrix(self._estimator, X, y, reset=reset)
+            return make_examples(self._estimator, matrix, y, Targets("class", *encode_labels(y)), sample_weight)
         except (TypeError, ValueError) as error:
             if self._name is None:
                 raise

@@ -18,7 +18,7 @@ from fastlin.estimators.checkpoints import Checkpoints
 from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
-from fastlin.estimators.network_data import read_targets, read_validation, set_aside, weigh_examples
+from fastlin.estimators.network_data import make_examples, read_targets, read_validation, set_aside
 from fastlin.estimators.network_training import (
     EpochTrained,
     Optimizer,
@@ -44,7 +44,7 @@ from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin
 from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.training_data import keep_sum_finite, read_matrix
 from fastlin.fitted import check_like
-from fastlin.networks import NORMALIZATIONS, Examples, Network
+from fastlin.networks import NORMALIZATIONS, Network
 from fastlin.networks.initialization import initialize
 from fastlin.training import train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
@@ -325,7 +325,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
                     f"Previously got {self.classes_}, `y` has {targets.classes}"
                 )
             self.classes_ = targets.classes
-            examples = Examples(matrix, targets.labels, self._weigh(y, targets, targets.labels, sample_weight))
+            examples = make_examples(self, matrix, y, targets, sample_weight)
             validation = read_validation(self, X_val, y_val, targets.kind)
             random_state = checkpoints.random_state
             network = self._network_to_train(random_state, continues, targets.kind)
@@ -391,8 +391,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             random_state = begin_partial_fit(self, classes, continues)
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
-            labels = targets.among(self.classes_, "y")
-            examples = Examples(matrix, labels, self._weigh(y, targets, labels, sample_weight))
+            examples = make_examples(self, matrix, y, targets, sample_weight)
             network = self._network_to_train(random_state, continues, targets.kind)
             descent = make_descent(self, network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.
@@ -553,12 +552,6 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
                 + (', or train with dtype="float64".' if network.dtype == np.float32 else ".")
             )
         return found
-
-    def _weigh(self, y, targets, labels, sample_weight):
-        """Return the weights of rows, by their labels among `classes_`, or None where every row counts alike."""
-        if self.class_weight is not None and targets.kind != "class":
-            raise ValueError(f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight.")
-        return weigh_examples(y, self.classes_, labels, sample_weight, self.class_weight)
 
     def _plan_network(self, kind):
         """Return the arguments of the Network, all but what training alone has, for a kind of Targets."""

@@ -22,7 +22,7 @@ from fastlin.estimators.scikit_learn import check_feature_names
 from fastlin.estimators.training_data import encode_labels, weigh_rows
 from fastlin.matrices import DTYPES, as_matrix
 from fastlin.networks import Examples
-from fastlin.typing import Array, ClassWeight, FloatArray
+from fastlin.typing import Array
 
 if TYPE_CHECKING:
     from fastlin.estimators import TrainedEstimator
@@ -70,6 +70,8 @@ class Targets:
                     f"{name} must have a column for each of {len(classes)} classes, got {len(self.classes)}"
                 )
             return self.labels
+        if np.array_equal(classes, self.classes):
+            return self.labels
         unknown = self.classes[~np.isin(self.classes, classes)]
         if len(unknown):
             raise ValueError(f"{name} must hold classes of {classes} only, got {unknown}")
@@ -111,16 +113,21 @@ def read_targets(y: Any) -> Targets:
     return Targets(kind, np.arange(targets.shape[1]), targets.astype(np.float64))
 
 
-def weigh_examples(
-    y: Array, classes: Array, labels: Array, sample_weight: ArrayLike | None, class_weight: ClassWeight
-) -> FloatArray | None:
-    """Return what `weigh_rows` does for a training, in which weights count as they are, and sums of them are made.
+def make_examples(
+    estimator: TrainedEstimator, matrix: Any, y: Array, targets: Targets, sample_weight: ArrayLike | None
+) -> Examples:
+    """Return Examples of rows with the Targets in y, whose weights count as they are in a training.
 
     Raises
     ------
     ValueError
-        Their sum is above HEAVIEST.
+        A label is not among the classes of the estimator, the sum of the weights is above HEAVIEST, or the classes are
+        to be weighed where a row may have several.
     """
+    classes, class_weight = estimator.classes_, estimator.class_weight
+    if class_weight is not None and targets.kind != "class":
+        raise ValueError(f"class_weight needs one class a row in y, got {targets.kind} y; give sample_weight.")
+    labels = targets.among(classes, "y")
     weights = weigh_rows(y, classes, labels, sample_weight, class_weight)
     if weights is not None:
         with np.errstate(over="ignore"):
@@ -130,7 +137,7 @@ def weigh_examples(
                 f"sample_weight times class_weight must sum to at most {HEAVIEST:g}, got {total:.3g}: divide all "
                 "weights by the largest."
             )
-    return weights
+    return Examples(matrix, labels, weights)
 
 
 def read_validation(estimator: TrainedEstimator, X_val: Any, y_val: Any, kind: str) -> Examples | None:

@@ -135,14 +135,14 @@ def check_dual(estimator: LinearEstimator) -> None:
         raise ValueError(f"Solver {estimator.solver} supports only dual=False, got dual={estimator.dual}")
 
 
-def check_classes(estimator: LinearEstimator, classes: Array) -> None:
+def check_classes(estimator: object, classes: Array) -> None:
     """Raise a ValueError where there is one class, or more than the solver of the estimator takes."""
     if len(classes) < 2:
         raise ValueError(
             f"{type(estimator).__name__} needs samples of at least 2 classes in y, but y contains only one class: "
             f"{classes[0]}"
         )
-    if estimator.solver == "liblinear" and len(classes) > 2:
+    if getattr(estimator, "solver", "") == "liblinear" and len(classes) > 2:
         raise ValueError(
             "The 'liblinear' solver does not support multiclass classification (n_classes >= 3), as in "
             "scikit-learn 1.8 and later; use solver='auto', or wrap the estimator in a OneVsRestClassifier."
