@@ -163,9 +163,8 @@ def _copy(model, made_class, names):
     """
     check_is_fitted(model)
     known, defaults = made_class().get_params(), type(model)().get_params()
-    given = {name: value for name, value in model.get_params(deep=False).items() if _differs(value, defaults[name])}
-    parameters = {name: value for name, value in given.items() if name in known}
-    made = made_class(**parameters)
+    given = model.get_params(deep=False).items()
+    made = made_class(**{name: value for name, value in given if name in known and _differs(value, defaults[name])})
     _copy_attributes(model, made, names)
     return made
 

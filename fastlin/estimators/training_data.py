@@ -160,7 +160,11 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
     """Return X as a matrix, and y where it is given, after scikit-learn's checks and our own of sparse containers."""
     from fastlin.matrices import DTYPES, DenseMatrix, SparseMatrix, TableMatrix, as_matrix
 
-    refuse_blocks(estimator, X)
+    if isinstance(X, Blocks):
+        raise TypeError(
+            f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression and "
+            "LogisticRegressionCV fit blocks."
+        )
     if isinstance(X, (DenseMatrix, SparseMatrix, TableMatrix)):
         # Rows whose reader has checked them.
         return X
@@ -193,15 +197,6 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
     if isinstance(checked, tuple):
         return matrix or as_matrix(checked[0]), checked[1]
     return matrix or as_matrix(checked)
-
-
-def refuse_blocks(estimator: object, X: object) -> None:
-    """Raise a TypeError where X is Blocks."""
-    if isinstance(X, Blocks):
-        raise TypeError(
-            f"{type(estimator).__name__} takes arrays and sparse matrices; LogisticRegression and "
-            "LogisticRegressionCV fit blocks."
-        )
 
 
 def refuse_categories(estimator: Any, what: str) -> None:
