@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -96,10 +95,10 @@ def _check_threads():
 
 
 CHECKS: dict[str, Callable[[], tuple[bool, str]]] = {
-    "digits, softmax, L2": partial(_check_minimum, MINIMUM_OF_DIGITS, load_digits, lambda X: X / 16),
-    "digits, sparse": partial(_check_minimum, MINIMUM_OF_DIGITS, load_digits, lambda X: sparse.csr_array(X / 16)),
-    "breast cancer, two classes, L1": partial(
-        _check_minimum, MINIMUM_OF_CANCER, load_breast_cancer, lambda X: X / X.std(axis=0), l1_ratio=1.0, C=0.1
+    "digits, softmax, L2": lambda: _check_minimum(MINIMUM_OF_DIGITS, load_digits, lambda X: X / 16),
+    "digits, sparse": lambda: _check_minimum(MINIMUM_OF_DIGITS, load_digits, lambda X: sparse.csr_array(X / 16)),
+    "breast cancer, two classes, L1": lambda: _check_minimum(
+        MINIMUM_OF_CANCER, load_breast_cancer, lambda X: X / X.std(axis=0), l1_ratio=1.0, C=0.1
     ),
     "digits, a network by Adam": _check_network,
     "threads": _check_threads,
