@@ -132,18 +132,17 @@ class Contender:
         return importlib.util.find_spec(self.module) is not None
 
 
-def fit_fastlin(problem: Problem, tol: float, solver: Solver = "auto") -> tuple[FloatArray, FloatArray]:
-    """Fit fastlin.LogisticRegression, with its default solver or another."""
-    model = fastlin.LogisticRegression(
-        C=problem.C,
-        l1_ratio=problem.l1_ratio,
-        solver=solver,
-        tol=tol,
-        max_iter=10_000,
-        fit_intercept=problem.fit_intercept,
-    )
+def _fit(model_class, problem, **parameters):
+    """Fit a class that has scikit-learn's C and objective."""
+    model = model_class(C=problem.C, fit_intercept=problem.fit_intercept, **parameters)
     model.fit(problem.X, problem.y)
     return model.coef_, model.intercept_
+
+
+def fit_fastlin(problem: Problem, tol: float, solver: Solver = "auto") -> tuple[FloatArray, FloatArray]:
+    """Fit fastlin.LogisticRegression, with its default solver or another."""
+    parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": 10_000}
+    return _fit(fastlin.LogisticRegression, problem, **parameters)
 
 
 def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 0) -> tuple[FloatArray, FloatArray]:
@@ -155,28 +154,15 @@ def fit_scikit_learn(problem: Problem, max_iter: int, solver: str, tol: float = 
         size = problem.n_rows_coef * (problem.X.shape[1] + problem.fit_intercept)
         if size > MOST_PARAMETERS_OF_A_HESSIAN:
             raise CannotSolveError(f"its Hessian would have {size:,} × {size:,} entries")
-    model = ScikitLearnLogisticRegression(
-        C=problem.C,
-        l1_ratio=problem.l1_ratio,
-        solver=solver,
-        tol=tol,
-        max_iter=max_iter,
-        fit_intercept=problem.fit_intercept,
-        random_state=0,
-    )
-    model.fit(problem.X, problem.y)
-    return model.coef_, model.intercept_
+    parameters = {"l1_ratio": problem.l1_ratio, "solver": solver, "tol": tol, "max_iter": max_iter, "random_state": 0}
+    return _fit(ScikitLearnLogisticRegression, problem, **parameters)
 
 
 def fit_scikit_learn_intelex(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
     """Fit the LogisticRegression of sklearnex, which is a class of its own, so that scikit-learn is not patched."""
     from sklearnex.linear_model import LogisticRegression
 
-    model = LogisticRegression(
-        C=problem.C, tol=0, max_iter=max_iter, fit_intercept=problem.fit_intercept, n_jobs=count_threads()
-    )
-    model.fit(problem.X, problem.y)
-    return model.coef_, model.intercept_
+    return _fit(LogisticRegression, problem, tol=0, max_iter=max_iter, n_jobs=count_threads())
 
 
 def fit_cyanure(problem: Problem, max_iter: int, tol: float = 0) -> tuple[FloatArray, FloatArray]:
