@@ -94,7 +94,7 @@ def _make_blocks(files, columns, label, weight, owner, load):
     parts = [_decode(file, columns, dtype, label, weight, owner) for file in files]
     lengths = [len(_load(part / X_FILE, "r")) for part in parts]
     y, weights = (
-        None if name is None else _join([_load_column(part / file) for part in parts])
+        None if name is None else _join([_load_column(part / file, n) for part, n in zip(parts, lengths, strict=True)])
         for name, file in ((label, Y_FILE), (weight, WEIGHT_FILE))
     )
     cuts = [list(pairwise(cut(n, len(columns) * dtype.itemsize))) for n in lengths]
@@ -109,10 +109,10 @@ def _make_blocks(files, columns, label, weight, owner, load):
                 yield block.view(np.ndarray)
 
     places = [(*rows, file) for file, borders in zip(files, cuts, strict=True) for rows in borders]
-    lengths = [last - first for first, last, _ in places]
+    block_lengths = [last - first for first, last, _ in places]
     names = [f"rows {first} to {last - 1} of {file.name}" for first, last, file in places]
     kind = Kind(len(columns), dtype, is_sparse=False)
-    return join_blocks(read, lengths, names, kind, y=y, sample_weight=weights, feature_names=columns)
+    return join_blocks(read, block_lengths, names, kind, y=y, sample_weight=weights, feature_names=columns)
 
 
 def _join(parts):
@@ -273,11 +273,13 @@ def _open(file):
         raise ValueError(f"{file} is no Parquet file, or is broken: {error}") from error
 
 
-def _load_column(file):
-    """Return the labels or weights in a file, an array of one dimension."""
+def _load_column(file, n_rows):
+    """Return the labels or weights in a file, (n_rows,)."""
     values = _load(file)
-    if values.ndim != 1:
-        raise ValueError(f"{file}, decoded by an earlier call, is broken (it has {values.ndim} dimensions).")
+    if values.shape != (n_rows,):
+        raise ValueError(
+            f"{file}, decoded by an earlier call, is broken (it has the shape {values.shape}, and X has {n_rows} rows)."
+        )
     return values
 
 

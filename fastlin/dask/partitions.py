@@ -22,10 +22,9 @@ from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
 from fastlin.estimators.training_data import (
-    NO_WEIGHT,
-    TOO_HEAVY,
     check_classes,
     check_dual,
+    check_largest,
     choose_unit,
     refuse_categories,
     weigh_classes,
@@ -301,9 +300,6 @@ def _choose_weighting(table, class_weight, has_weights):
     factors = weigh_classes(class_weight, table.classes, table.weights)
     with np.errstate(over="ignore"):
         most = (table.largest * factors).max()
-    if not most > 0:
-        raise ValueError(NO_WEIGHT)
-    if most == np.inf:
-        raise ValueError(TOO_HEAVY)
+    check_largest(most)
     unit = choose_unit(most)
     return Weighting(len(table.classes), factors / unit), unit

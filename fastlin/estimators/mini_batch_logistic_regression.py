@@ -18,13 +18,7 @@ from fastlin.estimators.exchange import make_linear_model
 from fastlin.estimators.fitted_networks import check_continuation, check_finite
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.network_data import Targets, make_examples, read_validation, set_aside
-from fastlin.estimators.network_training import (
-    EpochTrained,
-    begin_partial_fit,
-    check_class_weight,
-    check_partial_fit,
-    make_schedule,
-)
+from fastlin.estimators.network_training import EpochTrained
 from fastlin.estimators.parameters import Course, Precision, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data, describe_training
@@ -273,7 +267,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             The training diverged; the coefficients are those before the call.
         """
         check_parameters(self)
-        check_partial_fit(self)
+        self._check_partial_fit()
         return self._go_on(_Parts(self, lambda: [(X, y, sample_weight)]), classes, 1)
 
     def fit_batches(
@@ -320,7 +314,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             The training diverged.
         """
         check_parameters(self)
-        check_class_weight(self, "fit_batches")
+        self._check_class_weight("fit_batches")
         if self.early_stopping and X_val is None:
             raise ValueError("early_stopping=True of fit_batches needs X_val and y_val: it sets no rows aside.")
         if not isinstance(n_epochs, Integral) or n_epochs < 1:
@@ -352,7 +346,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
         """Train on the parts for some epochs, from the last training on."""
         with kept_on_error(self), limit_jobs(self.n_jobs):
             continues = hasattr(self, "coef_")
-            random_state = begin_partial_fit(self, classes, continues)
+            random_state = self._begin_partial_fit(classes, continues)
             before = self._optimizer if continues else None
             if continues and not isinstance(before, _Optimizer):
                 raise ValueError(f"_optimizer must be that of the last call, got {type(before).__name__}")
@@ -402,7 +396,7 @@ class MiniBatchLogisticRegression(EpochTrained, FitSummary, LinearPredictions, B
             descent,
             rows,
             validation,
-            make_schedule(self, max_epochs, batch_size, patience, by_loss=True, keeps_steps=True),
+            self._make_schedule(max_epochs, batch_size, patience, by_loss=True, keeps_steps=True),
             random_state,
             tell,
             n_epochs=n_epochs,

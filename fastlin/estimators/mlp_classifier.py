@@ -4,7 +4,7 @@ import inspect
 import warnings
 from functools import partial
 from numbers import Integral
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,16 +19,7 @@ from fastlin.estimators.endings import kept_on_error, warn_of_training
 from fastlin.estimators.exchange import copy_scikit_learn_network, make_scikit_learn_network
 from fastlin.estimators.fitted_networks import check_continuation, check_finite, load_network, read_plan
 from fastlin.estimators.network_data import make_examples, read_targets, read_validation, set_aside
-from fastlin.estimators.network_training import (
-    EpochTrained,
-    Optimizer,
-    begin_partial_fit,
-    check_partial_fit,
-    check_training,
-    make_descent,
-    make_schedule,
-    takes_batches,
-)
+from fastlin.estimators.network_training import EpochTrained
 from fastlin.estimators.parameters import (
     Activation,
     Course,
@@ -40,17 +31,24 @@ from fastlin.estimators.parameters import (
     fitted,
     parameter,
 )
-from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin
+from fastlin.estimators.scikit_learn import BaseEstimator, ClassifierMixin, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_training
 from fastlin.estimators.training_data import keep_sum_finite, read_matrix
 from fastlin.fitted import check_like
 from fastlin.networks import NORMALIZATIONS, Network
 from fastlin.networks.initialization import initialize
-from fastlin.training import train_by_epochs, train_by_lbfgs
+from fastlin.training import AdamDescent, MomentumDescent, Patience, train_by_epochs, train_by_lbfgs
 from fastlin.typing import Array, ClassWeight, FloatArray, MatrixLike, PathLike, RandomState
 
 # As scikit-learn's "auto".
 AUTO_BATCH_SIZE = 200
+
+
+def _takes_batches(estimator):
+    """Return true where the solver takes mini-batches; raise the AttributeError that hides `partial_fit` elsewhere."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
+    return True
 
 
 @estimator
@@ -312,7 +310,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             `batch_size` exceeds the number of rows, which then make one batch.
         """
         with kept_on_error(self):
-            check_training(self)
+            self._check_training()
             checkpoints = Checkpoints(self, save_checkpoint, resume)
             continues = self.warm_start and hasattr(self, "coefs_")
             if continues:
@@ -340,7 +338,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
                         f"{len(examples)} rows to train on (it is {self.batch_size}).",
                         stacklevel=2,
                     )
-                descent = make_descent(self, network, random_state)
+                descent = self._make_descent(network, random_state)
                 n_rows = self.t_ if continues else 0
                 given = descent, examples, validation, random_state, self.max_iter, continues
                 kept = checkpoints.prepare(self, descent, examples, validation)
@@ -350,7 +348,7 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         warn_of_training(self, training, stacklevel=3)
         return self
 
-    @available_if(takes_batches)
+    @available_if(_takes_batches)
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> Self:
@@ -385,15 +383,15 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             The training diverged; the parameters are those before the call.
         """
         with kept_on_error(self):
-            check_training(self)
-            check_partial_fit(self)
+            self._check_training()
+            self._check_partial_fit()
             continues = hasattr(self, "coefs_")
-            random_state = begin_partial_fit(self, classes, continues)
+            random_state = self._begin_partial_fit(classes, continues)
             matrix, y = read_matrix(self, X, y, reset=not continues, multi_output=True)
             targets = read_targets(y).seen_as(getattr(self, "_kind", ""), len(self.classes_))
             examples = make_examples(self, matrix, y, targets, sample_weight)
             network = self._network_to_train(random_state, continues, targets.kind)
-            descent = make_descent(self, network, random_state)
+            descent = self._make_descent(network, random_state)
             # Another solver begins with nothing, and so does a model that an older version has pickled.
             before = getattr(self, "_optimizer", None) if continues else None
             patience = None
@@ -553,6 +551,23 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
             )
         return found
 
+    def _check_training(self):
+        """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
+        check_parameters(self)
+        if self.solver == "lbfgs" and (self.batch_norm or self.dropout):
+            raise ValueError(
+                f"solver='lbfgs' has neither batch_norm nor dropout, got batch_norm={self.batch_norm!r} and "
+                f"dropout={self.dropout}; use 'adam' or 'sgd'."
+            )
+        if self.solver != "adam" and self.weight_decay:
+            raise ValueError(f"weight_decay needs solver='adam', got solver={self.solver!r}; alpha penalises by any.")
+
+    def _make_descent(self, network, random_state):
+        """Return the Descent of the solver on a Network, whose dropout random_state draws."""
+        if self.solver == "adam":
+            return AdamDescent(network, self.beta_1, self.beta_2, self.epsilon, self.weight_decay, random_state)
+        return MomentumDescent(network, self.momentum, self.nesterovs_momentum, random_state)
+
     def _plan_network(self, kind):
         """Return the arguments of the Network, all but what training alone has, for a kind of Targets."""
         given: Any = self.hidden_layer_sizes
@@ -622,14 +637,14 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         if self.batch_norm and len(examples) < 2:
             raise ValueError(f"batch_norm={self.batch_norm!r} needs at least 2 rows to train on, got {len(examples)}")
         batch_size: Any = AUTO_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
-        schedule = make_schedule(self, max_epochs, min(batch_size, len(examples)), self.n_iter_no_change)
+        schedule = self._make_schedule(max_epochs, min(batch_size, len(examples)), self.n_iter_no_change)
         with self._show_epochs(max_epochs, tell) as on_epoch:
             given = descent, examples, validation, schedule, random_state, on_epoch
             training = train_by_epochs(*given, n_epochs=n_epochs, **more)
         self.t_ = (self.t_ if continues else 0) + len(training.epochs) * len(examples)
         assert training.patience is not None
         rate = schedule.learning_rate.at(n_epochs + len(training.epochs), self.t_, training.patience.n_renewed)
-        self._optimizer = Optimizer(self.solver, rate, descent.save(), training.patience)
+        self._optimizer = _Optimizer(self.solver, rate, descent.save(), training.patience)
         self._no_improvement_count, self._random_state = training.patience.n_worse, random_state
         self._keep(training, descent.network, validation is not None, continues)
         return training
@@ -657,3 +672,16 @@ class MLPClassifier(EpochTrained, FitSummary, ClassifierMixin, BaseEstimator):
         losses = [epoch.loss for epoch in training.epochs]
         self.best_loss_ = min([np.inf if best is None else best, *losses]) if is_by_loss else None
         self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+
+
+class _Optimizer(NamedTuple):
+    """What `partial_fit` goes on with.
+
+    It belongs to a solver, and has the learning rate of the next epoch, what the rule of the steps carries, and what is
+    left of the patience.
+    """
+
+    solver: str
+    learning_rate: float
+    carried: Any
+    patience: Patience

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.estimators.fitted_networks import check_continuation
 from fastlin.estimators.listeners import begin_tasks, tell_all
 from fastlin.estimators.scikit_learn import (
     CallbackSupportMixin,
-    check_parameters,
     check_partial_fit_first_call,
     with_callbacks,
 )
-from fastlin.training import AdamDescent, EpochSchedule, LearningRate, MomentumDescent, Patience
+from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
 
 if TYPE_CHECKING:
-    from fastlin.estimators import MLPClassifier, TrainedEstimator
-    from fastlin.networks.network import Network
-    from fastlin.training.network_descent import Descent
     from fastlin.typing import Array
 
 COURSES_OF_SGD = ("invscaling", "adaptive")
@@ -94,105 +88,56 @@ class EpochTrained(CallbackSupportMixin):
         self.interrupted_ = training.ended == "interrupted"
         vars(self).update(self._describe(trained))
 
-
-class Optimizer(NamedTuple):
-    """What `partial_fit` goes on with.
-
-    It belongs to a solver, and has the learning rate of the next epoch, what the rule of the steps carries, and what is
-    left of the patience.
-    """
-
-    solver: str
-    learning_rate: float
-    carried: Any
-    patience: Patience
-
-
-def check_training(estimator: MLPClassifier) -> None:
-    """Raise a ValueError for a parameter out of range, or one that the solver has no use for."""
-    check_parameters(estimator)
-    if estimator.solver == "lbfgs" and (estimator.batch_norm or estimator.dropout):
-        raise ValueError(
-            f"solver='lbfgs' has neither batch_norm nor dropout, got batch_norm={estimator.batch_norm!r} and "
-            f"dropout={estimator.dropout}; use 'adam' or 'sgd'."
-        )
-    if estimator.solver != "adam" and estimator.weight_decay:
-        raise ValueError(f"weight_decay needs solver='adam', got solver={estimator.solver!r}; alpha penalises by any.")
-
-
-def check_class_weight(estimator: TrainedEstimator, method: str) -> None:
-    """Raise a ValueError where a method that sees a part of the rows is to balance the classes."""
-    if isinstance(estimator.class_weight, str):
-        raise ValueError(
-            f'class_weight="balanced" is not supported for {method}, which sees a part of the rows; give the '
-            "weights of the classes in a dict, as sklearn.utils.class_weight.compute_class_weight finds them."
+    def _make_schedule(self, max_epochs, batch_size, patience, **more):
+        """Return the EpochSchedule of a training; more is what EpochSchedule has besides."""
+        # As in scikit-learn, "adam" does not follow the courses of "sgd".
+        follows = getattr(self, "solver", "sgd") == "sgd" or self.learning_rate not in COURSES_OF_SGD
+        course = self.learning_rate if follows else "constant"
+        decay, power = float(self.learning_rate_decay), float(self.power_t)
+        return EpochSchedule(
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            learning_rate=LearningRate(float(self.learning_rate_init), course, decay, power, max_epochs),
+            alpha=float(self.alpha),
+            shuffle=self.shuffle,
+            patience=patience,
+            tol=self.tol,
+            early_stopping=self.early_stopping,
+            **more,
         )
 
+    def _check_class_weight(self, method):
+        """Raise a ValueError where a method that sees a part of the rows is to balance the classes."""
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f'class_weight="balanced" is not supported for {method}, which sees a part of the rows; give the '
+                "weights of the classes in a dict, as sklearn.utils.class_weight.compute_class_weight finds them."
+            )
 
-def check_partial_fit(estimator: TrainedEstimator) -> None:
-    """Raise a ValueError for a parameter that `partial_fit` has no use for."""
-    if estimator.early_stopping:
-        raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
-    check_class_weight(estimator, "partial_fit")
-    if estimator.learning_rate == "cosine":
-        raise ValueError(
-            "learning_rate='cosine' is not supported for partial_fit, which knows no last epoch; use "
-            "'constant', 'invscaling' or 'adaptive'."
-        )
+    def _check_partial_fit(self):
+        """Raise a ValueError for a parameter that `partial_fit` has no use for."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it is one epoch; use fit.")
+        self._check_class_weight("partial_fit")
+        if self.learning_rate == "cosine":
+            raise ValueError(
+                "learning_rate='cosine' is not supported for partial_fit, which knows no last epoch; use "
+                "'constant', 'invscaling' or 'adaptive'."
+            )
 
+    def _begin_partial_fit(self, classes, continues):
+        """Check and set the classes of all calls, and what a call goes on from; return the random state of the call.
 
-def begin_partial_fit(estimator: TrainedEstimator, classes: ArrayLike | None, continues: bool) -> np.random.RandomState:
-    """Check and set the classes of all calls, and what a call goes on from; return the random state that it draws from.
-
-    Raises
-    ------
-    ValueError
-        There is one class, or the attributes of the last training contradict each other.
-    """
-    if continues:
-        check_continuation(estimator)
-    check_partial_fit_first_call(estimator, classes)
-    if len(estimator.classes_) < 2:
-        raise ValueError(f"classes must hold at least 2 classes, got only one class: {estimator.classes_}")
-    # A copy: a call that fails, or that Ctrl-C ends, leaves the numbers as they were.
-    return deepcopy(estimator._random_state) if continues else check_random_state(estimator.random_state)
-
-
-def make_descent(estimator: MLPClassifier, network: Network, random_state: np.random.RandomState | None) -> Descent:
-    """Return the Descent of an estimator's solver on a Network, whose dropout random_state draws."""
-    if estimator.solver == "adam":
-        betas = estimator.beta_1, estimator.beta_2
-        return AdamDescent(network, *betas, estimator.epsilon, estimator.weight_decay, random_state)
-    return MomentumDescent(network, estimator.momentum, estimator.nesterovs_momentum, random_state)
-
-
-def make_schedule(
-    estimator: TrainedEstimator, max_epochs: int, batch_size: int, patience: float, **more: Any
-) -> EpochSchedule:
-    """Return the EpochSchedule of an estimator; more is what EpochSchedule has besides."""
-    # As in scikit-learn, "adam" does not follow the courses of "sgd".
-    follows = getattr(estimator, "solver", "sgd") == "sgd" or estimator.learning_rate not in COURSES_OF_SGD
-    return EpochSchedule(
-        max_epochs=max_epochs,
-        batch_size=batch_size,
-        learning_rate=LearningRate(
-            float(estimator.learning_rate_init),
-            estimator.learning_rate if follows else "constant",
-            float(estimator.learning_rate_decay),
-            float(estimator.power_t),
-            max_epochs,
-        ),
-        alpha=float(estimator.alpha),
-        shuffle=estimator.shuffle,
-        patience=patience,
-        tol=estimator.tol,
-        early_stopping=estimator.early_stopping,
-        **more,
-    )
-
-
-def takes_batches(estimator: MLPClassifier) -> Literal[True]:
-    """Return true where the solver takes mini-batches; raise the AttributeError that hides `partial_fit` elsewhere."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError("partial_fit needs solver 'adam' or 'sgd': lbfgs takes all rows at once")
-    return True
+        Raises
+        ------
+        ValueError
+            There is one class, or the attributes of the last training contradict each other.
+        """
+        estimator: Any = self
+        if continues:
+            check_continuation(estimator)
+        check_partial_fit_first_call(estimator, classes)
+        if len(self.classes_) < 2:
+            raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
+        # A copy: a call that fails, or that Ctrl-C ends, leaves the numbers as they were.
+        return deepcopy(estimator._random_state) if continues else check_random_state(estimator.random_state)

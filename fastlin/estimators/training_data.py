@@ -36,8 +36,6 @@ LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
 # What scikit-learn's checks take for no y.
 NO_Y = "no_validation"
-TOO_HEAVY = "sample_weight times class_weight overflows: the largest product must be below 1.8e308, got inf."
-NO_WEIGHT = "Every row has weight zero: sample_weight and class_weight must leave some rows above zero."
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,11 +360,18 @@ def weigh_rows(
         totals: FloatArray = np.bincount(labels, shares, len(classes)).astype(np.float64)
         with np.errstate(over="ignore"):
             weights *= weigh_classes(class_weight, classes, totals)[labels]
-    if not weights.any():
-        raise ValueError(NO_WEIGHT)
-    if not np.isfinite(weights).all():
-        raise ValueError(TOO_HEAVY)
+    check_largest(weights.max(initial=0.0))
     return weights
+
+
+def check_largest(weight: float) -> None:
+    """Raise a ValueError where the largest product of a sample weight and a class weight is zero, or overflows."""
+    if not weight > 0:
+        raise ValueError("Every row has weight zero: sample_weight and class_weight must leave some rows above zero.")
+    if weight == np.inf:
+        raise ValueError(
+            "sample_weight times class_weight overflows: the largest product must be below 1.8e308, got inf."
+        )
 
 
 def weigh_classes(class_weight: ClassWeight, classes: Array, totals: FloatArray) -> FloatArray:
