@@ -1,6 +1,7 @@
 """Compiles what the estimators and trainers need, by fitting a little data of each type."""
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from fastlin.typing import Array, BoolArray, IntArray, MatrixLike
 
 # The rows, features and classes of a fit in the space of the rows.
 WIDE = 60, 190, 6
+SOLVERS: list[dict[str, Any]] = [{"solver": solver} for solver in ("auto", "lbfgs", "newton-cg")]
 
 
 def make_problem(dtype: str, n_rows: int, n_features: int, n_classes: int) -> tuple[Array, IntArray]:
@@ -30,20 +32,21 @@ def fit_and_predict(X: MatrixLike, y: IntArray | BoolArray, **options: Any) -> N
     model.predict_proba(X)
 
 
+def fit_by_each(X: MatrixLike, y: IntArray, *options: Mapping[str, Any]) -> None:
+    """Fit and predict the classes, and the first one against the others, with each of the options."""
+    for labels in (y, y > 0):
+        for each in options:
+            fit_and_predict(X, labels, **each)
+
+
 def fit_small(dtype: str) -> None:
     """Fit few rows of a type by every solver."""
-    X, y = make_problem(dtype, 200, 8, 3)
-    for labels in (y, y > 0):
-        for solver in ("auto", "lbfgs", "newton-cg"):
-            fit_and_predict(X, labels, solver=solver)
+    fit_by_each(*make_problem(dtype, 200, 8, 3), *SOLVERS)
     # So many coefficients are fitted by L-BFGS, which comes to know the curvatures of each class.
-    X, y = make_problem(dtype, 500, 80, 10)
-    fit_and_predict(X, y)
+    fit_and_predict(*make_problem(dtype, 500, 80, 10))
     # So many rows do not fit into a core's cache, and what they tell of the labels makes other matrices worth it.
     X, _ = make_problem(dtype, 4_000, 40, 3)
-    y = X[:, :3].argmax(axis=1)
-    for labels in (y, y > 0):
-        fit_and_predict(X, labels)
+    fit_by_each(X, X[:, :3].argmax(axis=1), {})
     fit_and_predict(*make_problem(dtype, *WIDE))
 
 
@@ -57,9 +60,7 @@ def fit_large(dtype: str) -> None:
 def fit_sparse(dtype: str) -> None:
     """Fit a few sparse rows of a type, with two classes and with three."""
     X, y = make_problem(dtype, 200, 8, 3)
-    for labels in (y, y > 0):
-        for solver in ("auto", "lbfgs", "newton-cg"):
-            fit_and_predict(sparse.csr_array(X), labels, solver=solver)
+    fit_by_each(sparse.csr_array(X), y, *SOLVERS)
     X, y = make_problem(dtype, *WIDE)
     fit_and_predict(sparse.csr_array(X), y)
     # For a block of each class rows are drawn where there are many of them, and labels that depend on X.
@@ -70,10 +71,8 @@ def fit_sparse(dtype: str) -> None:
 
 def fit_table() -> None:
     """Fit a few rows of a table with categorical columns, with two classes and with three, and an L1 penalty too."""
-    X, y = make_problem("float64", 200, 3, 3)
-    for labels in (y, y > 0):
-        for options in ({}, {"solver": "lbfgs"}, {"solver": "newton-cg"}, {"l1_ratio": 1}):
-            fit_and_predict(X, labels, categorical_features=[0, 1], **options)
+    options = [{**each, "categorical_features": [0, 1]} for each in (*SOLVERS, {"l1_ratio": 1})]
+    fit_by_each(*make_problem("float64", 200, 3, 3), *options)
 
 
 def fit_l1(dtype: str, n_features: int) -> None:
