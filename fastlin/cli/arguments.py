@@ -56,84 +56,67 @@ def build_parser() -> argparse.ArgumentParser:
         title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser
     )
 
-    fit = commands.add_parser(
-        "fit",
-        help="fit logistic regression to a table in a file, and save the model and a page about it",
-        epilog=FIT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    fit.add_argument(
-        "data", metavar="DATA", help="a table of CSV (.csv, .tsv, also .gz) or Parquet; text is categorical"
-    )
-    fit.add_argument("--target", required=True, metavar="COLUMN", help="the column of the labels")
-    fit.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column to leave out; repeatable")
-    fit.add_argument("--C", type=_number(1e-300, inf), help="inverse strength of the penalty; default: 1")
-    fit.add_argument("--cross-validate", action="store_true", help="choose C of ten by the log loss of five folds")
-    fit.add_argument(
-        "--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help="share of the L1 penalty, 0 to 1; default: 0"
-    )
-    fit.add_argument(
-        "--tol", type=_number(1e-15, 1), default=1e-4, help="relative distance from the minimum; default: 1e-4"
-    )
-    fit.add_argument(
-        "--model", metavar="FILE", default="model.skops", help="the file of the model; default: model.skops"
-    )
-    fit.add_argument("--report", metavar="FILE", help="the page; default: the model's name with .html")
+    def begin(name, text, examples=None):
+        raw = argparse.RawDescriptionHelpFormatter
+        return commands.add_parser(name, help=text, epilog=examples, formatter_class=raw).add_argument
 
-    predict = commands.add_parser(
-        "predict",
-        help="predict the rows of a table with a model that fit has saved",
-        epilog=PREDICT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    predict.add_argument("model", metavar="MODEL", help="the file of the model")
-    predict.add_argument("data", metavar="DATA", help="a table with the columns of the fit; others are left out")
-    predict.add_argument("--target", metavar="COLUMN", help="the column of the labels, to show the accuracy")
-    predict.add_argument(
-        "--output", metavar="FILE", default="predictions.csv", help="CSV or Parquet; default: predictions.csv"
-    )
-    predict.add_argument(
-        "--escape-formulas",
-        action="store_true",
-        help="in CSV, an apostrophe before labels that a spreadsheet program would run; numbers stay as they are",
-    )
-
-    reproduce = commands.add_parser("reproduce", help="run the studies and write the report, pictures and results.json")
-    reproduce.add_argument(
-        "studies",
-        nargs="*",
-        metavar="STUDY",
-        help=f"one of {', '.join(STUDIES)}, which all run by default, or of {', '.join(CIFAR10_STUDIES)}",
-    )
-    reproduce.add_argument("--quick", action="store_true", help="use fewer epochs and rows, to see that all works")
-    reproduce.add_argument(
-        "--draws", type=_count_from(1), default=100, metavar="N", help="draws of cifar10_search; default: 100"
-    )
-
-    reproduce.add_argument("--open", action="store_true", help="show the report in the browser at the end")
-
-    compare = commands.add_parser("compare", help="time fastlin and scikit-learn on the same objective")
-    compare.add_argument("--peers", action="store_true", help="compare with every installed peer; writes peers.json")
-    compare.add_argument("--quick", action="store_true", help="use fewer rows and seconds, to see that all works")
-    compare.add_argument("--classes", type=_count_from(2), help="classes of synthetic data; default: 10")
-    compare.add_argument("--samples", type=_count_from(10), help="rows of synthetic data; default: 20000")
-    compare.add_argument("--features", type=_count_from(1), help="columns of synthetic data; default: 100")
-    compare.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="default: float64")
-
-    for command in (reproduce, compare):
-        command.add_argument(
-            "--data",
-            metavar="DIR",
-            help="the only folder to look in for the data; default: FASTLIN_DATA, the cache folder, then a download",
-        )
-        command.add_argument("--output", metavar="DIR", default="results", help="default: results")
-        command.add_argument("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
-
-    commands.add_parser("doctor", help="describe this installation and test its results, to paste into an issue")
-    commands.add_parser("info", help="show versions, processor, threads and the place of compiled code")
-    warmup = commands.add_parser("warmup", help="compile once what the estimators and trainers need")
-    warmup.add_argument("--host", action="store_true", help="compile for this very processor")
+    saved = "fit logistic regression to a table in a file, and save the model and a page about it"
+    _add_fit(begin("fit", saved, FIT_EXAMPLES))
+    _add_predict(begin("predict", "predict the rows of a table with a model that fit has saved", PREDICT_EXAMPLES))
+    _add_reproduce(begin("reproduce", "run the studies and write the report, pictures and results.json"))
+    _add_compare(begin("compare", "time fastlin and scikit-learn on the same objective"))
+    begin("doctor", "describe this installation and test its results, to paste into an issue")
+    begin("info", "show versions, processor, threads and the place of compiled code")
+    warmup = begin("warmup", "compile once what the estimators and trainers need")
+    warmup("--host", action="store_true", help="compile for this very processor")
     return parser
+
+
+def _add_fit(add):
+    add("data", metavar="DATA", help="a table of CSV (.csv, .tsv, also .gz) or Parquet; text is categorical")
+    add("--target", required=True, metavar="COLUMN", help="the column of the labels")
+    add("--drop", action="append", default=[], metavar="COLUMN", help="a column to leave out; repeatable")
+    add("--C", type=_number(1e-300, inf), help="inverse strength of the penalty; default: 1")
+    add("--cross-validate", action="store_true", help="choose C of ten by the log loss of five folds")
+    add("--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help="share of the L1 penalty, 0 to 1; default: 0")
+    add("--tol", type=_number(1e-15, 1), default=1e-4, help="relative distance from the minimum; default: 1e-4")
+    add("--model", metavar="FILE", default="model.skops", help="the file of the model; default: model.skops")
+    add("--report", metavar="FILE", help="the page; default: the model's name with .html")
+
+
+def _add_predict(add):
+    add("model", metavar="MODEL", help="the file of the model")
+    add("data", metavar="DATA", help="a table with the columns of the fit; others are left out")
+    add("--target", metavar="COLUMN", help="the column of the labels, to show the accuracy")
+    add("--output", metavar="FILE", default="predictions.csv", help="CSV or Parquet; default: predictions.csv")
+    escaped = "in CSV, an apostrophe before labels that a spreadsheet program would run; numbers stay as they are"
+    add("--escape-formulas", action="store_true", help=escaped)
+
+
+def _add_reproduce(add):
+    named = f"one of {', '.join(STUDIES)}, which all run by default, or of {', '.join(CIFAR10_STUDIES)}"
+    add("studies", nargs="*", metavar="STUDY", help=named)
+    add("--quick", action="store_true", help="use fewer epochs and rows, to see that all works")
+    add("--draws", type=_count_from(1), default=100, metavar="N", help="draws of cifar10_search; default: 100")
+    add("--open", action="store_true", help="show the report in the browser at the end")
+    _add_data_and_output(add)
+
+
+def _add_compare(add):
+    add("--peers", action="store_true", help="compare with every installed peer; writes peers.json")
+    add("--quick", action="store_true", help="use fewer rows and seconds, to see that all works")
+    add("--classes", type=_count_from(2), help="classes of synthetic data; default: 10")
+    add("--samples", type=_count_from(10), help="rows of synthetic data; default: 20000")
+    add("--features", type=_count_from(1), help="columns of synthetic data; default: 100")
+    add("--dtype", choices=("float64", "float32"), default="float64", help="default: float64")
+    _add_data_and_output(add)
+
+
+def _add_data_and_output(add):
+    searched = "the only folder to look in for the data; default: FASTLIN_DATA, the cache folder, then a download"
+    add("--data", metavar="DIR", help=searched)
+    add("--output", metavar="DIR", default="results", help="default: results")
+    add("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
 
 
 def _number(lowest, highest, kind=float):
