@@ -266,7 +266,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
                 sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
             routed = self._route(sample_weight, params)
             folds = self._split(X, data, routed.splitter.split)
-            fits = FoldFits.allocate(len(folds), Cs, l1_ratios, data, self)
+            fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
             chosen = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score)
         C, l1_ratio, coef, intercept, missed = chosen
         if missed is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,7 +86,6 @@ class RegularizationPath:
 Place: TypeAlias = tuple[int, int, int]
 
 
-@dataclass(frozen=True, eq=False)
 class FoldFits:
     """What the fit of each fold, l1_ratio and C left, in the shapes of LogisticRegressionCV's attributes.
 
@@ -94,37 +93,17 @@ class FoldFits:
     n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training rows.
     """
 
-    Cs: np.ndarray
-    l1_ratios: np.ndarray
-    classes: np.ndarray
-    coefs: np.ndarray
-    scores: np.ndarray
-    objectives: np.ndarray
-    certificates: np.ndarray
-    n_iter: np.ndarray
-    converged: np.ndarray
-    fit_intercept: bool
-
-    @classmethod
-    def allocate(
-        cls, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
-    ) -> Self:
-        """Return room for the fits of so many folds of TrainingData with the parameters of an estimator."""
+    def __init__(
+        self, n_folds: int, Cs: FloatArray, l1_ratios: FloatArray, data: TrainingData, estimator: LinearEstimator
+    ) -> None:
+        self.Cs, self.l1_ratios, self.classes = Cs, l1_ratios, data.classes
+        self.fit_intercept = estimator.fit_intercept
         shape = n_folds, len(l1_ratios), len(Cs)
         K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
-        dtype, fit_intercept = choose_dtype(data.matrix, estimator.solver), estimator.fit_intercept
-        return cls(
-            Cs=Cs,
-            l1_ratios=l1_ratios,
-            classes=data.classes,
-            coefs=np.empty((*shape, K, d + fit_intercept), dtype),
-            scores=np.empty(shape),
-            objectives=np.empty(shape),
-            certificates=np.empty(shape),
-            n_iter=np.empty(shape, np.int32),
-            converged=np.empty(shape, bool),
-            fit_intercept=fit_intercept,
-        )
+        dtype = choose_dtype(data.matrix, estimator.solver)
+        self.coefs: FloatArray = np.empty((*shape, K, d + self.fit_intercept), dtype)
+        self.scores, self.objectives, self.certificates = (np.empty(shape) for _ in range(3))
+        self.n_iter, self.converged = np.empty(shape, np.int32), np.empty(shape, bool)
 
     def record(self, place: Place, fit: Fit) -> None:
         """Write down the Fit of a place."""
@@ -256,7 +235,7 @@ def logistic_path(
         start = None
         if isinstance(Cs, int):
             Cs, start = choose_grid(problem, Cs, l1_ratio)
-        fits = FoldFits.allocate(1, Cs, np.array([l1_ratio]), data, estimator)
+        fits = FoldFits(1, Cs, np.array([l1_ratio]), data, estimator)
         with count_fits(verbose, len(Cs)) as on_fit:
             # The fits themselves are not kept: they hold what the next one begins with.
             for c, fit in enumerate(fit_along(problem, Cs, l1_ratio, start=start, on_fit=on_fit)):
