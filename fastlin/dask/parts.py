@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.validation import assert_all_finite
 
-from fastlin.blocks.blocks import digest_rows
+from fastlin.blocks.blocks import add_row_lengths, digest_rows
 from fastlin.containers import read_container
 from fastlin.dask.weighting import find_folds
 from fastlin.estimators.table_columns import is_missing
@@ -84,14 +84,14 @@ class Description:
     def of(cls, part: Part, classes: Array = NO_LABELS) -> Self:
         """Return the Description of a decoded Part with the labels ``classes``."""
         is_sparse = sparse.issparse(part.X)
-        lengths = np.diff(part.X.indptr) if is_sparse else None
+        n_entries, longest_row = add_row_lengths(part.X, (0, 0)) if is_sparse else (part.X.size, part.X.shape[1])
         return cls(
             name=part.name,
             shape=part.X.shape,
             dtype=part.X.dtype,
             is_sparse=is_sparse,
-            n_entries=part.X.nnz if is_sparse else part.X.size,
-            longest_row=int(lengths.max(initial=0)) if lengths is not None else part.X.shape[1],
+            n_entries=n_entries,
+            longest_row=longest_row,
             labels=_digest(part.labels),
             weights=b"" if part.sample_weight is None else _digest(part.sample_weight),
             rows=digest_rows(part.X),
