@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fastlin.dask.collections import DaskCollection
 
-SCORINGS = {None: "accuracy", "accuracy": "accuracy", "neg_log_loss": "neg_log_loss"}
+SCORINGS = ("accuracy", "neg_log_loss")
 
 
 class LogisticRegression(DaskPredictions, LocalLogisticRegression):
@@ -175,7 +175,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         n_folds = 5 if self.cv is None else self.cv
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
             raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")
-        if not (isinstance(self.scoring, (str, type(None))) and read_scoring(self.scoring) in SCORINGS):
+        if self._scoring() not in SCORINGS:
             raise ValueError(f"scoring must be 'accuracy', 'neg_log_loss' or None with Dask, got {self.scoring!r}.")
         options: dict[str, Any] = {"client": client, "classes": classes, "worker_timeout": worker_timeout}
         with fit_on_workers(self, **options, n_folds=n_folds) as read:
@@ -183,8 +183,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             return self._fit(X, y, None, {}, lambda estimator, X, y, _: read(estimator, X, y, sample_weight))
 
     def _scoring(self):
-        scoring: Any = read_scoring(self.scoring)
-        return SCORINGS[scoring]
+        return read_scoring(self.scoring) or "accuracy"
 
     def _split(self, X, data, split_params):
         """Return the folds by their numbers, each once for its training and once for its test rows."""

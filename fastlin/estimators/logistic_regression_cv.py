@@ -30,7 +30,7 @@ from fastlin.estimators.parameters import (
     parameter,
     read_l1_ratios,
     read_scoring,
-    warn_of_change,
+    warn_of_defaults,
 )
 from fastlin.estimators.regularization_path import WIDE, FoldFits, read_Cs
 from fastlin.estimators.scikit_learn import (
@@ -257,7 +257,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         Cs = read_Cs(self.Cs)
         if isinstance(Cs, int):
             Cs = np.logspace(*WIDE, Cs)
-        self._warn_of_defaults()
+        warn_of_defaults(self.scoring, self.use_legacy_attributes)
         with limit_jobs(self.n_jobs):
             data = read(self, X, y, sample_weight)
             if sample_weight is None and isinstance(X, Blocks):
@@ -440,25 +440,6 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             return process_routing(self, "fit", sample_weight=sample_weight, **params)
         score_params = {} if sample_weight is None else {"sample_weight": sample_weight}
         return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=score_params))
-
-    def _warn_of_defaults(self):
-        """Warn of defaults that mean something else in a coming version of scikit-learn."""
-        if self.scoring == "warn":
-            warn_of_change(
-                "The default value of the parameter 'scoring' will change from None, that is accuracy, to "
-                "'neg_log_loss', as in scikit-learn 1.11: another C may be chosen then. Set scoring='accuracy' or "
-                "scoring='neg_log_loss'.",
-                since=(1, 9),
-                until=(1, 11),
-            )
-        if self.use_legacy_attributes == "warn":
-            warn_of_change(
-                "The default value of use_legacy_attributes will change from True to False in scikit-learn 1.10: C_, "
-                "l1_ratio_, coefs_paths_, scores_ and n_iter_ get simpler shapes then. Set it to False for these, or "
-                "to True for those of today.",
-                since=(1, 8),
-                until=(1, 10),
-            )
 
     def _take_legacy_shapes(self):
         """Give the attributes the shapes that scikit-learn had before 1.10: by class, l1_ratios last or left out."""

@@ -172,6 +172,25 @@ def read_l1_ratios(penalty: str, l1_ratios: ArrayLike | None) -> FloatArray:
     return ratios
 
 
+def warn_of_defaults(scoring: object, use_legacy_attributes: object) -> None:
+    """Warn of defaults of LogisticRegressionCV that mean something else in a coming version of scikit-learn."""
+    if scoring == "warn":
+        warn_of_change(
+            "The default value of the parameter 'scoring' will change from None, that is accuracy, to 'neg_log_loss', "
+            "as in scikit-learn 1.11: another C may be chosen then. Set scoring='accuracy' or scoring='neg_log_loss'.",
+            since=(1, 9),
+            until=(1, 11),
+        )
+    if use_legacy_attributes == "warn":
+        warn_of_change(
+            "The default value of use_legacy_attributes will change from True to False in scikit-learn 1.10: C_, "
+            "l1_ratio_, coefs_paths_, scores_ and n_iter_ get simpler shapes then. Set it to False for these, or to "
+            "True for those of today.",
+            since=(1, 8),
+            until=(1, 10),
+        )
+
+
 def gives_no_l1_ratios(l1_ratios: ArrayLike | None) -> bool:
     """Return whether the parameter `l1_ratios` is None or its default, a string."""
     return l1_ratios is None or isinstance(l1_ratios, str)
