@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from fastlin.estimators.mini_batch_logistic_regression import MiniBatchLogisticRegression
     from fastlin.estimators.mlp_classifier import MLPClassifier
 
-    LinearEstimator: TypeAlias = LogisticRegression | LogisticRegressionCV
-    TrainedEstimator: TypeAlias = MiniBatchLogisticRegression | MLPClassifier
-
 __all__ = [
     "LogisticRegression",
     "LogisticRegressionCV",
@@ -37,3 +34,6 @@ if not TYPE_CHECKING:
         if name in _IMPORTED_LATER:
             return getattr(import_module(_IMPORTED_LATER[name]), name)
         raise AttributeError(f"module 'fastlin.estimators' has no attribute {name!r}")
+else:
+    LinearEstimator: TypeAlias = LogisticRegression | LogisticRegressionCV
+    TrainedEstimator: TypeAlias = MiniBatchLogisticRegression | MLPClassifier

@@ -23,12 +23,7 @@ from fastlin.estimators.parameters import (
     parameter,
     read_penalty,
 )
-from fastlin.estimators.scikit_learn import (
-    BaseEstimator,
-    CallbackSupportMixin,
-    check_parameters,
-    with_callbacks,
-)
+from fastlin.estimators.scikit_learn import BaseEstimator, CallbackSupportMixin, check_parameters, with_callbacks
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import read_training_data
 from fastlin.fitted import read_array

@@ -215,11 +215,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     __metadata_request__score = {"sample_weight": UNUSED}
 
     def fit(
-        self,
-        X: MatrixLike | Blocks,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        **params: Any,
+        self, X: MatrixLike | Blocks, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **params: Any
     ) -> Self:
         """Choose C and l1_ratio by cross-validation and fit the model.
 

@@ -10,11 +10,7 @@ from sklearn.utils import check_random_state
 
 from fastlin.estimators.fitted_networks import check_continuation
 from fastlin.estimators.listeners import begin_tasks, tell_all
-from fastlin.estimators.scikit_learn import (
-    CallbackSupportMixin,
-    check_partial_fit_first_call,
-    with_callbacks,
-)
+from fastlin.estimators.scikit_learn import CallbackSupportMixin, check_partial_fit_first_call, with_callbacks
 from fastlin.training import EpochSchedule, LearningRate
 from fastlin.training.step_bar import show_steps
 
