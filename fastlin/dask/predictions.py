@@ -114,8 +114,7 @@ class DaskPredictions(_Following):
         LogisticRegression or LogisticRegressionCV
             The class that this one is made of, with the same parameters and attributes.
         """
-        model: Any = self
-        made = self._local_class(**model.get_params(deep=False))
+        made = self._local_class(**self.get_params(deep=False))
         vars(made).update({name: value for name, value in vars(self).items() if name.endswith("_")})
         return made
 

@@ -132,8 +132,8 @@ class EpochTrained(CallbackSupportMixin):
         estimator: Any = self
         if continues:
             check_continuation(estimator)
-        check_partial_fit_first_call(estimator, classes)
+        check_partial_fit_first_call(self, classes)
         if len(self.classes_) < 2:
             raise ValueError(f"classes must hold at least 2 classes, got only one class: {self.classes_}")
         # A copy: a call that fails, or that Ctrl-C ends, leaves the numbers as they were.
-        return deepcopy(estimator._random_state) if continues else check_random_state(estimator.random_state)
+        return deepcopy(self._random_state) if continues else check_random_state(self.random_state)
