@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import dask
 import dask.array
@@ -21,10 +21,8 @@ from fastlin.typing import Array, FloatArray, MatrixLike
 if TYPE_CHECKING:
     from fastlin.blocks.blocks import Blocks
     from fastlin.dask.collections import DaskCollection
-    from fastlin.estimators.linear_predictions import LinearPredictions
+    from fastlin.estimators.linear_predictions import LinearPredictions as _Following
 
-if TYPE_CHECKING:
-    _Following: TypeAlias = LinearPredictions
     Found = TypeVar("Found", covariant=True)
 
     class Prediction(Protocol[Found]):
