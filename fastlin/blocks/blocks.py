@@ -91,9 +91,8 @@ class Blocks:
         self._read = read
         self.borders, self.names = np.asarray(borders, np.int64), list(names)
         self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
-        self.y, self.sample_weight = (
-            check_rows(each, self.shape[0], name) for name, each in (("y", y), ("sample_weight", sample_weight))
-        )
+        self.y = check_rows(y, self.shape[0], "y")
+        self.sample_weight = check_rows(sample_weight, self.shape[0], "sample_weight")
         self.feature_names = feature_names
         self.is_sparse = row_lengths is not None
         self.n_entries, self.longest_row = row_lengths or (self.shape[0] * self.shape[1], self.shape[1])
