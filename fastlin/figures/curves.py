@@ -80,18 +80,18 @@ def plot_history(
     1
     """
     axes = axes or current_axes()
-    steps = np.array(list(history))
-    values = np.array(list(history.values()))
-    if npoints_to_average <= 1:
-        axes.plot(steps, values, label=label, color=color)
-        return
-    n_groups = len(values) // npoints_to_average
-    groups = values[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average)
-    middles = steps[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average).mean(axis=1)
-    mean, spread = groups.mean(axis=1), groups.std(axis=1)
+    steps, values = group_history(history, max(npoints_to_average, 1))
+    middles, mean, spread = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
     (line,) = axes.plot(middles, mean, label=label, color=color)
-    if plot_variance:
+    if plot_variance and npoints_to_average > 1:
         axes.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
+
+
+def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
+    """Return the steps and the values of a history, n successive ones a row, without the last that are too few."""
+    n_groups = len(history) // n
+    steps, values = np.array(list(history)), np.array(list(history.values()))
+    return steps[: n_groups * n].reshape(n_groups, n), values[: n_groups * n].reshape(n_groups, n)
 
 
 def plot_path(
