@@ -21,12 +21,11 @@ def run(settings: Settings) -> Results:
     random_state = np.random.RandomState(settings.seed)
     worst: dict[str, float] = {}
     binary, softmax = (
-        (X[:n_images], Y[:n_images])
-        for X, Y, *_ in (find(settings.data, False) for find in (binary_data, softmax_data))
+        [part[:n_images] for part in load(settings.data, False)[:2]] for load in (binary_data, softmax_data)
     )
     n_inputs = binary[0].shape[1]
     models: dict[str, tuple[trainers.BinaryModel | trainers.SoftmaxModel, Array, Array]] = {
-        "binary": (trainers.BinaryModel(n_inputs=n_inputs), binary[0], binary[1]),
+        "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
         "softmax_l2": (trainers.SoftmaxModel(LAMBDA, n_inputs=n_inputs), *softmax),
         "softmax_half_l2": (trainers.SoftmaxModel(LAMBDA, half=True, n_inputs=n_inputs), *softmax),

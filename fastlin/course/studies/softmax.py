@@ -6,14 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastlin.course import trainers
-from fastlin.course.studies.course_training import (
-    Trained,
-    describe_training,
-    has_random_split,
-    last,
-    softmax_data,
-    train_softmax,
-)
+from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import FloatArray, IntArray
 
@@ -26,25 +19,25 @@ RANDOM_SPLIT_FROM = 3_800
 def run(settings: Settings) -> Results:
     """Train for the epochs of the data set, 5 where quick; on MNIST also on report B's random split."""
     settings.notify("ten digits")
-    trained = train_softmax(settings)
-    X_train, Y_train, X_val, Y_val = softmax_data(settings.data, False)
+    trained = course.train_softmax(settings)
+    X_train, Y_train, X_val, Y_val = course.softmax_data(settings.data, False)
     n_last = len(X_val) // 5
     last_fifth = np.mean(trained.model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
     steps, gap = accuracy_gap(trained)
     merits = {
         "steps": trained.last_step,
         "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
-        "final_validation_loss": last(trained.val["loss"]),
-        "final_train_accuracy": last(trained.train["accuracy"]),
-        "final_validation_accuracy": last(trained.val["accuracy"]),
+        "final_validation_loss": course.last(trained.val["loss"]),
+        "final_train_accuracy": course.last(trained.train["accuracy"]),
+        "final_validation_accuracy": course.last(trained.val["accuracy"]),
         "final_accuracy_on_last_fifth_of_validation_images": float(last_fifth),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **find_bottom(trained),
     }
     series = {"trained": trained, "gap_steps": steps, "gap": gap}
-    if has_random_split(settings.data):
+    if course.has_random_split(settings.data):
         settings.notify("random split")
-        random_split = train_softmax(settings, random_split=True)
+        random_split = course.train_softmax(settings, random_split=True)
         late = [value for step, value in random_split.val["accuracy"].items() if step >= RANDOM_SPLIT_FROM]
         if late:
             merits |= {
@@ -60,10 +53,10 @@ def run(settings: Settings) -> Results:
             - 1,
             "random_split_train_accuracy_overtakes_at_step": find_onset(*accuracy_gap(random_split)),
         }
-    return Results(describe_training(settings, "softmax"), merits, series)
+    return Results(course.describe_training(settings, "softmax"), merits, series)
 
 
-def accuracy_gap(trained: Trained) -> tuple[IntArray, FloatArray]:
+def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
     """Return steps and training minus validation accuracy, averaged over WINDOW validations."""
     train_accuracy, val_accuracy = trained.train["accuracy"], trained.val["accuracy"]
     difference = np.array(list(train_accuracy.values())) - np.array(list(val_accuracy.values()))
@@ -83,7 +76,7 @@ def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
     return int(steps[below[-1] + 1]) if len(below) else int(steps[0])
 
 
-def find_bottom(trained: Trained) -> dict[str, Any]:
+def find_bottom(trained: course.Trained) -> dict[str, Any]:
     """Return where the averaged validation loss is lowest, how low it is there, and where it and the accuracy end."""
     steps, losses = average(list(trained.val["loss"]), list(trained.val["loss"].values()))
     _, accuracies = average(list(trained.val["accuracy"]), list(trained.val["accuracy"].values()))
