@@ -58,14 +58,8 @@ def decode_binary(data: bytes) -> tuple[Array, Array]:
 class Batches:
     """One of the two published kinds of batches.
 
-    Attributes
-    ----------
-    files : dict of str to (str or None)
-        The checksum of each file by its name, or None where none is published; the test batch comes last.
-    beside : tuple of str
-        The names of other files in the folder, which are not read.
-    decode : callable
-        The function from the bytes of a file to images and labels.
+    `files` has the checksum of each file, None where none is published, and the test batch last; `beside` names other
+    files in the folder, which are not read. `decode` is the function from the bytes of a file to images and labels.
     """
 
     folder: str
