@@ -49,17 +49,7 @@ DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "8 × 8 digits"
 
 
 class Picture(NamedTuple):
-    """A picture that was drawn.
-
-    Attributes
-    ----------
-    file : str
-        The name of its file.
-    caption : str
-        What is drawn, in a few sentences.
-    alt : str
-        What is to be seen, for those who cannot see it.
-    """
+    """A file with a picture. The caption says what is drawn, and `alt` what is to be seen, for those who cannot see."""
 
     file: str
     caption: str

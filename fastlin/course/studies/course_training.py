@@ -217,6 +217,16 @@ def _train(data, random_split, penalty, learning_rate, n_epochs, shuffle, seed, 
     return Trained(model, train, val, len(X_train) // batch_size)
 
 
+def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, float]:
+    """Return the loss over all training images, and the validation loss and both accuracies of the last validation."""
+    return {
+        "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
+        "final_validation_loss": last(trained.val["loss"]),
+        "final_train_accuracy": last(trained.train["accuracy"]),
+        "final_validation_accuracy": last(trained.val["accuracy"]),
+    }
+
+
 def last(history: dict[int, float]) -> float:
     """Return the last value of a history."""
     return float(history[next(reversed(history))])

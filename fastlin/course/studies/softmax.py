@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course import trainers
 from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import FloatArray, IntArray
@@ -26,10 +25,7 @@ def run(settings: Settings) -> Results:
     steps, gap = accuracy_gap(trained)
     merits = {
         "steps": trained.last_step,
-        "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
-        "final_validation_loss": course.last(trained.val["loss"]),
-        "final_train_accuracy": course.last(trained.train["accuracy"]),
-        "final_validation_accuracy": course.last(trained.val["accuracy"]),
+        **course.measure_end(trained, X_train, Y_train),
         "final_accuracy_on_last_fifth_of_validation_images": float(last_fifth),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **find_bottom(trained),
@@ -46,11 +42,10 @@ def run(settings: Settings) -> Results:
                 "random_split_greatest_late_validation_accuracy": max(late),
             }
         bottom = find_bottom(random_split)
+        rise = bottom["last_mean_validation_loss"] / bottom["lowest_validation_loss"] - 1
         merits |= {
             "random_split_lowest_validation_loss_at_step": bottom["lowest_validation_loss_at_step"],
-            "random_split_rise_of_validation_loss": bottom["last_mean_validation_loss"]
-            / bottom["lowest_validation_loss"]
-            - 1,
+            "random_split_rise_of_validation_loss": rise,
             "random_split_train_accuracy_overtakes_at_step": find_onset(*accuracy_gap(random_split)),
         }
     return Results(course.describe_training(settings, "softmax"), merits, series)
