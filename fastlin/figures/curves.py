@@ -149,19 +149,17 @@ def plot_path(
     last = coefs[-1]
     largest = [divmod(int(place), n_features) for place in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
-    named = {place: COLORS[rank % len(COLORS)] for rank, place in enumerate(largest)}
+    # With several classes each has a colour. With two, only the named features stand out.
+    colors = {(k, j): COLORS[(k if n_rows > 1 else rank) % len(COLORS)] for rank, (k, j) in enumerate(largest)}
     for k in range(n_rows):
-        # With several classes each has a colour. With two, only the named features stand out.
         color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
         lines = axes.plot(Cs, coefs[:, k, coefs[:, k].any(axis=0)], color=color, linewidth=1.0, alpha=0.8)
         if n_rows > 1 and lines:
             lines[0].set_label(f"class {path.classes[k]}")
-    for (k, j), color in named.items():
+    for (k, j), color in colors.items():
         if n_rows == 1:
             axes.plot(Cs, coefs[:, k, j], color=color, linewidth=2.2, label=names[j])
-    _name_ends(
-        axes, [(last[k, j], names[j], named[k, j] if n_rows == 1 else COLORS[k % len(COLORS)]) for k, j in largest]
-    )
+    _name_ends(axes, [(last[k, j], names[j], color) for (k, j), color in colors.items()])
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel="coefficient")
     if len(Cs) > 1:
