@@ -1,13 +1,12 @@
 """The gradients of both models of the course, and what the penalty adds to them, beside central differences."""
 
-from typing import Any
-
 import numpy as np
 
 from fastlin.course import trainers
 from fastlin.course.studies.course_training import binary_data, softmax_data
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.measures import compare_gradient
+from fastlin.typing import Array
 
 N_IMAGES = 100
 EPSILON = 1e-3
@@ -22,11 +21,12 @@ def run(settings: Settings) -> Results:
     random_state = np.random.RandomState(settings.seed)
     worst: dict[str, float] = {}
     binary, softmax = (
-        [part[:n_images] for part in load(settings.data, False)[:2]] for load in (binary_data, softmax_data)
+        (X[:n_images], Y[:n_images])
+        for X, Y, *_ in (find(settings.data, False) for find in (binary_data, softmax_data))
     )
     n_inputs = binary[0].shape[1]
-    models: dict[str, Any] = {
-        "binary": (trainers.BinaryModel(n_inputs=n_inputs), *binary),
+    models: dict[str, tuple[trainers.BinaryModel | trainers.SoftmaxModel, Array, Array]] = {
+        "binary": (trainers.BinaryModel(n_inputs=n_inputs), binary[0], binary[1]),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
         "softmax_l2": (trainers.SoftmaxModel(LAMBDA, n_inputs=n_inputs), *softmax),
         "softmax_half_l2": (trainers.SoftmaxModel(LAMBDA, half=True, n_inputs=n_inputs), *softmax),

@@ -1,6 +1,6 @@
 """Loss and accuracy of softmax regression of all ten digits, and whether and where it overfits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,14 +53,13 @@ def run(settings: Settings) -> Results:
 
 def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
     """Return steps and training minus validation accuracy, averaged over WINDOW validations."""
-    train_accuracy, val_accuracy = trained.train["accuracy"], trained.val["accuracy"]
-    difference = np.array(list(train_accuracy.values())) - np.array(list(val_accuracy.values()))
-    return average(list(val_accuracy), difference)
+    train, val = trained.train["accuracy"], trained.val["accuracy"]
+    return average({step: train[step] - value for step, value in val.items()})
 
 
-def average(steps: Sequence[int], values: Sequence[float]) -> tuple[IntArray, FloatArray]:
+def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
     """Return the means of WINDOW successive values, and the steps of the last values of the windows."""
-    return np.array(steps)[WINDOW - 1 :], np.convolve(values, np.ones(WINDOW) / WINDOW, mode="valid")
+    return np.array(list(history))[WINDOW - 1 :], np.convolve(list(history.values()), np.ones(WINDOW) / WINDOW, "valid")
 
 
 def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
@@ -73,8 +72,7 @@ def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
 
 def find_bottom(trained: course.Trained) -> dict[str, Any]:
     """Return where the averaged validation loss is lowest, how low it is there, and where it and the accuracy end."""
-    steps, losses = average(list(trained.val["loss"]), list(trained.val["loss"].values()))
-    _, accuracies = average(list(trained.val["accuracy"]), list(trained.val["accuracy"].values()))
+    (steps, losses), (_, accuracies) = (average(trained.val[name]) for name in ("loss", "accuracy"))
     lowest = int(losses.argmin())
     # The accuracy rises until the end where its mean over the last tenth is above that over the tenth before.
     tenth = max(1, len(accuracies) // 10)
