@@ -225,21 +225,21 @@ class Network:
 
     def compute_scores(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the scores z_L + b_L, (n, K), of a network that predicts."""
-        return self._predict(matrix, lambda scores: np.add(scores, self.intercepts[-1], out=scores))
+        scores = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
+        for part in self._chunks(len(scores)):
+            _, arrays = self._go_forward(matrix, part)
+            np.add(arrays.activations[-1], self.intercepts[-1], out=scores[part])
+        return scores
 
     def predict_probabilities(self, matrix: DenseMatrix | SparseMatrix) -> FloatArray:
         """Return the probabilities of the classes, (n, K), or of class 1, (n, 1), of a network that predicts."""
-        given = self.intercepts[-1], self._is_independent
-        return self._predict(matrix, lambda scores: fill_block_probabilities(0, 1, scores, *given))
-
-    def _predict(self, matrix, finish):
-        """Return what a function makes of z_L in place, (n, K)."""
-        outputs = np.empty((matrix.shape[0], self.layer_sizes[-1]), self.dtype)
-        for part in self._chunks(len(outputs)):
+        n = matrix.shape[0]
+        probabilities = np.empty((n, self.layer_sizes[-1]), self.dtype)
+        for part in self._chunks(n):
             _, arrays = self._go_forward(matrix, part)
-            finish(arrays.activations[-1])
-            outputs[part] = arrays.activations[-1]
-        return outputs
+            fill_block_probabilities(0, 1, arrays.activations[-1], self.intercepts[-1], self._is_independent)
+            probabilities[part] = arrays.activations[-1]
+        return probabilities
 
     def measure(self, examples: Examples) -> tuple[float, float]:
         """Return mean loss and accuracy, both by weight, of a network that predicts."""
