@@ -39,11 +39,6 @@ class Claim:
     reported: str = "–"
     on: str = "any"
 
-    @property
-    def data(self) -> str:
-        """The data set of the reports."""
-        return "cifar10" if self.reports == "H" else "mnist"
-
 
 # Claims of one kind, with what they share.
 about_gradients = partial(Claim, study="gradient_check", tolerance="ε² = 1e-6")
@@ -348,7 +343,7 @@ def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] 
 
 
 def _judge(claim, entry, has_failed):
-    data = entry["data"] if entry else None
+    data, reported_data = entry["data"] if entry else None, "cifar10" if claim.reports == "H" else "mnist"
     row = {
         "reports": claim.reports,
         "task": claim.task,
@@ -357,7 +352,7 @@ def _judge(claim, entry, has_failed):
         "says": claim.says,
         "how": claim.how,
         # What a report states for its own data set is no measure for another one.
-        "reported": "–" if claim.on == "any" and data not in (None, claim.data) else claim.reported,
+        "reported": "–" if claim.on == "any" and data not in (None, reported_data) else claim.reported,
         "tolerance": claim.tolerance,
     }
     if entry is None:

@@ -89,28 +89,23 @@ def binary_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Arr
 
     They are of the first COURSE_IMAGES training images and all test images, or of report B's random split.
     """
-    X_train, Y_train, X_val, Y_val = _split(data, random_split)
-    X_train, Y_train = trainers.binary_prune_dataset(2, 3, X_train, Y_train)
-    X_val, Y_val = trainers.binary_prune_dataset(2, 3, X_val, Y_val)
-    return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
+    return _prepare(data, random_split, lambda X, Y: trainers.binary_prune_dataset(2, 3, X, Y))
 
 
 @lru_cache(maxsize=2)
 def softmax_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
-    X_train, Y_train, X_val, Y_val = _split(data, random_split)
-    return (
-        trainers.pre_process_images(X_train),
-        trainers.one_hot_encode(Y_train, 10),
-        trainers.pre_process_images(X_val),
-        trainers.one_hot_encode(Y_val, 10),
-    )
+    return _prepare(data, random_split, lambda X, Y: (X, trainers.one_hot_encode(Y, 10)))
 
 
-def _split(data, random_split):
+def _prepare(data, random_split, choose):
+    """Return the images of a split, pre-processed, and their targets, both as a function chooses them."""
+    sizes, random_state = (min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test)), None
     if random_split:
-        return select_images(data, *RANDOM_SPLIT, np.random.RandomState(RANDOM_SPLIT_SEED))
-    return select_images(data, min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test))
+        sizes, random_state = RANDOM_SPLIT, np.random.RandomState(RANDOM_SPLIT_SEED)
+    X_train, Y_train, X_val, Y_val = select_images(data, *sizes, random_state)
+    (X_train, Y_train), (X_val, Y_val) = choose(X_train, Y_train), choose(X_val, Y_val)
+    return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
 
 
 def has_random_split(data: Dataset) -> bool:

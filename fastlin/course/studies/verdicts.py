@@ -160,22 +160,19 @@ def judge_overfitting(merits: dict[str, Any]) -> Finding:
     """Judge whether the validation loss rises again."""
     lowest, last = merits["lowest_validation_loss"], merits["last_mean_validation_loss"]
     rise, bottom = last / lowest - 1, merits["lowest_validation_loss_at_step"]
-    gains = _still_gains(merits)
+    gains, end = _find_gains(merits)
     return Finding(
         f"loss lowest in step {bottom:,} of {merits['steps']:,}, then {rise:+.1%}",
         _compare(rise >= 0.01, gains),
         f"Validation loss is lowest in step {bottom:,} and ends {rise:.1%} above that, and validation accuracy "
-        f"{_describe_gains(gains)}{_describe_random_split(merits)}.",
+        f"{end}{_describe_random_split(merits)}.",
     )
 
 
-def _still_gains(merits):
-    """Say whether the validation accuracy of the last tenth is above that of the tenth before."""
-    return merits["validation_accuracy_last_tenth"] > merits["validation_accuracy_tenth_before"]
-
-
-def _describe_gains(gains):
-    return "still rises at the end" if gains else "no longer rises at the end"
+def _find_gains(merits):
+    """Say whether the validation accuracy of the last tenth is above that of the tenth before, also in words."""
+    gains = merits["validation_accuracy_last_tenth"] > merits["validation_accuracy_tenth_before"]
+    return gains, "still rises at the end" if gains else "no longer rises at the end"
 
 
 def _describe_random_split(merits):
@@ -193,12 +190,12 @@ def judge_onset(merits: dict[str, Any]) -> Finding:
         for step, reported in zip(found, REPORTED_ONSETS, strict=True)
     ]
     first, second = ("never" if step is None else f"step {step:,}" for step in found)
-    gains = _describe_gains(_still_gains(merits))
+    _, end = _find_gains(merits)
     return Finding(
-        f"{first}, on report B's images {second}; validation accuracy {gains}",
+        f"{first}, on report B's images {second}; validation accuracy {end}",
         CONFIRMED if all(near) else CONTRADICTED,
         "The step is that from which training accuracy stays above validation accuracy, and on the course's images "
-        f"validation accuracy {gains}.",
+        f"validation accuracy {end}.",
     )
 
 
