@@ -53,13 +53,8 @@ class Images:
     def scale(self, unit: float) -> Images:
         """Return the images measured in another unit, given as a number of pixel values."""
         factor = np.float32(1 / unit)
-        return replace(
-            self,
-            X_train=self.X_train * factor,
-            X_val=self.X_val * factor,
-            X_test=self.X_test * factor,
-            pixel_deviation=self.pixel_deviation / unit,
-        )
+        scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in ("X_train", "X_val", "X_test")}
+        return replace(self, **scaled, pixel_deviation=self.pixel_deviation / unit)
 
 
 @lru_cache(maxsize=2)
