@@ -80,18 +80,18 @@ def plot_history(
     1
     """
     axes = axes or current_axes()
-    steps = np.array(list(history))
-    values = np.array(list(history.values()))
-    if npoints_to_average <= 1:
-        axes.plot(steps, values, label=label, color=color)
-        return
-    n_groups = len(values) // npoints_to_average
-    groups = values[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average)
-    middles = steps[: n_groups * npoints_to_average].reshape(n_groups, npoints_to_average).mean(axis=1)
-    mean, spread = groups.mean(axis=1), groups.std(axis=1)
+    steps, values = group_history(history, max(npoints_to_average, 1))
+    middles, mean, spread = steps.mean(axis=1), values.mean(axis=1), values.std(axis=1)
     (line,) = axes.plot(middles, mean, label=label, color=color)
-    if plot_variance:
+    if plot_variance and npoints_to_average > 1:
         axes.fill_between(middles, mean - spread, mean + spread, alpha=0.3, color=line.get_color(), linewidth=0)
+
+
+def group_history(history: Mapping[int, float], n: int) -> tuple[IntArray, FloatArray]:
+    """Return the steps and the values of a history, n successive ones a row, without the last that are too few."""
+    n_groups = len(history) // n
+    steps, values = np.array(list(history)), np.array(list(history.values()))
+    return steps[: n_groups * n].reshape(n_groups, n), values[: n_groups * n].reshape(n_groups, n)
 
 
 def plot_path(
@@ -149,19 +149,17 @@ def plot_path(
     last = coefs[-1]
     largest = [divmod(int(place), n_features) for place in np.argsort(-np.abs(last), axis=None)[:n_labels]]
     largest = [(k, j) for k, j in largest if last[k, j] != 0]
-    named = {place: COLORS[rank % len(COLORS)] for rank, place in enumerate(largest)}
+    # With several classes each has a colour. With two, only the named features stand out.
+    colors = {(k, j): COLORS[(k if n_rows > 1 else rank) % len(COLORS)] for rank, (k, j) in enumerate(largest)}
     for k in range(n_rows):
-        # With several classes each has a colour. With two, only the named features stand out.
         color = COLORS[k % len(COLORS)] if n_rows > 1 else "0.6"
         lines = axes.plot(Cs, coefs[:, k, coefs[:, k].any(axis=0)], color=color, linewidth=1.0, alpha=0.8)
         if n_rows > 1 and lines:
             lines[0].set_label(f"class {path.classes[k]}")
-    for (k, j), color in named.items():
+    for (k, j), color in colors.items():
         if n_rows == 1:
             axes.plot(Cs, coefs[:, k, j], color=color, linewidth=2.2, label=names[j])
-    _name_ends(
-        axes, [(last[k, j], names[j], named[k, j] if n_rows == 1 else COLORS[k % len(COLORS)]) for k, j in largest]
-    )
+    _name_ends(axes, [(last[k, j], names[j], color) for (k, j), color in colors.items()])
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="C (to the right: weaker penalty)", ylabel="coefficient")
     if len(Cs) > 1:

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -49,19 +49,18 @@ DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "8 × 8 digits"
 
 
 class Picture(NamedTuple):
-    """A picture that was drawn.
-
-    Attributes
-    ----------
-    file : str
-        The name of its file.
-    caption : str
-        What is drawn, in a few sentences.
-    alt : str
-        What is to be seen, for those who cannot see it.
-    """
+    """A file with a picture. The caption says what is drawn, and `alt` what is to be seen, for those who cannot see."""
 
     file: str
+    caption: str
+    alt: str
+
+
+class Drawing(NamedTuple):
+    """A figure, and the texts that belong to it: the title above it, and those of its `Picture`."""
+
+    figure: Figure
+    title: str
     caption: str
     alt: str
 
@@ -142,12 +141,12 @@ def name_data(results: StudyResults) -> str:
     return DATA_NAMES.get(results.parameters["data"], results.parameters["data"])
 
 
-def place_legend(*panels: Axes) -> None:
+def place_legend(figure: Figure) -> None:
     """Put one legend of all panels below them, where it covers no curve; a label that comes again is left out."""
     handles: dict[str, Any] = {}
-    for panel in panels:
+    for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure = cast("Figure", panels[0].figure)
-    n_columns = max(2, round(figure.get_figwidth() / 3.5))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)
+    if handles:
+        n_columns = max(2, round(figure.get_figwidth() / 3.5))
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)

@@ -56,18 +56,10 @@ SEED_STEP = 0x9E3779B9
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Labelled rows to train or to measure on.
+    """Labelled rows to train or to measure on: those of a matrix (n, d), or only some `rows` of it.
 
-    Attributes
-    ----------
-    matrix : DenseMatrix or SparseMatrix of shape (n, d)
-        The rows.
-    labels : ndarray of shape (n,), int64, or of shape (n, K), float
-        The class of each row, or the targets of its outputs, from 0 to 1.
-    weights : ndarray of shape (n,), float64, or None
-        The weight of each row; None stands for ones.
-    rows : ndarray of int64 or None
-        The rows that are meant; None means all n.
+    Labels are classes (n,), int64, or targets of the outputs (n, K), float, from 0 to 1. Weights of None stand for
+    ones.
     """
 
     matrix: DenseMatrix | SparseMatrix

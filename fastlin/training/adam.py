@@ -50,16 +50,6 @@ class AdamDescent(Descent):
         network = self.network
         self.n_steps += 1
         correction = math.sqrt(1 - self._beta_2**self.n_steps) / (1 - self._beta_1**self.n_steps)
-        return update_with_adam(
-            network.parameters,
-            network.gradient,
-            self.means,
-            self.squares,
-            network.n_coefficients,
-            l2,
-            learning_rate * self._weight_decay,
-            learning_rate * correction,
-            self._beta_1,
-            self._beta_2,
-            self._epsilon,
-        )
+        vectors = network.parameters, network.gradient, self.means, self.squares
+        rates = learning_rate * self._weight_decay, learning_rate * correction
+        return update_with_adam(*vectors, network.n_coefficients, l2, *rates, self._beta_1, self._beta_2, self._epsilon)

@@ -235,8 +235,6 @@ def _take_out(value, arrays):
         name = f"array_{len(arrays)}"
         arrays[name] = value
         return {"array": name}
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, dict):
         return {name: _take_out(each, arrays) for name, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -94,12 +94,8 @@ def train_by_epochs(
 
     Parameters
     ----------
-    descent, schedule : Descent and EpochSchedule
-        The network with the rule of its steps, and how the epochs go.
     examples : Examples, or a callable
         The rows to train on, or what returns an iterator over the Examples that make an epoch together.
-    validation : Examples or None
-        The rows to validate on after each epoch.
     random_state : RandomState
         Draws the orders of the rows.
     on_epoch : callable or None

@@ -21,16 +21,9 @@ class Checkpoint(NamedTuple):
 class Patience:
     """The rule that ends a training which no longer improves.
 
-    Attributes
-    ----------
-    score : callable
-        Returns the score of a record, of which more is better, or None where the record is not to be judged.
-    n_allowed : float
-        The training ends with more than this number of records in a row that are no improvement; n_worse counts them.
-    tol : float or None
-        A record improves on the best score by reaching it plus tol. None means that it has to exceed it.
-    n_renewals, n_renewed : int
-        How many times the count begins anew before the training ends, and how many times it has.
+    More of the score of a record is better; one of None is not judged. The training ends with more than n_allowed
+    records in a row that are no improvement; n_worse counts them. A record improves on the best score by reaching it
+    plus tol, or by exceeding it where tol is None. The count begins anew n_renewals times before the training ends.
     """
 
     score: Callable[[Any], float | None]
@@ -63,15 +56,10 @@ class Patience:
 
 @dataclass(frozen=True, eq=False)
 class BestCheckpoint:
-    """The checkpoint with the highest score; the first one where several have it.
+    """The checkpoint with the highest score, as `Patience` has it; the first one where several have it.
 
-    Attributes
-    ----------
-    score : callable
-        As `Patience` has it.
-    judges_start : bool
-        The score of a record judges the parameters that its stretch began with, as the loss of a batch does. Such a
-        score decides only where a training that diverged goes back to.
+    With judges_start the score of a record judges the parameters that its stretch began with, as the loss of a batch
+    does. Such a score decides only where a training that diverged goes back to.
     """
 
     score: Callable[[Any], float | None]

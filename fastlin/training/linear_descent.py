@@ -27,18 +27,9 @@ class LinearDescent(MomentumDescent):
     """Steps with momentum on softmax regression, which may predict by the mean of the parameters after each step.
 
     The mean of the steps of a convex problem converges faster than the steps (Polyak and Juditsky 1992). One thread
-    takes the steps, so that no bit depends on the number of threads.
-
-    Parameters
-    ----------
-    network : Network
-        The network to train, of one layer, without normalisation and dropout.
-    momentum : float
-        As `MomentumDescent` has it.
-    first_row : float, default=inf
-        The mean begins with the first step after so many rows.
-    n_rows_before : int, default=0
-        The rows that steps were taken with before.
+    takes the steps, so that no bit depends on the number of threads. The network has one layer, and neither
+    normalisation nor dropout. The mean begins with the first step after first_row rows, of which steps were taken with
+    n_rows_before before.
     """
 
     def __init__(self, network: Network, momentum: float, first_row: float = np.inf, n_rows_before: int = 0) -> None:

@@ -15,22 +15,10 @@ class DivergedError(ArithmeticError):
 class Training:
     """What a training met on its way, and how it ended.
 
-    Attributes
-    ----------
-    records : list
-        What was recorded of each stretch of steps. A stretch in which the training diverged or was interrupted has no
-        record.
-    last : Checkpoint
-        The checkpoint at the end of the records.
-    ended : {"limit", "patience", "stopped", "diverged", "interrupted"}
-        The steps came to their end, or the patience was exhausted, or the caller's function asked to stop, or loss or
-        parameters were no longer finite, or Ctrl-C ended the training.
-    n_kept : int
-        Number of records up to the checkpoint whose parameters are restored.
-    patience : Patience or None
-        What is left of the patience that the training was given.
-    best : BestCheckpoint or None
-        What has seen the records, where there is a rule for the checkpoint to keep.
+    A stretch of steps in which the training diverged or was interrupted has no record; `last` is the checkpoint at the
+    end of the records. The training `ended` at the "limit" of its steps, since the "patience" was exhausted, "stopped"
+    by the caller's function, "diverged" or "interrupted" by Ctrl-C. n_kept counts the records up to the checkpoint
+    whose parameters are restored. `patience` is what is left of it, and `best` has seen the records.
     """
 
     records: list[Any]

@@ -41,13 +41,5 @@ class MomentumDescent(Descent):
 
     def _update(self, learning_rate, l2):
         network = self.network
-        return update_with_momentum(
-            network.parameters,
-            network.gradient,
-            self.velocity,
-            network.n_coefficients,
-            l2,
-            learning_rate,
-            self._momentum,
-            self._nesterov,
-        )
+        vectors = network.parameters, network.gradient, self.velocity
+        return update_with_momentum(*vectors, network.n_coefficients, l2, learning_rate, self._momentum, self._nesterov)

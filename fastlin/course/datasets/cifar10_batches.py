@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.datasets.member_names import check_names
+from fastlin.course.datasets.member_names import check_names, naming_damage
 from fastlin.typing import Array
 
 BATCH_ROWS = 10_000
@@ -58,14 +58,8 @@ def decode_binary(data: bytes) -> tuple[Array, Array]:
 class Batches:
     """One of the two published kinds of batches.
 
-    Attributes
-    ----------
-    files : dict of str to (str or None)
-        The checksum of each file by its name, or None where none is published; the test batch comes last.
-    beside : tuple of str
-        The names of other files in the folder, which are not read.
-    decode : callable
-        The function from the bytes of a file to images and labels.
+    `files` has the checksum of each file, None where none is published, and the test batch last; `beside` names other
+    files in the folder, which are not read. `decode` is the function from the bytes of a file to images and labels.
     """
 
     folder: str
@@ -148,8 +142,6 @@ def _read_batches(kind, batches):
     for i, ((where, data), md5) in enumerate(zip(batches, kind.files.values(), strict=True)):
         if md5 is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
             raise ValueError(f"{where} is damaged or not the published batch: its md5 is not {md5}.")
-        try:
+        with naming_damage(where, "a batch of CIFAR-10"):
             X[i], y[i] = kind.decode(data)
-        except (ValueError, pickle.UnpicklingError) as error:
-            raise ValueError(f"{where} is damaged or not a batch of CIFAR-10: {error}.") from error
     return X[:-1].reshape(-1, IMAGE_VALUES), y[:-1].ravel(), X[-1], y[-1]

@@ -9,20 +9,20 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fastlin.course.datasets.folders import cache_folder
-from fastlin.course.datasets.member_names import check_names
+from fastlin.course.datasets.member_names import check_names, naming_damage
 from fastlin.extras import needs
 from fastlin.places import write_whole
 from fastlin.typing import Array
 
 ARCHIVE = "cifar10-jpeg.zip"
 KEPT = "cifar10-jpeg.npz"
+OF_COPY = "of the JPEG copy of CIFAR-10"
 # The order is that of the published labels.
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
@@ -70,7 +70,7 @@ def _keep(md5, X):
 
 
 def _decode_archive(path, data):
-    with _naming_damage(path):
+    with naming_damage(path, OF_COPY):
         archive = zipfile.ZipFile(io.BytesIO(data))
     members = {
         part: [[f"{part}/{name}/{number:04}.jpg" for name in CLASS_NAMES] for number in range(n)]
@@ -84,7 +84,7 @@ def _decode_archive(path, data):
         images = np.empty((len(rows), len(CLASS_NAMES), 3, SIDE, SIDE), np.uint8)
         for i, row in enumerate(rows):
             for k, member in enumerate(row):
-                with _naming_damage(f"{path}: {member}"):
+                with naming_damage(f"{path}: {member}", OF_COPY):
                     images[i, k] = _decode_member(archive, member)
         X[part] = images.reshape(len(rows) * len(CLASS_NAMES), -1)
     return X
@@ -105,15 +105,3 @@ def _decode_member(archive, member):
             f"it is {image.width} × {image.height} pixels in mode {image.mode}, not {SIDE} × {SIDE} in RGB"
         )
     return np.frombuffer(image.tobytes(), np.uint8).reshape(SIDE, SIDE, 3).transpose(2, 0, 1)
-
-
-@contextmanager
-def _naming_damage(where):
-    """Turn every error into a ValueError that says where; zipfile and Pillow raise a dozen kinds for damage."""
-    try:
-        yield
-    except (ImportError, MemoryError):
-        # These are not the archive's fault: Pillow is not installed, or there is not enough memory.
-        raise
-    except Exception as error:
-        raise ValueError(f"{where} is damaged or not of the JPEG copy of CIFAR-10: {error}.") from error

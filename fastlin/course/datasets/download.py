@@ -39,12 +39,8 @@ class PublishedFile:
 def download(files: Sequence[PublishedFile], folder: PathLike | None, wanted: str) -> None:
     """Download files, none of which is in the cache folder, into it and show a progress bar for each.
 
-    Parameters
-    ----------
-    folder : path or None
-        The folder that the user gave. Nothing is downloaded into it.
-    wanted : str
-        What was looked for. The error's message begins with it.
+    The folder is the one that the user gave; nothing is downloaded into it. `wanted` says what was looked for, with
+    which the error's message begins.
 
     Raises
     ------

@@ -1,7 +1,8 @@
-"""Checks the names inside archives, which are compared with the expected ones and never become paths."""
+"""Checks of archives: the names inside, which never become paths, and one error for whatever else is damaged."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from fastlin.typing import PathLike
 
@@ -25,3 +26,15 @@ def check_names(archive: PathLike, found: Iterable[str], expected: Iterable[str]
         if names:
             others = f" (and {len(names) - 1} more such members)" if len(names) > 1 else ""
             raise ValueError(f"{archive} is damaged or another archive: it {problem.format(repr(names[0]))}{others}.")
+
+
+@contextmanager
+def naming_damage(where: PathLike, what: str) -> Iterator[None]:
+    """Turn every error into a ValueError that says where; readers of archives raise a dozen kinds for damage."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        # These are not the file's fault: Pillow is not installed, or there is not enough memory.
+        raise
+    except Exception as error:
+        raise ValueError(f"{where} is damaged or not {what}: {error}.") from error

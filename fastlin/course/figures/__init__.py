@@ -6,24 +6,29 @@ from fastlin.course.figures import comparisons, course, networks
 from fastlin.course.figures.comparisons import CONTENDERS
 from fastlin.course.figures.losses import plot_loss
 from fastlin.extras import needs
-from fastlin.figures.style import STYLE, Picture, StudyResults
+from fastlin.figures.style import STYLE, Picture, StudyResults, place_legend, save_figure
 
 __all__ = ["CONTENDERS", "draw", "plot_loss"]
 
+# What draws the pictures of each study, by their names.
 DRAWINGS = {
-    "images": [course.draw_images],
-    "binary": [course.draw_binary],
-    "early_stopping": [course.draw_early_stopping],
-    "shuffling": [course.draw_shuffling],
-    "softmax": [course.draw_softmax],
-    "l2_weights": [course.draw_l2_weights],
-    "l2_sweep": [course.draw_l2_sweep],
-    "l2_norm": [course.draw_l2_norm],
-    "compare": [comparisons.draw_compare],
-    "peers": [comparisons.draw_peers],
-    "cifar10_two_layer": [networks.draw_two_layer],
-    "cifar10_search": [networks.draw_search],
-    "cifar10_deep": [networks.draw_depths, networks.draw_few_layers, networks.draw_curves],
+    "images": {"images": course.draw_images},
+    "binary": {"binary": course.draw_binary},
+    "early_stopping": {"early_stopping": course.draw_early_stopping},
+    "shuffling": {"shuffling": course.draw_shuffling},
+    "softmax": {"softmax": course.draw_softmax},
+    "l2_weights": {"l2_weights": course.draw_l2_weights},
+    "l2_sweep": {"l2_sweep": course.draw_l2_sweep},
+    "l2_norm": {"l2_norm": course.draw_l2_norm},
+    "compare": {"compare": comparisons.draw_compare},
+    "peers": {"peers": comparisons.draw_peers},
+    "cifar10_two_layer": {"cifar10_two_layer": networks.draw_two_layer},
+    "cifar10_search": {"cifar10_search": networks.draw_search},
+    "cifar10_deep": {
+        "cifar10_deep": networks.draw_depths,
+        "cifar10_few_layers": networks.draw_few_layers,
+        "cifar10_deep_curves": networks.draw_curves,
+    },
 }
 
 
@@ -50,4 +55,13 @@ def draw(study: str, results: StudyResults, folder: Path) -> list[Picture]:
         import matplotlib as mpl
 
     with mpl.rc_context(STYLE):
-        return [drawing(results, folder) for drawing in DRAWINGS[study]]
+        return [_save(name, drawing(results), folder) for name, drawing in DRAWINGS[study].items()]
+
+
+def _save(name, drawing, folder):
+    """Save a Drawing, completed by its title and a legend, and return the Picture."""
+    figure, title, caption, alt = drawing
+    figure.suptitle(title)
+    if not figure.legends:
+        place_legend(figure)
+    return Picture(save_figure(figure, folder, f"{name}.png"), caption, alt)

@@ -1,10 +1,8 @@
 """Draws fastlin beside scikit-learn and beside all peers."""
 
-from pathlib import Path
-
 import numpy as np
 
-from fastlin.figures.style import COLORS, STYLE, Picture, StudyResults, count_nouns, name_data, open_figure, save_figure
+from fastlin.figures.style import COLORS, STYLE, Drawing, StudyResults, count_nouns, name_data, open_figure
 
 # Colour and marker of each contender. The colour-blind can tell these colours apart (Okabe and Ito 2008, and Tol's
 # wine); the solvers of one library share a hue.
@@ -22,7 +20,7 @@ CONTENDERS = {
 }
 
 
-def draw_compare(results: StudyResults, folder: Path) -> Picture:
+def draw_compare(results: StudyResults) -> Drawing:
     """Draw a bar of seconds for each contender, with the objective that it reached."""
     figure, axes = open_figure(1, 1, width=10, height=4.2)
     merits, parameters = results.merits, results.parameters
@@ -39,33 +37,26 @@ def draw_compare(results: StudyResults, folder: Path) -> Picture:
     longest = max(bar[1] for bar in bars)
     for place, (_, seconds, label, color) in enumerate(bars):
         axes.barh(place, seconds, color=color)
-        inside = seconds > 0.55 * longest
-        axes.text(
-            seconds - 0.01 * longest if inside else seconds + 0.01 * longest,
-            place,
-            label,
-            va="center",
-            ha="right" if inside else "left",
-            color="white" if inside else "black",
-        )
+        inside = {"ha": "right", "color": "white"}, -0.01
+        beside = {"ha": "left", "color": "black"}, 0.01
+        style, distance = inside if seconds > 0.55 * longest else beside
+        axes.text(seconds + distance * longest, place, label, va="center", **style)
     axes.set_yticks(range(len(bars)), [bar[0] for bar in bars])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     repeats = parameters["repeats"]
     axes.set(xlabel=f"seconds of a fit ({'one fit' if repeats == 1 else f'median of {repeats}'}), less is better")
-    figure.suptitle(
+    return Drawing(
+        figure,
         f"{name_data(results)}, {parameters['samples']:,} × {parameters['features']}, "
-        f"{parameters['classes']} classes, {parameters['dtype']}, C = {parameters['C']:g}"
-    )
-    return Picture(
-        save_figure(figure, folder, "compare.png"),
+        f"{parameters['classes']} classes, {parameters['dtype']}, C = {parameters['C']:g}",
         "Seconds of a whole fit of LogisticRegression, and the seconds after which fastlin's objective was as "
         "low as that at which scikit-learn stopped.",
         "Bars: " + "; ".join(f"{name.replace(chr(10), ', ')}: {label}" for name, _, label, _ in bars) + ".",
     )
 
 
-def draw_peers(results: StudyResults, folder: Path) -> Picture:
+def draw_peers(results: StudyResults) -> Drawing:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
     problems, parameters = results.series["problems"], results.parameters
     figure, axes = open_figure(1, len(problems), width=3 + 6.5 * len(problems), height=7.6)
@@ -76,26 +67,16 @@ def draw_peers(results: StudyResults, folder: Path) -> Picture:
         # fastlin's curve is drawn last, so that it lies on top of the others.
         for name, points in reversed(problem["points"].items()):
             color, marker = CONTENDERS[name]
-            excess = np.maximum([point["excess"] for point in points], floor)
-            (lines[name],) = panel.plot(
-                [point["seconds"] for point in points],
-                excess,
-                color=color,
-                marker=marker,
-                markersize=9 if name == "fastlin" else 7,
-                linewidth=3.5 if name == "fastlin" else 1.6,
-                linestyle="--" if name == "scikit-learn newton-cholesky" else "-",
-            )
+            seconds, excess = ([point[measure] for point in points] for measure in ("seconds", "excess"))
+            size, width = (9, 3.5) if name == "fastlin" else (7, 1.6)
+            style = {"color": color, "marker": marker, "markersize": size, "linewidth": width}
+            line = "--" if name == "scikit-learn newton-cholesky" else "-"
+            (lines[name],) = panel.plot(seconds, np.maximum(excess, floor), line, **style)
         panel.set(xscale="log", yscale="log")
         panel.xaxis.set_major_formatter("{x:g}")
         panel.axhspan(floor / 10, floor, color="black", alpha=0.08, linewidth=0)
-        panel.text(
-            0.01,
-            floor,
-            f" counted as the optimum: {floor:.0e} or less",
-            va="top",
-            transform=panel.get_yaxis_transform(),
-        )
+        counted = f" counted as the optimum: {floor:.0e} or less"
+        panel.text(0.01, floor, counted, va="top", transform=panel.get_yaxis_transform())
         left_out = f"not in this panel: {', '.join(problem['left_out'])}" if problem["left_out"] else ""
         panel.set(
             xlabel=f"seconds of a whole fit\n{left_out}",
@@ -107,20 +88,14 @@ def draw_peers(results: StudyResults, folder: Path) -> Picture:
         panel.set_ylim(floor / 6, top)
     panels[0].set_ylabel("excess over the optimum, (J − J*) / J*\n(J*: the lowest J of any fit)")
     names = [name for name in CONTENDERS if name in lines]
-    figure.legend(
-        [lines[name] for name in names],
-        names,
-        loc="outside lower center",
-        ncols=5 if len(problems) > 1 else 2,
-        fontsize=STYLE["font.size"],
-    )
-    figure.suptitle(
+    n_columns, size = 5 if len(problems) > 1 else 2, STYLE["font.size"]
+    handles = [lines[name] for name in names]
+    figure.legend(handles, names, loc="outside lower center", ncols=n_columns, fontsize=size)
+    return Drawing(
+        figure,
         f"Time to the optimum, further left is better: {parameters['dtype']}, C = {parameters['C']:g}, "
         f"{count_nouns(parameters['threads'], 'thread')}\n"
-        f"each point is a fit from the start; a curve ends at the optimum or after {parameters['budget']:g} s of fits"
-    )
-    return Picture(
-        save_figure(figure, folder, "peers.png"),
+        f"each point is a fit from the start; a curve ends at the optimum or after {parameters['budget']:g} s of fits",
         "The excess of the objective over the optimum against the seconds of a whole fit, for each library.",
         "Curves that end with " + "; ".join(map(_describe_ends, problems)) + ".",
     )

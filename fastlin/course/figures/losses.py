@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from fastlin.extras import needs
+from fastlin.figures.curves import group_history
 
 
 def plot_loss(
@@ -42,16 +41,14 @@ def plot_loss(
 
     if npoints_to_average < 1 or npoints_to_average != int(npoints_to_average):
         raise ValueError(f"npoints_to_average must be a whole number of at least 1, got {npoints_to_average!r}")
-    steps, values = np.array(list(loss_dict)), np.array(list(loss_dict.values()))
-    if npoints_to_average == 1 or not plot_variance:
+    n = int(npoints_to_average) if plot_variance else 1
+    steps, values = group_history(loss_dict, n)
+    if n == 1:
         plt.plot(steps, values, label=label)
         return
-    n_means = len(values) // npoints_to_average
-    groups = values[: n_means * npoints_to_average].reshape(n_means, npoints_to_average)
-    middles = steps[npoints_to_average // 2 :: npoints_to_average][:n_means]
-    mean, deviation = groups.mean(axis=1), groups.std(axis=1)
+    middles, mean, deviation = steps[:, n // 2], values.mean(axis=1), values.std(axis=1)
     names = [None, None]
     if label is not None:
-        names = [f"{label} (mean over {npoints_to_average} steps)", f"{label} variance over {npoints_to_average} steps"]
+        names = [f"{label} (mean over {n} steps)", f"{label} variance over {n} steps"]
     (line,) = plt.plot(middles, mean, label=names[0])
     plt.fill_between(middles, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color(), label=names[1])

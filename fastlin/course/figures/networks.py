@@ -1,19 +1,8 @@
 """Draws the studies of CIFAR-10: curves of training, the search by parameter, and accuracy against depth."""
 
-from pathlib import Path
-
 import numpy as np
 
-from fastlin.figures.style import (
-    COLORS,
-    Picture,
-    StudyResults,
-    count_nouns,
-    name_data,
-    open_figure,
-    place_legend,
-    save_figure,
-)
+from fastlin.figures.style import COLORS, Drawing, StudyResults, count_nouns, name_data, open_figure
 
 PARAMETERS = {
     "hidden": "hidden units",
@@ -30,21 +19,19 @@ HIGHEST_LOSS = 10
 REPORTED_VALIDATION = 0.491
 
 
-def draw_two_layer(results: StudyResults, folder: Path) -> Picture:
+def draw_two_layer(results: StudyResults) -> Drawing:
     """Draw loss and accuracy against epochs, one column for each run, and the report's accuracies as lines."""
     runs, reported = results.series, results.merits["reported"]
     on_cifar10 = results.parameters["data"] == "cifar10"
     figure, axes = open_figure(2, len(runs), width=6 * len(runs))
     for (loss, accuracy), (name, trained) in zip(axes.T, runs.items(), strict=True):
-        epochs = trained.training.epochs
-        numbers = np.arange(1, len(epochs) + 1)
-        penalties = np.array(trained.penalties[: len(epochs)])
-        loss.plot(numbers, [epoch.loss for epoch in epochs], color=COLORS[0], label="training")
-        validated = np.array([epoch.validation_loss for epoch in epochs])
+        n_epochs = len(trained.training.epochs)
+        _plot_epochs(loss, trained.training, "loss", color=COLORS[0], label="training")
         # The losses of the batches hold the penalty, so that the validation loss gets it too.
-        loss.plot(numbers, validated + penalties, color=COLORS[1], label="validation")
-        accuracy.plot(numbers, [epoch.accuracy for epoch in epochs], color=COLORS[0])
-        accuracy.plot(numbers, [epoch.validation_accuracy for epoch in epochs], color=COLORS[1])
+        penalties = trained.penalties[:n_epochs]
+        _plot_epochs(loss, trained.training, "validation_loss", penalties, color=COLORS[1], label="validation")
+        _plot_epochs(accuracy, trained.training, "accuracy", color=COLORS[0])
+        _plot_epochs(accuracy, trained.training, "validation_accuracy", color=COLORS[1])
         test = trained.accuracies["test"]
         accuracy.axhline(test, color=COLORS[2], linestyle="--", label="test images, best epoch")
         if on_cifar10:
@@ -53,25 +40,22 @@ def draw_two_layer(results: StudyResults, folder: Path) -> Picture:
         loss.set(xlabel="epoch", ylabel="loss with penalty", title=name)
         accuracy.set(xlabel="epoch", ylabel="accuracy", title=f"test accuracy of the best epoch: {test:.3f}")
         if trained.training.ended == "diverged":
-            _write_into(loss, f"diverged in epoch {len(epochs) + 1}")
-        for panel in (loss, accuracy):
-            panel.xaxis.get_major_locator().set_params(integer=True)
+            _write_into(loss, f"diverged in epoch {n_epochs + 1}")
     _share_limits(axes[0], HIGHEST_LOSS)
     _share_limits(axes[1])
-    place_legend(*axes[:, 0])
     part = results.parameters["part_of_epochs"]
     shortened = "" if part == 1 else f", {part:.0%} of the epochs"
-    figure.suptitle(f"{name_data(results)}, two layers, 135 hidden units{shortened}")
     tests = ", ".join(f"{trained.accuracies['test']:.3f} ({name})" for name, trained in runs.items())
-    return Picture(
-        save_figure(figure, folder, "cifar10_two_layer.png"),
+    return Drawing(
+        figure,
+        f"{name_data(results)}, two layers, 135 hidden units{shortened}",
         "Losses, both with the penalty, and accuracies by epoch for two readings of the report's settings and for "
         "settings of our own." + " The dotted lines are the accuracies that the report states." * on_cifar10,
         f"A column of two panels for each run. Test accuracies: {tests}.",
     )
 
 
-def draw_search(results: StudyResults, folder: Path) -> Picture:
+def draw_search(results: StudyResults) -> Drawing:
     """Draw the validation accuracy of each draw against its parameters, one panel for each parameter."""
     records, names, optimum = results.series["records"], results.series["names"], results.series["optimum"]
     figure, axes = open_figure(2, 3, width=16)
@@ -80,18 +64,10 @@ def draw_search(results: StudyResults, folder: Path) -> Picture:
     for panel, name in zip(axes.flat, names, strict=True):
         panel.scatter([record[name] for record in records], accuracies, color=COLORS[0], alpha=0.6, label="a draw")
         panel.scatter(best[name], best["validation"], color=COLORS[1], s=160, marker="*", label="the best", zorder=3)
-        panel.scatter(
-            optimum[name],
-            optimum["validation"],
-            # It is hollow, so that it does not cover the best draw.
-            facecolors="none",
-            edgecolors=COLORS[2],
-            linewidths=2.5,
-            s=110,
-            marker="D",
-            label="the report's optimum, trained here",
-            zorder=3,
-        )
+        # It is hollow, so that it does not cover the best draw.
+        hollow = {"facecolors": "none", "edgecolors": COLORS[2], "linewidths": 2.5, "s": 110, "marker": "D"}
+        label = "the report's optimum, trained here"
+        panel.scatter(optimum[name], optimum["validation"], label=label, zorder=3, **hollow)
         if results.parameters["data"] == "cifar10":
             label = "the accuracy that the report states"
             panel.axhline(REPORTED_VALIDATION, color="black", linestyle=":", label=label)
@@ -102,15 +78,12 @@ def draw_search(results: StudyResults, folder: Path) -> Picture:
             panel.locator_params(axis="x", nbins=5)
         if name == "decay":
             panel.set_xticks(sorted({record[name] for record in records}))
-    place_legend(axes.flat[0])
-    rank = results.merits["optimum_rank"]
-    figure.suptitle(
-        f"{name_data(results)}, random search, {count_nouns(len(records), 'draw')}: best validation accuracy "
-        f"{best['validation']:.3f}; the report's optimum has {optimum['validation']:.3f}, rank {rank}"
-    )
-    return Picture(
-        save_figure(figure, folder, "cifar10_search.png"),
-        f"The validation accuracy of {count_nouns(len(records), 'draw')}, each trained on "
+    rank, draws = results.merits["optimum_rank"], count_nouns(len(records), "draw")
+    return Drawing(
+        figure,
+        f"{name_data(results)}, random search, {draws}: best validation accuracy {best['validation']:.3f}; the "
+        f"report's optimum has {optimum['validation']:.3f}, rank {rank}",
+        f"The validation accuracy of {draws}, each trained on "
         f"{results.parameters['train_images']:,} images, against each parameter. The report's optimum is trained "
         "here like the draws.",
         f"Six panels of points. The best draw has a validation accuracy of {best['validation']:.3f}; the report's "
@@ -118,7 +91,7 @@ def draw_search(results: StudyResults, folder: Path) -> Picture:
     )
 
 
-def draw_depths(results: StudyResults, folder: Path) -> Picture:
+def draw_depths(results: StudyResults) -> Drawing:
     """Draw the best accuracy of each run against depth."""
     figure, axes = open_figure(1, 1, width=11, height=6.5)
     for place, (name, row) in enumerate(results.series["best"].items()):
@@ -134,11 +107,10 @@ def draw_depths(results: StudyResults, folder: Path) -> Picture:
     axes.axhline(0.1, color="black", linewidth=1, linestyle=":", label="a guess")
     axes.set(xlabel="hidden layers", ylabel="best validation accuracy of a run", ylim=(0, None), xticks=depths)
     shown = "one draw for each depth" if n_draws == 1 else f"mean of {n_draws} draws (lines) and each draw (small)"
-    figure.suptitle(f"{name_data(results)}, 2 to {depths[-1]} hidden layers: {shown}")
-    place_legend(axes)
     plain = results.merits["mean_best_validation_accuracy_by_hidden_layers"]["normal, plain"]
-    return Picture(
-        save_figure(figure, folder, "cifar10_deep.png"),
+    return Drawing(
+        figure,
+        f"{name_data(results)}, 2 to {depths[-1]} hidden layers: {shown}",
         "The best validation accuracy of a run against the number of hidden layers, for normal weights of 0.01 "
         "(dashed) and He's initialisation (solid).",
         "Six lines. Plain networks from normal weights reach "
@@ -147,7 +119,7 @@ def draw_depths(results: StudyResults, folder: Path) -> Picture:
     )
 
 
-def draw_few_layers(results: StudyResults, folder: Path) -> Picture:
+def draw_few_layers(results: StudyResults) -> Drawing:
     """Draw the best accuracies of all draws of each variant with few hidden layers."""
     table = results.series["few_layers"]
     depths = list(next(iter(table.values())))
@@ -161,10 +133,10 @@ def draw_few_layers(results: StudyResults, folder: Path) -> Picture:
         panel.set_yticks(range(len(table)), list(table) if panel is panels[0] else [""] * len(table))
         panel.set_ylim(len(table) - 0.5, -0.5)
         panel.set(xlabel="best validation accuracy of a run", title=f"{depth} hidden layers")
-    figure.suptitle(f"{name_data(results)}, normal weights of 0.01: dropout, and batch norm of pixels")
     means = {name: float(np.mean(row[depths[0]])) for name, row in table.items()}
-    return Picture(
-        save_figure(figure, folder, "cifar10_few_layers.png"),
+    return Drawing(
+        figure,
+        f"{name_data(results)}, normal weights of 0.01: dropout, and batch norm of pixels",
         "The best validation accuracy of each draw (points) and their mean (bars). The rows named pixels are given "
         "pixels, the others principal components.",
         f"Means with {depths[0]} hidden layers: "
@@ -173,7 +145,7 @@ def draw_few_layers(results: StudyResults, folder: Path) -> Picture:
     )
 
 
-def draw_curves(results: StudyResults, folder: Path) -> Picture:
+def draw_curves(results: StudyResults) -> Drawing:
     """Draw the loss of each variant above its accuracy; the variants of one initialisation stand beside each other."""
     import matplotlib as mpl
 
@@ -185,10 +157,8 @@ def draw_curves(results: StudyResults, folder: Path) -> Picture:
     for number, name in enumerate(names):
         loss, accuracy = axes[2 * (number // 3) : 2 * (number // 3) + 2, number % 3]
         for depth, color in zip(depths, colors, strict=True):
-            epochs = curves[name, depth].epochs
-            numbers = np.arange(1, len(epochs) + 1)
-            loss.plot(numbers, [epoch.loss for epoch in epochs], color=color, label=f"{depth}")
-            accuracy.plot(numbers, [epoch.validation_accuracy for epoch in epochs], color=color)
+            _plot_epochs(loss, curves[name, depth], "loss", color=color, label=f"{depth}")
+            _plot_epochs(accuracy, curves[name, depth], "validation_accuracy", color=color)
         diverged = [str(depth) for depth in depths if curves[name, depth].ended == "diverged"]
         if diverged:
             _write_into(loss, f"diverged: {', '.join(diverged)} layers")
@@ -196,17 +166,22 @@ def draw_curves(results: StudyResults, folder: Path) -> Picture:
         accuracy.set(xlabel="epoch", ylabel="validation accuracy")
     _share_limits(axes[::2].ravel(), HIGHEST_LOSS)
     _share_limits(axes[1::2].ravel())
-    for panel in axes.ravel():
-        panel.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(depths), title="hidden layers"
     )
-    figure.suptitle(f"{name_data(results)}: the first draw of each depth")
-    return Picture(
-        save_figure(figure, folder, "cifar10_deep_curves.png"),
+    return Drawing(
+        figure,
+        f"{name_data(results)}: the first draw of each depth",
         "Training loss, with the penalty, and validation accuracy by epoch for the first draw of each depth.",
         f"A column of two panels for each of six variants, with a curve for each of {len(depths)} depths.",
     )
+
+
+def _plot_epochs(panel, training, measure, added=0, **style):
+    """Plot a measure of the epochs of a training, to which something is added."""
+    values = np.array([getattr(epoch, measure) for epoch in training.epochs])
+    panel.plot(np.arange(1, len(values) + 1), values + added, **style)
+    panel.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _write_into(panel, words):

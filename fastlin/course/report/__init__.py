@@ -3,8 +3,7 @@
 `page` fills the templates, which hold the prose, and `tables` turns results into tables.
 """
 
-from fastlin.course.report.model_page import write_model_page
-from fastlin.course.report.page import write_page
+from fastlin.course.report.page import write_model_page, write_page
 from fastlin.course.report.result_tables import Table, tabulate
 
 __all__ = ["Table", "tabulate", "write_model_page", "write_page"]

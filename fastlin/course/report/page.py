@@ -1,4 +1,4 @@
-"""Fills the templates of the page with results."""
+"""Fills the templates with results: the page of the studies, and the page about one model."""
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 from fastlin.course.report.result_tables import tabulate
 from fastlin.places import write_whole
+from fastlin.typing import PathLike
 
 DATA_NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "scikit-learn's 8 × 8 digits"}
 
@@ -20,24 +21,15 @@ def write_page(
 ) -> None:
     """Write the page, which needs no other file and no network, and whole or not at all.
 
-    Parameters
-    ----------
-    path : Path
-        The file to write. The pictures that the entries name are read from its folder.
-    entries : dict of str to dict
-        What was found by the name of the study: `data`, `parameters`, `merits`, `seconds`, whether it is of an
-        `earlier` run, and `pictures`, each of which has `file`, `caption` and `alt`.
-    claims : list of dict
-        The rows of `studies.claims.judge_claims`.
-    environment : dict
-        Versions and machine, as plain values by name.
-    failed : collection of str
-        The names of the studies that failed.
+    `entries` has what was found by the name of the study: `data`, `parameters`, `merits`, `seconds`, whether it is of
+    an `earlier` run, and `pictures`, each of which has `file`, in the folder of the page, `caption` and `alt`. `claims`
+    are the rows of `studies.claims.judge_claims`, and `failed` names studies.
     """
-    template = open_templates().get_template("page.html.j2")
     verdicts = [claim["verdict"] for claim in claims]
     shown = {study: _prepare(entry, path.parent) for study, entry in entries.items()}
-    text = template.render(
+    _fill(
+        path,
+        "page.html.j2",
         entries=shown,
         claims=[{**claim, "anchor": f"claim-{number}"} for number, claim in enumerate(claims, start=1)],
         counts={verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
@@ -51,12 +43,21 @@ def write_page(
         failed=failed,
         environment=environment,
     )
-    with write_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
-def open_templates() -> Any:
-    """Return the templates; what is filled into them is text, unless it is marked as markup."""
+def write_model_page(
+    path: PathLike, title: str, lines: Mapping[str, str], notes: Sequence[str], pictures: Sequence[tuple[str, str]]
+) -> None:
+    """Write the page about one model, which needs no other file and no network, and whole or not at all.
+
+    The title says what the model predicts, and from what; lines are what the fit says of itself, and notes what the
+    reader should know. A picture is a caption and an address that holds its bytes.
+    """
+    _fill(path, "model.html.j2", title=title, lines=lines, notes=notes, pictures=pictures)
+
+
+def _fill(path, name, **values):
+    """Write a template with values, which are text unless they are marked as markup, into a file."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     # Results may hold signs that are markup in HTML.
@@ -68,7 +69,9 @@ def open_templates() -> Any:
         lstrip_blocks=True,
     )
     templates.filters["formula"] = _to_mathml
-    return templates
+    text = templates.get_template(name).render(values)
+    with write_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _find_data(entries, homework):

@@ -1,7 +1,6 @@
 """Loss and accuracy of logistic regression of the digits 2 against 3, trained in the order of the data."""
 
-from fastlin.course import trainers
-from fastlin.course.studies.course_training import binary_data, describe_training, last, train_binary
+from fastlin.course.studies.course_training import binary_data, describe_training, measure_end, train_binary
 from fastlin.course.studies.settings import Results, Settings
 
 
@@ -15,10 +14,7 @@ def run(settings: Settings) -> Results:
         merits={
             "train_images": len(X_train),
             "validation_images": len(X_val),
-            "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
-            "final_validation_loss": last(trained.val["loss"]),
-            "final_train_accuracy": last(trained.train["accuracy"]),
-            "final_validation_accuracy": last(trained.val["accuracy"]),
+            **measure_end(trained, X_train, Y_train),
         },
         series={"trained": trained},
     )

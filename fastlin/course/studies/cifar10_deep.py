@@ -86,7 +86,11 @@ def run(settings: Settings) -> Results:
         for name, variant in variants.items()
         if depth in variant.depths
     ]
-    best, curves = {}, {}
+    # The best validation accuracy of each draw, by variant and depth.
+    table: dict[str, dict[str, list[float]]] = {name: {} for name in variants}
+    for name, depth, _ in cases:
+        table[name][str(depth)] = n_draws * [np.nan]
+    n_done, curves = 0, {}
     for given in dict.fromkeys(variant.given for variant in variants.values()):
         images = take_images(settings, given)
         chosen = [case for case in cases if variants[case[0]].given == given]
@@ -94,21 +98,14 @@ def run(settings: Settings) -> Results:
             replace(variants[name].recipe, hidden=draw_units(settings.seed, depth, draw))
             for name, depth, draw in chosen
         ]
-        seeds = [(settings.seed + draw) % 2**32 for _, _, draw in chosen]
+        seeds = [(settings.seed + draw) % 2**32 for *_, draw in chosen]
         for number, trained in run_recipes(images, recipes, seeds):
             name, depth, draw = chosen[number]
-            best[name, depth, draw] = trained.accuracies["validation"]
-            if draw == 0:
+            table[name][str(depth)][draw] = trained.accuracies["validation"]
+            if draw == 0 and name in VARIANTS:
                 curves[name, depth] = trained.training
-            settings.notify(f"{len(best)} of {len(cases)} networks", len(best) / len(cases))
-    table = {
-        name: {
-            str(depth): [best[name, depth, draw] for draw in range(n_draws)]
-            for depth in depths
-            if depth in variant.depths
-        }
-        for name, variant in variants.items()
-    }
+            n_done += 1
+            settings.notify(f"{n_done} of {len(cases)} networks", n_done / len(cases))
     few = {name: {depth: table[name][depth] for depth in table[f"{PIXELS}, plain"]} for name in FEW_LAYERS}
     return Results(
         parameters={
@@ -130,7 +127,7 @@ def run(settings: Settings) -> Results:
         series={
             "best": {name: table[name] for name in VARIANTS},
             "few_layers": few,
-            "curves": {case: curve for case, curve in curves.items() if case[0] in VARIANTS},
+            "curves": curves,
         },
     )
 

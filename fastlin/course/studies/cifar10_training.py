@@ -53,13 +53,8 @@ class Images:
     def scale(self, unit: float) -> Images:
         """Return the images measured in another unit, given as a number of pixel values."""
         factor = np.float32(1 / unit)
-        return replace(
-            self,
-            X_train=self.X_train * factor,
-            X_val=self.X_val * factor,
-            X_test=self.X_test * factor,
-            pixel_deviation=self.pixel_deviation / unit,
-        )
+        scaled: dict[str, Any] = {name: getattr(self, name) * factor for name in ("X_train", "X_val", "X_test")}
+        return replace(self, **scaled, pixel_deviation=self.pixel_deviation / unit)
 
 
 @lru_cache(maxsize=2)
@@ -101,20 +96,9 @@ def _subtract(mean, X):
 class Recipe:
     """How one network is made and trained.
 
-    Attributes
-    ----------
-    hidden : tuple of int
-        The units of each hidden layer.
-    decay : float
-        The factor of the learning rate after each epoch.
-    reg : float
-        The weight of the penalty reg ||W||^2, where W are the coefficients of all layers.
-    momentum : float
-        The factor of the last step in the next one; it is not Nesterov's momentum.
-    init, scale : str, float or None
-        The initialisation, as `initialize` takes it.
-    normalization : tuple of str
-        The places of batch normalisation, as `Network` takes them.
+    `hidden` are the units of each hidden layer, and `decay` is the factor of the learning rate after each epoch. The
+    penalty is reg ||W||^2, where W are the coefficients of all layers; the momentum is not Nesterov's. `init` and
+    `scale` are as `initialize` takes them, and `normalization` as `Network` does.
     """
 
     hidden: tuple
@@ -136,17 +120,10 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network trained by a recipe.
+    """A network trained by a recipe, with the penalty reg ||W||^2 after each epoch.
 
-    Attributes
-    ----------
-    accuracies : dict of str to float
-        The accuracy on "train", "validation" and "test". It is that of the parameters of the epoch that was best on
-        the validation images, or of the first parameters where the first epoch diverged.
-    penalties : list of float
-        The penalty reg ||W||^2 after each epoch.
-    seconds : float
-        The seconds of the training, its validations included.
+    The accuracies on "train", "validation" and "test" are those of the parameters of the epoch that was best on the
+    validation images, or of the first parameters where the first epoch diverged.
     """
 
     training: EpochTraining

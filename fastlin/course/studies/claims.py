@@ -7,6 +7,7 @@ follow from the measurements alone, whatever comes out.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastlin.course.studies import verdicts
@@ -23,53 +24,42 @@ OTHER_RATE = "; on the embedded digits λ = 1 has a smaller learning rate than t
 class Claim:
     """A claim of one or more reports.
 
-    Attributes
-    ----------
-    reports, task : str
-        The letters of the reports, and the task of the assignment or of the homework.
-    says, reported : str
-        What the reports say, and the value that they state, or a dash.
-    how, tolerance : str
-        How it is measured by the study, and what decides between the verdicts.
-    judge : callable
-        The function from the merits of the study to a Finding; it may raise KeyError where a merit is missing.
-    on : str
-        "any" where every data set can show it, else the one that can: "mnist" or "cifar10".
+    `reports` are their letters, by default all of the assignment. `how` says how the study measures what they say, and
+    `tolerance` what decides between the verdicts; `reported` is the value that they state. `on` is the data set that
+    can show the claim, "mnist" or "cifar10", where not every one can.
     """
 
-    reports: str
     task: str
     study: str
     says: str
     how: str
     tolerance: str
     judge: Judge
+    reports: str = "A, B, C, D"
     reported: str = "–"
     on: str = "any"
 
-    @property
-    def data(self) -> str:
-        """The data set of the reports."""
-        return "cifar10" if self.reports == "H" else "mnist"
 
+# Claims of one kind, with what they share.
+about_gradients = partial(Claim, study="gradient_check", tolerance="ε² = 1e-6")
+about_stops = partial(Claim, task="2d", study="early_stopping")
+about_shuffling = partial(Claim, task="2e", study="shuffling")
+about_weights = partial(Claim, task="4b", study="l2_weights")
+about_deep_networks = partial(Claim, reports="H", study="cifar10_deep", on="cifar10")
+about_the_homework = partial(Claim, reports="H", on="cifar10")
 
 CLAIMS = (
-    Claim(
-        reports="A, B, C, D",
+    about_gradients(
         task="1a",
-        study="gradient_check",
         says="The gradient of binary cross-entropy is −(y − ŷ) x.",
         how="largest difference from central differences",
-        tolerance="ε² = 1e-6",
         judge=verdicts.judge_gradient("binary"),
     ),
-    Claim(
+    about_gradients(
         reports="D",
         task="1a",
-        study="gradient_check",
         says="A line of the derivation gives x ŷ (1 − ŷ) as the gradient (D writes C for ŷ).",
         how="largest difference of that line from the gradient",
-        tolerance="ε² = 1e-6",
         judge=judge_values(
             "{worst_difference_of_prediction_slope:.2f}",
             lambda merits: merits["worst_difference_of_prediction_slope"] <= verdicts.GRADIENT_TOLERANCE,
@@ -77,13 +67,10 @@ CLAIMS = (
             "by up to {worst_difference_of_prediction_slope:.2f}.",
         ),
     ),
-    Claim(
-        reports="A, B, C, D",
+    about_gradients(
         task="1b",
-        study="gradient_check",
         says="The gradient of softmax cross-entropy is −x (yₖ − ŷₖ).",
         how="largest difference from central differences",
-        tolerance="ε² = 1e-6",
         judge=verdicts.judge_gradient("softmax"),
     ),
     Claim(
@@ -101,18 +88,14 @@ CLAIMS = (
             "(correlation {correlation_at_that_width:.2f}).",
         ),
     ),
-    Claim(
-        reports="A, B, C, D",
+    about_gradients(
         task="2a, 3a",
-        study="gradient_check",
         says="The gradients pass the check by central differences.",
         how="largest difference over all weights of all models",
         reported="within ε²",
-        tolerance="ε² = 1e-6",
         judge=verdicts.judge_gradient("binary", "softmax", "softmax_l2", "softmax_half_l2"),
     ),
     Claim(
-        reports="A, B, C, D",
         task="2b, 2c",
         study="binary",
         says="2 against 3: the curves end in the assignment's window, loss up to .2 and accuracy from .93 to .99.",
@@ -129,19 +112,15 @@ CLAIMS = (
         ),
         on="mnist",
     ),
-    Claim(
+    about_stops(
         reports="A, B, C",
-        task="2d",
-        study="early_stopping",
         says="Early stopping ends the training long before its limit.",
         how="orders of 20 that stop before epoch 500",
         tolerance="confirmed where at least 18 of 20 stop, contradicted where none does",
         judge=verdicts.judge_stops,
     ),
-    Claim(
+    about_stops(
         reports="C",
-        task="2d",
-        study="early_stopping",
         says="Training stops at epoch 33.",
         how="epoch of the stop in order",
         reported="33",
@@ -153,10 +132,8 @@ CLAIMS = (
         ),
         on="mnist",
     ),
-    Claim(
+    about_stops(
         reports="A",
-        task="2d",
-        study="early_stopping",
         says="Training stops at epoch 17.",
         how="range of the stops of 20 shuffled orders",
         reported="17",
@@ -164,10 +141,8 @@ CLAIMS = (
         judge=verdicts.judge_stop_shuffled,
         on="mnist",
     ),
-    Claim(
+    about_stops(
         reports="B",
-        task="2d",
-        study="early_stopping",
         says="Training stops at about 550 steps, in the 19th epoch.",
         how="stop in order on 18,000 and 2,000 images drawn with seed 0",
         reported="550",
@@ -175,43 +150,41 @@ CLAIMS = (
         judge=verdicts.judge_stop_random_split,
         on="mnist",
     ),
-    Claim(
+    about_shuffling(
         reports="A, B, C",
-        task="2e",
-        study="shuffling",
         says="Shuffling gives fewer spikes.",
         how="standard deviation of successive differences, after the first epoch",
         tolerance="confirmed where they are smaller in all 4 comparisons, contradicted where in none",
         judge=verdicts.judge_spikes,
     ),
-    Claim(
+    about_shuffling(
         reports="B, C",
-        task="2e",
-        study="shuffling",
         says="Shuffling makes training faster.",
         how="steps to the same validation loss (.07 on MNIST), median of 10 orders",
         tolerance="confirmed where at least 8 of 10 orders are sooner, contradicted where at least 8 are later",
         judge=verdicts.judge_by_orders(
-            "orders_that_reach_the_loss_sooner", "orders_that_reach_the_loss_later", verdicts.describe_speed
+            "orders_that_reach_the_loss_sooner",
+            "orders_that_reach_the_loss_later",
+            "steps_to_the_loss",
+            "{:,.0f} steps",
+            "the steps to the same validation loss",
         ),
     ),
-    Claim(
+    about_shuffling(
         reports="B, C",
-        task="2e",
-        study="shuffling",
         says="Shuffling is better on validation.",
         how="validation loss after 50 epochs, median of 10 orders",
         tolerance="confirmed where at least 8 of 10 orders end lower, contradicted where at least 8 end higher",
         judge=verdicts.judge_by_orders(
             "orders_with_a_lower_final_validation_loss",
             "orders_with_a_higher_final_validation_loss",
-            verdicts.describe_final_loss,
+            "final_validation_loss",
+            "{:.4f}",
+            "the validation loss after as many epochs",
         ),
     ),
-    Claim(
+    about_shuffling(
         reports="C",
-        task="2e",
-        study="shuffling",
         says="Without shuffling one batch consistently dunks the accuracy.",
         how="batches after which the validation accuracy dips",
         reported="one batch",
@@ -237,7 +210,6 @@ CLAIMS = (
         on="mnist",
     ),
     Claim(
-        reports="A, B, C, D",
         task="3d",
         study="softmax",
         says="The model overfits.",
@@ -246,7 +218,6 @@ CLAIMS = (
         judge=verdicts.judge_overfitting,
     ),
     Claim(
-        reports="A, B, C, D",
         task="3d",
         study="softmax",
         says="Overfitting begins at step 3,000, on report B's images at 3,800.",
@@ -256,28 +227,22 @@ CLAIMS = (
         judge=verdicts.judge_onset,
         on="mnist",
     ),
-    Claim(
+    about_gradients(
         reports="A, C",
         task="4a",
-        study="gradient_check",
         says="The penalty λ‖w‖² adds 2λw to the gradient.",
         how="gradient with the penalty minus that without, largest difference from central differences of λ‖w‖²",
-        tolerance="ε² = 1e-6",
         judge=verdicts.judge_penalty("softmax_l2"),
     ),
-    Claim(
+    about_gradients(
         reports="B, D",
         task="4a",
-        study="gradient_check",
         says="The penalty ½λ‖w‖² adds λw to the gradient.",
         how="gradient with the penalty minus that without, largest difference from central differences of ½λ‖w‖²",
-        tolerance="ε² = 1e-6",
         judge=verdicts.judge_penalty("softmax_half_l2"),
     ),
-    Claim(
+    about_weights(
         reports="B, D",
-        task="4b",
-        study="l2_weights",
         says="λ = 2 with ½λ‖w‖² shows what λ = 1 shows with λ‖w‖².",
         how="largest difference of the two models' weights",
         tolerance="0",
@@ -288,26 +253,20 @@ CLAIMS = (
             "weights of 2 and of 1 is {largest_difference_of_the_conventions:g}.",
         ),
     ),
-    Claim(
-        reports="A, B, C, D",
-        task="4b",
-        study="l2_weights",
+    about_weights(
         says="With the penalty the weights are smoother.",
         how="differences of neighbouring pixels, by the pixels' spread",
         tolerance="confirmed where they are smaller, contradicted where they are larger",
         judge=verdicts.judge_smoother,
     ),
-    Claim(
+    about_weights(
         reports="C",
-        task="4b",
-        study="l2_weights",
         says="With the penalty the losses are less noisy.",
         how="standard deviation of successive differences of the training and validation losses, after the first epoch",
         tolerance="confirmed where both are smaller, contradicted where both are larger",
         judge=verdicts.judge_calmer_losses,
     ),
     Claim(
-        reports="A, B, C, D",
         task="4c, 4d",
         study="l2_sweep",
         says="The stronger the penalty, the lower the validation accuracy.",
@@ -316,7 +275,6 @@ CLAIMS = (
         judge=verdicts.judge_falling("best_validation_accuracy", "{:.3f}"),
     ),
     Claim(
-        reports="A, B, C, D",
         task="4e",
         study="l2_norm",
         says="The stronger the penalty, the shorter the weights.",
@@ -324,8 +282,7 @@ CLAIMS = (
         tolerance="confirmed where a weaker penalty raises and never lowers it, contradicted where it always lowers it",
         judge=verdicts.judge_falling("squared_norm", "{:.3g}"),
     ),
-    Claim(
-        reports="H",
+    about_the_homework(
         task="two layers",
         study="cifar10_two_layer",
         says="The two-layer network reaches .555 on training, .491 on validation and .527 on test images.",
@@ -333,10 +290,8 @@ CLAIMS = (
         reported=".555 / .491 / .527",
         tolerance="± .03 for each",
         judge=verdicts.judge_two_layers,
-        on="cifar10",
     ),
-    Claim(
-        reports="H",
+    about_the_homework(
         task="search",
         study="cifar10_search",
         says="Of 100 draws (135, .004786, .99, .001847, 1100, 22000) is the optimum.",
@@ -344,24 +299,18 @@ CLAIMS = (
         reported=".491",
         tolerance="confirmed within .01 of the best draw, contradicted below the median of the draws",
         judge=verdicts.judge_optimum,
-        on="cifar10",
     ),
-    Claim(
-        reports="H",
+    about_deep_networks(
         task="depth",
-        study="cifar10_deep",
         says="With more than three hidden layers the accuracy collapses to 3 to 9 %.",
         how="best validation accuracy on 300 principal components from normal weights of 0.01, mean of 3 draws",
         reported=".03 to .09",
         tolerance="confirmed where more than 3 layers reach at most .12 (a guess has .10) and 3 layers more than .3, "
         "contradicted where a deeper network is as good as one of 3 layers",
         judge=verdicts.judge_collapse,
-        on="cifar10",
     ),
-    Claim(
-        reports="H",
+    about_deep_networks(
         task="batch norm",
-        study="cifar10_deep",
         says="Batch normalisation of the input gains 1 to 3 points.",
         how="best validation accuracy with it minus that without, two hidden layers from normal weights of 0.01, "
         "mean of 3 draws",
@@ -369,12 +318,9 @@ CLAIMS = (
         tolerance="confirmed where it gains 1 to 3 points on pixels and on centred pixels, contradicted where it "
         "costs on both",
         judge=verdicts.judge_batch_norm,
-        on="cifar10",
     ),
-    Claim(
-        reports="H",
+    about_deep_networks(
         task="dropout",
-        study="cifar10_deep",
         says="Dropout costs 2 to 4 points.",
         how="best validation accuracy with it minus that without, by rate, on 300 principal components, two hidden "
         "layers from normal weights of 0.01, mean of 3 draws",
@@ -382,7 +328,6 @@ CLAIMS = (
         tolerance="confirmed where each of the rates .2, .35 and .5 costs 2 to 4 points, contradicted where no rate "
         "costs more than 0",
         judge=verdicts.judge_dropout,
-        on="cifar10",
     ),
 )
 
@@ -398,7 +343,7 @@ def judge_claims(entries: Mapping[str, dict[str, Any]], failed: Collection[str] 
 
 
 def _judge(claim, entry, has_failed):
-    data = entry["data"] if entry else None
+    data, reported_data = entry["data"] if entry else None, "cifar10" if claim.reports == "H" else "mnist"
     row = {
         "reports": claim.reports,
         "task": claim.task,
@@ -407,7 +352,7 @@ def _judge(claim, entry, has_failed):
         "says": claim.says,
         "how": claim.how,
         # What a report states for its own data set is no measure for another one.
-        "reported": "–" if claim.on == "any" and data not in (None, claim.data) else claim.reported,
+        "reported": "–" if claim.on == "any" and data not in (None, reported_data) else claim.reported,
         "tolerance": claim.tolerance,
     }
     if entry is None:

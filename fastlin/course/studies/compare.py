@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from threadpoolctl import threadpool_info
 
 import fastlin
+from fastlin.contenders import Problem
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.kernels.machine.threads import count_threads
-from fastlin.objective import Objective
 
 C = 1.0
 # scikit-learn stops at its own tol or at this number of iterations; fastlin stops where it has proven its tol.
@@ -49,23 +49,25 @@ def run(settings: Settings, dtype: str = "float64") -> Results:
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 estimator.fit(X, y)
             seconds[name].append(perf_counter() - begin)
-    objective = _objective(X, y)
-    rows = {}
-    for name, estimator in contenders.items():
-        rows[name] = {
+    classes, labels = np.unique(y, return_inverse=True)
+    problem = Problem("", X, labels, len(classes), C, fit_intercept=True)
+    rows = {
+        name: {
             "seconds": float(np.median(seconds[name])),
             "iterations": int(estimator.n_iter_[0]),
-            "objective": objective(estimator),
+            "objective": problem.objective(estimator.coef_, estimator.intercept_) * C * len(X),
             "test_accuracy": float(estimator.score(X_test, y_test)),
             "threads": count_threads() if name == "fastlin" else _count_blas_threads(),
         }
+        for name, estimator in contenders.items()
+    }
     to_equal = _seconds_to(contenders["fastlin"].history_, rows["scikit-learn"]["objective"] / (C * len(X)))
     return Results(
         parameters={
             "data": data.name,
             "samples": len(X),
             "features": X.shape[1],
-            "classes": len(np.unique(y)),
+            "classes": len(classes),
             "dtype": str(dtype),
             "C": C,
             "scikit_learn_tol": contenders["scikit-learn"].tol,
@@ -98,20 +100,6 @@ def make_synthetic(classes: int, samples: int, features: int, seed: int) -> Data
 def _count_blas_threads():
     """Return the threads of BLAS, which computes scikit-learn's products; the rest of its fit runs on one thread."""
     return max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1)
-
-
-def _objective(X, y):
-    """Return a function from a fitted estimator to J times C times S, computed in float64 for every contender."""
-    classes, labels = np.unique(y, return_inverse=True)
-    objective = Objective.over(X.astype(np.float64), labels, len(classes), l2=1 / (C * len(X)))
-
-    def evaluate(estimator):
-        parameters = objective.coordinates.to_parameters(
-            estimator.coef_.astype(np.float64), estimator.intercept_.astype(np.float64)
-        )
-        return objective.at(parameters).value * C * len(X)
-
-    return evaluate
 
 
 def _seconds_to(history, objective):

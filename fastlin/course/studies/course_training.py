@@ -89,28 +89,23 @@ def binary_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Arr
 
     They are of the first COURSE_IMAGES training images and all test images, or of report B's random split.
     """
-    X_train, Y_train, X_val, Y_val = _split(data, random_split)
-    X_train, Y_train = trainers.binary_prune_dataset(2, 3, X_train, Y_train)
-    X_val, Y_val = trainers.binary_prune_dataset(2, 3, X_val, Y_val)
-    return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
+    return _prepare(data, random_split, lambda X, Y: trainers.binary_prune_dataset(2, 3, X, Y))
 
 
 @lru_cache(maxsize=2)
 def softmax_data(data: Dataset, random_split: bool, /) -> tuple[Array, Array, Array, Array]:
     """Return X_train, Y_train, X_val, Y_val of all ten digits, pre-processed and one-hot, split as `binary_data`."""
-    X_train, Y_train, X_val, Y_val = _split(data, random_split)
-    return (
-        trainers.pre_process_images(X_train),
-        trainers.one_hot_encode(Y_train, 10),
-        trainers.pre_process_images(X_val),
-        trainers.one_hot_encode(Y_val, 10),
-    )
+    return _prepare(data, random_split, lambda X, Y: (X, trainers.one_hot_encode(Y, 10)))
 
 
-def _split(data, random_split):
+def _prepare(data, random_split, choose):
+    """Return the images of a split, pre-processed, and their targets, both as a function chooses them."""
+    sizes, random_state = (min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test)), None
     if random_split:
-        return select_images(data, *RANDOM_SPLIT, np.random.RandomState(RANDOM_SPLIT_SEED))
-    return select_images(data, min(datasets.COURSE_IMAGES, len(data.X_train)), len(data.X_test))
+        sizes, random_state = RANDOM_SPLIT, np.random.RandomState(RANDOM_SPLIT_SEED)
+    X_train, Y_train, X_val, Y_val = select_images(data, *sizes, random_state)
+    (X_train, Y_train), (X_val, Y_val) = choose(X_train, Y_train), choose(X_val, Y_val)
+    return trainers.pre_process_images(X_train), Y_train, trainers.pre_process_images(X_val), Y_val
 
 
 def has_random_split(data: Dataset) -> bool:
@@ -140,9 +135,13 @@ class Trained:
         """The epochs that were taken, where a part counts as a part."""
         return self.last_step / self.steps_per_epoch
 
-    def after_first_epoch(self, history: Mapping[int, float]) -> FloatArray:
-        """Return the values of a history that were recorded after the first epoch, in which losses fall steeply."""
-        return np.array([value for step, value in history.items() if step >= self.steps_per_epoch])
+    def after_first_epoch(self, history: Mapping[int, float], end: float = np.inf) -> FloatArray:
+        """Return the values of a history after the first epoch, in which losses fall steeply, and before a step."""
+        return np.array([value for step, value in history.items() if self.steps_per_epoch <= step < end])
+
+    def measure_spikes(self, history: Mapping[int, float], end: float = np.inf) -> float:
+        """Return the standard deviation of the differences between the successive values of `after_first_epoch`."""
+        return spread_of_differences(self.after_first_epoch(history, end))
 
 
 def train_binary(
@@ -159,8 +158,9 @@ def train_binary(
     With early_stopping a patience of 10 validations ends the training, and MOST_EPOCHS otherwise. With random_split
     report B's random split is trained on.
     """
-    seed = settings.seed if seed is None else seed
-    return _train_binary(settings.data, settings.quick, shuffle, early_stopping, seed, random_split)
+    protocol, seed = find_protocol(settings.data, settings.quick), settings.seed if seed is None else seed
+    n_epochs, rate = MOST_EPOCHS if early_stopping else protocol.binary_epochs, protocol.binary_learning_rate
+    return _train(settings.data, random_split, None, rate, n_epochs, shuffle, seed, early_stopping)
 
 
 def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = False) -> tuple[list[int], list[Trained]]:
@@ -171,27 +171,6 @@ def train_orders(settings: Settings, n_orders: int, *, early_stopping: bool = Fa
         settings.notify(f"shuffled, seed {seed}")
         trained.append(train_binary(settings, shuffle=True, early_stopping=early_stopping, seed=seed))
     return seeds, trained
-
-
-# The studies train 33 models of 2 against 3 and seven of ten digits. Settings are no key: each study has its own.
-@lru_cache(maxsize=64)
-def _train_binary(data, quick, shuffle, early_stopping, seed, random_split):
-    protocol = find_protocol(data, quick)
-    X_train, *others = binary_data(data, random_split)
-    model = trainers.BinaryModel(n_inputs=X_train.shape[1])
-    trainer = trainers.LogisticTrainer(
-        model,
-        protocol.binary_learning_rate,
-        protocol.batch_size,
-        shuffle,
-        X_train,
-        *others,
-        early_stopping=early_stopping,
-        patience=PATIENCE,
-        seed=seed,
-        progress=False,
-    )
-    return _train_whole(trainer, MOST_EPOCHS if early_stopping else protocol.binary_epochs)
 
 
 def train_softmax(
@@ -210,28 +189,37 @@ def train_softmax(
     protocol = find_protocol(settings.data, settings.quick)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda
     learning_rate = protocol.learning_rates.get(weight, protocol.softmax_learning_rate)
-    return _train_softmax(
-        settings.data, settings.quick, settings.seed, learning_rate, l2_reg_lambda, half=half, random_split=random_split
-    )
+    penalty, n_epochs = (l2_reg_lambda, half), protocol.softmax_epochs
+    return _train(settings.data, random_split, penalty, learning_rate, n_epochs, shuffle=True, seed=settings.seed)
 
 
-@lru_cache(maxsize=8)
-def _train_softmax(data, quick, seed, learning_rate, l2_reg_lambda, *, half, random_split):
-    protocol = find_protocol(data, quick)
-    X_train, *others = softmax_data(data, random_split)
-    model = trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=X_train.shape[1])
-    trainer = trainers.SoftmaxTrainer(
-        model, learning_rate, protocol.batch_size, True, X_train, *others, seed=seed, progress=False
-    )
-    return _train_whole(trainer, protocol.softmax_epochs)
-
-
-def _train_whole(trainer, epochs):
-    """Return the Trained model; a training that Ctrl-C has cut short is no result, so that it raises instead."""
-    train, val = trainer.train(epochs)
+# The studies train 33 models of 2 against 3 and seven of ten digits. Settings are no key: each study has its own.
+@lru_cache(maxsize=64)
+def _train(data, random_split, penalty, learning_rate, n_epochs, shuffle, seed, early_stopping=False):
+    """Return the Trained model of 2 against 3 where the penalty is None, else of ten digits with that penalty."""
+    X_train, *others = (binary_data if penalty is None else softmax_data)(data, random_split)
+    n_inputs, batch_size = X_train.shape[1], find_protocol(data, False).batch_size
+    if penalty is None:
+        model, make_trainer = trainers.BinaryModel(n_inputs), trainers.LogisticTrainer
+    else:
+        model, make_trainer = trainers.SoftmaxModel(*penalty, n_inputs=n_inputs), trainers.SoftmaxTrainer
+    given = learning_rate, batch_size, shuffle, X_train, *others
+    trainer = make_trainer(model, *given, early_stopping=early_stopping, patience=PATIENCE, seed=seed, progress=False)
+    train, val = trainer.train(n_epochs)
+    # A training that Ctrl-C has cut short is no result.
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return Trained(trainer.model, train, val, len(trainer.X_train) // trainer.batch_size)
+    return Trained(model, train, val, len(X_train) // batch_size)
+
+
+def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, float]:
+    """Return the loss over all training images, and the validation loss and both accuracies of the last validation."""
+    return {
+        "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
+        "final_validation_loss": last(trained.val["loss"]),
+        "final_train_accuracy": last(trained.train["accuracy"]),
+        "final_validation_accuracy": last(trained.val["accuracy"]),
+    }
 
 
 def last(history: dict[int, float]) -> float:

@@ -4,13 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.studies.course_training import (
-    describe_training,
-    find_protocol,
-    last,
-    spread_of_differences,
-    train_softmax,
-)
+from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.studies.verdicts import SAME_RATE
 from fastlin.typing import FloatArray
@@ -25,7 +19,7 @@ def run_sweep(settings: Settings) -> Results:
         parameters=_describe(settings),
         merits={
             "best_validation_accuracy": {f"{key:g}": max(values.values()) for key, values in histories.items()},
-            "final_validation_accuracy": {f"{key:g}": last(values) for key, values in histories.items()},
+            "final_validation_accuracy": {f"{key:g}": course.last(values) for key, values in histories.items()},
         },
         series={"accuracy": histories},
     )
@@ -47,15 +41,15 @@ def run_weights(settings: Settings) -> Results:
         "1": {"l2_reg_lambda": 1.0},
         "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True},
     }
-    if find_protocol(settings.data, settings.quick).learning_rates:
+    if course.find_protocol(settings.data, settings.quick).learning_rates:
         cases[SAME_RATE] = {"rate_of": 1.0}
     trained = {}
     for name, case in cases.items():
         settings.notify(f"λ = {name}")
-        trained[name] = train_softmax(settings, **case)
+        trained[name] = course.train_softmax(settings, **case)
     weights = {name: one.model.w for name, one in trained.items()}
     return Results(
-        parameters={**describe_training(settings, "softmax"), "lambdas": list(trained)},
+        parameters={**course.describe_training(settings, "softmax"), "lambdas": list(trained)},
         merits={
             "by_lambda": {name: _measure(one) for name, one in trained.items()},
             "largest_difference_of_the_conventions": float(np.abs(weights["1"] - weights["2, ½ convention"]).max()),
@@ -68,11 +62,11 @@ def _train_each(settings):
     """Yield each λ and the Trained model."""
     for l2_reg_lambda in PENALTIES:
         settings.notify(f"λ = {l2_reg_lambda:g}")
-        yield l2_reg_lambda, train_softmax(settings, l2_reg_lambda)
+        yield l2_reg_lambda, course.train_softmax(settings, l2_reg_lambda)
 
 
 def _describe(settings):
-    return {**describe_training(settings, "softmax"), "lambdas": list(PENALTIES)}
+    return {**course.describe_training(settings, "softmax"), "lambdas": list(PENALTIES)}
 
 
 def _measure(trained):
@@ -80,9 +74,9 @@ def _measure(trained):
     return {
         "squared_norm": float(np.sum(w**2)),
         "roughness": relative_roughness(w),
-        "train_loss_spikes": spread_of_differences(trained.after_first_epoch(trained.train["loss"])),
-        "validation_loss_spikes": spread_of_differences(trained.after_first_epoch(trained.val["loss"])),
-        "validation_accuracy_spikes": spread_of_differences(trained.after_first_epoch(trained.val["accuracy"])),
+        "train_loss_spikes": trained.measure_spikes(trained.train["loss"]),
+        "validation_loss_spikes": trained.measure_spikes(trained.val["loss"]),
+        "validation_accuracy_spikes": trained.measure_spikes(trained.val["accuracy"]),
     }
 
 

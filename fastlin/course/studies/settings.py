@@ -14,20 +14,10 @@ Study: TypeAlias = Callable[["Settings"], "Results"]
 class Settings:
     """What every study of one run is given.
 
-    Attributes
-    ----------
-    data : Dataset
-        MNIST, CIFAR-10, or the embedded digits. The studies of the course take the first 20,000 training images of
-        MNIST.
-    quick : bool
-        Whether to take fewer epochs, rows and seeds, only to see that everything works.
-    notify : callable
-        A function ``notify(what, part=None)`` that shows progress. A study calls it with a few words on what it is
-        working on and, where it counts its work, with the part that is done, from 0 to 1.
-    folder : Path or None
-        The folder in which a study that can be continued keeps its records. None: nothing is kept.
-    draws : int
-        The number of draws of a random search.
+    A quick study takes fewer epochs, rows and seeds, only to see that everything works. A study calls
+    ``notify(what, part=None)`` with a few words on what it is working on and, where it counts its work, with the part
+    that is done, from 0 to 1. In `folder` a study that can be continued keeps its records; with None it keeps nothing.
+    `draws` are those of a random search.
     """
 
     data: Dataset

@@ -8,15 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.course.studies.course_training import (
-    Trained,
-    describe_training,
-    find_protocol,
-    last,
-    spread_of_differences,
-    train_binary,
-    train_orders,
-)
+from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
 
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
@@ -27,21 +19,21 @@ MOST_DIPS = 10
 def run(settings: Settings) -> Results:
     """Train at full length in order and by 10 seeds, 3 where quick, and with early stopping in both ways."""
     settings.notify("in order")
-    in_order = train_binary(settings, shuffle=False)
-    seeds, shuffled = train_orders(settings, 3 if settings.quick else 10)
+    in_order = course.train_binary(settings, shuffle=False)
+    seeds, shuffled = course.train_orders(settings, 3 if settings.quick else 10)
     settings.notify("early stopping")
     stopped = {
-        "in order": train_binary(settings, shuffle=False, early_stopping=True),
-        "shuffled": train_binary(settings, shuffle=True, early_stopping=True),
+        "in order": course.train_binary(settings, shuffle=False, early_stopping=True),
+        "shuffled": course.train_binary(settings, shuffle=True, early_stopping=True),
     }
-    loss = find_protocol(settings.data, settings.quick).loss_to_reach
+    loss = course.find_protocol(settings.data, settings.quick).loss_to_reach
     plain, *others = (measure(trained, loss) for trained in (in_order, *shuffled))
     sooner, later = _count_orders(plain, others, "steps_to_the_loss")
     lower, higher = _count_orders(plain, others, "final_validation_loss")
     # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
     n_common = min(trained.last_step for trained in stopped.values())
     return Results(
-        parameters={**describe_training(settings, "binary"), "seeds": seeds, "loss_to_reach": loss},
+        parameters={**course.describe_training(settings, "binary"), "seeds": seeds, "loss_to_reach": loss},
         merits={
             "full_length": {"in order": plain, "shuffled, median": _median(others)},
             "early_stopping": {name: measure_spikes(trained, n_common) for name, trained in stopped.items()},
@@ -58,31 +50,28 @@ def run(settings: Settings) -> Results:
     )
 
 
-def measure_spikes(trained: Trained, n_steps: int | None = None) -> dict[str, float]:
+def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
     """Return the spikes of a training, over all steps or over the first n_steps only."""
-    measured = {}
-    for name, history in (("accuracy_spikes", trained.val["accuracy"]), ("loss_spikes", trained.train["loss"])):
-        part = {step: value for step, value in history.items() if n_steps is None or step < n_steps}
-        measured[name] = spread_of_differences(trained.after_first_epoch(part))
-    return measured
+    histories = {"accuracy_spikes": trained.val["accuracy"], "loss_spikes": trained.train["loss"]}
+    return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
 
-def measure(trained: Trained, loss: float) -> dict[str, Any]:
+def measure(trained: course.Trained, loss: float) -> dict[str, Any]:
     """Return the spikes of a training, the steps to a validation loss, and the last validation loss and accuracy."""
     return {
         **measure_spikes(trained),
         "steps_to_the_loss": steps_to(trained, loss),
-        "final_validation_loss": last(trained.val["loss"]),
-        "final_validation_accuracy": last(trained.val["accuracy"]),
+        "final_validation_loss": course.last(trained.val["loss"]),
+        "final_validation_accuracy": course.last(trained.val["accuracy"]),
     }
 
 
-def steps_to(trained: Trained, loss: float) -> int | None:
+def steps_to(trained: course.Trained, loss: float) -> int | None:
     """Return the first step at which the validation loss is at most `loss`, or None where there is none."""
     return next((step for step, value in trained.val["loss"].items() if value <= loss), None)
 
 
-def find_dips(trained: Trained) -> dict[str, Any]:
+def find_dips(trained: course.Trained) -> dict[str, Any]:
     """Return the deepest dips of the validation accuracy after the first epoch, by the number of the dip.
 
     Each has its step, its epoch, the number of its batch in the epoch, and the accuracies before and at the dip. Steps,

@@ -1,19 +1,11 @@
 """Loss and accuracy of softmax regression of all ten digits, and whether and where it overfits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from fastlin.course import trainers
-from fastlin.course.studies.course_training import (
-    Trained,
-    describe_training,
-    has_random_split,
-    last,
-    softmax_data,
-    train_softmax,
-)
+from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.typing import FloatArray, IntArray
 
@@ -26,25 +18,22 @@ RANDOM_SPLIT_FROM = 3_800
 def run(settings: Settings) -> Results:
     """Train for the epochs of the data set, 5 where quick; on MNIST also on report B's random split."""
     settings.notify("ten digits")
-    trained = train_softmax(settings)
-    X_train, Y_train, X_val, Y_val = softmax_data(settings.data, False)
+    trained = course.train_softmax(settings)
+    X_train, Y_train, X_val, Y_val = course.softmax_data(settings.data, False)
     n_last = len(X_val) // 5
     last_fifth = np.mean(trained.model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
     steps, gap = accuracy_gap(trained)
     merits = {
         "steps": trained.last_step,
-        "final_train_loss": float(trainers.cross_entropy_loss(Y_train, trained.model.forward(X_train))),
-        "final_validation_loss": last(trained.val["loss"]),
-        "final_train_accuracy": last(trained.train["accuracy"]),
-        "final_validation_accuracy": last(trained.val["accuracy"]),
+        **course.measure_end(trained, X_train, Y_train),
         "final_accuracy_on_last_fifth_of_validation_images": float(last_fifth),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **find_bottom(trained),
     }
     series = {"trained": trained, "gap_steps": steps, "gap": gap}
-    if has_random_split(settings.data):
+    if course.has_random_split(settings.data):
         settings.notify("random split")
-        random_split = train_softmax(settings, random_split=True)
+        random_split = course.train_softmax(settings, random_split=True)
         late = [value for step, value in random_split.val["accuracy"].items() if step >= RANDOM_SPLIT_FROM]
         if late:
             merits |= {
@@ -53,26 +42,24 @@ def run(settings: Settings) -> Results:
                 "random_split_greatest_late_validation_accuracy": max(late),
             }
         bottom = find_bottom(random_split)
+        rise = bottom["last_mean_validation_loss"] / bottom["lowest_validation_loss"] - 1
         merits |= {
             "random_split_lowest_validation_loss_at_step": bottom["lowest_validation_loss_at_step"],
-            "random_split_rise_of_validation_loss": bottom["last_mean_validation_loss"]
-            / bottom["lowest_validation_loss"]
-            - 1,
+            "random_split_rise_of_validation_loss": rise,
             "random_split_train_accuracy_overtakes_at_step": find_onset(*accuracy_gap(random_split)),
         }
-    return Results(describe_training(settings, "softmax"), merits, series)
+    return Results(course.describe_training(settings, "softmax"), merits, series)
 
 
-def accuracy_gap(trained: Trained) -> tuple[IntArray, FloatArray]:
+def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
     """Return steps and training minus validation accuracy, averaged over WINDOW validations."""
-    train_accuracy, val_accuracy = trained.train["accuracy"], trained.val["accuracy"]
-    difference = np.array(list(train_accuracy.values())) - np.array(list(val_accuracy.values()))
-    return average(list(val_accuracy), difference)
+    train, val = trained.train["accuracy"], trained.val["accuracy"]
+    return average({step: train[step] - value for step, value in val.items()})
 
 
-def average(steps: Sequence[int], values: Sequence[float]) -> tuple[IntArray, FloatArray]:
+def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
     """Return the means of WINDOW successive values, and the steps of the last values of the windows."""
-    return np.array(steps)[WINDOW - 1 :], np.convolve(values, np.ones(WINDOW) / WINDOW, mode="valid")
+    return np.array(list(history))[WINDOW - 1 :], np.convolve(list(history.values()), np.ones(WINDOW) / WINDOW, "valid")
 
 
 def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
@@ -83,10 +70,9 @@ def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
     return int(steps[below[-1] + 1]) if len(below) else int(steps[0])
 
 
-def find_bottom(trained: Trained) -> dict[str, Any]:
+def find_bottom(trained: course.Trained) -> dict[str, Any]:
     """Return where the averaged validation loss is lowest, how low it is there, and where it and the accuracy end."""
-    steps, losses = average(list(trained.val["loss"]), list(trained.val["loss"].values()))
-    _, accuracies = average(list(trained.val["accuracy"]), list(trained.val["accuracy"].values()))
+    (steps, losses), (_, accuracies) = (average(trained.val[name]) for name in ("loss", "accuracy"))
     lowest = int(losses.argmin())
     # The accuracy rises until the end where its mean over the last tenth is above that over the tenth before.
     tenth = max(1, len(accuracies) // 10)

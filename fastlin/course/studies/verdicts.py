@@ -5,6 +5,7 @@ A judge raises KeyError where the study has not measured what the claim is about
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
@@ -51,31 +52,25 @@ def judge_values(here: str, agrees: Callable[[dict[str, Any]], bool], because: s
     return judge
 
 
-def judge_gradient(*names: str) -> Judge:
-    """Return a judge of gradients that agree with central differences."""
+def judge_differences(because: str, merit: str, *names: str) -> Judge:
+    """Return a judge of the largest difference of a merit's gradients from central differences, `here` in the text."""
 
     def judge(merits):
-        worst = max(merits["worst_difference"][name] for name in names)
-        return _judge_difference(worst, f"The largest difference from central differences is {worst:.1e}.")
+        worst = max(merits[merit][name] for name in names)
+        here = f"{worst:.1e}"
+        return Finding(here, CONFIRMED if worst <= GRADIENT_TOLERANCE else CONTRADICTED, because.format(here))
 
     return judge
 
 
-def judge_penalty(name: str) -> Judge:
-    """Return a judge of what a penalty adds to the gradient, compared with central differences of the penalty."""
-
-    def judge(merits):
-        worst = merits["worst_difference_of_penalty"][name]
-        return _judge_difference(
-            worst, f"What the penalty adds differs from central differences of it by at most {worst:.1e}."
-        )
-
-    return judge
-
-
-def _judge_difference(worst, because):
-    """Return the Finding on the largest difference of a gradient from central differences."""
-    return Finding(f"{worst:.1e}", CONFIRMED if worst <= GRADIENT_TOLERANCE else CONTRADICTED, because)
+judge_gradient = partial(
+    judge_differences, "The largest difference from central differences is {}.", "worst_difference"
+)
+judge_penalty = partial(
+    judge_differences,
+    "What the penalty adds differs from central differences of it by at most {}.",
+    "worst_difference_of_penalty",
+)
 
 
 def judge_stops(merits: dict[str, Any]) -> Finding:
@@ -126,36 +121,24 @@ def judge_spikes(merits: dict[str, Any]) -> Finding:
     )
 
 
-def judge_by_orders(better: str, worse: str, describe: Callable[[dict[str, Any]], tuple[str, str]]) -> Judge:
+def judge_by_orders(better: str, worse: str, merit: str, form: str, how: str) -> Judge:
     """Return a judge of a comparison that at least four of five shuffled orders win, or lose.
 
-    `better` and `worse` are the merits that count the orders that win, and those that lose. `describe` is the function
-    from the merits to what was measured, and to how orders are compared.
+    `better` and `worse` are the merits that count the orders that win, and those that lose. Orders are compared by the
+    `merit` of a training at full length, of which `how` tells and which has the format `form`.
     """
 
     def judge(merits):
         n_better, n_worse, n = merits[better], merits[worse], merits["orders"]
-        here, how = describe(merits)
+        found = (row[merit] for row in merits["full_length"].values())
+        plain, shuffled = ("not reached" if value is None else form.format(value) for value in found)
         return Finding(
-            here,
+            f"{plain} in order, {shuffled} shuffled",
             _compare(n_better >= 0.8 * n, n_worse >= 0.8 * n),
             f"By {how}, {n_better} of {n} shuffled orders do better and {n_worse} worse than the order of the data.",
         )
 
     return judge
-
-
-def describe_speed(merits: dict[str, Any]) -> tuple[str, str]:
-    """Return the steps to the same validation loss, and how orders are compared by them."""
-    found = (row["steps_to_the_loss"] for row in merits["full_length"].values())
-    plain, shuffled = ("not reached" if steps is None else f"{steps:,.0f} steps" for steps in found)
-    return f"{plain} in order, {shuffled} shuffled", "the steps to the same validation loss"
-
-
-def describe_final_loss(merits: dict[str, Any]) -> tuple[str, str]:
-    """Return the final validation losses, and how orders are compared by them."""
-    plain, shuffled = (row["final_validation_loss"] for row in merits["full_length"].values())
-    return f"{plain:.4f} in order, {shuffled:.4f} shuffled", "the validation loss after as many epochs"
 
 
 def judge_dips(merits: dict[str, Any]) -> Finding:
@@ -177,22 +160,19 @@ def judge_overfitting(merits: dict[str, Any]) -> Finding:
     """Judge whether the validation loss rises again."""
     lowest, last = merits["lowest_validation_loss"], merits["last_mean_validation_loss"]
     rise, bottom = last / lowest - 1, merits["lowest_validation_loss_at_step"]
-    gains = _still_gains(merits)
+    gains, end = _find_gains(merits)
     return Finding(
         f"loss lowest in step {bottom:,} of {merits['steps']:,}, then {rise:+.1%}",
         _compare(rise >= 0.01, gains),
         f"Validation loss is lowest in step {bottom:,} and ends {rise:.1%} above that, and validation accuracy "
-        f"{_describe_gains(gains)}{_describe_random_split(merits)}.",
+        f"{end}{_describe_random_split(merits)}.",
     )
 
 
-def _still_gains(merits):
-    """Say whether the validation accuracy of the last tenth is above that of the tenth before."""
-    return merits["validation_accuracy_last_tenth"] > merits["validation_accuracy_tenth_before"]
-
-
-def _describe_gains(gains):
-    return "still rises at the end" if gains else "no longer rises at the end"
+def _find_gains(merits):
+    """Say whether the validation accuracy of the last tenth is above that of the tenth before, also in words."""
+    gains = merits["validation_accuracy_last_tenth"] > merits["validation_accuracy_tenth_before"]
+    return gains, "still rises at the end" if gains else "no longer rises at the end"
 
 
 def _describe_random_split(merits):
@@ -210,12 +190,12 @@ def judge_onset(merits: dict[str, Any]) -> Finding:
         for step, reported in zip(found, REPORTED_ONSETS, strict=True)
     ]
     first, second = ("never" if step is None else f"step {step:,}" for step in found)
-    gains = _describe_gains(_still_gains(merits))
+    _, end = _find_gains(merits)
     return Finding(
-        f"{first}, on report B's images {second}; validation accuracy {gains}",
+        f"{first}, on report B's images {second}; validation accuracy {end}",
         CONFIRMED if all(near) else CONTRADICTED,
         "The step is that from which training accuracy stays above validation accuracy, and on the course's images "
-        f"validation accuracy {gains}.",
+        f"validation accuracy {end}.",
     )
 
 

@@ -21,14 +21,12 @@ def check_count(name: str, value: Any, highest: int | None = None) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1{limit}, got {value!r}")
 
 
-def check_number(
-    name: str, value: Any, lowest: float = 0, highest: float = np.inf, *, excluded: float | None = None
-) -> None:
-    """Raise ValueError, naming the argument, unless value is a finite number from lowest to highest, not `excluded`."""
+def check_number(name: str, value: Any, highest: float = np.inf, *, excluded: float | None = None) -> None:
+    """Raise ValueError, naming the argument, unless value is a finite number from 0 to highest, not `excluded`."""
     is_number: bool = isinstance(value, Real)
-    if not (is_number and np.isfinite(value) and lowest <= value <= highest and value != excluded):
+    if not (is_number and np.isfinite(value) and 0 <= value <= highest and value != excluded):
         exception = "" if excluded is None else f" but not {excluded}"
-        raise ValueError(f"{name} must be a finite number from {lowest} to {highest}{exception}, got {value!r}")
+        raise ValueError(f"{name} must be a finite number from 0 to {highest}{exception}, got {value!r}")
 
 
 def read_weights(trainer: BaseTrainer) -> Array:

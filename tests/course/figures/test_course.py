@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fastlin import figures
 from fastlin.course import datasets
-from fastlin.course.figures import comparisons, course
+from fastlin.course import figures as drawn
 from fastlin.course.studies import STUDIES
 from fastlin.course.studies.settings import Results, Settings
 
@@ -30,8 +30,7 @@ def found():
 def draw(found, monkeypatch, tmp_path):
     """A function that draws a study, whose results may be changed; it returns the picture and the figure."""
     opened = []
-    for module in (course, comparisons):
-        monkeypatch.setattr(module, "save_figure", lambda figure, folder, name: opened.append(figure) or name)
+    monkeypatch.setattr(drawn, "save_figure", lambda figure, folder, name: opened.append(figure) or name)
 
     def draw(study, merits=None, parameters=None):
         results = found[study]

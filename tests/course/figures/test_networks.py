@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastlin import figures
+from fastlin.course import figures as drawn
 from fastlin.course.figures import networks
 from fastlin.course.studies.cifar10_deep import DEPTHS, FEW_LAYERS, VARIANTS
 from fastlin.course.studies.settings import Results
@@ -19,7 +20,7 @@ NAMES = ["hidden", "learning_rate", "decay", "reg", "epochs", "batch_size"]
 def draw(monkeypatch, tmp_path):
     """A function that draws results of a study; it returns the pictures and the figures."""
     opened = []
-    monkeypatch.setattr(networks, "save_figure", lambda figure, folder, name: opened.append(figure) or name)
+    monkeypatch.setattr(drawn, "save_figure", lambda figure, folder, name: opened.append(figure) or name)
 
     def draw(study, results):
         pictures = figures.draw(study, results, tmp_path)
