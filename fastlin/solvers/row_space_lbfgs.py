@@ -16,22 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.budget import FEWEST_PAIRS
+from fastlin.kernels.linear.quasi_newton import MAX_TRIALS
 from fastlin.kernels.machine.gather import count_columns
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STALLED, is_slow
-from fastlin.solvers.tuning import (
-    FEWEST_PAIRS,
-    FORESIGHT,
-    IMPROVEMENT,
-    LOST,
-    MAX_TRIALS,
-    MIN_COLUMNS_A_ROW,
-    PATIENCE,
-    ROW_CURVATURE,
-)
+from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, ROW_CURVATURE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -66,7 +59,7 @@ def minimize(
     """
     space = RowSpace(objective)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        vector = space.start(nearby) if start is None else space.represent(start, LOST * stopping.tol)
+        vector = space.start(nearby) if start is None else space.represent(start, INNER_ACCURACY * stopping.tol)
         if vector is None:
             return None
         point = space.at(vector)
@@ -77,7 +70,7 @@ def minimize(
             message = LIMITED if len(stopping.history) >= stopping.max_iter else ""
             if len(bounds) > PATIENCE and is_slow(bounds, stopping.tol * point.value, PATIENCE):
                 message = IMPATIENT
-            is_near = point.bound <= min(FORESIGHT * stopping.tol * point.value, limit)
+            is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.tol * point.value, limit)
             if stopping.rule == "estimate" and limit == np.inf:
                 is_near = is_near or stopping.is_estimated(point.value, point.bound)
             line = None if message or is_near else _search(space, point, pairs.direction(point))
