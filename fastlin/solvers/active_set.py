@@ -14,7 +14,7 @@ import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import MAX_SWEEPS, NEAR_ZERO, ROUNDING, SURPRISE
+from fastlin.solvers.tuning import ACTIVE_SWEEPS, INNER_ACCURACY, ROUNDING, SURPRISE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _settle_signs(hessian, thresholds, is_curved, parameters, slopes):
     block, start, thresholds = hessian[np.ix_(active, active)], parameters[active], thresholds[active]
     now, own_slopes, left = start.copy(), slopes[active], np.arange(len(active))
     factor, total = _factorize(block), 0.0
-    for _ in range(MAX_SWEEPS):
+    for _ in range(ACTIVE_SWEEPS**2):
         step = np.zeros_like(now)
         step[left] = _solve(factor, len(left), (own_slopes + thresholds * np.sign(now))[left])
         # einsum, not BLAS, whose bits depend on its threads.
@@ -111,8 +111,8 @@ def _settle_groups(hessian, thresholds, is_curved, parameters, slopes):
         if not len(active):
             break
         if n_left is None:
-            # As many as take as long as the sweeps may, and one in any case.
-            n_left = max(1, int(MAX_SWEEPS * hessian.size / (len(active) ** 3 / 3 + len(active) ** 2)))
+            # As many as take as long as the sweeps over the active ones may, and one in any case.
+            n_left = max(1, int(ACTIVE_SWEEPS**2 * hessian.size / (len(active) ** 3 / 3 + len(active) ** 2)))
         n_left -= 1
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]
@@ -168,7 +168,7 @@ def _along_groups(block, slopes, start, thresholds):
         shorter, length = (middle, length) if rise(middle) < 0 else (shorter, middle)
     end = start + length * step
     change = change_to(end)
-    without = np.where((_norms(end) < NEAR_ZERO * norms) & (thresholds > 0), 0.0, end)
+    without = np.where((_norms(end) < INNER_ACCURACY * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
     is_whole = length > 1 - SURPRISE
     if (without != end).any() and change_without <= 0.5 * change:

@@ -18,7 +18,7 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
-from fastlin.solvers.tuning import ACTIVE_SWEEPS, HESSIAN_ACCURACY, INNER_ACCURACY, MAX_SWEEPS
+from fastlin.solvers.tuning import ACTIVE_SWEEPS, HESSIAN_ACCURACY, INNER_ACCURACY
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -32,21 +32,19 @@ def descend(
 ) -> float:
     """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
-    It ends when a sweep over all gains less than the part `accuracy` of what all sweeps have gained. visit(only_active)
-    makes one sweep, leap() another kind of step among the active ones; both return the decrease of the model.
+    It ends when a sweep over all gains less than the part `accuracy` of what all sweeps have gained, or after as many
+    sweeps over all as there may be over the active ones between two of these. visit(only_active) makes one sweep,
+    leap() another kind of step among the active ones; both return the decrease of the model.
     """
     total = 0.0
-    n_sweeps = 0
-    while n_sweeps < MAX_SWEEPS:
+    for _ in range(ACTIVE_SWEEPS):
         gained = visit(False)
         total += gained
-        n_sweeps += 1
         if gained <= accuracy * total:
             break
         for _ in range(ACTIVE_SWEEPS):
             gained = visit(True)
             total += gained
-            n_sweeps += 1
             if gained <= INNER_ACCURACY * accuracy * total:
                 break
         else:

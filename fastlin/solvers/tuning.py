@@ -20,10 +20,11 @@ from fastlin.typing import FloatType
 ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: 1e-13}
 # What is approximate inside of a solver may miss this part of what it serves: a model by its columns, the active
 # coordinates between two sweeps over all, the residual of a Newton step in sight of the end, a start that is expressed
-# by the rows, a bound that is foreseen; and so much of the bound may be left where a Hessian is used again. 50 fits
-# along C of sparse 16,000 x 123 to 1e-6 then take 0.56 instead of 0.69 processor seconds; with 0.3 small elastic nets
-# take up to 1.3 times as long. Active coordinates that are settled no better take 5,000 images of MNIST with L1 a pass
-# more.
+# by the rows, a bound that is foreseen, a step to where a group is zero; and so much of the bound may be left where a
+# Hessian is used again. 50 fits along C of sparse 16,000 x 123 to 1e-6 then take 0.56 instead of 0.69 processor
+# seconds; with 0.3 small elastic nets take up to 1.3 times as long. Active coordinates that are settled no better take
+# 5,000 images of MNIST with L1 a pass more. Of groups that are not tried at zero 375 x 51 with columns that depend on
+# each other takes five times as long.
 INNER_ACCURACY = 0.1
 # After so many iterations, or products with a Hessian, without an end in sight another solver takes over: standardised
 # digits at C = 1e4 are at 150 times the minimum after 1,000 iterations of L-BFGS, and at the minimum after 29 steps of
@@ -119,27 +120,26 @@ FREE_WORK, CLOSER = 50_000, 0.01
 GRAM_RATE, ROW_WORK, ITERATION_WORK, MATRIX_WORK = 1.5, 8, 4_000, 400_000
 
 # Penalties by size. Where a model by columns misleads, its probabilities are mixed with equal ones, at first by this
-# part and then by ten times as much each time; a step that counts takes a tenth back. Probabilities of nearly 0 and 1
-# have no curvature, but the way to the minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it.
-FIRST_MIXED, MIXED_MORE = 1e-3, 10.0
+# part and then wholly, until a step counts. Probabilities of nearly 0 and 1 have no curvature, but the way to the
+# minimum has: 4,000 posts of text with L1, C = 100, ended at 2.8 times it. With 0.1 fits that begin far out take twice
+# as many steps, with 3e-3 one never arrives.
+MIXED = 1e-3
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is. By the gain alone, or its
-# root, 5,000 images of MNIST with L1 take 1.3 times as long. After a step that gained less of J than TIGHT_ACCURACY
-# only an exact one still lowers the bound.
-MIN_ACCURACY, TIGHT_ACCURACY = 3e-3, 1e-8
+# root, 5,000 images of MNIST with L1 take 1.3 times as long.
+MIN_ACCURACY = 3e-3
 # So many models by columns, and the Hessian takes their place: where columns nearly depend on each other sweeps gain
 # little, and come to their end far from where the model is least. 3,000 x 100 with ten classes and noise around ten
 # factors, L1, C = 10, takes 1.5 s, by columns 83. Of other fits few take more: 800 x 100 with 20 classes 13.
 MODELS_BY_COLUMNS = 10
 # A slope at zero above this part of the threshold makes a coordinate part of the working set.
 NEAR_THRESHOLD = 0.8
-# Visits of the coordinates that are not zero, between two of all, and visits in all: ten rounds are enough, each of
-# sweeps over all, of sweeps over the active ones and of Newton's steps among these, which take no longer than all
-# sweeps may. With twice as many 4,019 x 12, five classes, by groups, takes twice as long to the same bits.
-ACTIVE_SWEEPS, MAX_SWEEPS = 10, 110
+# Visits of the coordinates that are not zero, between two of all. As many rounds are enough, each of a sweep over all,
+# of sweeps over the active ones and of Newton's steps among these, which take no longer than the sweeps may. With twice
+# as many rounds 4,019 x 12, five classes, by groups, takes twice as long to the same bits.
+ACTIVE_SWEEPS = 10
 # With the whole Hessian at hand it is worth to solve the model well: breast cancer's 30 columns, scaled, at C = 100,
 # take 14 steps instead of 105. To 1e-8 always 312 x 58 whose columns are far from zero takes 51 steps instead of 22.
 HESSIAN_ACCURACY = 1e-5
 # Steps for groups end where one is whole and gains what it promised, up to SURPRISE: with 1e-5 some fits took four
-# times as long, with 0.1 4,019 x 12 2.7 times. A group is tried at zero where a step has left no more than NEAR_ZERO of
-# it: untried, 375 x 51 with columns that depend on each other takes five times as long.
-SURPRISE, NEAR_ZERO = 1e-3, 0.1
+# times as long, with 0.1 4,019 x 12 2.7 times.
+SURPRISE = 1e-3
