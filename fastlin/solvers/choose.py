@@ -109,7 +109,7 @@ def minimize(
     if method == "newton-cg":
         return _minimize_by_newton(objective, start, stopping, room, is_at_start=is_far)
     build, refreshes = choose_preconditioner(objective)
-    # No fewer than those whose iterations take as long as a pass.
+    # No fewer than those whose iterations take as long as two passes.
     n_sampled = max(SHARED_ROWS_PER_COLUMN * objective.shape[1], objective.n_rows // EXPENSIVE_REFRESHES[0])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
@@ -240,8 +240,8 @@ def _minimize_sample(objective, n_sampled, start, tol):
     preconditioner = build(sample.at(start, sample.fast_precision, out=room))
     if sample.n_rows < ROWS_PER_COLUMN * len(start) * preconditioner.n_directions:
         return None
-    # Its matrix serves no longer than another would.
-    stopping = Stopping(sample, tol, "excess", EXPENSIVE_REFRESHES[0])
+    # Its matrix serves no longer than the one that is built at the solution.
+    stopping = Stopping(sample, tol, "excess", 2 * EXPENSIVE_REFRESHES[0])
     solution = lbfgs.minimize(
         sample,
         start,

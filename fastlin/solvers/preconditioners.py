@@ -203,14 +203,14 @@ def _count_class_rows(objective):
     return max(ROWS_PER_COLUMN // 2 * size, least) if K > FEW_CLASSES and is_affordable else many
 
 
-def _count_affordable_rows(objective, n_passes=PATIENCE // 2):
-    """Return how many rows of blocks take as long as so many passes."""
-    return int(n_passes * _pass_work(objective) / (objective.shape[1] ** 2 / 2))
+def _count_affordable_rows(objective, share=1):
+    """Return how many rows of blocks take no longer than blocks may cost, or than one of so many shares of that."""
+    return int(PATIENCE // 2 // share * _pass_work(objective) / (objective.shape[1] ** 2 / 2))
 
 
 def _count_shared_rows(objective):
     """Return how many rows `shared_block` draws."""
-    size, affordable = objective.shape[1], _count_affordable_rows(objective, PATIENCE // 8)
+    size, affordable = objective.shape[1], _count_affordable_rows(objective, share=4)
     return min(SHARED_ROWS_PER_COLUMN * size, max(ROWS_PER_COLUMN * size, affordable))
 
 
