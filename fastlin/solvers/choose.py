@@ -17,6 +17,7 @@ from fastlin.solvers.tuning import (
     MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
     MOST_ROWS_PER_COLUMN,
+    MOST_WORK_IN_CACHE,
     PATIENCE,
     REFRESHES,
     ROWS_PER_COLUMN,
@@ -115,7 +116,9 @@ def minimize(
     # worse than zeros, and took 25 iterations to mend.
     is_enough = n_sampled >= start.size and objective.n_rows >= MOST_ROWS_PER_COLUMN * objective.shape[1]
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
-    is_worth = is_far and is_enough and objective.budget.holds_sample(n_copied)
+    # In a core's cache a pass takes no longer than what Python adds to an iteration over the sample.
+    is_slow = objective.n_rows * start.size > MOST_WORK_IN_CACHE
+    is_worth = is_far and is_enough and is_slow and objective.budget.holds_sample(n_copied)
     sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     solution = lbfgs.minimize(

@@ -108,7 +108,7 @@ MIN_COLUMNS_A_ROW = 3
 # 73 passes; looked for whenever the preconditioner is built 102, after 15 iterations 91, after 100 89.
 LINEARISED_FOR = 25
 
-# Entries of X times parameters up to which the descent runs in a core's cache.
+# Entries of X times parameters up to which the descent runs in a core's cache. Of so few no sample is fitted first.
 MOST_WORK_IN_CACHE = 1_500_000
 # With so few entries of X times parameters an iteration takes a hundredth of the fit, and tol is undercut: users
 # compare coefficients, and these gain two digits.
