@@ -14,13 +14,15 @@ from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
+    INNER_ACCURACY,
     MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
+    MIN_SAMPLE,
     MOST_ROWS_PER_COLUMN,
-    MOST_WORK_IN_CACHE,
     PATIENCE,
     REFRESHES,
     ROWS_PER_COLUMN,
+    SAMPLE_ROWS_PER_DIRECTION,
     SHARED_ROWS_PER_COLUMN,
 )
 from fastlin.typing import FloatArray
@@ -110,15 +112,12 @@ def minimize(
     if method == "newton-cg":
         return _minimize_by_newton(objective, start, stopping, room, is_at_start=is_far)
     build, refreshes = choose_preconditioner(objective)
-    # No fewer than those whose iterations take as long as two passes.
-    n_sampled = max(SHARED_ROWS_PER_COLUMN * objective.shape[1], objective.n_rows // EXPENSIVE_REFRESHES[0])
+    n_sampled = max(MIN_SAMPLE, SHARED_ROWS_PER_COLUMN * objective.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
-    is_enough = n_sampled >= start.size and objective.n_rows >= MOST_ROWS_PER_COLUMN * objective.shape[1]
+    has_more = SHARED_ROWS_PER_COLUMN * objective.n_rows >= MOST_ROWS_PER_COLUMN * n_sampled
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
-    # In a core's cache a pass takes no longer than what Python adds to an iteration over the sample.
-    is_slow = objective.n_rows * start.size > MOST_WORK_IN_CACHE
-    is_worth = is_far and is_enough and is_slow and objective.budget.holds_sample(n_copied)
+    is_worth = is_far and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
     sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     solution = lbfgs.minimize(
@@ -241,10 +240,10 @@ def _minimize_sample(objective, n_sampled, start, tol):
     is_worth = _has_room(sample, 1) and preconditioners.affords_factors(sample)
     build = preconditioners.shared_block if is_worth else preconditioners.diagonal
     preconditioner = build(sample.at(start, sample.fast_precision, out=room))
-    if sample.n_rows < ROWS_PER_COLUMN * len(start) * preconditioner.n_directions:
+    if sample.n_rows < SAMPLE_ROWS_PER_DIRECTION * len(start) * preconditioner.n_directions:
         return None
     # Its matrix serves no longer than the one that is built at the solution.
-    stopping = Stopping(sample, tol, "excess", 2 * EXPENSIVE_REFRESHES[0])
+    stopping = Stopping(sample, tol / INNER_ACCURACY, "excess", 2 * EXPENSIVE_REFRESHES[0])
     solution = lbfgs.minimize(
         sample,
         start,

@@ -63,11 +63,15 @@ NEGLIGIBLE = 0.01
 # takes 12 to 17 passes where all rows take 7 to 10, with 16 8 to 12 (3,000 and 10,000 x 100, two and four classes,
 # columns independent or correlated by 0.9). A descent takes more, up to MOST_ROWS_PER_COLUMN, as long as they cost no
 # more than SAMPLE_PASSES: with 16 always 100,000 x 5 takes 26 passes instead of 7, with 64 always 10,000 x 100 takes
-# 1.4 times as long, and without an upper end 100,000 x 5 takes 1.7 times as long. A first solution comes from
-# SHARED_ROWS_PER_COLUMN, where the data have MOST_ROWS_PER_COLUMN: MNIST takes 32 passes with it and 42 without. With
-# few rows for each class and direction of the columns the sample is fitted too well: MNIST has 7.6 of them, and 100,000
-# x 1,024 normal columns with ten classes 1.9, where the sample cost ten passes and the fit took as many iterations.
+# 1.4 times as long, and without an upper end 100,000 x 5 takes 1.7 times as long.
 ROWS_PER_COLUMN, SHARED_ROWS_PER_COLUMN, MOST_ROWS_PER_COLUMN, SAMPLE_PASSES = 4, 16, 64, 2
+# A first solution comes from as many rows as one block for all classes, and at least so many, where the data have as
+# many more as a descent takes at most: MNIST takes 32 passes with it and 42 without. From fewer rows, where a fit has
+# fewer than 20,000, columns that depend on each other cost up to 1.4 times as much (16,000 x 200), and 100,000 x 50
+# takes 16 passes instead of 13. With few rows for each class and direction of the columns the sample is fitted too
+# well: MNIST has 7.6 of them, and 100,000 x 1,024 normal columns with ten classes 1.9, where the sample cost ten passes
+# and the fit took as many iterations. Where 4 are asked for 100,000 x 300 with five classes takes 17 passes, not 14.
+MIN_SAMPLE, SAMPLE_ROWS_PER_DIRECTION = 5_000, 3
 # With more than FEW_CLASSES a pass makes as many multiply-adds a second as the sums of blocks do. Blocks then come from
 # half the rows: of 50,000 x 768 with 100 classes they take half as long, and the fit two iterations more. From as many
 # rows as with few classes 4,000 x 128 with 300 classes takes 1.4 times as long; from half the rows with few classes,
@@ -108,7 +112,7 @@ MIN_COLUMNS_A_ROW = 3
 # 73 passes; looked for whenever the preconditioner is built 102, after 15 iterations 91, after 100 89.
 LINEARISED_FOR = 25
 
-# Entries of X times parameters up to which the descent runs in a core's cache. Of so few no sample is fitted first.
+# Entries of X times parameters up to which the descent runs in a core's cache.
 MOST_WORK_IN_CACHE = 1_500_000
 # With so few entries of X times parameters an iteration takes a hundredth of the fit, and tol is undercut: users
 # compare coefficients, and these gain two digits.

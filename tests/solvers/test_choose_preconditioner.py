@@ -157,7 +157,7 @@ def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkey
     built = note_builds(monkeypatch, "diagonal", "class_blocks", "shared_block")
     monkeypatch.setattr(choose, "SHARED_ROWS_PER_COLUMN", 2)
     monkeypatch.setattr(choose, "MOST_ROWS_PER_COLUMN", 8)
-    monkeypatch.setattr(choose, "ROWS_PER_COLUMN", 0)
+    monkeypatch.setattr(choose, "SAMPLE_ROWS_PER_DIRECTION", 0)
     assert minimize(objective, "lbfgs", tol=1e-4).converged
     assert set(built) == {"diagonal"}
     # The sample has one, and so has the fit.
