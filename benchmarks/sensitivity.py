@@ -1,10 +1,10 @@
 """Which tuning constants of the solvers matter: each one halved and doubled, over random problems and published ones.
 
-`python -m benchmarks.sensitivity` prints a line for each constant and factor: on how many problems it changes a bit of
-the coefficients, the number of passes, or the time by more than noise, and how long these fits then take, relative to
-the constant as it stands. A
-constant that changes nothing beyond noise is no tuning constant. With --large, larger problems are fitted too; names of
-constants leave the others out.
+`python -m benchmarks.sensitivity` prints a line for each constant of fastlin/solvers/tuning.py and each factor: on how
+many problems it changes a bit of the coefficients, the number of passes, or the time by more than noise, and how long
+these fits then take, relative to the constant as it stands. A constant that changes nothing beyond noise is no tuning
+constant, but for those whose problems are not among these: then its comment names them. With --large, larger problems
+are fitted too; names of constants leave the others out. Some constants serve several rules, which change together.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def find_constants():
         importlib.import_module(f"fastlin.solvers.{found.name}")
         for found in pkgutil.iter_modules(fastlin.solvers.__path__)
     ]
-    values = {name: value for name, value in vars(tuning).items() if name.isupper() and name != "UNIT_ROUNDOFF"}
+    values = {name: value for name, value in vars(tuning).items() if name.isupper()}
     return {name: ([module for module in modules if hasattr(module, name)], value) for name, value in values.items()}
 
 

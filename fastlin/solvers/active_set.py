@@ -7,21 +7,14 @@ by 0.17.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
-from fastlin.solvers.tuning import (
-    LENGTH_ACCURACY,
-    MAX_SOLVED_GROUPS,
-    MAX_SOLVED_SIGNS,
-    N_BISECTIONS,
-    NEAR_ZERO,
-    RIDGE,
-    STEPS_PER_ACTIVE,
-    SURPRISE,
-)
+from fastlin.objective.rounding import UNIT_ROUNDOFF
+from fastlin.solvers.tuning import ACTIVE_SWEEPS, INNER_ACCURACY, ROUNDING, SURPRISE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -59,7 +52,7 @@ def _settle_signs(hessian, thresholds, is_curved, parameters, slopes):
     block, start, thresholds = hessian[np.ix_(active, active)], parameters[active], thresholds[active]
     now, own_slopes, left = start.copy(), slopes[active], np.arange(len(active))
     factor, total = _factorize(block), 0.0
-    for _ in range(max(1, min(STEPS_PER_ACTIVE * len(active), MAX_SOLVED_SIGNS // len(active)))):
+    for _ in range(ACTIVE_SWEEPS**2):
         step = np.zeros_like(now)
         step[left] = _solve(factor, len(left), (own_slopes + thresholds * np.sign(now))[left])
         # einsum, not BLAS, whose bits depend on its threads.
@@ -118,7 +111,8 @@ def _settle_groups(hessian, thresholds, is_curved, parameters, slopes):
         if not len(active):
             break
         if n_left is None:
-            n_left = max(1, min(STEPS_PER_ACTIVE * len(active), MAX_SOLVED_GROUPS // len(active)))
+            # As many as take as long as the sweeps over the active ones may, and one in any case.
+            n_left = max(1, int(ACTIVE_SWEEPS**2 * hessian.size / (len(active) ** 3 / 3 + len(active) ** 2)))
         n_left -= 1
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]
@@ -166,15 +160,15 @@ def _along_groups(block, slopes, start, thresholds):
         smooth = float(np.sum(slopes * change)) + 0.5 * _multiply(change.ravel(), block, change.ravel())
         return smooth + float(np.sum(thresholds * grown))
 
-    shorter, length = 0.0, 1.0
-    for _ in range(N_BISECTIONS if rise(1.0) > 0 else 0):
-        if length - shorter < LENGTH_ACCURACY * length:
-            break
+    # Half of the digits of the length are all that the model tells, which is flat at its least point. The length itself
+    # may be 1e-9, where the model is flat but for the norms.
+    shorter, length = 0.0 if rise(1.0) > 0 else 1.0, 1.0
+    while length - shorter > sqrt(UNIT_ROUNDOFF) * length > 0:
         middle = 0.5 * (shorter + length)
         shorter, length = (middle, length) if rise(middle) < 0 else (shorter, middle)
     end = start + length * step
     change = change_to(end)
-    without = np.where((_norms(end) < NEAR_ZERO * norms) & (thresholds > 0), 0.0, end)
+    without = np.where((_norms(end) < INNER_ACCURACY * norms) & (thresholds > 0), 0.0, end)
     change_without = change_to(without)
     is_whole = length > 1 - SURPRISE
     if (without != end).any() and change_without <= 0.5 * change:
@@ -185,7 +179,7 @@ def _along_groups(block, slopes, start, thresholds):
 def _factorize(block):
     """Return the factor of a symmetric matrix (m, m), packed."""
     factors = np.empty((1, len(block) * (len(block) + 1) // 2))
-    factorize_block(0, 1, block[None], RIDGE[np.float64], factors)
+    factorize_block(0, 1, block[None], ROUNDING[np.float64], factors)
     return factors[0]
 
 

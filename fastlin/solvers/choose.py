@@ -14,17 +14,16 @@ from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
+    INNER_ACCURACY,
     MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
-    MIN_ROWS_PER_SAMPLED,
     MIN_SAMPLE,
+    MOST_ROWS_PER_COLUMN,
     PATIENCE,
     REFRESHES,
     ROWS_PER_COLUMN,
-    SAMPLE_ITERATIONS,
-    SAMPLE_ROWS_PER_COLUMN,
     SAMPLE_ROWS_PER_DIRECTION,
-    SAMPLE_TOL,
+    SHARED_ROWS_PER_COLUMN,
 )
 from fastlin.typing import FloatArray
 
@@ -113,13 +112,13 @@ def minimize(
     if method == "newton-cg":
         return _minimize_by_newton(objective, start, stopping, room, is_at_start=is_far)
     build, refreshes = choose_preconditioner(objective)
-    n_sampled = max(MIN_SAMPLE, SAMPLE_ROWS_PER_COLUMN * objective.matrix.shape[1])
+    n_sampled = max(MIN_SAMPLE, SHARED_ROWS_PER_COLUMN * objective.shape[1])
     # With fewer rows than parameters the sample is fitted too well: with 5 rows for each of 1,000 classes the start was
     # worse than zeros, and took 25 iterations to mend.
-    is_enough = n_sampled >= start.size and objective.n_rows >= MIN_ROWS_PER_SAMPLED * n_sampled
+    has_more = SHARED_ROWS_PER_COLUMN * objective.n_rows >= MOST_ROWS_PER_COLUMN * n_sampled
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
-    is_worth = is_far and is_enough and objective.budget.holds_sample(n_copied)
-    sampled = _minimize_sample(objective, n_sampled, start) if is_worth else None
+    is_worth = is_far and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
+    sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     solution = lbfgs.minimize(
         objective,
@@ -226,7 +225,7 @@ def _has_room(objective, n_blocks, is_quick=False):
     return objective.budget.holds_preconditioner(n_bytes) or (is_quick and objective.budget.holds_blocks(n_bytes))
 
 
-def _minimize_sample(objective, n_sampled, start):
+def _minimize_sample(objective, n_sampled, start, tol):
     """Return a start for the whole data, found by iterations on some of the rows, or None where they tell too little.
 
     They do where they lack a class, or are few for the directions that the columns have. The penalty of a row stays the
@@ -243,7 +242,8 @@ def _minimize_sample(objective, n_sampled, start):
     preconditioner = build(sample.at(start, sample.fast_precision, out=room))
     if sample.n_rows < SAMPLE_ROWS_PER_DIRECTION * len(start) * preconditioner.n_directions:
         return None
-    stopping = Stopping(sample, SAMPLE_TOL, "excess", SAMPLE_ITERATIONS)
+    # Its matrix serves no longer than the one that is built at the solution.
+    stopping = Stopping(sample, tol / INNER_ACCURACY, "excess", 2 * EXPENSIVE_REFRESHES[0])
     solution = lbfgs.minimize(
         sample,
         start,

@@ -44,25 +44,19 @@ from fastlin.solvers import preconditioners
 from fastlin.solvers.stopping import IMPATIENT
 from fastlin.solvers.tuning import (
     CLOSER,
-    FEW_PARAMETERS,
     FREE_WORK,
     GRAM_RATE,
-    HESSIAN_TIME,
-    ITERATION_TIME,
-    LOOSE,
-    MATRIX_TIME,
+    ITERATION_WORK,
+    MATRIX_WORK,
+    MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
-    MOST_COLUMNS,
     MOST_ROWS_PER_COLUMN,
-    MOST_WORK,
     MOST_WORK_IN_CACHE,
-    PASS_RATE,
     PATIENCE,
-    ROW_TIME,
+    ROW_WORK,
     ROWS_PER_COLUMN,
     SAMPLE_PASSES,
     SHARED_ROWS_PER_COLUMN,
-    WORK_AT_ONCE,
 )
 from fastlin.typing import FloatArray
 
@@ -74,13 +68,15 @@ if TYPE_CHECKING:
 
 
 def suits(objective: Objective) -> bool:
-    """Say whether an objective has so few parameters and rows that this descent is the fastest."""
+    """Say whether an objective has so few parameters that this descent is the fastest.
+
+    Factors then take next to no time, and what Python adds to an iteration counts. With more parameters than rows, but
+    for few of them, the Hessian of all rows alike tells too little.
+    """
     (K, size), penalty = objective.shape, objective.penalty
-    n, n_parameters = objective.n_rows, K * size
-    is_small = n_parameters <= 2 * FEW_PARAMETERS and size <= MOST_COLUMNS and n * n_parameters <= MOST_WORK
     return (
-        n_parameters <= max(FEW_PARAMETERS, n)
-        and is_small
+        size**3 <= MAX_NEWTON_WORK
+        and K * size <= np.clip(objective.n_rows, 2 * SMALL_HESSIAN, 4 * SMALL_HESSIAN)
         and (_lies_in_cache(objective) or not objective.rows.are_uneven)
         and bool((objective.class_weights > 0).all())
         and penalty.is_smooth
@@ -95,7 +91,7 @@ def suits(objective: Objective) -> bool:
 
 def _lies_in_cache(objective):
     n_parameters = objective.shape[0] * objective.shape[1]
-    is_small = n_parameters <= FEW_PARAMETERS and objective.n_rows * n_parameters <= MOST_WORK_IN_CACHE
+    is_small = n_parameters <= 2 * SMALL_HESSIAN and objective.n_rows * n_parameters <= MOST_WORK_IN_CACHE
     return is_small and getattr(objective.rows.passes, "lies_in_cache", False)
 
 
@@ -112,8 +108,8 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
     tol, message = stopping.tol, ""
     # Other rules ask for each point.
     is_followed = stopping.rule != "excess"
-    least = min(tol, CLOSER * max(tol, LOOSE)) if n_work <= FREE_WORK and not is_followed else tol
-    n_at_once = 1 if is_followed or stopping.has_listener else max(1, WORK_AT_ONCE // n_work)
+    least = CLOSER * tol if n_work <= FREE_WORK and not is_followed else tol
+    n_at_once = 1 if is_followed or stopping.has_listener else PATIENCE
     # Another solver may have made some.
     n_before = len(stopping.history)
     most = min(stopping.max_iter, n_before + PATIENCE)
@@ -208,12 +204,12 @@ class _ByPasses:
         if not np.any(objective.rows.weights_of(self._numbers())):
             # None of those that were drawn has a weight.
             self._drawn = np.arange(n)
-        of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K
+        of_pass = 2 * n * K * size + ROW_WORK * n * K
         n_sampled = ROWS_PER_COLUMN * K * size
-        work, factor, time = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6, MATRIX_TIME
+        sums, factor = len(self._drawn) * size**2 / 2 * K, K * size**3 / 6
         if self._has_hessian:
-            work, factor, time = min(n, n_sampled) * (K * size) ** 2 / 4, (K * size) ** 3 / 6, HESSIAN_TIME
-        passes = (work / GRAM_RATE + factor / PASS_RATE + time) / of_pass
+            sums, factor = min(n, n_sampled) * (K * size) ** 2 / 4, (K * size) ** 3 / 6
+        passes = (sums / GRAM_RATE + factor + MATRIX_WORK) / of_pass
         # The Hessian of a sample does not converge: pairs learn what it errs by, and a new one would drop them.
         is_sampled = self._has_hessian and n_sampled < n
         self.passes_of_matrix = max(passes, 1.0) if is_sampled else passes
@@ -285,7 +281,7 @@ class _ByPasses:
 def _count_passes_of_matrix(objective, is_whole):
     """Return how many iterations without one a matrix of a small X and its factors take as long as."""
     n, (K, size) = objective.n_rows, objective.shape
-    of_pass = 2 * n * K * size / PASS_RATE + ROW_TIME * n * K + ITERATION_TIME
+    of_pass = 2 * n * K * size + ROW_WORK * n * K + ITERATION_WORK
     n_grams = K * (K + 1) / 2 if is_whole else K
     factor = (K * size) ** 3 / 6 if is_whole else K * size**3 / 6
-    return (n_grams * n * size**2 / 2 / GRAM_RATE + factor / PASS_RATE) / of_pass
+    return (n_grams * n * size**2 / 2 / GRAM_RATE + factor) / of_pass

@@ -13,21 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.kernels.linear.quasi_newton import CURVATURE
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.subsets import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, is_slow
-from fastlin.solvers.tuning import (
-    CURVATURE,
-    FIRST_CURVATURE,
-    IMPROVEMENT,
-    LINEARISED_FOR,
-    RIDGE,
-    SMALLEST_DECREASE,
-    SMALLEST_DECREMENT,
-)
+from fastlin.solvers.tuning import FIRST_CURVATURE, IMPROVEMENT, LINEARISED_FOR, ROUNDING
 from fastlin.typing import FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -113,8 +106,8 @@ def minimize(
         if end is not None:
             pairs.add(point, end)
             decrease, scale = point.value - end.value, abs(point.value)
-            smallest, promised = SMALLEST_DECREASE[point.precision], SMALLEST_DECREMENT[point.precision]
-            stalled = decrease <= smallest * scale and decrement <= promised * scale
+            # Gradients are better than values: what they promise is progress, too.
+            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * scale
             point = end
             bound = _settle(point, objective, stopping, room)
             stopping.record(point, bound)
@@ -270,7 +263,7 @@ class Pairs(Recursion):
         grams = self._grams[None, : self.n_pairs, : self.n_pairs].copy()
         combination = products[None].copy()
         factors = np.empty((1, self.n_pairs * (self.n_pairs + 1) // 2))
-        factorize_block(0, 1, grams, RIDGE[np.float64], factors)
+        factorize_block(0, 1, grams, ROUNDING[np.float64], factors)
         solve_block(0, 1, factors, combination)
         foreseen = 0.5 * (square - dot(products, combination[0]))
         if not foreseen <= target:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.kernels.linear.quasi_newton import CURVATURE, MAX_TRIALS, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
-from fastlin.solvers.tuning import CURVATURE, MAX_TRIALS, ROUNDING, SUFFICIENT_DECREASE
+from fastlin.solvers.tuning import ROUNDING
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:

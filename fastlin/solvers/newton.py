@@ -19,7 +19,7 @@ from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.objective.self_concordance import bound_fall
 from fastlin.solvers import line_search
 from fastlin.solvers.preconditioners import factorize_hessian
-from fastlin.solvers.tuning import IMPROVEMENT, PATIENCE, RESIDUAL_SHARE, TIGHT_FORCING
+from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, PATIENCE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def minimize_by_conjugate_gradients(
             preconditioner, n_products = precondition(point), 0
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
-        forcing = min(0.5 if bound < np.inf else TIGHT_FORCING, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
+        forcing = min(0.5 if bound < np.inf else INNER_ACCURACY, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
         asked = stopping.tol * point.value if stopping.rule == "excess" and bound < np.inf else 0.0
         direction, n_more = conjugate_gradients(point, preconditioner, forcing, asked)
         n_products += n_more
@@ -135,7 +135,7 @@ def conjugate_gradients(
         if not square > forcing**2 * first_square:
             is_last = asked > 0 and decrement <= IMPROVEMENT * np.sqrt(asked * point.value)
             is_blurred = not square > UNIT_ROUNDOFF * first_square
-            if not is_last or is_blurred or _cost(residual, point) <= RESIDUAL_SHARE * asked:
+            if not is_last or is_blurred or _cost(residual, point) <= INNER_ACCURACY * asked:
                 break
         direction = -solved + (square / last_square) * direction
     return Direction(step, residual, path), n_products

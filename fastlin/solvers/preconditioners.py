@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
-from fastlin.kernels.machine.threads import READ_WORK, cut_work, run_blocks
+from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, READ_WORK, cut_work, run_blocks
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
     FEW_CLASSES,
     HELD,
-    MATRIX_BYTES,
-    MAX_PASSES,
+    PATIENCE,
     READ_CLASSES,
-    RIDGE,
+    ROUNDING,
     ROWS_PER_COLUMN,
     SHARED_ROWS_PER_COLUMN,
 )
@@ -59,7 +58,7 @@ class Preconditioner:
             squares = np.einsum("ij,ij->", matrix, matrix, dtype=np.float64)
             self.n_directions = float(np.trace(matrix, dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
-        run_blocks(factorize_block, len(matrices), matrices, RIDGE[factors.dtype.type], factors)
+        run_blocks(factorize_block, len(matrices), matrices, ROUNDING[factors.dtype.type], factors)
 
     def unpack(self) -> FloatArray:
         """Return the factors as upper triangles of matrices (n_matrices, size, size), float64."""
@@ -181,7 +180,7 @@ def count_passes(objective: Objective, build: Build) -> int:
 def affords_factors(objective: Objective) -> bool:
     """Say whether to factorise a block takes no longer than blocks may cost, which it does for wide sparse data."""
     n_entries = objective.matrix.n_entries * objective.n_rows / objective.matrix.shape[0]
-    return objective.shape[1] ** 3 / 6 <= MAX_PASSES * 2 * n_entries
+    return objective.shape[1] ** 3 / 6 <= PATIENCE * n_entries
 
 
 def affords_class_blocks(objective: Objective) -> bool:
@@ -204,14 +203,14 @@ def _count_class_rows(objective):
     return max(ROWS_PER_COLUMN // 2 * size, least) if K > FEW_CLASSES and is_affordable else many
 
 
-def _count_affordable_rows(objective, n_passes=MAX_PASSES):
-    """Return how many rows of blocks take as long as so many passes."""
-    return int(n_passes * _pass_work(objective) / (objective.shape[1] ** 2 / 2))
+def _count_affordable_rows(objective, share=1):
+    """Return how many rows of blocks take no longer than blocks may cost, or than one of so many shares of that."""
+    return int(PATIENCE // 2 // share * _pass_work(objective) / (objective.shape[1] ** 2 / 2))
 
 
 def _count_shared_rows(objective):
     """Return how many rows `shared_block` draws."""
-    size, affordable = objective.shape[1], _count_affordable_rows(objective, MAX_PASSES // 4)
+    size, affordable = objective.shape[1], _count_affordable_rows(objective, share=4)
     return min(SHARED_ROWS_PER_COLUMN * size, max(ROWS_PER_COLUMN * size, affordable))
 
 
@@ -331,7 +330,7 @@ def _blocks(objective, samples):
         if objective.budget.holds_copies(len(drawn) * rows.matrix.row_bytes):
             rows = rows.take(drawn, within_whole=True)
             samples = [sample._replace(numbers=np.searchsorted(drawn, sample.numbers)) for sample in samples]
-    n_together = max(1, min(len(samples), MATRIX_BYTES // (size**2 * np.dtype(precision).itemsize)))
+    n_together = max(1, min(len(samples), MAX_PARTIAL_BYTES // (size**2 * np.dtype(precision).itemsize)))
     matrices = np.empty((n_together, size, size), precision)
     for first in range(0, len(samples), n_together):
         together = matrices[: len(samples) - first]

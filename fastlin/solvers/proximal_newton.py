@@ -7,29 +7,25 @@ Johnson and Guestrin 2015, Blitz.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
+from fastlin.kernels.linear.quasi_newton import MAX_TRIALS, MOST_FLAT, SUFFICIENT_DECREASE
 from fastlin.kernels.machine.vectors import dot
 from fastlin.objective import Point
+from fastlin.objective.rounding import UNIT_ROUNDOFF
 from fastlin.solvers.preconditioners import evaluate_sample
 from fastlin.solvers.quadratic import ColumnModel, HessianModel
 from fastlin.solvers.tuning import (
-    FIRST_MIXED,
-    MAX_ACCURACY,
-    MAX_IDLE,
-    MAX_TRIALS,
+    INNER_ACCURACY,
     MIN_ACCURACY,
-    MIXED_MORE,
+    MIXED,
     MODELS_BY_COLUMNS,
     NEAR_THRESHOLD,
-    REUSED,
     ROUNDING,
-    SUFFICIENT_DECREASE,
-    TIGHT_ACCURACY,
-    TINY_GAIN,
 )
 from fastlin.typing import BoolArray, FloatArray
 
@@ -67,7 +63,9 @@ def minimize(
         point = objective.at(parameters, out=room)
     bound = stopping.begin(point)
     message = stopping.why(point, bound, np.inf)
-    accuracy, mixed = MAX_ACCURACY, 0.0
+    # After a step that gained less of J only an exact one still lowers the bound.
+    tiny = sqrt(UNIT_ROUNDOFF)
+    accuracy, mixed = INNER_ACCURACY, 0.0
     last: HessianModel | ColumnModel | None = model
     n_idle, n_crawling, crawling_bound = 0, 0, np.inf
     is_small = point.parameters.size <= SMALL_HESSIAN
@@ -90,31 +88,31 @@ def minimize(
             continue
         if end is None and not message and mixed < 1 and not is_small:
             by_hessian = False
-            mixed = min(1.0, max(FIRST_MIXED, MIXED_MORE * mixed))
+            mixed = 1.0 if mixed else MIXED
             if room is not None:
                 point = objective.at(point.parameters, out=room)
             continue
         if end is None:
             message = message or stopping.why_stalled(point, bound, max(0.0, -slope))
             break
-        mixed = mixed / MIXED_MORE if mixed > FIRST_MIXED else 0.0
+        mixed = MIXED if mixed > MIXED else 0.0
         gained = (point.value - end.value) / max(point.value, np.finfo(np.float64).tiny)
         last_bound, point = bound, end
         bound = stopping.settle(point)
         stopping.record(point, bound)
         message = stopping.why(point, bound, np.inf)
         # Without a bound nothing tells whether the last Hessian still does.
-        if bound == np.inf or bound > REUSED * last_bound:
+        if bound == np.inf or bound > INNER_ACCURACY * last_bound:
             last = None
-        accuracy = float(np.clip(gained, MIN_ACCURACY, MAX_ACCURACY)) if gained > TINY_GAIN else TIGHT_ACCURACY
+        accuracy = float(np.clip(gained, MIN_ACCURACY, INNER_ACCURACY)) if gained > tiny else tiny
         # Below that J does not tell progress from rounding, but the bound may, which counts slopes and not values. A
         # gain that the model did not promise is rounding too.
         seen = min(gained, -slope / max(point.value, np.finfo(np.float64).tiny))
         n_idle = 0 if seen > ROUNDING[np.float64] or bound < 0.5 * last_bound else n_idle + 1
-        if gained > TINY_GAIN or not bound > 0.5 * crawling_bound:
+        if gained > tiny or not bound > 0.5 * crawling_bound:
             n_crawling, crawling_bound = 0, bound
         n_crawling += 1
-        if not message and (n_idle > MAX_IDLE or n_crawling > MAX_TRIALS):
+        if not message and (n_idle >= MOST_FLAT or n_crawling > MAX_TRIALS):
             message = stopping.why_stalled(point, bound, max(0.0, -slope))
     return replace(stopping.solution(message), model=last if isinstance(last, HessianModel) else None)
 

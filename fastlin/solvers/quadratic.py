@@ -18,13 +18,7 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
-from fastlin.solvers.tuning import (
-    ACTIVE_SWEEPS,
-    HESSIAN_ACCURACY,
-    MAX_HESSIAN_SWEEPS,
-    MAX_SWEEPS,
-    SETTLED_GAIN,
-)
+from fastlin.solvers.tuning import ACTIVE_SWEEPS, HESSIAN_ACCURACY, INNER_ACCURACY
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -34,27 +28,24 @@ if TYPE_CHECKING:
 def descend(
     visit: Callable[[bool], float],
     accuracy: float,
-    max_sweeps: int = MAX_SWEEPS,
     leap: Callable[[], float] | None = None,
 ) -> float:
     """Visit all coordinates and the active ones in turn; return the decrease of the model.
 
-    It ends when a sweep over all gains less than the part `accuracy` of what all sweeps have gained. visit(only_active)
-    makes one sweep, leap() another kind of step among the active ones; both return the decrease of the model.
+    It ends when a sweep over all gains less than the part `accuracy` of what all sweeps have gained, or after as many
+    sweeps over all as there may be over the active ones between two of these. visit(only_active) makes one sweep,
+    leap() another kind of step among the active ones; both return the decrease of the model.
     """
     total = 0.0
-    n_sweeps = 0
-    while n_sweeps < max_sweeps:
+    for _ in range(ACTIVE_SWEEPS):
         gained = visit(False)
         total += gained
-        n_sweeps += 1
         if gained <= accuracy * total:
             break
         for _ in range(ACTIVE_SWEEPS):
             gained = visit(True)
             total += gained
-            n_sweeps += 1
-            if gained <= SETTLED_GAIN * accuracy * total:
+            if gained <= INNER_ACCURACY * accuracy * total:
                 break
         else:
             total += leap() if leap is not None else 0.0
@@ -98,7 +89,6 @@ class HessianModel:
         descend(
             visit,
             HESSIAN_ACCURACY * accuracy,
-            MAX_HESSIAN_SWEEPS,
             lambda: active_set.settle(self._hessian, penalty, parameters, slopes),
         )
         return parameters.reshape(point.parameters.shape)

@@ -322,7 +322,7 @@ def test_a_sample_keeps_the_penalty_of_a_row(monkeypatch):
     monkeypatch.setattr(
         lbfgs, "minimize", lambda *given, **options: minimized.append(given[0]) or solve(*given, **options)
     )
-    choose._minimize_sample(objective, 500, objective.start())
+    choose._minimize_sample(objective, 500, objective.start(), 1e-4)
     (sample,) = minimized
     assert sample.n_rows == 500
     strengths = [part.penalty.l2 * part.rows.total_weight for part in (sample, objective)]

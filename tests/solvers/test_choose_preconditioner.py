@@ -63,7 +63,7 @@ def test_a_block_that_costs_many_passes_waits_until_as_many_iterations_are_made(
 def test_blocks_of_classes_are_built_near_the_minimum(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     monkeypatch.setattr(choose, "CHEAP_WORK", 0)
-    monkeypatch.setattr(descent, "MOST_COLUMNS", 0)
+    monkeypatch.setattr(descent, "MAX_NEWTON_WORK", 0)
     assert choose.choose_preconditioner(objective) == (preconditioners.class_blocks, choose.EXPENSIVE_REFRESHES)
     built = note_builds(monkeypatch, "shared_block", "class_blocks")
     solution = minimize(objective, "auto")
@@ -142,7 +142,7 @@ def test_a_sample_with_few_rows_for_each_direction_of_the_columns_gives_no_start
     n_sampled, has_start = 2_000, []
     for X in (few, many):
         objective = Objective.over(X, labels, 20, l2=1e-3)
-        has_start.append(choose._minimize_sample(objective, n_sampled, objective.start()) is not None)
+        has_start.append(choose._minimize_sample(objective, n_sampled, objective.start(), 1e-4) is not None)
     assert has_start == [True, False]
 
 
@@ -155,7 +155,8 @@ def test_wide_sparse_data_wait_for_factors_that_cost_more_than_blocks_may(monkey
     assert not preconditioners.affords_factors(objective)
     assert preconditioners.affords_factors(Objective.over(generator.normal(size=(1_000, 300)), labels[:1_000], 2, l2=1))
     built = note_builds(monkeypatch, "diagonal", "class_blocks", "shared_block")
-    monkeypatch.setattr(choose, "SAMPLE_ROWS_PER_COLUMN", 2)
+    monkeypatch.setattr(choose, "SHARED_ROWS_PER_COLUMN", 2)
+    monkeypatch.setattr(choose, "MOST_ROWS_PER_COLUMN", 8)
     monkeypatch.setattr(choose, "SAMPLE_ROWS_PER_DIRECTION", 0)
     assert minimize(objective, "lbfgs", tol=1e-4).converged
     assert set(built) == {"diagonal"}

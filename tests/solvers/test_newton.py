@@ -153,7 +153,7 @@ def test_the_last_step_goes_on_until_its_residual_is_small_beside_what_is_asked_
     near = evaluate(objective, best + 1e-3 * parameters)
     loose, few = cost(near, 0.0)
     tight, more = cost(near, 1e-5)
-    assert tight <= newton.RESIDUAL_SHARE * 1e-5 < loose and few < more
+    assert tight <= newton.INNER_ACCURACY * 1e-5 < loose and few < more
     # Far from the end it is no use.
     far = evaluate(objective, parameters)
     assert cost(far, 1e-9) == cost(far, 0.0)

@@ -9,12 +9,12 @@ from conftest import evaluate, make_objective, minimum_of, with_budget
 from fastlin.objective import Objective
 from fastlin.solvers.stopping import (
     AT_FLOOR,
-    FLOOR,
     LENIENCE,
     LIMITED,
     NEGLIGIBLE,
     PERSISTENCE,
     REACHED,
+    ROUNDING,
     SEPARABLE,
     STALLED,
     STOPPED,
@@ -155,10 +155,10 @@ def test_a_fit_that_cannot_go_on_says_whether_it_is_there():
     point = objective.at(parameters)
     stopping = Stopping(objective, 1e-6, "excess", 100)
     assert stopping.why_stalled(point, 0.5e-6 * point.value, 1.0) == REACHED
-    assert stopping.why_stalled(point, point.value, 0.5 * FLOOR * point.value) == AT_FLOOR
-    assert stopping.why_stalled(point, point.value, 2 * FLOOR * point.value) == STALLED
+    assert stopping.why_stalled(point, point.value, 0.5 * ROUNDING[np.float64] * point.value) == AT_FLOOR
+    assert stopping.why_stalled(point, point.value, 2 * ROUNDING[np.float64] * point.value) == STALLED
     by_gradient = Stopping(objective, 1e-6, "gradient", 100)
-    assert by_gradient.why_stalled(point, 0.0, 2 * FLOOR * point.value) == STALLED
+    assert by_gradient.why_stalled(point, 0.0, 2 * ROUNDING[np.float64] * point.value) == STALLED
 
 
 def test_a_gain_below_the_rounding_of_columns_far_from_zero_cannot_be_seen():
