@@ -157,17 +157,23 @@ def join_blocks(
 
 
 def take_rows(blocks: Blocks, rows: IntArray) -> Blocks:
-    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names."""
+    """Return Blocks of copies of some of the rows, by their sorted numbers, without labels and names.
+
+    Blocks that have none of these rows are left out.
+    """
     borders = np.searchsorted(rows, blocks.borders)
 
     def read():
         for first, (begin, end), X in zip(blocks.borders[:-1], pairwise(borders), blocks.read(), strict=True):
-            yield X[rows[begin:end] - first]
+            if begin < end:
+                yield X[rows[begin:end] - first]
+
+    names = [name for name, (begin, end) in zip(blocks.names, pairwise(borders), strict=True) if begin < end]
 
     shape = len(rows), blocks.shape[1]
     # Of sparse rows that is more than they have, as far as is known.
     row_lengths = (blocks.n_entries, blocks.longest_row) if blocks.is_sparse else None
-    return Blocks(read, borders, blocks.names, shape, blocks.dtype, row_lengths=row_lengths)
+    return Blocks(read, np.unique(borders), names, shape, blocks.dtype, row_lengths=row_lengths)
 
 
 def read_type(X: Any, name: str) -> np.dtype[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import get_scorer
@@ -12,32 +12,29 @@ from sklearn.metrics import get_scorer
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.budget import Budget
 from fastlin.estimators.listeners import tell_all
-from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.regularization_path import FoldFits, fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
 from fastlin.kernels.machine.threads import run_side_by_side
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from fastlin.estimators import LogisticRegressionCV
+    from fastlin.estimators import LogisticRegression, LogisticRegressionCV
     from fastlin.estimators.listeners import CrossValidationTasks, PathTasks
     from fastlin.estimators.problem import Fit, Problem
     from fastlin.estimators.training_data import TrainingData
 
 
-class JoinedModel(LogisticRegression):
-    """A fitted model that answers for Blocks with one array, as scorers want it, and not block by block."""
+def join_answers(model: Any) -> Any:
+    """Return a shallow copy of a fitted model that answers for Blocks with one array, as scorers want it."""
+    joined = object.__new__(type(model))
+    vars(joined).update(vars(model))
 
-    @classmethod
-    def of(cls, model: Any) -> Self:
-        """Return the JoinedModel with the parameters and attributes of a fitted model."""
-        joined = cls()
-        vars(joined).update(vars(model))
-        return joined
+    def answer(method: Any, X: Any) -> Any:
+        found = model._answer(method, X)
+        return np.concatenate(list(found)) if isinstance(X, Blocks) else found
 
-    def _answer(self, method, X):
-        answer = super()._answer(method, X)
-        return np.concatenate(list(answer)) if isinstance(X, Blocks) else answer
+    joined._answer = answer
+    return joined
 
 
 def fit_folds(
@@ -126,4 +123,4 @@ def bind_scorer(
     params = select_metadata(X=data.y, params=score_params, indices=test_rows)
     # The test rows need not hold every class.
     scorer = give_labels(scorer, data.classes)
-    return lambda model: scorer(JoinedModel.of(model) if is_in_blocks else model, X, y, **params)
+    return lambda model: scorer(join_answers(model) if is_in_blocks else model, X, y, **params)

@@ -167,7 +167,9 @@ class LinearPredictions(LinearClassifierMixin, SparseCoefMixin):
         """
         y, sample_weight = read_scored(self, X, y, sample_weight)
         if isinstance(X, Blocks):
-            return accuracy_score(y, np.concatenate(list(self.predict(X))), sample_weight=sample_weight)
+            answer = self.predict(X)
+            labels = answer if isinstance(answer, np.ndarray) else np.concatenate(list(answer))
+            return accuracy_score(y, labels, sample_weight=sample_weight)
         return super().score(X, y, sample_weight)
 
     def get_feature_names_out(self, input_features: Sequence[str] | Array | None = None) -> Array:

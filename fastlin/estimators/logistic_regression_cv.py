@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.cross_validation import JoinedModel, bind_scorer, fit_and_tell, fit_folds
+from fastlin.estimators.cross_validation import bind_scorer, fit_and_tell, fit_folds, join_answers
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.linear_predictions import LinearPredictions
@@ -386,7 +386,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             score_params["sample_weight"] = sample_weight
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
-        model: Any = JoinedModel.of(self) if isinstance(X, Blocks) else self
+        model = join_answers(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 
     def get_metadata_routing(self) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.endings import warn_of_limits
 from fastlin.estimators.listeners import Listener, count_fits
 from fastlin.estimators.logistic_regression import LogisticRegression
@@ -153,8 +154,8 @@ def _find_best(scores):
 
 
 def logistic_path(
-    X: MatrixLike,
-    y: ArrayLike,
+    X: MatrixLike | Blocks,
+    y: ArrayLike | None = None,
     *,
     Cs: int | ArrayLike = 50,
     l1_ratio: float = 1.0,
@@ -173,10 +174,10 @@ def logistic_path(
 
     Parameters
     ----------
-    X : array-like or sparse matrix of shape (n_samples, n_features)
+    X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
         Rows of finite numbers.
     y : array-like of shape (n_samples,)
-        Labels of at least two classes: numbers, strings or bools.
+        Labels of at least two classes: numbers, strings or bools. None only where X is Blocks that hold them.
     Cs : int or array-like of shape (n_Cs,), default=50
         The inverse strengths of the penalty, in any order, or how many of them: then they are spaced evenly on a log
         scale. With ``l1_ratio=0`` they run from 1e-4 to 1e4. Otherwise they span three decades from the largest C at

@@ -8,8 +8,8 @@ from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold, ShuffleSplit
 
-from fastlin import LogisticRegressionCV
-from fastlin.blocks import from_arrays, from_batches, from_csr
+from fastlin import LogisticRegression, LogisticRegressionCV, logistic_path
+from fastlin.blocks import Blocks, from_arrays, from_batches, from_csr
 
 N, ROWS = 400, 90
 DEFAULTS = {
@@ -91,17 +91,32 @@ def mean_distance(model, X, y):
     return -np.abs(model.predict_proba(X)[:, 1] - y).mean()
 
 
+def own_accuracy(model, X, y):
+    assert type(model) is LogisticRegression or isinstance(model, LogisticRegressionCV)
+    if isinstance(model, LogisticRegressionCV):
+        return (model.predict(X) == y).mean()
+    return model.score(X, y)
+
+
+def accuracy_by_block(model, X, y):
+    if not isinstance(X, Blocks):
+        return (model.predict(X) == y).mean()
+    parts = [model.predict(part) for part, _, _ in X]
+    assert all(len(part) for part in parts)
+    return (np.concatenate(parts) == y).mean()
+
+
 @pytest.mark.parametrize(
     "scoring",
-    [None, "neg_log_loss", "roc_auc", mean_distance],
+    [None, "neg_log_loss", "roc_auc", mean_distance, own_accuracy, accuracy_by_block],
     ids=lambda scoring: getattr(scoring, "__name__", scoring),
 )
 def test_scorers_get_the_predictions_of_all_test_rows(scoring):
     X, y, weights = make_data(2)
     parameters = {**DEFAULTS, "scoring": scoring}
-    given = (None,) if scoring is mean_distance else (weights,)
+    given = (None,) if callable(scoring) else (weights,)
     expected = LogisticRegressionCV(**parameters).fit(X, y, *given)
-    blocks = make_batches(X, y, weights) if scoring is not mean_distance else from_arrays(X, y, rows_per_block=ROWS)
+    blocks = from_arrays(X, y, rows_per_block=ROWS) if callable(scoring) else make_batches(X, y, weights)
     found = LogisticRegressionCV(**parameters).fit(blocks)
     compare(found, expected)
     assert found.score(blocks) == pytest.approx(expected.score(X, y, *given), abs=1e-5)
@@ -189,8 +204,17 @@ def test_what_is_wrong_is_named_and_leaves_the_model_as_it_was():
     model.fit(blocks)
     with pytest.raises(ValueError, match=r"score requires y, which only Blocks may hold"):
         model.score(X)
-    with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 6"):
+    with pytest.raises(ValueError, match=r"X has 2 features, but LogisticRegressionCV is expecting 6"):
         model.score(from_arrays(X[:, :2], y))
+
+
+def test_paths_take_labels_of_blocks():
+    X, y, weights = make_data(3)
+    blocks = from_arrays(X, y, weights, rows_per_block=ROWS)
+    expected = logistic_path(blocks, None, Cs=3)
+    np.testing.assert_array_equal(logistic_path(blocks, Cs=3).coefs, expected.coefs)
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        logistic_path(X, Cs=3)
 
 
 def test_test_rows_are_read_once_for_each_model():
