@@ -23,7 +23,7 @@ from fastlin.typing import FloatArray
 
 # A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
 PART_IN_MEMORY = 32
-# Who has a terabyte on disk, or on other machines, need not have a large part of it as memory.
+# The budget does not grow with data on disk or on other machines.
 MOST_BYTES = 1 << 30
 
 # The total weight of some rows, and the moments of their columns.

@@ -40,7 +40,7 @@ class MeanSums:
     class_weights : ndarray of shape (n_classes,)
         The part of S that each class has.
     whole : MeanSums or None
-        The sums over more rows, whose total weight and class weights these are.
+        The sums over all rows, which supply total weight and class weights.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block, remove_row, solve_block
 from fastlin.objective.rounding import UNIT_ROUNDOFF
-from fastlin.solvers.tuning import ACTIVE_SWEEPS, INNER_ACCURACY, ROUNDING, SURPRISE
+from fastlin.solvers.tuning import INNER_ACCURACY, ROUNDING, ROUNDS, SURPRISE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _settle_signs(hessian, thresholds, is_curved, parameters, slopes):
     block, start, thresholds = hessian[np.ix_(active, active)], parameters[active], thresholds[active]
     now, own_slopes, left = start.copy(), slopes[active], np.arange(len(active))
     factor, total = _factorize(block), 0.0
-    for _ in range(ACTIVE_SWEEPS**2):
+    for _ in range(ROUNDS**2):
         step = np.zeros_like(now)
         step[left] = _solve(factor, len(left), (own_slopes + thresholds * np.sign(now))[left])
         # einsum, not BLAS, whose bits depend on its threads.
@@ -112,7 +112,7 @@ def _settle_groups(hessian, thresholds, is_curved, parameters, slopes):
             break
         if n_left is None:
             # As many as take as long as the sweeps over the active ones may, and one in any case.
-            n_left = max(1, int(ACTIVE_SWEEPS**2 * hessian.size / (len(active) ** 3 / 3 + len(active) ** 2)))
+            n_left = max(1, int(ROUNDS**2 * hessian.size / (len(active) ** 3 / 3 + len(active) ** 2)))
         n_left -= 1
         block, start = hessian[np.ix_(active, active)], parameters[active]
         own_thresholds = thresholds[is_active]

@@ -23,9 +23,9 @@ from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     MIN_ACCURACY,
     MIXED,
-    MODELS_BY_COLUMNS,
     NEAR_THRESHOLD,
     ROUNDING,
+    ROUNDS,
 )
 from fastlin.typing import BoolArray, FloatArray
 
@@ -74,7 +74,7 @@ def minimize(
         last = current = make_model(point, by_hessian, last, mixed)
         direction = current.minimize(accuracy) - point.parameters
         n_by_columns += not by_hessian
-        by_hessian = by_hessian or (n_by_columns >= MODELS_BY_COLUMNS and not mixed and objective.affords_hessian)
+        by_hessian = by_hessian or (n_by_columns >= ROUNDS and not mixed and objective.affords_hessian)
         slope = dot(direction.ravel(), point.gradient.ravel())
         slope += objective.penalty.size(point.parameters + direction) - objective.penalty.size(point.parameters)
         # Where there is no bound this stands in: the model falls by at least half of it.

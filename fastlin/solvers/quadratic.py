@@ -18,7 +18,7 @@ from fastlin.kernels.linear.coordinate_descent import (
 )
 from fastlin.kernels.machine.threads import count_blocks, run_blocks
 from fastlin.solvers import active_set
-from fastlin.solvers.tuning import ACTIVE_SWEEPS, HESSIAN_ACCURACY, INNER_ACCURACY
+from fastlin.solvers.tuning import HESSIAN_ACCURACY, INNER_ACCURACY, ROUNDS
 from fastlin.typing import BoolArray, FloatArray, FloatType
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def descend(
     leap() another kind of step among the active ones; both return the decrease of the model.
     """
     total = 0.0
-    for _ in range(ACTIVE_SWEEPS):
+    for _ in range(ROUNDS):
         gained = visit(False)
         total += gained
         if gained <= accuracy * total:
             break
-        for _ in range(ACTIVE_SWEEPS):
+        for _ in range(ROUNDS):
             gained = visit(True)
             total += gained
             if gained <= INNER_ACCURACY * accuracy * total:

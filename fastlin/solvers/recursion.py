@@ -17,7 +17,7 @@ from fastlin.typing import FloatArray, FloatType
 
 
 class Recursion:
-    """Pairs of steps and the gradient changes they made, in a ring, and the product of gradients by what they tell.
+    """Pairs of steps and gradient changes, in a ring, and the product of L-BFGS's inverse Hessian and a gradient.
 
     Where the inner product is not the plain one, each vector comes in two forms: as it is, and its image, so that the
     inner product of two vectors is the plain one of either with the other's image. Else there is one form.

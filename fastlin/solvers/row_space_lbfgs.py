@@ -23,7 +23,7 @@ from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STALLED, is_slow
-from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE, ROW_CURVATURE
+from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _search(space, point, direction):
     line, slope = RowLine(space, point.vector, direction), direction.dot(point.gradient)
     if not slope < 0:
         return None
-    step = line_search.search(line, point.value, slope, 1.0, MAX_TRIALS, curvature=ROW_CURVATURE)
+    step = line_search.search(line, point.value, slope, 1.0, MAX_TRIALS, curvature=INNER_ACCURACY)
     return None if step is None else line
 
 

@@ -20,7 +20,8 @@ from fastlin.typing import FloatType
 ROUNDING: dict[FloatType, float] = {np.float32: 1e-6, np.float64: 1e-13}
 # What is approximate inside of a solver may miss this part of what it serves: a model by its columns, the active
 # coordinates between two sweeps over all, the residual of a Newton step in sight of the end, a start that is expressed
-# by the rows, a bound that is foreseen, a step to where a group is zero; and so much of the bound may be left where a
+# by the rows, a bound that is foreseen, the slope along a line in the row space, whose search takes no pass, a step to
+# where a group is zero; and so much of the bound may be left where a
 # Hessian is used again. 50 fits along C of sparse 16,000 x 123 to 1e-6 then take 0.56 instead of 0.69 processor
 # seconds; with 0.3 small elastic nets take up to 1.3 times as long. Active coordinates that are settled no better take
 # 5,000 images of MNIST with L1 a pass more. Of groups that are not tried at zero 375 x 51 with columns that depend on
@@ -35,18 +36,17 @@ INNER_ACCURACY = 0.1
 # curvature (C > 1) 5.0, with fewer rows for the one block too 4.2.
 PATIENCE = 100
 
-# Line searches: where a step is worth a sharper one, so little of the slope may be left: at the first step of L-BFGS
-# where no fit nearby went before, and in the row space, where a search takes no pass. With many classes the
-# preconditioner alone goes too far at first, and what that teaches misleads the next ten steps: of 20,000 x 512 with
-# 1,000 classes the first step ends at 1.06, with the search at 0.40. With 0.02 text takes one pass more. With 0.1 for
-# both, or 0.07, 237 x 193 without penalty takes 83 passes instead of 61.
-FIRST_CURVATURE, ROW_CURVATURE = 0.05, 0.1
+# The part of the slope that may be left after the first step of L-BFGS where no fit nearby went before. With many
+# classes the preconditioner alone goes too far at first, and the pair of that step misleads the next ten: of 20,000 x
+# 512 with 1,000 classes the first step ends at 1.06, with the search at 0.40. With 0.02 text takes one pass more. With
+# 0.1, or with 0.07 here and in the row space, 237 x 193 without penalty takes 83 passes instead of 61.
+FIRST_CURVATURE = 0.05
 
 # Stopping. Without a penalty J has no minimum where every row is classified right. It is followed down to this part of
 # the loss of equal probabilities.
 SEPARABLE_LOSS = 1e-4
-# A foreseen bound is tried out where it is so far below the last one that was tried in vain. What loosely tells whether
-# the end is in sight of a step of Newton's is the same part.
+# If the predicted bound is below IMPROVEMENT times the last one that was computed in vain, compute the real one. The
+# end is in sight of a step of Newton's where its decrement is below the same part.
 IMPROVEMENT = 0.3
 # An estimate has to hold after so many iterations and the one before.
 PERSISTENCE = 5
@@ -131,16 +131,16 @@ MIXED = 1e-3
 # The part of a model's decrease that a sweep must gain to go on: less the closer the end is. By the gain alone, or its
 # root, 5,000 images of MNIST with L1 take 1.3 times as long.
 MIN_ACCURACY = 3e-3
-# So many models by columns, and the Hessian takes their place: where columns nearly depend on each other sweeps gain
-# little, and come to their end far from where the model is least. 3,000 x 100 with ten classes and noise around ten
-# factors, L1, C = 10, takes 1.5 s, by columns 83. Of other fits few take more: 800 x 100 with 20 classes 13.
-MODELS_BY_COLUMNS = 10
+# Rounds of what is cheap before what is dear. After ten models by columns the Hessian takes their place: where columns
+# nearly depend on each other sweeps gain little, and end far from where the model is least. 3,000 x 100 with ten
+# classes and noise around ten factors, L1, C = 10, takes 1.5 s, by columns 83. Few other fits take more models: 800 x
+# 100 with 20 classes takes 13. Ten visits of the coordinates that are not zero come between two of all. Ten rounds are
+# enough, each of a sweep over all, of sweeps over the active ones and of Newton's steps among these, which take no
+# longer than the sweeps may. With twice as many rounds 4,019 x 12, five classes, by groups, takes twice as long to the
+# same bits.
+ROUNDS = 10
 # A slope at zero above this part of the threshold makes a coordinate part of the working set.
 NEAR_THRESHOLD = 0.8
-# Visits of the coordinates that are not zero, between two of all. As many rounds are enough, each of a sweep over all,
-# of sweeps over the active ones and of Newton's steps among these, which take no longer than the sweeps may. With twice
-# as many rounds 4,019 x 12, five classes, by groups, takes twice as long to the same bits.
-ACTIVE_SWEEPS = 10
 # With the whole Hessian at hand it is worth to solve the model well: breast cancer's 30 columns, scaled, at C = 100,
 # take 14 steps instead of 105. To 1e-8 always 312 x 58 whose columns are far from zero takes 51 steps instead of 22.
 HESSIAN_ACCURACY = 1e-5

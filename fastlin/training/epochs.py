@@ -103,7 +103,7 @@ def train_by_epochs(
     n_epochs, n_rows : int
         The epochs that the learning rate has been through before, and the rows trained on.
     patience : Patience or None
-        What is left of the patience of the training that this one continues. It counts where both watch the same score.
+        What is left of the patience of the training that this one continues, if both scores come from the same data.
     save : callable or None
         Called with the Training after each whole epoch, from which another training can go on.
     resumed : Training or None

@@ -18,7 +18,7 @@ from fastlin.training import linear_descent
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# A batch has so many rows, whatever their weights: the same holds of scikit-learn's SGDClassifier and MLPClassifier.
+# `batch_size` counts rows, not weights: the same holds of scikit-learn's SGDClassifier and MLPClassifier.
 BATCHES_COUNT_ROWS = {
     f"check_sample_weight_equivalence_on_{kind}_data": "a row twice fills more of a batch than one of weight two"
     for kind in ("dense", "sparse")

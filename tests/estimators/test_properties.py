@@ -100,7 +100,7 @@ def assert_same_model(model, other, coef, l2):
 
 @settings(max_examples=15)
 @given(problems())
-def test_what_says_the_same_gives_the_same_model(problem):
+def test_order_names_and_units_of_the_data_do_not_change_the_model(problem):
     X, y, C, generator = problem
     n, total = len(y), float(len(y))
     model, l2 = fit(X, y, C), 1 / (C * total)

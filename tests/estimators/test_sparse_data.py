@@ -167,7 +167,7 @@ def test_more_rows_than_a_sample_and_than_a_chunk(monkeypatch):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_all_zero(n_classes):
+def test_rows_without_entries_get_the_model_of_the_classes_alone(n_classes):
     y = np.arange(30) % 7 % n_classes
     for X in (sparse.csr_array((30, 4)), sparse.csr_array(np.zeros((30, 4))), sparse.coo_matrix((30, 4))):
         model = fit(X, y)

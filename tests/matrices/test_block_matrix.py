@@ -47,7 +47,7 @@ def test_statistics_of_columns(kind, weighted):
 @KINDS
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_passes(monkeypatch, kind, n_classes, weighted):
+def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_classes, weighted):
     monkeypatch.setattr(dense, "FEW_NUMBERS", 0)
     whole, blocks, labels, weights = make_both(kind, n_classes)
     K, generator = 1 if n_classes == 2 else 3, np.random.default_rng(2)

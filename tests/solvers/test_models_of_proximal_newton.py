@@ -58,8 +58,8 @@ def test_the_hessian_takes_over_where_columns_nearly_depend_on_each_other(group_
     stopping = Stopping(objective, 1e-8, "excess", 60)
     solution = proximal_newton.minimize(objective, objective.start(), stopping, room=objective.make_room())
     assert solution.converged
-    assert kinds[: proximal_newton.MODELS_BY_COLUMNS] == [ColumnModel] * proximal_newton.MODELS_BY_COLUMNS
-    assert set(kinds[proximal_newton.MODELS_BY_COLUMNS :]) == {HessianModel}
+    assert kinds[: proximal_newton.ROUNDS] == [ColumnModel] * proximal_newton.ROUNDS
+    assert set(kinds[proximal_newton.ROUNDS :]) == {HessianModel}
     # A fit nearby begins with such a Hessian.
     room, again = objective.make_room(), Stopping(objective, 1e-8, "excess", 60)
     model = make_model(objective.at(solution.parameters, out=room), True)

@@ -181,7 +181,7 @@ def test_sweeps_end_where_one_of_all_gains_too_little(accuracy, expected):
 def test_sweeps_without_end_are_cut():
     kinds = []
     quadratic.descend(lambda only_active: kinds.append(only_active) or 1.0, 1e-12)
-    assert kinds == [False, *[True] * quadratic.ACTIVE_SWEEPS] * quadratic.ACTIVE_SWEEPS
+    assert kinds == [False, *[True] * quadratic.ROUNDS] * quadratic.ROUNDS
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
