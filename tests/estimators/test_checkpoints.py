@@ -89,6 +89,13 @@ def test_a_fit_goes_on_with_the_same_bits(name, data, tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["training"]
 
 
+def test_a_fit_whose_patience_is_exhausted_stays_as_it_ended(data, tmp_path):
+    path, limits = tmp_path / "training", TRAININGS["an exhausted patience"]
+    expected = make_model(**limits).fit(*data, save_checkpoint=path)
+    assert expected.n_iter_ < expected.max_iter
+    assert_same_fit(make_model(**limits).fit(*data, resume=path), expected)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_may_end_several_times_and_elsewhere(data, tmp_path, monkeypatch):
     path = tmp_path / "training"
