@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastlin.estimators.logistic_regression import LogisticRegression
     from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
     from fastlin.matrices import BlockMatrix, Matrix
-    from fastlin.matrices.columns import Columns
+    from fastlin.matrices.matrix import Columns
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.rows import Rows
 
