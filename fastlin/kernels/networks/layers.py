@@ -203,41 +203,48 @@ def fill_block_residuals(
     part = scores[first : (block + 1) * scores.shape[0] // n_blocks]
     # What is added to the logarithms of a row, of which a softmax has one.
     rest, logarithms = np.zeros(part.shape[0]), np.ones((part.shape[0], n_classes if is_independent else 1))
-    is_positive, t = np.empty(part.shape, np.bool_), np.empty(n_classes)
+    is_positive = np.empty(part.shape, np.bool_)
     loss, correct = 0.0, 0.0
     for i in range(part.shape[0]):
-        z = part[i]
-        _read_targets(labels, targets, first + i, t)
-        best, best_target, is_right = 0, 0, True
+        z, row, best, is_right = part[i], first + i, 0, True
         for k in range(n_classes):
             z[k] += intercept[k]
             # The NaN of a training that diverged must not get lost in comparisons.
             best = k if (z[k] > z[best]) | (z[k] != z[k]) else best
-            best_target = k if t[k] > t[best_target] else best_target
-            is_positive[i, k] = z[k] >= zero
-            is_right = is_right and is_positive[i, k] == (t[k] >= 0.5) and z[k] == z[k]
-        largest = zero if is_independent else z[best]
-        for k in range(n_classes):
-            # A factor of zero leaves out a score that is not finite.
-            factor = (is_positive[i, k] if is_independent else 0.0) - t[k]
-            z[k] -= largest
-            rest[i] += factor * np.float64(z[k]) if factor != 0 else 0.0
-            z[k] = -abs(z[k])
-        is_right = is_right if is_independent else best == best_target and largest == largest
-        correct += np.float64(is_right) * weight_of(weights, first + i)
+        if is_independent:
+            for k in range(n_classes):
+                target = targets[row, k] if targets.shape[0] > 0 else np.float64(labels[row])
+                is_positive[i, k] = z[k] >= zero
+                is_right = is_right and is_positive[i, k] == (target >= 0.5) and z[k] == z[k]
+                # A factor of zero leaves out a score that is not finite.
+                factor = is_positive[i, k] - target
+                rest[i] += factor * np.float64(z[k]) if factor != 0 else 0.0
+                z[k] = -abs(z[k])
+        else:
+            largest, best_target = z[best], 0
+            for k in range(n_classes):
+                z[k] -= largest
+            if targets.shape[0] > 0:
+                for k in range(n_classes):
+                    best_target = k if targets[row, k] > targets[row, best_target] else best_target
+                    rest[i] -= targets[row, k] * np.float64(z[k]) if targets[row, k] != 0 else 0.0
+            else:
+                best_target = labels[row]
+                rest[i] = -np.float64(z[best_target])
+            is_right = best == best_target and largest == largest
+        correct += weight_of(weights, row) * np.float64(is_right)
     exponentiate_in_place(part.reshape(-1))
     s = sums[block]
     for k in range(n_classes):
         s[k] = 0
     for i in range(part.shape[0]):
-        e = part[i]
-        _read_targets(labels, targets, first + i, t)
-        scale = kind(weight_of(weights, first + i) / total)
+        e, row = part[i], first + i
+        scale = kind(weight_of(weights, row) / total)
         if is_independent:
             for k in range(n_classes):
+                target = kind(targets[row, k]) if targets.shape[0] > 0 else kind(labels[row])
                 logarithms[i, k] += np.float64(e[k])
                 # Of sure targets nothing cancels.
-                target = kind(t[k])
                 rise = one - target - target * e[k] if is_positive[i, k] else (one - target) * e[k] - target
                 e[k] = rise / (one + e[k]) * scale
         else:
@@ -246,7 +253,12 @@ def fill_block_residuals(
                 logarithms[i, 0] += np.float64(e[k])
             scale_i = scale / kind(logarithms[i, 0])
             for k in range(n_classes):
-                e[k] = e[k] * scale_i - kind(t[k]) * scale
+                e[k] *= scale_i
+            if targets.shape[0] > 0:
+                for k in range(n_classes):
+                    e[k] -= kind(targets[row, k]) * scale
+            else:
+                e[labels[row]] -= scale
         for k in range(n_classes):
             s[k] += np.float64(e[k])
     # The logarithms are vectorised in a loop of their own.
@@ -259,14 +271,6 @@ def fill_block_residuals(
         loss += weight_of(weights, first + i) * rest[i]
     losses[block] = loss
     n_correct[block] = correct
-
-
-@kernel(inline=True)
-def _read_targets(labels, targets, i, t):
-    """Fill t (K,) with the targets of the row i."""
-    for k in range(t.shape[0]):
-        own = k if t.shape[0] > 1 else 1
-        t[k] = targets[i, k] if targets.shape[0] > 0 else np.float64(labels[i] == own)
 
 
 @kernel

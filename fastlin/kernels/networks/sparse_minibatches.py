@@ -197,7 +197,7 @@ def _take_missed_steps(j, n_taken, waiting, w, v):
 def _fill_scores(X, order, start, stop, w, intercept, scores):
     """Fill scores[k, i] with the score of class k of the row order[start + i], up to the row before order[stop]."""
     data, indices, indptr = X
-    kind = w.dtype.type
+    kind, flat = w.dtype.type, w.ravel()
     n_classes = w.shape[1]
     for i in range(stop - start):
         later = order[min(start + i + ROWS_AHEAD, order.shape[0] - 1)]
@@ -209,7 +209,7 @@ def _fill_scores(X, order, start, stop, w, intercept, scores):
         row = order[start + i]
         first, last = np.int64(indptr[row]), np.int64(indptr[row + 1])
         if n_classes == 1:
-            scores[0, i] = dot_entries(data, indices, first, last, w.ravel()) + intercept[0]
+            scores[0, i] = dot_entries(data, indices, first, last, flat) + intercept[0]
         else:
             for k in range(n_classes):
                 scores[k, i] = intercept[k]
@@ -223,13 +223,13 @@ def _fill_scores(X, order, start, stop, w, intercept, scores):
 def _add_gradient(X, numbers, residuals, g, intercept_gradient):
     """Add residuals[k, i] x_i to g (d, K), and residuals[k, i] to intercept_gradient[k], for the rows ``numbers``."""
     data, indices, indptr = X
-    n_classes = residuals.shape[0]
+    n_classes, flat = residuals.shape[0], g.ravel()
     for i in range(numbers.shape[0]):
         first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
         for k in range(n_classes):
             intercept_gradient[k] += residuals[k, i]
         if n_classes == 1:
-            add_entries(data, indices, first, last, np.float64(residuals[0, i]), g.ravel())
+            add_entries(data, indices, first, last, np.float64(residuals[0, i]), flat)
         else:
             for p in range(first, last):
                 x, j = np.float64(data[np.uint64(p)]), np.uint64(indices[np.uint64(p)])
