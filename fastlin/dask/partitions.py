@@ -30,7 +30,7 @@ from fastlin.estimators.training_data import (
     weigh_classes,
 )
 from fastlin.matrices import DTYPES, PiecewiseMatrix
-from fastlin.matrices.columns import Columns
+from fastlin.matrices.matrix import Columns
 from fastlin.matrices.pieces import merge
 
 if TYPE_CHECKING:
@@ -248,6 +248,7 @@ def _describe_matrix(known):
     ValueError
         There are no rows, or partitions of another number of columns, or dense and sparse ones.
     """
+    pieces = [(each.shape[0], each.dtype) for each in known]
     known = [each for each in known if each.shape[0]]
     if not known:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
@@ -266,6 +267,7 @@ def _describe_matrix(known):
         first.is_sparse,
         sum(each.n_entries for each in known),
         max(each.longest_row for each in known),
+        pieces,
     )
 
 

@@ -20,7 +20,7 @@ from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
-from fastlin.objective.strata import find_rows
+from fastlin.objective.rows import find_rows
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:

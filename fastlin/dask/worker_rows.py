@@ -15,8 +15,7 @@ from fastlin.matrices import Passes, as_matrix
 from fastlin.matrices.matrix import add
 from fastlin.matrices.pieces import PiecewisePasses, add_evaluated, evaluate
 from fastlin.objective import Rows
-from fastlin.objective.strata import draw_places, share_places
-from fastlin.objective.sums import MeanSums, count_rows_coef
+from fastlin.objective.rows import MeanSums, count_rows_coef, draw_places, share_places
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -87,9 +86,10 @@ class DaskPasses(PiecewisePasses):
     """The sums over rows that an objective is made of, by calls to all workers."""
 
     def __init__(self, cluster: Cluster, setting: Setting, matrix: PiecewiseMatrix) -> None:
-        no_rows = np.empty(0, np.int64)
-        # Labels and weights stay with the workers.
-        super().__init__(matrix, Samples(no_rows, no_rows, no_rows), setting.scaling, setting.n_rows_coef)
+        no_rows, counts = np.empty(0, np.int64), [n for n, _ in matrix.pieces]
+        # Labels and weights stay with the workers. A tree has as many joins above each of its leaves at most.
+        samples, n_joins = Samples(no_rows, no_rows, no_rows), (len(counts) - 1).bit_length()
+        super().__init__(matrix, samples, setting.scaling, setting.n_rows_coef, counts, n_joins)
         self._cluster, self._setting_number = cluster, cluster.open(setting)
         weakref.finalize(self, cluster.close, self._setting_number)
 

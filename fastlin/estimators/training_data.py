@@ -27,7 +27,7 @@ from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.matrices import BlockMatrix, Matrix
-    from fastlin.matrices.columns import Columns
+    from fastlin.matrices.matrix import Columns
     from fastlin.objective.coordinates import Coordinates
     from fastlin.objective.rows import Rows
 

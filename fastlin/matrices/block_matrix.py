@@ -13,9 +13,8 @@ from scipy import sparse
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.columns import Moments, Transposed
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Passes, add
+from fastlin.matrices.matrix import Moments, Passes, Transposed, add
 from fastlin.matrices.pieces import PiecewiseMatrix, PiecewisePasses, add_evaluated, evaluate, measure, merge
 from fastlin.matrices.sparse import SparseMatrix
 from fastlin.typing import FloatArray, FloatType, IntArray
@@ -42,7 +41,8 @@ class BlockMatrix(PiecewiseMatrix):
     """
 
     def __init__(self, blocks: Any) -> None:
-        super().__init__(blocks.shape, blocks.dtype, blocks.is_sparse, blocks.n_entries, blocks.longest_row)
+        pieces = [(n, blocks.dtype) for n in np.diff(blocks.borders).tolist()]
+        super().__init__(blocks.shape, blocks.dtype, blocks.is_sparse, blocks.n_entries, blocks.longest_row, pieces)
         self.blocks = blocks
         self.n_reads = 0
 
@@ -140,15 +140,14 @@ class BlockMatrix(PiecewiseMatrix):
 
 
 class BlockPasses(PiecewisePasses):
-    """The sums of all blocks, joined as they are read.
+    """The sums of all blocks, joined as they are read; the rows of the samples are sorted."""
 
-    Parameters
-    ----------
-    matrix : BlockMatrix
-        The data.
-    samples, scaling, n_rows_coef
-        As `Passes` takes them; the rows of the samples are sorted.
-    """
+    def __init__(self, matrix: BlockMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        counts = [n for n, _ in matrix.pieces]
+        if len(samples.rows):
+            ends = np.searchsorted(samples.rows, np.cumsum(counts))
+            counts = np.diff(ends, prepend=0).tolist()
+        super().__init__(matrix, samples, scaling, n_rows_coef, counts, len(counts) - 1)
 
     def _evaluate(self, parameters, probabilities):
         def evaluate_block(places, passes):
@@ -159,10 +158,10 @@ class BlockPasses(PiecewisePasses):
             probabilities[:, places] = kept
             return found
 
-        return add_evaluated(evaluate_block(*each) for each in self._cut(self.rows))
+        return add_evaluated(evaluate_block(*each) for each in self._cut(self.samples.rows))
 
     def _add(self, term, curved, *arguments):
-        return self._add_over(self.rows, term, curved, *arguments)
+        return self._add_over(self.samples.rows, term, curved, *arguments)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """As `Passes.gram` has it; the rows are sorted."""
@@ -170,7 +169,7 @@ class BlockPasses(PiecewisePasses):
 
     def split(self, most_rows: int) -> Iterator[Passes]:
         """As `Passes.split` has it, from one reading."""
-        for _, passes in self._cut(self.rows):
+        for _, passes in self._cut(self.samples.rows):
             yield from passes.split(most_rows)
 
     def _add_over(self, rows, term, by_rows, *arguments):
@@ -183,7 +182,7 @@ class BlockPasses(PiecewisePasses):
         """Yield which of some sorted row numbers each block has, as a slice, and the passes over its own."""
         if (rows[1:] < rows[:-1]).any():
             raise ValueError("Passes over a matrix in blocks take rows in their order, but these are not sorted.")
-        _, labels, weights = self._samples
+        _, labels, weights = self.samples
         for first, last, block in self._matrix.read():
             places, own = slice(first, last), rows
             if len(rows):
@@ -199,7 +198,7 @@ class BlockPasses(PiecewisePasses):
 
 
 def _find_gram(passes, row_weights, precision):
-    return passes.gram(passes.rows, row_weights, precision).astype(np.float64, copy=False)
+    return passes.gram(passes.samples.rows, row_weights, precision).astype(np.float64, copy=False)
 
 
 def _spread(found, features, d):

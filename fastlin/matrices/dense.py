@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.column_statistics import fill_block_column_statistics, fill_block_panel, fill_moments
+from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, fill_block_panel, fill_moments
 from fastlin.kernels.linear.columnwise import TiledRows, count_roundings, fill_block_sums
 from fastlin.kernels.linear.curvature import (
     COLUMN_PAIRS,
@@ -37,8 +37,7 @@ from fastlin.kernels.machine.in_place import count_roundings_in_place, count_til
 from fastlin.kernels.machine.panels import choose_tile_rows, count_product_roundings
 from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
-from fastlin.matrices.columns import Moments, Transposed, add_exactly
-from fastlin.matrices.matrix import Matrix, Passes
+from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed, add_exactly
 from fastlin.matrices.row_products import DenseRowProducts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
@@ -194,11 +193,44 @@ class DenseMatrix(Matrix):
             return self._row_gram[1]
 
     def passes(self, samples: Samples, scaling: Scaling, n_rows_coef: int) -> DensePasses:
-        """As `Matrix.passes` has it: over a copy column by column where X is small, or has few columns."""
-        n, size = len(samples.rows) or len(self.X), self.shape[1] + 1
-        products = n * size * max(size, FEWEST_COLUMNS)
-        is_copied = n * size <= FEW_NUMBERS or (n_rows_coef > 1 and products <= FEW_PRODUCTS)
-        return (ColumnPasses if is_copied else DensePasses)(self, samples, scaling, n_rows_coef)
+        """As `Matrix.passes` has it."""
+        kind = ColumnPasses if is_copied(len(samples.rows) or len(self.X), self.shape[1], n_rows_coef) else DensePasses
+        return kind(self, samples, scaling, n_rows_coef)
+
+
+def is_copied(n_rows: int, n_features: int, n_rows_coef: int) -> bool:
+    """Say whether passes are over a copy column by column: of a small X, or one of few columns."""
+    size = n_features + 1
+    products = n_rows * size * max(size, FEWEST_COLUMNS)
+    return n_rows * size <= FEW_NUMBERS or (n_rows_coef > 1 and products <= FEW_PRODUCTS)
+
+
+def count_pass_blocks(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int) -> int:
+    """Return into how many blocks a pass over rows of X, whose entries have so many bytes, is cut."""
+    K, d = n_rows_coef, n_features
+    row_work = READ_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
+    return count_blocks(n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=n_rows * itemsize * d)
+
+
+def count_tile(n_rows: int, n_features: int, n_rows_coef: int, itemsize: int, precision: FloatType, folds: bool) -> int:
+    """Return the rows of a tile of a pass as `count_pass_blocks` has it; `folds` is that of its Plan."""
+    if folds:
+        return count_tile_rows_in_place(n_features, itemsize)
+    rows_a_block = -(-n_rows // count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize))
+    return choose_tile_rows(rows_a_block, n_features, n_rows_coef, np.dtype(precision).itemsize)
+
+
+def count_dense_roundings(
+    n_rows: int, n_features: int, n_rows_coef: int, itemsize: int, folds: bool
+) -> tuple[int, int]:
+    """Return the roundings of dense passes: a sum runs over the rows of a tile, then over tiles and blocks."""
+    if is_copied(n_rows, n_features, n_rows_coef):
+        return count_roundings(n_rows, n_features + 1)
+    n_blocks = count_pass_blocks(n_rows, n_features, n_rows_coef, itemsize)
+    tile_rows = count_tile(n_rows, n_features, n_rows_coef, itemsize, np.float64, folds)
+    n_tiles = -(-n_rows // (n_blocks * tile_rows))
+    n_products = count_roundings_in_place(n_features) if folds else count_product_roundings(n_features, n_rows_coef)
+    return n_products, tile_rows + n_tiles + n_blocks
 
 
 class Plan(NamedTuple):
@@ -224,13 +256,6 @@ class DensePasses(Passes):
 
     Those over all rows with one row of coefficients read X in place, with scale and shift in the coefficients, if these
     allow it.
-
-    Parameters
-    ----------
-    matrix : DenseMatrix
-        The data.
-    samples, scaling, n_rows_coef
-        As `Passes` takes them.
     """
 
     def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
@@ -239,31 +264,22 @@ class DensePasses(Passes):
         self._layers = matrix.layers
         K, d = n_rows_coef, X.shape[1]
         self._reads_in_place = K == 1 and not len(samples.rows) and X.itemsize in X.strides
-        row_work = READ_WORK * d if K == 1 else K * (CLASS_WORK * d + EXPONENTIAL_WORK)
-        self._n_blocks = count_blocks(
-            self._n_rows, row_work=row_work, partial_bytes=8 * K * d, data_bytes=self._n_rows * X.itemsize * d
-        )
+        self._n_blocks = count_pass_blocks(self._n_rows, d, K, X.itemsize)
         self._plans: dict[FloatType, Plan] = {}
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, d)), np.empty((self._n_blocks, K)))
+        self.roundings, self.shift_roundings = self._count_roundings()
 
-    @cached_property
-    def roundings(self) -> tuple[int, int]:
-        """As `Passes.roundings` has it: a sum runs over the rows of a tile, then over tiles and blocks."""
-        d, K = self._X.shape[1], self._shape[0]
-        _, tile_rows, folds = self._plan(np.float64)
-        n_products = count_roundings_in_place(d) if folds else count_product_roundings(d, K)
-        n_tiles = -(-self._n_rows // (self._n_blocks * tile_rows))
-        return n_products, tile_rows + n_tiles + self._n_blocks
-
-    @property
-    def shift_roundings(self) -> float:
-        """As `Passes.shift_roundings` has it.
+    def _count_roundings(self):
+        """Return roundings and shift_roundings.
 
         The shift takes part in none where rows are centred: the scale is a power of two, so that x scale + shift is
         rounded once, by a part of itself.
         """
-        return SHIFT_ROUNDINGS if self._plan(np.float64).folds else 0.0
+        folds = self._plan(np.float64).folds
+        d, itemsize = self._X.shape[1], self._X.itemsize
+        roundings = count_dense_roundings(self._n_rows, d, self._shape[0], itemsize, folds)
+        return roundings, SHIFT_ROUNDINGS if folds else 0.0
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -273,7 +289,7 @@ class DensePasses(Passes):
             fill_block_logistic_loss_and_gradient if plan.folds else fill_block_loss_and_gradient,
             self._n_blocks,
             self._layers,
-            self._samples,
+            self.samples,
             plan.scaling,
             _split(parameters, precision),
             plan.tile_rows,
@@ -293,7 +309,7 @@ class DensePasses(Passes):
         if plan.folds:
             run_blocks(fill_block_logistic_hessian_product, self._n_blocks, self._layers, *by_rows, *given)
         else:
-            rows = self._row_numbers(self._samples.rows)
+            rows = self._row_numbers(self.samples.rows)
             run_blocks(fill_block_hessian_product, self._n_blocks, self._layers, rows, *by_rows, *given)
         return self._add_blocks(np.empty(self._shape))
 
@@ -324,7 +340,7 @@ class DensePasses(Passes):
         row_weights = self._row_weights(precision)
         if K == 1:
             curvature = row_weights * probabilities * (1 - probabilities)
-            return self.gram(self._samples.rows, curvature, precision)[0].astype(np.float64)
+            return self.gram(self.samples.rows, curvature, precision)[0].astype(np.float64)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
         width = pad_pairs(n_products)
         n_blocks = count_blocks(self._n_rows, row_work=n_pairs * n_products)
@@ -335,7 +351,7 @@ class DensePasses(Passes):
             fill_block_class_pair_gram,
             n_parts * n_groups,
             self._layers,
-            self._row_numbers(self._samples.rows),
+            self._row_numbers(self.samples.rows),
             row_weights,
             probabilities,
             self._plan(precision).scaling,
@@ -357,7 +373,7 @@ class DensePasses(Passes):
 
     def _row_weights(self, precision):
         """Return s_i of the rows of the passes, (m,)."""
-        rows, _, weights = self._samples
+        rows, _, weights = self.samples
         if not len(weights):
             return np.ones(self._n_rows, precision)
         return (weights[rows] if len(rows) else weights).astype(precision)
@@ -365,14 +381,10 @@ class DensePasses(Passes):
     def _plan(self, precision):
         """Return the Plan of passes in a precision; a small pass takes 15 microseconds, a plan two."""
         if precision not in self._plans:
-            (K, _), d, itemsize = self._shape, self._X.shape[1], np.dtype(precision).itemsize
-            scaling = _cast(self._scaling, self._X.dtype, precision)
-            if self._reads_in_place and allows_folding(*self._scaling, precision):
-                plan = Plan(scaling, count_tile_rows_in_place(d, self._X.itemsize), folds=True)
-            else:
-                n_rows = -(-self._n_rows // self._n_blocks)
-                plan = Plan(scaling, choose_tile_rows(n_rows, d, K, itemsize), folds=False)
-            self._plans[precision] = plan
+            (K, _), X, scaling = self._shape, self._X, _cast(self._scaling, self._X.dtype, precision)
+            folds = self._reads_in_place and allows_folding(*self._scaling, precision)
+            tile_rows = count_tile(self._n_rows, X.shape[1], K, X.itemsize, precision, folds)
+            self._plans[precision] = Plan(scaling, tile_rows, folds)
         return self._plans[precision]
 
 
@@ -396,25 +408,18 @@ class ColumnPasses(DensePasses):
     classes 1.1 ms in place of 1.7.
     """
 
-    @property
-    def lies_in_cache(self) -> bool:
-        """As `Passes.lies_in_cache` has it."""
-        return self._n_rows * self._shape[1] <= FEW_NUMBERS
+    def __init__(self, matrix: DenseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+        super().__init__(matrix, samples, scaling, n_rows_coef)
+        self.lies_in_cache = self._n_rows * self._shape[1] <= FEW_NUMBERS
 
-    @cached_property
-    def roundings(self) -> tuple[int, int]:
-        """As `Passes.roundings` has it: of the sums in kernels/linear/columnwise.py."""
-        return count_roundings(self._n_rows, self._shape[1])
-
-    @property
-    def shift_roundings(self) -> float:
-        """As `Passes.shift_roundings` has it: columns are centred before anything else."""
-        return 0.0
+    def _count_roundings(self):
+        # Columns are centred before anything else.
+        return count_roundings(self._n_rows, self._shape[1]), 0.0
 
     @cached_property
     def by_columns(self) -> TiledRows:
         """The columns, scaled and centred and with ones behind them, with labels and weights."""
-        rows, labels, weights = self._samples
+        rows, labels, weights = self.samples
         found = TiledRows.of(self._layers, rows, *self._scaling, labels, weights)
         found.fill_column(-1, 1)
         return found

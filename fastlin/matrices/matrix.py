@@ -1,16 +1,16 @@
-"""What every form of X answers, stated once: the matrix, and the passes over its rows that an objective is made of."""
+"""What every form of X answers, stated once: the matrix, its columns, and the passes that an objective is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.columns import Columns, Moments, Transposed
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -28,6 +28,139 @@ COPIED_PART = 0.25
 SCORE_BYTES = 8 << 20
 # Bytes of the probabilities that are held together where those of all rows are not kept.
 PROBABILITY_BYTES = 32 << 20
+
+
+class Moments(NamedTuple):
+    """What is summed over the rows of each column, weighted: arrays of shape (d,), float64.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (d,)
+        The means, rounded.
+    remainder : ndarray of shape (d,)
+        What the means lost when they were rounded, which counts where a column varies by little beside its mean.
+    variance : ndarray of shape (d,)
+        The variances. That of a column is zero where all rows of weight above zero have the same number, and where
+        the squares of its distances leave the range of float64.
+    smallest, largest : ndarray of shape (d,)
+        The extremes over all rows, whatever their weights.
+    """
+
+    mean: np.ndarray
+    remainder: np.ndarray
+    variance: np.ndarray
+    smallest: np.ndarray
+    largest: np.ndarray
+
+
+class Columns(NamedTuple):
+    """Statistics of the columns of X, weighted by s: arrays of shape (d,), float64.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (d,)
+        The weighted means, rounded.
+    remainder : ndarray of shape (d,)
+        What the means lost when they were rounded.
+    spread : ndarray of shape (d,)
+        The weighted standard deviations; zero where a column is constant.
+    largest : ndarray of shape (d,)
+        The largest magnitudes over all rows, whatever their weights.
+    farthest : ndarray of shape (d,)
+        The largest distances of an entry from the mean, over all rows.
+    finite : bool
+        Whether X holds finite numbers only.
+    """
+
+    mean: np.ndarray
+    remainder: np.ndarray
+    spread: np.ndarray
+    largest: np.ndarray
+    farthest: np.ndarray
+    finite: bool
+
+    @property
+    def root_mean_square(self) -> FloatArray:
+        """The roots of the weighted means of squares."""
+        return np.hypot(self.mean, self.spread)
+
+    def choose_coordinates(self) -> tuple[FloatArray, FloatArray]:
+        """Return scale and shift (d,) for which x scale + shift has a spread near one and a mean of zero.
+
+        The scale is a power of two, so that it rounds nothing.
+        """
+        exponents = -np.log2(self.spread, where=self.spread > 0, out=np.zeros_like(self.spread))
+        scale = 2.0 ** np.clip(np.round(exponents), -1000, 1000)
+        return scale, -self.mean * scale
+
+    @classmethod
+    def from_moments(cls, moments: Moments) -> Self:
+        """Return the Columns of some Moments."""
+        mean, remainder, variance, smallest, largest = moments
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = np.sqrt(variance)
+            # Squares of numbers beyond 1e+-150 leave the range of float64.
+            if not (spread.min(initial=np.inf) > 1e-150 and spread.max(initial=0.0) < np.inf):
+                half = 0.5 * largest - 0.5 * smallest
+                spread = np.where(~np.isfinite(spread) | ((spread <= 1e-150) & (half < 1e-140)), half, spread)
+            magnitude = np.maximum(np.abs(smallest), np.abs(largest))
+            farthest = np.maximum(mean - smallest, largest - mean)
+        return cls(mean, remainder, spread, magnitude, farthest, bool(magnitude.max(initial=0.0) < np.inf))
+
+
+def merge_moments(totals: FloatArray, moments: Sequence[Moments]) -> Moments:
+    """Return the Moments of several blocks of rows from those of each.
+
+    Parameters
+    ----------
+    totals : ndarray of shape (B,)
+        The weight of each block, of which some is above zero.
+    moments : sequence of B Moments
+        Those of a block without weight tell its smallest and largest entries.
+    """
+    mean, remainder, variance, smallest, largest = (np.array(each) for each in zip(*moments, strict=True))
+    shares = (totals / totals.sum())[:, None]
+    counts = totals > 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        # From the mean of the heaviest block, so that blocks of one number leave exactly this and no variance.
+        origin = mean[np.argmax(totals)]
+        distances, shares = (mean - origin + remainder)[counts], shares[counts]
+        shift = np.add.reduce(shares * distances)
+        # Chan, Golub and LeVeque 1979: the variances, and that of the means.
+        variance = np.add.reduce(shares * (variance[counts] + (distances - shift) ** 2))
+        return Moments(*add_exactly(origin, shift), variance, smallest.min(axis=0), largest.max(axis=0))
+
+
+def add_exactly(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return a + b and what it lost when it was rounded (Knuth 1969, section 4.2.2)."""
+    total = a + b
+    own = total - a
+    return total, (a - (total - own)) + (b - own)
+
+
+@dataclass(frozen=True, eq=False)
+class Transposed:
+    """X column by column: column j holds scale_j x_j + shift_j of all rows, whole or as entries.
+
+    Attributes
+    ----------
+    panel : ndarray of shape (m, n)
+        The columns that are kept whole.
+    places : ndarray of shape (d,), int64
+        Where column j stands in panel; -1 for one that is kept as entries.
+    starts, indices, values : ndarray
+        The entries of column j are those from starts[j] to starts[j + 1]; each has a row of its own.
+    scale, shift : ndarray of shape (d,), float64
+        How the columns are scaled and shifted; the shift of a column that is kept as entries is zero.
+    """
+
+    panel: np.ndarray
+    places: np.ndarray
+    starts: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+    scale: np.ndarray
+    shift: np.ndarray
 
 
 class Matrix:
@@ -203,29 +336,29 @@ class Passes:
         How the columns enter, in float64.
     n_rows_coef : int
         K: 1 for two classes, else the number of classes.
+
+    Attributes
+    ----------
+    samples
+        The parameter.
+    lies_in_cache : bool
+        Whether a pass reads a copy that lies in the second-level cache of a core.
+    roundings : tuple of int
+        How many roundings a product of a row, and a sum over the rows, take one after the other, in float64.
+    shift_roundings : float or ndarray of shape (d,)
+        How many roundings the shift of a column takes part in, relative to those of a product.
     """
+
+    lies_in_cache = False
+    roundings: tuple[int, int]
+    shift_roundings: float | FloatArray
 
     def __init__(self, matrix: Matrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         n, d = matrix.shape
         self._matrix: Any = matrix
-        self._samples, self._scaling = samples, scaling
+        self.samples, self._scaling = samples, scaling
         self._n_rows = len(samples.rows) or n
         self._shape = n_rows_coef, d + 1
-
-    @property
-    def lies_in_cache(self) -> bool:
-        """Whether a pass reads a copy that lies in the second-level cache of a core."""
-        return False
-
-    @property
-    def roundings(self) -> tuple[int, int]:
-        """How many roundings a product of a row, and a sum over the rows, take one after the other, in float64."""
-        raise NotImplementedError
-
-    @property
-    def shift_roundings(self) -> float | FloatArray:
-        """How many roundings the shift of a column takes part in, relative to those of a product; or of each, (d,)."""
-        raise NotImplementedError
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """Return sum s_i l_i, and fill gradient with its derivative by parameters.
@@ -278,21 +411,12 @@ class Passes:
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
         for k in range(K):
-            weights = self.weigh() * probabilities[k]
+            weights = self.samples.weigh() * probabilities[k]
             for other in range(k + 1):
                 rest = 1 - probabilities[k] if other == k else -probabilities[other]
-                (gram,) = self.gram(self.rows, (weights * rest)[None], np.float64)
+                (gram,) = self.gram(self.samples.rows, (weights * rest)[None], np.float64)
                 blocks[k, :, other], blocks[other, :, k] = gram, gram
         return hessian
-
-    @property
-    def rows(self) -> IntArray:
-        """The numbers (m,) of the rows that are meant; without entries all rows of the matrix."""
-        return self._samples.rows
-
-    def weigh(self) -> FloatArray:
-        """Return s_i of the rows that are meant, (m,), float64."""
-        return self._samples.weigh()
 
     def sum_curvature(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
         """Return the sum of ``term(passes, probabilities, *arguments)`` over passes that have some of the rows each.
@@ -315,7 +439,7 @@ class Passes:
             # Without numbers a pass reads all rows, and those in their order faster.
             yield self
             return
-        rows, labels, weights = self._samples
+        rows, labels, weights = self.samples
         for first in range(0, self._n_rows, most_rows):
             last = min(first + most_rows, self._n_rows)
             numbers = rows[first:last] if len(rows) else np.arange(first, last)

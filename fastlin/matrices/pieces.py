@@ -8,17 +8,18 @@ and joins are functions of modules, which workers can be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastlin.kernels.linear.logistic_rows import SHIFT_ROUNDINGS, allows_folding
 from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.machine.threads import MAX_BLOCKS
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.columns import Moments, merge_moments
-from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Matrix, Passes
+from fastlin.matrices.dense import DenseMatrix, count_dense_roundings
+from fastlin.matrices.matrix import Matrix, Moments, Passes, merge_moments
+from fastlin.matrices.sparse_passes import count_chunks, count_sparse_roundings, count_sparse_shift_roundings
 from fastlin.typing import FloatArray
 
 # A fit may take four times `budget_bytes`, an eighth of X: all that it takes together then fits into a quarter.
@@ -28,6 +29,8 @@ MOST_BYTES = 1 << 30
 
 # The total weight of some rows, and the moments of their columns.
 Measured: TypeAlias = tuple[float, Moments]
+# The loss over some rows, sum s_i l_i, and its derivative (K, d + 1).
+Evaluated: TypeAlias = tuple[float, FloatArray]
 
 
 class PiecewiseMatrix(Matrix):
@@ -45,34 +48,35 @@ class PiecewiseMatrix(Matrix):
         The number of entries that a pass reads.
     longest_row : int
         The number of entries of the longest row.
+    pieces : sequence of (int, dtype)
+        The rows of each piece, which may have none, and their type.
 
     Attributes
     ----------
-    longest_row
-        The parameter.
+    longest_row, pieces
+        The parameters.
     """
 
     lies_in_memory = False
 
     def __init__(
-        self, shape: tuple[int, int], dtype: np.dtype[Any], is_sparse: bool, n_entries: int, longest_row: int
+        self,
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        is_sparse: bool,
+        n_entries: int,
+        longest_row: int,
+        pieces: Sequence[tuple[int, np.dtype[Any]]],
     ) -> None:
         n_bytes = n_entries * (dtype.itemsize + (4 if is_sparse else 0))
         super().__init__(shape, dtype, is_sparse, n_entries, min(n_bytes // PART_IN_MEMORY, MOST_BYTES))
-        self.longest_row = longest_row
-
-    def count_shift_roundings(self, scaling: Scaling, n_rows_coef: int) -> float:
-        """Return how many roundings the shift of a column takes part in at most, relative to those of a product.
-
-        The passes over the pieces have K rows of coefficients, and columns that enter by a Scaling.
-        """
-        if self.is_sparse:
-            return 1 + (self.shape[1] + 1) / (self.longest_row + 2)
-        return SHIFT_ROUNDINGS if n_rows_coef == 1 and allows_folding(*scaling, np.float64) else 0.0
+        self.longest_row, self.pieces = longest_row, pieces
 
 
 class PiecewisePasses(Passes):
     """The sums over the rows of X in pieces. A subclass knows where the pieces are, and joins their terms.
+
+    Roundings are the most that the passes over a piece may take, whatever its layout.
 
     Parameters
     ----------
@@ -80,26 +84,38 @@ class PiecewisePasses(Passes):
         The data.
     samples, scaling, n_rows_coef
         As `Passes` takes them.
+    counts : sequence of int
+        How many rows of each piece are meant.
+    n_joins : int
+        How many additions the term of a piece goes through.
     """
 
-    def __init__(self, matrix: PiecewiseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
+    def __init__(
+        self,
+        matrix: PiecewiseMatrix,
+        samples: Samples,
+        scaling: Scaling,
+        n_rows_coef: int,
+        counts: Sequence[int],
+        n_joins: int,
+    ) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self._shift_roundings = matrix.count_shift_roundings(scaling, n_rows_coef)
-        self._roundings = 0, 0
-
-    @property
-    def roundings(self) -> tuple[int, int]:
-        """As `Passes.roundings` has it: those of the last pass."""
-        return self._roundings
-
-    @property
-    def shift_roundings(self) -> float:
-        """As `Passes.shift_roundings` has it: the most that the passes of a piece may take."""
-        return self._shift_roundings
+        d, K, pieces = matrix.shape[1], n_rows_coef, matrix.pieces
+        if matrix.is_sparse:
+            n_sums = max(MAX_BLOCKS, *(count_chunks(n, d, K) for n, _ in pieces))
+            n_products, n_sums = count_sparse_roundings(matrix.longest_row, max(counts), n_sums)
+            self.shift_roundings = count_sparse_shift_roundings(d + 1, n_products)
+        else:
+            folds = K == 1 and allows_folding(*scaling, np.float64)
+            kinds = {(n, dtype.itemsize) for n, (_, dtype) in zip(counts, pieces, strict=True) if n}
+            found = [count_dense_roundings(n, d, K, itemsize, f) for n, itemsize in kinds for f in {False, folds}]
+            n_products, n_sums = map(max, zip(*found, strict=True))
+            self.shift_roundings = SHIFT_ROUNDINGS if folds else 0.0
+        self.roundings = n_products, n_sums + n_joins
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
-        loss, gradient[:], *self._roundings = self._evaluate(parameters, probabilities)
+        loss, gradient[:] = self._evaluate(parameters, probabilities)
         return loss
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
@@ -111,7 +127,7 @@ class PiecewisePasses(Passes):
         return self._add(find_class_pair_gram, curved)
 
     def _evaluate(self, parameters, probabilities):
-        """Return the Evaluated of all pieces, and fill probabilities where they are given."""
+        """Return what `evaluate` returns for all pieces, and fill probabilities where they are given."""
         raise NotImplementedError
 
     def _add(self, term, curved, *arguments):
@@ -136,40 +152,19 @@ def merge(measured: Iterable[Measured]) -> Measured:
     return float(totals.sum()), merge_moments(totals if totals.any() else np.ones(len(totals)), moments)
 
 
-class Evaluated(NamedTuple):
-    """The loss over some rows, its gradient, and the roundings of both.
-
-    Attributes
-    ----------
-    loss : float
-        The sum of s_i l_i.
-    gradient : ndarray of shape (K, d + 1)
-        Its derivative.
-    n_products, n_sums : int
-        As `Passes.roundings` has them.
-    """
-
-    loss: float
-    gradient: np.ndarray
-    n_products: int
-    n_sums: int
-
-
 def evaluate(passes: Passes, parameters: FloatArray, probabilities: FloatArray | None = None) -> Evaluated:
-    """Return the Evaluated of a piece at parameters (K, d + 1), and fill probabilities where they are given."""
+    """Return the loss of a piece and its gradient at parameters (K, d + 1), and fill probabilities, if given."""
     gradient = np.empty(parameters.shape)
-    loss = passes.evaluate(parameters, probabilities, gradient)
-    return Evaluated(loss, gradient, *passes.roundings)
+    return passes.evaluate(parameters, probabilities, gradient), gradient
 
 
 def add_evaluated(evaluated: Iterable[Evaluated]) -> Evaluated:
-    """Return the Evaluated of several pieces together; the gradient of the first is overwritten."""
-    loss, gradient, n_products, n_sums = next(evaluated := iter(evaluated))
-    for each in evaluated:
-        loss += each.loss
-        gradient += each.gradient
-        n_products, n_sums = max(n_products, each.n_products), max(n_sums, each.n_sums) + 1
-    return Evaluated(loss, gradient, n_products, n_sums)
+    """Return the loss and the gradient of several pieces together; the gradient of the first is overwritten."""
+    loss, gradient = next(evaluated := iter(evaluated))
+    for other_loss, other in evaluated:
+        loss += other_loss
+        gradient += other
+    return loss, gradient
 
 
 def find_hessian_product(passes: Passes, probabilities: FloatArray, direction: FloatArray) -> FloatArray:
@@ -185,4 +180,4 @@ def find_class_pair_gram(passes: Passes, probabilities: FloatArray) -> FloatArra
 def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatArray:
     """Return sum over i of s_i [p_i, 1] [p_i, 1]' of a piece, (K + 1, K + 1), as a term of `Passes.sum_curvature`."""
     precision = probabilities.dtype.type
-    return DenseMatrix(probabilities.T).gram(passes.weigh(), precision).astype(np.float64)
+    return DenseMatrix(probabilities.T).gram(passes.samples.weigh(), precision).astype(np.float64)

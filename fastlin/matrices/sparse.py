@@ -19,16 +19,14 @@ from fastlin.kernels.linear.sparse_columns import (
 from fastlin.kernels.linear.sparse_rows import (
     fill_block_row_squares,
     fill_block_row_sums,
-    fill_block_sparse_best_class,
     fill_block_sparse_rows,
     fill_block_sparse_scores,
 )
 from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
-from fastlin.matrices.columns import Moments, Transposed
 from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
-from fastlin.matrices.matrix import Matrix
+from fastlin.matrices.matrix import Matrix, Moments, Transposed
 from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
 from fastlin.typing import FloatArray, IntArray, SparseContainer
@@ -100,6 +98,11 @@ class SparseMatrix(Matrix):
         is_one = (X.data[:ONES_TRIED] == 1).all() and (X.data == 1).all()
         return X._replace(data=X.data[:0]) if is_one else X
 
+    @cached_property
+    def longest_row(self) -> int:
+        """The number of entries of the longest row."""
+        return int(np.diff(self.csr.indptr).max(initial=0))
+
     def find_moments(self, weights: FloatArray | None = None) -> Moments:
         """As `Matrix.find_moments` has it."""
         n, d = self.shape
@@ -135,28 +138,28 @@ class SparseMatrix(Matrix):
     def compute_scores(self, coef: FloatArray, intercept: FloatArray, rows: IntArray = ALL) -> FloatArray:
         """As `Matrix.compute_scores` has it; or (m, K), of rows (m,)."""
         scores = np.empty((len(rows) or self.shape[0], len(coef)), coef.dtype)
-        self._score(fill_block_sparse_scores, coef, intercept, scores, rows)
+        self._score(coef, intercept, rows, scores, np.empty(0, np.int64))
         return scores
 
     def find_best_class(self, coef: FloatArray, intercept: FloatArray) -> IntArray:
         """As `Matrix.find_best_class` has it, in one pass."""
         best = np.empty(self.shape[0], np.int64)
-        self._score(fill_block_sparse_best_class, coef, intercept, best)
+        self._score(coef, intercept, ALL, np.empty((0, len(coef)), coef.dtype), best)
         return best
 
     def _score_part(self, part, coef, intercept):
         # Rows that are taken would be copied.
         return self.compute_scores(coef, intercept, np.arange(part.start, part.stop))
 
-    def _score(self, kernel, coef, intercept, found, rows=ALL):
+    def _score(self, coef, intercept, rows, scores, best):
         K, d = coef.shape
         table = zeros_table(d, K)
         fill_table(coef.astype(np.float64), Scaling(np.ones(d), np.zeros(d)), table)
         X = compressed(self.X)
         starts = count_starts(X.indptr, rows)
-        borders = cut_lines(starts, count_line_blocks(len(found), starts[-1] - starts[0], K))
+        borders = cut_lines(starts, count_line_blocks(len(starts) - 1, starts[-1] - starts[0], K))
         parameters = TableParameters(table, intercept.astype(np.float64))
-        run_blocks(kernel, len(borders) - 1, X, rows, borders, parameters, found)
+        run_blocks(fill_block_sparse_scores, len(borders) - 1, X, rows, borders, parameters, scores, best)
 
     def take_rows(self, rows: IntArray | slice, out: FloatArray) -> FloatArray:
         """Return rows of X as a dense array.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,15 +27,7 @@ TILE_ROWS = 512
 
 
 class SparsePasses(Passes):
-    """The sums over rows that an objective is made of, without those that a subclass makes by its own way through X.
-
-    Parameters
-    ----------
-    matrix : SparseMatrix
-        The data.
-    samples, scaling, n_rows_coef
-        As `Passes` takes them.
-    """
+    """The sums over rows that an objective is made of, without those that a subclass makes by its own way through X."""
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -44,24 +35,10 @@ class SparsePasses(Passes):
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
-    @property
-    def _n_sums(self):
-        """The number of sums that each sum over the rows is put together from."""
-        raise NotImplementedError
-
-    @cached_property
-    def roundings(self) -> tuple[int, int]:
-        """As `Passes.roundings` has it: a product runs over the entries of a row, a sum over those of a column."""
-        longest = int(np.diff(self._matrix.entries.indptr).max(initial=0))
-        return longest + 2, self._n_rows + self._n_sums
-
-    @property
-    def shift_roundings(self) -> float:
-        """As `Passes.shift_roundings` has it.
-
-        An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
-        """
-        return 1 + self._shape[1] / self.roundings[0]
+    def _count_roundings(self, n_sums):
+        """Take note of the roundings of sums over the rows that are put together from so many sums."""
+        self.roundings = count_sparse_roundings(self._matrix.longest_row, self._n_rows, n_sums)
+        self.shift_roundings = count_sparse_shift_roundings(self._shape[1], self.roundings[0])
 
 
 class PassesByRows(SparsePasses):
@@ -74,9 +51,10 @@ class PassesByRows(SparsePasses):
         super().__init__(matrix, samples, scaling, n_rows_coef)
         self._tile_rows = TILE_ROWS
         starts = count_starts(matrix.entries.indptr, samples.rows)
-        n_blocks = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
-        self._borders = cut_lines(starts, n_blocks)
+        self._n_sums = count_blocks_with_sums(self._n_rows, int(starts[-1] - starts[0]), matrix.shape[1])
+        self._borders = cut_lines(starts, self._n_sums)
         self._sums = np.empty((self._n_sums, self._shape[1]))
+        self._count_roundings(self._n_sums)
 
     @staticmethod
     def suit(matrix: SparseMatrix, rows: IntArray, n_rows_coef: int) -> bool:
@@ -86,19 +64,15 @@ class PassesByRows(SparsePasses):
         n_entries = int(count_starts(matrix.entries.indptr, rows)[-1]) if len(rows) else matrix.n_entries
         return count_blocks_with_sums(len(rows) or matrix.shape[0], n_entries, matrix.shape[1]) > 0
 
-    @property
-    def _n_sums(self):
-        return len(self._borders) - 1
-
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
         losses, rest = np.empty(self._n_sums), (self._sums, Kept.of(probabilities))
-        self._run(fill_block_logistic_pass, parameters, (self._samples,), (losses, *rest), gradient)
+        self._run(fill_block_logistic_pass, parameters, (self.samples,), (losses, *rest), gradient)
         return float(np.add.reduce(losses))
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """As `Passes.hessian_product` has it."""
-        rows = self._samples.rows, self._samples.weigh()
+        rows = self.samples.rows, self.samples.weigh()
         rest = self._sums, probabilities
         return self._run(fill_block_logistic_product, direction, rows, rest, np.empty(self._shape))
 
@@ -131,10 +105,10 @@ class PassesByColumns(SparsePasses):
         K = n_rows_coef
         columns = matrix.csc
         self._by_rows, self._by_columns = compressed(matrix.csr), compressed(columns)
-        n_together = max(1, max(RESIDUAL_BYTES, 8 * K * (d + 1)) // (8 * count_columns(K)))
-        n_chunks = max(1, -(-n // n_together))
+        n_chunks = count_chunks(n, d, K)
         self._residuals = zeros_table(-(-n // n_chunks), K)
         self._chunks = [self._chunk(i * n // n_chunks, (i + 1) * n // n_chunks) for i in range(n_chunks)]
+        self._count_roundings(n_chunks)
         self._column_borders = cut_lines(columns.indptr, count_line_blocks(d, columns.indptr[-1], K))
 
     def _chunk(self, first, last):
@@ -148,10 +122,6 @@ class PassesByColumns(SparsePasses):
             starts = count_starts(indptr, rows)
         n_blocks = count_line_blocks(len(starts) - 1, starts[-1] - starts[0], self._shape[0])
         return Chunk(first, self._residuals[: last - first]), place + cut_lines(starts, n_blocks)
-
-    @property
-    def _n_sums(self):
-        return len(self._chunks)
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -227,6 +197,25 @@ class PassesByColumns(SparsePasses):
             totals += chunk_sums
         product[:, -1] = totals
         return product
+
+
+def count_chunks(n_rows: int, n_features: int, n_rows_coef: int) -> int:
+    """Return how many chunks of rows have their residuals kept at a time."""
+    n_bytes = max(RESIDUAL_BYTES, 8 * n_rows_coef * (n_features + 1))
+    return max(1, -(-n_rows // max(1, n_bytes // (8 * count_columns(n_rows_coef)))))
+
+
+def count_sparse_roundings(longest_row: int, n_rows: int, n_sums: int) -> tuple[int, int]:
+    """Return the roundings of sparse passes: a product runs over the entries of a row, a sum over those of a column."""
+    return longest_row + 2, n_rows + n_sums
+
+
+def count_sparse_shift_roundings(size: int, n_products: int) -> float:
+    """Return the roundings of a shift in sparse passes over size - 1 columns, beside n_products of a product.
+
+    An entry is not centred, so that it may be as large as the shift. The shifts themselves are summed by columns.
+    """
+    return 1 + size / n_products
 
 
 def fill_table(coef: FloatArray, scaling: Scaling, table: FloatArray) -> FloatArray:

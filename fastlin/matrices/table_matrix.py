@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -31,9 +31,8 @@ from fastlin.kernels.machine.panels import count_product_roundings
 from fastlin.kernels.machine.simd import ROW_GROUP
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, count_blocks, run_blocks
 from fastlin.kernels.machine.tiles import TILE_BYTES, Scaling
-from fastlin.matrices.columns import Moments, Transposed, merge_moments
 from fastlin.matrices.dense import DenseMatrix
-from fastlin.matrices.matrix import Matrix, Passes
+from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed, merge_moments
 from fastlin.matrices.sparse import SparseMatrix, centre_gram
 from fastlin.typing import Array, BoolArray, FloatArray, IntArray
 
@@ -73,13 +72,6 @@ class Codes:
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> Codes:
         """Return the column of some rows."""
         return Codes(self.codes[rows], self.n_levels, self.has_missing_level)
-
-
-class Plan(NamedTuple):
-    """How a pass is cut: the number of blocks of rows, and the rows of a tile."""
-
-    n_blocks: int
-    tile_rows: int
 
 
 class TableMatrix(Matrix):
@@ -230,23 +222,23 @@ class TableMatrix(Matrix):
     def compute_scores(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
         """As `Matrix.compute_scores` has it; they are computed in float64."""
         scores = np.empty((self.shape[0], len(coef)), coef.dtype)
-        plan, n_numbers = self.plan(self.shape[0], len(coef), 0), len(self.number_features)
+        (n_blocks, tile_rows), n_numbers = self.cut(self.shape[0], len(coef), 0), len(self.number_features)
         table = zeros_table(self.n_table_rows, len(coef))
         table[: self.shape[1], : len(coef)] = coef.T
         run_blocks(
             fill_block_table_scores,
-            plan.n_blocks,
+            n_blocks,
             self.operands,
             Scaling(np.ones(n_numbers), np.zeros(n_numbers)),
             Parameters(np.ascontiguousarray(coef[:, self.number_features], np.float64), intercept.astype(np.float64)),
             table,
-            plan.tile_rows,
+            tile_rows,
             scores,
         )
         return scores
 
-    def plan(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> Plan:
-        """Return the Plan of a pass over so many rows, whose blocks keep so many bytes each."""
+    def cut(self, n_rows: int, n_rows_coef: int, partial_bytes: int) -> tuple[int, int]:
+        """Return the number of blocks of a pass, which keep so many bytes each, and the rows of a tile."""
         n_numbers, n_coded, width = len(self._numbers), len(self._coded), count_columns(n_rows_coef)
         n_blocks = count_blocks(
             n_rows,
@@ -256,7 +248,7 @@ class TableMatrix(Matrix):
         )
         row_bytes = 8 * (n_numbers + 1 + n_rows_coef + width) + 4 * n_coded
         tile_rows = max(1, min(TILE_BYTES // row_bytes, MOST_TILE_ROWS) // ROW_GROUP) * ROW_GROUP
-        return Plan(n_blocks, tile_rows)
+        return n_blocks, tile_rows
 
     def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
         """As `Matrix.select` has it: few rows are copied."""
@@ -332,15 +324,7 @@ class TableMatrix(Matrix):
 
 
 class TablePasses(Passes):
-    """Passes over the columns of a table, in float64.
-
-    Parameters
-    ----------
-    matrix : TableMatrix
-        The data.
-    samples, scaling, n_rows_coef
-        As `Passes` takes them.
-    """
+    """Passes over the columns of a table, in float64."""
 
     def __init__(self, matrix: TableMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
@@ -348,33 +332,19 @@ class TablePasses(Passes):
         features, n_columns = matrix.number_features, count_columns(K)
         self._number_scaling = Scaling(*(each[features] for each in scaling))
         partial_bytes = 8 * (n_columns * matrix.n_table_rows + K * len(features))
-        self._n_blocks, self._tile_rows = matrix.plan(self._n_rows, K, partial_bytes)
+        self._n_blocks, self._tile_rows = matrix.cut(self._n_rows, K, partial_bytes)
         self._table = zeros_table(matrix.n_table_rows, K)
         self._losses = np.empty(self._n_blocks)
         self._sums = BlockSums(np.empty((self._n_blocks, K, len(features))), np.empty((self._n_blocks, K)))
+        n_numbers, n_coded = len(features), len(matrix.widths) - len(features)
+        # The levels of a row are added one by one, and so are the rows of a level within a block.
+        n_products = count_product_roundings(n_numbers, K) + n_coded + 2
+        self.roundings = n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
+        # Numbers are centred one by one, the shifts of levels are summed by columns.
+        self.shift_roundings = np.zeros(self._shape[1] - 1)
+        self.shift_roundings[matrix.level_features] = 1 + self._shape[1] / n_products
         level_sums = zeros_aligned((self._n_blocks * matrix.n_table_rows, n_columns), np.float64)
         self._level_sums = level_sums.reshape(self._n_blocks, matrix.n_table_rows, n_columns)
-
-    @cached_property
-    def roundings(self) -> tuple[int, int]:
-        """As `Passes.roundings` has it.
-
-        The levels of a row are added one by one, and so are the rows of a level within a block.
-        """
-        n_numbers = len(self._matrix.number_features)
-        n_coded = len(self._matrix.widths) - n_numbers
-        n_products = count_product_roundings(n_numbers, self._shape[0]) + n_coded + 2
-        return n_products, -(-self._n_rows // self._n_blocks) + self._n_blocks + 2
-
-    @cached_property
-    def shift_roundings(self) -> FloatArray:
-        """As `Passes.shift_roundings` has it, (d,).
-
-        Numbers are centred one by one, the shifts of levels are summed by columns.
-        """
-        roundings = np.zeros(self._shape[1] - 1)
-        roundings[self._matrix.level_features] = 1 + self._shape[1] / self.roundings[0]
-        return roundings
 
     def evaluate(self, parameters: FloatArray, probabilities: FloatArray | None, gradient: FloatArray) -> float:
         """As `Passes.evaluate` has it."""
@@ -382,7 +352,7 @@ class TablePasses(Passes):
             fill_block_table_loss_and_gradient,
             self._n_blocks,
             self._matrix.operands,
-            self._samples,
+            self.samples,
             self._number_scaling,
             self._split(parameters),
             self._table,
@@ -397,13 +367,13 @@ class TablePasses(Passes):
 
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """As `Passes.hessian_product` has it."""
-        rows = self._samples.rows
+        rows = self.samples.rows
         run_blocks(
             fill_block_table_hessian_product,
             self._n_blocks,
             self._matrix.operands,
             rows if len(rows) else np.arange(self._n_rows),
-            self._samples.weigh(),
+            self.samples.weigh(),
             probabilities.astype(np.float64, copy=False),
             self._number_scaling,
             self._split(direction),

@@ -37,7 +37,6 @@ from fastlin.kernels.networks.layers import (
     backpropagate_block,
     fill_block_probabilities,
     fill_block_residuals,
-    fill_block_target_residuals,
 )
 from fastlin.matrices import DenseMatrix, SparseMatrix
 from fastlin.networks.batch_arrays import BatchArrays
@@ -52,6 +51,7 @@ CHUNK_NUMBERS = 1_250_000
 MIN_CHUNK_ROWS = 128
 # Distance between the seeds from which the layers of one batch draw their dropout (2^32 over the golden ratio).
 SEED_STEP = 0x9E3779B9
+NO_LABELS, NO_TARGETS = np.empty(0, np.int64), np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,12 +329,9 @@ class Network:
         """Turn z_L into slopes of the loss; return sum s_i l_i and the weight of the rows that are right."""
         sums = arrays.losses, arrays.n_correct, arrays.sums[-1]
         scores, intercept, n_blocks = arrays.activations[-1], self.intercepts[-1], arrays.n_blocks[-1]
-        if labels.ndim == 1:
-            run_blocks(fill_block_residuals, n_blocks, scores, intercept, labels, weights, total, *sums)
-        else:
-            is_independent = self._is_independent or labels.shape[1] == 1
-            given = scores, intercept, labels, weights, total, is_independent
-            run_blocks(fill_block_target_residuals, n_blocks, *given, *sums)
+        given = (labels, NO_TARGETS) if labels.ndim == 1 else (NO_LABELS, labels)
+        given = *given, weights, total, self._is_independent
+        run_blocks(fill_block_residuals, n_blocks, scores, intercept, *given, *sums)
         loss, n_correct, intercept_gradient[:] = map(_total, sums)
         if not self.has_intercepts:
             intercept_gradient[:] = 0

@@ -1,14 +1,14 @@
 """The objective J as a value, and everything that is known of it at one point.
 
-`Objective` is J for given data: its rows (`rows`), the coordinates in which solvers see it (`coordinates`) and its
-penalty (`penalty`). `Objective.at` returns a `Point` (`point`), on which derivatives and lower bounds hang (`duality`,
-and `rounding` for what rounding does to them).
-Rows make their sums in `sums` and draw samples by `strata`, and `subsets` replaces rows by their linearisation. None
-of these values changes after it is made. `MeanSums` alone hold memory that passes use, a count of them, and the sums by
-class that all certificates share; one thread at a time may use them.
+`Objective` is J for given data: its rows and their sums (`rows`), the coordinates in which solvers see it
+(`coordinates`) and its penalty (`penalty`). `Objective.at` returns a `Point` (`point`), on which derivatives and lower
+bounds hang (`duality`, and `rounding` for what rounding does to them). None of these values changes after it is made.
+`MeanSums` alone hold memory that passes use, a count of them, and the sums by class that all certificates share; one
+thread at a time may use them.
 """
 
-from fastlin.objective.objective import Objective, RangeError, choose_coordinates, fill_factors
+from fastlin.objective.coordinates import choose_coordinates
+from fastlin.objective.objective import Objective, RangeError, fill_factors
 from fastlin.objective.penalty import LARGEST_PENALTY
 from fastlin.objective.point import Point, Room
 from fastlin.objective.rows import Rows, weigh_by_counts

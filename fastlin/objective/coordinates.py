@@ -12,17 +12,18 @@ The scores, and so J and its minimum, are the same. X stays as it is: a pass sca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.coordinate_scales import fill_coordinates
+from fastlin.kernels.linear.column_scaling import fill_coordinates
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.kernels.machine.vectors import compensated_dot
+from fastlin.objective.penalty import limit_curvatures
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
-    from fastlin.matrices.columns import Columns
+    from fastlin.matrices.matrix import Columns
 
 NO_COLUMNS = np.empty(0, np.int64)
 
@@ -60,36 +61,6 @@ class Coordinates(NamedTuple):
         """How the columns enter a pass."""
         return Scaling(self.scale, self.shift)
 
-    @classmethod
-    def choose(cls, columns: Columns, curvatures: FloatArray, fit_intercept: bool) -> Self:
-        """Return the coordinates for columns, and for the curvature (d,) that the penalty gives each coefficient.
-
-        Parameters
-        ----------
-        columns : Columns
-            The statistics of the columns.
-        curvatures : ndarray of shape (d,)
-            The curvature that the penalty gives each coefficient.
-        fit_intercept : bool
-            Columns are centred only where an intercept makes up for it.
-        """
-        found, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
-        scale, shift, mean, peaks = found
-        np.hypot(columns.spread if fit_intercept else columns.root_mean_square, np.sqrt(curvatures), out=scale)
-        n_vanishing, allows_float32 = fill_coordinates(
-            columns.mean,
-            columns.remainder,
-            columns.spread,
-            columns.farthest,
-            columns.largest,
-            fit_intercept,
-            scale.view(np.int64),
-            found,
-            mean_squares,
-        )
-        vanishing = (columns.spread == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
-        return cls(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)
-
     def to_coefficients(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coef (K, d) and intercept (K,) of parameters (K, d + 1)."""
         # The terms cancel where columns are far from zero.
@@ -100,3 +71,28 @@ class Coordinates(NamedTuple):
         """Return the parameters (K, d + 1) of coef (K, d) and intercept (K,)."""
         scaled = coef / self.scale
         return np.column_stack([scaled, intercept - np.einsum("kj,j->k", scaled, self.shift)])
+
+
+def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
+    """Return the Coordinates in which an objective over columns with penalty factors (d,) is seen.
+
+    Columns are centred only where an intercept makes up for it.
+    """
+    found, mean_squares = np.empty((4, len(columns.mean))), np.ones(len(columns.mean) + 1)
+    scale, shift, mean, peaks = found
+    with np.errstate(over="ignore"):
+        roots = np.sqrt(limit_curvatures(l2, factors))
+    np.hypot(columns.spread if fit_intercept else columns.root_mean_square, roots, out=scale)
+    n_vanishing, allows_float32 = fill_coordinates(
+        columns.mean,
+        columns.remainder,
+        columns.spread,
+        columns.farthest,
+        columns.largest,
+        fit_intercept,
+        scale.view(np.int64),
+        found,
+        mean_squares,
+    )
+    vanishing = (columns.spread == 0).nonzero()[0] if n_vanishing else NO_COLUMNS
+    return Coordinates(scale, shift, mean, mean_squares, peaks, vanishing, allows_float32)

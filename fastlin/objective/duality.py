@@ -84,15 +84,6 @@ def find_feasible_value(point: Point, gradient: FloatArray, entropy: float) -> F
     return FeasibleValue(_maximize_dual(point, gradient, entropy, exchange), means, parts)
 
 
-def bound_minimum(point: Point) -> float:
-    """Return a lower bound of the minimum of J from a point: its dual value less the rounding of that.
-
-    With a penalty by size it is no less than zero, the exact dual value of the labels themselves.
-    """
-    bound = point.dual_value - point.dual_rounding
-    return bound if point.objective.penalty.is_smooth or bound == -np.inf else max(bound, 0.0)
-
-
 def find_natural_gap(point: Point) -> float:
     """Return what bounds J - J* as soon as the intercept is stationary: ||dJ/dW||^2 / (2 l2) where l1 = 0."""
     penalty = point.objective.penalty

@@ -26,30 +26,26 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastlin.budget import Budget
-from fastlin.kernels.linear.coordinate_scales import fill_coefficients
+from fastlin.kernels.linear.column_scaling import fill_coefficients
 from fastlin.kernels.linear.penalties import DUAL_SQUARE, LARGEST, SLOPE, SLOPE_SIZE
 from fastlin.matrices import as_matrix
-from fastlin.objective.coordinates import Coordinates
-from fastlin.objective.penalty import Penalty, limit_curvatures
+from fastlin.objective.coordinates import Coordinates, choose_coordinates
+from fastlin.objective.penalty import Penalty
 from fastlin.objective.point import Lease, Point, Room
 from fastlin.objective.rows import Rows, weigh_by_counts
 from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContainer
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
-    from fastlin.matrices.columns import Columns
-    from fastlin.objective.subsets import Linearisation
+    from fastlin.matrices.matrix import Columns
 
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
 CLEAR_CURVATURE = 1e-6
-
-
-def choose_coordinates(columns: Columns, l2: float, factors: FloatArray, fit_intercept: bool) -> Coordinates:
-    """Return the Coordinates in which an objective over columns with penalty factors (d,) is seen."""
-    with np.errstate(over="ignore"):
-        curvatures = limit_curvatures(l2, factors)
-    return Coordinates.choose(columns, curvatures, fit_intercept)
+# A row is decided where its curvature is below this part of the mean. Leaving the decided rows out pays where no more
+# than the second part of all rows are left.
+DECIDED = 3e-3
+WORTH_LEAVING_OUT = 0.7
 
 
 def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatArray:
@@ -59,6 +55,29 @@ def fill_factors(penalty_factors: FloatArray | None, n_features: int) -> FloatAr
 
 class RangeError(OverflowError):
     """J, its gradient or its coefficients are outside the range of their type."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linearisation:
+    """What left-out rows add to the mean loss near an anchor: a value and a slope.
+
+    Attributes
+    ----------
+    anchor : ndarray of shape (K, d + 1)
+        The parameters at which value and slope are exact.
+    value : float
+        The mean loss that the rows add at the anchor.
+    slopes : ndarray of shape (K, d + 1)
+        Its gradient there.
+    """
+
+    anchor: np.ndarray
+    value: float
+    slopes: np.ndarray
+
+    def at(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Return the value and the slopes at parameters (K, d + 1)."""
+        return self.value + float(np.sum(self.slopes * (parameters - self.anchor))), self.slopes
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,3 +381,27 @@ class Objective:
         if not is_finite:
             raise RangeError("the coefficients are outside the range of their type")
         return coef, intercept, solution.certificate + rise + self.penalty.size(change)
+
+
+def linearise_decided_rows(point: Point) -> Objective:
+    """Return J near a point with the rows of negligible curvature replaced by their linearisation there.
+
+    A row whose probabilities are nearly 0 and 1 hardly bends J: on MNIST with a weak penalty these are three rows in
+    four. Value and gradient at the point are those of J. Where too few rows are decided, or the point never
+    had room for probabilities, the objective itself is returned.
+    """
+    objective = point.objective
+    if point.lease is None:
+        return objective
+    curvature = np.zeros(objective.n_rows)
+    for class_curvature in point.curvatures():
+        curvature += class_curvature
+    undecided = np.flatnonzero(curvature > DECIDED * curvature.mean())
+    rows = objective.rows
+    n_bytes = 0 if rows.matrix.lies_in_memory else len(undecided) * rows.matrix.row_bytes
+    if len(undecided) > WORTH_LEAVING_OUT * objective.n_rows or not objective.budget.holds_copies(n_bytes):
+        return objective
+    part = rows.take(rows.numbers[undecided] if len(rows.numbers) else undecided, within_whole=True)
+    loss, total = part.evaluate(point.parameters, point.precision)
+    slopes = point.gradient - objective.penalty.curvatures * point.parameters - total / rows.total_weight
+    return replace(objective, rows=part, linearisation=Linearisation(point.parameters, point.loss - loss, slopes))

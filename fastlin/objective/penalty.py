@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from math import hypot
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -30,7 +30,6 @@ from fastlin.kernels.linear.penalties import (
     fill_block_penalties,
 )
 from fastlin.kernels.machine.threads import NUMBER_WORK, cut_work, run_blocks
-from fastlin.kernels.machine.vectors import dot
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ class Penalty:
         if n_blocks > 1:
             totals, of_classes = np.add.reduce(sums), np.add.reduce(blurs)
             totals[LARGEST] = np.maximum.reduce(sums[:, LARGEST])
-        return 0.5 * totals[SQUARES] + totals[SIZES], totals, sqrt(dot(of_classes, of_classes))
+        return 0.5 * totals[SQUARES] + totals[SIZES], totals, hypot(*of_classes)
 
     def conjugate(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange, step: float) -> FloatArray:
         """Return the conjugate of the penalty at a dual point, with its derivatives along `step`, and the box.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastlin.kernels.linear.coordinate_scales import UNIT_ROUNDOFF as UNIT_ROUNDOFF
+from fastlin.kernels.linear.column_scaling import UNIT_ROUNDOFF as UNIT_ROUNDOFF
 from fastlin.kernels.linear.divergence import DECIDED
 from fastlin.kernels.linear.penalties import STRIP
 from fastlin.kernels.machine.threads import MAX_BLOCKS

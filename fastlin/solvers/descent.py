@@ -39,7 +39,7 @@ from fastlin.kernels.linear.quasi_newton import (
     renew_in_cache,
     turn,
 )
-from fastlin.objective.strata import draw_places
+from fastlin.objective.rows import draw_places
 from fastlin.solvers import preconditioners
 from fastlin.solvers.stopping import IMPATIENT
 from fastlin.solvers.tuning import (

@@ -16,7 +16,7 @@ import numpy as np
 from fastlin.kernels.linear.quasi_newton import CURVATURE
 from fastlin.kernels.machine.cholesky import factorize_block, solve_block
 from fastlin.kernels.machine.vectors import dot
-from fastlin.objective.subsets import linearise_decided_rows
+from fastlin.objective.objective import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
 from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, is_slow

@@ -58,7 +58,7 @@ def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_clas
     rows = np.array([1, 8, 9, 30])
 
     def sum_over(passes):
-        probabilities, gradient = np.empty((K, len(passes.rows) or N)), np.full((K, D + 1), np.nan)
+        probabilities, gradient = np.empty((K, len(passes.samples.rows) or N)), np.full((K, D + 1), np.nan)
         loss = passes.evaluate(parameters, probabilities, gradient)
         return [
             np.array(loss),
@@ -70,6 +70,8 @@ def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_clas
             passes.gram(rows, probabilities[:, rows[:3]][:, [0, 1, 2, 0]], np.float64),
         ]
 
+    # Before the first pass.
+    roundings = found.roundings
     for one, other in zip(sum_over(expected), sum_over(found), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
     # Labels and weights of some rows, of which one block has none and another one all.
@@ -77,6 +79,7 @@ def test_sums_of_a_pass_are_those_of_the_rows_together(monkeypatch, kind, n_clas
     part = samples._replace(rows=some), *given[1:]
     for one, other in zip(sum_over(whole.passes(*part)), sum_over(blocks.passes(*part)), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-11 * np.abs(one).max())
+    assert found.roundings == roundings
     assert found.roundings[0] >= 1 and found.roundings[1] >= -(-N // ROWS)
     assert found.shift_roundings >= expected.shift_roundings
     assert (found.shift_roundings > 0) == (expected.shift_roundings > 0)

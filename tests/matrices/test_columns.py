@@ -6,7 +6,7 @@ from scipy import sparse
 
 from fastlin.blocks import from_arrays, from_csr
 from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
-from fastlin.matrices.columns import Columns, Moments, add_exactly
+from fastlin.matrices.matrix import Columns, Moments, add_exactly
 
 N = 700
 # How X may lie.

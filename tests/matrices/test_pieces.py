@@ -7,12 +7,12 @@ from fastlin.budget import Budget
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix
-from fastlin.matrices.pieces import Evaluated, PiecewiseMatrix, add_evaluated, measure, merge
+from fastlin.matrices.pieces import PiecewiseMatrix, PiecewisePasses, add_evaluated, measure, merge
 
 
 def test_memory_follows_x_up_to_four_gigabytes():
     small, large = (
-        PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000) for n in (5_000_000, 1_000_000_000)
+        PiecewiseMatrix((n, 1000), np.dtype(np.float32), False, n * 1000, 1000, []) for n in (5_000_000, 1_000_000_000)
     )
     assert Budget.beside(small.budget_bytes).bytes == pytest.approx(20e9 / 8)
     assert Budget.beside(large.budget_bytes).bytes == 4 << 30
@@ -30,7 +30,7 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
 
     X = np.random.default_rng(0).normal(size=(50, 8))
     matrix = as_matrix(sparse.csr_array(X) if is_sparse else X)
-    pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8)
+    pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 8, [(50, X.dtype)])
     for K in (1, 1_000_000):
         assert pieces.gains_from_float32(K) == matrix.gains_from_float32(K)
     for shift in (np.zeros(8), np.full(8, 1e9)):
@@ -39,39 +39,50 @@ def test_rules_are_those_of_the_matrices_in_memory(monkeypatch, is_sparse):
     zeros = np.zeros(50, np.int32)
     for n_rows_coef, shift in [(1, 0.0), (1, 1e6), (3, 0.0)]:
         given = Scaling(np.ones(8), np.full(8, shift)), n_rows_coef
-        passes = matrix.passes(Samples(np.empty(0, np.int64), zeros, np.empty(0)), *given)
-        assert pieces.count_shift_roundings(*given) == pytest.approx(passes.shift_roundings)
+        samples = Samples(np.empty(0, np.int64), zeros, np.empty(0))
+        passes = matrix.passes(samples, *given)
+        found = PiecewisePasses(pieces, samples, *given, [50], 0)
+        assert found.shift_roundings == pytest.approx(passes.shift_roundings)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_roundings_are_known_before_the_first_pass_and_no_fewer_than_those_of_the_pieces(is_sparse):
+    from scipy import sparse
+
+    generator, sizes = np.random.default_rng(0), [0, 700, 40, 30_000]
+    X = generator.integers(0, 2, (sum(sizes), 7)).astype(float)
+    borders = np.cumsum([0, *sizes])
+    for dtype, order, K in itertools.product((np.float64, np.uint8), "CF", (1, 3)):
+        parts = [np.asarray(X[i:j], dtype, order) for i, j in itertools.pairwise(borders)]
+        matrices = [as_matrix(sparse.csr_array(part) if is_sparse else part) for part in parts]
+        pieces = PiecewiseMatrix(X.shape, X.dtype, is_sparse, X.size, 7, [(n, np.dtype(dtype)) for n in sizes])
+        given = Scaling(np.ones(7), np.full(7, 0.5)), K
+        samples = [Samples(np.empty(0, np.int64), np.zeros(n, np.int32), np.empty(0)) for n in (len(X), *sizes)]
+        found = PiecewisePasses(pieces, samples[0], *given, sizes, 3)
+        passes = [one.passes(own, *given) for one, own in zip(matrices[1:], samples[2:], strict=True)]
+        most = [max(counts) for counts in zip(*(each.roundings for each in passes), strict=True)]
+        assert most[0] <= found.roundings[0] <= 2 * most[0]
+        assert most[1] + 3 <= found.roundings[1] <= 2 * most[1] + 3
 
 
 def test_joins_come_to_the_same_in_a_loop_and_in_a_tree():
     generator = np.random.default_rng(0)
     # Entries without rounding errors, so that all orders have the same bits.
     found = [
-        Evaluated(float(loss), gradient, n_products, n_sums)
-        for loss, gradient, n_products, n_sums in zip(
-            generator.integers(0, 9, 8),
-            generator.integers(0, 9, (8, 2, 3)).astype(float),
-            [4, 4, 7, 4, 4, 4, 4, 4],
-            [10, 3, 9, 9, 9, 9, 9, 2],
-            strict=True,
+        (float(loss), gradient)
+        for loss, gradient in zip(
+            generator.integers(0, 9, 8), generator.integers(0, 9, (8, 2, 3)).astype(float), strict=True
         )
     ]
 
     def copies(first, last):
-        return [each._replace(gradient=each.gradient.copy()) for each in found[first:last]]
+        return [(loss, gradient.copy()) for loss, gradient in found[first:last]]
 
-    expected = sum(each.loss for each in found), sum(each.gradient for each in found)
-    loop = add_evaluated(copies(0, 8))
+    losses, gradients = zip(*found, strict=True)
     halves = [add_evaluated(add_evaluated(copies(i, i + 2)) for i in (first, first + 2)) for first in (0, 4)]
-    tree = add_evaluated(halves)
-    for total in (loop, tree):
-        assert total.loss == expected[0]
-        np.testing.assert_array_equal(total.gradient, expected[1])
-        assert total.n_products == 7
-    # One more rounding for each addition that a term goes through.
-    assert (loop.n_sums, tree.n_sums) == (10 + 7, 10 + 3)
-    alone = add_evaluated(copies(2, 3))
-    assert (alone.n_products, alone.n_sums) == found[2][2:]
+    for loss, gradient in (add_evaluated(copies(0, 8)), add_evaluated(halves)):
+        assert loss == sum(losses)
+        np.testing.assert_array_equal(gradient, sum(gradients))
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])

@@ -7,7 +7,7 @@ import pytest
 from conftest import evaluate, make_objective, make_sized, with_budget
 
 from fastlin.matrices import matrix
-from fastlin.objective.subsets import Linearisation, linearise_decided_rows
+from fastlin.objective.objective import Linearisation, linearise_decided_rows
 
 PENALTIES = {"smooth": {"l2": 0.1}, "by size": {"l2": 0.02, "l1": 0.05}}
 

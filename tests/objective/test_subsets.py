@@ -5,7 +5,7 @@ import pytest
 from conftest import evaluate, make_objective, make_problem
 
 from fastlin.objective import Objective, rows
-from fastlin.objective.subsets import linearise_decided_rows
+from fastlin.objective.objective import linearise_decided_rows
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

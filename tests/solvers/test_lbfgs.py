@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem, minimum_of, with_budget
 
-from fastlin.objective import Objective, subsets
+from fastlin.objective import Objective
+from fastlin.objective import objective as objectives
 from fastlin.solvers import lbfgs, preconditioners
 from fastlin.solvers.stopping import Stopping
 
@@ -225,7 +226,7 @@ def linearised(monkeypatch):
     made = []
 
     def linearise_and_tell(point):
-        made.append(subsets.linearise_decided_rows(point))
+        made.append(objectives.linearise_decided_rows(point))
         return made[-1]
 
     monkeypatch.setattr(lbfgs, "linearise_decided_rows", linearise_and_tell)
@@ -297,7 +298,7 @@ def test_with_linearised_rows_a_preconditioner_comes_from_all_rows_at_the_presen
 
 def test_tangents_that_mislead_are_left(monkeypatch, linearised):
     # All rows but one enter by their tangents: J falls without end along them.
-    monkeypatch.setattr(subsets, "DECIDED", np.inf)
+    monkeypatch.setattr(objectives, "DECIDED", np.inf)
     objective = make_hard(600)
     solution = minimize(objective, tol=1e-6, precision=np.float32, precondition=preconditioners.diagonal, max_iter=2000)
     assert linearised

@@ -39,6 +39,15 @@ def block_rows(block, n_blocks, n_rows):
     return rows
 
 
+@kernel(inline=True)
+def rows_of_block(block, n_blocks, rows, n_rows):
+    """Return one of n_blocks blocks of rows, which without entries are all of n_rows, and the place of its first."""
+    if rows.shape[0] == 0:
+        return block_rows(block, n_blocks, n_rows), block * n_rows // n_blocks
+    first = block * rows.shape[0] // n_blocks
+    return rows[first : (block + 1) * rows.shape[0] // n_blocks], first
+
+
 @kernel(reassociate=False, inline=True)
 def add_score_rows(scores, n_rows, sums):
     """Add scores (K, tile rows) over the first n_rows rows to sums (K,), float64, one row after the other."""
@@ -77,13 +86,7 @@ def fill_block_loss_and_gradient(block, n_blocks, X, samples, scaling, parameter
     coef, intercept = parameters
     intercept_sums = sums.intercept[block]
     n_classes = coef.shape[0]
-    rows = samples.rows
-    first = block * rows.shape[0] // n_blocks
-    if rows.shape[0] == 0:
-        first = block * X.shape[0] // n_blocks
-        rows = block_rows(block, n_blocks, X.shape[0])
-    else:
-        rows = rows[first : (block + 1) * rows.shape[0] // n_blocks]
+    rows, first = rows_of_block(block, n_blocks, samples.rows, X.shape[0])
     n_rows = rows.shape[0]
     panels = open_panels(coef, scaling, tile_rows)
     gradient = open_sums(panels, n_classes)

@@ -11,9 +11,7 @@ from fastlin.kernels.linear.curvature import turn_products_to_slopes
 from fastlin.kernels.linear.residuals import gather_logistic, open_logistic_room, turn_logistic_scores
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
-
-# Steps between entries, in the type that Numba adds to places without a sign: others wrap around, which takes time.
-ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+from fastlin.kernels.machine.gather import add_entries, dot_entries
 
 
 @kernel(reassociate=False)
@@ -71,67 +69,21 @@ def _zeros_of(sums, block):
 
 @kernel(inner=True, reassociate=False)
 def _fill_scores(X, rows, start, numbers, coef, intercept, scores):
-    """Fill numbers[i] with rows[start + i], or start + i where rows has no entries, and scores[i] with its score.
-
-    Four sums side by side do not wait for one another. Vectors of gathered numbers take 1.2 times as long, and so do
-    slices of the entries of a row, whose owners are counted.
-    """
+    """Fill numbers[i] with rows[start + i], or start + i where rows has no entries, and scores[i] with its score."""
     data, indices, indptr = X
     for i in range(numbers.shape[0]):
         numbers[i] = rows[start + i] if rows.shape[0] > 0 else start + i
         first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
-        whole = last - (last - first) % 4
-        a = b = c = d = 0.0
-        if data.shape[0] == 0:
-            for p in range(first, whole, 4):
-                place = np.uint64(p)
-                a += coef[np.uint64(indices[place])]
-                b += coef[np.uint64(indices[place + ONE])]
-                c += coef[np.uint64(indices[place + TWO])]
-                d += coef[np.uint64(indices[place + THREE])]
-            for p in range(whole, last):
-                a += coef[np.uint64(indices[np.uint64(p)])]
-        else:
-            for p in range(first, whole, 4):
-                place = np.uint64(p)
-                a += np.float64(data[place]) * coef[np.uint64(indices[place])]
-                b += np.float64(data[place + ONE]) * coef[np.uint64(indices[place + ONE])]
-                c += np.float64(data[place + TWO]) * coef[np.uint64(indices[place + TWO])]
-                d += np.float64(data[place + THREE]) * coef[np.uint64(indices[place + THREE])]
-            for p in range(whole, last):
-                a += np.float64(data[np.uint64(p)]) * coef[np.uint64(indices[np.uint64(p)])]
-        scores[i] = ((a + b) + (c + d)) + intercept
+        scores[i] = dot_entries(data, indices, first, last, coef) + intercept
 
 
 @kernel(inner=True, reassociate=False)
 def _add_rows(X, numbers, residuals, sums):
-    """Add residuals[i] [x, 1], x the row numbers[i], to sums (d + 1,).
-
-    Four entries at a time: one by one, ones take 1.2 times as long.
-    """
+    """Add residuals[i] [x, 1], x the row numbers[i], to sums (d + 1,)."""
     data, indices, indptr = X
     total = 0.0
     for i in range(numbers.shape[0]):
         first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
-        whole = last - (last - first) % 4
-        residual = residuals[i]
-        total += residual
-        if data.shape[0] == 0:
-            for p in range(first, whole, 4):
-                place = np.uint64(p)
-                sums[np.uint64(indices[place])] += residual
-                sums[np.uint64(indices[place + ONE])] += residual
-                sums[np.uint64(indices[place + TWO])] += residual
-                sums[np.uint64(indices[place + THREE])] += residual
-            for p in range(whole, last):
-                sums[np.uint64(indices[np.uint64(p)])] += residual
-        else:
-            for p in range(first, whole, 4):
-                place = np.uint64(p)
-                sums[np.uint64(indices[place])] += residual * np.float64(data[place])
-                sums[np.uint64(indices[place + ONE])] += residual * np.float64(data[place + ONE])
-                sums[np.uint64(indices[place + TWO])] += residual * np.float64(data[place + TWO])
-                sums[np.uint64(indices[place + THREE])] += residual * np.float64(data[place + THREE])
-            for p in range(whole, last):
-                sums[np.uint64(indices[np.uint64(p)])] += residual * np.float64(data[np.uint64(p)])
+        total += residuals[i]
+        add_entries(data, indices, first, last, residuals[i], sums)
     sums[sums.shape[0] - 1] += total

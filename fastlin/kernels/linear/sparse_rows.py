@@ -79,26 +79,11 @@ def fill_block_slopes(
 
 
 @kernel
-def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores):
-    """Fill scores[i] = x_i table + intercept; scores (m, K) of any float type.
+def fill_block_sparse_scores(block, n_blocks, X, rows, borders, parameters, scores, best):
+    """Fill scores[i] = x_i table + intercept, and best[i] with the class of the largest, as `fill_block_scores` does.
 
     x_i is the row rows[i] of X, or the row i where rows has no entries. The block's i are those from borders[block] to
     borders[block + 1].
-    """
-    table, intercept = parameters.table, parameters.intercept
-    sums = zeros_aligned((1, table.shape[1]), np.float64)
-    for i in range(borders[block], borders[block + 1]):
-        _combine_line(X, rows[i] if rows.shape[0] > 0 else i, table, sums, np.int64(0))
-        for k in range(intercept.shape[0]):
-            scores[i, k] = sums[0, k] + intercept[k]
-
-
-@kernel
-def fill_block_sparse_best_class(block, n_blocks, X, rows, borders, parameters, best):
-    """Fill best[i] with the class of the largest score of x_i, the first of equal ones.
-
-    For K = 1 it is 1 where the score is above 0, else 0. best is (m,), int64; x_i and the block's i are those of
-    fill_block_sparse_scores.
     """
     table, intercept = parameters.table, parameters.intercept
     sums = zeros_aligned((1, table.shape[1]), np.float64)
@@ -110,7 +95,10 @@ def fill_block_sparse_best_class(block, n_blocks, X, rows, borders, parameters, 
         for k in range(1, intercept.shape[0]):
             if sums[0, k] + intercept[k] > largest:
                 largest, found = sums[0, k] + intercept[k], k
-        best[i] = found
+        if best.shape[0] > 0:
+            best[i] = found
+        for k in range(scores.shape[1] if scores.shape[0] > 0 else 0):
+            scores[i, k] = sums[0, k] + intercept[k]
 
 
 @kernel(inline=True)

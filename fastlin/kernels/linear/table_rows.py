@@ -9,7 +9,7 @@ of a row is the product of its numbers and the sum of the rows of its levels.
 import numpy as np
 
 from fastlin.kernels.linear.curvature import turn_products_to_slopes
-from fastlin.kernels.linear.dense_rows import add_score_rows, block_rows
+from fastlin.kernels.linear.dense_rows import add_score_rows, block_rows, rows_of_block
 from fastlin.kernels.linear.operands import TableTile
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals, weight_of
 from fastlin.kernels.machine.arrays import zeros_aligned
@@ -35,13 +35,7 @@ def fill_block_table_loss_and_gradient(
     are those of the columns of numbers, and levels (d + 1, columns of a table) has the coefficients of the levels.
     """
     compile_small()
-    rows = samples.rows
-    first = block * rows.shape[0] // n_blocks
-    if rows.shape[0] == 0:
-        first = block * samples.labels.shape[0] // n_blocks
-        rows = block_rows(block, n_blocks, samples.labels.shape[0])
-    else:
-        rows = rows[first : (block + 1) * rows.shape[0] // n_blocks]
+    rows, first = rows_of_block(block, n_blocks, samples.rows, samples.labels.shape[0])
     n_rows = rows.shape[0]
     panels = open_panels(parameters.coef, scaling, tile_rows)
     gradient = open_sums(panels, parameters.coef.shape[0])

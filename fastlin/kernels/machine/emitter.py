@@ -5,14 +5,45 @@ written as instructions instead. `Emitter` has the instructions that they share:
 added, sums over lanes, prefetches.
 """
 
+import inspect
+
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
+from numba.extending import intrinsic
 
 from fastlin.kernels.machine.target import TARGET, read_features
 
 VECTOR_BYTES = TARGET.vector_bytes
 # Whether a processor of the x86 family has an instruction that widens float16; elsewhere several do it.
 WIDENS_FLOAT16 = "f16c" in read_features()
+
+
+def emitted(emit, sign=types.void):
+    """Return a decorator of a function that Python runs, which kernels have emitted instructions for.
+
+    ``emit(context, builder, kinds, arguments)`` emits them for operands of Numba's types ``kinds``, and returns the
+    result, if there is one. ``sign`` makes the signature from the types of the operands.
+    """
+
+    def choose(uncompiled):
+        if config.DISABLE_JIT:
+            return uncompiled
+
+        def compiled(typing_context, *operands):
+            def generate(context, builder, signature, arguments):
+                found = emit(context, builder, signature.args, arguments)
+                return context.get_dummy_value() if found is None else found
+
+            return sign(*operands), generate
+
+        # Numba asks for the names of the operands.
+        own = inspect.signature(uncompiled).parameters.values()
+        named = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        vars(compiled)["__signature__"] = inspect.Signature([named, *own])
+        compiled.__doc__ = uncompiled.__doc__
+        return intrinsic(compiled)
+
+    return choose
 
 
 def emit_prefetch(builder, address, for_writing, locality):

@@ -5,12 +5,9 @@ memory are read eight at a time in vectors of columns; columns that are one piec
 Each loop is emitted as LLVM instructions, as those of `simd`. Uncompiled, NumPy stands in.
 """
 
-import inspect
+from numba.core import cgutils, types
 
-from numba.core import cgutils, config, types
-from numba.extending import intrinsic
-
-from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader
+from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
 
 # Eight sums of rows, or four of columns, are enough to hide how long an addition takes.
 ROWS_READ, COLUMNS_READ = 8, 4
@@ -77,29 +74,6 @@ def _add_products(emit, vectors, factors, place):
     emit.store(builder.fadd(emit.load(place), builder.fadd(a, b)), place)
 
 
-def _loop(emit_loop):
-    """Return a decorator of an uncompiled function that makes the loop of the emitted instructions instead of it."""
-
-    def choose(uncompiled):
-        if config.DISABLE_JIT:
-            return uncompiled
-
-        def compiled(typing_context, *operands):
-            def generate(context, builder, signature, arguments):
-                emit_loop(context, builder, signature.args, arguments)
-                return context.get_dummy_value()
-
-            return types.void(*operands), generate
-
-        # Numba asks for the names of the operands.
-        own = inspect.signature(uncompiled).parameters.values()
-        named = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        vars(compiled)["__signature__"] = inspect.Signature([named, *own])
-        return intrinsic(compiled)
-
-    return choose
-
-
 def _emit_score_rows(context, builder, kinds, arguments):
     X_type, _, _, coef_type, _, scores_type, _ = kinds
     X, row, n_rows, coef, intercept, scores, i = arguments
@@ -121,7 +95,7 @@ def _emit_score_rows(context, builder, kinds, arguments):
         emit.store(builder.fadd(start, total), place, align=context.get_abi_sizeof(emit.scalar))
 
 
-@_loop(_emit_score_rows)
+@emitted(_emit_score_rows)
 def score_rows(X, row, n_rows, coef, intercept, scores, i):
     """Fill scores[i : i + 8] with coef x + intercept of the first of n_rows rows of X from ``row`` on.
 
@@ -147,7 +121,7 @@ def _emit_add_rows(context, builder, kinds, arguments):
     )
 
 
-@_loop(_emit_add_rows)
+@emitted(_emit_add_rows)
 def add_rows(X, row, n_rows, multipliers, i, sums):
     """Add multipliers[i + r] X[row + r] to sums for the first eight of n_rows rows; there zeros follow the last.
 
@@ -172,7 +146,7 @@ def _emit_score_columns(context, builder, kinds, arguments):
     )
 
 
-@_loop(_emit_score_columns)
+@emitted(_emit_score_columns)
 def score_columns(X, row, n_rows, j, n_columns, coef, scores):
     """Add X[row : row + n_rows, j : j + 4] coef[j : j + 4] to scores, of the first four of n_columns columns.
 
@@ -203,7 +177,7 @@ def _emit_add_columns(context, builder, kinds, arguments):
         wide.store(builder.fadd(wide.load(place, align=8), total), place, align=8)
 
 
-@_loop(_emit_add_columns)
+@emitted(_emit_add_columns)
 def add_columns(X, row, n_rows, j, n_columns, multipliers, sums):
     """Add multipliers X[row : row + n_rows, j : j + 4] to sums[j : j + 4], of the first four of n_columns columns.
 

@@ -4,27 +4,23 @@ import ctypes
 
 import numpy as np
 from llvmlite import ir
-from numba.core import config, types
-from numba.extending import intrinsic
+from numba.core import types
 
-from fastlin.kernels.machine.emitter import emit_float16, emit_prefetch
+from fastlin.kernels.machine.emitter import emit_float16, emit_prefetch, emitted
+
+# Below AVX-512 no vector instruction converts between float64 and whole numbers of its size, and LLVM converts them one
+# by one: an exponential then takes 1.81 ns, by way of smaller ones 1.6.
+WHOLE_32 = ir.IntType(32)
 
 
 def _attributes(*attributes):
     """Make a function that gives the kernel which calls it attributes of LLVM's; uncompiled it does nothing."""
 
-    def uncompiled():
-        pass
+    def add(context, builder, kinds, arguments):
+        for attribute in attributes:
+            builder.function.attributes.add(attribute)
 
-    def compiled(typing_context):
-        def generate(context, builder, signature, arguments):
-            for attribute in attributes:
-                builder.function.attributes.add(attribute)
-            return context.get_dummy_value()
-
-        return types.void(), generate
-
-    return uncompiled if config.DISABLE_JIT else intrinsic(compiled)
+    return emitted(add)(lambda: None)
 
 
 # Compiled for size, without loops of its own vectorised or unrolled: for kernels that spend their time in the loops of
@@ -37,25 +33,33 @@ compile_apart = _attributes("noinline")
 def _request(for_writing):
     """Make a function that asks for the cache line at an address; uncompiled it does nothing."""
 
-    def uncompiled(address):
-        pass
+    def request(context, builder, kinds, arguments):
+        emit_prefetch(builder, arguments[0], for_writing, locality=3)
 
-    def compiled(typing_context, address):
-        def generate(context, builder, signature, arguments):
-            emit_prefetch(builder, arguments[0], for_writing, locality=3)
-            return context.get_dummy_value()
-
-        return types.void(types.intp), generate
-
-    return uncompiled if config.DISABLE_JIT else intrinsic(compiled)
+    return emitted(request, lambda address: types.void(types.intp))(lambda address: None)
 
 
 request_line, request_line_to_write = _request(for_writing=False), _request(for_writing=True)
 
 
-# Below AVX-512 no vector instruction converts between float64 and whole numbers of its size, and LLVM converts them one
-# by one: an exponential then takes 1.81 ns, by way of smaller ones 1.6.
-WHOLE_32 = ir.IntType(32)
+def _emit_free_sum(context, builder, kinds, arguments):
+    return builder.fadd(*arguments, flags=("reassoc", "nsz", "arcp", "contract"))
+
+
+@emitted(_emit_free_sum, lambda a, b: types.float64(types.float64, types.float64))
+def add_freely(a, b):
+    """Return a + b of two float64, an addition that may change places with others like it."""
+    return a + b
+
+
+def _emit_number(context, builder, kinds, arguments):
+    return emit_float16(builder, arguments[0]) if kinds[0] == types.uint16 else arguments[0]
+
+
+@emitted(_emit_number, lambda x: (types.float32 if x == types.uint16 else x)(x))
+def read_number(x):
+    """Return a number of X: float32 for the bits of a float16, which kernels get as uint16, else itself."""
+    return x
 
 
 def _bits(kind):
@@ -63,80 +67,40 @@ def _bits(kind):
     return (52, 1023, ir.IntType(64)) if kind == types.float64 else (23, 127, WHOLE_32)
 
 
-if config.DISABLE_JIT:
+def _emit_power(context, builder, kinds, arguments):
+    n_bits, bias, number = _bits(kinds[0])
+    exponent = builder.add(builder.fptosi(arguments[0], WHOLE_32), WHOLE_32(bias))
+    exponent = builder.zext(exponent, number) if number != WHOLE_32 else exponent
+    return builder.bitcast(builder.shl(exponent, number(n_bits)), arguments[0].type)
 
-    def add_freely(a, b):
-        """Return a + b, an addition that may change places with others like it."""
-        return a + b
 
-    def read_number(x):
-        """Return a number of X: float32 for the bits of a float16, which kernels get as uint16, else itself."""
-        return x
+@emitted(_emit_power, lambda n: n(n))
+def power_of_two(n):
+    """Return 2 to the power of a whole number n of a float type, in that type."""
+    return np.ldexp(type(n)(1), int(n))
 
-    def power_of_two(n):
-        """Return 2 to the power of a whole number n of a float type, in that type."""
-        return np.ldexp(type(n)(1), int(n))
 
-    def binary_exponent(x):
-        """Return the whole number n with 2^n <= x < 2^(n + 1), x > 0, in the type of x."""
-        return type(x)(np.frexp(x)[1] - 1)
+def _emit_exponent(context, builder, kinds, arguments):
+    n_bits, bias, number = _bits(kinds[0])
+    exponent = builder.lshr(builder.bitcast(arguments[0], number), number(n_bits))
+    exponent = builder.trunc(exponent, WHOLE_32) if number != WHOLE_32 else exponent
+    return builder.sitofp(builder.sub(exponent, WHOLE_32(bias)), arguments[0].type)
 
-    def read_at(address, dtype):
-        """Return the number of a type at an address. The caller keeps alive what lies there."""
-        memory = ctypes.string_at(int(address), np.dtype(dtype).itemsize)
-        return np.frombuffer(memory, dtype)[0]
 
-else:
+@emitted(_emit_exponent, lambda x: x(x))
+def binary_exponent(x):
+    """Return the whole number n with 2^n <= x < 2^(n + 1), x > 0, in the type of x."""
+    return type(x)(np.frexp(x)[1] - 1)
 
-    @intrinsic
-    def add_freely(typing_context, a, b):
-        """Return a + b of two float64, an addition that may change places with others like it."""
 
-        def generate(context, builder, signature, arguments):
-            return builder.fadd(*arguments, flags=("reassoc", "nsz", "arcp", "contract"))
+def _emit_read(context, builder, kinds, arguments):
+    kind = context.get_data_type(kinds[1].instance_type)
+    # Numbers of a record may lie anywhere.
+    return builder.load(builder.inttoptr(arguments[0], kind.as_pointer()), align=1)
 
-        return types.float64(types.float64, types.float64), generate
 
-    @intrinsic
-    def read_number(typing_context, x):
-        """Return a number of X: float32 for the bits of a float16, which kernels get as uint16, else itself."""
-
-        def generate(context, builder, signature, arguments):
-            return emit_float16(builder, arguments[0]) if x == types.uint16 else arguments[0]
-
-        return (types.float32 if x == types.uint16 else x)(x), generate
-
-    @intrinsic
-    def power_of_two(typing_context, n):
-        """Return 2 to the power of a whole number n of a float type, in that type."""
-        n_bits, bias, number = _bits(n)
-
-        def generate(context, builder, signature, arguments):
-            exponent = builder.add(builder.fptosi(arguments[0], WHOLE_32), WHOLE_32(bias))
-            exponent = builder.zext(exponent, number) if number != WHOLE_32 else exponent
-            return builder.bitcast(builder.shl(exponent, number(n_bits)), arguments[0].type)
-
-        return n(n), generate
-
-    @intrinsic
-    def binary_exponent(typing_context, x):
-        """Return the whole number n with 2^n <= x < 2^(n + 1), x > 0, in the type of x."""
-        n_bits, bias, number = _bits(x)
-
-        def generate(context, builder, signature, arguments):
-            exponent = builder.lshr(builder.bitcast(arguments[0], number), number(n_bits))
-            exponent = builder.trunc(exponent, WHOLE_32) if number != WHOLE_32 else exponent
-            return builder.sitofp(builder.sub(exponent, WHOLE_32(bias)), arguments[0].type)
-
-        return x(x), generate
-
-    @intrinsic
-    def read_at(typing_context, address, dtype):
-        """Return the number of a type at an address. The caller keeps alive what lies there."""
-
-        def generate(context, builder, signature, arguments):
-            kind = context.get_data_type(dtype.instance_type)
-            # Numbers of a record may lie anywhere.
-            return builder.load(builder.inttoptr(arguments[0], kind.as_pointer()), align=1)
-
-        return dtype.instance_type(types.intp, dtype), generate
+@emitted(_emit_read, lambda address, dtype: dtype.instance_type(types.intp, dtype))
+def read_at(address, dtype):
+    """Return the number of a type at an address. The caller keeps alive what lies there."""
+    memory = ctypes.string_at(int(address), np.dtype(dtype).itemsize)
+    return np.frombuffer(memory, dtype)[0]

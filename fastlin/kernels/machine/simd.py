@@ -8,10 +8,9 @@ vectors are. Uncompiled, NumPy stands in.
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
-from numba.extending import intrinsic
+from numba.core import cgutils
 
-from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader
+from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter, RowReader, emitted
 
 # The sums of 4 rows (or vectors), a vector of each class and one of a row fill 26 of 32 registers, or all of 16.
 CLASSES_TOGETHER = 5 if VECTOR_BYTES == 64 else 3
@@ -26,36 +25,29 @@ WIDE_LINES = 4
 def _multiplication(n_rows, n_classes):
     """Make the loop that adds the products of n_rows rows and n_classes classes to their scores."""
 
-    def uncompiled(tile, i, coef, k, first, last, scores, lines):
+    def generate(context, builder, kinds, arguments):
+        tile_type, _, coef_type, _, _, _, scores_type, _ = kinds
+        tile, i, coef, k, first, last, scores, lines = arguments
+        emit = Emitter(context, builder, tile_type.dtype)
+        address, step = cgutils.unpack_tuple(builder, lines)
+        rows = [emit.pointer(tile_type, tile, i, first, row_step=r) for r in range(n_rows)]
+        classes = [emit.pointer(coef_type, coef, k, first, row_step=c) for c in range(n_classes)]
+        sums = [emit.zeros(n_rows) for _ in range(n_classes)]
+        count = builder.udiv(builder.sub(last, first), first.type(emit.lanes))
+        with cgutils.for_range(builder, count, intp=first.type) as loop:
+            j = builder.mul(loop.index, first.type(emit.lanes))
+            emit.prefetch(builder.add(address, builder.mul(loop.index, step)))
+            x, w = [emit.load(row, j) for row in rows], [emit.load(weights, j) for weights in classes]
+            emit.add_products(x, w, sums)
+        emit.add_to_scores(sums, scores_type, scores, k, i)
+
+    @emitted(generate)
+    def loop(tile, i, coef, k, first, last, scores, lines):
         scores[k : k + n_classes, i : i + n_rows] += (
             coef[k : k + n_classes, first:last] @ tile[i : i + n_rows, first:last].T
         )
 
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, tile, i, coef, k, first, last, scores, lines):
-        def generate(context, builder, signature, arguments):
-            tile_type, _, coef_type, _, _, _, scores_type, _ = signature.args
-            tile, i, coef, k, first, last, scores, lines = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            address, step = cgutils.unpack_tuple(builder, lines)
-            rows = [emit.pointer(tile_type, tile, i, first, row_step=r) for r in range(n_rows)]
-            classes = [emit.pointer(coef_type, coef, k, first, row_step=c) for c in range(n_classes)]
-            sums = [emit.zeros(n_rows) for _ in range(n_classes)]
-            count = builder.udiv(builder.sub(last, first), first.type(emit.lanes))
-            with cgutils.for_range(builder, count, intp=first.type) as loop:
-                j = builder.mul(loop.index, first.type(emit.lanes))
-                emit.prefetch(builder.add(address, builder.mul(loop.index, step)))
-                x, w = [emit.load(row, j) for row in rows], [emit.load(weights, j) for weights in classes]
-                emit.add_products(x, w, sums)
-            emit.add_to_scores(sums, scores_type, scores, k, i)
-            return context.get_dummy_value()
-
-        return types.void(tile, i, coef, k, first, last, scores, lines), generate
-
-    return compiled
+    return loop
 
 
 def lines_in_step(n_classes: int, itemsize: int, computed_itemsize: int) -> int:
@@ -146,39 +138,32 @@ def _loading_multiplication(n_rows, n_classes):
     loop of its own, took 134 ns a row of MNIST, a fifth of the pass.
     """
 
-    def uncompiled(X, numbers, i, scaling, tile, coef, first, last, scores, lines):
+    def generate(context, builder, kinds, arguments):
+        X_type, numbers_type, _, scaling_type, tile_type, coef_type, _, _, scores_type, _ = kinds
+        X, numbers, i, scaling, tile, coef, first, last, scores, lines = arguments
+        emit = Emitter(context, builder, tile_type.dtype)
+        zero = first.type(0)
+        sources = _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
+        targets = [emit.pointer(tile_type, tile, i, zero, row_step=r) for r in range(n_rows)]
+        classes = [emit.pointer(coef_type, coef, zero, zero, row_step=c) for c in range(n_classes)]
+
+        def store(x, j):
+            for vector, target in zip(x, targets, strict=True):
+                emit.store(vector, builder.gep(target, [j]))
+
+        reader = RowReader(emit, X_type, X, scaling_type, scaling)
+        itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
+        sums = _emit_products_of_rows(emit, reader, sources, store, classes, first, last, lines, itemsize)
+        emit.add_to_scores(sums, scores_type, scores, zero, i)
+
+    @emitted(generate)
+    def loop(X, numbers, i, scaling, tile, coef, first, last, scores, lines):
         x = _read_rows(X, numbers, i, n_rows, first, last).astype(scaling.scale.dtype)
         end = first + x.shape[1]
         tile[i : i + n_rows, first:end] = x * scaling.scale[first:end] + scaling.shift[first:end]
         scores[:n_classes, i : i + n_rows] += coef[:n_classes, first:last] @ tile[i : i + n_rows, first:last].T
 
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, X, numbers, i, scaling, tile, coef, first, last, scores, lines):
-        def generate(context, builder, signature, arguments):
-            X_type, numbers_type, _, scaling_type, tile_type, coef_type, _, _, scores_type, _ = signature.args
-            X, numbers, i, scaling, tile, coef, first, last, scores, lines = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            zero = first.type(0)
-            sources = _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
-            targets = [emit.pointer(tile_type, tile, i, zero, row_step=r) for r in range(n_rows)]
-            classes = [emit.pointer(coef_type, coef, zero, zero, row_step=c) for c in range(n_classes)]
-
-            def store(x, j):
-                for vector, target in zip(x, targets, strict=True):
-                    emit.store(vector, builder.gep(target, [j]))
-
-            reader = RowReader(emit, X_type, X, scaling_type, scaling)
-            itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
-            sums = _emit_products_of_rows(emit, reader, sources, store, classes, first, last, lines, itemsize)
-            emit.add_to_scores(sums, scores_type, scores, zero, i)
-            return context.get_dummy_value()
-
-        return types.void(X, numbers, i, scaling, tile, coef, first, last, scores, lines), generate
-
-    return compiled
+    return loop
 
 
 def _reading_multiplication(n_rows, n_classes):
@@ -187,34 +172,27 @@ def _reading_multiplication(n_rows, n_classes):
     X enters as it is, without scale and shift.
     """
 
-    def uncompiled(X, numbers, i, coef, k, first, last, scores, lines):
+    def generate(context, builder, kinds, arguments):
+        X_type, numbers_type, _, coef_type, _, _, _, scores_type, _ = kinds
+        X, numbers, i, coef, k, first, last, scores, lines = arguments
+        emit = Emitter(context, builder, coef_type.dtype)
+        sources = _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
+        classes = [emit.pointer(coef_type, coef, k, first.type(0), row_step=c) for c in range(n_classes)]
+
+        def keep_nothing(x, j):
+            pass
+
+        reader = RowReader(emit, X_type, X)
+        itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
+        sums = _emit_products_of_rows(emit, reader, sources, keep_nothing, classes, first, last, lines, itemsize)
+        emit.add_to_scores(sums, scores_type, scores, k, i)
+
+    @emitted(generate)
+    def loop(X, numbers, i, coef, k, first, last, scores, lines):
         x = _read_rows(X, numbers, i, n_rows, first, last).astype(coef.dtype)
         scores[k : k + n_classes, i : i + n_rows] += coef[k : k + n_classes, first : first + x.shape[1]] @ x.T
 
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, X, numbers, i, coef, k, first, last, scores, lines):
-        def generate(context, builder, signature, arguments):
-            X_type, numbers_type, _, coef_type, _, _, _, scores_type, _ = signature.args
-            X, numbers, i, coef, k, first, last, scores, lines = arguments
-            emit = Emitter(context, builder, coef_type.dtype)
-            sources = _row_pointers(emit, X_type, X, numbers_type, numbers, i, n_rows)
-            classes = [emit.pointer(coef_type, coef, k, first.type(0), row_step=c) for c in range(n_classes)]
-
-            def keep_nothing(x, j):
-                pass
-
-            reader = RowReader(emit, X_type, X)
-            itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
-            sums = _emit_products_of_rows(emit, reader, sources, keep_nothing, classes, first, last, lines, itemsize)
-            emit.add_to_scores(sums, scores_type, scores, k, i)
-            return context.get_dummy_value()
-
-        return types.void(X, numbers, i, coef, k, first, last, scores, lines), generate
-
-    return compiled
+    return loop
 
 
 def _accumulation(n_vectors, n_classes):
@@ -223,155 +201,118 @@ def _accumulation(n_vectors, n_classes):
     The vectors stand at column j of tile, and at ``column`` of sums.
     """
 
-    def uncompiled(tile, n_rows, j, multipliers, k, sums, column, lines):
+    def generate(context, builder, kinds, arguments):
+        tile_type, _, _, multipliers_type, _, sums_type, _, _ = kinds
+        tile, n_rows, j, multipliers, k, sums, column, lines = arguments
+        emit = Emitter(context, builder, tile_type.dtype)
+        address, step = cgutils.unpack_tuple(builder, lines)
+        zero = n_rows.type(0)
+        classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_step=c) for c in range(n_classes)]
+        parts = [emit.zeros(n_vectors) for _ in range(n_classes)]
+        with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
+            i = loop.index
+            emit.prefetch(builder.add(address, builder.mul(i, step)))
+            u = [emit.spread(builder.load(builder.gep(row, [i]))) for row in classes]
+            for v in range(n_vectors):
+                x = emit.load(emit.pointer(tile_type, tile, i, j, column_step=v * emit.lanes))
+                for c in range(n_classes):
+                    builder.store(emit.multiply_add(x, u[c], builder.load(parts[c][v])), parts[c][v])
+        kind = context.get_value_type(sums_type.dtype)
+        wide = ir.VectorType(kind, emit.lanes)
+        align = min(VECTOR_BYTES, emit.lanes * context.get_abi_sizeof(kind))
+        for c in range(n_classes):
+            for v in range(n_vectors):
+                place = emit.pointer(sums_type, sums, k, column, row_step=c, column_step=v * emit.lanes)
+                part = builder.load(parts[c][v])
+                part = part if kind == emit.scalar else builder.fpext(part, wide)
+                emit.store(builder.fadd(emit.load(place, vector=wide, align=align), part), place, align=align)
+
+    @emitted(generate)
+    def loop(tile, n_rows, j, multipliers, k, sums, column, lines):
         width = n_vectors * VECTOR_BYTES // tile.itemsize
         product = multipliers[k : k + n_classes, :n_rows] @ tile[:n_rows, j : j + width]
         sums[k : k + n_classes, column : column + width] += product
 
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, tile, n_rows, j, multipliers, k, sums, column, lines):
-        def generate(context, builder, signature, arguments):
-            tile_type, _, _, multipliers_type, _, sums_type, _, _ = signature.args
-            tile, n_rows, j, multipliers, k, sums, column, lines = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            address, step = cgutils.unpack_tuple(builder, lines)
-            zero = n_rows.type(0)
-            classes = [emit.pointer(multipliers_type, multipliers, k, zero, row_step=c) for c in range(n_classes)]
-            parts = [emit.zeros(n_vectors) for _ in range(n_classes)]
-            with cgutils.for_range(builder, n_rows, intp=n_rows.type) as loop:
-                i = loop.index
-                emit.prefetch(builder.add(address, builder.mul(i, step)))
-                u = [emit.spread(builder.load(builder.gep(row, [i]))) for row in classes]
-                for v in range(n_vectors):
-                    x = emit.load(emit.pointer(tile_type, tile, i, j, column_step=v * emit.lanes))
-                    for c in range(n_classes):
-                        builder.store(emit.multiply_add(x, u[c], builder.load(parts[c][v])), parts[c][v])
-            kind = context.get_value_type(sums_type.dtype)
-            wide = ir.VectorType(kind, emit.lanes)
-            align = min(VECTOR_BYTES, emit.lanes * context.get_abi_sizeof(kind))
-            for c in range(n_classes):
-                for v in range(n_vectors):
-                    place = emit.pointer(sums_type, sums, k, column, row_step=c, column_step=v * emit.lanes)
-                    part = builder.load(parts[c][v])
-                    part = part if kind == emit.scalar else builder.fpext(part, wide)
-                    emit.store(builder.fadd(emit.load(place, vector=wide, align=align), part), place, align=align)
-            return context.get_dummy_value()
-
-        return types.void(tile, n_rows, j, multipliers, k, sums, column, lines), generate
-
-    return compiled
+    return loop
 
 
-def _transposition():
-    """Make the loop that writes a square of tile, a vector wide, to turned[row:, column:], its rows as columns.
+def _emit_transpose_square(context, builder, kinds, arguments):
+    tile_type, _, _, turned_type, _, _ = kinds
+    tile, i, j, turned, row, column = arguments
+    emit = Emitter(context, builder, tile_type.dtype)
+    vectors = [emit.load(emit.pointer(tile_type, tile, i, j, row_step=r)) for r in range(emit.lanes)]
+    for r, vector in enumerate(emit.transpose(vectors)):
+        emit.store(vector, emit.pointer(turned_type, turned, row, column, row_step=r))
+
+
+@emitted(_emit_transpose_square)
+def transpose_square(tile, i, j, turned, row, column):
+    """Write a square of tile, a vector wide, to turned[row:, column:], its rows as columns.
 
     The square starts at row i and column j. One number after the other took a sixth of a pass with 64 classes.
     """
-
-    def uncompiled(tile, i, j, turned, row, column):
-        lanes = VECTOR_BYTES // tile.itemsize
-        turned[row : row + lanes, column : column + lanes] = tile[i : i + lanes, j : j + lanes].T
-
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, tile, i, j, turned, row, column):
-        def generate(context, builder, signature, arguments):
-            tile_type, _, _, turned_type, _, _ = signature.args
-            tile, i, j, turned, row, column = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            vectors = [emit.load(emit.pointer(tile_type, tile, i, j, row_step=r)) for r in range(emit.lanes)]
-            for r, vector in enumerate(emit.transpose(vectors)):
-                emit.store(vector, emit.pointer(turned_type, turned, row, column, row_step=r))
-            return context.get_dummy_value()
-
-        return types.void(tile, i, j, turned, row, column), generate
-
-    return compiled
+    lanes = VECTOR_BYTES // tile.itemsize
+    turned[row : row + lanes, column : column + lanes] = tile[i : i + lanes, j : j + lanes].T
 
 
-def _columns_multiplication():
-    """Make the loop that writes the products of column j and those from h on to ``products``, from ``place`` on.
+def _emit_multiply_columns(context, builder, kinds, arguments):
+    tile_type, _, _, _, _, products_type, _ = kinds
+    tile, n_rows, j, h, count, products, place = arguments
+    emit = Emitter(context, builder, tile_type.dtype)
+    align = context.get_abi_sizeof(emit.scalar)
+    number = n_rows.type
+    n_vectors = builder.udiv(builder.add(count, number(emit.lanes - 1)), number(emit.lanes))
+    with cgutils.for_range(builder, n_rows, intp=number) as row:
+        factor = emit.spread(builder.load(emit.pointer(tile_type, tile, row.index, j)))
+        source = emit.pointer(tile_type, tile, row.index, h)
+        target = emit.pointer(products_type, products, row.index, place)
+        with cgutils.for_range(builder, n_vectors, intp=number) as loop:
+            offset = builder.mul(loop.index, number(emit.lanes))
+            product = builder.fmul(factor, emit.load(source, offset, align=align))
+            emit.store(product, builder.gep(target, [offset]), align=align)
+
+
+@emitted(_emit_multiply_columns)
+def multiply_columns(tile, n_rows, j, h, count, products, place):
+    """Write the products of column j and those from h on to ``products``, from ``place`` on.
 
     Whole vectors are read and written: up to one less a number more than ``count`` columns.
     """
-
-    def uncompiled(tile, n_rows, j, h, count, products, place):
-        products[:n_rows, place : place + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
-
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, tile, n_rows, j, h, count, products, place):
-        def generate(context, builder, signature, arguments):
-            tile_type, _, _, _, _, products_type, _ = signature.args
-            tile, n_rows, j, h, count, products, place = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            align = context.get_abi_sizeof(emit.scalar)
-            number = n_rows.type
-            n_vectors = builder.udiv(builder.add(count, number(emit.lanes - 1)), number(emit.lanes))
-            with cgutils.for_range(builder, n_rows, intp=number) as row:
-                factor = emit.spread(builder.load(emit.pointer(tile_type, tile, row.index, j)))
-                source = emit.pointer(tile_type, tile, row.index, h)
-                target = emit.pointer(products_type, products, row.index, place)
-                with cgutils.for_range(builder, n_vectors, intp=number) as loop:
-                    offset = builder.mul(loop.index, number(emit.lanes))
-                    product = builder.fmul(factor, emit.load(source, offset, align=align))
-                    emit.store(product, builder.gep(target, [offset]), align=align)
-            return context.get_dummy_value()
-
-        return types.void(tile, n_rows, j, h, count, products, place), generate
-
-    return compiled
+    products[:n_rows, place : place + count] = tile[:n_rows, j : j + 1] * tile[:n_rows, h : h + count]
 
 
-def _square_loading():
-    """Make the loop that fills a square of tile, a vector wide, at row i and column j, with rows of X from ``row`` on.
+def _emit_load_square(context, builder, kinds, arguments):
+    X_type, _, scaling_type, tile_type, _, _ = kinds
+    X, row, scaling, tile, i, j = arguments
+    emit = Emitter(context, builder, tile_type.dtype)
+    reader = RowReader(emit, X_type, X, scaling_type, scaling)
+    array = context.make_array(X_type)(context, builder, X)
+    _, stride = cgutils.unpack_tuple(builder, array.strides)
+    itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
+    first = builder.bitcast(array.data, cgutils.voidptr_t)
+    first = builder.gep(first, [builder.mul(row, row.type(itemsize))])
+    tile_rows, _ = emit.shape(tile_type, tile)
+    vectors = []
+    for c in range(emit.lanes):
+        column = builder.add(j, j.type(c))
+        source = builder.bitcast(builder.gep(first, [builder.mul(column, stride)]), array.data.type)
+        # The next tile's part of the column: 60,000 x 784 takes 80 ms instead of 87.
+        emit.prefetch(builder.ptrtoint(builder.gep(source, [tile_rows]), row.type))
+        vectors.append(reader.read_column(source, column))
+    for r, vector in enumerate(emit.transpose(vectors)):
+        emit.store(vector, emit.pointer(tile_type, tile, i, j, row_step=r))
+
+
+@emitted(_emit_load_square)
+def load_square(X, row, scaling, tile, i, j):
+    """Fill a square of tile, a vector wide, at row i and column j, with rows of X from ``row`` on.
 
     The rows of each column of X lie next to each other. x scale + shift is computed in their type.
     """
-
-    def uncompiled(X, row, scaling, tile, i, j):
-        lanes = VECTOR_BYTES // tile.itemsize
-        part = slice(j, j + lanes)
-        x = X[row : row + lanes, part].astype(scaling.scale.dtype)
-        tile[i : i + lanes, part] = x * scaling.scale[part] + scaling.shift[part]
-
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, X, row, scaling, tile, i, j):
-        def generate(context, builder, signature, arguments):
-            X_type, _, scaling_type, tile_type, _, _ = signature.args
-            X, row, scaling, tile, i, j = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            reader = RowReader(emit, X_type, X, scaling_type, scaling)
-            array = context.make_array(X_type)(context, builder, X)
-            _, stride = cgutils.unpack_tuple(builder, array.strides)
-            itemsize = context.get_abi_sizeof(context.get_data_type(X_type.dtype))
-            first = builder.bitcast(array.data, cgutils.voidptr_t)
-            first = builder.gep(first, [builder.mul(row, row.type(itemsize))])
-            tile_rows, _ = emit.shape(tile_type, tile)
-            vectors = []
-            for c in range(emit.lanes):
-                column = builder.add(j, j.type(c))
-                source = builder.bitcast(builder.gep(first, [builder.mul(column, stride)]), array.data.type)
-                # The next tile's part of the column: 60,000 x 784 takes 80 ms instead of 87.
-                emit.prefetch(builder.ptrtoint(builder.gep(source, [tile_rows]), row.type))
-                vectors.append(reader.read_column(source, column))
-            for r, vector in enumerate(emit.transpose(vectors)):
-                emit.store(vector, emit.pointer(tile_type, tile, i, j, row_step=r))
-            return context.get_dummy_value()
-
-        return types.void(X, row, scaling, tile, i, j), generate
-
-    return compiled
+    lanes = VECTOR_BYTES // tile.itemsize
+    part = slice(j, j + lanes)
+    x = X[row : row + lanes, part].astype(scaling.scale.dtype)
+    tile[i : i + lanes, part] = x * scaling.scale[part] + scaling.shift[part]
 
 
 def _statistics(n_vectors):
@@ -381,7 +322,40 @@ def _statistics(n_vectors):
     largest x.
     """
 
-    def uncompiled(tile, n_rows, weights, origins, statistics, j):
+    def generate(context, builder, kinds, arguments):
+        tile_type, _, weights_type, origins_type, statistics_type, _ = kinds
+        tile, n_rows, weights, origins, statistics, j = arguments
+        emit = Emitter(context, builder, tile_type.dtype)
+        row_weights, row_origins = emit.data(weights_type, weights), emit.data(origins_type, origins)
+        zero = j.type(0)
+        columns = [builder.add(j, j.type(v * emit.lanes)) for v in range(n_vectors)]
+        origin = [emit.load(row_origins, column) for column in columns]
+        places = [
+            [emit.pointer(statistics_type, statistics, zero, column, row_step=r) for r in range(4)]
+            for column in columns
+        ]
+        kept = [emit.zeros(4) for _ in columns]
+        for v in range(n_vectors):
+            for place, statistic in zip(places[v], kept[v], strict=True):
+                builder.store(emit.load(place), statistic)
+        with cgutils.for_range(builder, n_rows, intp=j.type) as loop:
+            s = emit.spread(builder.load(builder.gep(row_weights, [loop.index])))
+            for v, column in enumerate(columns):
+                x = emit.load(emit.pointer(tile_type, tile, loop.index, column))
+                total, square, low, high = (builder.load(statistic) for statistic in kept[v])
+                d = builder.fsub(x, origin[v])
+                weighted = builder.fmul(s, d)
+                low = builder.select(builder.fcmp_ordered("<", x, low), x, low)
+                high = builder.select(builder.fcmp_ordered(">", x, high), x, high)
+                found = builder.fadd(total, weighted), emit.multiply_add(weighted, d, square), low, high
+                for value, statistic in zip(found, kept[v], strict=True):
+                    builder.store(value, statistic)
+        for v in range(n_vectors):
+            for place, statistic in zip(places[v], kept[v], strict=True):
+                emit.store(builder.load(statistic), place)
+
+    @emitted(generate)
+    def loop(tile, n_rows, weights, origins, statistics, j):
         part = slice(j, j + n_vectors * VECTOR_BYTES // tile.itemsize)
         x = tile[:n_rows, part]
         statistics[0, part] += weights[:n_rows] @ (x - origins[part])
@@ -389,83 +363,34 @@ def _statistics(n_vectors):
         statistics[2, part] = np.fmin(statistics[2, part], np.fmin.reduce(x))
         statistics[3, part] = np.fmax(statistics[3, part], np.fmax.reduce(x))
 
-    if config.DISABLE_JIT:
-        return uncompiled
-
-    @intrinsic
-    def compiled(typing_context, tile, n_rows, weights, origins, statistics, j):
-        def generate(context, builder, signature, arguments):
-            tile_type, _, weights_type, origins_type, statistics_type, _ = signature.args
-            tile, n_rows, weights, origins, statistics, j = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            row_weights, row_origins = emit.data(weights_type, weights), emit.data(origins_type, origins)
-            zero = j.type(0)
-            columns = [builder.add(j, j.type(v * emit.lanes)) for v in range(n_vectors)]
-            origin = [emit.load(row_origins, column) for column in columns]
-            places = [
-                [emit.pointer(statistics_type, statistics, zero, column, row_step=r) for r in range(4)]
-                for column in columns
-            ]
-            kept = [emit.zeros(4) for _ in columns]
-            for v in range(n_vectors):
-                for place, statistic in zip(places[v], kept[v], strict=True):
-                    builder.store(emit.load(place), statistic)
-            with cgutils.for_range(builder, n_rows, intp=j.type) as loop:
-                s = emit.spread(builder.load(builder.gep(row_weights, [loop.index])))
-                for v, column in enumerate(columns):
-                    x = emit.load(emit.pointer(tile_type, tile, loop.index, column))
-                    total, square, low, high = (builder.load(statistic) for statistic in kept[v])
-                    d = builder.fsub(x, origin[v])
-                    weighted = builder.fmul(s, d)
-                    low = builder.select(builder.fcmp_ordered("<", x, low), x, low)
-                    high = builder.select(builder.fcmp_ordered(">", x, high), x, high)
-                    found = builder.fadd(total, weighted), emit.multiply_add(weighted, d, square), low, high
-                    for value, statistic in zip(found, kept[v], strict=True):
-                        builder.store(value, statistic)
-            for v in range(n_vectors):
-                for place, statistic in zip(places[v], kept[v], strict=True):
-                    emit.store(builder.load(statistic), place)
-            return context.get_dummy_value()
-
-        return types.void(tile, n_rows, weights, origins, statistics, j), generate
-
-    return compiled
+    return loop
 
 
-if config.DISABLE_JIT:
+def _emit_row(context, builder, kinds, arguments):
+    X_type, _, scaling_type, tile_type, _ = kinds
+    X, row, scaling, tile, i = arguments
+    emit = Emitter(context, builder, tile_type.dtype)
+    reader = RowReader(emit, X_type, X, scaling_type, scaling)
+    zero, lanes = row.type(0), row.type(emit.lanes)
+    source, target = emit.pointer(X_type, X, row, zero), emit.pointer(tile_type, tile, i, zero)
+    n_whole = builder.udiv(reader.n_features, lanes)
+    with cgutils.for_range(builder, n_whole) as loop:
+        j = builder.mul(loop.index, lanes)
+        (x,) = reader.read([source], j)
+        emit.store(x, builder.gep(target, [j]))
+    (width,) = emit.shape(scaling_type.types[0], builder.extract_value(scaling, 0))
+    with cgutils.for_range(builder, builder.udiv(width, lanes), start=n_whole) as loop:
+        j = builder.mul(loop.index, lanes)
+        (x,) = reader.read([source], j, builder.sub(reader.n_features, j))
+        emit.store(x, builder.gep(target, [j]))
 
-    def load_row(X, row, scaling, tile, i):
-        """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in their type; shift[j] behind the last feature."""
-        d = X.shape[1]
-        tile[i, :d] = X[row].astype(scaling.scale.dtype) * scaling.scale[:d] + scaling.shift[:d]
-        tile[i, d:] = scaling.shift[d:]
 
-else:
-
-    @intrinsic
-    def load_row(typing_context, X, row, scaling, tile, i):
-        """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in their type; shift[j] behind the last feature."""
-
-        def generate(context, builder, signature, arguments):
-            X_type, _, scaling_type, tile_type, _ = signature.args
-            X, row, scaling, tile, i = arguments
-            emit = Emitter(context, builder, tile_type.dtype)
-            reader = RowReader(emit, X_type, X, scaling_type, scaling)
-            zero, lanes = row.type(0), row.type(emit.lanes)
-            source, target = emit.pointer(X_type, X, row, zero), emit.pointer(tile_type, tile, i, zero)
-            n_whole = builder.udiv(reader.n_features, lanes)
-            with cgutils.for_range(builder, n_whole) as loop:
-                j = builder.mul(loop.index, lanes)
-                (x,) = reader.read([source], j)
-                emit.store(x, builder.gep(target, [j]))
-            (width,) = emit.shape(scaling_type.types[0], builder.extract_value(scaling, 0))
-            with cgutils.for_range(builder, builder.udiv(width, lanes), start=n_whole) as loop:
-                j = builder.mul(loop.index, lanes)
-                (x,) = reader.read([source], j, builder.sub(reader.n_features, j))
-                emit.store(x, builder.gep(target, [j]))
-            return context.get_dummy_value()
-
-        return types.void(X, row, scaling, tile, i), generate
+@emitted(_emit_row)
+def load_row(X, row, scaling, tile, i):
+    """Fill tile[i, j] = X[row, j] scale[j] + shift[j], computed in their type; shift[j] behind the last feature."""
+    d = X.shape[1]
+    tile[i, :d] = X[row].astype(scaling.scale.dtype) * scaling.scale[:d] + scaling.shift[:d]
+    tile[i, d:] = scaling.shift[d:]
 
 
 load_and_multiply_4_rows = _loading_multiplication(4, CLASSES_TOGETHER)
@@ -482,7 +407,4 @@ add_4_vectors_3_classes = _accumulation(4, 3)
 add_4_vectors_1_class = _accumulation(4, 1)
 add_1_vector = _accumulation(1, CLASSES_TOGETHER)
 add_1_vector_1_class = _accumulation(1, 1)
-transpose_square = _transposition()
-load_square = _square_loading()
-multiply_columns = _columns_multiplication()
 take_4_vectors, take_1_vector = _statistics(4), _statistics(1)

@@ -6,6 +6,7 @@ computes the products with coefficients. Sums over rows are float64, with a row 
 
 import numpy as np
 
+from fastlin.kernels.linear.residuals import weight_of
 from fastlin.kernels.machine.arrays import CACHE_LINE
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.exponential import exponentiate_in_place, exponentiate_less_one_in_place, log_from_one
@@ -182,137 +183,92 @@ def backpropagate_normalization_block(block, n_blocks, normalized, scales, means
 
 
 @kernel
-def fill_block_residuals(block, n_blocks, scores, intercept, labels, weights, total, losses, n_correct, sums):
+def fill_block_residuals(
+    block, n_blocks, scores, intercept, labels, targets, weights, total, is_independent, losses, n_correct, sums
+):
     """Overwrite scores (n, K) with the gradient of sum_i s_i l_i / total by scores + intercept, over the block's rows.
 
-    For K = 1, l = log(1 + exp(-z)), where z is the score times +1 for label 1 and -1 for label 0; for more classes,
-    l = logsumexp(scores) - score of the label. Both are shifted so that nothing overflows. weights (0,) stand for ones.
-    losses[block] becomes the sum of s_i l_i, sums[block] the sum of the gradients, and n_correct[block] the sum of the
-    s_i of the rows whose best class (the first of equal ones) is their label.
+    targets (n, K) are from 0 to 1; without entries, labels (n,) name those that are 1, or for K = 1 are the targets.
+    Independent outputs z, and a single one, have the loss l = sum_k log(1 + exp(z_k)) - t_k z_k, and a row is right
+    where each output is on the side of its target. Else l = logsumexp(z) - sum_k t_k z_k, the targets of a row sum to
+    one, and a row is right where the best class (the first of equal ones) has the largest target. All are shifted so
+    that nothing overflows. weights (0,) stand for ones. losses[block] becomes the sum of s_i l_i, sums[block] the sum
+    of the gradients, and n_correct[block] the sum of the s_i of the rows that are right.
     """
     n_classes = scores.shape[1]
-    kind = scores.dtype.type
-    one, zero = kind(1), kind(0)
-    first = block * scores.shape[0] // n_blocks
-    part = scores[first : (block + 1) * scores.shape[0] // n_blocks]
-    own, exponentials = np.empty(part.shape[0], scores.dtype), np.empty(part.shape[0])
-    loss, correct = 0.0, 0.0
-    for i in range(part.shape[0]):
-        z, label = part[i], labels[first + i]
-        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
-        for k in range(n_classes):
-            z[k] += intercept[k]
-        if n_classes == 1:
-            own[i] = z[0] if label == 1 else -z[0]
-            correct += weight * np.float64((z[0] >= zero) == (label == 1) and z[0] == z[0])
-            z[0] = -abs(z[0])
-        else:
-            best = 0
-            for k in range(1, n_classes):
-                # The NaN of a training that diverged must not get lost in comparisons.
-                best = k if (z[k] > z[best]) | (z[k] != z[k]) else best
-            largest = z[best]
-            own[i] = z[label] - largest
-            correct += weight * np.float64(best == label and largest == largest)
-            for k in range(n_classes):
-                z[k] -= largest
-    exponentiate_in_place(part.reshape(-1))
-    s = sums[block]
-    for k in range(n_classes):
-        s[k] = 0
-    for i in range(part.shape[0]):
-        e, label = part[i], labels[first + i]
-        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
-        scale = kind(weight / total)
-        if n_classes == 1:
-            probability = (e[0] if own[i] > zero else one) / (one + e[0])
-            exponentials[i] = 1.0 + np.float64(e[0])
-            e[0] = probability * scale * (-one if label == 1 else one)
-            own[i] = zero if own[i] > zero else own[i]
-        else:
-            total_i = 0.0
-            for k in range(n_classes):
-                total_i += np.float64(e[k])
-            exponentials[i] = total_i
-            scale_i = scale / kind(total_i)
-            for k in range(n_classes):
-                e[k] *= scale_i
-            e[label] -= scale
-        for k in range(n_classes):
-            s[k] += np.float64(e[k])
-    # The logarithms are vectorised in a loop of their own.
-    for i in range(part.shape[0]):
-        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
-        loss += weight * (log_from_one(exponentials[i]) - np.float64(own[i]))
-    losses[block] = loss
-    n_correct[block] = correct
-
-
-@kernel
-def fill_block_target_residuals(
-    block, n_blocks, scores, intercept, targets, weights, total, is_independent, losses, n_correct, sums
-):
-    """Do as `fill_block_residuals` with targets (n, K), from 0 to 1, in place of labels.
-
-    Independent outputs have the loss l = sum_k log(1 + exp(z_k)) - t_k z_k, and a row is right where each output is on
-    the side of its target. Else l = logsumexp(z) - sum_k t_k z_k, the targets of a row sum to one, and a row is right
-    where the best class (the first of equal ones) has the largest target.
-    """
-    n_classes = scores.shape[1]
+    is_independent = is_independent or n_classes == 1
     kind = scores.dtype.type
     zero, one = kind(0), kind(1)
     first = block * scores.shape[0] // n_blocks
     part = scores[first : (block + 1) * scores.shape[0] // n_blocks]
-    signs, exponentials = np.empty_like(part), np.empty(part.shape)
+    # What is added to the logarithms of a row, of which a softmax has one.
+    rest, logarithms = np.zeros(part.shape[0]), np.ones((part.shape[0], n_classes if is_independent else 1))
+    is_positive = np.empty(part.shape, np.bool_)
     loss, correct = 0.0, 0.0
     for i in range(part.shape[0]):
-        z, t = part[i], targets[first + i]
-        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
-        best, best_target, is_right = 0, 0, True
+        z, row, best, is_right = part[i], first + i, 0, True
         for k in range(n_classes):
             z[k] += intercept[k]
             # The NaN of a training that diverged must not get lost in comparisons.
             best = k if (z[k] > z[best]) | (z[k] != z[k]) else best
-            best_target = k if t[k] > t[best_target] else best_target
-            is_right = is_right and ((z[k] >= zero) == (t[k] >= 0.5)) and z[k] == z[k]
         if is_independent:
             for k in range(n_classes):
-                loss += weight * (np.float64(max(z[k], zero)) - t[k] * np.float64(z[k]))
-                signs[i, k] = z[k]
+                target = targets[row, k] if targets.shape[0] > 0 else np.float64(labels[row])
+                is_positive[i, k] = z[k] >= zero
+                is_right = is_right and is_positive[i, k] == (target >= 0.5) and z[k] == z[k]
+                # A factor of zero leaves out a score that is not finite.
+                factor = is_positive[i, k] - target
+                rest[i] += factor * np.float64(z[k]) if factor != 0 else 0.0
                 z[k] = -abs(z[k])
         else:
-            is_right = best == best_target and z[best] == z[best]
-            largest = z[best]
+            largest, best_target = z[best], 0
             for k in range(n_classes):
                 z[k] -= largest
-                # A target of zero leaves out a score that is not finite.
-                loss -= weight * t[k] * np.float64(z[k]) if t[k] != 0 else 0.0
-        correct += weight * np.float64(is_right)
+            if targets.shape[0] > 0:
+                for k in range(n_classes):
+                    best_target = k if targets[row, k] > targets[row, best_target] else best_target
+                    rest[i] -= targets[row, k] * np.float64(z[k]) if targets[row, k] != 0 else 0.0
+            else:
+                best_target = labels[row]
+                rest[i] = -np.float64(z[best_target])
+            is_right = best == best_target and largest == largest
+        correct += weight_of(weights, row) * np.float64(is_right)
     exponentiate_in_place(part.reshape(-1))
     s = sums[block]
     for k in range(n_classes):
         s[k] = 0
     for i in range(part.shape[0]):
-        e, t = part[i], targets[first + i]
-        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
-        scale = kind(weight / total)
-        total_i = 0.0
-        for k in range(n_classes):
-            total_i += np.float64(e[k])
-        for k in range(n_classes):
-            if is_independent:
-                exponentials[i, k] = 1.0 + np.float64(e[k])
-                probability = (one if signs[i, k] >= zero else e[k]) / (one + e[k])
+        e, row = part[i], first + i
+        scale = kind(weight_of(weights, row) / total)
+        if is_independent:
+            for k in range(n_classes):
+                target = kind(targets[row, k]) if targets.shape[0] > 0 else kind(labels[row])
+                logarithms[i, k] += np.float64(e[k])
+                # Of sure targets nothing cancels.
+                rise = one - target - target * e[k] if is_positive[i, k] else (one - target) * e[k] - target
+                e[k] = rise / (one + e[k]) * scale
+        else:
+            logarithms[i, 0] = 0.0
+            for k in range(n_classes):
+                logarithms[i, 0] += np.float64(e[k])
+            scale_i = scale / kind(logarithms[i, 0])
+            for k in range(n_classes):
+                e[k] *= scale_i
+            if targets.shape[0] > 0:
+                for k in range(n_classes):
+                    e[k] -= kind(targets[row, k]) * scale
             else:
-                exponentials[i, k] = total_i if k == 0 else 1.0
-                probability = e[k] / kind(total_i)
-            e[k] = scale * (probability - kind(t[k]))
+                e[labels[row]] -= scale
+        for k in range(n_classes):
             s[k] += np.float64(e[k])
     # The logarithms are vectorised in a loop of their own.
+    found = logarithms.reshape(-1)
+    for p in range(found.shape[0]):
+        found[p] = log_from_one(found[p])
     for i in range(part.shape[0]):
-        weight = weights[first + i] if weights.shape[0] > 0 else 1.0
-        for k in range(n_classes):
-            loss += weight * log_from_one(exponentials[i, k])
+        for k in range(logarithms.shape[1]):
+            rest[i] += logarithms[i, k]
+        loss += weight_of(weights, first + i) * rest[i]
     losses[block] = loss
     n_correct[block] = correct
 

@@ -145,14 +145,10 @@ def train_steps(X, samples, batch_size, first, last, state, rule, tile_rows, mea
         if total > 0:
             for k in range(n_classes):
                 squares += _update(coef[k], g[k], v[k], total, rule)
-                if rule.has_intercept:
-                    part = w.dtype.type(intercept_gradient[k] / total) * w.dtype.type(rule.gradient_part)
-                    speed = w.dtype.type(rule.momentum) * state.intercept_velocity[k] + part
-                    state.intercept_velocity[k] = speed
-                    intercept[k] -= w.dtype.type(rule.velocity_part) * speed
+            update_intercept(intercept, intercept_gradient, state.intercept_velocity, total, rule)
             if state.mean.shape[0] > 0:
                 n_averaged += 1
-                _average(coef, intercept, n_averaged, state.mean)
+                average(coef, intercept, n_averaged, state.mean)
         measured.squares[step - first] = squares
     state.counts[0] += min(last * batch_size, order.shape[0]) - first * batch_size
     state.counts[1] = n_averaged
@@ -189,7 +185,16 @@ def _update(w, g, v, total, rule):
 
 
 @kernel(inline=True)
-def _average(coef, intercept, n_averaged, mean):
+def update_intercept(intercept, gradient, velocity, total, rule):
+    """Do as `_update` does to the intercepts (K,), if there are any, without a penalty."""
+    kind = intercept.dtype.type
+    for k in range(intercept.shape[0] if rule.has_intercept else 0):
+        velocity[k] = kind(rule.momentum) * velocity[k] + kind(gradient[k] / total) * kind(rule.gradient_part)
+        intercept[k] -= kind(rule.velocity_part) * velocity[k]
+
+
+@kernel(inline=True)
+def average(coef, intercept, n_averaged, mean):
     """Let the mean (d + 1, K) of n_averaged - 1 steps take in one more."""
     n_features = mean.shape[0] - 1
     for k in range(coef.shape[0]):

@@ -16,15 +16,22 @@ import numpy as np
 from fastlin.kernels.linear.residuals import turn_scores_to_residuals
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
+from fastlin.kernels.machine.gather import add_entries, dot_entries
 from fastlin.kernels.machine.instructions import request_line
-from fastlin.kernels.networks.minibatches import add_weights, find_right, note_batch, nothing_kept
+from fastlin.kernels.networks.minibatches import (
+    add_weights,
+    average,
+    find_right,
+    note_batch,
+    nothing_kept,
+    update_intercept,
+)
 
 # To change all weights takes as long as to find those that a batch has entries for, and change them alone, where X has
 # so many columns for each entry of a batch.
 COLUMNS_PER_ENTRY = 32
 # How many rows before its turn a row is asked for: rows are drawn in any order.
 ROWS_AHEAD = 4
-ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Waiting(NamedTuple):
@@ -99,15 +106,15 @@ def train_sparse_steps(X, samples, batch_size, first, last, state, rule, tile_ro
                 _change_columns(columns, g, total, rule, waiting, products, w, v)
             else:
                 measured.squares[step - first] = _change_all(w.ravel(), g.ravel(), v.ravel(), total, rule)
-            if rule.has_intercept:
-                for k in range(n_classes):
-                    part = w.dtype.type(intercept_gradient[k] / total) * w.dtype.type(rule.gradient_part)
-                    speed = w.dtype.type(rule.momentum) * state.intercept_velocity[k] + part
-                    state.intercept_velocity[k] = speed
-                    state.intercept[k] -= w.dtype.type(rule.velocity_part) * speed
+            update_intercept(state.intercept, intercept_gradient, state.intercept_velocity, total, rule)
             if state.mean.shape[0] > 0:
                 n_averaged += 1
-                _average(w, state.intercept, n_averaged, state.mean, waits)
+                if waits:
+                    # The sums of the weights are added up as they change.
+                    for k in range(n_classes):
+                        state.mean[n_features, k] += np.float64(state.intercept[k])
+                else:
+                    average(w.T, state.intercept, n_averaged, state.mean)
         else:
             for p in range(n_columns):
                 waiting.n_steps[columns[p]] = n_taken
@@ -188,12 +195,9 @@ def _take_missed_steps(j, n_taken, waiting, w, v):
 
 @kernel(inner=True)
 def _fill_scores(X, order, start, stop, w, intercept, scores):
-    """Fill scores[k, i] with the score of class k of the row order[start + i], up to the row before order[stop].
-
-    For K = 1 four sums side by side do not wait for one another.
-    """
+    """Fill scores[k, i] with the score of class k of the row order[start + i], up to the row before order[stop]."""
     data, indices, indptr = X
-    kind = w.dtype.type
+    kind, flat = w.dtype.type, w.ravel()
     n_classes = w.shape[1]
     for i in range(stop - start):
         later = order[min(start + i + ROWS_AHEAD, order.shape[0] - 1)]
@@ -205,17 +209,7 @@ def _fill_scores(X, order, start, stop, w, intercept, scores):
         row = order[start + i]
         first, last = np.int64(indptr[row]), np.int64(indptr[row + 1])
         if n_classes == 1:
-            a = b = c = d = kind(0)
-            whole = last - (last - first) % 4
-            for p in range(first, whole, 4):
-                place = np.uint64(p)
-                a += kind(data[place]) * w[np.uint64(indices[place]), 0]
-                b += kind(data[place + ONE]) * w[np.uint64(indices[place + ONE]), 0]
-                c += kind(data[place + TWO]) * w[np.uint64(indices[place + TWO]), 0]
-                d += kind(data[place + THREE]) * w[np.uint64(indices[place + THREE]), 0]
-            for p in range(whole, last):
-                a += kind(data[np.uint64(p)]) * w[np.uint64(indices[np.uint64(p)]), 0]
-            scores[0, i] = ((a + b) + (c + d)) + intercept[0]
+            scores[0, i] = dot_entries(data, indices, first, last, flat) + intercept[0]
         else:
             for k in range(n_classes):
                 scores[k, i] = intercept[k]
@@ -229,22 +223,13 @@ def _fill_scores(X, order, start, stop, w, intercept, scores):
 def _add_gradient(X, numbers, residuals, g, intercept_gradient):
     """Add residuals[k, i] x_i to g (d, K), and residuals[k, i] to intercept_gradient[k], for the rows ``numbers``."""
     data, indices, indptr = X
-    n_classes = residuals.shape[0]
+    n_classes, flat = residuals.shape[0], g.ravel()
     for i in range(numbers.shape[0]):
         first, last = np.int64(indptr[numbers[i]]), np.int64(indptr[numbers[i] + 1])
         for k in range(n_classes):
             intercept_gradient[k] += residuals[k, i]
         if n_classes == 1:
-            residual = np.float64(residuals[0, i])
-            whole = last - (last - first) % 4
-            for p in range(first, whole, 4):
-                place = np.uint64(p)
-                g[np.uint64(indices[place]), 0] += residual * np.float64(data[place])
-                g[np.uint64(indices[place + ONE]), 0] += residual * np.float64(data[place + ONE])
-                g[np.uint64(indices[place + TWO]), 0] += residual * np.float64(data[place + TWO])
-                g[np.uint64(indices[place + THREE]), 0] += residual * np.float64(data[place + THREE])
-            for p in range(whole, last):
-                g[np.uint64(indices[np.uint64(p)]), 0] += residual * np.float64(data[np.uint64(p)])
+            add_entries(data, indices, first, last, np.float64(residuals[0, i]), flat)
         else:
             for p in range(first, last):
                 x, j = np.float64(data[np.uint64(p)]), np.uint64(indices[np.uint64(p)])
@@ -295,19 +280,3 @@ def _change_columns(columns, g, total, rule, waiting, products, w, v):
     products[0] = d * d * weights + 2 * c * d * mixed + c * c * speeds + new_weights
     products[1] = b * d * weights + (a * d + b * c) * mixed + a * c * speeds + new_mixed
     products[2] = b * b * weights + 2 * a * b * mixed + a * a * speeds + new_speeds
-
-
-@kernel(inner=True)
-def _average(w, intercept, n_averaged, mean, waits):
-    """Let the mean (d + 1, K) of n_averaged - 1 steps take in one more; where weights wait, the sum of the intercepts.
-
-    The sums of the weights are then added up as they change.
-    """
-    n_features = w.shape[0]
-    for k in range(w.shape[1]):
-        if waits:
-            mean[n_features, k] += np.float64(intercept[k])
-        else:
-            for j in range(n_features):
-                mean[j, k] += (np.float64(w[j, k]) - mean[j, k]) / n_averaged
-            mean[n_features, k] += (np.float64(intercept[k]) - mean[n_features, k]) / n_averaged

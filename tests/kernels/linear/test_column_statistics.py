@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.linear.column_statistics import fill_block_column_statistics, fill_block_panel, fill_moments
+from fastlin.kernels.linear.column_scaling import fill_block_column_statistics, fill_block_panel, fill_moments
 from fastlin.kernels.machine.arrays import any_layout
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 from fastlin.kernels.machine.tiles import Scaling

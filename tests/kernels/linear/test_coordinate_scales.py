@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin.kernels.linear.coordinate_scales import fill_coefficients, fill_coordinates
+from fastlin.kernels.linear.column_scaling import fill_coefficients, fill_coordinates
 
 D = 12
 

@@ -96,9 +96,8 @@ def test_entries_beyond_two_to_the_31(tmp_path, n_classes):
     table[:, :n_classes] = generator.normal(size=(90, n_classes))
     scores, product = np.full((2, n_classes), np.nan), np.full((n_classes, 3), np.nan)
     second = np.array([1, 2])
-    sparse_rows.fill_block_sparse_scores(
-        0, 1, X, np.empty(0, np.int64), second, TableParameters(table, np.zeros(n_classes)), scores
-    )
+    no_numbers, parameters = np.empty(0, np.int64), TableParameters(table, np.zeros(n_classes))
+    sparse_rows.fill_block_sparse_scores(0, 1, X, no_numbers, second, parameters, scores, no_numbers)
     np.testing.assert_allclose(scores[1], row @ table[:, :n_classes], rtol=1e-12)
     unscaled = Scaling(np.ones(2), np.zeros(2))
     arguments = X, second, Chunk(10, table[10:]), np.zeros(n_classes), unscaled, False, product

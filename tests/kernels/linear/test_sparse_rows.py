@@ -78,9 +78,10 @@ def test_scores_and_best_class(n_classes):
     borders = np.array([0, 5, 21])
     for kind, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
         scores = np.full((21, n_classes), np.nan, kind)
-        run_blocks(sparse_rows.fill_block_sparse_scores, 2, problem.rows, NONE, borders, parameters, scores)
+        run_blocks(sparse_rows.fill_block_sparse_scores, 2, problem.rows, NONE, borders, parameters, scores, NONE)
         np.testing.assert_allclose(scores, expected, rtol=tolerance, atol=tolerance)
-    run_blocks(sparse_rows.fill_block_sparse_best_class, 2, problem.rows, NONE, borders, parameters, best)
+    no_scores = np.empty((0, n_classes))
+    run_blocks(sparse_rows.fill_block_sparse_scores, 2, problem.rows, NONE, borders, parameters, no_scores, best)
     np.testing.assert_array_equal(best, expected[:, 0] > 0 if n_classes == 1 else expected.argmax(axis=1))
 
 
@@ -88,10 +89,10 @@ def test_of_equal_scores_the_first_class_is_best():
     best = np.full(2, -1)
     rows = Compressed(np.ones(1), np.zeros(1, np.int32), np.array([0, 1, 1], np.int32))
     parameters = TableParameters(gather.zeros_table(1, 4), np.array([0.0, 1, 1, 0]))
-    sparse_rows.fill_block_sparse_best_class(0, 1, rows, NONE, np.array([0, 2]), parameters, best)
+    sparse_rows.fill_block_sparse_scores(0, 1, rows, NONE, np.array([0, 2]), parameters, np.empty((0, 4)), best)
     assert (best == 1).all()
     parameters = TableParameters(gather.zeros_table(1, 1), np.zeros(1))
-    sparse_rows.fill_block_sparse_best_class(0, 1, rows, NONE, np.array([0, 2]), parameters, best)
+    sparse_rows.fill_block_sparse_scores(0, 1, rows, NONE, np.array([0, 2]), parameters, np.empty((0, 1)), best)
     assert (best == 0).all()
 
 

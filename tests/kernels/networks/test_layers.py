@@ -210,8 +210,8 @@ def fill_residuals(scores, labels, weights=None, intercept=None, total=1.0, n_bl
     losses, n_correct = np.full((2, n_blocks), np.nan)
     sums = np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
-    targets = np.asarray(labels), np.empty(0) if weights is None else weights, float(total)
-    run(layers.fill_block_residuals, n_blocks, residuals, intercept, *targets, losses, n_correct, sums)
+    given = np.asarray(labels), np.empty((0, 0)), np.empty(0) if weights is None else weights, float(total), False
+    run(layers.fill_block_residuals, n_blocks, residuals, intercept, *given, losses, n_correct, sums)
     return residuals, losses, n_correct, sums
 
 
@@ -222,8 +222,9 @@ def fill_target_residuals(scores, targets, is_independent, weights=None, interce
     losses, n_correct = np.full((2, n_blocks), np.nan)
     sums = np.full((n_blocks, K), np.nan)
     intercept = np.zeros(K, scores.dtype) if intercept is None else intercept
-    given = np.asarray(targets, np.float64), np.empty(0) if weights is None else weights, float(total), is_independent
-    run(layers.fill_block_target_residuals, n_blocks, residuals, intercept, *given, losses, n_correct, sums)
+    given = np.empty(0, np.int64), np.asarray(targets, np.float64), np.empty(0) if weights is None else weights
+    given = *given, float(total), is_independent
+    run(layers.fill_block_residuals, n_blocks, residuals, intercept, *given, losses, n_correct, sums)
     return residuals, losses, n_correct, sums
 
 
