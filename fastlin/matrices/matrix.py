@@ -273,9 +273,9 @@ class Matrix:
         """Return the matrix of some rows: a slice, or row numbers in their order."""
         raise NotImplementedError
 
-    def copies(self, n_rows: int) -> bool:
-        """Say whether so few of the rows are copied before they are read."""
-        return n_rows <= COPIED_PART * self.shape[0]
+    def copies(self, rows: IntArray) -> bool:
+        """Say whether some of the rows, of which there are few, are copied before they are read."""
+        return 0 < len(rows) <= COPIED_PART * self.shape[0]
 
     def select(self, rows: IntArray) -> tuple[Matrix, IntArray]:
         """Return the matrix that passes over the given rows are made of, and their numbers in it."""

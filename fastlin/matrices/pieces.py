@@ -2,8 +2,8 @@
 
 A piece is a matrix with labels and weights. Each sum over the rows has a term and a join: the term is a function of one
 piece, or of the passes over one, and the join adds up the terms of several pieces in their order. Blocks are joined in
-a loop, as they are read (`blocks.py`), and partitions in a tree over the workers that hold them (`fastlin.dask`). Terms
-and joins are functions of modules, which workers can be sent.
+a loop, as they are read (`block_matrix.py`), and partitions in a tree over the workers that hold them (`fastlin.dask`).
+Terms and joins are functions of modules, which workers can be sent.
 """
 
 from __future__ import annotations
@@ -179,5 +179,7 @@ def find_class_pair_gram(passes: Passes, probabilities: FloatArray) -> FloatArra
 
 def multiply_probabilities(passes: Passes, probabilities: FloatArray) -> FloatArray:
     """Return sum over i of s_i [p_i, 1] [p_i, 1]' of a piece, (K + 1, K + 1), as a term of `Passes.sum_curvature`."""
-    precision = probabilities.dtype.type
-    return DenseMatrix(probabilities.T).gram(passes.samples.weigh(), precision).astype(np.float64)
+    precision, weights = probabilities.dtype.type, passes.samples.weigh()
+    # Relative to the largest, so that weights of any unit lie within the range of float32.
+    unit = weights.max(initial=0.0) or 1.0
+    return DenseMatrix(probabilities.T).gram(weights / unit, precision).astype(np.float64) * unit

@@ -26,7 +26,7 @@ from fastlin.kernels.machine.gather import zeros_table
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, NUMBER_WORK, cut_work, run_blocks
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.compressed import compressed, count_blocks_with_sums, count_line_blocks, count_starts, cut_lines
-from fastlin.matrices.matrix import Matrix, Moments, Transposed
+from fastlin.matrices.matrix import COPIED_PART, Matrix, Moments, Transposed
 from fastlin.matrices.row_products import SparseRowProducts
 from fastlin.matrices.sparse_passes import PassesByColumns, PassesByRows, SparsePasses, fill_table
 from fastlin.typing import FloatArray, IntArray, SparseContainer
@@ -239,6 +239,11 @@ class SparseMatrix(Matrix):
     def row_products(self, n_rows_coef: int, factors: FloatArray, allows_gram: bool) -> SparseRowProducts:
         """As `Matrix.row_products` has it; they keep no matrix."""
         return SparseRowProducts(self.csr, self.csc, n_rows_coef, factors)
+
+    def copies(self, rows: IntArray) -> bool:
+        """As `Matrix.copies` has it, by their entries: few rows of text may hold most of them."""
+        starts = self.csr.indptr
+        return len(rows) > 0 and int(np.sum(starts[rows + 1] - starts[rows])) <= COPIED_PART * self.n_entries
 
     def take(self, rows: IntArray | slice) -> SparseMatrix:
         """As `Matrix.take` has it."""

@@ -31,7 +31,6 @@ class SparsePasses(Passes):
 
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
-        self._matrix = matrix
         self._table = zeros_table(matrix.shape[1], n_rows_coef)
         self._tile_rows = count_tile_rows(n_rows_coef, n_rows_coef, 8)
 
@@ -96,7 +95,7 @@ class PassesByColumns(SparsePasses):
     def __init__(self, matrix: SparseMatrix, samples: Samples, scaling: Scaling, n_rows_coef: int) -> None:
         super().__init__(matrix, samples, scaling, n_rows_coef)
         rows, labels, weights = samples
-        if len(rows) and (matrix.copies(len(rows)) or (rows[1:] <= rows[:-1]).any()):
+        if len(rows) and (matrix.copies(rows) or (rows[1:] <= rows[:-1]).any()):
             matrix, labels = matrix.take(rows), labels[rows]
             weights = weights[rows] if len(weights) else weights
             rows = rows[:0]

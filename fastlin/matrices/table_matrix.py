@@ -252,7 +252,7 @@ class TableMatrix(Matrix):
 
     def select(self, rows: IntArray) -> tuple[TableMatrix, IntArray]:
         """As `Matrix.select` has it: few rows are copied."""
-        if self.copies(len(rows)):
+        if self.copies(rows):
             return self.take(rows), rows[:0]
         return self, rows
 
@@ -300,7 +300,7 @@ class TableMatrix(Matrix):
         """As `SparseMatrix.gram` has it: numbers are centred one by one, sums of levels afterwards."""
         n, n_numbers, size = len(rows), len(self._numbers), self.n_table_rows
         row_work = (n_numbers + len(self._coded)) * (n_numbers + 1) + CODE_WORK * len(self._coded) ** 2 // 2
-        n_blocks = min(count_blocks(n, row_work, 0, 0), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
+        n_blocks = min(count_blocks(n, row_work), max(1, MAX_PARTIAL_BYTES // (8 * size**2)))
         halves, totals = np.zeros((n_blocks, size, size)), np.empty((n_blocks, self.shape[1]))
         features, (scale, shift) = self.number_features, scaling
         run_blocks(

@@ -298,7 +298,7 @@ class Rows(MeanSums):
         seen = coordinates.mean_squares[:-1] > 0
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCHES, len(seen))) * seen
         coef = (signs * coordinates.scale).astype(np.float32 if self.gains_from_float32 else np.float64)
-        is_copied = len(self.numbers) > 0 and self.matrix.lies_in_memory and self.matrix.copies(len(self.numbers))
+        is_copied = self.matrix.lies_in_memory and self.matrix.copies(self.numbers)
         matrix = self.matrix.take(self.numbers) if is_copied else self.matrix
         squares = matrix.sum_squared_scores(coef, np.einsum("kj,j->k", signs, coordinates.shift))
         if len(self.numbers) and not is_copied:

@@ -92,7 +92,7 @@ def suits(objective: Objective) -> bool:
 def _lies_in_cache(objective):
     n_parameters = objective.shape[0] * objective.shape[1]
     is_small = n_parameters <= 2 * SMALL_HESSIAN and objective.n_rows * n_parameters <= MOST_WORK_IN_CACHE
-    return is_small and getattr(objective.rows.passes, "lies_in_cache", False)
+    return is_small and objective.rows.passes.lies_in_cache
 
 
 def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: Room) -> Solution:
@@ -128,7 +128,7 @@ def minimize(objective: Objective, start: FloatArray, stopping: Stopping, room: 
         for each_value, each_gap, largest in found if is_open else found[:-1]:
             # Where someone looks on, each is a call of its own.
             stopping.note(each_value, each_gap, largest, parameters.copy)
-        found, is_last = [], len(stopping.history) >= min(stopping.max_iter, most)
+        found, is_last = [], stopping.is_over() or len(stopping.history) >= most
         if is_open and not is_last:
             continue
         point, decrement = steps.make_point(), descent.numbers[DECREMENTS]

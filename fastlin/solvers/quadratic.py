@@ -189,7 +189,7 @@ def _read_columns(point, precision, features, is_sample):
     rows = point.objective.rows
     weights = np.broadcast_to(rows.weights_of(rows.numbers), rows.n_rows) / rows.total_weight
     n = rows.matrix.shape[0]
-    is_copied = is_sample and rows.matrix.copies(rows.n_rows)
+    is_copied = is_sample and rows.matrix.copies(rows.numbers)
     if is_copied or not len(rows.numbers):
         matrix = rows.matrix.take(rows.numbers) if is_copied else rows.matrix
         probabilities = np.ascontiguousarray(point.probabilities, precision)

@@ -66,7 +66,7 @@ def minimize(
         # The bound must fall so far before it is tried out.
         limit = np.inf
         while isfinite(point.value) and isfinite(point.bound):
-            message = LIMITED if len(stopping.history) >= stopping.max_iter else ""
+            message = LIMITED if stopping.is_over() else ""
             if len(bounds) > PATIENCE and is_slow(bounds, stopping.tol * point.value, PATIENCE):
                 message = IMPATIENT
             is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.tol * point.value, limit)

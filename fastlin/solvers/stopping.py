@@ -159,7 +159,7 @@ class Stopping:
         seconds = perf_counter() - self._started
         self.history.append(Iteration(value, bound, gradient, self.n_passes, seconds))
         if self._on_iteration is not None and self._on_iteration(len(self.history), self.history[-1], parameters):
-            self.max_iter, self._is_stopped = len(self.history), True
+            self._is_stopped = True
 
     def target(self, point: Point, bound: float) -> float:
         """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
@@ -256,7 +256,11 @@ class Stopping:
             return SEPARABLE
         if is_met:
             return REACHED
-        return LIMITED if len(self.history) >= self.max_iter else ""
+        return LIMITED if self.is_over() else ""
+
+    def is_over(self) -> bool:
+        """Say whether `max_iter` is reached, or the caller has asked for the end."""
+        return self._is_stopped or len(self.history) >= self.max_iter
 
     def why_stalled(self, point: Point, bound: float, decrement: float) -> str:
         """Return why no step leads on from a point: it is within tol, at the floor of its precision, or stalled.

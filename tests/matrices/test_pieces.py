@@ -7,7 +7,14 @@ from fastlin.budget import Budget
 from fastlin.kernels.linear.operands import Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices import as_matrix
-from fastlin.matrices.pieces import PiecewiseMatrix, PiecewisePasses, add_evaluated, measure, merge
+from fastlin.matrices.pieces import (
+    PiecewiseMatrix,
+    PiecewisePasses,
+    add_evaluated,
+    measure,
+    merge,
+    multiply_probabilities,
+)
 
 
 def test_memory_follows_x_up_to_four_gigabytes():
@@ -102,3 +109,13 @@ def test_what_was_measured_of_pieces_is_merged(is_weighted):
         np.testing.assert_allclose(moments.variance, np.average((X - mean) ** 2, axis=0, weights=heavy), rtol=1e-12)
         np.testing.assert_array_equal(moments.smallest, X.min(axis=0))
         np.testing.assert_array_equal(moments.largest, X.max(axis=0))
+
+
+@pytest.mark.parametrize("unit", [0.0, 1e-50, 1e45])
+def test_products_of_probabilities_in_float32_keep_weights_of_any_unit(unit):
+    generator = np.random.default_rng(0)
+    probabilities, weights = generator.random((3, 30)).astype(np.float32), unit * generator.random(30)
+    samples = Samples(np.empty(0, np.int64), np.zeros(30, np.int32), weights)
+    passes = as_matrix(generator.random((30, 2))).passes(samples, Scaling(np.ones(2), np.zeros(2)), 3)
+    ones = np.concatenate([probabilities, np.ones((1, 30))])
+    np.testing.assert_allclose(multiply_probabilities(passes, probabilities), (ones * weights) @ ones.T, rtol=1e-5)

@@ -246,6 +246,16 @@ def test_nothing_stored():
     assert_close(found, expected)
 
 
+def test_few_rows_are_copied_by_their_entries():
+    # Every fourth row holds nearly all of X: their copy would take as much memory again.
+    lengths = np.where(np.arange(400) % 4, 1, 100)
+    starts = np.append(0, np.cumsum(lengths))
+    indices = np.concatenate([np.arange(length) for length in lengths])
+    matrix = as_matrix(sparse.csr_array((np.ones(len(indices)), indices, starts), shape=(400, 100)))
+    rows = np.arange(400)
+    assert not matrix.copies(rows[::4]) and matrix.copies(rows[1::4]) and not matrix.copies(rows[:0])
+
+
 def test_rows_are_taken_in_any_order():
     X = make_csr()
     for rows in (np.array([9, 2, 2, 50]), slice(3, 8)):

@@ -29,10 +29,11 @@ GRAM_ROWS = 128
 def fill_block_table_loss_and_gradient(
     block, n_blocks, columns, samples, scaling, parameters, levels, tile_rows, losses, sums, level_sums, kept
 ):
-    """Fill the block's slice of losses (B,), of sums, BlockSums, and of level_sums (B, d + 1, columns of a table).
+    """Fill the block's slice of losses (B,), of sums, BlockSums, and of level_sums (B, d + C, columns of a table).
 
     As `fill_block_loss_and_gradient`, for a table, which has as many rows as there are labels: scaling and parameters
-    are those of the columns of numbers, and levels (d + 1, columns of a table) has the coefficients of the levels.
+    are those of the columns of numbers, and levels (d + C, columns of a table) has the coefficients of the levels. The
+    last C are those of missing values in each of the C columns of codes.
     """
     compile_small()
     rows, first = rows_of_block(block, n_blocks, samples.rows, samples.labels.shape[0])
@@ -70,7 +71,7 @@ def fill_block_table_hessian_product(
     products,
     level_products,
 ):
-    """Fill the block's slice of products, BlockSums, and of level_products (B, d + 1, columns of a table).
+    """Fill the block's slice of products, BlockSums, and of level_products (B, d + C, columns of a table).
 
     As `fill_block_hessian_product`, for a table: the direction has the columns of numbers, levels that of the levels.
     """
@@ -108,11 +109,11 @@ def fill_block_table_scores(block, n_blocks, columns, scaling, parameters, level
 
 @kernel(reassociate=False)
 def fill_block_table_gram(block, n_blocks, columns, rows, row_weights, scaling, number_features, halves, totals):
-    """Fill the block's slice of halves (B, d + 1, d + 1), zeros before, and totals (B, d), over its part of rows (m,).
+    """Fill the block's slice of halves (B, d + C, d + C), zeros before, and totals (B, d), over its part of rows (m,).
 
     halves + halves' = sum over i of row_weights[i] x_i x_i', and totals = sum over i of row_weights[i] x_i, as in
     `fill_block_sparse_gram`: levels as they are, and the columns of numbers, number_features (M,), scaled and shifted.
-    row_weights (m,) stand in the order of rows. Of halves the last row and column are those of missing values.
+    row_weights (m,) stand in the order of rows. The last C places are those of missing values.
     """
     compile_small()
     n_columns, nothing = number_features.shape[0], empty_list(np.int64(0))
@@ -262,9 +263,9 @@ def _read_column(column, numbers, follow, dtype, found):
 
 @kernel
 def fill_block_level_weights(block, n_blocks, columns, weights, n_rows, totals):
-    """Fill totals[block], of totals (B, d + 1), with the weight of each level over the block's rows.
+    """Fill totals[block], of totals (B, d + C), with the weight of each level over the block's rows.
 
-    weights (n,) without entries are ones. The last one is that of missing values which have no level.
+    weights (n,) without entries are ones. The last C are those of missing values which have no level.
     """
     rows = block_rows(block, n_blocks, n_rows)
     own = totals[block]
