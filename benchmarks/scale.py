@@ -101,7 +101,7 @@ def slow_messages(delay, bandwidth):
         sent = sum(getattr(argument, "nbytes", 0) for argument in arguments)
         await asyncio.sleep(delay + sent / bandwidth)
         found = await ask(self, client, method, arguments)
-        received = sum(each.gradient.nbytes for each in found[0].values()) if method == "sum" else 0
+        received = sum(gradient.nbytes for _, gradient in found[0].values()) if method == "sum" else 0
         await asyncio.sleep(delay + received / bandwidth)
         return found
 
