@@ -410,11 +410,14 @@ class Passes:
         K, size = self._shape
         hessian = np.empty((K * size, K * size))
         blocks = hessian.reshape(K, size, K, size)
+        # One call of `gram` for each pair would take a third longer where rows are few.
+        all_rows, all_weights = self.samples.rows, self.samples.weigh()
+        rows = all_rows if len(all_rows) else np.arange(self._matrix.shape[0])
         for k in range(K):
-            weights = self.samples.weigh() * probabilities[k]
+            weights = all_weights * probabilities[k]
             for other in range(k + 1):
                 rest = 1 - probabilities[k] if other == k else -probabilities[other]
-                (gram,) = self.gram(self.samples.rows, (weights * rest)[None], np.float64)
+                gram = self._matrix.gram(rows, weights * rest, self._scaling)
                 blocks[k, :, other], blocks[other, :, k] = gram, gram
         return hessian
 
