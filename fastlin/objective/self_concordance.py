@@ -8,6 +8,7 @@ fall by more than about half the square of the Newton decrement. The derivation 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from fastlin.typing import FloatArray
 
 
+# The unit vectors that are solved for together: the whole inverse would take as much memory as the Hessian.
+SOLVED_TOGETHER = 128
+
+
 def bound_fall(
-    point: Point, direction: Direction, diagonal: FloatArray, factor: FloatArray, inverse: FloatArray
+    point: Point,
+    direction: Direction,
+    diagonal: FloatArray,
+    column_squares: FloatArray,
+    solve: Callable[[FloatArray], FloatArray],
 ) -> float:
     """Return by how much J can fall from a point at most, all roundings but that of J included; infinite if unproven.
 
@@ -35,10 +44,11 @@ def bound_fall(
         A solution of Newton's equations there.
     diagonal : ndarray of shape (K, d + 1)
         That of the Hessian.
-    factor : ndarray of shape (K (d + 1), K (d + 1))
-        U of the Cholesky factorisation of `preconditioners.factorize_hessian`, which may have added to the diagonal.
-    inverse : ndarray of shape (K (d + 1), K (d + 1))
-        The solutions of U' U x = e for each unit vector e.
+    column_squares : ndarray of shape (K (d + 1),)
+        The squared lengths of the columns of U, of the Cholesky factorisation of `preconditioners.factorize_hessian`,
+        which may have added to the diagonal.
+    solve : callable
+        The function from rows e (m, K (d + 1)) to the solutions x of U' U x = e.
     """
     objective, K = point.objective, len(point.parameters)
     penalty, coordinates = objective.penalty, objective.coordinates
@@ -51,8 +61,8 @@ def bound_fall(
     is_curved = diagonal.ravel() > 0
     factorised = diagonal + (diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
     trace = float(factorised.sum())
-    added = np.einsum("ij,ij->j", factor, factor) - factorised.ravel()
-    size = norm(inverse[np.ix_(is_curved, is_curved)])
+    added = column_squares - factorised.ravel()
+    size = _find_norm_of_inverse(solve, is_curved)
     of_scores = gamma(objective.rows.passes.roundings[0]) * norm(
         np.einsum("kj,j->k", np.abs(point.parameters), longest + blur)
     )
@@ -79,6 +89,18 @@ def bound_fall(
     means = point.parameters.mean(axis=0) if K > 1 else np.zeros(1)
     common = 0.5 * K * float(np.sum(penalty.curvatures * means**2))
     return (0.5 * decrement**2 / (1 - spread) + common) * (1 + gamma(STEP_ROUNDINGS))
+
+
+def _find_norm_of_inverse(solve, is_curved):
+    """Return the Frobenius norm of what solve multiplies by, over the curved coordinates."""
+    norms = []
+    curved = is_curved.nonzero()[0]
+    for first in range(0, len(curved), SOLVED_TOGETHER):
+        places = curved[first : first + SOLVED_TOGETHER]
+        units = np.zeros((len(places), len(is_curved)))
+        units[np.arange(len(places)), places] = 1
+        norms.append(norm(solve(units)[:, is_curved]))
+    return norm(np.array(norms))
 
 
 def bound_rows(coordinates: Coordinates) -> FloatArray:

@@ -40,12 +40,11 @@ def minimize_by_cholesky(objective: Objective, start: FloatArray, stopping: Stop
 
     def find_direction(point, bound):
         direction, diagonal, factor = solve_newton(point)
-        # The inverse takes as long as some factors: only where the end is near.
+        # The norm of the inverse takes as long as some factors: only where the end is near.
         if not objective.penalty.is_bounded:
             decrement = -0.5 * _inner(direction.step, point.gradient)
             if decrement <= stopping.tol * point.value:
-                inverse = factor.solve(np.eye(diagonal.size))
-                fall = bound_fall(point, direction, diagonal, factor.unpack()[0], inverse)
+                fall = bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve)
                 stopping.note_dual(point.value - fall, point.rounding)
         return direction
 
@@ -59,7 +58,7 @@ def solve_newton(point: Point) -> tuple[Direction, FloatArray, Preconditioner]:
     step = -factor.solve(point.gradient)
     # einsum, not BLAS, whose bits depend on its threads.
     residual = np.einsum("ij,j->i", matrix, step.ravel()).reshape(step.shape) + point.gradient
-    return Direction(step, residual, np.abs(step)), np.diagonal(matrix).reshape(step.shape), factor
+    return Direction(step, residual, np.abs(step)), np.diagonal(matrix).reshape(step.shape).copy(), factor
 
 
 def minimize_by_conjugate_gradients(

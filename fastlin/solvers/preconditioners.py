@@ -66,6 +66,15 @@ class Preconditioner:
         factors[:, *np.triu_indices(self._size)] = self._factors
         return factors
 
+    def square_columns(self) -> FloatArray:
+        """Return the squared length (size,) of each column of the first factor, an upper triangle."""
+        squares, first = np.zeros(self._size), 0
+        for j in range(self._size):
+            row = self._factors[0, first : first + self._size - j]
+            squares[j:] += row.astype(np.float64) ** 2
+            first += self._size - j
+        return squares
+
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
         # Within the range of float32, whatever the unit of the gradient.

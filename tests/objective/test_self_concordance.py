@@ -16,8 +16,7 @@ from fastlin.solvers.stopping import Stopping
 def fall_from(point):
     """Return the bound at a point, and the direction."""
     direction, diagonal, factor = solve_newton(point)
-    inverse = factor.solve(np.eye(diagonal.size))
-    return bound_fall(point, direction, diagonal, factor.unpack()[0], inverse), direction
+    return bound_fall(point, direction, diagonal, factor.square_columns(), factor.solve), direction
 
 
 def least_value(objective):

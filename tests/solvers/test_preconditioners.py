@@ -201,3 +201,13 @@ def test_directions_are_counted_by_the_spread_of_the_eigenvalues():
     for eigenvalues, n_directions in [(np.full(6, 3.0), 6.0), ([2.0, 2.0, 1e-9, 1e-9, 1e-9, 1e-9], 2.0)]:
         preconditioner.factorize(0, (orthogonal * eigenvalues @ orthogonal.T)[None])
         assert preconditioner.n_directions == pytest.approx(n_directions, rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_columns_of_a_factor_are_squared_where_they_lie(precision):
+    matrix = np.random.default_rng(0).normal(size=(40, 7))
+    preconditioner = preconditioners.Preconditioner(1, 7, precision)
+    preconditioner.factorize(0, (matrix.T @ matrix)[None].astype(precision))
+    np.testing.assert_allclose(
+        preconditioner.square_columns(), (preconditioner.unpack()[0] ** 2).sum(axis=0), rtol=1e-12
+    )
