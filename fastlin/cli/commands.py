@@ -18,9 +18,9 @@ from fastlin.cli.environment import describe_code, describe_environment, lay_out
 from fastlin.cli.fit_and_predict import fit_model, predict_rows
 from fastlin.cli.results import write_results
 from fastlin.cli.studies import report_claims, run_studies
-from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, peers
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, compare, learning, peers
 from fastlin.course.studies.cifar10_training import N_VALIDATION
-from fastlin.course.studies.settings import Settings
+from fastlin.course.studies.settings import Settings, Study
 from fastlin.kernels.machine.archives import list_kernels
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.target import SWITCH, TARGET, mark_warm
@@ -64,7 +64,8 @@ def compare_libraries(options: argparse.Namespace) -> int:
     data = _load_mnist(options, datasets.COURSE_IMAGES) if sizes == (None, None, None) else _make_synthetic(options)
     settings = Settings(data, options.quick, options.seed)
     if not options.peers:
-        _, failed = run_studies({"compare": (partial(compare.run, dtype=options.dtype), settings)}, output)
+        studies: dict[str, Study] = {"compare": partial(compare.run, dtype=options.dtype), "learning": learning.run}
+        _, failed = run_studies({name: (study, settings) for name, study in studies.items()}, output)
         return 1 if failed else 0
     missing = peers.find_missing()
     if missing:

@@ -1,31 +1,18 @@
 """Seconds to an accuracy: all contenders learn the same rows, and the table says what the points say."""
 
-import numpy as np
 import pytest
 
 from benchmarks import learning, races
-from benchmarks.learning import COURSE, MINI_BATCHES, SGD, find_accuracy, find_seconds, load_lesson
+from benchmarks.learning import COURSE, MINI_BATCHES, SGD, find_accuracy, find_seconds
 from benchmarks.tables import tabulate
+from fastlin.course.datasets import load_digits
+from fastlin.course.studies.learning import make_lesson
 
 POINTS = [
     {"epochs": 1, "seconds": 0.1, "threads": 2, "accuracy": 0.8, "log_loss": 0.9},
     {"epochs": 2, "seconds": 0.2, "threads": 2, "accuracy": 0.95, "log_loss": 0.5},
     {"epochs": 5, "seconds": 0.5, "threads": 2, "accuracy": 0.93, "log_loss": 0.4},
 ]
-
-
-def test_both_forms_of_the_rows_are_the_same():
-    lesson = load_lesson(with_mnist=False)
-    X, Y, X_test, Y_test = lesson.training.arrays
-    assert lesson.name == "digits"
-    np.testing.assert_array_equal(X[:, :-1], 2 * lesson.images.X - 1)
-    np.testing.assert_array_equal(X_test[:, :-1], 2 * lesson.images.X_test - 1)
-    assert (X[:, -1] == 1).all()
-    np.testing.assert_array_equal(Y.argmax(axis=1), lesson.images.y)
-    np.testing.assert_array_equal(Y_test.argmax(axis=1), lesson.images.y_test)
-    assert len(X) + len(X_test) == 1797
-    assert lesson.images.X.min() == 0
-    assert lesson.images.X.max() == 1
 
 
 def test_points_say_how_soon_and_how_well():
@@ -62,7 +49,7 @@ def test_every_contender_learns(monkeypatch):
         # Chance is a tenth.
         assert points[-1]["accuracy"] > 0.7, name
         assert points[-1]["log_loss"] > 0
-    model = learning.fit_logistic_regression(load_lesson(with_mnist=False))
-    expected = load_lesson(with_mnist=False).images.test(*model)
+    lesson = make_lesson(load_digits())
+    expected = lesson.test(learning.fit_logistic_regression(lesson))
     mark = record["marks"][learning.BY_DEFAULT[0]]
-    assert (mark["accuracy"], mark["log_loss"]) == (expected.accuracy, pytest.approx(expected.log_loss, rel=1e-6))
+    assert (mark["accuracy"], mark["log_loss"]) == (expected["accuracy"], pytest.approx(expected["log_loss"], rel=1e-6))

@@ -21,6 +21,7 @@ DRAWINGS = {
     "l2_sweep": {"l2_sweep": course.draw_l2_sweep},
     "l2_norm": {"l2_norm": course.draw_l2_norm},
     "compare": {"compare": comparisons.draw_compare},
+    "learning": {"learning": comparisons.draw_learning},
     "peers": {"peers": comparisons.draw_peers},
     "cifar10_two_layer": {"cifar10_two_layer": networks.draw_two_layer},
     "cifar10_search": {"cifar10_search": networks.draw_search},

@@ -1,4 +1,4 @@
-"""Draws fastlin beside scikit-learn and beside all peers."""
+"""Draws fastlin and scikit-learn, what they learn in how many seconds, and all peers."""
 
 import numpy as np
 
@@ -56,6 +56,39 @@ def draw_compare(results: StudyResults) -> Drawing:
     )
 
 
+def draw_learning(results: StudyResults) -> Drawing:
+    """Draw the accuracy on rows that were not trained on against the seconds of a training, for each contender."""
+    figure, axes = open_figure(1, 1, width=10, height=5.6)
+    points, parameters = results.series["points"], results.parameters
+    for place, (name, row) in enumerate(points.items()):
+        seconds, accuracies = ([point[measure] for point in row] for measure in ("seconds", "accuracy"))
+        is_ours = not name.startswith("scikit-learn")
+        axes.plot(
+            seconds,
+            accuracies,
+            color=COLORS[place],
+            marker="osD^"[place],
+            markersize=9,
+            linewidth=3 if is_ours else 1.8,
+            linestyle="-" if is_ours else "--",
+            label=name,
+        )
+    axes.set(xscale="log", xlabel="seconds of a whole training, further left is better", ylabel="validation accuracy")
+    axes.xaxis.set_major_formatter("{x:g}")
+    ends = {name: row[-1] for name, row in points.items()}
+    return Drawing(
+        figure,
+        f"{name_data(results)}, {parameters['samples']:,} × {parameters['features']}: accuracy on "
+        f"{parameters['test_samples']:,} rows that were not trained on",
+        "Validation accuracy against the seconds of a training from the start. The course's trainer and SGDClassifier "
+        "train for 1 to 20 epochs, scikit-learn's LogisticRegression for 5 to 100 iterations, and fastlin's to a "
+        "tolerance of 0.1 and of 0.0001.",
+        "Curves that end with "
+        + "; ".join(f"{name}: {end['accuracy']:.4f} after {end['seconds']:.3g} s" for name, end in ends.items())
+        + ".",
+    )
+
+
 def draw_peers(results: StudyResults) -> Drawing:
     """Draw the excess of the objective against the seconds of a fit, one panel for each problem."""
     problems, parameters = results.series["problems"], results.parameters
@@ -94,7 +127,7 @@ def draw_peers(results: StudyResults) -> Drawing:
     return Drawing(
         figure,
         f"Time to the optimum, further left is better: {parameters['dtype']}, C = {parameters['C']:g}, "
-        f"{count_nouns(parameters['threads'], 'thread')}\n"
+        f"{count_nouns(parameters['threads'], 'thread')}, a peer on one where that is faster\n"
         f"each point is a fit from the start; a curve ends at the optimum or after {parameters['budget']:g} s of fits",
         "The excess of the objective over the optimum against the seconds of a whole fit, for each library.",
         "Curves that end with " + "; ".join(map(_describe_ends, problems)) + ".",

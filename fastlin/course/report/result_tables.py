@@ -57,6 +57,8 @@ LABELS = {
     "largest_difference_of_the_conventions": "largest difference of the weights of λ = 1 and of λ = 2 with the half",
     "fastlin_seconds_to_scikit_learn_objective": "fastlin's seconds to scikit-learn's objective",
     "speedup_at_equal_objective": "times as fast as scikit-learn, to that objective",
+    "longest_training": "the longest training of each",
+    "log_loss": "log loss",
     "speedup_whole_fit": "times as fast as scikit-learn, whole fit",
     "median_validation": "validation accuracy of the draws, median",
     "best_validation": "validation accuracy of the best draw",

@@ -17,6 +17,7 @@ from fastlin.course.studies import (
     gradient_check,
     images,
     l2,
+    learning,
     shuffling,
     softmax,
 )
@@ -33,6 +34,7 @@ STUDIES = {
     "l2_sweep": l2.run_sweep,
     "l2_norm": l2.run_norm,
     "compare": compare.run,
+    "learning": learning.run,
 }
 # These take minutes to hours, so that the program runs them only where they are named.
 CIFAR10_STUDIES = {

@@ -76,6 +76,7 @@ VALUES = {
         f"{value:.3f} for λ = {name}" for name, value in merits["best_validation_accuracy"].items()
     ],
     "l2_norm": lambda merits: [f"{value:.3g} for λ = {name}" for name, value in merits["squared_norm"].items()],
+    "learning": lambda merits: [f"{row['accuracy']:.4f} after" for row in merits["longest_training"].values()],
     "compare": lambda merits: [f"objective {row['objective']:.6g}" for row in merits["contenders"].values()],
 }
 

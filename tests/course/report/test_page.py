@@ -25,6 +25,7 @@ def test_the_sections_come_in_the_order_of_the_tasks(report, homework):
         *SECTIONS,
         *["Homework"] * 3,
         "fastlin beside scikit-learn",
+        "Accuracy against seconds",
         "Where and how this was run",
     ]
     assert [heading for heading in report.write().sections if "Homework" in heading] == HOMEWORK
@@ -72,7 +73,7 @@ def test_pictures_are_embedded_with_a_caption_and_an_alternative_text(report, qu
     written = report.write()
     pictures = [picture for entry in report.entries.values() for picture in entry["pictures"]]
     images = written.find("img")
-    assert len(images) == len(pictures) == 9
+    assert len(images) == len(pictures) == 10
     for picture in pictures:
         (image,) = [image for image in images if image["alt"] == picture["alt"]]
         assert len(image["alt"]) > 20
@@ -83,14 +84,14 @@ def test_pictures_are_embedded_with_a_caption_and_an_alternative_text(report, qu
 
 def test_a_picture_that_was_removed_is_left_out(report):
     report.entries["binary"]["pictures"][0]["file"] = "digits/removed.png"
-    assert len(report.write().find("img")) == 8
+    assert len(report.write().find("img")) == 9
 
 
 def test_each_section_has_a_formula_in_mathml(report, homework):
     report.entries |= homework
     written = report.write_whole()
     blocks = re.split(r"<h2>", written.source)[2:-1]
-    assert len(blocks) == len(SECTIONS) + 4
+    assert len(blocks) == len(SECTIONS) + 5
     for block in blocks:
         assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in block, block[:60]
     # What the converter does not know it leaves as it stands.

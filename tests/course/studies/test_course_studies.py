@@ -16,6 +16,7 @@ from fastlin.course.studies import (
     early_stopping,
     gradient_check,
     images,
+    learning,
     shuffling,
     softmax,
 )
@@ -24,8 +25,8 @@ from fastlin.course.studies.l2 import PENALTIES, relative_roughness
 from fastlin.course.studies.settings import Settings
 from fastlin.course.studies.verdicts import SAME_RATE
 
-# The comparison with scikit-learn measures no claim, and has its own tests.
-COURSE = [name for name in STUDIES if name != "compare"]
+# The comparisons with scikit-learn measure no claim, and have their own tests.
+COURSE = [name for name in STUDIES if name not in ("compare", "learning")]
 # The validations of 2 against 3 on MNIST are 6 steps apart, those of the random split 5. Rounding differs between
 # processors, which may move a stop by one of them.
 STEPS_PER_VALIDATION, STEPS_PER_VALIDATION_RANDOM = 6, 5
@@ -374,6 +375,32 @@ def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, 
     reference = contenders["scikit-learn"]["objective"]
     assert contenders["fastlin"]["objective"] <= reference * (1 + 1e-6)
     assert abs(contenders["fastlin"]["test_accuracy"] - contenders["scikit-learn"]["test_accuracy"]) < 0.03
+
+
+def test_learning_gives_estimators_and_the_course_the_same_rows():
+    data = datasets.load_digits()
+    lesson = learning.make_lesson(data, 100)
+    X, Y, X_test, Y_test = lesson.arrays
+    np.testing.assert_array_equal(lesson.X, data.X_train[:100] / 255)
+    for part, inputs in ((lesson.X, X), (lesson.X_test, X_test)):
+        np.testing.assert_array_equal(inputs, np.hstack([2 * part - 1, np.ones((len(part), 1))]))
+    np.testing.assert_array_equal(Y.argmax(axis=1), data.y_train[:100])
+    np.testing.assert_array_equal(Y_test.argmax(axis=1), data.y_test)
+
+
+def test_every_contender_learns_longer_and_longer(digits):
+    points = learning.run(digits).series["points"]
+    assert points.keys() == learning.CONTENDERS.keys()
+    for name, row in points.items():
+        assert [point["effort"] for point in row] == list(learning.CONTENDERS[name][1][:2])
+        # Chance is a tenth.
+        assert row[-1]["accuracy"] > 0.6, name
+    # The optimum does not depend on who finds it.
+    lesson = learning.make_lesson(digits.data, 1000)
+    ours, theirs = (
+        lesson.test(fit) for fit in (learning.fit_fastlin(lesson, 1e-4), learning.fit_logistic_regression(lesson))
+    )
+    assert ours["log_loss"] == pytest.approx(theirs["log_loss"], rel=0.01)
 
 
 # --- MNIST.

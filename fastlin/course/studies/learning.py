@@ -1,0 +1,153 @@
+"""Accuracy against seconds: the course's trainer beside estimators, on rows that were not trained on.
+
+Each point of a curve is a training from the start, for more and more epochs or iterations, and its whole time counts.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import log_loss
+
+import fastlin
+from fastlin.course import trainers
+from fastlin.course.datasets import COURSE_IMAGES, Dataset
+from fastlin.course.studies.settings import Results, Settings
+from fastlin.kernels.machine.threads import count_threads
+from fastlin.typing import Array, FloatArray
+
+# What predicts the probabilities of rows.
+Predict = Callable[["Lesson"], FloatArray]
+
+LEARNING_RATE, BATCH_SIZE = 0.01, 128
+EPOCHS, ITERATIONS = (1, 2, 5, 10, 20), (5, 20, 100)
+COURSE, SGD = "the course's trainer", "scikit-learn SGDClassifier"
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The same rows for estimators and for the course's trainer.
+
+    Attributes
+    ----------
+    X, X_test : ndarray of shapes (n, d) and (n_test, d), float64
+        Rows to train on and to test on, images from 0 to 1.
+    y, y_test : ndarray of shapes (n,) and (n_test,), int64
+        Their labels, from 0 on.
+    arrays : tuple of ndarray
+        X_train, Y_train, X_val and Y_val, as the course has them: images from -1 to 1 with a column of ones, and
+        one-hot targets.
+    """
+
+    X: FloatArray
+    y: Array
+    X_test: FloatArray
+    y_test: Array
+    arrays: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+    def test(self, predict: Predict) -> dict[str, float]:
+        """Return the accuracy and the log loss of a prediction of the rows to test on."""
+        probabilities = predict(self)
+        return {
+            "accuracy": float(np.mean(probabilities.argmax(axis=1) == self.y_test)),
+            "log_loss": float(log_loss(self.y_test, probabilities, labels=np.arange(probabilities.shape[1]))),
+        }
+
+
+def make_lesson(data: Dataset, n_train: int | None = None) -> Lesson:
+    """Return the Lesson of the first rows of a data set, or of all."""
+    scale = 255 if data.X_train.dtype == np.uint8 else 1
+    X, X_test = (np.ascontiguousarray(part / scale, dtype=np.float64) for part in (data.X_train[:n_train], data.X_test))
+    classes, labels = np.unique(np.concatenate([data.y_train[:n_train], data.y_test]), return_inverse=True)
+    y, y_test = labels[: len(X)], labels[len(X) :]
+    inputs = [np.hstack([2 * part - 1, np.ones((len(part), 1))]) for part in (X, X_test)]
+    targets = [np.eye(len(classes))[part] for part in (y, y_test)]
+    return Lesson(X, y, X_test, y_test, (inputs[0], targets[0], inputs[1], targets[1]))
+
+
+def train_course(lesson: Lesson, epochs: int) -> Predict:
+    """Train the course's softmax model for some epochs, validated every fifth of an epoch, as the course does."""
+    X, Y, *_ = lesson.arrays
+    model = trainers.SoftmaxModel(n_inputs=X.shape[1], n_outputs=Y.shape[1])
+    trainer = trainers.SoftmaxTrainer(model, LEARNING_RATE, BATCH_SIZE, True, *lesson.arrays, seed=0, progress=False)
+    trainer.train(epochs)
+    return lambda lesson: model.forward(lesson.arrays[2])
+
+
+def train_sgd(lesson: Lesson, epochs: int | None) -> Predict:
+    """Train scikit-learn's SGDClassifier for some epochs, or with None until it stops, a class on each thread."""
+    how_long: dict[str, Any] = {} if epochs is None else {"max_iter": epochs, "tol": None}
+    model = SGDClassifier(loss="log_loss", random_state=0, n_jobs=count_threads(), **how_long)
+    return _fit(model, lesson)
+
+
+def fit_logistic_regression(lesson: Lesson, max_iter: int = 100) -> Predict:
+    """Fit scikit-learn's LogisticRegression, up to some iterations, by default its own limit."""
+    return _fit(ScikitLearnLogisticRegression(max_iter=max_iter), lesson)
+
+
+def fit_fastlin(lesson: Lesson, tol: float) -> Predict:
+    """Fit fastlin's LogisticRegression to a tolerance."""
+    return _fit(fastlin.LogisticRegression(tol=tol), lesson)
+
+
+def _fit(model, lesson):
+    with warnings.catch_warnings():
+        # Trainings end after so many epochs or iterations on purpose.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(lesson.X, lesson.y)
+    return lambda lesson: model.predict_proba(lesson.X_test)
+
+
+# The contenders: what trains them, and for how long.
+CONTENDERS: dict[str, tuple[Callable[[Lesson, Any], Predict], tuple[float, ...]]] = {
+    COURSE: (train_course, EPOCHS),
+    "fastlin LogisticRegression": (fit_fastlin, (1e-1, 1e-4)),
+    SGD: (train_sgd, EPOCHS),
+    "scikit-learn LogisticRegression": (fit_logistic_regression, ITERATIONS),
+}
+
+
+def run(settings: Settings) -> Results:
+    """Train every contender from the start for longer and longer, and report seconds, accuracy and log loss."""
+    data = settings.data
+    n_train = 1000 if settings.quick else COURSE_IMAGES if data.name == "mnist" else None
+    lesson = make_lesson(data, n_train)
+    settings.notify("warm-up")
+    train_course(lesson, 1)
+    fit_fastlin(lesson, 1e-4)
+    points: dict[str, list[dict[str, float]]] = {}
+    for name, (train, efforts) in CONTENDERS.items():
+        settings.notify(name)
+        points[name] = [_measure(lesson, train, effort) for effort in (efforts[:2] if settings.quick else efforts)]
+    return Results(
+        parameters={
+            "data": data.name,
+            "samples": len(lesson.X),
+            "features": lesson.X.shape[1],
+            "test_samples": len(lesson.X_test),
+            "learning_rate": LEARNING_RATE,
+            "batch_size": BATCH_SIZE,
+            "threads": count_threads(),
+        },
+        merits={
+            "longest_training": {
+                name: {measure: row[-1][measure] for measure in ("seconds", "accuracy", "log_loss")}
+                for name, row in points.items()
+            }
+        },
+        series={"points": points},
+    )
+
+
+def _measure(lesson, train, effort):
+    begin = perf_counter()
+    predict = train(lesson, effort)
+    seconds = perf_counter() - begin
+    return {"effort": effort, "seconds": seconds, **lesson.test(predict)}
