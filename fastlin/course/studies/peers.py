@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 import fastlin
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.kernels.machine.threads import count_threads
+from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 C = 1.0
 # A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
@@ -124,15 +124,17 @@ def _compete(problem, names, settings):
     optimum = _find_optimum(problem)
     budget, n_repeats = (QUICK_BUDGET, QUICK_REPEATS) if settings.quick else (BUDGET, N_REPEATS)
     points: dict[str, list[dict[str, Any]]] = {name: [] for name in admitted}
-    # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as fastlin.
-    with threadpool_limits(count_threads()):
-        for rung in range(max(len(CONTENDERS[name].efforts) for name in admitted)):
-            # The contenders take turns, because the speed of a machine drifts.
-            for name in admitted:
-                efforts = CONTENDERS[name].efforts
-                if rung < len(efforts) and not _is_done(points[name], optimum, budget):
-                    settings.notify(f"{problem.name}, {name}")
-                    points[name].append(_measure(CONTENDERS[name], problem, efforts[rung], n_repeats))
+    for rung in range(max(len(CONTENDERS[name].efforts) for name in admitted)):
+        # The contenders take turns, because the speed of a machine drifts.
+        for name in admitted:
+            efforts = CONTENDERS[name].efforts
+            if rung < len(efforts) and not _is_done(points[name], optimum, budget):
+                settings.notify(f"{problem.name}, {name}")
+                tried = [
+                    _measure(CONTENDERS[name], problem, efforts[rung], n_repeats, n_threads)
+                    for n_threads in _choose_threads(name, points[name])
+                ]
+                points[name].append(min(tried, key=lambda point: point["seconds"]))
     optimum = min(optimum, *(point["objective"] for row in points.values() for point in row))
     for row in points.values():
         for point in row:
@@ -147,6 +149,16 @@ def _compete(problem, names, settings):
         "points": points,
         "left_out": left_out,
     }
+
+
+def _choose_threads(name, points):
+    """Return the numbers of threads to try: a peer may be faster on one, as BLAS on small products is."""
+    if name == "fastlin":
+        return [count_threads()]
+    # A long fit shows which number is faster; later ones would only take the budget of both.
+    if points and points[-1]["seconds"] >= SHORT:
+        return [points[-1]["threads"]]
+    return list(dict.fromkeys((1, count_threads())))
 
 
 def take_sample(problem: Problem) -> Problem:
@@ -173,15 +185,18 @@ def _fit(fit, problem, effort):
         return fit(problem, effort)
 
 
-def _measure(contender, problem, effort, n_repeats):
+def _measure(contender, problem, effort, n_repeats, n_threads):
     seconds: list[float] = []
-    while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
-        sleep(PAUSE)
-        begin = perf_counter()
-        coef, intercept = _fit(contender.fit, problem, effort)
-        seconds.append(perf_counter() - begin)
+    # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as the contender's own code.
+    with limit_threads(n_threads), threadpool_limits(n_threads):
+        while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
+            sleep(PAUSE)
+            begin = perf_counter()
+            coef, intercept = _fit(contender.fit, problem, effort)
+            seconds.append(perf_counter() - begin)
     return {
         "effort": effort,
+        "threads": n_threads,
         "seconds": median(seconds),
         "fits": len(seconds),
         "objective": problem.objective(coef, intercept),

@@ -11,6 +11,7 @@ from fastlin.contenders import CONTENDERS, CannotSolveError
 from fastlin.course import datasets
 from fastlin.course.studies import compare, peers
 from fastlin.course.studies.settings import Settings
+from fastlin.kernels.machine.threads import count_threads
 
 FEW = ("fastlin", "scikit-learn lbfgs")
 
@@ -62,6 +63,7 @@ def test_every_point_is_measured_and_drawn(contenders, tmp_path, monkeypatch):
             for point in points:
                 assert point["excess"] == pytest.approx(point["objective"] / problem["optimum"] - 1, abs=1e-12)
                 assert point["seconds"] > 0
+                assert point["threads"] in (1, count_threads())
             assert points[-1]["excess"] < min(1e-2, points[0]["excess"])
     assert set(results.parameters["versions"]) == {"fastlin", "scikit-learn"}
     everything = {**results.parameters, **results.merits, **results.series}
@@ -128,3 +130,10 @@ def test_the_check_admits_the_common_objective_only(contenders):
 def test_every_contender_has_a_colour_and_marker_of_its_own():
     assert set(figures.CONTENDERS) == set(CONTENDERS)
     assert len(set(figures.CONTENDERS.values())) == len(CONTENDERS)
+
+
+def test_a_peer_is_measured_on_each_number_of_threads_until_a_fit_is_long(monkeypatch):
+    monkeypatch.setattr(peers, "count_threads", lambda: 2)
+    assert peers._choose_threads("fastlin", []) == [2]
+    assert peers._choose_threads("torch", [{"seconds": 0.1, "threads": 2}]) == [1, 2]
+    assert peers._choose_threads("torch", [{"seconds": peers.SHORT, "threads": 1}]) == [1]
