@@ -39,7 +39,8 @@ ROWS = 300, 1_000, 3_000, 10_000, 30_000, 100_000
 COLUMNS = 5, 20, 100
 CLASSES = 2, 4, 10
 # The groups of a short measurement, and the most rows of its grid; that of pytest is shorter still.
-SHORT_GROUPS = "grid", "real tables"
+GRID = "grid"
+SHORT_GROUPS = GRID, "real tables"
 MOST_SHORT_ROWS, MOST_FEW_ROWS = 10_000, 1_000
 A9A_ROWS = 32_561
 # L1 and elastic net: rows, columns, classes and the part of L1.
@@ -130,7 +131,7 @@ def _load_frame(n_rows, n):
 
 def _list_cases():
     for K, n, d in product(CLASSES, ROWS, COLUMNS):
-        yield Case("grid", f"{n:,} × {d}, {K} classes", partial(_load_drawn, n=n, d=d, K=K), (n, d, K))
+        yield Case(GRID, f"{n:,} × {d}, {K} classes", partial(_load_drawn, n=n, d=d, K=K), (n, d, K))
     bundled = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer, "digits": load_digits}
     for name, load in bundled.items():
         for how in ("raw", "standardised"):

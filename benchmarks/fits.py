@@ -236,7 +236,7 @@ RACES = {
     "probe-10": _race_probe(100_000, 1_024, 10, "linear probe, tol 1e-6", rule=PROVEN),
     "probe-10-lbfgs": _race_probe_by_lbfgs(100_000, 1_024, 10),
     "text": Race(
-        "text, tol 1e-6",
+        "generated text, tol 1e-6",
         _load_text,
         fit_fastlin,
         {**by_scikit_learn("newton-cg"), **by_scikit_learn("saga", tol=1e-3)},
@@ -246,7 +246,7 @@ RACES = {
         rule=PROVEN,
     ),
     "news": Race(
-        "news, tol 1e-6",
+        "generated news, tol 1e-6",
         _load_news,
         fit_fastlin,
         {
@@ -262,7 +262,7 @@ RACES = {
     "expression-500": _race_expression(500, 5_000),
     "expression-2000": _race_expression(2_000, 20_000),
     "text-l1": Race(
-        "text, L1, tol 1e-6",
+        "generated text, L1, tol 1e-6",
         partial(_load_text, l1_ratio=1.0),
         fit_fastlin,
         by_scikit_learn("saga"),

@@ -7,40 +7,42 @@ import re
 from pathlib import Path
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
+from benchmarks.everyday import GRID
 from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
-from benchmarks.suite import EVERYDAY, RACE_RECORDS, RACES
+from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.tables import (
     KINDS,
     Table,
     compare_scores,
     describe_case,
+    find_geometric_mean,
     format_ratio,
     format_seconds,
     name_peer,
     tabulate_everyday,
     tabulate_everyday_problems,
+    tabulate_races,
     write_markdown,
 )
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
-# The races that README shows; docs/benchmarks.md shows all.
+# The rows of README's table, the lost races among them; docs/benchmarks.md shows all.
 CHOSEN = (
     "mnist-float64",
-    "mnist-uint8",
-    "mnist-cyanure",
     "letter",
+    EVERYDAY,
     "two-classes",
-    "thousand-classes",
     "text",
-    "news",
-    "text-l1",
     "cross-validation",
-    "epoch-scikit-learn",
+    "mini-batches-sgd",
+    "course-float32",
+    "probe-100",
+    "probe-1000",
 )
 
 
@@ -73,56 +75,76 @@ def fill_blocks(text, machines):
     return BLOCK.sub(fill, text)
 
 
-def compare_machines(machines, names=tuple(RACE_RECORDS)):
-    """Return a table of races with a column for each machine, slower ones bold, and a sentence on why for each.
-
-    The fastest peer of a race may be another one on another machine; a cell then names its own. Accuracies and log
-    losses are those of the first machine that has them; on another they differ by rounding alone, or by the peer.
-    """
-    rows, reasons = {}, []
-    for name in names:
-        for place, machine in enumerate(machines.values()):
-            record = machine["records"].get(name)
-            if record is None:
-                continue
-            case, peer = describe_case(record), name_peer(record)
-            cells = rows.setdefault((name, case), [case, peer, *([""] * len(machines)), "", ""])
-            if cells[1] == peer and not cells[-1]:
-                cells[-2:] = compare_scores(record)
-            cells[2 + place] = _write_result(record) + ("" if cells[1] == peer else f" ({peer})")
-            if record["ratio"] < 1:
-                why = WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
-                reasons.append(f"- {describe_case(record)}, on {_call(machine)}: {why}")
-    columns = ["", "peer", *(_call(machine) for machine in machines.values()), "accuracies", "log losses"]
-    parts = [write_markdown(Table("", columns, list(rows.values()), [False] * len(rows)))]
-    if reasons:
-        parts.append("fastlin is slower in these:\n\n" + "\n".join(dict.fromkeys(reasons)))
+def show_races(machines):
+    """Return the table of races of each machine, with a sentence on each that is slower."""
+    parts = []
+    for machine in machines.values():
+        races = _select_races(machine)
+        if not races:
+            continue
+        parts += [f"{_call(machine)}:", write_markdown(tabulate_races(list(races.values())))]
+        slower = [
+            f"- {describe_case(record)}: "
+            + WHY_SLOWER.get(RACE_RECORDS[name], "the reason is not known yet.").format(-record["gap"])
+            for name, record in races.items()
+            if record["ratio"] < 1
+        ]
+        if slower:
+            parts.append("fastlin is slower in these:\n\n" + "\n".join(slower))
     return "\n\n".join(parts)
 
 
+def _select_races(machine):
+    return {name: machine["records"][name] for name in RACE_RECORDS if name in machine["records"]}
+
+
 def choose_races(machines):
-    """Return the table of README: the races that were chosen, as they are run today."""
-    today = {}
-    for name, machine in machines.items():
-        records = {
-            race: record
-            for race in CHOSEN
-            if (record := machine["records"].get(race)) and record["title"] == RACES[race].title
-        }
-        today[name] = {**machine, "records": records}
-    return compare_machines({name: machine for name, machine in today.items() if machine["records"]}, CHOSEN)
+    """Return the table of README, of the machine that was measured last, and a sentence on all races that are lost."""
+    machine = max(machines.values(), key=lambda machine: max(record["date"] for record in machine["records"].values()))
+    rows = [
+        _summarise_everyday(record) if name == EVERYDAY else _summarise_race(record)
+        for name in CHOSEN
+        if (record := machine["records"].get(name))
+    ]
+    columns = ["", "fastlin is", "seconds", "peer", "accuracy of both"]
+    races = _select_races(machine)
+    lost = [describe_case(record) for record in races.values() if record["ratio"] < 1]
+    told = f": {'; '.join(lost)}" if lost else ""
+    return "\n\n".join(
+        [
+            f"{_call(machine)}:",
+            write_markdown(Table("", columns, rows, [False] * len(rows))),
+            f"fastlin is slower in {len(lost)} of {len(races)} races{told}.",
+        ]
+    )
 
 
-def _write_result(record):
+def _summarise_race(record):
     ours, theirs = (format_seconds(record["contenders"][name]["seconds"]) for name in (FASTLIN, record["peer"]))
-    ratio = format_ratio(record["ratio"])
-    return f"{ours} against {theirs}: {'**' + ratio + '**' if record['ratio'] < 1 else ratio}"
+    return [
+        describe_case(record),
+        _say_times(record["ratio"]),
+        f"{ours} for {theirs}",
+        name_peer(record),
+        compare_scores(record)[0],
+    ]
+
+
+def _summarise_everyday(record):
+    problems = [problem for problem in record["problems"] if problem["group"] == GRID]
+    ratios = [problem["scikit_learn_ratio"] for problem in problems]
+    sizes = "300 to 100,000 rows, 5 to 100 columns"
+    times = f"{_say_times(find_geometric_mean(ratios))} in the mean, {format_ratio(min(ratios))} in the worst"
+    return [f"{len(problems)} everyday tables, {sizes}", times, "", "scikit-learn's best solver of each", ""]
+
+
+def _say_times(ratio):
+    """Return a ratio in words; one below 1 is turned round, and bold."""
+    return f"{format_ratio(ratio)} × faster" if ratio >= 1 else f"**{format_ratio(1 / ratio)} × slower**"
 
 
 def _call(machine):
-    by_hand = [record.get("by_hand", False) for record in machine["records"].values()]
-    how = ", taken by hand" if all(by_hand) else ", in part taken by hand" if any(by_hand) else ""
-    return f"{call_machine(machine['machine'])}{how}"
+    return call_machine(machine["machine"])
 
 
 def list_kind(machines, kind):
@@ -221,7 +243,7 @@ def list_runs(machines):
 
 
 BLOCKS = {
-    "races": compare_machines,
+    "races": show_races,
     "chosen-races": choose_races,
     "everyday": show_everyday,
     "learning": lambda machines: list_kind(machines, "learning"),

@@ -6,14 +6,12 @@ from benchmarks.machine import call_machine
 from benchmarks.pass_scaling import fit_slope
 from benchmarks.published import digest
 from benchmarks.scaling import format_value
-from benchmarks.suite import RACE_RECORDS
-from benchmarks.tables import describe_case, find_geometric_mean, format_ratio
+from benchmarks.tables import find_geometric_mean, format_ratio
 
 # The colours are Okabe and Ito's, which the colour-blind can tell apart.
 COLORS = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 MARKERS = "o", "s", "^", "D", "v", "P"
 LINES = {"n": ("rows n", "#D55E00", "o"), "d": ("features d", "#0072B2", "s"), "K": ("classes K", "#009E73", "^")}
-TICKS = 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200
 MOST_LABELS = 7
 # The ratio of full colour in a map, and that from which on text is white.
 FULL_COLOR, DARK = 8, 3.5
@@ -29,7 +27,7 @@ def choose_pictures(machines):
     machines : dict of str to dict
         What `published.read_machines` returns.
     """
-    pictures = {"races.png": (draw_races, {name: _select(machine, "race") for name, machine in machines.items()})}
+    pictures = {}
     for name, machine in machines.items():
         for kind, draw in DRAWN.items():
             for record in _select(machine, kind).values():
@@ -55,44 +53,6 @@ def read_source(path):
 
 def _select(machine, kind):
     return {name: record for name, record in machine["records"].items() if record["kind"] == kind}
-
-
-def draw_races(records, path):
-    """Draw how many times as fast as its peer fastlin is, a row for each race and a marker for each machine."""
-    results = {machine: {} for machine in records}
-    labels = []
-    for name in RACE_RECORDS:
-        for machine, races in records.items():
-            if name in races:
-                label = _label(races[name])
-                results[machine][label] = races[name]["ratio"]
-                labels.append(label)
-    labels = list(dict.fromkeys(labels))
-    figure, axes = _open(11, 1.8 + 0.42 * len(labels))
-    for place, (machine, ratios) in enumerate(results.items()):
-        axes.plot(
-            list(ratios.values()),
-            [labels.index(label) for label in ratios],
-            color=COLORS[place % len(COLORS)],
-            marker=MARKERS[place % len(MARKERS)],
-            markersize=9,
-            linestyle="none",
-            label=machine.replace("-", " "),
-        )
-    axes.axvline(1, color="black", linewidth=1.5)
-    axes.set(xscale="log", title="times as fast as the peer")
-    lowest, highest = axes.get_xlim()
-    axes.set_xticks([tick for tick in TICKS if lowest <= tick <= highest])
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
-    axes.set_yticks(range(len(labels)), labels, fontsize=9)
-    axes.invert_yaxis()
-    figure.legend(loc="outside lower center", ncols=2)
-    _save(figure, path, records)
-
-
-def _label(record):
-    return f"{describe_case(record)}\nbeside {record['peer']}"
 
 
 def draw_pass_scaling(records, path):

@@ -125,15 +125,15 @@ def tabulate_races(records):
         rows.append(
             [
                 describe_case(record),
-                format_seconds(ours["seconds"]),
-                name_peer(record),
-                format_seconds(theirs["seconds"]),
                 format_ratio(record["ratio"]),
+                format_seconds(ours["seconds"]),
+                format_seconds(theirs["seconds"]),
+                name_peer(record),
                 f"{record['gap']:+.0e}",
                 *compare_scores(record),
             ]
         )
-    columns = ["case", "fastlin", "peer", "its time", "times faster", "objective gap", "accuracies", "log losses"]
+    columns = ["case", "times faster", "fastlin", "peer's time", "peer", "objective gap", "accuracies", "log losses"]
     bold = [record["ratio"] < 1 or bool(record["fault"]) for record in records]
     title = "fastlin beside its peers, bold where it is slower; accuracies and log losses on rows not trained on"
     return Table(title, columns, rows, bold)

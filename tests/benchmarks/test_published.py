@@ -9,7 +9,7 @@ import pytest
 from benchmarks import pages, published
 from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, fill_blocks
 from benchmarks.pictures import choose_pictures, draw_pictures, read_source
-from benchmarks.published import FOLDER, add_records, digest, read_machines
+from benchmarks.published import EARLIER, FOLDER, add_records, digest, read_machines
 from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
 
@@ -68,45 +68,56 @@ def test_records_of_a_run_replace_only_their_own(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_machines_stand_beside_each_other_and_slower_cases_say_why(tmp_path, monkeypatch):
+def test_each_machine_has_its_table_and_slower_cases_say_why(tmp_path, monkeypatch):
     add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
     slower = {"digits": make_race(2.0, 1.0), "digits-one-thread": make_race(2.0, 8.0, threads=1)}
     add_records(make_machine("b"), RUN, slower, tmp_path)
     monkeypatch.setitem(pages.WHY_SLOWER, "digits", "as on purpose")
-    text, scores = pages.compare_machines(read_machines(tmp_path)), "0.9000 / 0.8000 | 0.2500 / 0.5000"
-    assert text.splitlines()[0] == "|  | peer | A, 2 processors | B, 2 processors | accuracies | log losses |"
-    assert f"| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 2 s against 1 s: **0.50** | {scores} |" in text
-    assert f"| digits, 10 × 2, 1 thread | scikit-learn |  | 2 s against 8 s: 4.0 | {scores} |" in text
-    assert "- digits, 10 × 2, on B, 2 processors: as on purpose" in text
+    text, rest = pages.show_races(read_machines(tmp_path)), "+0e+00 | 0.9000 / 0.8000 | 0.2500 / 0.5000 |"
+    first, second = text.split("B, 2 processors:")
+    assert first.startswith("A, 2 processors:\n")
+    assert f"| digits, 10 × 2 | 2.0 | 1 s | 2 s | scikit-learn | {rest}" in first
+    assert "| **digits, 10 × 2** | **0.50** | **2 s** | **1 s** |" in second
+    assert f"| digits, 10 × 2, 1 thread | 4.0 | 2 s | 8 s | scikit-learn | {rest}" in second
+    assert second.endswith("fastlin is slower in these:\n\n- digits, 10 × 2: as on purpose")
 
 
-def test_a_cell_names_a_peer_of_its_own_and_what_was_taken_by_hand_is_called_so(tmp_path):
-    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0)}, tmp_path)
-    other = make_race(1.0, 3.0, peer="lbfgs") | {
-        "contenders": {name: {"seconds": 1.0} for name in ("fastlin", "lbfgs")}
+def test_machines_under_earlier_rules_are_not_shown_and_measured_anew_whole(tmp_path):
+    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 2.0), "letter": make_race(1.0, 3.0)}, tmp_path)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({EARLIER: "by hand", **json.loads(path.read_text())}))
+    assert read_machines(tmp_path) == {}
+    add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 4.0)}, tmp_path)
+    (machine,) = read_machines(tmp_path).values()
+    assert list(machine["records"]) == ["digits"]
+
+
+def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tmp_path):
+    lost = make_race(4.0, 1.0, title="probe")
+    sums = [{"group": group, "scikit_learn_ratio": ratio} for group, ratio in (("grid", 2), ("grid", 8), ("hard", 1))]
+    records = {
+        "mnist-float64": make_race(1.0, 33.0, title="MNIST"),
+        "everyday": {"kind": "everyday", "problems": sums},
+        "probe-1000": lost,
+        "probe-10": {**lost, "title": "another probe"},
     }
-    add_records(make_machine("b"), {"date": "2026-01-02", "by_hand": True}, {"digits": other}, tmp_path)
-    lines = pages.compare_machines(read_machines(tmp_path)).splitlines()
-    assert lines[0] == ("|  | peer | A, 2 processors | B, 2 processors, taken by hand | accuracies | log losses |")
-    assert lines[2] == (
-        "| digits, 10 × 2 | scikit-learn | 1 s against 2 s: 2.0 | 1 s against 1 s: 3.0 (lbfgs) "
-        "| 0.9000 / 0.8000 | 0.2500 / 0.5000 |"
-    )
-    assert len(lines) == 3
-    add_records(make_machine("b"), RUN, {"letter": make_race(1.0, 2.0)}, tmp_path)
-    assert "B, 2 processors, in part taken by hand" in pages.compare_machines(read_machines(tmp_path))
-
-
-def test_readme_shows_races_as_they_are_run_today(tmp_path):
-    title = pages.RACES["letter"].title
-    add_records(make_machine("a"), RUN, {"letter": make_race(1.0, 2.0, title=title)}, tmp_path)
-    older = {"letter": make_race(1.0, 3.0, title="Letter, asked for less"), "digits": make_race(1.0, 5.0)}
-    add_records(make_machine("b"), RUN, older, tmp_path)
+    add_records(make_machine("a"), RUN, records, tmp_path)
+    add_records(make_machine("b"), {**RUN, "date": "2026-01-01"}, {"letter": make_race(1.0, 2.0)}, tmp_path)
     lines = pages.choose_races(read_machines(tmp_path)).splitlines()
-    assert lines[0] == "|  | peer | A, 2 processors | accuracies | log losses |"
-    assert [line.split(" | ")[:3] for line in lines[2:]] == [
-        [f"| {title}, 10 × 2", "scikit-learn", "1 s against 2 s: 2.0"]
+    assert lines[0] == "A, 2 processors:"
+    assert [line.split(" | ")[1:3] for line in lines[4:7]] == [
+        ["33 × faster", "1 s for 33 s"],
+        ["4.0 × faster in the mean, 2.0 in the worst", ""],
+        ["**4.0 × slower**", "4 s for 1 s"],
     ]
+    assert lines[4].startswith("| MNIST, 10 × 2 |")
+    assert lines[4].endswith("| scikit-learn | 0.9000 / 0.8000 |")
+    assert lines[-1] == "fastlin is slower in 2 of 3 races: probe, 10 × 2; another probe, 10 × 2."
+
+
+def test_readme_has_ten_rows_at_most():
+    table = pages.choose_races(read_machines())
+    assert 2 < len([line for line in table.splitlines() if line.startswith("| ")]) <= 2 + 10
 
 
 def test_every_slower_race_says_why():
@@ -122,12 +133,15 @@ def test_a_picture_is_drawn_anew_only_for_other_records(tmp_path):
     record = {"kind": "passes", "base": {"n": 6, "d": 2, "K": 3}, "factors": [1, 10], "seconds": scaling, "threads": 2}
     add_records(make_machine("a"), RUN, {"pass-scaling": record}, tmp_path)
     draw_pictures(read_machines(tmp_path), tmp_path)
-    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
-    assert set(before) == {"races.png", "a-passes.png"}
+    picture = tmp_path / "a-passes.png"
+    assert list(tmp_path.glob("*.png")) == [picture]
+    before = picture.stat().st_mtime_ns
     add_records(make_machine("a"), RUN, {"digits": make_race(1.0, 3.0)}, tmp_path)
     draw_pictures(read_machines(tmp_path), tmp_path)
-    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
-    assert {name for name in after if after[name] != before[name]} == {"races.png"}
+    assert picture.stat().st_mtime_ns == before
+    add_records(make_machine("a"), RUN, {"pass-scaling": {**record, "threads": 1}}, tmp_path)
+    draw_pictures(read_machines(tmp_path), tmp_path)
+    assert picture.stat().st_mtime_ns != before
 
 
 def make_point(value, ours, default, peer=None):
@@ -170,7 +184,7 @@ def test_a_file_says_what_it_needs():
         assert {"processor", "processors", "level"} <= content["machine"].keys()
         for case, record in content["records"].items():
             assert record["date"], case
-            assert "versions" in record or record["by_hand"], case
+            assert record["versions"], case
 
 
 def test_cells_are_short():
