@@ -12,7 +12,7 @@ PARAMETERS = {
     "epochs": "epochs",
     "batch_size": "batch size",
 }
-MARKERS = "osD^vP"
+MARKERS = "osD^vPX"
 # A guess among ten classes has a loss of 2.3. The losses of a training that diverges would flatten all other curves.
 HIGHEST_LOSS = 10
 # The validation accuracy that the report on CIFAR-10 states for its optimum.
@@ -99,7 +99,7 @@ def draw_depths(results: StudyResults) -> Drawing:
         values = np.array(list(row.values()))
         n_draws = values.shape[1]
         # The variants of one depth stand side by side, so that they do not cover each other.
-        shifted = depths + 0.06 * (place - 2.5)
+        shifted = depths + 0.06 * (place - (len(results.series["best"]) - 1) / 2)
         style = {"color": COLORS[place], "marker": MARKERS[place]}
         line = "--" if results.parameters["recipes"][name]["init"] == "normal" else "-"
         axes.plot(shifted, values.mean(axis=1), line, markersize=8, label=name, **style)
@@ -111,9 +111,9 @@ def draw_depths(results: StudyResults) -> Drawing:
     return Drawing(
         figure,
         f"{name_data(results)}, 2 to {depths[-1]} hidden layers: {shown}",
-        "The best validation accuracy of a run against the number of hidden layers, for normal weights of 0.01 "
-        "(dashed) and He's initialisation (solid).",
-        "Six lines. Plain networks from normal weights reach "
+        "The best validation accuracy of a run against the number of hidden layers, for small normal weights "
+        "(dashed) and He's initialisation (solid). The template is the homework's.",
+        f"{len(results.series['best'])} lines. Plain networks from normal weights reach "
         + ", ".join(f"{value:.3f} with {depth} hidden layers" for depth, value in plain.items())
         + ".",
     )
@@ -153,7 +153,10 @@ def draw_curves(results: StudyResults) -> Drawing:
     names = list(results.series["best"])
     depths = sorted({depth for _, depth in curves})
     colors = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(depths)))
-    figure, axes = open_figure(4, 3, width=16, height=18)
+    n_rows = -(-len(names) // 3)
+    figure, axes = open_figure(2 * n_rows, 3, width=16, height=9 * n_rows)
+    for panel in axes[-2:, (len(names) - 1) % 3 + 1 :].flat:
+        panel.set_visible(False)
     for number, name in enumerate(names):
         loss, accuracy = axes[2 * (number // 3) : 2 * (number // 3) + 2, number % 3]
         for depth, color in zip(depths, colors, strict=True):
@@ -173,7 +176,7 @@ def draw_curves(results: StudyResults) -> Drawing:
         figure,
         f"{name_data(results)}: the first draw of each depth",
         "Training loss, with the penalty, and validation accuracy by epoch for the first draw of each depth.",
-        f"A column of two panels for each of six variants, with a curve for each of {len(depths)} depths.",
+        f"A column of two panels for each of {len(names)} variants, with a curve for each of {len(depths)} depths.",
     )
 
 

@@ -88,6 +88,7 @@ def run(settings: Settings) -> Results:
             "median_validation": float(np.median([record["validation"] for record in ranked])),
             "best_validation": ranked[0]["validation"],
             "optimum_validation": optimum["validation"],
+            "behind_the_best": ranked[0]["validation"] - optimum["validation"],
             "optimum_rank": 1 + sum(record["validation"] > optimum["validation"] for record in ranked),
             "best_draws": {
                 **{f"draw {record['draw']}": {name: record[name] for name in shown} for record in ranked[:N_BEST]},

@@ -23,7 +23,14 @@ from fastlin.kernels.machine.threads import count_threads
 from fastlin.matrices import DenseMatrix
 from fastlin.networks import Examples, Network
 from fastlin.networks.initialization import initialize
-from fastlin.training import EpochSchedule, EpochTraining, LearningRate, MomentumDescent, train_by_epochs
+from fastlin.training import (
+    AdamDescent,
+    EpochSchedule,
+    EpochTraining,
+    LearningRate,
+    MomentumDescent,
+    train_by_epochs,
+)
 
 # This leaves two whole batches of 22,000 images, the size that the report names, to train on.
 N_VALIDATION = 6_000
@@ -97,8 +104,8 @@ class Recipe:
     """How one network is made and trained.
 
     `hidden` are the units of each hidden layer, and `decay` is the factor of the learning rate after each epoch. The
-    penalty is reg ||W||^2, where W are the coefficients of all layers; the momentum is not Nesterov's. `init` and
-    `scale` are as `initialize` takes them, and `normalization` as `Network` does.
+    penalty is reg ||W||^2, where W are the coefficients of all layers; the momentum is not Nesterov's, and None stands
+    for steps of Adam. `init` and `scale` are as `initialize` takes them, and `normalization` as `Network` does.
     """
 
     hidden: tuple
@@ -107,7 +114,7 @@ class Recipe:
     learning_rate: float
     decay: float
     reg: float
-    momentum: float
+    momentum: float | None
     init: str
     scale: float | None = None
     normalization: tuple = ()
@@ -177,7 +184,11 @@ def train(
         alpha=2 * recipe.reg * recipe.batch_size,
         whole_batches=True,
     )
-    descent = MomentumDescent(network, recipe.momentum, random_state=random_state)
+    descent = (
+        AdamDescent(network, random_state=random_state)
+        if recipe.momentum is None
+        else MomentumDescent(network, recipe.momentum, random_state=random_state)
+    )
     penalties = []
 
     def after_epoch(training):

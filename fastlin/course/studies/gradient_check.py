@@ -1,4 +1,4 @@
-"""The gradients of both models of the course, and what the penalty adds to them, beside central differences."""
+"""The gradients of the course's models and of the homework's network, and a step, against their definitions."""
 
 import numpy as np
 
@@ -6,11 +6,16 @@ from fastlin.course import trainers
 from fastlin.course.studies.course_training import binary_data, softmax_data
 from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.trainers.measures import compare_gradient
+from fastlin.course.trainers.two_layer_net import TwoLayerNet
 from fastlin.typing import Array
 
 N_IMAGES = 100
 EPSILON = 1e-3
 LAMBDA = 0.1
+# The homework's network has kinks where a unit is zero: a smaller step crosses fewer of them. Of its weights so many of
+# each kind are compared.
+NETWORK_EPSILON, N_HIDDEN, N_WEIGHTS = 1e-6, 20, 100
+LEARNING_RATE = 0.5
 # What each entry of w adds to the penalty is written out here, so that the model's own factor of w is tested too.
 PENALTIES = {"softmax_l2": lambda w: LAMBDA * w**2, "softmax_half_l2": lambda w: 0.5 * LAMBDA * w**2}
 
@@ -21,8 +26,7 @@ def run(settings: Settings) -> Results:
     random_state = np.random.RandomState(settings.seed)
     worst: dict[str, float] = {}
     binary, softmax = (
-        (X[:n_images], Y[:n_images])
-        for X, Y, *_ in (find(settings.data, False) for find in (binary_data, softmax_data))
+        (X[:n_images], Y[:n_images]) for X, Y, *_ in (find(settings.data, None) for find in (binary_data, softmax_data))
     )
     n_inputs = binary[0].shape[1]
     models: dict[str, tuple[trainers.BinaryModel | trainers.SoftmaxModel, Array, Array]] = {
@@ -35,6 +39,8 @@ def run(settings: Settings) -> Results:
         settings.notify(name)
         model.w = np.asarray(random_state.normal(0, 0.01, model.w.shape))
         worst[name] = max(float(abs(slope - found)) for _, slope, found in compare_gradient(model, X, Y, EPSILON))
+    settings.notify("two layers")
+    worst["two layers"] = _compare_network(softmax[0], softmax[1].argmax(axis=1), random_state)
     return Results(
         parameters={
             "data": settings.data.name,
@@ -49,8 +55,43 @@ def run(settings: Settings) -> Results:
                 name: _compare_penalty(*models[name], penalty) for name, penalty in PENALTIES.items()
             },
             "worst_difference_of_prediction_slope": _compare_prediction_slope(*models["binary"]),
+            "worst_difference_of_a_step": _compare_step(*models["softmax"]),
         },
     )
+
+
+def _compare_network(X, y, random_state):
+    """Return the largest distance of TwoLayerNet's gradients from central differences, at weights of some size."""
+    state = np.random.get_state()
+    try:
+        # The class draws its weights from NumPy's global random state, which belongs to the caller.
+        np.random.set_state(random_state.get_state())
+        network = TwoLayerNet(X.shape[1], N_HIDDEN, int(y.max()) + 1, std=0.1)
+    finally:
+        np.random.set_state(state)
+    worst = 0.0
+    _, gradients = network.loss(X, y, reg=LAMBDA)
+    for name, gradient in gradients.items():
+        kept = network.params[name]
+        for place in random_state.choice(kept.size, min(N_WEIGHTS, kept.size), replace=False):
+            losses = []
+            for change in (NETWORK_EPSILON, -NETWORK_EPSILON):
+                network.params[name] = kept.copy()
+                network.params[name].flat[place] += change
+                losses.append(network.loss(X, y, reg=LAMBDA)[0])
+            slope = (losses[0] - losses[1]) / (2 * NETWORK_EPSILON)
+            worst = max(worst, float(abs(slope - gradient.flat[place])))
+        network.params[name] = kept
+    return worst
+
+
+def _compare_step(model, X, Y):
+    """Return the largest distance of the weights after a step from w - α ∂C/∂w."""
+    model.backward(X, model.forward(X), Y)
+    expected = model.w - LEARNING_RATE * model.grad
+    trainer = trainers.SoftmaxTrainer(model, LEARNING_RATE, len(X), False, X, Y, X, Y, early_stopping=False)
+    trainer.train_step(X, Y)
+    return float(np.abs(model.w - expected).max())
 
 
 def _compare_penalty(model, X, Y, penalty):

@@ -1,25 +1,51 @@
 """L2 penalties on softmax regression: the accuracy, the length of the weights, their pictures and the noise."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from fastlin.course.datasets import Dataset
 from fastlin.course.studies import course_training as course
+from fastlin.course.studies.cifar10_training import Images, Recipe
+from fastlin.course.studies.cifar10_training import train as train_network
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.studies.verdicts import SAME_RATE
-from fastlin.typing import FloatArray
+from fastlin.typing import Array, FloatArray
 
 PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0)
+# Each of these has a training loss, a validation loss and pictures of its own.
+N_SEEDS = 3
+# The model without a penalty that has the learning rate of λ = 1, where that is another one.
+SAME_RATE = "0, at the learning rate of λ = 1"
+# The digit whose weights report B calls a straight line in the middle.
+ONE = 1
+# A model that is less simple, as report C says that it takes: a network, without a penalty and with three.
+NETWORK = Recipe(
+    hidden=(100,), epochs=20, batch_size=128, learning_rate=0.05, decay=0.9, reg=0.0, momentum=0.9, init="he"
+)
+NETWORK_PENALTIES = (1e-3, 3e-4, 1e-4, 0.0)
 
 
 def run_sweep(settings: Settings) -> Results:
-    """Train a model for each λ, without early stopping, and compare their validation accuracies."""
-    histories = {key: trained.val["accuracy"] for key, trained in _train_each(settings)}
+    """Train a model for each λ, without early stopping, and a network with and without a penalty beside them."""
+    trained = dict(_train_each(settings))
+    histories = {key: one.val["accuracy"] for key, one in trained.items()}
+    best = {f"{key:g}": max(values.values()) for key, values in histories.items()}
+    networks = _train_networks(settings)
+    gains = {reg: np.subtract(values, networks[0.0]) for reg, values in networks.items() if reg}
+    best_gain = max(gains.values(), key=np.mean)
     return Results(
-        parameters=_describe(settings),
+        parameters={**_describe(settings), "network": replace(NETWORK, epochs=_count_epochs(settings)).describe()},
         merits={
-            "best_validation_accuracy": {f"{key:g}": max(values.values()) for key, values in histories.items()},
+            "best_validation_accuracy": best,
             "final_validation_accuracy": {f"{key:g}": course.last(values) for key, values in histories.items()},
+            "points_gained_by_the_best_penalty": 100 * (max(list(best.values())[:-1]) - best["0"]),
+            **_measure_balance(trained[1.0], trained[0.0], *course.softmax_data(settings.data, None)[:2]),
+            "best_validation_accuracy_of_a_network": {
+                f"{reg:g}": float(np.mean(values)) for reg, values in networks.items()
+            },
+            "points_gained_by_a_network": 100 * float(best_gain.mean()),
+            "error_of_the_gain": 100 * float(best_gain.std(ddof=1) / len(best_gain) ** 0.5),
         },
         series={"accuracy": histories},
     )
@@ -34,25 +60,39 @@ def run_norm(settings: Settings) -> Results:
 def run_weights(settings: Settings) -> Results:
     """Train with λ = 0, with λ = 1 and the penalty λ ||w||^2, and with λ = 2 and ½ λ ||w||^2.
 
-    Where λ = 1 has a learning rate of its own, λ = 0 is trained with that rate too, so that the two can be compared.
+    The first two are trained by three seeds, two where quick. Where λ = 1 has a learning rate of its own, λ = 0 is
+    trained with that rate too, so that the two can be compared.
     """
     cases: dict[str, dict[str, Any]] = {
         "0": {},
         "1": {"l2_reg_lambda": 1.0},
         "2, ½ convention": {"l2_reg_lambda": 2.0, "half": True},
     }
+    plain = "0"
     if course.find_protocol(settings.data, settings.quick).learning_rates:
-        cases[SAME_RATE] = {"rate_of": 1.0}
+        cases[plain := SAME_RATE] = {"rate_of": 1.0}
     trained = {}
     for name, case in cases.items():
         settings.notify(f"λ = {name}")
         trained[name] = course.train_softmax(settings, **case)
+    seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
+    pairs = []
+    for seed in seeds:
+        settings.notify(f"seed {seed}")
+        pairs.append([_measure(course.train_softmax(settings, seed=seed, **cases[name])) for name in (plain, "1")])
     weights = {name: one.model.w for name, one in trained.items()}
     return Results(
-        parameters={**course.describe_training(settings, "softmax"), "lambdas": list(trained)},
+        parameters={**course.describe_training(settings, "softmax"), "lambdas": list(trained), "seeds": seeds},
         merits={
             "by_lambda": {name: _measure(one) for name, one in trained.items()},
             "largest_difference_of_the_conventions": float(np.abs(weights["1"] - weights["2, ½ convention"]).max()),
+            "seeds": len(seeds),
+            "seeds_with_smoother_weights": _count_smaller(pairs, "roughness"),
+            "seeds_with_smaller_weights": _count_smaller(pairs, "largest_weight"),
+            "seeds_with_a_straighter_1": _count_smaller(pairs, "width_of_the_1", "slant_of_the_1"),
+            "seeds_with_calmer_losses": _count_smaller(
+                pairs, "relative_train_loss_spikes", "relative_validation_loss_spikes"
+            ),
         },
         series={"weights": weights},
     )
@@ -69,14 +109,89 @@ def _describe(settings):
     return {**course.describe_training(settings, "softmax"), "lambdas": list(PENALTIES)}
 
 
+def _count_epochs(settings):
+    return 2 if settings.quick else NETWORK.epochs
+
+
+def _train_networks(settings):
+    """Return the best validation accuracies of the network, one for each seed, by its penalty."""
+    images = _take_images(settings.data)
+    found: dict[float, list[float]] = {}
+    for reg in NETWORK_PENALTIES:
+        found[reg] = []
+        recipe = replace(NETWORK, reg=reg, epochs=_count_epochs(settings))
+        for seed in course.choose_seeds(settings, N_SEEDS):
+            settings.notify(f"network, λ = {reg:g}, seed {seed}")
+            found[reg].append(train_network(images, recipe, seed).accuracies["validation"])
+    return found
+
+
+def _take_images(data: Dataset) -> Images:
+    """Return the images of the course without their column of ones, for a network."""
+    X_train, Y_train, X_val, Y_val = course.softmax_data(data, None)
+    X_train, X_val = (np.ascontiguousarray(X[:, :-1], dtype=np.float32) for X in (X_train, X_val))
+    y_train, y_val = (Y.argmax(axis=1) for Y in (Y_train, Y_val))
+    return Images(X_train, y_train, X_val, y_val, X_val, y_val, float(np.sqrt(X_train.var(axis=0).mean())))
+
+
+def _count_smaller(pairs, *names):
+    """Return for how many pairs the second has less of every measure than the first."""
+    return sum(all(second[name] < first[name] for name in names) for first, second in pairs)
+
+
 def _measure(trained):
     w = trained.model.w
+    width, slant = measure_line(w[:-1, ONE])
+    spikes = {
+        name: trained.measure_spikes(history)
+        for name, history in (("train_loss", trained.train["loss"]), ("validation_loss", trained.val["loss"]))
+    }
+    levels = {
+        name: float(np.mean(trained.after_first_epoch(history)))
+        for name, history in (("train_loss", trained.train["loss"]), ("validation_loss", trained.val["loss"]))
+    }
     return {
         "squared_norm": float(np.sum(w**2)),
+        "largest_weight": float(np.abs(w[:-1]).max()),
         "roughness": relative_roughness(w),
-        "train_loss_spikes": trained.measure_spikes(trained.train["loss"]),
-        "validation_loss_spikes": trained.measure_spikes(trained.val["loss"]),
+        "width_of_the_1": width,
+        "slant_of_the_1": slant,
+        # A penalty raises the losses, and spikes grow with the level: only their ratio says what is noise.
+        **{f"relative_{name}_spikes": spikes[name] / levels[name] for name in spikes},
         "validation_accuracy_spikes": trained.measure_spikes(trained.val["accuracy"]),
+    }
+
+
+def measure_line(weights: FloatArray) -> tuple[float, float]:
+    """Return how far from a straight upright line the positive weights of a picture are, as parts of its side.
+
+    The first is the standard deviation of their columns, the width of the line. The second is that of the mean columns
+    of the rows in the middle half of the picture, by which a line slants or bends.
+    """
+    side = round(len(weights) ** 0.5)
+    positive = np.maximum(weights.reshape(side, side), 0)
+    columns = np.arange(side)
+    mass = positive.sum(axis=0)
+    centre = mass @ columns / mass.sum()
+    rows = positive[side // 4 : side - side // 4]
+    rows = rows[rows.sum(axis=1) > 0]
+    means = rows @ columns / rows.sum(axis=1)
+    return float(np.sqrt(mass @ (columns - centre) ** 2 / mass.sum()) / side), float(means.std() / side)
+
+
+def _measure_balance(penalised: course.Trained, plain: course.Trained, X: Array, Y: Array) -> dict[str, float]:
+    """Return how the gradient of the penalty compares with that of the loss, and the errors of both models."""
+    model = penalised.model
+    outputs = model.forward(X)
+    model.backward(X, outputs, Y)
+    penalty = model.l2 * model.w
+    loss = model.grad - penalty
+    right = [np.mean(one.model.forward(X).argmax(axis=1) == Y.argmax(axis=1)) for one in (penalised, plain)]
+    return {
+        "gradient_of_the_penalty_over_that_of_the_loss": float(np.linalg.norm(penalty) / np.linalg.norm(loss)),
+        "whole_gradient_over_that_of_the_loss": float(np.linalg.norm(model.grad) / np.linalg.norm(loss)),
+        "training_error_with_the_penalty": float(1 - right[0]),
+        "training_error_without_it": float(1 - right[1]),
     }
 
 

@@ -4,6 +4,7 @@ The size of the spikes is the standard deviation of the differences between succ
 epoch on. It is measured for the validation accuracy and for the training loss.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,40 +15,98 @@ from fastlin.course.studies.settings import Results, Settings
 # A fall of the validation accuracy is a dip where it is at least this part of the largest fall.
 DIP = 0.25
 MOST_DIPS = 10
+# The orders with early stopping are those of the study of early stopping, which trains them once for both.
+N_ORDERS = 20
+# An epoch has five validations, and the end of a training is its last ten epochs: one validation says little.
+VALIDATIONS, LATE_EPOCHS = 5, 10
+# What the measures of speed and of the end are called, and for the end whether less (1) or more (-1) is better.
+LABELS = {
+    "steps_to_the_loss": "first step at the loss",
+    "steps_of_the_mean_to_the_loss": "the same, mean of five validations",
+    "last_step_above_a_loss": "last step above the higher loss",
+    "mean_late_accuracy": "mean accuracy of the last ten epochs",
+    "worst_late_accuracy": "worst accuracy of the last ten epochs",
+    "final_validation_loss": "last validation loss",
+}
+SPEEDS = "steps_to_the_loss", "steps_of_the_mean_to_the_loss", "last_step_above_a_loss"
+ENDS = {"mean_late_accuracy": -1, "worst_late_accuracy": -1, "final_validation_loss": 1}
 
 
 def run(settings: Settings) -> Results:
-    """Train at full length in order and by 10 seeds, 3 where quick, and with early stopping in both ways."""
+    """Train at full length in order and by 10 seeds, and with early stopping by 20; 3 and 4 where quick."""
     settings.notify("in order")
     in_order = course.train_binary(settings, shuffle=False)
     seeds, shuffled = course.train_orders(settings, 3 if settings.quick else 10)
     settings.notify("early stopping")
-    stopped = {
-        "in order": course.train_binary(settings, shuffle=False, early_stopping=True),
-        "shuffled": course.train_binary(settings, shuffle=True, early_stopping=True),
-    }
-    loss = course.find_protocol(settings.data, settings.quick).loss_to_reach
-    plain, *others = (measure(trained, loss) for trained in (in_order, *shuffled))
-    sooner, later = _count_orders(plain, others, "steps_to_the_loss")
-    lower, higher = _count_orders(plain, others, "final_validation_loss")
+    stopped_in_order = course.train_binary(settings, shuffle=False, early_stopping=True)
+    _, stopped = course.train_orders(settings, 4 if settings.quick else N_ORDERS, early_stopping=True)
+    protocol = course.find_protocol(settings.data, settings.quick)
+    plain, *others = (measure(trained, protocol) for trained in (in_order, *shuffled))
+    median = _median(others)
+    pair = {"in order": stopped_in_order, "shuffled": stopped[0]}
     # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
-    n_common = min(trained.last_step for trained in stopped.values())
+    n_common = min(trained.last_step for trained in pair.values())
+    spikes = {name: measure_spikes(trained, n_common) for name, trained in pair.items()}
+    smaller = [
+        later[name] < earlier[name]
+        for earlier, later in ((plain, median), tuple(spikes.values()))
+        for name in ("accuracy_spikes", "loss_spikes")
+    ]
+    dips = find_dips(in_order)
     return Results(
-        parameters={**course.describe_training(settings, "binary"), "seeds": seeds, "loss_to_reach": loss},
+        parameters={
+            **course.describe_training(settings, "binary"),
+            "seeds": seeds,
+            "loss_to_reach": protocol.loss_to_reach,
+            "loss_to_stay_below": protocol.loss_to_stay_below,
+        },
         merits={
-            "full_length": {"in order": plain, "shuffled, median": _median(others)},
-            "early_stopping": {name: measure_spikes(trained, n_common) for name, trained in stopped.items()},
-            "orders": len(seeds),
-            "orders_that_reach_the_loss_sooner": sooner,
-            "orders_that_reach_the_loss_later": later,
-            "orders_with_a_lower_final_validation_loss": lower,
-            "orders_with_a_higher_final_validation_loss": higher,
+            "full_length": {"in order": _take_spikes(plain), "shuffled, median": _take_spikes(median)},
+            "early_stopping": spikes,
+            "comparisons": len(smaller),
+            "comparisons_with_smaller_spikes": sum(smaller),
+            "speed": {
+                "epochs to the early stop": compare(stopped_in_order.last_epoch, [one.last_epoch for one in stopped]),
+                **{LABELS[name]: compare(plain[name], [row[name] for row in others]) for name in SPEEDS},
+            },
+            "validation": {
+                LABELS[name]: compare(plain[name], [row[name] for row in others], sign) for name, sign in ENDS.items()
+            },
             "batches_per_epoch": in_order.steps_per_epoch,
             "steps_between_validations_of_a_batch": _steps_to_the_same_batch(in_order),
-            "dips_in_order": find_dips(in_order),
+            "dips_in_order": dips,
+            **count_dips(dips),
         },
-        series={"full length": {"in order": in_order, "shuffled": shuffled[0]}, "early stopping": stopped},
+        series={"full length": {"in order": in_order, "shuffled": shuffled[0]}, "early stopping": pair},
     )
+
+
+def _take_spikes(row):
+    return {name: row[name] for name in ("accuracy_spikes", "loss_spikes")}
+
+
+def compare(plain: float | None, others: list[float | None], sign: int = 1) -> dict[str, Any]:
+    """Return a measure in order, its median over shuffled orders, and how many of them are better and worse.
+
+    Less is better, or with a sign of -1 more. A measure that a training has not reached, None, counts as the worst.
+    """
+    place = _or_infinity(plain)
+    values = [_or_infinity(value) for value in others]
+    median = float(np.median(values))
+    return {
+        "in order": plain,
+        "shuffled, median": median if np.isfinite(median) else None,
+        "better": sum(sign * value < sign * place for value in values),
+        "worse": sum(sign * value > sign * place for value in values),
+        "of": len(values),
+    }
+
+
+def count_dips(dips: dict[str, Any]) -> dict[str, Any]:
+    """Return how many dips there are, and the batch that most of them follow, counted from 0."""
+    batches = [dip["batch"] for dip in dips.values()]
+    most = max(batches, key=batches.count) if batches else None
+    return {"dips": len(batches), "batch_of_most_dips": most, "dips_after_that_batch": batches.count(most)}
 
 
 def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str, float]:
@@ -56,19 +115,27 @@ def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str
     return {name: trained.measure_spikes(history, n_steps) for name, history in histories.items()}
 
 
-def measure(trained: course.Trained, loss: float) -> dict[str, Any]:
-    """Return the spikes of a training, the steps to a validation loss, and the last validation loss and accuracy."""
+def measure(trained: course.Trained, protocol: course.Protocol) -> dict[str, Any]:
+    """Return the spikes of a training, the steps to its losses, and how good it is at the end."""
+    losses = list(trained.val["loss"].items())
+    accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * VALIDATIONS :]
+    means = np.convolve([value for _, value in losses], np.ones(VALIDATIONS) / VALIDATIONS, "valid")
+    averaged = dict(zip([step for step, _ in losses[VALIDATIONS - 1 :]], means, strict=True))
+    above = [step for step, value in losses if value > protocol.loss_to_stay_below]
     return {
         **measure_spikes(trained),
-        "steps_to_the_loss": steps_to(trained, loss),
+        "steps_to_the_loss": find_step(dict(losses), protocol.loss_to_reach),
+        "steps_of_the_mean_to_the_loss": find_step(averaged, protocol.loss_to_reach),
+        "last_step_above_a_loss": above[-1] if above else 0,
         "final_validation_loss": course.last(trained.val["loss"]),
-        "final_validation_accuracy": course.last(trained.val["accuracy"]),
+        "mean_late_accuracy": float(np.mean(accuracies)),
+        "worst_late_accuracy": float(min(accuracies)),
     }
 
 
-def steps_to(trained: course.Trained, loss: float) -> int | None:
-    """Return the first step at which the validation loss is at most `loss`, or None where there is none."""
-    return next((step for step, value in trained.val["loss"].items() if value <= loss), None)
+def find_step(history: Mapping[int, float], loss: float) -> int | None:
+    """Return the first step at which a history is at most `loss`, or None where there is none."""
+    return next((step for step, value in history.items() if value <= loss), None)
 
 
 def find_dips(trained: course.Trained) -> dict[str, Any]:
@@ -98,13 +165,6 @@ def _steps_to_the_same_batch(trained):
     """Return after how many steps a validation comes after the same batch of an epoch again."""
     steps_per_validation = max(1, trained.steps_per_epoch // 5)
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))
-
-
-def _count_orders(plain, others, name):
-    """Return how many of the others have less, and how many have more, of a measure than the training in order."""
-    value = _or_infinity(plain[name])
-    values = [_or_infinity(row[name]) for row in others]
-    return sum(other < value for other in values), sum(other > value for other in values)
 
 
 def _or_infinity(value):

@@ -1,4 +1,4 @@
-"""Loss and accuracy of softmax regression of all ten digits, and whether and where it overfits."""
+"""Loss and accuracy of softmax regression of all ten digits, and the signs of overfitting that they show."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,48 +7,71 @@ import numpy as np
 
 from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
+from fastlin.course.studies.trends import average_slopes, fit_slope
 from fastlin.typing import FloatArray, IntArray
 
 # Curves are averaged over so many successive validations, which make an epoch.
 WINDOW = 5
-# The step from which report B sees overfitting.
+# The step from which report B sees a plateau.
 RANDOM_SPLIT_FROM = 3_800
+N_SEEDS = 5
 
 
 def run(settings: Settings) -> Results:
-    """Train for the epochs of the data set, 5 where quick; on MNIST also on report B's random split."""
+    """Train for the epochs of the data set, 5 where quick, by five seeds; on MNIST also on images drawn at random."""
     settings.notify("ten digits")
     trained = course.train_softmax(settings)
-    X_train, Y_train, X_val, Y_val = course.softmax_data(settings.data, False)
+    X_train, Y_train, X_val, Y_val = course.softmax_data(settings.data, None)
     n_last = len(X_val) // 5
     last_fifth = np.mean(trained.model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
     steps, gap = accuracy_gap(trained)
+    growth = fit_slope(dict(zip(steps[::WINDOW], gap[::WINDOW], strict=True)), trained.last_step / 2, n_averaged=1)
     merits = {
         "steps": trained.last_step,
         **course.measure_end(trained, X_train, Y_train),
         "final_accuracy_on_last_fifth_of_validation_images": float(last_fifth),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **find_bottom(trained),
+        "gap_in_points": 100 * float(gap[-max(1, len(gap) // 10) :].mean()),
+        "growth_of_the_gap": growth.change,
+        "error_of_the_growth": growth.error,
     }
-    series = {"trained": trained, "gap_steps": steps, "gap": gap}
-    if course.has_random_split(settings.data):
-        settings.notify("random split")
-        random_split = course.train_softmax(settings, random_split=True)
-        late = [value for step, value in random_split.val["accuracy"].items() if step >= RANDOM_SPLIT_FROM]
-        if late:
-            merits |= {
-                "random_split_mean_late_validation_accuracy": float(np.mean(late)),
-                "random_split_least_late_validation_accuracy": min(late),
-                "random_split_greatest_late_validation_accuracy": max(late),
-            }
-        bottom = find_bottom(random_split)
-        rise = bottom["last_mean_validation_loss"] / bottom["lowest_validation_loss"] - 1
+    merits["rise_of_validation_loss"] = merits["last_mean_validation_loss"] / merits["lowest_validation_loss"] - 1
+    seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
+    onsets = {}
+    for seed in seeds:
+        settings.notify(f"seed {seed}")
+        onsets[f"seed {seed}"] = find_onset(*accuracy_gap(course.train_softmax(settings, seed=seed)))
+    late, before, after, training = [], [], [], []
+    for split in course.find_splits(settings.data, settings.quick):
+        settings.notify(f"random split {split}")
+        drawn = course.train_softmax(settings, split=split)
+        onsets[f"random split {split}"] = find_onset(*accuracy_gap(drawn))
+        accuracies = drawn.val["accuracy"]
+        late.append([value for step, value in accuracies.items() if step >= RANDOM_SPLIT_FROM])
+        before.append(fit_slope(accuracies, drawn.steps_per_epoch, RANDOM_SPLIT_FROM))
+        after.append(fit_slope(accuracies, RANDOM_SPLIT_FROM))
+        training.append(fit_slope(drawn.train["accuracy"], RANDOM_SPLIT_FROM))
+    merits["steps_of_overtaking"] = onsets
+    reached = [np.inf if step is None else step for step in onsets.values()]
+    merits["median_step_of_overtaking"] = float(np.median(reached)) if np.isfinite(np.median(reached)) else None
+    if late and late[0]:
         merits |= {
-            "random_split_lowest_validation_loss_at_step": bottom["lowest_validation_loss_at_step"],
-            "random_split_rise_of_validation_loss": rise,
-            "random_split_train_accuracy_overtakes_at_step": find_onset(*accuracy_gap(random_split)),
+            "random_split_mean_late_validation_accuracy": float(np.mean(late[0])),
+            "random_split_least_late_validation_accuracy": min(late[0]),
+            "random_split_greatest_late_validation_accuracy": max(late[0]),
+            "random_splits": len(late),
+            "slopes_of_accuracy_in_points": {
+                name: average_slopes(slopes)._asdict()
+                for name, slopes in (
+                    ("validation, before step 3,800", before),
+                    ("validation, after it", after),
+                    ("training, after it", training),
+                )
+            },
         }
-    return Results(course.describe_training(settings, "softmax"), merits, series)
+    series = {"trained": trained, "gap_steps": steps, "gap": gap}
+    return Results({**course.describe_training(settings, "softmax"), "seeds": seeds}, merits, series)
 
 
 def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:

@@ -1,0 +1,43 @@
+"""What a history does from some step on: the slope of a line through it, with its standard error."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+# Slopes are those of so many steps.
+STEPS = 1_000
+# The values of an epoch, which depend on its batches, are averaged to one.
+VALIDATIONS = 5
+
+
+class Slope(NamedTuple):
+    """A change in points for each 1,000 steps, and its standard error."""
+
+    change: float
+    error: float
+
+
+def fit_slope(
+    history: Mapping[int, float], first: float = 0, end: float = np.inf, n_averaged: int = VALIDATIONS
+) -> Slope:
+    """Return the Slope, in points, of the least-squares line through an accuracy from one step to before another.
+
+    The line goes through means of n_averaged values, those of an epoch. The standard error is that of independent
+    residuals. With fewer than three means there is no slope, and both are zero.
+    """
+    points = np.array([(step, 100 * value) for step, value in history.items() if first <= step < end]).reshape(-1, 2)
+    n_means = len(points) // n_averaged
+    if n_means < 3:
+        return Slope(0.0, 0.0)
+    steps, values = points[: n_means * n_averaged].reshape(n_means, n_averaged, 2).mean(axis=1).T
+    centred = (steps - steps.mean()) / STEPS
+    change = float(centred @ values / (centred @ centred))
+    residuals = values - values.mean() - change * centred
+    return Slope(change, float(np.sqrt(residuals @ residuals / (n_means - 2) / (centred @ centred))))
+
+
+def average_slopes(slopes: list[Slope]) -> Slope:
+    """Return the mean of Slopes of independent trainings, with its standard error."""
+    changes, errors = np.array(slopes).T
+    return Slope(float(changes.mean()), float(np.sqrt(np.sum(errors**2))) / len(slopes))
