@@ -107,7 +107,7 @@ def draw_shuffling(results: StudyResults) -> Drawing:
         f"{name_data(results)}, 2 against 3, spikes in order → shuffled: accuracy {spikes[0]}, loss {spikes[1]}",
         "Curves of the rows in order and of the first shuffled order. Spikes are the standard deviation of the "
         f"differences between successive values after the first epoch; for shuffled rows the title has the median "
-        f"of {count_nouns(merits['orders'], 'order')}.",
+        f"of {count_nouns(len(results.parameters['seeds']), 'order')}.",
         f"Four panels of curves. The spikes go from {spikes[0]} in the validation accuracy and from {spikes[1]} in "
         "the training loss.",
     )

@@ -13,6 +13,8 @@ PARAMETERS = {
     "batch_size": "batch size",
 }
 MARKERS = "osD^vPX"
+# The variants whose curves stand in a row of panels.
+N_COLUMNS = 4
 # A guess among ten classes has a loss of 2.3. The losses of a training that diverges would flatten all other curves.
 HIGHEST_LOSS = 10
 # The validation accuracy that the report on CIFAR-10 states for its optimum.
@@ -153,12 +155,12 @@ def draw_curves(results: StudyResults) -> Drawing:
     names = list(results.series["best"])
     depths = sorted({depth for _, depth in curves})
     colors = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(depths)))
-    n_rows = -(-len(names) // 3)
-    figure, axes = open_figure(2 * n_rows, 3, width=16, height=9 * n_rows)
-    for panel in axes[-2:, (len(names) - 1) % 3 + 1 :].flat:
-        panel.set_visible(False)
+    n_rows = -(-len(names) // N_COLUMNS)
+    figure, axes = open_figure(2 * n_rows, N_COLUMNS, width=20, height=9 * n_rows)
+    for panel in axes[-2:, (len(names) - 1) % N_COLUMNS + 1 :].flat:
+        panel.remove()
     for number, name in enumerate(names):
-        loss, accuracy = axes[2 * (number // 3) : 2 * (number // 3) + 2, number % 3]
+        loss, accuracy = axes[2 * (number // N_COLUMNS) : 2 * (number // N_COLUMNS) + 2, number % N_COLUMNS]
         for depth, color in zip(depths, colors, strict=True):
             _plot_epochs(loss, curves[name, depth], "loss", color=color, label=f"{depth}")
             _plot_epochs(accuracy, curves[name, depth], "validation_accuracy", color=color)
@@ -167,8 +169,9 @@ def draw_curves(results: StudyResults) -> Drawing:
             _write_into(loss, f"diverged: {', '.join(diverged)} layers")
         loss.set(title=name, ylabel="training loss, with penalty")
         accuracy.set(xlabel="epoch", ylabel="validation accuracy")
-    _share_limits(axes[::2].ravel(), HIGHEST_LOSS)
-    _share_limits(axes[1::2].ravel())
+    shown = figure.axes
+    _share_limits([panel for panel in axes[::2].flat if panel in shown], HIGHEST_LOSS)
+    _share_limits([panel for panel in axes[1::2].flat if panel in shown])
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(depths), title="hidden layers"
     )

@@ -1,5 +1,7 @@
 """Loss and accuracy of logistic regression of the digits 2 against 3, trained in the order of the data."""
 
+from typing import Any
+
 from fastlin.course.studies import course_training as course
 from fastlin.course.studies.settings import Results, Settings
 
@@ -9,7 +11,7 @@ def run(settings: Settings) -> Results:
     settings.notify("2 against 3")
     trained = course.train_binary(settings, shuffle=False)
     X_train, Y_train, X_val, _ = course.binary_data(settings.data, None)
-    merits = {
+    merits: dict[str, Any] = {
         "train_images": len(X_train),
         "validation_images": len(X_val),
         **course.measure_end(trained, X_train, Y_train),
@@ -17,12 +19,16 @@ def run(settings: Settings) -> Results:
     splits = course.find_splits(settings.data, settings.quick)
     if splits:
         # A random split has a fifth as many validation images, which by itself makes the spikes larger.
-        merits["accuracy_spikes"] = spikes = trained.measure_spikes(trained.val["accuracy"])
-        merits["accuracy_spikes_of_random_splits"] = by_split = {}
+        spikes = trained.measure_spikes(trained.val["accuracy"])
+        by_split = {}
         for split in splits:
             settings.notify(f"random split {split}")
             drawn = course.train_binary(settings, shuffle=False, split=split)
             by_split[str(split)] = drawn.measure_spikes(drawn.val["accuracy"])
-        merits["random_splits"] = len(splits)
-        merits["random_splits_with_smaller_spikes"] = sum(value < spikes for value in by_split.values())
+        merits |= {
+            "accuracy_spikes": spikes,
+            "accuracy_spikes_of_random_splits": by_split,
+            "random_splits": len(by_split),
+            "random_splits_with_smaller_spikes": sum(value < spikes for value in by_split.values()),
+        }
     return Results({**course.describe_training(settings, "binary"), "shuffle": False}, merits, {"trained": trained})

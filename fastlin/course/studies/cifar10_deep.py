@@ -1,7 +1,7 @@
 """Deeper networks on CIFAR-10: how they fail from small normal weights, and what helps.
 
-The report states no initialisation, no optimiser and no learning rate. Its claims are measured in two readings: ours, and
-that of the homework's public template.
+The report states no initialisation, no optimiser and no learning rate. Its claims are measured in two readings: ours,
+and that of the homework's public template.
 """
 
 from dataclasses import dataclass, replace
@@ -38,8 +38,9 @@ COMPONENTS, CENTRED_PIXELS, PIXELS, TEMPLATE_PIXELS = "components", "centred pix
 # The report names no rate.
 MORE_DROPOUT = 0.1, 0.2, 0.35, 0.5
 TEMPLATE_DROPOUT = 0.05, 0.1, 0.2, 0.35, 0.5
-# The homework's public template: normal weights of 1e-3, Adam with weight decay, batches of 200, pixels from -1 to 1, the
-# first 49,000 images to train on and 1,000 to validate on. Its weight decay of 1e-3 is the gradient of 5e-4 ||W||^2.
+# The homework's public template: normal weights of 1e-3, Adam with weight decay, batches of 200, pixels from -1 to 1,
+# the first 49,000 images to train on and 1,000 to validate on. Its weight decay of 1e-3 is the gradient of
+# 5e-4 ||W||^2.
 TEMPLATE = Recipe(
     hidden=(),
     epochs=10,
@@ -193,7 +194,7 @@ def take_images(settings: Settings, given: str) -> Images:
 
 
 def prepare_template(data: Dataset, quick: bool) -> Images:
-    """Return the Images of the homework's public template: pixels from -1 to 1, and another split of the same images."""
+    """Return the Images of the homework's public template: pixels from -1 to 1, and another split of the images."""
     X, y = data.X_train, data.y_train
     if data.X_val is not None and data.y_val is not None:
         X, y = np.concatenate([X, data.X_val]), np.concatenate([y, data.y_val])

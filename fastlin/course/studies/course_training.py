@@ -195,9 +195,9 @@ def train_softmax(
 ) -> Trained:
     """Return the Trained model of ten digits, shuffled, which is trained once for all studies.
 
-    The penalty is λ ||w||^2, or with `half` ½ λ ||w||^2. With a split the random images of that seed are trained on. The
-    learning rate is that of the model itself, or that of the λ rate_of. The seed of the order is that of the settings
-    unless one is given.
+    The penalty is λ ||w||^2, or with `half` ½ λ ||w||^2. With a split the random images of that seed are trained on.
+    The learning rate is that of the model itself, or that of the λ rate_of. The seed of the order is that of the
+    settings unless one is given.
     """
     protocol = find_protocol(settings.data, settings.quick)
     weight = rate_of if rate_of is not None else l2_reg_lambda / 2 if half else l2_reg_lambda

@@ -173,8 +173,8 @@ def test_depths_show_every_draw(draw):
 @pytest.mark.parametrize("ended", ["limit", "diverged"])
 def test_curves_of_every_depth(ended, draw):
     _, (*_, figure) = draw("cifar10_deep", make_deep(ended=ended))
-    assert len(figure.axes) == 12
+    assert len(figure.axes) == 2 * len(VARIANTS)
     assert all(len(axes.lines) == len(DEPTHS) for axes in figure.axes)
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert texts == (6 * ["diverged: 2, 3, 4, 5, 6, 7, 8, 9, 10 layers"] if ended == "diverged" else [])
+    assert texts == (len(VARIANTS) * ["diverged: 2, 3, 4, 5, 6, 7, 8, 9, 10 layers"] if ended == "diverged" else [])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(depth) for depth in DEPTHS]

@@ -13,7 +13,7 @@ import threadpoolctl
 from fastlin import cli, datasets
 from fastlin.cli.results import choose_entries
 from fastlin.course.report import write_page
-from fastlin.course.studies.cifar10_deep import FEW_LAYERS, VARIANTS
+from fastlin.course.studies.cifar10_deep import DROPOUT, FEW_LAYERS, MORE_DROPOUT, TEMPLATE_DROPOUT, VARIANTS
 from fastlin.course.studies.claims import judge_claims
 
 # They have no end tag.
@@ -130,17 +130,31 @@ def homework_entries():
     deep = {
         "mean_best_validation_accuracy_by_hidden_layers": dict.fromkeys(VARIANTS, depths),
         "the_same_for_few_hidden_layers": {name: {"2": 0.5123, "3": 0.4987} for name in FEW_LAYERS},
+        "best_beyond_three_hidden_layers": {"normal": 0.1, "He": 0.5, "template": 0.1},
+        "best_up_to_three_hidden_layers": dict.fromkeys(("normal", "He", "template"), 0.5),
+        "readings": 3,
+        "readings_that_drop": 2,
+        "points_gained_by_batch_norm_of_the_input": dict.fromkeys(
+            ("pixels", "centred pixels", "components", "template"), 2.0
+        ),
+        "points_lost_by_dropout": {
+            f"{start} {rate}": 3.0
+            for start, rates in (("normal", (DROPOUT, *MORE_DROPOUT)), ("template", TEMPLATE_DROPOUT))
+            for rate in rates
+        },
     }
     search = {
         "draws": 100,
         "median_validation": 0.48,
         "best_validation": 0.51,
         "optimum_validation": 0.505,
+        "behind_the_best": 0.005,
         "optimum_rank": 4,
         "best_draws": {**{f"draw {number}": drawn for number in range(5)}, "the report's optimum": drawn},
     }
     reported = {"train": 0.555, "validation": 0.491, "test": 0.527}
-    two_layers = {"reported": reported, "runs": {"1,100 epochs": {**accuracies, "ended": "epochs"}}}
+    names = "pixels 0–255, 1,100 epochs", "TwoLayerNet, 1,100 epochs"
+    two_layers = {"reported": reported, "runs": {name: {**accuracies, "ended": "limit"} for name in names}}
     return {
         "cifar10_two_layer": {**common, "parameters": {**parameters, "components": 1200}, "merits": two_layers},
         "cifar10_search": {**common, "parameters": {**parameters, "draws": 100}, "merits": search},

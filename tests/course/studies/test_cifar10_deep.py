@@ -17,8 +17,10 @@ def test_the_variants_are_what_they_are_called():
     for name, variant in variants.items():
         recipe = variant.recipe
         start, what = name.split(", ")
-        assert (recipe.init, recipe.scale) == (("he", None) if start == "He" else ("normal", 0.01))
-        assert variant.given == (start if "pixels" in start else "components")
+        scale = 1e-3 if start == "template" else 0.01
+        assert (recipe.init, recipe.scale) == (("he", None) if start == "He" else ("normal", scale))
+        given = "pixels from −1 to 1" if start == "template" else "components"
+        assert variant.given == (start if "pixels" in start else given)
         assert variant.depths == (cifar10_deep.LOW_DEPTHS if name in cifar10_deep.LOW_VARIANTS else cifar10_deep.DEPTHS)
         assert recipe.dropout == (float(what.split()[1]) if "dropout" in what else 0)
         if "batch norm" in what:
@@ -26,10 +28,16 @@ def test_the_variants_are_what_they_are_called():
         else:
             assert recipe.normalization == ()
         same = {"init": "he", "scale": None, "dropout": 0.0, "normalization": ()}
-        assert dataclasses.replace(recipe, **same) == variants["He, plain"].recipe
-    assert {name.split(", ")[0] for name in variants} == {"normal", "He", "pixels", "centred pixels"}
-    rates = [variant.recipe.dropout for name, variant in variants.items() if name.startswith("normal, dropout")]
-    assert rates == [0.05, 0.1, 0.2, 0.35, 0.5]
+        if start == "template":
+            same |= {"init": "normal", "scale": 1e-3}
+        plain = variants[f"{'template' if start == 'template' else 'He'}, plain"].recipe
+        assert dataclasses.replace(recipe, **same) == plain
+    # Adam has no momentum of its own.
+    assert cifar10_deep.TEMPLATE.momentum is None
+    assert {name.split(", ")[0] for name in variants} == {"normal", "He", "pixels", "centred pixels", "template"}
+    for start in ("normal", "template"):
+        names = [name for name in variants if name.startswith(f"{start}, dropout")]
+        assert [variants[name].recipe.dropout for name in names] == [0.05, 0.1, 0.2, 0.35, 0.5]
 
 
 @pytest.mark.slow
@@ -51,15 +59,15 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
     variants, low = cifar10_deep.VARIANTS, cifar10_deep.LOW_VARIANTS
     seed = 2**32 - 1
     results = cifar10_deep.run(Settings(datasets.load_digits(), seed=seed))
-    assert len(trained) == 6 * 2 * 3 + 8 * 3
+    assert len(trained) == 7 * 2 * 3 + 14 * 3
     # There is one network of every variant for each draw.
     by_units = {}
     for images, recipe, own_seed in trained:
-        given = "components"
+        given, lowest = "components", images.X_train.min()
         # The first pixel of the digits is always 0.
         if (images.X_train[:, 0] == images.X_train[0, 0]).all():
-            given = "pixels" if images.X_train.min() == 0 else "centred pixels"
-        if given == "pixels":
+            given = {0: "pixels", -1: "pixels from −1 to 1"}.get(lowest, "centred pixels")
+        if given.startswith("pixels"):
             assert images.X_train.max() == 1
         else:
             # All components together have the variance of all 64 pixels, less what is constant.
@@ -71,14 +79,17 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
         3: [(variant.given, variant.recipe) for variant in [*variants.values(), *low.values()]],
     }
     for (units, _), cases in by_units.items():
-        # The networks on pixels are trained after the others.
-        assert cases == expected[len(units)]
+        # The networks of other images are trained after those of components.
+        assert sorted(map(str, cases)) == sorted(map(str, expected[len(units)]))
     assert sorted(len(units) for units, _ in by_units) == [1, 1, 1, 3, 3, 3]
     assert all(20 <= unit <= 100 for units, _ in by_units for unit in units)
     units = results.parameters["units"]
     assert {tuple(value) for value in units.values()} == {units for units, _ in by_units}
     table = results.series["best"]
     assert list(table) == list(variants)
+    assert set(results.merits["points_lost_by_dropout"]) == {
+        f"{start} {rate}" for start in ("normal", "template") for rate in (0.05, 0.1, 0.2, 0.35, 0.5)
+    }
     for name, row in results.merits["mean_best_validation_accuracy_by_hidden_layers"].items():
         assert row == {depth: pytest.approx(np.mean(table[name][depth])) for depth in ("1", "3")}
         assert all(len(values) == 3 for values in table[name].values())
@@ -87,7 +98,8 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
             epochs = results.series["curves"][name, depth].epochs
             assert max(epoch.validation_accuracy for epoch in epochs) == table[name][str(depth)][0]
     few = results.series["few_layers"]
-    assert list(few) == ["normal, plain", "normal, dropout 0.05", *low]
+    few_names = ["normal, plain", "normal, batch norm of the input", "normal, dropout 0.05", "template, plain", *low]
+    assert list(few) == few_names
     assert few["normal, plain"] == {"3": table["normal, plain"]["3"]}
     for name, row in results.merits["the_same_for_few_hidden_layers"].items():
         assert row == {"3": pytest.approx(np.mean(few[name]["3"]))}

@@ -1,12 +1,22 @@
-"""The table of claims: that each claim can be measured, and what stands in place of a verdict."""
+"""The claims: that claims.toml is whole, that each claim can be judged, and what stands in place of a verdict."""
 
 import json
+from inspect import signature
 
 import pytest
 
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
-from fastlin.course.studies.claims import CLAIMS, NEEDS_CIFAR10, NEEDS_MNIST, NOT_RUN, judge_claims
-from fastlin.course.studies.verdicts import CONFIRMED, CONTRADICTED, NEEDS_WHOLE, NOT_CONFIRMED
+from fastlin.course.studies.claims import (
+    CLAIMS,
+    NEEDS_CIFAR10,
+    NEEDS_MNIST,
+    NEEDS_WHOLE,
+    NOT_RUN,
+    PLACE,
+    judge_claims,
+    write,
+)
+from fastlin.course.studies.comparators import COMPARATORS, CONFIRMED, CONTRADICTED
 
 COLUMNS = {
     "reports",
@@ -14,6 +24,7 @@ COLUMNS = {
     "study",
     "data",
     "says",
+    "assumed",
     "how",
     "reported",
     "tolerance",
@@ -21,8 +32,8 @@ COLUMNS = {
     "verdict",
     "because",
 }
-TASKS = {"1a", "1b", "2a", "2b", "2c", "2d", "2e", "3a", "3b", "3c", "3d", "4a", "4b", "4c", "4d", "4e"}
-HOMEWORK = {"two layers", "search", "depth", "batch norm", "dropout"}
+TASKS = {"1a", "1b", "2a", "2b", "2c", "2d", "2e", "3a", "3d", "4a", "4b", "4c", "4d", "4e"}
+HOMEWORK = {"derivations", "two layers", "search", "depth", "batch norm", "dropout"}
 
 
 def make_entries(data="mnist", quick=False, **merits):
@@ -34,20 +45,31 @@ def make_entries(data="mnist", quick=False, **merits):
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.task}-{claim.reports}-{claim.study}")
-def test_every_claim_names_its_reports_task_and_study(claim):
-    is_homework = claim.study in CIFAR10_STUDIES
-    assert is_homework or claim.study in STUDIES
+def test_every_claim_names_its_reports_task_study_and_comparator(claim):
+    is_homework = claim.reports == "H"
+    assert claim.study in {**STUDIES, **CIFAR10_STUDIES}
     assert set(claim.task.split(", ")) <= (HOMEWORK if is_homework else TASKS)
-    assert set(claim.reports.split(", ")) <= ({"H"} if is_homework else set("ABCD"))
-    assert claim.on in (("cifar10",) if is_homework else ("any", "mnist"))
+    assert is_homework or set(claim.reports.split(", ")) <= set("ABCD")
+    assert claim.on == "cifar10" if claim.study in CIFAR10_STUDIES else claim.on in ("any", "mnist")
     assert claim.says.endswith(".")
+    assert claim.because.endswith(".")
+    assert claim.assumed == "–" or claim.assumed.endswith(".")
     assert all((claim.how, claim.reported, claim.tolerance))
+    # What is measured here, and the sentence, hold a measurement.
+    assert all(PLACE.search(text) for text in (claim.here, claim.because))
+    signature(COMPARATORS[claim.comparator]).bind({}, **claim.arguments)
 
 
-def test_every_task_and_study_has_a_claim():
+def test_every_task_and_study_has_a_claim_and_every_comparator_is_used():
     assert {task for claim in CLAIMS for task in claim.task.split(", ")} == TASKS | HOMEWORK
     assert {claim.study for claim in CLAIMS} == {*STUDIES, *CIFAR10_STUDIES} - {"compare", "learning"}
     assert len({(claim.reports, claim.task, claim.says) for claim in CLAIMS}) == len(CLAIMS)
+    assert {claim.comparator for claim in CLAIMS} == COMPARATORS.keys()
+
+
+def test_report_d_makes_no_claim_on_results():
+    # Its text has derivations, one line on pictures and the step: no stop, no curve, no sweep.
+    assert {claim.study for claim in CLAIMS if "D" in claim.reports} == {"gradient_check", "images"}
 
 
 def check_rows(rows):
@@ -65,6 +87,8 @@ def test_studies_that_did_not_run():
     check_rows(rows)
     assert {(row["verdict"], row["here"], row["data"]) for row in rows} == {(NOT_RUN, "–", None)}
     assert all(row["study"] in row["because"] for row in rows)
+    failed = judge_claims({}, ["images"])
+    assert {row["because"] for row in failed if row["study"] == "images"} == {"The study images failed."}
 
 
 def test_merits_that_are_missing():
@@ -92,9 +116,34 @@ def test_other_data_cannot_show_every_claim(data, quick):
 def test_a_verdict_follows_from_the_merits():
     merits = {"squared_norm": {"1": 1.0, "0.1": 2.0, "0": 3.0}}
     (row,) = (row for row in judge_claims(make_entries("digits", l2_norm=merits)) if row["study"] == "l2_norm")
-    assert (row["verdict"], row["here"], row["data"]) == (CONFIRMED, "1 2 3", "digits")
+    assert (row["verdict"], row["here"], row["data"]) == (CONFIRMED, "1, 2, 3", "digits")
     # The parameters of a run that an earlier program wrote have no "quick".
     entry = {"data": "digits", "parameters": {}, "merits": {"squared_norm": {"1": 3.0, "0": 1.0}}}
     (row,) = (row for row in judge_claims({"l2_norm": entry}) if row["study"] == "l2_norm")
     assert row["verdict"] == CONTRADICTED
-    assert len({CONFIRMED, NOT_CONFIRMED, CONTRADICTED, NEEDS_MNIST, NEEDS_CIFAR10, NOT_RUN, NEEDS_WHOLE}) == 7
+
+
+@pytest.mark.parametrize(("draws", "verdict"), [(100, CONFIRMED), (99, NEEDS_WHOLE)])
+def test_a_study_that_was_too_short_is_not_judged_by(draws, verdict):
+    merits = {
+        "draws": draws,
+        "optimum_validation": 0.505,
+        "optimum_rank": 7,
+        "best_validation": 0.51,
+        "median_validation": 0.5,
+        "behind_the_best": 0.005,
+    }
+    (row,) = (
+        row for row in judge_claims(make_entries("cifar10", cifar10_search=merits)) if row["study"] == "cifar10_search"
+    )
+    assert (row["verdict"], row["here"]) == (verdict, "0.505, rank 7; best draw 0.510")
+
+
+def test_texts_take_numbers_dicts_lists_and_what_was_never_reached():
+    merits = {"a": {"b, c": -1.25, "d": 2.0}, "e": [1, None], "f": 1.5e-9}
+    assert (
+        write("{a:.1f}; {a/b, c:+.2f}; {e}; {f:.1e}; no place", merits)
+        == "−1.2, 2.0; −1.25; 1, never; 1.5e-09; no place"
+    )
+    with pytest.raises(KeyError, match="a/x"):
+        write("{a/x}", merits)

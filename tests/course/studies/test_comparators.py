@@ -1,0 +1,96 @@
+"""The comparators of the claims: each verdict for made-up merits."""
+
+import json
+
+import pytest
+
+from fastlin.course.studies.comparators import (
+    COMPARATORS,
+    CONFIRMED,
+    CONTRADICTED,
+    DEPENDS_ON_THE_MEASURE,
+    DEPENDS_ON_THE_SETTING,
+    NOT_CONFIRMED,
+    SHOWS_SIGNS,
+    find,
+)
+
+
+def orders(better, worse, of=10):
+    return {"better": better, "worse": worse, "of": of}
+
+
+def slopes(validation, training, error=0.1):
+    return {"s": {"v": {"change": validation, "error": error}, "t": {"change": training, "error": error}}}
+
+
+SHARE = {"part": "part", "of": "of", "confirmed_from": 0.9, "contradicted_to": 0}
+OVERFITS = {"rise": "rise", "by": 0.01, "gap": "gap", "growth": "growth", "error": "error"}
+
+
+def overfitting(rise, gap, growth, error=0.1):
+    return {"rise": rise, "gap": gap, "growth": growth, "error": error}
+
+
+CASES = [
+    ("within", {"a": 33.5}, {"values": ["a"], "of": [33], "by": 1}, CONFIRMED),
+    ("within", {"a": 34.1}, {"values": ["a"], "of": [33], "by": 1}, CONTRADICTED),
+    ("within", {"a": None}, {"values": ["a"], "of": [3000], "by": 400}, CONTRADICTED),
+    ("within", {"a": 28, "b": 28}, {"values": ["a"], "of": ["b"], "by": 0}, CONFIRMED),
+    ("within", {"a": 27, "b": 28}, {"values": ["a"], "of": ["b"], "by": 0}, CONTRADICTED),
+    ("within", {"a": 1, "b": 2.1}, {"values": ["a", "b"], "of": [1, 2], "by": 0.2}, CONFIRMED),
+    ("within", {"a": 1, "b": 2.3}, {"values": ["a", "b"], "of": [1, 2], "by": 0.2}, CONTRADICTED),
+    ("within", {"a": {"x": 1e-9, "y": 2e-6}}, {"values": ["a"], "of": [0], "by": 1e-6}, CONTRADICTED),
+    ("between", {"a": {"x": 1, "y": 3}}, {"values": ["a"], "lowest": 1, "highest": 3}, CONFIRMED),
+    ("between", {"a": {"x": 1, "y": 4}}, {"values": ["a"], "lowest": 1, "highest": 3}, DEPENDS_ON_THE_SETTING),
+    ("between", {"a": {"x": 0, "y": 4}}, {"values": ["a"], "lowest": 1, "highest": 3}, CONTRADICTED),
+    ("share", {"part": 18, "of": 20}, SHARE, CONFIRMED),
+    ("share", {"part": 17, "of": 20}, SHARE, NOT_CONFIRMED),
+    ("share", {"part": 0, "of": 20}, SHARE, CONTRADICTED),
+    ("share", {"part": 1, "of": 1}, {**SHARE, "least": 2}, NOT_CONFIRMED),
+    ("share", {"part": 1, "of": 3}, {**SHARE, "otherwise": DEPENDS_ON_THE_SETTING}, DEPENDS_ON_THE_SETTING),
+    ("measures", {"m": {"x": orders(8, 2), "y": orders(16, 4, 20)}}, {"rows": "m"}, CONFIRMED),
+    ("measures", {"m": {"x": orders(8, 2), "y": orders(2, 8)}}, {"rows": "m"}, DEPENDS_ON_THE_MEASURE),
+    ("measures", {"m": {"x": orders(8, 2), "y": orders(7, 3)}}, {"rows": "m"}, NOT_CONFIRMED),
+    ("measures", {"m": {"x": orders(5, 5), "y": orders(0, 0)}}, {"rows": "m"}, NOT_CONFIRMED),
+    ("measures", {"m": {"x": orders(5, 5), "y": orders(2, 8)}}, {"rows": "m"}, CONTRADICTED),
+    ("falls", {"v": {"1": 1.0, "0.1": 2.0, "0": 3.0}}, {"values": "v"}, CONFIRMED),
+    ("falls", {"v": {"1": 1.0, "0.1": 2.0, "0": 2.0}}, {"values": "v"}, CONFIRMED),
+    ("falls", {"v": {"1": 1.0, "0.1": 3.0, "0": 2.0}}, {"values": "v"}, NOT_CONFIRMED),
+    ("falls", {"v": {"1": 2.0, "0.1": 2.0, "0": 2.0}}, {"values": "v"}, NOT_CONFIRMED),
+    ("falls", {"v": {"1": float("nan"), "0.1": 2.0, "0": 3.0}}, {"values": "v"}, NOT_CONFIRMED),
+    ("falls", {"v": {"1": 3.0, "0.1": 2.0, "0": 1.0}}, {"values": "v"}, CONTRADICTED),
+    ("significant", {"g": 0.21, "e": 0.1}, {"value": "g", "error": "e"}, CONFIRMED),
+    ("significant", {"g": 0.2, "e": 0.1}, {"value": "g", "error": "e"}, NOT_CONFIRMED),
+    ("significant", {"g": -0.21, "e": 0.1}, {"value": "g", "error": "e"}, CONTRADICTED),
+    ("plateau", slopes(0.2, 1.0), {"slopes": "s/v", "training": "s/t"}, CONFIRMED),
+    ("plateau", slopes(-1.0, 1.0), {"slopes": "s/v", "training": "s/t"}, CONFIRMED),
+    ("plateau", slopes(0.4, 1.0), {"slopes": "s/v", "training": "s/t"}, SHOWS_SIGNS),
+    ("plateau", slopes(0.5, 1.0), {"slopes": "s/v", "training": "s/t"}, CONTRADICTED),
+    ("plateau", slopes(0.0, 0.2), {"slopes": "s/v", "training": "s/t"}, CONTRADICTED),
+    ("overfits", overfitting(0.01, 0.0, 0.0), OVERFITS, CONFIRMED),
+    ("overfits", overfitting(0.009, 0.5, 0.21), OVERFITS, SHOWS_SIGNS),
+    ("overfits", overfitting(0.009, 0.5, 0.2), OVERFITS, CONTRADICTED),
+    ("overfits", overfitting(0.009, -0.5, 0.3), OVERFITS, CONTRADICTED),
+]
+
+
+@pytest.mark.parametrize(("name", "merits", "arguments", "verdict"), CASES)
+def test_a_comparator_gives_each_of_its_verdicts(name, merits, arguments, verdict):
+    assert COMPARATORS[name](merits, **arguments) == verdict
+    # The merits may come from results.json.
+    assert COMPARATORS[name](json.loads(json.dumps(merits)), **arguments) == verdict
+
+
+def test_every_comparator_is_tried_with_several_verdicts():
+    tried = {name: {verdict for other, *_, verdict in CASES if other == name} for name in COMPARATORS}
+    assert all(len(verdicts) > 1 for verdicts in tried.values()), tried
+
+
+def test_a_path_leads_to_a_merit_and_a_missing_one_is_named():
+    merits = {"a": {"b, c": {"0.1": 3}}, "d": 1}
+    assert find(merits, "a/b, c/0.1") == 3
+    for path in ("a/b", "a/b, c/1", "d/e", "x"):
+        with pytest.raises(KeyError) as missing:
+            find(merits, path)
+        assert missing.value.args == (path,)
