@@ -25,21 +25,23 @@ for depth in (1, 2, 3):
     weights = generator.normal(size=(below.shape[1], 600)) * np.sqrt(2 / below.shape[1])
     layers[f"layer {depth}"] = np.maximum(below @ weights, 0).astype(np.float16)
 
-train, test = train_test_split(np.arange(len(y)), test_size=0.5, random_state=0, stratify=y)
+train, rest = train_test_split(np.arange(len(y)), test_size=0.5, random_state=0, stratify=y)
+validation, test = train_test_split(rest, test_size=0.5, random_state=0, stratify=y[rest])
 
 # %%
 # One probe for each layer, on few and on many labelled rows. Strong penalties suit few rows, so each probe
-# takes the best of three.
+# takes the best of three C on the validation rows. The scores are those of other rows.
 sizes = [30, 60, 120, 240, 480, len(train)]
+
+
+def fit_probe(rows, labelled):
+    """Return the probe of a layer, fitted to labelled rows, whose C is the best on the validation rows."""
+    probes = [LogisticRegression(C=C).fit(rows[labelled], y[labelled]) for C in (0.01, 0.1, 1.0)]
+    return max(probes, key=lambda probe: probe.score(rows[validation], y[validation]))
+
+
 scores = {
-    name: [
-        max(
-            LogisticRegression(C=C).fit(rows[train[:size]], y[train[:size]]).score(rows[test], y[test])
-            for C in (0.01, 0.1, 1.0)
-        )
-        for size in sizes
-    ]
-    for name, rows in layers.items()
+    name: [fit_probe(rows, train[:size]).score(rows[test], y[test]) for size in sizes] for name, rows in layers.items()
 }
 
 # %%
@@ -60,7 +62,7 @@ print(f"and that of the pixels has {scores['pixels'][-1]:.3f}.")
 # %%
 # How sure is the best probe, and of what? Each row of the picture is a digit, and its columns are the mean
 # probabilities that the probe gives to images of it. The diagonal is left white, to show what is left over.
-probe = LogisticRegression(C=0.1).fit(layers[best][train], y[train])
+probe = fit_probe(layers[best], train)
 probabilities = probe.predict_proba(layers[best][test])
 means = np.array([probabilities[y[test] == digit].mean(axis=0) for digit in range(10)])
 errors = np.where(np.eye(10, dtype=bool), np.nan, means)

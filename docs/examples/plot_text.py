@@ -43,39 +43,21 @@ labels = generator.choice(list(TOPICS), 4_000)
 texts = [write_text(topic) for topic in labels]
 vectorizer = TfidfVectorizer()
 X = vectorizer.fit_transform(texts)
+# C is chosen on a validation part. The test part is looked at once, at the end.
 X_train, X_test, y_train, y_test = train_test_split(X, labels, random_state=0)
+X_train, X_val, y_train, y_val = train_test_split(X_train, y_train, random_state=0)
 print(f"{X_train.shape[0]:,} texts, {X_train.shape[1]:,} words, {X_train.nnz / X_train.shape[0]:.0f} of them in a text")
 
 # %%
-# X stays sparse. One model of all four topics is fitted, a softmax, with and without zeros.
-lasso = LogisticRegression(C=0.7, l1_ratio=1.0).fit(X_train, y_train)
-ridge = LogisticRegression(C=0.7).fit(X_train, y_train)
+# How many words pay off? X stays sparse, and one model of all four topics is fitted for each C, a softmax. Along C
+# the model takes in the words of the topics first, and then words that mean nothing.
+Cs = np.geomspace(0.03, 30, 13)
+lassos = [LogisticRegression(C=C, l1_ratio=1.0).fit(X_train, y_train) for C in Cs]
 names = vectorizer.get_feature_names_out()
 planted = {word for words in TOPICS.values() for word in words.split()}
-kept = set(names[lasso.coef_.any(axis=0)])
-print(f"L1 keeps {len(kept)} of {len(names):,} words.")
-print(f"{len(kept & planted)} of them are among the {len(planted)} words of the topics.")
-print(f"On new texts it is right in {lasso.score(X_test, y_test):.1%},")
-print(f"and L2 with all words in {ridge.score(X_test, y_test):.1%}.")
-
-# %%
-# The words that speak most for each topic:
-figure, panels = plt.subplots(1, 4, figsize=(13, 4.6), layout="constrained", sharex=True)
-for panel, topic, coef in zip(panels, lasso.classes_, lasso.coef_, strict=True):
-    largest = np.argsort(coef)[-10:]
-    panel.barh(names[largest], coef[largest], color="#0072B2")
-    panel.set(title=topic, xlabel="coefficient")
-    panel.grid(axis="y", visible=False)
-
-# %%
-# How many words pay off? Along C the model takes in the words of the topics first, and then words that mean
-# nothing.
-Cs = np.geomspace(0.03, 30, 13)
-models = [LogisticRegression(C=C, l1_ratio=1.0).fit(X_train, y_train) for C in Cs]
-counts = np.array(
-    [[len(kept & planted), len(kept - planted)] for kept in (set(names[model.coef_.any(axis=0)]) for model in models)]
-)
-scores = [model.score(X_test, y_test) for model in models]
+kept = [set(names[lasso.coef_.any(axis=0)]) for lasso in lassos]
+counts = np.array([[len(words & planted), len(words - planted)] for words in kept])
+scores = [lasso.score(X_val, y_val) for lasso in lassos]
 
 figure, axes = plt.subplots(figsize=(9, 4.8), layout="constrained")
 axes.plot(Cs, counts[:, 0], "o-", color="#009E73", label="words of the topics")
@@ -88,11 +70,30 @@ axes.set(
     ylabel="words in the model",
 )
 right = axes.twinx()
-right.plot(Cs, scores, "k--", label="accuracy on new texts")
-right.set(ylabel="accuracy on new texts", ylim=(0, 1.02))
+right.plot(Cs, scores, "k--", label="accuracy on the validation part")
+right.set(ylabel="accuracy on the validation part", ylim=(0, 1.02))
 right.grid(False)
 figure.legend(loc="outside lower center", ncols=3)
 
 best = int(np.argmax(scores))
-print(f"The best accuracy, {scores[best]:.1%}, comes with {counts[best].sum():,} words at C = {Cs[best]:.2g};")
-print(f"at C = {Cs[-1]:.2g} the model has {counts[-1].sum():,} words and an accuracy of {scores[-1]:.1%}.")
+print(f"The best accuracy on the validation part, {scores[best]:.1%}, comes with {counts[best].sum():,} words")
+print(f"at C = {Cs[best]:.2g}; at C = {Cs[-1]:.2g} the model has {counts[-1].sum():,} words and {scores[-1]:.1%}.")
+
+# %%
+# The chosen model beside one with an L2 penalty, whose C is chosen in the same way, on the test part:
+lasso = lassos[best]
+ridges = [LogisticRegression(C=C).fit(X_train, y_train) for C in Cs]
+ridge = max(ridges, key=lambda ridge: ridge.score(X_val, y_val))
+print(f"L1 keeps {counts[best].sum()} of {len(names):,} words.")
+print(f"{counts[best, 0]} of them are among the {len(planted)} words of the topics.")
+print(f"On new texts it is right in {lasso.score(X_test, y_test):.1%},")
+print(f"and L2 with all words in {ridge.score(X_test, y_test):.1%}.")
+
+# %%
+# The words that speak most for each topic:
+figure, panels = plt.subplots(1, 4, figsize=(13, 4.6), layout="constrained", sharex=True)
+for panel, topic, coef in zip(panels, lasso.classes_, lasso.coef_, strict=True):
+    largest = np.argsort(coef)[-10:]
+    panel.barh(names[largest], coef[largest], color="#0072B2")
+    panel.set(title=topic, xlabel="coefficient")
+    panel.grid(axis="y", visible=False)

@@ -31,7 +31,7 @@ def from_parquet(
 ) -> Blocks:
     """Return Blocks of Parquet files, each of which is decoded once.
 
-    A fit reads the data 15 to 100 times, and decoding takes longer than reading. So each file is decoded into arrays
+    A fit reads the data once a pass, and decoding takes longer than reading. So each file is decoded into arrays
     that are read without conversion, which are mapped into memory from then on. They take as much disk as the array.
 
     Parameters
