@@ -7,7 +7,7 @@ So the verdicts follow from the measurements alone, whatever comes out.
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -28,7 +28,7 @@ PLACE = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 class Claim:
     """A claim of one or more reports, with the fields that claims.toml describes.
 
-    `comparator` is the name of the one that judges it, and `arguments` are the comparator's.
+    `comparison` is the name of the comparator that judges it, and its arguments.
     """
 
     reports: str
@@ -37,14 +37,12 @@ class Claim:
     says: str
     how: str
     tolerance: str
-    comparator: str
-    arguments: Mapping[str, Any]
+    comparison: tuple[str, Mapping[str, Any]]
     here: str
     because: str
     assumed: str = "–"
     reported: str = "–"
     on: str = "any"
-    needs: Mapping[str, float] = field(default_factory=dict)
 
     def judge(self, merits: Merits) -> tuple[str, str, str]:
         """Return what was measured, the verdict, and a sentence that says why.
@@ -54,11 +52,14 @@ class Claim:
         KeyError
             The study has not measured what the claim is about; the error names the merit.
         """
-        short = [path for path, number in self.needs.items() if find(merits, path) < number]
+        comparator, arguments = self.comparison
+        needs = {path: number for path, number in arguments.get("needs", {}).items() if find(merits, path) < number}
         here, because = (write(text, merits) for text in (self.here, self.because))
-        if short:
-            return here, NEEDS_WHOLE, f"The study was too short to judge by: {', '.join(short)}."
-        return here, COMPARATORS[self.comparator](merits, **self.arguments), because
+        if needs:
+            short = ", ".join(f"{number} {path}" for path, number in needs.items())
+            return here, NEEDS_WHOLE, f"The study was too short to judge by, which takes {short}."
+        chosen = {name: value for name, value in arguments.items() if name != "needs"}
+        return here, COMPARATORS[comparator](merits, **chosen), because
 
 
 def read_claims() -> tuple[Claim, ...]:
@@ -67,8 +68,7 @@ def read_claims() -> tuple[Claim, ...]:
     claims = []
     for fields in tomllib.loads(text)["claims"]:
         (comparator,) = fields.keys() & COMPARATORS.keys()
-        arguments = fields.pop(comparator)
-        claims.append(Claim(**fields, comparator=comparator, arguments=arguments))
+        claims.append(Claim(comparison=(comparator, fields.pop(comparator)), **fields))
     return tuple(claims)
 
 

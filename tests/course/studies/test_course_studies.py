@@ -21,9 +21,8 @@ from fastlin.course.studies import (
     softmax,
 )
 from fastlin.course.studies.claims import judge_claims
-from fastlin.course.studies.l2 import PENALTIES, SAME_RATE, measure_line, relative_roughness
+from fastlin.course.studies.l2 import PENALTIES, SAME_RATE, relative_roughness
 from fastlin.course.studies.settings import Settings
-from fastlin.course.studies.trends import average_slopes, fit_slope
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
 
 # The comparisons with scikit-learn measure no claim, and have their own tests.
@@ -335,16 +334,6 @@ def test_roughness():
     assert course_training.spread_of_differences([0.0, 1.0, 0.0]) == 1
 
 
-def test_relative_roughness_crosses_no_ends_of_rows():
-    # Each row of pixels rises by 1 from left to right, so that neighbours differ by 1 in a row and by 0 in a column.
-    w = np.concatenate([np.tile(np.arange(4.0), 4), [100.0]])[:, np.newaxis]
-    assert relative_roughness(w) == pytest.approx(np.sqrt(0.5) / np.arange(4.0).std())
-    assert relative_roughness(3 * w) == pytest.approx(relative_roughness(w))
-    transposed = np.concatenate([np.repeat(np.arange(4.0), 4), [0.0]])[:, np.newaxis]
-    both = np.concatenate([w, transposed], axis=1)
-    assert relative_roughness(both) == pytest.approx(relative_roughness(w))
-
-
 def test_dips_are_the_deepest_falls_after_the_first_epoch():
     accuracies = [0.1, 0.9, 0.1, 0.9, 0.9, *(5 * [0.9]), 0.5, 0.9, 0.85, 0.9, 0.79, 0.9]
     dips = shuffling.find_dips(make_trained(accuracies))
@@ -384,36 +373,6 @@ def test_orders_are_compared_with_the_order_of_the_data():
     }
     assert shuffling.compare(0.9, [0.95, 0.8], -1)["better"] == 1
     assert shuffling.compare(None, [None])["shuffled, median"] is None
-
-
-def test_slopes_are_those_of_a_line_through_epochs():
-    generator = np.random.default_rng(0)
-    steps = np.arange(0, 4_000, 20)
-    noise = 0.01 * generator.normal(size=len(steps))
-    slope = fit_slope(dict(zip(steps, 0.5 + 0.02 * steps / 1_000 + noise, strict=True)))
-    # An accuracy that rises by .02 in 1,000 steps gains 2 points.
-    assert slope.change == pytest.approx(2, abs=3 * slope.error)
-    # The deviation of a mean of five is .01 / √5, or .447 points; that of the steps is 1,155.
-    assert slope.error == pytest.approx(0.447 / 1.155 / np.sqrt(40), rel=0.25)
-    ended = fit_slope({step: min(step, 2_000) / 1e5 for step in steps}, first=2_000)
-    assert ended == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
-    assert fit_slope({0: 1.0}) == (0.0, 0.0)
-    assert average_slopes([slope, slope]) == (slope.change, pytest.approx(slope.error / np.sqrt(2)))
-
-
-def test_a_line_is_narrow_and_upright():
-    side = 12
-    upright, slanted = np.zeros((side, side)), np.zeros((side, side))
-    upright[:, 5:7] = 1
-    for row in range(side):
-        slanted[row, row] = 1
-    (width, slant), (other_width, other_slant) = (
-        measure_line(picture.ravel() - 0.01) for picture in (upright, slanted)
-    )
-    assert (width, slant) == (pytest.approx(0.5 / side), pytest.approx(0))
-    assert other_width == pytest.approx(np.arange(12).std() / side)
-    # The middle half has the columns 3 to 8.
-    assert other_slant == pytest.approx(np.arange(6).std() / side)
 
 
 def test_onset():
