@@ -12,6 +12,7 @@ __all__ = [
     "CheckpointWarning",
     "ConvergenceWarning",
     "CourseAssertionError",
+    "CourseWarning",
     "DataChangedError",
     "DatasetNotFoundError",
     "NoWorkersError",
@@ -79,6 +80,25 @@ class CourseAssertionError(AssertionError, ValueError):
     ... except CourseAssertionError as error:
     ...     print(error)
     X must hold pixels from 0 to 255, got values from 256 to 256
+    """
+
+
+class CourseWarning(UserWarning):
+    """A script of the course gets something else here than in its own code; the message says how to get either.
+
+    Each of these differences is named once in a process: a training that early stopping would have ended, the
+    convention of an L2 penalty, methods that run in NumPy, and the loaders' arguments of other years.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastlin.exceptions import CourseWarning
+    >>> from fastlin.trainers import SoftmaxModel
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", CourseWarning)
+    ...     model = SoftmaxModel(l2_reg_lambda=1.0)
+    >>> model.half
+    False
     """
 
 

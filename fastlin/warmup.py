@@ -103,7 +103,8 @@ def fit_network(dtype: str, network_dtype: Literal["float32", "float64"]) -> Non
 def train_model(dtype: str) -> None:
     """Train and validate a model of the course on a few rows of a type."""
     X, Y = np.ones((8, 3), dtype), np.tile([[0], [1]], (4, 1))
-    trainers.LogisticTrainer(trainers.BinaryModel(3), 0.1, 4, False, X, Y, X, Y, progress=False).train(1)
+    given = 0.1, 4, False, X, Y, X, Y
+    trainers.LogisticTrainer(trainers.BinaryModel(3), *given, early_stopping=False, progress=False).train(1)
 
 
 TYPES = ("float64", "float32", "uint8")

@@ -254,7 +254,7 @@ def train_course(attribute: str, value: Any, n_classes: int, steps: bool) -> Non
                 return loss
 
         trainer_class = Student
-    trainer = trainer_class(made, 0.1, 20, True, X, Y, X, Y, progress=False)
+    trainer = trainer_class(made, 0.1, 20, True, X, Y, X, Y, early_stopping=False, progress=False)
     if not steps:
         setattr(made if attribute == "w" else trainer, attribute, value)
     trainer.train(2)

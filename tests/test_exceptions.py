@@ -15,6 +15,7 @@ BASES = {
     "CheckpointWarning": (UserWarning,),
     "ConvergenceWarning": (sklearn.exceptions.ConvergenceWarning, UserWarning),
     "CourseAssertionError": (AssertionError, ValueError),
+    "CourseWarning": (UserWarning,),
     "DataChangedError": (ValueError,),
     "DatasetNotFoundError": (FileNotFoundError,),
     "NoWorkersError": (RuntimeError,),

@@ -83,7 +83,7 @@ def train_as_the_course_does() -> None:
     data = datasets.load_digits()
     assert_type(data.X_train, np.ndarray)
     X, Y = trainers.pre_process_images(data.X_train), trainers.one_hot_encode(data.y_train, 10)
-    model = trainers.SoftmaxModel(0.1, n_inputs=X.shape[1])
+    model = trainers.SoftmaxModel(0.1, half=False, n_inputs=X.shape[1])
     train, _ = trainers.SoftmaxTrainer(model, 0.01, 32, True, X, Y, X, Y).train(1)
     assert_type(train, dict[str, dict[int, float]])
     figures.plot_history(train["loss"])

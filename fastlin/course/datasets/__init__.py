@@ -4,7 +4,7 @@ from fastlin.course.datasets.cifar10 import CIFAR10_FORMS, load_cifar10
 from fastlin.course.datasets.dataset import Dataset
 from fastlin.course.datasets.digits import load_digits
 from fastlin.course.datasets.folders import cache_folder, list_places
-from fastlin.course.datasets.mnist import COURSE_IMAGES, MNIST_FILES, find_mnist, load_mnist
+from fastlin.course.datasets.mnist import COURSE_IMAGES, MNIST_FILES, find_mnist, load, load_mnist
 from fastlin.exceptions import DatasetNotFoundError
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "cache_folder",
     "find_mnist",
     "list_places",
+    "load",
     "load_cifar10",
     "load_digits",
     "load_mnist",

@@ -94,6 +94,32 @@ def load_mnist(n_train: int = 60000, folder: Path | None = None) -> Dataset:
     )
 
 
+def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return MNIST's training images, their digits, the test images and their digits, as `mnist.load` of the course.
+
+    Returns
+    -------
+    X_train : ndarray of shape (60000, 784), uint8
+        Pixels from 0 to 255.
+    Y_train : ndarray of shape (60000,), int64
+        The digits.
+    X_test, Y_test : ndarray
+        The 10,000 test images and their digits, in the same form.
+
+    Raises
+    ------
+    DatasetNotFoundError, ValueError
+        As `load_mnist`.
+
+    Examples
+    --------
+    >>> from fastlin import datasets as mnist
+    >>> X_train, Y_train, X_test, Y_test = mnist.load()  # doctest: +SKIP
+    """
+    mnist = load_mnist()
+    return mnist.X_train, mnist.y_train, mnist.X_test, mnist.y_test
+
+
 def find_mnist(places: Iterable[Path]) -> dict[str, Path | None]:
     """Return the path of each part of MNIST, from the first of the places that holds it, or None where none does.
 

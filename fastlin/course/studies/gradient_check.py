@@ -32,7 +32,7 @@ def run(settings: Settings) -> Results:
     models: dict[str, tuple[trainers.BinaryModel | trainers.SoftmaxModel, Array, Array]] = {
         "binary": (trainers.BinaryModel(n_inputs=n_inputs), binary[0], binary[1]),
         "softmax": (trainers.SoftmaxModel(0.0, n_inputs=n_inputs), *softmax),
-        "softmax_l2": (trainers.SoftmaxModel(LAMBDA, n_inputs=n_inputs), *softmax),
+        "softmax_l2": (trainers.SoftmaxModel(LAMBDA, half=False, n_inputs=n_inputs), *softmax),
         "softmax_half_l2": (trainers.SoftmaxModel(LAMBDA, half=True, n_inputs=n_inputs), *softmax),
     }
     for name, (model, X, Y) in models.items():

@@ -75,7 +75,8 @@ def train_course(lesson: Lesson, epochs: int) -> Predict:
     """Train the course's softmax model for some epochs, validated every fifth of an epoch, as the course does."""
     X, Y, *_ = lesson.arrays
     model = trainers.SoftmaxModel(n_inputs=X.shape[1], n_outputs=Y.shape[1])
-    trainer = trainers.SoftmaxTrainer(model, LEARNING_RATE, BATCH_SIZE, True, *lesson.arrays, seed=0, progress=False)
+    given = LEARNING_RATE, BATCH_SIZE, True, *lesson.arrays
+    trainer = trainers.SoftmaxTrainer(model, *given, early_stopping=False, seed=0, progress=False)
     trainer.train(epochs)
     return lambda lesson: model.forward(lesson.arrays[2])
 

@@ -1,14 +1,21 @@
 """The data of the course: MNIST as its scripts take it, pre-processing, one-hot targets and batches."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
 from fastlin.course import datasets
-from fastlin.course.trainers.checks import check_count
+from fastlin.course.trainers.checks import check_count, check_number
+from fastlin.course.trainers.differences import warn_of_draw, warn_of_val_percentage
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
+
+# X and Y to train on and to validate on, and in one year of the course to test on.
+TwoParts: TypeAlias = tuple[Array, Array, Array, Array]
+ThreeParts: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
+# The test images of the year whose loaders return three parts.
+N_TEST_OF_THREE_PARTS = 2_000
 
 
 def pre_process_images(X: Array) -> FloatArray:
@@ -133,22 +140,43 @@ def batch_loader(
         yield X[rows], Y[rows]
 
 
+@overload
 def load_full_mnist(
-    train_size: int = datasets.COURSE_IMAGES, test_size: int = 10_000, sample_stochastic: bool = False
-) -> tuple[Array, Array, Array, Array]:
+    train_size: int = ..., test_size: int = ..., sample_stochastic: bool | None = ..., *, val_size: int | None = ...
+) -> TwoParts: ...
+@overload
+def load_full_mnist(train_size: float) -> ThreeParts: ...
+@overload
+def load_full_mnist(*, val_percentage: float) -> ThreeParts: ...
+def load_full_mnist(
+    train_size: float = datasets.COURSE_IMAGES,
+    test_size: int = 10_000,
+    sample_stochastic: bool | None = None,
+    *,
+    val_size: int | None = None,
+    val_percentage: float | None = None,
+) -> TwoParts | ThreeParts:
     """Return X_train, Y_train, X_val, Y_val of MNIST, where the test images validate.
 
     Parameters
     ----------
     train_size : int, default=20000
-        The number of training images, from 1 to 60,000.
+        The number of training images, from 1 to 60,000. A float below 1 stands for `val_percentage`, with a
+        CourseWarning.
     test_size : int, default=10000
         The number of test images, from 1 to 10,000.
-    sample_stochastic : bool, default=False
+    sample_stochastic : bool or None, default=None
         Whether the images are drawn at random. Otherwise they are the first `train_size` training images and the last
         `test_size` test images. The draw takes two calls of NumPy's global random state, both without replacement:
         ``np.random.choice(60000, train_size, replace=False)`` numbers the training images and then
-        ``np.random.choice(10000, test_size, replace=False)`` the test images. The images stand in the order drawn.
+        ``np.random.choice(10000, test_size, replace=False)`` the test images. The images stand in the order drawn. None
+        stands for False, with a CourseWarning where a size is given.
+    val_size : int or None, default=None
+        Another name of `test_size`.
+    val_percentage : float or None, default=None
+        The part of the first 20,000 training images that validates, from 0 to below 1, for six results: the last 2,000
+        test images are X_test and Y_test. One ``np.random.shuffle`` of the row numbers puts the images to train on
+        first.
 
     Returns
     -------
@@ -158,13 +186,15 @@ def load_full_mnist(
         The digits.
     X_val, Y_val : ndarray
         The test images and their digits, in the same form.
+    X_test, Y_test : ndarray
+        The same, only with `val_percentage`.
 
     Raises
     ------
     DatasetNotFoundError
         MNIST is not on disk and cannot be downloaded.
     ValueError
-        `train_size` or `test_size` is out of range.
+        A size is out of range, or sizes are given that exclude each other.
 
     Examples
     --------
@@ -173,13 +203,54 @@ def load_full_mnist(
     >>> X_train.shape, Y_val.shape  # doctest: +SKIP
     ((20000, 784), (10000, 1))
     """
-    mnist = datasets.load_mnist()
-    return select_images(mnist, train_size, test_size, np.random if sample_stochastic else None)
+    *selection, part = _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage)
+    n_train, n_test, draws = selection
+    images = select_images(datasets.load_mnist(), n_train, n_test, np.random if draws else None)
+    return images if part is None else _split_training_images(images, part)
 
 
-def select_images(
-    data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None
-) -> tuple[Array, Array, Array, Array]:
+def _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage):
+    """Return the numbers of training and test images, whether they are drawn, and the part that validates or None.
+
+    The arguments are those of the loaders, which call this function themselves: a warning names their caller.
+    """
+    has_sizes = val_size is not None or (train_size, test_size) != (datasets.COURSE_IMAGES, 10_000)
+    is_part = isinstance(train_size, (float, np.floating)) and 0 <= train_size < 1
+    if is_part or val_percentage is not None:
+        part = train_size if val_percentage is None else val_percentage
+        others = val_size, sample_stochastic, *((val_percentage,) if is_part else ())
+        if any(other is not None for other in others) or test_size != 10_000 or (has_sizes and not is_part):
+            raise ValueError(
+                f"With val_percentage, the part of the training images that validates, here {part!r}, there is no "
+                "choice of train_size, test_size, val_size and sample_stochastic: give either it or these"
+            )
+        check_number("val_percentage", part, 1, excluded=1)
+        if is_part:
+            warn_of_val_percentage(part)
+        return datasets.COURSE_IMAGES, N_TEST_OF_THREE_PARTS, False, part
+    if val_size is not None:
+        if test_size not in (10_000, val_size):
+            raise ValueError(
+                f"val_size is another name of test_size: give one of them, got {val_size!r} and {test_size!r}"
+            )
+        check_count("val_size", val_size, 10_000)
+        test_size = val_size
+    if has_sizes and sample_stochastic is None:
+        warn_of_draw()
+    return train_size, test_size, bool(sample_stochastic), None
+
+
+def _split_training_images(images, part):
+    """Return six arrays of four: this part of the training images validates, drawn from NumPy's global state."""
+    X, Y, X_test, Y_test = images
+    order = np.arange(len(X))
+    np.random.shuffle(order)
+    n_train = int(len(X) * (1 - part))
+    train, val = order[:n_train], order[n_train:]
+    return X[train], Y[train], X[val], Y[val], X_test, Y_test
+
+
+def select_images(data: datasets.Dataset, train_size: int, test_size: int, random_state: Any = None) -> TwoParts:
     """Return X_train, Y_train, X_val, Y_val of a Dataset as `load_full_mnist` does.
 
     random_state, which may be the module numpy.random, draws the images. With None the first training images and the
@@ -201,17 +272,34 @@ def select_images(
     )
 
 
+@overload
 def load_binary_dataset(
     class1: int,
     class2: int,
-    train_size: int = datasets.COURSE_IMAGES,
+    train_size: int = ...,
+    test_size: int = ...,
+    sample_stochastic: bool | None = ...,
+    *,
+    val_size: int | None = ...,
+) -> TwoParts: ...
+@overload
+def load_binary_dataset(class1: int, class2: int, train_size: float) -> ThreeParts: ...
+@overload
+def load_binary_dataset(class1: int, class2: int, *, val_percentage: float) -> ThreeParts: ...
+def load_binary_dataset(
+    class1: int,
+    class2: int,
+    train_size: float = datasets.COURSE_IMAGES,
     test_size: int = 10_000,
-    sample_stochastic: bool = False,
-) -> tuple[Array, Array, Array, Array]:
+    sample_stochastic: bool | None = None,
+    *,
+    val_size: int | None = None,
+    val_percentage: float | None = None,
+) -> TwoParts | ThreeParts:
     """Return X_train, Y_train, X_val, Y_val of two digits, with class1 as 1 and class2 as 0.
 
     The images are those of `load_full_mnist` with the same arguments that show one of the two digits. The sizes count
-    the images of all ten digits, before the others are left out.
+    the images of all ten digits, before the others are left out; `val_percentage` is a part of what is left.
 
     Parameters
     ----------
@@ -219,20 +307,24 @@ def load_binary_dataset(
         Two different digits.
     train_size, test_size : int
         As in `load_full_mnist`.
-    sample_stochastic : bool, default=False
+    sample_stochastic : bool or None, default=None
+        As in `load_full_mnist`.
+    val_size, val_percentage : int and float, or None
         As in `load_full_mnist`.
 
     Returns
     -------
     X_train, Y_train, X_val, Y_val : ndarray
         As in `load_full_mnist`, with labels of 1 and 0.
+    X_test, Y_test : ndarray
+        The same, only with `val_percentage`.
 
     Raises
     ------
     DatasetNotFoundError
         MNIST is not on disk and cannot be downloaded.
     ValueError
-        class1 and class2 are equal, or `train_size` or `test_size` is out of range.
+        class1 and class2 are equal, a size is out of range, or sizes are given that exclude each other.
 
     Examples
     --------
@@ -241,11 +333,13 @@ def load_binary_dataset(
     >>> sorted(set(Y_train.ravel().tolist()))  # doctest: +SKIP
     [0, 1]
     """
-    X_train, Y_train, X_val, Y_val = load_full_mnist(train_size, test_size, sample_stochastic)
-    return (
+    *selection, part = _read_selection(train_size, test_size, sample_stochastic, val_size, val_percentage)
+    X_train, Y_train, X_val, Y_val = load_full_mnist(*selection)
+    images = (
         *binary_prune_dataset(class1, class2, X_train, Y_train),
         *binary_prune_dataset(class1, class2, X_val, Y_val),
     )
+    return images if part is None else _split_training_images(images, part)
 
 
 def binary_prune_dataset(class1: int, class2: int, X: Array, Y: Array) -> tuple[Array, Array]:

@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastlin.course.trainers.checks import check_number
+from fastlin.course.trainers.checks import check_count, check_number
+from fastlin.course.trainers.differences import warn_of_penalty
 from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
@@ -42,15 +43,32 @@ class _SizeOfWeights:
 class _LinearModel:
     """Weights, gradient and backward pass of both models."""
 
+    _advice = "pre_process_images adds the column of ones"
     I = _SizeOfWeights(0)  # noqa: E741 - the course's name
     num_outputs = _SizeOfWeights(1)
 
-    # The gradient of the L2 term is l2 w.
-    l2 = 0.0
+    # A subclass whose constructor does not call this one has no penalty.
+    l2_reg_lambda: float = 0.0
+    half: bool = False
 
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, n_inputs: int, n_outputs: int, l2_reg_lambda: float, half: bool | None) -> None:
+        check_number("l2_reg_lambda", l2_reg_lambda)
+        check_count("n_inputs", n_inputs)
+        check_count("n_outputs", n_outputs)
         self.w: FloatArray = np.zeros((n_inputs, n_outputs))
         self.grad: FloatArray | None = None
+        self.l2_reg_lambda, self.half = l2_reg_lambda, bool(half)
+        if half is None and l2_reg_lambda > 0 and type(self).backward is _LinearModel.backward:
+            warn_of_penalty(self)
+
+    @property
+    def l2(self) -> float:
+        """Factor of w in the gradient of the penalty: 2 lambda, or lambda with `half`."""
+        return self.l2_reg_lambda * (1 if self.half else 2)
+
+    @l2.setter
+    def l2(self, factor: float) -> None:
+        self.l2_reg_lambda, self.half = factor, True
 
     def backward(self, X: Array, outputs: FloatArray, targets: Array) -> None:
         """Set ``grad`` to the mean gradient X' (outputs - targets) / N plus that of the L2 term.
@@ -84,8 +102,7 @@ class _LinearModel:
     def _check_inputs(self, X):
         if X.ndim != 2 or X.shape[1] != self.w.shape[0]:
             raise CourseAssertionError(
-                f"X must have shape (N, {self.w.shape[0]}), the number of rows of w, got {X.shape}; "
-                "pre_process_images adds the column of ones"
+                f"X must have shape (N, {self.w.shape[0]}), the number of rows of w, got {X.shape}; {self._advice}"
             )
 
 
@@ -95,7 +112,10 @@ class BinaryModel(_LinearModel):
     Parameters
     ----------
     n_inputs : int, default=785
-        Pixels and the column of ones.
+        Pixels and the column of ones. A float, or 0, stands for `l2_reg_lambda`, which is the first argument in some
+        years of the course.
+    l2_reg_lambda, half : float and bool
+        As in `SoftmaxModel`.
 
     Attributes
     ----------
@@ -116,8 +136,14 @@ class BinaryModel(_LinearModel):
            [0.5]])
     """
 
-    def __init__(self, n_inputs: int = N_PIXELS + 1) -> None:
-        super().__init__(n_inputs, 1)
+    _advice = f"{_LinearModel._advice}, and the weight of a penalty is given as l2_reg_lambda="
+
+    def __init__(self, n_inputs: float = N_PIXELS + 1, *, l2_reg_lambda: float = 0.0, half: bool | None = None) -> None:
+        if isinstance(n_inputs, (float, np.floating)) or n_inputs == 0:
+            if l2_reg_lambda:
+                raise ValueError(f"l2_reg_lambda must be given once, got {n_inputs!r} and {l2_reg_lambda!r}")
+            n_inputs, l2_reg_lambda = N_PIXELS + 1, n_inputs
+        super().__init__(n_inputs, 1, l2_reg_lambda, half)
 
     def forward(self, X: Array) -> FloatArray:
         """Return the probabilities 1 / (1 + exp(-X w)), of shape (N, 1)."""
@@ -135,8 +161,9 @@ class SoftmaxModel(_LinearModel):
     ----------
     l2_reg_lambda : float, default=0.0
         Weight lambda of the penalty lambda ||w||^2 on all weights, the bias included. Its gradient is 2 lambda w.
-    half : bool, default=False
-        Whether the penalty is lambda / 2 ||w||^2 instead, with gradient lambda w.
+    half : bool or None, default=None
+        Whether the penalty is lambda / 2 ||w||^2 instead, with gradient lambda w. None stands for False, with a
+        CourseWarning where lambda is not 0.
     n_inputs : int, default=785
         Pixels and the column of ones.
     n_outputs : int, default=10
@@ -155,24 +182,20 @@ class SoftmaxModel(_LinearModel):
     --------
     >>> import numpy as np
     >>> from fastlin.trainers import SoftmaxModel
-    >>> model = SoftmaxModel(l2_reg_lambda=0.1, n_inputs=3)
+    >>> model = SoftmaxModel(l2_reg_lambda=0.1, half=False, n_inputs=3)
     >>> model.forward(np.ones((2, 3))).shape
     (2, 10)
     """
 
     def __init__(
-        self, l2_reg_lambda: float = 0.0, half: bool = False, *, n_inputs: int = N_PIXELS + 1, n_outputs: int = 10
+        self,
+        l2_reg_lambda: float = 0.0,
+        half: bool | None = None,
+        *,
+        n_inputs: int = N_PIXELS + 1,
+        n_outputs: int = 10,
     ) -> None:
-        check_number("l2_reg_lambda", l2_reg_lambda)
-        super().__init__(n_inputs, n_outputs)
-        self.l2_reg_lambda = l2_reg_lambda
-        self.half = half
-
-    # BinaryModel may be given another one; here it follows from the parameters.
-    @property
-    def l2(self) -> float:  # type: ignore[override]
-        """Factor of w in the gradient of the penalty: 2 lambda, or lambda with `half`."""
-        return self.l2_reg_lambda * (1 if self.half else 2)
+        super().__init__(n_inputs, n_outputs, l2_reg_lambda, half)
 
     def forward(self, X: Array) -> FloatArray:
         """Return the probabilities exp(s_k) / sum_k exp(s_k) of the scores s = X w, of shape (N, K)."""

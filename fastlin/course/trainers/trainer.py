@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastlin.course.trainers.checks import check_count, check_number, read_weights
 from fastlin.course.trainers.compiled import CompiledTraining
+from fastlin.course.trainers.differences import warn_of_early_stopping, warn_of_numpy
 from fastlin.course.trainers.measures import calculate_accuracy, cross_entropy_loss
 from fastlin.course.trainers.models import BinaryModel, CourseModel, SoftmaxModel, is_known
 from fastlin.fitted import as_array
@@ -14,6 +15,9 @@ from fastlin.kernels.machine.arrays import compute_type
 from fastlin.training import BestCheckpoint, Patience, train
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, FloatArray, RandomState
+
+# What a subclass may override.
+STEPS = ("train_step", "validation_step")
 
 
 class BaseTrainer:
@@ -35,9 +39,10 @@ class BaseTrainer:
         Their targets.
     X_val, Y_val : ndarray
         Rows to validate on and their targets, in the same form.
-    early_stopping : bool, default=False
+    early_stopping : bool or None, default=None
         Whether the training stops when the validation loss has not improved in the last `patience` validations. At the
-        end of a training, stopped or not, the model goes back to its best weights; after Ctrl-C it keeps the last.
+        end of a training, stopped or not, the model goes back to its best weights; after Ctrl-C it keeps the last. None
+        stands for False, with a CourseWarning after a training that True would have stopped.
     patience : int, default=10
         Number of validations, at least 1.
     seed : int, RandomState or None, default=None
@@ -58,11 +63,8 @@ class BaseTrainer:
     --------
     >>> import numpy as np
     >>> from fastlin.trainers import BaseTrainer, BinaryModel
-    >>> class Trainer(BaseTrainer):
-    ...     def train_step(self, X_batch, Y_batch):
-    ...         return super().train_step(X_batch, Y_batch)
     >>> X, Y = np.array([[0.5, 1.0], [-0.2, 1.0]]), np.array([[1.0], [0.0]])
-    >>> trainer = Trainer(BinaryModel(n_inputs=2), 0.1, 2, False, X, Y, X, Y, progress=False)
+    >>> trainer = BaseTrainer(BinaryModel(n_inputs=2), 0.1, 2, False, X, Y, X, Y, progress=False)
     >>> train_history, val_history = trainer.train(3)
     >>> len(train_history["loss"])
     3
@@ -79,7 +81,7 @@ class BaseTrainer:
         X_val: ArrayLike,
         Y_val: ArrayLike,
         *,
-        early_stopping: bool = False,
+        early_stopping: bool | None = None,
         patience: int = 10,
         seed: RandomState = None,
         progress: bool = True,
@@ -159,10 +161,18 @@ class BaseTrainer:
         ------
         ValueError
             `num_epochs` is not a whole number of at least 0, or the shape of the model's weights does not fit the data.
+
+        Warns
+        -----
+        CourseWarning
+            Early stopping would have ended the training, and `early_stopping` was not given; or a class derived from
+            `BaseTrainer` alone, or a model of no fastlin class, has methods of its own, which run in NumPy.
         """
         if num_epochs < 0 or num_epochs != int(num_epochs):
             raise ValueError(f"num_epochs must be a whole number of at least 0, got {num_epochs!r}")
         self._check()
+        if own_classes := self._list_own_classes():
+            warn_of_numpy(self._list_own_methods(), own_classes)
         learning_rate, random_state = self.learning_rate, _random_state(self.seed)
         self.model.w = np.array(read_weights(self), dtype=compute_type(self.X_train), order="C")
         self.interrupted, self._velocity = False, None
@@ -221,6 +231,9 @@ class BaseTrainer:
         finally:
             self.learning_rate = learning_rate
         self.interrupted = training.ended == "interrupted"
+        stops_after = _find_stop(training.records, self.patience) if self.early_stopping is None else None
+        if stops_after is not None:
+            warn_of_early_stopping(stops_after, int(num_epochs) * steps_per_epoch, self.patience)
         return _histories(training.records)
 
     def _check(self):
@@ -252,6 +265,26 @@ class BaseTrainer:
     def overrides(self, name: str) -> bool:
         """Say whether a subclass, or this object, has its own method of a name."""
         return getattr(type(self), name) is not getattr(BaseTrainer, name) or name in vars(self)
+
+    def _list_own_classes(self):
+        """Return the names of fastlin's classes that the student's own trainer and model do without.
+
+        In the course BaseTrainer has no steps, so that a script has to write them. A class that inherits from another
+        trainer or model of fastlin replaces what is there on purpose.
+        """
+        names = ("LogisticTrainer", "BinaryModel") if self.Y_train.shape[1] == 1 else ("SoftmaxTrainer", "SoftmaxModel")
+        is_own = not isinstance(self, (LogisticTrainer, SoftmaxTrainer)) and any(
+            getattr(type(self), step) is not getattr(BaseTrainer, step) for step in STEPS
+        )
+        is_own_model = not isinstance(self.model, (BinaryModel, SoftmaxModel))
+        return [name for name, own in zip(names, (is_own, is_own_model), strict=True) if own]
+
+    def _list_own_methods(self):
+        """Return the names of the student's own steps and of the methods of a model that is none of fastlin's."""
+        steps = [f"{type(self).__name__}.{step}" for step in STEPS if self.overrides(step)]
+        if is_known(self.model):
+            return steps
+        return steps + [f"{type(self.model).__name__}.{name}" for name in ("forward", "backward")]
 
     def can_compile(self) -> bool:
         """Say whether the kernels know model and targets, so that none of the user's own code would be skipped."""
@@ -322,6 +355,16 @@ def _has_labels(*targets):
 def _negative_loss(steps):
     """Return the score of a stretch by its validation, None where it has none."""
     return None if steps.validation is None else -steps.validation[0]
+
+
+def _find_stop(records, patience):
+    """Return the number of steps after which early stopping would have ended a training, None where it would not."""
+    judge = Patience(_negative_loss, patience - 1)
+    for steps in records[:-1]:
+        judge = judge.after(steps)
+        if judge.is_exhausted:
+            return steps.last + 1
+    return None
 
 
 def _histories(records):

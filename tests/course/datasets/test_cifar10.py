@@ -309,3 +309,11 @@ def test_nothing_is_downloaded_where_a_folder_is_given(small, server, tmp_path, 
     with pytest.raises(datasets.DatasetNotFoundError, match="does not exist"):
         datasets.load_cifar10(folder=tmp_path / "nowhere")
     assert not server.requests
+
+
+def test_a_loader_of_the_homework_whose_copies_differ_is_refused_with_what_to_write():
+    words = r"some return six arrays .* some eight .* a dict .*load_cifar10\(n_validation=1_000\)"
+    with pytest.raises(ImportError, match=words):
+        from fastlin.datasets import get_CIFAR10_data  # noqa: F401
+    with pytest.raises(ImportError, match=r"^cannot import name 'get_CIFAR10' from 'fastlin\.datasets'"):
+        from fastlin.datasets import get_CIFAR10  # noqa: F401

@@ -213,3 +213,10 @@ def test_the_real_files_have_their_checksums(mnist_folder):
     for part in ("y_train", "y_test"):
         label_bytes = to_idx(getattr(data, part).astype(np.uint8))
         assert hashlib.md5(label_bytes).hexdigest() == mnist.MNIST_FILES[part][1]
+
+
+def test_the_four_arrays_of_the_course(monkeypatch):
+    small = datasets.Dataset("mnist", *(np.full(4 - number, number) for number in range(4)))
+    monkeypatch.setattr(mnist, "load_mnist", lambda: small)
+    for number, array in enumerate(datasets.load()):
+        np.testing.assert_array_equal(array, np.full(4 - number, number))

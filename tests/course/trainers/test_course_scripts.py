@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from naive_course_modules import make_modules
 from naive_two_layer_net import PlainTwoLayerNet
 
 from fastlin.course import datasets
+from fastlin.exceptions import CourseWarning
 
 PAGE = Path(__file__).parents[3] / "docs" / "coming-from-the-course.md"
 SCRIPTS = {
@@ -97,6 +99,20 @@ def assert_same(found, expected):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
 
 
+# How the warnings of each script begin.
+WARNINGS = {
+    "TASK_2": [
+        "Your own LogisticTrainer.train_step, LogisticTrainer.validation_step run in NumPy",
+        "Early stopping with a patience of 10 would have ended this training after 46 of its 160 steps",
+    ],
+    "TASK_3": [
+        "Your own SoftmaxTrainer.train_step, SoftmaxTrainer.validation_step run in NumPy",
+        "SoftmaxModel penalises l2_reg_lambda",
+    ],
+    "TASK_4": ["SoftmaxModel penalises l2_reg_lambda"],
+}
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_give_the_same_results_with_the_import_lines_changed(name, course, digits, monkeypatch, capsys):
     expected, expected_pictures = run(SCRIPTS[name])
@@ -107,7 +123,12 @@ def test_scripts_give_the_same_results_with_the_import_lines_changed(name, cours
     small = digits.X_train, digits.y_train[:, None], digits.X_test, digits.y_test[:, None]
     for module in ("fastlin.trainers", "fastlin.course.trainers.data"):
         monkeypatch.setattr(f"{module}.load_full_mnist", lambda *sizes: small)
-    found, pictures = run(changed)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        found, pictures = run(changed)
+    assert all(warning.category is CourseWarning for warning in warned)
+    for warning, beginning in zip(warned, WARNINGS.get(name, []), strict=True):
+        assert str(warning.message).startswith(beginning)
     assert_same(found, expected)
     assert_same(pictures, expected_pictures)
 

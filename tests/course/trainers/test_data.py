@@ -1,9 +1,12 @@
 """The data of the course: pre-processing, one-hot targets, batches and the assignment's selections."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from fastlin.course import datasets, trainers
+from fastlin.exceptions import CourseWarning
 
 
 def test_pre_processing():
@@ -84,12 +87,14 @@ def small_mnist(monkeypatch):
 
 
 def test_sizes_count_first_training_and_last_test_images(small_mnist):
-    X_train, Y_train, X_val, Y_val = trainers.load_full_mnist(12, 5)
+    X_train, Y_train, X_val, Y_val = trainers.load_full_mnist(12, 5, sample_stochastic=False)
     np.testing.assert_array_equal(X_train[:, 0], np.arange(12))
     np.testing.assert_array_equal(X_val[:, 0], np.arange(115, 120))
     np.testing.assert_array_equal(Y_train, X_train % 10)
     np.testing.assert_array_equal(Y_val, X_val % 10)
-    X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(1, 7, train_size=12, test_size=5)
+    X_train, Y_train, X_val, Y_val = trainers.load_binary_dataset(
+        1, 7, train_size=12, test_size=5, sample_stochastic=False
+    )
     assert (X_train.ravel().tolist(), Y_train.tolist()) == ([1, 7, 11], [[1], [0], [1]])
     assert (X_val.ravel().tolist(), Y_val.tolist()) == ([117], [[0]])
 
@@ -135,3 +140,87 @@ def test_the_random_draw_of_a_report_stops_where_it_was_measured(mnist_folder, m
     train, _ = trainer.train(500)
     # 28 steps are an epoch: epoch 19.5.
     assert len(train["loss"]) == 546
+
+
+LOADERS = [trainers.load_full_mnist, partial(trainers.load_binary_dataset, 1, 7)]
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_val_size_is_another_name_of_test_size(small_mnist, loader):
+    expected = loader(12, 5, sample_stochastic=False)
+    for found in (
+        loader(12, val_size=5, sample_stochastic=False),
+        loader(train_size=12, test_size=5, val_size=5, sample_stochastic=False),
+    ):
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match=r"^val_size is another name of test_size: give one of them, got 5 and 6$"):
+        loader(12, 6, val_size=5)
+    with pytest.raises(ValueError, match=r"^val_size must be a whole number .* got 0\.2$"):
+        loader(12, val_size=0.2)
+
+
+def test_sizes_without_a_draw_are_warned_of_once(small_mnist):
+    with pytest.warns(CourseWarning, match=r"sample_stochastic=True .* sample_stochastic=False to keep") as warned:
+        X_train, *_ = trainers.load_full_mnist(12, 5)
+    assert warned[0].filename == __file__
+    np.testing.assert_array_equal(X_train[:, 0], np.arange(12))
+    trainers.load_binary_dataset(1, 7, 12, val_size=5)
+
+
+@pytest.fixture
+def large_mnist(monkeypatch):
+    """A data set of MNIST's size in place of it: each image has one pixel, its number."""
+    numbers, test_numbers = np.arange(60_000), np.arange(10_000)
+    large = datasets.Dataset("mnist", numbers[:, None], numbers % 10, test_numbers[:, None], test_numbers % 10)
+    monkeypatch.setattr(datasets, "load_mnist", lambda: large)
+
+
+def test_a_part_that_validates_gives_six_arrays(large_mnist):
+    order = np.arange(20_000)
+    np.random.seed(3)
+    np.random.shuffle(order)
+    np.random.seed(3)
+    X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_full_mnist(val_percentage=0.2)
+    for X, Y, rows in ((X_train, Y_train, order[:16_000]), (X_val, Y_val, order[16_000:])):
+        np.testing.assert_array_equal(X[:, 0], rows)
+        np.testing.assert_array_equal(Y[:, 0], rows % 10)
+    np.testing.assert_array_equal(X_test[:, 0], np.arange(8_000, 10_000))
+    np.testing.assert_array_equal(Y_test, X_test % 10)
+
+
+def test_the_images_of_two_digits_are_split_after_the_others_are_left_out(large_mnist):
+    twos_and_threes = np.arange(20_000)[np.isin(np.arange(20_000) % 10, (2, 3))]
+    order = np.arange(4_000)
+    np.random.seed(3)
+    np.random.shuffle(order)
+    np.random.seed(3)
+    with pytest.warns(CourseWarning, match=r"Six arrays .* val_percentage=0\.1 to load without") as warned:
+        X_train, Y_train, X_val, Y_val, X_test, Y_test = trainers.load_binary_dataset(2, 3, 0.1)
+    assert warned[0].filename == __file__
+    np.testing.assert_array_equal(X_train[:, 0], twos_and_threes[order[:3_600]])
+    np.testing.assert_array_equal(X_val[:, 0], twos_and_threes[order[3_600:]])
+    assert (len(X_test), int(X_test.min())) == (400, 8_002)
+    for X, Y in ((X_train, Y_train), (X_val, Y_val), (X_test, Y_test)):
+        np.testing.assert_array_equal(Y, X % 10 == 2)
+    # It is said once.
+    assert len(trainers.load_full_mnist(0.1)) == 6
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [
+        ((0.2,), {"val_size": 5}),
+        ((0.2, 5), {}),
+        ((0.2,), {"sample_stochastic": True}),
+        ((0.2,), {"val_percentage": 0.2}),
+        ((12,), {"val_percentage": 0.2}),
+        ((), {"val_percentage": 0.2, "test_size": 5}),
+    ],
+)
+def test_a_part_and_numbers_of_images_exclude_each_other(sizes, options):
+    for load in LOADERS:
+        with pytest.raises(ValueError, match=r"^With val_percentage, .* 0\.2, there is no choice of train_size"):
+            load(*sizes, **options)
+    with pytest.raises(ValueError, match=r"^val_percentage must be a finite number from 0 to 1 but not 1, got 1$"):
+        trainers.load_full_mnist(val_percentage=1)

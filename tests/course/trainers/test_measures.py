@@ -9,8 +9,8 @@ from fastlin.course import trainers
 
 def make_model(n_outputs, l2_reg_lambda=0.0):
     if n_outputs == 1:
-        return trainers.BinaryModel(n_inputs=N_FEATURES)
-    return trainers.SoftmaxModel(l2_reg_lambda, n_inputs=N_FEATURES, n_outputs=n_outputs)
+        return trainers.BinaryModel(n_inputs=N_FEATURES, l2_reg_lambda=l2_reg_lambda, half=False)
+    return trainers.SoftmaxModel(l2_reg_lambda, half=False, n_inputs=N_FEATURES, n_outputs=n_outputs)
 
 
 def test_cross_entropy():

@@ -13,19 +13,19 @@ from fastlin.course.trainers.compiled import CompiledTraining
 from fastlin.kernels.machine.threads import count_blocks, limit_threads
 from fastlin.training import loop
 
+pytestmark = pytest.mark.filterwarnings("ignore:Your own PlainModel:fastlin.exceptions.CourseWarning")
+
 
 def make_model(n_outputs, l2_reg_lambda=0.0, half=False):
     if n_outputs == 1:
-        return trainers.BinaryModel(n_inputs=N_FEATURES)
+        return trainers.BinaryModel(n_inputs=N_FEATURES, l2_reg_lambda=l2_reg_lambda, half=half)
     return trainers.SoftmaxModel(l2_reg_lambda, half, n_inputs=N_FEATURES, n_outputs=n_outputs)
 
 
-def make_trainer(model, data, **options):
+def make_trainer(model, data, learning_rate=0.1, batch_size=16, shuffle_dataset=True, **options):
     kind = trainers.LogisticTrainer if np.shape(data[1])[1] == 1 else trainers.SoftmaxTrainer
-    arguments = {"learning_rate": 0.1, "batch_size": 16, "shuffle_dataset": True, "seed": 3, "progress": False}
-    arguments.update(options)
-    positional = [arguments.pop(name) for name in ("learning_rate", "batch_size", "shuffle_dataset")]
-    return kind(model, *positional, *data, **arguments)
+    options = {"early_stopping": False, "seed": 3, "progress": False, **options}
+    return kind(model, learning_rate, batch_size, shuffle_dataset, *data, **options)
 
 
 def assert_same_histories(found, expected, tolerance=1e-10):
@@ -412,8 +412,9 @@ def test_ctrl_c_in_a_step_of_the_students_own_keeps_the_steps_before_it(place):
                 raise KeyboardInterrupt
             return loss
 
+    given = 0.1, 16, True, *make_data(3)
     trainer, whole = (
-        kind(make_model(3), 0.1, 16, True, *make_data(3), seed=3, progress=False) for kind in (Interrupted, OwnStep)
+        kind(make_model(3), *given, early_stopping=False, seed=3, progress=False) for kind in (Interrupted, OwnStep)
     )
     train, val = trainer.train(10)
     weights = []

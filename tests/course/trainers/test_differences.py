@@ -1,0 +1,119 @@
+"""What a trainer warns of once, and what it leaves alone because it was told so."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from naive_course import N_FEATURES, make_data
+
+from fastlin.course import trainers
+from fastlin.course.trainers import differences
+from fastlin.exceptions import CourseWarning
+
+N_EPOCHS = 20
+
+
+def train_until_worse(n_epochs=N_EPOCHS, **options):
+    """Train on few rows with a large step, so that the validation loss soon rises; return the number of steps."""
+    data = make_data(3, n_train=40, n_val=200)
+    model = trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3)
+    trainer = trainers.SoftmaxTrainer(model, 2.0, 10, True, *data, patience=4, seed=3, progress=False, **options)
+    return len(trainer.train(n_epochs)[0]["loss"])
+
+
+def test_a_training_that_early_stopping_would_have_ended_is_warned_of_once():
+    n_steps = train_until_worse(early_stopping=True)
+    words = rf"a patience of 4 .* after {n_steps} of its 80 steps; .*early_stopping=True to .*early_stopping=False to"
+    with pytest.warns(CourseWarning, match=words) as warned:
+        assert train_until_worse() == 80
+    assert warned[0].filename == __file__
+    assert train_until_worse() == 80
+
+
+def test_a_training_that_ends_where_it_was_told_to_is_not_warned_of():
+    n_steps = train_until_worse(early_stopping=True)
+    assert train_until_worse(early_stopping=False) == 80
+    # Early stopping would end these after their last step, or not at all.
+    assert train_until_worse(n_steps // 4) <= n_steps
+
+
+class LogisticTrainer(trainers.BaseTrainer):
+    """A trainer as the course's scripts write it."""
+
+    def train_step(self, X_batch, Y_batch):
+        outputs = self.model.forward(X_batch)
+        self.model.backward(X_batch, outputs, Y_batch)
+        self.model.w = self.model.w - self.learning_rate * self.model.grad
+        return 0.5
+
+
+class OwnModel:
+    """A model as the course's scripts write it."""
+
+    def __init__(self):
+        self.w, self.grad = np.zeros((N_FEATURES, 1)), None
+
+    def forward(self, X):
+        return 1 / (1 + np.exp(-(X @ self.w)))
+
+    def backward(self, X, outputs, targets):
+        self.grad = X.T @ (outputs - targets) / len(X)
+
+
+def train(kind, model):
+    """Train for an epoch with a trainer of a kind."""
+    kind(model, 0.1, 16, False, *make_data(1), early_stopping=False, progress=False).train(1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make_model", "methods", "advice"),
+    [
+        (
+            LogisticTrainer,
+            lambda: trainers.BinaryModel(N_FEATURES),
+            "LogisticTrainer.train_step",
+            "fastlin.trainers.LogisticTrainer without methods of your own, or inherit from it",
+        ),
+        (
+            trainers.LogisticTrainer,
+            OwnModel,
+            "OwnModel.forward, OwnModel.backward",
+            "fastlin.trainers.BinaryModel without methods of your own, or inherit from it",
+        ),
+        (
+            LogisticTrainer,
+            OwnModel,
+            "LogisticTrainer.train_step, OwnModel.forward, OwnModel.backward",
+            "fastlin.trainers.LogisticTrainer and fastlin.trainers.BinaryModel without methods of your own, or inherit "
+            "from them",
+        ),
+    ],
+)
+def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, make_model, methods, advice):
+    words = rf"^Your own {re.escape(methods)} run in NumPy, .* {re.escape(advice)} to keep yours without"
+    with pytest.warns(CourseWarning, match=words) as warned:
+        train(kind, make_model())
+    assert warned[0].filename == __file__
+    train(kind, make_model())
+
+
+def test_methods_that_replace_ours_on_purpose_are_not_warned_of():
+    class OwnStep(trainers.LogisticTrainer):
+        train_step = LogisticTrainer.train_step
+
+    class Unchanged(trainers.BaseTrainer):
+        pass
+
+    class OwnForward(trainers.BinaryModel):
+        forward = OwnModel.forward
+
+    for kind in (OwnStep, Unchanged):
+        for model in (trainers.BinaryModel(N_FEATURES), OwnForward(N_FEATURES)):
+            train(kind, model)
+
+
+def test_the_warning_has_the_published_times():
+    page = (Path(__file__).parents[3] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| the course's softmax training, .* (float\d\d) \| ([\d.]+) \|", page, re.MULTILINE)
+    assert {dtype: float(times) for dtype, times in rows} == differences.NUMPY_TIMES
