@@ -3,7 +3,9 @@
 A block stands between two comments, of which the first names it. `write_pages` replaces what is between them.
 """
 
+import json
 import re
+from collections import Counter
 from pathlib import Path
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
@@ -29,7 +31,9 @@ from benchmarks.tables import (
 )
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "claims.md"
+# What `benchmarks.claims` recorded of the studies.
+CLAIMS = ROOT / "docs" / "studies" / "claims.json"
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 # The rows of README's table, the lost races among them; docs/benchmarks.md shows all.
 CHOSEN = (
@@ -143,6 +147,22 @@ def _say_times(ratio):
     return f"{format_ratio(ratio)} × faster" if ratio >= 1 else f"**{format_ratio(1 / ratio)} × slower**"
 
 
+def list_claims(record):
+    """Return how many claims have which verdict, and the table of them."""
+    rows = record["claims"]
+    counts = Counter(row["verdict"] for row in rows)
+    columns = {
+        "report": "reports",
+        "task": "task",
+        "claim": "says",
+        "there": "reported",
+        "here": "here",
+        "verdict": "verdict",
+    }
+    table = Table("", list(columns), [[row[name] for name in columns.values()] for row in rows], [False] * len(rows))
+    return f"{'; '.join(f'{name}: {count}' for name, count in counts.items())}.\n\n{write_markdown(table)}"
+
+
 def _call(machine):
     return call_machine(machine["machine"])
 
@@ -253,5 +273,6 @@ BLOCKS = {
     "bounds": list_missed_bounds,
     "scaling": show_scaling,
     "pictures": list_pictures,
+    "claims": lambda machines: list_claims(json.loads(CLAIMS.read_text(encoding="utf-8"))),
     "runs": list_runs,
 }

@@ -23,7 +23,6 @@ PAGES = {
 }
 # Blocks of Python that do not run here: the page, a line of the block, and why.
 LEFT_OUT = {
-    ("README.md", "model = fastlin.dask.LogisticRegression().fit(dX, dy)"): "it needs a cluster; tests/dask has one",
     ("docs/larger-than-memory.md", "with LocalCluster(n_workers=2"): "it starts a cluster; tests/dask has one",
     ("docs/logistic-regression.md", "import skl2onnx"): "the extra onnx is not installed with the tests",
 }

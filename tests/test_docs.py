@@ -18,7 +18,12 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"
 NAMED = re.findall(r"`([\w/]+\.py)::([\w.]+)`", (ROOT / "docs" / "derivations.md").read_text(encoding="utf-8"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INCLUDE = re.compile(r"^```{include} (\S+)$", re.MULTILINE)
-MOST_LINES_OF_README = 180
+MOST_LINES_OF_README = 110
+# Of docs/, without what is generated and without reference, that is tables and the list of the API.
+MOST_WORDS = 16_000
+GENERATED = re.compile(r"<!-- figures: [\w-]+ -->.*?<!-- end of figures -->", re.DOTALL)
+# The README's links are absolute, so that a package index can show them.
+OWN = re.compile(r"https://(?:github\.com/fastlin/fastlin/blob|raw\.githubusercontent\.com/fastlin/fastlin)/main/(.+)")
 
 
 def read(name):
@@ -61,6 +66,8 @@ def test_every_section_of_the_derivations_names_code_and_test():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_point_to_what_exists(document):
     for target in LINK.findall(document.read_text(encoding="utf-8")):
+        if own := OWN.fullmatch(target):
+            target = f"{ROOT}/{own[1]}"
         if re.match(r"[a-z]+:", target):
             continue
         place, _, anchor = target.partition("#")
@@ -106,6 +113,21 @@ def test_the_included_pages_are_those_of_the_repository():
         # Sphinx mends the links into docs/ alone: others would be broken on the site.
         for target in LINK.findall(read(included)):
             assert re.match(r"docs/|#|[a-z]+:", target), f"{included} links to {target}"
+
+
+def count_words(page):
+    """Return the number of words that a page has outside of generated figures and tables."""
+    text = GENERATED.sub("", page.read_text(encoding="utf-8"))
+    return len(re.sub(r"^\|.*$", "", text, flags=re.MULTILINE).split())
+
+
+def test_the_documents_are_no_longer_than_anybody_reads():
+    words = {page.name: count_words(page) for page in PAGES if page.name != "api.md"}
+    assert sum(words.values()) <= MOST_WORDS, words
+
+
+def test_every_link_of_the_readme_is_absolute():
+    assert [target for target in LINK.findall(read("README.md")) if not OWN.fullmatch(target)] == []
 
 
 WORDS = {"same", "more", "different", "ignored", "new"}

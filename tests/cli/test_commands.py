@@ -116,7 +116,7 @@ def test_the_claims_are_judged_printed_and_kept(run, digits, tmp_path):
     assert len(claims) == len(CLAIMS)
     judged = [claim for claim in claims if claim["verdict"] != "not run"]
     assert {claim["study"] for claim in judged} == {"gradient_check"}
-    assert [claim["verdict"] for claim in judged] == ["confirmed", "contradicted", *["confirmed"] * 4]
+    assert [claim["verdict"] for claim in judged] == ["confirmed", "contradicted", *["confirmed"] * 5]
     table = finished.stdout.partition("The reports' claims")[2]
     lines = [line for line in table.splitlines() if line.rstrip().endswith(("confirmed", "contradicted"))]
     assert len(lines) == len(judged)
