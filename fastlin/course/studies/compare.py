@@ -13,8 +13,8 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.contenders import Problem
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
+from fastlin.course.studies.fair_threads import choose_threads, use_threads
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.studies.threads import choose_threads, use_threads
 from fastlin.kernels.machine.threads import count_threads
 
 C = 1.0

@@ -20,8 +20,8 @@ from sklearn.metrics import log_loss
 import fastlin
 from fastlin.course import trainers
 from fastlin.course.datasets import COURSE_IMAGES, Dataset
+from fastlin.course.studies.fair_threads import choose_threads, use_threads
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.studies.threads import choose_threads, use_threads
 from fastlin.kernels.machine.threads import count_threads
 from fastlin.typing import Array, FloatArray
 

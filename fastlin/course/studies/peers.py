@@ -16,8 +16,8 @@ import numpy as np
 
 import fastlin
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
+from fastlin.course.studies.fair_threads import use_threads
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.course.studies.threads import use_threads
 from fastlin.kernels.machine.threads import count_threads
 
 C = 1.0

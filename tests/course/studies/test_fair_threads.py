@@ -5,8 +5,8 @@ from time import sleep
 import pytest
 from threadpoolctl import threadpool_info
 
-from fastlin.course.studies import threads
-from fastlin.course.studies.threads import choose_threads, use_threads
+from fastlin.course.studies import fair_threads
+from fastlin.course.studies.fair_threads import choose_threads, use_threads
 from fastlin.kernels.machine.threads import count_threads
 
 
@@ -18,7 +18,7 @@ def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
         seen.append(next(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
         sleep(0 if seen[-1] == fastest else 0.2)
 
-    monkeypatch.setattr(threads, "count_threads", lambda: 3)
+    monkeypatch.setattr(fair_threads, "count_threads", lambda: 3)
     assert choose_threads(fit) == fastest
     assert seen == [1, 3]
 
