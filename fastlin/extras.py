@@ -10,6 +10,8 @@ from importlib.util import find_spec
 # The names that they are imported by.
 EXTRAS = {
     "studies": ("filelock", "jinja2", "latex2mathml", "matplotlib", "PIL", "pooch", "rich", "skops", "tqdm"),
+    # What the commands fit and predict read, save and draw with.
+    "tables": ("jinja2", "matplotlib", "pyarrow", "rich", "skops"),
     "arrow": ("filelock", "pyarrow"),
     "dask": ("dask", "distributed"),
 }
@@ -37,4 +39,4 @@ def find_missing(extra: str) -> list[str]:
 
 def describe_missing(extra: str, names: Iterable[str]) -> str:
     """Return the line that says which packages are missing and how to install them."""
-    return f"Not installed: {', '.join(dict.fromkeys(names))}. Run pip install 'fastlin[{extra}]'."
+    return f"Not installed: {', '.join(names)}. Run pip install 'fastlin[{extra}]'."

@@ -1,6 +1,7 @@
 """fastlin without the packages of its extras: all but what they are for works, and the rest says what to install."""
 
 import configparser
+import os
 import re
 import subprocess
 import sys
@@ -11,23 +12,24 @@ import pytest
 
 from fastlin.extras import EXTRAS, describe_missing, find_missing, needs
 
-# No package of an extra can be imported in the programs below, as where none is installed.
-BARE = f"""
+ALL = {name for names in EXTRAS.values() for name in names}
+# Packages that are given by name cannot be imported in the programs below, as where they are not installed.
+WITHOUT = """
 import sys
 from importlib.machinery import PathFinder
 
 class Bare(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        return None if name in {[name for names in EXTRAS.values() for name in names]} else super().find_spec(
-            name, path, target)
+        return None if name in {names} else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Bare
 """
 
 
-def run_bare(program):
-    return subprocess.run([sys.executable, "-c", BARE + program], capture_output=True, text=True, timeout=300)
+def run_bare(program, missing=ALL, **options):
+    command = [sys.executable, "-c", WITHOUT.format(names=sorted(missing)) + program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -43,11 +45,6 @@ def test_extras_are_those_of_the_installation(extra):
 
 def test_what_is_installed_is_not_missing():
     assert find_missing("studies") == []
-
-
-def test_what_two_extras_lack_is_named_once():
-    line = "Not installed: filelock, rich. Run pip install 'fastlin[studies,arrow]'."
-    assert describe_missing("studies,arrow", ["filelock", "rich", "filelock"]) == line
 
 
 def test_only_a_missing_package_gets_the_hint():
@@ -103,5 +100,23 @@ def test_what_a_bare_installation_lacks_is_named():
     # The program names all that it lacks before it begins.
     assert lines[len(NEEDS) :] == ["2"] * 4
     hint = f"fastlin: {describe_missing('studies', EXTRAS['studies'])}"
-    both = f"fastlin: {describe_missing('studies,arrow', EXTRAS['studies'] + EXTRAS['arrow'])}"
-    assert finished.stderr.splitlines() == [hint, hint, both, both]
+    of_tables = f"fastlin: {describe_missing('tables', EXTRAS['tables'])}"
+    assert finished.stderr.splitlines() == [hint, hint, of_tables, of_tables]
+
+
+@pytest.mark.thorough
+def test_the_extra_of_tables_is_enough_to_fit_and_predict(tmp_path):
+    rows = "".join(f"{i % 7},{'ab'[i % 2]},{int(i % 7 > 3)}\n" for i in range(60))
+    (tmp_path / "data.csv").write_text("number,text,label\n" + rows)
+    # Matplotlib brings Pillow.
+    finished = run_bare(
+        "from fastlin.cli import main\n"
+        "print(main(['fit', 'data.csv', '--target', 'label']))\n"
+        "print(main(['predict', 'model.skops', 'data.csv', '--output', 'found.parquet']))\n",
+        ALL - {*EXTRAS["tables"], "PIL"},
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert [line for line in finished.stdout.splitlines() if line.isdigit()] == ["0", "0"], finished.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"data.csv", "model.skops", "model.html", "found.parquet"}

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fastlin.cli.arguments import CommandError, build_parser
+from fastlin.cli.arguments import CommandError, parse_arguments
 from fastlin.cli.commands import COMMANDS
 from fastlin.terminal import make_printable
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        options = build_parser().parse_args(arguments)
+        options = parse_arguments(arguments)
         return COMMANDS[options.command](options)
     except CommandError as error:
         print(f"fastlin: {make_printable(str(error))}", file=sys.stderr)

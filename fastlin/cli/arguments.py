@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import inf
 
@@ -10,14 +10,59 @@ from fastlin import __version__
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.extras import describe_missing, find_missing
 
-FIT_EXAMPLES = """examples:
-  fastlin fit flights.csv --target delayed
-  fastlin fit flights.parquet --target delayed --drop id --cross-validate --l1-ratio 1 --model flights.skops
-"""
-PREDICT_EXAMPLES = """examples:
-  fastlin predict model.skops new.csv
-  fastlin predict model.skops test.parquet --target delayed --output predictions.parquet
-"""
+# Each command: what it is for in one line, what the top of its own help says, and examples.
+TEXTS = {
+    "fit": (
+        "for a table of your own: fit logistic regression, save the model",
+        "Fit logistic regression to a table of CSV or Parquet, save the model for\n"
+        "`fastlin predict`, and write a page about the fit.",
+        """  fastlin fit flights.csv --target delayed
+  fastlin fit flights.parquet --target delayed --drop id --cross-validate""",
+    ),
+    "predict": (
+        "for new rows: predict labels and probabilities with that model",
+        "Predict the rows of a table with a model that `fastlin fit` has saved, and\n"
+        "write a label and probabilities for each row.",
+        """  fastlin predict model.skops new.csv
+  fastlin predict model.skops test.parquet --target delayed --output p.parquet""",
+    ),
+    "reproduce": (
+        "for the course: repeat the studies, write a report with verdicts",
+        "Run the studies of the course, compare what they measure with the claims of\n"
+        "the student reports, and write report.html, results.json and pictures.",
+        """  fastlin reproduce --quick --open
+  fastlin reproduce softmax l2_sweep --output results""",
+    ),
+    "compare": (
+        "to choose a library: time fastlin and scikit-learn on this machine",
+        "Train fastlin, scikit-learn and the course's trainer on the same data, print\n"
+        "seconds, accuracy and log loss, and write results.json and two pictures.",
+        """  fastlin compare --quick
+  fastlin compare --classes 3 --samples 2000 --features 20 --dtype float32
+  fastlin compare --peers --output peers""",
+    ),
+    "doctor": (
+        "when a result looks wrong: check this installation, for an issue",
+        "Describe this installation, compare the results of small fits with stored\n"
+        "ones, and print both as a text for an issue; the exit status is 1 where a\n"
+        "result differs.",
+        "  fastlin doctor > doctor.txt",
+    ),
+    "info": (
+        "show versions, processor, threads and the folder of compiled code",
+        "Show versions, the processor, threads, and which compiled code is used, with\nits folder and size.",
+        "  fastlin info",
+    ),
+    "warmup": (
+        "before the first fit: compile everything that fits need, once",
+        "Compile what estimators and trainers need for float64, float32 and uint8 data,\n"
+        "and keep it for all later processes; a wheel that carries compiled code leaves\n"
+        "nothing to do.",
+        """  fastlin warmup
+  fastlin warmup --host""",
+    ),
+}
+DESCRIPTION = "Fit linear classifiers, compare libraries, and repeat the course's studies."
 
 
 class CommandError(Exception):
@@ -34,11 +79,10 @@ def refuse(what: str, *errors: type[Exception]) -> Iterator[None]:
         raise CommandError(f"{what}: {reason}") from error
 
 
-def require(*extras: str) -> None:
-    """Refuse a command whose packages are not installed before it works for hours."""
-    missing = {extra: names for extra in extras if (names := find_missing(extra))}
-    if missing:
-        raise CommandError(describe_missing(",".join(missing), [name for names in missing.values() for name in names]))
+def require(extra: str) -> None:
+    """Refuse a command whose extra is not installed before it works for hours."""
+    if missing := find_missing(extra):
+        raise CommandError(describe_missing(extra, missing))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,75 +92,142 @@ class _Parser(argparse.ArgumentParser):
         raise CommandError(f"{message} (see {self.prog} --help)")
 
 
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return what the words of a command line, by default this process's, mean.
+
+    Raises
+    ------
+    CommandError
+        The call is bad.
+    """
+    options, unknown = build_parser().parse_known_args(arguments)
+    if unknown:
+        # argparse would name the help of the whole program, which has no options of commands.
+        raise CommandError(f"unrecognized arguments: {' '.join(unknown)} (see fastlin {options.command} --help)")
+    return options
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; what it parses has the name of the command as `command`."""
-    parser = _Parser(prog="fastlin", description="Train linear classifiers fast; reproduce the studies.")
-    parser.add_argument("--version", action="version", version=f"fastlin {__version__}")
-    commands = parser.add_subparsers(
-        title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    # The list of argparse would break the line of the command with the longest name.
+    listed = "\n".join(f"  {name:11}{purpose}" for name, (purpose, *_) in TEXTS.items())
+    parser = _Parser(
+        prog="fastlin",
+        usage="fastlin [-h] [--version] COMMAND ...",
+        description=f"{DESCRIPTION}\n\ncommands:\n{listed}",
+        epilog="`fastlin COMMAND --help` describes a command and its options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-
-    def begin(name, text, examples=None):
-        raw = argparse.RawDescriptionHelpFormatter
-        return commands.add_parser(name, help=text, epilog=examples, formatter_class=raw).add_argument
-
-    saved = "fit logistic regression to a table in a file, and save the model and a page about it"
-    _add_fit(begin("fit", saved, FIT_EXAMPLES))
-    _add_predict(begin("predict", "predict the rows of a table with a model that fit has saved", PREDICT_EXAMPLES))
-    _add_reproduce(begin("reproduce", "run the studies and write the report, pictures and results.json"))
-    _add_compare(begin("compare", "time fastlin and scikit-learn on the same objective"))
-    begin("doctor", "describe this installation and test its results, to paste into an issue")
-    begin("info", "show versions, processor, threads and the place of compiled code")
-    warmup = begin("warmup", "compile once what the estimators and trainers need")
-    warmup("--host", action="store_true", help="compile for this very processor")
+    parser.add_argument("--version", action="version", version=f"fastlin {__version__}", help="show fastlin's version")
+    commands = parser.add_subparsers(
+        prog="fastlin", dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS, parser_class=_Parser
+    )
+    fill = {
+        "fit": _add_fit,
+        "predict": _add_predict,
+        "reproduce": _add_reproduce,
+        "compare": _add_compare,
+        "warmup": _add_warmup,
+    }
+    for name, (_, description, examples) in TEXTS.items():
+        command = commands.add_parser(
+            name,
+            description=description,
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in fill:
+            fill[name](command)
     return parser
 
 
-def _add_fit(add):
-    add("data", metavar="DATA", help="a table of CSV (.csv, .tsv, also .gz) or Parquet; text is categorical")
-    add("--target", required=True, metavar="COLUMN", help="the column of the labels")
-    add("--drop", action="append", default=[], metavar="COLUMN", help="a column to leave out; repeatable")
-    add("--C", type=_number(1e-300, inf), help="inverse strength of the penalty; default: 1")
-    add("--cross-validate", action="store_true", help="choose C of ten by the log loss of five folds")
-    add("--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help="share of the L1 penalty, 0 to 1; default: 0")
-    add("--tol", type=_number(1e-15, 1), default=1e-4, help="relative distance from the minimum; default: 1e-4")
-    add("--model", metavar="FILE", default="model.skops", help="the file of the model; default: model.skops")
-    add("--report", metavar="FILE", help="the page; default: the model's name with .html")
+def _add_fit(command):
+    add = command.add_argument
+    read = "table to fit: CSV (.csv or .tsv, also with .gz) or Parquet (.parquet, .pq); columns of text are categorical"
+    add("data", metavar="DATA", help=read)
+    add("--target", required=True, metavar="COLUMN", help="column of the labels; it must be given")
+    dropped = "column that is no feature, such as an id; give --drop again for each one (default: none)"
+    add("--drop", action="append", default=[], metavar="COLUMN", help=dropped)
+    strength = "inverse strength of the penalty: a smaller C draws coefficients towards zero (default: 1)"
+    add("--C", type=_number(1e-300, inf), metavar="C", help=strength)
+    add("--cross-validate", action="store_true", help="choose C among ten by the log loss of five folds; excludes --C")
+    share = "share of the L1 penalty, 0 to 1: L1 makes some coefficients exactly zero (default: 0)"
+    add("--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help=share)
+    distance = "stop where the objective is proven to lie within this part of the minimum; less takes longer "
+    add("--tol", type=_number(1e-15, 1), default=1e-4, metavar="TOL", help=f"{distance}(default: %(default)s)")
+    add("--model", metavar="FILE", default="model.skops", help="file of the model (default: %(default)s)")
+    add("--report", metavar="FILE", help="file of the page (default: the name of --model with the ending .html)")
 
 
-def _add_predict(add):
-    add("model", metavar="MODEL", help="the file of the model")
-    add("data", metavar="DATA", help="a table with the columns of the fit; others are left out")
-    add("--target", metavar="COLUMN", help="the column of the labels, to show the accuracy")
-    add("--output", metavar="FILE", default="predictions.csv", help="CSV or Parquet; default: predictions.csv")
-    escaped = "in CSV, an apostrophe before labels that a spreadsheet program would run; numbers stay as they are"
+def _add_predict(command):
+    add = command.add_argument
+    add("model", metavar="MODEL", help="file that `fastlin fit` has saved")
+    add("data", metavar="DATA", help="table of CSV or Parquet with the columns of the fit; others are left out")
+    add("--target", metavar="COLUMN", help="column of the true labels, to print the accuracy (default: none)")
+    written = "file of the predictions, CSV or Parquet by its ending .csv, .tsv, .parquet or .pq (default: %(default)s)"
+    add("--output", metavar="FILE", default="predictions.csv", help=written)
+    escaped = "in CSV, write an apostrophe before labels that a spreadsheet program would run; numbers stay as they are"
     add("--escape-formulas", action="store_true", help=escaped)
 
 
-def _add_reproduce(add):
-    named = f"one of {', '.join(STUDIES)}, which all run by default, or of {', '.join(CIFAR10_STUDIES)}"
+def _add_reproduce(command):
+    add = command.add_argument
+    named = (
+        f"study to run: {', '.join(STUDIES)} (default: all of these), or {', '.join(CIFAR10_STUDIES)}, which take "
+        "minutes to hours and run only where they are named"
+    )
     add("studies", nargs="*", metavar="STUDY", help=named)
-    add("--quick", action="store_true", help="use fewer epochs and rows, to see that all works")
-    add("--draws", type=_count_from(1), default=100, metavar="N", help="draws of cifar10_search; default: 100")
+    quick = "use fewer epochs, rows and seeds, to see that all works; claims get no verdict then"
+    add("--quick", action="store_true", help=quick)
+    draws = "networks that cifar10_search draws and trains; more take longer (default: %(default)s)"
+    add("--draws", type=_count_from(1), default=100, metavar="N", help=draws)
     add("--open", action="store_true", help="show the report in the browser at the end")
-    _add_data_and_output(add)
+    _add_data_and_output(command, "MNIST and CIFAR-10")
+    seed = "seed of what is random: splits, orders, networks, draws; compare and learning do not change "
+    _add_seed(command, f"{seed}(default: %(default)s)")
 
 
-def _add_compare(add):
-    add("--peers", action="store_true", help="compare with every installed peer; writes peers.json")
-    add("--quick", action="store_true", help="use fewer rows and seconds, to see that all works")
-    add("--classes", type=_count_from(2), help="classes of synthetic data; default: 10")
-    add("--samples", type=_count_from(10), help="rows of synthetic data; default: 20000")
-    add("--features", type=_count_from(1), help="columns of synthetic data; default: 100")
-    add("--dtype", choices=("float64", "float32"), default="float64", help="default: float64")
-    _add_data_and_output(add)
+def _add_compare(command):
+    add = command.add_argument
+    add("--quick", action="store_true", help="train on 1,000 rows, once, to see that all works; its seconds say little")
+    libraries = "time all installed libraries of `pip install 'fastlin[peers]'` instead; write peers.json and a picture"
+    add("--peers", action="store_true", help=libraries)
+    dtype = (
+        "type of the data, float64 or float32: float32 takes half the memory and less time, and keeps 7 digits of each "
+        "value instead of 16, and the accuracy hardly moves; the study of accuracy against seconds always takes "
+        "float64 (default: %(default)s)"
+    )
+    add("--dtype", choices=("float64", "float32"), default="float64", metavar="TYPE", help=dtype)
+    _add_data_and_output(command, "MNIST")
+    synthetic = command.add_argument_group(
+        "synthetic data",
+        "Any of the first three options replaces MNIST by random data with a normal\n"
+        "cluster for each class. Sizes that are not given have their defaults.",
+    )
+    add = synthetic.add_argument
+    add("--classes", type=_count_from(2), metavar="N", help="classes (default: 10)")
+    add("--samples", type=_count_from(10), metavar="N", help="rows to train on; a fifth more test (default: 20000)")
+    add("--features", type=_count_from(1), metavar="N", help="columns (default: 100)")
+    _add_seed(synthetic, "seed of the random data; MNIST is the same with each (default: %(default)s)")
 
 
-def _add_data_and_output(add):
-    searched = "the only folder to look in for the data; default: FASTLIN_DATA, the cache folder, then a download"
-    add("--data", metavar="DIR", help=searched)
-    add("--output", metavar="DIR", default="results", help="default: results")
-    add("--seed", type=_count_from(0), default=0, metavar="N", help="default: 0")
+def _add_warmup(command):
+    host = "compile for this very processor, although the wheel carries code; later processes use the new code"
+    command.add_argument("--host", action="store_true", help=host)
+
+
+def _add_data_and_output(command, sought):
+    searched = (
+        f"the only folder to look in for {sought} (default: the folder that FASTLIN_DATA names, then the cache folder, "
+        "then a download)"
+    )
+    command.add_argument("--data", metavar="DIR", help=searched)
+    written = "folder of results.json and the pictures, which is made where there is none (default: %(default)s)"
+    command.add_argument("--output", metavar="DIR", default="results", help=written)
+
+
+def _add_seed(command, text):
+    command.add_argument("--seed", type=_count_from(0), default=0, metavar="N", help=text)
 
 
 def _number(lowest, highest, kind=float):

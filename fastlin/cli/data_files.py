@@ -32,7 +32,7 @@ def read_data(name: str, text_columns: Iterable[str] = ()) -> Any:
     CommandError
         The file is not there or not readable, or two of its columns have the same name.
     """
-    with needs("arrow"):
+    with needs("tables"):
         import pyarrow as pa
         import pyarrow.csv
         import pyarrow.parquet
@@ -140,7 +140,7 @@ def check_table_name(name: str) -> None:
 
 def write_table(name: str, columns: Mapping[str, Array], escape_formulas: bool = False) -> None:
     """Write columns, arrays by their names, into a file of CSV or Parquet; formulas in CSV are escaped on request."""
-    with needs("arrow"):
+    with needs("tables"):
         import pyarrow as pa
         import pyarrow.csv
         import pyarrow.parquet

@@ -46,7 +46,7 @@ N_BARS = 20
 
 def fit_model(options: argparse.Namespace) -> int:
     """Fit a model to a table, save it, and write a page about it."""
-    require("studies", "arrow")
+    require("tables")
     import skops.io
 
     if options.cross_validate and options.C is not None:
@@ -79,7 +79,7 @@ def fit_model(options: argparse.Namespace) -> int:
 
 def predict_rows(options: argparse.Namespace) -> int:
     """Predict the rows of a table with a saved model, and write labels and probabilities."""
-    require("studies", "arrow")
+    require("tables")
     check_table_name(options.output)
     check_outputs({"--output": options.output}, [options.model, options.data])
     model = _load(options.model)

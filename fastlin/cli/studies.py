@@ -83,6 +83,7 @@ def run_studies(studies: Mapping[str, tuple[Study, Settings]], output: Path) -> 
                 add_results(path, {title: entry})
                 files = [picture["file"] for picture in entry["pictures"]]
                 console.print(make_tables(title, entry["merits"], files))
+                console.print()
             bars.advance(of_all)
         bars.update(of_all, description="done")
     add_results(path, {"environment": describe_environment()})

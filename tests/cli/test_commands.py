@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import re
 import webbrowser
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ import pytest
 
 from fastlin import cli, datasets, figures, warmup
 from fastlin.cli import commands, environment
-from fastlin.cli.arguments import CommandError
 from fastlin.contenders import CONTENDERS
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES, peers
 from fastlin.course.studies.claims import CLAIMS
@@ -294,11 +292,3 @@ def test_ctrl_c_leaves_the_results_and_the_report_of_earlier_studies(run, digits
     assert {path.name for path in folder.iterdir()} == {"results.json", "report.html", "digits"}
     assert run("reproduce", "gradient_check", "--quick").returncode == 0
     assert "2b, 2c · Logistic regression" in (folder / "report.html").read_text(encoding="utf-8")
-
-
-def test_every_command_has_a_function():
-    with pytest.raises(CommandError) as refused:
-        cli.build_parser().parse_args(["dance"])
-    # The error of an unknown command names those that there are.
-    named = re.search(r"choose from (.*?)\)", str(refused.value)).group(1)
-    assert re.findall(r"\w+", named) == list(commands.COMMANDS)

@@ -13,12 +13,12 @@ from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 import fastlin
 from fastlin.contenders import CONTENDERS, CannotSolveError, Problem, fit_fastlin
+from fastlin.course.studies.fair_threads import use_threads
 from fastlin.course.studies.settings import Results, Settings
-from fastlin.kernels.machine.threads import count_threads, limit_threads
+from fastlin.kernels.machine.threads import count_threads
 
 C = 1.0
 # A contender is admitted where its objective on the sample differs from the optimum by no more than this, relatively.
@@ -188,7 +188,7 @@ def _fit(fit, problem, effort):
 def _measure(contender, problem, effort, n_repeats, n_threads):
     seconds: list[float] = []
     # BLAS and OpenMP, which the fits of the sample have loaded, get as many threads as the contender's own code.
-    with limit_threads(n_threads), threadpool_limits(n_threads):
+    with use_threads(n_threads):
         while not seconds or (seconds[0] < SHORT and len(seconds) < n_repeats):
             sleep(PAUSE)
             begin = perf_counter()

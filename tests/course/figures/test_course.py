@@ -197,12 +197,13 @@ def test_an_onset_that_never_comes_is_not_drawn(draw):
 
 
 def test_legends_cover_no_axes(draw):
-    for study in ("binary", "early_stopping", "shuffling", "softmax", "l2_sweep"):
+    for study in ("binary", "early_stopping", "shuffling", "softmax", "l2_sweep", "learning"):
         _, figure = draw(study)
         figure.draw_without_rendering()
         (legend,) = figure.legends
-        top = legend.get_window_extent().y1
-        assert all(axes.get_window_extent().y0 > top for axes in figure.axes)
+        box = legend.get_window_extent()
+        assert all(axes.get_window_extent().y0 > box.y1 for axes in figure.axes)
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
         labels = [text.get_text() for text in legend.get_texts()]
         assert len(set(labels)) == len(labels)
 

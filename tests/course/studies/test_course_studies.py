@@ -24,6 +24,7 @@ from fastlin.course.studies.claims import judge_claims
 from fastlin.course.studies.l2 import PENALTIES, SAME_RATE, relative_roughness
 from fastlin.course.studies.settings import Settings
 from fastlin.course.trainers.two_layer_net import TwoLayerNet
+from fastlin.kernels.machine.threads import count_threads
 
 # The comparisons with scikit-learn measure no claim, and have their own tests.
 COURSE = [name for name in STUDIES if name not in ("compare", "learning")]
@@ -414,6 +415,8 @@ def test_compare_reaches_at_least_the_objective_of_scikit_learn(dtype, classes, 
     reference = contenders["scikit-learn"]["objective"]
     assert contenders["fastlin"]["objective"] <= reference * (1 + 1e-6)
     assert abs(contenders["fastlin"]["test_accuracy"] - contenders["scikit-learn"]["test_accuracy"]) < 0.03
+    assert abs(contenders["fastlin"]["test_log_loss"] / contenders["scikit-learn"]["test_log_loss"] - 1) < 0.03
+    assert contenders["scikit-learn"]["threads"] in (1, count_threads())
 
 
 def test_learning_gives_estimators_and_the_course_the_same_rows():
@@ -432,6 +435,7 @@ def test_every_contender_learns_longer_and_longer(digits):
     assert points.keys() == learning.CONTENDERS.keys()
     for name, row in points.items():
         assert [point["effort"] for point in row] == list(learning.CONTENDERS[name][1][:2])
+        assert row[-1]["training"] in ("2 epochs", "tol 0.0001", "20 iterations")
         # Chance is a tenth.
         assert row[-1]["accuracy"] > 0.6, name
     # The optimum does not depend on who finds it.

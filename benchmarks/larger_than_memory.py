@@ -1,0 +1,222 @@
+"""Fits of rows that lie in files, by blocks and by workers of Dask, beside a fit of the same rows in memory.
+
+``python -m benchmarks.larger_than_memory`` writes rows into a temporary folder, fits them in turn and prints medians as
+a table. ``--whole`` writes a file of 20 GB, and fits it by blocks alone.
+"""
+
+import os
+from argparse import ArgumentParser
+from contextlib import ExitStack
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.scale import KEEP_MEMORY
+from fastlin import LogisticRegression, blocks
+from fastlin.kernels.machine.threads import count_threads, limit_threads
+
+SEED = 0
+# Rows, features and classes of a run of two minutes, and of the whole one, which has 20 GB in float32.
+SIZES = 1_000_000, 100, 10
+WHOLE_SIZES = 10_000_000, 500, 10
+# Rows are made, and read from the file, in pieces of this size.
+PIECE_BYTES = 64 << 20
+N_PARTS = 16
+MEMORY, MAPPED, PARQUET = "in memory", "blocks of a memory-mapped .npy", "blocks of Parquet, decoded before"
+WORKERS = {"Dask, 1 worker": 1, "Dask, 2 workers": 2}
+CONTENDERS = (MEMORY, MAPPED, PARQUET, *WORKERS)
+
+
+def write_rows(folder, n_rows, n_features, n_classes, dtype):
+    """Write X.npy and y.npy, rows whose classes follow a softmax model; return the two paths."""
+    paths = folder / "X.npy", folder / "y.npy"
+    X = np.lib.format.open_memmap(paths[0], "w+", dtype, (n_rows, n_features))
+    y = np.empty(n_rows, np.int32)
+    coef = np.random.default_rng(SEED).normal(size=(n_features, n_classes)).astype(np.float32) / n_features**0.5
+    n_each = max(1, PIECE_BYTES // (4 * n_features))
+    for number, first in enumerate(range(0, n_rows, n_each)):
+        generator = np.random.default_rng([SEED, number])
+        shape = min(n_each, n_rows - first), n_features
+        if X.dtype == np.uint8:
+            piece = generator.integers(0, 256, shape, np.uint8)
+            scaled = (piece.astype(np.float32) - 127.5) / 73.9
+        else:
+            piece = scaled = generator.standard_normal(shape, np.float32)
+        X[first : first + len(piece)] = piece
+        y[first : first + len(piece)] = (scaled @ coef + generator.gumbel(size=(len(piece), n_classes))).argmax(axis=1)
+    X.flush()
+    np.save(paths[1], y)
+    return paths
+
+
+def write_parquet(folder, X, y):
+    """Write the rows as Parquet files, one for each part of Dask's."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    folder.mkdir()
+    for number, rows in enumerate(np.array_split(np.arange(len(y)), N_PARTS)):
+        part = X[rows[0] : rows[-1] + 1]
+        columns = {f"x{j}": np.ascontiguousarray(part[:, j]) for j in range(X.shape[1])}
+        pyarrow.parquet.write_table(pa.table({**columns, "y": y[rows]}), folder / f"{number:02d}.parquet")
+
+
+def read_part(path, first, last):
+    """Return the rows of a part, in a worker."""
+    return np.array(np.load(path, mmap_mode="r")[first:last])
+
+
+def make_dask_array(path):
+    """Return the rows of a .npy as Dask's array, whose parts each worker reads from the file."""
+    import dask
+    import dask.array
+
+    array = np.load(path, mmap_mode="r")
+    cuts = np.linspace(0, len(array), N_PARTS + 1).astype(int).tolist()
+    parts = [
+        dask.array.from_delayed(
+            dask.delayed(read_part)(os.fspath(path), first, last), (last - first, *array.shape[1:]), array.dtype
+        )
+        for first, last in pairwise(cuts)
+    ]
+    return dask.array.concatenate(parts)
+
+
+def open_workers(stack, n_workers):
+    """Return the client of workers that have together as many threads as a fit in memory, until the stack ends."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    stack.enter_context(dask.config.set(KEEP_MEMORY))
+    n_threads = max(1, count_threads() // n_workers)
+    cluster = LocalCluster(n_workers=n_workers, threads_per_worker=n_threads, dashboard_address=":0", silence_logs=50)
+    return stack.enter_context(Client(stack.enter_context(cluster)))
+
+
+def prepare(contenders, paths, folder, stack):
+    """Return a function for each contender that fits a model, and the seconds of decoding Parquet files if any."""
+    calls, seconds = {}, None
+    mapped, y = np.load(paths[0], mmap_mode="r"), np.load(paths[1])
+    for name in contenders:
+        if name == MEMORY:
+            calls[name] = partial(LogisticRegression().fit, np.array(mapped), y)
+        elif name == MAPPED:
+            calls[name] = partial(LogisticRegression().fit, blocks.from_arrays(mapped, y))
+        elif name == PARQUET:
+            write_parquet(folder / "parquet", mapped, y)
+            begin = perf_counter()
+            rows = blocks.from_parquet(folder / "parquet", label="y", cache=folder / "decoded")
+            seconds = perf_counter() - begin
+            calls[name] = partial(LogisticRegression().fit, rows)
+        else:
+            from fastlin.dask import LogisticRegression as DaskLogisticRegression
+
+            client = open_workers(stack, WORKERS[name])
+            arrays = [make_dask_array(path) for path in paths]
+            calls[name] = partial(DaskLogisticRegression().fit, *arrays, client=client)
+    return calls, seconds
+
+
+def leave_page_cache(path):
+    """Let the system forget what it has read of a file, so that the next reading is from the disk, where it can."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def measure_reading(model, path, y):
+    """Return the seconds in which a file is read from the disk, and its rows are predicted from there and from memory.
+
+    A prediction is one pass. Where the file does not fit into memory, the second one is from the disk too.
+    """
+    rows, seconds = blocks.from_arrays(np.load(path, mmap_mode="r"), y), {}
+    leave_page_cache(path)
+    begin = perf_counter()
+    with open(path, "rb", buffering=0) as file:
+        piece = bytearray(PIECE_BYTES)
+        while file.readinto(piece):
+            pass
+    seconds["reading the file, from disk"] = perf_counter() - begin
+    leave_page_cache(path)
+    for place in ("disk", "memory"):
+        begin = perf_counter()
+        model.score(rows)
+        seconds[f"predicting its rows, from {place}"] = perf_counter() - begin
+    return seconds
+
+
+def measure(contenders, sizes, dtype, folder, n_turns):
+    """Write rows into a folder, and return the records of fits in turn by contender, and the seconds of other things.
+
+    A record has the median of the seconds, and passes, objective and proven gap of the last fit. One fit of each goes
+    before, which compiles and reads the files, unless there is one turn alone.
+    """
+    # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
+    with limit_threads(count_threads()), TemporaryDirectory(dir=folder) as name, ExitStack() as stack:
+        folder = Path(name)
+        paths = write_rows(folder, *sizes, dtype)
+        calls, decoding = prepare(contenders, paths, folder, stack)
+        seconds, models = {contender: [] for contender in calls}, {}
+        for turn in range(n_turns + (n_turns > 1)):
+            for contender, fit in calls.items():
+                begin = perf_counter()
+                models[contender] = fit()
+                if turn or n_turns == 1:
+                    seconds[contender].append(perf_counter() - begin)
+        others = {} if decoding is None else {"decoding the Parquet files, once": decoding}
+        others |= measure_reading(models[MAPPED], paths[0], np.load(paths[1]))
+    records = {
+        contender: {
+            "seconds": median(seconds[contender]),
+            "passes": model.n_passes_,
+            "objective": model.history_[-1].objective,
+            "gap": model.certificate_,
+        }
+        for contender, model in models.items()
+    }
+    return records, others
+
+
+def main(arguments=None):
+    """Measure and print tables."""
+    parser = ArgumentParser(prog="python -m benchmarks.larger_than_memory", description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, help=f"default: {SIZES[0]:,}; with --whole {WHOLE_SIZES[0]:,}")
+    parser.add_argument("--features", type=int, help=f"default: {SIZES[1]}; with --whole {WHOLE_SIZES[1]}")
+    parser.add_argument("--classes", type=int, help=f"default: {SIZES[2]}")
+    parser.add_argument("--dtype", choices=("float32", "uint8"), default="float32", help="default: float32")
+    parser.add_argument("--turns", type=int, help="fits of each, whose median counts; default: 3, with --whole 1")
+    parser.add_argument("--folder", help="where a temporary folder is made; default: the system's")
+    parser.add_argument("--whole", action="store_true", help="a file of 20 GB, by blocks alone")
+    options = parser.parse_args(arguments)
+    given = options.rows, options.features, options.classes
+    sizes = tuple(n or default for n, default in zip(given, WHOLE_SIZES if options.whole else SIZES, strict=True))
+    n_turns = options.turns or (1 if options.whole else 3)
+    contenders = (MAPPED,) if options.whole else CONTENDERS
+    n_threads = count_threads()
+    records, others = measure(contenders, sizes, options.dtype, options.folder, n_turns)
+    n, d, K = sizes
+    size = n * d * np.dtype(options.dtype).itemsize / 1e9
+    fits = "one fit each" if n_turns == 1 else f"medians of {n_turns} fits in turn"
+    print(f"{n:,} × {d}, {K} classes, {options.dtype}, {size:.3g} GB; {fits}, {n_threads} threads\n")
+    print("| | seconds | passes | seconds a pass | proven gap | objective above the lowest |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    lowest = min(record["objective"] for record in records.values())
+    for name, record in records.items():
+        seconds, passes = record["seconds"], record["passes"]
+        print(
+            f"| {name} | {seconds:.3g} | {passes:.1f} | {seconds / passes:.3g} | {record['gap']:.1e} | "
+            f"{record['objective'] / lowest - 1:.0e} |"
+        )
+    print("\n| once | seconds |\n| --- | ---: |")
+    for name, seconds in others.items():
+        print(f"| {name} | {seconds:.3g} |")
+
+
+if __name__ == "__main__":
+    main()

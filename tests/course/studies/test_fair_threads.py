@@ -1,0 +1,28 @@
+"""The number of threads on which another library is timed."""
+
+from time import sleep
+
+import pytest
+from threadpoolctl import threadpool_info
+
+from fastlin.course.studies import fair_threads
+from fastlin.course.studies.fair_threads import choose_threads, use_threads
+from fastlin.kernels.machine.threads import count_threads
+
+
+@pytest.mark.parametrize("fastest", [1, 3])
+def test_the_faster_number_of_threads_is_chosen(fastest, monkeypatch):
+    seen = []
+
+    def fit():
+        seen.append(next(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+        sleep(0 if seen[-1] == fastest else 0.2)
+
+    monkeypatch.setattr(fair_threads, "count_threads", lambda: 3)
+    assert choose_threads(fit) == fastest
+    assert seen == [1, 3]
+
+
+def test_fastlin_has_as_many_threads_as_the_others():
+    with use_threads(1):
+        assert count_threads() == 1
