@@ -9,17 +9,19 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.pages import CLAIMS, ROOT, write_pages
+from benchmarks.pages import write_pages
 from benchmarks.published import read_machines
+from benchmarks.study_pages import RECORD
 from fastlin.cli.results import choose_entries, read_results
 from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
 from fastlin.course.studies.claims import NOT_RUN, judge_claims
 
-FOLDER = ROOT / "docs" / "studies"
+# The tables hold what these show.
+LEFT_OUT = "images.png", "compare.png", "cifar10_deep_curves.png", "cifar10_few_layers.png"
 
 
-def record_claims(results, folder=FOLDER):
-    """Judge the claims by the results.json of a folder; keep rows, merits and pictures in docs/studies."""
+def record_claims(results, path=RECORD):
+    """Judge the claims by the results.json of a folder; keep rows and merits in a file, and pictures in its folder."""
     content = read_results(results / "results.json")
     # Those of other data sets are left out.
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
@@ -28,16 +30,21 @@ def record_claims(results, folder=FOLDER):
     missing = sorted({row["study"] for row in rows if row["verdict"] == NOT_RUN})
     if missing:
         raise SystemExit(f"{results / 'results.json'} lacks what these studies measure: {', '.join(missing)}")
-    pictures = [picture for entry in entries.values() for picture in entry["pictures"]]
-    for picture in pictures:
-        shutil.copyfile(results / picture["file"], folder / Path(picture["file"]).name)
+    pictures = {study: {} for study in entries}
+    for study, entry in entries.items():
+        for picture in entry["pictures"]:
+            name = Path(picture["file"]).name
+            if name in LEFT_OUT:
+                continue
+            pictures[study][name] = picture["alt"]
+            shutil.copyfile(results / picture["file"], path.parent / name)
     record = {
         "environment": content["environment"],
         "claims": rows,
         "merits": {study: entry["merits"] for study, entry in entries.items()},
-        "pictures": {Path(picture["file"]).name: picture["alt"] for picture in pictures},
+        "pictures": pictures,
     }
-    (folder / CLAIMS.name).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 A block stands between two comments, of which the first names it. `write_pages` replaces what is between them.
 """
 
-import json
 import re
-from collections import Counter
 from pathlib import Path
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
@@ -14,6 +12,7 @@ from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
+from benchmarks.study_pages import list_claims, show_study
 from benchmarks.suite import EVERYDAY, RACE_RECORDS
 from benchmarks.tables import (
     KINDS,
@@ -31,10 +30,10 @@ from benchmarks.tables import (
 )
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "claims.md"
-# What `benchmarks.claims` recorded of the studies.
-CLAIMS = ROOT / "docs" / "studies" / "claims.json"
+DOCUMENTS = ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in ("benchmarks", "claims", "studies"))
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+# A block of this name shows a study.
+STUDY = "study-"
 # The rows of README's table, the lost races among them; docs/benchmarks.md shows all.
 CHOSEN = (
     "mnist-float64",
@@ -74,7 +73,9 @@ def fill_blocks(text, machines):
     """Return the text of a document with its blocks written from the machines."""
 
     def fill(match):
-        return f"{match[1]}{BLOCKS[match[2]](machines)}\n{match[3]}"
+        study = match[2].removeprefix(STUDY)
+        content = BLOCKS[study](machines) if study == match[2] else show_study(study)
+        return f"{match[1]}{content}\n{match[3]}"
 
     return BLOCK.sub(fill, text)
 
@@ -145,22 +146,6 @@ def _summarise_everyday(record):
 def _say_times(ratio):
     """Return a ratio in words; one below 1 is turned round, and bold."""
     return f"{format_ratio(ratio)} × faster" if ratio >= 1 else f"**{format_ratio(1 / ratio)} × slower**"
-
-
-def list_claims(record):
-    """Return how many claims have which verdict, and the table of them."""
-    rows = record["claims"]
-    counts = Counter(row["verdict"] for row in rows)
-    columns = {
-        "report": "reports",
-        "task": "task",
-        "claim": "says",
-        "there": "reported",
-        "here": "here",
-        "verdict": "verdict",
-    }
-    table = Table("", list(columns), [[row[name] for name in columns.values()] for row in rows], [False] * len(rows))
-    return f"{'; '.join(f'{name}: {count}' for name, count in counts.items())}.\n\n{write_markdown(table)}"
 
 
 def _call(machine):
@@ -273,6 +258,6 @@ BLOCKS = {
     "bounds": list_missed_bounds,
     "scaling": show_scaling,
     "pictures": list_pictures,
-    "claims": lambda machines: list_claims(json.loads(CLAIMS.read_text(encoding="utf-8"))),
+    "claims": lambda machines: list_claims(),
     "runs": list_runs,
 }

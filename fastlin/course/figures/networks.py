@@ -138,7 +138,7 @@ def draw_few_layers(results: StudyResults) -> Drawing:
     means = {name: float(np.mean(row[depths[0]])) for name, row in table.items()}
     return Drawing(
         figure,
-        f"{name_data(results)}, normal weights of 0.01: dropout, and batch norm of pixels",
+        f"{name_data(results)}, few hidden layers: dropout, and batch norm of the input",
         "The best validation accuracy of each draw (points) and their mean (bars). The rows named pixels are given "
         "pixels, the others principal components.",
         f"Means with {depths[0]} hidden layers: "

@@ -96,8 +96,14 @@ LOW_VARIANTS = {
         for rate in TEMPLATE_DROPOUT
     },
 }
-# The variants that are compared at low depths.
-FEW_LAYERS = "normal, plain", f"normal, {INPUT}", f"normal, dropout {DROPOUT}", "template, plain", *LOW_VARIANTS
+# The variants that are compared at low depths, those of one setting after one another.
+STARTS = "normal", PIXELS, CENTRED_PIXELS, "template"
+FEW_LAYERS = tuple(
+    name
+    for start in STARTS
+    for name in ("normal, plain", f"normal, {INPUT}", f"normal, dropout {DROPOUT}", "template, plain", *LOW_VARIANTS)
+    if name.split(", ")[0] == start
+)
 
 
 def run(settings: Settings) -> Results:

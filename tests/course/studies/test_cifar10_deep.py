@@ -1,6 +1,7 @@
 """Deeper networks on CIFAR-10: the variants, their units, and how they fare."""
 
 import dataclasses
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -98,8 +99,12 @@ def test_all_variants_of_a_draw_have_the_same_units(monkeypatch):
             epochs = results.series["curves"][name, depth].epochs
             assert max(epoch.validation_accuracy for epoch in epochs) == table[name][str(depth)][0]
     few = results.series["few_layers"]
-    few_names = ["normal, plain", "normal, batch norm of the input", "normal, dropout 0.05", "template, plain", *low]
-    assert list(few) == few_names
+    assert list(few) == list(cifar10_deep.FEW_LAYERS)
+    added = {"normal, plain", "normal, batch norm of the input", "normal, dropout 0.05", "template, plain"}
+    assert set(few) == {*low, *added}
+    # Those of one setting stand after one another.
+    starts = [name.split(", ")[0] for name in few]
+    assert [start for start, _ in groupby(starts)] == ["normal", "pixels", "centred pixels", "template"]
     assert few["normal, plain"] == {"3": table["normal, plain"]["3"]}
     for name, row in results.merits["the_same_for_few_hidden_layers"].items():
         assert row == {"3": pytest.approx(np.mean(few[name]["3"]))}
