@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import pages, published
-from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, fill_blocks
+from benchmarks.pages import BLOCK, BLOCKS, DOCUMENTS, STUDY, fill_blocks
 from benchmarks.pictures import choose_pictures, draw_pictures, read_source
 from benchmarks.published import EARLIER, FOLDER, add_records, digest, read_machines
+from benchmarks.study_pages import read_record
 from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
 
@@ -40,7 +41,10 @@ def test_the_documents_show_the_files(document):
 
 def test_every_block_is_shown_somewhere():
     texts = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
-    assert {match[1] for match in BLOCK.findall(texts)} == set(BLOCKS)
+    shown = {match[1] for match in BLOCK.findall(texts)}
+    studies = {name.removeprefix(STUDY) for name in shown if name.startswith(STUDY)}
+    assert shown - {f"{STUDY}{study}" for study in studies} == set(BLOCKS)
+    assert studies == {study for study, pictures in read_record()["pictures"].items() if pictures}
 
 
 def test_the_pictures_were_drawn_from_the_files():

@@ -1,0 +1,65 @@
+"""The record of the claims: what `benchmarks.claims` keeps of a run, and that the published one is of these claims."""
+
+import json
+
+import pytest
+
+from benchmarks import study_pages
+from benchmarks.claims import record_claims
+from benchmarks.study_pages import RECORD, list_claims, read_record, show_study
+from fastlin import __version__
+from fastlin.course.studies import CIFAR10_STUDIES, STUDIES
+from fastlin.course.studies.claims import CLAIMS, judge_claims
+
+
+def test_the_published_verdicts_follow_from_the_published_measurements():
+    record = read_record()
+    entries = {
+        study: {"data": "cifar10" if study in CIFAR10_STUDIES else "mnist", "parameters": {}, "merits": merits}
+        for study, merits in record["merits"].items()
+    }
+    assert judge_claims(entries) == record["claims"]
+    assert [row["says"] for row in record["claims"]] == [claim.says for claim in CLAIMS]
+    assert "not run" not in {row["verdict"] for row in record["claims"]}
+    pictures = {name for shown in record["pictures"].values() for name in shown}
+    assert {path.name for path in RECORD.parent.glob("*.png")} == pictures
+
+
+def make_results(folder):
+    """Write the results.json and the pictures of a run whose merits are the published ones."""
+    titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
+    content = {"environment": {"processor": "a processor"}, "claims": []}
+    for title in titles:
+        data, study = title.split(".")
+        (folder / data).mkdir(exist_ok=True)
+        (folder / data / f"{study}.png").write_bytes(study.encode())
+        content[title] = {
+            "version": __version__,
+            "parameters": {"quick": False, "seed": 0},
+            "merits": read_record()["merits"][study],
+            "seconds": 1.0,
+            "pictures": [{"file": f"{data}/{study}.png", "caption": "A caption.", "alt": f"Of {study}."}],
+        }
+    (folder / "results.json").write_text(json.dumps(content))
+    return content
+
+
+def test_a_run_is_recorded_with_its_pictures(tmp_path, monkeypatch):
+    content, path = make_results(tmp_path), tmp_path / "docs" / "claims.json"
+    path.parent.mkdir()
+    record_claims(tmp_path, path)
+    record = json.loads(path.read_text())
+    assert record["environment"] == {"processor": "a processor"}
+    assert record["claims"] == read_record()["claims"]
+    assert (path.parent / "binary.png").read_bytes() == b"binary"
+    # What the tables hold has no picture.
+    assert record["pictures"]["compare"] == {}
+    assert not (path.parent / "compare.png").exists()
+    monkeypatch.setattr(study_pages, "RECORD", path)
+    assert show_study("binary") == "![Of binary.](studies/binary.png)"
+    assert "| **" not in show_study("cifar10_deep")
+    assert list_claims().count("\n| ") == len(CLAIMS) + 1
+    del content["mnist.binary"]
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match="binary"):
+        record_claims(tmp_path, path)
