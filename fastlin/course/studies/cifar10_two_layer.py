@@ -33,6 +33,8 @@ OWN = Recipe(
 )
 # The part of the epochs that a quick study takes.
 QUICK_PART = 0.05
+# Principal components and momentum are compared over the first epochs, in which trainings differ most.
+N_COMPARED = 100
 
 
 def run(settings: Settings) -> Results:
@@ -41,6 +43,8 @@ def run(settings: Settings) -> Results:
     images = prepare(settings.data, N_COMPONENTS, settings.quick)
     settings.notify("TwoLayerNet", 0.0)
     by_class = train_two_layer_net(images, settings.quick, settings.seed)
+    settings.notify("components and momentum", 0.0)
+    compared = compare_settings(settings, images)
     scaled = images.scale(images.pixel_deviation)
     runs = readings(images, scaled, settings.quick)
     # One bar counts the epochs of all runs.
@@ -73,6 +77,7 @@ def run(settings: Settings) -> Results:
                 for name, result in trained.items()
             }
             | {"TwoLayerNet, 1,100 epochs": by_class},
+            **compared,
         },
         series=trained,
     )
@@ -119,6 +124,28 @@ def train_two_layer_net(images: Images, quick: bool, seed: int) -> dict[str, Any
         "epochs": len(history["val_acc_history"]),
         "ended": "limit" if len(history["loss_history"]) == n_iterations else "diverged",
         "seconds": seconds,
+    }
+
+
+def compare_settings(settings: Settings, images: Images) -> dict[str, Any]:
+    """Train for some epochs with the report's settings, without its momentum, and on pixels; return their results."""
+    batch_size = min(REPORT.batch_size, len(images.y_train) // 2)
+    recipe = replace(REPORT, batch_size=batch_size, epochs=5 if settings.quick else N_COMPARED)
+    cases = {
+        "the report's settings": (images, recipe),
+        "without momentum": (images, replace(recipe, momentum=0.0)),
+        "centred pixels": (prepare(settings.data, None, settings.quick), recipe),
+    }
+    rows: dict[str, dict[str, Any]] = {}
+    for name, (given, chosen) in cases.items():
+        trained = train(given, chosen, settings.seed)
+        last = trained.training.epochs[-1]
+        rows[name] = {"loss": last.loss, "validation": last.validation_accuracy, "seconds": trained.seconds}
+    first, without, pixels = rows.values()
+    return {
+        "after_100_epochs": rows,
+        "loss_without_momentum_over_that_with_it": without["loss"] / first["loss"],
+        "seconds_on_pixels_over_those_on_components": pixels["seconds"] / first["seconds"],
     }
 
 

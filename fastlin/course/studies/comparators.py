@@ -5,8 +5,11 @@ among the arguments is a path into the merits, with a stroke between the keys: "
 """
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+
+from scipy import stats
 
 CONFIRMED, NOT_CONFIRMED, CONTRADICTED = "confirmed", "not confirmed", "contradicted"
 DEPENDS_ON_THE_MEASURE, DEPENDS_ON_THE_SETTING = "depends on the measure", "depends on the setting"
@@ -17,7 +20,7 @@ Merits: TypeAlias = Mapping[str, Any]
 Number: TypeAlias = float | str
 # Of orders or seeds, this part has to agree.
 ENOUGH = 0.8
-# A slope or a mean differs from zero where it is so many standard errors away.
+# Slopes differ where they are this number of standard errors apart.
 STANDARD_ERRORS = 2
 
 
@@ -100,36 +103,40 @@ def falls(merits: Merits, *, values: str) -> str:
     return CONTRADICTED if all(rise < 0 for rise in rises) else NOT_CONFIRMED
 
 
-def significant(merits: Merits, *, value: str, error: str) -> str:
-    """Confirm a gain of more than two standard errors, and contradict such a loss."""
-    gain, unit = _read(merits, (value, error))
-    return (
-        CONFIRMED
-        if gain > STANDARD_ERRORS * unit
-        else CONTRADICTED
-        if gain < -STANDARD_ERRORS * unit
-        else NOT_CONFIRMED
-    )
+def significant(merits: Merits, *, value: str, error: str, of: str) -> str:
+    """Confirm a mean gain whose confidence interval of 95 % lies above zero, and contradict one that lies below.
 
-
-def plateau(merits: Merits, *, slopes: str, training: str) -> str:
-    """Judge whether the slope of a validation accuracy ends while the training accuracy still rises.
-
-    It is confirmed where the former is not significantly above zero, and shows signs where it is less than half of the
-    latter.
+    `of` is the path of the number of seeds: with few of them the interval is that of Student's t.
     """
-    validation, rising = find(merits, slopes), find(merits, training)
-    if rising["change"] <= STANDARD_ERRORS * rising["error"]:
+    gain, unit, n_seeds = _read(merits, (value, error, of))
+    half = float(stats.t.ppf(0.975, n_seeds - 1)) * unit
+    return CONFIRMED if gain > half else CONTRADICTED if gain < -half else NOT_CONFIRMED
+
+
+def plateau(merits: Merits, *, before: str, after: str, training: str) -> str:
+    """Judge whether a validation accuracy stops rising while the training accuracy still rises, by slopes with errors.
+
+    It is confirmed where the slope after the step is not significantly above zero. It shows signs where that slope is
+    significantly below the one before the step and below that of the training accuracy.
+    """
+    earlier, later, rising = (find(merits, path) for path in (before, after, training))
+    nothing = {"change": 0.0, "error": 0.0}
+    if not _exceeds(rising, nothing):
         return CONTRADICTED
-    if validation["change"] <= STANDARD_ERRORS * validation["error"]:
+    if not _exceeds(later, nothing):
         return CONFIRMED
-    return SHOWS_SIGNS if validation["change"] < rising["change"] / 2 else CONTRADICTED
+    return SHOWS_SIGNS if _exceeds(earlier, later) and _exceeds(rising, later) else CONTRADICTED
+
+
+def _exceeds(slope, other):
+    """Say whether a slope is significantly above another one."""
+    return slope["change"] - other["change"] > STANDARD_ERRORS * math.hypot(slope["error"], other["error"])
 
 
 def overfits(merits: Merits, *, rise: str, by: float, gap: str, growth: str, error: str) -> str:
-    """Judge signs of overfitting: confirm where the validation loss rises again by a part of it.
+    """Judge whether the signs of overfitting are those of overfitting: the validation loss rises again by a part of it.
 
-    A training accuracy above the validation accuracy whose distance still grows significantly shows signs.
+    A training accuracy above the validation accuracy, with a distance that still grows significantly, only shows signs.
     """
     rises, distance, change, unit = _read(merits, (rise, gap, growth, error))
     if rises >= by:

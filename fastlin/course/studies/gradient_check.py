@@ -12,8 +12,8 @@ from fastlin.typing import Array
 N_IMAGES = 100
 EPSILON = 1e-3
 LAMBDA = 0.1
-# The homework's network has kinks where a unit is zero: a smaller step crosses fewer of them. Of its weights so many of
-# each kind are compared.
+# The homework's network has kinks where a unit is zero: a smaller step crosses fewer of them. This number of weights of
+# each kind is compared.
 NETWORK_EPSILON, N_HIDDEN, N_WEIGHTS = 1e-6, 20, 100
 LEARNING_RATE = 0.5
 # What each entry of w adds to the penalty is written out here, so that the model's own factor of w is tested too.

@@ -47,11 +47,10 @@ def run(settings: Settings) -> Results:
     # The losses become smoother as a training goes on, so that both are measured up to the earlier stop.
     n_common = min(trained.last_step for trained in pair.values())
     spikes = {name: measure_spikes(trained, n_common) for name, trained in pair.items()}
-    smaller = [
-        later[name] < earlier[name]
-        for earlier, later in ((plain, median), tuple(spikes.values()))
+    smaller = {
+        name: sum(later[name] < earlier[name] for earlier, later in ((plain, median), tuple(spikes.values())))
         for name in ("accuracy_spikes", "loss_spikes")
-    ]
+    }
     dips = find_dips(in_order)
     return Results(
         parameters={
@@ -63,8 +62,9 @@ def run(settings: Settings) -> Results:
         merits={
             "full_length": {"in order": _take_spikes(plain), "shuffled, median": _take_spikes(median)},
             "early_stopping": spikes,
-            "comparisons": len(smaller),
-            "comparisons_with_smaller_spikes": sum(smaller),
+            "comparisons": 2,
+            "comparisons_with_smaller_spikes_of_accuracy": smaller["accuracy_spikes"],
+            "comparisons_with_smaller_spikes_of_loss": smaller["loss_spikes"],
             "speed": {
                 "epochs to the early stop": compare(stopped_in_order.last_epoch, [one.last_epoch for one in stopped]),
                 **{LABELS[name]: compare(plain[name], [row[name] for row in others]) for name in SPEEDS},
@@ -90,14 +90,13 @@ def compare(plain: float | None, others: list[float | None], sign: int = 1) -> d
 
     Less is better, or with a sign of -1 more. A measure that a training has not reached, None, counts as the worst.
     """
-    place = _or_infinity(plain)
-    values = [_or_infinity(value) for value in others]
+    place, *values = (np.inf if value is None else sign * value for value in (plain, *others))
     median = float(np.median(values))
     return {
         "in order": plain,
-        "shuffled, median": median if np.isfinite(median) else None,
-        "better": sum(sign * value < sign * place for value in values),
-        "worse": sum(sign * value > sign * place for value in values),
+        "shuffled, median": sign * median if np.isfinite(median) else None,
+        "better": sum(value < place for value in values),
+        "worse": sum(value > place for value in values),
         "of": len(values),
     }
 

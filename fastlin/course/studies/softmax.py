@@ -10,7 +10,7 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.studies.trends import average_slopes, fit_slope
 from fastlin.typing import FloatArray, IntArray
 
-# Curves are averaged over so many successive validations, which make an epoch.
+# Curves are averaged over this number of successive validations, which make an epoch.
 WINDOW = 5
 # The step from which report B sees a plateau.
 RANDOM_SPLIT_FROM = 3_800
@@ -25,36 +25,47 @@ def run(settings: Settings) -> Results:
     n_last = len(X_val) // 5
     last_fifth = np.mean(trained.model.forward(X_val[-n_last:]).argmax(axis=1) == Y_val[-n_last:].argmax(axis=1))
     steps, gap = accuracy_gap(trained)
-    growth = fit_slope(dict(zip(steps[::WINDOW], gap[::WINDOW], strict=True)), trained.last_step / 2, n_averaged=1)
     merits = {
         "steps": trained.last_step,
         **course.measure_end(trained, X_train, Y_train),
         "final_accuracy_on_last_fifth_of_validation_images": float(last_fifth),
         "train_accuracy_overtakes_at_step": find_onset(steps, gap),
         **find_bottom(trained),
-        "gap_in_points": 100 * float(gap[-max(1, len(gap) // 10) :].mean()),
-        "growth_of_the_gap": growth.change,
-        "error_of_the_growth": growth.error,
     }
     merits["rise_of_validation_loss"] = merits["last_mean_validation_loss"] / merits["lowest_validation_loss"] - 1
     seeds = course.choose_seeds(settings, 2 if settings.quick else N_SEEDS)
-    onsets = {}
+    onsets, gaps, growths = {}, [], []
+
+    def measure_gap(name, one):
+        """Note from which step the gap of a training stays open, how wide it is in the end, and how it grows."""
+        steps, gap = accuracy_gap(one)
+        onsets[name] = find_onset(steps, gap)
+        gaps.append(100 * float(gap[-max(1, len(gap) // 10) :].mean()))
+        means = dict(zip(steps[::WINDOW], gap[::WINDOW], strict=True))
+        growths.append(fit_slope(means, one.last_step / 2, n_averaged=1))
+
     for seed in seeds:
         settings.notify(f"seed {seed}")
-        onsets[f"seed {seed}"] = find_onset(*accuracy_gap(course.train_softmax(settings, seed=seed)))
+        measure_gap(f"seed {seed}", course.train_softmax(settings, seed=seed))
     late, before, after, training = [], [], [], []
     for split in course.find_splits(settings.data, settings.quick):
         settings.notify(f"random split {split}")
         drawn = course.train_softmax(settings, split=split)
-        onsets[f"random split {split}"] = find_onset(*accuracy_gap(drawn))
+        measure_gap(f"random split {split}", drawn)
         accuracies = drawn.val["accuracy"]
         late.append([value for step, value in accuracies.items() if step >= RANDOM_SPLIT_FROM])
         before.append(fit_slope(accuracies, drawn.steps_per_epoch, RANDOM_SPLIT_FROM))
         after.append(fit_slope(accuracies, RANDOM_SPLIT_FROM))
         training.append(fit_slope(drawn.train["accuracy"], RANDOM_SPLIT_FROM))
-    merits["steps_of_overtaking"] = onsets
-    reached = [np.inf if step is None else step for step in onsets.values()]
-    merits["median_step_of_overtaking"] = float(np.median(reached)) if np.isfinite(np.median(reached)) else None
+    growth, reached = average_slopes(growths), [np.inf if step is None else step for step in onsets.values()]
+    merits |= {
+        "steps_of_overtaking": onsets,
+        "median_step_of_overtaking": float(np.median(reached)) if np.isfinite(np.median(reached)) else None,
+        "gap_in_points": float(np.mean(gaps)),
+        "growth_of_the_gap": growth.change,
+        "error_of_the_growth": growth.error,
+        "trainings": len(gaps),
+    }
     if late and late[0]:
         merits |= {
             "random_split_mean_late_validation_accuracy": float(np.mean(late[0])),

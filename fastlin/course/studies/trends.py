@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Slopes are those of so many steps.
+# A slope is the change over this number of steps.
 STEPS = 1_000
 # The values of an epoch, which depend on its batches, are averaged to one.
 VALIDATIONS = 5
@@ -38,6 +38,11 @@ def fit_slope(
 
 
 def average_slopes(slopes: list[Slope]) -> Slope:
-    """Return the mean of Slopes of independent trainings, with its standard error."""
+    """Return the mean of Slopes of several trainings, with its standard error.
+
+    That is the larger of two: the error that the residuals of all lines leave, and the one by which trainings differ.
+    """
     changes, errors = np.array(slopes).T
-    return Slope(float(changes.mean()), float(np.sqrt(np.sum(errors**2))) / len(slopes))
+    n = len(slopes)
+    spread = float(changes.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return Slope(float(changes.mean()), max(float(np.sqrt(np.sum(errors**2))) / n, spread))

@@ -20,11 +20,14 @@ def orders(better, worse, of=10):
     return {"better": better, "worse": worse, "of": of}
 
 
-def slopes(validation, training, error=0.1):
-    return {"s": {"v": {"change": validation, "error": error}, "t": {"change": training, "error": error}}}
+def slopes(before, after, training, error=0.1):
+    named = {"b": before, "a": after, "t": training}
+    return {"s": {name: {"change": change, "error": error} for name, change in named.items()}}
 
 
 SHARE = {"part": "part", "of": "of", "confirmed_from": 0.9, "contradicted_to": 0}
+SIGNIFICANT = {"value": "g", "error": "e", "of": "n"}
+PLATEAU = {"before": "s/b", "after": "s/a", "training": "s/t"}
 OVERFITS = {"rise": "rise", "by": 0.01, "gap": "gap", "growth": "growth", "error": "error"}
 
 
@@ -60,14 +63,18 @@ CASES = [
     ("falls", {"v": {"1": 2.0, "0.1": 2.0, "0": 2.0}}, {"values": "v"}, NOT_CONFIRMED),
     ("falls", {"v": {"1": float("nan"), "0.1": 2.0, "0": 3.0}}, {"values": "v"}, NOT_CONFIRMED),
     ("falls", {"v": {"1": 3.0, "0.1": 2.0, "0": 1.0}}, {"values": "v"}, CONTRADICTED),
-    ("significant", {"g": 0.21, "e": 0.1}, {"value": "g", "error": "e"}, CONFIRMED),
-    ("significant", {"g": 0.2, "e": 0.1}, {"value": "g", "error": "e"}, NOT_CONFIRMED),
-    ("significant", {"g": -0.21, "e": 0.1}, {"value": "g", "error": "e"}, CONTRADICTED),
-    ("plateau", slopes(0.2, 1.0), {"slopes": "s/v", "training": "s/t"}, CONFIRMED),
-    ("plateau", slopes(-1.0, 1.0), {"slopes": "s/v", "training": "s/t"}, CONFIRMED),
-    ("plateau", slopes(0.4, 1.0), {"slopes": "s/v", "training": "s/t"}, SHOWS_SIGNS),
-    ("plateau", slopes(0.5, 1.0), {"slopes": "s/v", "training": "s/t"}, CONTRADICTED),
-    ("plateau", slopes(0.0, 0.2), {"slopes": "s/v", "training": "s/t"}, CONTRADICTED),
+    # Student's t of 95 % is 2.776 for five seeds and 4.303 for three.
+    ("significant", {"g": 0.28, "e": 0.1, "n": 5}, SIGNIFICANT, CONFIRMED),
+    ("significant", {"g": 0.27, "e": 0.1, "n": 5}, SIGNIFICANT, NOT_CONFIRMED),
+    ("significant", {"g": 0.42, "e": 0.1, "n": 3}, SIGNIFICANT, NOT_CONFIRMED),
+    ("significant", {"g": -0.28, "e": 0.1, "n": 5}, SIGNIFICANT, CONTRADICTED),
+    ("plateau", slopes(2.0, 0.2, 1.0), PLATEAU, CONFIRMED),
+    ("plateau", slopes(2.0, -1.0, 1.0), PLATEAU, CONFIRMED),
+    ("plateau", slopes(2.0, 0.4, 1.0), PLATEAU, SHOWS_SIGNS),
+    # Not below the slope before the step, or not below that of the training accuracy.
+    ("plateau", slopes(0.6, 0.4, 1.0), PLATEAU, CONTRADICTED),
+    ("plateau", slopes(2.0, 0.8, 1.0), PLATEAU, CONTRADICTED),
+    ("plateau", slopes(2.0, 0.0, 0.2), PLATEAU, CONTRADICTED),
     ("overfits", overfitting(0.01, 0.0, 0.0), OVERFITS, CONFIRMED),
     ("overfits", overfitting(0.009, 0.5, 0.21), OVERFITS, SHOWS_SIGNS),
     ("overfits", overfitting(0.009, 0.5, 0.2), OVERFITS, CONTRADICTED),

@@ -374,6 +374,14 @@ def test_orders_are_compared_with_the_order_of_the_data():
     }
     assert shuffling.compare(0.9, [0.95, 0.8], -1)["better"] == 1
     assert shuffling.compare(None, [None])["shuffled, median"] is None
+    # What was never reached is the worst, also where more is better.
+    assert shuffling.compare(0.9, [None, 0.95], -1) == {
+        "in order": 0.9,
+        "shuffled, median": None,
+        "better": 1,
+        "worse": 1,
+        "of": 2,
+    }
 
 
 def test_onset():
@@ -534,4 +542,4 @@ def test_a_study_on_mnist_measures_what_its_judges_need(monkeypatch):
     entry = {"data": "mnist", "parameters": results.parameters, "merits": results.merits}
     rows = [row for row in judge_claims({"early_stopping": entry}) if row["study"] == "early_stopping"]
     assert [row["verdict"] == "not run" for row in rows] == [False, False, False, True]
-    assert rows[-1]["because"] == "The study did not measure stop_steps_of_random_splits/0."
+    assert rows[-1]["because"] == "The study did not measure stop_steps_of_random_splits."

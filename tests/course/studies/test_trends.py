@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastlin.course.studies.trends import average_slopes, fit_slope
+from fastlin.course.studies.trends import Slope, average_slopes, fit_slope
 
 
 def test_slopes_are_those_of_a_line_through_epochs():
@@ -19,3 +19,7 @@ def test_slopes_are_those_of_a_line_through_epochs():
     assert ended == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
     assert fit_slope({0: 1.0}) == (0.0, 0.0)
     assert average_slopes([slope, slope]) == (slope.change, pytest.approx(slope.error / np.sqrt(2)))
+    # Trainings that differ by more than their residuals say.
+    apart = average_slopes([Slope(1.0, 0.1), Slope(3.0, 0.1)])
+    assert apart == (2.0, pytest.approx(np.sqrt(2) / np.sqrt(2)))
+    assert average_slopes([slope]) == slope
