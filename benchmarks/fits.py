@@ -81,7 +81,7 @@ def _load_probe(n_rows, n_all, n_features, n_classes):
     X = generator.standard_normal((n_rows + count_test_rows(n_rows), n_features), np.float32)
     coef = generator.standard_normal((n_features, max(2, min(n_classes, n_rows // 20))), np.float32) / 8
     y = np.argmax(X @ coef + generator.gumbel(size=(len(X), coef.shape[1])), axis=1)
-    return pose_first("linear probe", X, y, C, n_rows)
+    return pose_first("generated linear probe", X, y, C, n_rows)
 
 
 def _load_text(n_rows, **parameters):
@@ -114,7 +114,7 @@ def _load_expression(n_rows, n_all, n_genes):
 
 def _race_expression(n_rows, n_genes):
     return Race(
-        "gene expression, tol 1e-6",
+        "generated gene expression, tol 1e-6",
         partial(_load_expression, n_all=n_rows, n_genes=n_genes),
         fit_fastlin,
         {**by_cyanure(1e-6), **by_scikit_learn("newton-cg", tol=1e-6)},
@@ -125,7 +125,7 @@ def _race_expression(n_rows, n_genes):
     )
 
 
-def _race_probe(n_rows, n_features, n_classes, title="linear probe", solver="auto", **options):
+def _race_probe(n_rows, n_features, n_classes, title="generated linear probe", solver="auto", **options):
     return Race(
         title,
         partial(_load_probe, n_all=n_rows, n_features=n_features, n_classes=n_classes),
@@ -138,7 +138,7 @@ def _race_probe(n_rows, n_features, n_classes, title="linear probe", solver="aut
 
 # By a name neither proves how near the minimum is.
 _race_probe_by_lbfgs = partial(
-    _race_probe, title='linear probe, solver="lbfgs"', solver="lbfgs", rule=Rule(tol=TOL, excess=TOL)
+    _race_probe, title='generated linear probe, solver="lbfgs"', solver="lbfgs", rule=Rule(tol=TOL, excess=TOL)
 )
 
 
@@ -209,7 +209,7 @@ RACES = {
         rule=PROVEN,
     ),
     "two-classes": Race(
-        "two classes, tol 1e-6",
+        "generated rows, two classes, tol 1e-6",
         partial(_load_synthetic, n_all=1_000_000, n_features=30, n_classes=2),
         fit_fastlin,
         by_scikit_learn("lbfgs", "newton-cholesky", "newton-cg", tol=1e-6),
@@ -220,7 +220,7 @@ RACES = {
         rule=PROVEN,
     ),
     "thousand-classes": Race(
-        "1,000 classes, tol 1e-6",
+        "generated rows, 1,000 classes, tol 1e-6",
         partial(_load_synthetic, n_all=20_000, n_features=50, n_classes=1_000, dtype="float32"),
         fit_fastlin,
         by_scikit_learn("lbfgs"),
@@ -233,7 +233,7 @@ RACES = {
     "probe-1000-lbfgs": _race_probe_by_lbfgs(20_000, 512, 1_000),
     "probe-100": _race_probe(50_000, 768, 100, rule=Rule(tol=TOL, peers_above=TOL)),
     "probe-100-lbfgs": _race_probe_by_lbfgs(50_000, 768, 100),
-    "probe-10": _race_probe(100_000, 1_024, 10, "linear probe, tol 1e-6", rule=PROVEN),
+    "probe-10": _race_probe(100_000, 1_024, 10, "generated linear probe, tol 1e-6", rule=PROVEN),
     "probe-10-lbfgs": _race_probe_by_lbfgs(100_000, 1_024, 10),
     "text": Race(
         "generated text, tol 1e-6",

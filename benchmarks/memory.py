@@ -96,8 +96,8 @@ CASES = {
         partial(_load_mnist, dtype="float64", n_all=L1_ROWS, C=0.1, l1_ratio=1.0),
         rows=300,
     ),
-    "memory-text": Case("a fit of text", _load_text),
-    "memory-text-l1": Case("a fit of text, L1", partial(_load_text, l1_ratio=1.0)),
+    "memory-text": Case("a fit of generated text", _load_text),
+    "memory-text-l1": Case("a fit of generated text, L1", partial(_load_text, l1_ratio=1.0)),
     "memory-unpenalised": Case("a fit of noise, unpenalised", _load_overlapping, rows=5_000),
     "memory-cross-validation": Case(
         "cross-validation of MNIST",

@@ -1,9 +1,16 @@
-"""The races of softmax regression by mini-batches on MNIST: beside SGDClassifier, and the same steps by plain NumPy."""
+"""The races of softmax regression by mini-batches on MNIST: SGDClassifier, and the same steps by plain NumPy.
+
+``python -m benchmarks.mini_batches`` prints seconds and accuracy of both sides on sparse rows of two classes.
+"""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
 
 import numpy as np
+from scipy import sparse
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
@@ -11,7 +18,8 @@ from sklearn.linear_model import SGDClassifier
 import fastlin
 from benchmarks.data import load_mnist
 from benchmarks.problems import score
-from benchmarks.races import Race, Rule
+from benchmarks.races import FASTLIN, Race, Rule
+from benchmarks.tables import Table, format_ratio, format_seconds, write_markdown
 from fastlin.kernels.machine.threads import count_threads
 
 N_CLASSES = 10
@@ -21,6 +29,7 @@ LEARNING_RATE, MOMENTUM, ALPHA = 0.03, 0.9, 1e-4
 SEED = 0
 # Of the losses after 2,345 steps in float32.
 ALLOWED = 1e-4
+N_ENTRIES, SPARSE_ROWS, COLUMNS, TURNS = 30, 20_000, (1_000, 20_000, 50_000, 300_000), 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +69,7 @@ class Images:
 
     def test(self, coef, intercept, one_by_one=False):
         """Return the Scores on the test rows."""
-        scores = score(self.X_test, self.y_test, N_CLASSES, coef, intercept)
+        scores = score(self.X_test, self.y_test, self.n_classes, coef, intercept)
         if not one_by_one:
             return scores
         probabilities = expit(self.X_test @ coef.T + intercept)
@@ -141,7 +150,44 @@ def _race(peer, solve, by_error, **options):
     )
 
 
+def load_sparse(n_rows: int, n_columns: int) -> Images:
+    """Return rows of 30 entries in columns drawn at random, with labels drawn from a logistic model of them."""
+    generator = np.random.default_rng(SEED)
+    n_all = n_rows + n_rows // 5
+    indices = generator.integers(0, n_columns, n_all * N_ENTRIES, dtype=np.int32)
+    data = generator.normal(size=len(indices))
+    X = sparse.csr_array(
+        (data, indices, np.arange(0, len(data) + 1, N_ENTRIES, dtype=np.int32)), shape=(n_all, n_columns)
+    )
+    X.sum_duplicates()
+    y = (X @ generator.normal(size=n_columns) + generator.logistic(size=n_all) > 0).astype(np.int64)
+    return Images(X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], by_error=True, n_classes=2)
+
+
+def measure_sparse(columns: Sequence[int] = COLUMNS, n_rows: int = SPARSE_ROWS) -> Table:
+    """Return the Table of an epoch of both sides, the median of trainings in turn, by the number of columns."""
+    rows = []
+    for n_columns in columns:
+        data, seconds, solutions = load_sparse(n_rows, n_columns), {}, {}
+        train(data)
+        for _ in range(TURNS):
+            for name, solve in ((FASTLIN, train), ("SGDClassifier", train_by_sgd)):
+                begin = perf_counter()
+                solutions[name] = solve(data)[:2]
+                seconds.setdefault(name, []).append((perf_counter() - begin) / EPOCHS)
+        ours, theirs = (median(seconds[name]) for name in solutions)
+        accuracies = [f"{data.test(*solution).accuracy:.4f}" for solution in solutions.values()]
+        times = (format_seconds(ours), format_seconds(theirs), format_ratio(theirs / ours))
+        rows.append([f"{n_columns:,}", *times, " / ".join(accuracies)])
+    heading = f"columns of {n_rows:,} rows"
+    names = [heading, "an epoch of fastlin", "of SGDClassifier", "times faster", "accuracies"]
+    return Table("sparse rows of 30 entries, two classes", names, rows, [False] * len(rows))
+
+
 RACES = {
     "mini-batches-sgd": _race("scikit-learn SGDClassifier, log_loss", train_by_sgd, by_error=True),
     "mini-batches-numpy": _race("plain NumPy in float64", train_plainly, by_error=False, rule=Rule(same_steps=ALLOWED)),
 }
+
+if __name__ == "__main__":
+    print(write_markdown(measure_sparse()))

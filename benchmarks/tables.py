@@ -117,6 +117,12 @@ def compare_scores(record):
     return tuple(" / ".join(text) for text in texts)
 
 
+def average_accuracies(records):
+    """Return the mean accuracies of fastlin and of the peer of each record, as text."""
+    pairs = [[record["contenders"][name]["accuracy"] for name in (FASTLIN, record["peer"])] for record in records]
+    return " / ".join(f"{fmean(side):.4f}" for side in zip(*pairs, strict=True))
+
+
 def tabulate_races(records):
     """Return the table of races."""
     rows = []

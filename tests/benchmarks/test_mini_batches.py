@@ -6,7 +6,15 @@ from scipy.special import logsumexp
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import log_loss
 
-from benchmarks.mini_batches import ALLOWED, Images, train, train_by_sgd, train_plainly
+from benchmarks.mini_batches import (
+    ALLOWED,
+    Images,
+    load_sparse,
+    measure_sparse,
+    train,
+    train_by_sgd,
+    train_plainly,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +56,13 @@ def test_sgd_classifier_is_judged_by_its_own_probabilities(images):
     assert tested.accuracy == model.score(images.X_test, images.y_test)
     assert tested.log_loss == pytest.approx(log_loss(images.y_test, model.predict_proba(images.X_test)), rel=1e-9)
     assert tested.log_loss != images.test(model.coef_, model.intercept_).log_loss
+
+
+def test_sparse_rows_are_learned_by_both_sides():
+    data = load_sparse(2_000, 100)
+    assert data.X.shape == (2_000, 100)
+    assert data.X_test.shape == (400, 100)
+    table = measure_sparse((100,), 2_000)
+    (row,) = table.rows
+    assert row[0] == "100"
+    assert all(float(accuracy) > 0.8 for accuracy in row[-1].split(" / "))

@@ -98,7 +98,10 @@ def test_machines_under_earlier_rules_are_not_shown_and_measured_anew_whole(tmp_
 
 def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tmp_path):
     lost = make_race(4.0, 1.0, title="probe")
-    sums = [{"group": group, "scikit_learn_ratio": ratio} for group, ratio in (("grid", 2), ("grid", 8), ("hard", 1))]
+    sums = [
+        {**make_race(1.0, ratio), "group": group, "scikit_learn_ratio": 2 * ratio}
+        for group, ratio in (("grid", 0.5), ("grid", 8.0), ("hard", 1.0))
+    ]
     records = {
         "mnist-float64": make_race(1.0, 33.0, title="MNIST"),
         "everyday": {"kind": "everyday", "problems": sums},
@@ -111,12 +114,16 @@ def test_readme_shows_the_machine_that_was_measured_last_and_all_that_is_lost(tm
     assert lines[0] == "A, 2 processors:"
     assert [line.split(" | ")[1:3] for line in lines[4:7]] == [
         ["33 × faster", "1 s for 33 s"],
-        ["4.0 × faster in the mean, 2.0 in the worst", ""],
+        ["2.0 × faster in the mean, 0.50 in the worst, 1 lost", ""],
         ["**4.0 × slower**", "4 s for 1 s"],
     ]
     assert lines[4].startswith("| MNIST, 10 × 2 |")
     assert lines[4].endswith("| scikit-learn | 0.9000 / 0.8000 |")
-    assert lines[-1] == "fastlin is slower in 2 of 3 races: probe, 10 × 2; another probe, 10 × 2."
+    assert lines[5].endswith("| the fastest of several; scikit-learn's best: 4.0 | 0.9000 / 0.8000 |")
+    assert lines[-1] == (
+        "fastlin is slower in 2 of 3 races: probe, 10 × 2; another probe, 10 × 2. "
+        "It is slower in 1 of 3 everyday problems."
+    )
 
 
 def test_readme_has_ten_rows_at_most():
