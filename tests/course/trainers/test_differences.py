@@ -1,12 +1,14 @@
 """What a trainer warns of once, and what it leaves alone because it was told so."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from naive_course import N_FEATURES, make_data
 
+import fastlin
 from fastlin.course import trainers
 from fastlin.course.trainers import differences
 from fastlin.exceptions import CourseWarning
@@ -73,20 +75,21 @@ def train(kind, model):
             LogisticTrainer,
             lambda: trainers.BinaryModel(N_FEATURES),
             "LogisticTrainer.train_step",
-            "fastlin.trainers.LogisticTrainer without methods of your own, or inherit from it",
+            "Use fastlin.trainers.LogisticTrainer without methods of your own for this speed, or inherit from it",
         ),
         (
             trainers.LogisticTrainer,
             OwnModel,
             "OwnModel.forward, OwnModel.backward",
-            "fastlin.trainers.BinaryModel without methods of your own, or inherit from it",
+            "If your model is logistic regression, use fastlin.trainers.BinaryModel without methods of your own for "
+            "this speed, or inherit from it",
         ),
         (
             LogisticTrainer,
             OwnModel,
             "LogisticTrainer.train_step, OwnModel.forward, OwnModel.backward",
-            "fastlin.trainers.LogisticTrainer and fastlin.trainers.BinaryModel without methods of your own, or inherit "
-            "from them",
+            "If your model is logistic regression, use fastlin.trainers.LogisticTrainer and "
+            "fastlin.trainers.BinaryModel without methods of your own for this speed, or inherit from them",
         ),
     ],
 )
@@ -96,6 +99,20 @@ def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, mak
         train(kind, make_model())
     assert warned[0].filename == __file__
     train(kind, make_model())
+
+
+def test_a_model_that_is_no_regression_is_silenced_by_the_filter_that_the_warning_names():
+    X, Y, *validation = make_data(3)
+    model = OwnModel()
+    model.w = np.zeros((N_FEATURES, 3))
+    trainer = trainers.SoftmaxTrainer(model, 0.1, 16, False, X, Y, *validation, early_stopping=False, progress=False)
+    with pytest.warns(CourseWarning, match="If your model is softmax regression, use ") as warned:
+        trainer.train(1)
+    differences._given.clear()
+    (line,) = re.findall(r"warnings\.filterwarnings\(.*\)", str(warned[0].message))
+    with warnings.catch_warnings():
+        exec(line, {"warnings": warnings, "fastlin": fastlin})
+        trainer.train(1)
 
 
 def test_methods_that_replace_ours_on_purpose_are_not_warned_of():
