@@ -33,6 +33,24 @@ def test_a_training_that_early_stopping_would_have_ended_is_warned_of_once():
     assert train_until_worse() == 80
 
 
+def test_a_warning_that_is_made_an_error_loses_no_training():
+    data = make_data(3, n_train=40, n_val=200)
+    expected, trainer = (
+        trainers.SoftmaxTrainer(
+            trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3),
+            *(2.0, 10, True, *data),
+            **{"early_stopping": early_stopping, "patience": 4, "seed": 3, "progress": False},
+        )
+        for early_stopping in (False, None)
+    )
+    assert trainer.histories is None
+    histories = expected.train(N_EPOCHS)
+    with pytest.raises(CourseWarning, match="Early stopping"):
+        trainer.train(N_EPOCHS)
+    assert trainer.histories == expected.histories == histories
+    np.testing.assert_array_equal(trainer.model.w, expected.model.w)
+
+
 def test_a_training_that_ends_where_it_was_told_to_is_not_warned_of():
     n_steps = train_until_worse(early_stopping=True)
     assert train_until_worse(early_stopping=False) == 80
