@@ -16,11 +16,12 @@ from fastlin.exceptions import CourseWarning
 N_EPOCHS = 20
 
 
-def train_until_worse(n_epochs=N_EPOCHS, **options):
+def train_until_worse(n_epochs=N_EPOCHS, *, patience=4, **options):
     """Train on few rows with a large step, so that the validation loss soon rises; return the number of steps."""
     data = make_data(3, n_train=40, n_val=200)
     model = trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3)
-    trainer = trainers.SoftmaxTrainer(model, 2.0, 10, True, *data, patience=4, seed=3, progress=False, **options)
+    options = {"patience": patience, "seed": 3, "progress": False, **options}
+    trainer = trainers.SoftmaxTrainer(model, 2.0, 10, True, *data, **options)
     return len(trainer.train(n_epochs)[0]["loss"])
 
 
@@ -52,10 +53,13 @@ def test_a_warning_that_is_made_an_error_loses_no_training():
 
 
 def test_a_training_that_ends_where_it_was_told_to_is_not_warned_of():
-    n_steps = train_until_worse(early_stopping=True)
     assert train_until_worse(early_stopping=False) == 80
-    # Early stopping would end these after their last step, or not at all.
-    assert train_until_worse(n_steps // 4) <= n_steps
+    # Early stopping would not end the first of these, and the second only after its last step. An epoch has 4 steps.
+    for patience, n_steps in ((4, 5), (3, 4)):
+        assert train_until_worse(early_stopping=True, patience=patience) == n_steps
+        assert train_until_worse(1, patience=patience) == 4
+    with pytest.warns(CourseWarning, match="after 4 of its 8 steps"):
+        train_until_worse(2, patience=3)
 
 
 class LogisticTrainer(trainers.BaseTrainer):
