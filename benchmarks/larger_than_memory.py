@@ -1,4 +1,4 @@
-"""Fits of rows that lie in files, by blocks and by workers of Dask, beside a fit of the same rows in memory.
+"""Fits of rows that lie in files, by blocks and by workers of Dask, compared with a fit in memory.
 
 ``python -m benchmarks.larger_than_memory`` writes rows into a temporary folder, fits them in turn and prints medians as
 a table. ``--whole`` writes a file of 20 GB, and fits it by blocks alone.

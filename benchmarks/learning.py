@@ -1,4 +1,4 @@
-"""How soon mini-batches predict well: the course's trainer and MiniBatchLogisticRegression beside scikit-learn.
+"""How soon mini-batches predict well: the course's trainer, MiniBatchLogisticRegression and scikit-learn.
 
 Two fits of scikit-learn with their defaults, LogisticRegression and SGDClassifier, set the marks: an accuracy on rows
 that were not trained on, and the seconds that it took. Each contender trains from the start for more and more epochs.
@@ -99,5 +99,5 @@ def find_seconds(points, accuracy):
 
 
 def find_accuracy(points, seconds):
-    """Return the highest accuracy of the points that took at most so many seconds, or None where none did."""
+    """Return the highest accuracy of the points that took at most `seconds`, or None where none did."""
     return max((point["accuracy"] for point in points if point["seconds"] <= seconds), default=None)

@@ -153,7 +153,7 @@ def _add_fit(command):
     add("--cross-validate", action="store_true", help="choose C among ten by the log loss of five folds; excludes --C")
     share = "share of the L1 penalty, 0 to 1: L1 makes some coefficients exactly zero (default: 0)"
     add("--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help=share)
-    distance = "stop where the objective is proven to lie within this part of the minimum; less takes longer "
+    distance = "stop where the objective is proven to lie within this part of the minimum; a smaller TOL takes longer "
     add("--tol", type=_number(1e-15, 1), default=1e-4, metavar="TOL", help=f"{distance}(default: %(default)s)")
     add("--model", metavar="FILE", default="model.skops", help="file of the model (default: %(default)s)")
     add("--report", metavar="FILE", help="file of the page (default: the name of --model with the ending .html)")

@@ -28,7 +28,8 @@ SAMPLE_ROWS = 300
 FLOOR = 1e-10
 # The tol of the fit in float64 whose objective counts as the optimum until a contender finds a lower one.
 REFERENCE_TOL = 1e-12
-# The seconds that a contender may spend on its fits of a problem.
+# The seconds that a contender may spend on the fits of its curve for a problem. Of fits on one thread and on all, only
+# the faster ones belong to the curve, and the others do not count.
 BUDGET, QUICK_BUDGET = 25.0, 1.0
 QUICK_ROWS = 1000
 # Fits shorter than this many seconds are repeated, and the median counts.
@@ -155,7 +156,7 @@ def _choose_threads(name, points):
     """Return the numbers of threads to try: a peer may be faster on one, as BLAS on small products is."""
     if name == "fastlin":
         return [count_threads()]
-    # A long fit shows which number is faster; later ones would only take the budget of both.
+    # A long fit shows which number is faster; from there on the other one would only take time.
     if points and points[-1]["seconds"] >= SHORT:
         return [points[-1]["threads"]]
     return list(dict.fromkeys((1, count_threads())))

@@ -32,12 +32,16 @@ def warn_of_penalty(model: Any) -> None:
 def warn_of_numpy(methods: list[str], names: list[str]) -> None:
     """Warn in `train` of methods that it calls in NumPy, in place of those of fastlin's classes of these names."""
     classes = " and ".join(f"fastlin.trainers.{name}" for name in names)
+    # A model of the student's own may be another one, such as a network, which fastlin's models cannot replace.
+    kind = {"BinaryModel": "logistic", "SoftmaxModel": "softmax"}.get(names[-1])
+    begin = f"If your model is {kind} regression, use" if kind else "Use"
     warn_once(
         "NumPy",
         f"Your own {', '.join(methods)} run in NumPy, one batch at a time; in the course's published softmax training "
         f"plain NumPy takes {NUMPY_TIMES['float64']} times as long as compiled steps, and {NUMPY_TIMES['float32']} "
-        f"times as long as those in float32. For the speed use {classes} without methods of your own, or inherit from "
-        f"{'it' if len(names) == 1 else 'them'} to keep yours without this warning.",
+        f"times as long as those in float32. {begin} {classes} without methods of your own for this speed, or inherit "
+        f"from {'it' if len(names) == 1 else 'them'} to keep yours without this warning. To silence this and every "
+        'other CourseWarning write warnings.filterwarnings("ignore", category=fastlin.exceptions.CourseWarning).',
         stacklevel=3,
     )
 

@@ -10,6 +10,8 @@ from fastlin.exceptions import CourseAssertionError
 from fastlin.typing import Array, FloatArray
 
 N_PIXELS = 784
+# From here on a float that is a whole number may be meant as a number of inputs.
+FEWEST_INPUTS = 10
 
 
 class Predictor(Protocol):
@@ -113,7 +115,7 @@ class BinaryModel(_LinearModel):
     ----------
     n_inputs : int, default=785
         Pixels and the column of ones. A float, or 0, stands for `l2_reg_lambda`, which is the first argument in some
-        years of the course.
+        years of the course. A float that is a whole number of 10 or more may be either and is refused.
     l2_reg_lambda, half : float and bool
         As in `SoftmaxModel`.
 
@@ -140,6 +142,12 @@ class BinaryModel(_LinearModel):
 
     def __init__(self, n_inputs: float = N_PIXELS + 1, *, l2_reg_lambda: float = 0.0, half: bool | None = None) -> None:
         if isinstance(n_inputs, (float, np.floating)) or n_inputs == 0:
+            if n_inputs >= FEWEST_INPUTS and float(n_inputs).is_integer():
+                raise ValueError(
+                    f"n_inputs must be an int, or a float below {FEWEST_INPUTS} or with a fraction for l2_reg_lambda, "
+                    f"got {float(n_inputs)}, which may be either: write BinaryModel(n_inputs={int(n_inputs)}) or "
+                    f"BinaryModel(l2_reg_lambda={float(n_inputs)})"
+                )
             if l2_reg_lambda:
                 raise ValueError(f"l2_reg_lambda must be given once, got {n_inputs!r} and {l2_reg_lambda!r}")
             n_inputs, l2_reg_lambda = N_PIXELS + 1, n_inputs

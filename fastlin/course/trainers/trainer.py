@@ -16,6 +16,7 @@ from fastlin.training import BestCheckpoint, Patience, train
 from fastlin.training.step_bar import show_steps
 from fastlin.typing import Array, FloatArray, RandomState
 
+Histories = tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]
 # What a subclass may override.
 STEPS = ("train_step", "validation_step")
 
@@ -58,6 +59,8 @@ class BaseTrainer:
     ----------
     interrupted : bool
         Whether Ctrl-C ended the last training.
+    histories : tuple of dict or None
+        What the last training returned. If its warning is made an error, they and the trained weights are kept.
 
     Examples
     --------
@@ -105,6 +108,7 @@ class BaseTrainer:
         self.momentum = momentum
         self.learning_rate_decay = learning_rate_decay
         self.interrupted = False
+        self.histories: Histories | None = None
         self._velocity: FloatArray | None = None
         self._check()
         for name, X in (("train", X_train), ("val", X_val)):
@@ -140,7 +144,7 @@ class BaseTrainer:
             calculate_accuracy(self.X_val, self.Y_val, self.model),
         )
 
-    def train(self, num_epochs: int) -> tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]:
+    def train(self, num_epochs: int) -> Histories:
         """Train for a number of epochs, or fewer with early stopping.
 
         The training loss is recorded at every step, before the update. Validation loss and both accuracies are recorded
@@ -175,7 +179,7 @@ class BaseTrainer:
             warn_of_numpy(self._list_own_methods(), own_classes)
         learning_rate, random_state = self.learning_rate, _random_state(self.seed)
         self.model.w = np.array(read_weights(self), dtype=compute_type(self.X_train), order="C")
-        self.interrupted, self._velocity = False, None
+        self.interrupted, self.histories, self._velocity = False, None, None
         kernels: Any = CompiledTraining(self) if self.can_compile() else None
         compiles_steps = kernels is not None and not self.overrides("train_step")
         compiles_validation = kernels is not None and not self.overrides("validation_step")
@@ -230,11 +234,11 @@ class BaseTrainer:
                 )
         finally:
             self.learning_rate = learning_rate
-        self.interrupted = training.ended == "interrupted"
+        self.interrupted, self.histories = training.ended == "interrupted", _histories(training.records)
         stops_after = _find_stop(training.records, self.patience) if self.early_stopping is None else None
         if stops_after is not None:
             warn_of_early_stopping(stops_after, int(num_epochs) * steps_per_epoch, self.patience)
-        return _histories(training.records)
+        return self.histories
 
     def _check(self):
         """Raise a ValueError where an attribute, which the student may have set, is none that a training can take."""

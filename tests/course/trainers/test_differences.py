@@ -1,12 +1,14 @@
 """What a trainer warns of once, and what it leaves alone because it was told so."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from naive_course import N_FEATURES, make_data
 
+import fastlin
 from fastlin.course import trainers
 from fastlin.course.trainers import differences
 from fastlin.exceptions import CourseWarning
@@ -14,11 +16,12 @@ from fastlin.exceptions import CourseWarning
 N_EPOCHS = 20
 
 
-def train_until_worse(n_epochs=N_EPOCHS, **options):
+def train_until_worse(n_epochs=N_EPOCHS, *, patience=4, **options):
     """Train on few rows with a large step, so that the validation loss soon rises; return the number of steps."""
     data = make_data(3, n_train=40, n_val=200)
     model = trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3)
-    trainer = trainers.SoftmaxTrainer(model, 2.0, 10, True, *data, patience=4, seed=3, progress=False, **options)
+    options = {"patience": patience, "seed": 3, "progress": False, **options}
+    trainer = trainers.SoftmaxTrainer(model, 2.0, 10, True, *data, **options)
     return len(trainer.train(n_epochs)[0]["loss"])
 
 
@@ -31,11 +34,32 @@ def test_a_training_that_early_stopping_would_have_ended_is_warned_of_once():
     assert train_until_worse() == 80
 
 
+def test_a_warning_that_is_made_an_error_loses_no_training():
+    data = make_data(3, n_train=40, n_val=200)
+    expected, trainer = (
+        trainers.SoftmaxTrainer(
+            trainers.SoftmaxModel(n_inputs=N_FEATURES, n_outputs=3),
+            *(2.0, 10, True, *data),
+            **{"early_stopping": early_stopping, "patience": 4, "seed": 3, "progress": False},
+        )
+        for early_stopping in (False, None)
+    )
+    assert trainer.histories is None
+    histories = expected.train(N_EPOCHS)
+    with pytest.raises(CourseWarning, match="Early stopping"):
+        trainer.train(N_EPOCHS)
+    assert trainer.histories == expected.histories == histories
+    np.testing.assert_array_equal(trainer.model.w, expected.model.w)
+
+
 def test_a_training_that_ends_where_it_was_told_to_is_not_warned_of():
-    n_steps = train_until_worse(early_stopping=True)
     assert train_until_worse(early_stopping=False) == 80
-    # Early stopping would end these after their last step, or not at all.
-    assert train_until_worse(n_steps // 4) <= n_steps
+    # Early stopping would not end the first of these, and the second only after its last step. An epoch has 4 steps.
+    for patience, n_steps in ((4, 5), (3, 4)):
+        assert train_until_worse(early_stopping=True, patience=patience) == n_steps
+        assert train_until_worse(1, patience=patience) == 4
+    with pytest.warns(CourseWarning, match="after 4 of its 8 steps"):
+        train_until_worse(2, patience=3)
 
 
 class LogisticTrainer(trainers.BaseTrainer):
@@ -73,20 +97,21 @@ def train(kind, model):
             LogisticTrainer,
             lambda: trainers.BinaryModel(N_FEATURES),
             "LogisticTrainer.train_step",
-            "fastlin.trainers.LogisticTrainer without methods of your own, or inherit from it",
+            "Use fastlin.trainers.LogisticTrainer without methods of your own for this speed, or inherit from it",
         ),
         (
             trainers.LogisticTrainer,
             OwnModel,
             "OwnModel.forward, OwnModel.backward",
-            "fastlin.trainers.BinaryModel without methods of your own, or inherit from it",
+            "If your model is logistic regression, use fastlin.trainers.BinaryModel without methods of your own for "
+            "this speed, or inherit from it",
         ),
         (
             LogisticTrainer,
             OwnModel,
             "LogisticTrainer.train_step, OwnModel.forward, OwnModel.backward",
-            "fastlin.trainers.LogisticTrainer and fastlin.trainers.BinaryModel without methods of your own, or inherit "
-            "from them",
+            "If your model is logistic regression, use fastlin.trainers.LogisticTrainer and "
+            "fastlin.trainers.BinaryModel without methods of your own for this speed, or inherit from them",
         ),
     ],
 )
@@ -96,6 +121,20 @@ def test_methods_that_a_script_of_the_course_writes_are_warned_of_once(kind, mak
         train(kind, make_model())
     assert warned[0].filename == __file__
     train(kind, make_model())
+
+
+def test_a_model_that_is_no_regression_is_silenced_by_the_filter_that_the_warning_names():
+    X, Y, *validation = make_data(3)
+    model = OwnModel()
+    model.w = np.zeros((N_FEATURES, 3))
+    trainer = trainers.SoftmaxTrainer(model, 0.1, 16, False, X, Y, *validation, early_stopping=False, progress=False)
+    with pytest.warns(CourseWarning, match="If your model is softmax regression, use ") as warned:
+        trainer.train(1)
+    differences._given.clear()
+    (line,) = re.findall(r"warnings\.filterwarnings\(.*\)", str(warned[0].message))
+    with warnings.catch_warnings():
+        exec(line, {"warnings": warnings, "fastlin": fastlin})
+        trainer.train(1)
 
 
 def test_methods_that_replace_ours_on_purpose_are_not_warned_of():

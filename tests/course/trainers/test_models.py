@@ -98,6 +98,20 @@ def test_a_float_or_zero_as_first_argument_is_the_penalty_of_the_binary_model():
             trainers.BinaryModel(size)
 
 
+@pytest.mark.parametrize("value", [785.0, np.float32(785)])
+def test_a_whole_float_that_may_be_a_number_of_inputs_is_refused_with_both_readings(value):
+    words = r"got 785\.0, .* BinaryModel\(n_inputs=785\) or BinaryModel\(l2_reg_lambda=785\.0\)$"
+    with pytest.raises(ValueError, match=words):
+        trainers.BinaryModel(value, half=False)
+    with pytest.raises(ValueError, match=words):
+        trainers.BinaryModel(n_inputs=value)
+    assert trainers.BinaryModel(l2_reg_lambda=value, half=False).l2_reg_lambda == 785
+    for weight in (9.0, 10.5):
+        assert trainers.BinaryModel(weight, half=False).l2_reg_lambda == weight
+    with pytest.raises(ValueError, match="l2_reg_lambda must be a finite number"):
+        trainers.BinaryModel(np.inf)
+
+
 def test_the_factor_of_the_penalty_may_be_set():
     for model in (trainers.BinaryModel(), trainers.SoftmaxModel()):
         model.l2 = 0.75
