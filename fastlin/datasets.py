@@ -1,7 +1,5 @@
 """MNIST, CIFAR-10 and scikit-learn's digits, by the name that programs import them from."""
 
-import sys
-from opcode import opname
 from typing import TYPE_CHECKING, Any
 
 from fastlin.course.datasets import *  # noqa: F403
@@ -11,12 +9,9 @@ from fastlin.course.datasets import __all__ as __all__
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
+        # `from fastlin.datasets import` hides the message of an AttributeError.
         if name == "get_CIFAR10_data":
-            # `from fastlin.datasets import` replaces the message of an AttributeError by its own, but hasattr and
-            # getattr with a default take no other error. No class can be both errors.
-            caller = sys._getframe(1)
-            is_imported = opname[caller.f_code.co_code[caller.f_lasti]] == "IMPORT_FROM"
-            raise (ImportError if is_imported else AttributeError)(
+            raise ImportError(
                 "fastlin has no get_CIFAR10_data, because its copies differ: some return six arrays with an image in "
                 "each row, some eight with X_dev and y_dev, and some a dict of images (N, 3, 32, 32). Keep your own "
                 "function, or write cifar10 = fastlin.datasets.load_cifar10(n_validation=1_000): its X_train, "
