@@ -68,7 +68,7 @@ LABELS = {
     "seeds_with_a_straighter_1": "seeds in which the 1 is narrower, straighter and in the middle with λ = 1",
     "seeds_with_calmer_losses": "seeds in which both losses have less noise with λ = 1",
     "gradient_of_the_penalty_over_that_of_the_loss": "length of the penalty's gradient by that of the loss, λ = 1",
-    "whole_gradient_over_that_of_the_loss": "length of the whole gradient by that of the loss, λ = 1",
+    "gradient_at_the_end_over_that_at_the_start": "length of the whole gradient by that at the start, λ = 1",
     "largest_difference_of_the_conventions": "largest difference of the weights of λ = 1 and of λ = 2 with the half",
     "fastlin_seconds_to_scikit_learn_objective": "fastlin's seconds to scikit-learn's objective",
     "speedup_at_equal_objective": "times as fast as scikit-learn, to that objective",

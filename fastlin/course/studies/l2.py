@@ -173,12 +173,15 @@ def _measure(trained):
 def measure_line(weights: FloatArray) -> tuple[float, float, float]:
     """Return how far from a straight upright line the positive weights of a picture are, as parts of its side.
 
+    Weights count from those of the picture's frame on, whose pixels hardly vary, so that their weights say nothing.
     The first is the standard deviation of their columns, the width of the line. The second is that of the mean columns
     of the rows in the middle half of the picture, by which a line slants or bends. The third is the distance of its
     centre from that of the picture.
     """
     side = round(len(weights) ** 0.5)
-    positive = np.maximum(weights.reshape(side, side), 0)
+    picture = weights.reshape(side, side)
+    frame = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
+    positive = np.maximum(picture - frame.mean(), 0)
     columns = np.arange(side)
     mass = positive.sum(axis=0)
     centre = mass @ columns / mass.sum()
@@ -194,10 +197,12 @@ def _measure_balance(penalised: course.Trained, plain: course.Trained, X: Array,
     model = penalised.model
     penalty = model.l2 * model.w
     loss = X.T @ (model.forward(X) - Y) / len(X)
+    # The weights are zero at the start, and all classes equally probable.
+    first = X.T @ (1 / Y.shape[1] - Y) / len(X)
     right = [np.mean(one.model.forward(X).argmax(axis=1) == Y.argmax(axis=1)) for one in (penalised, plain)]
     return {
         "gradient_of_the_penalty_over_that_of_the_loss": float(np.linalg.norm(penalty) / np.linalg.norm(loss)),
-        "whole_gradient_over_that_of_the_loss": float(np.linalg.norm(loss + penalty) / np.linalg.norm(loss)),
+        "gradient_at_the_end_over_that_at_the_start": float(np.linalg.norm(loss + penalty) / np.linalg.norm(first)),
         "training_error_with_the_penalty": float(1 - right[0]),
         "training_error_without_it": float(1 - right[1]),
         "points_of_training_accuracy_lost": 100 * float(right[1] - right[0]),

@@ -23,12 +23,12 @@ def test_a_line_is_narrow_and_upright():
     for row in range(side):
         slanted[row, row] = 1
     (width, slant, offset), (other_width, other_slant, _) = (
-        measure_line(picture.ravel() - 0.01) for picture in (upright, slanted)
+        measure_line(picture.ravel() + 5) for picture in (upright, slanted)
     )
     assert (width, slant) == (pytest.approx(0.5 / side), pytest.approx(0))
     # The columns 5 and 6 of 12 are the middle.
     assert offset == pytest.approx(0)
-    assert measure_line(np.roll(upright, 3, axis=1).ravel() - 0.01)[2] == pytest.approx(3 / side)
+    assert measure_line(np.roll(upright, 3, axis=1).ravel() + 5)[2] == pytest.approx(3 / side)
     assert other_width == pytest.approx(np.arange(12).std() / side)
     # The middle half has the columns 3 to 8.
     assert other_slant == pytest.approx(np.arange(6).std() / side)
