@@ -158,6 +158,8 @@ def measure(contenders, sizes, dtype, folder, n_turns):
     before, which compiles and reads the files, unless there is one turn alone.
     """
     # Dask sets OMP_NUM_THREADS=1 in this process when it starts workers, and fits here would have one thread.
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
     with limit_threads(count_threads()), TemporaryDirectory(dir=folder) as name, ExitStack() as stack:
         folder = Path(name)
         paths = write_rows(folder, *sizes, dtype)

@@ -19,7 +19,7 @@ class Solver(BaseSolver):
 
     name = "fastlin"
     sampling_strategy = "tolerance"
-    references = ["fastlin: the fastest way to train a linear classifier in Python"]
+    references = ["fastlin: logistic and softmax regression by compiled kernels, to a proven minimum"]
 
     def set_objective(self, X, y, lmbd, fit_intercept=False):
         self.X, self.y = X, y

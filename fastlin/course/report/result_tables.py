@@ -40,8 +40,6 @@ LABELS = {
     "lowest_validation_loss_at_step": "validation loss (mean of an epoch) is lowest in step",
     "lowest_validation_loss": "validation loss (mean of an epoch) there",
     "last_mean_validation_loss": "validation loss (mean of an epoch) at the end",
-    "validation_accuracy_last_tenth": "validation accuracy, mean of the last tenth",
-    "validation_accuracy_tenth_before": "validation accuracy, mean of the tenth before",
     "random_split_mean_late_validation_accuracy": "validation accuracy after step 3,800, random split, mean",
     "random_split_least_late_validation_accuracy": "the same, lowest",
     "random_split_greatest_late_validation_accuracy": "the same, highest",

@@ -105,15 +105,11 @@ def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
 
 
 def find_bottom(trained: course.Trained) -> dict[str, Any]:
-    """Return where the averaged validation loss is lowest, how low it is there, and where it and the accuracy end."""
-    (steps, losses), (_, accuracies) = (average(trained.val[name]) for name in ("loss", "accuracy"))
+    """Return where the averaged validation loss is lowest, how low it is there, and where it ends."""
+    steps, losses = average(trained.val["loss"])
     lowest = int(losses.argmin())
-    # The accuracy rises until the end where its mean over the last tenth is above that over the tenth before.
-    tenth = max(1, len(accuracies) // 10)
     return {
         "lowest_validation_loss_at_step": int(steps[lowest]),
         "lowest_validation_loss": float(losses[lowest]),
         "last_mean_validation_loss": float(losses[-1]),
-        "validation_accuracy_last_tenth": float(accuracies[-tenth:].mean()),
-        "validation_accuracy_tenth_before": float(accuracies[-2 * tenth : -tenth].mean()),
     }
