@@ -1,4 +1,4 @@
-"""The fastest way to train a linear classifier in Python.
+"""Logistic and softmax regression by compiled kernels, to a proven minimum.
 
 `LogisticRegression` and `LogisticRegressionCV` are drop-ins for scikit-learn's classes, and `logistic_path` fits many
 values of C. `MiniBatchLogisticRegression` takes steps on mini-batches, and `MLPClassifier` and `TwoLayerNet` train
