@@ -52,7 +52,8 @@ def _tabulate(values, heading):
         rows = [[name, *(_format(row[column]) for column in columns)] for name, row in values.items()]
     else:
         columns, rows = list(values), [["", *(f"{value:+.1f}".replace("-", "−") for value in values.values())]]
-    return Table("", [heading, *columns], rows, [False] * len(rows))
+    titles = [heading, *(column.replace("_", " ") for column in columns)]
+    return Table("", titles, rows, [False] * len(rows))
 
 
 def _format(value):
