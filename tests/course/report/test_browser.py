@@ -121,7 +121,7 @@ def test_nothing_is_wider_than_the_window(shown):
 
 
 def test_every_picture_has_loaded_and_lies_on_white(shown):
-    assert shown["pictures"] == [True] * 10
+    assert shown["pictures"] == [True] * 11
     # Letters of the pictures are black.
     assert set(shown["pictureGrounds"]) == {"rgb(255, 255, 255)"}
 
