@@ -82,16 +82,17 @@ def share(
 def measures(merits: Merits, *, rows: str) -> str:
     """Judge by several measures, each of which says how many of its orders are better and worse.
 
-    A measure agrees where at least four of five orders are better, and disagrees where as many are worse.
+    A measure agrees where at least four of five orders are better, and disagrees where as many are worse. Where only
+    some measures agree, the verdict depends on the measure.
     """
     found = find(merits, rows).values()
     agree = [row["better"] >= ENOUGH * row["of"] for row in found]
     disagree = [row["worse"] >= ENOUGH * row["of"] for row in found]
     if all(agree):
         return CONFIRMED
-    if any(agree) and any(disagree):
+    if any(agree):
         return DEPENDS_ON_THE_MEASURE
-    return NOT_CONFIRMED if any(agree) or not any(disagree) else CONTRADICTED
+    return CONTRADICTED if any(disagree) else NOT_CONFIRMED
 
 
 def falls(merits: Merits, *, values: str) -> str:

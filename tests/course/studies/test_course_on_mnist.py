@@ -69,11 +69,10 @@ def test_shuffling_on_mnist(whole_mnist):
         plain, shuffled = measured.values()
         assert shuffled["accuracy_spikes"] < 0.7 * plain["accuracy_spikes"]
         assert shuffled["loss_spikes"] < 0.9 * plain["loss_spikes"]
-    # Shuffling is calmer, sooner by some measures and later by another, and not clearly better.
+    # Shuffling is calmer; sooner by some measures and later by another; and better but by the last loss.
     assert [row["verdict"] for row in rows] == [
         *2 * ["confirmed"],
-        "depends on the measure",
-        "not confirmed",
+        *2 * ["depends on the measure"],
         "confirmed",
     ]
 
