@@ -38,7 +38,8 @@ def test_fits_of_files_end_at_the_minimum_of_the_fit_in_memory(tmp_path):
     assert len(others) == 4
 
 
-@pytest.mark.thorough
+# It starts two clusters, which takes ten seconds.
+@pytest.mark.slow
 def test_workers_of_dask_end_there_too(tmp_path):
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
     records, _ = measure((MAPPED, *CONTENDERS[3:]), (2_000, 5, 3), "float32", tmp_path, 1)
