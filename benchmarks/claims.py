@@ -39,7 +39,12 @@ def record_claims(results, path=RECORD):
             pictures[study][name] = picture["alt"]
             shutil.copyfile(results / picture["file"], path.parent / name)
     record = {
-        "environment": content["environment"],
+        # Folders and the system's name belong to whoever ran this.
+        "environment": {
+            name: value
+            for name, value in content["environment"].items()
+            if name not in ("cache", "cache_megabytes", "platform")
+        },
         "claims": rows,
         "merits": {study: entry["merits"] for study, entry in entries.items()},
         "pictures": pictures,

@@ -28,7 +28,7 @@ def test_the_published_verdicts_follow_from_the_published_measurements():
 def make_results(folder):
     """Write the results.json and the pictures of a run whose merits are the published ones."""
     titles = [f"mnist.{name}" for name in STUDIES] + [f"cifar10.{name}" for name in CIFAR10_STUDIES]
-    content = {"environment": {"processor": "a processor"}, "claims": []}
+    content = {"environment": {"processor": "a processor", "cache": "/a/folder"}, "claims": []}
     for title in titles:
         data, study = title.split(".")
         (folder / data).mkdir(exist_ok=True)
