@@ -57,10 +57,6 @@ def _tabulate(values, heading):
 
 
 def _format(value):
-    return (
-        f"{value:.3g}"
-        if isinstance(value, float) and value >= 1
-        else f"{value:.3f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if value >= 1 else f"{value:.3f}"

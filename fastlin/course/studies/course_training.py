@@ -13,9 +13,11 @@ from fastlin.course.datasets.dataset import Dataset
 from fastlin.course.studies.settings import Settings
 from fastlin.course.trainers.data import select_images
 from fastlin.course.trainers.models import BinaryModel, SoftmaxModel
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 PATIENCE = 10
+# An epoch has this number of validations; curves are averaged over an epoch.
+VALIDATIONS = 5
 # The number of epochs after which a training with early stopping ends in any case.
 MOST_EPOCHS = 500
 # Report B draws this many training and validation images at random from MNIST. The first seed is that of the course's
@@ -234,6 +236,12 @@ def measure_end(trained: Trained, X_train: Array, Y_train: Array) -> dict[str, f
         "final_train_accuracy": last(trained.train["accuracy"]),
         "final_validation_accuracy": last(trained.val["accuracy"]),
     }
+
+
+def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
+    """Return the means of an epoch's successive validations, and the steps of the last values of the windows."""
+    means = np.convolve(list(history.values()), np.ones(VALIDATIONS) / VALIDATIONS, "valid")
+    return np.array(list(history))[VALIDATIONS - 1 :], means
 
 
 def last(history: dict[int, float]) -> float:

@@ -149,14 +149,7 @@ def _count_smaller(pairs, *names):
 def _measure(trained):
     w = trained.model.w
     width, slant, offset = measure_line(w[:-1, ONE])
-    spikes = {
-        name: trained.measure_spikes(history)
-        for name, history in (("train_loss", trained.train["loss"]), ("validation_loss", trained.val["loss"]))
-    }
-    levels = {
-        name: float(np.mean(trained.after_first_epoch(history)))
-        for name, history in (("train_loss", trained.train["loss"]), ("validation_loss", trained.val["loss"]))
-    }
+    losses = {"train": trained.train["loss"], "validation": trained.val["loss"]}
     return {
         "squared_norm": float(np.sum(w**2)),
         "largest_weight": float(np.abs(w[:-1]).max()),
@@ -165,7 +158,11 @@ def _measure(trained):
         "slant_of_the_1": slant,
         "offset_of_the_1": offset,
         # A penalty raises the losses, and spikes grow with the level: only their ratio says what is noise.
-        **{f"relative_{name}_spikes": spikes[name] / levels[name] for name in spikes},
+        **{
+            f"relative_{name}_loss_spikes": trained.measure_spikes(loss)
+            / float(np.mean(trained.after_first_epoch(loss)))
+            for name, loss in losses.items()
+        },
         "validation_accuracy_spikes": trained.measure_spikes(trained.val["accuracy"]),
     }
 

@@ -17,8 +17,8 @@ DIP = 0.25
 MOST_DIPS = 10
 # The orders with early stopping are those of the study of early stopping, which trains them once for both.
 N_ORDERS = 20
-# An epoch has five validations, and the end of a training is its last ten epochs: one validation says little.
-VALIDATIONS, LATE_EPOCHS = 5, 10
+# The end of a training is its last ten epochs: one validation says little.
+LATE_EPOCHS = 10
 # What the measures of speed and of the end are called, and for the end whether less (1) or more (-1) is better.
 LABELS = {
     "steps_to_the_loss": "first step at the loss",
@@ -116,14 +116,14 @@ def measure_spikes(trained: course.Trained, n_steps: float = np.inf) -> dict[str
 
 def measure(trained: course.Trained, protocol: course.Protocol) -> dict[str, Any]:
     """Return the spikes of a training, the steps to its losses, and how good it is at the end."""
-    losses = list(trained.val["loss"].items())
-    accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * VALIDATIONS :]
-    means = np.convolve([value for _, value in losses], np.ones(VALIDATIONS) / VALIDATIONS, "valid")
-    averaged = dict(zip([step for step, _ in losses[VALIDATIONS - 1 :]], means, strict=True))
-    above = [step for step, value in losses if value > protocol.loss_to_stay_below]
+    losses = trained.val["loss"]
+    accuracies = list(trained.val["accuracy"].values())[-LATE_EPOCHS * course.VALIDATIONS :]
+    steps, means = course.average(losses)
+    averaged = dict(zip(steps.tolist(), means, strict=True))
+    above = [step for step, value in losses.items() if value > protocol.loss_to_stay_below]
     return {
         **measure_spikes(trained),
-        "steps_to_the_loss": find_step(dict(losses), protocol.loss_to_reach),
+        "steps_to_the_loss": find_step(losses, protocol.loss_to_reach),
         "steps_of_the_mean_to_the_loss": find_step(averaged, protocol.loss_to_reach),
         "last_step_above_a_loss": above[-1] if above else 0,
         "final_validation_loss": course.last(trained.val["loss"]),
@@ -162,7 +162,7 @@ def find_dips(trained: course.Trained) -> dict[str, Any]:
 
 def _steps_to_the_same_batch(trained):
     """Return after how many steps a validation comes after the same batch of an epoch again."""
-    steps_per_validation = max(1, trained.steps_per_epoch // 5)
+    steps_per_validation = max(1, trained.steps_per_epoch // course.VALIDATIONS)
     return int(np.lcm(trained.steps_per_epoch, steps_per_validation))
 
 

@@ -1,6 +1,5 @@
 """Loss and accuracy of softmax regression of all ten digits, and the signs of overfitting that they show."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,6 @@ from fastlin.course.studies.settings import Results, Settings
 from fastlin.course.studies.trends import average_slopes, fit_slope
 from fastlin.typing import FloatArray, IntArray
 
-# Curves are averaged over this number of successive validations, which make an epoch.
-WINDOW = 5
 # The step from which report B sees a plateau.
 RANDOM_SPLIT_FROM = 3_800
 N_SEEDS = 5
@@ -41,7 +38,7 @@ def run(settings: Settings) -> Results:
         steps, gap = accuracy_gap(one)
         onsets[name] = find_onset(steps, gap)
         gaps.append(100 * float(gap[-max(1, len(gap) // 10) :].mean()))
-        means = dict(zip(steps[::WINDOW], gap[::WINDOW], strict=True))
+        means = dict(zip(steps[:: course.VALIDATIONS], gap[:: course.VALIDATIONS], strict=True))
         growths.append(fit_slope(means, one.last_step / 2, n_averaged=1))
 
     for seed in seeds:
@@ -86,14 +83,9 @@ def run(settings: Settings) -> Results:
 
 
 def accuracy_gap(trained: course.Trained) -> tuple[IntArray, FloatArray]:
-    """Return steps and training minus validation accuracy, averaged over WINDOW validations."""
+    """Return steps and training minus validation accuracy, averaged over an epoch's validations."""
     train, val = trained.train["accuracy"], trained.val["accuracy"]
-    return average({step: train[step] - value for step, value in val.items()})
-
-
-def average(history: Mapping[int, float]) -> tuple[IntArray, FloatArray]:
-    """Return the means of WINDOW successive values, and the steps of the last values of the windows."""
-    return np.array(list(history))[WINDOW - 1 :], np.convolve(list(history.values()), np.ones(WINDOW) / WINDOW, "valid")
+    return course.average({step: train[step] - value for step, value in val.items()})
 
 
 def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
@@ -106,7 +98,7 @@ def find_onset(steps: IntArray, gap: FloatArray) -> int | None:
 
 def find_bottom(trained: course.Trained) -> dict[str, Any]:
     """Return where the averaged validation loss is lowest, how low it is there, and where it ends."""
-    steps, losses = average(trained.val["loss"])
+    steps, losses = course.average(trained.val["loss"])
     lowest = int(losses.argmin())
     return {
         "lowest_validation_loss_at_step": int(steps[lowest]),

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlin.course.studies.course_training import VALIDATIONS
+
 # A slope is the change over this number of steps.
 STEPS = 1_000
-# The values of an epoch, which depend on its batches, are averaged to one.
-VALIDATIONS = 5
 
 
 class Slope(NamedTuple):

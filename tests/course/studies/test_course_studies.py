@@ -152,6 +152,8 @@ def test_the_verdicts_on_the_digits(whole):
     assert verdicts["not confirmed"] == [("4c, 4d", "C")]
     assert [task for task, _ in verdicts["needs MNIST"]] == ["2b, 2c", "2d", "2d", "2d", "2e", "3d", "3d", "3d", "3d"]
     assert len(verdicts["confirmed"]) == len(whole[2]) - 12
+    # Where a loss is reached, its step is a plain number too, as results.json takes it.
+    assert all(plain(results.merits) for results in whole[1].values())
 
 
 # --- What the studies share.
