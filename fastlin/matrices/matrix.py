@@ -379,6 +379,10 @@ class Passes:
         """
         raise NotImplementedError
 
+    def sum_by_class(self) -> FloatArray | None:
+        """Return the sum of s_i x~_i over the rows of each class, (K, d), or None where `evaluate` tells it as fast."""
+        return None
+
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
         raise NotImplementedError

@@ -320,6 +320,12 @@ class Objective:
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return parameters
 
+    def probabilities_at_start(self) -> FloatArray:
+        """Return the probability of each class at `start`, which all rows have, (n_classes,)."""
+        if self.fit_intercept and (self.class_weights > 0).all():
+            return self.class_weights
+        return np.full(self.rows.n_classes, 1 / self.rows.n_classes)
+
     def value_at_start(self) -> float:
         """Return J at `start`, which needs no pass over X: the entropy of the class weights."""
         if self.fit_intercept and (self.class_weights > 0).all():

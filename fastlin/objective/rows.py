@@ -177,7 +177,12 @@ class MeanSums:
         if self._whole is not None:
             return self._whole.class_features()
         if self._class_features is None:
-            self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
+            sums = self.passes.sum_by_class()
+            if sums is None:
+                self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
+            else:
+                sums[:, self.coordinates.vanishing] = 0
+                self._class_features = sums / self.total_weight
         assert self._class_features is not None
         return self._class_features
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
-from fastlin.solvers import descent, lbfgs, newton, preconditioners, proximal_newton, row_space_lbfgs
+from fastlin.solvers import descent, lbfgs, mini_batches, newton, preconditioners, proximal_newton, row_space_lbfgs
 from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,
+    FIRST_STEP,
     INNER_ACCURACY,
     MAX_NEWTON_WORK,
     MIN_PASSES_TO_WAIT,
@@ -119,17 +120,27 @@ def minimize(
     n_copied = 0 if objective.matrix.lies_in_memory else n_sampled * objective.matrix.row_bytes
     is_worth = is_far and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
     sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
+    preconditions = _schedule(objective, build, refreshes, sampled is not None)
+    first_step = None
+    if is_far and preconditions[0] is not preconditioners.diagonal and mini_batches.suits(objective):
+        block = preconditioners.block_at_start(objective)
+        if mini_batches.is_far(objective, block):
+            start = mini_batches.minimize_roughly(objective, start, block)
+            first_step = FIRST_STEP
+        elif preconditions[0] is preconditioners.shared_block:
+            preconditions[0] = lambda point: block
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     solution = lbfgs.minimize(
         objective,
         start if sampled is None else sampled,
         stopping,
-        preconditions=_schedule(objective, build, refreshes, sampled is not None),
+        preconditions=preconditions,
         room=room,
         precision=objective.fast_precision,
         patience=patience,
         preconditioner=None if nearby is None else nearby.preconditioner,
         pairs=None if nearby is None else nearby.pairs,
+        first_step=first_step,
     )
     if solver == "lbfgs" or not objective.has_hessian:
         return solution
@@ -194,7 +205,8 @@ def choose_preconditioner(objective: Objective, is_kept: bool = True) -> tuple[B
     else:
         return preconditioners.diagonal, ()
     work = n_blocks * min(n, ROWS_PER_COLUMN * block) * block**2 // 2
-    return build, REFRESHES if work <= CHEAP_WORK else EXPENSIVE_REFRESHES
+    of_pass = 2 * n * K * size
+    return build, REFRESHES if work <= max(CHEAP_WORK, of_pass // 4) else EXPENSIVE_REFRESHES
 
 
 def _schedule(objective, build, refreshes, is_sampled):

@@ -42,6 +42,7 @@ def minimize(
     patience: int | None = None,
     preconditioner: AnyPreconditioner | None = None,
     pairs: Pairs | None = None,
+    first_step: float | None = None,
 ) -> Solution:
     """Minimise the objective as `fastlin.solvers` has it.
 
@@ -59,10 +60,12 @@ def minimize(
         The one to begin with; None: that of preconditions at the start.
     pairs : Pairs or None
         What a fit over the same rows with another penalty has left, to begin with.
+    first_step : float or None
+        The part of the first direction to try first. None means all of it, and a search for the end of that line.
     """
     point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
     bound = stopping.begin(point)
-    first_curvature = FIRST_CURVATURE if preconditioner is None else CURVATURE
+    first_curvature = FIRST_CURVATURE if preconditioner is None and first_step is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
     pairs = Pairs(objective, pairs)
     tried, restarted, message = np.inf, False, ""
@@ -78,6 +81,9 @@ def minimize(
             anchor = point
         direction, decrement = pairs.direction(point.gradient, preconditioner)
         if point.precision != np.float64 and stopping.is_met(point, bound, decrement):
+            if stopping.has_arrived():
+                message = REACHED
+                break
             point = objective.at(point.parameters, out=room)
             bound = stopping.settle(point)
         message = stopping.why(point, bound, decrement)
@@ -88,20 +94,29 @@ def minimize(
         if message:
             break
         foreseen, parameters = pairs.smallest_gradient(point, stopping.target(point, bound))
+        is_rough, end = point.precision != np.float64, None
         if parameters is not None and foreseen < IMPROVEMENT * tried:
             tried = foreseen
-            candidate = objective.at(parameters, out=room)
+            # In float32 as long as the others are: with hundreds of classes a pass in float64 takes twice as long.
+            parameters = parameters.astype(point.precision).astype(np.float64)
+            candidate = objective.at(parameters, point.precision, out=room)
             candidate_bound = stopping.settle(candidate)
+            if is_rough and stopping.is_met(candidate, candidate_bound, np.inf):
+                candidate = objective.at(parameters, out=room)
+                candidate_bound = stopping.settle(candidate)
             message = stopping.why(candidate, candidate_bound, np.inf)
             if message:
                 stopping.record(candidate, candidate_bound)
                 break
-        is_rough = point.precision != np.float64
-        followed = working if is_rough else objective
-        curvature = CURVATURE if decrements[1:] else first_curvature
-        end = line_search.along(
-            followed, point, direction, room if followed is objective else None, curvature=curvature
-        )
+            # What was foreseen in vain is a step like others.
+            if candidate.value < point.value and candidate.precision == point.precision and working is objective:
+                end = candidate
+        if end is None:
+            followed = working if is_rough else objective
+            step, curvature = (1.0, CURVATURE) if decrements[1:] else (first_step or 1.0, first_curvature)
+            end = line_search.along(
+                followed, point, direction, room if followed is objective else None, step, curvature
+            )
         stalled = True
         if end is not None:
             pairs.add(point, end)
@@ -159,7 +174,7 @@ def _settle(point, objective, stopping, room):
     """Take note of a point as `Stopping.settle` does, with the probabilities of all rows where that is worth a pass."""
     bound = stopping.settle(point)
     if point.objective is not objective and stopping.is_worth_settling(point, bound):
-        bound = min(bound, stopping.settle(objective.at(point.parameters, out=room)))
+        bound = min(bound, stopping.settle(objective.at(point.parameters, point.precision, out=room)))
     return bound
 
 

@@ -8,11 +8,18 @@ one block for all classes, with the diagonal alone, or with all pairs of classes
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from fastlin.kernels.machine.cholesky import factorize_block, solve_block
+from fastlin.kernels.machine.cholesky import (
+    count_solved_together,
+    factorize_block,
+    fill_mirrored_block,
+    solve_block,
+    solve_group,
+)
 from fastlin.kernels.machine.threads import MAX_PARTIAL_BYTES, READ_WORK, cut_work, run_blocks
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
@@ -75,6 +82,13 @@ class Preconditioner:
             first += self._size - j
         return squares
 
+    @cached_property
+    def _mirrored(self):
+        """The only factor as `solve_group` takes it."""
+        mirrored = np.empty((self._size, self._size), self._factors.dtype)
+        run_blocks(fill_mirrored_block, cut_work(READ_WORK * mirrored.size, self._size), self._factors[0], mirrored)
+        return mirrored
+
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
         # Within the range of float32, whatever the unit of the gradient.
@@ -82,9 +96,13 @@ class Preconditioner:
         if not largest > 0:
             return gradient.copy()
         solution = gradient.reshape(-1, self._size) / largest
-        # Each factor is read twice, forwards and backwards.
-        n_blocks = cut_work(READ_WORK * solution.size * self._size, len(solution))
-        run_blocks(solve_block, n_blocks, self._factors, solution)
+        n_rows, n_together = len(solution), count_solved_together(self._factors.itemsize)
+        if len(self._factors) == 1 and n_rows > n_together // 4:
+            run_blocks(solve_group, -(-n_rows // n_together), self._mirrored, solution)
+        else:
+            # Each factor is read twice, forwards and backwards.
+            n_blocks = cut_work(READ_WORK * solution.size * self._size, n_rows)
+            run_blocks(solve_block, n_blocks, self._factors, solution)
         return largest * (solution / self.shares).reshape(gradient.shape)
 
 
@@ -134,6 +152,21 @@ def shared_block(point: Point) -> Preconditioner:
     for k, class_curvature in enumerate(point.curvatures()):
         curvature += class_curvature
         shares[k] = class_curvature.sum()
+    return _share_block(objective, curvature, shares)
+
+
+def block_at_start(objective: Objective) -> Preconditioner:
+    """Return what `shared_block` returns for `Objective.start`, where all rows have the same probabilities.
+
+    That takes no pass over the rows. There are at least three classes.
+    """
+    rows, probabilities = objective.rows, objective.probabilities_at_start()
+    of_classes = probabilities * (1 - probabilities)
+    curvature = np.full(objective.n_rows, of_classes.sum()) * rows.weights_of(rows.numbers)
+    return _share_block(objective, curvature, of_classes[:, None])
+
+
+def _share_block(objective, curvature, shares):
     shares = np.sqrt(_positive(shares / max(shares.mean(), np.finfo(np.float64).tiny)))
     n_drawn = _count_shared_rows(objective)
     block = _blocks(objective, [_draw(objective, curvature / len(shares), n_drawn, np.random.default_rng(0))])

@@ -82,6 +82,12 @@ HELD = 0.97
 # Classes that a pass has products for while it reads X.
 READ_CLASSES = 8
 
+# With many classes a fit that begins far out begins with batches of so many rows, or as many as columns, so many times
+# all rows, where these make so many batches. The first step is Polyak's times a factor; that of L-BFGS from there is
+# tried at a part of its direction. Of 15,000 x 384 with 600 classes that makes 25 passes of 40, of 30,000 x 768 with
+# 100 27 of 68. Half and twice the first step, and one and four times all rows, end higher or cost as much as they gain.
+BATCH_ROWS, EPOCHS, FEWEST_BATCHES, POLYAK, FIRST_STEP = 512, 2, 8, 2.0, 0.15
+
 # The choice of a solver. Newton's steps are the fastest where the whole Hessian and its factor take no more
 # multiply-adds: 10,000 x 30, two classes, takes 6.4 ms, by L-BFGS 8.6; 5,000 x 10, 5 classes, 9.3 and 14. 60 x 160, 3
 # classes, has 127 million and takes 64 and 31. Sparse 16,000 x 123 with 14 entries a row has 14 million and takes as

@@ -5,6 +5,7 @@ import pytest
 from conftest import evaluate, make_objective, make_problem
 from scipy import sparse
 
+from fastlin.matrices.dense import MANY_CLASSES
 from fastlin.objective import Objective, weigh_by_counts
 
 
@@ -92,6 +93,22 @@ def test_class_features_are_float64_also_where_the_fit_is_in_float32(dtype):
         assert again.n_passes == 1
         np.testing.assert_allclose(again.rows.class_features(), expected, rtol=1e-13, atol=1e-14)
         assert again.n_passes == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_class_features_of_many_classes_are_those_of_a_pass(dtype):
+    X, labels, weights, *_ = make_problem(500, 7, MANY_CLASSES + 3, dtype)
+    # One class has more rows than are added one after the other, and more than as many sums of them.
+    X, labels = np.concatenate([X, *[X[:100]] * 45]), np.concatenate([labels, np.zeros(4500, labels.dtype)])
+    weights = np.concatenate([weights, *[weights[:100]] * 45])
+    numbers = np.random.default_rng(0).integers(0, len(X), 3000)
+    for given, named in [(None, None), (weights, None), (weights, numbers)]:
+        options = {"weights": given, "l2": 0.1, "numbers": named}
+        of_sums, of_pass = (Objective.over(X, labels, MANY_CLASSES + 3, **options) for _ in range(2))
+        of_pass.at(np.zeros(of_pass.shape))
+        found, expected = of_sums.rows.class_features(), of_pass.rows.class_features()
+        assert of_sums.n_passes == 0
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_passes_are_counted_with_those_of_parts():

@@ -27,6 +27,8 @@ FLOAT32_EXPONENTS = 60
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # A shift is rounded to float32 where that moves the mean of the scaled column, whose spread is about one, by no more.
 MOST_MOVED = 0.1
+# Rows, and sums of rows, that are added one after the other to the sum of a class.
+SUMMED_TOGETHER = 64
 # The relative error of a rounded operation.
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 
@@ -125,6 +127,38 @@ def fill_block_panel(block, n_blocks, X, scaling, tile_rows, like, panel):
             row = panel[j, first + start : first + stop]
             for i in range(row.shape[0]):
                 row[i] = tile[i, j]
+
+
+@kernel(reassociate=False)
+def fill_block_class_sums(block, n_blocks, X, numbers, ends, weights, scaling, sums):
+    """Fill sums[k] with the sum of s_i (X_i scale + shift), float64, over the rows of class k, the block's number.
+
+    The rows of class k are numbers[ends[k]] to numbers[ends[k + 1] - 1]; weights without entries are ones. No more than
+    SUMMED_TOGETHER rows, and as many sums of rows, are added one after the other, then the sums of these.
+    """
+    compile_small()
+    X = X[0]
+    n_features = X.shape[1]
+    tile = zeros_padded(SUMMED_TOGETHER, n_features, scaling.scale.dtype)
+    padded_scaling = pad_scaling(scaling, tile)
+    levels = zeros_aligned((3, n_features), np.float64)
+    of_tile, of_tiles, total = levels[0], levels[1], levels[2]
+    for start in range(ends[block], ends[block + 1], SUMMED_TOGETHER):
+        stop = start + SUMMED_TOGETHER if start + SUMMED_TOGETHER < ends[block + 1] else ends[block + 1]
+        load_tile(X, numbers[start:stop], padded_scaling, tile)
+        for i in range(stop - start):
+            row, weight = tile[i], weights[numbers[start + i]] if weights.shape[0] > 0 else 1.0
+            for j in range(n_features):
+                of_tile[j] += weight * row[j]
+        is_last = stop == ends[block + 1] or (stop - ends[block]) % SUMMED_TOGETHER**2 == 0
+        for j in range(n_features):
+            of_tiles[j] += of_tile[j]
+            of_tile[j] = 0
+            if is_last:
+                total[j] += of_tiles[j]
+                of_tiles[j] = 0
+    for j in range(n_features):
+        sums[block, j] = total[j]
 
 
 @kernel(reassociate=False)

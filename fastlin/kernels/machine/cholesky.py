@@ -141,6 +141,73 @@ def solve_block(block, n_blocks, triangles, values):
 
 
 @kernel
+def fill_mirrored_block(block, n_blocks, triangle, mirrored):
+    """Fill the block's rows of mirrored (m, m) with U and U', negated but for the diagonal; triangle is U packed."""
+    size = mirrored.shape[0]
+    for i in range(block * size // n_blocks, (block + 1) * size // n_blocks):
+        row = mirrored[i]
+        for j in range(i):
+            row[j] = -triangle[j * size - j * (j - 1) // 2 + i - j]
+        entries, others = triangle[i * size - i * (i - 1) // 2 :], row[i:]
+        for j in range(others.shape[0]):
+            others[j] = -entries[j]
+        row[i] = entries[0]
+
+
+@kernel
+def solve_group(block, n_blocks, mirrored, values):
+    """Overwrite a block of rows of values (C, m), float64, with the solution of U' U x = values[k], U as mirrored.
+
+    mirrored is what `fill_mirrored_block` fills; everything is computed in its type. The rows of a block lie side by
+    side, in four vectors, so that U is read once for all of them. Block b has the rows from b C / n_blocks on, no more
+    than these vectors hold.
+    """
+    compile_small()
+    n_rows, size = values.shape
+    begin, end = block * n_rows // n_blocks, (block + 1) * n_rows // n_blocks
+    x = zeros_aligned((size, 4 * VECTOR_BYTES // mirrored.itemsize), mirrored.dtype)
+    nothing = empty_list(np.int64(0))
+    for k in range(begin, end):
+        row = values[k]
+        for i in range(size):
+            x[i, k - begin] = row[i]
+    for first in range(0, size, ROWS_TOGETHER):
+        stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
+        if first > 0:
+            add_panel(x, first, mirrored[first:stop], x[first:stop], np.int64(0), nothing)
+        for i in range(first, stop):
+            _finish_row(mirrored[i], x, first, i, i)
+    for first in range((size - 1) // ROWS_TOGETHER * ROWS_TOGETHER, -1, -ROWS_TOGETHER):
+        stop = first + ROWS_TOGETHER if first + ROWS_TOGETHER < size else size
+        if stop < size:
+            add_panel(x[stop:], size - stop, mirrored[first:stop, stop:], x[first:stop], np.int64(0), nothing)
+        for i in range(stop - 1, first - 1, -1):
+            _finish_row(mirrored[i], x, i + 1, stop, i)
+    for k in range(begin, end):
+        row = values[k]
+        for i in range(size):
+            row[i] = x[i, k - begin]
+
+
+@kernel(inner=True)
+def _finish_row(factors, x, first, stop, i):
+    """Add the products of factors and the rows of x from first to stop to x[i], and divide it by factors[i]."""
+    compile_small()
+    target = x[i]
+    for j in range(first, stop):
+        row, factor = x[j], factors[j]
+        for h in range(target.shape[0]):
+            target[h] += factor * row[h]
+    for h in range(target.shape[0]):
+        target[h] /= factors[i]
+
+
+def count_solved_together(itemsize: int) -> int:
+    """Return how many rows of numbers of so many bytes a block of `solve_group` may have: those of four vectors."""
+    return 4 * VECTOR_BYTES // itemsize
+
+
+@kernel
 def remove_row(triangle, size, row):
     """Turn U (size, size), packed as factorize_block does, into the factor of U' U without a row and its column.
 

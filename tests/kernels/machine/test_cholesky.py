@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from conftest import COMPILED
 
-from fastlin.kernels.machine.cholesky import ROWS_TOGETHER, factorize_block, remove_row, solve_block
+from fastlin.kernels.machine.cholesky import (
+    ROWS_TOGETHER,
+    count_solved_together,
+    factorize_block,
+    fill_mirrored_block,
+    remove_row,
+    solve_block,
+    solve_group,
+)
 from fastlin.kernels.machine.threads import limit_threads, run_blocks
 
 # Around the rows that are factorised together, those that are multiplied together, and a cache line.
@@ -80,6 +88,23 @@ def test_a_single_factor_serves_all_rows(kind):
     values = np.random.default_rng(1).normal(size=(4, 7))
     expected = np.linalg.solve(matrices[0].astype(float), values.T).T
     np.testing.assert_allclose(solve(matrices, values), expected, atol=TOLERANCE[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_share_a_factor_are_solved_side_by_side(kind):
+    n_together = count_solved_together(np.dtype(kind).itemsize)
+    for size in SIZES:
+        [matrix] = matrices = make_matrices(1, size, kind, seed=size)
+        [triangle], mirrored = factorize(matrices), np.empty((size, size), kind)
+        run_blocks(fill_mirrored_block, 3, triangle, mirrored)
+        for n_rows in (1, n_together, 2 * n_together + 1):
+            values = np.random.default_rng(1).normal(size=(n_rows, size))
+            found, alone = values.copy(), values.copy()
+            run_blocks(solve_group, -(-n_rows // n_together), mirrored, found)
+            run_blocks(solve_block, n_rows, triangle[None], alone)
+            expected = np.linalg.solve(matrix.astype(float), values.T).T
+            np.testing.assert_allclose(found, expected, atol=TOLERANCE[kind], err_msg=f"size {size}")
+            np.testing.assert_allclose(found, alone, atol=TOLERANCE[kind])
 
 
 @pytest.mark.parametrize("kind", KINDS)
