@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlin.typing import Array
+from fastlin.typing import FloatType
 
 # NumPy has no bfloat16. Its numbers, the upper halves of those of float32, come as records of their bits: X becomes
 # records of no other kind.
@@ -38,34 +38,33 @@ def read_in_place(data: Any, name: str = "X") -> Any:
             f"{name} is a tensor of the layout {data.layout}; accepted are dense tensors, such as {name}.to_dense(), "
             "and SciPy's sparse matrices."
         )
-    if is_tensor:
-        readers = [_read_tensor]
-    else:
-        readers = [np.asarray, np.from_dlpack] if hasattr(data, "__array__") else [np.from_dlpack]
+    is_readable = _is_readable(data)
+    # An array of JAX on another device is copied by the first.
+    by_protocol = [np.asarray] * hasattr(data, "__array__") + [np.from_dlpack] * is_readable
     reason = None
-    for read in readers:
+    for read in [_read_tensor] if is_tensor else by_protocol:
         try:
             return read_in_place(read(data))
         except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
             reason = error
     kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
-    if _is_readable(data):
+    if is_readable:
         raise TypeError(
             f"{name} is a {kind} of {getattr(data, 'dtype', 'a type')} that NumPy cannot read ({reason}); convert it, "
             "for instance to float32."
         ) from reason
     raise TypeError(
-        f"{name} is a {kind} on {getattr(data, 'device', 'another device')}; accepted are arrays in the processor's "
-        f"memory: give {name}.cpu(), or what else copies it there."
+        f"{name} is a {kind} on {getattr(data, 'device', 'another device')}, but must lie in the processor's memory: "
+        f"give {name}.cpu(), or with CuPy {name}.get()."
     ) from reason
 
 
-def widen(data: Any) -> Any:
-    """Return a float32 copy of an array of BFLOAT16, and anything else as it is."""
+def widen(data: Any, dtype: FloatType = np.float32) -> Any:
+    """Return an array of BFLOAT16 as a copy of a type, and anything else as it is."""
     if not has_bfloat16(data):
         return data
-    widened: Array = np.left_shift(data["bfloat16"], 16, dtype=np.uint32).view(np.float32)
-    return widened
+    with np.errstate(invalid="ignore"):
+        return np.left_shift(data["bfloat16"], 16, dtype=np.uint32).view(np.float32).astype(dtype, copy=False)
 
 
 def read_widened(data: Any, name: str) -> Any:
