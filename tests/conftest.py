@@ -25,6 +25,7 @@ from fastlin.kernels.machine import threads
 from fastlin.kernels.machine.cache_folder import cache_folder
 from fastlin.kernels.machine.compilation import REASSOCIATE, kernel
 from fastlin.objective import Objective
+from fastlin.tensors import BFLOAT16
 
 # Everything in tests/kernels runs a second time uncompiled, with --thorough, and the layer `linear` with --slow
 # (tests/test_without_compilation.py).
@@ -118,6 +119,11 @@ def load_scaled(loader):
     """Return X with columns of mean 0 and standard deviation 1, and y, from a function of sklearn.datasets."""
     X, y = loader(return_X_y=True)
     return StandardScaler().fit_transform(X), y
+
+
+def as_bfloat16(X):
+    """Return numbers as BFLOAT16, rounded towards zero."""
+    return (np.asarray(X, np.float32).view(np.uint32) >> 16).astype(np.uint16).view(BFLOAT16)
 
 
 def make_problem(n, d, n_classes, dtype=np.float64, seed=0, weighted=True):

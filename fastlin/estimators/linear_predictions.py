@@ -18,6 +18,7 @@ from fastlin.estimators.features import check_features, name_features
 from fastlin.estimators.parameters import limit_jobs
 from fastlin.estimators.scikit_learn import LinearClassifierMixin, SparseCoefMixin
 from fastlin.estimators.training_data import read_matrix, read_scored
+from fastlin.tensors import read_in_place, widen
 from fastlin.typing import Array, FloatArray, MatrixLike
 
 Found = TypeVar("Found", covariant=True)
@@ -254,4 +255,4 @@ def _checked(X):
     """Return X for SciPy's products, which would read a broken sparse container; blocks come as matrices."""
     from fastlin.matrices import DenseMatrix, SparseMatrix
 
-    return X.X if isinstance(X, (DenseMatrix, SparseMatrix)) else read_if_sparse(X)
+    return widen(X.X if isinstance(X, (DenseMatrix, SparseMatrix)) else read_if_sparse(read_in_place(X)))

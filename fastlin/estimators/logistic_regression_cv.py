@@ -44,6 +44,7 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import keep_sum_finite, read_scored, read_training_data
+from fastlin.tensors import read_widened
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
 
@@ -259,6 +260,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             if sample_weight is None and isinstance(X, Blocks):
                 sample_weight = X.sample_weight
             if sample_weight is not None:
+                sample_weight = read_widened(sample_weight, "sample_weight")
                 sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
             routed = self._route(sample_weight, params)
             folds = self._split(X, data, routed.splitter.split)

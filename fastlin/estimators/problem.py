@@ -13,6 +13,7 @@ from fastlin.estimators.training_data import check_penalty_factors, choose_dtype
 from fastlin.objective import LARGEST_PENALTY, Objective, RangeError, choose_coordinates, fill_factors
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
+from fastlin.tensors import widen
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Problem:
         self.columns = data.measure(rows)
         if not self.columns.finite:
             for name, part in data.matrix.parts():
-                assert_all_finite(part.X, estimator_name=type(estimator).__name__, input_name=name)
+                assert_all_finite(widen(part.X), estimator_name=type(estimator).__name__, input_name=name)
 
     def invert(self, number: float) -> float:
         """Return the penalty 1 / (C S) for a C, or the C for a penalty; S sums up the weights as they were given.
@@ -140,7 +141,7 @@ class Problem:
             largest = self.columns.largest.max()
             raise ValueError(
                 f"X {'overflows' if largest > 1 else 'underflows'}: its values reach {largest:.3g}, so that sums "
-                f"over its rows or the coefficients leave the range of {matrix.dtype}. Scale X, for instance with "
+                f"over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for instance with "
                 "sklearn.preprocessing.StandardScaler."
             ) from error
         return Fit(coef, intercept, certificate, solution)

@@ -6,7 +6,9 @@ The estimators import the rooms below them when a fit or a prediction begins: Nu
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import read_table, read_table_to_fit, reads_table, remember_features
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.fitted import read_count
+from fastlin.tensors import has_bfloat16, read_in_place, read_widened, widen
 from fastlin.typing import Array, ClassWeight, FloatArray, FloatType, IntArray, MatrixLike
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 # Labels that are whole numbers are counted rather than sorted where they span no more than this or the number of rows.
 LABEL_RANGE = 10_000
 LABELS_TOGETHER = 1_000_000
+# Entries of BFLOAT16 that are widened together to find out whether they are finite.
+ENTRIES_WIDENED = 1 << 16
 # What scikit-learn's checks take for no y.
 NO_Y = "no_validation"
 
@@ -118,6 +123,7 @@ def keep_sum_finite(sample_weight: ArrayLike | None) -> ArrayLike | None:
 
     What is no array of finite numbers is returned as it is, for those who check it.
     """
+    sample_weight = read_widened(sample_weight, "sample_weight")
     weights = np.asarray(sample_weight)
     if weights.dtype.kind != "f" or not weights.size:
         return sample_weight
@@ -167,9 +173,12 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
         # Rows whose reader has checked them.
         return X
     is_fit = y is not NO_Y
+    X, y = read_in_place(X), read_widened(y, "y")
     if not checks.get("reset", True):
         read_count("n_features_in_", getattr(estimator, "n_features_in_", 0))
     if reads_table(estimator, X, is_fit):
+        # As columns of float16.
+        X = widen(X, np.float64)
         if not is_fit:
             return read_table(estimator, X)
         table = read_table_to_fit(estimator, X)
@@ -191,10 +200,23 @@ def read_matrix(estimator: Any, X: Any, y: Any = NO_Y, **checks: Any) -> Any:
         checks["dtype"] = DTYPES
     else:
         X, checks["dtype"] = matrix.X, None
-    checked = validate_data(estimator, X, y, accept_sparse="csr", **checks)
+    checked = check_rows(partial(validate_data, estimator), X, y, accept_sparse="csr", **checks)
     if isinstance(checked, tuple):
         return matrix or as_matrix(checked[0]), checked[1]
     return matrix or as_matrix(checked)
+
+
+def check_rows(check: Callable[..., Any], X: Any, *y: Any, **checks: Any) -> Any:
+    """Return what a check of scikit-learn returns for X, and y where it is given, with BFLOAT16, which it refuses."""
+    if not (has_bfloat16(X) and X.ndim == 2):
+        return check(widen(X), *y, **checks)
+    checked = check(X.view(np.int16), *y, **checks)
+    if checks.get("ensure_all_finite", True):
+        # Only some rows are widened at a time.
+        step = max(1, ENTRIES_WIDENED // X.shape[1])
+        for first in range(0, len(X), step):
+            assert_all_finite(widen(X[first : first + step]), input_name=checks.get("input_name", "X"))
+    return (X, *checked[1:]) if isinstance(checked, tuple) else X
 
 
 def refuse_categories(estimator: Any, what: str) -> None:
@@ -219,7 +241,7 @@ def check_labels(estimator: object, y: ArrayLike | None, n_rows: int, subject: s
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; only Blocks hold labels."
         )
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(read_widened(y, "y"), warn=True)
     assert_all_finite(y, input_name="y")
     if len(y) != n_rows:
         raise ValueError(f"y has {len(y)} entries, but {subject} {n_rows} rows: inconsistent numbers of samples.")
@@ -275,6 +297,8 @@ def read_scored(
         y, sample_weight = choose_labels(estimator, X, y, sample_weight)
     elif y is None:
         raise ValueError(f"{type(estimator).__name__}.score requires y, which only Blocks may hold.")
+    else:
+        y = read_widened(y, "y")
     return y, keep_sum_finite(sample_weight)
 
 
@@ -352,6 +376,7 @@ def weigh_rows(
     """Return sample weight times class weight per row, float64, or None where every row counts alike."""
     if sample_weight is None and class_weight is None:
         return None
+    sample_weight = read_widened(sample_weight, "sample_weight")
     weights = check_sample_weight(sample_weight, y, dtype=np.float64, copy=True, ensure_non_negative=True)
     if class_weight is not None:
         # Only ratios of the totals count, which themselves might overflow.

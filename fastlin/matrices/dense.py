@@ -44,11 +44,12 @@ from fastlin.kernels.machine.threads import EXPONENTIAL_WORK, READ_WORK, count_b
 from fastlin.kernels.machine.tiles import Scaling, count_tile_rows
 from fastlin.matrices.matrix import Matrix, Moments, Passes, Transposed, add_exactly
 from fastlin.matrices.row_products import DenseRowProducts
+from fastlin.tensors import BFLOAT16, widen
 from fastlin.typing import Array, FloatArray, FloatType, IntArray
 
 # With so many panels of a Gram matrix, the first of which take longest, the rows are not cut as well.
 EVEN_PANELS = 5
-# The types that are read as they are.
+# The types that are read as they are, beside BFLOAT16.
 DTYPES = [np.float64, np.float32, np.uint8, np.int8, np.int16, np.int32, np.float16, np.bool_]
 # What a column costs in a row of a pass, for each of three classes or more: 10,000 x 20 with four takes 430
 # microseconds. With one row of coefficients the products wait for memory.
@@ -71,7 +72,7 @@ COLUMNWISE_WORK = 4
 
 
 class DenseMatrix(Matrix):
-    """X of shape (n, d), of one of DTYPES, which are not checked here, and of any strides.
+    """X of shape (n, d), of one of DTYPES or BFLOAT16, which are not checked here, and of any strides.
 
     Parameters
     ----------
@@ -95,11 +96,11 @@ class DenseMatrix(Matrix):
         row_weights = np.empty(0) if weights is None else weights
         if 0 < self.X.size <= FEW_ENTRIES:
             moments = np.empty((5, d))
-            fill_moments(writable_view(np.ascontiguousarray(self.X, np.float64)), row_weights, moments)
+            fill_moments(writable_view(np.ascontiguousarray(widen(self.X), np.float64)), row_weights, moments)
             return Moments(*moments)
         # As in `fill_moments`.
         heaviest = 0 if weights is None else int(np.argmax(weights))
-        origins = self.X[heaviest].astype(np.float64)
+        origins = widen(self.X[heaviest]).astype(np.float64)
         n_blocks = count_blocks(n, row_work=d, partial_bytes=32 * d, data_bytes=self.X.nbytes)
         sums, squares, smallest, largest = outputs = np.empty((4, n_blocks, d))
         tile_rows = count_tile_rows(d, 1, origins.itemsize)
@@ -175,7 +176,7 @@ class DenseMatrix(Matrix):
         What float32 cannot hold is centred, by the statistics of all rows, before it is rounded.
         """
         n, d = self.shape
-        is_narrow = self.X.itemsize <= 2 and self.X.dtype != np.float16
+        is_narrow = self.X.itemsize <= 2 and self.X.dtype not in (np.float16, BFLOAT16)
         panel = np.empty((d, n), self.X.dtype if is_narrow else precision)
         scale, shift = (np.ones(d), np.zeros(d)) if is_narrow else self.measure().choose_coordinates()
         n_blocks = count_blocks(n, row_work=4 * d)

@@ -9,6 +9,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
+from fastlin.tensors import widen
 from fastlin.typing import Array, FloatType
 
 # Bytes of a cache line.
@@ -106,8 +107,10 @@ def any_layout(X: Array) -> Array:
     layout waited four seconds again. An array whose layers overlap has the type of neither. Kernels take its first
     layer, and find out what lies together when they run.
 
-    Numba knows no float16: compiled kernels get its bits as uint16, which X of no other type becomes.
+    Numba knows no float16: compiled kernels get its bits as uint16, which X of no other type becomes. They read the
+    records of bfloat16; uncompiled ones get a float32 copy.
     """
+    X = widen(X) if config.DISABLE_JIT else X
     shape, strides = (2, *X.shape), (0, *X.strides)
     dtype = np.dtype(np.uint16) if X.dtype == np.float16 and not config.DISABLE_JIT else X.dtype
     if X.flags.c_contiguous and X.flags.writeable and X.size:

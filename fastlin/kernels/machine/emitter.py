@@ -46,6 +46,11 @@ def emitted(emit, sign=types.void):
     return choose
 
 
+def is_bits(kind):
+    """Say whether X of a Numba type comes as the bits of 16-bit floats, which `emit_float32` reads."""
+    return kind == types.uint16 or isinstance(kind, types.Record)
+
+
 def emit_prefetch(builder, address, for_writing, locality):
     """Ask for the cache line at an address: locality 3 is the first-level cache, 2 the second-level one."""
     number = ir.IntType(32)
@@ -55,17 +60,23 @@ def emit_prefetch(builder, address, for_writing, locality):
     builder.call(hint, [pointer, number(int(for_writing)), number(locality), number(1)])
 
 
-def emit_float16(builder, bits):
-    """Return the float32 numbers that the bits of float16 numbers stand for, vectors or single ones."""
+def emit_float32(builder, bits, kind):
+    """Return the float32 numbers that the bits of 16-bit floats stand for, vectors or single ones.
+
+    The kind is the Numba type of X, as `any_layout` chooses it: uint16 for float16, a record for bfloat16.
+    """
 
     def like(kind, value=None):
         kind = ir.VectorType(kind, bits.type.count) if isinstance(bits.type, ir.VectorType) else kind
         number = value if not isinstance(kind, ir.VectorType) else [value] * kind.count
         return kind if value is None else ir.Constant(kind, number)
 
+    word = ir.IntType(32)
+    if isinstance(kind, types.Record):
+        moved = builder.shl(builder.zext(bits, like(word)), like(word, 16))
+        return builder.bitcast(moved, like(ir.FloatType()))
     if WIDENS_FLOAT16:
         return builder.fpext(builder.bitcast(bits, like(ir.HalfType())), like(ir.FloatType()))
-    word = ir.IntType(32)
     bits = builder.zext(bits, like(word))
     size = builder.and_(bits, like(word, 0x7FFF))
     sign = builder.shl(builder.and_(bits, like(word, 0x8000)), like(word, 16))
@@ -160,9 +171,9 @@ class Emitter:
         return self.convert(builder.call(load, [pointer, align, mask, ir.Constant(vector, None)]), kind)
 
     def convert(self, vector, kind):
-        """Return a vector of numbers of a Numba type in the type computed in; uint16 are the bits of float16."""
-        if kind == types.uint16:
-            vector, kind = emit_float16(self.builder, vector), types.float32
+        """Return a vector of numbers of a Numba type, or of their bits, in the type computed in."""
+        if is_bits(kind):
+            vector, kind = emit_float32(self.builder, vector, kind), types.float32
         if not isinstance(kind, types.Float):
             signed = isinstance(kind, types.Integer) and kind.signed
             return (self.builder.sitofp if signed else self.builder.uitofp)(vector, self.vector)
@@ -284,6 +295,7 @@ class RowReader:
 
     def read(self, rows, j, left=None):
         """Return the vectors from column j on of rows, pointers; of the first ``left`` columns, zeros behind them."""
+        rows = [self._point(row) for row in rows]
         work, element = self._work, rows[0].type.pointee
         scaling = self._scaling and [work.load(values, j) for values in self._scaling]
         align = work.context.get_abi_sizeof(element)
@@ -300,8 +312,14 @@ class RowReader:
     def read_column(self, source, j):
         """Return the vector of numbers of column j that a pointer leads to, which lie next to each other."""
         assert self._scaling is not None
+        source = self._point(source)
         work, element = self._work, source.type.pointee
         align = work.context.get_abi_sizeof(element)
         x = work.convert(work.load(source, vector=ir.VectorType(element, work.lanes), align=align), self._X_kind)
         scaling = [work.spread(work.builder.load(work.builder.gep(values, [j]))) for values in self._scaling]
         return self._emit.convert(work.multiply_add(x, *scaling), self._kind)
+
+    def _point(self, source):
+        """Return a pointer to numbers of X, or to the bits of its records."""
+        is_record = isinstance(self._X_kind, types.Record)
+        return self._emit.builder.bitcast(source, ir.IntType(16).as_pointer()) if is_record else source

@@ -6,7 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from fastlin.kernels.machine.emitter import emit_float16, emit_prefetch, emitted
+from fastlin.kernels.machine.emitter import emit_float32, emit_prefetch, emitted, is_bits
 
 # Below AVX-512 no vector instruction converts between float64 and whole numbers of its size, and LLVM converts them one
 # by one: an exponential then takes 1.81 ns, by way of smaller ones 1.6.
@@ -53,12 +53,16 @@ def add_freely(a, b):
 
 
 def _emit_number(context, builder, kinds, arguments):
-    return emit_float16(builder, arguments[0]) if kinds[0] == types.uint16 else arguments[0]
+    [kind], [number] = kinds, arguments
+    if isinstance(kind, types.Record):
+        # Kernels have the address of a record.
+        number = builder.load(builder.bitcast(number, ir.IntType(16).as_pointer()), align=1)
+    return emit_float32(builder, number, kind) if is_bits(kind) else number
 
 
-@emitted(_emit_number, lambda x: (types.float32 if x == types.uint16 else x)(x))
+@emitted(_emit_number, lambda x: (types.float32 if is_bits(x) else x)(x))
 def read_number(x):
-    """Return a number of X: float32 for the bits of a float16, which kernels get as uint16, else itself."""
+    """Return a number of X: float32 for the bits of a 16-bit float, which kernels get in its place, else itself."""
     return x
 
 

@@ -15,6 +15,7 @@ from fastlin.kernels.machine.instructions import (
     read_number,
     request_line,
 )
+from fastlin.tensors import BFLOAT16, widen
 
 
 @kernel
@@ -57,6 +58,14 @@ def test_every_float16_is_read(by_instruction, monkeypatch):
     (numba.njit(read_numbers) if COMPILED else read_numbers)(any_layout(X)[0], numbers)
     np.testing.assert_array_equal(numbers, X[0].astype(np.float32))
     np.testing.assert_array_equal(np.signbit(numbers), np.signbit(X[0]))
+
+
+def test_every_bfloat16_is_read():
+    X = np.arange(2**16, dtype=np.uint16).view(BFLOAT16)[None]
+    numbers = np.empty(X.size, np.float32)
+    (numba.njit(read_numbers) if COMPILED else read_numbers)(any_layout(X)[0], numbers)
+    np.testing.assert_array_equal(numbers, widen(X[0]))
+    np.testing.assert_array_equal(np.signbit(numbers), np.signbit(widen(X[0])))
 
 
 @pytest.mark.parametrize(("kind", "lowest", "highest"), [(np.float64, -1022, 1023), (np.float32, -126, 127)])

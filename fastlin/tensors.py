@@ -1,0 +1,99 @@
+"""Arrays of other libraries, read where they lie: tensors of PyTorch, arrays of JAX and CuPy, numbers of bfloat16.
+
+None of these libraries is imported here: an array of theirs comes from a program that has imported it.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from fastlin.typing import FloatType
+
+# NumPy has no bfloat16. Its numbers, the upper halves of those of float32, come as records of their bits: X becomes
+# records of no other kind.
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+# DLPack's numbers of the devices whose memory NumPy reads: the processor, and memory that it shares with CUDA or ROCm.
+READABLE = (1, 3, 11, 13)
+
+
+def read_in_place(data: Any, name: str = "X") -> Any:
+    """Return an array of another library as one of NumPy in the same memory, and anything else as it is.
+
+    Numbers of bfloat16 become BFLOAT16. Errors call the data by the name.
+
+    Raises
+    ------
+    TypeError
+        The data lie on another device, are sparse tensors, or are of a type that NumPy does not have.
+    """
+    if isinstance(data, np.ndarray):
+        return data.view(BFLOAT16) if data.dtype.kind == "V" and data.dtype.name == "bfloat16" else data
+    if not (hasattr(data, "__dlpack__") or _holds_bfloat16(data)):
+        return data
+    torch: Any = sys.modules.get("torch")
+    is_tensor = isinstance(data, getattr(torch, "Tensor", ()))
+    if is_tensor and data.layout != torch.strided:
+        raise TypeError(
+            f"{name} is a tensor of the layout {data.layout}; accepted are dense tensors, such as {name}.to_dense(), "
+            "and SciPy's sparse matrices."
+        )
+    is_readable = _is_readable(data)
+    # An array of JAX on another device is copied by the first.
+    by_protocol = [np.asarray] * hasattr(data, "__array__") + [np.from_dlpack] * is_readable
+    reason = None
+    for read in [_read_tensor] if is_tensor else by_protocol:
+        try:
+            return read_in_place(read(data))
+        except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
+            reason = error
+    kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
+    if is_readable:
+        raise TypeError(
+            f"{name} is a {kind} of {getattr(data, 'dtype', 'a type')} that NumPy cannot read ({reason}); convert it, "
+            "for instance to float32."
+        ) from reason
+    raise TypeError(
+        f"{name} is a {kind} on {getattr(data, 'device', 'another device')}, but must lie in the processor's memory: "
+        f"give {name}.cpu(), or with CuPy {name}.get()."
+    ) from reason
+
+
+def widen(data: Any, dtype: FloatType = np.float32) -> Any:
+    """Return an array of BFLOAT16 as a copy of a type, and anything else as it is."""
+    if not has_bfloat16(data):
+        return data
+    with np.errstate(invalid="ignore"):
+        return np.left_shift(data["bfloat16"], 16, dtype=np.uint32).view(np.float32).astype(dtype, copy=False)
+
+
+def read_widened(data: Any, name: str) -> Any:
+    """Return what `read_in_place` does, but numbers of bfloat16 as float32."""
+    return widen(read_in_place(data, name))
+
+
+def has_bfloat16(data: Any) -> bool:
+    """Say whether the data are an array of BFLOAT16."""
+    return isinstance(data, np.ndarray) and data.dtype == BFLOAT16
+
+
+def _holds_bfloat16(data):
+    """Say whether data of another library, which NumPy's own conversions would copy, are numbers of bfloat16."""
+    return hasattr(data, "__array__") and getattr(getattr(data, "dtype", None), "name", "") == "bfloat16"
+
+
+def _read_tensor(tensor):
+    """Return a dense tensor of PyTorch as an array in the same memory, whether gradients are asked for or not."""
+    torch = sys.modules["torch"]
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(BFLOAT16)
+    return tensor.numpy()
+
+
+def _is_readable(data):
+    """Say whether the data lie where NumPy reads."""
+    try:
+        return int(data.__dlpack_device__()[0]) in READABLE
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
+        return False

@@ -1,0 +1,112 @@
+"""Tensors and numbers of bfloat16 as data, labels and weights of the estimators."""
+
+import numpy as np
+import pytest
+from conftest import as_bfloat16, load_scaled, marked
+from other_arrays import ByDlpack, OnAnotherDevice
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+
+import fastlin
+from fastlin.estimators.training_data import read_matrix
+from fastlin.tensors import widen
+
+
+def test_tensors_are_data_labels_and_weights():
+    X, y = load_scaled(load_iris)
+    weights = np.linspace(1, 2, len(y))
+    given = ByDlpack(X), ByDlpack(y), ByDlpack(weights)
+    choice = {"l1_ratios": [0.0], "scoring": "neg_log_loss", "use_legacy_attributes": False}
+    for model in (
+        fastlin.LogisticRegression(),
+        fastlin.LogisticRegressionCV(Cs=2, cv=3, **choice),
+        fastlin.MiniBatchLogisticRegression(max_iter=5, n_iter_no_change=np.inf, random_state=0),
+    ):
+        expected = clone(model).fit(X, y, weights)
+        assert np.shares_memory(read_matrix(model, *given[:2])[0].layers, X)
+        np.testing.assert_array_equal(model.fit(*given).coef_, expected.coef_)
+        np.testing.assert_array_equal(model.predict_proba(given[0]), expected.predict_proba(X))
+        assert type(model.predict(given[0])) is np.ndarray
+        assert model.score(*given) == expected.score(X, y, weights)
+    with pytest.raises(TypeError, match="sample_weight is a"):
+        fastlin.LogisticRegression().fit(X, y, OnAnotherDevice(weights))
+    with pytest.raises(TypeError, match="y_val is a"):
+        fastlin.MLPClassifier().fit(X, y, X_val=ByDlpack(X), y_val=OnAnotherDevice(y))
+
+
+# The kernels that read bfloat16 take four seconds of the compiler.
+def test_bfloat16_is_fitted_and_predicted_where_it_lies():
+    X, y = load_scaled(load_iris)
+    X = as_bfloat16(X)
+    wide = widen(X, np.float64)
+    model, expected = fastlin.LogisticRegression().fit(X, y), fastlin.LogisticRegression().fit(wide, y)
+    assert np.shares_memory(read_matrix(model, X, y)[0].layers, X)
+    assert model.coef_.dtype == np.float64
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(wide))
+    model.sparsify()
+    np.testing.assert_allclose(model.decision_function(X), expected.decision_function(wide))
+    infinite = X.copy()
+    infinite[100, 2] = as_bfloat16(np.inf)
+    for fault in (lambda: model.fit(infinite, y), lambda: expected.predict(infinite)):
+        with pytest.raises(ValueError, match="Input X contains infinity"):
+            fault()
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+        model.fit(X[:, 0], y)
+    with pytest.raises(ValueError, match="X has 3 features, but LogisticRegression is expecting 4"):
+        expected.predict(X[:, 1:])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("n_classes", [3, *marked(pytest.mark.slow, 2)])
+def test_bfloat16_is_read_by_every_estimator(n_classes, tmp_path):
+    generator = np.random.default_rng(0)
+    # X of more numbers than are copied column by column.
+    X = as_bfloat16(generator.normal(size=(4000, 100)))
+    wide = widen(X, np.float64)
+    y = (wide[:, :n_classes] + generator.gumbel(size=(4000, n_classes)) / 2).argmax(axis=1)
+
+    def assert_same(found, expected):
+        for name in ("coefs", "coefs_", "coef_", "intercept_"):
+            for ours, theirs in zip(getattr(found, name, ()), getattr(expected, name, ()), strict=True):
+                # Rows of fewer bytes are cut into other blocks.
+                np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+    model = fastlin.LogisticRegression(tol=1e-2)
+    expected = clone(model).fit(wide, y)
+    for layout in (X, np.asfortranarray(X), np.repeat(np.repeat(X, 2, axis=0), 2, axis=1)[::2, ::2]):
+        assert_same(model.fit(layout, y), expected)
+        np.testing.assert_array_equal(expected.decision_function(layout), expected.decision_function(wide))
+    epochs = {"max_iter": 2, "n_iter_no_change": np.inf, "random_state": 0}
+    for model in (
+        fastlin.LogisticRegression(C=0.01, l1_ratio=1.0),
+        fastlin.LogisticRegression(tol=1e-2, categorical_features=[99]),
+        fastlin.LogisticRegressionCV(Cs=2, cv=2, l1_ratios=[0.0], scoring="accuracy", use_legacy_attributes=False),
+        fastlin.MiniBatchLogisticRegression(**epochs),
+    ):
+        assert_same(clone(model).fit(X, y), clone(model).fit(wide, y))
+    assert_same(*(fastlin.logistic_path(rows, y, Cs=[0.1, 1.0]) for rows in (X, wide)))
+    network = fastlin.MLPClassifier((5,), **epochs)
+    for precision in ("float32", "float64"):
+        trained = [
+            clone(network.set_params(dtype=precision)).fit(
+                rows, y, X_val=rows[:40], y_val=y[:40], save_checkpoint=tmp_path / "training"
+            )
+            for rows in (X, wide)
+        ]
+        assert_same(*trained)
+        assert trained[0].loss_curve_ == trained[1].loss_curve_
+        np.testing.assert_array_equal(trained[0].predict_proba(X), trained[1].predict_proba(wide))
+
+
+def test_tensors_of_torch_are_data_labels_and_weights():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    X, y = load_scaled(load_iris)
+    X = torch.from_numpy(X).to(torch.bfloat16).requires_grad_()
+    wide, weights, labels = X.detach().double().numpy(), torch.linspace(1, 2, len(y)), torch.from_numpy(y)
+    model = fastlin.LogisticRegression().fit(X, labels, weights)
+    expected = fastlin.LogisticRegression().fit(wide, y, weights.numpy())
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+    np.testing.assert_array_equal(model.predict_proba(X[::2]), expected.predict_proba(wide[::2]))
+    assert model.score(X, labels, weights) == expected.score(wide, y, weights.numpy())
+    assert type(model.predict(X)) is np.ndarray

@@ -1,0 +1,85 @@
+"""Arrays of other libraries are read where they lie, and what cannot be read gets an error that names it."""
+
+import numpy as np
+import pytest
+from other_arrays import ByArray, ByDlpack, OnAnotherDevice
+
+from fastlin.tensors import BFLOAT16, read_in_place, read_widened, widen
+
+
+def test_every_bfloat16_is_the_float32_of_its_upper_half():
+    bits = np.arange(2**16, dtype=np.uint16)
+    X = bits.view(BFLOAT16).reshape(256, 256)
+    for layout in (X, X.T, X[::2, ::-3]):
+        widened = widen(layout)
+        assert widened.dtype == np.float32
+        np.testing.assert_array_equal(widened.view(np.uint32), np.uint32(1) * layout["bfloat16"] * 2**16)
+    assert widen(X, np.float64).dtype == np.float64
+    assert widen(bits) is bits
+
+
+def test_what_offers_an_array_or_dlpack_is_read_where_it_lies():
+    values = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+    for kind in (ByArray, ByDlpack):
+        for layout in (values, values.T, values[:, ::2]):
+            found = np.asarray(read_in_place(kind(layout)))
+            np.testing.assert_array_equal(found, layout)
+            assert np.shares_memory(found, values)
+    for anything in (values, [[1.0]], "text", None):
+        assert read_in_place(anything) is anything
+
+
+def test_what_numpy_cannot_read_is_named():
+    values = np.ones((3, 2), np.float32)
+    with pytest.raises(TypeError, match=r"X_val is a .*OnAnotherDevice on CUDA Device 0.*X_val.cpu\(\)"):
+        read_in_place(OnAnotherDevice(values), "X_val")
+
+    class Broken(ByDlpack):
+        dtype = "float8"
+
+        def __dlpack__(self, **options):
+            raise BufferError("no such type")
+
+    with pytest.raises(TypeError, match=r"y is a .*Broken of float8 that NumPy cannot read .no such type."):
+        read_in_place(Broken(values), "y")
+
+
+def test_bfloat16_of_ml_dtypes_and_jax():
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    values = np.random.default_rng(0).normal(size=(5, 6)).astype(ml_dtypes.bfloat16)
+    for layout in (values, values.T, values[:, ::2]):
+        for given in (layout, ByArray(layout)):
+            found = read_in_place(given)
+            assert found.dtype == BFLOAT16
+            assert np.shares_memory(found, values)
+            np.testing.assert_array_equal(read_widened(given, "y"), layout.astype(np.float32))
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    for array in (jax.numpy.asarray(values), jax.numpy.asarray(values.astype(np.float32)), jax.numpy.arange(5)):
+        found = read_in_place(array)
+        np.testing.assert_array_equal(widen(found), np.asarray(array).astype(widen(found).dtype))
+        assert found.ctypes.data == array.unsafe_buffer_pointer()
+
+
+def test_tensors_of_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    values = torch.arange(12.0).reshape(3, 4)
+    kinds = torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool
+    for kind in kinds:
+        tensor = values.to(kind)
+        for given in (
+            tensor,
+            tensor.T,
+            tensor[:, ::2],
+            torch.nn.Parameter(tensor, requires_grad=kind.is_floating_point),
+        ):
+            found = read_in_place(given)
+            assert found.ctypes.data == given.data_ptr()
+            assert found.strides == tuple(found.itemsize * step for step in given.stride())
+            np.testing.assert_array_equal(widen(found), given.detach().double().numpy().astype(widen(found).dtype))
+    for given, message in (
+        (values.to("meta"), r"X is a torch.Tensor on meta.*X.cpu\(\)"),
+        (values.to_sparse(), r"X is a tensor of the layout torch.sparse_coo.*X.to_dense\(\)"),
+        (values.to(torch.float8_e4m3fn), r"X is a torch.Tensor of torch.float8_e4m3fn that NumPy cannot read"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            read_in_place(given)
