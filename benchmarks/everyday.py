@@ -88,7 +88,7 @@ class Case:
         What the names of its peers begin with.
     tried_rows : int or None
         The number of rows on which the fastest peer is found, where a fit of all rows takes minutes: on all rows only
-        this and the default are raced, on the threads that they were fastest on. None: all rows.
+        this and the default are raced, on its number of threads. None: all rows.
     """
 
     group: str
@@ -266,14 +266,12 @@ def measure_case(case, short=False):
 
 
 def choose_on_few_rows(race, problem):
-    """Return the first and the fastest peer of a race on a problem of few rows, and their threads, for a Race."""
+    """Return the first and the fastest peer of a race on a problem of few rows, and its threads, for a Race."""
     outcome = run_race(race, problem)
     names = dict.fromkeys((next(iter(race.peers)), outcome.peer))
-    # A first peer that ends too far from the minimum has no threads here.
-    counts = {outcome.best_threads[name] for name in names if name in outcome.best_threads}
     return {
         "peers": {name: race.peers[name] for name in names},
-        "peer_threads": tuple("one" if count == 1 else "all" for count in counts),
+        "peer_threads": ("one" if outcome.best_threads[outcome.peer] == 1 else "all",),
     }
 
 

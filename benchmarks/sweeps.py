@@ -131,7 +131,7 @@ def sweep_at_once(problem, Cs):
     """Return what fastlin finds in one call, without its seconds."""
     if "X_val" not in signature(fastlin.LogisticRegressionCV.fit).parameters:
         return _sweep_by_path(problem, Cs)
-    model = fastlin.LogisticRegressionCV(Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
+    model = fastlin.LogisticRegressionCV(Cs=Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
     model.fit(problem.X, problem.y, X_val=problem.X_val, y_val=problem.y_val)
     return model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_)
 

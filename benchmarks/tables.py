@@ -278,7 +278,7 @@ def tabulate_everyday_problems(records):
         "accuracies",
         "log losses",
     ]
-    return Table("Everyday problems", columns, rows, [problem["ratio"] < 1 for problem in problems])
+    return Table(records[0]["title"], columns, rows, [problem["ratio"] < 1 for problem in problems])
 
 
 def tabulate_learning(records):
