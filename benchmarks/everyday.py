@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 
 import fastlin
 from benchmarks.data import FrameProblem, draw_frame, load_letter
-from benchmarks.fits import MAX_ITER, TOL, C, by_cyanure, by_scikit_learn
+from benchmarks.fits import MAX_ITER, TOL, C, by_cyanure, by_scikit_learn, write_tol
 from benchmarks.paths import Grid, fit_skglm_path
 from benchmarks.problems import pose
 from benchmarks.races import EQUAL, FASTLIN, Race, Rule, run_race
@@ -78,12 +78,28 @@ class Case:
         The function from a number of rows, or None for all, to the problem.
     shape : tuple of int
         Rows, columns and classes where it is one of the grid, otherwise empty.
+    tol : float
+        The tol of all contenders.
+    max_iter : int
+        The most iterations of scikit-learn's solvers of L2.
+    rounds : int
+        The number of turns of a whole measurement.
+    among : str
+        What the names of its peers begin with.
+    tried_rows : int or None
+        The number of rows on which the fastest peer is found, where a fit of all rows takes minutes: on all rows only
+        this and the default are raced, on its number of threads. None: all rows.
     """
 
     group: str
     name: str
     load: Callable
     shape: tuple = ()
+    tol: float = TOL
+    max_iter: int = DEFAULT_ITERATIONS
+    rounds: int = ROUNDS
+    among: str = ""
+    tried_rows: int | None = None
 
     def is_short(self, most_rows=MOST_SHORT_ROWS):
         """Return whether a short measurement has it, one of up to so many rows of the grid."""
@@ -158,12 +174,14 @@ CASES = tuple(_list_cases())
 FEW = tuple(case for case in CASES if case.is_short(MOST_FEW_ROWS))
 
 
-def fit_by_default(problem):
-    """Fit fastlin.LogisticRegression with its defaults but for the penalty."""
+def fit_by_default(problem, tol=TOL):
+    """Fit fastlin.LogisticRegression with its defaults but for what the problem says, and tol where it is no frame."""
     if isinstance(problem, FrameProblem):
         model = fastlin.LogisticRegression(categorical_features="from_dtype").fit(problem.frame, problem.y)
     else:
-        model = fastlin.LogisticRegression(C=problem.C, l1_ratio=problem.l1_ratio).fit(problem.X, problem.y)
+        model = fastlin.LogisticRegression(
+            C=problem.C, l1_ratio=problem.l1_ratio, fit_intercept=problem.fit_intercept, tol=tol
+        ).fit(problem.X, problem.y)
     return model.coef_, model.intercept_
 
 
@@ -181,7 +199,7 @@ def fit_skglm(problem, tol):
     return coef[0], intercept[0]
 
 
-def choose_peers(problem, most_work):
+def choose_peers(problem, most_work, tol=TOL, max_iter=DEFAULT_ITERATIONS):
     """Return the peers of a problem by name, scikit-learn's default the first of them."""
     if isinstance(problem, FrameProblem):
         return {"scikit-learn's encoder and lbfgs": fit_pipeline}
@@ -189,31 +207,39 @@ def choose_peers(problem, most_work):
     if problem.l1_ratio == 0:
         fits_hessian = n * (problem.n_rows_coef * (d + 1)) ** 2 <= most_work
         solvers = [solver for solver in SOLVERS if solver != "newton-cholesky" or fits_hessian]
-        peers |= by_scikit_learn(*solvers, max_iter=DEFAULT_ITERATIONS)
+        peers |= by_scikit_learn(*solvers, tol=tol, max_iter=max_iter)
         if find_spec("cyanure"):
-            peers |= by_cyanure(TOL)
+            peers |= by_cyanure(tol)
     else:
-        # Its default of 100 iterations ends far from the minimum.
-        peers |= by_scikit_learn("saga", max_iter=10 * MAX_ITER)
+        solvers = ["saga"]
+        if problem.n_classes == 2 and problem.l1_ratio == 1 and not problem.fit_intercept:
+            # It would penalise an intercept.
+            solvers.append("liblinear")
+        # The default of 100 iterations ends far from the minimum.
+        peers |= by_scikit_learn(*solvers, tol=tol, max_iter=10 * MAX_ITER)
         if problem.n_classes == 2 and problem.l1_ratio == 1 and find_spec("skglm"):
-            peers["skglm, tol 1e-4"] = partial(fit_skglm, tol=TOL)
+            peers[f"skglm, tol {write_tol(tol)}"] = partial(fit_skglm, tol=tol)
     if problem.n_classes == 2 and find_spec("glum"):
-        peers["glum"] = partial(fit_glum, max_iter=DEFAULT_ITERATIONS, tol=TOL)
+        peers["glum"] = partial(fit_glum, max_iter=DEFAULT_ITERATIONS, tol=tol)
     return peers
 
 
 def measure_case(case, short=False):
     """Return the record of a Case, as plain values: the race and the distances of the coefficients from the minimum."""
     problem = case.load(None)
-    peers = choose_peers(problem, MOST_SHORT_WORK if short else MOST_HESSIAN_WORK)
-    rounds = SHORT_ROUNDS if short else ROUNDS
-    race = partial(Race, case.name, case.load, fit_by_default, rule=Rule(excess=TOL))
-    outcome = run_race(race(peers, within=WITHIN, rounds=rounds), problem)
+    peers = choose_peers(problem, MOST_SHORT_WORK if short else MOST_HESSIAN_WORK, case.tol, case.max_iter)
+    peers = {name: peer for name, peer in peers.items() if name.startswith(case.among)}
     default = next(iter(peers))
+    fit = fit_by_default if case.tol == TOL else partial(fit_by_default, tol=case.tol)
+    race = partial(Race, case.name, case.load, fit, rule=Rule(excess=TOL))
+    raced = {"peers": peers}
+    if case.tried_rows:
+        raced = choose_on_few_rows(race(peers, within=WITHIN), case.load(case.tried_rows))
+    outcome = run_race(race(**raced, within=WITHIN, rounds=SHORT_ROUNDS if short else case.rounds), problem)
     by_default = outcome
     if default not in outcome.seconds:
         # People call it all the same.
-        by_default = run_race(race({default: peers[default]}), problem)
+        by_default = run_race(race(**{**raced, "peers": {default: peers[default]}}), problem)
     with warnings.catch_warnings():
         # Rounding may end it above so small a tol.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -236,6 +262,16 @@ def measure_case(case, short=False):
         "scikit_learn_ratio": min(of_scikit_learn) / outcome.seconds[FASTLIN],
         "is_above": outcome.gap > EQUAL,
         "is_worse": ours > max(WORSE, theirs),
+    }
+
+
+def choose_on_few_rows(race, problem):
+    """Return the first and the fastest peer of a race on a problem of few rows, and its threads, for a Race."""
+    outcome = run_race(race, problem)
+    names = dict.fromkeys((next(iter(race.peers)), outcome.peer))
+    return {
+        "peers": {name: race.peers[name] for name in names},
+        "peer_threads": ("one" if outcome.best_threads[outcome.peer] == 1 else "all",),
     }
 
 
@@ -266,7 +302,8 @@ def measure_everyday(short=False, cases=None, report=lambda line: None):
     for case in cases or [case for case in CASES if not short or case.is_short()]:
         try:
             problems.append(measure_case(case, short))
-        except NotImplementedError as error:
+        except (NotImplementedError, RuntimeError) as error:
+            # Data are missing, or no peer comes near the minimum.
             report(f"{case.name}: left out. {error}")
         else:
             report(write_everyday(problems[-1]))

@@ -33,7 +33,7 @@ def fit_scikit_learn_to_pixels(problem):
 
 def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
     """Return the peers of a race: solvers of scikit-learn, by their names."""
-    suffix = "" if tol == TOL else f", tol {_write(tol)}"
+    suffix = "" if tol == TOL else f", tol {write_tol(tol)}"
     return {
         f"scikit-learn {solver}{suffix}": partial(fit_scikit_learn, max_iter=max_iter, solver=solver, tol=tol)
         for solver in solvers
@@ -42,10 +42,11 @@ def by_scikit_learn(*solvers, tol=TOL, max_iter=MAX_ITER):
 
 def by_cyanure(tol):
     """Return the peers of a race: Cyanure alone."""
-    return {f"Cyanure, tol {_write(tol)}": partial(fit_cyanure, max_iter=MAX_ITER, tol=tol)}
+    return {f"Cyanure, tol {write_tol(tol)}": partial(fit_cyanure, max_iter=MAX_ITER, tol=tol)}
 
 
-def _write(tol):
+def write_tol(tol):
+    """Return a tol as text."""
     return f"{tol:.0e}".replace("e-0", "e-")
 
 

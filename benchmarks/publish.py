@@ -1,7 +1,7 @@
 """`python -m benchmarks.publish` measures cases whole, keeps the figures of this machine, and writes the documents.
 
-The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take about
-an hour and a half on two cores, alone on the machine.
+The cases are those of suite.py and "peers", the curves of `fastlin compare --peers`. All of them take about two and a
+half hours on two cores, alone on the machine.
 """
 
 import argparse

@@ -12,6 +12,10 @@ from benchmarks.memory import measure_case
 from benchmarks.pass_scaling import BASE, SMALL_BASE, measure_pass_scaling
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race
 from benchmarks.scaling import measure_scaling
+from benchmarks.scikit_learn_cases import FEW as FEW_OF_SCIKIT_LEARN
+from benchmarks.scikit_learn_cases import measure_scikit_learn_cases
+from benchmarks.sweeps import CASES as SWEEPS
+from benchmarks.sweeps import measure_sweep
 from fastlin.kernels.machine.threads import count_threads
 
 # In the order in which tables show them.
@@ -26,7 +30,19 @@ RACES = {
     **predictions.RACES,
 }
 EVERYDAY, LEARNING, FIRST_USE, PASS_SCALING, SCALING = "everyday", "learning", "first-use", "pass-scaling", "scaling"
-CASES = (*RACES, EVERYDAY, LEARNING, *LIMITS, *MEMORY, FIRST_USE, PASS_SCALING, SCALING)
+SCIKIT_LEARN_CASES = "scikit-learn-cases"
+CASES = (
+    *RACES,
+    *SWEEPS,
+    EVERYDAY,
+    SCIKIT_LEARN_CASES,
+    LEARNING,
+    *LIMITS,
+    *MEMORY,
+    FIRST_USE,
+    PASS_SCALING,
+    SCALING,
+)
 
 
 def measure(case, whole=False):
@@ -65,6 +81,10 @@ def measure(case, whole=False):
         return measure_first_use(N_TURNS if whole else FEW_TURNS, with_ever=whole)
     if case == EVERYDAY:
         return {case: measure_everyday() if whole else measure_everyday(True, FEW)}
+    if case == SCIKIT_LEARN_CASES:
+        return {case: measure_scikit_learn_cases() if whole else measure_scikit_learn_cases(True, FEW_OF_SCIKIT_LEARN)}
+    if case in SWEEPS:
+        return {case: measure_sweep(SWEEPS[case], whole)}
     if case == LEARNING:
         return {case: measure_learning(whole)}
     if case == PASS_SCALING:

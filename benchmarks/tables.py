@@ -278,7 +278,7 @@ def tabulate_everyday_problems(records):
         "accuracies",
         "log losses",
     ]
-    return Table("Everyday problems", columns, rows, [problem["ratio"] < 1 for problem in problems])
+    return Table(records[0]["title"], columns, rows, [problem["ratio"] < 1 for problem in problems])
 
 
 def tabulate_learning(records):
@@ -303,11 +303,39 @@ def tabulate_learning(records):
     return Table(title, columns, rows, [row[3] != "" and float(row[3]) < 1 for row in rows])
 
 
+def tabulate_sweeps(records):
+    """Return the table of sweeps over C, a row for each way, bold where a way of fastlin's is slower than the peer."""
+    rows, bold = [], []
+    for record in records:
+        theirs = record["contenders"][record["peer"]]["seconds"]
+        for name, way in record["contenders"].items():
+            ratio = theirs / way["seconds"]
+            is_peer = name == record["peer"]
+            rows.append(
+                [
+                    describe_case(record),
+                    f"{name}, 1 thread" if way["threads"] < record["threads"] else name,
+                    f"{way['n_measured']} of {record['n_Cs']}",
+                    format_seconds(way["seconds"]),
+                    "" if is_peer else format_ratio(ratio),
+                    f"{way['C']:.2g}",
+                    f"{way['validation']:.4f}",
+                    *("" if way[what] is None else f"{way[what]:.4f}" for what in ("accuracy", "log_loss")),
+                ]
+            )
+            bold.append(bool(record["fault"]) or (ratio < 1 and not is_peer))
+    columns = ["sweep", "way", "C measured", "seconds", "times faster", "chosen C", "its score", "accuracy", "log loss"]
+    title = "Sweeps over C; the score chooses C, accuracies and log losses are of rows not trained on"
+    return Table(title, columns, rows, bold)
+
+
 KINDS = {
     "race": tabulate_races,
     "limit": tabulate_limits,
     "memory": tabulate_memory,
     "first use": tabulate_first_use,
     "everyday": tabulate_everyday,
+    "scikit-learn's cases": tabulate_everyday_problems,
+    "sweep": tabulate_sweeps,
     "learning": tabulate_learning,
 }

@@ -136,7 +136,8 @@ def _fit(model_class, problem, **parameters):
     """Fit a class that has scikit-learn's C and objective."""
     model = model_class(C=problem.C, fit_intercept=problem.fit_intercept, **parameters)
     model.fit(problem.X, problem.y)
-    return model.coef_, model.intercept_
+    # Without an intercept scikit-learn's liblinear has a number.
+    return model.coef_, np.atleast_1d(model.intercept_)
 
 
 def fit_fastlin(problem: Problem, tol: float, solver: Solver = "auto") -> tuple[FloatArray, FloatArray]:

@@ -1,8 +1,10 @@
 """Every case of the suite: equal results are asserted, and times are kept for the table at the end."""
 
+import pytest
+
 from benchmarks.limits import LIMITS
 from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import EVERYDAY, FIRST_USE, LEARNING, RACES, measure
+from benchmarks.suite import EVERYDAY, FIRST_USE, LEARNING, RACES, SCIKIT_LEARN_CASES, SWEEPS, measure
 
 
 def test_race(benchmark, whole, keep, race):
@@ -15,12 +17,21 @@ def test_race(benchmark, whole, keep, race):
     benchmark.pedantic(RACES[race].solve, (load_problem(RACES[race], whole),), rounds=1 if seconds > 1 else 3)
 
 
-def test_everyday(benchmark, whole, keep):
-    records = benchmark.pedantic(measure, (EVERYDAY, whole), rounds=1)
+@pytest.mark.parametrize("case", [EVERYDAY, SCIKIT_LEARN_CASES])
+def test_everyday(benchmark, whole, keep, case):
+    records = benchmark.pedantic(measure, (case, whole), rounds=1)
     benchmark.extra_info.update(records)
     keep(records)
-    for problem in records[EVERYDAY]["problems"]:
+    for problem in records[case]["problems"]:
         assert not problem["fault"], f"{problem['title']}: {problem['fault']}"
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_sweep(benchmark, whole, keep, sweep):
+    records = benchmark.pedantic(measure, (sweep, whole), rounds=1)
+    benchmark.extra_info.update(records)
+    keep(records)
+    assert not records[sweep]["fault"]
 
 
 def test_learning(benchmark, whole, keep):

@@ -9,7 +9,7 @@ from benchmarks import HELD_BACK_BY, machine
 from benchmarks.bounds import ANY, FILE, MEASURES, find_bounds, find_broken_bounds, read_bounds
 from benchmarks.first_use import TITLES
 from benchmarks.machine import find_level, name_machine
-from benchmarks.suite import LIMITS, MEMORY, RACES
+from benchmarks.suite import LIMITS, MEMORY, RACES, SWEEPS
 from fastlin.kernels.machine.levels import LEVELS
 
 ONE = {"case": "digits", "machine": ANY, "measure": "ratio", "at least": 3}
@@ -21,7 +21,7 @@ def test_every_bound_is_stated_once_for_a_case_that_exists():
     keys = [(bound["case"], bound["machine"], bound["measure"]) for bound in bounds]
     assert len(set(keys)) == len(keys)
     for bound in bounds:
-        assert bound["case"] in {*RACES, *LIMITS, *MEMORY, *TITLES}
+        assert bound["case"] in {*RACES, *SWEEPS, *LIMITS, *MEMORY, *TITLES}
         assert bound["machine"] in {ANY, *LEVELS}
         assert bound["measure"] in MEASURES
         assert len({"at least", "at most"} & bound.keys()) == 1

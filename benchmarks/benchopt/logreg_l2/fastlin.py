@@ -1,4 +1,4 @@
-"""fastlin as a solver of benchopt's benchmark of logistic regression with an L2 penalty, benchmark_logreg_l2.
+"""fastlin as a solver of benchopt's benchmark of logistic regression with L2, benchmark_logreg_l2.
 
 That benchmark's objective is the sum of the logistic losses and lmbd / 2 ||beta||^2 with y in {-1, 1}, so that C is
 1 / lmbd. beta ends with the intercept, which is not penalised, where there is one. Copy this file into its folder
@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 from benchopt import BaseSolver
+from benchopt.stopping_criterion import SufficientProgressCriterion
 from sklearn.exceptions import ConvergenceWarning
 
 from fastlin import LogisticRegression
@@ -18,7 +19,8 @@ class Solver(BaseSolver):
     """fastlin's LogisticRegression, at one tol after the other."""
 
     name = "fastlin"
-    sampling_strategy = "tolerance"
+    # A Newton step may reach several of the tolerances, so that some points of the curve are equal.
+    stopping_criterion = SufficientProgressCriterion(patience=8, strategy="tolerance")
     references = ["fastlin: logistic and softmax regression by compiled kernels, to a proven minimum"]
 
     def set_objective(self, X, y, lmbd, fit_intercept=False):
@@ -29,8 +31,12 @@ class Solver(BaseSolver):
         # The first fit compiles.
         self.run(1e-2)
 
+    @staticmethod
+    def get_next(tolerance):
+        return min(tolerance / 10, 0.1)
+
     def run(self, tolerance):
-        # benchopt asks for a tolerance of 1e38 first and goes down; fastlin takes those below 1.
+        # benchopt asks for a tolerance of 3e38 first.
         self.model.set_params(tol=min(tolerance, 1.0))
         with warnings.catch_warnings():
             # At the smallest tolerances no fit can prove that it has converged.

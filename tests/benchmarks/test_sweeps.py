@@ -1,0 +1,120 @@
+"""Sweeps over C: what the ways find on few rows, what is estimated, and what is published. No test asserts a time."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from benchmarks import sweeps
+from benchmarks.pages import BLOCKS, choose_races
+from benchmarks.races import FASTLIN
+from benchmarks.sweeps import (
+    CASES,
+    CS,
+    Sweep,
+    draw_embeddings,
+    find_fault,
+    measure_folds,
+    measure_sweep,
+    sweep_at_once,
+    sweep_fit_by_fit,
+)
+
+FEW_CS = CS[8::16]
+
+
+def load(name, n_rows):
+    return CASES[name].load(n_rows)
+
+
+def test_the_rows_are_divided_and_every_class_is_trained():
+    for name, n_rows, columns in (("sweep-embeddings-1000", 100, 384), ("sweep-digits", 150, 64)):
+        problem = load(name, n_rows)
+        assert problem.X.shape[1] == columns
+        assert problem.X.dtype == np.float32
+        assert len(problem.X) > len(problem.X_val) == len(problem.y_val) > 0
+        assert len(problem.X_test) == len(problem.y_test) > 0
+        assert set(problem.y_val) <= set(problem.y) == set(range(problem.n_classes))
+        assert len(problem.join()[0]) == len(problem.X) + len(problem.X_val)
+    X, y = draw_embeddings(400, 64, 10, 100)
+    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, rtol=1e-5)
+    # The classes overlap.
+    assert 0.2 < LogisticRegression(C=10).fit(X[:400], y[:400]).score(X[400:], y[400:]) < 0.95
+
+
+def test_one_call_finds_the_best_c_of_all_fits():
+    problem = load("sweep-digits", 150)
+    C, reached, (coef, _) = sweep_at_once(problem, FEW_CS)
+    fits = [LogisticRegression(C=each, tol=1e-8, max_iter=1000).fit(problem.X, problem.y) for each in FEW_CS]
+    scores = [fit.score(problem.X_val, problem.y_val) for fit in fits]
+    assert reached == pytest.approx(max(scores), abs=2 / len(problem.y_val))
+    expected = LogisticRegression(C=C, tol=1e-8, max_iter=1000).fit(*problem.join()).coef_
+    np.testing.assert_allclose(coef, expected, atol=0.1 * np.abs(expected).max())
+
+
+class Slow:
+    """A model whose fit takes as many seconds as its C, and whose score is the best at the C of 2."""
+
+    clock, coef_, intercept_ = 0.0, np.zeros((1, 1)), np.zeros(1)
+
+    def __init__(self, C):
+        self.C = C
+
+    def fit(self, X, y):
+        Slow.clock += self.C * len(X)
+        return self
+
+    def score(self, X, y):
+        return -abs(self.C - 2)
+
+
+def test_what_is_not_measured_is_estimated(monkeypatch):
+    problem = sweeps.SweepProblem(*[np.zeros((1, 1)), np.zeros(1)] * 3, 2)
+    Cs = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    monkeypatch.setattr(sweeps, "perf_counter", lambda: Slow.clock)
+    found = sweep_fit_by_fit(problem, Cs, Slow, [0, 1, 4])
+    # All five fits of one row, and the last of two.
+    assert (found.seconds, found.C, found.n_measured) == (15 + 4, 2, 3)
+    # After the limit no further fit begins: the others are taken to be as long as the longest that was measured.
+    found = sweep_fit_by_fit(problem, Cs, Slow, [0, 1, 4], time_limit=2.5)
+    assert (found.seconds, found.C, found.n_measured, found.solution) == (1 + 4 * 2 + 2 * 2, 2, 2, None)
+
+
+def test_a_sweep_is_measured_in_all_ways_and_published():
+    digits = replace(CASES["sweep-digits"], rows=100)
+    record = measure_sweep(digits)
+    assert record["fault"] == ""
+    assert list(record["contenders"]) == [FASTLIN, sweeps.BY_DEFAULT, sweeps.BY_IMPORT, record["peer"]]
+    assert record["n_Cs"] == sweeps.SHORT_CS
+    for way in record["contenders"].values():
+        assert way["accuracy"] > 0.7
+        assert way["validation"] > 0.7
+        assert way["C"] in digits.Cs
+    machine = {"name": "a", "processor": "A", "processors": 2, "level": "x86-64-v3"}
+    machines = {"a": {"machine": machine, "records": {"sweep-embeddings-100": {**record, "date": "2026-01-02"}}}}
+    assert BLOCKS["sweeps"](machines).count("sweep of 45 C, digits") == 4
+    text = choose_races(machines)
+    assert "| sweep of 45 C, digits" in text
+    assert text.endswith("of 1 sweeps.")
+
+
+def test_folds_are_measured_with_the_peer_in_its_best_number_of_processes(monkeypatch):
+    monkeypatch.setattr(sweeps, "count_threads", lambda: 1)
+    measure = partial(measure_folds, l1_ratio=0.0, solvers=("lbfgs", "liblinear"))
+    monkeypatch.setattr(sweeps, "SMALL_COLUMNS", 30)
+    record = measure_sweep(Sweep("folds", CASES["sweep-small-l2"].load, measure, np.logspace(-2, 0, 3), 60))
+    assert record["fault"] == ""
+    ours, theirs = record["contenders"].values()
+    assert ours["validation"] == pytest.approx(theirs["validation"], rel=0.02)
+    assert ours["C"] == theirs["C"]
+
+
+def test_a_clearly_lower_score_is_a_fault():
+    problem = load("sweep-digits", 1_000)
+    assert find_fault(problem, 0.90, 0.91) == ""
+    assert find_fault(problem, 0.90, 0.92) == "fastlin's best score is 0.9000, and the peer's 0.9200"
+    folds = replace(problem, X_val=None)
+    assert find_fault(folds, -0.3029, -0.3) == ""
+    assert find_fault(folds, -0.31, -0.3)
