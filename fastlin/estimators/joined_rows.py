@@ -11,7 +11,6 @@ from scipy import sparse
 from fastlin.blocks.array_blocks import from_arrays, from_csr
 from fastlin.blocks.blocks import DTYPES, Blocks
 from fastlin.budget import Budget
-from fastlin.typing import Array, SparseContainer
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
@@ -30,6 +29,9 @@ def join_matrices(first: Matrix, second: Matrix) -> Matrix:
         return first.append(second)
     dtype = np.result_type(first.dtype, second.dtype)
     dtype = dtype if dtype in DTYPES else np.dtype(np.float64)
+    if first.is_sparse and dtype == np.float16:
+        # SciPy's containers have no such type.
+        dtype = np.dtype(np.float32)
     lie_in_memory = first.lies_in_memory and second.lies_in_memory
     n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
     if lie_in_memory and Budget.beside(first.budget_bytes).holds_copies(n_bytes):
@@ -69,8 +71,9 @@ def _chain(first: Blocks, second: Blocks, dtype: np.dtype[Any]) -> Blocks:
     return Blocks(read, borders, names, shape, dtype, row_lengths=row_lengths)
 
 
-def _convert(X: Array | SparseContainer, dtype: np.dtype[Any], is_sparse: bool) -> Any:
+def _convert(X: Any, dtype: np.dtype[Any], is_sparse: bool) -> Any:
     """Return rows in a type, sparse or dense, and rows that are so as they are."""
-    if sparse.issparse(X) != is_sparse:
-        X = sparse.csr_array(X) if is_sparse else X.toarray()
-    return X.astype(dtype, copy=False)
+    X = X.astype(dtype, copy=False)
+    if sparse.issparse(X) == is_sparse:
+        return X
+    return sparse.csr_array(X) if is_sparse else X.toarray()

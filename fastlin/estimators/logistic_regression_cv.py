@@ -296,7 +296,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             if sample_weight is not None:
                 sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
             if given_val[0] is None:
-                refuse_without_rows(*given_val[1:], self.refit)
+                refuse_without_rows(given_val[1], given_val[2], self.refit)
                 routed = self._route(sample_weight, params)
                 folds = self._split(X, data, routed.splitter.split)
             else:

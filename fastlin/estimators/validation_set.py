@@ -74,7 +74,7 @@ def read_validation_set(
         y_val = X_val.y if y_val is None else y_val
         sample_weight_val = X_val.sample_weight if sample_weight_val is None else sample_weight_val
     if y_val is None:
-        raise ValueError("X_val is given without y_val; only Blocks may hold their labels.")
+        raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
     with _explain("X_val must be rows of finite numbers with the columns of X"):
         matrix = _read_rows(estimator, X_val)
     with _explain("y_val must be one label for each row of X_val"):
@@ -89,11 +89,11 @@ def read_validation_set(
         )
     weights = None
     if sample_weight_val is not None:
-        with _explain("sample_weight_val must be one finite number of at least 0 for each row of X_val"):
+        with _explain("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
             given = keep_sum_finite(sample_weight_val)
             weights = check_sample_weight(given, y, dtype=np.float64, ensure_non_negative=True)
-        if not weights.any():
-            raise ValueError("sample_weight_val must leave some rows of X_val above zero, got zeros alone.")
+            if not weights.any():
+                raise ValueError("all of them are 0")
     return ValidationSet(matrix, y.astype(classes.dtype, copy=False), weights)
 
 
@@ -120,7 +120,7 @@ def refuse_without_rows(y_val: ArrayLike | None, sample_weight_val: ArrayLike | 
     """Raise a ValueError for what is of no use without X_val."""
     for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
         if given is not None:
-            raise ValueError(f"{name} is given without X_val; a validation set is X_val with y_val.")
+            raise ValueError(f"X_val and y_val must be given together, got only {name}")
     if refit == "train":
         raise ValueError(
             "refit must be True or False with folds, whose training rows are not the same; refit='train' is for X_val."
