@@ -9,6 +9,7 @@ import pytest
 from conftest import load_scaled, make_problem
 from scipy import sparse
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
 from sklearn.metrics import get_scorer, log_loss
@@ -294,6 +295,18 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
     assert counts[0] > counts[1] >= 1
     total = found.scores_[:, 0, : counts[1]].sum(axis=0)
     assert found.C_ == found.Cs_[np.argmax(total)]
+
+
+def test_other_classes_take_no_validation_set():
+    training, validation = make_sets()
+    model = fit(training, validation, refit="train", time_limit=1e9)
+    made = model.to_sklearn()
+    assert made.refit is True
+    np.testing.assert_array_equal(made.coef_, model.coef_)
+    made.set_params(solver="lbfgs", max_iter=1000).fit(*training[:2])
+    assert clone(model).get_params() == model.get_params()
+    with pytest.raises(TypeError, match=r"takes no X_val, y_val with Dask"):
+        fastlin.dask.LogisticRegressionCV().fit(*training, X_val=validation[0], y_val=validation[1])
 
 
 def test_the_bar_and_the_summary_tell_of_the_validation_rows(capsys):
