@@ -67,7 +67,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     certificate, or the pace at which J falls in five iterations in a row. `certificates_` says what was proven. The
     last fit, of all rows, is proven as `LogisticRegression` is.
 
-    A validation set, which `fit` takes as `X_val` and `y_val`, is a single fold: X has the training rows.
+    A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows, and
+    each fit is proven.
 
     Parameters
     ----------
@@ -383,7 +384,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
                 scores = self._score_models(models, data, test_rows, sample_weight, score_params)
                 for place, score in zip(places, scores, strict=True):
                     fits.scores[place] = score
-                if on_fit is not None and len(places) == 1:
+                # Where one fit comes after the other, the last one that was counted is the one that was scored.
+                if on_fit is not None and training_rows == [None] and len(fits.l1_ratios) == 1:
                     on_fit.show_score(scores[0])
             converged, n_iter = fits.converged[fits.finished], fits.n_iter[fits.finished]
             if self.refit:

@@ -55,9 +55,9 @@ def test_the_bits_are_those_of_one_fold():
     cv = PredefinedSplit(np.arange(len(y)) // N - 1)
     for scoring in ("neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()):
         for l1_ratios in ((0,), (0.2, 1.0)):
-            options = {"Cs": CS, **QUIET, "scoring": scoring, "l1_ratios": l1_ratios}
+            # With "auto" folds are estimated, and fits of a validation set proven.
+            options = {"Cs": CS, **QUIET, "scoring": scoring, "l1_ratios": l1_ratios, "solver": "lbfgs"}
             expected = LogisticRegressionCV(cv=cv, **options).fit(X, y, weights)
-            # Of a fold weights stand in the order of all rows.
             for n_jobs in (1, 3):
                 found = fit(training, validation, n_jobs=n_jobs, **options)
                 assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
@@ -65,6 +65,10 @@ def test_the_bits_are_those_of_one_fold():
                     np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
     assert found.scores_.shape == (1, 2, 3)
     assert found.n_samples_fit_ == N
+    found = fit(training, validation)
+    assert (found.certificates_ <= 1e-4 * found.objectives_).all()
+    path = fastlin.logistic_path(*training[:2], sample_weight=training[2], Cs=CS, l1_ratio=0)
+    np.testing.assert_array_equal(found.coefs_paths_[0, 0, ..., :-1], path.coefs)
     assert not found.timed_out_
 
 
