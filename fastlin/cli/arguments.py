@@ -151,6 +151,10 @@ def _add_fit(command):
     strength = "inverse strength of the penalty: a smaller C draws coefficients towards zero (default: 1)"
     add("--C", type=_number(1e-300, inf), metavar="C", help=strength)
     add("--cross-validate", action="store_true", help="choose C among ten by the log loss of five folds; excludes --C")
+    chooser = (
+        "table with the columns of DATA whose log loss chooses C among ten; both tables are fitted (default: none)"
+    )
+    add("--validation", metavar="FILE", help=chooser)
     share = "share of the L1 penalty, 0 to 1: L1 makes some coefficients exactly zero (default: 0)"
     add("--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help=share)
     distance = "stop where the objective is proven to lie within this part of the minimum; a smaller TOL takes longer "

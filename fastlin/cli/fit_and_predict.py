@@ -49,10 +49,15 @@ def fit_model(options: argparse.Namespace) -> int:
     require("tables")
     import skops.io
 
-    if options.cross_validate and options.C is not None:
-        raise CommandError("--cross-validate chooses C, so that --C cannot be given with it")
+    asked = {"--cross-validate": options.cross_validate, "--validation": options.validation is not None}
+    choosers = [name for name, is_asked in asked.items() if is_asked]
+    if choosers and options.C is not None:
+        raise CommandError(f"{choosers[0]} chooses C, so that --C cannot be given with it")
+    if len(choosers) > 1:
+        raise CommandError("--validation chooses C, so that --cross-validate cannot be given with it")
     page = options.report or str(Path(options.model or "model").with_suffix(".html"))
-    check_outputs({"--model": options.model, "--report": page}, [options.data])
+    read = [name for name in (options.data, options.validation) if name is not None]
+    check_outputs({"--model": options.model, "--report": page}, read)
     table = read_data(options.data)
     labels, table = take_column(table, options.target, options.data)
     dropped = list(dict.fromkeys(options.drop))
@@ -61,11 +66,15 @@ def fit_model(options: argparse.Namespace) -> int:
     if not table.num_columns:
         raise CommandError(f"{options.data} has no column but those of --target and --drop")
     check_values(table, options.data, "leave the column out with --drop {!r}")
-    model = _make_model(options, table)
+    tables, validation = [table], {}
+    if options.validation is not None:
+        validation = _read_validation_set(options, table, labels)
+        tables.append(validation["X_val"])
+    model = _make_model(options, tables)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         with refuse(f"cannot fit {options.data}", ValueError, TypeError):
-            model.fit(table, labels)
+            model.fit(table, labels, **validation)
     notes = [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
@@ -89,7 +98,8 @@ def predict_rows(options: argparse.Namespace) -> int:
         labels, table = take_column(table, options.target, options.data)
     names = list(model.feature_names_in_)
     check_columns(table, names, options.data)
-    table = _match_types(table.select(names), model, options.data)
+    kinds = getattr(model, "categories_", [None] * len(names))
+    table = _match_types(table.select(names), kinds, options.data, "the model was fitted with column {!r}")
     with refuse(f"cannot predict {options.data}", ValueError, TypeError):
         predicted, probabilities = model.predict(table), model.predict_proba(table)
     columns = {f"probability of {label}": probabilities[:, k] for k, label in enumerate(model.classes_)}
@@ -101,13 +111,34 @@ def predict_rows(options: argparse.Namespace) -> int:
     return 0
 
 
-def _make_model(options, table):
+def _read_validation_set(options, table, labels):
+    """Return the arguments of `fit` for the validation set in a file, with the columns of the table to fit."""
+    kinds = [_name_kind(field.type) for field in table.schema]
+    texts = [name for name, kind in zip(table.column_names, kinds, strict=True) if _are_texts(kind)]
+    texts += [options.target] if labels.dtype.kind == "U" else []
+    rows = read_data(options.validation, texts)
+    labels, rows = take_column(rows, options.target, options.validation)
+    check_columns(rows, table.column_names, options.validation)
+    rows = _match_types(rows.select(table.column_names), kinds, options.validation, "the table to fit has column {!r}")
+    return {"X_val": rows, "y_val": labels}
+
+
+def _name_kind(kind):
+    """Return an example of the levels of a column of an Arrow type, or None for numbers."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(kind):
+        return None
+    return [""] if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type) else [0]
+
+
+def _make_model(options, tables):
     given = {"categorical_features": "from_dtype", "tol": options.tol, "verbose": 1}
-    given["missing_level"] = any(column.null_count > 0 for column in table.columns)
-    if options.cross_validate:
+    given["missing_level"] = any(column.null_count > 0 for table in tables for column in table.columns)
+    if options.cross_validate or options.validation is not None:
         return LogisticRegressionCV(
             Cs=N_CS,
-            cv=N_FOLDS,
+            cv=N_FOLDS if options.cross_validate else None,
             l1_ratios=(options.l1_ratio,),
             scoring="neg_log_loss",
             use_legacy_attributes=False,
@@ -167,12 +198,15 @@ def _are_texts(levels):
     return levels is not None and isinstance(levels[0], str)
 
 
-def _match_types(table, model, name):
-    """Return the table with text where the model has levels of text, and refuse any other type than the fit's."""
+def _match_types(table, kinds, name, hint):
+    """Return the table with text where the fit's has levels of text, and refuse any other type than the fit's.
+
+    kinds are the levels of each column of the fit, or an example of them, and None for numbers; the hint is that of
+    `check_values`.
+    """
     import pyarrow as pa
 
-    categories = getattr(model, "categories_", [None] * table.num_columns)
-    for place, (field, levels) in enumerate(zip(table.schema, categories, strict=True)):
+    for place, (field, levels) in enumerate(zip(table.schema, kinds, strict=True)):
         is_text = pa.types.is_dictionary(field.type)
         if levels is None and is_text:
             example = next((value for value in table[place].to_pylist() if value is not None), None)
@@ -183,7 +217,7 @@ def _match_types(table, model, name):
                     f"column {field.name!r} of {name} has values of the type {field.type} instead of text"
                 )
             table = table.set_column(place, field.name, table[place].cast(pa.string()).dictionary_encode())
-    check_values(table, name, "the model was fitted with column {!r}")
+    check_values(table, name, hint)
     return table
 
 

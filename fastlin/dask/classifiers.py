@@ -143,6 +143,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         client: distributed.Client | None = None,
         classes: ArrayLike | None = None,
         worker_timeout: float = 60.0,
+        **params: Any,
     ) -> Self:
         """Choose C and l1_ratio by cross-validation and fit the model.
 
@@ -150,6 +151,8 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         ----------
         X, y, sample_weight, client, classes, worker_timeout
             As `fastlin.dask.LogisticRegression.fit` has them.
+        **params
+            Not accepted: there is no validation set and no metadata with Dask.
 
         Returns
         -------
@@ -162,7 +165,7 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
             For what `fastlin.dask.LogisticRegression.fit` refuses, other folds and other scorers, and folds without
             training rows of weight above zero.
         TypeError
-            X, y or sample_weight is no collection of Dask.
+            X, y or sample_weight is no collection of Dask, or there are other arguments.
         DataChangedError
             A partition that was computed again, since its worker was lost, has other rows, labels or weights.
         NoWorkersError
@@ -172,6 +175,11 @@ class LogisticRegressionCV(DaskPredictions, LocalLogisticRegressionCV):
         RuntimeError
             A worker has another version of fastlin, Numba, NumPy or scikit-learn than the client.
         """
+        if params:
+            raise TypeError(
+                f"LogisticRegressionCV.fit takes no {', '.join(params)} with Dask, which chooses by folds; "
+                "fastlin.LogisticRegressionCV takes X_val and y_val."
+            )
         n_folds = 5 if self.cv is None else self.cv
         if not isinstance(n_folds, (int, np.integer)) or isinstance(n_folds, bool) or n_folds < 2:
             raise ValueError(f"cv must be None or a number of folds of at least 2 with Dask, got {self.cv!r}.")

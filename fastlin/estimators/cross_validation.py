@@ -11,11 +11,11 @@ from sklearn.metrics import get_scorer
 
 from fastlin.blocks.blocks import Blocks, take_rows
 from fastlin.budget import Budget
-from fastlin.estimators.listeners import tell_all
-from fastlin.estimators.regularization_path import FoldFits, fit_along
+from fastlin.estimators.listeners import TimeOut, tell_all
+from fastlin.estimators.regularization_path import FoldFits, Place, fit_along
 from fastlin.estimators.scikit_learn import give_labels, select_metadata
 from fastlin.kernels.machine.threads import run_side_by_side
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LogisticRegression, LogisticRegressionCV
@@ -40,44 +40,61 @@ def join_answers(model: Any) -> Any:
 def fit_folds(
     estimator: LogisticRegressionCV,
     data: TrainingData,
-    training_rows: Sequence[IntArray],
+    training_rows: Sequence[IntArray | None],
     fits: FoldFits,
     tasks: CrossValidationTasks,
     on_fit: Callable[[Fit], object] | None,
-) -> Generator[tuple[int, int], None, None]:
+    is_over: TimeOut,
+) -> Generator[list[Place], None, None]:
     """Fit every fold along the Cs for every l1_ratio, as many side by side as threads and memory allow.
 
     Those of blocks are fitted one after the other, since their reader need not stand several readings at once.
-    training_rows are the row numbers of each fold. fits are filled but for their scores. on_fit is called with each
-    Fit, from any thread.
+    training_rows are the row numbers of each fold; None, of a single fold, means all rows. fits are filled but for
+    their scores. on_fit is called with each Fit, from any thread. Once the time is over fits under way end, and only
+    the first C of each fold goes on to its end. Fits of all rows are proven, those of folds estimated.
 
     Yields
     ------
-    fold, r : int
-        Numbers of the fold and the l1_ratio whose fits have been recorded, in order.
+    places : list of tuple
+        Numbers of the fold, the l1_ratio and the C of fits that have been recorded, in order: those of a pair of a fold
+        and an l1_ratio. A single pair without a list of rows has each fit by itself.
     """
     from fastlin.estimators.problem import Problem
     from fastlin.matrices import BlockMatrix
 
     pairs = list(itertools.product(range(len(training_rows)), range(len(fits.l1_ratios))))
 
-    def fit_pair(number, check):
+    def fit_pair(number, check=None):
         fold, r = pairs[number]
+        # Without the first fit of each fold there would be no model.
+        is_needed = r == 0
+        if is_over() and not is_needed:
+            return
         problem, path = Problem(estimator, data, training_rows[fold]), tasks.begin_path(number)
-        for c, fit in enumerate(fit_and_tell(problem, fits.Cs, fits.l1_ratios[r], path, on_fit, check, proven=False)):
-            fits.record((fold, r, c), fit)
-        return fold, r
+
+        def must_end(*_):
+            return not is_needed and is_over()
+
+        check, proven = tell_all(check, must_end), training_rows[fold] is None
+        told = fit_and_tell(problem, fits.Cs, fits.l1_ratios[r], path, on_fit, check, must_end, proven=proven)
+        for c, fit in enumerate(told):
+            if fit.solution.converged or not must_end():
+                fits.record((fold, r, c), fit)
+                is_needed = False
+                yield fold, r, c
 
     matrix = data.matrix
+    if len(pairs) == 1 and training_rows[0] is None:
+        return ([place] for place in fit_pair(0))
     if isinstance(matrix, BlockMatrix):
-        return (fit_pair(number, None) for number in range(len(pairs)))
+        return (list(fit_pair(number)) for number in range(len(pairs)))
     shape = (fits.coefs.shape[3], data.matrix.shape[1] + 1)
     # What is known of rows on workers lies there.
     n_rows = matrix.shape[0] if matrix.lies_in_memory else 0
     # Each fit has its own budget, which must not depend on how many there are: the bits would.
     most_at_once = Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, not fits.l1_ratios.any())
     # On threads, since all fits share X.
-    return run_side_by_side(fit_pair, len(pairs), most_at_once)
+    return run_side_by_side(lambda number, check: list(fit_pair(number, check)), len(pairs), most_at_once)
 
 
 def fit_and_tell(
@@ -87,11 +104,18 @@ def fit_and_tell(
     path: PathTasks | None,
     on_fit: Callable[[Fit], object] | None,
     check: Callable[..., object] | None = None,
+    is_over: Callable[[], bool] | None = None,
     **options: Any,
 ) -> Iterator[Fit]:
-    """Yield what `fit_along` does, and tell callbacks and the bar of it; check is a Listener that ends fits."""
+    """Yield what `fit_along` does, and tell callbacks and the bar of it.
+
+    check is a Listener that ends fits. is_over says after each fit whether it is the last one.
+    """
     on_fit, on_iteration = tell_all(on_fit, path and path.end_fit), tell_all(check, path)
-    yield from fit_along(problem, np.array(Cs), l1_ratio, on_fit=on_fit, on_iteration=on_iteration, **options)
+    for fit in fit_along(problem, np.array(Cs), l1_ratio, on_fit=on_fit, on_iteration=on_iteration, **options):
+        yield fit
+        if is_over is not None and is_over():
+            break
     if path is not None:
         path.end()
 
@@ -110,17 +134,33 @@ def bind_scorer(
     """
     from fastlin.matrices import BlockMatrix
 
-    matrix, is_in_blocks = data.matrix, isinstance(data.matrix, BlockMatrix)
+    matrix = data.matrix
     if isinstance(matrix, BlockMatrix):
         test_rows = np.sort(test_rows)
         X: Any = take_rows(matrix.blocks, test_rows)
     else:
         X = matrix.X[test_rows]
-    y, scorer = data.y[test_rows], get_scorer(scoring)
-    if scorer is None:
-        weights = None if sample_weight is None else sample_weight[test_rows]
-        return lambda model: model.score(X, y, sample_weight=weights)
+    weights = None if sample_weight is None else sample_weight[test_rows]
     params = select_metadata(X=data.y, params=score_params, indices=test_rows)
-    # The test rows need not hold every class.
-    scorer = give_labels(scorer, data.classes)
-    return lambda model: scorer(join_answers(model) if is_in_blocks else model, X, y, **params)
+    return bind_rows(scoring, data.classes, X, data.y[test_rows], weights, params)
+
+
+def bind_rows(
+    scoring: str | Callable[..., float] | None,
+    classes: Array,
+    X: Any,
+    y: Array,
+    sample_weight: FloatArray | None,
+    score_params: Mapping[str, Any],
+) -> Callable[[LogisticRegression], float]:
+    """Return a function that scores a model of some classes on rows, with weights or metadata as `bind_scorer` has it.
+
+    X are rows of numbers, a table's matrix or Blocks.
+    """
+    scorer = get_scorer(scoring)
+    if scorer is None:
+        return lambda model: model.score(X, y, sample_weight=sample_weight)
+    # The rows need not hold every class.
+    scorer = give_labels(scorer, classes)
+    is_in_blocks = isinstance(X, Blocks)
+    return lambda model: scorer(join_answers(model) if is_in_blocks else model, X, y, **score_params)

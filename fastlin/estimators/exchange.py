@@ -164,6 +164,8 @@ def _copy(model, made_class, names):
     check_is_fitted(model)
     known, defaults = made_class().get_params(), type(model)().get_params()
     given = model.get_params(deep=False).items()
+    # scikit-learn's LogisticRegressionCV knows no validation set, and the last fit was of X as by default.
+    given = [(name, value) for name, value in given if (name, value) != ("refit", "train")]
     made = made_class(**{name: value for name, value in given if name in known and _differs(value, defaults[name])})
     _copy_attributes(model, made, names)
     return made

@@ -69,22 +69,47 @@ def show_iterations(verbose: int, count_read_bytes: Callable[[], int] | None = N
         yield on_iteration
 
 
+class FitCount:
+    """How many of many fits are done, with C and gap of the last one, told to a bar from any thread."""
+
+    def __init__(self, show: Callable[..., None]) -> None:
+        self._show, self._lock = show, Lock()
+        self._n_done, self._text = 0, ""
+
+    def __call__(self, fit: Fit) -> None:
+        """Count a fit."""
+        value = fit.solution.value
+        gap = fit.certificate / value if value > 0 else np.inf
+        with self._lock:
+            self._n_done += 1
+            self._text = f"C={fit.C:.3g}" + (f" gap={gap:.0e}" if gap < np.inf else "")
+            self._show(self._n_done, self._text)
+
+    def show_score(self, score: float) -> None:
+        """Show the score of the fit that was counted last."""
+        with self._lock:
+            self._show(self._n_done, f"{self._text} score={score:.4g}")
+
+
 @contextlib.contextmanager
-def count_fits(verbose: int, n_fits: int) -> Iterator[Callable[[Fit], None] | None]:
-    """Yield a function to call with each of many fits, from any thread, or None where verbose is 0: it moves a bar."""
+def count_fits(verbose: int, n_fits: int) -> Iterator[FitCount | None]:
+    """Yield a FitCount to call with each of many fits, or None where verbose is 0."""
     if not verbose:
         yield None
         return
-    n_done, lock = 0, Lock()
     with show_bar("fastlin: fits", n_fits) as show:
+        yield FitCount(show)
 
-        def on_fit(fit):
-            nonlocal n_done
-            with lock:
-                n_done += 1
-                show(n_done)
 
-        yield on_fit
+class TimeOut:
+    """Whether so many seconds have passed since this object was made; None means never."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = np.inf if seconds is None else perf_counter() + seconds
+
+    def __call__(self, *_: Any) -> bool:
+        """Return whether they have; the arguments are those of a Listener."""
+        return perf_counter() >= self._end
 
 
 class IterationTasks:
@@ -152,7 +177,7 @@ class CrossValidationTasks:
         self.n_tasks, self._n_Cs, self._fit = _count_tasks(estimator), n_Cs, None
         if has_callbacks(estimator):
             self.told = _name_data(estimator, *data)
-            self._fit = open_tasks(estimator, n_paths + estimator.refit, is_sequential=False)
+            self._fit = open_tasks(estimator, n_paths + bool(estimator.refit), is_sequential=False)
             self._fit.call_on_fit_task_begin(**self.told)
 
     def begin_path(self, number: int, name: str = "fold") -> PathTasks | None:

@@ -14,11 +14,11 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators import scikit_learn
-from fastlin.estimators.cross_validation import bind_scorer, fit_and_tell, fit_folds, join_answers
+from fastlin.estimators.cross_validation import bind_rows, bind_scorer, fit_and_tell, fit_folds, join_answers
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
 from fastlin.estimators.linear_predictions import LinearPredictions
-from fastlin.estimators.listeners import CrossValidationTasks, count_fits, describe_linear_model
+from fastlin.estimators.listeners import CrossValidationTasks, TimeOut, count_fits, describe_linear_model
 from fastlin.estimators.parameters import (
     TO_THE_CALLER_OF_FIT,
     Penalty,
@@ -44,6 +44,13 @@ from fastlin.estimators.scikit_learn import (
 )
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import keep_sum_finite, read_scored, read_training_data
+from fastlin.estimators.validation_set import (
+    ValidationSet,
+    join_data,
+    read_validation_set,
+    refuse_beside_rows,
+    refuse_without_rows,
+)
 from fastlin.tensors import read_widened
 from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike, RandomState
 
@@ -61,6 +68,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     certificate, or the pace at which J falls in five iterations in a row. `certificates_` says what was proven. The
     last fit, of all rows, is proven as `LogisticRegression` is.
 
+    A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows, and
+    each fit is proven.
+
     Parameters
     ----------
     Cs : int or array-like of shape (n_Cs,), default=10
@@ -72,7 +82,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         Whether the model has an intercept.
     cv : int, splitter, iterable of (train, test) or None, default=None
         How the rows are split into folds: the number of stratified folds, a splitter of scikit-learn, or the folds
-        themselves. None means 5 stratified folds.
+        themselves. None means 5 stratified folds, or none with `X_val`.
     dual : bool, default=False
         Accepted where scikit-learn accepts it; the primal problem has the same solution.
     penalty : {"l2", "l1", "elasticnet"}, default="deprecated"
@@ -93,10 +103,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         Number of threads of fits and predictions in all, as joblib counts (-1: all processors). None takes all
         processors that the process may use.
     verbose : int, default=0
-        Above 0, a progress bar over folds times Cs times l1_ratios is shown.
-    refit : bool, default=True
-        Whether all rows are fitted at the best C and l1_ratio. Otherwise the model is the mean of the folds' fits,
-        and of their C and l1_ratio, where each fold was best.
+        Above 0, a progress bar over folds times Cs times l1_ratios is shown, with C and gap of the last fit, and with
+        its score on the rows of `X_val`.
+    refit : bool or "train", default=True
+        Whether all rows are fitted at the best C and l1_ratio: those of X and of `X_val` together. "train" fits those
+        of X alone, and needs `X_val`. Otherwise the model is the mean of the folds' fits, and of their C and l1_ratio,
+        where each fold was best; with `X_val` it is the best of the fits.
     intercept_scaling : float, default=1.0
         Accepted and without effect: no solver penalises the intercept.
     random_state : int, RandomState or None, default=None
@@ -115,6 +127,10 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         its own, as after a one-hot encoding, which is never made. None reads X as scikit-learn does.
     missing_level : bool, default=False
         Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
+    time_limit : float or None, default=None
+        Seconds from the start of `fit` after which no fit is begun and those under way end. The best C of those that
+        all folds have finished is chosen, and the last fit follows. The first C of each fold is always finished. Where
+        fits have been left out, the result depends on the machine.
 
     Attributes
     ----------
@@ -136,13 +152,15 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs, n_classes or 1, n_features + 1)
         Coefficients of each fit, the intercept last; without `fit_intercept` the last axis has n_features.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Score of each fit on the fold's test rows.
+        Score of each fit on the fold's test rows; NaN, as in `coefs_paths_`, where `time_limit` has left the fit out.
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs), int32
         Number of iterations of each fit.
     objectives_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         J of each fit over the fold's training rows.
     certificates_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Upper bound on J - J* of each fit; inf where none is known.
+    timed_out_ : bool
+        Whether `time_limit` has left out fits.
     fit_seconds_ : float
         Seconds that all fits took together.
     n_samples_fit_ : int
@@ -186,7 +204,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     class_weight: ClassWeight = parameter(default=None, accepts=[dict, "balanced", None])
     n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
     verbose: int = parameter(default=0, accepts=["verbose"])
-    refit: bool = parameter(default=True, accepts=["boolean"])
+    refit: bool | Literal["train"] = parameter(default=True, accepts=["boolean", Literal["train"]])
     intercept_scaling: float = parameter(default=1.0, accepts=["above 0"])
     random_state: RandomState = parameter(default=None, accepts=["random_state"])
     use_legacy_attributes: bool | Literal["warn"] = parameter(default="warn", accepts=["boolean", "warn"])
@@ -196,6 +214,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         default=None, accepts=["from_dtype", "array-like", None]
     )
     missing_level: bool = parameter(default=False, accepts=["boolean"])
+    time_limit: float | None = parameter(default=None, accepts=["above 0", None])
 
     Cs_: FloatArray = fitted()
     l1_ratios_: FloatArray = fitted()
@@ -207,6 +226,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     n_iter_: IntArray = fitted()
     objectives_: FloatArray = fitted()
     certificates_: FloatArray = fitted()
+    timed_out_: bool = fitted()
     n_samples_fit_: int = fitted()
     categories_: list[Array | None] = fitted()
 
@@ -216,9 +236,17 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     __metadata_request__score = {"sample_weight": UNUSED}
 
     def fit(
-        self, X: MatrixLike | Blocks, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **params: Any
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | Blocks | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        **params: Any,
     ) -> Self:
-        """Choose C and l1_ratio by cross-validation and fit the model.
+        """Choose C and l1_ratio by cross-validation, or on a validation set, and fit the model.
 
         Parameters
         ----------
@@ -230,8 +258,14 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         sample_weight : array-like of shape (n_samples,) or None
             Weights of the rows in the fits. The scorer has them too where metadata routing is off or the scorer
             requests them. None means those that Blocks hold, or ones.
+        X_val : array-like or sparse matrix of shape (n_validation_samples, n_features), Blocks or None
+            The rows that choose, in place of folds; they may be of another kind and type than X. `cv` must be None.
+        y_val : array-like of shape (n_validation_samples,)
+            Their labels, each of which y must have. None only where `X_val` is Blocks that hold them.
+        sample_weight_val : array-like of shape (n_validation_samples,) or None
+            Their weights, for the scorer and for the fit of all rows, as `sample_weight` has them for folds.
         **params
-            Metadata for the splitter and the scorer, with metadata routing.
+            Metadata for the splitter and the scorer, with metadata routing; none with `X_val`.
 
         Returns
         -------
@@ -242,14 +276,16 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         ------
         ValueError
             For all that `LogisticRegression.fit` refuses, for Cs that are empty or hold anything but positive numbers,
-            l1_ratios outside [0, 1] and folds without training rows of weight above zero.
+            l1_ratios outside [0, 1], folds without training rows of weight above zero, and validation rows with other
+            columns or labels than the training rows.
         """
         with kept_on_error(self):
-            return self._fit(X, y, sample_weight, params)
+            return self._fit(X, y, sample_weight, params, given_val=(X_val, y_val, sample_weight_val))
 
-    def _fit(self, X, y, sample_weight, params, read=read_training_data):
+    def _fit(self, X, y, sample_weight, params, read=read_training_data, given_val=(None, None, None)):
         refuse_metadata_without_routing(params, self, "fit")
         check_parameters(self)
+        is_over = TimeOut(self.time_limit)
         l1_ratios = read_l1_ratios(self.penalty, self.l1_ratios)
         Cs = read_Cs(self.Cs)
         if isinstance(Cs, int):
@@ -262,10 +298,17 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             if sample_weight is not None:
                 sample_weight = read_widened(sample_weight, "sample_weight")
                 sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
-            routed = self._route(sample_weight, params)
-            folds = self._split(X, data, routed.splitter.split)
+            if given_val[0] is None:
+                refuse_without_rows(given_val[1], given_val[2], self.refit)
+                routed = self._route(sample_weight, params)
+                folds = self._split(X, data, routed.splitter.split)
+            else:
+                refuse_beside_rows(self.cv, params)
+                validation = read_validation_set(self, data.classes, *given_val)
+                routed = self._route(validation.weights, {})
+                folds = [(None, validation)]
             fits = FoldFits(len(folds), Cs, l1_ratios, data, self)
-            chosen = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score)
+            chosen = self._choose(X, y, sample_weight, data, folds, fits, routed.scorer.score, is_over)
         C, l1_ratio, coef, intercept, missed = chosen
         if missed is not None:
             warn_of_limits(missed[0], missed[1], self, stacklevel=TO_THE_CALLER_OF_FIT)
@@ -282,6 +325,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         self.n_iter_ = fits.n_iter
         self.objectives_ = fits.objectives
         self.certificates_ = fits.certificates
+        self.timed_out_ = not fits.finished.all()
         is_legacy = self.use_legacy_attributes
         if is_legacy == "warn":
             is_legacy = scikit_learn.VERSION < (1, 10)
@@ -294,14 +338,18 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         if hasattr(self, "objectives_"):
             scores = next(iter(self.scores_.values())) if isinstance(self.scores_, dict) else self.scores_
             means = scores.mean(axis=0)
-            best: Any = np.unravel_index(np.argmax(means), means.shape)
+            best: Any = np.unravel_index(np.argmax(np.where(np.isnan(means), -np.inf, means)), means.shape)
             C, l1_ratio = np.ravel(self.C_)[0], np.ravel(self.l1_ratio_)[0]
             chosen: Any = np.argmin(np.abs(self.l1_ratios_ - l1_ratio)), np.argmin(np.abs(self.Cs_ - C))
             gap = np.max(self.certificates_[:, *chosen] / self.objectives_[:, *chosen])
             lines["choice"] = f"C={C:.6g}, l1_ratio={l1_ratio:g}"
-            spread = np.std([each[best] for each in scores])
-            lines["score"] = f"{means[best]:.6g} ± {spread:.2g} at best, mean and deviation of {len(scores)} folds"
-            lines["fits"] = f"{self.objectives_.size:,}, those of the choice proven within {gap:.1e} of their minimum"
+            lines["score"] = f"{means[best]:.6g} at best, on the validation rows"
+            if len(scores) > 1:
+                spread = np.std([each[best] for each in scores])
+                lines["score"] = f"{means[best]:.6g} ± {spread:.2g} at best, mean and deviation of {len(scores)} folds"
+            n_fits = np.count_nonzero(np.isfinite(self.objectives_))
+            limit = f" of {self.objectives_.size:,} within {self.time_limit:g} s" if self.timed_out_ else ""
+            lines["fits"] = f"{n_fits:,}{limit}, those of the choice proven within {gap:.1e} of their minimum"
         return {**lines, "coefficients": describe_coef(self)}
 
     def _measure_accuracy(self, X, y, sample_weight):
@@ -309,15 +357,17 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         return LinearPredictions.score(self, X, y, sample_weight)
 
     @with_callbacks
-    def _choose(self, X, y, sample_weight, data, folds, fits, score_params):
+    def _choose(self, X, y, sample_weight, data, folds, fits, score_params, is_over):
         """Fill the fits of all folds and their scores, and tell the callbacks, which get what `fit` was given.
+
+        A validation set is a fold of all rows, without their numbers, and of a ValidationSet in place of test rows.
 
         Returns
         -------
         C, l1_ratio, coef, intercept
             The choice, and the model that comes of it.
         missed : tuple of ndarray or None
-            Whether each fit reached tol, and its iterations; None where a callback stopped one.
+            Whether each fit that was finished reached tol, and its iterations; None where a callback stopped one.
         """
         from fastlin.estimators.problem import Problem
 
@@ -325,17 +375,24 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         tasks = CrossValidationTasks(self, (X, y, sample_weight), n_paths, len(fits.Cs), describe)
         training_rows = [train for train, _ in folds]
         with (
-            count_fits(self.verbose, fits.scores.size + self.refit) as on_fit,
-            contextlib.closing(fit_folds(self, data, training_rows, fits, tasks, on_fit)) as fitted,
+            count_fits(self.verbose, fits.scores.size + bool(self.refit)) as on_fit,
+            contextlib.closing(fit_folds(self, data, training_rows, fits, tasks, on_fit, is_over)) as fitted,
         ):
-            for fold, r in fitted:
+            for places in filter(None, fitted):
                 # Scorers are called here and not in the threads, so that any scorer works and the order is always the
                 # same.
-                models = [fits.model((fold, r, c)) for c in range(len(fits.Cs))]
-                test_rows = folds[fold][1]
-                fits.scores[fold, r] = self._score_models(models, data, test_rows, sample_weight, score_params)
-            converged, n_iter = fits.converged, fits.n_iter
+                models = [fits.model(place) for place in places]
+                test_rows = folds[places[0][0]][1]
+                scores = self._score_models(models, data, test_rows, sample_weight, score_params)
+                for place, score in zip(places, scores, strict=True):
+                    fits.scores[place] = score
+                # Where one fit comes after the other, the last one that was counted is the one that was scored.
+                if on_fit is not None and training_rows == [None] and len(fits.l1_ratios) == 1:
+                    on_fit.show_score(scores[0])
+            converged, n_iter = fits.converged[fits.finished], fits.n_iter[fits.finished]
             if self.refit:
+                if self.refit != "train" and isinstance(folds[0][1], ValidationSet):
+                    data = join_data(self, data, sample_weight, folds[0][1])
                 C, l1_ratio, start = fits.best()
                 # Liblinear takes no start, so that scikit-learn's model is that of LogisticRegression.
                 given = None if self.solver == "liblinear" else start
@@ -352,8 +409,12 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         return C, l1_ratio, coef, intercept, missed
 
     def _score_models(self, models, data, test_rows, sample_weight, score_params):
-        """Return the scores of models on the test rows of a fold."""
-        score = bind_scorer(read_scoring(self.scoring), data, test_rows, sample_weight, score_params)
+        """Return the scores of models on the test rows of a fold, or on a ValidationSet."""
+        scoring = read_scoring(self.scoring)
+        if isinstance(test_rows, ValidationSet):
+            score = bind_rows(scoring, data.classes, test_rows.X, test_rows.y, test_rows.weights, score_params)
+        else:
+            score = bind_scorer(scoring, data, test_rows, sample_weight, score_params)
         return [score(model) for model in models]
 
     # The scorer may take more.

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 class Fit:
     """Where a fit ended.
 
-    coef (K, d) and intercept (K,) are those of the columns as they were given, in the type that `choose_dtype` says.
-    The certificate is an upper bound on J - J* there; inf where none is known.
+    C is that of the fit. coef (K, d) and intercept (K,) are those of the columns as they were given, in the type that
+    `choose_dtype` says. The certificate is an upper bound on J - J* there; inf where none is known.
     """
 
+    C: float
     coef: np.ndarray
     intercept: np.ndarray
     certificate: float
@@ -144,4 +145,4 @@ class Problem:
                 f"over its rows or the coefficients leave the range of {np.dtype(dtype)}. Scale X, for instance with "
                 "sklearn.preprocessing.StandardScaler."
             ) from error
-        return Fit(coef, intercept, certificate, solution)
+        return Fit(C, coef, intercept, certificate, solution)

@@ -92,6 +92,7 @@ class FoldFits:
 
     The first axes are folds, l1_ratios and Cs; a place is the tuple of their numbers. The last axis of coefs, (..., K,
     n_features + 1), has the intercept last, and is shorter without one. objectives are J over the training rows.
+    `finished` says which fits were recorded; of the others coefs, scores, objectives and certificates are NaN.
     """
 
     def __init__(
@@ -102,9 +103,10 @@ class FoldFits:
         shape = n_folds, len(l1_ratios), len(Cs)
         K, d = 1 if len(data.classes) == 2 else len(data.classes), data.matrix.shape[1]
         dtype = choose_dtype(data.matrix, estimator.solver)
-        self.coefs: FloatArray = np.empty((*shape, K, d + self.fit_intercept), dtype)
-        self.scores, self.objectives, self.certificates = (np.empty(shape) for _ in range(3))
-        self.n_iter, self.converged = np.empty(shape, np.int32), np.empty(shape, bool)
+        self.coefs: FloatArray = np.full((*shape, K, d + self.fit_intercept), np.nan, dtype)
+        self.scores, self.objectives, self.certificates = (np.full(shape, np.nan) for _ in range(3))
+        self.n_iter = np.zeros(shape, np.int32)
+        self.converged, self.finished = np.zeros(shape, bool), np.zeros(shape, bool)
 
     def record(self, place: Place, fit: Fit) -> None:
         """Write down the Fit of a place."""
@@ -116,6 +118,7 @@ class FoldFits:
         self.certificates[place] = fit.certificate
         self.n_iter[place] = fit.solution.n_iter
         self.converged[place] = fit.solution.converged
+        self.finished[place] = True
 
     def split(self, coefs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coef (..., K, n_features) and intercept (..., K) of entries of `coefs`."""
@@ -139,7 +142,9 @@ class FoldFits:
 
     def mean_of_best(self) -> tuple[float, float, tuple[FloatArray, FloatArray]]:
         """Return C, l1_ratio and the pair of coef and intercept, means over the best fits of the folds."""
-        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(self.scores)]
+        # A C counts where all folds have it.
+        counted = np.where(self.finished.all(axis=0), self.scores, np.nan)
+        places = [(fold, *_find_best(scores)) for fold, scores in enumerate(counted)]
         C = np.mean([self.Cs[c] for _, _, c in places])
         l1_ratio = np.mean([self.l1_ratios[r] for _, r, _ in places])
         return C, l1_ratio, self.split(np.mean([self.coefs[place] for place in places], axis=0))

@@ -103,11 +103,17 @@ def read_training_data(
         matrix, y = read_matrix(estimator, X, y, ensure_all_finite=False)
     classes, labels = encode_labels(y, np.int32)
     check_classes(estimator, classes)
-    weights, unit = weigh_rows(y, classes, labels, sample_weight, estimator.class_weight), 1.0
-    if weights is not None:
-        unit = choose_unit(weights.max())
-        weights /= unit
+    weights, unit = share_unit(weigh_rows(y, classes, labels, sample_weight, estimator.class_weight))
     return TrainingData(matrix, y, classes, labels, weights, unit)
+
+
+def share_unit(weights: FloatArray | None) -> tuple[FloatArray | None, float]:
+    """Return weights, divided in place by a power of two near the largest of them, and this unit."""
+    if weights is None:
+        return None, 1.0
+    unit = choose_unit(weights.max())
+    weights /= unit
+    return weights, unit
 
 
 def choose_unit(largest: float) -> float:

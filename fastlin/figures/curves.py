@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastlin.figures.style import COLORS, count_nouns, current_axes
+from fastlin.figures.style import COLORS, current_axes
 from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def plot_path(
 
 
 def plot_scores(model: CrossValidation, axes: Axes | None = None) -> Axes:
-    """Plot the scores of a cross-validation against C: their mean over the folds, their spread, and the chosen C.
+    """Plot scores against C, and the chosen C: of folds their mean and spread, of validation rows the scores.
 
     Parameters
     ----------
@@ -206,8 +206,11 @@ def plot_scores(model: CrossValidation, axes: Axes | None = None) -> Axes:
     n_folds, n_l1_ratios, _ = model.scores_.shape
     for r in range(n_l1_ratios):
         mean, spread = model.scores_[:, r].mean(axis=0), model.scores_[:, r].std(axis=0)
-        label = f"mean of {count_nouns(n_folds, 'fold')}" if n_l1_ratios == 1 else f"l1_ratio = {model.l1_ratios_[r]:g}"
+        label = "validation rows" if n_folds == 1 else f"mean of {n_folds} folds"
+        label = label if n_l1_ratios == 1 else f"l1_ratio = {model.l1_ratios_[r]:g}"
         (line,) = axes.plot(model.Cs_, mean, "o-", color=COLORS[r % len(COLORS)], label=label)
+        if n_folds == 1:
+            continue
         label = "± one standard deviation of the folds" if r == 0 else None
         axes.fill_between(
             model.Cs_, mean - spread, mean + spread, alpha=0.2, color=line.get_color(), linewidth=0, label=label

@@ -73,6 +73,17 @@ class Codes:
         """Return the column of some rows."""
         return Codes(self.codes[rows], self.n_levels, self.has_missing_level)
 
+    def append(self, other: Codes) -> Codes:
+        """Return the column of these rows and then those of another column with the same levels."""
+        return Codes(np.concatenate([self._number_missing(), other._number_missing()]), self.n_levels)
+
+    def _number_missing(self) -> IntArray:
+        """Return the codes, with the number of the last level in place of -1 where that is its code."""
+        if not self.has_missing_level:
+            return self.codes
+        wide_enough = np.promote_types(self.codes.dtype, np.min_scalar_type(-self.n_levels))
+        return np.where(self.codes < 0, self.n_levels - 1, self.codes).astype(wide_enough)
+
 
 class TableMatrix(Matrix):
     """X of shape (n, d) whose columns are numbers or levels of categorical columns: 1 where a row has it, else 0.
@@ -128,6 +139,16 @@ class TableMatrix(Matrix):
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> TableMatrix:
         """Return the matrix of some rows: their numbers, a slice or a mask."""
         return TableMatrix([column[rows] for column in self._columns])
+
+    def append(self, other: TableMatrix) -> TableMatrix:
+        """Return the matrix of these rows and then those of another table with the same columns, a copy."""
+        columns: list[Array | Codes] = []
+        for one, added in zip(self._columns, other._columns, strict=True):
+            if isinstance(one, Codes) and isinstance(added, Codes):
+                columns.append(one.append(added))
+            else:
+                columns.append(np.concatenate([one, added]))
+        return TableMatrix(columns, self._names)
 
     def take(self, rows: IntArray | slice) -> TableMatrix:
         """As `Matrix.take` has it."""

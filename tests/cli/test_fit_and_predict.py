@@ -138,6 +138,39 @@ def test_cross_validation_chooses_c_and_drops_columns(files, run):
     assert pyarrow.parquet.read_table(files / "out.parquet").column_names[0] == "prediction"
 
 
+def test_a_validation_file_chooses_c(files, table, run):
+    # Its columns stand in another order, one more among them, and one has a level that the rows of the fit lack.
+    later = (
+        table.slice(150).append_column("more", pa.array(range(50))).select(["end", "more", "day", "delay", "carrier"])
+    )
+    later = later.set_column(4, "carrier", pa.array(["new", *later["carrier"].to_pylist()[1:]]))
+    pyarrow.csv.write_csv(table.slice(0, 150), files / "first.csv")
+    pyarrow.csv.write_csv(later, files / "later.csv")
+    finished = run("fit", "first.csv", "--target", "end", "--validation", "later.csv")
+    assert finished.returncode == 0, finished.stderr
+    assert "data          150 rows, 3 features, 2 classes" in finished.stdout
+    assert " at best, on the validation rows" in finished.stdout
+    first, second = (
+        each.select(["carrier", "delay", "day"]).set_column(0, "carrier", each["carrier"].dictionary_encode())
+        for each in (table.slice(0, 150), later)
+    )
+    options = {"Cs": 10, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
+    model = fastlin.LogisticRegressionCV(categorical_features="from_dtype", missing_level=True, **options)
+    labels = [np.array(each["end"].to_pylist()) for each in (table.slice(0, 150), later)]
+    model.fit(first, labels[0], X_val=second, y_val=labels[1])
+    assert f"choice        C={model.C_:.6g}," in finished.stdout
+    assert run("predict", "model.skops", "later.csv").returncode == 0
+    for name, text, words in (
+        ("few.csv", "end,delay,day\nlate,1,2\n", "few.csv has no column 'carrier'"),
+        ("text.csv", "end,carrier,delay,day\nlate,AA,x,1\n", "column 'delay' of text.csv has text such as 'x'"),
+        ("other.csv", "end,carrier,delay,day\nnever,AA,1,1\n", "cannot fit first.csv: y_val holds 'never'"),
+        ("later.csv", "", "later.csv"),
+    ):
+        (files / name).write_text(text)
+        finished = run("fit", "first.csv", "--target", "end", "--validation", name)
+        assert (finished.returncode, words in finished.stderr) == (2, True), finished.stderr
+
+
 def test_texts_of_almost_every_row_are_noted(files, table, run):
     with_names = table.append_column("name", pa.array([f"F{i}" for i in range(N_ROWS)]))
     pyarrow.csv.write_csv(with_names, files / "named.csv")
@@ -190,6 +223,7 @@ BROKEN = {
         (["flights.csv", "--drop", "x"], "flights.csv has no column 'x'"),
         (["latin.csv"], "cannot read latin.csv: its names of columns are not in UTF-8"),
         (["flights.csv", "--C", "1", "--cross-validate"], "--cross-validate chooses C"),
+        (["flights.csv", "--cross-validate", "--validation", "a.csv"], "--validation chooses C, so that --cross-"),
         (["flights.csv", "--C", "0"], "--C: '0' is not a number from 1e-300 to inf"),
         (["flights.csv", "--l1-ratio", "x"], "--l1-ratio: 'x' is not a number from 0 to 1"),
         (["flights.csv", "--model", "no/m.skops"], "cannot write no/m.skops: No such file or directory"),

@@ -96,6 +96,11 @@ def test_scores_have_mean_spread_and_the_chosen_C(axes, tmp_path):
     assert axes.get_ylabel() == "neg log loss"
     assert any(f"C = {model.C_:.3g}" in text for text in legend(axes))
     axes.figure.savefig(tmp_path / "scores.png")
+    # A validation set has no spread.
+    model.set_params(cv=None).fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    axes = figures.plot_scores(model, Figure().subplots())
+    assert legend(axes) == ["validation rows", f"chosen: C = {model.C_:.3g}"]
+    assert not axes.collections
 
 
 def test_scores_of_several_l1_ratios_have_a_line_each():

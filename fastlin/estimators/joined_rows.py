@@ -1,0 +1,79 @@
+"""The rows of two matrices as those of one: a copy where it is small, else blocks that are read where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from fastlin.blocks.array_blocks import from_arrays, from_csr
+from fastlin.blocks.blocks import DTYPES, Blocks
+from fastlin.budget import Budget
+
+if TYPE_CHECKING:
+    from fastlin.matrices import Matrix
+
+
+def join_matrices(first: Matrix, second: Matrix) -> Matrix:
+    """Return a matrix with the rows of the first and then those of the second.
+
+    Rows of two types get the one that holds both; they are sparse where those of the first are. The shapes and types
+    alone say whether the rows are copied: tables are, since no blocks hold them, and others where the copy takes no
+    more than a quarter of what a fit may take beside the first.
+    """
+    from fastlin.matrices import BlockMatrix, TableMatrix, as_matrix
+
+    if isinstance(first, TableMatrix) and isinstance(second, TableMatrix):
+        return first.append(second)
+    dtype = np.result_type(first.dtype, second.dtype)
+    dtype = dtype if dtype in DTYPES else np.dtype(np.float64)
+    if first.is_sparse and dtype == np.float16:
+        # SciPy's containers have no such type.
+        dtype = np.dtype(np.float32)
+    lie_in_memory = first.lies_in_memory and second.lies_in_memory
+    n_bytes = sum(each.shape[0] * each.row_bytes for each in (first, second))
+    if lie_in_memory and Budget.beside(first.budget_bytes).holds_copies(n_bytes):
+        X, other = first.X, _convert(second.X, dtype, first.is_sparse)
+        if first.is_sparse:
+            return as_matrix(sparse.vstack([X, other], format="csr", dtype=dtype))
+        return as_matrix(np.concatenate([X, other], dtype=dtype))
+    joined = BlockMatrix(_chain(_as_blocks(first), _as_blocks(second), dtype))
+    if lie_in_memory:
+        # A fit may take as much beside them as beside one array.
+        joined.budget_bytes = first.budget_bytes + second.budget_bytes
+    return joined
+
+
+def _as_blocks(matrix: Any) -> Blocks:
+    from fastlin.matrices import BlockMatrix
+
+    if isinstance(matrix, BlockMatrix):
+        return matrix.blocks
+    return from_csr(matrix.X) if matrix.is_sparse else from_arrays(matrix.X)
+
+
+def _chain(first: Blocks, second: Blocks, dtype: np.dtype[Any]) -> Blocks:
+    """Return the blocks of the first and then of the second, all in one type, and sparse where the first are."""
+
+    def read() -> Iterator[Any]:
+        for blocks in (first, second):
+            for X in blocks.read():
+                yield _convert(X, dtype, first.is_sparse)
+
+    borders = np.concatenate([first.borders, first.borders[-1] + second.borders[1:]])
+    names = [*first.names, *(f"validation {name}" for name in second.names)]
+    shape = first.shape[0] + second.shape[0], first.shape[1]
+    # What is dense has no more entries than this as sparse rows.
+    longest = max(first.longest_row, second.longest_row)
+    row_lengths = (first.n_entries + second.n_entries, longest) if first.is_sparse else None
+    return Blocks(read, borders, names, shape, dtype, row_lengths=row_lengths)
+
+
+def _convert(X: Any, dtype: np.dtype[Any], is_sparse: bool) -> Any:
+    """Return rows in a type, sparse or dense, and rows that are so as they are."""
+    X = X.astype(dtype, copy=False)
+    if sparse.issparse(X) == is_sparse:
+        return X
+    return sparse.csr_array(X) if is_sparse else X.toarray()

@@ -1,0 +1,164 @@
+"""One given validation set in place of folds: what is read of it, and the training data of all rows together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import assert_all_finite
+
+from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.features import check_features
+from fastlin.estimators.joined_rows import join_matrices
+from fastlin.estimators.scikit_learn import check_sample_weight
+from fastlin.estimators.training_data import (
+    TrainingData,
+    check_labels,
+    keep_sum_finite,
+    read_matrix,
+    share_unit,
+    weigh_rows,
+)
+from fastlin.typing import Array, FloatArray, MatrixLike
+
+if TYPE_CHECKING:
+    from fastlin.estimators import LogisticRegressionCV
+    from fastlin.matrices import Matrix
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationSet:
+    """The matrix, labels and weights of validation rows, checked; labels are of the training rows' classes.
+
+    weights are those that were given, or None.
+    """
+
+    matrix: Matrix
+    y: np.ndarray
+    weights: np.ndarray | None
+
+    @property
+    def X(self) -> Any:
+        """The rows as models take them: rows of numbers, a table's matrix or Blocks."""
+        from fastlin.matrices import BlockMatrix
+
+        return self.matrix.blocks if isinstance(self.matrix, BlockMatrix) else self.matrix.X
+
+
+def read_validation_set(
+    estimator: LogisticRegressionCV,
+    classes: Array,
+    X_val: MatrixLike | Blocks | None,
+    y_val: ArrayLike | None,
+    sample_weight_val: ArrayLike | None,
+) -> ValidationSet:
+    """Return the ValidationSet of a fit whose training rows have been read and have these classes.
+
+    Raises
+    ------
+    ValueError
+        There are no labels, or labels that the training rows lack, other columns than X has, no rows, numbers that are
+        not finite, and weights that are negative, not finite or all zero.
+    """
+    if isinstance(X_val, Blocks):
+        for name, given, held in (
+            ("y_val", y_val, X_val.y),
+            ("sample_weight_val", sample_weight_val, X_val.sample_weight),
+        ):
+            if given is not None and held is not None:
+                raise ValueError(f"{name} is given, but the blocks of X_val hold it too; only one of them may stand.")
+        y_val = X_val.y if y_val is None else y_val
+        sample_weight_val = X_val.sample_weight if sample_weight_val is None else sample_weight_val
+    if y_val is None:
+        raise ValueError("X_val and y_val must be given together, got only X_val; only Blocks may hold their labels.")
+    with _explain("X_val must be rows of finite numbers with the columns of X"):
+        matrix = _read_rows(estimator, X_val)
+    with _explain("y_val must be one label for each row of X_val"):
+        y = check_labels(estimator, y_val, matrix.shape[0], "X_val has")
+        found = np.unique(y).tolist()
+    known = set(classes.tolist())
+    unknown = [label for label in found if label not in known]
+    if unknown:
+        raise ValueError(
+            f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. A model "
+            "cannot predict it: leave these rows out, or add such rows to X."
+        )
+    weights = None
+    if sample_weight_val is not None:
+        with _explain("sample_weight_val must be one finite number of at least 0 for each row of X_val, not all 0"):
+            given = keep_sum_finite(sample_weight_val)
+            weights = check_sample_weight(given, y, dtype=np.float64, ensure_non_negative=True)
+            if not weights.any():
+                raise ValueError("all of them are 0")
+    return ValidationSet(matrix, y.astype(classes.dtype, copy=False), weights)
+
+
+def join_data(
+    estimator: LogisticRegressionCV, data: TrainingData, sample_weight: FloatArray | None, validation: ValidationSet
+) -> TrainingData:
+    """Return the TrainingData of training and validation rows together.
+
+    sample_weight are the weights of the training rows as they were given, or None. Where only some rows have weights,
+    the others have ones.
+    """
+    labels = np.concatenate([data.labels, np.searchsorted(data.classes, validation.y).astype(data.labels.dtype)])
+    y = data.classes[labels]
+    given = sample_weight, validation.weights
+    joined = None
+    if any(each is not None for each in given):
+        lengths = len(data.labels), len(validation.y)
+        joined = np.concatenate([np.ones(n) if w is None else w for n, w in zip(lengths, given, strict=True)])
+    weights, unit = share_unit(weigh_rows(y, data.classes, labels, joined, estimator.class_weight))
+    return TrainingData(join_matrices(data.matrix, validation.matrix), y, data.classes, labels, weights, unit)
+
+
+def refuse_without_rows(y_val: ArrayLike | None, sample_weight_val: ArrayLike | None, refit: bool | str) -> None:
+    """Raise a ValueError for what is of no use without X_val."""
+    for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
+        if given is not None:
+            raise ValueError(f"X_val and y_val must be given together, got only {name}")
+    if refit == "train":
+        raise ValueError(
+            "refit must be True or False with folds, whose training rows are not the same; refit='train' is for X_val."
+        )
+
+
+def refuse_beside_rows(cv: Any, params: Mapping[str, Any]) -> None:
+    """Raise a ValueError for what has no meaning with X_val: folds, and metadata, which are those of the rows of X."""
+    if cv is not None:
+        raise ValueError(f"cv must be None with X_val, which takes the place of folds, got {cv!r}")
+    if params:
+        raise ValueError(
+            f"fit takes no metadata with X_val but sample_weight and sample_weight_val, got {', '.join(params)}"
+        )
+
+
+def _read_rows(estimator, X_val):
+    """Return X_val as a matrix, after the checks of its columns and of its numbers."""
+    if not isinstance(X_val, Blocks):
+        return read_matrix(estimator, X_val, reset=False)
+    from fastlin.matrices import BlockMatrix
+
+    if hasattr(estimator, "categories_"):
+        raise ValueError("X is a table with categorical columns, which blocks do not have.")
+    check_features(estimator, X_val.shape[1], X_val.feature_names, "the blocks have")
+    if not X_val.shape[0]:
+        raise ValueError("the blocks have 0 rows")
+    matrix = BlockMatrix(X_val)
+    for name, block in matrix.parts():
+        assert_all_finite(block.X, estimator_name=type(estimator).__name__, input_name=name)
+    return matrix
+
+
+@contextlib.contextmanager
+def _explain(accepted: str) -> Iterator[None]:
+    """Say what is accepted before the message of an error in what was given."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{accepted}: {error}") from error

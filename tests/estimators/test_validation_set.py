@@ -1,0 +1,342 @@
+"""LogisticRegressionCV with a given validation set: as one fold, as plain loops, and as scikit-learn has it."""
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import load_scaled, make_problem
+from scipy import sparse
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegression
+from sklearn.metrics import get_scorer, log_loss
+from sklearn.model_selection import PredefinedSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import fastlin
+from fastlin import LogisticRegressionCV, blocks
+from fastlin.budget import Budget
+from fastlin.estimators.joined_rows import join_matrices
+from fastlin.matrices import BlockMatrix, as_matrix
+
+QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
+CS = [0.01, 1.0, 100.0]
+N = 80
+pytestmark = pytest.mark.filterwarnings("ignore:The default value for l1_ratios")
+
+
+def make_sets(n_classes=3, dtype=np.float64):
+    """Return training rows, labels and weights, and those of the validation set."""
+    X, y, weights, *_ = make_problem(120, 5, n_classes, dtype)
+    return (X[:N], y[:N], weights[:N]), (X[N:], y[N:], weights[N:])
+
+
+def fit(training, validation, **parameters):
+    model = LogisticRegressionCV(**{"Cs": CS, **QUIET, **parameters})
+    names = ("X_val", "y_val", "sample_weight_val")
+    return model.fit(*training, **dict(zip(names, validation, strict=False)))
+
+
+def as_bytes(X):
+    """Return what a caller's rows are in memory."""
+    if isinstance(X, blocks.Blocks):
+        return [as_bytes(rows) for rows, *_ in X]
+    arrays = [X.data, *X.nonzero()] if sparse.issparse(X) else [X]
+    return [np.asarray(each).tobytes() for each in arrays]
+
+
+def test_the_bits_are_those_of_one_fold():
+    training, validation = make_sets()
+    X, y, weights = (np.concatenate(each) for each in zip(training, validation, strict=True))
+    cv = PredefinedSplit(np.arange(len(y)) // N - 1)
+    for scoring in ("neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()):
+        for l1_ratios in ((0,), (0.2, 1.0)):
+            # With "auto" folds are estimated, and fits of a validation set proven.
+            options = {"Cs": CS, **QUIET, "scoring": scoring, "l1_ratios": l1_ratios, "solver": "lbfgs"}
+            expected = LogisticRegressionCV(cv=cv, **options).fit(X, y, weights)
+            for n_jobs in (1, 3):
+                found = fit(training, validation, n_jobs=n_jobs, **options)
+                assert (found.C_, found.l1_ratio_) == (expected.C_, expected.l1_ratio_)
+                for name in ("scores_", "coefs_paths_", "objectives_", "certificates_", "n_iter_", "coef_"):
+                    np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    assert found.scores_.shape == (1, 2, 3)
+    assert found.n_samples_fit_ == N
+    found = fit(training, validation)
+    assert (found.certificates_ <= 1e-4 * found.objectives_).all()
+    path = fastlin.logistic_path(*training[:2], sample_weight=training[2], Cs=CS, l1_ratio=0)
+    np.testing.assert_array_equal(found.coefs_paths_[0, 0, ..., :-1], path.coefs)
+    assert not found.timed_out_
+
+
+@pytest.mark.parametrize("refit", [True, "train", False])
+def test_it_is_scikit_learns_loop(refit):
+    training, validation = make_sets()
+    model = fit(training, validation, refit=refit, tol=1e-11)
+    both = [np.concatenate(each) for each in zip(training, validation, strict=True)]
+    scores = []
+    for C in CS:
+        plain = ScikitLearnLogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(*training)
+        scores.append(-log_loss(validation[1], plain.predict_proba(validation[0]), sample_weight=validation[2]))
+    np.testing.assert_allclose(model.scores_[0, 0], scores, rtol=1e-5)
+    assert model.C_ == CS[np.argmax(scores)]
+    rows = both if refit is True else training
+    last = ScikitLearnLogisticRegression(C=model.C_, tol=1e-10, max_iter=10_000).fit(*rows)
+    np.testing.assert_allclose(model.coef_, last.coef_, atol=1e-4)
+    np.testing.assert_allclose(model.intercept_, last.intercept_, atol=1e-4)
+    if refit is False:
+        np.testing.assert_array_equal(model.coef_, model.coefs_paths_[0, 0, CS.index(model.C_), :, :-1])
+
+
+def test_balanced_and_one_sided_weights_are_those_of_all_rows_in_the_last_fit():
+    training, validation = make_sets()
+    X, y = (np.concatenate(each) for each in zip(training[:2], validation[:2], strict=True))
+    for given, other, weights in (
+        (training, validation[:2], np.append(training[2], np.ones(len(validation[1])))),
+        (training[:2], validation, np.append(np.ones(N), validation[2])),
+    ):
+        model = fit(given, other, Cs=[1.0], class_weight="balanced", tol=1e-11)
+        plain = fastlin.LogisticRegression(class_weight="balanced", tol=1e-11).fit(X, y, weights)
+        np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-6)
+
+
+def test_rows_of_any_kind_are_read_in_place():
+    (X, y, _), (X_val, y_val, _) = make_sets()
+    X, X_val = np.round(8 * X).clip(0, 100), np.round(8 * X_val).clip(0, 100)
+    expected = fit((X, y), (X_val, y_val), tol=1e-10)
+    kinds = {
+        "float16": lambda rows, labels: (rows.astype(np.float16), labels),
+        "float32": lambda rows, labels: (rows.astype(np.float32), labels),
+        "uint8": lambda rows, labels: (rows.astype(np.uint8), labels),
+        "int64 by columns": lambda rows, labels: (np.asfortranarray(rows.astype(np.int64)), labels),
+        "CSR": lambda rows, labels: (sparse.csr_array(rows), labels),
+        "COO float32": lambda rows, labels: (sparse.coo_matrix(rows.astype(np.float32)), labels),
+        "list": lambda rows, labels: (rows.tolist(), labels.tolist()),
+        "blocks": lambda rows, labels: (blocks.from_arrays(rows, labels, rows_per_block=13), None),
+        "sparse blocks": lambda rows, labels: (blocks.from_csr([sparse.csr_array(rows)], labels), None),
+    }
+    pairs = [(one, other) for one in ("float32", "CSR", "blocks") for other in kinds]
+    pairs += [("uint8", "float16"), ("float16", "uint8"), ("uint8", "uint8"), ("sparse blocks", "float32")]
+    for one, other in pairs:
+        given, given_val = kinds[one](X, y), kinds[other](X_val, y_val)
+        before = [as_bytes(each[0]) for each in (given, given_val)]
+        found = fit(given, given_val, tol=1e-10)
+        np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3, err_msg=f"{one} {other}")
+        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5, err_msg=f"{one} {other}")
+        # The last fit has the type that holds both.
+        fits_float32 = other in ("float16", "float32", "uint8", "COO float32")
+        assert (found.coef_.dtype == np.float32) == (one == "float32" and fits_float32), (one, other)
+        assert found.coefs_paths_.dtype == (np.float32 if one == "float32" else np.float64)
+        assert [as_bytes(each[0]) for each in (given, given_val)] == before
+
+
+def test_tables_with_categories():
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "color": pd.Series(generator.choice(["red", "green", "blue", None], 300)).astype("category"),
+            "kind": pd.Series(generator.integers(200, size=300).astype(str)).astype("category"),
+            "size": generator.normal(size=300).astype(np.float32),
+            "count": generator.integers(9, size=300),
+        }
+    )
+    y = np.where((frame["color"] == "red") + frame["size"] + generator.normal(size=300) > 0.5, "late", "early")
+    training, validation = frame[:200].copy(), frame[200:].copy()
+    # Levels that only the validation rows have get no column.
+    training["kind"] = training["kind"].cat.remove_unused_categories()
+    options = {"categorical_features": "from_dtype", "missing_level": True, "tol": 1e-10}
+    model = fit((training, y[:200]), (validation, y[200:]), Cs=[0.1, 1.0], **options)
+    levels = [list(each) for each in model.categories_[:2]]
+
+    def spread(table):
+        color, kind = table["color"].astype(object).to_numpy(), table["kind"].astype(object).to_numpy()
+        columns = [[(value == level if level == level else value != value) for level in levels[0]] for value in color]
+        kinds = [[value == level for level in levels[1]] for value in kind]
+        return np.column_stack([columns, kinds, table[["size", "count"]]])
+
+    plain = fit((spread(training), y[:200]), (spread(validation), y[200:]), Cs=[0.1, 1.0], tol=1e-10)
+    np.testing.assert_allclose(model.scores_, plain.scores_, rtol=1e-5)
+    assert model.C_ == plain.C_
+    np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-4)
+
+
+def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
+    (X, y, _), (X_val, y_val, _) = make_sets()
+    small = fit((X, y), (X_val, y_val), tol=1e-10)
+    monkeypatch.setattr(Budget, "holds_copies", lambda *_: False)
+    for kind in (np.asarray, sparse.csr_array):
+        joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
+        assert isinstance(joined, BlockMatrix)
+        assert joined.budget_bytes >= X.nbytes + X_val.nbytes
+        found = fit((kind(X), y), (kind(X_val), y_val), tol=1e-10)
+        np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
+    monkeypatch.undo()
+    # Where no fit may copy a part of X, the joined rows are read where they lie.
+    many = np.zeros((100_000, 100))
+    tracemalloc.start()
+    joined = join_matrices(as_matrix(many), as_matrix(many[:100].astype(np.float32)))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert joined.shape == (100_100, 100)
+
+
+def test_metadata_routing_leaves_the_validation_set_alone():
+    training, validation = make_sets()
+    probabilities = fastlin.LogisticRegression(tol=1e-11).fit(*training).predict_proba(validation[0])
+    with config_context(enable_metadata_routing=True):
+        for requested in (True, False):
+            scorer = get_scorer("neg_log_loss").set_score_request(sample_weight=requested)
+            model = fit(training, validation, Cs=[1.0], scoring=scorer, tol=1e-11)
+            weights = validation[2] if requested else None
+            expected = -log_loss(validation[1], probabilities, sample_weight=weights)
+            assert model.scores_[0, 0, 0] == pytest.approx(expected, rel=1e-6)
+        # scikit-learn's own way of a validation set through a pipeline.
+        pipeline = make_pipeline(
+            StandardScaler(),
+            LogisticRegressionCV(Cs=CS, **QUIET).set_fit_request(X_val=True, y_val=True),
+            transform_input=["X_val"],
+        )
+        pipeline.fit(*training[:2], X_val=validation[0], y_val=validation[1])
+    scaler = StandardScaler().fit(training[0])
+    expected = fit((scaler.transform(training[0]), training[1]), (scaler.transform(validation[0]), validation[1]))
+    np.testing.assert_array_equal(pipeline[-1].coef_, expected.coef_)
+
+
+def test_bad_validation_sets_get_one_clear_error_and_leave_the_estimator():
+    (X, y, weights), (X_val, y_val, weights_val) = make_sets()
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    damaged = X_val.copy()
+    damaged[3, 1] = np.nan
+    held = blocks.from_arrays(X_val, y_val, weights_val)
+    cases = [
+        ({"X_val": X_val}, "X_val and y_val must be given together, got only X_val"),
+        ({"y_val": y_val}, "X_val and y_val must be given together, got only y_val"),
+        ({"sample_weight_val": weights_val}, "X_val and y_val .* got only sample_weight_val"),
+        ({"X_val": blocks.from_arrays(X_val)}, "X_val and y_val must be given together, got only X_val"),
+        ({"X_val": held, "y_val": y_val}, "y_val is given, but the blocks of X_val hold it"),
+        ({"X_val": held, "sample_weight_val": weights_val}, "sample_weight_val is given, but the blocks"),
+        ({"X_val": X_val[:, :4], "y_val": y_val}, "X_val must be rows .* with the columns of X: X has 4 features"),
+        ({"X_val": blocks.from_arrays(X_val[:, :4], y_val)}, "X_val must be rows .* 4 features"),
+        ({"X_val": X_val[:0], "y_val": y_val[:0]}, "X_val must be rows .* 0 sample"),
+        ({"X_val": blocks.from_arrays(X_val[:0], y_val[:0])}, "X_val must be rows .* 0 rows"),
+        ({"X_val": damaged, "y_val": y_val}, "X_val must be rows of finite numbers .*NaN"),
+        ({"X_val": blocks.from_arrays(damaged, y_val)}, "X_val must be rows of finite numbers .*NaN"),
+        ({"X_val": X_val, "y_val": y_val[:-1]}, "y_val must be one label for each row of X_val: .*39"),
+        ({"X_val": X_val, "y_val": y_val + 1}, "y_val holds 3, which is no label of y; its labels are"),
+        ({"X_val": X_val, "y_val": y_val.astype(str)}, "y_val holds '0', which is no label of y"),
+        ({"X_val": X_val, "y_val": np.where(y_val, np.nan, 0)}, "y_val must be one label .*NaN"),
+        ({"X_val": X_val, "y_val": y_val, "sample_weight_val": weights}, "sample_weight_val must be one finite"),
+        ({"X_val": X_val, "y_val": y_val, "sample_weight_val": -1 - weights_val}, "sample_weight_val must be one"),
+        (
+            {"X_val": X_val, "y_val": y_val, "sample_weight_val": 0 * weights_val},
+            "sample_weight_val .* not all 0",
+        ),
+    ]
+    model = fit((X, y), (X_val, y_val))
+    before = dict(vars(model))
+    for given, message in cases:
+        with pytest.raises(ValueError, match=f"(?s)^{message}"):
+            model.fit(X, y, **given)
+        assert vars(model) == before
+    for parameters, given, message in (
+        ({"cv": 3}, {"X_val": X_val, "y_val": y_val}, "cv must be None with X_val.*got 3"),
+        ({"refit": "train"}, {}, "refit must be True or False with folds"),
+        ({"refit": "all"}, {}, "The 'refit' parameter"),
+        ({"time_limit": 0}, {}, "The 'time_limit' parameter"),
+        ({"time_limit": "1"}, {}, "The 'time_limit' parameter"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            LogisticRegressionCV(**QUIET, **parameters).fit(X, y, **given)
+    with pytest.raises(ValueError, match=r"X_val must be rows .*feature names"):
+        LogisticRegressionCV(**QUIET).fit(frame, y, X_val=frame[list("edcba")], y_val=y)
+    with config_context(enable_metadata_routing=True), pytest.raises(ValueError, match=r"no metadata .*groups"):
+        LogisticRegressionCV(**QUIET).fit(X, y, X_val=X_val, y_val=y_val, groups=y)
+
+
+def test_labels_may_lack_classes_and_have_another_type():
+    (X, y, _), (X_val, y_val, _) = make_sets()
+    keep = y_val > 0
+    expected = fit((X, y), (X_val[keep], y_val[keep]))
+    assert np.isfinite(expected.scores_).all()
+    found = fit((X, y), (X_val[keep], y_val[keep].astype(float)))
+    np.testing.assert_array_equal(found.scores_, expected.scores_)
+    names = np.array(["a", "bb", "ccc"])
+    found = fit((X, names[y]), (X_val[keep], names[y_val[keep]].astype(object)))
+    np.testing.assert_array_equal(found.scores_, expected.scores_)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
+    training, validation = make_sets()
+    X, y = training[:2]
+    with warnings.catch_warnings():
+        # Whoever sets a limit knows that fits end.
+        warnings.simplefilter("error")
+        model = fit(training[:2], validation[:2], time_limit=1e-9)
+        folds = LogisticRegressionCV(Cs=CS, cv=3, **{**QUIET, "l1_ratios": (0, 0.5)}, time_limit=1e-9).fit(X, y)
+        mean = LogisticRegressionCV(Cs=CS, cv=3, refit=False, **QUIET, time_limit=1e-9).fit(X, y)
+        whole = fit(training[:2], validation[:2], time_limit=1e9)
+    assert model.timed_out_
+    assert model.C_ == folds.C_ == mean.C_ == CS[0]
+    for found in (model, folds, mean):
+        finished = np.zeros(found.scores_.shape, bool)
+        finished[:, 0, 0] = True
+        for name in ("scores_", "objectives_", "certificates_"):
+            np.testing.assert_array_equal(np.isfinite(getattr(found, name)), finished)
+        np.testing.assert_array_equal(np.isnan(found.coefs_paths_).any(axis=(3, 4)), ~finished)
+        assert np.isfinite(found.coef_).all()
+    assert not whole.timed_out_
+    np.testing.assert_array_equal(model.scores_[..., 0], whole.scores_[..., 0])
+    # A clock that moves with each look: some fits are finished, in one fold more than in another.
+    ticks = iter(range(10**9))
+    monkeypatch.setattr("fastlin.estimators.listeners.perf_counter", lambda: next(ticks))
+    found = LogisticRegressionCV(Cs=np.logspace(-3, 3, 20), cv=2, n_jobs=1, **QUIET, time_limit=150).fit(X, y)
+    counts = np.isfinite(found.scores_[:, 0]).sum(axis=1)
+    assert found.timed_out_
+    assert counts[0] > counts[1] >= 1
+    total = found.scores_[:, 0, : counts[1]].sum(axis=0)
+    assert found.C_ == found.Cs_[np.argmax(total)]
+
+
+def test_other_classes_take_no_validation_set():
+    training, validation = make_sets()
+    model = fit(training, validation, refit="train", time_limit=1e9)
+    made = model.to_sklearn()
+    assert made.refit is True
+    np.testing.assert_array_equal(made.coef_, model.coef_)
+    made.set_params(solver="lbfgs", max_iter=1000).fit(*training[:2])
+    assert clone(model).get_params() == model.get_params()
+    with pytest.raises(TypeError, match=r"takes no X_val, y_val with Dask"):
+        fastlin.dask.LogisticRegressionCV().fit(*training, X_val=validation[0], y_val=validation[1])
+
+
+def test_the_bar_and_the_summary_tell_of_the_validation_rows(capsys):
+    training, validation = make_sets()
+    model = fit(training, validation, verbose=1)
+    out = capsys.readouterr().out
+    assert "4/4" in out
+    assert f"C={model.C_:g} gap=" in out
+    model.summary()
+    assert f"{model.scores_.max():.6g} at best, on the validation rows" in capsys.readouterr().out
+    limited = fit(training, validation, time_limit=1e-9, use_legacy_attributes=True)
+    assert limited.C_.tolist() == [CS[0]] * 3
+    limited.summary()
+    assert "1 of 3 within 1e-09 s" in capsys.readouterr().out
+
+
+def test_an_interrupt_leaves_the_estimator_as_it_was():
+    X, y = load_scaled(load_digits)
+    X, y = X[::3], y[::3]
+    model = LogisticRegressionCV(Cs=CS, **QUIET).fit(X, y, X_val=X, y_val=y)
+    before = dict(vars(model))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    model.scoring = stop
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X[:, :9], y, X_val=X[:, :9], y_val=y)
+    assert vars(model) == {**before, "scoring": stop}
