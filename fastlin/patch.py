@@ -11,6 +11,7 @@ import argparse
 import functools
 import inspect
 import logging
+import math
 import runpy
 import sys
 import threading
@@ -47,7 +48,11 @@ PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_prob
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
 # scikit-learn's lbfgs ends where a step lowers J by less than this part of J, whatever tol is.
 LEAST_FALL = 64 * float(np.finfo(np.float64).eps)
+# Tables of no more entries are small: Newton's method, which most of them get, then takes one or two steps more.
+SMALL_TABLE = 100_000
 MOST_REASONS = 100
+# What fits leave that scikit-learn's do not.
+OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_"
 NOTHING = object()
 
 
@@ -55,9 +60,12 @@ class _StandIn:
     """fastlin's estimator over the attributes of scikit-learn's: both have one `__dict__`.
 
     scikit-learn's tol bounds the gradient of J, and J exceeds its minimum by the order of the gradient's square. So the
-    square of tol bounds that excess here. With tol itself the default would end above scikit-learn's J on some data,
-    and models of dense and of sparse rows, or of weighted and of repeated rows, would differ visibly.
+    square of tol bounds that excess here: with tol itself the default would end above scikit-learn's J on some data.
+    Small tables are fitted as exactly as rounding allows. Then models of dense and of sparse rows are the same, and so
+    are those of weighted and of repeated rows.
     """
+
+    is_small: bool
 
     penalty = "deprecated"
     solver = "auto"
@@ -70,8 +78,7 @@ class _StandIn:
 
     @property
     def tol(self):
-        tol = vars(self)["tol"]
-        return max(tol * tol, LEAST_FALL)
+        return LEAST_FALL if self.is_small else max(vars(self)["tol"] ** 2, LEAST_FALL)
 
     @property
     def max_iter(self):
@@ -85,13 +92,13 @@ class _StandIn:
 
 
 @functools.lru_cache(maxsize=128)
-def _stand_in_class(base, name):
+def _stand_in_class(base, name, is_small):
     # Warnings and errors name the class that the user has.
-    return type(name, (_StandIn, base), {})
+    return type(name, (_StandIn, base), {"is_small": is_small})
 
 
-def _stand_in(name, estimator, attributes):
-    made = object.__new__(_stand_in_class(getattr(estimators, name), type(estimator).__name__))
+def _stand_in(name, estimator, attributes, is_small=False):
+    made = object.__new__(_stand_in_class(getattr(estimators, name), type(estimator).__name__, is_small))
     made.__dict__ = attributes
     return made
 
@@ -107,7 +114,7 @@ def _refuse(estimator, X):
 
 def _is_of_array_api(X):
     is_known = isinstance(X, (np.ndarray, list, tuple)) or sparse.issparse(X) or hasattr(X, "columns")
-    return get_config().get("array_api_dispatch", False) and not is_known
+    return not is_known and get_config()["array_api_dispatch"]
 
 
 class _LinearFit:
@@ -119,7 +126,8 @@ class _LinearFit:
         attributes = vars(estimator)
         if self.is_by_liblinear:
             X, y, attributes = self._penalize_intercept(X, y)
-        self.model = _stand_in(name, estimator, attributes)
+        shape = X.shape if hasattr(X, "shape") else np.shape(X)
+        self.model = _stand_in(name, estimator, attributes, math.prod(shape) <= SMALL_TABLE)
         self.arguments = X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None))
         # Called without a frame between, so that warnings name the line of the user's fit.
         self.run = self.model._fit
@@ -171,6 +179,7 @@ class _NetworkFit:
 
     def keep(self):
         made = self.model.to_sklearn()
+        made._no_improvement_count = self.model._no_improvement_count
         own = made.get_params(deep=False)
         vars(self.estimator).update({name: value for name, value in vars(made).items() if name not in own})
 
@@ -201,7 +210,9 @@ def _make_fit(name, original):
             return self
         # Where this raises, scikit-learn refuses as well.
         original(self, X, y, sample_weight, **params)
-        LOGGER.info("sklearn's %s.fit: fallback to scikit-learn: %s", name, reason)
+        for each in OURS:
+            vars(self).pop(each, None)
+        LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
         _count(name, reason)
         return self
 
