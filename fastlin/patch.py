@@ -171,9 +171,10 @@ class _NetworkFit:
             raise NotImplementedError("warm_start goes on from scikit-learn's own state")
         parameters = inspect.signature(_find_class(name)).parameters
         given = {each: getattr(estimator, each) for each in parameters}
-        dtype = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
+        # scikit-learn computes in the type of X.
+        given["dtype"] = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
         self.estimator = estimator
-        self.model = estimators.MLPClassifier(**given, dtype=dtype)
+        self.model = estimators.MLPClassifier(**given)
         self.arguments = X, y, sample_weight
         self.run = self.model.fit
 
@@ -402,6 +403,14 @@ class Report:
         By class, how many fits scikit-learn ran.
     reasons : dict of str to int
         Why it ran them, and how often.
+
+    Examples
+    --------
+    >>> from fastlin.patch import Report
+    >>> print(Report({"LogisticRegression": 42}, {"LogisticRegression": 1}, {"multi_class='ovr'": 1}))
+    fits of                   by fastlin   by scikit-learn
+    LogisticRegression                42                 1
+    1 × multi_class='ovr'
     """
 
     fastlin: dict[str, int]

@@ -93,7 +93,7 @@ def test_names_that_were_imported_before_are_patched_until_the_last_block_ends(c
     assert vars(LogisticRegressionCV)["fit"] is not before[1]["fit"]
     fastlin.unpatch_sklearn()
     for change in (fastlin.patch_sklearn, fastlin.unpatch_sklearn):
-        with pytest.raises(ValueError, match="names must be among 'LogisticRegression', .* got 'SVC'"):
+        with pytest.raises(ValueError, match=r"names must be among 'LogisticRegression', .* got 'SVC'"):
             change(["SVC"])
 
 
@@ -126,7 +126,7 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(cancer):
         (LogisticRegression(**exact, solver="liblinear", dual=True, fit_intercept=False), X[:, :3], y),
         (LogisticRegression(**exact, solver="liblinear", C=0.1), sparse.csc_matrix(X), y),
         (
-            LogisticRegressionCV(**exact, Cs=[0.01, 0.1], cv=3, solver="liblinear", intercept_scaling=3, **PLAIN_CV),
+            LogisticRegressionCV(**exact, Cs=[0.01, 0.1], cv=3, solver="liblinear", **PLAIN_CV),
             X,
             y,
         ),
@@ -196,7 +196,7 @@ def test_what_fastlin_refuses_is_scikit_learns(cancer, caplog):
     with pytest.raises(TypeError, match="unexpected keyword argument 'coef_init'"):
         model.fit(X, y, coef_init=coef)
     for data in ((X[:, :0], y), (X[:, 1:], np.zeros(len(y)))):
-        with pytest.raises(ValueError, match="0 feature|at least 2 classes"):
+        with pytest.raises(ValueError, match=r"0 feature|at least 2 classes"):
             model.fit(*data)
     np.testing.assert_array_equal(count_fits() - before, [2, 1])
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.* before tol=") as caught:
