@@ -32,6 +32,7 @@ from sklearn.utils.validation import validate_data
 
 from fastlin import estimators
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.scikit_learn import check_parameters
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
@@ -126,8 +127,10 @@ class _LinearFit:
         attributes = vars(estimator)
         if self.is_by_liblinear:
             X, y, attributes = self._penalize_intercept(X, y)
-        shape = X.shape if hasattr(X, "shape") else np.shape(X)
-        self.model = _stand_in(name, estimator, attributes, math.prod(shape) <= SMALL_TABLE)
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+        # The many fits of a cross-validation are compared by their scores.
+        is_small = name == "LogisticRegression" and math.prod(shape) <= SMALL_TABLE
+        self.model = _stand_in(name, estimator, attributes, is_small)
         self.arguments = X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None))
         # Called without a frame between, so that warnings name the line of the user's fit.
         self.run = self.model._fit
@@ -195,6 +198,8 @@ def _make_fit(name, original):
             return original(self, X, y, sample_weight, **params)
         before = vars(self).copy()
         try:
+            # Of those that fastlin does not look at, too.
+            check_parameters(self)
             _refuse(self, X)
             task = make(name, self, X, y, sample_weight, params)
             task.run(*task.arguments)
@@ -209,8 +214,8 @@ def _make_fit(name, original):
         else:
             _count(name, "fastlin")
             return self
-        # Where this raises, scikit-learn refuses as well.
-        original(self, X, y, sample_weight, **params)
+        # Where this raises, scikit-learn refuses as well. Before 1.7 its networks take no weights.
+        original(self, X, y, *(() if sample_weight is None else (sample_weight,)), **params)
         for each in OURS:
             vars(self).pop(each, None)
         LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
