@@ -68,14 +68,19 @@ class _StandIn:
 
     is_small: bool
 
+    # Where scikit-learn's class has no such parameter.
     penalty = "deprecated"
-    solver = "auto"
     n_jobs = None
     use_legacy_attributes = "warn"
     penalty_factors = None
     group_by_class = False
     categorical_features = None
     missing_level = False
+
+    # The property of a class goes before what `__dict__` holds.
+    @property
+    def solver(self):
+        return "auto"
 
     @property
     def tol(self):

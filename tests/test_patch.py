@@ -14,7 +14,13 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_multilabel_classification
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_digits,
+    load_iris,
+    make_classification,
+    make_multilabel_classification,
+)
 from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -159,6 +165,17 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(cancer):
         expected = ours.decision_function(X), ours.predict_proba(X), ours.predict_log_proba(X), ours.predict(X)
         for found, other in zip(scores, expected, strict=True):
             np.testing.assert_allclose(found, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.LEAST_FALL), (5_100, 1e-8)], ids=["small", "larger"])
+def test_a_patched_fit_is_that_of_fastlins_default_solver_at_the_square_of_tol(n_rows, tol):
+    X, y = make_classification(n_rows, 20, n_informative=10, n_classes=3, random_state=0)
+    assert (X.size > patch.SMALL_TABLE) == (n_rows > 1000)
+    expected = fastlin.LogisticRegression(tol=tol).fit(X, y)
+    with fastlin.patch_sklearn():
+        found = LogisticRegression().fit(X, y)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    assert found.n_iter_ == expected.n_iter_ and found.certificate_ == expected.certificate_
 
 
 def test_dense_and_sparse_weights_and_repeats_give_one_model():
