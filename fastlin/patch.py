@@ -47,6 +47,8 @@ DEFAULT = "LogisticRegression", "LogisticRegressionCV"
 PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
 # scikit-learn's default of max_iter, and ours, which takes its place as it does where an import is changed.
 DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
+# These are run as they are named, and their tol bounds the gradient as scikit-learn's does.
+BY_NEWTON = "newton-cg", "newton-cholesky"
 # scikit-learn's lbfgs ends where a step lowers J by less than this part of J, whatever tol is.
 LEAST_FALL = 64 * float(np.finfo(np.float64).eps)
 # Tables of no more entries are small: Newton's method, which most of them get, then takes one or two steps more.
@@ -80,11 +82,14 @@ class _StandIn:
     # The property of a class goes before what `__dict__` holds.
     @property
     def solver(self):
-        return "auto"
+        # Two steps of Newton's method are the same as one and, from a warm start, one more.
+        solver = vars(self)["solver"]
+        return solver if solver in BY_NEWTON else "auto"
 
     @property
     def tol(self):
-        return LEAST_FALL if self.is_small else max(vars(self)["tol"] ** 2, LEAST_FALL)
+        tol = vars(self)["tol"]
+        return LEAST_FALL if self.is_small else tol if self.solver in BY_NEWTON else max(tol**2, LEAST_FALL)
 
     @property
     def max_iter(self):
@@ -133,9 +138,7 @@ class _LinearFit:
         if self.is_by_liblinear:
             X, y, attributes = self._penalize_intercept(X, y)
         shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-        # The many fits of a cross-validation are compared by their scores.
-        is_small = name == "LogisticRegression" and math.prod(shape) <= SMALL_TABLE
-        self.model = _stand_in(name, estimator, attributes, is_small)
+        self.model = _stand_in(name, estimator, attributes, math.prod(shape) <= SMALL_TABLE)
         self.arguments = X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None))
         # Called without a frame between, so that warnings name the line of the user's fit.
         self.run = self.model._fit
