@@ -338,10 +338,10 @@ class _Patch(AbstractContextManager[None]):
 def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextManager[None]:
     """Let fastlin fit the models of scikit-learn's classes, whoever makes them, and predict.
 
-    The classes remain scikit-learn's, with its parameters, and so do their pickles. A fit is at least as accurate as
-    that of scikit-learn's default: every solver's name stands for `solver="auto"`, at the square of `tol`. What fastlin
-    does not do is fitted by scikit-learn; the logger "fastlin" gets a line of level INFO with the reason. joblib's
-    processes follow, others need a call of their own.
+    The classes remain scikit-learn's, with its parameters, and so do their pickles. The names of Newton's methods mean
+    what they say, and any other solver's name stands for `solver="auto"` at the square of `tol`. Tables of up to
+    100,000 entries are fitted as exactly as rounding allows. What fastlin refuses is fitted by scikit-learn; the logger
+    "fastlin" gets a line of level INFO with the reason. joblib's processes follow, others need a call of their own.
 
     Parameters
     ----------
