@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from fastlin import datasets as datasets
     from fastlin import exceptions as exceptions
     from fastlin import figures as figures
+    from fastlin import patch as patch
     from fastlin import trainers as trainers
     from fastlin import typing as typing
     from fastlin.estimators import MiniBatchLogisticRegression, MLPClassifier
+    from fastlin.patch import patch_sklearn, unpatch_sklearn
     from fastlin.trainers import TwoLayerNet
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "TwoLayerNet",
     "__version__",
     "logistic_path",
+    "patch_sklearn",
+    "unpatch_sklearn",
 ]
 __version__ = "0.1.0"
 
@@ -40,8 +44,20 @@ _IMPORTED_LATER = {
     "MLPClassifier": "fastlin.estimators",
     "MiniBatchLogisticRegression": "fastlin.estimators",
     "TwoLayerNet": "fastlin.trainers",
+    "patch_sklearn": "fastlin.patch",
+    "unpatch_sklearn": "fastlin.patch",
 }
-_ROOMS_IMPORTED_LATER = ("blocks", "callbacks", "dask", "datasets", "exceptions", "figures", "trainers", "typing")
+_ROOMS_IMPORTED_LATER = (
+    "blocks",
+    "callbacks",
+    "dask",
+    "datasets",
+    "exceptions",
+    "figures",
+    "patch",
+    "trainers",
+    "typing",
+)
 
 
 # Type checkers know the names above. Of a module with this function they would take any other for one too.

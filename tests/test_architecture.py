@@ -87,6 +87,7 @@ MAY_USE = {
         "places",
         "",
     },
+    "patch": {"estimators", ""},
     "trainers": {"course.trainers"},
     "datasets": {"course.datasets"},
     "warmup": {"trainers", "estimators"},
@@ -106,7 +107,7 @@ MAY_USE = {
         "",
     },
     "__main__": {"cli"},
-    "__init__": {"estimators", "trainers", "blocks", "callbacks", "dask", "datasets", "figures"},
+    "__init__": {"estimators", "trainers", "blocks", "callbacks", "dask", "datasets", "figures", "patch"},
 }
 # Every room may use these.
 FOR_EVERY_ROOM = {"typing", "exceptions"}
@@ -114,7 +115,7 @@ FOR_EVERY_ROOM = {"typing", "exceptions"}
 LIBRARIES = {
     "numba": {"kernels"},
     "llvmlite": {"kernels", "cli"},
-    "sklearn": {"estimators", "exceptions", "dask", "contenders", "course.datasets", "course.studies", "cli"},
+    "sklearn": {"estimators", "exceptions", "dask", "patch", "contenders", "course.datasets", "course.studies", "cli"},
     "matplotlib": {"figures", "course.figures"},
     "PIL": {"course.datasets"},
     "jinja2": {"course.report"},

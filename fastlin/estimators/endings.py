@@ -45,6 +45,11 @@ def kept_on_error(estimator: Any) -> Iterator[None]:
     estimator.fit_seconds_ = perf_counter() - begin
 
 
+def _name_solver(estimator):
+    """Return the name that was asked for; `fastlin.patch` runs "auto" whatever it is."""
+    return vars(estimator)["solver"]
+
+
 def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: int) -> None:
     """Warn where a fit did not reach tol, at the line that is stacklevel frames from here."""
     from fastlin.solvers.stopping import LIMITED, SEPARABLE, STOPPED
@@ -70,7 +75,7 @@ def warn_of_end(estimator: LogisticRegression, solution: Solution, stacklevel: i
             f"({solution.message}); {reached}. Raise max_iter (now {estimator.max_iter}) or tol."
         )
     # Only of this end are scikit-learn's words true.
-    known = TEXTS.get(estimator.solver, "") if solution.message == LIMITED else ""
+    known = TEXTS.get(_name_solver(estimator), "") if solution.message == LIMITED else ""
     known = known.format(n_iter=solution.n_iter, objective=solution.value)
     warnings.warn(known + text, ConvergenceWarning, stacklevel=stacklevel)
 
@@ -80,7 +85,7 @@ def warn_of_limits(converged: BoolArray, n_iter: IntArray, estimator: LinearEsti
     n_missed = np.size(converged) - np.count_nonzero(converged)
     if n_missed:
         is_limited = (np.ravel(n_iter)[~np.ravel(converged)] >= estimator.max_iter).any()
-        known = TEXTS.get(estimator.solver, "").replace(" at loss = {objective:.6g}", "") if is_limited else ""
+        known = TEXTS.get(_name_solver(estimator), "").replace(" at loss = {objective:.6g}", "") if is_limited else ""
         warnings.warn(
             f"{known.format(n_iter=estimator.max_iter)}{n_missed} of {np.size(converged)} fits stopped before they "
             f"reached tol={estimator.tol}; the certificates say what each has proven. Raise max_iter (now "

@@ -1,0 +1,508 @@
+"""scikit-learn's classes run by fastlin: `patch_sklearn`, and ``python -m fastlin.patch script.py``.
+
+The classes stay scikit-learn's: their methods are replaced in place. So names that were imported before, subclasses,
+clones, pickles and isinstance go on as they were, and `unpatch_sklearn` puts the methods back. Where fastlin refuses,
+scikit-learn's own method runs: it fits the model, or raises its error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import inspect
+import logging
+import math
+import runpy
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib.externals.loky.backend import reduction
+from joblib.parallel import BatchedCalls
+from scipy import sparse
+from sklearn import get_config
+from sklearn.utils.validation import validate_data
+
+from fastlin import estimators
+from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.scikit_learn import check_parameters
+
+__all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
+
+LOGGER = logging.getLogger("fastlin")
+MODULES = {
+    "LogisticRegression": "sklearn.linear_model",
+    "LogisticRegressionCV": "sklearn.linear_model",
+    "MLPClassifier": "sklearn.neural_network",
+}
+# The others are patched by name alone.
+DEFAULT = "LogisticRegression", "LogisticRegressionCV"
+PREDICTIONS = "decision_function", "predict", "predict_proba", "predict_log_proba"
+# scikit-learn's default of max_iter, and ours, which takes its place as it does where an import is changed.
+DEFAULT_MAX_ITER, MAX_ITER = 100, 1000
+# These are run as they are named, and their tol bounds the gradient as scikit-learn's does.
+BY_NEWTON = "newton-cg", "newton-cholesky"
+# scikit-learn's lbfgs ends where a step lowers J by less than this part of J, whatever tol is.
+LEAST_FALL = 64 * float(np.finfo(np.float64).eps)
+# Tables of no more entries are small: Newton's method, which most of them get, then takes one or two steps more.
+SMALL_TABLE = 100_000
+MOST_REASONS = 100
+# What fits leave that scikit-learn's do not.
+OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_"
+NOTHING = object()
+
+
+class _StandIn:
+    """fastlin's estimator over the attributes of scikit-learn's: both have one `__dict__`.
+
+    scikit-learn's tol bounds the gradient of J, and J exceeds its minimum by the order of the gradient's square. So the
+    square of tol bounds that excess here: with tol itself the default would end above scikit-learn's J on some data.
+    Small tables are fitted as exactly as rounding allows. Then models of dense and of sparse rows are the same, and so
+    are those of weighted and of repeated rows.
+    """
+
+    is_small: bool
+
+    # Where scikit-learn's class has no such parameter.
+    penalty = "deprecated"
+    n_jobs = None
+    use_legacy_attributes = "warn"
+    penalty_factors = None
+    group_by_class = False
+    categorical_features = None
+    missing_level = False
+
+    # The property of a class goes before what `__dict__` holds.
+    @property
+    def solver(self):
+        # Two steps of Newton's method are the same as one and, from a warm start, one more.
+        solver = vars(self)["solver"]
+        return solver if solver in BY_NEWTON else "auto"
+
+    @property
+    def tol(self):
+        tol = vars(self)["tol"]
+        return LEAST_FALL if self.is_small else tol if self.solver in BY_NEWTON else max(tol**2, LEAST_FALL)
+
+    @property
+    def max_iter(self):
+        max_iter = vars(self)["max_iter"]
+        return MAX_ITER if max_iter == DEFAULT_MAX_ITER else max_iter
+
+    @property
+    def dual(self):
+        # The primal problem has the same solution.
+        return vars(self)["dual"] and vars(self)["solver"] != "liblinear"
+
+
+@functools.lru_cache(maxsize=128)
+def _stand_in_class(base, name, is_small):
+    # Warnings and errors name the class that the user has.
+    return type(name, (_StandIn, base), {"is_small": is_small})
+
+
+def _stand_in(name, estimator, attributes, is_small=False):
+    made = object.__new__(_stand_in_class(getattr(estimators, name), type(estimator).__name__, is_small))
+    made.__dict__ = attributes
+    return made
+
+
+def _refuse(estimator, X):
+    """Raise a NotImplementedError for what scikit-learn alone does."""
+    if _is_of_array_api(X):
+        raise NotImplementedError("array_api_dispatch is set, and X is no NumPy array")
+    # Before scikit-learn 1.8.
+    if getattr(estimator, "multi_class", "deprecated") not in ("deprecated", "auto"):
+        raise NotImplementedError(f"multi_class={estimator.multi_class!r}")
+
+
+def _is_of_array_api(X):
+    is_known = isinstance(X, (np.ndarray, list, tuple)) or sparse.issparse(X) or hasattr(X, "columns")
+    return not is_known and get_config()["array_api_dispatch"]
+
+
+class _LinearFit:
+    """A fit of LogisticRegression or LogisticRegressionCV: `run` fits, and `keep` takes the model over."""
+
+    def __init__(self, name, estimator, X, y, sample_weight, params):
+        self.estimator = estimator
+        self.is_by_liblinear = estimator.solver == "liblinear"
+        attributes = vars(estimator)
+        if self.is_by_liblinear:
+            X, y, attributes = self._penalize_intercept(X, y)
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+        self.model = _stand_in(name, estimator, attributes, math.prod(shape) <= SMALL_TABLE)
+        self.arguments = X, y, sample_weight, *((params,) if name == "LogisticRegressionCV" else (None, None))
+        # Called without a frame between, so that warnings name the line of the user's fit.
+        self.run = self.model._fit
+
+    def _penalize_intercept(self, X, y):
+        """Return data and attributes of a fit whose last coefficient is liblinear's intercept, which is penalised."""
+        estimator = self.estimator
+        X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64)
+        if len(np.unique(y)) > 2:
+            raise NotImplementedError("liblinear with three classes and more")
+        if estimator.fit_intercept:
+            ones = np.full((X.shape[0], 1), float(estimator.intercept_scaling))
+            X = sparse.hstack([X, ones], format="csr") if sparse.issparse(X) else np.hstack([X, ones])
+        attributes = {**vars(estimator), "fit_intercept": False, "warm_start": False}
+        attributes.pop("feature_names_in_", None)
+        return X, y, attributes
+
+    def keep(self):
+        fitted = vars(self.model)
+        # A pickle of the model needs no fastlin.
+        fitted.pop("history_", None)
+        if not self.is_by_liblinear:
+            return
+        estimator = self.estimator
+        if estimator.fit_intercept:
+            scaling = estimator.intercept_scaling
+            fitted["intercept_"] = scaling * fitted["coef_"][:, -1]
+            fitted["coef_"] = fitted["coef_"][:, :-1].copy()
+            paths = fitted.get("coefs_paths_", ())
+            for path in paths.values() if isinstance(paths, dict) else [paths] if len(paths) else []:
+                path[..., -1] *= scaling
+        own = {*self.model.get_params(deep=False), "warm_start", "n_features_in_"}
+        vars(estimator).update({name: value for name, value in fitted.items() if name not in own})
+
+
+class _NetworkFit:
+    """A fit of MLPClassifier."""
+
+    def __init__(self, name, estimator, X, y, sample_weight, params):
+        if estimator.warm_start:
+            raise NotImplementedError("warm_start goes on from scikit-learn's own state")
+        parameters = inspect.signature(_find_class(name)).parameters
+        given = {each: getattr(estimator, each) for each in parameters}
+        # scikit-learn computes in the type of X.
+        given["dtype"] = "float32" if getattr(X, "dtype", None) == np.float32 else "float64"
+        self.estimator = estimator
+        self.model = estimators.MLPClassifier(**given)
+        self.arguments = X, y, sample_weight
+        self.run = self.model.fit
+
+    def keep(self):
+        made = self.model.to_sklearn()
+        made._no_improvement_count = self.model._no_improvement_count
+        own = made.get_params(deep=False)
+        vars(self.estimator).update({name: value for name, value in vars(made).items() if name not in own})
+
+
+def _make_fit(name, original):
+    make = _NetworkFit if name == "MLPClassifier" else _LinearFit
+    takes_params = name == "LogisticRegressionCV"
+
+    @functools.wraps(original)
+    def fit(self, X, y, sample_weight=None, **params):
+        if params and not takes_params:
+            return original(self, X, y, sample_weight, **params)
+        before = vars(self).copy()
+        try:
+            # Of those that fastlin does not look at, too.
+            check_parameters(self)
+            _refuse(self, X)
+            task = make(name, self, X, y, sample_weight, params)
+            task.run(*task.arguments)
+            task.keep()
+        except BaseException as error:
+            vars(self).clear()
+            vars(self).update(before)
+            # A filter may make errors of warnings, and Ctrl-C asks for the end.
+            if isinstance(error, Warning) or not isinstance(error, Exception):
+                raise
+            reason = f"{error}".partition("\n")[0] or type(error).__name__
+        else:
+            _count(name, "fastlin")
+            return self
+        # Where this raises, scikit-learn refuses as well. Before 1.7 its networks take no weights.
+        original(self, X, y, *(() if sample_weight is None else (sample_weight,)), **params)
+        for each in OURS:
+            vars(self).pop(each, None)
+        LOGGER.info("%s.fit: fallback to scikit-learn: %s", name, reason)
+        _count(name, reason)
+        return self
+
+    return fit
+
+
+def _make_prediction(name, original):
+    method = getattr(LinearPredictions, name)
+
+    @functools.wraps(original)
+    def predict(self, X):
+        # In a subclass each method may build on another one that it overrides.
+        is_plain = all(getattr(type(self), each, None) is ours for each, ours in _predictions.items())
+        if not is_plain or _is_of_array_api(X):
+            return original(self, X)
+        try:
+            return method(_stand_in("LogisticRegression", self, vars(self)), X)
+        except Exception:
+            return original(self, X)
+
+    return predict
+
+
+# What was replaced of each name: the class, and its own methods, NOTHING where it inherits one.
+_replaced: dict[str, tuple[Any, dict[str, Any]]] = {}
+_predictions: dict[str, Callable[..., Any]] = {}
+# What asked for each name: calls of patch_sklearn, and the process that sends work to this one.
+_holders: dict[str, set[object]] = {name: set() for name in MODULES}
+_fits: Counter[tuple[str, str]] = Counter()
+_lock = threading.RLock()
+
+
+def _find_class(name):
+    return getattr(import_module(MODULES[name]), name)
+
+
+def _count(name, by):
+    with _lock:
+        is_one_too_many = by != "fastlin" and (name, by) not in _fits and len(_fits) >= MOST_REASONS
+        _fits[name, "other reasons" if is_one_too_many else by] += 1
+
+
+def _replace(name):
+    patched = _find_class(name)
+    methods = {"fit": _make_fit(name, patched.fit)}
+    # LogisticRegressionCV inherits its predictions from LogisticRegression.
+    if name == "LogisticRegression":
+        _predictions.update({each: _make_prediction(each, getattr(patched, each)) for each in PREDICTIONS})
+        methods.update(_predictions)
+    _replaced[name] = patched, {each: vars(patched).get(each, NOTHING) for each in methods}
+    for each, method in methods.items():
+        setattr(patched, each, method)
+
+
+def _put_back(name):
+    patched, methods = _replaced.pop(name)
+    for each, method in methods.items():
+        if method is NOTHING:
+            delattr(patched, each)
+        else:
+            setattr(patched, each, method)
+
+
+def _update():
+    """Replace the methods of classes that something asks for, and put back those of the others."""
+    for name, holders in _holders.items():
+        if bool(holders) != (name in _replaced):
+            (_replace if holders else _put_back)(name)
+
+
+def _reduce_batch(batch):
+    """Return how joblib's processes make a batch of calls, once the same classes are patched there."""
+    make, arguments = batch.__reduce__()
+    return _make_batch, (tuple(_replaced), make, arguments)
+
+
+def _make_batch(names, make, arguments):
+    with _lock:
+        for name, holders in _holders.items():
+            (holders.add if name in names else holders.discard)("the process that sends work")
+        _update()
+    return make(*arguments)
+
+
+def _read_names(names, default):
+    names = default if names is None else [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in MODULES:
+            raise ValueError(f"names must be among {', '.join(map(repr, MODULES))}, got {name!r}")
+    return names
+
+
+class _Patch(AbstractContextManager[None]):
+    """What one call of `patch_sklearn` asked for, which ends with the ``with`` block that it may open."""
+
+    def __init__(self, names):
+        self._names = names
+
+    def __repr__(self):
+        return f"<fastlin fits sklearn's {', '.join(self._names)}>"
+
+    def __exit__(self, *error):
+        with _lock:
+            for name in self._names:
+                _holders[name].discard(self)
+            _update()
+
+
+def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextManager[None]:
+    """Let fastlin fit the models of scikit-learn's classes, whoever makes them, and predict.
+
+    The classes remain scikit-learn's, with its parameters, and so do their pickles. The names of Newton's methods mean
+    what they say, and any other solver's name stands for `solver="auto"` at the square of `tol`. Tables of up to
+    100,000 entries are fitted as exactly as rounding allows. What fastlin refuses is fitted by scikit-learn; the logger
+    "fastlin" gets a line of level INFO with the reason. joblib's processes follow, others need a call of their own.
+
+    Parameters
+    ----------
+    names : str, iterable of str or None, default=None
+        Among "LogisticRegression", "LogisticRegressionCV" and "MLPClassifier". None means the first two.
+
+    Returns
+    -------
+    context : context manager
+        ``with patch_sklearn():`` patches until the end of the block, in all threads.
+
+    Raises
+    ------
+    ValueError
+        A name is none of these.
+
+    Examples
+    --------
+    >>> import fastlin
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> with fastlin.patch_sklearn():
+    ...     model = LogisticRegression().fit(*load_iris(return_X_y=True))
+    >>> type(model).__module__.split(".")[0]
+    'sklearn'
+    >>> model.certificate_ < 1e-8
+    True
+    """
+    patch = _Patch(_read_names(names, DEFAULT))
+    with _lock:
+        # The reducer stays, since processes that have been started follow an end as well.
+        reduction.register(BatchedCalls, _reduce_batch)
+        for name in patch._names:
+            _holders[name].add(patch)
+        _update()
+    return patch
+
+
+def unpatch_sklearn(names: str | Iterable[str] | None = None) -> None:
+    """Give scikit-learn's classes their own methods back, however often they were patched.
+
+    Parameters
+    ----------
+    names : str, iterable of str or None, default=None
+        As `patch_sklearn` takes them; None means all.
+
+    Raises
+    ------
+    ValueError
+        A name is none of these.
+
+    Examples
+    --------
+    >>> import fastlin
+    >>> fastlin.unpatch_sklearn()
+    """
+    with _lock:
+        for name in _read_names(names, MODULES):
+            _holders[name].clear()
+        _update()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the fits of patched classes in this process.
+
+    Attributes
+    ----------
+    fastlin : dict of str to int
+        By class, how many fits fastlin ran.
+    scikit_learn : dict of str to int
+        By class, how many fits scikit-learn ran.
+    reasons : dict of str to int
+        Why it ran them, and how often.
+
+    Examples
+    --------
+    >>> from fastlin.patch import Report
+    >>> print(Report({"LogisticRegression": 42}, {"LogisticRegression": 1}, {"multi_class='ovr'": 1}))
+    fits of                   by fastlin   by scikit-learn
+    LogisticRegression                42                 1
+    1 × multi_class='ovr'
+    """
+
+    fastlin: dict[str, int]
+    scikit_learn: dict[str, int]
+    reasons: dict[str, int]
+
+    def __str__(self) -> str:
+        """Return a table of the counts, and the reasons."""
+        lines = [f"{'fits of':<24}{'by fastlin':>12}{'by scikit-learn':>18}"]
+        lines += [f"{name:<24}{self.fastlin[name]:>12,}{self.scikit_learn[name]:>18,}" for name in self.fastlin]
+        return "\n".join([*lines, *(f"{count:,} × {reason}" for reason, count in self.reasons.items())])
+
+
+def report() -> Report:
+    """Return how many fits of patched classes fastlin and scikit-learn ran, since the start of the process.
+
+    Fits that both refuse do not count, nor do those of other processes.
+
+    Returns
+    -------
+    report : Report
+        The counts by class; `print` shows them as a table.
+
+    Examples
+    --------
+    >>> import fastlin
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> before = fastlin.patch.report().fastlin["LogisticRegression"]
+    >>> with fastlin.patch_sklearn():
+    ...     model = LogisticRegression().fit(*load_iris(return_X_y=True))
+    >>> fastlin.patch.report().fastlin["LogisticRegression"] - before
+    1
+    """
+    by_fastlin, by_scikit_learn, reasons = dict.fromkeys(MODULES, 0), dict.fromkeys(MODULES, 0), Counter[str]()
+    with _lock:
+        fits = _fits.copy()
+    for (name, by), count in fits.items():
+        (by_fastlin if by == "fastlin" else by_scikit_learn)[name] += count
+        if by != "fastlin":
+            reasons[by] += count
+    return Report(by_fastlin, by_scikit_learn, dict(reasons.most_common()))
+
+
+def run_program(arguments: list[str]) -> None:
+    """Run a script or a module as ``python`` does, with scikit-learn's classes patched."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fastlin.patch",
+        description="Runs a Python program, in which fastlin fits the models of scikit-learn's classes.",
+    )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        dest="is_verbose",
+        action="store_true",
+        help="log what scikit-learn fits, and count at the end",
+    )
+    parser.add_argument("-m", dest="is_module", action="store_true", help="run a module")
+    parser.add_argument("name", help="the script, or the name of the module")
+    parser.add_argument("args", nargs=argparse.REMAINDER, help="the program's arguments")
+    given = parser.parse_args(arguments)
+    if given.is_verbose:
+        logging.basicConfig()
+        LOGGER.setLevel(logging.INFO)
+    sys.argv = [given.name, *given.args]
+    patch_sklearn()
+    try:
+        if given.is_module:
+            runpy.run_module(given.name, run_name="__main__", alter_sys=True)
+        else:
+            sys.path[0] = str(Path(given.name).resolve().parent)
+            runpy.run_path(given.name, run_name="__main__")
+    finally:
+        if given.is_verbose:
+            print(report(), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    # This file is the module __main__ here, and what it patches is told by fastlin.patch.
+    import fastlin.patch
+
+    fastlin.patch.run_program(sys.argv[1:])

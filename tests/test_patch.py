@@ -1,0 +1,376 @@
+"""scikit-learn's classes run by fastlin: who fits, that models agree, and that everything is put back."""
+
+import logging
+import pickle
+import subprocess
+import sys
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn import config_context
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_digits,
+    load_iris,
+    make_classification,
+    make_multilabel_classification,
+)
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_selection import RFECV, SelectFromModel
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score, learning_curve
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
+
+import fastlin
+from fastlin import patch
+from fastlin.estimators import scikit_learn
+
+CLASSES = LogisticRegression, LogisticRegressionCV, MLPClassifier
+# What LogisticRegressionCV warns of in this version of scikit-learn where it is left out.
+PLAIN_CV = (
+    {"scoring": "accuracy", "l1_ratios": (0,), "use_legacy_attributes": False}
+    if scikit_learn.VERSION >= (1, 8)
+    else {"scoring": "accuracy"}
+)
+
+
+class Shifted(LogisticRegression):
+    """A subclass of a user, whose scores are those of another intercept."""
+
+    def decision_function(self, X):
+        return super().decision_function(X) + 100
+
+
+def list_members():
+    # Pickle keeps the names of slots at a class.
+    return [{name: value for name, value in vars(each).items() if name != "__slotnames__"} for each in CLASSES]
+
+
+@pytest.fixture(autouse=True)
+def _unpatched():
+    before = list_members()
+    yield
+    fastlin.unpatch_sklearn()
+    assert list_members() == before
+
+
+@pytest.fixture
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def count_fits():
+    counts = patch.report()
+    return np.array([sum(counts.fastlin.values()), sum(counts.scikit_learn.values())])
+
+
+def stack(values):
+    """Return an array of an attribute of LogisticRegressionCV, which older versions keep by class."""
+    return np.stack(list(values.values())) if isinstance(values, dict) else values
+
+
+def test_names_that_were_imported_before_are_patched_until_the_last_block_ends(cancer):
+    before = list_members()
+    with fastlin.patch_sklearn(), fastlin.patch_sklearn("MLPClassifier"):
+        assert all(vars(each)["fit"] is not old.get("fit") for each, old in zip(CLASSES, before, strict=True))
+        with fastlin.patch_sklearn(["LogisticRegression"]):
+            pass
+        model = LogisticRegression().fit(*cancer)
+        assert type(model) is LogisticRegression
+        assert model.certificate_ < 1e-12
+        assert isinstance(Shifted().fit(*cancer), LogisticRegression)
+        assert Shifted().fit(*cancer).predict(cancer[0]).all()
+        assert LogisticRegression.__init__ is before[0]["__init__"]
+    assert list_members() == before
+    for _ in range(2):
+        fastlin.patch_sklearn()
+    assert "LogisticRegressionCV" in repr(fastlin.patch_sklearn())
+    fastlin.unpatch_sklearn("LogisticRegression")
+    assert vars(LogisticRegression)["fit"] is before[0]["fit"]
+    assert vars(LogisticRegressionCV)["fit"] is not before[1]["fit"]
+    fastlin.unpatch_sklearn()
+    for change in (fastlin.patch_sklearn, fastlin.unpatch_sklearn):
+        with pytest.raises(ValueError, match=r"names must be among 'LogisticRegression', .* got 'SVC'"):
+            change(["SVC"])
+
+
+def test_threads_may_patch_at_once(cancer):
+    def work():
+        for _ in range(20):
+            with fastlin.patch_sklearn():
+                models.append(LogisticRegression().fit(*cancer))
+
+    models = []
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(models) == 80
+    assert all(model.certificate_ < 1e-12 for model in models)
+
+
+def test_models_are_those_of_scikit_learn_at_its_minimum(cancer):
+    X, y = cancer
+    iris = load_iris(return_X_y=True)
+    exact = {"tol": 1e-10, "max_iter": 50_000}
+    cases = [
+        (LogisticRegression(**exact), X, y),
+        (LogisticRegression(**exact, class_weight="balanced", C=0.1), sparse.csr_array(X), y),
+        (LogisticRegression(**exact, fit_intercept=False, solver="newton-cg"), X, y),
+        (LogisticRegression(**exact, C=10, solver="newton-cholesky"), *iris),
+        (LogisticRegression(**exact, solver="liblinear", intercept_scaling=3), X, y),
+        (LogisticRegression(**exact, solver="liblinear", dual=True, fit_intercept=False), X[:, :3], y),
+        (LogisticRegression(**exact, solver="liblinear", C=0.1), sparse.csc_matrix(X), y),
+        (
+            LogisticRegressionCV(**exact, Cs=[0.01, 0.1], cv=3, solver="liblinear", **PLAIN_CV),
+            X,
+            y,
+        ),
+        (LogisticRegressionCV(**exact, Cs=[0.01, 0.1], cv=3, **PLAIN_CV), *iris),
+    ]
+    if scikit_learn.VERSION >= (1, 8):
+        cases.append((LogisticRegression(**exact, l1_ratio=0.5, solver="saga", C=0.1), X, y))
+    for model, X, y in cases:
+        theirs = clone(model).fit(X, y)
+        with fastlin.patch_sklearn():
+            # At the default of tol, the model is as exact.
+            ours = clone(model).set_params(tol=1e-4, max_iter=100).fit(X, y)
+            scores = ours.decision_function(X), ours.predict_proba(X), ours.predict_log_proba(X), ours.predict(X)
+        for name in ("coef_", "intercept_"):
+            assert np.size(getattr(ours, name)) == np.size(getattr(theirs, name))
+            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=2e-4, atol=2e-4, err_msg=model)
+        if hasattr(theirs, "C_"):
+            np.testing.assert_array_equal(ours.C_, theirs.C_)
+            for name in ("scores_", "coefs_paths_"):
+                found, expected = (stack(getattr(each, name)) for each in (ours, theirs))
+                np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-2, err_msg=model)
+        own = theirs.set_params().__dict__.keys()
+        assert own <= ours.__dict__.keys()
+        # Predictions of scikit-learn's own methods, from the same coefficients.
+        expected = ours.decision_function(X), ours.predict_proba(X), ours.predict_log_proba(X), ours.predict(X)
+        for found, other in zip(scores, expected, strict=True):
+            np.testing.assert_allclose(found, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.LEAST_FALL), (5_100, 1e-8)], ids=["small", "larger"])
+def test_a_patched_fit_is_that_of_fastlins_default_solver_at_the_square_of_tol(n_rows, tol):
+    X, y = make_classification(n_rows, 20, n_informative=10, n_classes=3, random_state=0)
+    assert (X.size > patch.SMALL_TABLE) == (n_rows > 1000)
+    expected = fastlin.LogisticRegression(tol=tol).fit(X, y)
+    with fastlin.patch_sklearn():
+        found = LogisticRegression().fit(X, y)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    assert found.n_iter_ == expected.n_iter_ and found.certificate_ == expected.certificate_
+
+
+def test_dense_and_sparse_weights_and_repeats_give_one_model():
+    random = np.random.default_rng(0)
+    X, y, weights = random.random((120, 240)), random.integers(0, 3, 120), random.integers(0, 4, 120)
+    with fastlin.patch_sklearn():
+        model = LogisticRegression(C=10).fit(X, y, sample_weight=weights)
+        repeated = LogisticRegression(C=10).fit(X.repeat(weights, axis=0), y.repeat(weights))
+        by_sparse = LogisticRegression(C=10).fit(sparse.csr_array(X), y, weights)
+    for other in (repeated, by_sparse):
+        np.testing.assert_allclose(other.predict_proba(X), model.predict_proba(X), rtol=1e-6)
+
+
+def test_what_fastlin_refuses_is_scikit_learns(cancer, caplog):
+    X, y = cancer
+    before, reasons = count_fits(), patch.report().reasons
+    fastlin.patch_sklearn()
+    model = LogisticRegression().fit(X, y)
+    with caplog.at_level(logging.INFO, "fastlin"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Too large for sums over the rows.
+        model.fit(X * 1e307, y)
+    assert not hasattr(model, "certificate_")
+    [line] = caplog.messages
+    assert line.startswith("LogisticRegression.fit: fallback to scikit-learn: X overflows: its values reach")
+    np.testing.assert_array_equal(count_fits() - before, [1, 1])
+    [reason] = patch.report().reasons.keys() - reasons.keys()
+    assert line.endswith(reason) and reason in str(patch.report())
+    # Where both refuse, the error is scikit-learn's and a fitted model stays as it was.
+    model = LogisticRegression().fit(X, y)
+    coef, state = model.coef_.copy(), model.__dict__.keys()
+    cases = [
+        ((X * np.nan, y), {}, "Input X contains NaN"),
+        ((X, y[:-1]), {}, "inconsistent numbers of samples"),
+        ((X, y), {"C": -1}, "The 'C' parameter of LogisticRegression must be a float"),
+        ((X, y), {"tol": "1"}, "The 'tol' parameter of LogisticRegression must be a float"),
+        ((X, y), {"solver": "auto"}, "The 'solver' parameter of LogisticRegression must be a str among"),
+        ((X, X[:, 0]), {}, "Unknown label type"),
+    ]
+    for data, parameters, message in cases:
+        with pytest.raises(ValueError, match=message):
+            clone(model).set_params(**parameters).fit(*data)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'coef_init'"):
+        model.fit(X, y, coef_init=coef)
+    for data in ((X[:, :0], y), (X[:, 1:], np.zeros(len(y)))):
+        with pytest.raises(ValueError, match=r"0 feature|at least 2 classes"):
+            model.fit(*data)
+    np.testing.assert_array_equal(count_fits() - before, [2, 1])
+    with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 1 iteration.* before tol=") as caught:
+        model.set_params(max_iter=1).fit(X, y)
+    assert caught[0].filename == __file__
+    with pytest.raises(ConvergenceWarning):
+        model.fit(X, y)
+    assert model.__dict__.keys() == state
+
+
+def test_clones_pickles_and_warm_starts_are_scikit_learns(cancer):
+    X, y = cancer
+    with fastlin.patch_sklearn():
+        model = clone(LogisticRegression(C=2)).fit(X, y)
+        assert model.get_params()["C"] == 2 and "group_by_class" not in model.get_params()
+        kept = pickle.dumps(model)
+        again = LogisticRegression(C=2, warm_start=True).fit(X, y).fit(X, y)
+        assert again.n_iter_[0] <= 1
+        searched = GridSearchCV(Shifted(), {"C": [0.1, 1.0]}).fit(X, y)
+        assert hasattr(searched.best_estimator_, "certificate_")
+    assert b"fastlin" not in kept
+    np.testing.assert_array_equal(pickle.loads(kept).predict(X), model.predict(X))
+
+
+def test_networks_are_patched_by_name():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300] / 16, y[:300]
+    make = MLPClassifier(hidden_layer_sizes=(10,), random_state=0, max_iter=20, n_iter_no_change=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theirs = clone(make).fit(X, y)
+        before = count_fits()
+        with fastlin.patch_sklearn("MLPClassifier"):
+            ours = clone(make).fit(X, y)
+            np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+            assert ours.__dict__.keys() >= {each for each in theirs.__dict__ if not each.startswith("_")}
+            clone(make).set_params(warm_start=True).fit(X, y)
+        np.testing.assert_array_equal(count_fits() - before, [1, 1])
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-9)
+    np.testing.assert_allclose(ours.partial_fit(X, y).loss_, theirs.partial_fit(X, y).loss_, rtol=0.05)
+
+
+def describe(model, X, y):
+    """Return what a fitted model of an example says."""
+    return model.fit(X, y).predict(X)
+
+
+# As scikit-learn's examples use the classes: each is a function of X and y.
+PATTERNS = {
+    "pipeline": lambda X, y: describe(make_pipeline(StandardScaler(), LogisticRegression()), X, y),
+    "digits pipe": lambda X, y: (
+        GridSearchCV(
+            Pipeline([("scaler", StandardScaler()), ("pca", PCA()), ("logistic", LogisticRegression(max_iter=10_000))]),
+            {"pca__n_components": [2, 4], "logistic__C": np.logspace(-2, 2, 3)},
+        )
+        .fit(X, y)
+        .best_params_
+    ),
+    "cross validation": lambda X, y: cross_val_score(make_pipeline(MinMaxScaler(), LogisticRegression(C=10)), X, y),
+    "calibration": lambda X, y: cross_val_predict(CalibratedClassifierCV(LogisticRegression(C=0.1)), X, y),
+    "voting": lambda X, y: describe(
+        VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression(C=0.1))], voting="soft"), X, y
+    ),
+    "stacking": lambda X, y: describe(
+        StackingClassifier([("a", LogisticRegression())], final_estimator=LogisticRegression()), X, y
+    ),
+    "bagging": lambda X, y: describe(BaggingClassifier(LogisticRegression(), 5, random_state=0), X, y),
+    "selection": lambda X, y: SelectFromModel(LogisticRegression(C=0.1)).fit(X, y).get_support(),
+    "elimination": lambda X, y: RFECV(LogisticRegression(), min_features_to_select=2).fit(X, y).ranking_,
+    "one against rest": lambda X, y: describe(OneVsRestClassifier(LogisticRegression()), X, y),
+    "one against one": lambda X, y: describe(OneVsOneClassifier(LogisticRegression(solver="liblinear")), X, y),
+    "columns": lambda X, y: describe(
+        make_pipeline(make_column_transformer((PolynomialFeatures(2), [0, 1])), LogisticRegression()), X, y
+    ),
+    "importance": lambda X, y: (
+        permutation_importance(LogisticRegression().fit(X, y), X, y, n_repeats=2, random_state=0).importances_mean
+    ),
+    "learning curve": lambda X, y: learning_curve(LogisticRegression(), X, y, shuffle=True, random_state=0)[2],
+    "chosen C": lambda X, y: LogisticRegressionCV(Cs=3, cv=3, **PLAIN_CV).fit(X, y).C_,
+    "outputs": lambda X, y: describe(MultiOutputClassifier(LogisticRegression()), *LABELS),
+    "chain": lambda X, y: describe(ClassifierChain(LogisticRegression(), random_state=0), *LABELS),
+}
+LABELS = make_multilabel_classification(100, 10, n_classes=3, random_state=0)
+
+
+@pytest.mark.thorough
+def test_patterns_of_examples_say_the_same():
+    X, y = load_iris(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    before = count_fits()
+    for name, pattern in PATTERNS.items():
+        expected = pattern(X, y)
+        with fastlin.patch_sklearn():
+            found = pattern(X, y)
+        if isinstance(expected, dict):
+            assert found == expected, name
+        else:
+            np.testing.assert_allclose(found, expected, atol=1e-12, err_msg=name)
+    fitted = count_fits() - before
+    assert fitted[0] > 100 and fitted[1] == 0
+
+
+class Elsewhere(BaseEstimator):
+    """Says in joblib's processes whether the models there are fastlin's."""
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression().fit(X, y)
+        return self
+
+    def score(self, X, y):
+        return float(hasattr(self.model_, "certificate_"))
+
+
+@pytest.mark.thorough
+def test_processes_of_joblib_follow(cancer):
+    for _ in range(2):
+        with fastlin.patch_sklearn():
+            assert cross_val_score(Elsewhere(), *cancer, n_jobs=2, cv=2).tolist() == [1, 1]
+        assert cross_val_score(Elsewhere(), *cancer, n_jobs=2, cv=2).tolist() == [0, 0]
+
+
+@pytest.mark.thorough
+def test_programs_run_patched(tmp_path):
+    program = tmp_path / "program.py"
+    lines = (
+        "import sys",
+        "from neighbour import FOUND",
+        "from sklearn.linear_model import LogisticRegression",
+        "model = LogisticRegression().fit([[0.0], [1.0], [2.0]], [0, 1, 1])",
+        "print(__name__, hasattr(model, 'certificate_'), FOUND, sys.argv[1:])",
+    )
+    program.write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "neighbour.py").write_text("FOUND = 'found'", encoding="utf-8")
+    for arguments in ([str(program)], ["-v", "-m", "program"]):
+        command = [sys.executable, "-m", "fastlin.patch", *arguments, "-m", "--flag"]
+        finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert finished.stdout.split("\n")[0] == "__main__ True found ['-m', '--flag']"
+    assert "LogisticRegression                 1                 0" in finished.stderr
+
+
+def test_arrays_of_other_libraries_are_scikit_learns_where_it_dispatches_on_them(cancer, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    X, y = (torch.asarray(each) for each in cancer)
+    try:
+        with config_context(array_api_dispatch=True), fastlin.patch_sklearn():
+            before = count_fits()
+            model = LogisticRegression().fit(X, y)
+            assert isinstance(model.coef_, torch.Tensor) and isinstance(model.predict(X), torch.Tensor)
+            np.testing.assert_array_equal(count_fits() - before, [0, 1])
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"scikit-learn cannot dispatch here: {error}")
