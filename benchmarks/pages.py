@@ -15,6 +15,7 @@ from benchmarks.scaling import list_losses
 from benchmarks.scikit_learn_cases import KIND
 from benchmarks.study_pages import list_claims, show_study
 from benchmarks.suite import EVERYDAY, RACE_RECORDS
+from benchmarks.sweeps import BY_DEFAULT
 from benchmarks.tables import (
     KINDS,
     Table,
@@ -27,12 +28,15 @@ from benchmarks.tables import (
     name_peer,
     tabulate_everyday,
     tabulate_everyday_problems,
+    tabulate_probe_fits,
+    tabulate_probe_sweeps,
     tabulate_races,
     write_markdown,
 )
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in ("benchmarks", "claims", "studies"))
+PAGES = "benchmarks", "claims", "probing-embeddings", "studies"
+DOCUMENTS = ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in PAGES)
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 # A block of this name shows a study.
 STUDY = "study-"
@@ -49,6 +53,8 @@ CHOSEN = (
     "probe-100",
     "probe-1000",
 )
+# The races of linear probes, which are run with solver="lbfgs" too, by this ending of their names.
+PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-1000"), "-lbfgs"
 # What README calls the records that are not races, by their kinds.
 OTHER_KINDS = {KIND: "cases of scikit-learn's issues and suites", "sweep": "sweeps"}
 
@@ -185,6 +191,24 @@ def list_kind(machines, kind):
     return "\n\n".join(parts) or "No machine has been measured yet."
 
 
+def show_probes(machines):
+    """Return the tables of sweeps on validation rows, and of single probes, of each machine."""
+    parts = []
+    for machine in machines.values():
+        records = machine["records"]
+        sweeps = [record for record in records.values() if BY_DEFAULT in record.get("contenders", ())]
+        pairs = [
+            (records[name], records[name + BY_LBFGS]) for name in PROBES if records.keys() >= {name, name + BY_LBFGS}
+        ]
+        if sweeps or pairs:
+            parts.append(f"{_call(machine)}:")
+        if sweeps:
+            parts.append(write_markdown(tabulate_probe_sweeps(sweeps)))
+        if pairs:
+            parts.append(write_markdown(tabulate_probe_fits(pairs)))
+    return "\n\n".join(parts) or "No machine has been measured yet."
+
+
 def show_everyday(machines):
     """Return the map, the table of groups and that of problems of each machine."""
     parts = []
@@ -275,6 +299,7 @@ BLOCKS = {
     "chosen-races": choose_races,
     "everyday": show_everyday,
     "scikit-learn-cases": lambda machines: list_kind(machines, KIND),
+    "probes": show_probes,
     "sweeps": lambda machines: list_kind(machines, "sweep"),
     "learning": lambda machines: list_kind(machines, "learning"),
     "limits": lambda machines: list_kind(machines, "limit"),

@@ -6,6 +6,7 @@ from statistics import fmean, median
 
 from benchmarks.learning import find_accuracy, find_seconds
 from benchmarks.races import FASTLIN
+from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
 BAD = "bold red"
 LEAST_WIDTH = 170
@@ -327,6 +328,41 @@ def tabulate_sweeps(records):
     columns = ["sweep", "way", "C measured", "seconds", "times faster", "chosen C", "its score", "accuracy", "log loss"]
     title = "Sweeps over C; the score chooses C, accuracies and log losses are of rows not trained on"
     return Table(title, columns, rows, bold)
+
+
+def tabulate_probe_sweeps(records):
+    """Return the short table of sweeps that choose C on validation rows, a row for each size."""
+    rows, bold = [], []
+    for record in records:
+        ways = record["contenders"]
+        rows.append(
+            [
+                record["data"],
+                *(format_seconds(ways[name]["seconds"]) for name in (FASTLIN, BY_DEFAULT, BY_IMPORT, record["peer"])),
+                format_ratio(record["ratio"]),
+                " / ".join(f"{ways[name]['validation']:.4f}" for name in (FASTLIN, record["peer"])),
+            ]
+        )
+        bold.append(bool(record["fault"]) or record["ratio"] < 1)
+    columns = ["sweep", "one call", "fit by fit", "the import alone", "scikit-learn", "times faster", "best scores"]
+    return Table("Sweeps over C on validation rows", columns, rows, bold)
+
+
+def tabulate_probe_fits(pairs):
+    """Return the table of single probes, of pairs of races: to the proof, and with solver="lbfgs"."""
+    rows = [
+        [
+            describe_case(proven).partition(", ")[2],
+            *(format_seconds(race["contenders"][FASTLIN]["seconds"]) for race in (proven, by_lbfgs)),
+            format_seconds(proven["contenders"][proven["peer"]]["seconds"]),
+            *(f"{race['gap']:+.0e}" for race in (proven, by_lbfgs)),
+            compare_scores(proven)[0],
+        ]
+        for proven, by_lbfgs in pairs
+    ]
+    columns = ["fit", "to the proof", "by lbfgs", "scikit-learn", "objective gap", "by lbfgs", "accuracies"]
+    bold = [proven["ratio"] < 1 for proven, _ in pairs]
+    return Table("Single probes", columns, rows, bold)
 
 
 KINDS = {

@@ -78,7 +78,7 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         Weight of each class, by which the sample weights of its rows are multiplied. "balanced" gives every class the
         same total weight. None gives every class the weight 1.
     random_state : int, RandomState or None, default=None
-        Accepted and without effect: no solver draws random numbers.
+        Accepted and without effect: what a solver draws has a fixed seed.
     solver : str, default="auto"
         "auto" chooses by the shape of the data. Of scikit-learn's names, "lbfgs", "newton-cg" and "newton-cholesky"
         are what they say; the last one runs up to 4,096 coefficients and 4e11 multiply-adds for the sums of its Hessian

@@ -112,7 +112,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     intercept_scaling : float, default=1.0
         Accepted and without effect: no solver penalises the intercept.
     random_state : int, RandomState or None, default=None
-        Accepted and without effect: no solver draws random numbers.
+        Accepted and without effect: what a solver draws has a fixed seed.
     use_legacy_attributes : bool, default="warn"
         Whether the attributes have the shapes of scikit-learn up to 1.9, with an entry for each class; those of 1.10
         are described below. "warn" means those of the installed version, with its warning.

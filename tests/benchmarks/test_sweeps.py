@@ -97,6 +97,7 @@ def test_a_sweep_is_measured_in_all_ways_and_published():
     machine = {"name": "a", "processor": "A", "processors": 2, "level": "x86-64-v3"}
     machines = {"a": {"machine": machine, "records": {"sweep-embeddings-100": {**record, "date": "2026-01-02"}}}}
     assert BLOCKS["sweeps"](machines).count("sweep of 45 C, digits") == 4
+    assert f"| {record['data']} | " in BLOCKS["probes"](machines).replace("*", "")
     text = choose_races(machines)
     assert "| sweep of 45 C, digits" in text
     assert text.endswith("of 1 sweeps.")
