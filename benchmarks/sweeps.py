@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from inspect import signature
 from statistics import median
 from time import perf_counter
 
@@ -129,20 +128,9 @@ class Sweep:
 
 def sweep_at_once(problem, Cs):
     """Return what fastlin finds in one call, without its seconds."""
-    if "X_val" not in signature(fastlin.LogisticRegressionCV.fit).parameters:
-        return _sweep_by_path(problem, Cs)
     model = fastlin.LogisticRegressionCV(Cs=Cs, l1_ratios=(0.0,), scoring="accuracy", use_legacy_attributes=False)
     model.fit(problem.X, problem.y, X_val=problem.X_val, y_val=problem.y_val)
     return model.C_, np.nanmax(model.scores_), (model.coef_, model.intercept_)
-
-
-def _sweep_by_path(problem, Cs):
-    path = fastlin.logistic_path(problem.X, problem.y, Cs=Cs, l1_ratio=0.0)
-    fits = zip(path.coefs, path.intercepts, strict=True)
-    scores = [score(problem.X_val, problem.y_val, problem.n_classes, *fit).accuracy for fit in fits]
-    best = int(np.argmax(scores))
-    model = fastlin.LogisticRegression(C=Cs[best]).fit(*problem.join())
-    return Cs[best], scores[best], (model.coef_, model.intercept_)
 
 
 def sweep_fit_by_fit(problem, Cs, make_model, places, time_limit=np.inf):

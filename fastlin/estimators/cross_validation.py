@@ -51,7 +51,7 @@ def fit_folds(
     Those of blocks are fitted one after the other, since their reader need not stand several readings at once.
     training_rows are the row numbers of each fold; None, of a single fold, means all rows. fits are filled but for
     their scores. on_fit is called with each Fit, from any thread. Once the time is over fits under way end, and only
-    the first C of each fold goes on to its end. Fits of all rows are proven, those of folds estimated.
+    the first C of each fold goes on to its end.
 
     Yields
     ------
@@ -75,8 +75,8 @@ def fit_folds(
         def must_end(*_):
             return not is_needed and is_over()
 
-        check, proven = tell_all(check, must_end), training_rows[fold] is None
-        told = fit_and_tell(problem, fits.Cs, fits.l1_ratios[r], path, on_fit, check, must_end, proven=proven)
+        check = tell_all(check, must_end)
+        told = fit_and_tell(problem, fits.Cs, fits.l1_ratios[r], path, on_fit, check, must_end, is_compared=True)
         for c, fit in enumerate(told):
             if fit.solution.converged or not must_end():
                 fits.record((fold, r, c), fit)

@@ -63,13 +63,10 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
     read one X; a fold is a list of row numbers. Folds run side by side on the threads that `n_jobs` allows, and the
     results are the same to the last bit for any number of threads.
 
-    With ``solver="auto"`` the fit of a fold ends where its excess over the minimum is *estimated* to be within tol * J.
-    Where J is below 1 % of the objective without features, that 1 % takes the place of J. The estimate is the
-    certificate, or the pace at which J falls in five iterations in a row. `certificates_` says what was proven. The
-    last fit, of all rows, is proven as `LogisticRegression` is.
+    With ``solver="auto"`` each fit ends where J is proven to lie within tol * J of its minimum. Where J is below 1 % of
+    the objective without features, that 1 % takes its place, but in the last fit. `certificates_` has what is proven.
 
-    A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows, and
-    each fit is proven.
+    A validation set, which `fit` takes as `X_val` and `y_val`, takes the place of folds. X has the training rows.
 
     Parameters
     ----------

@@ -113,7 +113,8 @@ class Problem:
         """Return the Fit at C and l1_ratio, started from the best of some pairs of coef (K, d) and intercept (K,).
 
         on_iteration hears of each iteration, and gets coef and intercept as a fit that ended there would have them.
-        Without tol the fit stops at the estimator's. hints are `proven` and `nearby`, as `choose.minimize` has them.
+        Without tol the fit stops at the estimator's. hints are `is_compared` and `nearby`, as `choose.minimize` has
+        them.
 
         Raises
         ------

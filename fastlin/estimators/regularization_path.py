@@ -268,7 +268,7 @@ def fit_along(
     l1_ratio: float,
     *,
     start: tuple[FloatArray, FloatArray] | None = None,
-    proven: bool = True,
+    is_compared: bool = False,
     on_fit: Callable[[Fit], object] | None = None,
     on_iteration: Listener | None = None,
 ) -> Iterator[Fit]:
@@ -279,7 +279,7 @@ def fit_along(
     MNIST at C = 1e4, 0.9 decades from C to C, the last solution is 70 % above the minimum, the point on the line 0.1 %.
 
     The Cs ascend: solutions grow from few and small coefficients. start is the coef and intercept of the first fit, and
-    proven says whether the certificate alone ends a fit. on_fit is called with each Fit.
+    is_compared is that of `choose.minimize`. on_fit is called with each Fit.
     """
     log_Cs = np.log(Cs)
     before: tuple[FloatArray, FloatArray] | None = None
@@ -291,7 +291,7 @@ def fit_along(
             coef, intercept = (b + ahead * (b - a) for a, b in zip(before, last, strict=True))
             line = coef, intercept
             starts = [line] if C <= FINE * Cs[c - 1] else [last, line]
-        fit = problem.minimize(C, l1_ratio, starts, on_iteration, proven=proven, nearby=nearby)
+        fit = problem.minimize(C, l1_ratio, starts, on_iteration, is_compared=is_compared, nearby=nearby)
         before, last, nearby = last, fit.start, fit.solution
         if on_fit is not None:
             on_fit(fit)

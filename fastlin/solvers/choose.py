@@ -20,8 +20,10 @@ from fastlin.solvers.tuning import (
     MIN_PASSES_TO_WAIT,
     MIN_SAMPLE,
     MOST_ROWS_PER_COLUMN,
+    NEGLIGIBLE,
     PATIENCE,
     REFRESHES,
+    ROUNDING,
     ROWS_PER_COLUMN,
     SAMPLE_ROWS_PER_DIRECTION,
     SHARED_ROWS_PER_COLUMN,
@@ -43,7 +45,7 @@ def minimize(
     tol: float,
     max_iter: int,
     on_iteration: OnIteration | None = None,
-    proven: bool = True,
+    is_compared: bool = False,
     nearby: Solution | None = None,
 ) -> Solution:
     """Minimise an objective by the solver of a name.
@@ -60,8 +62,9 @@ def minimize(
         tol bounds the largest entry of the gradient and the estimated distance from the minimum.
     tol, max_iter, on_iteration
         As `Stopping` has them.
-    proven : bool
-        With "auto": whether to go on until the excess is proven, or only until it is estimated.
+    is_compared : bool
+        With "auto": whether the model only serves a comparison with others. A J below NEGLIGIBLE of that without
+        features then counts as that.
     nearby : Solution or None
         The solution over the same rows with another penalty, whose preconditioner, pairs or model are used.
 
@@ -69,10 +72,9 @@ def minimize(
     -------
     Solution
     """
-    rule: Literal["excess", "estimate", "gradient"] = (
-        "gradient" if solver != "auto" else "excess" if proven else "estimate"
-    )
-    stopping = Stopping(objective, tol, rule, max_iter, on_iteration)
+    rule: Literal["excess", "gradient"] = "excess" if solver == "auto" else "gradient"
+    smallest_value = NEGLIGIBLE * objective.value_at_start() if is_compared and solver == "auto" else 0.0
+    stopping = Stopping(objective, tol, rule, max_iter, on_iteration, smallest_value)
     room = objective.make_room()
     if max_iter == 0:
         # The model before the first step: zeros, or where a warm start begins.
@@ -86,10 +88,7 @@ def minimize(
         if solution is not None and solution.message not in (STALLED, IMPATIENT):
             return solution
         starts, suits_row_space = starts if solution is None else [solution.parameters], False
-    best = None
-    for parameters in starts:
-        point = objective.at(parameters, objective.fast_precision, out=room)
-        best = point if best is None or point.value <= best.value else best
+    best = _find_best(objective, starts, nearby, room)
     is_far = best is None or not best.value <= objective.value_at_start()
     start = objective.start() if best is None or is_far else objective.center(best.parameters)
     if suits_row_space:
@@ -121,7 +120,8 @@ def minimize(
     is_worth = is_far and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
     sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
     preconditions = _schedule(objective, build, refreshes, sampled is not None)
-    first_step = None
+    # Pairs that are taken over know the length of a step.
+    first_step = nearby.scale if nearby is not None and nearby.preconditioner and nearby.pairs is None else None
     if is_far and preconditions[0] is not preconditioners.diagonal and mini_batches.suits(objective):
         block = preconditioners.block_at_start(objective)
         if mini_batches.is_far(objective, block):
@@ -130,9 +130,11 @@ def minimize(
         elif preconditions[0] is preconditioners.shared_block:
             preconditions[0] = lambda point: block
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
+    # A point that was evaluated need not be so again.
+    is_ready = not is_far and best is not None and (best.has_probabilities or room is None) and _is_near(start, best)
     solution = lbfgs.minimize(
         objective,
-        start if sampled is None else sampled,
+        best if is_ready and best is not None else start if sampled is None else sampled,
         stopping,
         preconditions=preconditions,
         room=room,
@@ -154,6 +156,29 @@ def minimize(
     if (is_unsure or solution.message == STALLED) and objective.affords_hessian:
         solution = newton.minimize_by_cholesky(objective, solution.parameters, stopping, room=room)
     return solution
+
+
+def _find_best(objective, starts, nearby, room):
+    """Return the Point of the best start, or None where there is none; of two the first is where ``nearby`` ended."""
+    precision, best = objective.fast_precision, None
+    # In float32 points that float32 can hold, as in the line search.
+    starts = [start.astype(precision).astype(np.float64) for start in starts]
+    if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
+        ahead = objective.at(starts.pop(), precision, out=room)
+        # J there is known without a pass.
+        ended = nearby.loss + 0.5 * float(np.sum(objective.penalty.curvatures * nearby.parameters**2))
+        if ahead.value <= ended:
+            return ahead
+    for start in starts:
+        point = objective.at(start, precision, out=room)
+        best = point if best is None or point.value <= best.value else best
+    return best
+
+
+def _is_near(start, point):
+    """Say whether parameters are those of a point, as far as its precision can tell."""
+    distance = np.abs(start - point.parameters).max()
+    return bool(distance <= ROUNDING[point.precision] * np.abs(start).max())
 
 
 def _minimize_by_newton(objective, start, stopping, room, is_at_start=False):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def minimize(
     objective: Objective,
-    start: FloatArray,
+    start: FloatArray | Point,
     stopping: Stopping,
     *,
     preconditions: Mapping[int, Build],
@@ -48,6 +48,8 @@ def minimize(
 
     Parameters
     ----------
+    start : ndarray of shape (K, d + 1) or Point
+        Where to begin; a Point of the precision, which has its probabilities where there is room.
     preconditions : mapping of int to callable
         By the iteration after which it is built, 0 for the start, what takes a Point and returns a Preconditioner: the
         starting matrix of the recursion from there on. The pairs are kept. Where the end is in sight by then, it comes
@@ -61,13 +63,17 @@ def minimize(
     pairs : Pairs or None
         What a fit over the same rows with another penalty has left, to begin with.
     first_step : float or None
-        The part of the first direction to try first. None means all of it, and a search for the end of that line.
+        The length of the first step to try, relative to the direction. None means 1, and a search for the end of that
+        line unless there is a preconditioner.
     """
-    point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
+    if isinstance(start, np.ndarray):
+        point = objective.at(start.astype(precision).astype(np.float64), precision, out=room)
+    else:
+        point = start
     bound = stopping.begin(point)
     first_curvature = FIRST_CURVATURE if preconditioner is None and first_step is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
-    pairs = Pairs(objective, pairs)
+    pairs, scale = Pairs(objective, pairs), 1.0
     tried, restarted, message = np.inf, False, ""
     decrements: list[float] = []
     postponed: set[int] = set()
@@ -120,6 +126,8 @@ def minimize(
         stalled = True
         if end is not None:
             pairs.add(point, end)
+            if not decrements[1:]:
+                scale = _measure_step(point, end, direction)
             decrease, scale = point.value - end.value, abs(point.value)
             # Gradients are better than values: what they promise is progress, too.
             stalled = max(decrease, decrement) <= ROUNDING[point.precision] * scale
@@ -133,6 +141,7 @@ def minimize(
                 postponed.add(2 * n_iter)
             elif build is not None:
                 preconditioner = build(_of_all_rows(point, objective, room))
+                scale = pairs.scale = 1.0
         if not stalled:
             restarted = False
         elif point.precision != np.float64:
@@ -149,7 +158,18 @@ def minimize(
         bound = stopping.observe(point)
         if message == LIMITED and bound < np.inf and stopping.is_met(point, bound, decrement):
             message = REACHED
-    return replace(stopping.solution(message), preconditioner=preconditioner, pairs=pairs if pairs.are_small else None)
+    return replace(
+        stopping.solution(message),
+        preconditioner=preconditioner,
+        scale=scale if pairs.scale == 1.0 else pairs.scale,
+        pairs=pairs if pairs.are_small else None,
+    )
+
+
+def _measure_step(begin, end, direction):
+    """Return how many times a direction leads from one point to another."""
+    step = (end.parameters - begin.parameters).ravel()
+    return dot(step, direction.ravel()) / dot(direction.ravel(), direction.ravel())
 
 
 def _linearise(point, objective, anchor, room):

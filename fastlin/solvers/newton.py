@@ -91,7 +91,7 @@ def minimize_by_conjugate_gradients(
         norm = np.sqrt(max(0.0, _inner(point.gradient, preconditioner.solve(point.gradient))))
         start_norm = start_norm or norm
         forcing = min(0.5 if bound < np.inf else INNER_ACCURACY, np.sqrt(norm / start_norm) if norm > 0 else 0.0)
-        asked = stopping.tol * point.value if stopping.rule == "excess" and bound < np.inf else 0.0
+        asked = stopping.asked(point.value) if stopping.rule == "excess" and bound < np.inf else 0.0
         direction, n_more = conjugate_gradients(point, preconditioner, forcing, asked)
         n_products += n_more
         return direction

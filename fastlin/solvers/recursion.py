@@ -37,6 +37,8 @@ class Recursion:
     ----------
     n_pairs : int
         How many pairs are known.
+    scale : float
+        The factor of the starting matrix that the newest pair has led to.
     """
 
     def __init__(self, n_pairs: int, length: int, kept_type: FloatType = np.float64, n_forms: int = 1) -> None:
@@ -49,6 +51,7 @@ class Recursion:
         self._partials = np.empty((self._n_blocks, n_pairs))
         self._newest = -1
         self.n_pairs = 0
+        self.scale = 1.0
 
     @property
     def size(self) -> int:
@@ -94,6 +97,7 @@ class Recursion:
             # A scale for each pair takes 5 to 10 % fewer passes on MNIST than one for every fourth.
             solved = solve(self._changes[0, newest])
             scale = self._crossed[newest, newest] / dot(self._changes[-1, newest], solved)
+            self.scale = float(scale)
             for vector in forms:
                 vector *= scale
             find_second_scales(self.multiply(self._changes[-1], forms[0], n), self._crossed, newest, n, self._scales)

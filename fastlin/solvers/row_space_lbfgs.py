@@ -22,7 +22,7 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.row_space import RowLine, RowSpace, RowVector
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, STALLED, is_slow
+from fastlin.solvers.stopping import IMPATIENT, LIMITED, STALLED, is_slow
 from fastlin.solvers.tuning import IMPROVEMENT, INNER_ACCURACY, MIN_COLUMNS_A_ROW, PATIENCE
 from fastlin.typing import FloatArray
 
@@ -69,9 +69,7 @@ def minimize(
             message = LIMITED if stopping.is_over() else ""
             if len(bounds) > PATIENCE and is_slow(bounds, stopping.tol * point.value, PATIENCE):
                 message = IMPATIENT
-            is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.tol * point.value, limit)
-            if stopping.rule == "estimate" and limit == np.inf:
-                is_near = is_near or stopping.is_estimated(point.value, point.bound)
+            is_near = point.bound <= min((1 - INNER_ACCURACY) * stopping.asked(point.value), limit)
             line = None if message or is_near else _search(space, point, pairs.direction(point))
             if line is None:
                 limit = IMPROVEMENT * point.bound
@@ -79,9 +77,6 @@ def minimize(
                 if not whole.is_finite:
                     return None
                 message = stopping.why(whole, stopping.settle(whole), point.bound) or message
-                if stopping.rule == "estimate" and point.bound <= stopping.tol * whole.value:
-                    # In float64 the bound is no estimate but for the intercept, and need not last as one has to.
-                    message = REACHED
                 if not message:
                     line = _search(space, point, pairs.direction(point)) if is_near else None
                     message = STALLED if line is None else ""

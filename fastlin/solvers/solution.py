@@ -50,6 +50,8 @@ class Solution:
         In the coordinates of the objective.
     value : float
         J.
+    loss : float
+        The mean loss.
     gradient : ndarray of shape (K, d + 1)
         The gradient of the smooth part of J.
     certificate : float
@@ -64,6 +66,8 @@ class Solution:
         Passes over X that the fit made.
     preconditioner : Preconditioner or None
         What L-BFGS divided gradients by last, for the next fit of nearly the same objective to begin with.
+    scale : float
+        The factor by which L-BFGS multiplied the inverse of that preconditioner last.
     pairs : Pairs or None
         The steps and gradient changes that L-BFGS knew last, likewise.
     row_point : RowPoint or None
@@ -74,6 +78,7 @@ class Solution:
 
     parameters: np.ndarray
     value: float
+    loss: float
     gradient: np.ndarray
     certificate: float
     converged: bool
@@ -81,6 +86,7 @@ class Solution:
     history: list[Iteration]
     n_passes: float
     preconditioner: AnyPreconditioner | None = None
+    scale: float = 1.0
     pairs: Pairs | None = None
     row_point: RowPoint | None = None
     model: HessianModel | None = None

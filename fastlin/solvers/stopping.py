@@ -17,7 +17,6 @@ from fastlin.solvers.tuning import (
     LENIENCE,
     MOST_LENIENT,
     NEAR,
-    NEGLIGIBLE,
     PERSISTENCE,
     ROUNDING,
     SEPARABLE_LOSS,
@@ -55,10 +54,9 @@ class Stopping:
         The objective that the fit minimises, over all rows.
     tol : float
         What the rule compares with.
-    rule : {"excess", "estimate", "gradient"}
+    rule : {"excess", "gradient"}
         "excess": J is within tol * J of the minimum, by the gap, or by the solver's estimate where there is none.
-        "estimate": the gap says so or, for some iterations in a row, the pace at which J falls; a J below a part of the
-        best without features counts as that part. "gradient": no entry of the gradient exceeds tol, and the smaller one
+        "gradient": no entry of the gradient exceeds tol, and the smaller one
         of the gap and the solver's estimate of J - J* is within tol * J. Where the gradient was small for some
         iterations in a row, and the gap says that J is not far above the minimum, LENIENCE times as much is enough, up
         to MOST_LENIENT * J. scikit-learn's newton-cholesky asks for both, for the latter without J.
@@ -67,15 +65,18 @@ class Stopping:
     on_iteration : callable or None
         Called after each iteration with its number, the Iteration, and a function that returns the parameters
         (K, d + 1) it ended at. Where it returns something true, this iteration is the last one.
+    smallest_value : float
+        What a smaller J counts as.
     """
 
     def __init__(
         self,
         objective: Objective,
         tol: float,
-        rule: Literal["excess", "estimate", "gradient"],
+        rule: Literal["excess", "gradient"],
         max_iter: int,
         on_iteration: OnIteration | None = None,
+        smallest_value: float = 0.0,
     ) -> None:
         self.objective = objective
         self.tol = tol
@@ -91,7 +92,7 @@ class Stopping:
         # Where all weight is on one class, J falls towards zero without end.
         is_single = np.count_nonzero(objective.class_weights) == 1
         equal = log(len(objective.class_weights))
-        self._smallest_value = equal if is_single else 0.0
+        self._smallest_value = equal if is_single else smallest_value
         self._separable_loss = SEPARABLE_LOSS * equal
 
     def begin(self, point: Point) -> float:
@@ -166,11 +167,15 @@ class Stopping:
         if self._on_iteration is not None and self._on_iteration(len(self.history), self.history[-1], parameters):
             self._is_stopped = True
 
+    def asked(self, value: float) -> float:
+        """Return the excess of J over its minimum that is asked for at a value of J."""
+        return self.tol * max(value, self._smallest_value)
+
     def target(self, point: Point, bound: float) -> float:
         """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
-        if self.rule != "excess" or bound > sqrt(self.tol) * point.value:
+        if self.rule != "excess" or bound > self.asked(point.value) / sqrt(self.tol):
             return 0.0
-        return (1 - INNER_ACCURACY) * self.tol * point.value
+        return (1 - INNER_ACCURACY) * self.asked(point.value)
 
     def settle(self, point: Point) -> float:
         """Take note of a point and, where that gives the certificate, of the point with its intercept settled.
@@ -191,7 +196,7 @@ class Stopping:
                 break
             # In float32 first, where a pass in float64 takes twice as long.
             settling = self.objective.at(settled, point.precision)
-            if point.precision != np.float64 and self.observe(settling) <= self.tol * settling.value:
+            if point.precision != np.float64 and self.observe(settling) <= self.asked(settling.value):
                 settling = self.objective.at(settled)
             self.observe(settling)
             gap = max(0.0, point.value - max(settling.dual_value, self._dual_value))
@@ -202,7 +207,7 @@ class Stopping:
         """Say whether the intercept alone keeps the bound at a point from what is asked for."""
         if self.rule != "excess" or bound == np.inf:
             return False
-        asked, natural = self.tol * point.value, point.natural_gap
+        asked, natural = self.asked(point.value), point.natural_gap
         return natural <= asked < bound
 
     def is_met(self, point: Point, bound: float, decrement: float) -> bool:
@@ -211,7 +216,7 @@ class Stopping:
         decrement estimates J - J*, where no bound exists or a gradient is asked for: half the square of the Newton
         decrement.
         """
-        asked = self.tol * max(point.value, self._smallest_value)
+        asked = self.asked(point.value)
         if self.rule == "gradient":
             is_small = point.largest_entry <= self.tol
             if bound <= NEAR * point.value and self._persists(lambda n: self.history[n].gradient <= self.tol):
@@ -219,8 +224,6 @@ class Stopping:
             return is_small and min(bound, decrement) <= asked
         if not self.objective.penalty.is_bounded:
             return min(bound, decrement) <= asked
-        if self.rule == "estimate" and bound < np.inf:
-            return self.is_estimated(point.value, bound)
         if bound == np.inf:
             return decrement <= asked
         if point.precision == np.float64:
@@ -229,33 +232,10 @@ class Stopping:
             bound = certificate if certificate - bound < asked else bound
         return bound <= asked
 
-    def is_estimated(self, value: float, bound: float) -> bool:
-        """Say whether J has arrived by the rule "estimate", by its value and a bound that is finite."""
-
-        def is_low(n, value, bound):
-            asked = self.tol * max(value, NEGLIGIBLE * self.objective.value_at_start())
-            return min(bound, self._excess_by_pace(n)) <= asked
-
-        def was_low(n):
-            return is_low(n + 1, self.history[n].objective, self.history[n].bound)
-
-        return is_low(len(self.history), value, bound) and self._persists(was_low)
-
     def _persists(self, held):
         """Say whether something held after each of the last iterations, by their places in the history."""
         n_iter = len(self.history)
         return n_iter > PERSISTENCE and all(map(held, range(n_iter - PERSISTENCE - 1, n_iter)))
-
-    def _excess_by_pace(self, n_iter):
-        """Return what J has still to fall after n_iter iterations, if it goes on by equal parts in equal times."""
-        n_steps = n_iter // 3
-        if not n_steps:
-            return np.inf
-        first, middle, last = (self.history[n_iter - 1 - n * n_steps].objective for n in (2, 1, 0))
-        before, now = first - middle, middle - last
-        if now <= 0:
-            return 0.0
-        return now * now / (before - now) if now < before else np.inf
 
     def why(self, point: Point, bound: float, decrement: float) -> str:
         """Return why the fit ends at a point, or an empty text. Only a point in float64 can have arrived."""
@@ -276,7 +256,7 @@ class Stopping:
 
         Since nothing better can be reached, the gap as it was computed decides.
         """
-        if self.rule != "gradient" and bound <= self.tol * point.value:
+        if self.rule != "gradient" and bound <= self.asked(point.value):
             return REACHED
         # Where columns lie far from zero, J is rounded by more: a gain below that cannot be seen.
         unseen = max(ROUNDING[np.float64] * abs(point.value), min(point.rounding, self.tol * abs(point.value)))
@@ -301,6 +281,7 @@ class Stopping:
         return Solution(
             best.parameters,
             best.value,
+            best.loss,
             best.gradient,
             self.certify(best),
             message in (REACHED, AT_FLOOR),

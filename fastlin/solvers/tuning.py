@@ -48,14 +48,15 @@ SEPARABLE_LOSS = 1e-4
 # If the predicted bound is below IMPROVEMENT times the last one that was computed in vain, compute the real one. The
 # end is in sight of a step of Newton's where its decrement is below the same part.
 IMPROVEMENT = 0.3
-# An estimate has to hold after so many iterations and the one before.
+# A small gradient has to last for so many iterations and the one before.
 PERSISTENCE = 5
 # With 1,000 classes no entry of the gradient exceeds 1e-4 after 3 iterations, 65 % above the minimum. Five times the
 # estimate at once left 50,000 rows of 100 classes 2e-3 above scikit-learn's model. Where the gradient stays small, so
 # many times tol are left, but no more than that part of J; and only where J is proven to be no more than so much above
 # the minimum: with C = 1e4 it is small far out, where estimates tell nothing (6,000 x 200, 200 classes: 34 % above).
 LENIENCE, MOST_LENIENT, NEAR = 30.0, 3e-3, 1 / 3
-# Below this part of J without features a finer J changes no prediction.
+# Below this part of J without features a finer J changes no prediction. 500 x 1,000, 10 C and five folds, takes 148
+# iterations with it and 303 without.
 NEGLIGIBLE = 0.01
 
 # Rows of a sample for each parameter of a block: with 6 the eigenvalues of MNIST's blocks are off by a factor of 2,

@@ -304,12 +304,12 @@ def test_where_it_is_slow_the_coefficients_take_over():
     assert solution.value <= by_rows.value
 
 
-def test_what_is_proven_ends_a_fit_that_need_not_be():
+def test_a_fit_that_is_compared_ends_no_later():
     objective = make_few_rows(8)
-    proven = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000)
-    estimated = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000, proven=False)
-    assert estimated.converged
-    assert estimated.n_iter <= proven.n_iter
+    alone = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000)
+    compared = choose.minimize(objective, solver="auto", tol=1e-4, max_iter=1000, is_compared=True)
+    assert compared.converged
+    assert compared.n_iter <= alone.n_iter
 
 
 @pytest.mark.parametrize("kind", KINDS)

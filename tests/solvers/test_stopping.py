@@ -11,7 +11,6 @@ from fastlin.solvers.stopping import (
     AT_FLOOR,
     LENIENCE,
     LIMITED,
-    NEGLIGIBLE,
     PERSISTENCE,
     REACHED,
     ROUNDING,
@@ -280,31 +279,9 @@ def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
                 assert stopping.is_met(point, 0.6, 1.1 * tol * point.value) == (is_lenient and place > PERSISTENCE)
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
-def test_the_estimate_tells_what_a_steady_fall_leaves(rate):
+def test_a_smaller_objective_counts_as_the_smallest_value():
     objective, _ = make_objective(40, 3, 3, l2=0.05)
-    steps = np.arange(1, 400)
-    values = 1 + rate**steps
-    met = run_down(Stopping(objective, 1e-4, "estimate", 1000), values, np.full(len(steps), 100.0))
-    # It has to hold for some iterations.
-    first = int(np.ceil(np.log(1e-4) / np.log(rate))) + PERSISTENCE
-    assert met == list(range(first, len(steps) + 1))
-
-
-def test_an_estimate_that_does_not_last_is_not_believed():
-    objective, _ = make_objective(40, 3, 3, l2=0.05)
-    bounds = np.full(40, 100.0)
-    # A bound that is within tol now and then, and from the 30th iteration on.
-    bounds[10:13] = bounds[29:] = 1e-6
-    values = 2.0 - 0.01 * np.arange(40)
-    met = run_down(Stopping(objective, 1e-4, "estimate", 1000), values, bounds)
-    assert met == list(range(30 + PERSISTENCE, 41))
-
-
-def test_an_objective_near_zero_is_estimated_beside_that_of_no_features():
-    objective, _ = make_objective(40, 3, 3, l2=0.05)
-    # A steady fall has no end in sight.
-    tiny = 1e-9 * (2 - 0.01 * np.arange(40))
-    asked = 1e-4 * NEGLIGIBLE * objective.value_at_start()
-    assert not run_down(Stopping(objective, 1e-4, "estimate", 1000), tiny, np.full(40, 1.1 * asked))
-    assert run_down(Stopping(objective, 1e-4, "estimate", 1000), tiny, np.full(40, 0.9 * asked))
+    tiny, asked = np.full(5, 1e-9), 1e-4 * 0.01
+    for smallest, part, expected in [(0.0, 0.9, []), (0.01, 0.9, [1, 2, 3, 4, 5]), (0.01, 1.1, [])]:
+        stopping = Stopping(objective, 1e-4, "excess", 1000, smallest_value=smallest)
+        assert run_down(stopping, tiny, np.full(5, part * asked)) == expected

@@ -100,9 +100,9 @@ def open_panels(coef, scaling, tile_rows):
         return Panels(pad_columns(coef), tile, zeros_aligned((0, panel), coef.dtype), pad_scaling(scaling, tile))
     n_parts = (n_features + COLUMNS_TURNED - 1) // COLUMNS_TURNED
     cut = zeros_aligned((n_parts * n_classes, COLUMNS_TURNED), coef.dtype)
-    for k in range(n_classes):
-        for j in range(n_features):
-            cut[j // COLUMNS_TURNED * n_classes + k, j % COLUMNS_TURNED] = coef[k, j]
+    for part in range(n_parts):
+        for k in range(n_classes):
+            _copy(coef[k, part * COLUMNS_TURNED :], cut[part * n_classes + k])
     n_panels = (n_features + panel - 1) // panel
     tile = zeros_aligned((n_panels * tile_rows, panel), coef.dtype)
     turned = zeros_aligned((tile_rows // panel * COLUMNS_TURNED, panel), coef.dtype)
@@ -215,6 +215,14 @@ def _add_panels(tile, n_rows, multipliers, sums):
 def copy_sums(sums, total):
     """Fill total (K, d) with the sums of `add_tile`."""
     n_classes, width = total.shape[0], sums.shape[1]
-    for k in range(n_classes):
-        for j in range(total.shape[1]):
-            total[k, j] = sums[j // width * n_classes + k, j % width]
+    for part in range((total.shape[1] + width - 1) // width):
+        for k in range(n_classes):
+            _copy(sums[part * n_classes + k], total[k, part * width :])
+
+
+@kernel(inner=True)
+def _copy(source, target):
+    """Copy as many numbers as both have; a division for each number to find its place took a third of a small block."""
+    compile_small()
+    for j in range(min(source.shape[0], target.shape[0])):
+        target[j] = source[j]
