@@ -78,6 +78,7 @@ class _StandIn:
     group_by_class = False
     categorical_features = None
     missing_level = False
+    time_limit = None
 
     # The property of a class goes before what `__dict__` holds.
     @property

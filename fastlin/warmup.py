@@ -55,6 +55,9 @@ def fit_large(dtype: str) -> None:
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
         fit_and_predict(X, y, solver=solver, max_iter=3)
+    # So many classes begin with mini-batches, and share a factor.
+    y = np.random.default_rng(0).integers(0, 40, len(X))
+    fit_and_predict(X, y, max_iter=1)
 
 
 def fit_sparse(dtype: str) -> None:

@@ -120,8 +120,7 @@ def minimize(
     is_worth = is_far and has_more and n_sampled >= start.size and objective.budget.holds_sample(n_copied)
     sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
     preconditions = _schedule(objective, build, refreshes, sampled is not None)
-    # Pairs that are taken over know the length of a step.
-    first_step = nearby.scale if nearby is not None and nearby.preconditioner and nearby.pairs is None else None
+    first_step = None
     if is_far and preconditions[0] is not preconditioners.diagonal and mini_batches.suits(objective):
         block = preconditioners.block_at_start(objective)
         if mini_batches.is_far(objective, block):

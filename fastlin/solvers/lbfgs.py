@@ -160,8 +160,7 @@ def minimize(
             message = REACHED
     return replace(
         stopping.solution(message),
-        preconditioner=preconditioner,
-        scale=scale if pairs.scale == 1.0 else pairs.scale,
+        preconditioner=preconditioner.divided(scale if pairs.scale == 1.0 else pairs.scale),
         pairs=pairs if pairs.are_small else None,
     )
 

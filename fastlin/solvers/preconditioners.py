@@ -8,8 +8,9 @@ one block for all classes, with the diagonal alone, or with all pairs of classes
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -36,6 +37,9 @@ from fastlin.typing import FloatArray, FloatType, IntArray
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
 
+# Rows that share a factor of no more columns are solved one after the other: side by side they gain nothing.
+FEW_SOLVED = 64
+
 
 class Preconditioner:
     """M, to solve with, by its Cholesky factors.
@@ -52,7 +56,7 @@ class Preconditioner:
 
     def __init__(self, n_matrices: int, size: int, precision: FloatType) -> None:
         self._size = size
-        self.shares = 1.0
+        self.shares: Any = 1.0
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
     def factorize(self, first: int, matrices: FloatArray) -> None:
@@ -89,6 +93,12 @@ class Preconditioner:
         run_blocks(fill_mirrored_block, cut_work(READ_WORK * mirrored.size, self._size), self._factors[0], mirrored)
         return mirrored
 
+    def divided(self, number: float) -> Preconditioner:
+        """Return M divided by a number, with the same factors."""
+        other = copy(self)
+        other.shares = self.shares / number
+        return other
+
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""
         # Within the range of float32, whatever the unit of the gradient.
@@ -97,7 +107,7 @@ class Preconditioner:
             return gradient.copy()
         solution = gradient.reshape(-1, self._size) / largest
         n_rows, n_together = len(solution), count_solved_together(self._factors.itemsize)
-        if len(self._factors) == 1 and n_rows > n_together // 4:
+        if len(self._factors) == 1 and n_rows > n_together // 4 and self._size > FEW_SOLVED:
             run_blocks(solve_group, -(-n_rows // n_together), self._mirrored, solution)
         else:
             # Each factor is read twice, forwards and backwards.
@@ -119,6 +129,10 @@ class Diagonal:
 
     def __init__(self, diagonal: FloatArray) -> None:
         self._diagonal = diagonal
+
+    def divided(self, number: float) -> Diagonal:
+        """Return M divided by a number."""
+        return Diagonal(self._diagonal / number)
 
     def solve(self, gradient: FloatArray) -> FloatArray:
         """Return M^-1 gradient, in the shape of gradient (K, d + 1)."""

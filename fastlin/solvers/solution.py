@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fastlin.solvers.preconditioners import AnyPreconditioner
     from fastlin.solvers.quadratic import HessianModel
 
+REACHED = "tol is reached"
+AT_FLOOR = "the objective is at the floor that its precision sets"
+
 
 @dataclass(frozen=True)
 class Iteration:
@@ -56,8 +59,6 @@ class Solution:
         The gradient of the smooth part of J.
     certificate : float
         Upper bound on J - J*; infinite where none is known.
-    converged : bool
-        Whether tol was reached, or the floor that the precision of the data sets.
     message : str
         Why it ended.
     history : list of Iteration
@@ -65,9 +66,8 @@ class Solution:
     n_passes : float
         Passes over X that the fit made.
     preconditioner : Preconditioner or None
-        What L-BFGS divided gradients by last, for the next fit of nearly the same objective to begin with.
-    scale : float
-        The factor by which L-BFGS multiplied the inverse of that preconditioner last.
+        What L-BFGS divided gradients by last, times the factor that steps had, for the next fit of nearly the same
+        objective to begin with.
     pairs : Pairs or None
         The steps and gradient changes that L-BFGS knew last, likewise.
     row_point : RowPoint or None
@@ -81,15 +81,18 @@ class Solution:
     loss: float
     gradient: np.ndarray
     certificate: float
-    converged: bool
     message: str
     history: list[Iteration]
     n_passes: float
     preconditioner: AnyPreconditioner | None = None
-    scale: float = 1.0
     pairs: Pairs | None = None
     row_point: RowPoint | None = None
     model: HessianModel | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether tol was reached, or the floor that the precision of the data sets."""
+        return self.message in (REACHED, AT_FLOOR)
 
     @property
     def n_iter(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlin.objective import RangeError
 from fastlin.objective.rounding import ROW_ROUNDINGS, UNIT_ROUNDOFF
-from fastlin.solvers.solution import Iteration, Solution
+from fastlin.solvers.solution import AT_FLOOR, REACHED, Iteration, Solution
 from fastlin.solvers.tuning import (
     INNER_ACCURACY,
     LENIENCE,
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point
 
-REACHED = "tol is reached"
 LIMITED = "max_iter is reached"
 STOPPED = "a callback asked to stop"
 IMPATIENT = "another solver may do better"
-AT_FLOOR = "the objective is at the floor that its precision sets"
 STALLED = "the objective no longer falls"
 SEPARABLE = "the classes are separable by what is not penalised"
 
@@ -284,7 +282,6 @@ class Stopping:
             best.loss,
             best.gradient,
             self.certify(best),
-            message in (REACHED, AT_FLOOR),
             message,
             self.history,
             self.n_passes,

@@ -17,7 +17,7 @@ DEFAULTS = {
     "l1_ratios": (0,),
     "cv": 3,
     "scoring": "accuracy",
-    "tol": 1e-8,
+    "tol": 1e-10,
     "use_legacy_attributes": False,
 }
 

@@ -363,7 +363,7 @@ def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
         parameters = objective.coordinates.to_parameters(coef, np.zeros(1))
         point = objective.at(parameters)
         assert np.abs(point.gradient).max() < 1e-10
-        solution = Solution(parameters, point.value, point.loss, point.gradient, 0.0, True, "", [], 1.0)
+        solution = Solution(parameters, point.value, point.loss, point.gradient, 0.0, "", [], 1.0)
         rounded, intercept, certificate = objective.finish(solution, np.float32)
         assert abs(value_of(objective, rounded, intercept) - value_of(objective, coef, np.zeros(1))) <= certificate < 1
 
@@ -371,7 +371,7 @@ def test_what_rounding_adds_counts_the_size_where_the_loss_is_flat(grouped):
 def test_coefficients_outside_the_range_of_their_type_raise():
     objective, parameters = make_objective(30, 3, 2, l2=0.1)
     point = objective.at(1e40 * parameters)
-    solution = Solution(point.parameters, point.value, point.loss, point.gradient, 0.0, True, "", [], 1.0)
+    solution = Solution(point.parameters, point.value, point.loss, point.gradient, 0.0, "", [], 1.0)
     with pytest.raises(OverflowError, match="range of their type"):
         objective.finish(solution, np.float32)
 
