@@ -8,6 +8,7 @@ cases, as --full runs them.
 import json
 from pathlib import Path
 
+from benchmarks.probes import TO_ITS_OBJECTIVE, TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS
 from benchmarks.races import FASTLIN
 from benchmarks.suite import RACE_RECORDS
 from benchmarks.tables import describe_case
@@ -27,6 +28,15 @@ MEASURES = {
         lambda record: _seconds(record, FASTLIN) - _seconds(record, "scikit-learn"),
         "{:.3g} s more than scikit-learn",
     ),
+    # What fastlin does not reach has no ratio.
+    **{
+        name: (lambda record, name=name: record["ratios"][name] or 0.0, f"{{:.3g}} times as fast as {words}")
+        for name, words in {
+            TO_ITS_OBJECTIVE: "scikit-learn, to its objective",
+            TORCH_TO_ITS_OBJECTIVE: "PyTorch, to scikit-learn's objective",
+            TORCH_TO_OURS: "PyTorch, to fastlin's objective",
+        }.items()
+    },
 }
 
 

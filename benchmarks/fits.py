@@ -232,6 +232,8 @@ RACES = {
     # On the probes of more classes lbfgs stops 4.6e-4 and more above the minimum, on that of ten it reaches it.
     "probe-1000": _race_probe(20_000, 512, 1_000, rule=Rule(tol=TOL, peers_above=TOL)),
     "probe-1000-lbfgs": _race_probe_by_lbfgs(20_000, 512, 1_000),
+    "probe-600": _race_probe(15_000, 384, 600, rule=Rule(tol=TOL, peers_above=TOL)),
+    "probe-600-lbfgs": _race_probe_by_lbfgs(15_000, 384, 600),
     "probe-100": _race_probe(50_000, 768, 100, rule=Rule(tol=TOL, peers_above=TOL)),
     "probe-100-lbfgs": _race_probe_by_lbfgs(50_000, 768, 100),
     "probe-10": _race_probe(100_000, 1_024, 10, "generated linear probe, tol 1e-6", rule=PROVEN),

@@ -10,6 +10,7 @@ from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.everyday import GRID
 from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
+from benchmarks.probes import KIND as PROBE
 from benchmarks.races import FASTLIN
 from benchmarks.scaling import list_losses
 from benchmarks.scikit_learn_cases import KIND
@@ -54,9 +55,13 @@ CHOSEN = (
     "probe-1000",
 )
 # The races of linear probes, which are run with solver="lbfgs" too, by this ending of their names.
-PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-1000"), "-lbfgs"
+PROBES, BY_LBFGS = ("probe-10", "probe-100", "probe-600", "probe-1000"), "-lbfgs"
 # What README calls the records that are not races, by their kinds.
-OTHER_KINDS = {KIND: "cases of scikit-learn's issues and suites", "sweep": "sweeps"}
+OTHER_KINDS = {
+    KIND: "cases of scikit-learn's issues and suites",
+    "sweep": "sweeps",
+    PROBE: "single probes by the defaults of both",
+}
 
 # What the documents say where fastlin is slower, with the gap between the objectives.
 STOPS_EARLIER = "scikit-learn stops at an objective that is higher by {:.0e} of it than fastlin's."
@@ -65,6 +70,8 @@ WHY_SLOWER = {
     "thousand-classes": STOPS_EARLIER,
     "probe-1000": STOPS_EARLIER,
     "probe-1000-lbfgs": STOPS_EARLIER,
+    "probe-600": STOPS_EARLIER,
+    "probe-600-lbfgs": STOPS_EARLIER,
     "probe-100": PROVES,
     "probe-10": PROVES,
     "predict-frame": "A frame lies column by column; an array, whose rows lie in one piece, takes 1.7 ms.",
@@ -301,6 +308,7 @@ BLOCKS = {
     "scikit-learn-cases": lambda machines: list_kind(machines, KIND),
     "probes": show_probes,
     "sweeps": lambda machines: list_kind(machines, "sweep"),
+    "probe-times": lambda machines: list_kind(machines, PROBE),
     "learning": lambda machines: list_kind(machines, "learning"),
     "limits": lambda machines: list_kind(machines, "limit"),
     "memory": lambda machines: list_kind(machines, "memory"),

@@ -10,6 +10,8 @@ from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
 from benchmarks.memory import measure_case
 from benchmarks.pass_scaling import BASE, SMALL_BASE, measure_pass_scaling
+from benchmarks.probes import CASES as PROBES
+from benchmarks.probes import measure_probe
 from benchmarks.races import THREADS, count_race_threads, load_problem, run_race
 from benchmarks.scaling import measure_scaling
 from benchmarks.scikit_learn_cases import FEW as FEW_OF_SCIKIT_LEARN
@@ -34,6 +36,7 @@ SCIKIT_LEARN_CASES = "scikit-learn-cases"
 CASES = (
     *RACES,
     *SWEEPS,
+    *PROBES,
     EVERYDAY,
     SCIKIT_LEARN_CASES,
     LEARNING,
@@ -85,6 +88,8 @@ def measure(case, whole=False):
         return {case: measure_scikit_learn_cases() if whole else measure_scikit_learn_cases(True, FEW_OF_SCIKIT_LEARN)}
     if case in SWEEPS:
         return {case: measure_sweep(SWEEPS[case], whole)}
+    if case in PROBES:
+        return {case: measure_probe(PROBES[case], whole)}
     if case == LEARNING:
         return {case: measure_learning(whole)}
     if case == PASS_SCALING:

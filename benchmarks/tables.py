@@ -5,6 +5,14 @@ from math import exp, log
 from statistics import fmean, median
 
 from benchmarks.learning import find_accuracy, find_seconds
+from benchmarks.probes import (
+    KIND,
+    SCIKIT_LEARN,
+    TO_ITS_OBJECTIVE,
+    TORCH,
+    TORCH_TO_ITS_OBJECTIVE,
+    TORCH_TO_OURS,
+)
 from benchmarks.races import FASTLIN
 from benchmarks.sweeps import BY_DEFAULT, BY_IMPORT
 
@@ -365,6 +373,50 @@ def tabulate_probe_fits(pairs):
     return Table("Single probes", columns, rows, bold)
 
 
+def tabulate_probe_times(records):
+    """Return the table of single probes by the defaults of both libraries, bold where fastlin's whole fit is slower."""
+    rows = []
+    for record in records:
+        ours, theirs, torch = (record["contenders"][name] for name in (FASTLIN, SCIKIT_LEARN, TORCH))
+        to_theirs, ratio = ours["seconds_to_scikit_learn"], record["ratios"][TO_ITS_OBJECTIVE]
+        rows.append(
+            [
+                record["data"],
+                format_seconds(ours["seconds"]),
+                f"{ours['proven_gap']:.0e}",
+                format_seconds(theirs["seconds"]) + (", 1 thread" if theirs["threads"] < record["threads"] else ""),
+                f"{theirs['objective'] / ours['objective'] - 1:+.0e}",
+                format_ratio(record["ratio"]),
+                "not reached" if to_theirs is None else format_seconds(to_theirs),
+                "" if ratio is None else format_ratio(ratio),
+                *_say_reached(torch, "seconds_to_scikit_learn", record["ratios"][TORCH_TO_ITS_OBJECTIVE]),
+                *_say_reached(torch, "seconds_to_fastlin", record["ratios"][TORCH_TO_OURS]),
+            ]
+        )
+    columns = [
+        "probe",
+        "fastlin",
+        "proven gap",
+        "scikit-learn",
+        "its objective above",
+        "times faster",
+        "fastlin to its objective",
+        "times faster",
+        "PyTorch to its objective",
+        "times faster",
+        "PyTorch to fastlin's",
+        "times faster",
+    ]
+    title = "Single probes by the defaults of both, and the seconds to the objectives where they end"
+    return Table(title, columns, rows, [record["ratio"] < 1 for record in records])
+
+
+def _say_reached(torch, what, ratio):
+    """Return PyTorch's seconds to an objective and their ratio to fastlin's; both are least values if it failed."""
+    seconds, over = (torch["seconds"], "over ") if torch[what] is None else (torch[what], "")
+    return over + format_seconds(seconds), "" if ratio is None else over + format_ratio(ratio)
+
+
 KINDS = {
     "race": tabulate_races,
     "limit": tabulate_limits,
@@ -373,5 +425,6 @@ KINDS = {
     "everyday": tabulate_everyday,
     "scikit-learn's cases": tabulate_everyday_problems,
     "sweep": tabulate_sweeps,
+    KIND: tabulate_probe_times,
     "learning": tabulate_learning,
 }

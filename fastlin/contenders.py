@@ -256,8 +256,13 @@ def fit_glum(problem: Problem, max_iter: int, tol: float = 1e-300) -> tuple[Floa
     return model.coef_.reshape(1, -1), np.array([model.intercept_])
 
 
-def fit_torch(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
-    """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe line searches, in the type of X."""
+def fit_torch(
+    problem: Problem, max_iter: int, observe: Callable[[float, FloatArray, FloatArray], None] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Minimise J, written in PyTorch, by its L-BFGS with 10 pairs and strong Wolfe line searches, in the type of X.
+
+    observe is told J, coef and intercept of each evaluation; an error that it raises ends the fit.
+    """
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -285,6 +290,8 @@ def fit_torch(problem: Problem, max_iter: int) -> tuple[FloatArray, FloatArray]:
         else:
             loss = cross_entropy(scores, targets)
         objective = loss + 0.5 * problem.l2 * coef.square().sum()
+        if observe is not None:
+            observe(float(objective), coef.detach().numpy(), intercept.detach().numpy())
         objective.backward()
         return objective
 

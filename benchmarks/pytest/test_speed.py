@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.limits import LIMITS
 from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import EVERYDAY, FIRST_USE, LEARNING, RACES, SCIKIT_LEARN_CASES, SWEEPS, measure
+from benchmarks.suite import EVERYDAY, FIRST_USE, LEARNING, PROBES, RACES, SCIKIT_LEARN_CASES, SWEEPS, measure
 
 
 def test_race(benchmark, whole, keep, race):
@@ -26,12 +26,12 @@ def test_everyday(benchmark, whole, keep, case):
         assert not problem["fault"], f"{problem['title']}: {problem['fault']}"
 
 
-@pytest.mark.parametrize("sweep", SWEEPS)
-def test_sweep(benchmark, whole, keep, sweep):
-    records = benchmark.pedantic(measure, (sweep, whole), rounds=1)
+@pytest.mark.parametrize("case", [*SWEEPS, *PROBES])
+def test_sweep_or_probe(benchmark, whole, keep, case):
+    records = benchmark.pedantic(measure, (case, whole), rounds=1)
     benchmark.extra_info.update(records)
     keep(records)
-    assert not records[sweep]["fault"]
+    assert not records[case]["fault"]
 
 
 def test_learning(benchmark, whole, keep):
