@@ -10,7 +10,8 @@ import numpy as np
 from fastlin.budget import SMALL_HESSIAN
 from fastlin.objective import LARGEST_PENALTY
 from fastlin.solvers import descent, lbfgs, mini_batches, newton, preconditioners, proximal_newton, row_space_lbfgs
-from fastlin.solvers.stopping import IMPATIENT, REACHED, STALLED, Stopping
+from fastlin.solvers.solution import REACHED
+from fastlin.solvers.stopping import IMPATIENT, STALLED, Stopping
 from fastlin.solvers.tuning import (
     CHEAP_WORK,
     EXPENSIVE_REFRESHES,

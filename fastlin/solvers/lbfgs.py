@@ -19,7 +19,8 @@ from fastlin.kernels.machine.vectors import dot
 from fastlin.objective.objective import linearise_decided_rows
 from fastlin.solvers import line_search
 from fastlin.solvers.recursion import Recursion
-from fastlin.solvers.stopping import IMPATIENT, LIMITED, REACHED, is_slow
+from fastlin.solvers.solution import REACHED
+from fastlin.solvers.stopping import IMPATIENT, LIMITED, is_slow
 from fastlin.solvers.tuning import FIRST_CURVATURE, IMPROVEMENT, LINEARISED_FOR, ROUNDING
 from fastlin.typing import FloatArray, FloatType
 

@@ -117,8 +117,7 @@ def test_a_run_names_what_has_held_back_the_peers(monkeypatch):
     assert machine.describe_run()["held_back_by"] == {"OPENBLAS_CORETYPE": "Haswell"}
 
 
-@pytest.mark.parametrize("race", list(RACES))
-def test_every_race_has_a_bound(race):
-    if race == "pass-uint8":
-        pytest.skip("BLAS cannot multiply bytes: the bound is for the types that it can.")
-    assert find_bounds(read_bounds(), race, "x86-64-v3")
+def test_every_race_has_a_bound():
+    # BLAS cannot multiply bytes: the bound is for the types that it can.
+    missing = [race for race in RACES if race != "pass-uint8" and not find_bounds(read_bounds(), race, "x86-64-v3")]
+    assert not missing
