@@ -32,7 +32,7 @@ from benchmarks.races import EQUAL, FASTLIN, Race, Rule, run_race
 from benchmarks.scaling import BASE, make_problem
 from benchmarks.sparse_data import make_one_hot
 from benchmarks.tables import make_console, print_tables, tabulate_everyday, write_everyday
-from fastlin.contenders import fit_fastlin, fit_glum
+from fastlin.contenders import MOST_PARAMETERS_OF_A_HESSIAN, fit_fastlin, fit_glum
 from fastlin.kernels.machine.threads import count_threads
 
 ROWS = 300, 1_000, 3_000, 10_000, 30_000, 100_000
@@ -205,7 +205,8 @@ def choose_peers(problem, most_work, tol=TOL, max_iter=DEFAULT_ITERATIONS):
         return {"scikit-learn's encoder and lbfgs": fit_pipeline}
     peers, n, d = {}, *problem.X.shape
     if problem.l1_ratio == 0:
-        fits_hessian = n * (problem.n_rows_coef * (d + 1)) ** 2 <= most_work
+        n_parameters = problem.n_rows_coef * (d + 1)
+        fits_hessian = n_parameters <= MOST_PARAMETERS_OF_A_HESSIAN and n * n_parameters**2 <= most_work
         solvers = [solver for solver in SOLVERS if solver != "newton-cholesky" or fits_hessian]
         peers |= by_scikit_learn(*solvers, tol=tol, max_iter=max_iter)
         if find_spec("cyanure"):

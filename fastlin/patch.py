@@ -55,7 +55,7 @@ LEAST_FALL = 64 * float(np.finfo(np.float64).eps)
 SMALL_TABLE = 100_000
 MOST_REASONS = 100
 # What fits leave that scikit-learn's do not.
-OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_"
+OURS = "certificate_", "converged_", "n_passes_", "n_samples_fit_", "objectives_", "certificates_", "timed_out_"
 NOTHING = object()
 
 
@@ -313,11 +313,15 @@ def _make_batch(names, make, arguments):
 
 
 def _read_names(names, default):
-    names = default if names is None else [names] if isinstance(names, str) else list(names)
-    for name in names:
-        if name not in MODULES:
-            raise ValueError(f"names must be among {', '.join(map(repr, MODULES))}, got {name!r}")
-    return names
+    given = default if names is None else [names] if isinstance(names, str) else names
+    accepted = f"names must be among {', '.join(map(repr, MODULES))}, got"
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{accepted} {names!r}")
+    given = list(given)
+    for name in given:
+        if not isinstance(name, str) or name not in MODULES:
+            raise ValueError(f"{accepted} {name!r}")
+    return given
 
 
 class _Patch(AbstractContextManager[None]):
@@ -328,6 +332,13 @@ class _Patch(AbstractContextManager[None]):
 
     def __repr__(self):
         return f"<fastlin fits sklearn's {', '.join(self._names)}>"
+
+    def __enter__(self):
+        # The second block of one call patches as well.
+        with _lock:
+            for name in self._names:
+                _holders[name].add(self)
+            _update()
 
     def __exit__(self, *error):
         with _lock:
@@ -375,9 +386,7 @@ def patch_sklearn(names: str | Iterable[str] | None = None) -> AbstractContextMa
     with _lock:
         # The reducer stays, since processes that have been started follow an end as well.
         reduction.register(BatchedCalls, _reduce_batch)
-        for name in patch._names:
-            _holders[name].add(patch)
-        _update()
+        patch.__enter__()
     return patch
 
 

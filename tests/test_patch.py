@@ -106,6 +106,14 @@ def test_names_that_were_imported_before_are_patched_until_the_last_block_ends(c
     for change in (fastlin.patch_sklearn, fastlin.unpatch_sklearn):
         with pytest.raises(ValueError, match=r"names must be among 'LogisticRegression', .* got 'SVC'"):
             change(["SVC"])
+        with pytest.raises(TypeError, match=r"names must be among .* got 5"):
+            change(5)
+    # A block of the same call patches once more.
+    again = fastlin.patch_sklearn()
+    for _ in range(2):
+        with again:
+            assert vars(LogisticRegression)["fit"] is not before[0]["fit"]
+        assert vars(LogisticRegression)["fit"] is before[0]["fit"]
 
 
 def test_threads_may_patch_at_once(cancer):
@@ -145,6 +153,7 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(cancer):
     ]
     if scikit_learn.VERSION >= (1, 8):
         cases.append((LogisticRegression(**exact, l1_ratio=0.5, solver="saga", C=0.1), X, y))
+    before = count_fits()
     for model, X, y in cases:
         theirs = clone(model).fit(X, y)
         with fastlin.patch_sklearn():
@@ -160,11 +169,12 @@ def test_models_are_those_of_scikit_learn_at_its_minimum(cancer):
                 found, expected = (stack(getattr(each, name)) for each in (ours, theirs))
                 np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-2, err_msg=model)
         own = theirs.set_params().__dict__.keys()
-        assert own <= ours.__dict__.keys()
+        assert own <= ours.__dict__.keys() <= own | set(patch.OURS)
         # Predictions of scikit-learn's own methods, from the same coefficients.
         expected = ours.decision_function(X), ours.predict_proba(X), ours.predict_log_proba(X), ours.predict(X)
         for found, other in zip(scores, expected, strict=True):
             np.testing.assert_allclose(found, other, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(count_fits() - before, [len(cases), 0])
 
 
 @pytest.mark.parametrize(("n_rows", "tol"), [(200, patch.LEAST_FALL), (5_100, 1e-8)], ids=["small", "larger"])

@@ -157,10 +157,24 @@ def bind_rows(
 
     X are rows of numbers, a table's matrix or Blocks.
     """
-    scorer = get_scorer(scoring)
-    if scorer is None:
+    if scoring is None:
         return lambda model: model.score(X, y, sample_weight=sample_weight)
-    # The rows need not hold every class.
-    scorer = give_labels(scorer, classes)
     is_in_blocks = isinstance(X, Blocks)
+    if score_params.keys() <= {"sample_weight"} and np.isin(y, classes).all():
+        # scikit-learn's checks take most of the time of small searches: 8 milliseconds a score of 83 rows.
+        if scoring == "accuracy":
+            return lambda model: model.score(X, y, **score_params)
+        if scoring == "neg_log_loss":
+            labels = np.searchsorted(classes, y)
+            return lambda model: _score_log_loss(join_answers(model), X, labels, **score_params)
+    # The rows need not hold every class.
+    scorer = give_labels(get_scorer(scoring), classes)
     return lambda model: scorer(join_answers(model) if is_in_blocks else model, X, y, **score_params)
+
+
+def _score_log_loss(model, X, labels, sample_weight=None):
+    """Return the negative log loss as scikit-learn's scorer has it: probabilities are clipped at the roundoff."""
+    of_all = model.predict_proba(X)
+    probabilities, roundoff = of_all[np.arange(len(labels)), labels], np.finfo(of_all.dtype).eps
+    losses = np.log(np.clip(probabilities, roundoff, 1 - roundoff))
+    return float(np.average(losses, weights=sample_weight))

@@ -258,7 +258,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         X_val : array-like or sparse matrix of shape (n_validation_samples, n_features), Blocks or None
             The rows that choose, in place of folds; they may be of another kind and type than X. `cv` must be None.
         y_val : array-like of shape (n_validation_samples,)
-            Their labels, each of which y must have. None only where `X_val` is Blocks that hold them.
+            Their labels. Those that y lacks count as wrong where the scorer takes predicted labels and `refit` is
+            "train" or False, and are an error elsewhere. None only where `X_val` is Blocks that hold them.
         sample_weight_val : array-like of shape (n_validation_samples,) or None
             Their weights, for the scorer and for the fit of all rows, as `sample_weight` has them for folds.
         **params
@@ -409,7 +410,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         """Return the scores of models on the test rows of a fold, or on a ValidationSet."""
         scoring = read_scoring(self.scoring)
         if isinstance(test_rows, ValidationSet):
-            score = bind_rows(scoring, data.classes, test_rows.X, test_rows.y, test_rows.weights, score_params)
+            rows = test_rows.X, test_rows.y, test_rows.weights
+            score = bind_rows(scoring, test_rows.classes, *rows, score_params)
         else:
             score = bind_scorer(scoring, data, test_rows, sample_weight, score_params)
         return [score(model) for model in models]

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import get_scorer
 from sklearn.utils.validation import assert_all_finite
 
 from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.features import check_features
 from fastlin.estimators.joined_rows import join_matrices
+from fastlin.estimators.parameters import read_scoring
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.training_data import (
     TrainingData,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ValidationSet:
-    """The matrix, labels and weights of validation rows, checked; labels are of the training rows' classes.
+    """The matrix, labels and weights of validation rows, checked, and the classes of these and of the training rows.
 
     weights are those that were given, or None.
     """
@@ -40,6 +42,7 @@ class ValidationSet:
     matrix: Matrix
     y: np.ndarray
     weights: np.ndarray | None
+    classes: np.ndarray
 
     @property
     def X(self) -> Any:
@@ -61,8 +64,8 @@ def read_validation_set(
     Raises
     ------
     ValueError
-        There are no labels, or labels that the training rows lack, other columns than X has, no rows, numbers that are
-        not finite, and weights that are negative, not finite or all zero.
+        There are no labels, or labels that the training rows lack and `_meets_other_labels` does not allow, other
+        columns than X has, no rows, numbers that are not finite, and weights that are negative, not finite or all zero.
     """
     if isinstance(X_val, Blocks):
         for name, given, held in (
@@ -82,10 +85,11 @@ def read_validation_set(
         found = np.unique(y).tolist()
     known = set(classes.tolist())
     unknown = [label for label in found if label not in known]
-    if unknown:
+    if len(unknown) == len(found) or (unknown and not _meets_other_labels(estimator)):
         raise ValueError(
-            f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. A model "
-            "cannot predict it: leave these rows out, or add such rows to X."
+            f"y_val holds {unknown[0]!r}, which is no label of y; its labels are {classes.tolist()!r:.200}. Leave "
+            "these rows out, or add such rows to X; with scoring='accuracy' and refit='train' or False they count as "
+            "wrong."
         )
     weights = None
     if sample_weight_val is not None:
@@ -94,7 +98,9 @@ def read_validation_set(
             weights = check_sample_weight(given, y, dtype=np.float64, ensure_non_negative=True)
             if not weights.any():
                 raise ValueError("all of them are 0")
-    return ValidationSet(matrix, y.astype(classes.dtype, copy=False), weights)
+    if unknown:
+        return ValidationSet(matrix, y, weights, np.union1d(classes, y))
+    return ValidationSet(matrix, y.astype(classes.dtype, copy=False), weights, classes)
 
 
 def join_data(
@@ -135,6 +141,12 @@ def refuse_beside_rows(cv: Any, params: Mapping[str, Any]) -> None:
         raise ValueError(
             f"fit takes no metadata with X_val but sample_weight and sample_weight_val, got {', '.join(params)}"
         )
+
+
+def _meets_other_labels(estimator):
+    """Say whether labels that y lacks may be scored, since that takes predictions alone and no fit has these rows."""
+    response = getattr(get_scorer(read_scoring(estimator.scoring)), "_response_method", "predict")
+    return response == "predict" and estimator.refit in (False, "train")
 
 
 def _read_rows(estimator, X_val):

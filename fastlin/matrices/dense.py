@@ -315,7 +315,8 @@ class DensePasses(Passes):
     def sum_by_class(self) -> FloatArray | None:
         """As `Passes.sum_by_class` has it: with many classes a pass multiplies for each of them what one of them has.
 
-        Sums take no more roundings one after the other than those of a pass.
+        A sum takes no more roundings one after the other than a sum and a product of a pass together, which is what
+        certificates count for it.
         """
         rows, labels, weights = self.samples
         (K, _), d = self._shape, self._X.shape[1]

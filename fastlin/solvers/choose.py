@@ -33,6 +33,7 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point
     from fastlin.solvers.preconditioners import Build
     from fastlin.solvers.solution import Solution
     from fastlin.solvers.stopping import OnIteration
@@ -122,19 +123,24 @@ def minimize(
     sampled = _minimize_sample(objective, n_sampled, start, tol) if is_worth else None
     preconditions = _schedule(objective, build, refreshes, sampled is not None)
     first_step = None
-    if is_far and preconditions[0] is not preconditioners.diagonal and mini_batches.suits(objective):
+    beginning: FloatArray | Point = start if sampled is None else sampled
+    is_plain = is_far and sampled is None and preconditions[0] is not preconditioners.diagonal
+    if is_plain and mini_batches.suits(objective):
         block = preconditioners.block_at_start(objective)
         if mini_batches.is_far(objective, block):
-            start = mini_batches.minimize_roughly(objective, start, block)
-            first_step = FIRST_STEP
+            rough = _at_rounded(objective, mini_batches.minimize_roughly(objective, start, block), room)
+            # Where a few rows have nearly all weight, batches without them tell nothing of the length of a step.
+            if rough.value < objective.value_at_start():
+                beginning, first_step = rough, FIRST_STEP
         elif preconditions[0] is preconditioners.shared_block:
             preconditions[0] = lambda point: block
     patience = PATIENCE if solver != "lbfgs" and objective.has_hessian else None
     # A point that was evaluated need not be so again.
-    is_ready = not is_far and best is not None and (best.has_probabilities or room is None) and _is_near(start, best)
+    if not is_far and best is not None and (best.has_probabilities or room is None) and _is_near(start, best):
+        beginning = best
     solution = lbfgs.minimize(
         objective,
-        best if is_ready and best is not None else start if sampled is None else sampled,
+        beginning,
         stopping,
         preconditions=preconditions,
         room=room,
@@ -160,19 +166,23 @@ def minimize(
 
 def _find_best(objective, starts, nearby, room):
     """Return the Point of the best start, or None where there is none; of two the first is where ``nearby`` ended."""
-    precision, best = objective.fast_precision, None
-    # In float32 points that float32 can hold, as in the line search.
-    starts = [start.astype(precision).astype(np.float64) for start in starts]
+    starts, best = list(starts), None
     if nearby is not None and objective.penalty.is_smooth and len(starts) == 2:
-        ahead = objective.at(starts.pop(), precision, out=room)
+        ahead = _at_rounded(objective, starts.pop(), room)
         # J there is known without a pass.
         ended = nearby.loss + 0.5 * float(np.sum(objective.penalty.curvatures * nearby.parameters**2))
         if ahead.value <= ended:
             return ahead
     for start in starts:
-        point = objective.at(start, precision, out=room)
+        point = _at_rounded(objective, start, room)
         best = point if best is None or point.value <= best.value else best
     return best
+
+
+def _at_rounded(objective, parameters, room):
+    """Return the Point to begin with at parameters; in float32 one that float32 can hold, as in the line search."""
+    precision = objective.fast_precision
+    return objective.at(parameters.astype(precision).astype(np.float64), precision, out=room)
 
 
 def _is_near(start, point):

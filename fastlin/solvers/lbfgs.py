@@ -129,9 +129,9 @@ def minimize(
             pairs.add(point, end)
             if not decrements[1:]:
                 scale = _measure_step(point, end, direction)
-            decrease, scale = point.value - end.value, abs(point.value)
+            decrease, size = point.value - end.value, abs(point.value)
             # Gradients are better than values: what they promise is progress, too.
-            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * scale
+            stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size
             point = end
             bound = _settle(point, objective, stopping, room)
             stopping.record(point, bound)

@@ -1,5 +1,6 @@
 """LogisticRegressionCV against plain loops, scikit-learn's and its estimator checks."""
 
+import itertools
 import threading
 import tracemalloc
 import warnings
@@ -18,8 +19,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastlin
 from fastlin.budget import Budget
+from fastlin.estimators.cross_validation import bind_rows
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.problem import Problem
+from fastlin.estimators.scikit_learn import give_labels
 from fastlin.kernels.machine.threads import limit_threads
 
 QUIET = {"scoring": "neg_log_loss", "use_legacy_attributes": False}
@@ -453,3 +456,20 @@ def test_a_splitter_without_folds_is_refused():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="cv gave no folds"):
         fastlin.LogisticRegressionCV(cv=[], scoring="accuracy", use_legacy_attributes=False).fit(X, y)
+
+
+def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():
+    X, y = load_iris(return_X_y=True)
+    labels = np.array(["a", "b", "c"])[y]
+    weights = np.random.default_rng(0).uniform(size=len(y))
+    # Some rows do not hold every class; with C = 1e8 some probabilities are zero.
+    for rows, C in itertools.product((slice(None), slice(50, None)), (1.0, 1e8)):
+        for dtype in (np.float64, np.float32):
+            model = fastlin.LogisticRegression(C=C, max_iter=50).fit(X.astype(dtype), labels)
+            given, found = X[rows].astype(dtype), labels[rows]
+            for scoring, params in itertools.product(
+                ("accuracy", "neg_log_loss"), ({}, {"sample_weight": weights[rows]})
+            ):
+                score = bind_rows(scoring, model.classes_, given, found, None, params)
+                scorer = give_labels(get_scorer(scoring), model.classes_)
+                assert score(model) == pytest.approx(scorer(model, given, found, **params), rel=1e-14)

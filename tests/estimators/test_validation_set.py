@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import load_scaled, make_problem
+from conftest import as_bfloat16, load_scaled, make_problem
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -22,6 +22,7 @@ from fastlin import LogisticRegressionCV, blocks
 from fastlin.budget import Budget
 from fastlin.estimators.joined_rows import join_matrices
 from fastlin.matrices import BlockMatrix, as_matrix
+from fastlin.tensors import widen
 
 QUIET = {"l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
 CS = [0.01, 1.0, 100.0]
@@ -55,8 +56,7 @@ def test_the_bits_are_those_of_one_fold():
     cv = PredefinedSplit(np.arange(len(y)) // N - 1)
     for scoring in ("neg_log_loss", "accuracy", None, "f1_macro", lambda model, *_, **__: -abs(model.coef_).sum()):
         for l1_ratios in ((0,), (0.2, 1.0)):
-            # With "auto" folds are estimated, and fits of a validation set proven.
-            options = {"Cs": CS, **QUIET, "scoring": scoring, "l1_ratios": l1_ratios, "solver": "lbfgs"}
+            options = {"Cs": CS, **QUIET, "scoring": scoring, "l1_ratios": l1_ratios}
             expected = LogisticRegressionCV(cv=cv, **options).fit(X, y, weights)
             for n_jobs in (1, 3):
                 found = fit(training, validation, n_jobs=n_jobs, **options)
@@ -109,6 +109,7 @@ def test_rows_of_any_kind_are_read_in_place():
     expected = fit((X, y), (X_val, y_val), tol=1e-10)
     kinds = {
         "float16": lambda rows, labels: (rows.astype(np.float16), labels),
+        "bfloat16": lambda rows, labels: (as_bfloat16(rows), labels),
         "float32": lambda rows, labels: (rows.astype(np.float32), labels),
         "uint8": lambda rows, labels: (rows.astype(np.uint8), labels),
         "int64 by columns": lambda rows, labels: (np.asfortranarray(rows.astype(np.int64)), labels),
@@ -120,6 +121,7 @@ def test_rows_of_any_kind_are_read_in_place():
     }
     pairs = [(one, other) for one in ("float32", "CSR", "blocks") for other in kinds]
     pairs += [("uint8", "float16"), ("float16", "uint8"), ("uint8", "uint8"), ("sparse blocks", "float32")]
+    pairs += [("bfloat16", "bfloat16"), ("bfloat16", "uint8"), ("bfloat16", "CSR")]
     for one, other in pairs:
         given, given_val = kinds[one](X, y), kinds[other](X_val, y_val)
         before = [as_bytes(each[0]) for each in (given, given_val)]
@@ -127,8 +129,9 @@ def test_rows_of_any_kind_are_read_in_place():
         np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-3, err_msg=f"{one} {other}")
         np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-3, atol=1e-5, err_msg=f"{one} {other}")
         # The last fit has the type that holds both.
-        fits_float32 = other in ("float16", "float32", "uint8", "COO float32")
-        assert (found.coef_.dtype == np.float32) == (one == "float32" and fits_float32), (one, other)
+        fits_float32 = other in ("float16", "bfloat16", "float32", "uint8", "COO float32")
+        is_float32 = (one == "float32" and fits_float32) or (one, other) == ("bfloat16", "uint8")
+        assert (found.coef_.dtype == np.float32) == is_float32, (one, other)
         assert found.coefs_paths_.dtype == (np.float32 if one == "float32" else np.float64)
         assert [as_bytes(each[0]) for each in (given, given_val)] == before
 
@@ -165,12 +168,14 @@ def test_tables_with_categories():
 
 def test_a_large_set_is_not_copied_for_the_last_fit(monkeypatch):
     (X, y, _), (X_val, y_val, _) = make_sets()
+    # Numbers that bfloat16 holds.
+    X, X_val = (widen(as_bfloat16(each), np.float64) for each in (X, X_val))
     small = fit((X, y), (X_val, y_val), tol=1e-10)
     monkeypatch.setattr(Budget, "holds_copies", lambda *_: False)
-    for kind in (np.asarray, sparse.csr_array):
+    for kind, itemsize in ((np.asarray, 8), (sparse.csr_array, 8), (as_bfloat16, 2)):
         joined = join_matrices(as_matrix(kind(X)), as_matrix(kind(X_val)))
         assert isinstance(joined, BlockMatrix)
-        assert joined.budget_bytes >= X.nbytes + X_val.nbytes
+        assert joined.budget_bytes >= itemsize * (X.size + X_val.size)
         found = fit((kind(X), y), (kind(X_val), y_val), tol=1e-10)
         np.testing.assert_allclose(found.coef_, small.coef_, atol=1e-6)
     monkeypatch.undo()
@@ -267,6 +272,32 @@ def test_labels_may_lack_classes_and_have_another_type():
     found = fit((X, names[y]), (X_val[keep], names[y_val[keep]].astype(object)))
     np.testing.assert_array_equal(found.scores_, expected.scores_)
     np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_labels_that_y_lacks_count_as_wrong():
+    (X, y, _), (X_val, y_val, weights) = make_sets()
+    names = np.array(["a", "bb", "ccc"])
+    keep, wrong = y > 0, y_val == 0
+    assert wrong.any()
+    for labels in (np.arange(3), names):
+        for scoring in ("accuracy", None, "f1_macro"):
+            for refit in ("train", False):
+                model = fit(
+                    (X[keep], labels[y[keep]]),
+                    (X_val, labels[y_val], weights),
+                    scoring=scoring,
+                    refit=refit,
+                )
+                assert model.classes_.tolist() == labels[1:].tolist()
+                plain = fastlin.LogisticRegression(C=model.C_, tol=1e-10).fit(X[keep], labels[y[keep]])
+                scorer = get_scorer(scoring or "accuracy")
+                expected = scorer(plain, X_val, labels[y_val], sample_weight=weights)
+                assert model.scores_.max() == pytest.approx(expected)
+    for parameters in ({}, {"scoring": "accuracy"}, {"refit": "train"}, {"refit": False, "scoring": "roc_auc_ovr"}):
+        with pytest.raises(ValueError, match=r"y_val holds 0, which is no label of y; .* they count as wrong"):
+            fit((X[keep], y[keep]), (X_val, y_val), **parameters)
+    with pytest.raises(ValueError, match=r"y_val holds 0, which is no label of y"):
+        fit((X[keep], y[keep]), (X_val[wrong], y_val[wrong]), scoring="accuracy", refit="train")
 
 
 def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):

@@ -1,11 +1,14 @@
 """The rows that the sums of an objective run over: weights, class sums, Gram matrices, lengths, passes counted."""
 
+import itertools
+
 import numpy as np
 import pytest
 from conftest import evaluate, make_objective, make_problem
 from scipy import sparse
 
-from fastlin.matrices.dense import MANY_CLASSES
+from fastlin.kernels.linear.column_scaling import SUMMED_TOGETHER
+from fastlin.matrices.dense import MANY_CLASSES, count_dense_roundings
 from fastlin.objective import Objective, weigh_by_counts
 
 
@@ -109,6 +112,15 @@ def test_class_features_of_many_classes_are_those_of_a_pass(dtype):
         found, expected = of_sums.rows.class_features(), of_pass.rows.class_features()
         assert of_sums.n_passes == 0
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_class_features_of_many_classes_are_rounded_no_more_than_certificates_count():
+    shapes = itertools.product((70, 700, 5_000, 60_000, 1_000_000), (2, 60, 1024, 5000), (MANY_CLASSES, 1000), (2, 8))
+    for n, d, K, itemsize in shapes:
+        # All rows may be of one class.
+        n_roundings = min(n, SUMMED_TOGETHER) + min(-(-n // SUMMED_TOGETHER), SUMMED_TOGETHER)
+        n_roundings += -(-n // SUMMED_TOGETHER**2)
+        assert n_roundings <= sum(count_dense_roundings(n, d, K, itemsize, False)), (n, d, K)
 
 
 def test_passes_are_counted_with_those_of_parts():

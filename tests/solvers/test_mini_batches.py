@@ -13,11 +13,11 @@ from fastlin.solvers.tuning import BATCH_ROWS, FEW_CLASSES, FEWEST_BATCHES
 N_ROWS, N_CLASSES = FEWEST_BATCHES * BATCH_ROWS, FEW_CLASSES + 8
 
 
-def make_clusters(n_features=60, seed=0, **options):
+def make_clusters(n_features=60, seed=0, n_rows=N_ROWS, **options):
     """Return J over rows around a centre for each class: with few rows for each, the classes are nearly separable."""
     generator = np.random.default_rng(seed)
-    labels = generator.integers(N_CLASSES, size=N_ROWS).astype(np.int32)
-    X = generator.normal(size=(N_CLASSES, n_features))[labels] + generator.normal(size=(N_ROWS, n_features)) / 3
+    labels = generator.integers(N_CLASSES, size=n_rows).astype(np.int32)
+    X = generator.normal(size=(N_CLASSES, n_features))[labels] + generator.normal(size=(n_rows, n_features)) / 3
     return Objective.over(X, labels, N_CLASSES, **{"l2": 1e-5} | options)
 
 
@@ -66,6 +66,19 @@ def test_batches_begin_where_the_quadratic_model_promises_more_than_there_is(mon
         assert len(taken) == expected
         assert solution.converged
         assert solution.certificate <= 1e-6 * solution.value
+    # Of so many rows a sample has told where to begin.
+    taken.clear()
+    assert choose.minimize(make_clusters(n_rows=25_000), solver="auto", tol=1e-3, max_iter=1000).converged
+    assert not taken
+
+
+def test_batches_that_lead_away_are_forgotten():
+    # Nearly all weight is on few rows, which the first batch hardly has.
+    weights = np.where(np.random.default_rng(5).random(N_ROWS) < 0.005, 1.0, 1e-8)
+    objective = make_clusters(weights=weights)
+    assert mini_batches.is_far(objective, preconditioners.block_at_start(objective))
+    assert objective.at(start_of(objective)).value > objective.value_at_start()
+    assert choose.minimize(objective, solver="auto", tol=1e-4, max_iter=200).converged
 
 
 def test_the_gradient_at_the_start_is_known_without_a_pass():
