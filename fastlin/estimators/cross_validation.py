@@ -176,5 +176,5 @@ def _score_log_loss(model, X, labels, sample_weight=None):
     """Return the negative log loss as scikit-learn's scorer has it: probabilities are clipped at the roundoff."""
     of_all = model.predict_proba(X)
     probabilities, roundoff = of_all[np.arange(len(labels)), labels], np.finfo(of_all.dtype).eps
-    losses = np.log(np.clip(probabilities, roundoff, 1 - roundoff))
+    losses = np.log(np.clip(probabilities, roundoff, 1 - roundoff)).astype(np.float64)
     return float(np.average(losses, weights=sample_weight))

@@ -472,4 +472,6 @@ def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():
             ):
                 score = bind_rows(scoring, model.classes_, given, found, None, params)
                 scorer = give_labels(get_scorer(scoring), model.classes_)
-                assert score(model) == pytest.approx(scorer(model, given, found, **params), rel=1e-14)
+                # scikit-learn adds up to 150 losses in their type.
+                expected = scorer(model, given, found, **params)
+                assert score(model) == pytest.approx(expected, rel=150 * np.finfo(dtype).eps)

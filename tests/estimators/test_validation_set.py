@@ -332,6 +332,8 @@ def test_a_time_limit_keeps_what_all_folds_have(monkeypatch):
     assert found.C_ == found.Cs_[np.argmax(total)]
 
 
+# scikit-learn 1.6 says of the l1_ratios that it is given that L2 has none.
+@pytest.mark.filterwarnings("ignore:l1_ratios parameter is only used")
 def test_other_classes_take_no_validation_set():
     training, validation = make_sets()
     model = fit(training, validation, refit="train", time_limit=1e9)
