@@ -474,4 +474,4 @@ def test_accuracy_and_log_loss_are_those_of_scikit_learns_scorers():
                 scorer = give_labels(get_scorer(scoring), model.classes_)
                 # scikit-learn adds up to 150 losses in their type.
                 expected = scorer(model, given, found, **params)
-                assert score(model) == pytest.approx(expected, rel=150 * np.finfo(dtype).eps)
+                assert score(model) == pytest.approx(expected, rel=float(150 * np.finfo(dtype).eps))
