@@ -54,10 +54,10 @@ class Stopping:
         What the rule compares with.
     rule : {"excess", "gradient"}
         "excess": J is within tol * J of the minimum, by the gap, or by the solver's estimate where there is none.
-        "gradient": no entry of the gradient exceeds tol, and the smaller one
-        of the gap and the solver's estimate of J - J* is within tol * J. Where the gradient was small for some
-        iterations in a row, and the gap says that J is not far above the minimum, LENIENCE times as much is enough, up
-        to MOST_LENIENT * J. scikit-learn's newton-cholesky asks for both, for the latter without J.
+        "gradient": no entry of the gradient exceeds tol, and the smaller one of the gap and the solver's estimate of
+        J - J* is within tol * J. Where the gradient was small for some iterations in a row, and the gap says that J is
+        not far above the minimum, LENIENCE times as much is enough, up to MOST_LENIENT * J. scikit-learn's
+        newton-cholesky asks for both, for the latter without J.
     max_iter : int
         The most iterations that are recorded.
     on_iteration : callable or None
@@ -120,8 +120,7 @@ class Stopping:
             self._dual_value = dual_value
             if self._best is None or not point.value > self._best.value:
                 self._best = point
-        # No smaller than its last digits, which are rounding.
-        return max(0.0, point.value - dual_value) + ROW_ROUNDINGS * UNIT_ROUNDOFF * point.value
+        return _measure_gap(point, dual_value)
 
     def has_arrived(self) -> bool:
         """Say whether the best point that was seen in float64 has arrived: with its intercept settled it may have."""
@@ -171,7 +170,7 @@ class Stopping:
 
     def target(self, point: Point, bound: float) -> float:
         """Return the bound that is worth trying to reach by other means than steps, or zero where none is."""
-        if self.rule != "excess" or bound > self.asked(point.value) / sqrt(self.tol):
+        if self.rule != "excess" or bound > sqrt(self.tol) * max(point.value, self._smallest_value):
             return 0.0
         return (1 - INNER_ACCURACY) * self.asked(point.value)
 
@@ -194,11 +193,11 @@ class Stopping:
                 break
             # In float32 first, where a pass in float64 takes twice as long.
             settling = self.objective.at(settled, point.precision)
-            if point.precision != np.float64 and self.observe(settling) <= self.asked(settling.value):
+            has_arrived = self.observe(settling) <= self.asked(settling.value)
+            if has_arrived and settling.precision != np.float64:
                 settling = self.objective.at(settled)
-            self.observe(settling)
-            gap = max(0.0, point.value - max(settling.dual_value, self._dual_value))
-            bound = min(bound, gap + ROW_ROUNDINGS * UNIT_ROUNDOFF * point.value)
+                self.observe(settling)
+            bound = min(bound, _measure_gap(point, max(settling.dual_value, self._dual_value)))
         return bound
 
     def is_worth_settling(self, point: Point, bound: float) -> bool:
@@ -286,6 +285,11 @@ class Stopping:
             self.history,
             self.n_passes,
         )
+
+
+def _measure_gap(point, dual_value):
+    """Return the gap at a point to a dual value: no smaller than its last digits, which are rounding."""
+    return max(0.0, point.value - dual_value) + ROW_ROUNDINGS * UNIT_ROUNDOFF * point.value
 
 
 def is_slow(decrements: Sequence[float], target: float, patience: int) -> bool:

@@ -279,6 +279,14 @@ def test_a_gradient_that_stays_small_ends_a_fit_farther_from_the_minimum():
                 assert stopping.is_met(point, 0.6, 1.1 * tol * point.value) == (is_lenient and place > PERSISTENCE)
 
 
+def test_a_tol_of_zero_has_no_target():
+    objective, parameters = make_objective(40, 3, 3, l2=0.05)
+    for smallest in (0.0, 0.01):
+        stopping = Stopping(objective, 0.0, "excess", 10, smallest_value=smallest)
+        assert stopping.target(objective.at(parameters), 1e-3) == 0
+        assert stopping.target(objective.at(parameters), 0.0) == 0
+
+
 def test_a_smaller_objective_counts_as_the_smallest_value():
     objective, _ = make_objective(40, 3, 3, l2=0.05)
     tiny, asked = np.full(5, 1e-9), 1e-4 * 0.01
