@@ -312,23 +312,28 @@ class Objective:
             lease=lease,
         )
 
+    @property
+    def starts_at_class_weights(self) -> bool:
+        """Whether the intercepts can give each class its part of the weight; else `start` is zero."""
+        return self.fit_intercept and bool((self.class_weights > 0).all())
+
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features."""
         parameters = np.zeros(self.shape)
-        if self.fit_intercept and (self.class_weights > 0).all():
+        if self.starts_at_class_weights:
             intercept = np.log(self.class_weights)
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return parameters
 
     def probabilities_at_start(self) -> FloatArray:
         """Return the probability of each class at `start`, which all rows have, (n_classes,)."""
-        if self.fit_intercept and (self.class_weights > 0).all():
+        if self.starts_at_class_weights:
             return self.class_weights
         return np.full(self.rows.n_classes, 1 / self.rows.n_classes)
 
     def value_at_start(self) -> float:
         """Return J at `start`, which needs no pass over X: the entropy of the class weights."""
-        if self.fit_intercept and (self.class_weights > 0).all():
+        if self.starts_at_class_weights:
             return float(-np.sum(self.class_weights * np.log(self.class_weights)))
         return float(np.log(self.rows.n_classes))
 

@@ -74,7 +74,7 @@ def minimize(
     bound = stopping.begin(point)
     first_curvature = FIRST_CURVATURE if preconditioner is None and first_step is None else CURVATURE
     preconditioner = preconditioner or preconditions[0](point)
-    pairs, scale = Pairs(objective, pairs), 1.0
+    pairs = Pairs(objective, pairs)
     tried, restarted, message = np.inf, False, ""
     decrements: list[float] = []
     postponed: set[int] = set()
@@ -126,9 +126,10 @@ def minimize(
             )
         stalled = True
         if end is not None:
+            if not pairs.n_pairs:
+                # Until there is a pair, the step alone tells the scale.
+                pairs.scale = _measure_step(point, end, direction)
             pairs.add(point, end)
-            if not decrements[1:]:
-                scale = _measure_step(point, end, direction)
             decrease, size = point.value - end.value, abs(point.value)
             # Gradients are better than values: what they promise is progress, too.
             stalled = max(decrease, decrement) <= ROUNDING[point.precision] * size
@@ -142,7 +143,7 @@ def minimize(
                 postponed.add(2 * n_iter)
             elif build is not None:
                 preconditioner = build(_of_all_rows(point, objective, room))
-                scale = pairs.scale = 1.0
+                pairs.scale = 1.0
         if not stalled:
             restarted = False
         elif point.precision != np.float64:
@@ -161,7 +162,7 @@ def minimize(
             message = REACHED
     return replace(
         stopping.solution(message),
-        preconditioner=preconditioner.divided(scale if pairs.scale == 1.0 else pairs.scale),
+        preconditioner=preconditioner.divided(pairs.scale),
         pairs=pairs if pairs.are_small else None,
     )
 

@@ -38,7 +38,7 @@ class Recursion:
     n_pairs : int
         How many pairs are known.
     scale : float
-        The factor of the starting matrix that the newest pair has led to.
+        The factor of the starting matrix that the newest pair, or a step before there was one, has led to.
     """
 
     def __init__(self, n_pairs: int, length: int, kept_type: FloatType = np.float64, n_forms: int = 1) -> None:
