@@ -311,21 +311,29 @@ def measure_everyday(short=False, cases=None, report=lambda line: None):
     return {"kind": "everyday", "title": "everyday fits", "threads": count_threads(), "problems": problems}
 
 
-def main(arguments=None):
-    """Measure the cases that are asked for, and print each as soon as it is known."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
+def measure_named(parser, cases, is_short, measure, arguments=None):
+    """Measure the cases that a program's arguments name, print each as soon as it is known, and return the record.
+
+    is_short says whether a short measurement has a case.
+    """
     parser.add_argument("--short", action="store_true", help="up to 10,000 rows, in fewer turns: about a minute")
     parser.add_argument("names", nargs="*", metavar="name", help="only cases whose group or name contains such a text")
     options = parser.parse_args(arguments)
-    cases = [
+    asked = [
         case
-        for case in CASES
-        if (not options.short or case.is_short())
+        for case in cases
+        if (not options.short or is_short(case))
         and (not options.names or any(name in f"{case.group}: {case.name}" for name in options.names))
     ]
-    if not cases:
+    if not asked:
         parser.error(f"no case is called {' or '.join(map(repr, options.names))}")
-    record = measure_everyday(options.short, cases, partial(print, flush=True))
+    return measure(options.short, asked, partial(print, flush=True))
+
+
+def main(arguments=None):
+    """Measure the cases that are asked for, and print each as soon as it is known."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__.splitlines()[0])
+    record = measure_named(parser, CASES, Case.is_short, measure_everyday, arguments)
     if record["problems"]:
         print_tables([tabulate_everyday([record])], make_console())
 

@@ -14,7 +14,7 @@ from itertools import product
 
 from sklearn.datasets import make_classification
 
-from benchmarks.everyday import Case, measure_everyday
+from benchmarks.everyday import MOST_SHORT_ROWS, Case, measure_everyday, measure_named
 from benchmarks.fits import C
 from benchmarks.problems import count_test_rows, pose, pose_first
 from benchmarks.tables import make_console, print_tables, tabulate_everyday, tabulate_everyday_problems
@@ -27,8 +27,8 @@ BENCH_ROWS = 200_000
 # scikit-learn takes minutes for so many rows with 100 columns and several classes; its fastest solver is found on
 # fewer.
 MANY_ROWS, TRIED_ROWS = 1_000_000, 20_000
-# The most rows of a short measurement, and of that of pytest.
-MOST_SHORT_ROWS, MOST_FEW_ROWS = 10_000, 100
+# The most rows of a case that pytest measures.
+MOST_FEW_ROWS = 100
 
 
 def _load_bench(n_rows, d, K):
@@ -80,20 +80,13 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scikit_learn_cases", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--short", action="store_true", help="up to 10,000 rows, in fewer turns")
-    parser.add_argument("names", nargs="*", metavar="name", help="only cases whose name contains such a text")
-    options = parser.parse_args(arguments)
-    cases = [
-        case
-        for case in CASES
-        if (not options.short or case.shape[0] <= MOST_SHORT_ROWS)
-        and (not options.names or any(name in case.name for name in options.names))
-    ]
-    if not cases:
-        parser.error(f"no case is called {' or '.join(map(repr, options.names))}")
-    record = measure_scikit_learn_cases(options.short, cases, partial(print, flush=True))
+    record = measure_named(parser, CASES, _is_short, measure_scikit_learn_cases, arguments)
     if record["problems"]:
         print_tables([tabulate_everyday([record]), tabulate_everyday_problems([record])], make_console())
+
+
+def _is_short(case):
+    return case.shape[0] <= MOST_SHORT_ROWS
 
 
 if __name__ == "__main__":
