@@ -14,7 +14,7 @@ from fastlin.kernels.machine.emitter import VECTOR_BYTES
 from fastlin.kernels.machine.instructions import compile_apart, compile_small
 from fastlin.kernels.machine.panels import add_tile, copy_sums, load_and_multiply, open_panels, open_sums
 from fastlin.kernels.machine.prefetch import empty_list, list_rows
-from fastlin.kernels.machine.products import add_panel, add_product
+from fastlin.kernels.machine.products import add_panel, add_product, add_triangle
 from fastlin.kernels.machine.simd import CLASSES_TOGETHER
 from fastlin.kernels.machine.tiles import Scaling, load_tile, pad_scaling, zeros_padded
 
@@ -122,8 +122,10 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
     columns = zeros_aligned((panel_rows, GRAM_ROWS), tile.dtype)
     n_together = MAX_SUMS_BYTES // (8 * n_summed * tile.shape[1])
     n_together = 1 if n_together < 1 else n_together if n_together < n_sets else n_sets
-    multipliers = zeros_aligned((n_together * n_summed, GRAM_ROWS), tile.dtype)
-    sums = zeros_aligned((n_pieces * n_together * n_summed, group), np.float64)
+    # A triangle is summed in whole groups of rows: 1,000,000 x 20 takes 19 ms so, as a square 26.
+    n_rows_set = (n_summed + CLASSES_TOGETHER - 1) // CLASSES_TOGETHER * CLASSES_TOGETHER
+    multipliers = zeros_aligned((n_together * n_rows_set, GRAM_ROWS), tile.dtype)
+    sums = zeros_aligned((n_pieces * n_together * n_rows_set, group), np.float64)
     for c in range(0, n_sets, n_together):
         n_here = n_together if n_sets - c > n_together else n_sets - c
         _clear(sums)
@@ -133,20 +135,25 @@ def fill_block_gram(block, n_blocks, X, rows, row_weights, scaling, panel_rows, 
             list_rows(X, rows, stop, np.int64(GRAM_ROWS), last, ahead)
             _transpose(tile, stop - start, n_summed, columns)
             for t in range(n_here):
-                of_set = multipliers[t * n_summed : (t + 1) * n_summed]
+                of_set = multipliers[t * n_rows_set : (t + 1) * n_rows_set]
                 _weigh_columns(columns, n_summed, row_weights[c + t, start:stop], of_set)
+            if n_pieces == 1:
+                for t in range(n_here):
+                    of_set = slice(t * n_rows_set, (t + 1) * n_rows_set)
+                    add_triangle(tile, stop - start, n_columns - begin, multipliers[of_set], sums[of_set], ahead)
+                continue
             for p in range(n_pieces):
                 _copy_columns(tile, stop - start, p * group, piece)
                 # Of the rows of the matrix, the first reach this piece.
                 n_reached = (p + 1) * group if (p + 1) * group < n_summed else n_summed
                 for t in range(n_here):
-                    of_set = multipliers[t * n_summed : t * n_summed + n_reached]
-                    place = (p * n_together + t) * n_summed
+                    of_set = multipliers[t * n_rows_set : t * n_rows_set + n_reached]
+                    place = (p * n_together + t) * n_rows_set
                     of_piece = sums[place : place + n_reached]
                     add_panel(piece, stop - start, of_set, of_piece, np.int64(0), ahead)
         for t in range(n_here):
             for p in range(n_pieces):
-                place = (p * n_together + t) * n_summed
+                place = (p * n_together + t) * n_rows_set
                 _mirror(sums[place : place + n_summed], begin, begin + p * group, grams[part, c + t])
 
 

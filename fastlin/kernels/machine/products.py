@@ -179,6 +179,21 @@ def add_panel(panel, n_rows, multipliers, sums, column, ahead):
     _add_4_vectors(panel, n_rows, np.int64(0), multipliers, sums, column, ahead)
 
 
+@kernel(reassociate=False, inner=True)
+def add_triangle(panel, n_rows, n_columns, multipliers, sums, ahead):
+    """Add what `add_panel` does to sums[k, j] for k <= j < n_columns.
+
+    Entries below the diagonal are added to as well, up to the end of a vector and of a group of classes, which the rows
+    of sums are whole groups of.
+    """
+    compile_small()
+    lanes = VECTOR_BYTES // panel.itemsize
+    for j in range(0, n_columns, lanes):
+        end = j + lanes if j + lanes < sums.shape[0] else sums.shape[0]
+        for k in range(0, end, CLASSES_TOGETHER):
+            simd.add_1_vector(panel, n_rows, j, multipliers, k, sums, j, next_lines(ahead, n_rows, panel))
+
+
 @kernel(reassociate=False, inline=True)
 def _add_4_vectors(tile, n_rows, j, multipliers, sums, column, ahead):
     """Add a product as `add_product` does, of four vectors of tile from column j on, to sums from ``column`` on."""
