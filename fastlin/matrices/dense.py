@@ -369,7 +369,9 @@ class DensePasses(Passes):
         precision = probabilities.dtype.type
         row_weights = self._row_weights(precision)
         if K == 1:
-            curvature = row_weights * probabilities * (1 - probabilities)
+            curvature = 1 - probabilities
+            curvature *= probabilities
+            curvature *= row_weights
             return self.gram(self.samples.rows, curvature, precision)[0].astype(np.float64)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
         width = pad_pairs(n_products)
