@@ -58,7 +58,7 @@ class TrainingData:
 
     y are the labels as they were given, classes those that occur, sorted, and labels the number of each row's class,
     int32. weights are sample weight times class weight, float64, divided by `weight_unit`, a power of two near the
-    largest of them; None where every row counts alike.
+    largest of them; None where every row counts alike. offsets and targets are as Rows takes them.
     """
 
     matrix: Matrix
@@ -67,6 +67,8 @@ class TrainingData:
     labels: np.ndarray
     weights: np.ndarray | None
     weight_unit: float
+    offsets: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
     def weigh(self, rows: IntArray | None = None) -> float:
         """Return the total weight of rows, by their numbers, each as often as it is named; None means all."""
@@ -83,7 +85,17 @@ class TrainingData:
 
         numbers = np.empty(0, np.int64) if rows is None else rows
         weights = np.empty(0) if self.weights is None else self.weights
-        return Rows(self.matrix, self.labels, weights, len(self.classes), coordinates, fit_intercept, numbers)
+        return Rows(
+            self.matrix,
+            self.labels,
+            weights,
+            len(self.classes),
+            coordinates,
+            fit_intercept,
+            numbers,
+            offsets=self.offsets,
+            targets=self.targets,
+        )
 
     def _weights_of(self, rows):
         """Return the weights of all rows; those that are not named tell the columns nothing."""

@@ -446,11 +446,11 @@ class Passes:
             # Without numbers a pass reads all rows, and those in their order faster.
             yield self
             return
-        rows, labels, weights = self.samples
+        rows = self.samples.rows
         for first in range(0, self._n_rows, most_rows):
             last = min(first + most_rows, self._n_rows)
             numbers = rows[first:last] if len(rows) else np.arange(first, last)
-            yield self._matrix.passes(Samples(numbers, labels, weights), self._scaling, self._shape[0])
+            yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self._shape[0])
 
 
 def add(sums: Iterable[FloatArray]) -> FloatArray:

@@ -109,6 +109,8 @@ class Objective:
         n_classes: int,
         *,
         weights: FloatArray | None = None,
+        offsets: FloatArray | None = None,
+        targets: FloatArray | None = None,
         l2: float = 0.0,
         l1: float = 0.0,
         penalty_factors: FloatArray | None = None,
@@ -129,6 +131,11 @@ class Objective:
             At least 2. Two classes have one row of coefficients.
         weights : ndarray of shape (n,) or None
             s_i >= 0, not all zero. None means ones.
+        offsets : ndarray of shape (n, K), float64, or None
+            Finite numbers that are added to the scores, K as for the coefficients. None means zeros.
+        targets : ndarray of shape (n, K), float64, or None
+            The probabilities of the classes, K = 1 that of the second of two, in place of the labels, which are then
+            the most probable classes. They are at least 0 and sum to one but for rounding.
         l2, l1 : float
             The strengths of the penalties.
         penalty_factors : ndarray of shape (d,) or None
@@ -151,7 +158,17 @@ class Objective:
         labels = labels.astype(np.int32, copy=False)
         factors = fill_factors(penalty_factors, matrix.shape[1])
         coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
+        rows = Rows(
+            matrix,
+            labels,
+            weights,
+            n_classes,
+            coordinates,
+            fit_intercept,
+            numbers,
+            offsets=offsets,
+            targets=targets,
+        )
         return cls.of_rows(rows, l2, l1, factors, group_by_class)
 
     @classmethod

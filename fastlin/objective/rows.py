@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.kernels.linear.class_order import find_places
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
 from fastlin.typing import FloatArray, FloatType, IntArray
@@ -243,6 +243,11 @@ class Rows(MeanSums):
     whole : Rows or None
         Rows that these are a part of. The sums are then divided by the total weight of all of them, and the class
         weights are theirs, since the other rows enter J in another way.
+    offsets : ndarray of shape (n, K), float64, or None
+        What is added to the scores of all rows of X. None stands for zeros.
+    targets : ndarray of shape (n, K), float64, or None
+        The probabilities of the classes in all rows of X, for two classes that of the second, whose sum over the
+        classes is one but for rounding. None stands for the labels, which are else the most probable classes.
     """
 
     has_labels = True
@@ -257,17 +262,25 @@ class Rows(MeanSums):
         fit_intercept: bool,
         numbers: IntArray,
         whole: Rows | None = None,
+        *,
+        offsets: FloatArray | None = None,
+        targets: FloatArray | None = None,
     ) -> None:
         self.labels, self.weights, self.numbers = labels, weights, numbers
+        self.offsets, self.targets = _by_rows(offsets), _by_rows(targets)
         n_rows = len(numbers) or matrix.shape[0]
         if whole is None:
             own_weights = weights[numbers] if len(numbers) and len(weights) else weights
             total_weight = float(own_weights.sum()) if len(weights) else float(n_rows)
-            own_labels = labels[numbers] if len(numbers) else labels
-            class_weights = weigh_classes(own_labels, own_weights, n_classes) / total_weight
+            if len(self.targets):
+                own_targets = self.targets[numbers] if len(numbers) else self.targets
+                class_weights = weigh_targets(own_targets, own_weights) / total_weight
+            else:
+                own_labels = labels[numbers] if len(numbers) else labels
+                class_weights = weigh_classes(own_labels, own_weights, n_classes) / total_weight
         else:
             total_weight, class_weights = whole.total_weight, whole.class_weights
-        samples = Samples(numbers, labels, weights)
+        samples = Samples(numbers, labels, weights, self.offsets, self.targets)
         passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
         super().__init__(
             matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
@@ -329,18 +342,20 @@ class Rows(MeanSums):
         """
         whole = self if within_whole else None
         matrix, own_numbers = self.matrix.select(numbers)
-        labels, weights = self.labels, self.weights
+        samples = self.passes.samples
         if matrix is not self.matrix:
-            labels, weights = labels[numbers], weights[numbers] if len(weights) else weights
+            samples = samples.take(numbers)
         part = Rows(
             matrix,
-            labels,
-            weights,
+            samples.labels,
+            samples.weights,
             self.n_classes,
             self.coordinates,
             self.fit_intercept,
             own_numbers,
             whole,
+            offsets=samples.offsets,
+            targets=samples.targets,
         )
         part.count_with(self)
         return part
@@ -405,6 +420,13 @@ def weigh_classes(labels: IntArray, weights: FloatArray, n_classes: int) -> Floa
     return total
 
 
+def weigh_targets(targets: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the weight of each class by targets (n, K), as Samples has them; weights (n,) without entries are ones."""
+    weights = weights if len(weights) else np.ones(len(targets))
+    totals = np.einsum("i,ik->k", weights, targets)
+    return np.append(weights.sum() - totals, totals) if len(totals) == 1 else totals
+
+
 def weigh_by_counts(numbers: IntArray, weights: FloatArray | None, n: int) -> FloatArray:
     """Return the weights (n,) of rows that count as often as they are named, and zero for all others.
 
@@ -412,6 +434,11 @@ def weigh_by_counts(numbers: IntArray, weights: FloatArray | None, n: int) -> Fl
     """
     counts = np.bincount(numbers, minlength=n).astype(np.float64)
     return counts if weights is None else counts * weights
+
+
+def _by_rows(values):
+    """Return numbers by rows and classes as kernels take them; None stands for none."""
+    return NO_DOUBLE if values is None else writable_view(np.ascontiguousarray(values, np.float64))
 
 
 def count_rows_coef(n_classes: int) -> int:

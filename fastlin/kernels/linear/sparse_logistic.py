@@ -23,7 +23,7 @@ def fill_block_logistic_pass(block, n_blocks, X, samples, borders, coef, interce
     """
     own, loss = _zeros_of(sums, block), 0.0
     tile, numbers = zeros_aligned((1, tile_rows), np.float64), np.empty(tile_rows, np.int64)
-    rows, labels, weights = samples
+    rows, labels, weights = samples.rows, samples.labels, samples.weights
     rooms = open_logistic_room(tile_rows, tile)
     for start in range(borders[block], borders[block + 1], tile_rows):
         stop = start + tile_rows if start + tile_rows < borders[block + 1] else borders[block + 1]
