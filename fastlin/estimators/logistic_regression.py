@@ -43,9 +43,9 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (1 / (C S)) sum_j f_j ((1 - r) ||W_.j||^2 / 2 + r ||W_.j||_1)
 
     Here s_i is the sample weight times the class weight of row i and S is their sum. An `offset` of `fit` is added to
-    ``W x_i + b``, and soft labels y_i replace l by its mean over the classes, by their probabilities. l is the logistic loss for two
-    classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and ``W_.j`` the
-    coefficients of feature j over the classes. The intercept b is not penalised.
+    ``W x_i + b``, and soft labels y_i replace l by its mean over the classes, by their probabilities. l is the logistic
+    loss for two classes, else the softmax cross-entropy. r is the `l1_ratio`, f_j = 1 are the `penalty_factors`, and
+    ``W_.j`` the coefficients of feature j over the classes. The intercept b is not penalised.
 
     Dense data of float64, float32, float16, bfloat16, uint8, int8, int16, int32 and bool are read in place, in any
     memory layout, unless X is small; an L1 penalty takes one copy, transposed. Tensors in the processor's memory are

@@ -269,8 +269,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         X_val : array-like or sparse matrix of shape (n_validation_samples, n_features), Blocks or None
             The rows that choose, in place of folds; they may be of another kind and type than X. `cv` must be None.
         y_val : array-like of shape (n_validation_samples,) or (n_validation_samples, n_classes)
-            Their labels, which may be soft whatever y is. Those that y lacks count as wrong where the scorer takes predicted labels and `refit` is
-            "train" or False, and are an error elsewhere. None only where `X_val` is Blocks that hold them.
+            Their labels, which may be soft whatever y is. Those that y lacks count as wrong where the scorer takes
+            predicted labels and `refit` is "train" or False, and are an error elsewhere. None only where `X_val` is
+            Blocks that hold them.
         sample_weight_val : array-like of shape (n_validation_samples,) or None
             Their weights, for the scorer and for the fit of all rows, as `sample_weight` has them for folds.
         offset_val : array-like or None
@@ -292,7 +293,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
         """
 
         def read(*rows):
-            data = read_training_data(*rows, offset, classes)
+            data = read_training_data(*rows, offset=offset, classes=classes)
             refuse_other_scorers(read_scoring(self.scoring), data.y, data.offsets)
             return data
 
@@ -317,7 +318,7 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
                 sample_weight = read_widened(sample_weight, "sample_weight")
                 sample_weight = keep_sum_finite(check_sample_weight(sample_weight, data.y))
             if given_val[0] is None:
-                refuse_without_rows(*given_val[1:], self.refit)
+                refuse_without_rows(self.refit, *given_val[1:])
                 routed = self._route(sample_weight, params)
                 folds = self._split(X, data, routed.splitter.split)
             else:
@@ -473,9 +474,9 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             score_params["sample_weight"] = sample_weight
         if get_config()["enable_metadata_routing"]:
             score_params = process_routing(self, "score", **score_params).scorer.score
-        if offset is not None or are_soft(y):
-            scoring = refuse_other_scorers(read_scoring(self.scoring), y, offset)
-            return average_rows(self, X, y, scoring, score_params.get("sample_weight"), offset)
+        name = refuse_other_scorers(read_scoring(self.scoring), y, offset)
+        if name is not None:
+            return average_rows(self, X, y, name, score_params.get("sample_weight"), offset)
         model = join_answers(self) if isinstance(X, Blocks) else self
         return self._get_scorer()(model, X, y, **score_params)
 

@@ -25,6 +25,19 @@ def read_offset(
     """
     if offset is None:
         return None
+    offsets = read_offset_numbers(offset, name)
+    check_offset_shape(offsets.shape, n_rows, n_classes, name, rows)
+    return offsets.reshape(n_rows, 1 if n_classes == 2 else n_classes)
+
+
+def read_offset_numbers(offset: ArrayLike, name: str = "offset") -> FloatArray:
+    """Return offsets of any shape as float64 in C order.
+
+    Raises
+    ------
+    ValueError
+        They are not finite numbers.
+    """
     given: Any = np.asarray(read_widened(offset, name))
     if given.dtype.kind not in "fiubO":
         raise ValueError(f"{name} must hold numbers, got an array of {given.dtype}.")
@@ -32,11 +45,11 @@ def read_offset(
         offsets = np.require(given, np.float64, ["C", "A", "E"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from error
-    check_offset_shape(offsets.shape, n_rows, n_classes, name, rows)
-    if not np.isfinite(offsets).all():
-        i = int(np.argmin(np.isfinite(offsets).reshape(n_rows, -1).all(axis=1)))
-        raise ValueError(f"{name} must be finite, but that of row {i} is {offsets[i]}.")
-    return offsets.reshape(n_rows, 1 if n_classes == 2 else n_classes)
+    finite = np.isfinite(offsets)
+    if not finite.all():
+        place = np.unravel_index(np.argmin(finite), offsets.shape)
+        raise ValueError(f"{name} must be finite, but row {place[0] if place else 0} has {offsets[place]}.")
+    return offsets
 
 
 def check_offset_shape(

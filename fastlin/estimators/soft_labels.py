@@ -45,9 +45,23 @@ def read_soft_labels(y: ArrayLike | None, name: str = "y") -> FloatArray | None:
                 f"for instance np.column_stack([1 - {name}, {name}])."
             )
         return None
-    if ((given == 0) | (given == 1)).all():
-        return None
-    soft = given.astype(np.float64, copy=False)
+    return None if are_certain(given) else read_probabilities(given, name)
+
+
+def are_certain(soft: Array) -> bool:
+    """Say whether all of some probabilities are 0 or 1."""
+    return bool(((soft == 0) | (soft == 1)).all())
+
+
+def read_probabilities(soft: Array, name: str) -> FloatArray:
+    """Return floats in at least two columns as float64 (n, K) whose rows sum to one.
+
+    Raises
+    ------
+    ValueError
+        Some are not finite or below 0, or the sum of a row misses one by more than SUM_TOLERANCE.
+    """
+    soft = soft.astype(np.float64, copy=False)
     sums = soft.sum(axis=1)
     fits = (np.abs(sums - 1) <= SUM_TOLERANCE) & (soft.min(axis=1) >= 0)
     if not fits.all():
@@ -55,9 +69,9 @@ def read_soft_labels(y: ArrayLike | None, name: str = "y") -> FloatArray | None:
         wrong = soft[i][~(soft[i] >= 0) | (soft[i] == np.inf)]
         found = f"holds {wrong[0]:g}" if len(wrong) else f"sums to {sums[i]:.6g}"
         raise ValueError(
-            f"{name} has the shape {soft.shape} and entries other than 0 and 1, so that its rows are probabilities of "
-            f"{soft.shape[1]} classes. They must be finite, at least 0 and sum to one within {SUM_TOLERANCE:g} in each "
-            f"row, but row {i} {found}."
+            f"{name} has {soft.shape[1]} columns and entries other than 0 and 1, so that its rows are probabilities of "
+            f"the classes. They must be finite, at least 0 and sum to one within {SUM_TOLERANCE:g} in each row, but "
+            f"row {i} {found}."
         )
     return soft if (sums == 1).all() else soft / sums[:, None]
 
@@ -67,7 +81,7 @@ def find_most_probable(soft: FloatArray) -> IntArray:
     return soft.argmax(axis=1).astype(np.int32)
 
 
-def name_columns(classes: ArrayLike | None, n_classes: int) -> Array:
+def name_classes(classes: ArrayLike | None, n_classes: int) -> Array:
     """Return the classes that the columns of soft labels stand for: those that are given, or numbers from 0 on.
 
     Raises

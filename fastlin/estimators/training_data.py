@@ -27,7 +27,7 @@ from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.soft_labels import (
     are_soft,
     find_most_probable,
-    name_columns,
+    name_classes,
     read_soft_labels,
     to_targets,
     weigh_targets,
@@ -141,7 +141,7 @@ def make_training_data(
     """Return the TrainingData of rows with labels that have been read, as `read_training_data` does."""
     targets = None
     if are_soft(y):
-        classes, labels = name_columns(classes, y.shape[1]), find_most_probable(y)
+        classes, labels = name_classes(classes, y.shape[1]), find_most_probable(y)
         check_classes(estimator, classes)
         weights, targets = weigh_soft_rows(y, classes, sample_weight, estimator.class_weight)
     else:
@@ -370,7 +370,7 @@ def choose_labels(
 
 def read_scored(
     estimator: object, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
-) -> tuple[ArrayLike, ArrayLike | None]:
+) -> tuple[Any, ArrayLike | None]:
     """Return the labels and weights that rows are scored by: those that are given, or that Blocks hold."""
     if isinstance(X, Blocks):
         y, sample_weight = choose_labels(estimator, X, y, sample_weight)

@@ -135,7 +135,7 @@ def join_data(
 
 
 def refuse_without_rows(
-    y_val: ArrayLike | None, sample_weight_val: ArrayLike | None, offset_val: ArrayLike | None, refit: bool | str
+    refit: bool | str, y_val: ArrayLike | None, sample_weight_val: ArrayLike | None, offset_val: ArrayLike | None
 ) -> None:
     """Raise a ValueError for what is of no use without X_val."""
     for name, given in (("y_val", y_val), ("sample_weight_val", sample_weight_val), ("offset_val", offset_val)):
