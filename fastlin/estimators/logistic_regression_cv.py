@@ -292,8 +292,8 @@ class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, Lin
             columns or labels than the training rows.
         """
 
-        def read(*rows):
-            data = read_training_data(*rows, offset=offset, classes=classes)
+        def read(estimator, X, y, sample_weight):
+            data = read_training_data(estimator, X, y, sample_weight, offset, classes)
             refuse_other_scorers(read_scoring(self.scoring), data.y, data.offsets)
             return data
 
