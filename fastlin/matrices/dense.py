@@ -448,9 +448,8 @@ class ColumnPasses(DensePasses):
 
     @cached_property
     def by_columns(self) -> TiledRows:
-        """The columns, scaled and centred and with ones behind them, with labels and weights."""
-        rows, labels, weights = self.samples[:3]
-        found = TiledRows.of(self._layers, rows, *self._scaling, labels, weights)
+        """The columns, scaled and centred and with ones behind them, with what a pass reads of the rows."""
+        found = TiledRows.of(self._layers, self.samples, *self._scaling)
         found.fill_column(-1, 1)
         return found
 

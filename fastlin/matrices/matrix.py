@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -378,6 +378,12 @@ class Passes:
         float
         """
         raise NotImplementedError
+
+    def without_offsets(self) -> Passes:
+        """Return the passes over the same rows as if they had no offsets."""
+        if not len(self.samples.offsets):
+            return self
+        return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self._shape[0])
 
     def sum_by_class(self) -> FloatArray | None:
         """Return the sum of s_i x~_i over the rows of each class, (K, d), or None where `evaluate` tells it as fast."""

@@ -17,6 +17,7 @@ from fastlin.kernels.linear.class_order import find_places
 from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.arrays import writable_view
 from fastlin.matrices.pieces import multiply_probabilities
+from fastlin.objective.offsets import OffsetRange, OffsetSums
 from fastlin.typing import FloatArray, FloatType, IntArray
 
 if TYPE_CHECKING:
@@ -60,10 +61,14 @@ class MeanSums:
         The part of S that each class has.
     whole : MeanSums or None
         The sums over all rows, which supply total weight and class weights.
+    offset_range : OffsetRange or None
+        How far the offsets of the rows lie from each other; None where they have none.
+    has_targets : bool
+        Whether the rows have targets.
 
     Attributes
     ----------
-    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights
+    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, offset_range, has_targets
         The parameters.
     n_rows_coef : int
         K, the number of rows of coefficients: one for two classes.
@@ -86,7 +91,11 @@ class MeanSums:
         total_weight: float,
         class_weights: FloatArray,
         whole: MeanSums | None = None,
+        *,
+        offset_range: OffsetRange | None = None,
+        has_targets: bool = False,
     ) -> None:
+        self.offset_range, self.has_targets = offset_range, has_targets
         self.matrix, self.n_classes = matrix, n_classes
         self.n_rows_coef = count_rows_coef(n_classes)
         self.coordinates, self.fit_intercept, self.passes = coordinates, fit_intercept, passes
@@ -136,9 +145,17 @@ class MeanSums:
             self.note_sums(parameters, total)
         return loss / self.total_weight, total
 
+    def evaluate_without_offsets(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Return what `evaluate` does in float64 where the rows had no offsets."""
+        total = np.empty(parameters.shape)
+        loss = self.passes.without_offsets().evaluate(parameters, None, total)
+        self._count(self.n_rows)
+        return loss / self.total_weight, self._clean(total)
+
     def note_sums(self, parameters: FloatArray, total: FloatArray) -> None:
         """Take note of S times the gradient at parameters, in float64: those without features tell `class_features`."""
-        if self._class_features is None and self._whole is None and not parameters[:, :-1].any():
+        is_known = self._class_features is not None or self._whole is not None or self.offset_range is not None
+        if not is_known and not parameters[:, :-1].any():
             self._class_features = self._find_class_features(parameters, total)
 
     def hessian_product(self, direction: FloatArray, curved: FloatArray) -> FloatArray:
@@ -171,15 +188,17 @@ class MeanSums:
     def class_features(self) -> FloatArray:
         """Return (1 / S) times the sum of s_i x~_i over the rows of each class, (n_classes, d).
 
-        Certificates are made of them, so they come from float64: from the first point without features, or from a pass
-        of their own.
+        With targets each row is of each class by its target. Certificates are made of them, so they come from float64:
+        from the first point without features, or from a pass of their own, which sees no offsets.
         """
         if self._whole is not None:
             return self._whole.class_features()
         if self._class_features is None:
             sums = self.passes.sum_by_class()
             if sums is None:
-                self.evaluate(np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1)), np.float64)
+                parameters = np.zeros((self.n_rows_coef, self.matrix.shape[1] + 1))
+                _, total = self.evaluate_without_offsets(parameters)
+                self._class_features = self._find_class_features(parameters, total)
             else:
                 sums[:, self.coordinates.vanishing] = 0
                 self._class_features = sums / self.total_weight
@@ -282,8 +301,24 @@ class Rows(MeanSums):
             total_weight, class_weights = whole.total_weight, whole.class_weights
         samples = Samples(numbers, labels, weights, self.offsets, self.targets)
         passes = matrix.passes(samples, coordinates.scaling, count_rows_coef(n_classes))
+        offset_range = None
+        if len(self.offsets):
+            own_offsets = self.offsets[numbers] if len(numbers) else self.offsets
+            own_weights = weights[numbers] if len(numbers) and len(weights) else weights
+            own_weight = float(own_weights.sum()) if len(weights) else float(n_rows)
+            offset_range = OffsetRange.of(OffsetSums.of(own_offsets, own_weights), own_weight)
         super().__init__(
-            matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, whole
+            matrix,
+            n_classes,
+            coordinates,
+            fit_intercept,
+            passes,
+            n_rows,
+            total_weight,
+            class_weights,
+            whole,
+            offset_range=offset_range,
+            has_targets=len(self.targets) > 0,
         )
 
     @cached_property
