@@ -21,7 +21,7 @@ from fastlin.dask.weighting import Weighting, share_folds
 from fastlin.dask.worker_rows import DaskRows
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import remember_features
-from fastlin.estimators.offsets import check_offset_shape
+from fastlin.estimators.row_offsets import check_offset_shape
 from fastlin.estimators.soft_labels import name_classes
 from fastlin.estimators.training_data import (
     check_classes,

@@ -22,7 +22,7 @@ from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_d
 from fastlin.blocks.blocks import Blocks
 from fastlin.containers import read_if_sparse
 from fastlin.estimators.features import read_table, read_table_to_fit, reads_table, remember_features
-from fastlin.estimators.offsets import read_offset
+from fastlin.estimators.row_offsets import read_offset
 from fastlin.estimators.scikit_learn import check_sample_weight
 from fastlin.estimators.soft_labels import (
     are_soft,

@@ -237,9 +237,8 @@ def test_validation_rows_may_have_soft_labels_or_none():
         model = LogisticRegressionCV(Cs=[0.1, 10.0], scoring="neg_log_loss", tol=1e-11, **QUIET)
         given = {"X_val": X[val], "y_val": y_val[val], "sample_weight_val": weights[val]}
         model.fit(X[train], y[train], weights[train], **given)
-        joined = np.concatenate(
-            [certain[part] if each.ndim == 1 else each[part] for each, part in ((y, train), (y_val, val))]
-        )
+        first, last = (certain if each.ndim == 1 else each for each in (y, y_val))
+        joined = np.concatenate([first[train], last[val]])
         assert_same_model(model, fit(X, joined, weights, C=model.C_))
         one = fit(X[train], y[train], weights[train], C=10.0)
         logarithms = np.log(one.predict_proba(X[val]))
