@@ -35,41 +35,41 @@ def fit(made, parameters, *data, **given):
         return made(tol=1e-10, **parameters).fit(*data, **given)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_models_and_predictions_are_those_of_the_rows_together(client, n_classes):
-    X, soft, weights, offset = make_soft_rows(n_classes)
-    dX, dsoft, dweights, doffset = cut(X, soft, weights, offset)
-    hard = soft.argmax(axis=1)
-    for parameters, y, dy in (
-        ({"class_weight": "balanced"}, soft, dsoft),
-        ({"C": 0.1, "l1_ratio": 1.0}, soft, dsoft),
-        ({"solver": "newton-cholesky"}, hard, dsoft.argmax(axis=1)),
-    ):
-        expected = fit(fastlin.LogisticRegression, parameters, X, y, weights, offset=offset)
-        model = fit(LogisticRegression, parameters, dX, dy, dweights, offset=doffset)
-        np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-4)
-        np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=1e-4)
-        assert model.score(dX, dy, dweights, offset=doffset) == pytest.approx(
-            model.score(X, y, weights, offset=offset), rel=1e-12
-        )
-    # Other cuts, columns in several blocks, and tables.
-    other = doffset.rechunk(70)
-    frames = [dask.dataframe.from_pandas(pd.DataFrame(each), npartitions=3) for each in (X, soft, offset)]
-    again = fit(LogisticRegression, {}, dX, dsoft.rechunk((70, 1)), offset=other)
-    table = fit(LogisticRegression, {}, frames[0], frames[1], offset=frames[2])
-    expected = fit(fastlin.LogisticRegression, {}, X, soft, offset=offset)
-    for found in (again, table):
-        np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
-    for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
-        answer = getattr(again, method)
-        found = answer(dX, offset=other)
-        assert isinstance(found, dask.array.Array)
-        expected = answer(X, offset=offset)
-        assert found.compute().shape == expected.shape
-        np.testing.assert_array_equal(found.compute(), expected)
-        unknown = answer(frames[0], offset=frames[2])
-        np.testing.assert_array_equal(unknown.compute(), expected)
-    assert_nothing_is_held(client)
+def test_models_and_predictions_are_those_of_the_rows_together(client):
+    for n_classes in (2, 3):
+        X, soft, weights, offset = make_soft_rows(n_classes)
+        dX, dsoft, dweights, doffset = cut(X, soft, weights, offset)
+        hard = soft.argmax(axis=1)
+        for parameters, y, dy in (
+            ({"class_weight": "balanced"}, soft, dsoft),
+            ({"C": 0.1, "l1_ratio": 1.0}, soft, dsoft),
+            ({"solver": "newton-cholesky"}, hard, dsoft.argmax(axis=1)),
+        ):
+            expected = fit(fastlin.LogisticRegression, parameters, X, y, weights, offset=offset)
+            model = fit(LogisticRegression, parameters, dX, dy, dweights, offset=doffset)
+            np.testing.assert_allclose(model.coef_, expected.coef_, atol=1e-4)
+            np.testing.assert_allclose(model.intercept_, expected.intercept_, atol=1e-4)
+            assert model.score(dX, dy, dweights, offset=doffset) == pytest.approx(
+                model.score(X, y, weights, offset=offset), rel=1e-12
+            )
+        # Other cuts, columns in several blocks, and tables.
+        other = doffset.rechunk(70)
+        frames = [dask.dataframe.from_pandas(pd.DataFrame(each), npartitions=3) for each in (X, soft, offset)]
+        again = fit(LogisticRegression, {}, dX, dsoft.rechunk((70, 1)), offset=other)
+        table = fit(LogisticRegression, {}, frames[0], frames[1], offset=frames[2])
+        expected = fit(fastlin.LogisticRegression, {}, X, soft, offset=offset)
+        for found in (again, table):
+            np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
+        for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
+            answer = getattr(again, method)
+            found = answer(dX, offset=other)
+            assert isinstance(found, dask.array.Array)
+            expected = answer(X, offset=offset)
+            assert found.compute().shape == expected.shape
+            np.testing.assert_array_equal(found.compute(), expected)
+            unknown = answer(frames[0], offset=frames[2])
+            np.testing.assert_array_equal(unknown.compute(), expected)
+        assert_nothing_is_held(client)
 
 
 def test_folds_and_names_are_those_of_the_rows_together(client):
