@@ -40,7 +40,8 @@ class Part:
 
     The name says what the partition is called where something is wrong with it. X is an array or CSR of finite numbers,
     of one of the types of fits. labels are as they came, and once they are encoded the numbers of the classes, int32.
-    Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds.
+    Without sample_weight, float64, rows count one. folds are the fold of each row, where there are folds. offsets and
+    targets, (m, K) float64, are as Rows has them, where there are some.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Part:
     labels: np.ndarray
     sample_weight: np.ndarray | None
     folds: np.ndarray | None = None
+    offsets: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
     @cached_property
     def matrix(self) -> DenseMatrix | SparseMatrix:
@@ -57,7 +60,8 @@ class Part:
     def __sizeof__(self) -> int:
         """Return the bytes of the rows, by which a scheduler judges what it takes to move them."""
         arrays = [self.X.data, self.X.indices, self.X.indptr] if sparse.issparse(self.X) else [self.X]
-        arrays += [each for each in (self.labels, self.sample_weight, self.folds) if each is not None]
+        by_rows = self.labels, self.sample_weight, self.folds, self.offsets, self.targets
+        arrays += [each for each in by_rows if each is not None]
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
 
 

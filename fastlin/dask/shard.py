@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import distributed
 import numpy as np
@@ -16,11 +16,12 @@ import numpy as np
 from fastlin.dask.scores import sum_scores
 from fastlin.dask.tree import Node, Sum, add_up, find_nodes
 from fastlin.dask.weighting import Weighting
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, NO_ROWS, Samples
 from fastlin.kernels.machine.threads import limit_threads
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.matrices.pieces import Measured, measure, merge
-from fastlin.objective.rows import find_rows
+from fastlin.objective.offsets import OffsetSums
+from fastlin.objective.rows import find_rows, weigh_targets
 from fastlin.typing import Array, FloatArray, IntArray, SparseContainer
 
 if TYPE_CHECKING:
@@ -30,11 +31,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter."""
+    """What stays the same in the passes of an objective: what the rows count, K, and how the columns enter.
+
+    sees_offsets says whether the offsets of the rows count.
+    """
 
     weighting: Weighting
     n_rows_coef: int
     scaling: Scaling
+    sees_offsets: bool = True
+
+
+class ToldWeights(NamedTuple):
+    """What the weights of some rows come to.
+
+    counts says how many rows count, and totals what they weigh, by classes, (n_classes,). smallest is the smallest
+    weight of a row that counts, and inf where there is none. offsets are sums over the offsets, or None where there are
+    none, and has_targets says whether some rows have targets.
+    """
+
+    counts: IntArray
+    totals: Array
+    smallest: float
+    offsets: OffsetSums | None
+    has_targets: bool
 
 
 class Shard:
@@ -77,22 +97,27 @@ class Shard:
         """Forget a Setting, which a Shard that was made since need not know."""
         self._settings.pop(setting_number, None)
 
-    def tell_weights(self, weighting: Weighting) -> dict[int, tuple[IntArray, Array, float]]:
-        """Return, by groups, how many rows count and their total weight, by classes, and the smallest weight.
-
-        The smallest weight is that of a row that counts, and inf where there is none.
-        """
-        told: dict[int, tuple[IntArray, Array, float]] = {}
+    def tell_weights(self, weighting: Weighting) -> dict[int, ToldWeights]:
+        """Return what the weights of the rows come to, by groups."""
+        told: dict[int, ToldWeights] = {}
         for first, group in self._groups.items():
             counts, totals = np.zeros(weighting.n_classes, np.int64), np.zeros(weighting.n_classes)
-            smallest = np.inf
+            smallest, offsets = np.inf, []
             for part in group.values():
                 weights, weighty = weighting.weigh(part), weighting.find_weighty(part)
                 weights = weights if len(weights) else np.ones(len(part.labels))
                 counts += np.bincount(part.labels[weighty], minlength=weighting.n_classes)
-                totals += np.bincount(part.labels, weights, weighting.n_classes)
+                if part.targets is None:
+                    totals += np.bincount(part.labels, weights, weighting.n_classes)
+                else:
+                    totals += weigh_targets(part.targets, weights)
+                if part.offsets is not None:
+                    offsets.append(OffsetSums.of(part.offsets, weights))
                 smallest = min(smallest, weights[weighty].min(initial=np.inf))
-            told[first] = counts, totals, smallest
+            has_targets = any(part.targets is not None for part in group.values())
+            told[first] = ToldWeights(
+                counts, totals, smallest, OffsetSums.join(offsets) if offsets else None, has_targets
+            )
         return told
 
     def measure(self, weighting: Weighting) -> dict[Node, Measured]:
@@ -112,17 +137,20 @@ class Shard:
 
         def find(number):
             part = self._parts[number]
-            samples = Samples(np.empty(0, np.int64), part.labels, weights[number])
+            offsets = part.offsets if setting.sees_offsets else None
+            by_rows = (NO_DOUBLE if each is None else each for each in (offsets, part.targets))
+            samples = Samples(NO_ROWS, part.labels, weights[number], *by_rows)
             return term(part.matrix.passes(samples, setting.scaling, setting.n_rows_coef), *arguments)
 
         return self._by_nodes(find, join)
 
     def draw(
         self, weighting: Weighting, places: Mapping[int, IntArray]
-    ) -> dict[int, tuple[Array | SparseContainer, IntArray, FloatArray]]:
-        """Return, by partitions, X, labels and weights of the rows at some places of each group.
+    ) -> dict[int, tuple[Array | SparseContainer, IntArray, FloatArray, FloatArray | None, FloatArray | None]]:
+        """Return, by partitions, X, labels, weights, offsets and targets of the rows at some places of each group.
 
         Places are those in the group's own order by classes, as `find_rows` takes them. Rows without weight have none.
+        Offsets and targets are None where there are none.
         """
         drawn = {}
         for first, group in self._groups.items():
@@ -134,7 +162,9 @@ class Shard:
                 found, counts = find_rows(places[first], part.labels[weighty[number]], seen)
                 seen += counts
                 rows, weights = np.sort(weighty[number][found]), weighting.weigh(part)
-                drawn[number] = part.X[rows], part.labels[rows], weights[rows] if len(weights) else weights
+                weights = weights[rows] if len(weights) else weights
+                by_rows = (None if each is None else each[rows] for each in (part.offsets, part.targets))
+                drawn[number] = part.X[rows], part.labels[rows], weights, *by_rows
         return drawn
 
     def score(self, fold: int, models: Sequence[LogisticRegression], scoring: str) -> dict[int, FloatArray]:
