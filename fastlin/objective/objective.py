@@ -7,9 +7,10 @@ f_j >= 0 for each feature::
 
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
 cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. Rows may have offsets, which are added to their scores, and
-targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature of factor
-zero. Factors are not rescaled. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in place of the last
-term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in docs/derivations.md.
+targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature
+of factor zero. Factors are not rescaled. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in place of
+the last term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in
+docs/derivations.md.
 The passes over X that compute them are in matrices/.
 
 Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters.

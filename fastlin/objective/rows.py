@@ -68,8 +68,10 @@ class MeanSums:
 
     Attributes
     ----------
-    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights, offset_range, has_targets
+    matrix, n_classes, coordinates, fit_intercept, passes, n_rows, total_weight, class_weights
         The parameters.
+    offset_range, has_targets
+        The parameters of these names.
     n_rows_coef : int
         K, the number of rows of coefficients: one for two classes.
     gains_from_float32 : bool
