@@ -40,7 +40,6 @@ from fastlin.typing import Array, FloatArray, FloatType, IntArray, SparseContain
 
 if TYPE_CHECKING:
     from fastlin.matrices import Matrix
-    from fastlin.matrices.matrix import Columns
 
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
@@ -112,15 +111,13 @@ class Objective:
         n_classes: int,
         *,
         weights: FloatArray | None = None,
-        offsets: FloatArray | None = None,
-        targets: FloatArray | None = None,
         l2: float = 0.0,
         l1: float = 0.0,
         penalty_factors: FloatArray | None = None,
         group_by_class: bool = False,
         fit_intercept: bool = True,
-        columns: Columns | None = None,
         numbers: IntArray | None = None,
+        **by_rows: FloatArray | None,
     ) -> Self:
         """Return J over the rows of X.
 
@@ -134,11 +131,6 @@ class Objective:
             At least 2. Two classes have one row of coefficients.
         weights : ndarray of shape (n,) or None
             s_i >= 0, not all zero. None means ones.
-        offsets : ndarray of shape (n, K), float64, or None
-            Finite numbers that are added to the scores, K as for the coefficients. None means zeros.
-        targets : ndarray of shape (n, K), float64, or None
-            The probabilities of the classes, K = 1 that of the second of two, in place of the labels, which are then
-            the most probable classes. They are at least 0 and sum to one but for rounding.
         l2, l1 : float
             The strengths of the penalties.
         penalty_factors : ndarray of shape (d,) or None
@@ -147,31 +139,19 @@ class Objective:
             Whether l1 weighs the norm of a feature's coefficients over the classes.
         fit_intercept : bool
             Whether there is an intercept. Its parameters are zero otherwise.
-        columns : Columns or None
-            The statistics of the columns over the same rows with the same weights, where they are known.
         numbers : ndarray of int64 or None
             The row numbers that all sums run over. None means all rows.
+        **by_rows : ndarray of shape (n, K) or None
+            `offsets` and `targets`, as Rows takes them.
         """
         matrix = as_matrix(X)
         numbers = np.empty(0, np.int64) if numbers is None else numbers
-        if columns is None:
-            n = matrix.shape[0]
-            columns = matrix.measure(weigh_by_counts(numbers, weights, n) if len(numbers) else weights)
+        columns = matrix.measure(weigh_by_counts(numbers, weights, matrix.shape[0]) if len(numbers) else weights)
         weights = np.empty(0) if weights is None else weights.astype(np.float64)
         labels = labels.astype(np.int32, copy=False)
         factors = fill_factors(penalty_factors, matrix.shape[1])
         coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(
-            matrix,
-            labels,
-            weights,
-            n_classes,
-            coordinates,
-            fit_intercept,
-            numbers,
-            offsets=offsets,
-            targets=targets,
-        )
+        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers, None, **by_rows)
         return cls.of_rows(rows, l2, l1, factors, group_by_class)
 
     @classmethod

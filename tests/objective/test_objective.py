@@ -14,7 +14,6 @@ from conftest import (
     data_of,
     evaluate,
     make_objective,
-    make_offset,
     make_problem,
     make_sized,
     marked,
@@ -26,7 +25,6 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.matrices import as_matrix
 from fastlin.objective import Objective
 from fastlin.solvers import choose
 from fastlin.solvers.solution import Solution
@@ -228,16 +226,14 @@ def test_float32_sums_over_rows_in_float64():
     assert gradient[0, 0] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("columns", [None, "given"])
-def test_no_copy_of_the_data_is_made(columns):
+def test_no_copy_of_the_data_is_made():
     X, labels, weights, _, _ = make_problem(20_000, 50, 3, np.float32)
-    measured = columns and as_matrix(X).measure(weights)
     # Everything is compiled before the memory is traced: passes over few rows are others.
-    warmed = Objective.over(X, labels, 3, weights=weights, l2=0.1, columns=measured)
+    warmed = Objective.over(X, labels, 3, weights=weights, l2=0.1)
     for precision in (np.float64, np.float32):
         warmed.at(warmed.start(), precision, out=warmed.make_room()).hessian_product(warmed.start())
     tracemalloc.start()
-    objective = Objective.over(X, labels, 3, weights=weights, l2=0.1, columns=measured)
+    objective = Objective.over(X, labels, 3, weights=weights, l2=0.1)
     room = objective.make_room()
     objective.at(objective.start(), out=room).hessian_product(objective.start())
     objective.at(objective.start(), np.float32, out=room)
@@ -469,59 +465,3 @@ def test_the_intercept_of_many_columns_does_not_depend_on_the_threads_of_blas():
             found.append((intercept, objective.coordinates.to_parameters(coef, intercept)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
-
-
-def test_offsets_and_targets_have_a_value_and_derivatives():
-    for n_classes, size, soft, options in [
-        (2, 2.0, False, {}),
-        (2, 0.0, True, {"fit_intercept": False}),
-        (4, 1e3, False, {"dtype": np.float32}),
-        (4, 2.0, True, {"weighted": False}),
-        (40, 2.0, True, {}),
-    ]:
-        objective, parameters = make_offset(90, 5, n_classes, size, soft, l2=0.3, **options)
-        if size == 1e3:
-            parameters = parameters + objective.start()
-        point = evaluate(objective, parameters)
-        coef, intercept = objective.coordinates.to_coefficients(parameters)
-        assert point.value == pytest.approx(float(value_of(objective, coef, intercept)), rel=1e-11)
-        direction = np.random.default_rng(9).normal(size=parameters.shape)
-        direction[:, -1] *= objective.fit_intercept
-        step = 1e-5
-        before, after = (evaluate(objective, parameters + sign * step * direction) for sign in (-1, 1))
-        slope = (after.value - before.value) / (2 * step)
-        assert np.sum(point.gradient * direction) == pytest.approx(slope, rel=1e-6, abs=1e-9)
-        point = evaluate(objective, parameters)
-        change = (after.gradient - before.gradient) / (2 * step)
-        np.testing.assert_allclose(point.hessian_product(direction), change, rtol=1e-4, atol=1e-7)
-        assert point.largest_entry == pytest.approx(violation_of(objective, coef, intercept), rel=1e-6)
-
-
-def test_offsets_and_targets_have_a_start_and_features_of_classes():
-    for n_classes, size, soft, fit_intercept in [
-        (2, 2.0, True, True),
-        (2, 0.0, True, True),
-        (4, 1e3, False, True),
-        (40, 2.0, True, False),
-    ]:
-        objective, _ = make_offset(300, 5, n_classes, size, soft, l2=0.3, fit_intercept=fit_intercept)
-        X, labels, weights = data_of(objective)
-        shares = weights / weights.sum()
-        of_classes = np.eye(n_classes)[labels] if labels.ndim == 1 else labels
-        np.testing.assert_allclose(objective.class_weights, shares @ of_classes, rtol=1e-12)
-        coordinates = objective.coordinates
-        features = (shares[:, None] * of_classes).T @ (X * coordinates.scale + coordinates.shift)
-        np.testing.assert_allclose(objective.rows.class_features(), features, atol=1e-12)
-        start = objective.at(objective.start())
-        assert objective.value_at_start() == pytest.approx(start.value, rel=1e-12)
-        if n_classes > 2:
-            np.testing.assert_allclose(objective.gradient_at_start(), start.gradient, atol=1e-12)
-        if size == 1e3:
-            # The intercepts make up for what all rows have, so that it is no worse than a start without offsets.
-            assert start.value < 10
-        # Samples and parts take theirs along.
-        part = objective.rows.take(np.arange(7, 80), within_whole=True)
-        rest = objective.rows.take(np.r_[0:7, 80:300], within_whole=True)
-        parameters = 0.1 * np.ones(objective.shape) * np.arange(objective.shape[1])
-        found = [each.evaluate(parameters, np.float64)[0] for each in (part, rest)]
-        assert sum(found) == pytest.approx(objective.rows.evaluate(parameters, np.float64)[0], rel=1e-12)
