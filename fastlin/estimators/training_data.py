@@ -379,7 +379,10 @@ def read_scored(
     else:
         y = read_widened(y, "y")
         soft = read_soft_labels(y)
-        y = y if soft is None else soft
+        if soft is not None:
+            y = soft
+        elif isinstance(y, np.ndarray) and y.ndim == 2:
+            y = column_or_1d(y)
     return y, keep_sum_finite(sample_weight)
 
 

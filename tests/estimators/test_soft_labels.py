@@ -115,6 +115,11 @@ def test_matrices_of_zeros_and_ones_and_single_columns_are_what_they_were():
     for wrong in (certain, certain.astype(int), certain[:, :2], 2 * certain.astype(int)):
         with pytest.raises(ValueError, match="y should be a 1d array"):
             LogisticRegression().fit(X, wrong)
+    labels = soft.argmax(axis=1)
+    model = LogisticRegression().fit(X, labels)
+    assert model.score(X, labels[:, None]) == model.score(X, labels)
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        model.score(X, certain)
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         LogisticRegression().fit(X, soft[:, 0])
     with pytest.raises(ValueError, match=r"one column of probabilities.*np.column_stack\(\[1 - y, y\]\)"):
