@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 # A curvature of the penalty, in coordinates where the loss has one of about 1, that float32 does not blur: more than
 # what is added to the diagonal of a block for its rounding.
 CLEAR_CURVATURE = 1e-6
+# Where the mean of the offsets is no larger, a start that takes it from the intercepts is near the other.
+CLEAR_MEAN = 1.0
 # A row is decided where its curvature is below this part of the mean. Leaving the decided rows out pays where no more
 # than the second part of all rows are left.
 DECIDED = 3e-3
@@ -320,13 +322,16 @@ class Objective:
     def start(self) -> FloatArray:
         """Return the parameters whose scores are the logarithms of the class weights: the best without features.
 
-        Where rows have offsets, they are so in the mean.
+        Where rows have offsets, the scores are so in the mean, or without the offsets, where J is lower there.
         """
+        if self.rows.offset_range is not None:
+            return self._start_with_offsets.parameters.copy()
+        return self._start_less(0.0)
+
+    def _start_less(self, shift):
         parameters = np.zeros(self.shape)
         if self.starts_at_class_weights:
-            intercept = np.log(self.class_weights)
-            if self.rows.offset_range is not None:
-                intercept = intercept - self.rows.offset_range.mean
+            intercept = np.log(self.class_weights) - shift
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return parameters
 
@@ -356,7 +361,9 @@ class Objective:
 
     @cached_property
     def _start_with_offsets(self):
-        return self.at(self.start())
+        mean = self.rows.offset_range.mean
+        shifts = [mean, np.zeros(len(mean))] if np.abs(mean).max() > CLEAR_MEAN else [mean]
+        return min((self.at(self._start_less(shift)) for shift in shifts), key=lambda point: point.value)
 
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.

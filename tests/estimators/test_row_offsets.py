@@ -122,6 +122,16 @@ def test_rows_and_offsets_of_other_kinds_give_the_same_model():
     assert_same_model(single, expected, 1e-3)
     # Blocks that hold labels and weights take the offset beside them.
     assert_same_model(fit(blocks.from_arrays(X, y, weights, rows_per_block=90), None, offset=offset), expected)
+    # A few rows with far offsets do not spoil the start of the others.
+    far = offset.copy()
+    far[:3] *= 1e5
+    for parameters in ({}, {"solver": "newton-cg", "tol": 1e-8}, {"C": 1.0, "l1_ratio": 0.5}):
+        model = fit(X, y, weights, offset=far, **parameters)
+        assert model.converged_
+        if "l1_ratio" not in parameters:
+            residuals = weights * (expit(model.decision_function(X, offset=far)) - y)
+            np.testing.assert_allclose(X.T @ residuals + model.coef_[0], 0, atol=1e-4)
+            assert abs(residuals.sum()) < 1e-4
     # Zeros are no offset.
     assert_same_model(fit(X, y, weights, offset=np.zeros(N)), fit(X, y, weights))
 
