@@ -197,7 +197,8 @@ def test_what_is_no_offset_and_scorers_that_see_none_are_refused():
     model = LogisticRegression().fit(X, y)
     coef = model.coef_
     for target, given, message in (
-        (y, broken, "offset must be finite, but row 7 has nan"),
+        (y, broken, "offset must hold finite numbers of a magnitude up to 1e\\+30, but row 7 has nan"),
+        (y, 1e31 * offset, "up to 1e\\+30, but row 0 has"),
         (y, offset[:-1], "offset has 239 rows, but X has 240"),
         (y, 1.5, "offset must have one number for each row"),
         (y, offsets, r"for 2 classes, got the shape \(240, 3\)"),
