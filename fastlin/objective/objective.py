@@ -361,6 +361,7 @@ class Objective:
 
     @cached_property
     def _start_with_offsets(self):
+        assert self.rows.offset_range is not None
         mean = self.rows.offset_range.mean
         shifts = [mean, np.zeros(len(mean))] if np.abs(mean).max() > CLEAR_MEAN else [mean]
         return min((self.at(self._start_less(shift)) for shift in shifts), key=lambda point: point.value)
