@@ -208,7 +208,7 @@ def minimum(X, labels, n_classes, l2, weights=None, fit_intercept=True, offsets=
         return step, np.sum(step * gradient)
 
     point = np.zeros((K, m), np.longdouble)
-    point[:, -1] = -np.mean(offsets, axis=0) * fit_intercept
+    point[:, -1] = -np.mean(offsets * np.ones((len(rows), K)), axis=0) * fit_intercept
     point -= point.mean(axis=0) * (K > 1)
     value, probabilities = evaluate(point)
     for _ in range(300):
