@@ -69,13 +69,12 @@ def test_a_row_counts_as_weighted_copies_of_it():
             if n_classes > 2
             else {"class_weight": {0: 1e300, 1: 1e299}},
         ):
-            for convert in (np.asarray, sparse.csr_array):
-                for given in ((weights, offset), (None, None)):
-                    copied, labels, shares, offsets = copy_rows(X, soft, *given)
-                    expected = fit(convert(copied), labels, shares, offsets, **parameters)
-                    found = fit(convert(X), soft, *given, **parameters)
-                    assert_same_model(found, expected, 1e-4 if "solver" in parameters else 1e-5)
-                    np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
+            for convert, given in ((np.asarray, (None, None)), (sparse.csr_array, (weights, offset))):
+                copied, labels, shares, offsets = copy_rows(X, soft, *given)
+                expected = fit(convert(copied), labels, shares, offsets, **parameters)
+                found = fit(convert(X), soft, *given, **parameters)
+                assert_same_model(found, expected, 1e-4 if "solver" in parameters else 1e-5)
+                np.testing.assert_array_equal(found.classes_, np.arange(n_classes))
 
 
 def test_soft_labels_of_other_kinds_give_the_same_model():
