@@ -8,6 +8,7 @@ cases, as --full runs them.
 import json
 from pathlib import Path
 
+from benchmarks.inference import STATSMODELS
 from benchmarks.probes import TO_ITS_OBJECTIVE, TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS
 from benchmarks.races import FASTLIN
 from benchmarks.suite import RACE_RECORDS
@@ -21,6 +22,14 @@ MEASURES = {
     "ratio to NumPy": (
         lambda record: _seconds(record, "NumPy") / _seconds(record, FASTLIN),
         "{:.3g} times as fast as NumPy",
+    ),
+    "ratio to statsmodels": (
+        lambda record: _seconds(record, _find_fastest(record, STATSMODELS)) / _seconds(record, FASTLIN),
+        "{:.3g} times as fast as statsmodels",
+    ),
+    "MB beside X": (
+        lambda record: record["contenders"][FASTLIN]["bytes_beside_X"] / 1e6,
+        "{:.3g} MB beside X",
     ),
     "part": (lambda record: record["part"], "{:.1%} of the limit's speed"),
     "seconds": (lambda record: _seconds(record, FASTLIN), "{:.3g} s"),
@@ -73,3 +82,9 @@ def find_broken_bounds(bounds, case, record, level):
 
 def _seconds(record, contender):
     return record["contenders"][contender]["seconds"]
+
+
+def _find_fastest(record, library):
+    """Return the fastest contender of a library, which has several methods."""
+    contenders = record["contenders"]
+    return min((name for name in contenders if name.startswith(library)), key=lambda name: contenders[name]["seconds"])
