@@ -160,7 +160,8 @@ def _add_fit(command):
     share = "share of the L1 penalty, 0 to 1: L1 makes some coefficients exactly zero (default: 0)"
     add("--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help=share)
     distance = "stop where the objective is proven to lie within this part of the minimum; a smaller TOL takes longer "
-    add("--tol", type=_number(1e-15, 1), default=1e-4, metavar="TOL", help=f"{distance}(default: %(default)s)")
+    defaults = "(default: 0.0001, with --inference 1e-08)"
+    add("--tol", type=_number(1e-15, 1), metavar="TOL", help=f"{distance}{defaults}")
     errors = "print a table of standard errors and tests, and write it into the page; nothing is penalised then"
     add("--inference", action="store_true", help=errors)
     add("--model", metavar="FILE", default="model.skops", help="file of the model (default: %(default)s)")

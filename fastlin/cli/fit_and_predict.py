@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.base import clone
 
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli.arguments import CommandError, refuse, require
@@ -16,6 +17,7 @@ from fastlin.cli.data_files import (
     check_outputs,
     check_table_name,
     check_values,
+    compare_levels,
     read_data,
     take_column,
     write_table,
@@ -75,15 +77,16 @@ def fit_model(options: argparse.Namespace) -> int:
     if options.validation is not None:
         validation = _read_validation_set(options, table, labels)
         tables.append(validation["X_val"])
-    model, found = _make_model(options, tables), None
+    model, found, first = _make_model(options, tables), None, {}
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         with refuse(f"cannot fit {options.data}", ValueError, TypeError):
             model.fit(table, labels, **validation)
         if options.inference:
             with refuse(f"there are no standard errors of {options.data}", ValueError, TypeError):
-                found = model.inference(table, labels)
+                found, first = _infer(model, table, labels)
     notes = [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
+    notes += [f"the other levels of {name!r} are compared with {level!r}" for name, level in first.items()]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
@@ -143,7 +146,9 @@ def _name_kind(kind):
 
 
 def _make_model(options, tables):
-    given = {"categorical_features": "from_dtype", "tol": options.tol, "verbose": 1}
+    # Coefficients are to be those of the table.
+    tol = options.tol or (1e-8 if options.inference else 1e-4)
+    given = {"categorical_features": "from_dtype", "tol": tol, "verbose": 1}
     given["missing_level"] = any(column.null_count > 0 for table in tables for column in table.columns)
     if options.cross_validate or options.validation is not None:
         return LogisticRegressionCV(
@@ -156,6 +161,15 @@ def _make_model(options, tables):
         )
     C = options.C if options.C is not None else np.inf if options.inference else 1.0
     return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **given)
+
+
+def _infer(model, table, labels):
+    """Return the Inference of an unpenalised fit, and the levels of text that others are compared with."""
+    compared, first = compare_levels(table)
+    if first:
+        # The same maximum of the likelihood, by differences of coefficients, which alone are determined.
+        model = clone(model).set_params(verbose=0).fit(compared, labels)
+    return model.inference(compared, labels), first
 
 
 def _note_columns_like_names(table):

@@ -144,14 +144,26 @@ def test_standard_errors_are_printed_and_shown_on_the_page(files, table, run):
     finished = run("fit", "numbers.csv", "--target", "end", "--inference")
     assert finished.returncode == 0, finished.stderr
     labels = np.array(table["end"].to_pylist())
-    model = fastlin.LogisticRegression(C=np.inf).fit(numbers, labels)
+    model = fastlin.LogisticRegression(C=np.inf, tol=1e-8).fit(numbers, labels)
     assert f"\n\n{model.inference(numbers, labels).summary()}\n" in finished.stdout
     page = (files / "model.html").read_text()
     assert "<h2>Standard errors and tests</h2>" in page
     assert "class on time against late" in page
     assert "The clearest coefficients, with 95 % intervals" in page
-    # Whatever else is given, the saved model predicts.
-    assert run("predict", "model.skops", "numbers.csv").returncode == 0
+    # Levels are compared with the first, and the model that is saved has all of them.
+    finished = run("fit", "flights.csv", "--target", "end", "--inference")
+    assert finished.returncode == 0, finished.stderr
+    assert "Note: the other levels of 'carrier' are compared with 'AA'" in finished.stdout
+    carrier = np.array(table["carrier"].to_pylist(), object)
+    columns = {f"carrier_{name}": (carrier == level) * 1 for name, level in (("UA", "UA"), ("nan", None))}
+    columns |= {name: table[name] for name in ("delay", "day")}
+    model.fit(pa.table(columns), labels)
+    expected = model.inference(pa.table(columns), labels)
+    lines = [line for line in finished.stdout.splitlines() if line.startswith(tuple(columns))]
+    assert [line.split()[0] for line in lines] == list(columns)
+    found = np.array([[float(word) for word in line.split()[1:3]] for line in lines])
+    np.testing.assert_allclose(found, np.stack([expected.coef[0, :4], expected.std_errors[0, :4]], axis=1), atol=1e-4)
+    assert run("predict", "model.skops", "flights.csv").returncode == 0
 
 
 def test_a_table_without_standard_errors_gets_one_line(files, run):
