@@ -114,6 +114,7 @@ class Inferences:
 
     def _infer(self, data, choices, clusters, reference, has_weights):
         from fastlin.estimators.problem import Problem
+        from fastlin.inference.clusters import read_clusters
         from fastlin.inference.estimation import answer, ask
 
         model: Any = self
@@ -131,7 +132,7 @@ class Inferences:
             reference,
             **choices,
             names=name_features(model, None),
-            clusters=[],
+            clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             has_weights=has_weights or has_class_weights,
             unit=data.weight_unit,
             tol=model.tol,

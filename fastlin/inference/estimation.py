@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from fastlin.exceptions import InferenceWarning
+from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
@@ -111,6 +112,8 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     """
     check_penalty(objective, question)
     check_size(objective)
+    if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
+        raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
     n_samples = count_samples(objective, question)
     total_weight = objective.rows.total_weight * question.unit
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
@@ -125,8 +128,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             f"use_t and the covariances 'HC1' and 'cluster' need more rows than parameters, got {n_samples:g} rows and "
             f"{n_parameters} parameters."
         )
-    n_clusters: tuple[int, ...] = ()
-    covariance = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
+    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
     point = optimum.point
     estimates = contrasts.of(point.parameters)
     names = np.append(question.names, [INTERCEPT] * objective.fit_intercept)
@@ -234,21 +236,40 @@ def count_samples(objective: Objective, question: Question) -> float:
 
 def find_covariance(
     optimum: Optimum, question: Question, total_weight: float, n_samples: float, n_parameters: int
-) -> FloatArray:
-    """Return the covariance of the parameters, (K (d + 1), K (d + 1)), in the coordinates of the objective."""
-    inverse, objective = optimum.inverse, optimum.point.objective
+) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return the covariance of the parameters, (K (d + 1), K (d + 1)), and how many clusters each key has.
+
+    The parameters are those of the objective, in its coordinates.
+    """
+    inverse, point, n_clusters = optimum.inverse, optimum.point, ()
     if question.covariance == "model":
         found = wrap(inverse, optimum.information.of_loss) if question.penalised == "sandwich" else inverse.copy()
-        found /= total_weight
-        return found
-    power = 1 if question.weights_are == "frequency" else 2
-    middle = objective.rows.sum_by_pairs(multiply_scores, optimum.point.parameters, power)
-    middle *= question.unit ** (power - 1)
-    if question.covariance == "HC1":
-        middle *= n_samples / (n_samples - n_parameters)
-    found = wrap(inverse, middle)
+    elif question.covariance == "cluster":
+        middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
+        found = wrap(inverse, middle * question.unit)
+    else:
+        power = 1 if question.weights_are == "frequency" else 2
+        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
+        middle *= question.unit ** (power - 1)
+        if question.covariance == "HC1":
+            middle *= n_samples / (n_samples - n_parameters)
+        found = wrap(inverse, middle)
     found /= total_weight
-    return found
+    return found, n_clusters
+
+
+def _sum_over_clusters(point, keys, factor):
+    """Return the sum of `multiply_cluster_sums` over the combinations of keys, with their factors, and the clusters."""
+    rows = point.objective.rows
+    middle, n_clusters = 0.0, []
+    weighty = rows.weights > 0 if len(rows.weights) else None
+    for sign, numbers, n_found in combine_keys(keys, weighty):
+        if n_found < 2:
+            raise ValueError("covariance='cluster' needs at least two clusters, but all rows lie in one.")
+        middle = middle + sign * factor * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
+        n_clusters.append(n_found)
+    # Those of single keys come first.
+    return middle, tuple(n_clusters[: len(keys)])
 
 
 def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> float:

@@ -153,7 +153,7 @@ class MeanSums:
     def hessian(self, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes, for what `curved_at` returns."""
         self._count(self.n_rows)
-        return self._clean_pairs(self.passes.class_pair_gram(curved))
+        return self.average_pairs(self.passes.class_pair_gram(curved))
 
     def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
         """Return (1 / S) times the sum of a term of `Passes.sum_curvature` over the rows, (K (d + 1), K (d + 1)).
@@ -161,10 +161,10 @@ class MeanSums:
         The probabilities at parameters (K, d + 1) are computed anew, in their type, some rows at a time.
         """
         self._count(2 * self.n_rows)
-        return self._clean_pairs(self.passes.sum_curvature(term, parameters, *arguments))
+        return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
 
-    def _clean_pairs(self, total):
-        """Return sums by pairs of parameters (K (d + 1), K (d + 1)), divided by S, with zeros as `_clean` has them."""
+    def average_pairs(self, total):
+        """Return sums by pairs of parameters, (K (d + 1), K (d + 1)), divided by S; those without a part in J are zero."""
         size = self.matrix.shape[1] + 1
         total /= self.total_weight
         by_columns = total.reshape(len(total), -1, size)
