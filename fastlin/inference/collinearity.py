@@ -78,14 +78,14 @@ class Dependence:
         return f"{own} = {text}"
 
 
-def looks_collinear(diagonal: FloatArray, inverse_diagonal: FloatArray, added: FloatArray) -> bool:
+def looks_collinear(diagonal: FloatArray, variances: FloatArray, added: FloatArray) -> bool:
     """Say whether columns may depend on each other, by numbers that an inference has anyway.
 
     Parameters
     ----------
-    diagonal, inverse_diagonal : ndarray of shape (K (d + 1),)
-        Those of the information, and of its inverse.
-    added : ndarray of shape (K (d + 1),)
+    diagonal, variances : ndarray of shape (K, d + 1)
+        The diagonals of a Hessian and of its inverse.
+    added : ndarray of shape (K, d + 1)
         What the factorisation has added to the diagonal.
 
     Returns
@@ -93,9 +93,9 @@ def looks_collinear(diagonal: FloatArray, inverse_diagonal: FloatArray, added: F
     bool
     """
     is_curved = diagonal > 0
-    inflation = (diagonal * inverse_diagonal)[is_curved]
-    is_raised = (added > diagonal / SUSPECT)[is_curved]
-    return bool(not is_curved.all() or is_raised.any() or not (inflation < SUSPECT).all())
+    is_raised, is_inflated = added > diagonal / SUSPECT, ~(diagonal * variances < SUSPECT)
+    # The last column stands for the intercept, which there need not be.
+    return bool(not is_curved[:, :-1].all() or (is_curved & (is_raised | is_inflated)).any())
 
 
 def check_collinearity(objective: Objective, names: Sequence[object]) -> None:
@@ -104,7 +104,7 @@ def check_collinearity(objective: Objective, names: Sequence[object]) -> None:
     Parameters
     ----------
     objective : Objective
-        The objective; its penalty has no part in this.
+        The objective. Columns that its penalty bends are left out.
     names : sequence
         The names of the d features.
     """
@@ -126,8 +126,9 @@ def find_dependences(objective: Objective) -> list[Dependence]:
     gram = objective.rows.passes.sum_curvature(sum_products, zeros)
     gram /= objective.rows.total_weight
     gram[coordinates.vanishing], gram[:, coordinates.vanishing] = 0, 0
-    # The intercept first.
-    order = np.append([d] if objective.fit_intercept else [], np.arange(d)).astype(np.int64)
+    # The intercept first. A penalty determines the coefficients of its columns.
+    free = np.flatnonzero(objective.penalty.curvatures[:-1] == 0)
+    order = np.append([d] if objective.fit_intercept else [], free).astype(np.int64)
     spread = np.sqrt(np.diagonal(gram))
     spread[spread == 0] = 1
     gram /= np.outer(spread, spread)

@@ -12,6 +12,7 @@ direction that is found is checked on all rows.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.row_margins import compare_scores, count_margins, find_own_classes
 from fastlin.inference.separation_programme import Programme
 from fastlin.objective.self_concordance import bound_rows
-from fastlin.typing import FloatArray
+from fastlin.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.matrices import Passes
@@ -80,8 +81,8 @@ class Separation:
         kind = "Complete" if self.is_complete else "Quasi-complete"
         if self.sides:
             found = [
-                f"{names[j]!s} is {_number(largest)} at most in the rows of {_list(labels, below)}, and "
-                f"{_number(smallest)} at least in those of {_list(labels, above)}"
+                f"{names[j]!s} <= {_number(largest)} in all rows of {_list(labels, below)}, and "
+                f"{names[j]!s} >= {_number(smallest)} in all rows of {_list(labels, above)}"
                 for j, (below, above, largest, smallest) in zip(self.features, self.sides, strict=False)
             ]
             found, n_more = found[:MOST_NAMED], len(found) - MOST_NAMED
@@ -108,26 +109,26 @@ def check_separation(
     point: Point,
     names: Sequence[object],
     labels: Sequence[object],
-    variances: FloatArray | None,
-    decrement: float,
-    step: FloatArray | None = None,
+    variances: FloatArray,
+    step: FloatArray,
+    stacklevel: int,
 ) -> None:
     """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
 
     Parameters
     ----------
     point : Point
-        The parameters near the maximum, in float64, of an objective without a penalty.
+        The parameters near the maximum, in float64.
     names : sequence
         The names of the d features.
     labels : sequence
         The classes.
-    variances, decrement
-        As `proves_maximum` takes them. Without variances the information was singular.
-    step : ndarray of shape (K, d + 1) or None
-        Newton's step from the point, which may separate the classes.
+    variances, step
+        As `proves_maximum` takes them.
+    stacklevel : int
+        That of the warning, for the caller of this function.
     """
-    if variances is not None and proves_maximum(point, variances, decrement):
+    if proves_maximum(point, variances, step):
         return
     found = find_separation(point.objective, point.parameters, step)
     if isinstance(found, Separation):
@@ -137,20 +138,18 @@ def check_separation(
             "FirthLogisticRegression, or take a finite C and penalised='laplace'."
         )
     if isinstance(found, Undecided):
-        import warnings
-
         warnings.warn(
             f"It was not decided whether the classes are separated: {found.reason}. If they are, some coefficients "
             "have no finite estimates, and their standard errors mean nothing.",
             SeparationWarning,
-            stacklevel=4,
+            stacklevel=stacklevel + 1,
         )
 
 
-def proves_maximum(point: Point, variances: FloatArray, decrement: float) -> bool:
+def proves_maximum(point: Point, variances: FloatArray, step: FloatArray) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
-    Along any way from the point with ||step||_I = r, I the information, the scores of a row differ by no more than
+    Along a step of the length r = sqrt(step' I step), I the information, the scores of a row differ by no more than
     e r, e the largest standard error of a difference of two scores of a row. The third derivative of the loss is no
     more than that times the second (Bach 2010), so that with a Newton decrement below 1 / e the loss rises in every
     direction in the end. Where a direction separates the classes the product of both is at least 1 everywhere.
@@ -158,25 +157,26 @@ def proves_maximum(point: Point, variances: FloatArray, decrement: float) -> boo
     Parameters
     ----------
     point : Point
-        The point, in float64, of an objective without a penalty.
+        The point, in float64.
     variances : ndarray of shape (K, d + 1)
-        The diagonal of the inverse of the information of all rows, in the coordinates of the point.
-    decrement : float
-        sqrt(g' I^-1 g) for the gradient g of the sum of the losses of all rows.
+        The diagonal of the inverse of the Hessian of J, in the coordinates of the point.
+    step : ndarray of shape (K, d + 1)
+        Newton's step from the point.
 
     Returns
     -------
     bool
     """
-    coordinates, rows = point.objective.coordinates, point.objective.rows
-    is_part = np.append(coordinates.mean_squares[:-1] > 0, point.objective.fit_intercept)
+    coordinates, is_part = point.objective.coordinates, point.objective.coordinates.mean_squares > 0
+    is_part[-1] = point.objective.fit_intercept
     is_part[coordinates.vanishing] = False
-    if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(decrement)):
+    if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(step).all()):
         return False
     errors = np.sqrt(np.where(is_part, variances, 0.0))
+    decrement = np.sqrt(max(0.0, -float(np.sum(step * point.gradient))))
     # A standard error of a sum is no more than the sum of the standard errors.
     of_scores = float((errors * bound_rows(coordinates)).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
-    rounding = SUM_ERROR * rows.total_weight * float((errors * np.sqrt(coordinates.mean_squares)).sum())
+    rounding = SUM_ERROR * float((errors * np.sqrt(coordinates.mean_squares)).sum())
     return bool(of_scores * (decrement + rounding) < PROVEN)
 
 
@@ -188,13 +188,13 @@ def find_separation(
     Parameters
     ----------
     objective : Objective
-        The objective; its penalty has no part in this.
+        The objective. Columns that its penalty bends have no part in a separation.
     parameters : ndarray of shape (K, d + 1)
         Where the fit ended.
     step : ndarray of shape (K, d + 1) or None
         Newton's step from there.
     """
-    judged = [_Judged.of(objective, v) for v in (parameters, step) if v is not None and v.any()]
+    judged = [_Judged.of(objective, v * is_free(objective)) for v in (parameters, step) if v is not None]
     fitted = max((each for each in judged if each.separates), key=lambda each: each.is_complete, default=None)
     is_complete = fitted is not None and fitted.is_complete
     if not objective.rows.has_labels:
@@ -209,6 +209,14 @@ def find_separation(
         complete = None if is_complete or found.is_complete else _search(objective, found.direction, completely=True)
         return found.describe(is_complete or found.is_complete or isinstance(complete, _Judged))
     return found if fitted is None else fitted.describe(is_complete)
+
+
+def is_free(objective: Objective) -> BoolArray:
+    """Return which columns, (d + 1,), may go to infinity: those without a penalty that are not zero."""
+    free = objective.penalty.curvatures == 0
+    free[-1] = objective.fit_intercept
+    free[objective.coordinates.vanishing] = False
+    return free
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +292,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
     order = np.lexsort((highs, lows), axis=0)
     starts = np.take_along_axis(lows, order, axis=0)[1:]
     ends = np.maximum.accumulate(np.take_along_axis(highs, order, axis=0), axis=0)[:-1]
-    is_cut = (ends <= starts) & (lowest < highest)
+    is_cut = (ends <= starts) & (lowest < highest) & is_free(objective)[:-1]
     if not objective.fit_intercept:
         is_cut &= (ends <= 0) & (starts >= 0)
     columns, sides, classes, coef = [], [], set(), np.zeros((objective.n_rows_coef, len(lowest)))
@@ -345,8 +353,8 @@ def _search(objective, start, completely=False):
     if K * size > MOST_VARIABLES:
         return Undecided(f"{K * size:,} coefficients are more than the {MOST_VARIABLES:,} that are searched through")
     features = rows.class_features()
-    sums = np.column_stack([features, rows.class_weights if objective.fit_intercept else np.zeros(len(features))])
-    gain = sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)
+    sums = np.column_stack([features, rows.class_weights])
+    gain = (sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)) * is_free(objective)
     programme = Programme(gain, rows.n_classes)
     most_rows = MOST_ENTRIES // (2 * size * (rows.n_classes - 1))
     n_added = min(most_rows, max(FEWEST_ADDED, 2 * K * size))
@@ -359,7 +367,7 @@ def _search(objective, start, completely=False):
             return Undecided(str(error))
         if direction is None:
             return None
-        judged = _Judged.of(objective, direction)
+        judged = _Judged.of(objective, direction * is_free(objective))
         if judged.is_complete if completely else judged.separates:
             return judged
         if programme.n_rows >= min(most_rows, rows.n_rows):
@@ -386,10 +394,7 @@ def _find_violated(objective, direction, n_wanted, zero=None):
         places = np.sort(places[np.argsort(-violation[places], kind="stable")[:n_wanted]])
         if not len(places):
             continue
-        x = part.take(places).read_rows()
-        x[:, objective.coordinates.vanishing] = 0
-        if not objective.fit_intercept:
-            x[:, -1] = 0
+        x = part.take(places).read_rows() * is_free(objective)
         found, classes = np.concatenate([found, x]), np.concatenate([classes, own[places]])
         violations = np.concatenate([violations, violation[places]])
         kept = np.sort(np.argsort(-violations, kind="stable")[:n_wanted])
