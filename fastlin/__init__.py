@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastlin import datasets as datasets
     from fastlin import exceptions as exceptions
     from fastlin import figures as figures
+    from fastlin import inference as inference
     from fastlin import patch as patch
     from fastlin import trainers as trainers
     from fastlin import typing as typing
@@ -55,6 +56,7 @@ _ROOMS_IMPORTED_LATER = (
     "datasets",
     "exceptions",
     "figures",
+    "inference",
     "patch",
     "trainers",
     "typing",

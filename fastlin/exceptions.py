@@ -15,6 +15,7 @@ __all__ = [
     "CourseWarning",
     "DataChangedError",
     "DatasetNotFoundError",
+    "InferenceWarning",
     "NoWorkersError",
     "WorkersLostError",
 ]
@@ -127,6 +128,22 @@ class DatasetNotFoundError(FileNotFoundError):
     ... except DatasetNotFoundError as error:
     ...     print(error)
     The data folder nowhere does not exist or is not a folder.
+    """
+
+
+class InferenceWarning(UserWarning):
+    """Standard errors hold for another point than the model's coefficients, or are less certain than asked for.
+
+    `LogisticRegression.inference` warns where `coef_` are more than 1 % of a standard error from the optimum, as with a
+    large `tol`, and where the optimum itself is not known to 1 % of a standard error.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastlin.exceptions import InferenceWarning
+    >>> with warnings.catch_warnings():  # doctest: +SKIP
+    ...     warnings.simplefilter("ignore", InferenceWarning)
+    ...     found = model.inference(X, y)
     """
 
 

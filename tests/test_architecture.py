@@ -40,9 +40,11 @@ MAY_USE = {
     "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
+    "inference": {"solvers", "objective", "matrices", "kernels", "budget"},
     "training": {"networks", "matrices", "kernels", "places", "progress", "fitted"},
     "figures": {"extras", "places", "terminal"},
     "estimators": {
+        "inference",
         "solvers",
         "training",
         "networks",
@@ -107,7 +109,7 @@ MAY_USE = {
         "",
     },
     "__main__": {"cli"},
-    "__init__": {"estimators", "trainers", "blocks", "callbacks", "dask", "datasets", "figures", "patch"},
+    "__init__": {"estimators", "trainers", "blocks", "callbacks", "dask", "datasets", "figures", "inference", "patch"},
 }
 # Every room may use these.
 FOR_EVERY_ROOM = {"typing", "exceptions"}

@@ -1,0 +1,183 @@
+"""The method `inference` of linear models: it reads the rows as a fit does, and asks fastlin.inference about them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from copy import copy
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.coefficients import check_coefficients, read_coefficients
+from fastlin.estimators.features import check_features, name_features
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
+from fastlin.estimators.training_data import (
+    TrainingData,
+    check_labels,
+    choose_labels,
+    encode_labels,
+    read_matrix,
+    share_unit,
+    weigh_rows,
+)
+from fastlin.typing import MatrixLike
+
+if TYPE_CHECKING:
+    from fastlin.inference.inference import Inference
+
+
+class Inferences:
+    """The method `inference` of an estimator with `coef_`, `intercept_` and the parameters of its penalty."""
+
+    def inference(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        covariance: Literal["model", "HC0", "HC1", "cluster"] = "model",
+        clusters: ArrayLike | Sequence[ArrayLike] | None = None,
+        reference: Any = None,
+        penalised: Literal["laplace", "sandwich"] | None = None,
+        use_t: bool = False,
+        weights_are: Literal["frequency", "importance"] = "frequency",
+        features: Sequence[str] | None = None,
+    ) -> Inference:
+        """Return standard errors, tests and intervals of the coefficients.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones.
+        offset : array-like or None
+            The offsets of the fit.
+        covariance : {"model", "HC0", "HC1", "cluster"}
+            "model" is the inverse of the Fisher information, right where the model is. "HC0" is robust against errors
+            of the model (Huber 1967, White 1982), "HC1" is that times n / (n - q) for n rows and q parameters, and
+            "cluster" allows for rows of a cluster that depend on each other: times G / (G - 1) (n - 1) / (n - q) for G
+            clusters. With several keys the covariances of all combinations of them are added and subtracted (Cameron,
+            Gelbach and Miller 2011), each with its own factor.
+        clusters : array-like of shape (n_samples,) or (n_samples, n_keys), or None
+            The cluster of each row, for ``covariance="cluster"``.
+        reference : object
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
+            classes, which sum to zero over the classes, as `coef_` does.
+        penalised : {"laplace", "sandwich"} or None
+            What the errors of a penalised model mean, which has none by itself. "laplace" takes the penalty as a normal
+            prior, and reports the standard deviations of the posterior around its largest density. "sandwich" reports
+            how the penalised estimates vary over repeated samples, around their own mean: they are biased.
+        use_t : bool
+            Whether Student's t takes the place of the normal distribution, and F that of chi-squared: with n - q
+            degrees of freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
+        weights_are : {"frequency", "importance"}
+            What weights mean: "frequency" that a row stands for so many equal ones, or "importance" that it matters so
+            much, as sampling weights say; these take a robust covariance. `class_weight` is of the latter kind.
+        features : sequence of str or None
+            The columns whose errors are wanted, where there are too many for all of them.
+
+        Returns
+        -------
+        Inference
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit, the model is penalised and `penalised` is None, or has an L1 penalty,
+            weights do not fit the covariance, or there are more than 4,096 parameters.
+
+        Warns
+        -----
+        InferenceWarning
+            `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
+        """
+        choices = {"covariance": covariance, "penalised": penalised, "use_t": use_t, "weights_are": weights_are}
+        with self._reading(X, y, sample_weight, offset) as data:
+            return self._infer(data, choices, clusters, reference, sample_weight is not None)
+
+    @contextmanager
+    def _reading(self, X, y, sample_weight, offset):
+        """Yield the rows of a fit, within the limits of `n_jobs`."""
+        model: Any = self
+        check_is_fitted(model)
+        with limit_jobs(model.n_jobs):
+            yield _read_known_data(model, X, y, sample_weight)
+
+    def _infer(self, data, choices, clusters, reference, has_weights):
+        from fastlin.estimators.problem import Problem
+        from fastlin.inference.clusters import read_clusters
+        from fastlin.inference.estimation import answer, ask
+
+        model: Any = self
+        classes, coef, intercept = read_coefficients(model)
+        C, l1_ratio = self._read_strength()
+        has_class_weights = model.class_weight is not None
+        if has_class_weights and not has_weights:
+            choices = {**choices, "weights_are": "importance"}
+        elif has_class_weights and choices["weights_are"] == "frequency":
+            raise ValueError(
+                "class_weight makes the weights of rows something else than frequencies: use weights_are='importance'."
+            )
+        question = ask(
+            classes,
+            reference,
+            **choices,
+            names=name_features(model, None),
+            clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
+            has_weights=has_weights or has_class_weights,
+            unit=data.weight_unit,
+            tol=model.tol,
+            stacklevel=TO_THE_CALLER_OF_FIT + 1,
+        )
+        # A copy, so that no check changes the model.
+        return answer(Problem(copy(model), data).objective(C, l1_ratio), coef, intercept, question)
+
+    def _read_strength(self):
+        """Return C and l1_ratio of the fit."""
+        model: Any = self
+        if hasattr(model, "C_"):
+            return float(np.ravel(model.C_)[0]), float(np.ravel(model.l1_ratio_)[0])
+        with warnings.catch_warnings():
+            # The fit has warned of them.
+            warnings.simplefilter("ignore")
+            return read_penalty(model.penalty, model.C, model.l1_ratio)
+
+
+def _read_known_data(model, X, y, sample_weight):
+    """Return the TrainingData of rows whose columns and classes are those of a fitted model."""
+    if isinstance(X, Blocks):
+        from fastlin.matrices import BlockMatrix
+
+        if hasattr(model, "categories_"):
+            raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
+        check_features(model, X.shape[1], X.feature_names, "the blocks have")
+        y, sample_weight = choose_labels(model, X, y, sample_weight)
+        matrix: Any = BlockMatrix(X)
+    else:
+        matrix = read_matrix(model, X, reset=False)
+        y = check_labels(model, y, matrix.shape[0], "X has")
+    check_coefficients(model, matrix.shape[1])
+    classes, labels = encode_labels(y, np.int32)
+    _check_classes(classes, model.classes_)
+    weights, unit = share_unit(weigh_rows(y, classes, labels, sample_weight, model.class_weight))
+    return TrainingData(matrix, y, classes, labels, weights, unit)
+
+
+def _check_classes(found, known):
+    """Raise a ValueError where rows do not have the classes of a model."""
+    if found.shape == known.shape and (found == known).all():
+        return
+    unknown = [label for label in found.tolist() if label not in known.tolist()]
+    if unknown:
+        raise ValueError(f"y holds {unknown[0]!r}, which is none of the classes of the model, {known.tolist()}.")
+    missing = [label for label in known.tolist() if label not in found.tolist()]
+    raise ValueError(f"No row of y has the class {missing[0]!r} of the model: its coefficients have no finite optimum.")

@@ -1,0 +1,300 @@
+"""From an objective and a model's coefficients to an Inference: the optimum, a covariance, the likelihoods."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from fastlin.exceptions import InferenceWarning
+from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
+from fastlin.inference.covariances import count_weights, multiply_scores, wrap
+from fastlin.inference.inference import INTERCEPT, Basis, Inference
+from fastlin.inference.information import Optimum, find_optimum
+from fastlin.typing import Array, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+
+Covariance: TypeAlias = Literal["model", "HC0", "HC1", "cluster"]
+Penalised: TypeAlias = Literal["laplace", "sandwich"]
+WeightsAre: TypeAlias = Literal["frequency", "importance"]
+COVARIANCES, PENALISED, WEIGHTS_ARE = (
+    ("model", "HC0", "HC1", "cluster"),
+    ("laplace", "sandwich"),
+    (
+        "frequency",
+        "importance",
+    ),
+)
+# The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
+MOST_PARAMETERS = 4096
+# Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
+CLOSE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked for, beside the objective; the parameters of `LogisticRegression.inference`, checked.
+
+    Attributes
+    ----------
+    covariance, penalised, use_t, weights_are
+        As `LogisticRegression.inference` has them.
+    reference : int or None
+        The number of the class; None for symmetric coefficients.
+    classes : ndarray of shape (n_classes,)
+        The labels of all classes.
+    names : ndarray of shape (d,)
+        The names of the columns.
+    clusters : list of ndarray of shape (n,)
+        The number of each row's cluster, from 0 on, for each of the keys.
+    has_weights : bool
+        Whether rows have weights.
+    unit : float
+        What the weights of the objective are multiplied by to give those of the rows.
+    tol : float
+        That of the fit.
+    stacklevel : int
+        How many frames the caller of the method is from `answer`, as warnings count them.
+    """
+
+    covariance: str
+    penalised: str | None
+    use_t: bool
+    weights_are: str
+    reference: int | None
+    classes: Array
+    names: Array
+    clusters: list[Array]
+    has_weights: bool
+    unit: float
+    tol: float
+    stacklevel: int
+
+
+def ask(classes: Array, reference: Any, **choices: Any) -> Question:
+    """Return the Question for the label of a reference; choices are its other fields.
+
+    Raises
+    ------
+    ValueError
+        A choice is none of those that there are.
+    """
+    for name, accepted in (
+        ("covariance", COVARIANCES),
+        ("weights_are", WEIGHTS_ARE),
+        ("penalised", (*PENALISED, None)),
+    ):
+        if choices[name] not in accepted:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {choices[name]!r}.")
+    if not isinstance(choices["use_t"], (bool, np.bool_)):
+        raise ValueError(f"use_t must be True or False, got {choices['use_t']!r}.")
+    if (choices["covariance"] == "cluster") != bool(choices["clusters"]):
+        raise ValueError(
+            "clusters must be given with covariance='cluster', and with no other: got covariance="
+            f"{choices['covariance']!r} and {'no clusters' if not choices['clusters'] else 'clusters'}."
+        )
+    return Question(reference=find_reference(reference, classes), classes=classes, **choices)
+
+
+def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
+    """Return the Inference of a model with coef (K, d) and intercept (K,) over the rows of its objective.
+
+    Raises
+    ------
+    ValueError
+        The model is penalised and the question does not say what its errors are to mean, its penalty has no errors,
+        weights are not what they are said to be, or there are too many parameters.
+    """
+    check_penalty(objective, question)
+    check_size(objective)
+    if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
+        raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
+    n_samples = count_samples(objective, question)
+    total_weight = objective.rows.total_weight * question.unit
+    start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
+    optimum = find_optimum(objective, start, total_weight)
+    contrasts = Contrasts.against(
+        question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
+    )
+    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
+    df_resid = n_samples - n_parameters
+    if df_resid <= 0 and (question.use_t or question.covariance in ("HC1", "cluster")):
+        raise ValueError(
+            f"use_t and the covariances 'HC1' and 'cluster' need more rows than parameters, got {n_samples:g} rows and "
+            f"{n_parameters} parameters."
+        )
+    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
+    point = optimum.point
+    estimates = contrasts.of(point.parameters)
+    names = np.append(question.names, [INTERCEPT] * objective.fit_intercept)
+    covariance = contrasts.covariance_of(covariance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.shape)
+        away = np.abs(contrasts.of(objective.center(start)) - estimates) / errors
+    place, weights = question.reference, objective.class_weights
+    found = Inference(
+        coef=estimates,
+        names=names.astype(object),
+        classes=question.classes if place is None else np.delete(question.classes, place),
+        reference=SYMMETRIC if place is None else question.classes[place],
+        log_likelihood=-total_weight * point.loss,
+        log_likelihood_null=total_weight * float(np.sum(weights * np.log(weights))),
+        n_samples=n_samples,
+        df_model=count_degrees(optimum, objective, n_parameters),
+        model_distance=float(np.max(away, initial=0.0)),
+        distance=optimum.distance,
+        _covariance=covariance,
+        _basis=Basis(
+            covariance=question.covariance,
+            penalised=question.penalised,
+            weights_are=question.weights_are,
+            df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
+            n_clusters=n_clusters,
+            fit_intercept=objective.fit_intercept,
+            contrasts=contrasts,
+            point=point,
+        ),
+    )
+    warn_of_distances(found, optimum, question)
+    return found
+
+
+def check_penalty(objective: Objective, question: Question) -> None:
+    """Raise a ValueError where the penalty has no standard errors, or not those that the question asks for."""
+    penalty, asked = objective.penalty, question.penalised
+    if not penalty.is_smooth:
+        raise ValueError(
+            "The model has an L1 or a group penalty, which selects the features: errors that take the selection as "
+            "given are too small. Fit the selected features anew, on other rows, with C=inf."
+        )
+    if penalty.is_none:
+        if asked is not None:
+            raise ValueError(
+                f"penalised={asked!r} is for penalised models, but no coefficient of this one is penalised."
+            )
+        return
+    if asked is None:
+        raise ValueError(
+            "The model is penalised: its coefficients are biased towards zero, and the errors of maximum likelihood "
+            "are not theirs. Fit with C=inf, or choose what the errors mean: penalised='laplace' takes the penalty as "
+            "a normal prior, and gives the posterior's errors; penalised='sandwich' gives those of the penalised "
+            "estimates over repeated samples, around their own mean and not around the true values."
+        )
+    if asked == "laplace" and question.covariance != "model":
+        raise ValueError(
+            f"penalised='laplace' is the covariance of a posterior, which is not covariance={question.covariance!r}; "
+            "use penalised='sandwich'."
+        )
+
+
+def check_size(objective: Objective) -> None:
+    """Raise a ValueError where the covariance would be too large, or has no digits left."""
+    K, m = objective.shape
+    if K * m > MOST_PARAMETERS:
+        raise ValueError(
+            f"The model has {K * m:,} parameters; the covariance of all of them is made for up to {MOST_PARAMETERS:,}. "
+            "Name the columns whose errors are wanted by features=[...]."
+        )
+    if not objective.matrix.resolves_gram(objective.coordinates.shift):
+        raise ValueError(
+            "A column of the sparse X lies so far from zero, compared with its spread, that sums of squares lose its "
+            "digits: subtract a number from the column, or give X as a dense array."
+        )
+
+
+def count_samples(objective: Objective, question: Question) -> float:
+    """Return how many rows there are, as the meaning of their weights has it.
+
+    Raises
+    ------
+    ValueError
+        Frequencies are no whole numbers, or weights have no errors of the kind that is asked for.
+    """
+    if question.weights_are == "importance" and question.covariance == "model":
+        raise ValueError(
+            "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
+            "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
+            "covariance='HC0', 'HC1' or 'cluster'."
+        )
+    if not question.has_weights:
+        return float(objective.n_rows)
+    n_rows, n_broken = objective.rows.passes.sum_curvature(count_weights, np.zeros(objective.shape), question.unit)
+    if question.weights_are == "importance":
+        return float(n_rows)
+    if n_broken:
+        raise ValueError(
+            f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
+            "weights_are='importance' with a robust covariance."
+        )
+    return float(round(objective.rows.total_weight * question.unit))
+
+
+def find_covariance(
+    optimum: Optimum, question: Question, total_weight: float, n_samples: float, n_parameters: int
+) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return the covariance of the parameters, (K (d + 1), K (d + 1)), and how many clusters each key has.
+
+    The parameters are those of the objective, in its coordinates.
+    """
+    inverse, point, n_clusters = optimum.inverse, optimum.point, ()
+    if question.covariance == "model":
+        found = wrap(inverse, optimum.information.of_loss) if question.penalised == "sandwich" else inverse.copy()
+    elif question.covariance == "cluster":
+        middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
+        found = wrap(inverse, middle * question.unit)
+    else:
+        power = 1 if question.weights_are == "frequency" else 2
+        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
+        middle *= question.unit ** (power - 1)
+        if question.covariance == "HC1":
+            middle *= n_samples / (n_samples - n_parameters)
+        found = wrap(inverse, middle)
+    found /= total_weight
+    return found, n_clusters
+
+
+def _sum_over_clusters(point, keys, factor):
+    """Return the sum of `multiply_cluster_sums` over the combinations of keys, with their factors, and the clusters."""
+    rows = point.objective.rows
+    middle, n_clusters = 0.0, []
+    weighty = rows.weights > 0 if len(rows.weights) else None
+    for sign, numbers, n_found in combine_keys(keys, weighty):
+        if n_found < 2:
+            raise ValueError("covariance='cluster' needs at least two clusters, but all rows lie in one.")
+        middle = middle + sign * factor * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
+        n_clusters.append(n_found)
+    # Those of single keys come first.
+    return middle, tuple(n_clusters[: len(keys)])
+
+
+def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> float:
+    """Return the number of coefficients without intercepts, the effective one where they are penalised."""
+    n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
+    if objective.penalty.is_none:
+        return n_parameters - n_intercepts
+    return float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss)) - n_intercepts
+
+
+def warn_of_distances(found: Inference, optimum: Optimum, question: Question) -> None:
+    """Warn where the optimum, or the model, is further away than a hundredth of a standard error."""
+    if not found.distance <= CLOSE:
+        known = "may be" if optimum.is_proven else "seems to be"
+        text = (
+            f"The optimum {known} {found.distance:.2g} standard errors from the reported estimates, as near as float64 "
+            "comes to it: columns nearly depend on each other, or lie far from zero."
+        )
+    elif not found.model_distance <= CLOSE:
+        tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(-found.log_likelihood, 1.0)))
+        text = (
+            f"coef_ and intercept_ of the model are up to {found.model_distance:.2g} standard errors from the optimum, "
+            f"which the inference is about. The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they "
+            "agree."
+        )
+    else:
+        return
+    warnings.warn(text, InferenceWarning, stacklevel=question.stacklevel)

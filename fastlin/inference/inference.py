@@ -1,0 +1,360 @@
+"""What is known of the coefficients of a model: estimates, their covariance, and the tests and tables made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlin.inference import tables
+from fastlin.inference.hypotheses import (
+    TestResult,
+    compare_with_chi_squared,
+    compare_with_f,
+    find_quantile,
+    find_two_sided,
+)
+from fastlin.typing import Array, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.inference.contrasts import Contrasts
+    from fastlin.objective.point import Point
+
+INTERCEPT = "intercept"
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What an `Inference` rests on.
+
+    Attributes
+    ----------
+    covariance : str
+        The kind of covariance: "model", "HC0", "HC1" or "cluster".
+    penalised : str or None
+        What the errors of a penalised model mean: "laplace", "sandwich", or None for a model without penalty.
+    weights_are : str
+        What weights mean, "frequency" or "importance".
+    df_t : float or None
+        The degrees of freedom of Student's t; None for the normal distribution.
+    n_clusters : tuple of int
+        The number of clusters by each of the keys.
+    fit_intercept : bool
+        Whether the model has an intercept.
+    contrasts : Contrasts
+        How the coefficients come from the parameters of the objective.
+    point : Point or None
+        The optimum, with the rows; None where they are not at hand any more, as after pickling.
+    """
+
+    covariance: str
+    penalised: str | None
+    weights_are: str
+    df_t: float | None
+    n_clusters: tuple[int, ...]
+    fit_intercept: bool
+    contrasts: Contrasts | None
+    point: Point | None
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """Standard errors, tests and intervals of the coefficients of a model. `LogisticRegression.inference` makes it.
+
+    Arrays of estimates have a row for each of the K' classes but the reference (one row for two classes; all classes
+    where coefficients are symmetric), and p columns: the features, and last the intercept, if there is one.
+
+    The estimates are those at the optimum, which is where the covariance holds, and not the `coef_` of the model, which
+    lie within its tol. `model_distance` says how far these are away.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (K', p)
+        The estimates.
+    names : ndarray of shape (p,)
+        The names of the columns.
+    classes : ndarray of shape (K',)
+        The class of each row.
+    reference : object
+        The class whose coefficients are zero, or "symmetric" where those of all classes sum to zero.
+    log_likelihood : float
+        The log-likelihood at the optimum, without the penalty.
+    log_likelihood_null : float
+        That of a model of intercepts alone, whether the model itself has them or not.
+    n_samples : float
+        The number of rows; with frequency weights their sum, and with importance weights the rows that have some.
+    df_model : float
+        The number of coefficients without the intercepts. For a penalised model the effective number, the trace of
+        H^-1 F with the Hessians H with and F without the penalty, less that of the intercepts.
+    model_distance : float
+        How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
+        errors.
+    distance : float
+        How far the estimates may be from the true optimum, in standard errors. It is a bound where the smallest
+        curvature of the likelihood gives one, and otherwise the size of the step that is left.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlin import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, :2], y)
+    >>> found = model.inference(X[:, :2], y)
+    >>> found.coef.shape
+    (2, 3)
+    >>> found.conf_int().shape
+    (2, 3, 2)
+    """
+
+    coef: FloatArray
+    names: Array
+    classes: Array
+    reference: Any
+    log_likelihood: float
+    log_likelihood_null: float
+    n_samples: float
+    df_model: float
+    model_distance: float
+    distance: float
+    _covariance: FloatArray
+    _basis: Basis
+
+    @cached_property
+    def std_errors(self) -> FloatArray:
+        """The standard errors of the estimates, (K', p)."""
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(np.diagonal(self._covariance)).reshape(self.coef.shape)
+
+    @property
+    def z(self) -> FloatArray:
+        """The estimates divided by their standard errors, (K', p)."""
+        return self.coef / self.std_errors
+
+    @property
+    def p_values(self) -> FloatArray:
+        """The two-sided p-value of each estimate against zero, (K', p)."""
+        return find_two_sided(self.z, self._basis.df_t)
+
+    @property
+    def df_resid(self) -> float:
+        """The number of rows less that of coefficients and intercepts."""
+        return self.n_samples - self._count_parameters()
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN for importance weights, which have no likelihood.
+
+        The parameters of a penalised model are counted by their effective number.
+        """
+        return self._penalise(2.0)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, as `aic` with log(n_samples) in place of 2."""
+        return self._penalise(float(np.log(self.n_samples)))
+
+    @property
+    def pseudo_r2(self) -> float:
+        """McFadden's pseudo R2, 1 - log-likelihood / that of intercepts alone."""
+        return 1 - self.log_likelihood / self.log_likelihood_null
+
+    def conf_int(self, level: float = 0.95) -> FloatArray:
+        """Return the confidence intervals of the estimates by Wald's method.
+
+        Parameters
+        ----------
+        level : float
+            How often an interval covers the true value, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (K', p, 2)
+            The lower and the upper ends.
+        """
+        half = find_quantile(_check_level(level), self._basis.df_t) * self.std_errors
+        return np.stack([self.coef - half, self.coef + half], axis=-1)
+
+    def covariance_matrix(self) -> FloatArray:
+        """Return the covariance of the estimates, class by class.
+
+        Returns
+        -------
+        ndarray of shape (K' p, K' p)
+            Entry (a p + i, b p + j) is that of ``coef[a, i]`` and ``coef[b, j]``.
+        """
+        return self._covariance.copy()
+
+    def wald_test(self, R: ArrayLike, r: ArrayLike | None = None) -> TestResult:
+        """Test q linear hypotheses, R times the estimates equal to r.
+
+        Parameters
+        ----------
+        R : array-like of shape (q, K' p) or (K' p,), str, or list of str
+            The coefficients of each hypothesis, over the estimates class by class. A name of a column, or several,
+            stands for the hypothesis that all coefficients of these columns are zero in all classes.
+        r : array-like of shape (q,) or None
+            The values; None means zeros.
+
+        Returns
+        -------
+        TestResult
+            By chi-squared with q degrees of freedom, or by F with `use_t`.
+
+        Raises
+        ------
+        ValueError
+            R or r is of another shape, names no column, or holds hypotheses that depend on each other.
+        """
+        matrix, name = self._read_hypotheses(R)
+        q = len(matrix)
+        values = np.zeros(q) if r is None else np.atleast_1d(np.asarray(r, np.float64))
+        if values.shape != (q,):
+            raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
+        distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values
+        covariance = np.einsum(
+            "qe,ef,rf->qr", matrix, self._covariance, matrix, optimize=["einsum_path", (0, 1), (0, 1)]
+        )
+        spread = np.sqrt(np.diagonal(covariance))
+        if not (spread > 0).all() or np.linalg.matrix_rank(covariance / np.outer(spread, spread), tol=1e-12) < q:
+            raise ValueError("R holds hypotheses that depend on each other, or on no estimate; leave some of them out.")
+        scaled = distance / spread
+        statistic = float(scaled @ np.linalg.solve(covariance / np.outer(spread, spread), scaled))
+        if self._basis.df_t is None:
+            return compare_with_chi_squared(name, statistic, q)
+        return compare_with_f(name, statistic, q, self._basis.df_t)
+
+    def lr_test(self, smaller: Inference) -> TestResult:
+        """Test whether this model fits better than a smaller one that it contains, by the ratio of their likelihoods.
+
+        Parameters
+        ----------
+        smaller : Inference
+            That of a model with some of the columns, fitted to the same rows.
+
+        Returns
+        -------
+        TestResult
+            By chi-squared with the difference of the numbers of parameters as degrees of freedom.
+
+        Raises
+        ------
+        TypeError
+            It is no Inference.
+        ValueError
+            One of the models is penalised or has importance weights, both have the same number of parameters, or they
+            were fitted to different rows.
+        """
+        if not isinstance(smaller, Inference):
+            raise TypeError(f"smaller must be the Inference of a model, got {type(smaller).__name__}.")
+        for one in (self, smaller):
+            if one._basis.penalised:
+                raise ValueError("lr_test compares likelihoods at their maxima, which penalised models do not reach.")
+            if one._basis.weights_are == "importance":
+                raise ValueError("lr_test needs likelihoods, which importance weights do not have; use wald_test.")
+        df = self._count_parameters() - smaller._count_parameters()
+        if smaller.n_samples != self.n_samples or not np.isclose(
+            smaller.log_likelihood_null, self.log_likelihood_null, rtol=1e-9, atol=0
+        ):
+            raise ValueError("smaller was fitted to other rows, classes, weights or offsets than this model.")
+        if not df > 0:
+            raise ValueError(f"smaller must have fewer parameters than {self._count_parameters():g}, got {-df:g} more.")
+        statistic = 2 * (self.log_likelihood - smaller.log_likelihood)
+        return compare_with_chi_squared("likelihood ratio", statistic, df)
+
+    def table(self, level: float = 0.95) -> Any:
+        """Return the estimates with their errors, tests and intervals, a line for each.
+
+        Parameters
+        ----------
+        level : float
+            That of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of ndarray
+            The columns class, feature, coef, std_error, z, p_value, lower and upper; a frame where pandas is installed,
+            indexed by class and feature, or by feature for two classes.
+        """
+        return tables.make_frame(self, tables.find_columns(self, level))
+
+    def summary(self, level: float = 0.95) -> tables.Text:
+        """Return a report: what was fitted, the likelihoods, and the table.
+
+        Parameters
+        ----------
+        level : float
+            That of the intervals.
+
+        Returns
+        -------
+        str
+            Plain text, which shows itself as a table in notebooks.
+        """
+        return tables.write_summary(self, level)
+
+    def __str__(self) -> str:
+        """Return the summary."""
+        return str(self.summary())
+
+    def __repr__(self) -> str:
+        """Return the number of coefficients and the kind of their covariance."""
+        n_rows, p = self.coef.shape
+        return f"<Inference of {n_rows * p} coefficients, covariance={self._basis.covariance!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.summary().html
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the rows stay behind."""
+        state = {name: value for name, value in vars(self).items() if name != "std_errors"}
+        return {**state, "_basis": replace(self._basis, point=None)}
+
+    def _count_parameters(self):
+        """Return how many parameters there are, with the intercepts."""
+        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.fit_intercept else 0
+        return self.df_model + n_intercepts
+
+    def _count_classes(self):
+        return len(self.coef) + (self.reference != "symmetric" or len(self.coef) < 2)
+
+    def _penalise(self, each):
+        if self._basis.weights_are == "importance":
+            return np.nan
+        return -2 * self.log_likelihood + each * self._count_parameters()
+
+    def _read_hypotheses(self, R):
+        """Return R as an array (q, K' p), and the name of the test."""
+        size = self.coef.size
+        given = [R] if isinstance(R, str) else R
+        if isinstance(given, Sequence) and len(given) and all(isinstance(name, str) for name in given):
+            places = [self._find_place(name) for name in given]
+            rows = len(self.coef) - (self._count_classes() == len(self.coef))
+            matrix = np.zeros((rows * len(places), size))
+            for number, (a, j) in enumerate((a, j) for a in range(rows) for j in places):
+                matrix[number, a * len(self.names) + j] = 1
+            return matrix, ", ".join(given) + " = 0"
+        try:
+            matrix = np.atleast_2d(np.asarray(R, np.float64))
+        except (TypeError, ValueError):
+            raise ValueError(f"R must be numbers of shape (q, {size}) or names of columns, got {R!r}.") from None
+        if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
+            raise ValueError(
+                f"R must be of shape (q, {size}), a column for each of the estimates class by class, got {np.shape(R)}."
+            )
+        return matrix, "R coef = r"
+
+    def _find_place(self, name):
+        places = np.flatnonzero(self.names == name)
+        if not len(places):
+            raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
+        return int(places[0])
+
+
+def _check_level(level):
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+    return level
