@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fastlin.estimators.training_data import TrainingData
     from fastlin.inference.likelihood import Likelihood
 
+# Dependent columns that an error names.
+NAMED = 5
+
 
 @estimator
 class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
@@ -217,9 +220,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         return free
 
     def _refuse_columns(self, likelihood):
-        dependent = likelihood.find_dependent()
-        names = [*name_features(self, None), "the intercept"]
-        named = ", ".join(str(names[j]) for j in dependent[:5]) + (", ..." if len(dependent) > 5 else "")
+        dependent, names = likelihood.find_dependent(NAMED + 1), [*name_features(self, None), "the intercept"]
+        named = ", ".join(str(names[j]) for j in dependent[:NAMED]) + (", ..." if len(dependent) > NAMED else "")
         raise ValueError(
             "Firth's penalty, the log-determinant of the information, has no finite value where columns depend "
             f"linearly on others or on the intercept; leave out {named or 'some columns'} of X, or scale X."

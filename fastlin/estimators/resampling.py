@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from fastlin.budget import Budget
+from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.training_data import TrainingData, weigh_classes
 from fastlin.exceptions import ConvergenceWarning
 
@@ -34,14 +36,19 @@ def bootstrap(
     """
     from fastlin.estimators.problem import Problem
     from fastlin.inference import bootstrap as inference
+    from fastlin.inference.clusters import read_clusters
     from fastlin.matrices import BlockMatrix
 
     if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
         raise ValueError(f"n_resamples must be a whole number of at least 2, got {n_resamples!r}")
     n_resamples, matrix, n_rows = int(n_resamples), data.matrix, data.matrix.shape[0]
-    numbers = inference.read_clusters(clusters, n_rows)
+    numbers = _read_key(read_clusters(clusters, n_rows)) if clusters is not None else None
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-    start = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
+    _, coef, intercept = read_coefficients(model)
+    start = coef.astype(np.float64), intercept.astype(np.float64)
+    # Other solvers ask for a small gradient, which tells no distance in standard errors.
+    model = copy(model)
+    model.solver = "auto"
 
     def make_problem(weights):
         if model.class_weight is not None:
@@ -79,6 +86,15 @@ def bootstrap(
             f"says which, and `certificates` what each has proven. Raise max_iter (now {model.max_iter}), or "
             "with C=inf look for resamples whose classes are separable: their coefficients grow without end.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return found
+
+
+def _read_key(keys):
+    """Return the only key of clusters, of which there are at least two."""
+    if len(keys) != 1:
+        raise ValueError(f"clusters must be one key of the rows for a bootstrap, got {len(keys)} keys.")
+    if not keys[0].any():
+        raise ValueError("clusters must be at least two for a bootstrap, but all rows lie in one.")
+    return keys[0]

@@ -235,22 +235,3 @@ def collect(
     if acceleration is not None and not has_intercept:
         acceleration = acceleration[:, :-1]
     return Bootstrap(coef, intercept, certificates, converged, estimate, acceleration)
-
-
-def read_clusters(clusters: Any, n_rows: int) -> IntArray | None:
-    """Return the number of each row's cluster, (n_rows,), from 0 without gaps; None stays None.
-
-    Raises
-    ------
-    ValueError
-        There is not one cluster for each row, or only one cluster in all.
-    """
-    if clusters is None:
-        return None
-    names = np.asarray(clusters)
-    if names.shape != (n_rows,):
-        raise ValueError(f"clusters must name one cluster for each of the {n_rows} rows, got the shape {names.shape}")
-    found, numbers = np.unique(names, return_inverse=True)
-    if len(found) < 2:
-        raise ValueError(f"clusters must name at least two clusters, got only {found[0]!r}")
-    return numbers

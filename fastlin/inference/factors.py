@@ -10,11 +10,11 @@ import numpy as np
 
 from fastlin.kernels.machine.cholesky import factorize_block
 from fastlin.kernels.machine.threads import run_blocks
-from fastlin.typing import FloatArray, IntArray
+from fastlin.typing import FloatArray
 
-# The kernel adds to the diagonal of a matrix what makes it positive definite. Where it adds more than this part of an
-# entry, the column depends on those before it.
-MOST_ADDED = 1e-9
+# A column whose pivot is below this part of its diagonal entry depends on those before it, as far as sums over rows
+# tell. So does one to whose entry the kernel has added more than this part, to make the matrix positive definite.
+SMALLEST_PIVOT, MOST_ADDED = 1e-12, 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +25,13 @@ class Factor:
     ----------
     triangle : ndarray of shape (m, m)
         U, upper triangular.
-    dependent : ndarray of int
-        The columns of A that depend on those before them, as far as rounding lets one tell. Without them A is positive
-        definite; with them U' U is not A.
+    first_dependent : int or None
+        The first column of A that depends on those before it, as far as rounding lets one tell. None where A is
+        positive definite.
     """
 
     triangle: np.ndarray
-    dependent: IntArray
+    first_dependent: int | None
 
     @classmethod
     def of(cls, matrix: FloatArray) -> Self:
@@ -45,7 +45,13 @@ class Factor:
         run_blocks(factorize_block, 1, scaled[None], 0.0, packed)
         triangle[np.triu_indices(size)] = packed[0]
         added = np.einsum("ij,ij->j", triangle, triangle) - np.diagonal(scaled)
-        return cls(triangle * roots, np.flatnonzero(~(added <= MOST_ADDED)))
+        is_dependent = ~((added <= MOST_ADDED) & (np.diagonal(triangle) ** 2 > SMALLEST_PIVOT))
+        return cls(triangle * roots, int(np.argmax(is_dependent)) if is_dependent.any() else None)
+
+    @property
+    def is_definite(self) -> bool:
+        """Whether A is positive definite; otherwise U' U is not A."""
+        return self.first_dependent is None
 
     @property
     def log_determinant(self) -> float:
@@ -67,3 +73,14 @@ class Factor:
     def inverse(self) -> FloatArray:
         """A^-1."""
         return np.einsum("ki,kj->ij", self.inverse_root, self.inverse_root)
+
+
+def find_dependent(matrix: FloatArray, most: int) -> list[int]:
+    """Return the columns of a symmetric matrix that depend on those before them, no more than `most` of them."""
+    left, found = list(range(len(matrix))), []
+    while left and len(found) < most:
+        first = Factor.of(matrix[np.ix_(left, left)]).first_dependent
+        if first is None:
+            break
+        found.append(left.pop(first))
+    return found

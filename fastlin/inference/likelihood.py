@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlin.inference import firth
-from fastlin.inference.factors import Factor
+from fastlin.inference.factors import Factor, find_dependent
 from fastlin.matrices.pieces import find_class_pair_gram
 from fastlin.typing import BoolArray, FloatArray, IntArray
 
@@ -83,22 +83,21 @@ class Likelihood:
         places = self.places
         information = self.unit * whole[np.ix_(places, places)]
         factor = Factor.of(information)
-        if len(factor.dependent):
+        if not factor.is_definite:
             return None
         score = -self.total_weight * point.gradient[-R:, self.free]
         return State(self, theta, -self.total_weight * point.loss, score, information, factor)
 
-    def find_dependent(self) -> IntArray:
-        """Return the free columns that depend linearly on other ones, as far as rounding lets one tell, numbered in X.
+    def find_dependent(self, most: int) -> list[int]:
+        """Return the free columns that depend linearly on those before them, or on the intercept, numbered as in X.
 
-        A constant column depends on the intercept, whose number is d.
+        No more than `most` of them; the number of the intercept is d.
         """
         objective = self.objective
         gram = objective.rows.gram(objective.rows.numbers, self._weigh(), np.float64)[0]
+        # Columns that are constant are zeros in it.
         columns = np.flatnonzero(self.free)
-        dependent = columns[Factor.of(gram[np.ix_(columns, columns)]).dependent]
-        vanishing = objective.coordinates.vanishing
-        return np.union1d(dependent, vanishing[self.free[vanishing]]) if objective.fit_intercept else dependent
+        return [int(columns[j]) for j in find_dependent(gram[np.ix_(columns, columns)], most)]
 
     def _weigh(self):
         rows = self.objective.rows

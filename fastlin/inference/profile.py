@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlin.inference.factors import Factor
 from fastlin.inference.likelihood import Likelihood, State
 from fastlin.typing import FloatArray
 
@@ -21,6 +22,8 @@ OVERSHOOT = 0.1
 MOST_STEPS = 200
 # An end of an interval lies where the value is met within this, of which errors of a coefficient follow.
 CLOSE = 1e-10
+# How far from the maximum, in standard errors, the parts of a way may end.
+NEAR = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +36,16 @@ class Maximum:
     converged: bool
 
 
-def maximise(begin: State, tol: float, max_iter: int, direction: FloatArray | None = None) -> Maximum:
+def maximise(begin: State, tol: float, max_iter: int, held: FloatArray | None = None) -> Maximum:
     """Return the Maximum of the likelihood of a State, from there on, by Fisher's scoring with halved steps.
 
     It converges once the square root of score' I^-1 score is no more than tol: no coefficient, nor any linear
-    function of them, would then move by more than tol of its standard error. A direction holds its coefficient where
-    it is.
+    function of them, would then move by more than tol of its standard error. Coefficients whose directions are held,
+    (m, R, P), stay where they are.
     """
     state = begin
     for n_iter in range(max_iter + 1):
-        step, distance = _find_step(state, direction)
+        step, distance = _find_step(state, held)
         if distance <= tol or n_iter == max_iter:
             return Maximum(state, n_iter, distance, distance <= tol)
         found = _halve(state, step, state.value - ROUNDING * abs(state.value))
@@ -53,13 +56,19 @@ def maximise(begin: State, tol: float, max_iter: int, direction: FloatArray | No
     raise AssertionError("The loop ends at max_iter.")
 
 
-def _find_step(state, direction):
-    """Return the step of Fisher's scoring, one that holds a direction's coefficient, and its length in errors."""
+def _find_step(state, held):
+    """Return the step of Fisher's scoring, which holds some coefficients, and its length in standard errors."""
     step = state.step
-    if direction is not None:
-        solved = state.solve(direction)
-        step = step - solved * (_inner(direction, step) / _inner(direction, solved))
+    if held is not None:
+        step = step + _lead(state, held, -np.einsum("mrp,rp->m", held, step))
     return step, math.sqrt(max(0.0, _inner(state.score, step)))
+
+
+def _lead(state, held, moves):
+    """Return the shortest step, in standard errors, that moves the coefficients of directions (m, R, P) so far (m,)."""
+    solved = np.stack([state.solve(direction) for direction in held])
+    factor = Factor.of(np.einsum("mrp,nrp->mn", held, solved))
+    return np.einsum("m,mrp->rp", np.einsum("mn,n->m", factor.inverse, moves), solved)
 
 
 def _halve(state, step, least):
@@ -72,27 +81,23 @@ def _halve(state, step, least):
     return None
 
 
-def hold(maximum: State, direction: FloatArray, value: float, tol: float, max_iter: int) -> Maximum:
-    """Return the Maximum where a direction's coefficient has a value, from the State of the maximum of all theta."""
-    solved, state = maximum.solve(direction), None
-    solved /= _inner(direction, solved)
-    distance = value - _inner(direction, maximum.theta)
-    # The way there may leave where the information is definite: then it is gone in parts.
-    part, state = 1.0, maximum
+def hold(maximum: State, held: FloatArray, values: FloatArray, tol: float, max_iter: int) -> Maximum:
+    """Return the Maximum where coefficients of some directions (m, R, P) have values (m,).
+
+    It starts from the State of the maximum of all theta.
+    """
+    state, part = maximum, 1.0
     for _ in range(MOST_STEPS):
-        left = value - _inner(direction, state.theta)
-        found = state.likelihood.at(state.theta + min(part, 1.0) * left * solved)
+        left = values - np.einsum("mrp,rp->m", held, state.theta)
+        found = state.likelihood.at(state.theta + _lead(state, held, part * left))
         if found is None:
+            # The way there may leave where the information is definite: then it is gone in parts.
             part *= 0.5
             continue
-        is_there = part >= 1.0
-        ended = maximise(found, tol if is_there else 0.1, max_iter, direction)
-        if is_there:
-            return ended
-        state, part = ended.state, 2 * part
-        solved = state.solve(direction)
-        solved /= _inner(direction, solved)
-    raise ArithmeticError(f"no likelihood is finite at a distance of {distance:.3g} from the maximum of a coefficient")
+        if part == 1.0:
+            return maximise(found, tol, max_iter, held)
+        state, part = maximise(found, NEAR, max_iter, held).state, min(1.0, 2 * part)
+    raise ArithmeticError("No likelihood is finite on the way from its maximum to the values that are held.")
 
 
 def find_end(maximum: State, direction: FloatArray, fall: float, side: int) -> float:
