@@ -15,7 +15,8 @@ from sklearn.datasets import load_breast_cancer
 from fastlin import LogisticRegression, figures
 
 data = load_breast_cancer(as_frame=True)
-X = data.data.filter(like="mean ")
+# The area says what the radius does.
+X = data.data.filter(like="mean ").drop(columns="mean area")
 X = (X - X.mean()) / X.std()
 is_malignant = data.target == 0
 
