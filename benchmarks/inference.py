@@ -20,8 +20,8 @@ from sklearn.linear_model import LogisticRegression as ScikitLearnLogisticRegres
 from sklearn.utils import check_random_state
 
 import fastlin
-from benchmarks.memory import GIVE_BACK, check_system, read_peak, reset_peak
 from benchmarks.many_fits import WAYS, run_in, stack
+from benchmarks.memory import GIVE_BACK, check_system, read_peak, reset_peak
 from benchmarks.problems import ManyProblems, TriedProblem, count_test_rows, pose, score, take_mean
 from benchmarks.processes import run_python
 from benchmarks.races import EQUAL, FASTLIN, Race, Rule, load_problem, run_race
@@ -180,7 +180,9 @@ class Resamples(ManyProblems):
 
     def test(self, coef, intercept, std_errors=None):
         """Return the means over the fits of the Scores of rows that none was fitted to."""
-        return take_mean([score(self.X_test, self.y_test, 2, *solution) for solution in zip(coef, intercept, strict=True)])
+        return take_mean(
+            [score(self.X_test, self.y_test, 2, *solution) for solution in zip(coef, intercept, strict=True)]
+        )
 
 
 def bootstrap_fastlin(problem):
@@ -216,7 +218,7 @@ def fit_logit(X, y):
 
 
 def _add_errors(coef, intercept):
-    """Return coef, intercept and, for each fit, the standard deviations over all of them, of shape (n_fits, 1, d + 1)."""
+    """Return coef, intercept and, for each fit, the standard deviations over all, of shape (n_fits, 1, d + 1)."""
     estimates = np.concatenate([coef, intercept[..., None]], axis=-1)
     return coef, intercept, np.broadcast_to(estimates.std(axis=0, ddof=1), estimates.shape)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.everyday import GRID
-from benchmarks.machine import call_machine
 from benchmarks.inference import KIND as INFERENCE
+from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.probes import KIND as PROBE
 from benchmarks.races import FASTLIN

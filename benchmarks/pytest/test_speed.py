@@ -4,7 +4,17 @@ import pytest
 
 from benchmarks.limits import LIMITS
 from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import EVERYDAY, FIRST_USE, INFERENCE, LEARNING, PROBES, RACES, SCIKIT_LEARN_CASES, SWEEPS, measure
+from benchmarks.suite import (
+    EVERYDAY,
+    FIRST_USE,
+    INFERENCE,
+    LEARNING,
+    PROBES,
+    RACES,
+    SCIKIT_LEARN_CASES,
+    SWEEPS,
+    measure,
+)
 
 
 def test_race(benchmark, whole, keep, race):

@@ -148,10 +148,8 @@ def _add_fit(command):
     add("--target", required=True, metavar="COLUMN", help="column of the labels; it must be given")
     dropped = "column that is no feature, such as an id; give --drop again for each one (default: none)"
     add("--drop", action="append", default=[], metavar="COLUMN", help=dropped)
-    strength = (
-        "inverse strength of the penalty: a smaller C draws coefficients towards zero (default: 1, with --inference inf)"
-    )
-    add("--C", type=_number(1e-300, inf), metavar="C", help=strength)
+    strength = "inverse strength of the penalty: a smaller C draws coefficients towards zero "
+    add("--C", type=_number(1e-300, inf), metavar="C", help=f"{strength}(default: 1, with --inference inf)")
     add("--cross-validate", action="store_true", help="choose C among ten by the log loss of five folds; excludes --C")
     chooser = (
         "table with the columns of DATA whose log loss chooses C among ten; both tables are fitted (default: none)"

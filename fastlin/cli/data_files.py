@@ -112,7 +112,7 @@ def check_values(table: Any, name: str, hint: str) -> None:
 
 
 def compare_levels(table: Any) -> tuple[Any, dict[str, str]]:
-    """Return the table with a column of zeros and ones for each level of text but the first, and the first ones by name.
+    """Return the table with a column of 0 and 1 for each level of text but the first, and the first ones by name.
 
     Without a penalty no fit determines the coefficients of all levels of a column, but their differences from one.
     """

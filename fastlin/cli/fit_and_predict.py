@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
@@ -148,7 +148,7 @@ def _name_kind(kind):
 def _make_model(options, tables):
     # Coefficients are to be those of the table.
     tol = options.tol or (1e-8 if options.inference else 1e-4)
-    given = {"categorical_features": "from_dtype", "tol": tol, "verbose": 1}
+    given: dict[str, Any] = {"categorical_features": "from_dtype", "tol": tol, "verbose": 1}
     given["missing_level"] = any(column.null_count > 0 for table in tables for column in table.columns)
     if options.cross_validate or options.validation is not None:
         return LogisticRegressionCV(
@@ -258,6 +258,6 @@ def _write_page(model, found, path, options, lines, notes):
         drawn = embed(lambda axes: plot_coefficients(found or model, axes=axes, n_features=N_BARS), 8, height)
         kind = "largest coefficients" if found is None else "clearest coefficients, with 95 % intervals"
         pictures.append((f"The {kind}", drawn))
-    tables = [] if found is None else [("Standard errors and tests", found._repr_html_())]
+    tables = [] if found is None else [("Standard errors and tests", found.summary().html)]
     with refuse(f"cannot write {path}", OSError):
         write_model_page(path, f"{options.target} from {Path(options.data).name}", lines, notes, pictures, tables)

@@ -64,7 +64,7 @@ class Estimates(Protocol):
 
 
 class _Drawing(NamedTuple):
-    """What `plot_coefficients` draws: values (K', d), intervals (K', d, 2) or None, and what they are ranked by (d,)."""
+    """What `plot_coefficients` draws: values (K', d), intervals (K', d, 2) or None, and their ranks (d,)."""
 
     values: Any
     intervals: Any

@@ -171,7 +171,7 @@ def test_a_table_without_standard_errors_gets_one_line(files, run):
     (files / "alike.csv").write_text("one,two,end\n" + "".join(f"{i},{2 * i},{'xy'[i % 3 > 0]}\n" for i in range(30)))
     before = set(files.iterdir())
     for arguments, words in (
-        (["flights.csv", "--C", "2"], "--inference needs a fit without a penalty, so that --C 2 cannot be given with it"),
+        (["flights.csv", "--C", "2"], "--inference needs a fit without a penalty, so that --C 2 cannot be"),
         (["flights.csv", "--l1-ratio", "1"], "so that --l1-ratio cannot be given with it"),
         (["flights.csv", "--cross-validate"], "so that --cross-validate cannot be given with it"),
         (["flights.csv", "--validation", "a.csv"], "so that --validation cannot be given with it"),
