@@ -95,6 +95,12 @@ class Information:
         factor.factorize(0, matrix[None], 0.0)
         return cls(of_loss, diagonal_of_j, factor)
 
+    def find_added(self) -> FloatArray:
+        """Return what the factorisation has added to the diagonal, (K, d + 1): much where the Hessian is singular."""
+        K = len(self.diagonal)
+        factorised = self.diagonal + (self.diagonal.sum(axis=0) / K**2 if K > 1 else 0.0)
+        return self.factor.square_columns().reshape(self.diagonal.shape) - factorised
+
     def invert(self) -> FloatArray:
         """Return the inverse of the factorised Hessian, (K (d + 1), K (d + 1)); zero where a column has no part."""
         inverse = self.factor.solve(np.eye(self.diagonal.size))
