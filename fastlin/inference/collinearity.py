@@ -8,7 +8,6 @@ matrix of their products tells differences of columns by half of its digits only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ import numpy as np
 
 from fastlin.exceptions import CollinearityError
 from fastlin.objective.self_concordance import bound_rows
-from fastlin.typing import FloatArray
+from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.matrices import Passes
@@ -55,7 +54,7 @@ class Dependence:
     factors: np.ndarray
     constant: float
 
-    def describe(self, names: Sequence[object]) -> str:
+    def describe(self, names: Array) -> str:
         """Return the sum, or the columns where it is long; names are those of the features."""
         used = np.flatnonzero(self.factors)
         own = str(names[self.feature])
@@ -98,15 +97,15 @@ def looks_collinear(diagonal: FloatArray, variances: FloatArray, added: FloatArr
     return bool(not is_curved[:, :-1].all() or (is_curved & (is_raised | is_inflated)).any())
 
 
-def check_collinearity(objective: Objective, names: Sequence[object]) -> None:
+def check_collinearity(objective: Objective, names: Array) -> None:
     """Raise a CollinearityError that names the columns that depend on others, where there are some.
 
     Parameters
     ----------
     objective : Objective
         The objective. Columns that its penalty bends are left out.
-    names : sequence
-        The names of the d features.
+    names : ndarray of shape (d,)
+        The names of the features.
     """
     found = find_dependences(objective)
     if found:
@@ -120,7 +119,7 @@ def check_collinearity(objective: Objective, names: Sequence[object]) -> None:
 
 
 def find_dependences(objective: Objective) -> list[Dependence]:
-    """Return the columns that depend on those before them, in their order; it takes a pass, and one for each of them."""
+    """Return the columns that depend on those before them, in their order; it takes a pass, and one for each in doubt."""
     d, coordinates = objective.matrix.shape[1], objective.coordinates
     zeros = np.zeros(objective.shape)
     gram = objective.rows.passes.sum_curvature(sum_products, zeros)

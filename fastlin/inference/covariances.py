@@ -20,7 +20,17 @@ from fastlin.matrices.dense import DenseMatrix
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
+    from fastlin.inference.information import Information
     from fastlin.matrices.matrix import Passes
+
+
+def wrap(information: Information, middle: FloatArray) -> FloatArray:
+    """Return H^-1 middle H^-1 for the factorised Hessian H and a symmetric matrix, symmetric to the last bit."""
+    half = information.factor.solve(middle)
+    found = information.factor.solve(np.ascontiguousarray(half.T))
+    found += found.T.copy()
+    found *= 0.5
+    return found
 
 
 def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
@@ -28,15 +38,12 @@ def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
     return DenseMatrix(left).compute_scores(np.ascontiguousarray(right), np.zeros(len(right)))
 
 
-def wrap(inverse: FloatArray, middle: FloatArray) -> FloatArray:
-    """Return inverse @ middle @ inverse of symmetric matrices, symmetric to the last bit."""
-    found = multiply(inverse, multiply(inverse, middle))
-    return 0.5 * (found + found.T)
-
-
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return p_ik - e_ik of the rows of passes, (K, m), in place of their probabilities."""
-    rows, labels = passes.samples.rows, passes.samples.labels
+    """Return p_ik - e_ik of the rows of passes, (K, m), in place of their probabilities; e_i are the targets, if any."""
+    rows, labels, targets = passes.samples.rows, passes.samples.labels, passes.samples.targets
+    if len(targets):
+        probabilities -= (targets[rows] if len(rows) else targets).T
+        return probabilities
     own = labels[rows] if len(rows) else labels
     if len(probabilities) == 1:
         probabilities[0] -= own

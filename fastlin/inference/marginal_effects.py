@@ -126,6 +126,7 @@ class MarginalEffects:
         return tables.index_frame(columns, "class", "feature")
 
     def __repr__(self) -> str:
+        """Return how many effects there are."""
         n_classes, d = self.effects.shape
         return f"<MarginalEffects of {d} features on {n_classes} classes, at={self.at!r}>"
 
@@ -201,10 +202,11 @@ def multiply_probabilities(probabilities: FloatArray) -> FloatArray:
     if K == 1:
         curvature = probabilities[0] * (1 - probabilities[0])
         return np.stack([curvature, curvature * (1 - 2 * probabilities[0])])
-    pairs = np.array([probabilities[k] * probabilities[l] for k, l in combinations_with_replacement(range(K), 2)])
-    place = {pair: i for i, pair in enumerate(combinations_with_replacement(range(K), 2))}
-    triples = [probabilities[k] * pairs[place[l, m]] for k, l, m in combinations_with_replacement(range(K), 3)]
-    return np.concatenate([pairs, triples])
+    pairs = {
+        (k, other): probabilities[k] * probabilities[other] for k, other in combinations_with_replacement(range(K), 2)
+    }
+    triples = [probabilities[places[0]] * pairs[places[1:]] for places in combinations_with_replacement(range(K), 3)]
+    return np.array([*pairs.values(), *triples])
 
 
 def sum_products(passes: Passes, probabilities: FloatArray) -> FloatArray:
@@ -246,12 +248,11 @@ def _unpack(means, K):
         return means[:1, None], means[1:, None, None]
     products, triples = np.empty((K, K, size)), np.empty((K, K, K, size))
     rest = iter(means)
-    for k, l in combinations_with_replacement(range(K), 2):
-        products[k, l] = products[l, k] = next(rest)
-    for k, l, m in combinations_with_replacement(range(K), 3):
-        value = next(rest)
-        for places in permutations((k, l, m)):
-            triples[places] = value
+    for n_factors, found in ((2, products), (3, triples)):
+        for classes in combinations_with_replacement(range(K), n_factors):
+            mean = next(rest)
+            for places in permutations(classes):
+                found[places] = mean
     return products, triples
 
 

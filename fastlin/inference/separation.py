@@ -13,7 +13,7 @@ direction that is found is checked on all rows.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.row_margins import compare_scores, count_margins, find_own_classes
 from fastlin.inference.separation_programme import Programme
 from fastlin.objective.self_concordance import bound_rows
-from fastlin.typing import BoolArray, FloatArray
+from fastlin.typing import Array, BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.matrices import Passes
@@ -76,7 +76,7 @@ class Separation:
     intercept: np.ndarray
     sides: tuple[tuple[tuple[int, ...], tuple[int, ...], float, float], ...] = ()
 
-    def describe(self, names: Sequence[object], labels: Sequence[object]) -> str:
+    def describe(self, names: Array, labels: Array) -> str:
         """Return what separates which classes; names are those of the features, labels those of the classes."""
         kind = "Complete" if self.is_complete else "Quasi-complete"
         if self.sides:
@@ -107,8 +107,8 @@ class Undecided:
 
 def check_separation(
     point: Point,
-    names: Sequence[object],
-    labels: Sequence[object],
+    names: Array,
+    labels: Array,
     variances: FloatArray,
     step: FloatArray,
     stacklevel: int,
@@ -119,9 +119,9 @@ def check_separation(
     ----------
     point : Point
         The parameters near the maximum, in float64.
-    names : sequence
-        The names of the d features.
-    labels : sequence
+    names : ndarray of shape (d,)
+        The names of the features.
+    labels : ndarray of shape (n_classes,)
         The classes.
     variances, step
         As `proves_maximum` takes them.
@@ -295,13 +295,19 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
     is_cut = (ends <= starts) & (lowest < highest) & is_free(objective)[:-1]
     if not objective.fit_intercept:
         is_cut &= (ends <= 0) & (starts >= 0)
-    columns, sides, classes, coef = [], [], set(), np.zeros((objective.n_rows_coef, len(lowest)))
-    intercept = np.zeros(objective.n_rows_coef)
+    columns: list[int] = []
+    sides: list[tuple[tuple[int, ...], tuple[int, ...], float, float]] = []
+    classes: set[int] = set()
+    coef, intercept = np.zeros((objective.n_rows_coef, len(lowest))), np.zeros(objective.n_rows_coef)
     for j in np.flatnonzero(is_cut.any(axis=0)):
-        # The cut with the fewest classes that are not constant at it.
+        # The cut whose sides have the fewest classes, not counting a side where the column is constant.
         cuts = np.flatnonzero(is_cut[:, j])
-        spread = [(lows[:, j] < ends[cut, j]) | (highs[:, j] > starts[cut, j]) for cut in cuts]
-        chosen = int(np.argmin([each.sum() for each in spread]))
+        moved = [(lows[order[:, j], j] < ends[cut, j]) | (highs[order[:, j], j] > starts[cut, j]) for cut in cuts]
+        sizes = [
+            (cut + 1) * each[: cut + 1].any() + (len(each) - cut - 1) * each[cut + 1 :].any()
+            for cut, each in zip(cuts, moved, strict=True)
+        ]
+        chosen = int(np.argmin(sizes))
         cut = int(cuts[chosen])
         below, above = order[: cut + 1, j], order[cut + 1 :, j]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
@@ -312,7 +318,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
             else:
                 sign = 1.0 if above[0] == 1 else -1.0
                 coef[0, j], intercept[0] = sign, -sign * threshold
-        classes.update(order[:, j].tolist() if smallest > largest else np.flatnonzero(spread[chosen]).tolist())
+        classes.update((order[:, j] if smallest > largest else order[moved[chosen], j]).tolist())
         has_gap = smallest > largest if objective.fit_intercept else smallest > 0 > largest
         is_complete |= has_gap and len(order) == 2
         columns.append(int(j))
@@ -337,7 +343,7 @@ def _find_ranges(objective):
     return lows, highs
 
 
-def _read(objective) -> Iterator[Passes]:
+def _read(objective: Objective) -> Iterator[Passes]:
     """Yield passes over the rows one after the other, of few bytes each."""
     row_bytes = 8 * (objective.matrix.row_bytes // objective.matrix.dtype.itemsize + objective.rows.n_classes + 1)
     return objective.rows.passes.split(max(1, BYTES_TOGETHER // row_bytes))

@@ -458,19 +458,6 @@ class Passes:
         most_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
         return add(find(part) for part in self.split(most_rows))
 
-    def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield places of some rows of the passes after the other, and their scores (m, M) at parameters (M, d + 1).
-
-        M need not be the number of rows of coefficients.
-        """
-        rows, (scale, shift) = self.samples.rows, self._scaling
-        coef = parameters[:, :-1] * scale
-        intercept = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], shift)
-        together = max(1, SCORE_BYTES // (8 * len(parameters)))
-        for first in range(0, self._n_rows, together):
-            part = slice(first, min(first + together, self._n_rows))
-            yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)
-
     def read_rows(self) -> FloatArray:
         """Return the rows [x~, 1], dense, (m, d + 1), float64."""
         return self.compute_scores(np.eye(self._shape[1]))
@@ -486,6 +473,19 @@ class Passes:
         rows = self.samples.rows
         samples = self.samples._replace(rows=rows[places] if len(rows) else places)
         return self._matrix.passes(samples, self._scaling, self._shape[0])
+
+    def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield places of some rows of the passes after the other, and their scores (m, M) at parameters (M, d + 1).
+
+        M need not be the number of rows of coefficients.
+        """
+        rows, (scale, shift) = self.samples.rows, self._scaling
+        coef = parameters[:, :-1] * scale
+        intercept = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], shift)
+        together = max(1, SCORE_BYTES // (8 * len(parameters)))
+        for first in range(0, self._n_rows, together):
+            part = slice(first, min(first + together, self._n_rows))
+            yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)
 
     def split(self, most_rows: int) -> Iterator[Passes]:
         """Yield passes over the rows one after the other, no more than most_rows of them at a time."""

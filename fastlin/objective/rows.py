@@ -180,8 +180,8 @@ class MeanSums:
         self._count(2 * self.n_rows)
         return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
 
-    def average_pairs(self, total):
-        """Return sums by pairs of parameters, (K (d + 1), K (d + 1)), divided by S; those without a part in J are zero."""
+    def average_pairs(self, total: FloatArray) -> FloatArray:
+        """Return sums by pairs of parameters, (K (d + 1), K (d + 1)), divided by S, as `_clean` leaves them."""
         size = self.matrix.shape[1] + 1
         total /= self.total_weight
         by_columns = total.reshape(len(total), -1, size)
