@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
+from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import choose_dtype, read_training_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.typing import Array, BoolArray, FloatArray, MatrixLike
+from fastlin.typing import Array, BoolArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators.training_data import TrainingData
+    from fastlin.inference.firth_inference import FirthInference
     from fastlin.inference.likelihood import Likelihood
 
 # Dependent columns that an error names.
@@ -188,10 +191,50 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         self.coef_, self.intercept_ = coef, intercept
         self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
         self.log_likelihood_ = state.log_likelihood
-        scale = objective.coordinates.scale[likelihood.free[:-1]]
-        # I by the coefficients themselves, whose scale the coordinates have changed.
-        self.penalised_log_likelihood_ = state.value - likelihood.shape[0] * float(np.log(scale).sum())
+        self.penalised_log_likelihood_ = likelihood.restore_value(state)
         return self
+
+    def inference(
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, reference: Any = None
+    ) -> FirthInference:
+        """Return standard errors, tests and intervals of the coefficients.
+
+        Standard errors are those of the inverse information at the estimates. p-values and intervals are those of the
+        penalised likelihood and its profile.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones.
+        reference : object
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
+            classes, which sum to zero over the classes, as `coef_` does.
+
+        Returns
+        -------
+        FirthInference
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit.
+        """
+        from fastlin.inference.firth_inference import infer
+
+        read: Any = Inferences._reading
+        with read(self, X, y, sample_weight, None) as data:
+            likelihood = self._make_likelihood(data)
+            classes, coef, intercept = read_coefficients(self)
+            start = likelihood.objective.coordinates.to_parameters(coef.astype(np.float64), intercept)
+            begin = likelihood.at(likelihood.to_theta(start))
+            if begin is None:
+                self._refuse_columns(likelihood)
+            columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
+            return infer(begin, classes, name_features(self, None), reference, columns.astype(np.float64))
 
     def _make_likelihood(self, data: TrainingData) -> Likelihood:
         """Return the penalised likelihood of training data."""
@@ -219,7 +262,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             first += 1 if levels is None else len(levels)
         return free
 
-    def _refuse_columns(self, likelihood):
+    def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:
+        """Raise a ValueError that names the columns that depend on others."""
         dependent, names = likelihood.find_dependent(NAMED + 1), [*name_features(self, None), "the intercept"]
         named = ", ".join(str(names[j]) for j in dependent[:NAMED]) + (", ..." if len(dependent) > NAMED else "")
         raise ValueError(

@@ -160,7 +160,9 @@ class Inferences:
         # Those of each resample follow from its rows.
         model.class_weight = None
         with model._reading(X, y, sample_weight, None) as data:
-            return bootstrap(self, data, *self._read_strength(), n_resamples, random_state, clusters)
+            C, l1_ratio = self._read_strength()
+            fitted: Any = self
+            return bootstrap(fitted, data, C, l1_ratio, n_resamples, random_state, clusters)
 
     @contextmanager
     def _reading(self, X, y, sample_weight, offset):

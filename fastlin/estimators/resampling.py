@@ -1,4 +1,4 @@
-"""`bootstrap` of the linear models: fits of resamples of the rows, each of which starts from the minimum of all rows."""
+"""`bootstrap` of linear models: fits of resamples of the rows, each of which starts from the minimum of all rows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fastlin.budget import Budget
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.training_data import TrainingData, weigh_classes
 from fastlin.exceptions import ConvergenceWarning
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
@@ -52,7 +53,7 @@ def bootstrap(
 
     def make_problem(weights):
         if model.class_weight is not None:
-            totals = np.bincount(data.labels, weights, len(data.classes))
+            totals: FloatArray = np.bincount(data.labels, weights, len(data.classes)).astype(np.float64)
             weights = weights * weigh_classes(model.class_weight, data.classes, totals)[data.labels]
         return Problem(model, replace(data, weights=weights))
 

@@ -136,6 +136,7 @@ class Bootstrap:
         return ends
 
     def __repr__(self) -> str:
+        """Return how many resamples there are, and the shape of their coefficients."""
         n, K, d = self.coef.shape
         return f"Bootstrap({n} resamples, coefficients of shape ({K}, {d}))"
 
