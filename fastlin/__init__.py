@@ -10,7 +10,7 @@ data that they run on.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastlin.estimators import LogisticRegression, LogisticRegressionCV, logistic_path
+from fastlin.estimators import FirthLogisticRegression, LogisticRegression, LogisticRegressionCV, logistic_path
 
 if TYPE_CHECKING:
     from fastlin import blocks as blocks
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastlin.trainers import TwoLayerNet
 
 __all__ = [
+    "FirthLogisticRegression",
     "LogisticRegression",
     "LogisticRegressionCV",
     "MLPClassifier",

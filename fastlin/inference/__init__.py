@@ -1,9 +1,11 @@
 """What the coefficients of a fitted model are worth: standard errors, tests and intervals.
 
-`LogisticRegression.inference` returns an `Inference`.
+`inference` of an estimator returns an `Inference`, `bootstrap` a `Bootstrap`. `correct_prior` corrects intercepts.
 """
 
+from fastlin.inference.bootstrap import Bootstrap
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import Inference
+from fastlin.inference.prior_correction import correct_prior
 
-__all__ = ["Inference", "TestResult"]
+__all__ = ["Bootstrap", "Inference", "TestResult", "correct_prior"]

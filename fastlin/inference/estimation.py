@@ -134,7 +134,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         )
     covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
     point = optimum.point
-    estimates = contrasts.of(point.parameters)
+    estimates = contrasts.of(optimum.parameters)
     names = np.append(question.names, [INTERCEPT] * objective.fit_intercept)
     covariance = contrasts.covariance_of(covariance)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -267,19 +267,20 @@ def find_covariance(
 
     The parameters are those of the objective, in its coordinates.
     """
-    inverse, point, n_clusters = optimum.inverse, optimum.point, ()
+    information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model":
-        found = wrap(inverse, optimum.information.of_loss) if question.penalised == "sandwich" else inverse.copy()
+        is_wrapped = question.penalised == "sandwich"
+        found = wrap(information, information.of_loss) if is_wrapped else optimum.inverse.copy()
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
-        found = wrap(inverse, middle * question.unit)
+        found = wrap(information, middle * question.unit)
     else:
         power = 1 if question.weights_are == "frequency" else 2
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
         middle *= question.unit ** (power - 1)
         if question.covariance == "HC1":
             middle *= n_samples / (n_samples - n_parameters)
-        found = wrap(inverse, middle)
+        found = wrap(information, middle)
     found /= total_weight
     return found, n_clusters
 
