@@ -84,7 +84,9 @@ class Inferences:
             What weights mean: "frequency" that a row stands for so many equal ones, or "importance" that it matters so
             much, as sampling weights say; these take a robust covariance. `class_weight` is of the latter kind.
         features : sequence of str or None
-            The columns whose errors are wanted, where there are too many for all of them.
+            The names of the columns that are reported, "intercept" among them; None means all. Of a model with more
+            than 4,096 parameters only named ones can be had, by conjugate gradients, with the covariances "model",
+            "HC0" and "HC1".
 
         Returns
         -------
@@ -101,7 +103,13 @@ class Inferences:
         InferenceWarning
             `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
         """
-        choices = {"covariance": covariance, "penalised": penalised, "use_t": use_t, "weights_are": weights_are}
+        choices = {
+            "covariance": covariance,
+            "penalised": penalised,
+            "use_t": use_t,
+            "weights_are": weights_are,
+            "features": features,
+        }
         with self._reading(X, y, sample_weight, offset) as data:
             return self._infer(data, choices, clusters, reference, sample_weight is not None)
 
