@@ -39,8 +39,8 @@ class Basis:
         The kind of covariance: "model", "HC0", "HC1" or "cluster".
     penalised : str or None
         What the errors of a penalised model mean: "laplace", "sandwich", or None for a model without penalty.
-    weights_are : str
-        What weights mean, "frequency" or "importance".
+    is_likelihood : bool
+        Whether the log-likelihood is one: labels are draws, and rows count as often as their weights say.
     df_t : float or None
         The degrees of freedom of Student's t; None for the normal distribution.
     n_clusters : tuple of int
@@ -55,7 +55,7 @@ class Basis:
 
     covariance: str
     penalised: str | None
-    weights_are: str
+    is_likelihood: bool
     df_t: float | None
     n_clusters: tuple[int, ...]
     fit_intercept: bool
@@ -148,7 +148,7 @@ class Inference:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN for importance weights, which have no likelihood.
+        """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN where there is no likelihood (importance weights).
 
         The parameters of a penalised model are counted by their effective number.
         """
@@ -211,20 +211,22 @@ class Inference:
         ValueError
             R or r is of another shape, names no column, or holds hypotheses that depend on each other.
         """
+        from fastlin.inference.factors import Factor
+
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
         values = np.zeros(q) if r is None else np.atleast_1d(np.asarray(r, np.float64))
         if values.shape != (q,):
             raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
         distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values
-        covariance = np.einsum(
-            "qe,ef,rf->qr", matrix, self._covariance, matrix, optimize=["einsum_path", (0, 1), (0, 1)]
-        )
-        spread = np.sqrt(np.diagonal(covariance))
-        if not (spread > 0).all() or np.linalg.matrix_rank(covariance / np.outer(spread, spread), tol=1e-12) < q:
-            raise ValueError("R holds hypotheses that depend on each other, or on no estimate; leave some of them out.")
-        scaled = distance / spread
-        statistic = float(scaled @ np.linalg.solve(covariance / np.outer(spread, spread), scaled))
+        covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
+        factor = Factor.of(covariance)
+        if factor.first_dependent is not None:
+            raise ValueError(
+                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, names "
+                "no estimate, or there are fewer clusters than rows of R."
+            )
+        statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
         if self._basis.df_t is None:
             return compare_with_chi_squared(name, statistic, q)
         return compare_with_f(name, statistic, q, self._basis.df_t)
@@ -240,7 +242,8 @@ class Inference:
         Returns
         -------
         TestResult
-            By chi-squared with the difference of the numbers of parameters as degrees of freedom.
+            By chi-squared with the difference of the numbers of parameters as degrees of freedom, which is right where
+            the model is, whatever the covariance.
 
         Raises
         ------
@@ -255,8 +258,10 @@ class Inference:
         for one in (self, smaller):
             if one._basis.penalised:
                 raise ValueError("lr_test compares likelihoods at their maxima, which penalised models do not reach.")
-            if one._basis.weights_are == "importance":
-                raise ValueError("lr_test needs likelihoods, which importance weights do not have; use wald_test.")
+            if not one._basis.is_likelihood:
+                raise ValueError(
+                    "lr_test needs likelihoods, which importance weights and soft labels do not have; use wald_test."
+                )
         df = self._count_parameters() - smaller._count_parameters()
         if smaller.n_samples != self.n_samples or not np.isclose(
             smaller.log_likelihood_null, self.log_likelihood_null, rtol=1e-9, atol=0
@@ -362,7 +367,7 @@ class Inference:
         return len(self.coef) + (self.reference != "symmetric" or len(self.coef) < 2)
 
     def _penalise(self, each):
-        if self._basis.weights_are == "importance":
+        if not self._basis.is_likelihood:
             return np.nan
         return -2 * self.log_likelihood + each * self._count_parameters()
 
