@@ -300,9 +300,11 @@ class Inference:
         basis = self._basis
         if basis.point is None or basis.contrasts is None:
             raise RuntimeError(
-                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled: ask for "
-                "them before, or ask the model for its inference anew."
+                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled: ask "
+                "for them before, or ask the model for its inference anew."
             )
+        if len(self.names) < basis.contrasts.n_columns:
+            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
         effects, errors = find_marginal_effects(basis.point, self._covariance, basis.contrasts, at)
         names = self.names[: effects.shape[1]]
         classes = basis.contrasts.list_classes(self.classes, self.reference)
