@@ -10,6 +10,7 @@ import sklearn.exceptions
 __all__ = [
     "CheckpointError",
     "CheckpointWarning",
+    "CollinearityError",
     "ConvergenceWarning",
     "CourseAssertionError",
     "CourseWarning",
@@ -17,6 +18,8 @@ __all__ = [
     "DatasetNotFoundError",
     "InferenceWarning",
     "NoWorkersError",
+    "SeparationError",
+    "SeparationWarning",
     "WorkersLostError",
 ]
 
@@ -48,6 +51,24 @@ class CheckpointWarning(UserWarning):
     >>> with warnings.catch_warnings():  # doctest: +SKIP
     ...     warnings.simplefilter("error", CheckpointWarning)
     ...     network.fit(X, y, save_checkpoint="training.npz")  # ends where it cannot be written
+    """
+
+
+class CollinearityError(ValueError):
+    """Columns of X depend on each other, so that their coefficients have no standard errors; the message names them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin import LogisticRegression
+    >>> from fastlin.exceptions import CollinearityError
+    >>> x = np.array([1.0, 2.0, 4.0, 3.0, 5.0, 2.5])
+    >>> X, y = np.column_stack([x, 2 * x]), [0, 0, 1, 0, 1, 1]
+    >>> model = LogisticRegression(C=np.inf).fit(X, y)
+    >>> try:  # doctest: +SKIP
+    ...     model.inference(X, y)
+    ... except CollinearityError as error:
+    ...     print(error)
     """
 
 
@@ -157,6 +178,36 @@ class NoWorkersError(RuntimeError):
     ...     model.fit(dX, dy, worker_timeout=10)
     ... except NoWorkersError:
     ...     cluster.scale(4)
+    """
+
+
+class SeparationError(ValueError):
+    """Columns of X separate the classes, so that coefficients have no finite estimates; the message names both.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin import LogisticRegression
+    >>> from fastlin.exceptions import SeparationError
+    >>> X, y = np.array([[1.0], [2.0], [3.0], [4.0]]), [0, 0, 1, 1]
+    >>> model = LogisticRegression(C=np.inf).fit(X, y)
+    >>> try:  # doctest: +SKIP
+    ...     model.inference(X, y)
+    ... except SeparationError as error:
+    ...     print(error)
+    """
+
+
+class SeparationWarning(UserWarning):
+    """It was not decided whether columns of X separate the classes, which would make standard errors meaningless.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastlin.exceptions import SeparationWarning
+    >>> with warnings.catch_warnings():  # doctest: +SKIP
+    ...     warnings.simplefilter("error", SeparationWarning)
+    ...     model.inference(X, y)
     """
 
 

@@ -33,6 +33,7 @@ from sklearn.utils.validation import validate_data
 from fastlin import estimators
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.scikit_learn import check_parameters
+from fastlin.estimators.soft_labels import read_soft_labels
 
 __all__ = ["Report", "patch_sklearn", "report", "unpatch_sklearn"]
 
@@ -115,8 +116,10 @@ def _stand_in(name, estimator, attributes, is_small=False):
     return made
 
 
-def _refuse(estimator, X):
-    """Raise a NotImplementedError for what scikit-learn alone does."""
+def _refuse(estimator, X, y):
+    """Raise a NotImplementedError for what scikit-learn alone does, and for soft labels, which it refuses."""
+    if read_soft_labels(y) is not None:
+        raise NotImplementedError("y has soft labels")
     if _is_of_array_api(X):
         raise NotImplementedError("array_api_dispatch is set, and X is no NumPy array")
     # Before scikit-learn 1.8.
@@ -209,7 +212,7 @@ def _make_fit(name, original):
         try:
             # Of those that fastlin does not look at, too.
             check_parameters(self)
-            _refuse(self, X)
+            _refuse(self, X, y)
             task = make(name, self, X, y, sample_weight, params)
             task.run(*task.arguments)
             task.keep()

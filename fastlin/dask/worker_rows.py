@@ -66,20 +66,29 @@ class DaskRows(MeanSums):
             # The first solution comes from one sample, and all preconditioners from another. One is held at a time.
             self._sample = -1, None
             self._sample = n_rows, self._draw(n_rows)
-        X, labels, weights = self._sample[1]
-        no_numbers = np.empty(0, np.int64)
-        rows = Rows(X, labels, weights, self.n_classes, self.coordinates, self.fit_intercept, no_numbers)
+        X, samples = self._sample[1]
+        rows = Rows(
+            X,
+            samples.labels,
+            samples.weights,
+            self.n_classes,
+            self.coordinates,
+            self.fit_intercept,
+            samples.rows,
+            offsets=samples.offsets,
+            targets=samples.targets,
+        )
         rows.count_with(self)
         return rows
 
     def _draw(self, n_rows):
-        """Return X, labels and weights of a sample."""
+        """Return X of a sample, and the rows as a pass reads them."""
         counts = self._weights.counts
         shares = share_places(draw_places(int(counts.sum()), n_rows), counts)
         places = dict(zip(self._weights.groups, shares, strict=True))
-        X, labels, weights = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
+        X, samples = zip(*self._cluster.ask("draw", self._weighting, places).values(), strict=True)
         X = sparse.vstack(X, format="csr") if self.matrix.is_sparse else np.concatenate(X)
-        return as_matrix(X), np.concatenate(labels), np.concatenate(weights)
+        return as_matrix(X), Samples(*map(np.concatenate, zip(*samples, strict=True)))
 
 
 class DaskPasses(PiecewisePasses):

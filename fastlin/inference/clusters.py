@@ -22,7 +22,6 @@ from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.objective.point import Point
-    from fastlin.objective.rows import Rows
 
 
 def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
@@ -34,7 +33,7 @@ def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> lis
         They are not one for each row, or miss some.
     """
     keys = _split_keys(clusters)
-    numbers = []
+    numbers: list[IntArray] = []
     for key in keys:
         if key.shape != (n_rows,):
             raise ValueError(
@@ -109,7 +108,7 @@ def _square(sums):
     return DenseMatrix(sums).gram(np.ones(len(sums)), np.float64)[:-1, :-1]
 
 
-def _sum_clusters(rows: Rows, parameters, chunk, places):
+def _sum_clusters(rows, parameters, chunk, places):
     """Return s_i x~_i (p_i - e_i)' of the rows of a chunk, summed up by their places, (places, K (d + 1))."""
     part = rows.take(chunk)
     K, m = parameters.shape

@@ -54,6 +54,14 @@ class Contrasts:
         """The number of columns p that are reported."""
         return len(self.coordinates.scale) + self.fit_intercept
 
+    def list_classes(self, classes: Array, reference: Any) -> Array:
+        """Return all classes in their order, for those that are reported and the reference."""
+        n_rows, K = self.matrix.shape
+        if n_rows == max(K, 2):
+            return classes
+        place = int(self.matrix[0].argmin()) if K > 1 else int(self.matrix[0, 0] < 0)
+        return np.concatenate([classes[:place], np.array([reference]), classes[place:]])
+
     def of(self, parameters: FloatArray) -> FloatArray:
         """Return the coefficients (K', p) of parameters (K, d + 1)."""
         coef, intercept = self.coordinates.to_coefficients(parameters)

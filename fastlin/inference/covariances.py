@@ -16,22 +16,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlin.matrices.dense import DenseMatrix
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
+    from fastlin.inference.information import Information
     from fastlin.matrices.matrix import Passes
 
 
-def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return left @ right' of matrices (m, n) and (k, n), the same bits for any number of threads of BLAS."""
-    return DenseMatrix(left).compute_scores(np.ascontiguousarray(right), np.zeros(len(right)))
-
-
-def wrap(inverse: FloatArray, middle: FloatArray) -> FloatArray:
-    """Return inverse @ middle @ inverse of symmetric matrices, symmetric to the last bit."""
-    found = multiply(inverse, multiply(inverse, middle))
-    return 0.5 * (found + found.T)
+def wrap(information: Information, middle: FloatArray) -> FloatArray:
+    """Return H^-1 middle H^-1 for the factorised Hessian H and a symmetric matrix, symmetric to the last bit."""
+    half = information.factor.solve(middle)
+    found = information.factor.solve(np.ascontiguousarray(half.T))
+    found += found.T.copy()
+    found *= 0.5
+    return found
 
 
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:

@@ -10,10 +10,12 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
+from fastlin.inference.collinearity import check_collinearity, looks_collinear
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.information import Optimum, find_optimum
+from fastlin.inference.separation import check_separation
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
@@ -108,7 +110,8 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     ------
     ValueError
         The model is penalised and the question does not say what its errors are to mean, its penalty has no errors,
-        weights are not what they are said to be, or there are too many parameters.
+        weights are not what they are said to be, there are too many parameters, or the estimates do not exist: columns
+        depend on each other (CollinearityError) or separate the classes (SeparationError).
     """
     check_penalty(objective, question)
     check_size(objective)
@@ -118,6 +121,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     total_weight = objective.rows.total_weight * question.unit
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
     optimum = find_optimum(objective, start, total_weight)
+    check_existence(optimum, question)
     contrasts = Contrasts.against(
         question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
     )
@@ -130,7 +134,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         )
     covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
     point = optimum.point
-    estimates = contrasts.of(point.parameters)
+    estimates = contrasts.of(optimum.parameters)
     names = np.append(question.names, [INTERCEPT] * objective.fit_intercept)
     covariance = contrasts.covariance_of(covariance)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -162,6 +166,28 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     )
     warn_of_distances(found, optimum, question)
     return found
+
+
+def check_existence(optimum: Optimum, question: Question) -> None:
+    """Raise an error where columns depend on each other, or separate the classes, so that there is no optimum.
+
+    Raises
+    ------
+    CollinearityError
+        Columns without a penalty depend on each other.
+    SeparationError
+        Columns without a penalty separate classes.
+    """
+    point, information, inverse = optimum.point, optimum.information, optimum.inverse
+    objective = point.objective
+    if objective.penalty.is_bounded and not objective.penalty.is_none:
+        return
+    variances = np.diagonal(inverse).reshape(point.parameters.shape)
+    if looks_collinear(information.diagonal, variances, information.find_added()):
+        check_collinearity(objective, question.names)
+    if not optimum.is_proven:
+        step = information.find_step(point).step
+        check_separation(point, question.names, question.classes, variances, step, question.stacklevel + 1)
 
 
 def check_penalty(objective: Objective, question: Question) -> None:
@@ -241,19 +267,20 @@ def find_covariance(
 
     The parameters are those of the objective, in its coordinates.
     """
-    inverse, point, n_clusters = optimum.inverse, optimum.point, ()
+    information, point, n_clusters = optimum.information, optimum.point, ()
     if question.covariance == "model":
-        found = wrap(inverse, optimum.information.of_loss) if question.penalised == "sandwich" else inverse.copy()
+        is_wrapped = question.penalised == "sandwich"
+        found = wrap(information, information.of_loss) if is_wrapped else optimum.inverse.copy()
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
-        found = wrap(inverse, middle * question.unit)
+        found = wrap(information, middle * question.unit)
     else:
         power = 1 if question.weights_are == "frequency" else 2
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
         middle *= question.unit ** (power - 1)
         if question.covariance == "HC1":
             middle *= n_samples / (n_samples - n_parameters)
-        found = wrap(inverse, middle)
+        found = wrap(information, middle)
     found /= total_weight
     return found, n_clusters
 

@@ -58,6 +58,13 @@ class TestResult:
         return f"{self.df:g}, {self.df_denominator:g}"
 
 
+def check_level(level: float) -> float:
+    """Return the level of an interval, which lies between 0 and 1."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+    return level
+
+
 def find_two_sided(z: FloatArray, df: float | None) -> Any:
     """Return the probability of a number at least as large in magnitude as z, by Student's t or, without df, normal."""
     from scipy.special import ndtr, stdtr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from fastlin.inference import tables
 from fastlin.inference.hypotheses import (
     TestResult,
+    check_level,
     compare_with_chi_squared,
     compare_with_f,
     find_quantile,
@@ -22,6 +23,7 @@ from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
+    from fastlin.inference.marginal_effects import MarginalEffects
     from fastlin.objective.point import Point
 
 INTERCEPT = "intercept"
@@ -175,7 +177,7 @@ class Inference:
         ndarray of shape (K', p, 2)
             The lower and the upper ends.
         """
-        half = find_quantile(_check_level(level), self._basis.df_t) * self.std_errors
+        half = find_quantile(check_level(level), self._basis.df_t) * self.std_errors
         return np.stack([self.coef - half, self.coef + half], axis=-1)
 
     def profile_conf_int(self, features: str | Sequence[str] | None = None, level: float = 0.95) -> FloatArray:
@@ -214,7 +216,7 @@ class Inference:
         point, contrasts = _require_rows(basis)
         unit = self.n_samples / point.objective.rows.total_weight
         maximum = find_maximum(Likelihood.of_model(point.objective, unit), point.parameters)
-        return Profile(maximum, contrasts).find_ends(self._find_places(features), _check_level(level))
+        return Profile(maximum, contrasts).find_ends(self._find_places(features), check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -302,6 +304,42 @@ class Inference:
             raise ValueError(f"smaller must have fewer parameters than {self._count_parameters():g}, got {-df:g} more.")
         statistic = 2 * (self.log_likelihood - smaller.log_likelihood)
         return compare_with_chi_squared("likelihood ratio", statistic, df)
+
+    def marginal_effects(self, at: Literal["overall", "mean"] = "overall") -> MarginalEffects:
+        """Return by how much the probability of each class rises with each feature.
+
+        The effects are derivatives, also of features that are 0 or 1, and their standard errors those of the delta
+        method. The rows are read anew.
+
+        Parameters
+        ----------
+        at : {"overall", "mean"}
+            "overall" is the mean of the effects over the rows, each by its weight, and "mean" the effect at the mean of
+            the rows and of their offsets.
+
+        Returns
+        -------
+        MarginalEffects
+
+        Raises
+        ------
+        ValueError
+            `at` is something else, or there are too many classes and features.
+        RuntimeError
+            The rows are not at hand any more, since the inference was pickled.
+        """
+        from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
+
+        basis = self._basis
+        if basis.point is None or basis.contrasts is None:
+            raise RuntimeError(
+                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled: ask for "
+                "them before, or ask the model for its inference anew."
+            )
+        effects, errors = find_marginal_effects(basis.point, self._covariance, basis.contrasts, at)
+        names = self.names[: effects.shape[1]]
+        classes = basis.contrasts.list_classes(self.classes, self.reference)
+        return MarginalEffects(effects, errors, names, classes, at, basis.df_t)
 
     def table(self, level: float = 0.95) -> Any:
         """Return the estimates with their errors, tests and intervals, a line for each.
@@ -395,12 +433,6 @@ class Inference:
         if not len(places):
             raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
         return int(places[0])
-
-
-def _check_level(level):
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}.")
-    return level
 
 
 def _require_rows(basis):

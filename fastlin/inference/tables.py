@@ -86,14 +86,19 @@ def find_columns(inference: Inference, level: float) -> dict[str, Array]:
 
 def make_frame(inference: Inference, columns: Mapping[str, Array]) -> Any:
     """Return columns as a frame of pandas, indexed by class and feature, or the columns where there is no pandas."""
+    if len(inference.coef) > 1:
+        return index_frame(columns, "class", "feature")
+    return index_frame(columns, "feature", leave_out="class")
+
+
+def index_frame(columns: Mapping[str, Array], *keys: str, leave_out: str | None = None) -> Any:
+    """Return columns as a frame of pandas with some of them as its index, or all columns where there is no pandas."""
     try:
         import pandas
     except ImportError:
         return dict(columns)
     frame = pandas.DataFrame(columns)
-    if len(inference.coef) == 1:
-        return frame.drop(columns="class").set_index("feature")
-    return frame.set_index(["class", "feature"])
+    return (frame if leave_out is None else frame.drop(columns=leave_out)).set_index(list(keys))
 
 
 def write_summary(inference: Inference, level: float) -> Text:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastlin.kernels.linear.operands import Samples
+from fastlin.kernels.linear.operands import NO_DOUBLE, Samples
 from fastlin.kernels.machine.tiles import Scaling
 from fastlin.typing import FloatArray, FloatType, IntArray
 
@@ -379,6 +379,12 @@ class Passes:
         """
         raise NotImplementedError
 
+    def without_offsets(self) -> Passes:
+        """Return the passes over the same rows as if they had no offsets."""
+        if not len(self.samples.offsets):
+            return self
+        return self._matrix.passes(self.samples._replace(offsets=NO_DOUBLE), self._scaling, self._shape[0])
+
     def sum_by_class(self) -> FloatArray | None:
         """Return the sum of s_i x~_i over the rows of each class, (K, d), or None where `evaluate` tells it as fast."""
         return None
@@ -386,6 +392,18 @@ class Passes:
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
         raise NotImplementedError
+
+    def compute_scores(self, directions: FloatArray) -> FloatArray:
+        """Return the products of the rows with directions (C, d + 1) in the space of parameters, (m, C), float64."""
+        rows, (scale, shift) = self.samples.rows, self._scaling
+        matrix = self._matrix
+        if len(rows):
+            # A slice of dense rows is no copy.
+            is_slice = len(rows) == rows[-1] - rows[0] + 1 and bool((np.diff(rows) == 1).all())
+            matrix = matrix.take(slice(int(rows[0]), int(rows[-1]) + 1) if is_slice else rows)
+        coef = directions[:, :-1].astype(np.float64)
+        intercept = directions[:, -1] + np.einsum("kj,j->k", coef, shift)
+        return matrix.compute_scores(coef * scale, intercept)
 
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
@@ -440,6 +458,22 @@ class Passes:
         most_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
         return add(find(part) for part in self.split(most_rows))
 
+    def read_rows(self) -> FloatArray:
+        """Return the rows [x~, 1], dense, (m, d + 1), float64."""
+        return self.compute_scores(np.eye(self._shape[1]))
+
+    def find_ranges(self) -> tuple[FloatArray, FloatArray]:
+        """Return the smallest and the largest number of each column of the rows, as they are: (d,) and (d,)."""
+        rows = self.samples.rows
+        moments = (self._matrix.take(rows) if len(rows) else self._matrix).find_moments()
+        return moments.smallest, moments.largest
+
+    def take(self, places: IntArray) -> Passes:
+        """Return passes over some of the rows, by their places among these, ascending."""
+        rows = self.samples.rows
+        samples = self.samples._replace(rows=rows[places] if len(rows) else places)
+        return self._matrix.passes(samples, self._scaling, self._shape[0])
+
     def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
         """Yield places of some rows of the passes after the other, and their scores (m, M) at parameters (M, d + 1).
 
@@ -459,11 +493,11 @@ class Passes:
             # Without numbers a pass reads all rows, and those in their order faster.
             yield self
             return
-        rows, labels, weights = self.samples
+        rows = self.samples.rows
         for first in range(0, self._n_rows, most_rows):
             last = min(first + most_rows, self._n_rows)
             numbers = rows[first:last] if len(rows) else np.arange(first, last)
-            yield self._matrix.passes(Samples(numbers, labels, weights), self._scaling, self._shape[0])
+            yield self._matrix.passes(self.samples._replace(rows=numbers), self._scaling, self._shape[0])
 
 
 def add(sums: Iterable[FloatArray]) -> FloatArray:

@@ -6,7 +6,8 @@ f_j >= 0 for each feature::
     J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_kj f_j |W_kj|
 
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
-cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. The intercept is not penalised, nor is a feature of factor
+cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. Rows may have offsets, which are added to their scores, and
+targets, probabilities of the labels, by which l is the expected loss. The intercept is not penalised, nor is a feature of factor
 zero. Factors are not rescaled. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in place of the last
 term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in docs/derivations.md.
 The passes over X that compute them are in matrices/.
@@ -20,6 +21,7 @@ and coefficients that are not penalised by their size sum to zero over the class
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -109,6 +111,8 @@ class Objective:
         n_classes: int,
         *,
         weights: FloatArray | None = None,
+        offsets: FloatArray | None = None,
+        targets: FloatArray | None = None,
         l2: float = 0.0,
         l1: float = 0.0,
         penalty_factors: FloatArray | None = None,
@@ -129,6 +133,11 @@ class Objective:
             At least 2. Two classes have one row of coefficients.
         weights : ndarray of shape (n,) or None
             s_i >= 0, not all zero. None means ones.
+        offsets : ndarray of shape (n, K), float64, or None
+            Finite numbers that are added to the scores, K as for the coefficients. None means zeros.
+        targets : ndarray of shape (n, K), float64, or None
+            The probabilities of the classes, K = 1 that of the second of two, in place of the labels, which are then
+            the most probable classes. They are at least 0 and sum to one but for rounding.
         l2, l1 : float
             The strengths of the penalties.
         penalty_factors : ndarray of shape (d,) or None
@@ -151,7 +160,17 @@ class Objective:
         labels = labels.astype(np.int32, copy=False)
         factors = fill_factors(penalty_factors, matrix.shape[1])
         coordinates = choose_coordinates(columns, l2, factors, fit_intercept)
-        rows = Rows(matrix, labels, weights, n_classes, coordinates, fit_intercept, numbers)
+        rows = Rows(
+            matrix,
+            labels,
+            weights,
+            n_classes,
+            coordinates,
+            fit_intercept,
+            numbers,
+            offsets=offsets,
+            targets=targets,
+        )
         return cls.of_rows(rows, l2, l1, factors, group_by_class)
 
     @classmethod
@@ -318,24 +337,45 @@ class Objective:
         return self.fit_intercept and bool((self.class_weights > 0).all())
 
     def start(self) -> FloatArray:
-        """Return the parameters whose scores are the logarithms of the class weights: the best without features."""
+        """Return the parameters whose scores are the logarithms of the class weights: the best without features.
+
+        Where rows have offsets, they are so in the mean.
+        """
         parameters = np.zeros(self.shape)
         if self.starts_at_class_weights:
             intercept = np.log(self.class_weights)
+            if self.rows.offset_range is not None:
+                intercept = intercept - self.rows.offset_range.mean
             parameters[:, -1] = intercept[1] - intercept[0] if len(parameters) == 1 else intercept - intercept.mean()
         return parameters
 
     def probabilities_at_start(self) -> FloatArray:
-        """Return the probability of each class at `start`, which all rows have, (n_classes,)."""
+        """Return the probability of each class at `start`, which all rows without offsets have, (n_classes,)."""
         if self.starts_at_class_weights:
             return self.class_weights
         return np.full(self.rows.n_classes, 1 / self.rows.n_classes)
 
     def value_at_start(self) -> float:
-        """Return J at `start`, which needs no pass over X: the entropy of the class weights."""
+        """Return J at `start`: without offsets the entropy of the class weights, which needs no pass over X."""
+        if self.rows.offset_range is not None:
+            return self._start_with_offsets.value
         if self.starts_at_class_weights:
             return float(-np.sum(self.class_weights * np.log(self.class_weights)))
         return float(np.log(self.rows.n_classes))
+
+    def gradient_at_start(self) -> FloatArray:
+        """Return the gradient of J at `start`, (K, d + 1), for K >= 3; without offsets it needs no pass over X."""
+        if self.rows.offset_range is not None:
+            return self._start_with_offsets.gradient
+        probabilities, gradient = self.probabilities_at_start(), np.zeros(self.shape)
+        gradient[:, :-1] = np.outer(probabilities, self.coordinates.mean) - self.rows.class_features()
+        if self.fit_intercept:
+            gradient[:, -1] = probabilities - self.class_weights
+        return gradient
+
+    @cached_property
+    def _start_with_offsets(self):
+        return self.at(self.start())
 
     def center(self, parameters: FloatArray) -> FloatArray:
         """Return the equivalent parameters whose sums over the classes are zero, for K >= 3.

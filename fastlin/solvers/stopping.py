@@ -263,12 +263,14 @@ class Stopping:
         """Say whether something is not penalised and every row is proven to be classified right.
 
         J then has no minimum. A loss below log(2) of a row puts its label's probability above one half, whatever the
-        others are; so does the sum of all losses where it is below the smallest weight times log(2).
+        others are; so does the sum of all losses where it is below the smallest weight times log(2). The scores have to
+        be right without the offsets, and targets are never.
         """
-        objective = self.objective
-        if objective.penalty.is_bounded:
+        objective, rows = self.objective, self.objective.rows
+        least = rows.smallest_weight * log(2) / rows.total_weight
+        if objective.penalty.is_bounded or rows.has_targets or not point.loss < least:
             return False
-        return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * log(2)
+        return rows.offset_range is None or rows.evaluate_without_offsets(point.parameters)[0] < least
 
     def solution(self, message: str) -> Solution:
         """Return the best point seen in float64."""
