@@ -16,15 +16,8 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import check_coefficients, read_coefficients
 from fastlin.estimators.features import check_features, name_features
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
-from fastlin.estimators.training_data import (
-    TrainingData,
-    check_labels,
-    choose_labels,
-    encode_labels,
-    read_matrix,
-    share_unit,
-    weigh_rows,
-)
+from fastlin.estimators.soft_labels import are_soft, find_most_probable, read_soft_labels
+from fastlin.estimators.training_data import check_labels, choose_labels, make_training_data, read_matrix
 from fastlin.typing import MatrixLike, RandomState
 
 if TYPE_CHECKING:
@@ -101,9 +94,17 @@ class Inferences:
         InferenceWarning
             `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
         """
-        choices = {"covariance": covariance, "penalised": penalised, "use_t": use_t, "weights_are": weights_are}
         with self._reading(X, y, sample_weight, offset) as data:
-            return self._infer(data, choices, clusters, reference, sample_weight is not None)
+            return self._infer(
+                data,
+                covariance=covariance,
+                clusters=clusters,
+                reference=reference,
+                penalised=penalised,
+                use_t=use_t,
+                weights_are=weights_are,
+                features=features,
+            )
 
     def bootstrap(
         self,
@@ -169,36 +170,43 @@ class Inferences:
         model: Any = self
         check_is_fitted(model)
         with limit_jobs(model.n_jobs):
-            yield _read_known_data(model, X, y, sample_weight)
+            yield _read_known_data(model, X, y, sample_weight, offset)
 
-    def _infer(self, data, choices, clusters, reference, has_weights):
+    def _infer(
+        self,
+        data,
+        *,
+        covariance="model",
+        clusters=None,
+        reference=None,
+        penalised=None,
+        use_t=False,
+        weights_are="frequency",
+        features=None,
+    ):
+        """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem
         from fastlin.inference.clusters import read_clusters
         from fastlin.inference.estimation import answer, ask
 
         model: Any = self
         classes, coef, intercept = read_coefficients(model)
-        C, l1_ratio = self._read_strength()
-        has_class_weights = model.class_weight is not None
-        if has_class_weights and not has_weights:
-            choices = {**choices, "weights_are": "importance"}
-        elif has_class_weights and choices["weights_are"] == "frequency":
-            raise ValueError(
-                "class_weight makes the weights of rows something else than frequencies: use weights_are='importance'."
-            )
         question = ask(
             classes,
             reference,
-            **choices,
+            covariance=covariance,
+            penalised=penalised,
+            use_t=use_t,
+            weights_are=weights_are,
+            has_class_weights=model.class_weight is not None,
             names=name_features(model, None),
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
-            has_weights=has_weights or has_class_weights,
             unit=data.weight_unit,
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
         )
         # A copy, so that no check changes the model.
-        return answer(Problem(copy(model), data).objective(C, l1_ratio), coef, intercept, question)
+        return answer(Problem(copy(model), data).objective(*self._read_strength()), coef, intercept, question)
 
     def _read_strength(self):
         """Return C and l1_ratio of the fit."""
@@ -211,7 +219,7 @@ class Inferences:
             return read_penalty(model.penalty, model.C, model.l1_ratio)
 
 
-def _read_known_data(model, X, y, sample_weight):
+def _read_known_data(model, X, y, sample_weight, offset):
     """Return the TrainingData of rows whose columns and classes are those of a fitted model."""
     if isinstance(X, Blocks):
         from fastlin.matrices import BlockMatrix
@@ -222,13 +230,17 @@ def _read_known_data(model, X, y, sample_weight):
         y, sample_weight = choose_labels(model, X, y, sample_weight)
         matrix: Any = BlockMatrix(X)
     else:
-        matrix = read_matrix(model, X, reset=False)
-        y = check_labels(model, y, matrix.shape[0], "X has")
+        # The measurement of the columns finds out whether X is finite.
+        matrix = read_matrix(model, X, reset=False, ensure_all_finite=False)
+        soft = read_soft_labels(y)
+        labels = y if soft is None else find_most_probable(soft)
+        y = check_labels(model, labels, matrix.shape[0], "X has") if soft is None else soft
     check_coefficients(model, matrix.shape[1])
-    classes, labels = encode_labels(y, np.int32)
-    _check_classes(classes, model.classes_)
-    weights, unit = share_unit(weigh_rows(y, classes, labels, sample_weight, model.class_weight))
-    return TrainingData(matrix, y, classes, labels, weights, unit)
+    classes = model.classes_ if are_soft(y) else None
+    # Its checks may not change the model.
+    data = make_training_data(copy(model), matrix, y, sample_weight, offset, classes)
+    _check_classes(data.classes, model.classes_)
+    return data
 
 
 def _check_classes(found, known):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlin.matrices.dense import DenseMatrix
 from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -32,9 +33,17 @@ def wrap(information: Information, middle: FloatArray) -> FloatArray:
     return found
 
 
+def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return left @ right' of matrices (m, n) and (k, n), the same bits for any number of threads of BLAS."""
+    return DenseMatrix(left).compute_scores(np.ascontiguousarray(right), np.zeros(len(right)))
+
+
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return p_ik - e_ik of the rows of passes, (K, m), in place of their probabilities."""
-    rows, labels = passes.samples.rows, passes.samples.labels
+    """Return p_ik - e_ik of the rows of passes, (K, m), in place of their probabilities; e_i are the targets, if any."""
+    rows, labels, targets = passes.samples.rows, passes.samples.labels, passes.samples.targets
+    if len(targets):
+        probabilities -= (targets[rows] if len(rows) else targets).T
+        return probabilities
     own = labels[rows] if len(rows) else labels
     if len(probabilities) == 1:
         probabilities[0] -= own

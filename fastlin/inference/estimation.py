@@ -24,16 +24,13 @@ if TYPE_CHECKING:
 Covariance: TypeAlias = Literal["model", "HC0", "HC1", "cluster"]
 Penalised: TypeAlias = Literal["laplace", "sandwich"]
 WeightsAre: TypeAlias = Literal["frequency", "importance"]
-COVARIANCES, PENALISED, WEIGHTS_ARE = (
-    ("model", "HC0", "HC1", "cluster"),
-    ("laplace", "sandwich"),
-    (
-        "frequency",
-        "importance",
-    ),
-)
+COVARIANCES, PENALISED = ("model", "HC0", "HC1", "cluster"), ("laplace", "sandwich", None)
+WEIGHTS_ARE = "frequency", "importance"
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
 MOST_PARAMETERS = 4096
+# The intercepts of the model without features end where half the square of the Newton decrement is below this.
+SETTLED = 1e-20
+MOST_STEPS = 50
 # Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
 CLOSE = 0.01
 
@@ -54,8 +51,8 @@ class Question:
         The names of the columns.
     clusters : list of ndarray of shape (n,)
         The number of each row's cluster, from 0 on, for each of the keys.
-    has_weights : bool
-        Whether rows have weights.
+    has_class_weights : bool
+        Whether the weights of the objective are more than those of the rows.
     unit : float
         What the weights of the objective are multiplied by to give those of the rows.
     tol : float
@@ -72,7 +69,7 @@ class Question:
     classes: Array
     names: Array
     clusters: list[Array]
-    has_weights: bool
+    has_class_weights: bool
     unit: float
     tol: float
     stacklevel: int
@@ -86,11 +83,7 @@ def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     ValueError
         A choice is none of those that there are.
     """
-    for name, accepted in (
-        ("covariance", COVARIANCES),
-        ("weights_are", WEIGHTS_ARE),
-        ("penalised", (*PENALISED, None)),
-    ):
+    for name, accepted in (("covariance", COVARIANCES), ("weights_are", WEIGHTS_ARE), ("penalised", PENALISED)):
         if choices[name] not in accepted:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {choices[name]!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
@@ -140,14 +133,14 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.shape)
         away = np.abs(contrasts.of(objective.center(start)) - estimates) / errors
-    place, weights = question.reference, objective.class_weights
+    place = question.reference
     found = Inference(
         coef=estimates,
         names=names.astype(object),
         classes=question.classes if place is None else np.delete(question.classes, place),
         reference=SYMMETRIC if place is None else question.classes[place],
         log_likelihood=-total_weight * point.loss,
-        log_likelihood_null=total_weight * float(np.sum(weights * np.log(weights))),
+        log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
         df_model=count_degrees(optimum, objective, n_parameters),
         model_distance=float(np.max(away, initial=0.0)),
@@ -156,12 +149,13 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
-            weights_are=question.weights_are,
+            is_likelihood=question.weights_are == "frequency" and not objective.rows.has_targets,
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
             fit_intercept=objective.fit_intercept,
             contrasts=contrasts,
-            point=point,
+            # Rows on other machines are there as long as the method runs.
+            point=point if objective.rows.has_labels else None,
         ),
     )
     warn_of_distances(found, optimum, question)
@@ -241,23 +235,55 @@ def count_samples(objective: Objective, question: Question) -> float:
     ValueError
         Frequencies are no whole numbers, or weights have no errors of the kind that is asked for.
     """
-    if question.weights_are == "importance" and question.covariance == "model":
+    is_model, is_importance = question.covariance == "model", question.weights_are == "importance"
+    if is_model and (is_importance or question.has_class_weights):
         raise ValueError(
             "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
             "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
             "covariance='HC0', 'HC1' or 'cluster'."
         )
-    if not question.has_weights:
+    if is_model and objective.rows.has_targets:
+        raise ValueError(
+            "covariance='model' needs labels that were drawn from the model, but soft labels are no draws. Use "
+            "covariance='HC0', 'HC1' or 'cluster'."
+        )
+    if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
     n_rows, n_broken = objective.rows.passes.sum_curvature(count_weights, np.zeros(objective.shape), question.unit)
-    if question.weights_are == "importance":
+    if is_importance:
         return float(n_rows)
+    if question.has_class_weights:
+        raise ValueError(
+            "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat rows "
+            "that stand for several."
+        )
     if n_broken:
         raise ValueError(
             f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
             "weights_are='importance' with a robust covariance."
         )
     return float(round(objective.rows.total_weight * question.unit))
+
+
+def find_null_likelihood(objective: Objective, total_weight: float) -> float:
+    """Return the log-likelihood of intercepts alone, whether the model has them or not."""
+    rows, weights = objective.rows, objective.class_weights
+    if rows.offset_range is None:
+        return total_weight * float(np.sum(weights * np.log(weights)))
+    parameters = np.zeros(objective.shape)
+    gradient = np.empty(objective.shape)
+    for _ in range(MOST_STEPS):
+        # The sums themselves, which an objective without an intercept leaves out.
+        loss = rows.passes.evaluate(parameters, None, gradient) / rows.total_weight
+        slope = gradient[:, -1] / rows.total_weight
+        gram = rows.sum_probability_products(parameters, np.float64)
+        curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+        # Equal changes of all classes change nothing.
+        step = np.linalg.lstsq(curvature + (len(slope) > 1) / len(slope), -slope, rcond=None)[0]
+        if not -float(step @ slope) > SETTLED:
+            break
+        parameters[:, -1] += step
+    return -total_weight * loss
 
 
 def find_covariance(

@@ -39,8 +39,8 @@ class Basis:
         The kind of covariance: "model", "HC0", "HC1" or "cluster".
     penalised : str or None
         What the errors of a penalised model mean: "laplace", "sandwich", or None for a model without penalty.
-    weights_are : str
-        What weights mean, "frequency" or "importance".
+    is_likelihood : bool
+        Whether the log-likelihood is one: labels are draws, and rows count as often as their weights say.
     df_t : float or None
         The degrees of freedom of Student's t; None for the normal distribution.
     n_clusters : tuple of int
@@ -55,7 +55,7 @@ class Basis:
 
     covariance: str
     penalised: str | None
-    weights_are: str
+    is_likelihood: bool
     df_t: float | None
     n_clusters: tuple[int, ...]
     fit_intercept: bool
@@ -148,7 +148,7 @@ class Inference:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN for importance weights, which have no likelihood.
+        """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN where there is no likelihood (importance weights).
 
         The parameters of a penalised model are counted by their effective number.
         """
@@ -293,8 +293,10 @@ class Inference:
         for one in (self, smaller):
             if one._basis.penalised:
                 raise ValueError("lr_test compares likelihoods at their maxima, which penalised models do not reach.")
-            if one._basis.weights_are == "importance":
-                raise ValueError("lr_test needs likelihoods, which importance weights do not have; use wald_test.")
+            if not one._basis.is_likelihood:
+                raise ValueError(
+                    "lr_test needs likelihoods, which importance weights and soft labels do not have; use wald_test."
+                )
         df = self._count_parameters() - smaller._count_parameters()
         if smaller.n_samples != self.n_samples or not np.isclose(
             smaller.log_likelihood_null, self.log_likelihood_null, rtol=1e-9, atol=0
@@ -398,7 +400,7 @@ class Inference:
         return len(self.coef) + (self.reference != "symmetric" or len(self.coef) < 2)
 
     def _penalise(self, each):
-        if self._basis.weights_are == "importance":
+        if not self._basis.is_likelihood:
             return np.nan
         return -2 * self.log_likelihood + each * self._count_parameters()
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point
 
-# Steps end where what is left is below this part of a standard error, or where rounding lets it fall no further.
-SETTLED = 1e-9
+# Steps end where rounding lets what is left, in standard errors, fall no further from here on.
 ROUNDED = 1e-6
 # The same Hessian serves again as long as each of its steps leaves no more than this part of the distance.
 SHRINKS = 0.3

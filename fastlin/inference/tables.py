@@ -135,9 +135,8 @@ def _list_facts(inference):
         errors += f": {', '.join(f'{n:,}' for n in basis.n_clusters)}"
     if basis.penalised:
         errors += f"; {PENALTIES[basis.penalised]}"
-    n = "sum of weights" if basis.weights_are == "frequency" and inference.n_samples % 1 else "rows"
     facts = {
-        n: f"{inference.n_samples:,.10g}",
+        "rows": f"{inference.n_samples:,.10g}",
         "parameters": f"{inference._count_parameters():,.6g}, degrees of freedom of the residuals "
         f"{inference.df_resid:,.10g}",
         "log-likelihood": f"{inference.log_likelihood:.6f}, of intercepts alone {inference.log_likelihood_null:.6f}",

@@ -12,7 +12,13 @@ spread: docs/derivations.md, section 8, says how much, and `allows_folding` wher
 import numpy as np
 
 from fastlin.kernels.linear.curvature import turn_products_to_slopes
-from fastlin.kernels.linear.residuals import add_up, are_plain, gather_logistic, open_logistic_room, turn_logistic_scores
+from fastlin.kernels.linear.residuals import (
+    add_up,
+    are_plain,
+    gather_logistic,
+    open_logistic_room,
+    turn_logistic_scores,
+)
 from fastlin.kernels.machine.arrays import CACHE_LINE, zeros_aligned
 from fastlin.kernels.machine.compilation import kernel
 from fastlin.kernels.machine.in_place import (

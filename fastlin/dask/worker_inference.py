@@ -1,0 +1,69 @@
+"""The inference of classifiers fitted by Dask: the sums over the rows are made by the workers."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from fastlin.dask.collections import is_collection
+from fastlin.dask.partitions import fit_on_workers
+from fastlin.estimators.parameters import limit_jobs
+from fastlin.typing import MatrixLike
+
+if TYPE_CHECKING:
+    import distributed
+
+    from fastlin.blocks.blocks import Blocks
+    from fastlin.dask.collections import DaskCollection
+    from fastlin.estimators.inferences import Inferences as _Following
+    from fastlin.inference import Inference
+else:
+    _Following = object
+
+
+class DaskInferences(_Following):
+    """The method `inference` of an estimator for Dask arrays and dataframes."""
+
+    def inference(
+        self,
+        X: DaskCollection | MatrixLike | Blocks,
+        y: DaskCollection | ArrayLike | None = None,
+        sample_weight: DaskCollection | ArrayLike | None = None,
+        offset: DaskCollection | ArrayLike | None = None,
+        *,
+        client: distributed.Client | None = None,
+        worker_timeout: float = 60.0,
+        **options: Any,
+    ) -> Inference:
+        """Return standard errors, tests and intervals of the coefficients.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            The rows of the fit, as `fit` takes them, or in memory.
+        client, worker_timeout
+            As `fit` has them.
+        **options
+            As `fastlin.LogisticRegression.inference` has them, but for clusters, whose rows must lie in memory.
+
+        Returns
+        -------
+        Inference
+            Without what needs the rows once more, such as marginal effects.
+
+        Raises
+        ------
+        ValueError
+            For what `fastlin.LogisticRegression.inference` refuses.
+        """
+        if not is_collection(X):
+            return super().inference(X, y, sample_weight, offset, **options)
+        model: Any = self
+        model._read(X)
+        # A copy, since reading rows sets what a fit knows of them.
+        reader = copy(model)
+        given = {"client": client, "classes": model.classes_, "worker_timeout": worker_timeout, "offset": offset}
+        with limit_jobs(model.n_jobs), fit_on_workers(reader, **given) as read:
+            return self._infer(read(reader, X, y, sample_weight), **options)
