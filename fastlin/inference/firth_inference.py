@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
-from fastlin.inference.hypotheses import TestResult
+from fastlin.inference.estimation import find_null_likelihood
+from fastlin.inference.hypotheses import TestResult, check_level
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.likelihood import State
 from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
@@ -84,9 +85,7 @@ class FirthInference(Inference):
         ndarray of shape (K', len(features), 2)
             The lower and the upper ends.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}.")
-        return self._profile.find_ends(self._find_places(features), level)
+        return self._profile.find_ends(self._find_places(features), check_level(level))
 
     def lr_test(self, smaller: str | Sequence[str] | Inference) -> TestResult:
         """Test whether all coefficients of some columns are zero, by the ratio of penalised likelihoods.
@@ -140,14 +139,13 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
     parameters = likelihood.to_parameters(state.theta)
     estimates, errors = contrasts.of(parameters), np.sqrt(np.diagonal(covariance))
     away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef) - estimates).ravel()
-    weights = objective.class_weights[objective.class_weights > 0]
     return FirthInference(
         coef=estimates,
         names=np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object),
         classes=classes if place is None else np.delete(classes, place),
         reference=SYMMETRIC if place is None else classes[place],
         log_likelihood=state.log_likelihood,
-        log_likelihood_null=likelihood.total_weight * float(np.sum(weights * np.log(weights))),
+        log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
         model_distance=float(np.max(away[errors > 0] / errors[errors > 0], initial=0.0)),
