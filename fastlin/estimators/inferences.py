@@ -77,7 +77,9 @@ class Inferences:
             What weights mean: "frequency" that a row stands for so many equal ones, or "importance" that it matters so
             much, as sampling weights say; these take a robust covariance. `class_weight` is of the latter kind.
         features : sequence of str or None
-            The columns whose errors are wanted, where there are too many for all of them.
+            The names of the columns that are reported, "intercept" among them; None means all. Of a model with more
+            than 4,096 parameters only named ones can be had, by conjugate gradients, with the covariances "model",
+            "HC0" and "HC1".
 
         Returns
         -------
@@ -207,6 +209,7 @@ class Inferences:
             unit=data.weight_unit,
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
+            features=features,
         )
         # A copy, so that no check changes the model.
         return answer(Problem(copy(model), data).objective(*self._read_strength()), coef, intercept, question)

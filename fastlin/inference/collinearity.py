@@ -119,7 +119,7 @@ def check_collinearity(objective: Objective, names: Array) -> None:
 
 
 def find_dependences(objective: Objective) -> list[Dependence]:
-    """Return the columns that depend on those before them, in their order; it takes a pass, and one for each in doubt."""
+    """Return the columns that depend on those before them, in their order; it takes a pass, and more in doubt."""
     d, coordinates = objective.matrix.shape[1], objective.coordinates
     zeros = np.zeros(objective.shape)
     gram = objective.rows.passes.sum_curvature(sum_products, zeros)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -15,11 +16,13 @@ from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.information import Optimum, find_optimum
-from fastlin.inference.separation import check_separation
-from fastlin.typing import Array, FloatArray
+from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, settle
+from fastlin.inference.separation import check_large_separation, check_separation
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point
 
 Covariance: TypeAlias = Literal["model", "HC0", "HC1", "cluster"]
 Penalised: TypeAlias = Literal["laplace", "sandwich"]
@@ -59,6 +62,8 @@ class Question:
         That of the fit.
     stacklevel : int
         How many frames the caller of the method is from `answer`, as warnings count them.
+    features : sequence or None
+        The names of the columns that are reported; None means all.
     """
 
     covariance: str
@@ -73,6 +78,7 @@ class Question:
     unit: float
     tol: float
     stacklevel: int
+    features: Sequence[Any] | None = None
 
 
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
@@ -107,14 +113,12 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         depend on each other (CollinearityError) or separate the classes (SeparationError).
     """
     check_penalty(objective, question)
-    check_size(objective)
+    check_size(objective, question)
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
     n_samples = count_samples(objective, question)
     total_weight = objective.rows.total_weight * question.unit
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
-    optimum = find_optimum(objective, start, total_weight)
-    check_existence(optimum, question)
     contrasts = Contrasts.against(
         question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
     )
@@ -125,27 +129,27 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             f"use_t and the covariances 'HC1' and 'cluster' need more rows than parameters, got {n_samples:g} rows and "
             f"{n_parameters} parameters."
         )
-    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
-    point = optimum.point
-    estimates = contrasts.of(optimum.parameters)
-    names = np.append(question.names, [INTERCEPT] * objective.fit_intercept)
-    covariance = contrasts.covariance_of(covariance)
+    names = np.append(question.names, [INTERCEPT] * objective.fit_intercept).astype(object)
+    places = find_places(question.features, names)
+    find = find_named_estimates if is_large(objective) else find_all_estimates
+    estimates = find(objective, start, contrasts, places, question, n_samples)
+    point = estimates.point
     with np.errstate(invalid="ignore", divide="ignore"):
-        errors = np.sqrt(np.diagonal(covariance)).reshape(estimates.shape)
-        away = np.abs(contrasts.of(objective.center(start)) - estimates) / errors
-    place = question.reference
+        errors = np.sqrt(np.diagonal(estimates.covariance)).reshape(estimates.coef.shape)
+        away = np.abs(contrasts.of(objective.center(start))[:, places] - estimates.coef) / errors
+    place, n_clusters = question.reference, estimates.n_clusters
     found = Inference(
-        coef=estimates,
-        names=names.astype(object),
+        coef=estimates.coef,
+        names=names[places],
         classes=question.classes if place is None else np.delete(question.classes, place),
         reference=SYMMETRIC if place is None else question.classes[place],
         log_likelihood=-total_weight * point.loss,
         log_likelihood_null=find_null_likelihood(objective, total_weight),
         n_samples=n_samples,
-        df_model=count_degrees(optimum, objective, n_parameters),
+        df_model=estimates.df_model,
         model_distance=float(np.max(away, initial=0.0)),
-        distance=optimum.distance,
-        _covariance=covariance,
+        distance=estimates.distance,
+        _covariance=estimates.covariance,
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
@@ -158,8 +162,117 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             point=point if objective.rows.has_labels else None,
         ),
     )
-    warn_of_distances(found, optimum, question)
+    warn_of_distances(found, estimates.is_proven, question)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """The coefficients that are reported, at the optimum.
+
+    Attributes
+    ----------
+    point : Point
+        The optimum.
+    coef : ndarray of shape (K', q)
+        The coefficients.
+    covariance : ndarray of shape (K' q, K' q)
+        Their covariance.
+    df_model : float
+        The number of coefficients without the intercepts; NaN where the effective number is not known.
+    distance, is_proven
+        As `Optimum` has them.
+    n_clusters : tuple of int
+        How many clusters each key has.
+    """
+
+    point: Point
+    coef: FloatArray
+    covariance: FloatArray
+    df_model: float
+    distance: float
+    is_proven: bool
+    n_clusters: tuple[int, ...] = ()
+
+
+def find_all_estimates(
+    objective: Objective,
+    start: FloatArray,
+    contrasts: Contrasts,
+    places: IntArray,
+    question: Question,
+    n_samples: float,
+) -> Estimates:
+    """Return the Estimates of some columns, by their places, from the covariance of all."""
+    total_weight = objective.rows.total_weight * question.unit
+    optimum = find_optimum(objective, start, total_weight)
+    check_existence(optimum, question)
+    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
+    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
+    coef, covariance = contrasts.of(optimum.parameters), contrasts.covariance_of(covariance)
+    if len(places) < contrasts.n_columns or (places[1:] < places[:-1]).any():
+        kept = (np.arange(len(coef))[:, None] * contrasts.n_columns + places).ravel()
+        covariance = covariance[np.ix_(kept, kept)]
+    df_model = count_degrees(optimum, objective, n_parameters)
+    return Estimates(
+        optimum.point, coef[:, places], covariance, df_model, optimum.distance, optimum.is_proven, n_clusters
+    )
+
+
+def find_named_estimates(
+    objective: Objective,
+    start: FloatArray,
+    contrasts: Contrasts,
+    places: IntArray,
+    question: Question,
+    n_samples: float,
+) -> Estimates:
+    """Return the Estimates of some columns, by their places, by conjugate gradients."""
+    total_weight = objective.rows.total_weight * question.unit
+    point, penalty = come_near(objective, start), objective.penalty
+    is_free = penalty.is_none or not penalty.is_bounded
+    if is_free:
+        # Newton's steps would not end.
+        check_large_separation(point, question.names, question.classes)
+    curvature = settle(point)
+    point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
+    if is_free and distance > CLOSE:
+        check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel + 1)
+    power = 1 if question.weights_are == "frequency" else 2
+    covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
+    covariance *= question.unit ** (power - 1) / total_weight
+    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
+    if question.covariance == "HC1":
+        covariance *= n_samples / (n_samples - n_parameters)
+    n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
+    df_model = float(n_parameters - n_intercepts) if penalty.is_none else np.nan
+    coef = contrasts.of(point.parameters + curvature.step)[:, places]
+    return Estimates(point, coef, covariance, df_model, distance, False)
+
+
+def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
+    """Return the places of some columns by their names, or of all where features is None.
+
+    Raises
+    ------
+    ValueError
+        There are no such columns.
+    """
+    if features is None:
+        return np.arange(len(names))
+    known = {name: place for place, name in enumerate(names.tolist())}
+    wanted = [features] if isinstance(features, str) else list(features)
+    missing = [name for name in wanted if name not in known]
+    if missing or not wanted or len(set(wanted)) < len(wanted):
+        raise ValueError(
+            f"features must be names of columns, each of them once, among {_shorten(names)}; got {features!r}."
+        )
+    return np.array([known[name] for name in wanted])
+
+
+def _shorten(names):
+    shown = ", ".join(map(str, names[:5]))
+    return shown if len(names) <= 5 else f"{shown}, ... {names[-1]}"
 
 
 def check_existence(optimum: Optimum, question: Question) -> None:
@@ -212,13 +325,23 @@ def check_penalty(objective: Objective, question: Question) -> None:
         )
 
 
-def check_size(objective: Objective) -> None:
+def is_large(objective: Objective) -> bool:
+    """Say whether the covariance of all parameters would be too large."""
+    return objective.shape[0] * objective.shape[1] > MOST_PARAMETERS
+
+
+def check_size(objective: Objective, question: Question) -> None:
     """Raise a ValueError where the covariance would be too large, or has no digits left."""
     K, m = objective.shape
-    if K * m > MOST_PARAMETERS:
+    if is_large(objective) and question.features is None:
         raise ValueError(
             f"The model has {K * m:,} parameters; the covariance of all of them is made for up to {MOST_PARAMETERS:,}. "
             "Name the columns whose errors are wanted by features=[...]."
+        )
+    if is_large(objective) and question.clusters:
+        raise ValueError(
+            f"covariance='cluster' is for models of up to {MOST_PARAMETERS:,} parameters, and this one has {K * m:,}; "
+            "with features=[...] there are 'model', 'HC0' and 'HC1'."
         )
     if not objective.matrix.resolves_gram(objective.coordinates.shift):
         raise ValueError(
@@ -270,20 +393,25 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     rows, weights = objective.rows, objective.class_weights
     if rows.offset_range is None:
         return total_weight * float(np.sum(weights * np.log(weights)))
-    parameters = np.zeros(objective.shape)
-    gradient = np.empty(objective.shape)
+    parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+    best, step = np.inf, np.zeros(len(parameters))
     for _ in range(MOST_STEPS):
-        # The sums themselves, which an objective without an intercept leaves out.
+        # The sums themselves, since an objective without an intercept leaves its part out.
         loss = rows.passes.evaluate(parameters, None, gradient) / rows.total_weight
-        slope = gradient[:, -1] / rows.total_weight
+        if not loss <= best:
+            # Half of what is left of a step that was too long.
+            step *= 0.5
+            parameters[:, -1] -= step
+            continue
+        best, slope = loss, gradient[:, -1] / rows.total_weight
         gram = rows.sum_probability_products(parameters, np.float64)
         curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
         # Equal changes of all classes change nothing.
-        step = np.linalg.lstsq(curvature + (len(slope) > 1) / len(slope), -slope, rcond=None)[0]
+        step = np.linalg.solve(curvature + (len(slope) > 1) / len(slope), -slope)
         if not -float(step @ slope) > SETTLED:
             break
         parameters[:, -1] += step
-    return -total_weight * loss
+    return -total_weight * best
 
 
 def find_covariance(
@@ -333,10 +461,10 @@ def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> 
     return float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss)) - n_intercepts
 
 
-def warn_of_distances(found: Inference, optimum: Optimum, question: Question) -> None:
+def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> None:
     """Warn where the optimum, or the model, is further away than a hundredth of a standard error."""
     if not found.distance <= CLOSE:
-        known = "may be" if optimum.is_proven else "seems to be"
+        known = "may be" if is_proven else "seems to be"
         text = (
             f"The optimum {known} {found.distance:.2g} standard errors from the reported estimates, as near as float64 "
             "comes to it: columns nearly depend on each other, or lie far from zero."

@@ -249,20 +249,22 @@ class Inference:
         ValueError
             R or r is of another shape, names no column, or holds hypotheses that depend on each other.
         """
+        from fastlin.inference.factors import Factor
+
         matrix, name = self._read_hypotheses(R)
         q = len(matrix)
         values = np.zeros(q) if r is None else np.atleast_1d(np.asarray(r, np.float64))
         if values.shape != (q,):
             raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
         distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values
-        covariance = np.einsum(
-            "qe,ef,rf->qr", matrix, self._covariance, matrix, optimize=["einsum_path", (0, 1), (0, 1)]
-        )
-        spread = np.sqrt(np.diagonal(covariance))
-        if not (spread > 0).all() or np.linalg.matrix_rank(covariance / np.outer(spread, spread), tol=1e-12) < q:
-            raise ValueError("R holds hypotheses that depend on each other, or on no estimate; leave some of them out.")
-        scaled = distance / spread
-        statistic = float(scaled @ np.linalg.solve(covariance / np.outer(spread, spread), scaled))
+        covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
+        factor = Factor.of(covariance)
+        if factor.first_dependent is not None:
+            raise ValueError(
+                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, names "
+                "no estimate, or there are fewer clusters than rows of R."
+            )
+        statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
         if self._basis.df_t is None:
             return compare_with_chi_squared(name, statistic, q)
         return compare_with_f(name, statistic, q, self._basis.df_t)
@@ -278,7 +280,8 @@ class Inference:
         Returns
         -------
         TestResult
-            By chi-squared with the difference of the numbers of parameters as degrees of freedom.
+            By chi-squared with the difference of the numbers of parameters as degrees of freedom, which is right where
+            the model is, whatever the covariance.
 
         Raises
         ------
@@ -335,9 +338,11 @@ class Inference:
         basis = self._basis
         if basis.point is None or basis.contrasts is None:
             raise RuntimeError(
-                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled: ask for "
-                "them before, or ask the model for its inference anew."
+                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled: ask "
+                "for them before, or ask the model for its inference anew."
             )
+        if len(self.names) < basis.contrasts.n_columns:
+            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
         effects, errors = find_marginal_effects(basis.point, self._covariance, basis.contrasts, at)
         names = self.names[: effects.shape[1]]
         classes = basis.contrasts.list_classes(self.classes, self.reference)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastlin.inference import tables
-from fastlin.inference.covariances import multiply
 from fastlin.inference.hypotheses import check_level, find_quantile, find_two_sided
+from fastlin.matrices import DenseMatrix
 from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
@@ -218,9 +218,14 @@ def sum_products(passes: Passes, probabilities: FloatArray) -> FloatArray:
     for part in passes.split(most_rows):
         weights = part.samples.weigh()
         products = multiply_probabilities(probabilities[:, first : first + len(weights)]) * weights
-        total += multiply(products, part.read_rows().T)
+        total += multiply(products, part.read_rows())
         first += len(weights)
     return total
+
+
+def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return left @ right of matrices (m, n) and (n, k), the same bits for any number of threads of BLAS."""
+    return DenseMatrix(left).compute_scores(np.ascontiguousarray(right.T), np.zeros(right.shape[1]))
 
 
 def sum_offsets(passes: Passes, probabilities: FloatArray) -> FloatArray:

@@ -87,6 +87,8 @@ class Separation:
             ]
             found, n_more = found[:MOST_NAMED], len(found) - MOST_NAMED
             more = f"; and so for {n_more} more column{'s' * (n_more > 1)}" if n_more > 0 else ""
+            if self.is_complete and all(smallest <= largest for _, _, largest, smallest in self.sides):
+                kind = "All columns together separate the classes completely. Quasi-complete"
             return f"{kind} separation: {'; '.join(found)}{more}."
         n_more = len(self.features) - MOST_NAMED
         columns = ", ".join(str(names[j]) for j in self.features[:MOST_NAMED])
@@ -128,9 +130,21 @@ def check_separation(
     stacklevel : int
         That of the warning, for the caller of this function.
     """
-    if proves_maximum(point, variances, step):
-        return
+    if not proves_maximum(point, variances, step):
+        _tell(find_separation(point.objective, point.parameters, step), names, labels, stacklevel + 1)
+
+
+def check_large_separation(
+    point: Point, names: Array, labels: Array, step: FloatArray | None = None, stacklevel: int | None = None
+) -> None:
+    """As `check_separation` has it, of a model that is too large for variances; it warns with a stacklevel only."""
     found = find_separation(point.objective, point.parameters, step)
+    if isinstance(found, Separation) or stacklevel is not None:
+        _tell(found, names, labels, 1 if stacklevel is None else stacklevel + 1)
+
+
+def _tell(found, names, labels, stacklevel):
+    """Raise a SeparationError for a Separation, and warn where that is undecided."""
     if isinstance(found, Separation):
         raise SeparationError(
             f"{found.describe(names, labels)} The likelihood grows without end as coefficients do, so that these have "
