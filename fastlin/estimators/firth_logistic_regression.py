@@ -260,15 +260,11 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         """Return the penalised likelihood of training data."""
         from fastlin.estimators.problem import Problem
         from fastlin.inference.likelihood import Likelihood
+        from fastlin.inference.profile import check_size
 
         objective = Problem(self, data).objective(np.inf, 0.0)
-        likelihood = Likelihood(objective, data.weight_unit, True, self._find_free(data))
-        if not objective.budget.holds_hessian(likelihood.places.size, 0):
-            raise ValueError(
-                f"FirthLogisticRegression needs the information matrix of all {likelihood.places.size:,} coefficients, "
-                "which is too large; it takes fewer features or classes."
-            )
-        return likelihood
+        check_size(objective)
+        return Likelihood(objective, data.weight_unit, True, self._find_free(data))
 
     def _find_free(self, data: TrainingData) -> BoolArray:
         """Return which columns have coefficients, (d + 1,): all but the first levels of categorical columns."""

@@ -12,7 +12,7 @@ import numpy as np
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.hypotheses import TestResult, check_level
-from fastlin.inference.inference import INTERCEPT, Basis, Inference
+from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference
 from fastlin.inference.likelihood import State
 from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
 from fastlin.typing import Array, FloatArray
@@ -119,7 +119,7 @@ class FirthInference(Inference):
     @property
     def _profile(self):
         if self._state is None or self._basis.contrasts is None:
-            raise ValueError("The rows are not at hand any more: they stay behind where an Inference is pickled.")
+            raise RuntimeError(NO_ROWS)
         return Profile(self._state, self._basis.contrasts)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,6 +129,8 @@ class FirthInference(Inference):
 
 def infer(begin: State, classes: Array, names: Array, reference: Any, coef: FloatArray) -> FirthInference:
     """Return the FirthInference of the maximum near a State; coef (K, p) are the coefficients of the model."""
+    if begin.likelihood.objective.rows.has_targets:
+        raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
     found = maximise(begin, EXACT, MOST_STEPS)
     state, likelihood = found.state, found.state.likelihood
     objective, place = likelihood.objective, find_reference(reference, classes)
@@ -152,6 +154,16 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
         _covariance=covariance,
-        _basis=Basis("model", "firth", "frequency", None, (), objective.fit_intercept, contrasts, None),
+        _basis=Basis(
+            covariance="model",
+            penalised="firth",
+            is_likelihood=True,
+            df_t=None,
+            n_clusters=(),
+            fit_intercept=objective.fit_intercept,
+            contrasts=contrasts,
+            places=np.arange(estimates.shape[1]),
+            point=objective.at(objective.center(parameters)),
+        ),
         _state=state,
     )
