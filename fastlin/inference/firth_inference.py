@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
-from fastlin.inference.hypotheses import TestResult
-from fastlin.inference.inference import INTERCEPT, Basis, Inference
+from fastlin.inference.estimation import find_null_likelihood
+from fastlin.inference.hypotheses import TestResult, check_level
+from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference
 from fastlin.inference.likelihood import State
 from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
 from fastlin.typing import Array, FloatArray
@@ -84,9 +85,7 @@ class FirthInference(Inference):
         ndarray of shape (K', len(features), 2)
             The lower and the upper ends.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}.")
-        return self._profile.find_ends(self._find_places(features), level)
+        return self._profile.find_ends(self._find_places(features), check_level(level))
 
     def lr_test(self, smaller: str | Sequence[str] | Inference) -> TestResult:
         """Test whether all coefficients of some columns are zero, by the ratio of penalised likelihoods.
@@ -120,7 +119,7 @@ class FirthInference(Inference):
     @property
     def _profile(self):
         if self._state is None or self._basis.contrasts is None:
-            raise ValueError("The rows are not at hand any more: they stay behind where an Inference is pickled.")
+            raise RuntimeError(NO_ROWS)
         return Profile(self._state, self._basis.contrasts)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -130,6 +129,8 @@ class FirthInference(Inference):
 
 def infer(begin: State, classes: Array, names: Array, reference: Any, coef: FloatArray) -> FirthInference:
     """Return the FirthInference of the maximum near a State; coef (K, p) are the coefficients of the model."""
+    if begin.likelihood.objective.rows.has_targets:
+        raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
     found = maximise(begin, EXACT, MOST_STEPS)
     state, likelihood = found.state, found.state.likelihood
     objective, place = likelihood.objective, find_reference(reference, classes)
@@ -140,20 +141,29 @@ def infer(begin: State, classes: Array, names: Array, reference: Any, coef: Floa
     parameters = likelihood.to_parameters(state.theta)
     estimates, errors = contrasts.of(parameters), np.sqrt(np.diagonal(covariance))
     away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef) - estimates).ravel()
-    weights = objective.class_weights[objective.class_weights > 0]
     return FirthInference(
         coef=estimates,
         names=np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object),
         classes=classes if place is None else np.delete(classes, place),
         reference=SYMMETRIC if place is None else classes[place],
         log_likelihood=state.log_likelihood,
-        log_likelihood_null=likelihood.total_weight * float(np.sum(weights * np.log(weights))),
+        log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
         n_samples=likelihood.total_weight,
         df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
         model_distance=float(np.max(away[errors > 0] / errors[errors > 0], initial=0.0)),
         distance=found.distance,
         penalised_log_likelihood=likelihood.restore_value(state),
         _covariance=covariance,
-        _basis=Basis("model", "firth", "frequency", None, (), objective.fit_intercept, contrasts, None),
+        _basis=Basis(
+            covariance="model",
+            penalised="firth",
+            is_likelihood=True,
+            df_t=None,
+            n_clusters=(),
+            fit_intercept=objective.fit_intercept,
+            contrasts=contrasts,
+            places=np.arange(estimates.shape[1]),
+            point=objective.at(objective.center(parameters)),
+        ),
         _state=state,
     )

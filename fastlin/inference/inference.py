@@ -19,7 +19,7 @@ from fastlin.inference.hypotheses import (
     find_quantile,
     find_two_sided,
 )
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
 INTERCEPT = "intercept"
+NO_ROWS = "The rows are not at hand any more: an Inference leaves them behind where it is pickled."
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,8 @@ class Basis:
         Whether the model has an intercept.
     contrasts : Contrasts
         How the coefficients come from the parameters of the objective.
+    places : ndarray of shape (p,)
+        Which of their columns are reported.
     point : Point or None
         The optimum, with the rows; None where they are not at hand any more, as after pickling.
     """
@@ -60,6 +63,7 @@ class Basis:
     n_clusters: tuple[int, ...]
     fit_intercept: bool
     contrasts: Contrasts | None
+    places: IntArray
     point: Point | None
 
 
@@ -202,21 +206,26 @@ class Inference:
         Raises
         ------
         ValueError
-            The model is penalised, its covariance is robust, the rows are not at hand any more, or a name is none of
-            the columns.
+            The model is penalised, its covariance is robust, its labels are soft, or a name is none of the columns.
+        RuntimeError
+            The rows are not at hand any more, since the inference was pickled or they lie on other machines.
         """
         from fastlin.inference.likelihood import Likelihood
-        from fastlin.inference.profile import Profile, find_maximum
+        from fastlin.inference.profile import Profile, check_size, find_maximum
 
         basis = self._basis
-        if basis.penalised or basis.covariance != "model":
+        if basis.penalised or basis.covariance != "model" or not basis.is_likelihood:
             raise ValueError(
-                "profile_conf_int follows from the likelihood: it needs covariance='model' and a model without penalty."
+                "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
+                "and labels that are draws."
             )
-        point, contrasts = _require_rows(basis)
-        unit = self.n_samples / point.objective.rows.total_weight
-        maximum = find_maximum(Likelihood.of_model(point.objective, unit), point.parameters)
-        return Profile(maximum, contrasts).find_ends(self._find_places(features), check_level(level))
+        if basis.point is None or basis.contrasts is None:
+            raise RuntimeError(NO_ROWS)
+        objective = basis.point.objective
+        check_size(objective)
+        unit = self.n_samples / objective.rows.total_weight
+        maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
+        return Profile(maximum, basis.contrasts).find_ends(basis.places[self._find_places(features)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -440,10 +449,3 @@ class Inference:
         if not len(places):
             raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
         return int(places[0])
-
-
-def _require_rows(basis):
-    """Return the point and the contrasts of a Basis that still has its rows."""
-    if basis.point is None or basis.contrasts is None:
-        raise ValueError("The rows are not at hand any more: they stay behind where an Inference is pickled.")
-    return basis.point, basis.contrasts

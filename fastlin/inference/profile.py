@@ -18,6 +18,7 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
+    from fastlin.objective.objective import Objective
 
 MOST_HALVINGS = 40
 # Rounding of the value, relative to it: a step that lowers it by no more is taken.
@@ -216,6 +217,16 @@ class Profile:
 
 def _inner(a, b):
     return float(np.einsum("ij,ij->", a, b))
+
+
+def check_size(objective: Objective) -> None:
+    """Raise a ValueError where the information of all parameters is too large for maxima of a likelihood."""
+    K, size = objective.shape
+    if not objective.budget.holds_hessian(max(1, K - 1) * size, 0):
+        raise ValueError(
+            f"The model has {K * size:,} parameters, whose information is too large for profiles and Firth's penalty; "
+            "they take fewer features or classes."
+        )
 
 
 def find_maximum(likelihood: Likelihood, parameters: FloatArray) -> State:

@@ -93,8 +93,9 @@ def test_it_is_described_pickled_and_refused():
     kept = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(kept.coef, found.coef)
     np.testing.assert_array_equal(kept.p_values, found.p_values)
-    with pytest.raises(ValueError, match="rows are not at hand"):
+    with pytest.raises(RuntimeError, match="rows are not at hand"):
         kept.conf_int()
+    assert found.marginal_effects().effects.shape == (2, 3)
     with pytest.raises(TypeError, match="names of the columns"):
         found.lr_test(kept)
     with pytest.raises(ValueError, match="method must be"):
