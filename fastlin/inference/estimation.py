@@ -16,7 +16,7 @@ from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.information import Optimum, find_optimum
-from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, settle
+from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
 from fastlin.inference.separation import check_large_separation, check_separation
 from fastlin.typing import Array, FloatArray, IntArray
 
@@ -233,11 +233,11 @@ def find_named_estimates(
     point, penalty = come_near(objective, start), objective.penalty
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
-        # Newton's steps would not end.
+        # Newton's steps would come to no end.
         check_large_separation(point, question.names, question.classes)
     curvature = settle(point)
     point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
-    if is_free and distance > CLOSE:
+    if is_free and may_be_separated(curvature):
         check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel + 1)
     power = 1 if question.weights_are == "frequency" else 2
     covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
