@@ -31,8 +31,8 @@ KIND = "inference"
 STATSMODELS = "statsmodels"
 # The part of the log-likelihood by which contenders may differ.
 EQUAL_LIKELIHOOD = 1e-8
-# With this tol fastlin's coefficients are those of its table, which belongs to the maximum itself.
-TOL = 1e-10
+# As docs/inference.md has it. The table belongs to the maximum itself, whatever the tol of the fit.
+TOL = 1e-8
 # The part of a standard error by which those of fastlin and the peer that counts may differ.
 EQUAL_ERRORS = 1e-3
 # Peers fit this part of the resamples, and a short case has this part of them.
