@@ -237,6 +237,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         Returns
         -------
         FirthInference
+            The estimates, their errors, and the likelihoods.
 
         Raises
         ------

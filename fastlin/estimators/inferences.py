@@ -147,6 +147,7 @@ class Inferences:
         Returns
         -------
         Bootstrap
+            Coefficients, certificates, errors and intervals.
 
         Raises
         ------

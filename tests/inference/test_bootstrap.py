@@ -46,6 +46,24 @@ def test_a_fit_is_that_of_the_drawn_rows():
         np.testing.assert_allclose(found.estimate, estimate, atol=1e-2)
 
 
+def test_offsets_and_soft_labels_go_with_their_rows():
+    random = np.random.default_rng(4)
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes)
+        offset = random.normal(size=len(X) if n_classes == 2 else (len(X), n_classes))
+        soft = random.dirichlet(np.ones(n_classes), len(X))
+        for labels, given in ((y, {}), (soft, {"class_weight": "balanced"})):
+            model = LogisticRegression(tol=1e-12, **given).fit(X, labels, offset=offset)
+            found = model.bootstrap(X, labels, offset=offset, n_resamples=2, random_state=7)
+            seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+            for b in range(2):
+                counts = Draws(seed, y, None, None, None).draw(b).astype(int)
+                drawn = np.repeat(np.arange(len(X)), counts)
+                again = clone(model).fit(X[drawn], labels[drawn], offset=offset[drawn])
+                np.testing.assert_allclose(found.coef[b], again.coef_, atol=2e-3)
+                np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
+
+
 def test_threads_and_the_number_of_resamples_change_no_bit():
     X, y = make_rows(3)
     model = LogisticRegression().fit(X, y)
