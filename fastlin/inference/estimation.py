@@ -173,6 +173,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             n_clusters=n_clusters,
             fit_intercept=objective.fit_intercept,
             contrasts=contrasts,
+            places=places,
             # Rows on other machines are there as long as the method runs.
             point=point if objective.rows.has_labels else None,
         ),
