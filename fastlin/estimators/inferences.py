@@ -193,21 +193,19 @@ class Inferences:
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem
         from fastlin.inference.clusters import read_clusters
-        from fastlin.inference.estimation import answer, ask
+        from fastlin.inference.estimation import Meaning, answer, ask
 
         model: Any = self
         classes, coef, intercept = read_coefficients(model)
         question = ask(
             classes,
             reference,
+            Meaning(weights_are, data.weight_unit, model.class_weight is not None),
             covariance=covariance,
             penalised=penalised,
             use_t=use_t,
-            weights_are=weights_are,
-            has_class_weights=model.class_weight is not None,
             names=name_features(model, None),
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
-            unit=data.weight_unit,
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
             features=features,
