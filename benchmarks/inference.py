@@ -25,7 +25,6 @@ from benchmarks.memory import GIVE_BACK, check_system, read_peak, reset_peak
 from benchmarks.problems import ManyProblems, TriedProblem, count_test_rows, pose, score, take_mean
 from benchmarks.processes import run_python
 from benchmarks.races import EQUAL, FASTLIN, Race, Rule, load_problem, run_race
-from fastlin.inference.bootstrap import Draws
 
 KIND = "inference"
 STATSMODELS = "statsmodels"
@@ -227,11 +226,10 @@ def draw_resamples(n_rows, n_all, d, n_fits):
     """Return the Resamples of draw_table's rows; few rows have few resamples."""
     table = draw_table(n_rows, n_all, d, 2)
     n_fits = n_fits // PART if n_rows else n_fits
-    # As `bootstrap` makes the seed of its draws.
-    draws = Draws(int(check_random_state(SEED).randint(np.iinfo(np.int32).max)), table.y, None, None)
-    counts = [draws.draw(number).astype(np.int64) for number in range(n_fits // PART)]
-    rows = np.array([np.repeat(np.arange(len(table.y)), each) for each in counts])
-    return Resamples(table.X, table.y, table.X_test, table.y_test, 2, n_fits, rows)
+    # As `bootstrap` draws them; its fits of other rows would have another objective.
+    seed, n = int(check_random_state(SEED).randint(np.iinfo(np.int32).max)), len(table.y)
+    rows = [np.random.default_rng((seed, number)).integers(n, size=n) for number in range(n_fits // PART)]
+    return Resamples(table.X, table.y, table.X_test, table.y_test, 2, n_fits, np.array(rows))
 
 
 def measure_inference(name, whole=False):

@@ -147,6 +147,7 @@ class Inferences:
         Returns
         -------
         Bootstrap
+            Coefficients, certificates, errors and intervals.
 
         Raises
         ------
@@ -159,7 +160,7 @@ class Inferences:
         ConvergenceWarning
             Some fits stopped before they came so near to their minimum.
         """
-        from fastlin.estimators.resampling import bootstrap
+        from fastlin.estimators.resampling import bootstrap, prepare_refits
 
         model: Any = copy(self)
         # Those of each resample follow from its rows.
@@ -167,7 +168,9 @@ class Inferences:
         with model._reading(X, y, sample_weight, offset) as data:
             C, l1_ratio = self._read_strength()
             fitted: Any = self
-            return bootstrap(fitted, data, C, l1_ratio, n_resamples, random_state, clusters)
+            return bootstrap(
+                lambda: prepare_refits(fitted, data, C, l1_ratio), data, n_resamples, random_state, clusters
+            )
 
     @contextmanager
     def _reading(self, X, y, sample_weight, offset):
@@ -192,21 +195,19 @@ class Inferences:
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem
         from fastlin.inference.clusters import read_clusters
-        from fastlin.inference.estimation import answer, ask
+        from fastlin.inference.estimation import Meaning, answer, ask
 
         model: Any = self
         classes, coef, intercept = read_coefficients(model)
         question = ask(
             classes,
             reference,
+            Meaning(weights_are, data.weight_unit, model.class_weight is not None),
             covariance=covariance,
             penalised=penalised,
             use_t=use_t,
-            weights_are=weights_are,
-            has_class_weights=model.class_weight is not None,
             names=name_features(model, None),
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
-            unit=data.weight_unit,
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
             features=features,

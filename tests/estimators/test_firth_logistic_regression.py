@@ -64,7 +64,7 @@ def test_levels_of_a_table_stand_against_their_first():
     np.testing.assert_allclose(without.predict_proba(frame), model.predict_proba(frame), atol=1e-6)
 
 
-def test_threads_change_no_bit():
+def test_threads_change_no_bit_and_separable_classes_have_finite_coefficients():
     X, y = make_rows(4, n=30_000)
     fits = []
     for n_threads in (1, 2, 3):
@@ -74,9 +74,6 @@ def test_threads_change_no_bit():
     for other in fits[1:]:
         np.testing.assert_array_equal(fits[0][0], other[0])
         np.testing.assert_array_equal(fits[0][1], other[1])
-
-
-def test_separable_classes_have_finite_coefficients():
     X = np.arange(10.0)[:, None]
     for y in (X[:, 0] > 4.5, np.repeat(["a", "b", "c"], [3, 4, 3]), np.array([0] * 9 + [1])):
         model = FirthLogisticRegression().fit(X, y)
@@ -96,6 +93,30 @@ def test_weights_count_as_rows():
     many = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
     plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
     np.testing.assert_allclose(many.coef_, plain.coef_, atol=1e-4)
+
+
+def test_offsets_and_soft_labels():
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes)
+        known = np.array([0.7, -0.4, 0.2])[:, None] if n_classes == 2 else np.random.default_rng(0).normal(size=(3, 3))
+        offset = X @ known
+        plain = FirthLogisticRegression(tol=1e-10).fit(X, y)
+        model = FirthLogisticRegression(tol=1e-10).fit(X, y, offset=offset)
+        # Offsets that the columns can make change the coefficients by as much.
+        moved = known.T - known.T.mean(axis=0) * (n_classes > 2)
+        np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
+        assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
+        found, expected = model.inference(X, y, None, offset), plain.inference(X, y)
+        np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
+        against = known.T[:1] if n_classes == 2 else known.T[1:] - known.T[0]
+        ends = expected.conf_int()[:, :3] - against[:, :, None]
+        np.testing.assert_allclose(found.conf_int()[:, :3], ends, atol=1e-6)
+        halves = np.full((len(X), n_classes), 0.1)
+        halves[np.arange(len(X)), y] = 1 - 0.1 * (n_classes - 1)
+        soft = FirthLogisticRegression().fit(X, halves)
+        assert abs(soft.coef_).max() < abs(plain.coef_).max()
+        with pytest.raises(ValueError, match="Soft labels are no draws"):
+            soft.inference(X, halves)
 
 
 def test_what_it_cannot_fit_is_refused_and_kept():
