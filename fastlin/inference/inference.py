@@ -300,8 +300,8 @@ class Inference:
         basis = self._basis
         if basis.point is None or basis.contrasts is None:
             raise RuntimeError(
-                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and where "
-                "they lie on the workers of a cluster: ask the model for its inference of rows in memory."
+                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
+                "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
         if len(self.names) < basis.contrasts.n_columns:
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")

@@ -81,7 +81,7 @@ def test_an_inference_is_refused_in_every_form_of_rows():
             LogisticRegression(C=np.inf).fit(rows, labels).inference(rows, labels)
     codes = dummies.argmax(axis=1)
     table = pandas.DataFrame({"size": X[:, 0], "colour": pandas.Categorical(np.array(list("abcd"))[codes])})
-    with pytest.raises(CollinearityError, match="colour.* = 1 - colour.* - colour.* - colour"):
+    with pytest.raises(CollinearityError, match=r"colour.* = 1 - colour.* - colour.* - colour"):
         LogisticRegression(C=np.inf, categorical_features="from_dtype").fit(table, y).inference(table, y)
     # A penalty determines the coefficients.
     assert np.isfinite(LogisticRegression(tol=1e-8).fit(X, y).inference(X, y, penalised="laplace").std_errors).all()

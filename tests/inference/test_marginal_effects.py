@@ -94,7 +94,7 @@ def test_every_form_of_rows_has_the_same_effects():
 
 def test_columns_far_from_zero_keep_their_digits():
     X, y = make_rows(3)
-    near, far = infer(X, y).marginal_effects(), infer(X + [1e4, -1e5, 0, 0], y).marginal_effects()
+    near, far = infer(X, y).marginal_effects(), infer(X + np.array([1e4, -1e5, 0, 0]), y).marginal_effects()
     np.testing.assert_allclose(far.std_errors, near.std_errors, rtol=1e-6)
 
 

@@ -119,7 +119,7 @@ def test_a_separation_is_found_or_told(few_parameters, monkeypatch):
     y[total == 2], y[total == 0] = 1, 0
     model = LogisticRegression(C=np.inf).fit(X, y)
     # Newton's step leads along the direction that separates.
-    with pytest.raises(SeparationError, match="the columns x[01], x[01] together"):
+    with pytest.raises(SeparationError, match=r"the columns x[01], x[01] together"):
         model.inference(X, y, features=["x0"])
     monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: Undecided("there are too many"))
     with pytest.warns(SeparationWarning, match="not decided whether the classes are separated: there are too many"):

@@ -144,7 +144,7 @@ def test_columns_that_separate_together_are_named():
     y[total > 2], y[total < 2] = 1, 0
     assert all(len(set(y[X[:, j] == value])) == 2 for j in (0, 1) for value in (1, 2))
     model = LogisticRegression(C=np.inf).fit(X, y)
-    with pytest.raises(SeparationError, match="Quasi-complete separation: the columns x[01], x[01] together"):
+    with pytest.raises(SeparationError, match=r"Quasi-complete separation: the columns x[01], x[01] together"):
         model.inference(X, y)
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X[:, :1], X[:, 0] > 0)
