@@ -393,20 +393,25 @@ def find_null_likelihood(objective: Objective, total_weight: float) -> float:
     rows, weights = objective.rows, objective.class_weights
     if rows.offset_range is None:
         return total_weight * float(np.sum(weights * np.log(weights)))
-    parameters = np.zeros(objective.shape)
-    gradient = np.empty(objective.shape)
+    parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+    best, step = np.inf, np.zeros(len(parameters))
     for _ in range(MOST_STEPS):
-        # The sums themselves, which an objective without an intercept leaves out.
+        # The sums themselves, since an objective without an intercept leaves its part out.
         loss = rows.passes.evaluate(parameters, None, gradient) / rows.total_weight
-        slope = gradient[:, -1] / rows.total_weight
+        if not loss <= best:
+            # Half of what is left of a step that was too long.
+            step *= 0.5
+            parameters[:, -1] -= step
+            continue
+        best, slope = loss, gradient[:, -1] / rows.total_weight
         gram = rows.sum_probability_products(parameters, np.float64)
         curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
         # Equal changes of all classes change nothing.
-        step = np.linalg.lstsq(curvature + (len(slope) > 1) / len(slope), -slope, rcond=None)[0]
+        step = np.linalg.solve(curvature + (len(slope) > 1) / len(slope), -slope)
         if not -float(step @ slope) > SETTLED:
             break
         parameters[:, -1] += step
-    return -total_weight * loss
+    return -total_weight * best
 
 
 def find_covariance(
