@@ -64,6 +64,8 @@ class Question:
         How many frames the caller of the method is from `answer`, as warnings count them.
     features : sequence or None
         The names of the columns that are reported; None means all.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     """
 
     covariance: str
@@ -79,6 +81,7 @@ class Question:
     tol: float
     stacklevel: int
     features: Sequence[Any] | None = None
+    reference_levels: Sequence[object] = ()
 
 
 def ask(classes: Array, reference: Any, **choices: Any) -> Question:
@@ -157,6 +160,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
             fit_intercept=objective.fit_intercept,
+            reference_levels=question.reference_levels,
             contrasts=contrasts,
             # Rows on other machines are there as long as the method runs.
             point=point if objective.rows.has_labels else None,

@@ -47,6 +47,8 @@ class Basis:
         The number of clusters by each of the keys.
     fit_intercept : bool
         Whether the model has an intercept.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     contrasts : Contrasts
         How the coefficients come from the parameters of the objective.
     point : Point or None
@@ -59,6 +61,7 @@ class Basis:
     df_t: float | None
     n_clusters: tuple[int, ...]
     fit_intercept: bool
+    reference_levels: Sequence[object]
     contrasts: Contrasts | None
     point: Point | None
 

@@ -69,7 +69,6 @@ def test_rows_without_weight_do_not_count():
 
 
 def test_an_inference_is_refused_in_every_form_of_rows():
-    pandas = pytest.importorskip("pandas")
     from fastlin import blocks
 
     X, dummies = make_columns()
@@ -79,9 +78,5 @@ def test_an_inference_is_refused_in_every_form_of_rows():
         labels = None if form == "blocks" else y
         with pytest.raises(CollinearityError, match="x6 = 1 - x3 - x4 - x5"):
             LogisticRegression(C=np.inf).fit(rows, labels).inference(rows, labels)
-    codes = dummies.argmax(axis=1)
-    table = pandas.DataFrame({"size": X[:, 0], "colour": pandas.Categorical(np.array(list("abcd"))[codes])})
-    with pytest.raises(CollinearityError, match=r"colour.* = 1 - colour.* - colour.* - colour"):
-        LogisticRegression(C=np.inf, categorical_features="from_dtype").fit(table, y).inference(table, y)
     # A penalty determines the coefficients.
     assert np.isfinite(LogisticRegression(tol=1e-8).fit(X, y).inference(X, y, penalised="laplace").std_errors).all()

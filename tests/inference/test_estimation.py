@@ -143,7 +143,9 @@ def test_frequency_weights_are_repeated_rows(n_classes):
     counts, clusters = generator.integers(0, 4, len(y)), generator.integers(0, 30, len(y))
     repeated = [np.repeat(each, counts, axis=0) for each in (X, y, clusters)]
     for options in ({}, {"covariance": "HC0"}, {"covariance": "HC1", "use_t": True}, {"covariance": "cluster"}):
-        keys = [{"clusters": each} if options.get("covariance") == "cluster" else {} for each in (clusters, repeated[2])]
+        keys = [
+            {"clusters": each} if options.get("covariance") == "cluster" else {} for each in (clusters, repeated[2])
+        ]
         found = infer(X, y, counts * 1.0, **options, **keys[0])
         expected = infer(*repeated[:2], **options, **keys[1])
         np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=1e-9, atol=1e-15)
@@ -172,7 +174,9 @@ def test_importance_weights_have_the_sandwich_of_weighted_scores():
     # Soft labels are no draws: the same robust errors, with the probabilities in place of labels.
     share = np.random.default_rng(5).uniform(0, 1, len(y))
     found = infer(X, np.column_stack([1 - share, share]), covariance="HC0")
-    peer = sm.GLM(share, sm.add_constant(X, prepend=False), family=sm.families.Binomial()).fit(tol=1e-14, cov_type="HC0")
+    peer = sm.GLM(share, sm.add_constant(X, prepend=False), family=sm.families.Binomial()).fit(
+        tol=1e-14, cov_type="HC0"
+    )
     np.testing.assert_allclose(found.std_errors[0], peer.bse, rtol=1e-6)
 
 
