@@ -61,7 +61,7 @@ MAY_USE = {
         "terminal",
         "fitted",
     },
-    "dask": {"estimators", "objective", "matrices", "kernels", "blocks", "containers", "extras", ""},
+    "dask": {"estimators", "inference", "objective", "matrices", "kernels", "blocks", "containers", "extras", ""},
     "contenders": {"estimators", "kernels", ""},
     "course": set(),
     "course.report": {"places"},

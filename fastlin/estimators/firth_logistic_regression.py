@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
+from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
 from fastlin.estimators.training_data import choose_dtype, read_training_data
 from fastlin.exceptions import ConvergenceWarning
-from fastlin.typing import Array, BoolArray, FloatArray, MatrixLike
+from fastlin.typing import Array, BoolArray, MatrixLike
 
 if TYPE_CHECKING:
     from fastlin.estimators.training_data import TrainingData
+    from fastlin.inference.firth_inference import FirthInference
     from fastlin.inference.likelihood import Likelihood
 
 # Dependent columns that an error names.
@@ -132,18 +135,30 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     # What a fit asks of every linear estimator.
     dual, class_weight, solver, penalty_factors, group_by_class = False, None, "auto", None, False
 
-    def fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows of finite numbers.
-        y : array-like of shape (n_samples,)
-            Labels of at least two classes: numbers, strings or bools.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression` has them.
         sample_weight : array-like of shape (n_samples,) or None
             How many rows each row stands for, at least 0 and not all 0; None means ones. Other than with
             `LogisticRegression` a common factor of them counts, as that many more rows do.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores of the rows, as `LogisticRegression` takes it.
+        classes : array-like of shape (n_classes,) or None
+            The classes of soft labels, in the order of their columns, as `LogisticRegression` takes them.
 
         Returns
         -------
@@ -157,17 +172,17 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             others, an information matrix that is too large, and parameters out of range.
         """
         with kept_on_error(self):
-            return self._fit(X, y, sample_weight)
+            return self._fit(X, y, sample_weight, offset, classes)
 
-    def _fit(self, X, y, sample_weight):
+    def _fit(self, X, y, sample_weight, offset, classes):
         from fastlin.inference.profile import maximise
 
         check_parameters(self)
         with limit_jobs(self.n_jobs):
-            data = read_training_data(self, X, y, sample_weight)
+            data = read_training_data(self, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
-            if np.count_nonzero(likelihood.objective.class_weights) < 2:
-                raise ValueError("FirthLogisticRegression needs rows of weight above zero in at least two classes.")
+            if not (likelihood.objective.class_weights > 0).all():
+                raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
             begin = likelihood.at(likelihood.start())
             if begin is None:
                 self._refuse_columns(likelihood)
@@ -188,24 +203,68 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         self.coef_, self.intercept_ = coef, intercept
         self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
         self.log_likelihood_ = state.log_likelihood
-        scale = objective.coordinates.scale[likelihood.free[:-1]]
-        # I by the coefficients themselves, whose scale the coordinates have changed.
-        self.penalised_log_likelihood_ = state.value - likelihood.shape[0] * float(np.log(scale).sum())
+        self.penalised_log_likelihood_ = likelihood.restore_value(state)
         return self
+
+    def inference(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        reference: Any = None,
+    ) -> FirthInference:
+        """Return standard errors, tests and intervals of the coefficients.
+
+        Standard errors are those of the inverse information at the estimates. p-values and intervals are those of the
+        penalised likelihood and its profile.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones.
+        offset : array-like or None
+            The offsets of the fit.
+        reference : object
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
+            classes, which sum to zero over the classes, as `coef_` does.
+
+        Returns
+        -------
+        FirthInference
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit.
+        """
+        from fastlin.inference.firth_inference import infer
+
+        read: Any = Inferences._reading
+        with read(self, X, y, sample_weight, offset) as data:
+            likelihood = self._make_likelihood(data)
+            classes, coef, intercept = read_coefficients(self)
+            start = likelihood.objective.coordinates.to_parameters(coef.astype(np.float64), intercept)
+            begin = likelihood.at(likelihood.to_theta(start))
+            if begin is None:
+                self._refuse_columns(likelihood)
+            columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
+            return infer(begin, classes, name_features(self, None), reference, columns.astype(np.float64))
 
     def _make_likelihood(self, data: TrainingData) -> Likelihood:
         """Return the penalised likelihood of training data."""
         from fastlin.estimators.problem import Problem
         from fastlin.inference.likelihood import Likelihood
+        from fastlin.inference.profile import check_size
 
         objective = Problem(self, data).objective(np.inf, 0.0)
-        likelihood = Likelihood(objective, data.weight_unit, True, self._find_free(data))
-        if not objective.budget.holds_hessian(likelihood.places.size, 0):
-            raise ValueError(
-                f"FirthLogisticRegression needs the information matrix of all {likelihood.places.size:,} coefficients, "
-                "which is too large; it takes fewer features or classes."
-            )
-        return likelihood
+        check_size(objective)
+        return Likelihood(objective, data.weight_unit, True, self._find_free(data))
 
     def _find_free(self, data: TrainingData) -> BoolArray:
         """Return which columns have coefficients, (d + 1,): all but the first levels of categorical columns."""
@@ -219,7 +278,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             first += 1 if levels is None else len(levels)
         return free
 
-    def _refuse_columns(self, likelihood):
+    def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:
+        """Raise a ValueError that names the columns that depend on others."""
         dependent, names = likelihood.find_dependent(NAMED + 1), [*name_features(self, None), "the intercept"]
         named = ", ".join(str(names[j]) for j in dependent[:NAMED]) + (", ..." if len(dependent) > NAMED else "")
         raise ValueError(

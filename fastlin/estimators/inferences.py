@@ -113,6 +113,7 @@ class Inferences:
         X: MatrixLike | Blocks,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
         *,
         n_resamples: int = 1000,
         random_state: RandomState = None,
@@ -134,6 +135,8 @@ class Inferences:
         sample_weight : array-like of shape (n_samples,) or None
             Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn, and
             ``class_weight="balanced"`` is found anew in each resample.
+        offset : array-like or None
+            The offsets of the fit.
         n_resamples : int, default=1000
             The number of resamples, at least 2.
         random_state : int, RandomState or None, default=None
@@ -161,8 +164,10 @@ class Inferences:
         model: Any = copy(self)
         # Those of each resample follow from its rows.
         model.class_weight = None
-        with model._reading(X, y, sample_weight, None) as data:
-            return bootstrap(self, data, *self._read_strength(), n_resamples, random_state, clusters)
+        with model._reading(X, y, sample_weight, offset) as data:
+            C, l1_ratio = self._read_strength()
+            fitted: Any = self
+            return bootstrap(fitted, data, C, l1_ratio, n_resamples, random_state, clusters)
 
     @contextmanager
     def _reading(self, X, y, sample_weight, offset):
@@ -188,7 +193,7 @@ class Inferences:
         from fastlin.estimators.problem import Problem
         from fastlin.estimators.reference_levels import take_differences
         from fastlin.inference.clusters import read_clusters
-        from fastlin.inference.estimation import answer, ask
+        from fastlin.inference.estimation import Meaning, answer, ask
 
         # A copy, so that no check changes the model.
         model: Any = copy(self)
@@ -201,15 +206,13 @@ class Inferences:
         question = ask(
             classes,
             reference,
+            Meaning(weights_are, data.weight_unit, model.class_weight is not None),
             covariance=covariance,
             penalised=penalised,
             use_t=use_t,
-            weights_are=weights_are,
-            has_class_weights=model.class_weight is not None,
             names=names,
             reference_levels=reference_levels,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
-            unit=data.weight_unit,
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
             features=features,

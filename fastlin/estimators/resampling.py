@@ -1,4 +1,4 @@
-"""`bootstrap` of the linear models: fits of resamples of the rows, each of which starts from the minimum of all rows."""
+"""`bootstrap` of linear models: fits of resamples of the rows, each of which starts from the minimum of all rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from fastlin.budget import Budget
 from fastlin.estimators.coefficients import read_coefficients
-from fastlin.estimators.training_data import TrainingData, weigh_classes
+from fastlin.estimators.training_data import TrainingData, make_training_data
 from fastlin.exceptions import ConvergenceWarning
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ def bootstrap(
 
     if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
         raise ValueError(f"n_resamples must be a whole number of at least 2, got {n_resamples!r}")
+    if not isinstance(data, TrainingData):
+        raise ValueError(
+            "bootstrap reads the rows for each resample: give arrays or Blocks, not Dask's collections."
+        )
     n_resamples, matrix, n_rows = int(n_resamples), data.matrix, data.matrix.shape[0]
     numbers = _read_key(read_clusters(clusters, n_rows)) if clusters is not None else None
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
@@ -51,10 +55,10 @@ def bootstrap(
     model.solver = "auto"
 
     def make_problem(weights):
-        if model.class_weight is not None:
-            totals = np.bincount(data.labels, weights, len(data.classes))
-            weights = weights * weigh_classes(model.class_weight, data.classes, totals)[data.labels]
-        return Problem(model, replace(data, weights=weights))
+        if model.class_weight is None:
+            return Problem(model, replace(data, weights=weights))
+        weights = weights * data.weight_unit
+        return Problem(model, make_training_data(model, matrix, data.y, weights, data.offsets, data.classes))
 
     def find(problem, start, tol, check=None):
         fit = problem.minimize(C, l1_ratio, [start], check, tol)
@@ -74,7 +78,7 @@ def bootstrap(
     # The reader of blocks need not stand several readings at once.
     if not isinstance(matrix, BlockMatrix):
         most_at_once = Budget.beside(matrix.budget_bytes).count_at_once(n_rows, shape, l1_ratio == 0)
-    draws = inference.Draws(seed, data.labels, data.weights, numbers)
+    draws = inference.Draws(seed, data.labels, data.weights, data.targets, numbers)
     resampled = inference.resample(
         lambda weights, check: find(make_problem(weights), origin, tol, check)[0], draws, n_resamples, most_at_once
     )

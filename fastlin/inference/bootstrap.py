@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from fastlin.inference.hypotheses import check_level
 from fastlin.inference.influence import find_acceleration
 from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.objective.rows import weigh_targets
 from fastlin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -111,11 +113,9 @@ class Bootstrap:
         ValueError
             The level is not between 0 and 1, the method is another one, or "bca" has no acceleration.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
         if method not in ("percentile", "bca"):
             raise ValueError(f'method must be "percentile" or "bca", got {method!r}')
-        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        tails = 0.5 + 0.5 * check_level(level) * np.array([-1, 1])
         if method == "percentile":
             return np.moveaxis(np.quantile(self.estimates, tails, axis=0), 0, -1)
         if self.acceleration is None:
@@ -136,6 +136,7 @@ class Bootstrap:
         return ends
 
     def __repr__(self) -> str:
+        """Return how many resamples there are, and the shape of their coefficients."""
         n, K, d = self.coef.shape
         return f"Bootstrap({n} resamples, coefficients of shape ({K}, {d}))"
 
@@ -151,12 +152,27 @@ class Draws:
         The class of each row.
     weights : ndarray of shape (n,) or None
         The weight of each row; None means ones.
+    targets : ndarray of shape (n, K) or None
+        The soft labels of the rows, as Rows takes them.
     clusters : ndarray of shape (n,), int, or None
         The number of each row's cluster, from 0 without gaps. None means that each row is one.
     """
 
-    def __init__(self, seed: int, labels: IntArray, weights: FloatArray | None, clusters: IntArray | None) -> None:
-        self._seed, self._labels, self._weights, self._clusters = seed, labels, weights, clusters
+    def __init__(
+        self,
+        seed: int,
+        labels: IntArray,
+        weights: FloatArray | None,
+        targets: FloatArray | None,
+        clusters: IntArray | None,
+    ) -> None:
+        self._seed, self._labels, self._weights, self._targets, self._clusters = (
+            seed,
+            labels,
+            weights,
+            targets,
+            clusters,
+        )
         self._n_drawn = len(labels) if clusters is None else int(clusters.max()) + 1
         self._n_classes = int(labels.max()) + 1
 
@@ -174,13 +190,18 @@ class Draws:
             drawn = (counts if self._clusters is None else counts[self._clusters]).astype(np.float64)
             if self._weights is not None:
                 drawn *= self._weights
-            if (np.bincount(self._labels, drawn, self._n_classes) > 0).all():
+            if (self._weigh_classes(drawn) > 0).all():
                 return drawn
         what = "rows" if self._clusters is None else "clusters"
         raise ValueError(
             f"None of {MOST_DRAWS:,} resamples of the {self._n_drawn} {what} has each of the {self._n_classes} classes "
             "with a weight above zero; some class has too few of them for a bootstrap."
         )
+
+    def _weigh_classes(self, weights):
+        if self._targets is not None:
+            return weigh_targets(self._targets, weights)
+        return np.bincount(self._labels, weights, self._n_classes)
 
 
 def resample(

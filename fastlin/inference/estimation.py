@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point
 
-Covariance: TypeAlias = Literal["model", "HC0", "HC1", "cluster"]
-Penalised: TypeAlias = Literal["laplace", "sandwich"]
-WeightsAre: TypeAlias = Literal["frequency", "importance"]
 COVARIANCES, PENALISED = ("model", "HC0", "HC1", "cluster"), ("laplace", "sandwich", None)
 WEIGHTS_ARE = "frequency", "importance"
 # The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
@@ -38,13 +35,31 @@ MOST_STEPS = 50
 CLOSE = 0.01
 
 
+class Meaning(NamedTuple):
+    """What the weights of an objective stand for.
+
+    Attributes
+    ----------
+    are : str
+        "frequency" or "importance", as `LogisticRegression.inference` has them.
+    unit : float
+        What they are multiplied by to give those of the rows.
+    by_class : bool
+        Whether weights of classes are a part of them.
+    """
+
+    are: str
+    unit: float
+    by_class: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Question:
     """What is asked for, beside the objective; the parameters of `LogisticRegression.inference`, checked.
 
     Attributes
     ----------
-    covariance, penalised, use_t, weights_are
+    covariance, penalised, use_t
         As `LogisticRegression.inference` has them.
     reference : int or None
         The number of the class; None for symmetric coefficients.
@@ -54,10 +69,8 @@ class Question:
         The names of the columns.
     clusters : list of ndarray of shape (n,)
         The number of each row's cluster, from 0 on, for each of the keys.
-    has_class_weights : bool
-        Whether the weights of the objective are more than those of the rows.
-    unit : float
-        What the weights of the objective are multiplied by to give those of the rows.
+    weights : Meaning
+        What the weights of the objective stand for.
     tol : float
         That of the fit.
     stacklevel : int
@@ -71,20 +84,18 @@ class Question:
     covariance: str
     penalised: str | None
     use_t: bool
-    weights_are: str
+    weights: Meaning
     reference: int | None
     classes: Array
     names: Array
     clusters: list[Array]
-    has_class_weights: bool
-    unit: float
     tol: float
     stacklevel: int
     features: Sequence[Any] | None = None
     reference_levels: Sequence[object] = ()
 
 
-def ask(classes: Array, reference: Any, **choices: Any) -> Question:
+def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Question:
     """Return the Question for the label of a reference; choices are its other fields.
 
     Raises
@@ -92,9 +103,13 @@ def ask(classes: Array, reference: Any, **choices: Any) -> Question:
     ValueError
         A choice is none of those that there are.
     """
-    for name, accepted in (("covariance", COVARIANCES), ("weights_are", WEIGHTS_ARE), ("penalised", PENALISED)):
-        if choices[name] not in accepted:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {choices[name]!r}.")
+    for name, given, accepted in (
+        ("covariance", choices["covariance"], COVARIANCES),
+        ("penalised", choices["penalised"], PENALISED),
+        ("weights_are", weights.are, WEIGHTS_ARE),
+    ):
+        if given not in accepted:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
     if not isinstance(choices["use_t"], (bool, np.bool_)):
         raise ValueError(f"use_t must be True or False, got {choices['use_t']!r}.")
     if (choices["covariance"] == "cluster") != bool(choices["clusters"]):
@@ -102,7 +117,7 @@ def ask(classes: Array, reference: Any, **choices: Any) -> Question:
             "clusters must be given with covariance='cluster', and with no other: got covariance="
             f"{choices['covariance']!r} and {'no clusters' if not choices['clusters'] else 'clusters'}."
         )
-    return Question(reference=find_reference(reference, classes), classes=classes, **choices)
+    return Question(reference=find_reference(reference, classes), classes=classes, weights=weights, **choices)
 
 
 def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
@@ -120,7 +135,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
     if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
         raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
     n_samples = count_samples(objective, question)
-    total_weight = objective.rows.total_weight * question.unit
+    total_weight = objective.rows.total_weight * question.weights.unit
     start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
     contrasts = Contrasts.against(
         question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
@@ -156,12 +171,13 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
         _basis=Basis(
             covariance=question.covariance,
             penalised=question.penalised,
-            is_likelihood=question.weights_are == "frequency" and not objective.rows.has_targets,
+            is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
             fit_intercept=objective.fit_intercept,
             reference_levels=question.reference_levels,
             contrasts=contrasts,
+            places=places,
             # Rows on other machines are there as long as the method runs.
             point=point if objective.rows.has_labels else None,
         ),
@@ -208,12 +224,12 @@ def find_all_estimates(
     n_samples: float,
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, from the covariance of all."""
-    total_weight = objective.rows.total_weight * question.unit
+    total_weight = objective.rows.total_weight * question.weights.unit
     optimum = find_optimum(objective, start, total_weight)
     check_existence(optimum, question)
     n_parameters = (len(question.classes) - 1) * contrasts.n_columns
     covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
-    coef, covariance = contrasts.of(optimum.parameters), contrasts.covariance_of(covariance)
+    coef, covariance = contrasts.of(optimum.point.parameters), contrasts.covariance_of(covariance)
     if len(places) < contrasts.n_columns or (places[1:] < places[:-1]).any():
         kept = (np.arange(len(coef))[:, None] * contrasts.n_columns + places).ravel()
         covariance = covariance[np.ix_(kept, kept)]
@@ -232,7 +248,7 @@ def find_named_estimates(
     n_samples: float,
 ) -> Estimates:
     """Return the Estimates of some columns, by their places, by conjugate gradients."""
-    total_weight = objective.rows.total_weight * question.unit
+    total_weight = objective.rows.total_weight * question.weights.unit
     point, penalty = come_near(objective, start), objective.penalty
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
@@ -242,16 +258,16 @@ def find_named_estimates(
     point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
     if is_free and may_be_separated(curvature):
         check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel + 1)
-    power = 1 if question.weights_are == "frequency" else 2
+    power = 1 if question.weights.are == "frequency" else 2
     covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
-    covariance *= question.unit ** (power - 1) / total_weight
+    covariance *= question.weights.unit ** (power - 1) / total_weight
     n_parameters = (len(question.classes) - 1) * contrasts.n_columns
     if question.covariance == "HC1":
         covariance *= n_samples / (n_samples - n_parameters)
     n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
     df_model = float(n_parameters - n_intercepts) if penalty.is_none else np.nan
-    coef = contrasts.of(point.parameters + curvature.step)[:, places]
-    return Estimates(point, coef, covariance, df_model, distance, False)
+    end = objective.at(objective.center(point.parameters + curvature.step))
+    return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, df_model, distance, False)
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
@@ -362,8 +378,8 @@ def count_samples(objective: Objective, question: Question) -> float:
     ValueError
         Frequencies are no whole numbers, or weights have no errors of the kind that is asked for.
     """
-    is_model, is_importance = question.covariance == "model", question.weights_are == "importance"
-    if is_model and (is_importance or question.has_class_weights):
+    is_model, is_importance = question.covariance == "model", question.weights.are == "importance"
+    if is_model and (is_importance or question.weights.by_class):
         raise ValueError(
             "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
             "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
@@ -376,10 +392,12 @@ def count_samples(objective: Objective, question: Question) -> float:
         )
     if objective.rows.has_labels and not len(objective.rows.weights):
         return float(objective.n_rows)
-    n_rows, n_broken = objective.rows.passes.sum_curvature(count_weights, np.zeros(objective.shape), question.unit)
+    n_rows, n_broken = objective.rows.passes.sum_curvature(
+        count_weights, np.zeros(objective.shape), question.weights.unit
+    )
     if is_importance:
         return float(n_rows)
-    if question.has_class_weights:
+    if question.weights.by_class:
         raise ValueError(
             "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat rows "
             "that stand for several."
@@ -389,7 +407,7 @@ def count_samples(objective: Objective, question: Question) -> float:
             f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
             "weights_are='importance' with a robust covariance."
         )
-    return float(round(objective.rows.total_weight * question.unit))
+    return float(round(objective.rows.total_weight * question.weights.unit))
 
 
 def find_null_likelihood(objective: Objective, total_weight: float) -> float:
@@ -431,11 +449,11 @@ def find_covariance(
         found = wrap(information, information.of_loss) if is_wrapped else optimum.inverse.copy()
     elif question.covariance == "cluster":
         middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
-        found = wrap(information, middle * question.unit)
+        found = wrap(information, middle * question.weights.unit)
     else:
-        power = 1 if question.weights_are == "frequency" else 2
+        power = 1 if question.weights.are == "frequency" else 2
         middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
-        middle *= question.unit ** (power - 1)
+        middle *= question.weights.unit ** (power - 1)
         if question.covariance == "HC1":
             middle *= n_samples / (n_samples - n_parameters)
         found = wrap(information, middle)

@@ -77,7 +77,8 @@ class Factor:
 
 def find_dependent(matrix: FloatArray, most: int) -> list[int]:
     """Return the columns of a symmetric matrix that depend on those before them, no more than `most` of them."""
-    left, found = list(range(len(matrix))), []
+    left: list[int] = list(range(len(matrix)))
+    found: list[int] = []
     while left and len(found) < most:
         first = Factor.of(matrix[np.ix_(left, left)]).first_dependent
         if first is None:

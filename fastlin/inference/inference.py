@@ -19,7 +19,7 @@ from fastlin.inference.hypotheses import (
     find_quantile,
     find_two_sided,
 )
-from fastlin.typing import Array, FloatArray
+from fastlin.typing import Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastlin.objective.point import Point
 
 INTERCEPT = "intercept"
+NO_ROWS = "The rows are not at hand any more: an Inference leaves them behind where it is pickled."
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,8 @@ class Basis:
         The names of the levels of categorical columns whose coefficients are zero.
     contrasts : Contrasts
         How the coefficients come from the parameters of the objective.
+    places : ndarray of shape (p,)
+        Which of their columns are reported.
     point : Point or None
         The optimum, with the rows; None where they are not at hand any more, as after pickling.
     """
@@ -63,6 +66,7 @@ class Basis:
     fit_intercept: bool
     reference_levels: Sequence[object]
     contrasts: Contrasts | None
+    places: IntArray
     point: Point | None
 
 
@@ -182,6 +186,49 @@ class Inference:
         """
         half = find_quantile(check_level(level), self._basis.df_t) * self.std_errors
         return np.stack([self.coef - half, self.coef + half], axis=-1)
+
+    def profile_conf_int(self, features: str | Sequence[str] | None = None, level: float = 0.95) -> FloatArray:
+        """Return the confidence intervals of the estimates by the profile of the likelihood.
+
+        An interval holds the values of a coefficient at which the likelihood, maximised over all others, is not less
+        than its maximum by more than half the quantile of chi-squared (Venzon and Moolgavkar 1988). It is better than
+        Wald's where the likelihood is skew, with few rows or rare classes.
+
+        Parameters
+        ----------
+        features : str, sequence of str or None
+            The names of the columns whose intervals are wanted; None means all.
+        level : float
+            How often an interval covers the true value, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (K', len(features), 2)
+            The lower and the upper ends; infinite where the likelihood never falls so far.
+
+        Raises
+        ------
+        ValueError
+            The model is penalised, its covariance is robust, its labels are soft, or a name is none of the columns.
+        RuntimeError
+            The rows are not at hand any more, since the inference was pickled or they lie on other machines.
+        """
+        from fastlin.inference.likelihood import Likelihood
+        from fastlin.inference.profile import Profile, check_size, find_maximum
+
+        basis = self._basis
+        if basis.penalised or basis.covariance != "model" or not basis.is_likelihood:
+            raise ValueError(
+                "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
+                "and labels that are draws."
+            )
+        if basis.point is None or basis.contrasts is None:
+            raise RuntimeError(NO_ROWS)
+        objective = basis.point.objective
+        check_size(objective)
+        unit = self.n_samples / objective.rows.total_weight
+        maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
+        return Profile(maximum, basis.contrasts).find_ends(basis.places[self._find_places(features)], check_level(level))
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -394,6 +441,11 @@ class Inference:
                 f"R must be of shape (q, {size}), a column for each of the estimates class by class, got {np.shape(R)}."
             )
         return matrix, "R coef = r"
+
+    def _find_places(self, features):
+        if features is None:
+            return list(range(len(self.names)))
+        return [self._find_place(name) for name in ([features] if isinstance(features, str) else features)]
 
     def _find_place(self, name):
         places = np.flatnonzero(self.names == name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastlin.inference.covariances import find_residuals
 from fastlin.inference.factors import Factor
 from fastlin.objective.point import Point
 from fastlin.typing import FloatArray, IntArray
@@ -30,12 +31,8 @@ def find_acceleration(point: Point, clusters: IntArray | None) -> FloatArray:
     objective = point.objective
     rows, coordinates = objective.rows, objective.coordinates
     K, size = objective.shape
-    residuals = point.probabilities.astype(np.float64)
+    residuals = find_residuals(rows.passes, point.probabilities.astype(np.float64))
     n = residuals.shape[1]
-    if K == 1:
-        residuals[0] -= rows.labels
-    else:
-        residuals[rows.labels, np.arange(n)] -= 1
     residuals *= rows.weights_of(rows.numbers)
     moving, solved = _solve_for_coefficients(point)
     accelerations = np.zeros(K * size)

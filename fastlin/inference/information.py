@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
     from fastlin.objective.point import Point
 
+# The last step is left out where it is shorter than this, in standard errors.
+SETTLED = 1e-9
 # Steps end where rounding lets what is left, in standard errors, fall no further from here on.
 ROUNDED = 1e-6
 # The same Hessian serves again as long as each of its steps leaves no more than this part of the distance.
@@ -126,11 +128,9 @@ class Optimum:
     Attributes
     ----------
     point : Point
-        A point so near that standard errors do not tell.
-    parameters : ndarray of shape (K, d + 1)
-        The end of the Newton step from the point.
+        The point.
     information : Information
-        The Hessian at the point.
+        The Hessian there, or so near that standard errors do not tell.
     inverse : ndarray of shape (K (d + 1), K (d + 1))
         The inverse of the Hessian of J.
     distance : float
@@ -140,7 +140,6 @@ class Optimum:
     """
 
     point: Point
-    parameters: FloatArray
     information: Information
     inverse: FloatArray
     distance: float
@@ -179,7 +178,11 @@ def find_optimum(objective: Objective, start: FloatArray, total_weight: float) -
             point, last = objective.at(objective.center(point.parameters + direction.step), out=room), size
             moved += move
     is_exact = isinstance(guide, Information) and guide.is_exact and moved <= MOST_MOVED
-    return _bound_distance(point, guide if is_exact else Information.of(point), total_weight)
+    information = guide if is_exact else Information.of(point)
+    step = information.find_step(point).step
+    if -float(np.sum(step * point.gradient)) * total_weight > SETTLED**2:
+        point = objective.at(objective.center(point.parameters + step))
+    return _bound_distance(point, information, total_weight)
 
 
 class ConjugateGradients:
@@ -244,9 +247,8 @@ def _bound_distance(point, information, total_weight):
     direction = information.find_step(point)
     columns = information.factor.square_columns()
     fall = bound_fall(point, direction, information.diagonal, columns, look_up)
-    parameters = point.objective.center(point.parameters + direction.step)
     # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(S) r errors.
     if fall < np.inf:
-        return Optimum(point, parameters, information, inverse, sqrt(2 * fall * total_weight), True)
+        return Optimum(point, information, inverse, sqrt(2 * fall * total_weight), True)
     square = max(0.0, -float(np.sum(direction.step * point.gradient)))
-    return Optimum(point, parameters, information, inverse, sqrt(square * total_weight), False)
+    return Optimum(point, information, inverse, sqrt(square * total_weight), False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -43,6 +43,14 @@ class Likelihood:
     unit: float
     is_firth: bool
     free: BoolArray
+
+    @classmethod
+    def of_model(cls, objective: Objective, unit: float) -> Self:
+        """Return the likelihood without a penalty, with the coefficients of all columns that are not constant."""
+        free = np.ones(objective.shape[1], bool)
+        free[objective.coordinates.vanishing] = False
+        free[-1] = objective.fit_intercept
+        return cls(objective, unit, False, free)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,6 +95,11 @@ class Likelihood:
             return None
         score = -self.total_weight * point.gradient[-R:, self.free]
         return State(self, theta, -self.total_weight * point.loss, score, information, factor)
+
+    def restore_value(self, state: State) -> float:
+        """Return the value at a State with the information of the columns as they are, not of the coordinates."""
+        scale = self.objective.coordinates.scale[self.free[:-1]]
+        return state.value - self.is_firth * self.shape[0] * float(np.log(scale).sum())
 
     def find_dependent(self, most: int) -> list[int]:
         """Return the free columns that depend linearly on those before them, or on the intercept, numbered as in X.

@@ -21,6 +21,7 @@ KINDS = {
 }
 PENALTIES = {
     "laplace": "Bayesian: the penalty is the prior (Laplace's approximation)",
+    "firth": "Firth's penalised likelihood, whose profile gives p and intervals",
     "sandwich": "of the penalised estimates, which are biased towards zero",
 }
 

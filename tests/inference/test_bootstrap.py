@@ -34,7 +34,7 @@ def test_a_fit_is_that_of_the_drawn_rows():
         assert found.converged.all()
         seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
         for b in range(3):
-            counts = Draws(seed, y, None, None).draw(b).astype(int)
+            counts = Draws(seed, y, None, None, None).draw(b).astype(int)
             assert counts.sum() == len(X)
             drawn = np.repeat(np.arange(len(X)), counts)
             again = clone(model).set_params(solver="auto", tol=1e-13)
@@ -137,7 +137,7 @@ def test_the_acceleration_is_that_of_the_derivatives_by_the_weights():
 
 def test_whole_clusters_are_drawn():
     labels, clusters = np.array([0, 1] * 15), np.repeat(np.arange(10), 3)
-    draws = Draws(0, labels, np.arange(30.0), clusters)
+    draws = Draws(0, labels, np.arange(30.0), None, clusters)
     for b in range(5):
         counts = draws.draw(b)[1:] / np.arange(1, 30)
         by_cluster = np.concatenate([[counts[0]], counts]).reshape(10, 3)
@@ -172,7 +172,7 @@ def test_what_cannot_be_resampled_is_refused():
         with pytest.raises(ValueError, match=text):
             model.bootstrap(X, y, **given)
     with pytest.raises(ValueError, match="some class has too few of them"):
-        Draws(0, y, (y == 0).astype(float), None).draw(0)
+        Draws(0, y, (y == 0).astype(float), None, None).draw(0)
     separable = (X[:, 0] > 0).astype(int)
     with pytest.warns(ConvergenceWarning, match="separable"):
         unpenalised = LogisticRegression(C=np.inf).fit(X, separable)

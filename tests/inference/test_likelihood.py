@@ -1,6 +1,7 @@
 """Log-likelihoods, their scores and informations, against sums over rows in plain NumPy and finite differences."""
 
 import numpy as np
+from naive_likelihood import sum_rows
 from scipy import sparse
 
 from fastlin.inference.likelihood import Likelihood
@@ -14,25 +15,6 @@ def make_rows(n_classes, n=60, d=3, seed=0):
     X = random.normal(size=(n, d)) * [1, 10, 0.1][:d] + [0, 30, 1][:d]
     X[:, 0] *= random.random(n) > 0.5
     return X, random.integers(0, n_classes, n), random.integers(0, 3, n).astype(float)
-
-
-def sum_rows(coef, X, labels, weights, is_firth):
-    """Return the likelihood at coefficients (R, p) of all classes but the first, the last column of X being the ones.
-
-    Also its expected information. It shares no code with the package.
-    """
-    R, p = coef.shape
-    scores = np.column_stack([np.zeros(len(X)), X @ coef.T])
-    chances = np.exp(scores - scores.max(axis=1, keepdims=True))
-    chances /= chances.sum(axis=1, keepdims=True)
-    value = np.sum(weights * np.log(chances[np.arange(len(X)), labels]))
-    information = np.zeros((R, p, R, p))
-    for a in range(R):
-        for b in range(R):
-            curvature = weights * chances[:, a + 1] * ((a == b) - chances[:, b + 1])
-            information[a, :, b] = X.T @ (curvature[:, None] * X)
-    information = information.reshape(R * p, R * p)
-    return value + (0.5 * np.linalg.slogdet(information)[1] if is_firth else 0.0), information
 
 
 def test_values_scores_and_informations():
