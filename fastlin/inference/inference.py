@@ -48,14 +48,14 @@ class Basis:
         The number of clusters by each of the keys.
     fit_intercept : bool
         Whether the model has an intercept.
-    reference_levels : sequence
-        The names of the levels of categorical columns whose coefficients are zero.
     contrasts : Contrasts
         How the coefficients come from the parameters of the objective.
     places : ndarray of shape (p,)
         Which of their columns are reported.
     point : Point or None
         The optimum, with the rows; None where they are not at hand any more, as after pickling.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     """
 
     covariance: str
@@ -64,10 +64,10 @@ class Basis:
     df_t: float | None
     n_clusters: tuple[int, ...]
     fit_intercept: bool
-    reference_levels: Sequence[object]
     contrasts: Contrasts | None
     places: IntArray
     point: Point | None
+    reference_levels: Sequence[object] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +228,9 @@ class Inference:
         check_size(objective)
         unit = self.n_samples / objective.rows.total_weight
         maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
-        return Profile(maximum, basis.contrasts).find_ends(basis.places[self._find_places(features)], check_level(level))
+        return Profile(maximum, basis.contrasts).find_ends(
+            basis.places[self._find_places(features)], check_level(level)
+        )
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.

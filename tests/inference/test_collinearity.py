@@ -41,15 +41,17 @@ def test_sums_of_columns_are_named():
         assert describe(np.column_stack(columns), 3) == expected
     wide = np.random.default_rng(2).normal(size=(N, 8))
     assert describe(np.column_stack([wide, wide.sum(axis=1)])) == ["x8 depends on x0, x1, x2, x3 and 4 more"]
-
-
-def test_without_an_intercept_a_constant_is_a_column():
-    X, dummies = make_columns()
+    # Without an intercept a constant is a column.
     ones = np.ones((N, 1))
     assert describe(np.hstack([X, ones]), fit_intercept=False) == []
     assert describe(dummies, fit_intercept=False) == []
     assert describe(np.hstack([X, ones, 0 * ones]), fit_intercept=False) == ["x4 is constant"]
     assert describe(np.hstack([ones, X, 2 * ones]), fit_intercept=False) == ["x4 = 2 x0"]
+    # Rows without weight do not count.
+    weights = (np.arange(N) % 4 > 0).astype(float)
+    X = np.column_stack([X, np.where(weights > 0, X[:, 0] - X[:, 1], 7.0)])
+    assert describe(X) == []
+    assert describe(X, weights=weights) == ["x3 = x0 - x1"]
 
 
 def test_columns_that_nearly_depend_on_each_other_are_not_refused():
@@ -58,14 +60,6 @@ def test_columns_that_nearly_depend_on_each_other_are_not_refused():
     for size in (1e-2, 1e-4, 1e-5):
         assert describe(np.column_stack([X, X[:, 0] + size * noise])) == []
     assert describe(np.vander(np.linspace(0, 1, N), 8)[:, :-1]) == []
-
-
-def test_rows_without_weight_do_not_count():
-    X, _ = make_columns()
-    weights = (np.arange(N) % 4 > 0).astype(float)
-    X = np.column_stack([X, np.where(weights > 0, X[:, 0] - X[:, 1], 7.0)])
-    assert describe(X) == []
-    assert describe(X, weights=weights) == ["x3 = x0 - x1"]
 
 
 def test_an_inference_is_refused_in_every_form_of_rows():
