@@ -194,11 +194,18 @@ class Inferences:
     ):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem
+        from fastlin.estimators.reference_levels import take_differences
         from fastlin.inference.clusters import read_clusters
         from fastlin.inference.estimation import Meaning, answer, ask
 
-        model: Any = self
+        # A copy, so that no check changes the model.
+        model: Any = copy(self)
         classes, coef, intercept = read_coefficients(model)
+        C, l1_ratio = self._read_strength()
+        names, reference_levels = name_features(model, None), []
+        if hasattr(model, "categories_") and C == np.inf:
+            data, coef, intercept, kept, references = take_differences(data, coef, intercept, model.fit_intercept)
+            names, reference_levels, model.penalty_factors = names[kept], names[references].tolist(), None
         question = ask(
             classes,
             reference,
@@ -206,14 +213,14 @@ class Inferences:
             covariance=covariance,
             penalised=penalised,
             use_t=use_t,
-            names=name_features(model, None),
+            names=names,
+            reference_levels=reference_levels,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
             features=features,
         )
-        # A copy, so that no check changes the model.
-        return answer(Problem(copy(model), data).objective(*self._read_strength()), coef, intercept, question)
+        return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 
     def _read_strength(self):
         """Return C and l1_ratio of the fit."""

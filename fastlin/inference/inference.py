@@ -54,6 +54,8 @@ class Basis:
         Which of their columns are reported.
     point : Point or None
         The optimum, with the rows; None where they are not at hand any more, as after pickling.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     """
 
     covariance: str
@@ -65,6 +67,7 @@ class Basis:
     contrasts: Contrasts | None
     places: IntArray
     point: Point | None
+    reference_levels: Sequence[object] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +228,9 @@ class Inference:
         check_size(objective)
         unit = self.n_samples / objective.rows.total_weight
         maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
-        return Profile(maximum, basis.contrasts).find_ends(basis.places[self._find_places(features)], check_level(level))
+        return Profile(maximum, basis.contrasts).find_ends(
+            basis.places[self._find_places(features)], check_level(level)
+        )
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.
@@ -347,8 +352,8 @@ class Inference:
         basis = self._basis
         if basis.point is None or basis.contrasts is None:
             raise RuntimeError(
-                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and where "
-                "they lie on the workers of a cluster: ask the model for its inference of rows in memory."
+                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
+                "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
         if len(self.names) < basis.contrasts.n_columns:
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")

@@ -93,11 +93,9 @@ class Separation:
         n_more = len(self.features) - MOST_NAMED
         columns = ", ".join(str(names[j]) for j in self.features[:MOST_NAMED])
         columns += f" and {n_more} more" if n_more > 0 else ""
-        return (
-            f"{kind} separation: the column{'s' * (len(self.features) > 1)} {columns} together tell rows of "
-            f"{_list(labels, self.classes)} from all others"
-            f"{'.' if self.is_complete else ', and the remaining rows lie on the border.'}"
-        )
+        who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
+        rest = "." if self.is_complete else ", and the remaining rows lie on the border."
+        return f"{kind} separation: the {who} rows of {_list(labels, self.classes)} from all others{rest}"
 
 
 @dataclass(frozen=True)
