@@ -111,32 +111,6 @@ def check_values(table: Any, name: str, hint: str) -> None:
             )
 
 
-def compare_levels(table: Any) -> tuple[Any, dict[str, str]]:
-    """Return the table with a column of 0 and 1 for each level of text but the first, and the first ones by name.
-
-    Without a penalty no fit determines the coefficients of all levels of a column, but their differences from one.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    names, arrays, first = [], [], {}
-    for field in table.schema:
-        column = table[field.name]
-        if not pa.types.is_dictionary(field.type):
-            names.append(field.name)
-            arrays.append(column)
-            continue
-        column = column.cast(field.type.value_type)
-        levels = sorted(column.drop_null().unique().to_pylist()) + [None] * (column.null_count > 0)
-        first[field.name] = str(levels[0])
-        for level in levels[1:]:
-            is_there = column.is_null() if level is None else pc.fill_null(pc.equal(column, level), False)
-            # The name that a fit of all levels gives its coefficient.
-            names.append(f"{field.name}_{'nan' if level is None else level}")
-            arrays.append(is_there.cast(pa.int8()))
-    return pa.Table.from_arrays(arrays, names), first
-
-
 def check_outputs(outputs: Mapping[str, str], inputs: Iterable[str]) -> None:
     """Refuse outputs that would overwrite each other or an input, or that cannot be written, before hours of work.
 

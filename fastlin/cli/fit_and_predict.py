@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import clone
 
 from fastlin import LogisticRegression, LogisticRegressionCV
 from fastlin.cli.arguments import CommandError, refuse, require
@@ -17,7 +16,6 @@ from fastlin.cli.data_files import (
     check_outputs,
     check_table_name,
     check_values,
-    compare_levels,
     read_data,
     take_column,
     write_table,
@@ -77,16 +75,15 @@ def fit_model(options: argparse.Namespace) -> int:
     if options.validation is not None:
         validation = _read_validation_set(options, table, labels)
         tables.append(validation["X_val"])
-    model, found, first = _make_model(options, tables), None, {}
+    model, found = _make_model(options, tables), None
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         with refuse(f"cannot fit {options.data}", ValueError, TypeError):
             model.fit(table, labels, **validation)
         if options.inference:
             with refuse(f"there are no standard errors of {options.data}", ValueError, TypeError):
-                found, first = _infer(model, table, labels)
+                found = model.inference(table, labels)
     notes = [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
-    notes += [f"the other levels of {name!r} are compared with {level!r}" for name, level in first.items()]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
@@ -161,15 +158,6 @@ def _make_model(options, tables):
         )
     C = options.C if options.C is not None else np.inf if options.inference else 1.0
     return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **given)
-
-
-def _infer(model, table, labels):
-    """Return the Inference of an unpenalised fit, and the levels of text that others are compared with."""
-    compared, first = compare_levels(table)
-    if first:
-        # The same maximum of the likelihood, by differences of coefficients, which alone are determined.
-        model = clone(model).set_params(verbose=0).fit(compared, labels)
-    return model.inference(compared, labels), first
 
 
 def _note_columns_like_names(table):
