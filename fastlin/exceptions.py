@@ -189,12 +189,13 @@ class SeparationError(ValueError):
     >>> import numpy as np
     >>> from fastlin import LogisticRegression
     >>> from fastlin.exceptions import SeparationError
-    >>> X, y = np.array([[1.0], [2.0], [3.0], [4.0]]), [0, 0, 1, 1]
+    >>> X, y = np.repeat([[1.0], [2.0], [2.0], [3.0]], 20, axis=0), np.repeat([0, 0, 1, 1], 20)
     >>> model = LogisticRegression(C=np.inf).fit(X, y)
-    >>> try:  # doctest: +SKIP
+    >>> try:
     ...     model.inference(X, y)
     ... except SeparationError as error:
-    ...     print(error)
+    ...     print(str(error).partition(".")[0])
+    Quasi-complete separation: x0 <= 2 in all rows of class 0, and x0 >= 2 in all rows of class 1
     """
 
 

@@ -91,6 +91,16 @@ class Bootstrap:
     References
     ----------
     .. [1] B. Efron (1987). Better Bootstrap Confidence Intervals. JASA 82(397), 171-185.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fastlin import LogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf")).fit(X[:, :2], y)
+    >>> found = model.bootstrap(X[:, :2], y, n_resamples=50, random_state=0)
+    >>> found.std_errors.shape, found.conf_int().shape
+    ((1, 3), (1, 3, 2))
     """
 
     coef: np.ndarray
