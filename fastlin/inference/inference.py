@@ -108,11 +108,11 @@ class Inference:
 
     Examples
     --------
-    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.datasets import load_iris
     >>> from fastlin import LogisticRegression
-    >>> X, y = load_wine(return_X_y=True)
-    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, 1:3], y)
-    >>> found = model.inference(X[:, 1:3], y)
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, :2], y)
+    >>> found = model.inference(X[:, :2], y)
     >>> found.coef.shape
     (2, 3)
     >>> found.conf_int().shape
