@@ -422,10 +422,12 @@ def tabulate_inference(records):
     """Return the table of fits with standard errors, a row for each peer, bold where fastlin is slower."""
     rows, bold = [], []
     for record in records:
-        ours = record["contenders"][FASTLIN]
-        for name, theirs in record["contenders"].items():
-            if name == FASTLIN:
-                continue
+        peers, ours = dict(record["contenders"]), record["contenders"][FASTLIN]
+        del peers[FASTLIN]
+        # The best way of each peer.
+        best = {name.partition(", ")[0]: name for name in sorted(peers, key=lambda name: -peers[name]["seconds"])}
+        for name in best.values():
+            theirs = peers[name]
             ratio = theirs["seconds"] / ours["seconds"]
             if "n_measured" in theirs:
                 name += f", {theirs['n_measured']:,} fits measured"
