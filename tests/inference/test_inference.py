@@ -193,5 +193,7 @@ def test_bits_do_not_depend_on_threads(n_classes):
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"), pytest.warns(UserWarning):
             each = [model.inference(X, y, **option) for option in options]
-        bits.append([(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in each])
+        bits.append(
+            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in each]
+        )
     assert bits[0] == bits[1] == bits[2]
