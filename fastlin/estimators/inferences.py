@@ -84,6 +84,7 @@ class Inferences:
         Returns
         -------
         Inference
+            The estimates, with everything that follows from their covariance.
 
         Raises
         ------
@@ -147,6 +148,7 @@ class Inferences:
         Returns
         -------
         Bootstrap
+            The coefficients of all fits.
 
         Raises
         ------

@@ -42,9 +42,7 @@ def bootstrap(
     if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
         raise ValueError(f"n_resamples must be a whole number of at least 2, got {n_resamples!r}")
     if not isinstance(data, TrainingData):
-        raise ValueError(
-            "bootstrap reads the rows for each resample: give arrays or Blocks, not Dask's collections."
-        )
+        raise ValueError("bootstrap reads the rows for each resample: give arrays or Blocks, not Dask's collections.")
     n_resamples, matrix, n_rows = int(n_resamples), data.matrix, data.matrix.shape[0]
     numbers = _read_key(read_clusters(clusters, n_rows)) if clusters is not None else None
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

@@ -58,8 +58,8 @@ class Separation:
         Whether it is known that a direction separates all rows.
     features : tuple of int
         The columns with a part in the direction: each of them separates by itself, or all of them do together.
-    classes : tuple of int
-        The classes with rows that are separated.
+    pairs : tuple of (int, int)
+        The pairs of classes of which rows are separated.
     coef : ndarray of shape (K, d)
         The direction, in the columns as they were given; that of the first column where each separates by itself.
     intercept : ndarray of shape (K,)
@@ -71,7 +71,7 @@ class Separation:
 
     is_complete: bool
     features: tuple[int, ...]
-    classes: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
     coef: np.ndarray
     intercept: np.ndarray
     sides: tuple[tuple[tuple[int, ...], tuple[int, ...], float, float], ...] = ()
@@ -95,7 +95,7 @@ class Separation:
         columns += f" and {n_more} more" if n_more > 0 else ""
         who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
         rest = "." if self.is_complete else ", and the remaining rows lie on the border."
-        return f"{kind} separation: the {who} rows of {_list(labels, self.classes)} from all others{rest}"
+        return f"{kind} separation: the {who} {_contrast(labels, self.pairs)}{rest}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def check_separation(
     labels: Array,
     variances: FloatArray,
     step: FloatArray,
+    moved: float,
     stacklevel: int,
 ) -> None:
     """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
@@ -123,12 +124,12 @@ def check_separation(
         The names of the features.
     labels : ndarray of shape (n_classes,)
         The classes.
-    variances, step
+    variances, step, moved
         As `proves_maximum` takes them.
     stacklevel : int
         That of the warning, for the caller of this function.
     """
-    if not proves_maximum(point, variances, step):
+    if not proves_maximum(point, variances, step, moved):
         _tell(find_separation(point.objective, point.parameters, step), names, labels, stacklevel + 1)
 
 
@@ -158,7 +159,7 @@ def _tell(found, names, labels, stacklevel):
         )
 
 
-def proves_maximum(point: Point, variances: FloatArray, step: FloatArray) -> bool:
+def proves_maximum(point: Point, variances: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
     Along a step of the length r = sqrt(step' I step), I the information, the scores of a row differ by no more than
@@ -173,7 +174,10 @@ def proves_maximum(point: Point, variances: FloatArray, step: FloatArray) -> boo
     variances : ndarray of shape (K, d + 1)
         The diagonal of the inverse of the Hessian of J, in the coordinates of the point.
     step : ndarray of shape (K, d + 1)
-        Newton's step from the point.
+        The step from the point by that Hessian.
+    moved : float
+        How far the Hessian was made from the point, in the norm of the Hessian. It changes by a factor of no more than
+        exp(e moved).
 
     Returns
     -------
@@ -189,7 +193,7 @@ def proves_maximum(point: Point, variances: FloatArray, step: FloatArray) -> boo
     # A standard error of a sum is no more than the sum of the standard errors.
     of_scores = float((errors * bound_rows(coordinates)).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
     rounding = SUM_ERROR * float((errors * np.sqrt(coordinates.mean_squares)).sum())
-    return bool(of_scores * (decrement + rounding) < PROVEN)
+    return bool(of_scores * (decrement + rounding) * np.exp(min(of_scores * moved, 100.0)) < PROVEN)
 
 
 def find_separation(
@@ -233,7 +237,7 @@ def is_free(objective: Objective) -> BoolArray:
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """A direction (K, d + 1), and how many rows it violates, leaves undecided, and separates, class by class."""
+    """A direction (K, d + 1), and how many rows it violates, does not separate, and separates, by pairs of classes."""
 
     objective: Objective
     direction: np.ndarray
@@ -251,7 +255,7 @@ class _Judged:
         counts = rows.passes.sum_curvature(
             count_margins, np.zeros(objective.shape), direction, rows.n_classes, zero, clear
         )
-        return cls(objective, direction, zero, counts[0], counts[1], counts[2:])
+        return cls(objective, direction, zero, counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1))
 
     @property
     def separates(self):
@@ -271,8 +275,9 @@ class _Judged:
         # The largest part first.
         features = features[np.argsort(-parts[features], kind="stable")]
         coef, intercept = self.objective.coordinates.to_coefficients(self.direction)
+        pairs = np.argwhere(np.triu(self.n_separated + self.n_separated.T)).tolist()
         return Separation(
-            is_complete, tuple(features.tolist()), tuple(np.flatnonzero(self.n_separated).tolist()), coef, intercept
+            is_complete, tuple(features.tolist()), tuple((one, other) for one, other in pairs), coef, intercept
         )
 
 
@@ -309,7 +314,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
         is_cut &= (ends <= 0) & (starts >= 0)
     columns: list[int] = []
     sides: list[tuple[tuple[int, ...], tuple[int, ...], float, float]] = []
-    classes: set[int] = set()
+    pairs: set[tuple[int, int]] = set()
     coef, intercept = np.zeros((objective.n_rows_coef, len(lowest))), np.zeros(objective.n_rows_coef)
     for j in np.flatnonzero(is_cut.any(axis=0)):
         # The cut whose sides have the fewest classes, not counting a side where the column is constant.
@@ -319,8 +324,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
             (cut + 1) * each[: cut + 1].any() + (len(each) - cut - 1) * each[cut + 1 :].any()
             for cut, each in zip(cuts, moved, strict=True)
         ]
-        chosen = int(np.argmin(sizes))
-        cut = int(cuts[chosen])
+        cut = int(cuts[np.argmin(sizes)])
         below, above = order[: cut + 1, j], order[cut + 1 :, j]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
         if not columns:
@@ -330,14 +334,17 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
             else:
                 sign = 1.0 if above[0] == 1 else -1.0
                 coef[0, j], intercept[0] = sign, -sign * threshold
-        classes.update((order[:, j] if smallest > largest else order[moved[chosen], j]).tolist())
+        told = [
+            (a, b) for a in below for b in above if smallest > largest or lows[a, j] < largest or highs[b, j] > largest
+        ]
+        pairs.update((int(min(pair)), int(max(pair))) for pair in told)
         has_gap = smallest > largest if objective.fit_intercept else smallest > 0 > largest
         is_complete |= has_gap and len(order) == 2
         columns.append(int(j))
         sides.append((tuple(sorted(below.tolist())), tuple(sorted(above.tolist())), largest, smallest))
     if not columns:
         return None
-    return Separation(is_complete, tuple(columns), tuple(sorted(classes)), coef, intercept, tuple(sides))
+    return Separation(is_complete, tuple(columns), tuple(sorted(pairs)), coef, intercept, tuple(sides))
 
 
 def _find_ranges(objective):
@@ -428,6 +435,18 @@ def _list(labels, numbers):
     return ("class " if len(names) == 1 else "the classes ") + " and ".join(
         [", ".join(names[:-1]), names[-1]] if len(names) > 1 else names
     )
+
+
+def _contrast(labels, pairs):
+    """Return which rows are told from which others, for pairs of classes."""
+    classes = sorted({k for pair in pairs for k in pair})
+    if len(pairs) == 1:
+        return f"rows of {_list(labels, classes[:1])} from those of {_list(labels, classes[1:])}"
+    common = set.intersection(*map(set, pairs))
+    if common:
+        others = [k for k in classes if k not in common]
+        return f"rows of {_list(labels, list(common))} from those of {_list(labels, others)}"
+    return f"rows of {_list(labels, classes)} from each other"
 
 
 def _number(number):
