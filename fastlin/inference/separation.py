@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.row_margins import compare_scores, count_margins, find_own_classes
 from fastlin.inference.separation_programme import Programme
 from fastlin.objective.self_concordance import bound_rows
+from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ SUM_ERROR = 4e-15
 PROVEN = 0.5
 # The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have.
 MOST_VARIABLES, MOST_ENTRIES = 4_000, 8_000_000
+# Of more coefficients than this the programme is not solved for the sake of fewer columns: with 400 it took 8 seconds.
+MOST_NAMED_APART = 200
 # Programmes that are solved one after the other, with more rows each.
 MOST_PROGRAMMES = 60
+# The tolerance and the iterations of a fit that is to separate the classes, if anything does.
+FINE, MOST_ITERATIONS = 1e-10, 1_000
 # The fewest rows that a programme gets at a time.
 FEWEST_ADDED = 500
 # Bytes of the rows that are read together.
@@ -211,6 +216,10 @@ def find_separation(
         Newton's step from there.
     """
     judged = [_Judged.of(objective, v * is_free(objective)) for v in (parameters, step) if v is not None]
+    if not any(each.separates for each in judged):
+        # Steps without a line search may have led astray.
+        parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
+        judged.append(_Judged.of(objective, parameters * is_free(objective)))
     fitted = max((each for each in judged if each.separates), key=lambda each: each.is_complete, default=None)
     is_complete = fitted is not None and fitted.is_complete
     if not objective.rows.has_labels:
@@ -219,7 +228,10 @@ def find_separation(
         return Undecided("the rows lie on other machines, where only the directions of the fit are tried")
     alone = find_separating_columns(objective, is_complete)
     if alone is not None:
-        return alone
+        is_known = alone.is_complete or not isinstance(_search(objective, parameters, completely=True), _Judged)
+        return alone if is_known else replace(alone, is_complete=True)
+    if fitted is not None and objective.shape[0] * objective.shape[1] > MOST_NAMED_APART:
+        return fitted.describe(is_complete)
     found = _search(objective, parameters)
     if isinstance(found, _Judged):
         complete = None if is_complete or found.is_complete else _search(objective, found.direction, completely=True)
