@@ -156,3 +156,15 @@ def test_what_was_warned_of_in_a_fit_is_not_told_again():
     with pytest.warns(InferenceWarning) as caught:
         early.inference(X, y)
     assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_bounds_are_refused_where_they_bind():
+    pytest.importorskip("fastlin.estimators.bounds")
+    X, y = make(2)
+    expected = fit(X, y).inference(X, y)
+    wide = fit(X, y, lower_bounds=-10, upper_bounds=10)
+    assert_same(wide.inference(X, y), expected, rtol=1e-6)
+    assert wide.lower_bounds == -10
+    tight = fit(X, y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
+    with pytest.raises(ValueError, match="The coefficients of x1 are at their lower_bounds or upper_bounds"):
+        tight.inference(X, y)
