@@ -236,10 +236,10 @@ def _without_bounds(model, data, coef, names):
     if bounds is not None:
         binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
         if binds.any():
+            shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
             raise ValueError(
-                f"The coefficients of {', '.join(map(str, names[binds][:5]))}{', ...' * (binds.sum() > 5)} are at their "
-                "lower_bounds or upper_bounds, where estimates have no normal distribution: none of the errors here are "
-                "theirs. Leave the bounds out, or take intervals by bootstrap."
+                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates have no normal "
+                "distribution, so that no standard errors hold for them. Leave the bounds out."
             )
     free.lower_bounds = free.upper_bounds = None
     return free
