@@ -140,6 +140,8 @@ def _list_facts(inference):
     if np.isfinite(inference.aic):
         facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
     facts["std errors"] = errors
+    if len(basis.reference_levels):
+        facts["reference levels"] = ", ".join(map(str, basis.reference_levels))
     if basis.df_t is not None:
         facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
     facts["optimum"] = (
