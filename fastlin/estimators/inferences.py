@@ -245,8 +245,8 @@ def _drop_bounds(model, data, coef, names):
         if binds.any():
             shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
             raise ValueError(
-                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates have no normal "
-                "distribution, so that no standard errors hold for them. Leave the bounds out."
+                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates have no "
+                "normal distribution, so that no standard errors hold for them. Leave the bounds out."
             )
     model.lower_bounds = model.upper_bounds = None
 
