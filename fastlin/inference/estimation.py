@@ -418,8 +418,8 @@ def count_samples(objective: Objective, question: Question) -> float:
         return float(n_rows)
     if question.weights.by_class:
         raise ValueError(
-            "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat rows "
-            "that stand for several."
+            "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat "
+            "rows that stand for several."
         )
     if n_broken:
         raise ValueError(
@@ -515,8 +515,8 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> 
         why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
         if question.tol <= tol:
             why = (
-                f"The tol of the fit, {question.tol:g}, does not allow that: the rows, weights or offsets are not those "
-                "of the fit, or it did not converge."
+                f"The tol of the fit, {question.tol:g}, does not allow that: the rows, weights or offsets are not "
+                "those of the fit, or it did not converge."
             )
         text = (
             f"coef_ and intercept_ of the model are up to {found.model_distance:.2g} standard errors from the optimum, "

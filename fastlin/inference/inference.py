@@ -278,8 +278,8 @@ class Inference:
         factor = Factor.of(covariance)
         if factor.first_dependent is not None:
             raise ValueError(
-                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, names "
-                "no estimate, or there are fewer clusters than rows of R."
+                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, "
+                "names no estimate, or there are fewer clusters than rows of R."
             )
         statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
         if self._basis.df_t is None:
