@@ -84,6 +84,7 @@ class Inferences:
         Returns
         -------
         Inference
+            The estimates, with everything that follows from their covariance.
 
         Raises
         ------
@@ -147,7 +148,7 @@ class Inferences:
         Returns
         -------
         Bootstrap
-            Coefficients, certificates, errors and intervals.
+            The coefficients of all fits.
 
         Raises
         ------
@@ -160,7 +161,7 @@ class Inferences:
         ConvergenceWarning
             Some fits stopped before they came so near to their minimum.
         """
-        from fastlin.estimators.resampling import bootstrap, prepare_refits
+        from fastlin.estimators.resampling import bootstrap
 
         model: Any = copy(self)
         # Those of each resample follow from its rows.
@@ -168,9 +169,7 @@ class Inferences:
         with model._reading(X, y, sample_weight, offset) as data:
             C, l1_ratio = self._read_strength()
             fitted: Any = self
-            return bootstrap(
-                lambda: prepare_refits(fitted, data, C, l1_ratio), data, n_resamples, random_state, clusters
-            )
+            return bootstrap(fitted, data, C, l1_ratio, n_resamples, random_state, clusters)
 
     @contextmanager
     def _reading(self, X, y, sample_weight, offset):
@@ -203,6 +202,7 @@ class Inferences:
         classes, coef, intercept = read_coefficients(model)
         C, l1_ratio = self._read_strength()
         names, reference_levels = name_features(model, None), []
+        _drop_bounds(model, data, coef, names)
         if hasattr(model, "categories_") and C == np.inf:
             data, coef, intercept, kept, references = take_differences(data, coef, intercept, model.fit_intercept)
             names, reference_levels, model.penalty_factors = names[kept], names[references].tolist(), None
@@ -231,6 +231,24 @@ class Inferences:
             # The fit has warned of them.
             warnings.simplefilter("ignore")
             return read_penalty(model.penalty, model.C, model.l1_ratio)
+
+
+def _drop_bounds(model, data, coef, names):
+    """Take the bounds of coefficients from a copy of a model, once it is known that none of them bind."""
+    from fastlin.estimators.problem import Problem
+
+    if getattr(model, "lower_bounds", None) is None and getattr(model, "upper_bounds", None) is None:
+        return
+    bounds = getattr(Problem(model, data), "bounds", None)
+    if bounds is not None:
+        binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
+        if binds.any():
+            shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
+            raise ValueError(
+                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates have no "
+                "normal distribution, so that no standard errors hold for them. Leave the bounds out."
+            )
+    model.lower_bounds = model.upper_bounds = None
 
 
 def _read_known_data(model, X, y, sample_weight, offset):

@@ -101,7 +101,7 @@ def test_likelihood_ratios_compare_models_of_the_same_rows():
     peers = [sm.MNLogit(y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
     assert found.statistic == pytest.approx(2 * (peers[0].llf - peers[1].llf), rel=1e-8)
     assert found.df == 4
-    with pytest.raises(ValueError, match="fewer parameters than 4, got 8 more|must have fewer"):
+    with pytest.raises(ValueError, match="must have fewer parameters than 4, got 4 more"):
         smaller.lr_test(larger)
     with pytest.raises(ValueError, match="other rows"):
         larger.lr_test(infer(X[1:, :1], y[1:]))
