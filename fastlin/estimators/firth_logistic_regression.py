@@ -138,6 +138,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     # What a fit asks of every linear estimator.
     dual, class_weight, solver, penalty_factors, group_by_class = False, None, "auto", None, False
+    lower_bounds = upper_bounds = None
 
     def fit(
         self,

@@ -6,7 +6,7 @@ that weight alike, is the infinitesimal jackknife's::
     U_i = -H^-1 (s_i r_i (x) x~_i - mean of these over the rows) / S
 
 H is the Hessian of J with its penalty, r_i the probabilities of the row less its label. Coefficients that a penalty by
-their size holds at zero do not move.
+their size holds at zero, or that lie at a bound, do not move.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ def _find_moving(point, free):
     may_move = np.broadcast_to(free, objective.shape).copy()
     if not objective.penalty.is_smooth:
         may_move &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
+    box = getattr(objective.penalty, "box", None)
+    if box is not None:
+        may_move &= box.is_free(point.parameters)
     may_move[:, objective.coordinates.vanishing] = False
     return np.flatnonzero(may_move)
 
@@ -84,7 +87,8 @@ def _solve_for_coefficients(point, moving):
     hessian = point.hessian().astype(np.float64)
     if K > 1:
         # Softmax is flat where all classes move alike; there a curvature changes no influence.
-        for j in range(size):
+        is_flat = np.isin(np.arange(K * size), moving).reshape(K, size).all(axis=0)
+        for j in np.flatnonzero(is_flat & (objective.penalty.curvatures == 0)):
             alike = np.arange(K) * size + j
             hessian[np.ix_(alike, alike)] += hessian[alike, alike].mean() / K
     factor = Factor.of(hessian[np.ix_(moving, moving)])
@@ -94,4 +98,7 @@ def _solve_for_coefficients(point, moving):
     inverse[np.ix_(moving, moving)] = factor.inverse
     by_class = inverse.reshape(K, size, K * size)
     by_class[:, -1] += np.einsum("j,kjm->km", shift, by_class[:, :-1])
+    if K > 1:
+        # Intercepts sum to zero whatever the coefficients do.
+        by_class[:, -1] -= by_class[:, -1].mean(axis=0)
     return inverse[moving]
