@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
@@ -47,7 +48,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     columns, or another reference class, changes coefficients as it does without a penalty. A sum of n p^2 (K - 1)^2
     products is made in each iteration, p being the number of columns with the intercept.
 
-    Dense and sparse data, and tables with categorical columns, are read as `LogisticRegression` reads them. The
+    Dense and sparse data, blocks, and tables with categorical columns are read as `LogisticRegression` reads them. The
     coefficients of the first level of a categorical column are zero, but for the first such column of a model without
     an intercept. The same data give the same bits for any number of threads.
 
@@ -142,8 +143,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     def fit(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         offset: ArrayLike | None = None,
@@ -153,10 +154,11 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows of finite numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression` has them.
+            None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             How many rows each row stands for, at least 0 and not all 0; None means ones. Other than with
             `LogisticRegression` a common factor of them counts, as that many more rows do.
@@ -213,8 +215,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     def inference(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         *,
@@ -227,10 +229,10 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows of the fit.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights in the fit; None means ones.
         offset : array-like or None
@@ -264,8 +266,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     def bootstrap(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         *,
@@ -281,10 +283,10 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows of the fit.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn.
         offset : array-like or None

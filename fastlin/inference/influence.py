@@ -45,7 +45,8 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
         part = solved[first : first + together].reshape(-1, size)
         coef = part[:, :-1] * coordinates.scale
         intercept = part[:, -1] + np.einsum("kj,j->k", part[:, :-1], coordinates.shift)
-        scores = rows.matrix.compute_scores(coef, intercept).reshape(n, -1, K)
+        scores = np.concatenate([each.compute_scores(coef, intercept) for _, each in rows.matrix.parts()])
+        scores = scores.reshape(n, -1, K)
         for place, own in zip(moving[first : first + together], scores.transpose(1, 2, 0), strict=True):
             accelerations[place] = _accelerate(np.einsum("ki,ki->i", own, residuals), clusters)
     return accelerations.reshape(K, size)
