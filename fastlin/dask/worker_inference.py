@@ -51,7 +51,7 @@ class DaskInferences(_Following):
         Returns
         -------
         Inference
-            Without what needs the rows once more, such as marginal effects.
+            That of the rows in memory, without what reads them once more, such as marginal effects.
 
         Raises
         ------

@@ -84,6 +84,7 @@ class Inferences:
         Returns
         -------
         Inference
+            The estimates, with everything that follows from their covariance.
 
         Raises
         ------
@@ -212,8 +213,8 @@ class Inferences:
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
             features=features,
         )
-        # A copy, so that no check changes the model.
-        return answer(Problem(copy(model), data).objective(*self._read_strength()), coef, intercept, question)
+        problem = Problem(_without_bounds(model, data, coef, question.names), data)
+        return answer(problem.objective(*self._read_strength()), coef, intercept, question)
 
     def _read_strength(self):
         """Return C and l1_ratio of the fit."""
@@ -224,6 +225,26 @@ class Inferences:
             # The fit has warned of them.
             warnings.simplefilter("ignore")
             return read_penalty(model.penalty, model.C, model.l1_ratio)
+
+
+def _without_bounds(model, data, coef, names):
+    """Return a copy of a model, which checks may change, without bounds of coefficients, none of which may bind."""
+    from fastlin.estimators.problem import Problem
+
+    free = copy(model)
+    if getattr(model, "lower_bounds", None) is None and getattr(model, "upper_bounds", None) is None:
+        return free
+    bounds = getattr(Problem(free, data), "bounds", None)
+    if bounds is not None:
+        binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
+        if binds.any():
+            raise ValueError(
+                f"The coefficients of {', '.join(map(str, names[binds][:5]))}{', ...' * (binds.sum() > 5)} are at their "
+                "lower_bounds or upper_bounds, where estimates have no normal distribution: none of the errors here are "
+                "theirs. Leave the bounds out, or take intervals by bootstrap."
+            )
+    free.lower_bounds = free.upper_bounds = None
+    return free
 
 
 def _read_known_data(model, X, y, sample_weight, offset):

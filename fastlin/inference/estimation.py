@@ -489,10 +489,15 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> 
         )
     elif not found.model_distance <= CLOSE:
         tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(-found.log_likelihood, 1.0)))
+        why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
+        if question.tol <= tol:
+            why = (
+                f"The tol of the fit, {question.tol:g}, does not allow that: the rows, weights or offsets are not those "
+                "of the fit, or it did not converge."
+            )
         text = (
             f"coef_ and intercept_ of the model are up to {found.model_distance:.2g} standard errors from the optimum, "
-            f"which the inference is about. The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they "
-            "agree."
+            f"which the inference is about. {why}"
         )
     else:
         return

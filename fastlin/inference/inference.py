@@ -225,7 +225,9 @@ class Inference:
         check_size(objective)
         unit = self.n_samples / objective.rows.total_weight
         maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
-        return Profile(maximum, basis.contrasts).find_ends(basis.places[self._find_places(features)], check_level(level))
+        return Profile(maximum, basis.contrasts).find_ends(
+            basis.places[self._find_places(features)], check_level(level)
+        )
 
     def covariance_matrix(self) -> FloatArray:
         """Return the covariance of the estimates, class by class.

@@ -102,29 +102,25 @@ def index_frame(columns: Mapping[str, Array], *keys: str, leave_out: str | None 
 
 
 def write_summary(inference: Inference, level: float) -> Text:
-    """Return the summary: lines on the fit, and a table for each class."""
-    facts = _list_facts(inference)
-    columns = find_columns(inference, level)
-    tail = f"{100 * (0.5 - 0.5 * level):.4g}%", f"{100 * (0.5 + 0.5 * level):.4g}%"
-    is_t = inference._basis.df_t is not None
-    heads = ["coef", "std error", "t" if is_t else "z", "p", *tail]
-    width, p = max(map(len, facts)), len(inference.names)
+    """Return the summary: lines on the fit, and a table with a part for each class."""
+    facts, columns = _list_facts(inference), find_columns(inference, level)
+    tails = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
+    heads = ["coef", "std error", "z" if inference._basis.df_t is None else "t", "p", *tails]
+    names, p = [str(name) for name in inference.names], len(inference.names)
+    width, first = max(map(len, facts)), max(12, *map(len, names))
     text = [f"{name:<{width}}  {value}" for name, value in facts.items()]
-    html = ["<table>", *(_write_row("th", name, [value], "left") for name, value in facts.items()), "</table>"]
-    names = [str(name) for name in inference.names]
-    first = max(12, *map(len, names))
+    html = [_write_row(name, [escape(value)], "left") for name, value in facts.items()]
+    html = ["<table>", *html, "</table>", '<table style="margin-top:0.5em">']
     for a, label in enumerate(inference.classes):
         title = _name_contrast(inference, label)
         text += ["", title, " " * first + "".join(f"{head:>12}" for head in heads)]
-        html += ["<table>", f'<tr><th colspan="7" style="text-align:left">{escape(title)}</th></tr>']
-        html.append(_write_row("th", "", heads, "right"))
+        html.append(_write_row(title, [f"<b>{head}</b>" for head in heads], "right"))
         for j, name in enumerate(names):
             entries = [columns[key][a * p + j] for key in ("coef", "std_error", "z", "p_value", "lower", "upper")]
             shown = [_show_p(entry) if place == 3 else _show(entry) for place, entry in enumerate(entries)]
             text.append(f"{name:<{first}}" + "".join(f"{entry:>12}" for entry in shown))
-            html.append(_write_row("th", name, shown, "right"))
-        html.append("</table>")
-    return Text("\n".join(text), "<div>" + "".join(html) + "</div>")
+            html.append(_write_row(name, map(escape, shown), "right", "normal"))
+    return Text("\n".join(text), "<div>" + "".join(html) + "</table></div>")
 
 
 def _list_facts(inference):
@@ -137,18 +133,18 @@ def _list_facts(inference):
         errors += f"; {PENALTIES[basis.penalised]}"
     facts = {
         "rows": f"{inference.n_samples:,.10g}",
-        "parameters": f"{inference._count_parameters():,.6g}, degrees of freedom of the residuals "
-        f"{inference.df_resid:,.10g}",
-        "log-likelihood": f"{inference.log_likelihood:.6f}, of intercepts alone {inference.log_likelihood_null:.6f}",
+        "parameters": f"{inference._count_parameters():,.6g}, which leave {inference.df_resid:,.10g} degrees of freedom",
+        "log-likelihood": f"{inference.log_likelihood:.4f}, of intercepts alone {inference.log_likelihood_null:.4f}",
         "pseudo R2": f"{inference.pseudo_r2:.6f} (McFadden)",
     }
     if np.isfinite(inference.aic):
-        facts["AIC, BIC"] = f"{inference.aic:.6f}, {inference.bic:.6f}"
-    facts["errors"] = errors
+        facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
+    facts["std errors"] = errors
     if basis.df_t is not None:
         facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
     facts["optimum"] = (
-        f"within {inference.distance:.1e} standard errors; coef_ of the model {inference.model_distance:.1e} away"
+        f"reached within {inference.distance:.1e} standard errors; coef_ of the model lies {inference.model_distance:.1e} "
+        "standard errors from it"
     )
     return facts
 
@@ -159,11 +155,11 @@ def _name_contrast(inference, label):
     return f"class {label} against the mean of all classes"
 
 
-def _write_row(tag, name, entries, align):
-    cells = "".join(f'<td style="text-align:{align}">{escape(str(entry))}</td>' for entry in entries)
-    if tag == "th" and name == "":
-        cells = cells.replace("<td", "<th").replace("</td", "</th")
-    return f'<tr><th style="text-align:left">{escape(name)}</th>{cells}</tr>'
+def _write_row(name, cells, align, weight="bold"):
+    """Return a row of a table in HTML, whose cells are HTML already."""
+    style = f"text-align:{align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
+    head = f'<th style="text-align:left;padding:0.1em 0.8em;font-weight:{weight}">{escape(name)}</th>'
+    return "".join(["<tr>", head, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
 
 
 def _show(number):

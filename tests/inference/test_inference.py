@@ -101,7 +101,7 @@ def test_likelihood_ratios_compare_models_of_the_same_rows():
     peers = [sm.MNLogit(y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
     assert found.statistic == pytest.approx(2 * (peers[0].llf - peers[1].llf), rel=1e-8)
     assert found.df == 4
-    with pytest.raises(ValueError, match="fewer parameters than 4, got 8 more|must have fewer"):
+    with pytest.raises(ValueError, match="must have fewer parameters than 4, got 4 more"):
         smaller.lr_test(larger)
     with pytest.raises(ValueError, match="other rows"):
         larger.lr_test(infer(X[1:, :1], y[1:]))
@@ -193,5 +193,7 @@ def test_bits_do_not_depend_on_threads(n_classes):
     for n_threads in (1, 2, 3):
         with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"), pytest.warns(UserWarning):
             each = [model.inference(X, y, **option) for option in options]
-        bits.append([(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in each])
+        bits.append(
+            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in each]
+        )
     assert bits[0] == bits[1] == bits[2]
