@@ -15,6 +15,7 @@ from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
 from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
@@ -137,10 +138,6 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     n_samples_fit_: int = fitted()
     categories_: list[Array | None] = fitted()
 
-    # What a fit asks of every linear estimator.
-    dual, class_weight, solver, penalty_factors, group_by_class = False, None, "auto", None, False
-    lower_bounds = upper_bounds = None
-
     def fit(
         self,
         X: MatrixLike | Blocks,
@@ -186,7 +183,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         check_parameters(self)
         with limit_jobs(self.n_jobs):
-            data = read_training_data(self, X, y, sample_weight, offset, classes)
+            reader: Any = self
+            data = read_training_data(reader, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
             if not (likelihood.objective.class_weights > 0).all():
                 raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
@@ -195,7 +193,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
                 self._refuse_columns(likelihood)
             found = maximise(begin, self.tol, self.max_iter)
             state, objective = found.state, likelihood.objective
-            dtype = choose_dtype(data.matrix, self.solver)
+            dtype = choose_dtype(data.matrix, "auto")
             coef, intercept = objective.read_off(likelihood.to_parameters(state.theta), dtype)
         if not found.converged:
             warnings.warn(
@@ -351,7 +349,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         from fastlin.inference.likelihood import Likelihood
         from fastlin.inference.profile import check_size
 
-        objective = Problem(self, data).objective(np.inf, 0.0)
+        plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
+        objective = Problem(plain, data).objective(np.inf, 0.0)
         check_size(objective)
         return Likelihood(objective, data.weight_unit, True, self._find_free(data))
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def bootstrap(
     prepare: Callable[[], Refits],
-    data: Any,
+    data: TrainingData,
     n_resamples: int,
     random_state: RandomState,
     clusters: ArrayLike | None,
@@ -39,8 +39,6 @@ def bootstrap(
 
     if isinstance(n_resamples, bool) or not isinstance(n_resamples, (int, np.integer)) or n_resamples < 2:
         raise ValueError(f"n_resamples must be a whole number of at least 2, got {n_resamples!r}")
-    if not isinstance(data, TrainingData):
-        raise ValueError("bootstrap reads the rows for each resample: give arrays or Blocks, not Dask's collections.")
     n_resamples = int(n_resamples)
     numbers = _read_key(read_clusters(clusters, len(data.labels))) if clusters is not None else None
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

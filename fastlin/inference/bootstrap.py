@@ -91,6 +91,17 @@ class Bootstrap:
     References
     ----------
     .. [1] B. Efron (1987). Better Bootstrap Confidence Intervals. JASA 82(397), 171-185.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fastlin import LogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> found = LogisticRegression().fit(X[:, :3], y).bootstrap(X[:, :3], y, n_resamples=100, random_state=0)
+    >>> found.coef.shape
+    (100, 1, 3)
+    >>> found.conf_int(0.9, method="bca").shape
+    (1, 4, 2)
     """
 
     coef: np.ndarray
