@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error
 from fastlin.estimators.features import name_features
 from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
 from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
 from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
@@ -47,7 +49,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     columns, or another reference class, changes coefficients as it does without a penalty. A sum of n p^2 (K - 1)^2
     products is made in each iteration, p being the number of columns with the intercept.
 
-    Dense and sparse data, and tables with categorical columns, are read as `LogisticRegression` reads them. The
+    Dense and sparse data, blocks, and tables with categorical columns are read as `LogisticRegression` reads them. The
     coefficients of the first level of a categorical column are zero, but for the first such column of a model without
     an intercept. The same data give the same bits for any number of threads.
 
@@ -136,13 +138,10 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     n_samples_fit_: int = fitted()
     categories_: list[Array | None] = fitted()
 
-    # What a fit asks of every linear estimator.
-    dual, class_weight, solver, penalty_factors, group_by_class = False, None, "auto", None, False
-
     def fit(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         offset: ArrayLike | None = None,
@@ -152,10 +151,11 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows of finite numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression` has them.
+            None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             How many rows each row stands for, at least 0 and not all 0; None means ones. Other than with
             `LogisticRegression` a common factor of them counts, as that many more rows do.
@@ -183,7 +183,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         check_parameters(self)
         with limit_jobs(self.n_jobs):
-            data = read_training_data(self, X, y, sample_weight, offset, classes)
+            reader: Any = self
+            data = read_training_data(reader, X, y, sample_weight, offset, classes)
             likelihood = self._make_likelihood(data)
             if not (likelihood.objective.class_weights > 0).all():
                 raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
@@ -192,7 +193,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
                 self._refuse_columns(likelihood)
             found = maximise(begin, self.tol, self.max_iter)
             state, objective = found.state, likelihood.objective
-            dtype = choose_dtype(data.matrix, self.solver)
+            dtype = choose_dtype(data.matrix, "auto")
             coef, intercept = objective.read_off(likelihood.to_parameters(state.theta), dtype)
         if not found.converged:
             warnings.warn(
@@ -212,8 +213,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     def inference(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         *,
@@ -226,10 +227,10 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows of the fit.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights in the fit; None means ones.
         offset : array-like or None
@@ -263,8 +264,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
     def bootstrap(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         *,
@@ -280,10 +281,10 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
             The rows of the fit.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Their labels. None only where X is Blocks that hold them.
         sample_weight : array-like of shape (n_samples,) or None
             Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn.
         offset : array-like or None
@@ -348,7 +349,8 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
         from fastlin.inference.likelihood import Likelihood
         from fastlin.inference.profile import check_size
 
-        objective = Problem(self, data).objective(np.inf, 0.0)
+        plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
+        objective = Problem(plain, data).objective(np.inf, 0.0)
         check_size(objective)
         return Likelihood(objective, data.weight_unit, True, self._find_free(data))
 

@@ -148,7 +148,7 @@ class Inferences:
         Returns
         -------
         Bootstrap
-            The coefficients of all fits.
+            Coefficients, certificates, errors and intervals.
 
         Raises
         ------

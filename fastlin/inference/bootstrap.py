@@ -97,10 +97,11 @@ class Bootstrap:
     >>> from sklearn.datasets import load_breast_cancer
     >>> from fastlin import LogisticRegression
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = LogisticRegression(C=float("inf")).fit(X[:, :2], y)
-    >>> found = model.bootstrap(X[:, :2], y, n_resamples=50, random_state=0)
-    >>> found.std_errors.shape, found.conf_int().shape
-    ((1, 3), (1, 3, 2))
+    >>> found = LogisticRegression().fit(X[:, :3], y).bootstrap(X[:, :3], y, n_resamples=100, random_state=0)
+    >>> found.coef.shape
+    (100, 1, 3)
+    >>> found.conf_int(0.9, method="bca").shape
+    (1, 4, 2)
     """
 
     coef: np.ndarray

@@ -6,7 +6,7 @@ that weight alike, is the infinitesimal jackknife's::
     U_i = -H^-1 (s_i r_i (x) x~_i - mean of these over the rows) / S
 
 H is the Hessian of J with its penalty, r_i the probabilities of the row less its label. Coefficients that a penalty by
-their size holds at zero do not move.
+their size holds at zero, or that lie at a bound, do not move.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def find_acceleration(point: Point, free: BoolArray, clusters: IntArray | None) 
         part = solved[first : first + together].reshape(-1, size)
         coef = part[:, :-1] * coordinates.scale
         intercept = part[:, -1] + np.einsum("kj,j->k", part[:, :-1], coordinates.shift)
-        scores = rows.matrix.compute_scores(coef, intercept).reshape(n, -1, K)
+        scores = np.concatenate([each.compute_scores(coef, intercept) for _, each in rows.matrix.parts()])
+        scores = scores.reshape(n, -1, K)
         for place, own in zip(moving[first : first + together], scores.transpose(1, 2, 0), strict=True):
             accelerations[place] = _accelerate(np.einsum("ki,ki->i", own, residuals), clusters)
     return accelerations.reshape(K, size)
@@ -70,6 +71,9 @@ def _find_moving(point, free):
     may_move = np.broadcast_to(free, objective.shape).copy()
     if not objective.penalty.is_smooth:
         may_move &= (point.parameters != 0) | (objective.penalty.thresholds == 0)
+    box = getattr(objective.penalty, "box", None)
+    if box is not None:
+        may_move &= box.is_free(point.parameters)
     may_move[:, objective.coordinates.vanishing] = False
     return np.flatnonzero(may_move)
 
@@ -84,7 +88,8 @@ def _solve_for_coefficients(point, moving):
     hessian = point.hessian().astype(np.float64)
     if K > 1:
         # Softmax is flat where all classes move alike; there a curvature changes no influence.
-        for j in range(size):
+        is_flat = np.isin(np.arange(K * size), moving).reshape(K, size).all(axis=0)
+        for j in np.flatnonzero(is_flat & (objective.penalty.curvatures == 0)):
             alike = np.arange(K) * size + j
             hessian[np.ix_(alike, alike)] += hessian[alike, alike].mean() / K
     factor = Factor.of(hessian[np.ix_(moving, moving)])
@@ -94,4 +99,7 @@ def _solve_for_coefficients(point, moving):
     inverse[np.ix_(moving, moving)] = factor.inverse
     by_class = inverse.reshape(K, size, K * size)
     by_class[:, -1] += np.einsum("j,kjm->km", shift, by_class[:, :-1])
+    if K > 1:
+        # Intercepts sum to zero whatever the coefficients do.
+        by_class[:, -1] -= by_class[:, -1].mean(axis=0)
     return inverse[moving]

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 from sklearn.utils.estimator_checks import check_estimator
 
-from fastlin import FirthLogisticRegression, LogisticRegression
+from fastlin import FirthLogisticRegression, LogisticRegression, blocks
 from fastlin.exceptions import ConvergenceWarning
 from fastlin.kernels.machine.threads import limit_threads
 
@@ -38,6 +38,14 @@ def test_every_container_gives_the_same_model():
             again = FirthLogisticRegression(tol=1e-10).fit(other, y)
             np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
             np.testing.assert_allclose(again.predict_proba(other), model.predict_proba(X), atol=1e-9)
+        cut = blocks.from_arrays([X[:30], X[30:]], y=y)
+        again = FirthLogisticRegression(tol=1e-10).fit(cut)
+        np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
+        np.testing.assert_allclose(again.inference(cut).conf_int(), model.inference(X, y).conf_int(), atol=1e-6)
+        resampled = again.bootstrap(cut, n_resamples=2, random_state=0)
+        expected = model.bootstrap(X, y, n_resamples=2, random_state=0)
+        np.testing.assert_allclose(resampled.coef, expected.coef, atol=1e-2)
+        np.testing.assert_allclose(resampled.acceleration, expected.acceleration, atol=1e-6)
         single = FirthLogisticRegression().fit(X.astype(np.float32), y)
         assert single.coef_.dtype == np.float32
         np.testing.assert_allclose(single.coef_, model.coef_, atol=1e-5)
