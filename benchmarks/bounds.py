@@ -8,6 +8,7 @@ cases, as --full runs them.
 import json
 from pathlib import Path
 
+from benchmarks.inference import STATSMODELS
 from benchmarks.probes import TO_ITS_OBJECTIVE, TORCH_TO_ITS_OBJECTIVE, TORCH_TO_OURS
 from benchmarks.races import FASTLIN
 from benchmarks.suite import RACE_RECORDS
@@ -21,6 +22,15 @@ MEASURES = {
     "ratio to NumPy": (
         lambda record: _seconds(record, "NumPy") / _seconds(record, FASTLIN),
         "{:.3g} times as fast as NumPy",
+    ),
+    # Newton's method is its default.
+    "ratio to statsmodels": (
+        lambda record: _seconds(record, f"{STATSMODELS} newton") / _seconds(record, FASTLIN),
+        "{:.3g} times as fast as statsmodels' default",
+    ),
+    "MB beside X": (
+        lambda record: record["contenders"][FASTLIN]["bytes_beside_X"] / 1e6,
+        "{:.3g} MB beside X",
     ),
     "part": (lambda record: record["part"], "{:.1%} of the limit's speed"),
     "seconds": (lambda record: _seconds(record, FASTLIN), "{:.3g} s"),

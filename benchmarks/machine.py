@@ -21,6 +21,7 @@ PACKAGES = (
     "skglm",
     "celer",
     "glum",
+    "statsmodels",
     "snapml",
     "scikit-learn-intelex",
     "torch",

@@ -111,19 +111,19 @@ class HeldOutLosses:
 def fit_bootstrap(fits, model):
     """Fit the model to each drawing of rows."""
     calls = (joblib.delayed(_fit_rows)(model, fits.X, fits.y, rows) for rows in fits.rows)
-    return _stack(joblib.Parallel()(calls))
+    return stack(joblib.Parallel()(calls))
 
 
 def fit_bagging(fits, model):
     """Fit BaggingClassifier, which draws the rows of `fits`."""
     bagging = BaggingClassifier(model, fits.n_fits, random_state=0).fit(fits.X, fits.y)
-    return _stack([(each.coef_, each.intercept_) for each in bagging.estimators_])
+    return stack([(each.coef_, each.intercept_) for each in bagging.estimators_])
 
 
 def fit_one_vs_rest(fits, model):
     """Fit OneVsRestClassifier."""
     fitted = OneVsRestClassifier(model).fit(fits.X, fits.y)
-    return _stack([(each.coef_, each.intercept_) for each in fitted.estimators_])
+    return stack([(each.coef_, each.intercept_) for each in fitted.estimators_])
 
 
 def score_folds(problem, model):
@@ -147,15 +147,15 @@ def score_permutations(problem, model):
 
 def solve_by_fastlin(problem, run, way, tol):
     """Return what a tool makes of fastlin's fits to tol."""
-    return _run_in(way, run, problem, fastlin.LogisticRegression(tol=tol))
+    return run_in(way, run, problem, fastlin.LogisticRegression(tol=tol))
 
 
 def solve_by_scikit_learn(problem, run, way, solver):
     """Return what a tool makes of scikit-learn's fits."""
-    return _run_in(way, run, problem, ScikitLearnLogisticRegression(solver=solver))
+    return run_in(way, run, problem, ScikitLearnLogisticRegression(solver=solver))
 
 
-def _run_in(way, run, problem, model):
+def run_in(way, run, problem, model):
     """Run a tool in one of WAYS. BLAS has one thread, which is as fast as more for tables of this size."""
     backend = WAYS[way]
     with threadpool_limits(1):
@@ -171,7 +171,8 @@ def _fit_rows(model, X, y, rows):
     return fitted.coef_.copy(), fitted.intercept_.copy()
 
 
-def _stack(models):
+def stack(models):
+    """Return the coef (n_fits, K, d) and intercept (n_fits, K) of pairs of them."""
     return tuple(np.stack(parts) for parts in zip(*models, strict=True))
 
 

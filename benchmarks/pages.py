@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.bounds import find_broken_bounds, read_bounds
 from benchmarks.everyday import GRID
+from benchmarks.inference import KIND as INFERENCE
 from benchmarks.machine import call_machine
 from benchmarks.pictures import choose_pictures
 from benchmarks.probes import KIND as PROBE
@@ -61,6 +62,7 @@ OTHER_KINDS = {
     KIND: "cases of scikit-learn's issues and suites",
     "sweep": "sweeps",
     PROBE: "single probes by the defaults of both",
+    INFERENCE: "fits with standard errors",
 }
 
 # What the documents say where fastlin is slower, with the gap between the objectives.
@@ -309,6 +311,7 @@ BLOCKS = {
     "probes": show_probes,
     "sweeps": lambda machines: list_kind(machines, "sweep"),
     "probe-times": lambda machines: list_kind(machines, PROBE),
+    "inference": lambda machines: list_kind(machines, INFERENCE),
     "learning": lambda machines: list_kind(machines, "learning"),
     "limits": lambda machines: list_kind(machines, "limit"),
     "memory": lambda machines: list_kind(machines, "memory"),

@@ -5,6 +5,8 @@ from dataclasses import replace
 from benchmarks import course, fits, many_fits, mini_batches, networks, passes, paths, predictions
 from benchmarks.everyday import FEW, measure_everyday
 from benchmarks.first_use import FEW_TURNS, N_TURNS, measure_first_use
+from benchmarks.inference import CASES as INFERENCE
+from benchmarks.inference import measure_inference
 from benchmarks.learning import measure_learning
 from benchmarks.limits import LIMITS, measure_limit
 from benchmarks.memory import CASES as MEMORY
@@ -37,6 +39,7 @@ CASES = (
     *RACES,
     *SWEEPS,
     *PROBES,
+    *INFERENCE,
     EVERYDAY,
     SCIKIT_LEARN_CASES,
     LEARNING,
@@ -90,6 +93,8 @@ def measure(case, whole=False):
         return {case: measure_sweep(SWEEPS[case], whole)}
     if case in PROBES:
         return {case: measure_probe(PROBES[case], whole)}
+    if case in INFERENCE:
+        return {case: measure_inference(case, whole)}
     if case == LEARNING:
         return {case: measure_learning(whole)}
     if case == PASS_SCALING:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean, median
 
+from benchmarks.inference import KIND as INFERENCE
 from benchmarks.learning import find_accuracy, find_seconds
 from benchmarks.probes import (
     KIND,
@@ -417,6 +418,48 @@ def _say_reached(torch, what, ratio):
     return over + format_seconds(seconds), "" if ratio is None else over + format_ratio(ratio)
 
 
+def tabulate_inference(records):
+    """Return the table of fits with standard errors, a row for each peer, bold where fastlin is slower."""
+    rows, bold = [], []
+    for record in records:
+        peers, ours = dict(record["contenders"]), record["contenders"][FASTLIN]
+        del peers[FASTLIN]
+        # The best way of each peer.
+        best = {name.partition(", ")[0]: name for name in sorted(peers, key=lambda name: -peers[name]["seconds"])}
+        for name in best.values():
+            theirs = peers[name]
+            ratio = theirs["seconds"] / ours["seconds"]
+            if "n_measured" in theirs:
+                name += f", {theirs['n_measured']:,} fits measured"
+            sides = [side["bytes_beside_X"] for side in (ours, theirs) if "bytes_beside_X" in side]
+            rows.append(
+                [
+                    describe_case(record),
+                    format_seconds(ours["seconds"]),
+                    f"{name}, 1 thread" if theirs["threads"] < record["threads"] else name,
+                    format_seconds(theirs["seconds"]),
+                    format_ratio(ratio),
+                    f"{ours['objective'] / theirs['objective'] - 1:+.0e}",
+                    f"{theirs['errors_apart']:.0e}",
+                    f"{theirs['coef_apart']:.0e}",
+                    " / ".join(f"{side / 1e6:.0f} MB" for side in sides) if len(sides) == 2 else "",
+                ]
+            )
+            bold.append(bool(record["fault"]) or ratio < 1)
+    columns = [
+        "fit and table",
+        "fastlin",
+        "peer",
+        "its time",
+        "times faster",
+        "objective gap",
+        "standard errors apart",
+        "coefficients apart, in standard errors",
+        "beside X",
+    ]
+    return Table("Fits with standard errors, beside their peers", columns, rows, bold)
+
+
 KINDS = {
     "race": tabulate_races,
     "limit": tabulate_limits,
@@ -426,5 +469,6 @@ KINDS = {
     "scikit-learn's cases": tabulate_everyday_problems,
     "sweep": tabulate_sweeps,
     KIND: tabulate_probe_times,
+    INFERENCE: tabulate_inference,
     "learning": tabulate_learning,
 }

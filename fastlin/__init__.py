@@ -10,7 +10,7 @@ data that they run on.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastlin.estimators import LogisticRegression, LogisticRegressionCV, logistic_path
+from fastlin.estimators import FirthLogisticRegression, LogisticRegression, LogisticRegressionCV, logistic_path
 
 if TYPE_CHECKING:
     from fastlin import blocks as blocks
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastlin import datasets as datasets
     from fastlin import exceptions as exceptions
     from fastlin import figures as figures
+    from fastlin import inference as inference
     from fastlin import patch as patch
     from fastlin import trainers as trainers
     from fastlin import typing as typing
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fastlin.trainers import TwoLayerNet
 
 __all__ = [
+    "FirthLogisticRegression",
     "LogisticRegression",
     "LogisticRegressionCV",
     "MLPClassifier",
@@ -54,6 +56,7 @@ _ROOMS_IMPORTED_LATER = (
     "datasets",
     "exceptions",
     "figures",
+    "inference",
     "patch",
     "trainers",
     "typing",

@@ -10,12 +10,16 @@ import sklearn.exceptions
 __all__ = [
     "CheckpointError",
     "CheckpointWarning",
+    "CollinearityError",
     "ConvergenceWarning",
     "CourseAssertionError",
     "CourseWarning",
     "DataChangedError",
     "DatasetNotFoundError",
+    "InferenceWarning",
     "NoWorkersError",
+    "SeparationError",
+    "SeparationWarning",
     "WorkersLostError",
 ]
 
@@ -47,6 +51,25 @@ class CheckpointWarning(UserWarning):
     >>> with warnings.catch_warnings():  # doctest: +SKIP
     ...     warnings.simplefilter("error", CheckpointWarning)
     ...     network.fit(X, y, save_checkpoint="training.npz")  # ends where it cannot be written
+    """
+
+
+class CollinearityError(ValueError):
+    """Columns of X depend on each other, so that their coefficients have no standard errors; the message names them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin import LogisticRegression
+    >>> from fastlin.exceptions import CollinearityError
+    >>> x = np.array([1.0, 2.0, 4.0, 3.0, 5.0, 2.5])
+    >>> X, y = np.column_stack([x, 2 * x]), [0, 0, 1, 0, 1, 1]
+    >>> model = LogisticRegression(C=np.inf).fit(X, y)
+    >>> try:
+    ...     model.inference(X, y)
+    ... except CollinearityError as error:
+    ...     print(str(error).partition(".")[0])
+    Columns of X depend on each other and on the intercept: x1 = 2 x0
     """
 
 
@@ -130,6 +153,22 @@ class DatasetNotFoundError(FileNotFoundError):
     """
 
 
+class InferenceWarning(UserWarning):
+    """Standard errors hold for another point than the model's coefficients, or are less certain than asked for.
+
+    `LogisticRegression.inference` warns where `coef_` are more than 1 % of a standard error from the optimum, as with a
+    large `tol`, and where the optimum itself is not known to 1 % of a standard error.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastlin.exceptions import InferenceWarning
+    >>> with warnings.catch_warnings():  # doctest: +SKIP
+    ...     warnings.simplefilter("ignore", InferenceWarning)
+    ...     found = model.inference(X, y)
+    """
+
+
 class NoWorkersError(RuntimeError):
     """A Dask cluster has had no workers that take tasks for as long as a fit was to wait for one.
 
@@ -140,6 +179,37 @@ class NoWorkersError(RuntimeError):
     ...     model.fit(dX, dy, worker_timeout=10)
     ... except NoWorkersError:
     ...     cluster.scale(4)
+    """
+
+
+class SeparationError(ValueError):
+    """Columns of X separate the classes, so that coefficients have no finite estimates; the message names both.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlin import LogisticRegression
+    >>> from fastlin.exceptions import SeparationError
+    >>> X, y = np.array([[0.0], [0.0], [1.0], [0.0]]), [0, 1, 1, 0]
+    >>> model = LogisticRegression(C=np.inf).fit(X, y)
+    >>> try:
+    ...     model.inference(X, y)
+    ... except SeparationError as error:
+    ...     print(str(error).partition(".")[0])
+    Quasi-complete separation: x0 <= 0 in all rows of class 0, and x0 >= 0 in all rows of class 1
+    """
+
+
+class SeparationWarning(UserWarning):
+    """It was not decided whether columns of X separate the classes, which would make standard errors meaningless.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastlin.exceptions import SeparationWarning
+    >>> with warnings.catch_warnings():  # doctest: +SKIP
+    ...     warnings.simplefilter("error", SeparationWarning)
+    ...     model.inference(X, y)
     """
 
 

@@ -40,9 +40,11 @@ MAY_USE = {
     "objective": {"matrices", "kernels", "budget"},
     "networks": {"matrices", "kernels"},
     "solvers": {"objective", "budget", "kernels"},
+    "inference": {"solvers", "objective", "matrices", "kernels", "budget"},
     "training": {"networks", "matrices", "kernels", "places", "progress", "fitted"},
     "figures": {"extras", "places", "terminal"},
     "estimators": {
+        "inference",
         "solvers",
         "training",
         "networks",
@@ -59,7 +61,7 @@ MAY_USE = {
         "terminal",
         "fitted",
     },
-    "dask": {"estimators", "objective", "matrices", "kernels", "blocks", "containers", "extras", ""},
+    "dask": {"estimators", "inference", "objective", "matrices", "kernels", "blocks", "containers", "extras", ""},
     "contenders": {"estimators", "kernels", ""},
     "course": set(),
     "course.report": {"places"},
@@ -107,7 +109,7 @@ MAY_USE = {
         "",
     },
     "__main__": {"cli"},
-    "__init__": {"estimators", "trainers", "blocks", "callbacks", "dask", "datasets", "figures", "patch"},
+    "__init__": {"estimators", "trainers", "blocks", "callbacks", "dask", "datasets", "figures", "inference", "patch"},
 }
 # Every room may use these.
 FOR_EVERY_ROOM = {"typing", "exceptions"}

@@ -4,7 +4,17 @@ import pytest
 
 from benchmarks.limits import LIMITS
 from benchmarks.races import FASTLIN, load_problem
-from benchmarks.suite import EVERYDAY, FIRST_USE, LEARNING, PROBES, RACES, SCIKIT_LEARN_CASES, SWEEPS, measure
+from benchmarks.suite import (
+    EVERYDAY,
+    FIRST_USE,
+    INFERENCE,
+    LEARNING,
+    PROBES,
+    RACES,
+    SCIKIT_LEARN_CASES,
+    SWEEPS,
+    measure,
+)
 
 
 def test_race(benchmark, whole, keep, race):
@@ -26,8 +36,8 @@ def test_everyday(benchmark, whole, keep, case):
         assert not problem["fault"], f"{problem['title']}: {problem['fault']}"
 
 
-@pytest.mark.parametrize("case", [*SWEEPS, *PROBES])
-def test_sweep_or_probe(benchmark, whole, keep, case):
+@pytest.mark.parametrize("case", [*SWEEPS, *PROBES, *INFERENCE])
+def test_sweep_probe_or_inference(benchmark, whole, keep, case):
     records = benchmark.pedantic(measure, (case, whole), rounds=1)
     benchmark.extra_info.update(records)
     keep(records)

@@ -148,8 +148,8 @@ def _add_fit(command):
     add("--target", required=True, metavar="COLUMN", help="column of the labels; it must be given")
     dropped = "column that is no feature, such as an id; give --drop again for each one (default: none)"
     add("--drop", action="append", default=[], metavar="COLUMN", help=dropped)
-    strength = "inverse strength of the penalty: a smaller C draws coefficients towards zero (default: 1)"
-    add("--C", type=_number(1e-300, inf), metavar="C", help=strength)
+    strength = "inverse strength of the penalty: a smaller C draws coefficients towards zero "
+    add("--C", type=_number(1e-300, inf), metavar="C", help=f"{strength}(default: 1, with --inference inf)")
     add("--cross-validate", action="store_true", help="choose C among ten by the log loss of five folds; excludes --C")
     chooser = (
         "table with the columns of DATA whose log loss chooses C among ten; both tables are fitted (default: none)"
@@ -158,7 +158,10 @@ def _add_fit(command):
     share = "share of the L1 penalty, 0 to 1: L1 makes some coefficients exactly zero (default: 0)"
     add("--l1-ratio", type=_number(0, 1), default=0.0, metavar="R", help=share)
     distance = "stop where the objective is proven to lie within this part of the minimum; a smaller TOL takes longer "
-    add("--tol", type=_number(1e-15, 1), default=1e-4, metavar="TOL", help=f"{distance}(default: %(default)s)")
+    defaults = "(default: 0.0001, with --inference 1e-08)"
+    add("--tol", type=_number(1e-15, 1), metavar="TOL", help=f"{distance}{defaults}")
+    errors = "print a table of standard errors and tests, and write it into the page; nothing is penalised then"
+    add("--inference", action="store_true", help=errors)
     add("--model", metavar="FILE", default="model.skops", help="file of the model (default: %(default)s)")
     add("--report", metavar="FILE", help="file of the page (default: the name of --model with the ending .html)")
 

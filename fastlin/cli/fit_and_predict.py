@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,6 +55,11 @@ def fit_model(options: argparse.Namespace) -> int:
         raise CommandError(f"{choosers[0]} chooses C, so that --C cannot be given with it")
     if len(choosers) > 1:
         raise CommandError("--validation chooses C, so that --cross-validate cannot be given with it")
+    if options.inference:
+        penalised = {**asked, "--C": options.C not in (None, np.inf), "--l1-ratio": options.l1_ratio > 0}
+        for name in (name for name, is_asked in penalised.items() if is_asked):
+            given = f"{name} {options.C:g}" if name == "--C" else name
+            raise CommandError(f"--inference needs a fit without a penalty, so that {given} cannot be given with it")
     page = options.report or str(Path(options.model or "model").with_suffix(".html"))
     read = [name for name in (options.data, options.validation) if name is not None]
     check_outputs({"--model": options.model, "--report": page}, read)
@@ -70,17 +75,22 @@ def fit_model(options: argparse.Namespace) -> int:
     if options.validation is not None:
         validation = _read_validation_set(options, table, labels)
         tables.append(validation["X_val"])
-    model = _make_model(options, tables)
+    model, found = _make_model(options, tables), None
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         with refuse(f"cannot fit {options.data}", ValueError, TypeError):
             model.fit(table, labels, **validation)
+        if options.inference:
+            with refuse(f"there are no standard errors of {options.data}", ValueError, TypeError):
+                found = model.inference(table, labels)
     notes = [*_note_columns_like_names(table), *dict.fromkeys(str(warning.message) for warning in warned)]
     lines = describe_fit(model.set_params(verbose=0), table, labels)
     with refuse(f"cannot write {options.model}", OSError), write_whole(options.model) as part:
         skops.io.dump(model, part)
-    _write_page(model, Path(page), options, lines, notes)
+    _write_page(model, found, Path(page), options, lines, notes)
     print(*lay_out(lines), sep="\n")
+    if found is not None:
+        print("", *map(make_printable, found.summary().splitlines()), sep="\n")
     print(*(f"Note: {make_printable(note)}" for note in notes), sep="\n", end="\n" if notes else "")
     print(make_printable(f"Wrote {options.model} and {page}."))
     return 0
@@ -133,7 +143,9 @@ def _name_kind(kind):
 
 
 def _make_model(options, tables):
-    given = {"categorical_features": "from_dtype", "tol": options.tol, "verbose": 1}
+    # Coefficients are to be those of the table.
+    tol = options.tol or (1e-8 if options.inference else 1e-4)
+    given: dict[str, Any] = {"categorical_features": "from_dtype", "tol": tol, "verbose": 1}
     given["missing_level"] = any(column.null_count > 0 for table in tables for column in table.columns)
     if options.cross_validate or options.validation is not None:
         return LogisticRegressionCV(
@@ -144,7 +156,8 @@ def _make_model(options, tables):
             use_legacy_attributes=False,
             **given,
         )
-    return LogisticRegression(C=1.0 if options.C is None else options.C, l1_ratio=options.l1_ratio, **given)
+    C = options.C if options.C is not None else np.inf if options.inference else 1.0
+    return LogisticRegression(C=C, l1_ratio=options.l1_ratio, **given)
 
 
 def _note_columns_like_names(table):
@@ -221,8 +234,7 @@ def _match_types(table, kinds, name, hint):
     return table
 
 
-def _write_page(model, path, options, lines, notes):
-    names = model.get_feature_names_out()
+def _write_page(model, found, path, options, lines, notes):
     n_bars = min(N_BARS, int(np.count_nonzero(abs(model.coef_).max(axis=0))))
     pictures = []
     with contextlib.suppress(ValueError):
@@ -231,7 +243,9 @@ def _write_page(model, path, options, lines, notes):
     # Bars of more classes than there are colours would be a picture of a hundred thousand lines.
     if n_bars and len(model.coef_) <= len(COLORS):
         height = 1.2 + n_bars * max(0.28, 0.09 * len(model.coef_))
-        drawn = embed(lambda axes: plot_coefficients(model, names, axes, N_BARS), 8, height)
-        pictures.append(("The largest coefficients", drawn))
+        drawn = embed(lambda axes: plot_coefficients(found or model, axes=axes, n_features=N_BARS), 8, height)
+        kind = "largest coefficients" if found is None else "clearest coefficients, with 95 % intervals"
+        pictures.append((f"The {kind}", drawn))
+    tables = [] if found is None else [("Standard errors and tests", found.summary().html)]
     with refuse(f"cannot write {path}", OSError):
-        write_model_page(path, f"{options.target} from {Path(options.data).name}", lines, notes, pictures)
+        write_model_page(path, f"{options.target} from {Path(options.data).name}", lines, notes, pictures, tables)

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fastlin.estimators.firth_logistic_regression import FirthLogisticRegression
 from fastlin.estimators.logistic_regression import LogisticRegression
 from fastlin.estimators.logistic_regression_cv import LogisticRegressionCV
 from fastlin.estimators.regularization_path import RegularizationPath, logistic_path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from fastlin.estimators.mlp_classifier import MLPClassifier
 
 __all__ = [
+    "FirthLogisticRegression",
     "LogisticRegression",
     "LogisticRegressionCV",
     "MLPClassifier",

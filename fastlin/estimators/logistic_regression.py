@@ -12,6 +12,7 @@ from fastlin.blocks.blocks import Blocks
 from fastlin.estimators.coefficients import read_coefficients
 from fastlin.estimators.endings import kept_on_error, warn_of_end
 from fastlin.estimators.exchange import LinearExchange
+from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import begin_tasks, describe_linear_model, show_iterations, tell_all
 from fastlin.estimators.parameters import (
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
 
 @estimator
-class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
+class LogisticRegression(
+    CallbackSupportMixin, LinearExchange, FitSummary, Inferences, LinearPredictions, BaseEstimator
+):
     """Logistic regression for two classes and softmax regression for more, with L2, L1, elastic-net or group penalty.
 
     This is a drop-in for scikit-learn's estimator of the same name, with its objective::

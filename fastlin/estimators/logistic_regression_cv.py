@@ -17,6 +17,7 @@ from fastlin.estimators import scikit_learn
 from fastlin.estimators.cross_validation import bind_rows, bind_scorer, fit_and_tell, fit_folds, join_answers
 from fastlin.estimators.endings import kept_on_error, warn_of_limits
 from fastlin.estimators.exchange import LinearExchange
+from fastlin.estimators.inferences import Inferences
 from fastlin.estimators.linear_predictions import LinearPredictions
 from fastlin.estimators.listeners import CrossValidationTasks, TimeOut, count_fits, describe_linear_model
 from fastlin.estimators.parameters import (
@@ -58,7 +59,9 @@ from fastlin.typing import Array, ClassWeight, FloatArray, IntArray, MatrixLike,
 
 
 @estimator
-class LogisticRegressionCV(CallbackSupportMixin, LinearExchange, FitSummary, LinearPredictions, BaseEstimator):
+class LogisticRegressionCV(
+    CallbackSupportMixin, LinearExchange, FitSummary, Inferences, LinearPredictions, BaseEstimator
+):
     """Logistic or softmax regression with C and l1_ratio chosen by cross-validation: a drop-in for scikit-learn's.
 
     Each fold is fitted along C from the strongest penalty to the weakest, each fit started from those before. All folds

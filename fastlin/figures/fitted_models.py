@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from fastlin.figures.curves import plot_scores
 from fastlin.figures.style import COLORS, current_axes, read_coef
 from fastlin.terminal import make_printable
-from fastlin.typing import Array
+from fastlin.typing import Array, FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,48 @@ class LinearModel(Protocol):
 
     def get_feature_names_out(self) -> Array:
         """Return the names of the columns of `coef_`."""
+
+
+# The name of the last coefficient of an inference where the model has an intercept.
+INTERCEPT = "intercept"
+
+
+@runtime_checkable
+class Estimates(Protocol):
+    """What `plot_coefficients` draws of an inference; the last of p coefficients may be the intercept."""
+
+    @property
+    def coef(self) -> FloatArray:
+        """Estimates (K', p), a row for each class but the reference."""
+
+    @property
+    def std_errors(self) -> FloatArray:
+        """Their standard errors (K', p)."""
+
+    @property
+    def names(self) -> Any:
+        """Names (p) of the coefficients."""
+
+    @property
+    def classes(self) -> Any:
+        """Labels (K') of the rows."""
+
+    @property
+    def reference(self) -> Any:
+        """Label of the class that the others are compared with."""
+
+    def conf_int(self, level: float = 0.95) -> FloatArray:
+        """Return the ends of intervals (K', p, 2)."""
+
+
+class _Drawing(NamedTuple):
+    """What `plot_coefficients` draws: values (K', d), intervals (K', d, 2) or None, and their ranks (d,)."""
+
+    values: Any
+    intervals: Any
+    ranks: Any
+    labels: list
+    legend_title: str | None
 
 
 def plot_convergence(model: Any, axes: Axes | None = None) -> Axes:
@@ -81,21 +123,24 @@ def plot_fit(model: Any, axes: Axes) -> Axes:
 
 
 def plot_coefficients(
-    model: LinearModel,
+    model: LinearModel | Estimates,
     feature_names: Sequence[str] | Array | None = None,
     axes: Axes | None = None,
     n_features: int = 20,
 ) -> Axes:
-    """Plot the largest coefficients of a linear model as bars, the largest at the top.
+    """Plot the largest coefficients of a linear model as bars, or those of an inference with intervals.
 
-    With two classes a feature has one bar, which points to the right where the feature speaks for the second class.
-    With more it has one bar a class, in the colour of the class, of which there are ten. Features are compared by their
-    largest coefficient.
+    The largest stand at the top. With two classes a feature has one bar, which points to the right where the feature
+    speaks for the second class. With more it has one bar a class, in the colour of the class, of which there are ten.
+    Features are compared by their largest coefficient.
+
+    Coefficients of an `Inference` are points with 95 % intervals, without the intercept. Features are compared by the
+    largest ratio of a coefficient to its standard error.
 
     Parameters
     ----------
-    model : LogisticRegression, LogisticRegressionCV or MiniBatchLogisticRegression
-        A fitted model.
+    model : LogisticRegression, LogisticRegressionCV, MiniBatchLogisticRegression or Inference
+        A fitted model, or what its method `inference` returned.
     feature_names : sequence of str or None
         A name for each column of `coef_`. None: the names of the columns of X, or x0, x1 and so on.
     axes : matplotlib Axes or None
@@ -123,35 +168,65 @@ def plot_coefficients(
     >>> axes.get_yticklabels()[0].get_text()
     'petal length (cm)'
     """
+    drawn = _read_estimates(model) if isinstance(model, Estimates) else _read_model(model)
+    n_all = drawn.values.shape[1]
+    if feature_names is None:
+        feature_names = model.names[:n_all] if isinstance(model, Estimates) else model.get_feature_names_out()
+    names = list(feature_names)
+    if len(names) != n_all:
+        raise ValueError(f"feature_names must be one name for each of {n_all} coefficients, got {len(names)}")
+    axes = axes or current_axes()
+    n_nonzero = np.count_nonzero(drawn.ranks)
+    shown = np.argsort(-drawn.ranks, kind="stable")[: min(n_features, n_nonzero)]
+    # Bars are drawn from the bottom up.
+    n_rows = len(drawn.values)
+    places, height = np.arange(len(shown))[::-1], 0.8 / n_rows
+    for k, row in enumerate(drawn.values[:, shown]):
+        rows = places + (0.4 - height / 2) - k * height
+        label = f"class {_as_plain(drawn.labels[k])}" if n_rows > 1 else None
+        color = COLORS[k % len(COLORS) if n_rows > 1 else 0]
+        if drawn.intervals is None:
+            axes.barh(rows, row, height, color=color, label=label)
+        else:
+            beside = np.abs(drawn.intervals[k, shown].T - row)
+            axes.errorbar(row, rows, xerr=beside, fmt="o", markersize=4, color=color, label=label)
+    axes.set_yticks(places, [_as_plain(names[j]) for j in shown])
+    axes.axvline(0, color="black", linewidth=0.8)
+    words = "coefficient" if drawn.intervals is None else "coefficient with 95 % interval"
+    if n_rows > 1:
+        axes.set_xlabel(words)
+        # Inside it would lie on bars.
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), title=drawn.legend_title)
+    else:
+        axes.set_xlabel(f"{words} (to the right: for {_as_plain(drawn.labels[-1])})")
+    n_left = n_nonzero - len(shown)
+    if n_left:
+        kind = "largest" if drawn.intervals is None else "clearest"
+        axes.set_title(f"the {kind} coefficients; {n_left:,} features more are not zero")
+    return axes
+
+
+def _read_model(model):
+    """Return the _Drawing of a fitted model."""
     if not hasattr(model, "coef_"):
         raise ValueError(f"model must be a fitted linear model, which has coef_, got {type(model).__name__} without")
     coef = read_coef(model)
-    names = list(model.get_feature_names_out() if feature_names is None else feature_names)
-    if len(names) != coef.shape[1]:
-        raise ValueError(f"feature_names must be one name for each of {coef.shape[1]} coefficients, got {len(names)}")
-    axes = axes or current_axes()
-    largest = np.abs(coef).max(axis=0)
-    shown = np.argsort(-largest, kind="stable")[: min(n_features, np.count_nonzero(largest))]
-    # Bars are drawn from the bottom up.
-    places, height = np.arange(len(shown))[::-1], 0.8 / len(coef)
-    for k, row in enumerate(coef):
-        offset = (0.4 - height / 2) - k * height
-        label, color = None, COLORS[0]
-        if len(coef) > 1:
-            label, color = f"class {_as_plain(model.classes_[k])}", COLORS[k % len(COLORS)]
-        axes.barh(places + offset, row[shown], height, color=color, label=label)
-    axes.set_yticks(places, [_as_plain(names[j]) for j in shown])
-    axes.axvline(0, color="black", linewidth=0.8)
-    if len(coef) > 1:
-        axes.set_xlabel("coefficient")
-        # Inside it would lie on bars.
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    else:
-        axes.set_xlabel(f"coefficient (to the right: for {_as_plain(model.classes_[1])})")
-    n_left = np.count_nonzero(largest) - len(shown)
-    if n_left:
-        axes.set_title(f"the largest coefficients; {n_left:,} features more are not zero")
-    return axes
+    return _Drawing(coef, None, np.abs(coef).max(axis=0), list(model.classes_), None)
+
+
+def _read_estimates(found):
+    """Return the _Drawing of an inference."""
+    d = len(found.names) - (found.names[-1] == INTERCEPT)
+    coef, errors = found.coef[:, :d], found.std_errors[:, :d]
+    is_symmetric = isinstance(found.reference, str) and found.reference == "symmetric"
+    title = "against the mean" if is_symmetric else f"against {_as_plain(found.reference)}"
+    return _Drawing(
+        coef,
+        found.conf_int(0.95)[:, :d],
+        np.abs(coef / errors).max(axis=0),
+        list(found.classes),
+        title,
+    )
 
 
 def _plot_gaps(model, axes):

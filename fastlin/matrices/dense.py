@@ -330,6 +330,15 @@ class DensePasses(Passes):
         run_blocks(fill_block_class_sums, K, self._layers, numbers, ends, weights, scaling, sums)
         return sums
 
+    def read_rows(self) -> FloatArray:
+        """As `Passes.read_rows` has it."""
+        rows, (scale, shift) = self.samples.rows, self._scaling
+        X = widen(self._matrix.X[rows] if len(rows) else self._matrix.X)
+        read = np.ones((len(X), X.shape[1] + 1))
+        np.multiply(X, scale, out=read[:, :-1])
+        read[:, :-1] += shift
+        return read
+
     def hessian_product(self, direction: FloatArray, probabilities: FloatArray) -> FloatArray:
         """As `Passes.hessian_product` has it."""
         precision = probabilities.dtype.type

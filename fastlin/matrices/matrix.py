@@ -393,6 +393,18 @@ class Passes:
         """Return the Hessian of sum s_i l_i at the probabilities (K, m) times direction (K, d + 1), in their type."""
         raise NotImplementedError
 
+    def compute_scores(self, directions: FloatArray) -> FloatArray:
+        """Return the products of the rows with directions (C, d + 1) in the space of parameters, (m, C), float64."""
+        rows, (scale, shift) = self.samples.rows, self._scaling
+        matrix = self._matrix
+        if len(rows):
+            # A slice of dense rows is no copy.
+            is_slice = len(rows) == rows[-1] - rows[0] + 1 and bool((np.diff(rows) == 1).all())
+            matrix = matrix.take(slice(int(rows[0]), int(rows[-1]) + 1) if is_slice else rows)
+        coef = directions[:, :-1].astype(np.float64)
+        intercept = directions[:, -1] + np.einsum("kj,j->k", coef, shift)
+        return matrix.compute_scores(coef * scale, intercept)
+
     def gram(self, rows: IntArray, row_weights: FloatArray, precision: FloatType) -> FloatArray:
         """Return sum over i of row_weights[c, i] [x~_i, 1] [x~_i, 1]', of shape (C, d + 1, d + 1).
 
@@ -445,6 +457,35 @@ class Passes:
 
         most_rows = max(1, PROBABILITY_BYTES // (parameters.itemsize * len(parameters)))
         return add(find(part) for part in self.split(most_rows))
+
+    def read_rows(self) -> FloatArray:
+        """Return the rows [x~, 1], dense, (m, d + 1), float64."""
+        return self.compute_scores(np.eye(self._shape[1]))
+
+    def find_ranges(self) -> tuple[FloatArray, FloatArray]:
+        """Return the smallest and the largest number of each column of the rows, as they are: (d,) and (d,)."""
+        rows = self.samples.rows
+        moments = (self._matrix.take(rows) if len(rows) else self._matrix).find_moments()
+        return moments.smallest, moments.largest
+
+    def take(self, places: IntArray) -> Passes:
+        """Return passes over some of the rows, by their places among these, ascending."""
+        rows = self.samples.rows
+        samples = self.samples._replace(rows=rows[places] if len(rows) else places)
+        return self._matrix.passes(samples, self._scaling, self._shape[0])
+
+    def score_parts(self, parameters: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield places of some rows of the passes after the other, and their scores (m, M) at parameters (M, d + 1).
+
+        M need not be the number of rows of coefficients.
+        """
+        rows, (scale, shift) = self.samples.rows, self._scaling
+        coef = parameters[:, :-1] * scale
+        intercept = parameters[:, -1] + np.einsum("kj,j->k", parameters[:, :-1], shift)
+        together = max(1, SCORE_BYTES // (8 * len(parameters)))
+        for first in range(0, self._n_rows, together):
+            part = slice(first, min(first + together, self._n_rows))
+            yield part, self._matrix.take(rows[part] if len(rows) else part).compute_scores(coef, intercept)
 
     def split(self, most_rows: int) -> Iterator[Passes]:
         """Yield passes over the rows one after the other, no more than most_rows of them at a time."""

@@ -7,9 +7,10 @@ places in that order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -170,14 +171,25 @@ class MeanSums:
 
     def hessian(self, curved: FloatArray) -> FloatArray:
         """Return the Hessian of the mean loss, (K (d + 1), K (d + 1)), by classes, for what `curved_at` returns."""
-        size = self.matrix.shape[1] + 1
-        hessian = self.passes.class_pair_gram(curved)
         self._count(self.n_rows)
-        hessian /= self.total_weight
-        by_columns = hessian.reshape(len(hessian), -1, size)
+        return self.average_pairs(self.passes.class_pair_gram(curved))
+
+    def sum_by_pairs(self, term: Callable[..., FloatArray], parameters: FloatArray, *arguments: Any) -> FloatArray:
+        """Return (1 / S) times the sum of a term of `Passes.sum_curvature` over the rows, (K (d + 1), K (d + 1)).
+
+        The probabilities at parameters (K, d + 1) are computed anew, in their type, some rows at a time.
+        """
+        self._count(2 * self.n_rows)
+        return self.average_pairs(self.passes.sum_curvature(term, parameters, *arguments))
+
+    def average_pairs(self, total: FloatArray) -> FloatArray:
+        """Return sums by pairs of parameters, (K (d + 1), K (d + 1)), divided by S, as `_clean` leaves them."""
+        size = self.matrix.shape[1] + 1
+        total /= self.total_weight
+        by_columns = total.reshape(len(total), -1, size)
         self._clean(by_columns)
-        self._clean(by_columns.reshape(-1, size, len(hessian)).transpose(0, 2, 1))
-        return hessian
+        self._clean(by_columns.reshape(-1, size, len(total)).transpose(0, 2, 1))
+        return total
 
     def sum_probability_products(self, parameters: FloatArray, precision: FloatType) -> FloatArray:
         """Return (1 / S) sum over i of s_i [p_i, 1] [p_i, 1]', (K + 1, K + 1), of the probabilities at parameters.

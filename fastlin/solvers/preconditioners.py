@@ -59,17 +59,19 @@ class Preconditioner:
         self.shares: Any = 1.0
         self._factors = np.empty((n_matrices, size * (size + 1) // 2), precision)
 
-    def factorize(self, first: int, matrices: FloatArray) -> None:
+    def factorize(self, first: int, matrices: FloatArray, ridge: float | None = None) -> None:
         """Take in the matrices number `first` and following, (m, size, size), symmetric and positive definite.
 
-        Save for rounding; what it makes indefinite is mended.
+        Save for rounding; what it makes indefinite is mended. The ridge is a part of each diagonal entry that is added
+        to it; None means one above the rounding of the type.
         """
         if first == 0:
             matrix = matrices[0]
             squares = np.einsum("ij,ij->", matrix, matrix, dtype=np.float64)
             self.n_directions = float(np.trace(matrix, dtype=np.float64) ** 2 / squares)
         factors = self._factors[first : first + len(matrices)]
-        run_blocks(factorize_block, len(matrices), matrices, ROUNDING[factors.dtype.type], factors)
+        ridge = ROUNDING[factors.dtype.type] if ridge is None else ridge
+        run_blocks(factorize_block, len(matrices), matrices, ridge, factors)
 
     def unpack(self) -> FloatArray:
         """Return the factors as upper triangles of matrices (n_matrices, size, size), float64."""

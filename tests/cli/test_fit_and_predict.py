@@ -138,6 +138,46 @@ def test_cross_validation_chooses_c_and_drops_columns(files, run):
     assert pyarrow.parquet.read_table(files / "out.parquet").column_names[0] == "prediction"
 
 
+def test_standard_errors_are_printed_and_shown_on_the_page(files, table, run):
+    numbers = table.drop_columns(["carrier", "end"])
+    pyarrow.csv.write_csv(table.drop_columns(["carrier"]), files / "numbers.csv")
+    finished = run("fit", "numbers.csv", "--target", "end", "--inference")
+    assert finished.returncode == 0, finished.stderr
+    labels = np.array(table["end"].to_pylist())
+    model = fastlin.LogisticRegression(C=np.inf, tol=1e-8).fit(numbers, labels)
+    assert f"\n\n{model.inference(numbers, labels).summary()}\n" in finished.stdout
+    page = (files / "model.html").read_text()
+    assert "<h2>Standard errors and tests</h2>" in page
+    assert "class on time against late" in page
+    assert "The clearest coefficients, with 95 % intervals" in page
+    # Levels are compared with the first, and the model that is saved has all of them.
+    finished = run("fit", "flights.csv", "--target", "end", "--inference")
+    assert finished.returncode == 0, finished.stderr
+    first, *others = [f"carrier_{level}" for level in dict.fromkeys(table["carrier"].to_pylist())]
+    lines = [line.split()[0] for line in finished.stdout.splitlines() if line.startswith("carrier_")]
+    assert lines == [name.replace("None", "nan") for name in others]
+    assert first in finished.stdout
+    assert run("predict", "model.skops", "flights.csv").returncode == 0
+
+
+def test_a_table_without_standard_errors_gets_one_line(files, run):
+    (files / "apart.csv").write_text("speed,end\n" + "".join(f"{i},{'xy'[i > 9]}\n" for i in range(20)))
+    (files / "alike.csv").write_text("one,two,end\n" + "".join(f"{i},{2 * i},{'xy'[i % 3 > 0]}\n" for i in range(30)))
+    before = set(files.iterdir())
+    for arguments, words in (
+        (["flights.csv", "--C", "2"], "--inference needs a fit without a penalty, so that --C 2 cannot be"),
+        (["flights.csv", "--l1-ratio", "1"], "so that --l1-ratio cannot be given with it"),
+        (["flights.csv", "--cross-validate"], "so that --cross-validate cannot be given with it"),
+        (["flights.csv", "--validation", "a.csv"], "so that --validation cannot be given with it"),
+        (["apart.csv"], "there are no standard errors of apart.csv: "),
+        (["alike.csv"], "there are no standard errors of alike.csv: "),
+    ):
+        finished = run("fit", "--target", "end", "--inference", *arguments)
+        assert (finished.returncode, words in finished.stderr) == (2, True), finished.stderr
+        assert finished.stderr.count("\n") == 1
+        assert set(files.iterdir()) == before
+
+
 def test_a_validation_file_chooses_c(files, table, run):
     # Its columns stand in another order, one more among them, and one has a level that the rows of the fit lack.
     later = (

@@ -1,5 +1,7 @@
 """Pictures of fitted models: what is drawn, how it is named, and what has nothing to draw."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -88,3 +90,41 @@ def test_names_of_another_number_are_refused(axes):
     model = fastlin.LogisticRegression().fit(X, Y)
     with pytest.raises(ValueError, match=r"^feature_names must be one name for each of 4 coefficients, got 2$"):
         figures.plot_coefficients(model, ["a", "b"], axes)
+
+
+@dataclass
+class Estimates:
+    """What an inference tells of its estimates; the last of three is the intercept."""
+
+    coef: np.ndarray
+    std_errors: np.ndarray
+    classes: tuple
+    reference: object = "a"
+    names: tuple = ("x", "$y", "intercept")
+
+    def conf_int(self, level):
+        assert level == 0.95
+        return np.stack([self.coef - 2 * self.std_errors, self.coef + 3 * self.std_errors], axis=-1)
+
+
+def test_estimates_have_intervals_and_the_clearest_is_at_the_top(axes):
+    found = Estimates(np.array([[4.0, -3.0, 9.0]]), np.array([[2.0, 0.5, 0.1]]), ("b",))
+    figures.plot_coefficients(found, axes=axes)
+    (points,) = axes.containers
+    np.testing.assert_allclose(points[0].get_xydata(), [[-3.0, 1.0], [4.0, 0.0]])
+    (bars,) = points[2]
+    ends = np.array([segment[:, 0] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends, [[-4.0, -1.5], [0.0, 10.0]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == [r"\$y", "x"]
+    assert axes.get_xlabel() == "coefficient with 95 % interval (to the right: for b)"
+    assert axes.get_legend() is None
+    axes.clear()
+    figures.plot_coefficients(found, ["one", "two"], axes, n_features=1)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["two"]
+    assert axes.get_title() == "the clearest coefficients; 1 features more are not zero"
+    axes.clear()
+    rows = np.array([[4.0, -3.0], [1.0, 2.0]])
+    figures.plot_coefficients(Estimates(rows, np.ones((2, 2)), ("b", "c"), names=("x", "y")), axes=axes)
+    assert (legend(axes), axes.get_legend().get_title().get_text()) == (["class b", "class c"], "against a")
+    with pytest.raises(ValueError, match="feature_names must be one name for each of 2 coefficients, got 3"):
+        figures.plot_coefficients(found, ["a", "b", "c"], axes)

@@ -46,14 +46,20 @@ def write_page(
 
 
 def write_model_page(
-    path: PathLike, title: str, lines: Mapping[str, str], notes: Sequence[str], pictures: Sequence[tuple[str, str]]
+    path: PathLike,
+    title: str,
+    lines: Mapping[str, str],
+    notes: Sequence[str],
+    pictures: Sequence[tuple[str, str]],
+    tables: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page about one model, which needs no other file and no network, and whole or not at all.
 
     The title says what the model predicts, and from what; lines are what the fit says of itself, and notes what the
-    reader should know. A picture is a caption and an address that holds its bytes.
+    reader should know. A picture is a caption and an address that holds its bytes, and a table one and its HTML, which
+    is written as it is.
     """
-    _fill(path, "model.html.j2", title=title, lines=lines, notes=notes, pictures=pictures)
+    _fill(path, "model.html.j2", title=title, lines=lines, notes=notes, pictures=pictures, tables=tables)
 
 
 def _fill(path, name, **values):

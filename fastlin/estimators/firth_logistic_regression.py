@@ -1,0 +1,386 @@
+"""FirthLogisticRegression: logistic and softmax regression with Firth's bias-reducing penalty."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.coefficients import read_coefficients
+from fastlin.estimators.endings import kept_on_error
+from fastlin.estimators.features import name_features
+from fastlin.estimators.inferences import Inferences
+from fastlin.estimators.linear_predictions import LinearPredictions
+from fastlin.estimators.logistic_regression import LogisticRegression
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, estimator, fitted, limit_jobs, parameter
+from fastlin.estimators.scikit_learn import BaseEstimator, check_parameters
+from fastlin.estimators.summary import FitSummary, describe_coef, describe_data
+from fastlin.estimators.training_data import choose_dtype, read_training_data
+from fastlin.exceptions import ConvergenceWarning
+from fastlin.typing import Array, BoolArray, MatrixLike, RandomState
+
+if TYPE_CHECKING:
+    from fastlin.estimators.training_data import TrainingData
+    from fastlin.inference.bootstrap import Bootstrap, Refits
+    from fastlin.inference.firth_inference import FirthInference
+    from fastlin.inference.likelihood import Likelihood
+
+# By how much of its standard error a coefficient of a resample would still move.
+RESAMPLED_TOL = 1e-3
+# Dependent columns that an error names.
+NAMED = 5
+
+
+@estimator
+class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
+    """Logistic and softmax regression by Firth's penalised likelihood, for few rows, rare classes and separated data.
+
+    The fit maximises::
+
+        l(W, b) + (1/2) log det I(W, b)
+
+    Here l is the log-likelihood, sum_i s_i log p_i(y_i), s_i the sample weight of a row, which counts as that many
+    rows, and I its Fisher information. The penalty takes away the bias of order 1/n that the maximum of the likelihood
+    has [1]_, for softmax too [2]_. Its maximum is finite also where the classes are separable [3]_. A linear map of the
+    columns, or another reference class, changes coefficients as it does without a penalty. A sum of n p^2 (K - 1)^2
+    products is made in each iteration, p being the number of columns with the intercept.
+
+    Dense and sparse data, blocks, and tables with categorical columns are read as `LogisticRegression` reads them. The
+    coefficients of the first level of a categorical column are zero, but for the first such column of a model without
+    an intercept. The same data give the same bits for any number of threads.
+
+    Parameters
+    ----------
+    tol : float, default=1e-6
+        The fit stops when the next step, I^-1 times the penalised score, would move neither a coefficient nor a linear
+        function of them by more than tol of its standard error.
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
+    max_iter : int, default=200
+        Largest number of steps. A step is halved until the penalised likelihood does not fall.
+    n_jobs : int or None, default=None
+        Number of threads of fits and predictions, as joblib counts (-1: all processors). None takes all processors
+        that the process may use.
+    categorical_features : "from_dtype", array-like or None, default=None
+        The columns of a table whose values are levels rather than numbers, as `LogisticRegression` takes them.
+    missing_level : bool, default=False
+        Whether the missing values of a categorical column are a level of their own. Otherwise they are an error.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the classes, sorted.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, float32 for float32 data, else float64. For three classes and more they and the intercepts sum to
+        zero over the classes.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts in the type of `coef_`; zeros without `fit_intercept`.
+    n_iter_ : int
+        Number of steps.
+    converged_ : bool
+        Whether tol was reached, or the floor that rounding sets.
+    distance_ : float
+        By how many standard errors the next step would move what it moves most.
+    penalised_log_likelihood_ : float
+        What the fit maximises, l + log det I / 2, with I by the coefficients of the columns as they are.
+    log_likelihood_ : float
+        l at its maximum.
+    fit_seconds_ : float
+        Seconds that the fit took.
+    n_samples_fit_ : int
+        Number of rows of the fit.
+    n_features_in_ : int
+        Number of features of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, where X has names that are strings.
+    categories_ : list of ndarray or None
+        For each column of X its levels, in the order of their coefficients, or None for numbers. It exists where
+        columns are categorical.
+
+    See Also
+    --------
+    LogisticRegression : Penalises the size of coefficients.
+
+    References
+    ----------
+    .. [1] D. Firth (1993). Bias reduction of maximum likelihood estimates. Biometrika 80(1), 27-38.
+    .. [2] I. Kosmidis and D. Firth (2011). Multinomial logit bias reduction via the Poisson log-linear model.
+       Biometrika 98(3), 755-759.
+    .. [3] G. Heinze and M. Schemper (2002). A solution to the problem of separation in logistic regression.
+       Statistics in Medicine 21(16), 2409-2419.
+
+    Examples
+    --------
+    >>> from fastlin import FirthLogisticRegression
+    >>> X, y = [[1.0], [2.0], [3.0], [4.0]], [0, 0, 1, 1]
+    >>> FirthLogisticRegression().fit(X, y).coef_.round(2)
+    array([[1.31]])
+    """
+
+    tol: float = parameter(default=1e-6, accepts=["at least 0"])
+    fit_intercept: bool = parameter(default=True, accepts=["boolean"])
+    max_iter: int = parameter(default=200, accepts=["count"])
+    n_jobs: int | None = parameter(default=None, accepts=[None, "whole number"])
+    categorical_features: Literal["from_dtype"] | ArrayLike | None = parameter(
+        default=None, accepts=["from_dtype", "array-like", None]
+    )
+    missing_level: bool = parameter(default=False, accepts=["boolean"])
+
+    n_iter_: int = fitted()
+    converged_: bool = fitted()
+    distance_: float = fitted()
+    penalised_log_likelihood_: float = fitted()
+    log_likelihood_: float = fitted()
+    n_samples_fit_: int = fitted()
+    categories_: list[Array | None] = fitted()
+
+    def fit(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            Rows of finite numbers. Those of `fastlin.blocks` need not lie in memory.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels of at least two classes: numbers, strings or bools; or soft labels, as `LogisticRegression` has them.
+            None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            How many rows each row stands for, at least 0 and not all 0; None means ones. Other than with
+            `LogisticRegression` a common factor of them counts, as that many more rows do.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
+            What is added to the scores of the rows, as `LogisticRegression` takes it.
+        classes : array-like of shape (n_classes,) or None
+            The classes of soft labels, in the order of their columns, as `LogisticRegression` takes them.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinite values, wrong shapes, one class, continuous labels, columns that depend linearly on
+            others, an information matrix that is too large, and parameters out of range.
+        """
+        with kept_on_error(self):
+            return self._fit(X, y, sample_weight, offset, classes)
+
+    def _fit(self, X, y, sample_weight, offset, classes):
+        from fastlin.inference.profile import maximise
+
+        check_parameters(self)
+        with limit_jobs(self.n_jobs):
+            reader: Any = self
+            data = read_training_data(reader, X, y, sample_weight, offset, classes)
+            likelihood = self._make_likelihood(data)
+            if not (likelihood.objective.class_weights > 0).all():
+                raise ValueError("FirthLogisticRegression needs rows of weight above zero in each of the classes.")
+            begin = likelihood.at(likelihood.start())
+            if begin is None:
+                self._refuse_columns(likelihood)
+            found = maximise(begin, self.tol, self.max_iter)
+            state, objective = found.state, likelihood.objective
+            dtype = choose_dtype(data.matrix, "auto")
+            coef, intercept = objective.read_off(likelihood.to_parameters(state.theta), dtype)
+        if not found.converged:
+            warnings.warn(
+                f"The fit stopped after {found.n_iter} iterations, before tol={self.tol} was reached: the next step "
+                f"would move some coefficient by {found.distance:.2g} of its standard error. Raise max_iter (now "
+                f"{self.max_iter}) or tol.",
+                ConvergenceWarning,
+                stacklevel=TO_THE_CALLER_OF_FIT - 1,
+            )
+        self.n_samples_fit_ = data.matrix.shape[0]
+        self.classes_ = data.classes
+        self.coef_, self.intercept_ = coef, intercept
+        self.n_iter_, self.converged_, self.distance_ = found.n_iter, found.converged, found.distance
+        self.log_likelihood_ = state.log_likelihood
+        self.penalised_log_likelihood_ = likelihood.restore_value(state)
+        return self
+
+    def inference(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        reference: Any = None,
+    ) -> FirthInference:
+        """Return standard errors, tests and intervals of the coefficients.
+
+        Standard errors are those of the inverse information at the estimates. p-values and intervals are those of the
+        penalised likelihood and its profile.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones.
+        offset : array-like or None
+            The offsets of the fit.
+        reference : object
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
+            classes, which sum to zero over the classes, as `coef_` does.
+
+        Returns
+        -------
+        FirthInference
+            The estimates, their errors, and the likelihoods.
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit.
+        """
+        from fastlin.inference.firth_inference import infer
+
+        read: Any = Inferences._reading
+        with read(self, X, y, sample_weight, offset) as data:
+            likelihood = self._make_likelihood(data)
+            classes, coef, intercept = read_coefficients(self)
+            start = likelihood.objective.coordinates.to_parameters(coef.astype(np.float64), intercept)
+            begin = likelihood.at(likelihood.to_theta(start))
+            if begin is None:
+                self._refuse_columns(likelihood)
+            columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
+            return infer(begin, classes, name_features(self, None), reference, columns.astype(np.float64))
+
+    def bootstrap(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        n_resamples: int = 1000,
+        random_state: RandomState = None,
+        clusters: ArrayLike | None = None,
+    ) -> Bootstrap:
+        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
+
+        A resample that lacks a class, or whose columns depend on each other, is drawn again. Fits have no certificate;
+        they end where the next step would move no coefficient by more than a thousandth of its standard error. The
+        acceleration of BCa intervals leaves out the penalty.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn.
+        offset : array-like or None
+            The offsets of the fit.
+        n_resamples : int, default=1000
+            The number of resamples, at least 2.
+        random_state : int, RandomState or None, default=None
+            The seed of the draws. The first resamples are the same for any number of them.
+        clusters : array-like of shape (n_samples,) or None
+            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
+
+        Returns
+        -------
+        Bootstrap
+            Coefficients, errors and intervals.
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
+            for each row, and at least two.
+        """
+        from fastlin.estimators.resampling import bootstrap
+
+        read: Any = Inferences._reading
+        with read(self, X, y, sample_weight, offset) as data:
+            return bootstrap(lambda: self._prepare_refits(data), data, n_resamples, random_state, clusters)
+
+    def _prepare_refits(self, data: TrainingData) -> Refits:
+        from fastlin.estimators.resampling import count_fits_at_once
+        from fastlin.inference.bootstrap import Refits, Resampled
+        from fastlin.inference.profile import maximise
+
+        _, *found = read_coefficients(self)
+
+        def find(weights, tol):
+            likelihood = self._make_likelihood(replace(data, weights=weights))
+            objective = likelihood.objective
+            begin = likelihood.at(likelihood.to_theta(objective.coordinates.to_parameters(*found)))
+            if begin is None:
+                return None, objective
+            end = maximise(begin, tol, self.max_iter)
+            parameters = likelihood.to_parameters(end.state.theta)
+            return Resampled(*objective.read_off(parameters, np.float64), np.inf, end.converged), objective
+
+        best, objective = find(data.weights, self.tol)
+        if best is None:
+            self._refuse_columns(self._make_likelihood(data))
+        found = list(best[:2])
+        point = None
+        if objective.keeps_probabilities:
+            parameters = objective.coordinates.to_parameters(*found)
+            point = objective.at(parameters, out=objective.make_room())
+        at_once = count_fits_at_once(data, objective.shape, True)
+        return Refits(
+            lambda weights, check: find(weights, RESAMPLED_TOL)[0], best, point, self._find_free(data), at_once
+        )
+
+    def _make_likelihood(self, data: TrainingData) -> Likelihood:
+        """Return the penalised likelihood of training data."""
+        from fastlin.estimators.problem import Problem
+        from fastlin.inference.likelihood import Likelihood
+        from fastlin.inference.profile import check_size
+
+        plain = LogisticRegression(C=np.inf, fit_intercept=self.fit_intercept)
+        objective = Problem(plain, data).objective(np.inf, 0.0)
+        check_size(objective)
+        return Likelihood(objective, data.weight_unit, True, self._find_free(data))
+
+    def _find_free(self, data: TrainingData) -> BoolArray:
+        """Return which columns have coefficients, (d + 1,): all but the first levels of categorical columns."""
+        free = np.ones(data.matrix.shape[1] + 1, bool)
+        free[-1] = self.fit_intercept
+        first, is_determined = 0, self.fit_intercept
+        for levels in getattr(self, "categories_", []):
+            if levels is not None:
+                free[first] = not is_determined
+                is_determined = True
+            first += 1 if levels is None else len(levels)
+        return free
+
+    def _refuse_columns(self, likelihood: Likelihood) -> NoReturn:
+        """Raise a ValueError that names the columns that depend on others."""
+        dependent, names = likelihood.find_dependent(NAMED + 1), [*name_features(self, None), "the intercept"]
+        named = ", ".join(str(names[j]) for j in dependent[:NAMED]) + (", ..." if len(dependent) > NAMED else "")
+        raise ValueError(
+            "Firth's penalty, the log-determinant of the information, has no finite value where columns depend "
+            f"linearly on others or on the intercept; leave out {named or 'some columns'} of X, or scale X."
+        )
+
+    def _describe_result(self):
+        reached = "reached" if self.converged_ else "not reached"
+        return {
+            "data": describe_data(self),
+            "penalised log-likelihood": f"{self.penalised_log_likelihood_:.9g}",
+            "tol": f"{self.tol:g}, {reached}; the next step moves by {self.distance_:.1e} standard errors",
+            "iterations": f"{self.n_iter_:,}",
+            "coefficients": describe_coef(self),
+        }

@@ -1,0 +1,288 @@
+"""The method `inference` of linear models: it reads the rows as a fit does, and asks fastlin.inference about them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from copy import copy
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from fastlin.blocks.blocks import Blocks
+from fastlin.estimators.coefficients import check_coefficients, read_coefficients
+from fastlin.estimators.features import check_features, name_features
+from fastlin.estimators.parameters import TO_THE_CALLER_OF_FIT, limit_jobs, read_penalty
+from fastlin.estimators.soft_labels import are_soft, find_most_probable, read_soft_labels
+from fastlin.estimators.training_data import check_labels, choose_labels, make_training_data, read_matrix
+from fastlin.typing import MatrixLike, RandomState
+
+if TYPE_CHECKING:
+    from fastlin.inference.bootstrap import Bootstrap
+    from fastlin.inference.inference import Inference
+
+
+class Inferences:
+    """The method `inference` of an estimator with `coef_`, `intercept_` and the parameters of its penalty."""
+
+    def inference(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        covariance: Literal["model", "HC0", "HC1", "cluster"] = "model",
+        clusters: ArrayLike | Sequence[ArrayLike] | None = None,
+        reference: Any = None,
+        penalised: Literal["laplace", "sandwich"] | None = None,
+        use_t: bool = False,
+        weights_are: Literal["frequency", "importance"] = "frequency",
+        features: Sequence[str] | None = None,
+    ) -> Inference:
+        """Return standard errors, tests and intervals of the coefficients.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones.
+        offset : array-like or None
+            The offsets of the fit.
+        covariance : {"model", "HC0", "HC1", "cluster"}
+            "model" is the inverse of the Fisher information, right where the model is. "HC0" is robust against errors
+            of the model (Huber 1967, White 1982), "HC1" is that times n / (n - q) for n rows and q parameters, and
+            "cluster" allows for rows of a cluster that depend on each other: times G / (G - 1) (n - 1) / (n - q) for G
+            clusters. With several keys the covariances of all combinations of them are added and subtracted (Cameron,
+            Gelbach and Miller 2011), each with its own factor.
+        clusters : array-like of shape (n_samples,) or (n_samples, n_keys), or None
+            The cluster of each row, for ``covariance="cluster"``.
+        reference : object
+            The class whose coefficients are zero; None means the first of `classes_`. "symmetric" reports those of all
+            classes, which sum to zero over the classes, as `coef_` does.
+        penalised : {"laplace", "sandwich"} or None
+            What the errors of a penalised model mean, which has none by itself. "laplace" takes the penalty as a normal
+            prior, and reports the standard deviations of the posterior around its largest density. "sandwich" reports
+            how the penalised estimates vary over repeated samples, around their own mean: they are biased.
+        use_t : bool
+            Whether Student's t takes the place of the normal distribution, and F that of chi-squared: with n - q
+            degrees of freedom, and G - 1 of the key with the fewest clusters for ``covariance="cluster"``.
+        weights_are : {"frequency", "importance"}
+            What weights mean: "frequency" that a row stands for so many equal ones, or "importance" that it matters so
+            much, as sampling weights say; these take a robust covariance. `class_weight` is of the latter kind.
+        features : sequence of str or None
+            The names of the columns that are reported, "intercept" among them; None means all. Of a model with more
+            than 4,096 parameters only named ones can be had, by conjugate gradients, with the covariances "model",
+            "HC0" and "HC1".
+
+        Returns
+        -------
+        Inference
+            The estimates, with everything that follows from their covariance.
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit, the model is penalised and `penalised` is None, or has an L1 penalty,
+            weights do not fit the covariance, or there are more than 4,096 parameters.
+
+        Warns
+        -----
+        InferenceWarning
+            `coef_` are more than a hundredth of a standard error from the optimum, to which the inference belongs.
+        """
+        with self._reading(X, y, sample_weight, offset) as data:
+            return self._infer(
+                data,
+                covariance=covariance,
+                clusters=clusters,
+                reference=reference,
+                penalised=penalised,
+                use_t=use_t,
+                weights_are=weights_are,
+                features=features,
+            )
+
+    def bootstrap(
+        self,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
+        *,
+        n_resamples: int = 1000,
+        random_state: RandomState = None,
+        clusters: ArrayLike | None = None,
+    ) -> Bootstrap:
+        """Return the coefficients of fits to resamples of the rows, with errors and intervals made of them.
+
+        Each resample draws as many rows as there are, with replacement, and its fit has the parameters of this model,
+        with C at the chosen one. It starts from the minimum of all rows and ends, by its certificate where it has one,
+        within a hundredth of a standard error of its own. Fits run side by side on the threads that `n_jobs` allows,
+        and the number of threads changes no bit. A resample that lacks a class is drawn again.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), or Blocks
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their labels. None only where X is Blocks that hold them.
+        sample_weight : array-like of shape (n_samples,) or None
+            Their weights in the fit; None means ones. A row keeps its weight each time that it is drawn, and
+            ``class_weight="balanced"`` is found anew in each resample.
+        offset : array-like or None
+            The offsets of the fit.
+        n_resamples : int, default=1000
+            The number of resamples, at least 2.
+        random_state : int, RandomState or None, default=None
+            The seed of the draws. The first resamples are the same for any number of them.
+        clusters : array-like of shape (n_samples,) or None
+            The cluster of each row: whole clusters are then drawn, as many as there are. None draws single rows.
+
+        Returns
+        -------
+        Bootstrap
+            Coefficients, certificates, errors and intervals.
+
+        Raises
+        ------
+        ValueError
+            The rows are not those of such a fit, a class is so rare that resamples lack it, or clusters are not one
+            for each row, and at least two.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Some fits stopped before they came so near to their minimum.
+        """
+        from fastlin.estimators.resampling import bootstrap, prepare_refits
+
+        model: Any = copy(self)
+        # Those of each resample follow from its rows.
+        model.class_weight = None
+        with model._reading(X, y, sample_weight, offset) as data:
+            C, l1_ratio = self._read_strength()
+            fitted: Any = self
+            return bootstrap(
+                lambda: prepare_refits(fitted, data, C, l1_ratio), data, n_resamples, random_state, clusters
+            )
+
+    @contextmanager
+    def _reading(self, X, y, sample_weight, offset):
+        """Yield the rows of a fit, within the limits of `n_jobs`."""
+        model: Any = self
+        check_is_fitted(model)
+        with limit_jobs(model.n_jobs):
+            yield _read_known_data(model, X, y, sample_weight, offset)
+
+    def _infer(
+        self,
+        data,
+        *,
+        covariance="model",
+        clusters=None,
+        reference=None,
+        penalised=None,
+        use_t=False,
+        weights_are="frequency",
+        features=None,
+    ):
+        """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
+        from fastlin.estimators.problem import Problem
+        from fastlin.estimators.reference_levels import take_differences
+        from fastlin.inference.clusters import read_clusters
+        from fastlin.inference.estimation import Meaning, answer, ask
+
+        # A copy, so that no check changes the model.
+        model: Any = copy(self)
+        classes, coef, intercept = read_coefficients(model)
+        C, l1_ratio = self._read_strength()
+        names, reference_levels = name_features(model, None), []
+        _drop_bounds(model, data, coef, names)
+        if hasattr(model, "categories_") and C == np.inf:
+            data, coef, intercept, kept, references = take_differences(data, coef, intercept, model.fit_intercept)
+            names, reference_levels, model.penalty_factors = names[kept], names[references].tolist(), None
+        question = ask(
+            classes,
+            reference,
+            Meaning(weights_are, data.weight_unit, model.class_weight is not None),
+            covariance=covariance,
+            penalised=penalised,
+            use_t=use_t,
+            names=names,
+            reference_levels=reference_levels,
+            clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
+            tol=model.tol,
+            stacklevel=TO_THE_CALLER_OF_FIT + 1,
+            features=features,
+        )
+        return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
+
+    def _read_strength(self):
+        """Return C and l1_ratio of the fit."""
+        model: Any = self
+        if hasattr(model, "C_"):
+            return float(np.ravel(model.C_)[0]), float(np.ravel(model.l1_ratio_)[0])
+        with warnings.catch_warnings():
+            # The fit has warned of them.
+            warnings.simplefilter("ignore")
+            return read_penalty(model.penalty, model.C, model.l1_ratio)
+
+
+def _drop_bounds(model, data, coef, names):
+    """Take the bounds of coefficients from a copy of a model, once it is known that none of them bind."""
+    from fastlin.estimators.problem import Problem
+
+    if getattr(model, "lower_bounds", None) is None and getattr(model, "upper_bounds", None) is None:
+        return
+    bounds = getattr(Problem(model, data), "bounds", None)
+    if bounds is not None:
+        binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
+        if binds.any():
+            shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
+            raise ValueError(
+                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates have no "
+                "normal distribution, so that no standard errors hold for them. Leave the bounds out."
+            )
+    model.lower_bounds = model.upper_bounds = None
+
+
+def _read_known_data(model, X, y, sample_weight, offset):
+    """Return the TrainingData of rows whose columns and classes are those of a fitted model."""
+    if isinstance(X, Blocks):
+        from fastlin.matrices import BlockMatrix
+
+        if hasattr(model, "categories_"):
+            raise ValueError("The model was fitted to a table with categorical columns, which blocks do not have.")
+        check_features(model, X.shape[1], X.feature_names, "the blocks have")
+        y, sample_weight = choose_labels(model, X, y, sample_weight)
+        matrix: Any = BlockMatrix(X)
+    else:
+        # The measurement of the columns finds out whether X is finite.
+        matrix = read_matrix(model, X, reset=False, ensure_all_finite=False)
+        soft = read_soft_labels(y)
+        labels = y if soft is None else find_most_probable(soft)
+        y = check_labels(model, labels, matrix.shape[0], "X has") if soft is None else soft
+    check_coefficients(model, matrix.shape[1])
+    classes = model.classes_ if are_soft(y) else None
+    # Its checks may not change the model.
+    data = make_training_data(copy(model), matrix, y, sample_weight, offset, classes)
+    _check_classes(data.classes, model.classes_)
+    return data
+
+
+def _check_classes(found, known):
+    """Raise a ValueError where rows do not have the classes of a model."""
+    if found.shape == known.shape and (found == known).all():
+        return
+    unknown = [label for label in found.tolist() if label not in known.tolist()]
+    if unknown:
+        raise ValueError(f"y holds {unknown[0]!r}, which is none of the classes of the model, {known.tolist()}.")
+    missing = [label for label in known.tolist() if label not in found.tolist()]
+    raise ValueError(f"No row of y has the class {missing[0]!r} of the model: its coefficients have no finite optimum.")

@@ -1,0 +1,278 @@
+"""The bootstrap: coefficients of resamples of the rows, and the standard errors and intervals that follow from them.
+
+A resample draws as many rows as there are, with replacement, or as many clusters of rows as there are. Its fit is that
+of all rows with the number of times that each was drawn as a weight, so that no rows are copied. Each resample has a
+seed of its own, so that neither the number of threads nor that of resamples changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from fastlin.inference.hypotheses import check_level
+from fastlin.inference.influence import find_acceleration
+from fastlin.kernels.machine.threads import run_side_by_side
+from fastlin.objective.rows import weigh_targets
+from fastlin.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.point import Point
+
+# A fit of a resample is asked to lie within this part of a standard error from its minimum.
+PART_OF_ERROR = 0.01
+# A resample without a row of some class is drawn again, so many times at most.
+MOST_DRAWS = 1000
+
+
+class Resampled(NamedTuple):
+    """The fit of one resample: coef (K, d), intercept (K,), its certificate, and whether it converged."""
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    certificate: float
+    converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """What a bootstrap fits.
+
+    Attributes
+    ----------
+    fit : callable
+        It takes the weights of the rows, and what it may call in each iteration to learn whether anybody waits for it,
+        and returns a Resampled, or None where the rows have no such fit.
+    best : Resampled
+        The fit of all rows.
+    point : Point or None
+        The objective there, with probabilities; None where there is no room for a Hessian.
+    free : ndarray of shape (d + 1,), bool
+        The columns whose coefficients are not zero; the last is the intercept.
+    most_at_once : int
+        How many fits may run at once.
+    """
+
+    fit: Callable[[FloatArray, Callable[..., Any]], Resampled | None]
+    best: Resampled
+    point: Point | None
+    free: BoolArray
+    most_at_once: int
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """The coefficients of B resamples of the rows; `bootstrap` of an estimator makes it.
+
+    Arrays of errors and intervals have a row for each row of `coef_`, and a column for each feature and, last, one for
+    the intercept, if the model has one.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (B, K, d)
+        The coefficients of each resample. K is 1 for two classes, else the number of classes.
+    intercept : ndarray of shape (B, K)
+        The intercepts of each resample.
+    certificates : ndarray of shape (B,)
+        For each fit the upper bound on J - J* that it has proven; inf where none is known.
+    converged : ndarray of shape (B,), bool
+        Whether each fit reached its tol.
+    estimate : ndarray of shape (K, p)
+        The coefficients and intercepts of all rows, found to the same accuracy.
+    acceleration : ndarray of shape (K, p), or None
+        By how much the skewness of the influence of the rows, or clusters, moves the BCa intervals: a sixth of the
+        sum of its cubes over the sum of its squares to the power of 1.5 (Efron 1987, equation 6.6). None where the
+        Hessian of the objective is too large, or not definite.
+
+    References
+    ----------
+    .. [1] B. Efron (1987). Better Bootstrap Confidence Intervals. JASA 82(397), 171-185.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fastlin import LogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> found = LogisticRegression().fit(X[:, :3], y).bootstrap(X[:, :3], y, n_resamples=100, random_state=0)
+    >>> found.coef.shape
+    (100, 1, 3)
+    >>> found.conf_int(0.9, method="bca").shape
+    (1, 4, 2)
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    certificates: np.ndarray
+    converged: np.ndarray
+    estimate: np.ndarray
+    acceleration: np.ndarray | None
+
+    @cached_property
+    def estimates(self) -> FloatArray:
+        """The coefficients and, last, the intercept of each resample, if there is one: (B, K, p)."""
+        if self.estimate.shape[1] == self.coef.shape[2]:
+            return self.coef
+        return np.concatenate([self.coef, self.intercept[:, :, None]], axis=2)
+
+    @property
+    def std_errors(self) -> FloatArray:
+        """The standard deviations of the estimates over the resamples, divided by B - 1: (K, p)."""
+        return np.std(self.estimates, axis=0, ddof=1)
+
+    @property
+    def bias(self) -> FloatArray:
+        """The mean of the estimates over the resamples less the estimate of all rows: (K, p)."""
+        return self.estimates.mean(axis=0) - self.estimate
+
+    def conf_int(self, level: float = 0.95, method: Literal["percentile", "bca"] = "percentile") -> FloatArray:
+        """Return the ends of intervals.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            The part of all samples whose interval is to hold the true coefficient, between 0 and 1.
+        method : {"percentile", "bca"}, default="percentile"
+            "percentile" takes the quantiles of the estimates themselves. "bca" corrects them for bias and
+            acceleration; its bias is that of the estimates that lie below the one of all rows, those equal to it
+            counting half, and at least half of one resample lies on either side.
+
+        Returns
+        -------
+        ndarray of shape (K, p, 2)
+            The lower and the upper end.
+
+        Raises
+        ------
+        ValueError
+            The level is not between 0 and 1, the method is another one, or "bca" has no acceleration.
+        """
+        if method not in ("percentile", "bca"):
+            raise ValueError(f'method must be "percentile" or "bca", got {method!r}')
+        tails = 0.5 + 0.5 * check_level(level) * np.array([-1, 1])
+        if method == "percentile":
+            return np.moveaxis(np.quantile(self.estimates, tails, axis=0), 0, -1)
+        if self.acceleration is None:
+            raise ValueError(
+                'method="bca" needs the acceleration, for which the Hessian of this objective is too large or not '
+                'definite; use method="percentile".'
+            )
+        from scipy.special import ndtr, ndtri
+
+        n = len(self.estimates)
+        below = (self.estimates < self.estimate).sum(axis=0) + 0.5 * (self.estimates == self.estimate).sum(axis=0)
+        bias = ndtri(np.clip(below, 0.5, n - 0.5) / n)[..., None]
+        moved = bias + ndtri(tails)
+        places = ndtr(bias + moved / (1 - self.acceleration[..., None] * moved))
+        ends = np.empty(places.shape)
+        for row, column in np.ndindex(ends.shape[:2]):
+            ends[row, column] = np.quantile(self.estimates[:, row, column], places[row, column])
+        return ends
+
+    def __repr__(self) -> str:
+        """Return how many resamples there are, and the shape of their coefficients."""
+        n, K, d = self.coef.shape
+        return f"Bootstrap({n} resamples, coefficients of shape ({K}, {d}))"
+
+
+class Draws:
+    """The numbers of times that each row stands in the resamples.
+
+    Parameters
+    ----------
+    seed : int
+        Resample b is drawn by NumPy's generator with the seed (seed, b).
+    labels : ndarray of shape (n,), int
+        The class of each row.
+    weights : ndarray of shape (n,) or None
+        The weight of each row; None means ones.
+    targets : ndarray of shape (n, K) or None
+        The soft labels of the rows, as Rows takes them.
+    clusters : ndarray of shape (n,), int, or None
+        The number of each row's cluster, from 0 without gaps. None means that each row is one.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        labels: IntArray,
+        weights: FloatArray | None,
+        targets: FloatArray | None,
+        clusters: IntArray | None,
+    ) -> None:
+        self._seed, self._labels, self._weights = seed, labels, weights
+        self._targets, self._clusters = targets, clusters
+        self._n_drawn = len(labels) if clusters is None else int(clusters.max()) + 1
+        self._n_classes = int(labels.max()) + 1
+
+    def draw(self, number: int) -> Iterator[FloatArray]:
+        """Yield the weights of the rows in a resample, (n,): their own ones times how often they were drawn.
+
+        The first ones serve, unless the fit of their rows does not exist.
+
+        Raises
+        ------
+        ValueError
+            No resample has rows of each class, or none a fit.
+        """
+        random = np.random.default_rng((self._seed, number))
+        for _ in range(MOST_DRAWS):
+            counts = np.bincount(random.integers(self._n_drawn, size=self._n_drawn), minlength=self._n_drawn)
+            drawn = (counts if self._clusters is None else counts[self._clusters]).astype(np.float64)
+            if self._weights is not None:
+                drawn *= self._weights
+            if (self._weigh_classes(drawn) > 0).all():
+                yield drawn
+        what = "rows" if self._clusters is None else "clusters"
+        raise ValueError(
+            f"None of {MOST_DRAWS:,} resamples of the {self._n_drawn} {what} has each of the {self._n_classes} classes "
+            "with a weight above zero, and a fit; some class or level has too few of them for a bootstrap."
+        )
+
+    def _weigh_classes(self, weights):
+        if self._targets is not None:
+            return weigh_targets(self._targets, weights)
+        return np.bincount(self._labels, weights, self._n_classes)
+
+
+def resample(refits: Refits, draws: Draws, n_resamples: int) -> Iterator[Resampled]:
+    """Yield the fit of each resample in order, on as many threads as there are.
+
+    Where only one may run at once, the fits come one after the other, each on all threads.
+    """
+
+    def fit_one(number, check=lambda *_: None):
+        found = (refits.fit(weights, check) for weights in draws.draw(number))
+        return next(each for each in found if each is not None)
+
+    if refits.most_at_once == 1:
+        return map(fit_one, range(n_resamples))
+    return run_side_by_side(fit_one, n_resamples, refits.most_at_once)
+
+
+def choose_tol(tol: float, value: float, n_rows: int) -> float:
+    """Return the relative excess of J, a value of it, at which no coefficient is PART_OF_ERROR of its error away.
+
+    Near its minimum n J exceeds it by at least half the square of the distance of any coefficient in standard errors.
+    """
+    return min(tol, 0.5 * PART_OF_ERROR**2 / (n_rows * value)) if value > 0 else tol
+
+
+def collect(resampled: Iterator[Resampled], n_resamples: int, refits: Refits, clusters: IntArray | None) -> Bootstrap:
+    """Return the Bootstrap of fits of resamples, of whole clusters where their numbers (n,) are given."""
+    best, has_intercept = refits.best, bool(refits.free[-1])
+    K, d = best.coef.shape
+    coef, intercept = np.empty((n_resamples, K, d)), np.empty((n_resamples, K))
+    certificates, converged = np.empty(n_resamples), np.empty(n_resamples, bool)
+    for b, each in enumerate(resampled):
+        coef[b], intercept[b], certificates[b], converged[b] = each
+    estimate = best.coef.astype(np.float64)
+    if has_intercept:
+        estimate = np.column_stack([estimate, best.intercept])
+    acceleration = None if refits.point is None else find_acceleration(refits.point, refits.free, clusters)
+    if acceleration is not None and not has_intercept:
+        acceleration = acceleration[:, :-1]
+    return Bootstrap(coef, intercept, certificates, converged, estimate, acceleration)

@@ -1,0 +1,137 @@
+"""Sums of what the rows of a cluster add to the gradient, for covariances that allow for dependence within clusters.
+
+The middle of the covariance is sum over the clusters of u u', u being the sum over the rows of a cluster of
+s_i x~_i (p_i - e_i)' (Liang and Zeger 1986). Rows may lie in clusters by several keys at once: then the covariances by
+all combinations of keys are added, where their number is odd, or subtracted (Cameron, Gelbach and Miller 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+
+from fastlin.inference.covariances import find_residuals
+from fastlin.matrices.dense import DenseMatrix
+from fastlin.matrices.matrix import PROBABILITY_BYTES
+from fastlin.typing import Array, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.point import Point
+
+
+def read_clusters(clusters: ArrayLike | Sequence[ArrayLike], n_rows: int) -> list[IntArray]:
+    """Return the number of each row's cluster, (n_rows,) from 0 on, for each of the keys.
+
+    Raises
+    ------
+    ValueError
+        They are not one for each row, or miss some.
+    """
+    keys = _split_keys(clusters)
+    numbers: list[IntArray] = []
+    for key in keys:
+        if key.shape != (n_rows,):
+            raise ValueError(
+                f"clusters must hold one entry for each of the {n_rows} rows, for each of its keys, got the shape "
+                f"{key.shape}."
+            )
+        if any(entry is None for entry in key.tolist()) or (key != key).any():
+            raise ValueError("clusters must name a cluster for each row, but it holds None or NaN.")
+        try:
+            numbers.append(np.unique(key, return_inverse=True)[1].reshape(-1))
+        except TypeError as error:
+            raise ValueError(f"clusters must hold entries that can be sorted: {error}.") from error
+    return numbers
+
+
+def _split_keys(clusters):
+    """Return the keys as arrays: columns of a table or of an array (n, n_keys), or the arrays of a list."""
+    if hasattr(clusters, "columns"):
+        return [np.asarray(clusters[name]) for name in clusters.columns]
+    if isinstance(clusters, (list, tuple)) and len(clusters) and all(np.ndim(each) == 1 for each in clusters):
+        return [np.asarray(each) for each in clusters]
+    array = np.asarray(clusters)
+    return list(array.T) if array.ndim == 2 else [array]
+
+
+def combine_keys(keys: Sequence[IntArray], weighty: Array | None) -> Iterator[tuple[int, IntArray, int]]:
+    """Yield the sign of each combination of keys, the number of each row's cluster by it, and how many there are.
+
+    Clusters are counted by the rows that have some weight, as ``weighty`` (n,) says; None means all.
+    """
+    for n_keys in range(1, len(keys) + 1):
+        for chosen in combinations(keys, n_keys):
+            numbers = chosen[0]
+            for key in chosen[1:]:
+                numbers = np.unique(numbers * (int(key.max()) + 1) + key, return_inverse=True)[1].reshape(-1)
+            seen = numbers if weighty is None else numbers[weighty]
+            yield (1 if n_keys % 2 else -1), numbers, len(np.unique(seen))
+
+
+def multiply_cluster_sums(point: Point, numbers: IntArray) -> FloatArray:
+    """Return sum of u u' over the clusters (n,) of the rows, divided by S, (K (d + 1), K (d + 1)).
+
+    The rows are read in the order of their clusters, some at a time.
+    """
+    rows: Any = point.objective.rows
+    K, m = point.objective.shape
+    order = np.argsort(numbers, kind="stable")
+    together = max(1, PROBABILITY_BYTES // (8 * K * m))
+    total = np.zeros((K * m, K * m))
+    carried: FloatArray = np.zeros((0, K * m))
+    for first in range(0, len(order), together):
+        chunk = order[first : first + together]
+        own = numbers[chunk]
+        places = np.concatenate([[0], np.cumsum(own[1:] != own[:-1])])
+        sums = _sum_clusters(rows, point.parameters, chunk, places)
+        if len(carried):
+            if numbers[order[first - 1]] == own[0]:
+                sums[0] += carried[0]
+            else:
+                sums = np.concatenate([carried, sums])
+        # More rows of the last cluster may follow.
+        carried = sums[-1:].copy()
+        total += _square(sums[:-1])
+    total += _square(carried)
+    return rows.average_pairs(total)
+
+
+def _square(sums):
+    """Return sums' sums, (e, e), the same bits for any number of threads."""
+    if not len(sums):
+        return 0.0
+    return DenseMatrix(sums).gram(np.ones(len(sums)), np.float64)[:-1, :-1]
+
+
+def _sum_clusters(rows, parameters, chunk, places):
+    """Return s_i x~_i (p_i - e_i)' of the rows of a chunk, summed up by their places, (places, K (d + 1))."""
+    part = rows.take(chunk)
+    K, m = parameters.shape
+    probabilities = np.empty((K, len(chunk)))
+    part.evaluate(parameters, np.float64, probabilities)
+    residuals = find_residuals(part.passes, probabilities)
+    residuals *= part.passes.samples.weigh()
+    X = _read_rows(rows.matrix, chunk)
+    scale, shift = rows.coordinates.scaling
+    n_places = int(places[-1]) + 1
+    sums = np.empty((n_places, K, m))
+    for k, residual in enumerate(residuals):
+        chosen = sparse.csr_array((residual, (places, np.arange(len(chunk)))), (n_places, len(chunk)))
+        product = chosen @ X
+        product = product.toarray() if sparse.issparse(product) else product
+        sums[:, k, -1] = np.bincount(places, residual, n_places)
+        sums[:, k, :-1] = product * scale + sums[:, k, -1:] * shift
+    return sums.reshape(n_places, K * m)
+
+
+def _read_rows(matrix, rows):
+    """Return rows of a matrix in float64, dense or sparse."""
+    if isinstance(matrix, DenseMatrix):
+        return matrix.take_rows(rows, np.empty((len(rows), matrix.shape[1])))
+    taken = matrix.expand(rows) if hasattr(matrix, "expand") else matrix.take(rows)
+    return taken.X.astype(np.float64)

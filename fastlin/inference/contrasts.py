@@ -1,0 +1,129 @@
+"""The coefficients that are reported: contrasts between classes, of the columns as they were given.
+
+The parameters of class k, seen in the coordinates of solvers, are v_k (d + 1). Those that are reported are, for each
+row a of a matrix of contrasts D (K', K), the sums over k of D_ak T v_k, where T scales the columns back and takes their
+shifts into the intercept. A row of D is that of a class less that of the reference, or of a class less the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fastlin.typing import Array, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.coordinates import Coordinates
+
+SYMMETRIC = "symmetric"
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """Which combinations of the parameters are reported.
+
+    Attributes
+    ----------
+    matrix : ndarray of shape (K', K)
+        D.
+    coordinates : Coordinates
+        Those of the parameters.
+    fit_intercept : bool
+        Whether an intercept is reported, as the last column.
+    """
+
+    matrix: FloatArray
+    coordinates: Coordinates
+    fit_intercept: bool
+
+    @classmethod
+    def against(cls, reference: int | None, n_classes: int, coordinates: Coordinates, fit_intercept: bool) -> Self:
+        """Return the contrasts against a class, by its number, or against the mean of all where it is None."""
+        if reference is None:
+            matrix = np.eye(n_classes) - 1 / n_classes
+        else:
+            matrix = np.delete(np.eye(n_classes), reference, axis=0)
+            matrix[:, reference] = -1
+        # Two classes have one row of parameters, those of the second class less those of the first.
+        return cls(matrix if n_classes > 2 else matrix[:, 1:], coordinates, fit_intercept)
+
+    @property
+    def n_columns(self) -> int:
+        """The number of columns p that are reported."""
+        return len(self.coordinates.scale) + self.fit_intercept
+
+    def list_classes(self, classes: Array, reference: Any) -> Array:
+        """Return all classes in their order, for those that are reported and the reference."""
+        n_rows, K = self.matrix.shape
+        if n_rows == max(K, 2):
+            return classes
+        place = int(self.matrix[0].argmin()) if K > 1 else int(self.matrix[0, 0] < 0)
+        return np.concatenate([classes[:place], np.array([reference]), classes[place:]])
+
+    def of(self, parameters: FloatArray) -> FloatArray:
+        """Return the coefficients (K', p) of parameters (K, d + 1)."""
+        coef, intercept = self.coordinates.to_coefficients(parameters)
+        columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
+        return np.einsum("ak,kj->aj", self.matrix, columns)
+
+    def to_parameters(self, estimates: FloatArray) -> FloatArray:
+        """Return parameters (K, d + 1) whose coefficients are these (K', p)."""
+        coef = estimates if self.fit_intercept else np.column_stack([estimates, np.zeros(len(estimates))])
+        found = self.coordinates.to_parameters(coef[:, :-1], coef[:, -1])
+        K = self.matrix.shape[1]
+        if K == 1:
+            return found[:1] / self.matrix[0, 0]
+        parameters = np.zeros((K, found.shape[1]))
+        parameters[self.matrix.argmax(axis=1)] = found
+        return parameters
+
+    def covariance_of(self, covariance: FloatArray) -> FloatArray:
+        """Return the covariance (K' p, K' p) of the coefficients from that of the parameters, (K (d + 1), K (d + 1)).
+
+        The argument is overwritten.
+        """
+        K, m = self.matrix.shape[1], len(self.coordinates.scale) + 1
+        blocks = covariance.reshape(K, m, K, m)
+        self._restore(blocks)
+        self._restore(blocks.transpose(2, 3, 0, 1))
+        p, n_rows = self.n_columns, len(self.matrix)
+        blocks = blocks[:, :p, :, :p]
+        if n_rows == 1:
+            return (self.matrix[0, 0] ** 2 * blocks).reshape(p, p)
+        # A class at a time: einsum over both would multiply K^4 blocks.
+        half = np.empty((n_rows, p, K, p))
+        found = np.empty((n_rows, p, n_rows, p))
+        for a, weights in enumerate(self.matrix):
+            half[a] = np.einsum("k,kiuj->iuj", weights, blocks)
+        for a, weights in enumerate(self.matrix):
+            found[:, :, a] = np.einsum("k,biku->biu", weights, half)
+        return found.reshape(n_rows * p, n_rows * p)
+
+    def _restore(self, blocks):
+        """Multiply the first columns of blocks (K, d + 1, K, d + 1) by T, in place."""
+        scale, shift = self.coordinates.scale, self.coordinates.shift
+        if shift.any():
+            blocks[:, -1] += np.einsum("j,kjum->kum", shift, blocks[:, :-1])
+        blocks[:, :-1] *= scale[:, None, None]
+
+
+def find_reference(reference: Any, classes: Array) -> int | None:
+    """Return the number of the class that a label names, 0 for None, or None for symmetric coefficients.
+
+    Raises
+    ------
+    ValueError
+        There is no such class.
+    """
+    if reference is None:
+        return 0
+    if isinstance(reference, str) and reference == SYMMETRIC and SYMMETRIC not in classes.tolist():
+        return None
+    places = [place for place, label in enumerate(classes.tolist()) if label == reference]
+    if not places:
+        raise ValueError(
+            f"reference must be one of the classes {classes.tolist()}, 'symmetric' or None, got {reference!r}."
+        )
+    return places[0]

@@ -1,0 +1,527 @@
+"""From an objective and a model's coefficients to an Inference: the optimum, a covariance, the likelihoods."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastlin.exceptions import InferenceWarning
+from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
+from fastlin.inference.collinearity import check_collinearity, find_inflations, looks_collinear
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
+from fastlin.inference.covariances import count_weights, multiply_scores, wrap
+from fastlin.inference.inference import INTERCEPT, Basis, Inference
+from fastlin.inference.information import Optimum, find_optimum
+from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
+from fastlin.inference.separation import check_large_separation, check_separation
+from fastlin.typing import Array, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+    from fastlin.objective.point import Point
+
+COVARIANCES, PENALISED = ("model", "HC0", "HC1", "cluster"), ("laplace", "sandwich", None)
+WEIGHTS_ARE = "frequency", "importance"
+# The most parameters K (d + 1) whose covariance is made: it takes 134 MB, and so do the Hessian and its factor.
+MOST_PARAMETERS = 4096
+# The intercepts of the model without features end where half the square of the Newton decrement is below this.
+SETTLED = 1e-20
+MOST_STEPS = 50
+# Coefficients of a model, and the optimum, are reported where they are no further away than this part of an error.
+CLOSE = 0.01
+
+
+class Meaning(NamedTuple):
+    """What the weights of an objective stand for.
+
+    Attributes
+    ----------
+    are : str
+        "frequency" or "importance", as `LogisticRegression.inference` has them.
+    unit : float
+        What they are multiplied by to give those of the rows.
+    by_class : bool
+        Whether weights of classes are a part of them.
+    """
+
+    are: str
+    unit: float
+    by_class: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked for, beside the objective; the parameters of `LogisticRegression.inference`, checked.
+
+    Attributes
+    ----------
+    covariance, penalised, use_t
+        As `LogisticRegression.inference` has them.
+    reference : int or None
+        The number of the class; None for symmetric coefficients.
+    classes : ndarray of shape (n_classes,)
+        The labels of all classes.
+    names : ndarray of shape (d,)
+        The names of the columns.
+    clusters : list of ndarray of shape (n,)
+        The number of each row's cluster, from 0 on, for each of the keys.
+    weights : Meaning
+        What the weights of the objective stand for.
+    tol : float
+        That of the fit.
+    stacklevel : int
+        How many frames the caller of the method is from `answer`, as warnings count them.
+    features : sequence or None
+        The names of the columns that are reported; None means all.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
+    """
+
+    covariance: str
+    penalised: str | None
+    use_t: bool
+    weights: Meaning
+    reference: int | None
+    classes: Array
+    names: Array
+    clusters: list[Array]
+    tol: float
+    stacklevel: int
+    features: Sequence[Any] | None = None
+    reference_levels: Sequence[object] = ()
+
+
+def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Question:
+    """Return the Question for the label of a reference; choices are its other fields.
+
+    Raises
+    ------
+    ValueError
+        A choice is none of those that there are.
+    """
+    for name, given, accepted in (
+        ("covariance", choices["covariance"], COVARIANCES),
+        ("penalised", choices["penalised"], PENALISED),
+        ("weights_are", weights.are, WEIGHTS_ARE),
+    ):
+        if given not in accepted:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, accepted))}, got {given!r}.")
+    if not isinstance(choices["use_t"], (bool, np.bool_)):
+        raise ValueError(f"use_t must be True or False, got {choices['use_t']!r}.")
+    if (choices["covariance"] == "cluster") != bool(choices["clusters"]):
+        raise ValueError(
+            "clusters must be given with covariance='cluster', and with no other: got covariance="
+            f"{choices['covariance']!r} and {'no clusters' if not choices['clusters'] else 'clusters'}."
+        )
+    return Question(reference=find_reference(reference, classes), classes=classes, weights=weights, **choices)
+
+
+def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, question: Question) -> Inference:
+    """Return the Inference of a model with coef (K, d) and intercept (K,) over the rows of its objective.
+
+    Raises
+    ------
+    ValueError
+        The model is penalised and the question does not say what its errors are to mean, its penalty has no errors,
+        weights are not what they are said to be, there are too many parameters, or the estimates do not exist: columns
+        depend on each other (CollinearityError) or separate the classes (SeparationError).
+    """
+    check_penalty(objective, question)
+    check_size(objective, question)
+    if question.clusters and not (objective.rows.has_labels and objective.matrix.lies_in_memory):
+        raise ValueError("covariance='cluster' reads the rows in the order of their clusters: X has to lie in memory.")
+    n_samples = count_samples(objective, question)
+    total_weight = objective.rows.total_weight * question.weights.unit
+    start = objective.coordinates.to_parameters(coef.astype(np.float64), intercept.astype(np.float64))
+    contrasts = Contrasts.against(
+        question.reference, len(question.classes), objective.coordinates, objective.fit_intercept
+    )
+    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
+    df_resid = n_samples - n_parameters
+    if df_resid <= 0 and (question.use_t or question.covariance in ("HC1", "cluster")):
+        raise ValueError(
+            f"use_t and the covariances 'HC1' and 'cluster' need more rows than parameters, got {n_samples:g} rows and "
+            f"{n_parameters} parameters."
+        )
+    names = np.append(question.names, [INTERCEPT] * objective.fit_intercept).astype(object)
+    places = find_places(question.features, names)
+    find = find_named_estimates if is_large(objective) else find_all_estimates
+    estimates = find(objective, start, contrasts, places, question, n_samples)
+    point = estimates.point
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.sqrt(np.diagonal(estimates.covariance)).reshape(estimates.coef.shape)
+        away = np.abs(contrasts.of(objective.center(start))[:, places] - estimates.coef) / errors
+    place, n_clusters = question.reference, estimates.n_clusters
+    found = Inference(
+        coef=estimates.coef,
+        names=names[places],
+        classes=question.classes if place is None else np.delete(question.classes, place),
+        reference=SYMMETRIC if place is None else question.classes[place],
+        log_likelihood=-total_weight * point.loss,
+        log_likelihood_null=find_null_likelihood(objective, total_weight),
+        n_samples=n_samples,
+        df_model=estimates.df_model,
+        model_distance=float(np.max(away, initial=0.0)),
+        distance=estimates.distance,
+        _covariance=estimates.covariance,
+        _basis=Basis(
+            covariance=question.covariance,
+            penalised=question.penalised,
+            is_likelihood=question.weights.are == "frequency" and not objective.rows.has_targets,
+            df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
+            n_clusters=n_clusters,
+            fit_intercept=objective.fit_intercept,
+            reference_levels=question.reference_levels,
+            most_inflated=find_most_inflated(estimates.inflations, names),
+            contrasts=contrasts,
+            places=places,
+            # Rows on other machines are there as long as the method runs.
+            point=point if objective.rows.has_labels else None,
+        ),
+    )
+    warn_of_distances(found, estimates.is_proven, question)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """The coefficients that are reported, at the optimum.
+
+    Attributes
+    ----------
+    point : Point
+        The optimum.
+    coef : ndarray of shape (K', q)
+        The coefficients.
+    covariance : ndarray of shape (K' q, K' q)
+        Their covariance.
+    df_model : float
+        The number of coefficients without the intercepts; NaN where the effective number is not known.
+    distance, is_proven
+        As `Optimum` has them.
+    n_clusters : tuple of int
+        How many clusters each key has.
+    inflations : ndarray of shape (d,) or None
+        What `find_inflations` returns, where that is known.
+    """
+
+    point: Point
+    coef: FloatArray
+    covariance: FloatArray
+    df_model: float
+    distance: float
+    is_proven: bool
+    n_clusters: tuple[int, ...] = ()
+    inflations: FloatArray | None = None
+
+
+def find_all_estimates(
+    objective: Objective,
+    start: FloatArray,
+    contrasts: Contrasts,
+    places: IntArray,
+    question: Question,
+    n_samples: float,
+) -> Estimates:
+    """Return the Estimates of some columns, by their places, from the covariance of all."""
+    total_weight = objective.rows.total_weight * question.weights.unit
+    optimum = find_optimum(objective, start, total_weight)
+    check_existence(optimum, question)
+    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
+    covariance, n_clusters = find_covariance(optimum, question, total_weight, n_samples, n_parameters)
+    coef, covariance = contrasts.of(optimum.point.parameters), contrasts.covariance_of(covariance)
+    if len(places) < contrasts.n_columns or (places[1:] < places[:-1]).any():
+        kept = (np.arange(len(coef))[:, None] * contrasts.n_columns + places).ravel()
+        covariance = covariance[np.ix_(kept, kept)]
+    df_model = count_degrees(optimum, objective, n_parameters)
+    diagonal = optimum.information.diagonal
+    return Estimates(
+        optimum.point,
+        coef[:, places],
+        covariance,
+        df_model,
+        optimum.distance,
+        optimum.is_proven,
+        n_clusters,
+        find_inflations(diagonal, np.diagonal(optimum.inverse).reshape(diagonal.shape)),
+    )
+
+
+def find_named_estimates(
+    objective: Objective,
+    start: FloatArray,
+    contrasts: Contrasts,
+    places: IntArray,
+    question: Question,
+    n_samples: float,
+) -> Estimates:
+    """Return the Estimates of some columns, by their places, by conjugate gradients."""
+    total_weight = objective.rows.total_weight * question.weights.unit
+    point, penalty = come_near(objective, start), objective.penalty
+    is_free = penalty.is_none or not penalty.is_bounded
+    if is_free:
+        # Newton's steps would come to no end.
+        check_large_separation(point, question.names, question.classes)
+    curvature = settle(point)
+    point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
+    if is_free and may_be_separated(curvature):
+        check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel + 1)
+    power = 1 if question.weights.are == "frequency" else 2
+    covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
+    covariance *= question.weights.unit ** (power - 1) / total_weight
+    n_parameters = (len(question.classes) - 1) * contrasts.n_columns
+    if question.covariance == "HC1":
+        covariance *= n_samples / (n_samples - n_parameters)
+    n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
+    df_model = float(n_parameters - n_intercepts) if penalty.is_none else np.nan
+    end = objective.at(objective.center(point.parameters + curvature.step))
+    return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, df_model, distance, False)
+
+
+def find_most_inflated(inflations: FloatArray | None, names: Array) -> tuple[object, float] | None:
+    """Return the name of the feature whose errors are inflated most, and how many times as large they are."""
+    if inflations is None or not len(inflations):
+        return None
+    place = int(inflations.argmax())
+    return names[place], float(inflations[place])
+
+
+def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
+    """Return the places of some columns by their names, or of all where features is None.
+
+    Raises
+    ------
+    ValueError
+        There are no such columns.
+    """
+    if features is None:
+        return np.arange(len(names))
+    known = {name: place for place, name in enumerate(names.tolist())}
+    wanted = [features] if isinstance(features, str) else list(features)
+    missing = [name for name in wanted if name not in known]
+    if missing or not wanted or len(set(wanted)) < len(wanted):
+        raise ValueError(
+            f"features must be names of columns, each of them once, among {_shorten(names)}; got {features!r}."
+        )
+    return np.array([known[name] for name in wanted])
+
+
+def _shorten(names):
+    shown = ", ".join(map(str, names[:5]))
+    return shown if len(names) <= 5 else f"{shown}, ... {names[-1]}"
+
+
+def check_existence(optimum: Optimum, question: Question) -> None:
+    """Raise an error where columns depend on each other, or separate the classes, so that there is no optimum.
+
+    Raises
+    ------
+    CollinearityError
+        Columns without a penalty depend on each other.
+    SeparationError
+        Columns without a penalty separate classes.
+    """
+    point, information, inverse = optimum.point, optimum.information, optimum.inverse
+    objective = point.objective
+    if objective.penalty.is_bounded and not objective.penalty.is_none:
+        return
+    variances = np.diagonal(inverse).reshape(point.parameters.shape)
+    if looks_collinear(information.diagonal, variances, information.find_added()):
+        check_collinearity(objective, question.names)
+    step, moved = information.find_step(point).step, information.measure(point.parameters, objective.penalty)
+    check_separation(point, question.names, question.classes, variances, step, moved, question.stacklevel + 1)
+
+
+def check_penalty(objective: Objective, question: Question) -> None:
+    """Raise a ValueError where the penalty has no standard errors, or not those that the question asks for."""
+    penalty, asked = objective.penalty, question.penalised
+    if not penalty.is_smooth:
+        raise ValueError(
+            "The model has an L1 or a group penalty, which selects the features: errors that take the selection as "
+            "given are too small. Fit the selected features anew, on other rows, with C=inf."
+        )
+    if penalty.is_none:
+        if asked is not None:
+            raise ValueError(
+                f"penalised={asked!r} is for penalised models, but no coefficient of this one is penalised."
+            )
+        return
+    if asked is None:
+        raise ValueError(
+            "The model is penalised: its coefficients are biased towards zero, and the errors of maximum likelihood "
+            "are not theirs. Fit with C=inf, or choose what the errors mean: penalised='laplace' takes the penalty as "
+            "a normal prior, and gives the posterior's errors; penalised='sandwich' gives those of the penalised "
+            "estimates over repeated samples, around their own mean and not around the true values."
+        )
+    if asked == "laplace" and question.covariance != "model":
+        raise ValueError(
+            f"penalised='laplace' is the covariance of a posterior, which is not covariance={question.covariance!r}; "
+            "use penalised='sandwich'."
+        )
+
+
+def is_large(objective: Objective) -> bool:
+    """Say whether the covariance of all parameters would be too large."""
+    return objective.shape[0] * objective.shape[1] > MOST_PARAMETERS
+
+
+def check_size(objective: Objective, question: Question) -> None:
+    """Raise a ValueError where the covariance would be too large, or has no digits left."""
+    K, m = objective.shape
+    if is_large(objective) and question.features is None:
+        raise ValueError(
+            f"The model has {K * m:,} parameters; the covariance of all of them is made for up to {MOST_PARAMETERS:,}. "
+            "Name the columns whose errors are wanted by features=[...]."
+        )
+    if is_large(objective) and question.clusters:
+        raise ValueError(
+            f"covariance='cluster' is for models of up to {MOST_PARAMETERS:,} parameters, and this one has {K * m:,}; "
+            "with features=[...] there are 'model', 'HC0' and 'HC1'."
+        )
+    if not objective.matrix.resolves_gram(objective.coordinates.shift):
+        raise ValueError(
+            "A column of the sparse X lies so far from zero, compared with its spread, that sums of squares lose its "
+            "digits: subtract a number from the column, or give X as a dense array."
+        )
+
+
+def count_samples(objective: Objective, question: Question) -> float:
+    """Return how many rows there are, as the meaning of their weights has it.
+
+    Raises
+    ------
+    ValueError
+        Frequencies are no whole numbers, or weights have no errors of the kind that is asked for.
+    """
+    is_model, is_importance = question.covariance == "model", question.weights.are == "importance"
+    if is_model and (is_importance or question.weights.by_class):
+        raise ValueError(
+            "covariance='model' needs rows that each count once, or as often as a frequency says: the curvature does "
+            "not tell the errors where weights say how much a row matters (sampling weights, class_weight). Use "
+            "covariance='HC0', 'HC1' or 'cluster'."
+        )
+    if is_model and objective.rows.has_targets:
+        raise ValueError(
+            "covariance='model' needs labels that were drawn from the model, but soft labels are no draws. Use "
+            "covariance='HC0', 'HC1' or 'cluster'."
+        )
+    if objective.rows.has_labels and not len(objective.rows.weights):
+        return float(objective.n_rows)
+    n_rows, n_broken = objective.rows.passes.sum_curvature(
+        count_weights, np.zeros(objective.shape), question.weights.unit
+    )
+    if is_importance:
+        return float(n_rows)
+    if question.weights.by_class:
+        raise ValueError(
+            "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat "
+            "rows that stand for several."
+        )
+    if n_broken:
+        raise ValueError(
+            f"sample_weight holds {n_broken:.0f} numbers that are not whole, which are no frequencies; use "
+            "weights_are='importance' with a robust covariance."
+        )
+    return float(round(objective.rows.total_weight * question.weights.unit))
+
+
+def find_null_likelihood(objective: Objective, total_weight: float) -> float:
+    """Return the log-likelihood of intercepts alone, whether the model has them or not."""
+    rows, weights = objective.rows, objective.class_weights
+    if rows.offset_range is None:
+        return total_weight * float(np.sum(weights * np.log(weights)))
+    parameters, gradient = np.zeros(objective.shape), np.empty(objective.shape)
+    best, step = np.inf, np.zeros(len(parameters))
+    for _ in range(MOST_STEPS):
+        # The sums themselves, since an objective without an intercept leaves its part out.
+        loss = rows.passes.evaluate(parameters, None, gradient) / rows.total_weight
+        if not loss <= best:
+            # Half of what is left of a step that was too long.
+            step *= 0.5
+            parameters[:, -1] -= step
+            continue
+        best, slope = loss, gradient[:, -1] / rows.total_weight
+        gram = rows.sum_probability_products(parameters, np.float64)
+        curvature = np.diag(gram[:-1, -1]) - gram[:-1, :-1]
+        # Equal changes of all classes change nothing.
+        step = np.linalg.solve(curvature + (len(slope) > 1) / len(slope), -slope)
+        if not -float(step @ slope) > SETTLED:
+            break
+        parameters[:, -1] += step
+    return -total_weight * best
+
+
+def find_covariance(
+    optimum: Optimum, question: Question, total_weight: float, n_samples: float, n_parameters: int
+) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return the covariance of the parameters, (K (d + 1), K (d + 1)), and how many clusters each key has.
+
+    The parameters are those of the objective, in its coordinates.
+    """
+    information, point, n_clusters = optimum.information, optimum.point, ()
+    if question.covariance == "model":
+        is_wrapped = question.penalised == "sandwich"
+        found = wrap(information, information.of_loss) if is_wrapped else optimum.inverse.copy()
+    elif question.covariance == "cluster":
+        middle, n_clusters = _sum_over_clusters(point, question.clusters, (n_samples - 1) / (n_samples - n_parameters))
+        found = wrap(information, middle * question.weights.unit)
+    else:
+        power = 1 if question.weights.are == "frequency" else 2
+        middle = point.objective.rows.sum_by_pairs(multiply_scores, point.parameters, power)
+        middle *= question.weights.unit ** (power - 1)
+        if question.covariance == "HC1":
+            middle *= n_samples / (n_samples - n_parameters)
+        found = wrap(information, middle)
+    found /= total_weight
+    return found, n_clusters
+
+
+def _sum_over_clusters(point, keys, factor):
+    """Return the sum of `multiply_cluster_sums` over the combinations of keys, with their factors, and the clusters."""
+    rows = point.objective.rows
+    middle, n_clusters = 0.0, []
+    weighty = rows.weights > 0 if len(rows.weights) else None
+    for sign, numbers, n_found in combine_keys(keys, weighty):
+        if n_found < 2:
+            raise ValueError("covariance='cluster' needs at least two clusters, but all rows lie in one.")
+        middle = middle + sign * factor * n_found / (n_found - 1) * multiply_cluster_sums(point, numbers)
+        n_clusters.append(n_found)
+    # Those of single keys come first.
+    return middle, tuple(n_clusters[: len(keys)])
+
+
+def count_degrees(optimum: Optimum, objective: Objective, n_parameters: int) -> float:
+    """Return the number of coefficients without intercepts, the effective one where they are penalised."""
+    n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
+    if objective.penalty.is_none:
+        return n_parameters - n_intercepts
+    return float(np.einsum("ij,ij->", optimum.inverse, optimum.information.of_loss)) - n_intercepts
+
+
+def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> None:
+    """Warn where the optimum, or the model, is further away than a hundredth of a standard error."""
+    if not found.distance <= CLOSE:
+        known = "may be" if is_proven else "seems to be"
+        text = (
+            f"The optimum {known} {found.distance:.2g} standard errors from the reported estimates, as near as float64 "
+            "comes to it: columns nearly depend on each other, or lie far from zero."
+        )
+    elif not found.model_distance <= CLOSE:
+        tol = 10.0 ** np.floor(np.log10(0.5 * CLOSE**2 / max(-found.log_likelihood, 1.0)))
+        why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
+        if question.tol <= tol:
+            why = (
+                f"The tol of the fit, {question.tol:g}, does not allow that: the rows, weights or offsets are not "
+                "those of the fit, or it did not converge."
+            )
+        text = (
+            f"coef_ and intercept_ of the model are up to {found.model_distance:.2g} standard errors from the optimum, "
+            f"which the inference is about. {why}"
+        )
+    else:
+        return
+    warnings.warn(text, InferenceWarning, stacklevel=question.stacklevel)

@@ -1,0 +1,169 @@
+"""What is known of coefficients by Firth's penalised likelihood, with its tests and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
+from fastlin.inference.estimation import find_null_likelihood
+from fastlin.inference.hypotheses import TestResult, check_level
+from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference
+from fastlin.inference.likelihood import State
+from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
+from fastlin.typing import Array, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class FirthInference(Inference):
+    """An `Inference` by Firth's penalised likelihood; `FirthLogisticRegression.inference` makes it.
+
+    The covariance is the inverse of the expected information at the estimates. Tests and intervals are those of the
+    penalised likelihood (Heinze and Schemper 2002), whose penalty is that of all columns also where a coefficient is
+    held.
+
+    Attributes
+    ----------
+    penalised_log_likelihood : float
+        The maximum of the penalised likelihood, l + log det I / 2, with I by the coefficients of the columns as they
+        are.
+
+    Examples
+    --------
+    >>> from fastlin import FirthLogisticRegression
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]], [0, 0, 0, 1, 1, 1]
+    >>> found = FirthLogisticRegression().fit(X, y).inference(X, y)
+    >>> found.conf_int().round(2).tolist()
+    [[[0.0, 6.07], [-15.63, 0.41]]]
+    >>> found.p_values.round(3).tolist()
+    [[0.05, 0.099]]
+    """
+
+    penalised_log_likelihood: float
+    _state: State | None
+
+    @cached_property
+    def p_values(self) -> FloatArray:
+        """The p-value of each estimate against zero, (K', p), by the ratio of penalised likelihoods."""
+        return self._profile.find_p_values(range(len(self.names)))
+
+    def conf_int(self, level: float = 0.95, method: Literal["profile", "wald"] = "profile") -> FloatArray:
+        """Return the confidence intervals of the estimates.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            How often an interval covers the true value, between 0 and 1.
+        method : {"profile", "wald"}, default="profile"
+            By the profile of the penalised likelihood, or by standard errors.
+
+        Returns
+        -------
+        ndarray of shape (K', p, 2)
+            The lower and the upper ends.
+        """
+        if method not in ("profile", "wald"):
+            raise ValueError(f'method must be "profile" or "wald", got {method!r}.')
+        return super().conf_int(level) if method == "wald" else self.profile_conf_int(level=level)
+
+    def profile_conf_int(self, features: str | Sequence[str] | None = None, level: float = 0.95) -> FloatArray:
+        """Return the confidence intervals of the estimates by the profile of the penalised likelihood.
+
+        Parameters
+        ----------
+        features : str, sequence of str or None
+            The names of the columns whose intervals are wanted; None means all.
+        level : float, default=0.95
+            How often an interval covers the true value, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (K', len(features), 2)
+            The lower and the upper ends.
+        """
+        return self._profile.find_ends(self._find_places(features), check_level(level))
+
+    def lr_test(self, smaller: str | Sequence[str] | Inference) -> TestResult:
+        """Test whether all coefficients of some columns are zero, by the ratio of penalised likelihoods.
+
+        Parameters
+        ----------
+        smaller : str or sequence of str
+            The names of the columns whose coefficients are zero in the smaller model. It is penalised by all columns,
+            so that it is no model of its own, and an Inference of one is refused.
+
+        Returns
+        -------
+        TestResult
+            By chi-squared with as many degrees of freedom as there are coefficients.
+
+        Raises
+        ------
+        TypeError
+            It is an Inference.
+        ValueError
+            A name is none of the columns.
+        """
+        if isinstance(smaller, Inference):
+            raise TypeError(
+                "smaller must be the names of the columns that are left out: penalised likelihoods of models with "
+                "other columns cannot be compared."
+            )
+        statistic, p_value, df = self._profile.test_columns(self._find_places(smaller))
+        return TestResult("penalised likelihood ratio", statistic, df, None, p_value)
+
+    @property
+    def _profile(self):
+        if self._state is None or self._basis.contrasts is None:
+            raise RuntimeError(NO_ROWS)
+        return Profile(self._state, self._basis.contrasts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: everything but the rows."""
+        return {**super().__getstate__(), "_state": None}
+
+
+def infer(begin: State, classes: Array, names: Array, reference: Any, coef: FloatArray) -> FirthInference:
+    """Return the FirthInference of the maximum near a State; coef (K, p) are the coefficients of the model."""
+    if begin.likelihood.objective.rows.has_targets:
+        raise ValueError("Soft labels are no draws, whose likelihoods tests and intervals compare; resample the rows.")
+    found = maximise(begin, EXACT, MOST_STEPS)
+    state, likelihood = found.state, found.state.likelihood
+    objective, place = likelihood.objective, find_reference(reference, classes)
+    contrasts = Contrasts.against(place, len(classes), objective.coordinates, objective.fit_intercept)
+    whole = np.zeros((objective.shape[0] * objective.shape[1],) * 2)
+    whole[np.ix_(likelihood.places, likelihood.places)] = state.factor.inverse
+    covariance = contrasts.covariance_of(whole)
+    parameters = likelihood.to_parameters(state.theta)
+    estimates, errors = contrasts.of(parameters), np.sqrt(np.diagonal(covariance))
+    away = np.abs(np.einsum("ak,kj->aj", contrasts.matrix, coef) - estimates).ravel()
+    return FirthInference(
+        coef=estimates,
+        names=np.append(names, [INTERCEPT] * objective.fit_intercept).astype(object),
+        classes=classes if place is None else np.delete(classes, place),
+        reference=SYMMETRIC if place is None else classes[place],
+        log_likelihood=state.log_likelihood,
+        log_likelihood_null=find_null_likelihood(objective, likelihood.total_weight),
+        n_samples=likelihood.total_weight,
+        df_model=float(likelihood.places.size - (len(classes) - 1) * objective.fit_intercept),
+        model_distance=float(np.max(away[errors > 0] / errors[errors > 0], initial=0.0)),
+        distance=found.distance,
+        penalised_log_likelihood=likelihood.restore_value(state),
+        _covariance=covariance,
+        _basis=Basis(
+            covariance="model",
+            penalised="firth",
+            is_likelihood=True,
+            df_t=None,
+            n_clusters=(),
+            fit_intercept=objective.fit_intercept,
+            contrasts=contrasts,
+            places=np.arange(estimates.shape[1]),
+            point=objective.at(objective.center(parameters)),
+        ),
+        _state=state,
+    )

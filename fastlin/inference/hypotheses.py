@@ -1,0 +1,96 @@
+"""Tail probabilities and quantiles of the distributions that tests refer to, and what a test returns.
+
+scipy.special has them in a fifth of the time that an import of scipy.stats takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastlin.typing import FloatArray
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """The outcome of a test.
+
+    Attributes
+    ----------
+    name : str
+        What was tested, and how.
+    statistic : float
+        The statistic: chi-squared, or F with Student's t in place of the normal distribution.
+    df : float
+        The degrees of freedom of chi-squared, or those of the numerator of F.
+    df_denominator : float or None
+        The degrees of freedom of the denominator of F; None for chi-squared.
+    p_value : float
+        The probability of so large a statistic where the hypothesis holds.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from fastlin import LogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, :2], y)
+    >>> model.inference(X[:, :2], y).wald_test(["x0", "x1"]).df
+    2
+    """
+
+    # pytest is not to collect it.
+    __test__ = False
+
+    name: str
+    statistic: float
+    df: float
+    df_denominator: float | None
+    p_value: float
+
+    def __str__(self) -> str:
+        """Return the test in a line."""
+        kind, of = ("chi2", f"{self.df:g}") if self.df_denominator is None else ("F", self._name_degrees())
+        return f"{self.name}: {kind}({of}) = {self.statistic:.4f}, p = {self.p_value:.4g}"
+
+    def _name_degrees(self):
+        return f"{self.df:g}, {self.df_denominator:g}"
+
+
+def check_level(level: float) -> float:
+    """Return the level of an interval, which lies between 0 and 1."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+    return level
+
+
+def find_two_sided(z: FloatArray, df: float | None) -> Any:
+    """Return the probability of a number at least as large in magnitude as z, by Student's t or, without df, normal."""
+    from scipy.special import ndtr, stdtr
+
+    below = -np.abs(z)
+    return 2 * (ndtr(below) if df is None else stdtr(df, below))
+
+
+def find_quantile(level: float, df: float | None) -> float:
+    """Return the half width of the interval of a level, in standard errors, by Student's t or, without df, normal."""
+    from scipy.special import ndtri, stdtrit
+
+    half = 0.5 + 0.5 * level
+    return float(ndtri(half) if df is None else stdtrit(df, half))
+
+
+def compare_with_chi_squared(name: str, statistic: float, df: float) -> TestResult:
+    """Return the test of a statistic that is chi-squared where the hypothesis holds."""
+    from scipy.special import chdtrc
+
+    return TestResult(name, statistic, df, None, float(chdtrc(df, max(statistic, 0.0))))
+
+
+def compare_with_f(name: str, statistic: float, df: float, df_denominator: float) -> TestResult:
+    """Return the test of a statistic that is chi-squared but for the estimate of its scale: by F, divided by df."""
+    from scipy.special import fdtrc
+
+    statistic /= df
+    return TestResult(name, statistic, df, df_denominator, float(fdtrc(df, df_denominator, max(statistic, 0.0))))

@@ -1,0 +1,459 @@
+"""What is known of the coefficients of a model: estimates, their covariance, and the tests and tables made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlin.inference import tables
+from fastlin.inference.hypotheses import (
+    TestResult,
+    check_level,
+    compare_with_chi_squared,
+    compare_with_f,
+    find_quantile,
+    find_two_sided,
+)
+from fastlin.typing import Array, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.inference.contrasts import Contrasts
+    from fastlin.inference.marginal_effects import MarginalEffects
+    from fastlin.objective.point import Point
+
+INTERCEPT = "intercept"
+NO_ROWS = "The rows are not at hand any more: an Inference leaves them behind where it is pickled."
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What an `Inference` rests on.
+
+    Attributes
+    ----------
+    covariance : str
+        The kind of covariance: "model", "HC0", "HC1" or "cluster".
+    penalised : str or None
+        What the errors of a penalised model mean: "laplace", "sandwich", or None for a model without penalty.
+    is_likelihood : bool
+        Whether the log-likelihood is one: labels are draws, and rows count as often as their weights say.
+    df_t : float or None
+        The degrees of freedom of Student's t; None for the normal distribution.
+    n_clusters : tuple of int
+        The number of clusters by each of the keys.
+    fit_intercept : bool
+        Whether the model has an intercept.
+    contrasts : Contrasts
+        How the coefficients come from the parameters of the objective.
+    places : ndarray of shape (p,)
+        Which of their columns are reported.
+    point : Point or None
+        The optimum, with the rows; None where they are not at hand any more, as after pickling.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
+    most_inflated : tuple of (object, float) or None
+        The feature whose errors are inflated most by related columns, and how many times as large they are.
+    """
+
+    covariance: str
+    penalised: str | None
+    is_likelihood: bool
+    df_t: float | None
+    n_clusters: tuple[int, ...]
+    fit_intercept: bool
+    contrasts: Contrasts | None
+    places: IntArray
+    point: Point | None
+    reference_levels: Sequence[object] = ()
+    most_inflated: tuple[object, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """Standard errors, tests and intervals of the coefficients of a model. `LogisticRegression.inference` makes it.
+
+    Arrays of estimates have a row for each of the K' classes but the reference (one row for two classes; all classes
+    where coefficients are symmetric), and p columns: the features, and last the intercept, if there is one.
+
+    The estimates are those at the optimum, which is where the covariance holds, and not the `coef_` of the model, which
+    lie within its tol. `model_distance` says how far these are away.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (K', p)
+        The estimates.
+    names : ndarray of shape (p,)
+        The names of the columns.
+    classes : ndarray of shape (K',)
+        The class of each row.
+    reference : object
+        The class whose coefficients are zero, or "symmetric" where those of all classes sum to zero.
+    log_likelihood : float
+        The log-likelihood at the optimum, without the penalty.
+    log_likelihood_null : float
+        That of a model of intercepts alone, whether the model itself has them or not.
+    n_samples : float
+        The number of rows; with frequency weights their sum, and with importance weights the rows that have some.
+    df_model : float
+        The number of coefficients without the intercepts. For a penalised model the effective number, the trace of
+        H^-1 F with the Hessians H with and F without the penalty, less that of the intercepts.
+    model_distance : float
+        How far `coef_` and `intercept_` of the model are from the estimates: the largest difference, in standard
+        errors.
+    distance : float
+        How far the estimates may be from the true optimum, in standard errors. It is a bound where the smallest
+        curvature of the likelihood gives one, and otherwise the size of the step that is left.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from fastlin import LogisticRegression
+    >>> X, y = load_wine(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, 1:3], y)
+    >>> found = model.inference(X[:, 1:3], y)
+    >>> found.coef.shape
+    (2, 3)
+    >>> found.conf_int().shape
+    (2, 3, 2)
+    """
+
+    coef: FloatArray
+    names: Array
+    classes: Array
+    reference: Any
+    log_likelihood: float
+    log_likelihood_null: float
+    n_samples: float
+    df_model: float
+    model_distance: float
+    distance: float
+    _covariance: FloatArray
+    _basis: Basis
+
+    @cached_property
+    def std_errors(self) -> FloatArray:
+        """The standard errors of the estimates, (K', p)."""
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(np.diagonal(self._covariance)).reshape(self.coef.shape)
+
+    @property
+    def z(self) -> FloatArray:
+        """The estimates divided by their standard errors, (K', p)."""
+        return self.coef / self.std_errors
+
+    @property
+    def p_values(self) -> FloatArray:
+        """The two-sided p-value of each estimate against zero, (K', p)."""
+        return find_two_sided(self.z, self._basis.df_t)
+
+    @property
+    def df_resid(self) -> float:
+        """The number of rows less that of coefficients and intercepts."""
+        return self.n_samples - self._count_parameters()
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 log-likelihood + 2 parameters; NaN where there is no likelihood (importance weights).
+
+        The parameters of a penalised model are counted by their effective number.
+        """
+        return self._penalise(2.0)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, as `aic` with log(n_samples) in place of 2."""
+        return self._penalise(float(np.log(self.n_samples)))
+
+    @property
+    def pseudo_r2(self) -> float:
+        """McFadden's pseudo R2, 1 - log-likelihood / that of intercepts alone."""
+        return 1 - self.log_likelihood / self.log_likelihood_null
+
+    def conf_int(self, level: float = 0.95) -> FloatArray:
+        """Return the confidence intervals of the estimates by Wald's method.
+
+        Parameters
+        ----------
+        level : float
+            How often an interval covers the true value, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (K', p, 2)
+            The lower and the upper ends.
+        """
+        half = find_quantile(check_level(level), self._basis.df_t) * self.std_errors
+        return np.stack([self.coef - half, self.coef + half], axis=-1)
+
+    def profile_conf_int(self, features: str | Sequence[str] | None = None, level: float = 0.95) -> FloatArray:
+        """Return the confidence intervals of the estimates by the profile of the likelihood.
+
+        An interval holds the values of a coefficient at which the likelihood, maximised over all others, is not less
+        than its maximum by more than half the quantile of chi-squared (Venzon and Moolgavkar 1988). It is better than
+        Wald's where the likelihood is skew, with few rows or rare classes.
+
+        Parameters
+        ----------
+        features : str, sequence of str or None
+            The names of the columns whose intervals are wanted; None means all.
+        level : float
+            How often an interval covers the true value, between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (K', len(features), 2)
+            The lower and the upper ends; infinite where the likelihood never falls so far.
+
+        Raises
+        ------
+        ValueError
+            The model is penalised, its covariance is robust, its labels are soft, or a name is none of the columns.
+        RuntimeError
+            The rows are not at hand any more, since the inference was pickled or they lie on other machines.
+        """
+        from fastlin.inference.likelihood import Likelihood
+        from fastlin.inference.profile import Profile, check_size, find_maximum
+
+        basis = self._basis
+        if basis.penalised or basis.covariance != "model" or not basis.is_likelihood:
+            raise ValueError(
+                "profile_conf_int follows from the likelihood: it needs covariance='model', a model without penalty, "
+                "and labels that are draws."
+            )
+        if basis.point is None or basis.contrasts is None:
+            raise RuntimeError(NO_ROWS)
+        objective = basis.point.objective
+        check_size(objective)
+        unit = self.n_samples / objective.rows.total_weight
+        maximum = find_maximum(Likelihood.of_model(objective, unit), basis.point.parameters)
+        return Profile(maximum, basis.contrasts).find_ends(
+            basis.places[self._find_places(features)], check_level(level)
+        )
+
+    def covariance_matrix(self) -> FloatArray:
+        """Return the covariance of the estimates, class by class.
+
+        Returns
+        -------
+        ndarray of shape (K' p, K' p)
+            Entry (a p + i, b p + j) is that of ``coef[a, i]`` and ``coef[b, j]``.
+        """
+        return self._covariance.copy()
+
+    def wald_test(self, R: ArrayLike, r: ArrayLike | None = None) -> TestResult:
+        """Test q linear hypotheses, R times the estimates equal to r.
+
+        Parameters
+        ----------
+        R : array-like of shape (q, K' p) or (K' p,), str, or list of str
+            The coefficients of each hypothesis, over the estimates class by class. A name of a column, or several,
+            stands for the hypothesis that all coefficients of these columns are zero in all classes.
+        r : array-like of shape (q,) or None
+            The values; None means zeros.
+
+        Returns
+        -------
+        TestResult
+            By chi-squared with q degrees of freedom, or by F with `use_t`.
+
+        Raises
+        ------
+        ValueError
+            R or r is of another shape, names no column, or holds hypotheses that depend on each other.
+        """
+        from fastlin.inference.factors import Factor
+
+        matrix, name = self._read_hypotheses(R)
+        q = len(matrix)
+        values = np.zeros(q) if r is None else np.atleast_1d(np.asarray(r, np.float64))
+        if values.shape != (q,):
+            raise ValueError(f"r must hold one number for each of the {q} rows of R, got the shape {values.shape}.")
+        distance = np.einsum("qe,e->q", matrix, self.coef.ravel()) - values
+        covariance = np.einsum("qf,rf->qr", np.einsum("qe,ef->qf", matrix, self._covariance), matrix)
+        factor = Factor.of(covariance)
+        if factor.first_dependent is not None:
+            raise ValueError(
+                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, "
+                "names no estimate, or there are fewer clusters than rows of R."
+            )
+        statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
+        if self._basis.df_t is None:
+            return compare_with_chi_squared(name, statistic, q)
+        return compare_with_f(name, statistic, q, self._basis.df_t)
+
+    def lr_test(self, smaller: Inference) -> TestResult:
+        """Test whether this model fits better than a smaller one that it contains, by the ratio of their likelihoods.
+
+        Parameters
+        ----------
+        smaller : Inference
+            That of a model with some of the columns, fitted to the same rows.
+
+        Returns
+        -------
+        TestResult
+            By chi-squared with the difference of the numbers of parameters as degrees of freedom, which is right where
+            the model is, whatever the covariance.
+
+        Raises
+        ------
+        TypeError
+            It is no Inference.
+        ValueError
+            One of the models is penalised or has importance weights, both have the same number of parameters, or they
+            were fitted to different rows.
+        """
+        if not isinstance(smaller, Inference):
+            raise TypeError(f"smaller must be the Inference of a model, got {type(smaller).__name__}.")
+        for one in (self, smaller):
+            if one._basis.penalised:
+                raise ValueError("lr_test compares likelihoods at their maxima, which penalised models do not reach.")
+            if not one._basis.is_likelihood:
+                raise ValueError(
+                    "lr_test needs likelihoods, which importance weights and soft labels do not have; use wald_test."
+                )
+        df = self._count_parameters() - smaller._count_parameters()
+        if smaller.n_samples != self.n_samples or not np.isclose(
+            smaller.log_likelihood_null, self.log_likelihood_null, rtol=1e-9, atol=0
+        ):
+            raise ValueError("smaller was fitted to other rows, classes, weights or offsets than this model.")
+        if not df > 0:
+            raise ValueError(f"smaller must have fewer parameters than {self._count_parameters():g}, got {-df:g} more.")
+        statistic = 2 * (self.log_likelihood - smaller.log_likelihood)
+        return compare_with_chi_squared("likelihood ratio", statistic, df)
+
+    def marginal_effects(self, at: Literal["overall", "mean"] = "overall") -> MarginalEffects:
+        """Return by how much the probability of each class rises with each feature.
+
+        The effects are derivatives, also of features that are 0 or 1, and their standard errors those of the delta
+        method. The rows are read anew.
+
+        Parameters
+        ----------
+        at : {"overall", "mean"}
+            "overall" is the mean of the effects over the rows, each by its weight, and "mean" the effect at the mean of
+            the rows and of their offsets.
+
+        Returns
+        -------
+        MarginalEffects
+
+        Raises
+        ------
+        ValueError
+            `at` is something else, or there are too many classes and features.
+        RuntimeError
+            The rows are not at hand: the inference was pickled, or the rows lie on the workers of a cluster.
+        """
+        from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
+
+        basis = self._basis
+        if basis.point is None or basis.contrasts is None:
+            raise RuntimeError(
+                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
+                "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
+            )
+        if len(self.names) < basis.contrasts.n_columns:
+            raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
+        effects, errors = find_marginal_effects(basis.point.objective, self.coef, self._covariance, basis.contrasts, at)
+        names = self.names[: effects.shape[1]]
+        classes = basis.contrasts.list_classes(self.classes, self.reference)
+        return MarginalEffects(effects, errors, names, classes, at, basis.df_t)
+
+    def table(self, level: float = 0.95) -> Any:
+        """Return the estimates with their errors, tests and intervals, a line for each.
+
+        Parameters
+        ----------
+        level : float
+            That of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame or dict of ndarray
+            The columns class, feature, coef, std_error, z, p_value, lower and upper; a frame where pandas is installed,
+            indexed by class and feature, or by feature for two classes.
+        """
+        return tables.make_frame(self, tables.find_columns(self, level))
+
+    def summary(self, level: float = 0.95) -> tables.Text:
+        """Return a report: what was fitted, the likelihoods, and the table.
+
+        Parameters
+        ----------
+        level : float
+            That of the intervals.
+
+        Returns
+        -------
+        str
+            Plain text, which shows itself as a table in notebooks.
+        """
+        return tables.write_summary(self, level)
+
+    def __str__(self) -> str:
+        """Return the summary."""
+        return str(self.summary())
+
+    def __repr__(self) -> str:
+        """Return the number of coefficients and the kind of their covariance."""
+        n_rows, p = self.coef.shape
+        return f"<Inference of {n_rows * p} coefficients, covariance={self._basis.covariance!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.summary().html
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the rows stay behind."""
+        state = {name: value for name, value in vars(self).items() if name != "std_errors"}
+        return {**state, "_basis": replace(self._basis, point=None)}
+
+    def _count_parameters(self):
+        """Return how many parameters there are, with the intercepts."""
+        n_intercepts = min(len(self.coef), self._count_classes() - 1) if self._basis.fit_intercept else 0
+        return self.df_model + n_intercepts
+
+    def _count_classes(self):
+        return len(self.coef) + (self.reference != "symmetric" or len(self.coef) < 2)
+
+    def _penalise(self, each):
+        if not self._basis.is_likelihood:
+            return np.nan
+        return -2 * self.log_likelihood + each * self._count_parameters()
+
+    def _read_hypotheses(self, R):
+        """Return R as an array (q, K' p), and the name of the test."""
+        size = self.coef.size
+        given = [R] if isinstance(R, str) else R
+        if isinstance(given, Sequence) and len(given) and all(isinstance(name, str) for name in given):
+            places = [self._find_place(name) for name in given]
+            rows = len(self.coef) - (self._count_classes() == len(self.coef))
+            matrix = np.zeros((rows * len(places), size))
+            for number, (a, j) in enumerate((a, j) for a in range(rows) for j in places):
+                matrix[number, a * len(self.names) + j] = 1
+            return matrix, ", ".join(given) + " = 0"
+        try:
+            matrix = np.atleast_2d(np.asarray(R, np.float64))
+        except (TypeError, ValueError):
+            raise ValueError(f"R must be numbers of shape (q, {size}) or names of columns, got {R!r}.") from None
+        if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix):
+            raise ValueError(
+                f"R must be of shape (q, {size}), a column for each of the estimates class by class, got {np.shape(R)}."
+            )
+        return matrix, "R coef = r"
+
+    def _find_places(self, features):
+        if features is None:
+            return list(range(len(self.names)))
+        return [self._find_place(name) for name in ([features] if isinstance(features, str) else features)]
+
+    def _find_place(self, name):
+        places = np.flatnonzero(self.names == name)
+        if not len(places):
+            raise ValueError(f"There is no column {name!r}; the columns are {self.names.tolist()}.")
+        return int(places[0])

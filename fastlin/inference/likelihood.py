@@ -1,0 +1,176 @@
+"""The log-likelihood of logistic and softmax regression as statisticians write it, with Firth's penalty or without.
+
+For rows of weights s_i the log-likelihood is l = sum_i s_i log p_i(y_i), and I its expected information. Firth's
+penalised one is l + log det I / 2 (firth.py). Both are functions of theta (R, P): the parameters of the objective's
+coordinates of all classes but the first, whose are zero, or of the second of two classes, and of the columns that are
+free. The other coefficients are zero; without an intercept there is none in theta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from fastlin.inference import firth
+from fastlin.inference.factors import Factor, find_dependent
+from fastlin.matrices.pieces import find_class_pair_gram
+from fastlin.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.objective.objective import Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """A log-likelihood of rows.
+
+    Attributes
+    ----------
+    objective : Objective
+        The mean loss over the rows, without a penalty.
+    unit : float
+        By what the weights of the objective's rows are to be multiplied.
+    is_firth : bool
+        Whether Firth's penalty is part of it.
+    free : ndarray of shape (d + 1,), bool
+        The columns whose coefficients are not zero; the last is the intercept.
+    """
+
+    objective: Objective
+    unit: float
+    is_firth: bool
+    free: BoolArray
+
+    @classmethod
+    def of_model(cls, objective: Objective, unit: float) -> Self:
+        """Return the likelihood without a penalty, with the coefficients of all columns that are not constant."""
+        free = np.ones(objective.shape[1], bool)
+        free[objective.coordinates.vanishing] = False
+        free[-1] = objective.fit_intercept
+        return cls(objective, unit, False, free)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (R, P) of theta."""
+        K = self.objective.n_rows_coef
+        return max(1, K - 1), int(np.count_nonzero(self.free))
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights of all rows."""
+        return self.unit * self.objective.rows.total_weight
+
+    def to_parameters(self, theta: FloatArray) -> FloatArray:
+        """Return the parameters (K, d + 1) of the objective at theta; for softmax those of the first class are zero."""
+        parameters = np.zeros(self.objective.shape)
+        parameters[-len(theta) :, self.free] = theta
+        return parameters
+
+    def to_theta(self, parameters: FloatArray) -> FloatArray:
+        """Return theta of parameters (K, d + 1) of the objective."""
+        if len(parameters) > 1:
+            parameters = parameters[1:] - parameters[0]
+        return np.ascontiguousarray(parameters[:, self.free])
+
+    def start(self) -> FloatArray:
+        """Return the theta whose probabilities are those of the classes, where there is an intercept; else zeros."""
+        return self.to_theta(self.objective.start())
+
+    def at(self, theta: FloatArray) -> State | None:
+        """Return the State at theta, or None where the likelihood or its information is not finite and definite."""
+        objective, (R, _) = self.objective, self.shape
+        parameters = self.to_parameters(theta)
+        point = objective.at(parameters)
+        if not point.is_finite:
+            return None
+        whole = objective.rows.passes.sum_curvature(find_class_pair_gram, parameters)
+        objective.rows.count_pass()
+        places = self.places
+        information = self.unit * whole[np.ix_(places, places)]
+        factor = Factor.of(information)
+        if not factor.is_definite:
+            return None
+        score = -self.total_weight * point.gradient[-R:, self.free]
+        return State(self, theta, -self.total_weight * point.loss, score, information, factor)
+
+    def restore_value(self, state: State) -> float:
+        """Return the value at a State with the information of the columns as they are, not of the coordinates."""
+        scale = self.objective.coordinates.scale[self.free[:-1]]
+        return state.value - self.is_firth * self.shape[0] * float(np.log(scale).sum())
+
+    def find_dependent(self, most: int) -> list[int]:
+        """Return the free columns that depend linearly on those before them, or on the intercept, numbered as in X.
+
+        No more than `most` of them; the number of the intercept is d.
+        """
+        objective = self.objective
+        gram = objective.rows.gram(objective.rows.numbers, self._weigh(), np.float64)[0]
+        # Columns that are constant are zeros in it.
+        columns = np.flatnonzero(self.free)
+        return [int(columns[j]) for j in find_dependent(gram[np.ix_(columns, columns)], most)]
+
+    def _weigh(self):
+        rows = self.objective.rows
+        return np.broadcast_to(np.asarray(rows.weights_of(rows.numbers), np.float64), (1, rows.n_rows)).copy()
+
+    @cached_property
+    def places(self) -> IntArray:
+        """Where the entries of theta stand among the parameters of the objective."""
+        (K, size), (R, _) = self.objective.shape, self.shape
+        columns = np.flatnonzero(self.free)
+        return (np.arange(K - R, K)[:, None] * size + columns).ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What is known of a Likelihood at a theta.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+        The function.
+    theta : ndarray of shape (R, P)
+        Where it was evaluated.
+    log_likelihood : float
+        l, without a penalty.
+    plain_score : ndarray of shape (R, P)
+        The derivative of l.
+    information : ndarray of shape (R P, R P)
+        I.
+    factor : Factor
+        That of I.
+    """
+
+    likelihood: Likelihood
+    theta: np.ndarray
+    log_likelihood: float
+    plain_score: np.ndarray
+    information: np.ndarray
+    factor: Factor
+
+    @property
+    def value(self) -> float:
+        """l, with Firth's penalty where it is part of the likelihood."""
+        if not self.likelihood.is_firth:
+            return self.log_likelihood
+        return self.log_likelihood + 0.5 * self.factor.log_determinant
+
+    @cached_property
+    def score(self) -> FloatArray:
+        """The derivative of the value by theta, (R, P)."""
+        if not self.likelihood.is_firth:
+            return self.plain_score
+        return self.plain_score + firth.adjust_score(self)
+
+    @cached_property
+    def step(self) -> FloatArray:
+        """I^-1 times the score, (R, P)."""
+        return self.solve(self.score)
+
+    def solve(self, vector: FloatArray) -> FloatArray:
+        """Return I^-1 times a vector (R, P)."""
+        root = self.factor.inverse_root
+        return np.einsum("ij,i->j", root, np.einsum("ij,j->i", root, vector.ravel())).reshape(vector.shape)

@@ -1,0 +1,229 @@
+"""Standard errors of a few coefficients of a model that has too many for the covariance of all of them.
+
+A coefficient is a product b' v of the parameters v, and its variance b' H^-1 b / S. Conjugate gradients solve H z = b
+with products of the Hessian, each of which takes a pass. b' z then rises towards b' H^-1 b, and what the last steps
+added to it tells what is left (Hestenes and Stiefel 1952; Strakos and Tichy 2002).
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastlin.exceptions import CollinearityError
+from fastlin.inference.covariances import find_residuals
+from fastlin.inference.information import make_room
+from fastlin.inference.separation import PROVEN, find_violated
+from fastlin.matrices.pieces import find_hessian_product
+from fastlin.solvers import choose
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.inference.contrasts import Contrasts
+    from fastlin.matrices import Passes
+    from fastlin.objective import Objective
+    from fastlin.objective.point import Point
+
+# What may be left of a variance, relative to it, and how many steps may gain less before it is believed.
+LEFT, N_WATCHED = 1e-9, 10
+MOST_STEPS, MOST_STEPS_OF_A_STEP = 5_000, 500
+# The rows whose scores lead most that are looked at.
+N_ROWS = 3
+# The square of a residual, relative to the first one, that is all rounding.
+ROUNDED = 1e-26
+# Newton's steps to the optimum end below this part of a standard error.
+SETTLED, MOST_NEWTON_STEPS = 1e-6, 25
+# The relative excess of J from which Newton's steps begin.
+NEAR = 1e-10
+
+
+def find_covariance_of_named(
+    curvature: Curvature, contrasts: Contrasts, places: IntArray, covariance: str, penalised: str | None, power: int
+) -> FloatArray:
+    """Return the covariance of the coefficients of some columns, class by class, for a total weight of one.
+
+    Parameters
+    ----------
+    curvature : Curvature
+        That at the optimum.
+    contrasts : Contrasts
+        Which coefficients are reported.
+    places : ndarray of shape (q,)
+        The columns among those that are reported; the intercept is the last of these.
+    covariance : str
+        "model", or what is robust.
+    penalised : str or None
+        "laplace" and "sandwich", as `LogisticRegression.inference` has them.
+    power : int
+        The power of the weights in robust covariances.
+
+    Returns
+    -------
+    ndarray of shape (K' q, K' q)
+
+    Raises
+    ------
+    CollinearityError
+        Conjugate gradients have come to no end.
+    """
+    point = curvature.point
+    rows, penalty = point.objective.rows, point.objective.penalty
+    units = find_units(contrasts, point.objective, places)
+    solved = np.empty(units.shape)
+    for each, unit in zip(solved, units, strict=True):
+        each[:], _, is_solved = curvature.solve(unit, MOST_STEPS)
+        if not is_solved:
+            raise CollinearityError(
+                f"Conjugate gradients did not find a standard error in {MOST_STEPS:,} steps: columns of X nearly "
+                "depend on each other. Leave some of them out, or penalise them and take penalised='laplace'."
+            )
+    if covariance != "model":
+        products = rows.passes.sum_curvature(multiply_projected_scores, point.parameters, solved, power)
+        products /= rows.total_weight
+    else:
+        others = units
+        if penalised == "sandwich":
+            others = np.array([curvature.multiply(each) - penalty.curvatures * each for each in solved])
+        products = np.array([[np.sum(one * other) for other in solved] for one in others])
+    return 0.5 * (products + products.T)
+
+
+def find_units(contrasts: Contrasts, objective: Objective, places: IntArray) -> FloatArray:
+    """Return b of each reported coefficient of some columns, class by class: (K' q, K, d + 1)."""
+    scale, shift = objective.coordinates.scale, objective.coordinates.shift
+    columns = np.zeros((len(places), len(scale) + 1))
+    for column, place in zip(columns, places, strict=True):
+        if place < len(scale):
+            column[place] = scale[place]
+        else:
+            column[:-1], column[-1] = shift, 1.0
+    units = contrasts.matrix[:, None, :, None] * columns[None, :, None, :]
+    return units.reshape(-1, contrasts.matrix.shape[1], len(scale) + 1)
+
+
+class Curvature:
+    """The Hessian of J at a point, by its products.
+
+    Parameters
+    ----------
+    point : Point
+        The point, in float64.
+
+    Attributes
+    ----------
+    point
+        The parameter.
+    step : ndarray of shape (K, d + 1)
+        Newton's step from the point.
+    decrement : float
+        The root of the step times the Hessian times the step.
+    """
+
+    def __init__(self, point: Point) -> None:
+        self.point = point
+        objective = point.objective
+        coordinates, penalty = objective.coordinates, objective.penalty
+        self._is_part = coordinates.mean_squares > 0
+        self._is_part[coordinates.vanishing] = False
+        self._is_part[-1] = objective.fit_intercept
+        products = objective.rows.sum_probability_products(point.parameters, np.float64)
+        spread = products[:-1, -1] - np.diagonal(products)[:-1]
+        diagonal = spread[:, None] * coordinates.mean_squares + penalty.curvatures
+        self._diagonal = np.where(self._is_part & (diagonal > 0), diagonal, 1.0)
+        self.step, square, _ = self.solve(-point.gradient, MOST_STEPS_OF_A_STEP)
+        self.decrement = sqrt(max(0.0, square))
+
+    def multiply(self, direction: FloatArray) -> FloatArray:
+        """Return the Hessian times a direction (K, d + 1); it takes a pass."""
+        point, rows = self.point, self.point.objective.rows
+        if point.has_probabilities:
+            return point.hessian_product(direction)
+        product = rows.passes.sum_curvature(find_hessian_product, point.parameters, direction)
+        product /= rows.total_weight
+        product += point.objective.penalty.curvatures * direction
+        return product * self._is_part
+
+    def solve(self, right: FloatArray, most_steps: int) -> tuple[FloatArray, float, bool]:
+        """Return z with H z = right, (K, d + 1), right' z, and whether that came to an end."""
+        solution, residual = np.zeros(right.shape), self._project(right)
+        scaled = residual / self._diagonal
+        direction, square, total = scaled.copy(), float(np.sum(residual * scaled)), 0.0
+        least = ROUNDED * square
+        gains: list[float] = []
+        for _ in range(most_steps):
+            if not square > least:
+                return solution, total, True
+            product = self.multiply(direction)
+            curvature = float(np.sum(direction * product))
+            if not curvature > 0:
+                break
+            length = square / curvature
+            solution += length * direction
+            residual = self._project(residual - length * product)
+            total += length * square
+            gains.append(length * square)
+            if len(gains) >= N_WATCHED and sum(gains[-N_WATCHED:]) <= LEFT * total:
+                return solution, total, True
+            scaled = residual / self._diagonal
+            last, square = square, float(np.sum(residual * scaled))
+            direction = scaled + square / last * direction
+        return solution, total, False
+
+    def _project(self, residual):
+        """Return a residual without what points along equal steps of all classes, which change nothing: rounding."""
+        residual = residual * self._is_part
+        if len(residual) > 1:
+            residual -= residual.mean(axis=0) * (self.point.objective.penalty.curvatures == 0)
+        return residual
+
+
+def come_near(objective: Objective, start: FloatArray) -> Point:
+    """Return a point near the optimum, by a solver from parameters (K, d + 1)."""
+    solution = choose.minimize(objective, [start], solver="auto", tol=NEAR, max_iter=1000)
+    return objective.at(objective.center(solution.parameters), out=make_room(objective))
+
+
+def settle(point: Point) -> Curvature:
+    """Return the curvature at the optimum near a point, by Newton's steps."""
+    objective, curvature = point.objective, Curvature(point)
+    room = None if point.lease is None else point.lease.room
+    for _ in range(MOST_NEWTON_STEPS):
+        last = curvature.decrement
+        if last * sqrt(objective.rows.total_weight) <= SETTLED:
+            break
+        curvature = Curvature(objective.at(objective.center(curvature.point.parameters + curvature.step), out=room))
+        if not curvature.decrement < last:
+            break
+    return curvature
+
+
+def may_be_separated(curvature: Curvature) -> bool:
+    """Say whether coefficients may grow without end, by the rows whose scores lead most.
+
+    Where classes are separated, the Newton decrement times the largest standard error of a score is at least 1, as
+    `separation.proves_maximum` has it. Rows that are separated lead most in the end.
+    """
+    point = curvature.point
+    objective, K = point.objective, len(point.parameters)
+    if not objective.rows.has_labels or not np.isfinite(curvature.decrement):
+        return not curvature.decrement * sqrt(objective.rows.total_weight) <= SETTLED
+    rows, own = find_violated(objective, -point.parameters, N_ROWS)
+    for row, classes in zip(rows, own, strict=True):
+        unit = row[None] if K == 1 else (classes / classes.sum() - 1 / K)[:, None] * row
+        _, square, is_solved = curvature.solve(unit, MOST_STEPS)
+        if not is_solved or not curvature.decrement * sqrt(square) < PROVEN:
+            return True
+    return False
+
+
+def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int) -> FloatArray:
+    """Return sum_i s_i^power u_i u_i', (E, E), as a term of `Passes.sum_curvature`.
+
+    u_ie is what row i adds to the gradient of the loss, times solved[e], for solved (E, K, d + 1).
+    """
+    (n_solved, K, size), weights = solved.shape, passes.samples.weigh() ** power
+    scores = passes.compute_scores(solved.reshape(-1, size)).reshape(-1, n_solved, K)
+    projected = np.einsum("iek,ki->ei", scores, find_residuals(passes, probabilities))
+    return np.einsum("ei,fi,i->ef", projected, projected, weights)

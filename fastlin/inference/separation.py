@@ -1,0 +1,465 @@
+"""Separation: whether the maximum of the likelihood exists, and which columns and classes send it to infinity.
+
+A direction v separates the classes where no row has a larger score x v_k for another class than for its own, and some
+row has a smaller one. The likelihood then grows along v without end (Albert and Anderson 1984). The separation is
+complete where every row has a larger score for its own class than for each other, and quasi-complete otherwise.
+
+That the maximum exists needs no search: `proves_maximum` tells it from the standard errors. Where that fails,
+`find_separation` looks at each column by itself, at the directions in which the fit moves, and last at all directions:
+a linear programme (Konis 2007) over the rows that the direction found so far violates most, until it violates none. A
+direction that is found is checked on all rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastlin.exceptions import SeparationError, SeparationWarning
+from fastlin.inference.row_margins import compare_scores, count_margins, find_own_classes
+from fastlin.inference.separation_programme import Programme
+from fastlin.objective.self_concordance import bound_rows
+from fastlin.solvers import choose
+from fastlin.typing import Array, BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from fastlin.matrices import Passes
+    from fastlin.objective import Objective
+    from fastlin.objective.point import Point
+
+# Of what a difference of scores may reach: what rounding leaves of a zero, and what no rounding explains.
+ZERO, CLEAR = 1e-9, 1e-7
+# The relative error of a sum over rows. A decrement below what it can be by rounding proves nothing.
+SUM_ERROR = 4e-15
+# The product of the decrement and the largest error of a score proves the maximum below 1; the rest is for rounding.
+PROVEN = 0.5
+# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have.
+MOST_VARIABLES, MOST_ENTRIES = 4_000, 8_000_000
+# Of more coefficients than this the programme is not solved for the sake of fewer columns: with 400 it took 8 seconds.
+MOST_NAMED_APART = 200
+# Programmes that are solved one after the other, with more rows each.
+MOST_PROGRAMMES = 60
+# The tolerance and the iterations of a fit that is to separate the classes, if anything does.
+FINE, MOST_ITERATIONS = 1e-10, 1_000
+# The fewest rows that a programme gets at a time.
+FEWEST_ADDED = 500
+# Bytes of the rows that are read together.
+BYTES_TOGETHER = 16 << 20
+# A message names no more columns than this.
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """A direction that separates the classes.
+
+    Attributes
+    ----------
+    is_complete : bool
+        Whether it is known that a direction separates all rows.
+    features : tuple of int
+        The columns with a part in the direction: each of them separates by itself, or all of them do together.
+    pairs : tuple of (int, int)
+        The pairs of classes of which rows are separated.
+    coef : ndarray of shape (K, d)
+        The direction, in the columns as they were given; that of the first column where each separates by itself.
+    intercept : ndarray of shape (K,)
+        Its intercepts.
+    sides : tuple of (tuple of int, tuple of int, float, float)
+        For each column that separates by itself: the classes below, those above, the largest number of the former and
+        the smallest one of the latter. Without entries the columns separate together.
+    """
+
+    is_complete: bool
+    features: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+    coef: np.ndarray
+    intercept: np.ndarray
+    sides: tuple[tuple[tuple[int, ...], tuple[int, ...], float, float], ...] = ()
+
+    def describe(self, names: Array, labels: Array) -> str:
+        """Return what separates which classes; names are those of the features, labels those of the classes."""
+        kind = "Complete" if self.is_complete else "Quasi-complete"
+        if self.sides:
+            found = [
+                f"{names[j]!s} <= {_number(largest)} in all rows of {_list(labels, below)}, and "
+                f"{names[j]!s} >= {_number(smallest)} in all rows of {_list(labels, above)}"
+                for j, (below, above, largest, smallest) in zip(self.features, self.sides, strict=False)
+            ]
+            found, n_more = found[:MOST_NAMED], len(found) - MOST_NAMED
+            more = f"; and so for {n_more} more column{'s' * (n_more > 1)}" if n_more > 0 else ""
+            if self.is_complete and all(smallest <= largest for _, _, largest, smallest in self.sides):
+                kind = "All columns together separate the classes completely. Quasi-complete"
+            return f"{kind} separation: {'; '.join(found)}{more}."
+        n_more = len(self.features) - MOST_NAMED
+        columns = ", ".join(str(names[j]) for j in self.features[:MOST_NAMED])
+        columns += f" and {n_more} more" if n_more > 0 else ""
+        who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
+        rest = "." if self.is_complete else ", and the remaining rows lie on the border."
+        return f"{kind} separation: the {who} {_contrast(labels, self.pairs)}{rest}"
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """Neither a separation nor the maximum of the likelihood was proven, for the reason that is given."""
+
+    reason: str
+
+
+def check_separation(
+    point: Point,
+    names: Array,
+    labels: Array,
+    variances: FloatArray,
+    step: FloatArray,
+    moved: float,
+    stacklevel: int,
+) -> None:
+    """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
+
+    Parameters
+    ----------
+    point : Point
+        The parameters near the maximum, in float64.
+    names : ndarray of shape (d,)
+        The names of the features.
+    labels : ndarray of shape (n_classes,)
+        The classes.
+    variances, step, moved
+        As `proves_maximum` takes them.
+    stacklevel : int
+        That of the warning, for the caller of this function.
+    """
+    if not proves_maximum(point, variances, step, moved):
+        _tell(find_separation(point.objective, point.parameters, step), names, labels, stacklevel + 1)
+
+
+def check_large_separation(
+    point: Point, names: Array, labels: Array, step: FloatArray | None = None, stacklevel: int | None = None
+) -> None:
+    """As `check_separation` has it, of a model that is too large for variances; it warns with a stacklevel only."""
+    found = find_separation(point.objective, point.parameters, step)
+    if isinstance(found, Separation) or stacklevel is not None:
+        _tell(found, names, labels, 1 if stacklevel is None else stacklevel + 1)
+
+
+def _tell(found, names, labels, stacklevel):
+    """Raise a SeparationError for a Separation, and warn where that is undecided."""
+    if isinstance(found, Separation):
+        raise SeparationError(
+            f"{found.describe(names, labels)} The likelihood grows without end as coefficients do, so that these have "
+            "no finite estimates and no standard errors. Leave the columns out, join classes or levels, fit "
+            "FirthLogisticRegression, or take a finite C and penalised='laplace'."
+        )
+    if isinstance(found, Undecided):
+        warnings.warn(
+            f"It was not decided whether the classes are separated: {found.reason}. If they are, some coefficients "
+            "have no finite estimates, and their standard errors mean nothing.",
+            SeparationWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def proves_maximum(point: Point, variances: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
+    """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
+
+    Along a step of the length r = sqrt(step' I step), I the information, the scores of a row differ by no more than
+    e r, e the largest standard error of a difference of two scores of a row. The third derivative of the loss is no
+    more than that times the second (Bach 2010), so that with a Newton decrement below 1 / e the loss rises in every
+    direction in the end. Where a direction separates the classes the product of both is at least 1 everywhere.
+
+    Parameters
+    ----------
+    point : Point
+        The point, in float64.
+    variances : ndarray of shape (K, d + 1)
+        The diagonal of the inverse of the Hessian of J, in the coordinates of the point.
+    step : ndarray of shape (K, d + 1)
+        The step from the point by that Hessian.
+    moved : float
+        How far the Hessian was made from the point, in the norm of the Hessian. It changes by a factor of no more than
+        exp(e moved).
+
+    Returns
+    -------
+    bool
+    """
+    coordinates, is_part = point.objective.coordinates, point.objective.coordinates.mean_squares > 0
+    is_part[-1] = point.objective.fit_intercept
+    is_part[coordinates.vanishing] = False
+    if not (np.isfinite(variances).all() and (variances[:, is_part] > 0).all() and np.isfinite(step).all()):
+        return False
+    errors = np.sqrt(np.where(is_part, variances, 0.0))
+    decrement = np.sqrt(max(0.0, -float(np.sum(step * point.gradient))))
+    # A standard error of a sum is no more than the sum of the standard errors.
+    of_scores = float((errors * bound_rows(coordinates)).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
+    rounding = SUM_ERROR * float((errors * np.sqrt(coordinates.mean_squares)).sum())
+    return bool(of_scores * (decrement + rounding) * np.exp(min(of_scores * moved, 100.0)) < PROVEN)
+
+
+def find_separation(
+    objective: Objective, parameters: FloatArray, step: FloatArray | None = None
+) -> Separation | Undecided | None:
+    """Return a separation of the classes, None where there is none, or Undecided.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective. Columns that its penalty bends have no part in a separation.
+    parameters : ndarray of shape (K, d + 1)
+        Where the fit ended.
+    step : ndarray of shape (K, d + 1) or None
+        Newton's step from there.
+    """
+    judged = [_Judged.of(objective, v * is_free(objective)) for v in (parameters, step) if v is not None]
+    if not any(each.separates for each in judged):
+        # Steps without a line search may have led astray.
+        parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
+        judged.append(_Judged.of(objective, parameters * is_free(objective)))
+    fitted = max((each for each in judged if each.separates), key=lambda each: each.is_complete, default=None)
+    is_complete = fitted is not None and fitted.is_complete
+    if not objective.rows.has_labels:
+        if fitted is not None:
+            return fitted.describe(is_complete)
+        return Undecided("the rows lie on other machines, where only the directions of the fit are tried")
+    alone = find_separating_columns(objective, is_complete)
+    if alone is not None:
+        is_known = alone.is_complete or not isinstance(_search(objective, parameters, completely=True), _Judged)
+        return alone if is_known else replace(alone, is_complete=True)
+    if fitted is not None and objective.shape[0] * objective.shape[1] > MOST_NAMED_APART:
+        return fitted.describe(is_complete)
+    found = _search(objective, parameters)
+    if isinstance(found, _Judged):
+        complete = None if is_complete or found.is_complete else _search(objective, found.direction, completely=True)
+        return found.describe(is_complete or found.is_complete or isinstance(complete, _Judged))
+    return found if fitted is None else fitted.describe(is_complete)
+
+
+def is_free(objective: Objective) -> BoolArray:
+    """Return which columns, (d + 1,), may go to infinity: those without a penalty that are not zero."""
+    free = objective.penalty.curvatures == 0
+    free[-1] = objective.fit_intercept
+    free[objective.coordinates.vanishing] = False
+    return free
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A direction (K, d + 1), and how many rows it violates, does not separate, and separates, by pairs of classes."""
+
+    objective: Objective
+    direction: np.ndarray
+    zero: float
+    n_violated: float
+    n_left: float
+    n_separated: np.ndarray
+
+    @classmethod
+    def of(cls, objective, direction):
+        """Return a direction with what it does to the rows, which takes a pass, or two where they lie elsewhere."""
+        rows = objective.rows
+        direction = direction - (direction.mean(axis=0) if len(direction) > 1 else 0.0)
+        zero, clear = _find_tolerances(objective, direction)
+        counts = rows.passes.sum_curvature(
+            count_margins, np.zeros(objective.shape), direction, rows.n_classes, zero, clear
+        )
+        return cls(objective, direction, zero, counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1))
+
+    @property
+    def separates(self):
+        """Whether the direction separates the classes."""
+        return self.n_violated == 0 and bool(self.n_separated.any())
+
+    @property
+    def is_complete(self):
+        """Whether it does so completely."""
+        return self.n_left == 0 and self.separates
+
+    def describe(self, is_complete):
+        """Return the Separation along the direction."""
+        longest = bound_rows(self.objective.coordinates)[:-1]
+        parts = np.ptp(np.concatenate([np.zeros_like(self.direction[:1]), self.direction]), axis=0)[:-1] * longest
+        features = np.flatnonzero(parts > ZERO * parts.max(initial=0.0))
+        # The largest part first.
+        features = features[np.argsort(-parts[features], kind="stable")]
+        coef, intercept = self.objective.coordinates.to_coefficients(self.direction)
+        pairs = np.argwhere(np.triu(self.n_separated + self.n_separated.T)).tolist()
+        return Separation(
+            is_complete, tuple(features.tolist()), tuple((one, other) for one, other in pairs), coef, intercept
+        )
+
+
+def _find_tolerances(objective, direction):
+    """Return what a difference of scores of a direction may have by rounding, and what it has beyond doubt."""
+    sizes = np.abs(direction).max(axis=0)
+    size = float(np.sum(sizes * bound_rows(objective.coordinates)))
+    # Columns far from zero lose digits where their shift is taken out of a score.
+    lost = float(np.sum(sizes[:-1] * np.abs(objective.coordinates.shift)))
+    return ZERO * size + SUM_ERROR * lost, CLEAR * size + 100 * SUM_ERROR * lost
+
+
+def find_separating_columns(objective: Objective, is_complete: bool = False) -> Separation | None:
+    """Return the columns each of which separates some classes from the others, from comparisons without rounding.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective, whose rows lie in this process.
+    is_complete : bool
+        Whether the separation is known to be complete.
+
+    Returns
+    -------
+    Separation or None
+    """
+    lows, highs = _find_ranges(objective)
+    lowest, highest = lows.min(axis=0), highs.max(axis=0)
+    order = np.lexsort((highs, lows), axis=0)
+    starts = np.take_along_axis(lows, order, axis=0)[1:]
+    ends = np.maximum.accumulate(np.take_along_axis(highs, order, axis=0), axis=0)[:-1]
+    is_cut = (ends <= starts) & (lowest < highest) & is_free(objective)[:-1]
+    if not objective.fit_intercept:
+        is_cut &= (ends <= 0) & (starts >= 0)
+    columns: list[int] = []
+    sides: list[tuple[tuple[int, ...], tuple[int, ...], float, float]] = []
+    pairs: set[tuple[int, int]] = set()
+    coef, intercept = np.zeros((objective.n_rows_coef, len(lowest))), np.zeros(objective.n_rows_coef)
+    for j in np.flatnonzero(is_cut.any(axis=0)):
+        # The cut whose sides have the fewest classes, not counting a side where the column is constant.
+        cuts = np.flatnonzero(is_cut[:, j])
+        moved = [(lows[order[:, j], j] < ends[cut, j]) | (highs[order[:, j], j] > starts[cut, j]) for cut in cuts]
+        sizes = [
+            (cut + 1) * each[: cut + 1].any() + (len(each) - cut - 1) * each[cut + 1 :].any()
+            for cut, each in zip(cuts, moved, strict=True)
+        ]
+        cut = int(cuts[np.argmin(sizes)])
+        below, above = order[: cut + 1, j], order[cut + 1 :, j]
+        largest, smallest = float(ends[cut, j]), float(starts[cut, j])
+        if not columns:
+            threshold = 0.5 * largest + 0.5 * smallest if objective.fit_intercept else 0.0
+            if objective.n_rows_coef > 1:
+                coef[above, j], intercept[above] = 1.0, -threshold
+            else:
+                sign = 1.0 if above[0] == 1 else -1.0
+                coef[0, j], intercept[0] = sign, -sign * threshold
+        told = [
+            (a, b) for a in below for b in above if smallest > largest or lows[a, j] < largest or highs[b, j] > largest
+        ]
+        pairs.update((int(min(pair)), int(max(pair))) for pair in told)
+        has_gap = smallest > largest if objective.fit_intercept else smallest > 0 > largest
+        is_complete |= has_gap and len(order) == 2
+        columns.append(int(j))
+        sides.append((tuple(sorted(below.tolist())), tuple(sorted(above.tolist())), largest, smallest))
+    if not columns:
+        return None
+    return Separation(is_complete, tuple(columns), tuple(sorted(pairs)), coef, intercept, tuple(sides))
+
+
+def _find_ranges(objective):
+    """Return the smallest and the largest number of each column in the rows of each class, (n_classes, d) each."""
+    n_classes, d = objective.rows.n_classes, objective.matrix.shape[1]
+    lows, highs = np.full((n_classes, d), np.inf), np.full((n_classes, d), -np.inf)
+    for part in _read(objective):
+        own = find_own_classes(part, n_classes)
+        for k in range(n_classes):
+            places = np.flatnonzero(own[:, k])
+            if len(places):
+                smallest, largest = part.take(places).find_ranges()
+                np.minimum(lows[k], smallest, out=lows[k])
+                np.maximum(highs[k], largest, out=highs[k])
+    return lows, highs
+
+
+def _read(objective: Objective) -> Iterator[Passes]:
+    """Yield passes over the rows one after the other, of few bytes each."""
+    row_bytes = 8 * (objective.matrix.row_bytes // objective.matrix.dtype.itemsize + objective.rows.n_classes + 1)
+    return objective.rows.passes.split(max(1, BYTES_TOGETHER // row_bytes))
+
+
+def _search(objective, start, completely=False):
+    """Return the judged direction that separates the classes (completely), None where there is none, or Undecided.
+
+    The programme has all rows where they are few, and else those that the directions found so far violate most: start
+    (K, d + 1) is the first of them. What no direction does to some of the rows, none does to all of them.
+    """
+    rows, (K, size) = objective.rows, objective.shape
+    if K * size > MOST_VARIABLES:
+        return Undecided(f"{K * size:,} coefficients are more than the {MOST_VARIABLES:,} that are searched through")
+    features = rows.class_features()
+    sums = np.column_stack([features, rows.class_weights])
+    gain = (sums[1:] - sums[:1] if K == 1 else K * sums - sums.sum(axis=0)) * is_free(objective)
+    programme = Programme(gain, rows.n_classes)
+    most_rows = MOST_ENTRIES // (2 * size * (rows.n_classes - 1))
+    n_added = min(most_rows, max(FEWEST_ADDED, 2 * K * size))
+    added = find_violated(objective, start, n_added)
+    for _ in range(MOST_PROGRAMMES):
+        programme.add(*added)
+        try:
+            direction = programme.solve(completely)
+        except ArithmeticError as error:
+            return Undecided(str(error))
+        if direction is None:
+            return None
+        judged = _Judged.of(objective, direction * is_free(objective))
+        if judged.is_complete if completely else judged.separates:
+            return judged
+        if programme.n_rows >= min(most_rows, rows.n_rows):
+            break
+        added = find_violated(objective, direction, n_added, 0.0 if completely else judged.zero)
+        if not len(added[0]):
+            break
+    return Undecided(f"a linear programme over {programme.n_rows:,} rows came to no end")
+
+
+def find_violated(
+    objective: Objective, direction: FloatArray, n_wanted: int, zero: float | None = None
+) -> tuple[FloatArray, BoolArray]:
+    """Return the rows [x~, 1] that a direction violates most, (m, d + 1), and their classes (m, n_classes).
+
+    With zero they are those whose violation, or lack of a lead, is above it. Without it any rows will do.
+    """
+    n_classes, size = objective.rows.n_classes, objective.shape[1]
+    found, classes, violations = np.empty((0, size)), np.empty((0, n_classes), bool), np.empty(0)
+    for part in _read(objective):
+        own = find_own_classes(part, n_classes)
+        lead = compare_scores(part, direction, own).lead
+        violation = -np.minimum(lead, np.finfo(np.float64).max)
+        is_seen = own.any(axis=1) & (True if zero is None else violation > zero)
+        places = np.flatnonzero(is_seen)
+        places = np.sort(places[np.argsort(-violation[places], kind="stable")[:n_wanted]])
+        if not len(places):
+            continue
+        x = part.take(places).read_rows() * is_free(objective)
+        found, classes = np.concatenate([found, x]), np.concatenate([classes, own[places]])
+        violations = np.concatenate([violations, violation[places]])
+        kept = np.sort(np.argsort(-violations, kind="stable")[:n_wanted])
+        found, classes, violations = found[kept], classes[kept], violations[kept]
+    return found, classes
+
+
+def _list(labels, numbers):
+    """Return the names of some classes in a sentence."""
+    names = [f"{labels[number]!s}" for number in numbers]
+    return ("class " if len(names) == 1 else "the classes ") + " and ".join(
+        [", ".join(names[:-1]), names[-1]] if len(names) > 1 else names
+    )
+
+
+def _contrast(labels, pairs):
+    """Return which rows are told from which others, for pairs of classes."""
+    classes = sorted({k for pair in pairs for k in pair})
+    if len(pairs) == 1:
+        return f"rows of {_list(labels, classes[:1])} from those of {_list(labels, classes[1:])}"
+    common = set.intersection(*map(set, pairs))
+    if common:
+        others = [k for k in classes if k not in common]
+        return f"rows of {_list(labels, list(common))} from those of {_list(labels, others)}"
+    return f"rows of {_list(labels, classes)} from each other"
+
+
+def _number(number):
+    return f"{number:.6g}"

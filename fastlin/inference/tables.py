@@ -1,0 +1,178 @@
+"""The table of an `Inference`, as a frame of pandas or as columns, and its summary, as text and in HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fastlin.typing import Array
+
+if TYPE_CHECKING:
+    from fastlin.inference.inference import Inference
+
+KINDS = {
+    "model": "of the model",
+    "HC0": "robust (HC0)",
+    "HC1": "robust (HC1)",
+    "cluster": "robust, by clusters",
+}
+PENALTIES = {
+    "laplace": "Bayesian: the penalty is the prior (Laplace's approximation)",
+    "firth": "Firth's penalised likelihood, whose profile gives p and intervals",
+    "sandwich": "of the penalised estimates, which are biased towards zero",
+}
+
+
+class Text(str):
+    """A text that notebooks show as a table.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    html : str
+        The table.
+
+    Attributes
+    ----------
+    html
+        The parameter.
+
+    Examples
+    --------
+    >>> from fastlin.inference.tables import Text
+    >>> Text("1", "<b>1</b>").html
+    '<b>1</b>'
+    """
+
+    html: str
+
+    def __new__(cls, text: str, html: str) -> Self:
+        """Return the text."""
+        made = super().__new__(cls, text)
+        made.html = html
+        return made
+
+    def __repr__(self) -> str:
+        """Return the text without quotes, as an interactive session shows it."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __reduce__(self) -> Any:
+        """Return how to make a copy."""
+        return type(self), (str(self), self.html)
+
+
+def find_columns(inference: Inference, level: float) -> dict[str, Array]:
+    """Return the columns of the table by their names, an entry for each estimate, class by class."""
+    n_rows, p = inference.coef.shape
+    intervals = inference.conf_int(level)
+    return {
+        "class": np.repeat(inference.classes, p),
+        "feature": np.tile(inference.names, n_rows),
+        "coef": inference.coef.ravel(),
+        "std_error": inference.std_errors.ravel(),
+        "z": inference.z.ravel(),
+        "p_value": inference.p_values.ravel(),
+        "lower": intervals[..., 0].ravel(),
+        "upper": intervals[..., 1].ravel(),
+    }
+
+
+def make_frame(inference: Inference, columns: Mapping[str, Array]) -> Any:
+    """Return columns as a frame of pandas, indexed by class and feature, or the columns where there is no pandas."""
+    if len(inference.coef) > 1:
+        return index_frame(columns, "class", "feature")
+    return index_frame(columns, "feature", leave_out="class")
+
+
+def index_frame(columns: Mapping[str, Array], *keys: str, leave_out: str | None = None) -> Any:
+    """Return columns as a frame of pandas with some of them as its index, or all columns where there is no pandas."""
+    try:
+        import pandas
+    except ImportError:
+        return dict(columns)
+    frame = pandas.DataFrame(columns)
+    return (frame if leave_out is None else frame.drop(columns=leave_out)).set_index(list(keys))
+
+
+def write_summary(inference: Inference, level: float) -> Text:
+    """Return the summary: lines on the fit, and a table with a part for each class."""
+    facts, columns = _list_facts(inference), find_columns(inference, level)
+    tails = (f"{100 * (0.5 + side * level):.4g}%" for side in (-0.5, 0.5))
+    heads = ["coef", "std error", "z" if inference._basis.df_t is None else "t", "p", *tails]
+    names, p = [str(name) for name in inference.names], len(inference.names)
+    width, first = max(map(len, facts)), max(12, *map(len, names))
+    text = [f"{name:<{width}}  {value}" for name, value in facts.items()]
+    html = [_write_row(name, [escape(value)], "left") for name, value in facts.items()]
+    html = ["<table>", *html, "</table>", '<table style="margin-top:0.5em">']
+    for a, label in enumerate(inference.classes):
+        title = _name_contrast(inference, label)
+        text += ["", title, " " * first + "".join(f"{head:>12}" for head in heads)]
+        html.append(_write_row(title, [f"<b>{head}</b>" for head in heads], "right"))
+        for j, name in enumerate(names):
+            entries = [columns[key][a * p + j] for key in ("coef", "std_error", "z", "p_value", "lower", "upper")]
+            shown = [_show_p(entry) if place == 3 else _show(entry) for place, entry in enumerate(entries)]
+            text.append(f"{name:<{first}}" + "".join(f"{entry:>12}" for entry in shown))
+            html.append(_write_row(name, map(escape, shown), "right", "normal"))
+    return Text("\n".join(text), "<div>" + "".join(html) + "</table></div>")
+
+
+def _list_facts(inference):
+    """Return what is said above the table, texts by their names."""
+    basis = inference._basis
+    errors = KINDS[basis.covariance]
+    if basis.n_clusters:
+        errors += f": {', '.join(f'{n:,}' for n in basis.n_clusters)}"
+    if basis.penalised:
+        errors += f"; {PENALTIES[basis.penalised]}"
+    facts = {
+        "rows": f"{inference.n_samples:,.10g}",
+        "parameters": f"{inference._count_parameters():,.6g}, degrees of freedom left {inference.df_resid:,.10g}",
+        "log-likelihood": f"{inference.log_likelihood:.4f}, of intercepts alone {inference.log_likelihood_null:.4f}",
+        "pseudo R2": f"{inference.pseudo_r2:.6f} (McFadden)",
+    }
+    if np.isfinite(inference.aic):
+        facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
+    facts["std errors"] = errors
+    if basis.most_inflated is not None:
+        name, inflation = basis.most_inflated
+        facts["collinearity"] = f"errors of {name} are {inflation:.3g} times those of unrelated columns, the most"
+    if len(basis.reference_levels):
+        facts["reference levels"] = ", ".join(map(str, basis.reference_levels))
+    if basis.df_t is not None:
+        facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
+    facts["optimum"] = (
+        f"reached within {inference.distance:.1e} standard errors; coef_ of the model lies "
+        f"{inference.model_distance:.1e} standard errors from it"
+    )
+    return facts
+
+
+def _name_contrast(inference, label):
+    if len(inference.coef) == 1 or inference.reference != "symmetric":
+        return f"class {label} against {inference.reference}"
+    return f"class {label} against the mean of all classes"
+
+
+def _write_row(name, cells, align, weight="bold"):
+    """Return a row of a table in HTML, whose cells are HTML already."""
+    style = f"text-align:{align};padding:0.1em 0.8em;font-variant-numeric:tabular-nums"
+    head = f'<th style="text-align:left;padding:0.1em 0.8em;font-weight:{weight}">{escape(name)}</th>'
+    return "".join(["<tr>", head, *(f'<td style="{style}">{cell}</td>' for cell in cells), "</tr>"])
+
+
+def _show(number):
+    """Return a number in no more than eleven characters."""
+    if number == 0 or 1e-3 <= abs(number) < 1e5 or not np.isfinite(number):
+        return f"{number:.4f}"
+    return f"{number:.3e}"
+
+
+def _show_p(number):
+    return f"{number:.4f}" if number >= 1e-4 or not np.isfinite(number) else "< 0.0001"

@@ -1,0 +1,147 @@
+"""FirthLogisticRegression: what it reads, how it ends, and what it refuses."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.utils.estimator_checks import check_estimator
+
+from fastlin import FirthLogisticRegression, LogisticRegression, blocks
+from fastlin.exceptions import ConvergenceWarning
+from fastlin.kernels.machine.threads import limit_threads
+
+
+def make_rows(n_classes, n=80, seed=0):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n, 3)) * (random.random((n, 3)) > 0.4)
+    return X, (X @ random.normal(size=(3, n_classes)) + random.gumbel(size=(n, n_classes))).argmax(axis=1)
+
+
+@pytest.mark.thorough
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::sklearn.exceptions.SkipTestWarning")
+def test_estimator_checks():
+    # Their rows are fewer than their columns, for which there is no such likelihood.
+    reason = "rows are fewer than columns"
+    of_weights = dict.fromkeys(
+        [f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")], reason
+    )
+    check_estimator(FirthLogisticRegression(), expected_failed_checks=of_weights, on_skip=None)
+
+
+def test_every_container_gives_the_same_model():
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes)
+        model = FirthLogisticRegression(tol=1e-10).fit(X, y)
+        assert model.converged_
+        assert model.distance_ <= 1e-10
+        for other in (np.asfortranarray(X), sparse.csr_array(X), sparse.coo_matrix(X), pd.DataFrame(X)):
+            again = FirthLogisticRegression(tol=1e-10).fit(other, y)
+            np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
+            np.testing.assert_allclose(again.predict_proba(other), model.predict_proba(X), atol=1e-9)
+        cut = blocks.from_arrays([X[:30], X[30:]], y=y)
+        again = FirthLogisticRegression(tol=1e-10).fit(cut)
+        np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-9)
+        np.testing.assert_allclose(again.inference(cut).conf_int(), model.inference(X, y).conf_int(), atol=1e-6)
+        resampled = again.bootstrap(cut, n_resamples=2, random_state=0)
+        expected = model.bootstrap(X, y, n_resamples=2, random_state=0)
+        np.testing.assert_allclose(resampled.coef, expected.coef, atol=1e-2)
+        np.testing.assert_allclose(resampled.acceleration, expected.acceleration, atol=1e-6)
+        single = FirthLogisticRegression().fit(X.astype(np.float32), y)
+        assert single.coef_.dtype == np.float32
+        np.testing.assert_allclose(single.coef_, model.coef_, atol=1e-5)
+        if n_classes == 3:
+            np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-12)
+
+
+def test_levels_of_a_table_stand_against_their_first():
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 90)
+    frame = pd.DataFrame({"a": random.normal(size=90), "b": pd.Categorical(random.choice(list("xyz"), 90))})
+    coded = pd.get_dummies(frame, drop_first=True).astype(float)
+    model = FirthLogisticRegression(categorical_features="from_dtype", tol=1e-10).fit(frame, y)
+    expected = FirthLogisticRegression(tol=1e-10).fit(coded, y)
+    np.testing.assert_allclose(np.delete(model.coef_, 1, axis=1), expected.coef_, atol=1e-8)
+    assert model.coef_[0, 1] == 0
+    found, other = model.inference(frame, y), expected.inference(coded, y)
+    assert list(found.names) == ["a", "b_x", "b_y", "b_z", "intercept"]
+    np.testing.assert_allclose(np.delete(found.std_errors, 1, axis=1), other.std_errors, rtol=1e-6)
+    np.testing.assert_allclose(np.delete(found.conf_int(), 1, axis=1), other.conf_int(), atol=1e-6)
+    assert np.isnan(found.conf_int()[0, 1]).all()
+    assert found.lr_test(["b_y", "b_z"]).statistic == pytest.approx(other.lr_test(["b_y", "b_z"]).statistic, rel=1e-6)
+    without = FirthLogisticRegression(categorical_features="from_dtype", fit_intercept=False).fit(frame, y)
+    np.testing.assert_allclose(without.predict_proba(frame), model.predict_proba(frame), atol=1e-6)
+
+
+def test_threads_change_no_bit_and_separable_classes_have_finite_coefficients():
+    X, y = make_rows(4, n=30_000)
+    fits = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads):
+            model = FirthLogisticRegression().fit(X, y)
+            fits.append((model.coef_, model.inference(X, y).std_errors))
+    for other in fits[1:]:
+        np.testing.assert_array_equal(fits[0][0], other[0])
+        np.testing.assert_array_equal(fits[0][1], other[1])
+    X = np.arange(10.0)[:, None]
+    for y in (X[:, 0] > 4.5, np.repeat(["a", "b", "c"], [3, 4, 3]), np.array([0] * 9 + [1])):
+        model = FirthLogisticRegression().fit(X, y)
+        assert model.converged_
+        assert abs(model.coef_).max() < 5
+        assert model.score(X, y) >= 0.9
+
+
+def test_weights_count_as_rows():
+    X, y = make_rows(3)
+    weights = np.random.default_rng(0).integers(0, 4, len(X))
+    repeated = np.repeat(np.arange(len(X)), weights)
+    model = FirthLogisticRegression(tol=1e-10).fit(X, y, weights)
+    other = FirthLogisticRegression(tol=1e-10).fit(X[repeated], y[repeated])
+    np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-9)
+    assert model.log_likelihood_ == pytest.approx(other.log_likelihood_, rel=1e-12)
+    many = FirthLogisticRegression().fit(X, y, np.full(len(X), 1e6))
+    plain = LogisticRegression(C=np.inf, tol=1e-12).fit(X, y)
+    np.testing.assert_allclose(many.coef_, plain.coef_, atol=1e-4)
+
+
+def test_offsets_and_soft_labels():
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes)
+        known = np.array([0.7, -0.4, 0.2])[:, None] if n_classes == 2 else np.random.default_rng(0).normal(size=(3, 3))
+        offset = X @ known
+        plain = FirthLogisticRegression(tol=1e-10).fit(X, y)
+        model = FirthLogisticRegression(tol=1e-10).fit(X, y, offset=offset)
+        # Offsets that the columns can make change the coefficients by as much.
+        moved = known.T - known.T.mean(axis=0) * (n_classes > 2)
+        np.testing.assert_allclose(model.coef_ + moved, plain.coef_, atol=1e-8)
+        assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-10)
+        found, expected = model.inference(X, y, None, offset), plain.inference(X, y)
+        np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6)
+        against = known.T[:1] if n_classes == 2 else known.T[1:] - known.T[0]
+        ends = expected.conf_int()[:, :3] - against[:, :, None]
+        np.testing.assert_allclose(found.conf_int()[:, :3], ends, atol=1e-6)
+        halves = np.full((len(X), n_classes), 0.1)
+        halves[np.arange(len(X)), y] = 1 - 0.1 * (n_classes - 1)
+        soft = FirthLogisticRegression().fit(X, halves)
+        assert abs(soft.coef_).max() < abs(plain.coef_).max()
+        with pytest.raises(ValueError, match="Soft labels are no draws"):
+            soft.inference(X, halves)
+
+
+def test_what_it_cannot_fit_is_refused_and_kept():
+    X, y = make_rows(2)
+    model = FirthLogisticRegression().fit(X, y)
+    kept = model.coef_.copy()
+    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "twice": 2 * X[:, 0], "one": 1.0})
+    with pytest.raises(ValueError, match="leave out twice, one of X"):
+        model.fit(frame, y)
+    np.testing.assert_array_equal(model.coef_, kept)
+    with pytest.raises(ValueError, match=r"leave out x1, x2, x3, x4, x5, \.\.\. of X"):
+        model.fit(np.outer(X[:, 0], np.arange(1, 9)), y)
+    with pytest.raises(ValueError, match="in each of the classes"):
+        model.fit(X, y, y == 0)
+    with pytest.raises(ValueError, match="which is none of the classes"):
+        model.inference(X, y + 1)
+    with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations"):
+        short = FirthLogisticRegression(max_iter=1).fit(X, y)
+    assert not short.converged_
+    assert "not reached" in short._describe_result()["tol"]

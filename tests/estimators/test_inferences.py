@@ -1,0 +1,170 @@
+"""`inference` of the estimators: every kind of rows, what it refuses, and models that stay what they were."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+from fastlin import LogisticRegression, LogisticRegressionCV, blocks
+from fastlin.exceptions import InferenceWarning
+
+
+def make(n_classes=3, n=300, d=3, seed=0):
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, d)) + 1
+    scores = X @ generator.normal(size=(d, n_classes)) * 0.4
+    return X, (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+
+
+def fit(X, y, *data, **parameters):
+    return LogisticRegression(**{"C": np.inf, "tol": 1e-12, **parameters}).fit(X, y, *data)
+
+
+def assert_same(found, expected, rtol=1e-9):
+    np.testing.assert_allclose(found.coef, expected.coef, atol=rtol * 10)
+    np.testing.assert_allclose(found.covariance_matrix(), expected.covariance_matrix(), rtol=rtol, atol=1e-12)
+    assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-10)
+    assert found.n_samples == expected.n_samples
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_kind_of_rows_has_the_same_errors(n_classes):
+    X, y = make(n_classes)
+    weights = np.arange(len(y)) % 3
+    for options in ({}, {"covariance": "HC0"}):
+        expected = fit(X, y, weights).inference(X, y, weights, **options)
+        for container in (sparse.csr_array, sparse.csc_matrix, np.asfortranarray, lambda X: X[:, ::-1][:, ::-1]):
+            rows = container(X)
+            assert_same(fit(rows, y, weights).inference(rows, y, weights, **options), expected)
+        pieces = blocks.from_arrays([X[:100], X[100:101], X[101:]])
+        assert_same(fit(X, y, weights).inference(pieces, y, weights, **options), expected)
+        single = X.astype(np.float32)
+        expected = fit(single.astype(np.float64), y).inference(single.astype(np.float64), y, **options)
+        model = fit(single, y)
+        assert model.coef_.dtype == np.float32
+        assert_same(model.inference(single, y, **options), expected, rtol=1e-6)
+    counts = np.random.default_rng(0).poisson(3, X.shape).astype(np.uint8)
+    expected = fit(counts * 1.0, y).inference(counts * 1.0, y)
+    assert_same(fit(counts, y).inference(counts, y), expected)
+
+
+def test_columns_and_classes_keep_their_names():
+    pandas = pytest.importorskip("pandas")
+    X, y = make()
+    frame = pandas.DataFrame(X, columns=["age", "size", "price"])
+    labels = np.array(["red", "green", "blue"])[y]
+    found = fit(frame, labels).inference(frame, labels, reference="red")
+    assert found.names.tolist() == ["age", "size", "price", "intercept"]
+    assert found.classes.tolist() == ["blue", "green"]
+    assert found.reference == "red"
+    assert fit(X, y, fit_intercept=False).inference(X, y).names.tolist() == ["x0", "x1", "x2"]
+    table = frame.assign(colour=pandas.Categorical(labels))
+    model = fit(table, np.arange(300) % 2, C=1.0, categorical_features="from_dtype")
+    # Rows with some of the levels are those of the fit all the same.
+    few = table[table["colour"] != "blue"]
+    with pytest.warns(InferenceWarning, match="not those of the fit"):
+        found = model.inference(few, np.arange(len(few)) % 2, penalised="laplace", features=["colour_green", "age"])
+    assert found.names.tolist() == ["colour_green", "age"]
+    assert found.coef.shape == (1, 2)
+
+
+def test_refusals_say_what_is_wrong_and_leave_the_model_alone():
+    X, y = make(2)
+    clusters = np.arange(len(y)) // 5
+    model = fit(X, y)
+    before = copy.copy(vars(model))
+    for data, options, text in (
+        ((X, y), {"covariance": "HC2"}, "covariance must be one of 'model', 'HC0', 'HC1', 'cluster', got 'HC2'"),
+        ((X, y), {"weights_are": "counts"}, "weights_are must be one of"),
+        ((X, y), {"use_t": "yes"}, "use_t must be True or False"),
+        ((X, y), {"reference": 7}, r"reference must be one of the classes \[0, 1\]"),
+        ((X, y), {"clusters": clusters}, "clusters must be given with covariance='cluster'"),
+        ((X, y), {"covariance": "cluster"}, "and no clusters"),
+        ((X, y), {"covariance": "cluster", "clusters": clusters[1:]}, "one entry for each of the 300 rows"),
+        ((X, y), {"penalised": "laplace"}, "no coefficient of this one is penalised"),
+        ((X, y, np.full(300, 0.5)), {}, "300 numbers that are not whole"),
+        ((X, y), {"weights_are": "importance"}, "covariance='model' needs rows that each count once"),
+        ((X[:, :2], y), {}, "features"),
+        ((X, y[1:]), {}, "299"),
+        ((X, None), {}, "requires y"),
+        ((X, y + 1), {}, "y holds 2, which is none of the classes"),
+        ((X[y == 1], y[y == 1]), {}, "at least 2 classes"),
+        ((np.where(X > 2, np.nan, X), y), {}, "NaN"),
+        ((X[:4], [0, 1, 0, 1]), {"use_t": True}, "more rows than parameters"),
+        ((X, np.column_stack([1 - y / 2, y / 2])), {}, "soft labels are no draws"),
+        ((X, y), {"features": ["x0", "x9"]}, "features must be names of columns"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            model.inference(*data, **options)
+        assert vars(model) == before, text
+    with pytest.raises(ValueError, match="No row of y has the class 2 of the model"):
+        fit(*make(3)).inference(X, y)
+    with pytest.raises(ValueError, match="X has to lie in memory"):
+        model.inference(blocks.from_arrays([X]), y, covariance="cluster", clusters=clusters)
+    with pytest.raises(NotFittedError):
+        LogisticRegression().inference(X, y)
+    weighted = fit(X, y, class_weight="balanced")
+    with pytest.raises(ValueError, match="class_weight"):
+        weighted.inference(X, y)
+    with pytest.raises(ValueError, match="weights_are=.importance., and repeat"):
+        weighted.inference(X, y, covariance="HC0")
+    assert weighted.inference(X, y, covariance="HC0", weights_are="importance").n_samples == 300
+    model.inference(X, y)
+    assert vars(model) == before
+
+
+def test_penalties_are_refused_unless_their_errors_are_named():
+    X, y = make()
+    for parameters, text in (
+        ({"C": 1.0}, "The model is penalised.*'laplace' takes the penalty as a normal prior.*'sandwich'"),
+        ({"C": 1.0, "l1_ratio": 1.0}, "L1 or a group penalty, which selects"),
+        ({"C": 1.0, "l1_ratio": 0.5, "group_by_class": True}, "selects"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            fit(X, y, **{"tol": 1e-6, **parameters}).inference(X, y)
+    model = fit(X, y, C=1.0)
+    with pytest.raises(ValueError, match="covariance of a posterior, which is not covariance='HC0'"):
+        model.inference(X, y, penalised="laplace", covariance="HC0")
+    # Factors of zero leave nothing of a penalty.
+    free = fit(X, y, C=1.0, penalty_factors=[0, 0, 0]).inference(X, y)
+    assert_same(free, fit(X, y).inference(X, y), rtol=1e-7)
+    # The weaker the penalty, the nearer to maximum likelihood.
+    for penalised in ("laplace", "sandwich"):
+        assert_same(fit(X, y, C=1e9).inference(X, y, penalised=penalised), fit(X, y).inference(X, y), rtol=1e-5)
+    cv = LogisticRegressionCV(l1_ratios=(0,), scoring="accuracy", tol=1e-9, use_legacy_attributes=True).fit(X, y)
+    expected = fit(X, y, C=cv.C_[0]).inference(X, y, penalised="laplace")
+    assert_same(cv.inference(X, y, penalised="laplace"), expected, rtol=1e-6)
+
+
+def test_models_of_too_many_parameters_offer_named_columns():
+    generator = np.random.default_rng(0)
+    X, y = sparse.random_array((300, 4200), density=0.01, rng=generator, format="csr"), generator.integers(0, 2, 300)
+    with pytest.raises(ValueError, match=r"4,201 parameters.*up to 4,096.*features=\[\.\.\.\]"):
+        fit(X, y, C=1.0, tol=1e-8).inference(X, y, penalised="laplace")
+
+
+def test_what_was_warned_of_in_a_fit_is_not_told_again():
+    X, y = make(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LogisticRegression(penalty=None, C=1.0, tol=1e-12).fit(X, y)
+    assert_same(model.inference(X, y), fit(X, y).inference(X, y))
+    early = LogisticRegression(C=np.inf, solver="lbfgs", tol=0.1).fit(X, y)
+    with pytest.warns(InferenceWarning) as caught:
+        early.inference(X, y)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_bounds_are_refused_where_they_bind():
+    pytest.importorskip("fastlin.estimators.bounds")
+    X, y = make(2)
+    expected = fit(X, y).inference(X, y)
+    wide = fit(X, y, lower_bounds=-10, upper_bounds=10)
+    assert_same(wide.inference(X, y), expected, rtol=1e-6)
+    assert wide.lower_bounds == -10
+    tight = fit(X, y, upper_bounds=[np.inf, expected.coef[0, 1] - 0.1, np.inf])
+    with pytest.raises(ValueError, match="The coefficients of x1 are at their lower_bounds or upper_bounds"):
+        tight.inference(X, y)

@@ -1,0 +1,216 @@
+"""The bootstrap of linear models, against fits of the resampled rows and the formulas of its intervals."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.stats import norm
+from sklearn.base import clone
+
+import fastlin
+from fastlin import FirthLogisticRegression, LogisticRegression, LogisticRegressionCV
+from fastlin.exceptions import ConvergenceWarning
+from fastlin.inference.bootstrap import Bootstrap, Draws
+from fastlin.kernels.machine.threads import limit_threads
+
+
+def make_rows(n_classes=2, n=120, seed=0):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n, 3)) * [1, 5, 0.2] + [0, 3, 0]
+    noise = random.gumbel(size=(n, n_classes))
+    return X, (X / [1, 5, 0.2] @ random.normal(size=(3, n_classes)) + noise).argmax(axis=1)
+
+
+def test_a_fit_is_that_of_the_drawn_rows():
+    for n_classes, given, weights in (
+        (2, {"C": 0.5}, None),
+        (2, {"C": np.inf, "fit_intercept": False}, None),
+        (2, {"l1_ratio": 1, "C": 0.1, "class_weight": "balanced"}, "some"),
+        (3, {"C": 2.0, "class_weight": {0: 2.0, 1: 1.0, 2: 0.5}, "solver": "lbfgs"}, "some"),
+    ):
+        X, y = make_rows(n_classes)
+        weights = None if weights is None else np.random.default_rng(1).random(len(X)) * 3
+        model = LogisticRegression(tol=1e-12, **given).fit(X, y, weights)
+        found = model.bootstrap(X, y, weights, n_resamples=3, random_state=7)
+        assert found.converged.all()
+        seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+        for b in range(3):
+            counts = next(Draws(seed, y, None, None, None).draw(b)).astype(int)
+            assert counts.sum() == len(X)
+            drawn = np.repeat(np.arange(len(X)), counts)
+            again = clone(model).set_params(solver="auto", tol=1e-13)
+            again.fit(X[drawn], y[drawn], None if weights is None else weights[drawn])
+            errors = np.sqrt(np.diagonal(np.cov(np.concatenate([X, np.ones((len(X), 1))], axis=1).T))).max()
+            np.testing.assert_allclose(found.coef[b], again.coef_, atol=2e-3 * errors)
+            np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
+        estimate = np.column_stack([model.coef_, model.intercept_]) if model.fit_intercept else model.coef_
+        np.testing.assert_allclose(found.estimate, estimate, atol=1e-2)
+
+
+def test_offsets_and_soft_labels_go_with_their_rows():
+    random = np.random.default_rng(4)
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes)
+        offset = random.normal(size=len(X) if n_classes == 2 else (len(X), n_classes))
+        soft = random.dirichlet(np.ones(n_classes), len(X))
+        for labels, given in ((y, {}), (soft, {"class_weight": "balanced"})):
+            model = LogisticRegression(tol=1e-12, **given).fit(X, labels, offset=offset)
+            found = model.bootstrap(X, labels, offset=offset, n_resamples=2, random_state=7)
+            seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+            for b in range(2):
+                counts = next(Draws(seed, y, None, None, None).draw(b)).astype(int)
+                drawn = np.repeat(np.arange(len(X)), counts)
+                again = clone(model).fit(X[drawn], labels[drawn], offset=offset[drawn])
+                np.testing.assert_allclose(found.coef[b], again.coef_, atol=2e-3)
+                np.testing.assert_allclose(found.intercept[b], again.intercept_, atol=2e-2)
+
+
+def test_threads_and_the_number_of_resamples_change_no_bit():
+    X, y = make_rows(3)
+    model = LogisticRegression().fit(X, y)
+    with limit_threads(1):
+        one = model.bootstrap(X, y, n_resamples=20, random_state=0)
+    with limit_threads(3):
+        other = model.bootstrap(X, y, n_resamples=30, random_state=0)
+    np.testing.assert_array_equal(one.coef, other.coef[:20])
+    np.testing.assert_array_equal(one.intercept, other.intercept[:20])
+    np.testing.assert_array_equal(one.certificates, other.certificates[:20])
+    assert not np.array_equal(one.coef, model.bootstrap(X, y, n_resamples=20, random_state=1).coef)
+    sparse_rows = model.bootstrap(sparse.csr_array(X), y, n_resamples=20, random_state=0)
+    np.testing.assert_allclose(one.coef, sparse_rows.coef, atol=1e-2)
+
+
+def test_errors_are_near_those_of_the_model_and_each_fit_is_proven():
+    random = np.random.default_rng(3)
+    X = random.normal(size=(2000, 4))
+    y = (X @ [1, 0.5, 0, -1] + random.logistic(size=len(X)) > 0.5).astype(int)
+    model = LogisticRegression(C=1e6, tol=1e-9).fit(X, y)
+    found = model.bootstrap(X, y, n_resamples=400, random_state=0)
+    design, p = np.column_stack([X, np.ones(len(X))]), model.predict_proba(X)[:, 1]
+    errors = np.sqrt(np.diagonal(np.linalg.inv(design.T @ (design * (p * (1 - p))[:, None]))))
+    np.testing.assert_allclose(found.std_errors[0], errors, rtol=0.15)
+    assert abs(found.bias).max() < 0.3 * errors.max()
+    # Within a hundredth of a standard error each.
+    assert (2 * len(X) * found.certificates <= 1.01e-4).all()
+    for method in ("percentile", "bca"):
+        ends = found.conf_int(0.9, method)[0]
+        np.testing.assert_allclose(ends[:, 1] - ends[:, 0], 2 * norm.ppf(0.95) * errors, rtol=0.2)
+
+
+def test_intervals_are_those_of_their_formulas():
+    random = np.random.default_rng(0)
+    coef, intercept = random.gamma(3, size=(999, 1, 2)), random.normal(size=(999, 1))
+    estimate, acceleration = np.array([[2.7, 3.1, 0.1]]), np.array([[0.05, -0.02, 0.0]])
+    found = Bootstrap(coef, intercept, np.zeros(999), np.ones(999, bool), estimate, acceleration)
+    low, high = np.moveaxis(found.conf_int(0.8), -1, 0)
+    np.testing.assert_allclose(low[0, :2], np.quantile(coef[:, 0], 0.1, axis=0))
+    assert high[0, 2] == np.quantile(intercept, 0.9)
+    ends = found.conf_int(0.8, method="bca")
+    for j, draws in enumerate((coef[:, 0, 0], coef[:, 0, 1], intercept[:, 0])):
+        z0, a = norm.ppf((draws < estimate[0, j]).mean()), acceleration[0, j]
+        for side, z in enumerate(norm.ppf([0.1, 0.9])):
+            place = norm.cdf(z0 + (z0 + z) / (1 - a * (z0 + z)))
+            assert ends[0, j, side] == pytest.approx(np.quantile(draws, place), rel=1e-12)
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        found.conf_int(95)
+    with pytest.raises(ValueError, match="method must be"):
+        found.conf_int(method="normal")
+    without = Bootstrap(coef, intercept, np.zeros(999), np.ones(999, bool), estimate, None)
+    with pytest.raises(ValueError, match="needs the acceleration"):
+        without.conf_int(method="bca")
+
+
+def test_the_acceleration_is_that_of_the_derivatives_by_the_weights():
+    clusters = np.arange(40) // 2
+    for n_classes, given, groups in (
+        (2, {"C": 1.0}, None),
+        (2, {"C": np.inf, "fit_intercept": False}, clusters),
+        (2, {"C": 0.3, "l1_ratio": 1}, None),
+        (3, {"C": 3.0}, clusters),
+        (3, {"C": 0.3, "l1_ratio": 1}, None),
+    ):
+        X, y = make_rows(n_classes, n=40, seed=2)
+        weights = np.random.default_rng(0).random(len(X)) + 0.5
+        model = LogisticRegression(tol=1e-15, **given).fit(X, y, weights)
+        found = model.bootstrap(X, y, weights, n_resamples=2, random_state=0, clusters=groups)
+        numbers = np.arange(len(X)) if groups is None else groups
+        n_groups, step = numbers.max() + 1, 1e-3
+        moves = []
+        for group in range(n_groups):
+            ends = []
+            for side in (1, -1):
+                counts = 1 + side * step * ((numbers == group) - 1 / n_groups)
+                moved = counts * weights
+                # The penalty stays as it is in the sum of the losses.
+                again = clone(model).fit(X, y, moved)
+                ends.append(np.column_stack([again.coef_, again.intercept_]))
+            moves.append((ends[0] - ends[1]) / (2 * step))
+        moves = np.array(moves)
+        expected = (moves**3).sum(axis=0) / (6 * np.maximum((moves**2).sum(axis=0), 1e-30) ** 1.5)
+        expected = expected[:, : found.acceleration.shape[1]]
+        still = found.estimate == 0
+        np.testing.assert_allclose(found.acceleration[~still], expected[~still], atol=2e-3)
+        assert not found.acceleration[still].any()
+        assert still.any() == (model.l1_ratio == 1)
+
+
+def test_whole_clusters_are_drawn():
+    labels, clusters = np.array([0, 1] * 15), np.repeat(np.arange(10), 3)
+    draws = Draws(0, labels, np.arange(30.0), None, clusters)
+    for b in range(5):
+        counts = next(draws.draw(b))[1:] / np.arange(1, 30)
+        by_cluster = np.concatenate([[counts[0]], counts]).reshape(10, 3)
+        assert (by_cluster == by_cluster[:, :1]).all()
+        assert by_cluster[:, 0].sum() == 10
+    X, y = make_rows()
+    model = LogisticRegression().fit(X, y)
+    found = model.bootstrap(X, y, n_resamples=5, random_state=0, clusters=np.arange(len(X)) % 30)
+    assert found.coef.shape == (5, 1, 3)
+    assert repr(found) == "Bootstrap(5 resamples, coefficients of shape (1, 3))"
+
+
+def test_a_search_is_resampled_at_its_choice_and_firths_fits_by_their_penalty():
+    X, y = make_rows()
+    search = LogisticRegressionCV(
+        Cs=3, cv=3, l1_ratios=(0,), scoring="accuracy", use_legacy_attributes=False, tol=1e-10
+    ).fit(X, y)
+    model = LogisticRegression(C=search.C_, tol=1e-10).fit(X, y)
+    found, expected = (each.bootstrap(X, y, n_resamples=4, random_state=0) for each in (search, model))
+    np.testing.assert_allclose(found.coef, expected.coef, atol=1e-4)
+    for n_classes in (2, 3):
+        X, y = make_rows(n_classes, n=40)
+        # A level so rare that some resamples lack it: they are drawn again.
+        X[:, 2] = np.arange(len(X)) < 3
+        model = FirthLogisticRegression(tol=1e-9).fit(X, y)
+        found = model.bootstrap(X, y, n_resamples=60, random_state=7)
+        assert np.isfinite(found.coef).all()
+        assert found.converged.all()
+        np.testing.assert_allclose(found.estimate[:, :3], model.coef_, atol=1e-7)
+        assert found.conf_int(method="bca").shape == (*found.estimate.shape, 2)
+        seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+        counts = next(Draws(seed, y, None, None, None).draw(0)).astype(int)
+        drawn = np.repeat(np.arange(len(X)), counts)
+        again = FirthLogisticRegression().fit(X[drawn], y[drawn])
+        errors = again.inference(X[drawn], y[drawn], reference=None).std_errors.max()
+        np.testing.assert_allclose(found.coef[0], again.coef_, atol=5e-3 * errors)
+
+
+def test_what_cannot_be_resampled_is_refused():
+    X, y = make_rows()
+    model = LogisticRegression().fit(X, y)
+    for given, text in (
+        ({"n_resamples": 1}, "n_resamples must be a whole number of at least 2"),
+        ({"clusters": np.zeros(len(X))}, "clusters must be at least two"),
+        ({"clusters": np.zeros(3)}, "clusters must hold one entry for each of the 120 rows"),
+        ({"clusters": np.zeros((len(X), 2))}, "clusters must be one key"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            model.bootstrap(X, y, **given)
+    with pytest.raises(ValueError, match="some class or level has too few of them"):
+        next(Draws(0, y, (y == 0).astype(float), None, None).draw(0))
+    separable = (X[:, 0] > 0).astype(int)
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        unpenalised = LogisticRegression(C=np.inf).fit(X, separable)
+    with pytest.warns(ConvergenceWarning, match="5 of 5 fits of resamples"):
+        found = unpenalised.bootstrap(X, separable, n_resamples=5, random_state=0)
+    assert not found.converged.any()
+    assert fastlin.inference.Bootstrap is Bootstrap

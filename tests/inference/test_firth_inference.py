@@ -1,0 +1,104 @@
+"""Inference by Firth's penalised likelihood, against firthmodels, closed forms and itself."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from fastlin import FirthLogisticRegression
+
+
+def make_rows(n_classes, n=60, seed=0):
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n, 3))
+    return X, (X @ random.normal(size=(3, n_classes)) * 2 + random.gumbel(size=(n, n_classes))).argmax(axis=1)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_estimates_tests_and_intervals_are_those_of_firthmodels():
+    firthmodels = pytest.importorskip("firthmodels")
+    for seed, has_weights in ((0, False), (1, True)):
+        X, y = make_rows(2, seed=seed)
+        weights = np.random.default_rng(seed).integers(1, 4, len(X)).astype(float) if has_weights else None
+        theirs = firthmodels.FirthLogisticRegression(backend="numpy", gtol=1e-6, xtol=1e-6, max_iter=500)
+        theirs.fit(X, y, sample_weight=weights)
+        theirs.lrt()
+        model = FirthLogisticRegression(tol=1e-9).fit(X, y, weights)
+        found = model.inference(X, y, weights)
+        errors = found.std_errors[0]
+        expected = np.append(theirs.coef_, theirs.intercept_)
+        assert (abs(found.coef[0] - expected) < 1e-6 * errors).all()
+        assert model.penalised_log_likelihood_ == pytest.approx(theirs.loglik_, abs=1e-9)
+        np.testing.assert_allclose(found.p_values[0], theirs.lrt_pvalues_, rtol=1e-5)
+        ends = theirs.conf_int(method="pl", tol=1e-9, max_iter=200)
+        assert (abs(found.conf_int()[0] - ends) < 1e-6 * errors[:, None]).all()
+        # Their errors are those of rows whose weights have grown by the leverages.
+        s, design = np.ones(len(X)) if weights is None else weights, np.column_stack([X, np.ones(len(X))])
+        p = model.predict_proba(X)[:, 1]
+        bent = p * (1 - p)
+        information = design.T @ (design * (s * bent)[:, None])
+        np.testing.assert_allclose(found.covariance_matrix(), np.linalg.inv(information), rtol=1e-6)
+        leverages = s * bent * np.einsum("ij,jk,ik->i", design, np.linalg.inv(information), design)
+        augmented = design.T @ (design * ((s + leverages) * bent)[:, None])
+        np.testing.assert_allclose(theirs.bse_, np.sqrt(np.diagonal(np.linalg.inv(augmented))), rtol=1e-6)
+
+
+def test_tables_of_counts_have_their_closed_form():
+    # Of a saturated model the penalty adds half a row to each cell.
+    counts = np.array([[7, 0], [3, 9]])
+    X = np.repeat([[0.0], [0.0], [1.0], [1.0]], counts.ravel(), axis=0)
+    y = np.repeat([0, 1, 0, 1], counts.ravel())
+    found = FirthLogisticRegression(tol=1e-10).fit(X, y).inference(X, y)
+    cells = counts + 0.5
+    odds = np.log(cells[:, 1] / cells[:, 0])
+    np.testing.assert_allclose(found.coef[0], [odds[1] - odds[0], odds[0]], rtol=1e-8)
+    # Without features each class gets half a row: the penalty of K classes is half the sum of the log probabilities.
+    y = np.repeat(["a", "b", "c"], [5, 2, 11])
+    X = np.random.default_rng(0).normal(size=(18, 1))
+    model = FirthLogisticRegression(fit_intercept=False).fit(np.ones((18, 1)), y)
+    np.testing.assert_allclose(model.predict_proba([[1.0]])[0], np.array([5.5, 2.5, 11.5]) / 19.5, rtol=1e-6)
+    test = FirthLogisticRegression().fit(X, y).inference(X, y).lr_test(["x0"])
+    assert (test.df, test.name) == (2, "penalised likelihood ratio")
+
+
+def test_other_reference_classes_and_columns_say_the_same():
+    X, y = make_rows(3)
+    model = FirthLogisticRegression(tol=1e-9).fit(X, y)
+    by_first, by_last = (model.inference(X, y, reference=r) for r in (None, 2))
+    symmetric = model.inference(X, y, reference="symmetric")
+    np.testing.assert_allclose(by_first.coef[1], -by_last.coef[0], rtol=1e-9)
+    np.testing.assert_allclose(by_first.std_errors[1], by_last.std_errors[0], rtol=1e-9)
+    np.testing.assert_allclose(by_first.p_values[1], by_last.p_values[0], rtol=1e-6)
+    np.testing.assert_allclose(by_first.conf_int()[1], -by_last.conf_int()[0][:, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(symmetric.coef, np.column_stack([model.coef_, model.intercept_]), atol=1e-7)
+    for found in (by_first, symmetric):
+        wald = found.conf_int(0.9, "wald")
+        np.testing.assert_allclose(wald[..., 1] - found.coef, norm.ppf(0.95) * found.std_errors)
+        assert found.lr_test("x1").statistic == pytest.approx(by_last.lr_test("x1").statistic, rel=1e-6)
+    turn = np.array([[2.0, 1.0, 0.0], [0.0, 1e-3, 0.0], [0.0, 0.0, 50.0]])
+    turned = FirthLogisticRegression(tol=1e-9).fit(X @ turn + [5, 0, 1], y)
+    np.testing.assert_allclose(turned.coef_ @ turn.T, model.coef_, atol=1e-6)
+    assert turned.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-9)
+    difference = model.penalised_log_likelihood_ - turned.penalised_log_likelihood_
+    assert difference == pytest.approx(-2 * np.log(np.linalg.det(turn)), rel=1e-6)
+
+
+def test_it_is_described_pickled_and_refused():
+    X, y = make_rows(2)
+    found = FirthLogisticRegression().fit(X, y).inference(X, y)
+    assert "Firth's penalised likelihood" in str(found.summary())
+    frame = found.table()
+    np.testing.assert_array_equal(frame["lower"], found.conf_int()[0, :, 0])
+    kept = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(kept.coef, found.coef)
+    np.testing.assert_array_equal(kept.p_values, found.p_values)
+    with pytest.raises(RuntimeError, match="rows are not at hand"):
+        kept.conf_int()
+    assert found.marginal_effects().effects.shape == (2, 3)
+    with pytest.raises(TypeError, match="names of the columns"):
+        found.lr_test(kept)
+    with pytest.raises(ValueError, match="method must be"):
+        found.conf_int(method="exact")
+    with pytest.raises(ValueError, match="level must be"):
+        found.conf_int(1.5)

@@ -1,0 +1,199 @@
+"""What an Inference answers: tests, intervals, tables and summaries, and how it is copied."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from fastlin import LogisticRegression
+from fastlin.inference import Inference
+from fastlin.kernels.machine.threads import limit_threads
+
+sm = pytest.importorskip("statsmodels.api")
+
+
+def make(n_classes, n=400, d=3, seed=0):
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, d)) + generator.normal(size=d)
+    scores = X @ generator.normal(size=(d, n_classes)) * 0.5 + generator.gumbel(size=(n, n_classes))
+    return X, scores.argmax(axis=1)
+
+
+def infer(X, y, fit_intercept=True, **options):
+    return LogisticRegression(C=np.inf, tol=1e-12, fit_intercept=fit_intercept).fit(X, y).inference(X, y, **options)
+
+
+def test_wald_tests_are_those_of_statsmodels():
+    X, y = make(2)
+    peer = sm.Logit(y, sm.add_constant(X, prepend=False)).fit(disp=0, tol=1e-14)
+    generator = np.random.default_rng(0)
+    R, r = generator.normal(size=(2, 4)), generator.normal(size=2) * 0.1
+    for use_f in (False, True):
+        expected, found = peer.wald_test((R, r), use_f=use_f, scalar=True), infer(X, y, use_t=use_f).wald_test(R, r)
+        assert found.statistic == pytest.approx(float(expected.statistic), rel=1e-6)
+        assert found.p_value == pytest.approx(float(expected.pvalue), rel=1e-5)
+        assert (found.df, found.df_denominator) == (2, 396.0 if use_f else None)
+    assert str(found).startswith("R coef = r: F(2, 396) = ")
+    # With Student's t the errors are the same, and the tails heavier.
+    normal, student = infer(X, y), infer(X, y, use_t=True)
+    np.testing.assert_array_equal(normal.std_errors, student.std_errors)
+    from scipy import stats
+
+    np.testing.assert_allclose(student.p_values, 2 * stats.t.sf(np.abs(student.z), 396), rtol=1e-10)
+    half = stats.t.ppf(0.995, 396) * student.std_errors
+    np.testing.assert_allclose(student.conf_int(0.99)[..., 1], student.coef + half, rtol=1e-10)
+    np.testing.assert_allclose(normal.p_values, 2 * stats.norm.sf(np.abs(normal.z)), rtol=1e-10)
+
+
+def test_names_stand_for_the_coefficients_of_columns_in_all_classes():
+    X, y = make(3)
+    found = infer(X, y)
+    one = found.wald_test("x1")
+    assert one.df == 2
+    R = np.zeros((2, 8))
+    R[0, 1] = R[1, 5] = 1
+    assert one.statistic == pytest.approx(found.wald_test(R).statistic, rel=1e-12)
+    # The reference changes nothing, and neither do symmetric coefficients.
+    for reference in (1, 2, "symmetric"):
+        other = infer(X, y, reference=reference)
+        assert other.wald_test(["x0", "x2"]).statistic == pytest.approx(
+            found.wald_test(["x0", "x2"]).statistic, rel=1e-9
+        )
+        assert other.aic == pytest.approx(found.aic)
+        assert other.df_resid == found.df_resid
+    # One hypothesis alone is the test of the table.
+    two = infer(*make(2))
+    assert two.wald_test("intercept").statistic == pytest.approx(two.z[0, -1] ** 2, rel=1e-12)
+    assert two.wald_test("intercept").p_value == pytest.approx(two.p_values[0, -1], rel=1e-9)
+
+
+def test_references_report_the_same_model():
+    X, y = make(4)
+    first = infer(X, y)
+    assert first.reference == 0
+    assert first.classes.tolist() == [1, 2, 3]
+    for reference in (1, 3):
+        other = infer(X, y, reference=reference)
+        place = other.classes.tolist().index(0)
+        np.testing.assert_allclose(other.coef[place], -first.coef[reference - 1], atol=1e-9)
+        np.testing.assert_allclose(other.std_errors[place], first.std_errors[reference - 1], rtol=1e-9)
+    symmetric = infer(X, y, reference="symmetric")
+    assert symmetric.coef.shape == (4, 4)
+    np.testing.assert_allclose(symmetric.coef.sum(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(symmetric.coef[1:] - symmetric.coef[0], first.coef, atol=1e-9)
+    # The contrasts of the symmetric covariance are those of the other.
+    D = np.kron(np.column_stack([-np.ones(3), np.eye(3)]), np.eye(4))
+    np.testing.assert_allclose(D @ symmetric.covariance_matrix() @ D.T, first.covariance_matrix(), rtol=1e-8)
+    # Two classes: half of the coefficients each.
+    X, y = make(2)
+    one, both = infer(X, y), infer(X, y, reference="symmetric")
+    np.testing.assert_allclose(both.coef, [-one.coef[0] / 2, one.coef[0] / 2])
+    np.testing.assert_allclose(both.std_errors[1], one.std_errors[0] / 2)
+    np.testing.assert_allclose(infer(X, y, reference=1).coef, -one.coef)
+    assert both._count_parameters() == one._count_parameters() == 4
+
+
+def test_likelihood_ratios_compare_models_of_the_same_rows():
+    X, y = make(3)
+    larger, smaller = infer(X, y), infer(X[:, :1], y)
+    found = larger.lr_test(smaller)
+    peers = [sm.MNLogit(y, sm.add_constant(each)).fit(disp=0, method="newton") for each in (X, X[:, :1])]
+    assert found.statistic == pytest.approx(2 * (peers[0].llf - peers[1].llf), rel=1e-8)
+    assert found.df == 4
+    with pytest.raises(ValueError, match="must have fewer parameters than 4, got 4 more"):
+        smaller.lr_test(larger)
+    with pytest.raises(ValueError, match="other rows"):
+        larger.lr_test(infer(X[1:, :1], y[1:]))
+    with pytest.raises(TypeError, match="must be the Inference of a model, got int"):
+        larger.lr_test(3)
+    penalised = LogisticRegression().fit(X[:, :1], y).inference(X[:, :1], y, penalised="laplace")
+    with pytest.raises(ValueError, match="penalised models do not reach"):
+        larger.lr_test(penalised)
+    weighted = infer(X[:, :1], y, covariance="HC0", weights_are="importance")
+    with pytest.raises(ValueError, match="use wald_test"):
+        larger.lr_test(weighted)
+
+
+def test_bad_questions_get_errors_that_name_them():
+    found = infer(*make(3))
+    for R, r, text in (
+        ("x9", None, "no column 'x9'"),
+        ([[1, 2]], None, r"R must be of shape \(q, 8\)"),
+        ([object()], None, "R must be numbers"),
+        (np.eye(8)[:2], [1.0], "one number for each of the 2 rows"),
+        (np.eye(8)[[0, 0]], None, "Row 1 of R is no hypothesis of its own"),
+        (np.zeros((1, 8)), None, "Row 0 of R is no hypothesis"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            found.wald_test(R, r)
+    for level in (0, 1, 95):
+        with pytest.raises(ValueError, match="level must be between 0 and 1"):
+            found.conf_int(level)
+
+
+def test_tables_hold_what_arrays_hold(monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    X, y = make(3)
+    found = infer(X, y)
+    table = found.table(level=0.9)
+    assert table.index.names == ["class", "feature"]
+    assert table.loc[(2, "x1"), "std_error"] == found.std_errors[1, 1]
+    np.testing.assert_array_equal(table[["lower", "upper"]].to_numpy(), found.conf_int(0.9).reshape(-1, 2))
+    assert infer(*make(2)).table().index.tolist() == ["x0", "x1", "x2", "intercept"]
+    frame = pandas.DataFrame(X, columns=["age", "size", "a & b"])
+    found = infer(frame, np.array(["cat", "dog", "<b>"])[y])
+    text, html = found.summary(), found._repr_html_()
+    assert str(found) == str(text) == repr(text)
+    for shown in ("age", "a & b", "class cat against <b>", "std error", "log-likelihood", "AIC, BIC", "pseudo R2"):
+        assert shown in text
+    assert "class cat against &lt;b&gt;" in html
+    assert "a &amp; b" in html
+    assert text._repr_html_() == html == pickle.loads(pickle.dumps(text))._repr_html_()
+    robust = infer(X, y, covariance="cluster", clusters=np.arange(400) // 10, use_t=True, reference="symmetric")
+    for shown in ("robust, by clusters: 40", "Student's t with 39 degrees", "against the mean of all classes"):
+        assert shown in robust.summary()
+    laplace = LogisticRegression().fit(X, y).inference(X, y, penalised="laplace")
+    assert "the penalty is the prior" in laplace.summary()
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    columns = found.table()
+    assert list(columns) == ["class", "feature", "coef", "std_error", "z", "p_value", "lower", "upper"]
+    assert len(columns["coef"]) == 8
+
+
+def test_copies_leave_the_rows_behind():
+    X, y = make(3)
+    found = infer(X, y)
+    assert found._basis.point is not None
+    for made in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert isinstance(made, Inference)
+        assert made._basis.point is None
+        assert made.summary() == found.summary()
+        assert made.wald_test("x0") == found.wald_test("x0")
+        np.testing.assert_array_equal(made.covariance_matrix(), found.covariance_matrix())
+    assert len(pickle.dumps(found)) < 10_000
+    # Nobody changes what it holds by what it returns.
+    found.covariance_matrix()[:] = 0
+    assert (found.std_errors > 0).all()
+    assert repr(found) == "<Inference of 8 coefficients, covariance='model'>"
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_bits_do_not_depend_on_threads(n_classes):
+    threadpool_limits = pytest.importorskip("threadpoolctl").threadpool_limits
+    X, y = make(n_classes, n=6000, d=5)
+    clusters = np.arange(len(y)) % 700
+    model = LogisticRegression(C=np.inf).fit(X, y)
+    options = [
+        {},
+        {"covariance": "HC1", "use_t": True},
+        {"covariance": "cluster", "clusters": np.column_stack([clusters, y]), "reference": "symmetric"},
+    ]
+    bits = []
+    for n_threads in (1, 2, 3):
+        with limit_threads(n_threads), threadpool_limits(n_threads, user_api="blas"), pytest.warns(UserWarning):
+            each = [model.inference(X, y, **option) for option in options]
+        bits.append(
+            [(a.coef.tobytes(), a.covariance_matrix().tobytes(), a.distance, a.p_values.tobytes()) for a in each]
+        )
+    assert bits[0] == bits[1] == bits[2]

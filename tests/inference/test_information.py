@@ -1,0 +1,115 @@
+"""The way to the optimum, how far it and the model are, and what is said of that."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastlin.inference.information as module
+from fastlin import LogisticRegression
+from fastlin.exceptions import InferenceWarning
+from fastlin.inference.information import ConjugateGradients, Information, find_optimum
+from fastlin.objective import Objective
+from fastlin.objective.rows import Rows
+
+
+def make(n_classes, n=600, d=4, seed=0):
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, d))
+    scores = X @ generator.normal(size=(d, n_classes)) * 0.5
+    return X * np.logspace(-1, 1, d) + 2, (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+
+
+def minimize(objective, start):
+    """Return the minimum by plain Newton steps with Hessians of the curvature alone."""
+    point = objective.at(objective.center(start))
+    for _ in range(30):
+        step = Information.of(point).find_step(point).step
+        point = objective.at(objective.center(point.parameters + step))
+    return point
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_guide_leads_to_the_same_optimum(n_classes, monkeypatch):
+    X, y = make(n_classes)
+    objective = Objective.over(X, y, n_classes)
+    start = objective.start()
+    expected = minimize(objective, start)
+    information = Information.of(expected)
+    found = {"Hessian": find_optimum(objective, start, len(y))}
+    monkeypatch.setattr(module, "SAMPLED_ROWS", 1)
+    found["sample"] = find_optimum(objective, start, len(y))
+    monkeypatch.setattr(module, "SAMPLED_ROWS", 10**9)
+    monkeypatch.setattr(module, "MANY_PARAMETERS", 1)
+    for name, products in (("products", 1000.0), ("few products", 1.0)):
+        monkeypatch.setattr(module, "PRODUCTS_A_COLUMN", products)
+        found[name] = find_optimum(objective, start, len(y))
+    monkeypatch.setattr(module, "PROBABILITY_BYTES", 0)
+    found["without room"] = find_optimum(objective, start, len(y))
+    for name, optimum in found.items():
+        np.testing.assert_allclose(optimum.point.parameters, expected.parameters, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(optimum.information.of_loss, information.of_loss, rtol=0, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(np.diagonal(optimum.inverse), np.diagonal(information.invert()), rtol=1e-6)
+        assert optimum.is_proven
+        assert optimum.distance < 1e-6
+
+
+def test_products_end_where_they_take_as_long_as_the_hessian():
+    X, y = make(2)
+    point = Objective.over(X, y, 2)
+    point = point.at(point.start(), out=module.make_room(point))
+    guide = ConjugateGradients(1)
+    assert guide.find_step(point) is not None
+    assert guide.find_step(point) is None
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_distances_bound_how_far_points_are(n_classes):
+    X, y = make(n_classes)
+    objective = Objective.over(X, y, n_classes)
+    best = minimize(objective, objective.start())
+    generator = np.random.default_rng(0)
+    for size in (1e-2, 1e-4, 1e-8):
+        away = objective.center(best.parameters + size * generator.normal(size=best.parameters.shape))
+        point = objective.at(away)
+        information = Information.of(point)
+        optimum = module._bound_distance(point, information, len(y))
+        errors = np.sqrt(np.diagonal(optimum.inverse) / len(y)).reshape(away.shape)
+        # Of centred parameters, whose errors are no larger than those of the factorised Hessian.
+        assert optimum.distance >= (np.abs(away - best.parameters) / errors).max() * (1 - 1e-6)
+        assert optimum.is_proven
+
+
+def test_models_that_end_early_are_told_which_tol_agrees():
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(4000, 5))
+    y = (X.sum(axis=1) + generator.logistic(size=4000) > 0).astype(int)
+    model = LogisticRegression(C=np.inf, solver="lbfgs", tol=0.02).fit(X, y)
+    with pytest.warns(InferenceWarning, match="with tol=[0-9e-]+ they agree") as caught:
+        found = model.inference(X, y)
+    assert caught[0].filename == __file__
+    exact = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y)
+    away = np.abs(np.append(model.coef_, model.intercept_) - found.coef) / found.std_errors
+    assert found.model_distance == pytest.approx(away.max(), rel=1e-9)
+    assert found.model_distance > 0.01
+    np.testing.assert_allclose(found.coef[0, :-1], exact.coef_[0], atol=1e-7 * found.std_errors.min())
+    tol = float(str(caught[0].message).partition("tol=")[2].partition(" ")[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        near = LogisticRegression(C=np.inf, tol=tol).fit(X, y).inference(X, y)
+    assert near.model_distance < 0.01
+    # Coefficients of other data are far away: the solvers lead back.
+    model.coef_ = 30 * model.coef_[:, ::-1] - 5
+    with pytest.warns(InferenceWarning):
+        far = model.inference(X, y)
+    np.testing.assert_allclose(far.coef, found.coef, atol=1e-6 * found.std_errors.min())
+
+
+def test_a_pass_with_the_hessian_is_made_once(monkeypatch):
+    X, y = make(2, n=4000)
+    model = LogisticRegression(C=np.inf, tol=1e-13).fit(X, y)
+    made = []
+    hessian = Rows.hessian
+    monkeypatch.setattr(Rows, "hessian", lambda rows, curved: made.append(curved.shape) or hessian(rows, curved))
+    model.inference(X, y)
+    assert made.count((1, 4000)) == 1
