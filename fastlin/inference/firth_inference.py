@@ -14,7 +14,8 @@ from fastlin.inference.estimation import find_null_likelihood
 from fastlin.inference.hypotheses import TestResult, check_level
 from fastlin.inference.inference import INTERCEPT, NO_ROWS, Basis, Inference
 from fastlin.inference.likelihood import State
-from fastlin.inference.profile import EXACT, MOST_STEPS, Profile, maximise
+from fastlin.inference.maximum import maximise
+from fastlin.inference.profile import EXACT, MOST_STEPS, Profile
 from fastlin.typing import Array, FloatArray
 
 
@@ -24,7 +25,8 @@ class FirthInference(Inference):
 
     The covariance is the inverse of the expected information at the estimates. Tests and intervals are those of the
     penalised likelihood (Heinze and Schemper 2002), whose penalty is that of all columns also where a coefficient is
-    held.
+    held. Where classes are separable a profile may have several maxima; the one that the way from the estimates leads
+    to counts.
 
     Attributes
     ----------

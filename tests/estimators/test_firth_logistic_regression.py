@@ -88,6 +88,11 @@ def test_threads_change_no_bit_and_separable_classes_have_finite_coefficients():
         assert model.converged_
         assert abs(model.coef_).max() < 5
         assert model.score(X, y) >= 0.9
+        found = model.inference(X, y)
+        ends = found.conf_int()
+        assert np.isfinite(ends).all()
+        assert ((ends[..., 0] < found.coef) & (found.coef < ends[..., 1])).all()
+        assert ((found.p_values > 0) & (found.p_values <= 1)).all()
 
 
 def test_weights_count_as_rows():
