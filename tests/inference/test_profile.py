@@ -82,6 +82,7 @@ def test_statsmodels_and_the_likelihood_ratio_agree_with_the_profile():
             assert held.llf == pytest.approx(found.log_likelihood - fall, abs=1e-7)
 
 
+@pytest.mark.thorough
 def test_ends_far_out_are_those_on_the_way_and_one_that_is_never_reached_is_infinite():
     random = np.random.default_rng(5)
     X = random.normal(size=(24, 2))
