@@ -18,6 +18,7 @@ BASES = {
     "CourseWarning": (UserWarning,),
     "DataChangedError": (ValueError,),
     "DatasetNotFoundError": (FileNotFoundError,),
+    "InferenceWarning": (UserWarning,),
     "NoWorkersError": (RuntimeError,),
     "WorkersLostError": (RuntimeError,),
 }

@@ -195,11 +195,19 @@ class Inferences:
     ):
         """Return the Inference over the rows of data, with the choices of `inference`, which calls it."""
         from fastlin.estimators.problem import Problem
+        from fastlin.estimators.reference_levels import take_differences
         from fastlin.inference.clusters import read_clusters
         from fastlin.inference.estimation import Meaning, answer, ask
 
-        model: Any = self
+        # A copy, so that no check changes the model.
+        model: Any = copy(self)
         classes, coef, intercept = read_coefficients(model)
+        C, l1_ratio = self._read_strength()
+        names, reference_levels = name_features(model, None), []
+        _drop_bounds(model, data, coef, names)
+        if hasattr(model, "categories_") and C == np.inf:
+            data, coef, intercept, kept, references = take_differences(data, coef, intercept, model.fit_intercept)
+            names, reference_levels, model.penalty_factors = names[kept], names[references].tolist(), None
         question = ask(
             classes,
             reference,
@@ -207,14 +215,14 @@ class Inferences:
             covariance=covariance,
             penalised=penalised,
             use_t=use_t,
-            names=name_features(model, None),
+            names=names,
+            reference_levels=reference_levels,
             clusters=[] if clusters is None else read_clusters(clusters, data.matrix.shape[0]),
             tol=model.tol,
             stacklevel=TO_THE_CALLER_OF_FIT + 1,
             features=features,
         )
-        problem = Problem(_without_bounds(model, data, coef, question.names), data)
-        return answer(problem.objective(*self._read_strength()), coef, intercept, question)
+        return answer(Problem(model, data).objective(C, l1_ratio), coef, intercept, question)
 
     def _read_strength(self):
         """Return C and l1_ratio of the fit."""
@@ -227,24 +235,22 @@ class Inferences:
             return read_penalty(model.penalty, model.C, model.l1_ratio)
 
 
-def _without_bounds(model, data, coef, names):
-    """Return a copy of a model, which checks may change, without bounds of coefficients, none of which may bind."""
+def _drop_bounds(model, data, coef, names):
+    """Take the bounds of coefficients from a copy of a model, once it is known that none of them bind."""
     from fastlin.estimators.problem import Problem
 
-    free = copy(model)
     if getattr(model, "lower_bounds", None) is None and getattr(model, "upper_bounds", None) is None:
-        return free
-    bounds = getattr(Problem(free, data), "bounds", None)
+        return
+    bounds = getattr(Problem(model, data), "bounds", None)
     if bounds is not None:
         binds = ((coef <= bounds[0]) | (coef >= bounds[1])).any(axis=0)
         if binds.any():
+            shown = ", ".join(map(str, names[binds][:5])) + (", ..." if binds.sum() > 5 else "")
             raise ValueError(
-                f"The coefficients of {', '.join(map(str, names[binds][:5]))}{', ...' * (binds.sum() > 5)} are at their "
-                "lower_bounds or upper_bounds, where estimates have no normal distribution: none of the errors here are "
-                "theirs. Leave the bounds out, or take intervals by bootstrap."
+                f"The coefficients of {shown} are at their lower_bounds or upper_bounds, where estimates have no "
+                "normal distribution, so that no standard errors hold for them. Leave the bounds out."
             )
-    free.lower_bounds = free.upper_bounds = None
-    return free
+    model.lower_bounds = model.upper_bounds = None
 
 
 def _read_known_data(model, X, y, sample_weight, offset):

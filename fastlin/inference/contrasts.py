@@ -68,6 +68,17 @@ class Contrasts:
         columns = np.column_stack([coef, intercept]) if self.fit_intercept else coef
         return np.einsum("ak,kj->aj", self.matrix, columns)
 
+    def to_parameters(self, estimates: FloatArray) -> FloatArray:
+        """Return parameters (K, d + 1) whose coefficients are these (K', p)."""
+        coef = estimates if self.fit_intercept else np.column_stack([estimates, np.zeros(len(estimates))])
+        found = self.coordinates.to_parameters(coef[:, :-1], coef[:, -1])
+        K = self.matrix.shape[1]
+        if K == 1:
+            return found[:1] / self.matrix[0, 0]
+        parameters = np.zeros((K, found.shape[1]))
+        parameters[self.matrix.argmax(axis=1)] = found
+        return parameters
+
     def covariance_of(self, covariance: FloatArray) -> FloatArray:
         """Return the covariance (K' p, K' p) of the coefficients from that of the parameters, (K (d + 1), K (d + 1)).
 

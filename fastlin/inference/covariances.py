@@ -39,7 +39,7 @@ def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def find_residuals(passes: Passes, probabilities: FloatArray) -> FloatArray:
-    """Return p_ik - e_ik of the rows of passes, (K, m), in place of their probabilities; e_i are the targets, if any."""
+    """Return p_ik - e_ik of the rows of passes, (K, m), in place of their probabilities; e_i may be targets."""
     rows, labels, targets = passes.samples.rows, passes.samples.labels, passes.samples.targets
     if len(targets):
         probabilities -= (targets[rows] if len(rows) else targets).T

@@ -16,7 +16,7 @@ from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
 from fastlin.inference.information import Optimum, find_optimum
-from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, settle
+from fastlin.inference.named_coefficients import come_near, find_covariance_of_named, may_be_separated, settle
 from fastlin.inference.separation import check_large_separation, check_separation
 from fastlin.typing import Array, FloatArray, IntArray
 
@@ -77,6 +77,8 @@ class Question:
         How many frames the caller of the method is from `answer`, as warnings count them.
     features : sequence or None
         The names of the columns that are reported; None means all.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     """
 
     covariance: str
@@ -90,6 +92,7 @@ class Question:
     tol: float
     stacklevel: int
     features: Sequence[Any] | None = None
+    reference_levels: Sequence[object] = ()
 
 
 def ask(classes: Array, reference: Any, weights: Meaning, **choices: Any) -> Question:
@@ -172,6 +175,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             df_t=float(min(n_clusters) - 1 if n_clusters else df_resid) if question.use_t else None,
             n_clusters=n_clusters,
             fit_intercept=objective.fit_intercept,
+            reference_levels=question.reference_levels,
             contrasts=contrasts,
             places=places,
             # Rows on other machines are there as long as the method runs.
@@ -248,11 +252,11 @@ def find_named_estimates(
     point, penalty = come_near(objective, start), objective.penalty
     is_free = penalty.is_none or not penalty.is_bounded
     if is_free:
-        # Newton's steps would not end.
+        # Newton's steps would come to no end.
         check_large_separation(point, question.names, question.classes)
     curvature = settle(point)
     point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
-    if is_free and distance > CLOSE:
+    if is_free and may_be_separated(curvature):
         check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel + 1)
     power = 1 if question.weights.are == "frequency" else 2
     covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
@@ -262,8 +266,8 @@ def find_named_estimates(
         covariance *= n_samples / (n_samples - n_parameters)
     n_intercepts = (objective.rows.n_classes - 1) * objective.fit_intercept
     df_model = float(n_parameters - n_intercepts) if penalty.is_none else np.nan
-    coef = contrasts.of(point.parameters + curvature.step)[:, places]
-    return Estimates(point, coef, covariance, df_model, distance, False)
+    end = objective.at(objective.center(point.parameters + curvature.step))
+    return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, df_model, distance, False)
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
@@ -395,8 +399,8 @@ def count_samples(objective: Objective, question: Question) -> float:
         return float(n_rows)
     if question.weights.by_class:
         raise ValueError(
-            "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat rows "
-            "that stand for several."
+            "With class_weight the weights of the rows are no frequencies: use weights_are='importance', and repeat "
+            "rows that stand for several."
         )
     if n_broken:
         raise ValueError(
@@ -492,8 +496,8 @@ def warn_of_distances(found: Inference, is_proven: bool, question: Question) -> 
         why = f"The tol of the fit, {question.tol:g}, allows that; with tol={tol:.0e} they agree."
         if question.tol <= tol:
             why = (
-                f"The tol of the fit, {question.tol:g}, does not allow that: the rows, weights or offsets are not those "
-                "of the fit, or it did not converge."
+                f"The tol of the fit, {question.tol:g}, does not allow that: the rows, weights or offsets are not "
+                "those of the fit, or it did not converge."
             )
         text = (
             f"coef_ and intercept_ of the model are up to {found.model_distance:.2g} standard errors from the optimum, "

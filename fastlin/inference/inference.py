@@ -54,6 +54,8 @@ class Basis:
         Which of their columns are reported.
     point : Point or None
         The optimum, with the rows; None where they are not at hand any more, as after pickling.
+    reference_levels : sequence
+        The names of the levels of categorical columns whose coefficients are zero.
     """
 
     covariance: str
@@ -65,6 +67,7 @@ class Basis:
     contrasts: Contrasts | None
     places: IntArray
     point: Point | None
+    reference_levels: Sequence[object] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,8 +275,8 @@ class Inference:
         factor = Factor.of(covariance)
         if factor.first_dependent is not None:
             raise ValueError(
-                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, names "
-                "no estimate, or there are fewer clusters than rows of R."
+                f"Row {factor.first_dependent} of R is no hypothesis of its own: it follows from those before it, "
+                "names no estimate, or there are fewer clusters than rows of R."
             )
         statistic = float(np.sum(np.einsum("qr,r->q", factor.inverse_root, distance) ** 2))
         if self._basis.df_t is None:
@@ -342,19 +345,19 @@ class Inference:
         ValueError
             `at` is something else, or there are too many classes and features.
         RuntimeError
-            The rows are not at hand any more, since the inference was pickled.
+            The rows are not at hand: the inference was pickled, or the rows lie on the workers of a cluster.
         """
         from fastlin.inference.marginal_effects import MarginalEffects, find_marginal_effects
 
         basis = self._basis
         if basis.point is None or basis.contrasts is None:
             raise RuntimeError(
-                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled: ask "
-                "for them before, or ask the model for its inference anew."
+                "Marginal effects are means over the rows, which an Inference leaves behind where it is pickled, and "
+                "where they lie on the workers of a cluster: ask the model for its inference of rows in memory."
             )
         if len(self.names) < basis.contrasts.n_columns:
             raise ValueError("Marginal effects need the covariance of all coefficients: leave features out.")
-        effects, errors = find_marginal_effects(basis.point, self._covariance, basis.contrasts, at)
+        effects, errors = find_marginal_effects(basis.point.objective, self.coef, self._covariance, basis.contrasts, at)
         names = self.names[: effects.shape[1]]
         classes = basis.contrasts.list_classes(self.classes, self.reference)
         return MarginalEffects(effects, errors, names, classes, at, basis.df_t)

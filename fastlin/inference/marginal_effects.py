@@ -21,7 +21,7 @@ from fastlin.typing import Array, FloatArray
 if TYPE_CHECKING:
     from fastlin.inference.contrasts import Contrasts
     from fastlin.matrices import Passes
-    from fastlin.objective.point import Point
+    from fastlin.objective import Objective
 
 # Bytes of the dense rows, and of the derivatives, that are held together.
 BYTES_TOGETHER = 16 << 20
@@ -132,16 +132,22 @@ class MarginalEffects:
 
 
 def find_marginal_effects(
-    point: Point, covariance: FloatArray, contrasts: Contrasts, at: Literal["overall", "mean"]
+    objective: Objective,
+    estimates: FloatArray,
+    covariance: FloatArray,
+    contrasts: Contrasts,
+    at: Literal["overall", "mean"],
 ) -> tuple[FloatArray, FloatArray]:
     """Return the effects (n_classes, d) of the features, as they were given, and their standard errors.
 
     Parameters
     ----------
-    point : Point
-        The optimum.
+    objective : Objective
+        The objective, with the rows.
+    estimates : ndarray of shape (K', p)
+        The coefficients that the contrasts report.
     covariance : ndarray of shape (K' p, K' p)
-        That of the coefficients that the contrasts report.
+        Their covariance.
     contrasts : Contrasts
         What they are.
     at : {"overall", "mean"}
@@ -154,21 +160,22 @@ def find_marginal_effects(
     """
     if at not in ("overall", "mean"):
         raise ValueError(f"at must be 'overall' or 'mean', got {at!r}.")
-    rows, coordinates, (K, size) = point.objective.rows, point.objective.coordinates, point.parameters.shape
+    rows, coordinates, (K, size) = objective.rows, objective.coordinates, objective.shape
+    parameters = contrasts.to_parameters(estimates)
     if 8 * size * K**3 > MOST_BYTES:
         raise ValueError(
             f"The errors of the effects of {size - 1:,} features on {K:,} classes take the means of all products of "
             "three probabilities, which need more than 1 GB of memory."
         )
     if at == "overall":
-        means = rows.passes.sum_curvature(sum_products, point.parameters) / rows.total_weight
+        means = rows.passes.sum_curvature(sum_products, parameters) / rows.total_weight
     else:
-        offset = rows.passes.sum_curvature(sum_offsets, np.zeros_like(point.parameters)) / rows.total_weight
+        offset = rows.passes.sum_curvature(sum_offsets, np.zeros_like(parameters)) / rows.total_weight
         row = np.append(coordinates.mean, 1.0)
-        scores = np.einsum("kj,j->k", point.parameters, row) + offset
+        scores = np.einsum("kj,j->k", parameters, row) + offset
         means = multiply_probabilities(_find_probabilities(scores)[:, None]) * row
     products, triples = _unpack(means, K)
-    coef, scale = point.parameters[:, :-1], coordinates.scale
+    coef, scale = parameters[:, :-1], coordinates.scale
     together, of_one = products[..., -1], products[..., -1].sum(axis=1)
     effects = (coef * of_one[:, None] - np.einsum("kl,lj->kj", together, coef) if K > 1 else coef * together) * scale
     # The classes whose coefficients the contrasts report: those of the others may be taken as zero.

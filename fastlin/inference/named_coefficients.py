@@ -15,6 +15,7 @@ import numpy as np
 from fastlin.exceptions import CollinearityError
 from fastlin.inference.covariances import find_residuals
 from fastlin.inference.information import make_room
+from fastlin.inference.separation import PROVEN, find_violated
 from fastlin.matrices.pieces import find_hessian_product
 from fastlin.solvers import choose
 from fastlin.typing import FloatArray, IntArray
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # What may be left of a variance, relative to it, and how many steps may gain less before it is believed.
 LEFT, N_WATCHED = 1e-9, 10
 MOST_STEPS, MOST_STEPS_OF_A_STEP = 5_000, 500
+# The rows whose scores lead most that are looked at.
+N_ROWS = 3
 # The square of a residual, relative to the first one, that is all rounding.
 ROUNDED = 1e-26
 # Newton's steps to the optimum end below this part of a standard error.
@@ -194,6 +197,25 @@ def settle(point: Point) -> Curvature:
         if not curvature.decrement < last:
             break
     return curvature
+
+
+def may_be_separated(curvature: Curvature) -> bool:
+    """Say whether coefficients may grow without end, by the rows whose scores lead most.
+
+    Where classes are separated, the Newton decrement times the largest standard error of a score is at least 1, as
+    `separation.proves_maximum` has it. Rows that are separated lead most in the end.
+    """
+    point = curvature.point
+    objective, K = point.objective, len(point.parameters)
+    if not objective.rows.has_labels or not np.isfinite(curvature.decrement):
+        return not curvature.decrement * sqrt(objective.rows.total_weight) <= SETTLED
+    rows, own = find_violated(objective, -point.parameters, N_ROWS)
+    for row, classes in zip(rows, own, strict=True):
+        unit = row[None] if K == 1 else (classes / classes.sum() - 1 / K)[:, None] * row
+        _, square, is_solved = curvature.solve(unit, MOST_STEPS)
+        if not is_solved or not curvature.decrement * sqrt(square) < PROVEN:
+            return True
+    return False
 
 
 def multiply_projected_scores(passes: Passes, probabilities: FloatArray, solved: FloatArray, power: int) -> FloatArray:

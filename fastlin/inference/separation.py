@@ -93,11 +93,9 @@ class Separation:
         n_more = len(self.features) - MOST_NAMED
         columns = ", ".join(str(names[j]) for j in self.features[:MOST_NAMED])
         columns += f" and {n_more} more" if n_more > 0 else ""
-        return (
-            f"{kind} separation: the column{'s' * (len(self.features) > 1)} {columns} together tell rows of "
-            f"{_list(labels, self.classes)} from all others"
-            f"{'.' if self.is_complete else ', and the remaining rows lie on the border.'}"
-        )
+        who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
+        rest = "." if self.is_complete else ", and the remaining rows lie on the border."
+        return f"{kind} separation: the {who} rows of {_list(labels, self.classes)} from all others{rest}"
 
 
 @dataclass(frozen=True)
@@ -378,7 +376,7 @@ def _search(objective, start, completely=False):
     programme = Programme(gain, rows.n_classes)
     most_rows = MOST_ENTRIES // (2 * size * (rows.n_classes - 1))
     n_added = min(most_rows, max(FEWEST_ADDED, 2 * K * size))
-    added = _find_violated(objective, start, n_added)
+    added = find_violated(objective, start, n_added)
     for _ in range(MOST_PROGRAMMES):
         programme.add(*added)
         try:
@@ -392,13 +390,15 @@ def _search(objective, start, completely=False):
             return judged
         if programme.n_rows >= min(most_rows, rows.n_rows):
             break
-        added = _find_violated(objective, direction, n_added, 0.0 if completely else judged.zero)
+        added = find_violated(objective, direction, n_added, 0.0 if completely else judged.zero)
         if not len(added[0]):
             break
     return Undecided(f"a linear programme over {programme.n_rows:,} rows came to no end")
 
 
-def _find_violated(objective, direction, n_wanted, zero=None):
+def find_violated(
+    objective: Objective, direction: FloatArray, n_wanted: int, zero: float | None = None
+) -> tuple[FloatArray, BoolArray]:
     """Return the rows [x~, 1] that a direction violates most, (m, d + 1), and their classes (m, n_classes).
 
     With zero they are those whose violation, or lack of a lead, is above it. Without it any rows will do.

@@ -133,18 +133,20 @@ def _list_facts(inference):
         errors += f"; {PENALTIES[basis.penalised]}"
     facts = {
         "rows": f"{inference.n_samples:,.10g}",
-        "parameters": f"{inference._count_parameters():,.6g}, which leave {inference.df_resid:,.10g} degrees of freedom",
+        "parameters": f"{inference._count_parameters():,.6g}, degrees of freedom left {inference.df_resid:,.10g}",
         "log-likelihood": f"{inference.log_likelihood:.4f}, of intercepts alone {inference.log_likelihood_null:.4f}",
         "pseudo R2": f"{inference.pseudo_r2:.6f} (McFadden)",
     }
     if np.isfinite(inference.aic):
         facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
     facts["std errors"] = errors
+    if len(basis.reference_levels):
+        facts["reference levels"] = ", ".join(map(str, basis.reference_levels))
     if basis.df_t is not None:
         facts["distribution"] = f"Student's t with {basis.df_t:g} degrees of freedom"
     facts["optimum"] = (
-        f"reached within {inference.distance:.1e} standard errors; coef_ of the model lies {inference.model_distance:.1e} "
-        "standard errors from it"
+        f"reached within {inference.distance:.1e} standard errors; coef_ of the model lies "
+        f"{inference.model_distance:.1e} standard errors from it"
     )
     return facts
 

@@ -75,9 +75,9 @@ class Codes:
 
     def append(self, other: Codes) -> Codes:
         """Return the column of these rows and then those of another column with the same levels."""
-        return Codes(np.concatenate([self._number_missing(), other._number_missing()]), self.n_levels)
+        return Codes(np.concatenate([self.number_missing(), other.number_missing()]), self.n_levels)
 
-    def _number_missing(self) -> IntArray:
+    def number_missing(self) -> IntArray:
         """Return the codes, with the number of the last level in place of -1 where that is its code."""
         if not self.has_missing_level:
             return self.codes
@@ -100,12 +100,14 @@ class TableMatrix(Matrix):
 
     Attributes
     ----------
+    columns
+        The parameter.
     widths : ndarray of int64
         For each column of the table how many columns of X it stands for.
     """
 
     def __init__(self, columns: Sequence[Array | Codes], names: Sequence[object] | None = None) -> None:
-        self._columns, self._names = columns, names
+        self.columns, self._names = columns, names
         self.widths = np.array([column.n_levels if isinstance(column, Codes) else 1 for column in columns])
         firsts = np.cumsum([0, *self.widths])
         self._coded = [column for column in columns if isinstance(column, Codes)]
@@ -138,12 +140,12 @@ class TableMatrix(Matrix):
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> TableMatrix:
         """Return the matrix of some rows: their numbers, a slice or a mask."""
-        return TableMatrix([column[rows] for column in self._columns])
+        return TableMatrix([column[rows] for column in self.columns])
 
     def append(self, other: TableMatrix) -> TableMatrix:
         """Return the matrix of these rows and then those of another table with the same columns, a copy."""
         columns: list[Array | Codes] = []
-        for one, added in zip(self._columns, other._columns, strict=True):
+        for one, added in zip(self.columns, other.columns, strict=True):
             if isinstance(one, Codes) and isinstance(added, Codes):
                 columns.append(one.append(added))
             else:
@@ -220,7 +222,7 @@ class TableMatrix(Matrix):
 
     def expand(self, rows: IntArray | slice) -> SparseMatrix:
         """Return the SparseMatrix of some rows, by their numbers or as a slice."""
-        columns = [column[rows] for column in self._columns]
+        columns = [column[rows] for column in self.columns]
         n, n_columns = len(columns[0].codes if isinstance(columns[0], Codes) else columns[0]), len(columns)
         index_type = choose_index_type(max(n * n_columns, self.shape[1]))
         indices, data = np.empty((n, n_columns), index_type), np.ones((n, n_columns), self.dtype)
@@ -279,8 +281,8 @@ class TableMatrix(Matrix):
 
     def parts(self) -> Iterator[tuple[str, DenseMatrix]]:
         """As `Matrix.parts` has it: the columns of numbers."""
-        names = range(len(self._columns)) if self._names is None else self._names
-        for name, column in zip(names, self._columns, strict=True):
+        names = range(len(self.columns)) if self._names is None else self._names
+        for name, column in zip(names, self.columns, strict=True):
             if not isinstance(column, Codes):
                 yield f"Column {name!r} of X", DenseMatrix(column[:, None])
 

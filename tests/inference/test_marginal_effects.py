@@ -18,15 +18,14 @@ def make_rows(n_classes, n=400, seed=0):
     return X, (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
 
 
-def infer(X, y, weights=None, fit_intercept=True, **options):
-    model = LogisticRegression(C=np.inf, tol=1e-12, fit_intercept=fit_intercept, max_iter=1000).fit(X, y, weights)
-    return model.inference(X, y, weights, **options)
+def infer(X, y, weights=None, offset=None, fit_intercept=True, **options):
+    model = LogisticRegression(C=np.inf, tol=1e-12, fit_intercept=fit_intercept, max_iter=1000)
+    return model.fit(X, y, weights, offset=offset).inference(X, y, weights, offset, **options)
 
 
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_effects_and_errors_are_those_of_statsmodels(fit_intercept):
+def test_effects_and_errors_are_those_of_statsmodels():
     sm = pytest.importorskip("statsmodels.api")
-    for n_classes in (2, 3, 4):
+    for n_classes, fit_intercept in ((2, True), (3, True), (4, True), (2, False), (3, False)):
         X, y = make_rows(n_classes, seed=n_classes)
         columns = np.column_stack([X, np.ones(len(X))]) if fit_intercept else X
         fitted = (sm.Logit if n_classes == 2 else sm.MNLogit)(y, columns).fit(disp=0, method="newton", maxiter=100)
@@ -41,26 +40,30 @@ def test_effects_and_errors_are_those_of_statsmodels(fit_intercept):
             np.testing.assert_allclose(effects.effects.sum(axis=0), 0, atol=1e-14)
 
 
-def find_effects(coef, X, weights, at):
+def find_effects(coef, X, weights, offset, at):
     """Return the effects (K, d) of coefficients (K, d + 1), the intercept last, with the rows one by one."""
     if at == "mean":
-        X, weights = np.average(X, axis=0, weights=weights)[None], np.ones(1)
+        X, offset = (np.average(values, axis=0, weights=weights)[None] for values in (X, offset))
+        weights = np.ones(1)
     total = np.zeros((len(coef), X.shape[1]))
-    for row, weight in zip(X, weights, strict=True):
-        powers = np.exp(coef[:, :-1] @ row + coef[:, -1])
+    for row, weight, own in zip(X, weights, offset, strict=True):
+        powers = np.exp(coef[:, :-1] @ row + coef[:, -1] + own)
         p = powers / powers.sum()
         total += weight * p[:, None] * (coef[:, :-1] - p @ coef[:, :-1])
     return total / weights.sum()
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_errors_are_those_of_finite_differences_with_any_reference(n_classes, monkeypatch):
+def test_errors_are_those_of_finite_differences_with_any_reference(monkeypatch):
     # Several pieces of rows and of features.
     monkeypatch.setattr(module, "BYTES_TOGETHER", 3_000)
-    X, y = make_rows(n_classes, 150)
-    weights = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
-    for at in ("overall", "mean"):
-        found = infer(X, y, weights, reference=n_classes - 1)
+    for n_classes, at in ((2, "overall"), (2, "mean"), (3, "overall"), (3, "mean")):
+        X, y = make_rows(n_classes, 150)
+        generator = np.random.default_rng(1)
+        weights, offset = generator.integers(0, 4, len(X)).astype(float), generator.normal(size=(len(X), n_classes))
+        offset[:, -1] = 0
+        # With two classes an offset is that of the second one.
+        given = -offset[:, 0] if n_classes == 2 else offset
+        found = infer(X, y, weights, given, reference=n_classes - 1)
         coef = np.concatenate([found.coef, np.zeros((1, 5))])
         jacobian = np.empty((n_classes, 4, found.coef.size))
         for place in range(found.coef.size):
@@ -69,17 +72,19 @@ def test_errors_are_those_of_finite_differences_with_any_reference(n_classes, mo
             for sign in (-1, 1):
                 moved = coef.copy()
                 moved.ravel()[place] += sign * step
-                ends.append(find_effects(moved, X, weights, at))
+                ends.append(find_effects(moved, X, weights, offset, at))
             jacobian[..., place] = (ends[1] - ends[0]) / (2 * step)
         variances = np.einsum("kje,ef,kjf->kj", jacobian, found.covariance_matrix(), jacobian)
         for reference in (n_classes - 1, None, "symmetric"):
-            effects = infer(X, y, weights, reference=reference).marginal_effects(at)
-            np.testing.assert_allclose(effects.effects, find_effects(coef, X, weights, at), rtol=1e-8, atol=1e-14)
+            effects = infer(X, y, weights, given, reference=reference).marginal_effects(at)
+            np.testing.assert_allclose(
+                effects.effects, find_effects(coef, X, weights, offset, at), rtol=1e-8, atol=1e-14
+            )
             np.testing.assert_allclose(effects.std_errors, np.sqrt(variances), rtol=1e-7)
             assert effects.classes.tolist() == list(range(n_classes))
 
 
-def test_every_form_of_rows_has_the_same_effects():
+def test_every_form_of_rows_has_the_same_effects_far_from_zero_too():
     from fastlin import blocks
 
     X, y = make_rows(3)
@@ -90,11 +95,8 @@ def test_every_form_of_rows_has_the_same_effects():
         found = infer(rows, labels).marginal_effects()
         np.testing.assert_allclose(found.effects, expected.effects, rtol=1e-8)
         np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-8)
-
-
-def test_columns_far_from_zero_keep_their_digits():
     X, y = make_rows(3)
-    near, far = infer(X, y).marginal_effects(), infer(X + [1e4, -1e5, 0, 0], y).marginal_effects()
+    near, far = infer(X, y).marginal_effects(), infer(X + np.array([1e4, -1e5, 0, 0]), y).marginal_effects()
     np.testing.assert_allclose(far.std_errors, near.std_errors, rtol=1e-6)
 
 

@@ -11,6 +11,7 @@ from fastlin.inference.information import Information
 from fastlin.inference.separation import Separation, Undecided, check_separation, find_separation, proves_maximum
 from fastlin.objective import Objective
 from fastlin.solvers import choose
+from tests.conftest import marked
 
 
 def decide_exactly(X, labels, n_classes, fit_intercept):
@@ -62,9 +63,10 @@ def name(found):
     return "none" if found is None else "complete" if found.is_complete else "quasi"
 
 
-def test_decisions_are_those_of_an_exact_programme():
+@pytest.mark.parametrize("n_problems", [40, *marked(pytest.mark.thorough, 400)])
+def test_decisions_are_those_of_an_exact_programme(n_problems):
     generator, kinds = np.random.default_rng(1), []
-    for i, (X, labels, n_classes) in enumerate(draw_problems(150)):
+    for i, (X, labels, n_classes) in enumerate(draw_problems(n_problems)):
         fit_intercept = i % 4 > 0
         # Columns of any scale are the same problem.
         scales = 10.0 ** generator.integers(-6, 7, X.shape[1]) if i % 2 else 1.0
@@ -72,12 +74,12 @@ def test_decisions_are_those_of_an_exact_programme():
         found = find_separation(objective, fit(objective))
         kinds.append(decide_exactly(X, labels, n_classes, fit_intercept))
         assert name(found) == kinds[-1], i
-    assert {kinds.count(kind) >= 20 for kind in ("none", "quasi", "complete")} == {True}
+    assert all(kinds.count(kind) >= 5 for kind in ("none", "quasi", "complete"))
 
 
 def test_the_maximum_is_never_proven_where_classes_are_separated():
     n_proven = n_overlapping = 0
-    for X, labels, n_classes in draw_problems(120, seed=2):
+    for X, labels, n_classes in draw_problems(40, seed=2):
         kind = decide_exactly(X, labels, n_classes, fit_intercept=True)
         objective = Objective.over(X, labels, n_classes)
         for max_iter in (3, 8, 60):
@@ -89,7 +91,7 @@ def test_the_maximum_is_never_proven_where_classes_are_separated():
         n_overlapping += kind == "none"
         n_proven += is_proven
     # Columns of few rows may also depend on each other.
-    assert n_proven >= 0.9 * n_overlapping > 20
+    assert n_proven >= 0.9 * n_overlapping > 8
 
 
 def test_large_data_that_overlap_are_not_searched(monkeypatch):
@@ -144,7 +146,7 @@ def test_columns_that_separate_together_are_named():
     y[total > 2], y[total < 2] = 1, 0
     assert all(len(set(y[X[:, j] == value])) == 2 for j in (0, 1) for value in (1, 2))
     model = LogisticRegression(C=np.inf).fit(X, y)
-    with pytest.raises(SeparationError, match="Quasi-complete separation: the columns x[01], x[01] together"):
+    with pytest.raises(SeparationError, match=r"Quasi-complete separation: the columns x[01], x[01] together"):
         model.inference(X, y)
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X[:, :1], X[:, 0] > 0)
@@ -170,12 +172,9 @@ def test_rows_that_a_programme_lacks_are_added(monkeypatch):
 
 
 def test_every_form_of_rows_is_searched():
-    pandas = pytest.importorskip("pandas")
     from fastlin import blocks
 
     X, y = make_endometrial(3)
-    levels = np.where(X[:, 0] > 0, "yes", np.where(X[:, 1] > 17, "high", "low"))
-    table = pandas.DataFrame({"pulse": X[:, 1], "symptom": pandas.Categorical(levels)})
     forms = {
         "float32": X.astype(np.float32),
         "sparse": sparse.csr_array(X),
@@ -186,13 +185,9 @@ def test_every_form_of_rows_is_searched():
         model = LogisticRegression(C=np.inf).fit(rows, labels)
         with pytest.raises(SeparationError, match="x0 <= 0 in all rows of the classes 0 and 1, and x0 >= 0 in"):
             model.inference(rows, labels)
-    model = LogisticRegression(C=np.inf, categorical_features="from_dtype").fit(table, y)
-    with pytest.raises(ValueError, match="Columns of X depend on each other") as caught:
-        model.inference(table, y)
-    assert "symptom" in str(caught.value)
 
 
-def test_rows_without_weight_do_not_count():
+def test_rows_without_weight_and_penalised_columns_have_no_part():
     X, y = make_endometrial()
     weights = np.ones(len(X))
     y[np.flatnonzero(X[:, 0])[0]] = 0
@@ -201,9 +196,6 @@ def test_rows_without_weight_do_not_count():
     weights[np.flatnonzero(X[:, 0])[0]] = 0
     with pytest.raises(SeparationError, match="x0 <= 0 in all rows of class 0"):
         LogisticRegression(C=np.inf).fit(X, y, weights).inference(X, y, weights)
-
-
-def test_penalised_columns_do_not_separate():
     X, y = make_endometrial()
     for factors, separates in (([0, 1, 1], True), ([1, 0, 1], False), ([1, 1, 1], False)):
         model = LogisticRegression(C=1.0, penalty_factors=factors, tol=1e-10).fit(X, y)
@@ -224,9 +216,7 @@ def test_what_is_too_large_to_search_is_told(monkeypatch):
     zeros, names, labels = np.zeros(objective.shape), np.arange(11), np.arange(2)
     with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
         check_separation(objective.at(zeros), names, labels, np.full(objective.shape, np.inf), zeros, 1)
-
-
-def test_long_lists_of_columns_are_cut():
+    # Nor are all columns named.
     found = Separation(False, tuple(range(9)), (0, 1), np.ones((1, 9)), np.zeros(1))
     names, labels = np.array([f"x{j}" for j in range(9)]), np.array(["a", "b"])
     assert "the columns x0, x1, x2, x3, x4 and 4 more together" in found.describe(names, labels)

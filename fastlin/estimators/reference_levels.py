@@ -1,0 +1,83 @@
+"""The reference levels of categorical columns, whose coefficients are zero.
+
+Fits give every level a coefficient, and with an intercept these are determined up to a constant for each column. A
+penalty chooses the constant. Without one an inference is about the differences from the first level of each column;
+without an intercept the first categorical column keeps all of its levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastlin.matrices import Codes, TableMatrix
+from fastlin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fastlin.estimators.training_data import TrainingData
+
+
+class Differences(NamedTuple):
+    """Training data and coefficients without those of the reference levels.
+
+    Attributes
+    ----------
+    data : TrainingData
+        The rows; those of a reference level have no level.
+    coef : ndarray of shape (K, d)
+        The differences from the reference levels.
+    intercept : ndarray of shape (K,)
+        The intercept of rows of the reference levels.
+    kept, references : ndarray
+        The places of the columns that are left, and of the reference levels, among all of them.
+    """
+
+    data: TrainingData
+    coef: FloatArray
+    intercept: FloatArray
+    kept: IntArray
+    references: IntArray
+
+
+def take_differences(data: TrainingData, coef: FloatArray, intercept: FloatArray, fit_intercept: bool) -> Differences:
+    """Return the rows of a table and the coefficients of a fit as differences from the first level of each column.
+
+    Raises
+    ------
+    ValueError
+        A categorical column holds a value that the fit has not seen.
+    """
+    matrix: Any = data.matrix
+    coef, intercept, columns, references = coef.copy(), intercept.copy(), [], []
+    # The columns of the levels that take what a reference level loses, where there is no intercept.
+    whole: slice | None = None
+    firsts = np.cumsum(matrix.widths) - matrix.widths
+    for number, (first, column) in enumerate(zip(firsts.tolist(), matrix.columns, strict=True)):
+        if not isinstance(column, Codes):
+            columns.append(column)
+            continue
+        codes = column.number_missing()
+        if (codes < 0).any():
+            raise ValueError(
+                f"The categorical column {number} of X holds values that the fit has not seen, or missing ones: their "
+                "rows were no part of the fit."
+            )
+        own = slice(first, first + column.n_levels)
+        if not fit_intercept and whole is None:
+            whole = own
+            columns.append(column)
+            continue
+        reference = coef[:, first].copy()
+        coef[:, own] -= reference[:, None]
+        if whole is None:
+            intercept += reference
+        else:
+            coef[:, whole] += reference[:, None]
+        references.append(first)
+        if column.n_levels > 1:
+            columns.append(Codes(codes - codes.dtype.type(1), column.n_levels - 1))
+    kept = np.delete(np.arange(matrix.shape[1]), references)
+    reduced = replace(data, matrix=TableMatrix(columns))
+    return Differences(reduced, coef[:, kept], intercept, kept, np.array(references, np.int64))

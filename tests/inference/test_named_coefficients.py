@@ -1,0 +1,130 @@
+"""Errors of named coefficients by conjugate gradients, against the inverse of the whole Hessian."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import fastlin.inference.estimation as estimation
+import fastlin.inference.named_coefficients as module
+from fastlin import LogisticRegression
+from fastlin.exceptions import CollinearityError, ConvergenceWarning, SeparationError, SeparationWarning
+from fastlin.inference.separation import Undecided
+
+NAMES, PLACES = ["x1", "intercept", "x5", "x0"], [1, 6, 5, 0]
+
+
+def make_rows(n_classes, n=300, seed=0):
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, 6))
+    scores = X @ generator.normal(size=(6, n_classes)) * 0.4
+    y = (scores + generator.gumbel(size=scores.shape)).argmax(axis=1)
+    return X * [1, 10, 0.1, 1, 1, 1] + [0, 5, 0, 0, 0, 100], y
+
+
+@pytest.fixture
+def few_parameters(monkeypatch):
+    """Let the covariance of all parameters be too large for any model."""
+    monkeypatch.setattr(estimation, "MOST_PARAMETERS", 3)
+
+
+def test_named_coefficients_are_those_of_the_whole_covariance(monkeypatch):
+    for n_classes in (2, 3):
+        compare(n_classes, monkeypatch)
+
+
+def compare(n_classes, monkeypatch):
+    X, y = make_rows(n_classes)
+    weights = np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
+    cases = [
+        (np.inf, None, {}),
+        (np.inf, weights, {"covariance": "HC1", "use_t": True}),
+        (np.inf, weights + 0.5, {"covariance": "HC0", "weights_are": "importance"}),
+        (np.inf, None, {"reference": "symmetric"}),
+        (np.inf, None, {"reference": n_classes - 1}),
+        (1.0, None, {"penalised": "laplace"}),
+        (1.0, weights, {"penalised": "sandwich"}),
+        (1.0, None, {"penalised": "sandwich", "covariance": "HC0"}),
+    ]
+    for C, sample_weight, options in cases:
+        model = LogisticRegression(C=C, tol=1e-10).fit(X, y, sample_weight)
+        whole = model.inference(X, y, sample_weight, **options)
+        some = model.inference(X, y, sample_weight, features=NAMES, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(estimation, "MOST_PARAMETERS", 3)
+            named = model.inference(X, y, sample_weight, features=NAMES, **options)
+            # Probabilities are made anew where there are too many of them.
+            patch.setattr(module, "make_room", lambda objective: None)
+            anew = model.inference(X, y, sample_weight, features=NAMES, **options)
+        np.testing.assert_array_equal(some.std_errors, whole.std_errors[:, PLACES])
+        np.testing.assert_allclose(named.coef, whole.coef[:, PLACES], rtol=0, atol=1e-7 * whole.std_errors.min())
+        np.testing.assert_allclose(named.std_errors, some.std_errors, rtol=1e-8)
+        sizes = np.outer(some.std_errors, some.std_errors)
+        np.testing.assert_allclose(named.covariance_matrix() / sizes, some.covariance_matrix() / sizes, atol=1e-8)
+        np.testing.assert_allclose(anew.std_errors, named.std_errors, rtol=1e-8)
+        assert named.names.tolist() == NAMES
+        np.testing.assert_allclose(named.p_values, some.p_values, rtol=1e-6)
+        assert named.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
+        assert named.wald_test(["x1", "x0"]).statistic == pytest.approx(whole.wald_test(["x1", "x0"]).statistic)
+
+
+def test_a_few_words_of_many_have_errors():
+    generator = np.random.default_rng(0)
+    n, d = 500, 4_200
+    X = sparse.random_array((n, d), density=0.02, rng=generator, format="csr")
+    X.data[:] = 1
+    y = (X @ (generator.normal(size=d) * (generator.random(d) < 0.1)) + generator.logistic(size=n) > 0).astype(int)
+    model = LogisticRegression(C=1.0, tol=1e-13).fit(X, y)
+    with pytest.raises(ValueError, match=r"4,201 parameters; .* Name the columns .* by features"):
+        model.inference(X, y, penalised="laplace")
+    found = model.inference(X, y, penalised="laplace", features=["x7", "x4000", "intercept"])
+    # By the inner products of the rows (Woodbury): H = (X' D X + I) for C = 1, with the intercept free.
+    p = model.predict_proba(X)[:, 1]
+    curvature = np.sqrt(p * (1 - p))
+    rows = np.column_stack([X.toarray() * curvature[:, None]])
+    system = np.eye(n) + rows @ rows.T
+    solved = np.linalg.solve(system, np.column_stack([rows[:, [7, 4000]], curvature]))
+    of_intercept = curvature @ solved[:, 2]
+    for place, column in enumerate((7, 4000)):
+        alone = 1 - rows[:, column] @ solved[:, place]
+        variance = alone + (rows[:, column] @ solved[:, 2]) ** 2 / of_intercept
+        assert found.std_errors[0, place] == pytest.approx(np.sqrt(variance), rel=1e-6)
+    assert found.std_errors[0, 2] == pytest.approx(1 / np.sqrt(of_intercept), rel=1e-6)
+    assert np.isnan(found.df_model)
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        model = LogisticRegression(C=np.inf).fit(X, y)
+    with pytest.raises(SeparationError, match="separat"):
+        model.inference(X, y, features=["x7"])
+
+
+def test_what_has_no_errors_is_refused(few_parameters, monkeypatch):
+    X, y = make_rows(2)
+    model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
+    for features in (["x9"], [], ["x1", "x1"]):
+        with pytest.raises(ValueError, match="features must be names of columns, each of them once, among x0"):
+            model.inference(X, y, features=features)
+    with pytest.raises(ValueError, match="covariance='cluster' is for models of up to 3 parameters"):
+        model.inference(X, y, features="x1", covariance="cluster", clusters=np.arange(len(X)) // 2)
+    with pytest.raises(ValueError, match="leave features out"):
+        model.inference(X, y, features=["x1"]).marginal_effects()
+    monkeypatch.setattr(module, "MOST_STEPS", 1)
+    with pytest.raises(CollinearityError, match="did not find a standard error in 1 steps"):
+        model.inference(X, y, features=["x1"])
+
+
+def test_a_separation_is_found_or_told(few_parameters, monkeypatch):
+    monkeypatch.setattr("fastlin.inference.separation.MOST_VARIABLES", 2)
+    generator = np.random.default_rng(0)
+    X = np.column_stack([generator.integers(0, 2, (300, 2)), generator.normal(size=(300, 9))])
+    y, total = generator.integers(0, 2, 300), X[:, 0] + X[:, 1]
+    y[total == 2], y[total == 0] = 1, 0
+    model = LogisticRegression(C=np.inf).fit(X, y)
+    # Newton's step leads along the direction that separates.
+    with pytest.raises(SeparationError, match=r"the columns x[01], x[01] together"):
+        model.inference(X, y, features=["x0"])
+    monkeypatch.setattr("fastlin.inference.separation.find_separation", lambda *given: Undecided("there are too many"))
+    with pytest.warns(SeparationWarning, match="not decided whether the classes are separated: there are too many"):
+        model.inference(X, y, features=["x4"])
+    y[np.flatnonzero(total == 0)[:3]] = 1
+    y[np.flatnonzero(total == 2)[:3]] = 0
+    model = LogisticRegression(C=np.inf, tol=1e-10).fit(X, y)
+    assert np.isfinite(model.inference(X, y, features=["x0"]).std_errors).all()
