@@ -134,18 +134,18 @@ class Profile:
         self._directions = np.einsum("ar,jp->ajrp", contrasts.matrix[:, -R:], self._by_column)
 
     def find_ends(self, places: Sequence[int], level: float) -> FloatArray:
-        """Return the intervals of the columns at places, (K', len(places), 2); NaN where coefficients are not free."""
+        """Return the intervals of the free columns at places, (K', len(places), 2)."""
         from scipy.special import chdtri
 
         fall = 0.5 * float(chdtri(1, 1 - level))
-        ends = np.full((len(self._directions), len(places), 2), np.nan)
+        ends = np.empty((len(self._directions), len(places), 2))
         for a, place, direction in self._list_directions(places):
             ends[a, place] = [find_end(self._maximum, direction, fall, side) for side in (-1, 1)]
         return ends
 
     def find_p_values(self, places: Sequence[int]) -> FloatArray:
         """Return the p-values of likelihood-ratio tests of single coefficients against zero, (K', len(places))."""
-        p_values = np.full((len(self._directions), len(places)), np.nan)
+        p_values = np.empty((len(self._directions), len(places)))
         for a, place, direction in self._list_directions(places):
             p_values[a, place] = self._compare(direction[None])[1]
         return p_values
@@ -153,16 +153,14 @@ class Profile:
     def test_columns(self, places: Sequence[int]) -> tuple[float, float, int]:
         """Return statistic, p-value and degrees of freedom of the test that all coefficients of columns are zero."""
         R, P = self._maximum.likelihood.shape
-        columns = [column for column in self._columns[list(places)] if column >= 0]
-        held = np.einsum("rs,jp->rjsp", np.eye(R), self._by_column[columns]).reshape(-1, R, P)
+        held = np.einsum("rs,jp->rjsp", np.eye(R), self._by_column[self._columns[list(places)]]).reshape(-1, R, P)
         return *self._compare(held), len(held)
 
     def _list_directions(self, places):
-        """Yield row and column of each free coefficient among an array of columns, and its direction."""
+        """Yield row and column of each coefficient of columns, and its direction."""
         for a, directions in enumerate(self._directions):
             for place, j in enumerate(places):
-                if self._columns[j] >= 0:
-                    yield a, place, directions[self._columns[j]]
+                yield a, place, directions[self._columns[j]]
 
     def _compare(self, held):
         from scipy.special import chdtrc
