@@ -179,7 +179,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
             return self._fit(X, y, sample_weight, offset, classes)
 
     def _fit(self, X, y, sample_weight, offset, classes):
-        from fastlin.inference.profile import maximise
+        from fastlin.inference.maximum import maximise
 
         check_parameters(self)
         with limit_jobs(self.n_jobs):
@@ -316,7 +316,7 @@ class FirthLogisticRegression(FitSummary, LinearPredictions, BaseEstimator):
     def _prepare_refits(self, data: TrainingData) -> Refits:
         from fastlin.estimators.resampling import count_fits_at_once
         from fastlin.inference.bootstrap import Refits, Resampled
-        from fastlin.inference.profile import maximise
+        from fastlin.inference.maximum import maximise
 
         _, *found = read_coefficients(self)
 
