@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
-# The last step is left out where it is shorter than this, in standard errors.
-SETTLED = 1e-9
 # Steps end where rounding lets what is left, in standard errors, fall no further from here on.
 ROUNDED = 1e-6
 # The same Hessian serves again as long as each of its steps leaves no more than this part of the distance.
@@ -190,11 +188,7 @@ def find_optimum(objective: Objective, start: FloatArray, total_weight: float) -
             point, last = objective.at(objective.center(point.parameters + direction.step), out=room), size
             moved += move
     is_exact = isinstance(guide, Information) and guide.is_exact and moved <= MOST_MOVED
-    information = guide if is_exact else Information.of(point)
-    step = information.find_step(point).step
-    if -float(np.sum(step * point.gradient)) * total_weight > SETTLED**2:
-        point = objective.at(objective.center(point.parameters + step))
-    return _bound_distance(point, information, total_weight)
+    return _finish(point, guide if is_exact else Information.of(point), total_weight)
 
 
 class ConjugateGradients:
@@ -248,19 +242,29 @@ def _find_move(point, step, decrement):
     return min(most, FARTHEST * decrement / sqrt(float(curvature.min())))
 
 
-def _bound_distance(point, information, total_weight):
-    """Return the Optimum of a point, with a bound of its distance where the smallest curvature gives one."""
+def _finish(point, information, total_weight):
+    """Return the Optimum at the end of a step from a point near it, which takes no pass, with a bound of its distance.
+
+    J and its gradient change by what their derivatives say: the third ones count for nothing in so short a step.
+    """
     inverse = information.invert()
 
     def look_up(units):
         # The bound solves for unit vectors alone.
         return inverse[np.argmax(units, axis=1)]
 
-    direction = information.find_step(point)
+    direction, objective = information.find_step(point), point.objective
+    step, slopes = direction.step, point.gradient - objective.penalty.curvatures * point.parameters
     columns = information.factor.square_columns()
     fall = bound_fall(point, direction, information.diagonal, columns, look_up)
     # J at the end of a step of the Newton decrement r falls by r^2 / 2: |delta_j| is at most sqrt(S) r errors.
-    if fall < np.inf:
-        return Optimum(point, information, inverse, sqrt(2 * fall * total_weight), True)
-    square = max(0.0, -float(np.sum(direction.step * point.gradient)))
-    return Optimum(point, information, inverse, sqrt(square * total_weight), False)
+    is_proven, decrement = fall < np.inf, sqrt(max(0.0, -float(np.sum(step * point.gradient))))
+    distance = (sqrt(2 * fall) if is_proven else decrement) * sqrt(total_weight)
+    if not _find_move(point, step, decrement) <= MOST_MOVED:
+        return Optimum(point, information, inverse, distance, is_proven)
+    change = np.einsum("ij,j->i", information.of_loss, step.ravel()).reshape(step.shape)
+    loss = point.loss + float(np.sum(step * (slopes + 0.5 * change)))
+    total = objective.rows.total_weight * (slopes + change)
+    end = objective.make_point(objective.center(point.parameters + step), np.float64, loss, total, None)
+    # The end is no further from the optimum than the point was, and the step itself.
+    return Optimum(end, information, inverse, distance + decrement * sqrt(total_weight), is_proven)

@@ -365,7 +365,7 @@ class DensePasses(Passes):
             n_panels * n_parts,
             self._layers,
             self._row_numbers(rows),
-            row_weights.astype(precision),
+            np.ascontiguousarray(row_weights, precision),
             self._plan(precision).scaling,
             panel_rows,
             grams,
@@ -376,10 +376,12 @@ class DensePasses(Passes):
         """As `Passes.class_pair_gram` has it."""
         K, size = self._shape
         precision = probabilities.dtype.type
-        row_weights = self._row_weights(precision)
         if K == 1:
-            curvature = row_weights * probabilities * (1 - probabilities)
-            return self.gram(self.samples.rows, curvature, precision)[0].astype(np.float64)
+            # Each array of a number for each row takes as long as a tenth of a small Gram matrix.
+            curvature = 1 - probabilities
+            curvature *= self._row_weights(precision) * probabilities if len(self.samples.weights) else probabilities
+            return self.gram(self.samples.rows, curvature, precision)[0].astype(np.float64, copy=False)
+        row_weights = self._row_weights(precision)
         n_pairs, n_products = K * (K + 1) // 2, size * (size + 1) // 2
         width = pad_pairs(n_products)
         n_blocks = count_blocks(self._n_rows, row_work=n_pairs * n_products)

@@ -73,7 +73,7 @@ def test_distances_bound_how_far_points_are(n_classes):
         away = objective.center(best.parameters + size * generator.normal(size=best.parameters.shape))
         point = objective.at(away)
         information = Information.of(point)
-        optimum = module._bound_distance(point, information, len(y))
+        optimum = module._finish(point, information, len(y))
         errors = np.sqrt(np.diagonal(optimum.inverse) / len(y)).reshape(away.shape)
         # Of centred parameters, whose errors are no larger than those of the factorised Hessian.
         assert optimum.distance >= (np.abs(away - best.parameters) / errors).max() * (1 - 1e-6)
