@@ -269,7 +269,7 @@ def find_named_estimates(
     curvature = settle(point)
     point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
     if is_free and may_be_separated(curvature):
-        check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel + 1)
+        check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
     power = 1 if question.weights.are == "frequency" else 2
     covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
     covariance *= question.weights.unit ** (power - 1) / total_weight

@@ -37,8 +37,9 @@ ZERO, CLEAR = 1e-9, 1e-7
 SUM_ERROR = 4e-15
 # The product of the decrement and the largest error of a score proves the maximum below 1; the rest is for rounding.
 PROVEN = 0.5
-# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have.
-MOST_VARIABLES, MOST_ENTRIES = 4_000, 8_000_000
+# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have. With
+# 900 variables and 20,000 rows it took a minute.
+MOST_VARIABLES, MOST_ENTRIES = 1_000, 8_000_000
 # Of more coefficients than this the programme is not solved for the sake of fewer columns: with 400 it took 8 seconds.
 MOST_NAMED_APART = 200
 # Programmes that are solved one after the other, with more rows each.
@@ -216,7 +217,7 @@ def find_separation(
         Newton's step from there.
     """
     judged = [_Judged.of(objective, v * is_free(objective)) for v in (parameters, step) if v is not None]
-    if not any(each.separates for each in judged):
+    if step is not None and not any(each.separates for each in judged):
         # Steps without a line search may have led astray.
         parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
         judged.append(_Judged.of(objective, parameters * is_free(objective)))
