@@ -7,6 +7,7 @@ from fastlin.inference.bootstrap import Bootstrap
 from fastlin.inference.firth_inference import FirthInference
 from fastlin.inference.hypotheses import TestResult
 from fastlin.inference.inference import Inference
+from fastlin.inference.marginal_effects import MarginalEffects
 from fastlin.inference.prior_correction import correct_prior
 
-__all__ = ["Bootstrap", "FirthInference", "Inference", "TestResult", "correct_prior"]
+__all__ = ["Bootstrap", "FirthInference", "Inference", "MarginalEffects", "TestResult", "correct_prior"]

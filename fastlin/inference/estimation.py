@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlin.exceptions import InferenceWarning
 from fastlin.inference.clusters import combine_keys, multiply_cluster_sums
-from fastlin.inference.collinearity import check_collinearity, looks_collinear
+from fastlin.inference.collinearity import check_collinearity, find_inflations, looks_collinear
 from fastlin.inference.contrasts import SYMMETRIC, Contrasts, find_reference
 from fastlin.inference.covariances import count_weights, multiply_scores, wrap
 from fastlin.inference.inference import INTERCEPT, Basis, Inference
@@ -176,6 +176,7 @@ def answer(objective: Objective, coef: FloatArray, intercept: FloatArray, questi
             n_clusters=n_clusters,
             fit_intercept=objective.fit_intercept,
             reference_levels=question.reference_levels,
+            most_inflated=find_most_inflated(estimates.inflations, names),
             contrasts=contrasts,
             places=places,
             # Rows on other machines are there as long as the method runs.
@@ -204,6 +205,8 @@ class Estimates:
         As `Optimum` has them.
     n_clusters : tuple of int
         How many clusters each key has.
+    inflations : ndarray of shape (d,) or None
+        What `find_inflations` returns, where that is known.
     """
 
     point: Point
@@ -213,6 +216,7 @@ class Estimates:
     distance: float
     is_proven: bool
     n_clusters: tuple[int, ...] = ()
+    inflations: FloatArray | None = None
 
 
 def find_all_estimates(
@@ -234,8 +238,16 @@ def find_all_estimates(
         kept = (np.arange(len(coef))[:, None] * contrasts.n_columns + places).ravel()
         covariance = covariance[np.ix_(kept, kept)]
     df_model = count_degrees(optimum, objective, n_parameters)
+    diagonal = optimum.information.diagonal
     return Estimates(
-        optimum.point, coef[:, places], covariance, df_model, optimum.distance, optimum.is_proven, n_clusters
+        optimum.point,
+        coef[:, places],
+        covariance,
+        df_model,
+        optimum.distance,
+        optimum.is_proven,
+        n_clusters,
+        find_inflations(diagonal, np.diagonal(optimum.inverse).reshape(diagonal.shape)),
     )
 
 
@@ -257,7 +269,7 @@ def find_named_estimates(
     curvature = settle(point)
     point, distance = curvature.point, curvature.decrement * np.sqrt(total_weight)
     if is_free and may_be_separated(curvature):
-        check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel + 1)
+        check_large_separation(point, question.names, question.classes, curvature.step, question.stacklevel)
     power = 1 if question.weights.are == "frequency" else 2
     covariance = find_covariance_of_named(curvature, contrasts, places, question.covariance, question.penalised, power)
     covariance *= question.weights.unit ** (power - 1) / total_weight
@@ -268,6 +280,14 @@ def find_named_estimates(
     df_model = float(n_parameters - n_intercepts) if penalty.is_none else np.nan
     end = objective.at(objective.center(point.parameters + curvature.step))
     return Estimates(end, contrasts.of(end.parameters)[:, places], covariance, df_model, distance, False)
+
+
+def find_most_inflated(inflations: FloatArray | None, names: Array) -> tuple[object, float] | None:
+    """Return the name of the feature whose errors are inflated most, and how many times as large they are."""
+    if inflations is None or not len(inflations):
+        return None
+    place = int(inflations.argmax())
+    return names[place], float(inflations[place])
 
 
 def find_places(features: Sequence[Any] | None, names: Array) -> IntArray:
@@ -312,9 +332,8 @@ def check_existence(optimum: Optimum, question: Question) -> None:
     variances = np.diagonal(inverse).reshape(point.parameters.shape)
     if looks_collinear(information.diagonal, variances, information.find_added()):
         check_collinearity(objective, question.names)
-    if not optimum.is_proven:
-        step = information.find_step(point).step
-        check_separation(point, question.names, question.classes, variances, step, question.stacklevel + 1)
+    step, moved = information.find_step(point).step, information.measure(point.parameters, objective.penalty)
+    check_separation(point, question.names, question.classes, variances, step, moved, question.stacklevel + 1)
 
 
 def check_penalty(objective: Objective, question: Question) -> None:

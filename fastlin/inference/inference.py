@@ -56,6 +56,8 @@ class Basis:
         The optimum, with the rows; None where they are not at hand any more, as after pickling.
     reference_levels : sequence
         The names of the levels of categorical columns whose coefficients are zero.
+    most_inflated : tuple of (object, float) or None
+        The feature whose errors are inflated most by related columns, and how many times as large they are.
     """
 
     covariance: str
@@ -68,6 +70,7 @@ class Basis:
     places: IntArray
     point: Point | None
     reference_levels: Sequence[object] = ()
+    most_inflated: tuple[object, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +111,11 @@ class Inference:
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_wine
     >>> from fastlin import LogisticRegression
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, :2], y)
-    >>> found = model.inference(X[:, :2], y)
+    >>> X, y = load_wine(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, 1:3], y)
+    >>> found = model.inference(X[:, 1:3], y)
     >>> found.coef.shape
     (2, 3)
     >>> found.conf_int().shape

@@ -24,6 +24,7 @@ from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from fastlin.objective.objective import Objective
+    from fastlin.objective.penalty import Penalty
     from fastlin.objective.point import Point
 
 # Steps end where rounding lets what is left, in standard errors, fall no further from here on.
@@ -58,6 +59,8 @@ class Information:
 
     Attributes
     ----------
+    at : ndarray of shape (K, d + 1)
+        The point.
     of_loss : ndarray of shape (K (d + 1), K (d + 1))
         The Hessian of the mean loss, by classes.
     diagonal : ndarray of shape (K, d + 1)
@@ -69,6 +72,7 @@ class Information:
         Whether the Hessian is that of all rows.
     """
 
+    at: FloatArray
     of_loss: FloatArray
     diagonal: FloatArray
     factor: Preconditioner
@@ -91,8 +95,16 @@ class Information:
             diagonals += diagonal_of_j.sum(axis=0) / K**2
         factor = Preconditioner(1, K * m, np.float64)
         # Without the ridge of a preconditioner, which standard errors of nearly collinear columns would show.
-        factor.factorize(0, matrix[None], 0.0)
-        return cls(of_loss, diagonal_of_j, factor)
+        with np.errstate(invalid="ignore"):
+            # Where all rows are decided nothing is left of the Hessian.
+            factor.factorize(0, matrix[None], 0.0)
+        return cls(point.parameters, of_loss, diagonal_of_j, factor)
+
+    def measure(self, parameters: FloatArray, penalty: Penalty) -> float:
+        """Return the distance of parameters (K, d + 1) from the point, in the norm of the Hessian of J."""
+        way = parameters - self.at
+        square = np.einsum("i,ij,j->", way.ravel(), self.of_loss, way.ravel(), optimize=["einsum_path", (0, 1), (0, 1)])
+        return sqrt(max(0.0, float(square) + float(np.sum(penalty.curvatures * way**2))))
 
     def find_added(self) -> FloatArray:
         """Return what the factorisation has added to the diagonal, (K, d + 1): much where the Hessian is singular."""

@@ -52,11 +52,11 @@ class MarginalEffects:
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_wine
     >>> from fastlin import LogisticRegression
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, :2], y)
-    >>> found = model.inference(X[:, :2], y).marginal_effects()
+    >>> X, y = load_wine(return_X_y=True)
+    >>> model = LogisticRegression(C=float("inf"), tol=1e-12).fit(X[:, 1:3], y)
+    >>> found = model.inference(X[:, 1:3], y).marginal_effects()
     >>> found.effects.shape
     (3, 2)
     >>> bool(abs(found.effects.sum(axis=0)).max() < 1e-12)

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class Margins(NamedTuple):
-    """How the scores of m rows compare: arrays of shape (m,).
+    """How the scores of m rows compare.
 
     Attributes
     ----------
-    lead : ndarray
+    lead : ndarray of shape (m,)
         The least score of the row's own classes, less the largest score of the others; -inf where it has all classes.
-    violation : ndarray
+    violation : ndarray of shape (m,)
         By how much the least score of the row's own classes stays below the largest score.
-    gain : ndarray
-        The least score of the row's own classes, less the least of all scores.
+    scores : ndarray of shape (m, n_classes)
+        The scores.
     """
 
     lead: FloatArray
     violation: FloatArray
-    gain: FloatArray
+    scores: FloatArray
 
 
 def find_own_classes(passes: Passes, n_classes: int) -> BoolArray:
@@ -58,9 +58,9 @@ def compare_scores(passes: Passes, direction: FloatArray, own: BoolArray) -> Mar
     # A row without weight has no class, and nothing can go wrong with it.
     has_all, is_out = own.all(axis=1), ~own.any(axis=1)
     lead = np.where(has_all, -np.inf, least - others)
-    violation, gain = scores.max(axis=1) - least, least - scores.min(axis=1)
-    lead[is_out], violation[is_out], gain[is_out] = np.inf, 0.0, 0.0
-    return Margins(lead, violation, gain)
+    violation = scores.max(axis=1) - least
+    lead[is_out], violation[is_out] = np.inf, 0.0
+    return Margins(lead, violation, scores)
 
 
 def count_margins(
@@ -81,14 +81,15 @@ def count_margins(
 
     Returns
     -------
-    ndarray of shape (2 + n_classes,)
-        The number of rows whose violation is above zero, of those whose lead is not, and, class by class, of those
-        whose gain is clear.
+    ndarray of shape (2 + n_classes^2,)
+        The number of rows whose violation is above zero, of those whose lead is not, and, for each class and each other
+        one, of the rows of the class whose score for the other one is clearly smaller.
     """
-    counts = np.zeros(2 + n_classes)
     own = find_own_classes(passes, n_classes)
     margins = compare_scores(passes, direction, own)
-    counts[0] = np.count_nonzero(margins.violation > zero)
-    counts[1] = np.count_nonzero(margins.lead <= zero)
-    counts[2:] = np.count_nonzero(own & (margins.gain > clear)[:, None], axis=0)
-    return counts
+    counts = np.zeros((n_classes, n_classes))
+    for k in range(n_classes):
+        rows = margins.scores[own[:, k]]
+        counts[k] = np.count_nonzero(rows[:, k : k + 1] - rows > clear, axis=0)
+    n_violated, n_left = np.count_nonzero(margins.violation > zero), np.count_nonzero(margins.lead <= zero)
+    return np.concatenate([[n_violated, n_left], counts.ravel()])

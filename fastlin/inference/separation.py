@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from fastlin.exceptions import SeparationError, SeparationWarning
 from fastlin.inference.row_margins import compare_scores, count_margins, find_own_classes
 from fastlin.inference.separation_programme import Programme
 from fastlin.objective.self_concordance import bound_rows
+from fastlin.solvers import choose
 from fastlin.typing import Array, BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -36,10 +37,15 @@ ZERO, CLEAR = 1e-9, 1e-7
 SUM_ERROR = 4e-15
 # The product of the decrement and the largest error of a score proves the maximum below 1; the rest is for rounding.
 PROVEN = 0.5
-# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have.
-MOST_VARIABLES, MOST_ENTRIES = 4_000, 8_000_000
+# The largest number K (d + 1) of variables, and of entries of the constraints, that a linear programme may have. With
+# 900 variables and 20,000 rows it took a minute.
+MOST_VARIABLES, MOST_ENTRIES = 1_000, 8_000_000
+# Of more coefficients than this the programme is not solved for the sake of fewer columns: with 400 it took 8 seconds.
+MOST_NAMED_APART = 200
 # Programmes that are solved one after the other, with more rows each.
 MOST_PROGRAMMES = 60
+# The tolerance and the iterations of a fit that is to separate the classes, if anything does.
+FINE, MOST_ITERATIONS = 1e-10, 1_000
 # The fewest rows that a programme gets at a time.
 FEWEST_ADDED = 500
 # Bytes of the rows that are read together.
@@ -58,8 +64,8 @@ class Separation:
         Whether it is known that a direction separates all rows.
     features : tuple of int
         The columns with a part in the direction: each of them separates by itself, or all of them do together.
-    classes : tuple of int
-        The classes with rows that are separated.
+    pairs : tuple of (int, int)
+        The pairs of classes of which rows are separated.
     coef : ndarray of shape (K, d)
         The direction, in the columns as they were given; that of the first column where each separates by itself.
     intercept : ndarray of shape (K,)
@@ -71,7 +77,7 @@ class Separation:
 
     is_complete: bool
     features: tuple[int, ...]
-    classes: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
     coef: np.ndarray
     intercept: np.ndarray
     sides: tuple[tuple[tuple[int, ...], tuple[int, ...], float, float], ...] = ()
@@ -95,7 +101,7 @@ class Separation:
         columns += f" and {n_more} more" if n_more > 0 else ""
         who = f"columns {columns} together tell" if len(self.features) > 1 else f"column {columns} tells"
         rest = "." if self.is_complete else ", and the remaining rows lie on the border."
-        return f"{kind} separation: the {who} rows of {_list(labels, self.classes)} from all others{rest}"
+        return f"{kind} separation: the {who} {_contrast(labels, self.pairs)}{rest}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ def check_separation(
     labels: Array,
     variances: FloatArray,
     step: FloatArray,
+    moved: float,
     stacklevel: int,
 ) -> None:
     """Raise a SeparationError where the maximum of the likelihood does not exist, and warn where that is undecided.
@@ -123,12 +130,12 @@ def check_separation(
         The names of the features.
     labels : ndarray of shape (n_classes,)
         The classes.
-    variances, step
+    variances, step, moved
         As `proves_maximum` takes them.
     stacklevel : int
         That of the warning, for the caller of this function.
     """
-    if not proves_maximum(point, variances, step):
+    if not proves_maximum(point, variances, step, moved):
         _tell(find_separation(point.objective, point.parameters, step), names, labels, stacklevel + 1)
 
 
@@ -158,7 +165,7 @@ def _tell(found, names, labels, stacklevel):
         )
 
 
-def proves_maximum(point: Point, variances: FloatArray, step: FloatArray) -> bool:
+def proves_maximum(point: Point, variances: FloatArray, step: FloatArray, moved: float = 0.0) -> bool:
     """Say whether the maximum of the likelihood is proven to exist, by numbers that an inference has anyway.
 
     Along a step of the length r = sqrt(step' I step), I the information, the scores of a row differ by no more than
@@ -173,7 +180,10 @@ def proves_maximum(point: Point, variances: FloatArray, step: FloatArray) -> boo
     variances : ndarray of shape (K, d + 1)
         The diagonal of the inverse of the Hessian of J, in the coordinates of the point.
     step : ndarray of shape (K, d + 1)
-        Newton's step from the point.
+        The step from the point by that Hessian.
+    moved : float
+        How far the Hessian was made from the point, in the norm of the Hessian. It changes by a factor of no more than
+        exp(e moved).
 
     Returns
     -------
@@ -189,7 +199,7 @@ def proves_maximum(point: Point, variances: FloatArray, step: FloatArray) -> boo
     # A standard error of a sum is no more than the sum of the standard errors.
     of_scores = float((errors * bound_rows(coordinates)).sum(axis=1).max()) * (1 if len(errors) == 1 else 2)
     rounding = SUM_ERROR * float((errors * np.sqrt(coordinates.mean_squares)).sum())
-    return bool(of_scores * (decrement + rounding) < PROVEN)
+    return bool(of_scores * (decrement + rounding) * np.exp(min(of_scores * moved, 100.0)) < PROVEN)
 
 
 def find_separation(
@@ -207,6 +217,10 @@ def find_separation(
         Newton's step from there.
     """
     judged = [_Judged.of(objective, v * is_free(objective)) for v in (parameters, step) if v is not None]
+    if step is not None and not any(each.separates for each in judged):
+        # Steps without a line search may have led astray.
+        parameters = choose.minimize(objective, [], solver="auto", tol=FINE, max_iter=MOST_ITERATIONS).parameters
+        judged.append(_Judged.of(objective, parameters * is_free(objective)))
     fitted = max((each for each in judged if each.separates), key=lambda each: each.is_complete, default=None)
     is_complete = fitted is not None and fitted.is_complete
     if not objective.rows.has_labels:
@@ -215,7 +229,10 @@ def find_separation(
         return Undecided("the rows lie on other machines, where only the directions of the fit are tried")
     alone = find_separating_columns(objective, is_complete)
     if alone is not None:
-        return alone
+        is_known = alone.is_complete or not isinstance(_search(objective, parameters, completely=True), _Judged)
+        return alone if is_known else replace(alone, is_complete=True)
+    if fitted is not None and objective.shape[0] * objective.shape[1] > MOST_NAMED_APART:
+        return fitted.describe(is_complete)
     found = _search(objective, parameters)
     if isinstance(found, _Judged):
         complete = None if is_complete or found.is_complete else _search(objective, found.direction, completely=True)
@@ -233,7 +250,7 @@ def is_free(objective: Objective) -> BoolArray:
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """A direction (K, d + 1), and how many rows it violates, leaves undecided, and separates, class by class."""
+    """A direction (K, d + 1), and how many rows it violates, does not separate, and separates, by pairs of classes."""
 
     objective: Objective
     direction: np.ndarray
@@ -251,7 +268,7 @@ class _Judged:
         counts = rows.passes.sum_curvature(
             count_margins, np.zeros(objective.shape), direction, rows.n_classes, zero, clear
         )
-        return cls(objective, direction, zero, counts[0], counts[1], counts[2:])
+        return cls(objective, direction, zero, counts[0], counts[1], counts[2:].reshape(rows.n_classes, -1))
 
     @property
     def separates(self):
@@ -271,8 +288,9 @@ class _Judged:
         # The largest part first.
         features = features[np.argsort(-parts[features], kind="stable")]
         coef, intercept = self.objective.coordinates.to_coefficients(self.direction)
+        pairs = np.argwhere(np.triu(self.n_separated + self.n_separated.T)).tolist()
         return Separation(
-            is_complete, tuple(features.tolist()), tuple(np.flatnonzero(self.n_separated).tolist()), coef, intercept
+            is_complete, tuple(features.tolist()), tuple((one, other) for one, other in pairs), coef, intercept
         )
 
 
@@ -309,7 +327,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
         is_cut &= (ends <= 0) & (starts >= 0)
     columns: list[int] = []
     sides: list[tuple[tuple[int, ...], tuple[int, ...], float, float]] = []
-    classes: set[int] = set()
+    pairs: set[tuple[int, int]] = set()
     coef, intercept = np.zeros((objective.n_rows_coef, len(lowest))), np.zeros(objective.n_rows_coef)
     for j in np.flatnonzero(is_cut.any(axis=0)):
         # The cut whose sides have the fewest classes, not counting a side where the column is constant.
@@ -319,8 +337,7 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
             (cut + 1) * each[: cut + 1].any() + (len(each) - cut - 1) * each[cut + 1 :].any()
             for cut, each in zip(cuts, moved, strict=True)
         ]
-        chosen = int(np.argmin(sizes))
-        cut = int(cuts[chosen])
+        cut = int(cuts[np.argmin(sizes)])
         below, above = order[: cut + 1, j], order[cut + 1 :, j]
         largest, smallest = float(ends[cut, j]), float(starts[cut, j])
         if not columns:
@@ -330,14 +347,17 @@ def find_separating_columns(objective: Objective, is_complete: bool = False) -> 
             else:
                 sign = 1.0 if above[0] == 1 else -1.0
                 coef[0, j], intercept[0] = sign, -sign * threshold
-        classes.update((order[:, j] if smallest > largest else order[moved[chosen], j]).tolist())
+        told = [
+            (a, b) for a in below for b in above if smallest > largest or lows[a, j] < largest or highs[b, j] > largest
+        ]
+        pairs.update((int(min(pair)), int(max(pair))) for pair in told)
         has_gap = smallest > largest if objective.fit_intercept else smallest > 0 > largest
         is_complete |= has_gap and len(order) == 2
         columns.append(int(j))
         sides.append((tuple(sorted(below.tolist())), tuple(sorted(above.tolist())), largest, smallest))
     if not columns:
         return None
-    return Separation(is_complete, tuple(columns), tuple(sorted(classes)), coef, intercept, tuple(sides))
+    return Separation(is_complete, tuple(columns), tuple(sorted(pairs)), coef, intercept, tuple(sides))
 
 
 def _find_ranges(objective):
@@ -428,6 +448,18 @@ def _list(labels, numbers):
     return ("class " if len(names) == 1 else "the classes ") + " and ".join(
         [", ".join(names[:-1]), names[-1]] if len(names) > 1 else names
     )
+
+
+def _contrast(labels, pairs):
+    """Return which rows are told from which others, for pairs of classes."""
+    classes = sorted({k for pair in pairs for k in pair})
+    if len(pairs) == 1:
+        return f"rows of {_list(labels, classes[:1])} from those of {_list(labels, classes[1:])}"
+    common = set.intersection(*map(set, pairs))
+    if common:
+        others = [k for k in classes if k not in common]
+        return f"rows of {_list(labels, list(common))} from those of {_list(labels, others)}"
+    return f"rows of {_list(labels, classes)} from each other"
 
 
 def _number(number):

@@ -140,6 +140,9 @@ def _list_facts(inference):
     if np.isfinite(inference.aic):
         facts["AIC, BIC"] = f"{inference.aic:.4f}, {inference.bic:.4f}"
     facts["std errors"] = errors
+    if basis.most_inflated is not None:
+        name, inflation = basis.most_inflated
+        facts["collinearity"] = f"errors of {name} are {inflation:.3g} times those of unrelated columns, the most"
     if len(basis.reference_levels):
         facts["reference levels"] = ", ".join(map(str, basis.reference_levels))
     if basis.df_t is not None:

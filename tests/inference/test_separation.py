@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import optimize, sparse
+from sklearn.datasets import load_iris
 
 import fastlin.inference.separation as module
 from fastlin import LogisticRegression
@@ -148,6 +149,14 @@ def test_columns_that_separate_together_are_named():
     model = LogisticRegression(C=np.inf).fit(X, y)
     with pytest.raises(SeparationError, match=r"Quasi-complete separation: the columns x[01], x[01] together"):
         model.inference(X, y)
+    # The first flowers of iris by their sepals.
+    X, y = load_iris(return_X_y=True)
+    model = LogisticRegression(C=np.inf).fit(X[:, :2], y)
+    with pytest.raises(
+        SeparationError, match=r"x[01], x[01] together tell rows of class 0 from those of the classes 1 and"
+    ):
+        model.inference(X[:, :2], y)
+    X = X[:, :1] > 5
     with pytest.warns(ConvergenceWarning, match="separable"):
         model = LogisticRegression(C=np.inf).fit(X[:, :1], X[:, 0] > 0)
     expected = "Complete separation: x0 <= 0 in all rows of class False, and x0 >= 1 in all rows of class True"
@@ -215,8 +224,8 @@ def test_what_is_too_large_to_search_is_told(monkeypatch):
     objective = Objective.over(X, y, 2)
     zeros, names, labels = np.zeros(objective.shape), np.arange(11), np.arange(2)
     with pytest.warns(SeparationWarning, match="12 coefficients are more than the 2 that are searched"):
-        check_separation(objective.at(zeros), names, labels, np.full(objective.shape, np.inf), zeros, 1)
+        check_separation(objective.at(zeros), names, labels, np.full(objective.shape, np.inf), zeros, 0.0, 1)
     # Nor are all columns named.
-    found = Separation(False, tuple(range(9)), (0, 1), np.ones((1, 9)), np.zeros(1))
+    found = Separation(False, tuple(range(9)), ((0, 1),), np.ones((1, 9)), np.zeros(1))
     names, labels = np.array([f"x{j}" for j in range(9)]), np.array(["a", "b"])
     assert "the columns x0, x1, x2, x3, x4 and 4 more together" in found.describe(names, labels)
