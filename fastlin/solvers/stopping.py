@@ -263,10 +263,11 @@ class Stopping:
         """Say whether something is not penalised and every row is proven to be classified right.
 
         J then has no minimum. A loss below log(2) of a row puts its label's probability above one half, whatever the
-        others are; so does the sum of all losses where it is below the smallest weight times log(2).
+        others are; so does the sum of all losses where it is below the smallest weight times log(2). Coefficients with
+        bounds other than zero may not grow without end.
         """
-        objective = self.objective
-        if objective.penalty.is_bounded:
+        objective, box = self.objective, self.objective.penalty.box
+        if objective.penalty.is_bounded or not (box is None or box.is_cone):
             return False
         return point.loss * objective.rows.total_weight < objective.rows.smallest_weight * log(2)
 
