@@ -55,7 +55,7 @@ def _read(estimator, name, given, missing, shape, widths):
     try:
         bounds = np.asarray(given, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be numbers, in the shape of coef_ or one for each feature, got {given!r}") from None
+        raise ValueError(f"{name} must be a number or numbers in the shape of coef_, got {given!r}") from None
     if np.isnan(bounds).any():
         raise ValueError(f"{name} must not hold NaN; {missing} means no bound")
     if len(widths) < shape[1] and bounds.shape in ((len(widths),), (shape[0], len(widths))):
@@ -64,8 +64,8 @@ def _read(estimator, name, given, missing, shape, widths):
     if bounds.shape not in ((), shape[1:], shape):
         columns = f" or the {len(widths)} columns" if len(widths) < shape[1] else ""
         raise ValueError(
-            f"{name} must be a number, hold one for each of the {shape[1]} features{columns}, or have the shape {shape} "
-            f"of coef_, got the shape {bounds.shape}"
+            f"{name} must be a number, hold one for each of the {shape[1]} features{columns}, or have the shape of "
+            f"coef_, {shape}; got the shape {bounds.shape}"
         )
     return np.broadcast_to(bounds, shape).copy()
 

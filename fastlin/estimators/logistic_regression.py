@@ -128,8 +128,8 @@ class LogisticRegression(CallbackSupportMixin, LinearExchange, FitSummary, Linea
         Number of iterations of the solver.
     certificate_ : float
         Upper bound on J - J*, the distance to the minimum; inf where none is known. With ``C=np.inf``, or a penalty
-        factor of 0, Newton's steps with the whole Hessian alone give one, and so do both bounds of each coefficient that
-        is not penalised.
+        factor of 0, Newton's steps with the whole Hessian give one, and so do fits in which each coefficient that is
+        not penalised has both bounds.
     converged_ : bool
         Whether tol was reached, or the floor that rounding sets.
     n_passes_ : float

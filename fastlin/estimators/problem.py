@@ -20,8 +20,7 @@ from fastlin.typing import FloatArray, IntArray
 if TYPE_CHECKING:
     from fastlin.estimators import LinearEstimator
     from fastlin.estimators.listeners import Listener
-    from fastlin.estimators.bounds import read_bounds
-from fastlin.estimators.training_data import TrainingData
+    from fastlin.estimators.training_data import TrainingData
 
 
 @dataclass(frozen=True, eq=False)

@@ -196,7 +196,9 @@ def logistic_path(
         factor 0) alone, and any larger C has a coefficient that is not zero.
     l1_ratio : float, default=1.0
         Share of the L1 penalty, from 0 (L2) to 1 (L1).
-    penalty_factors, group_by_class, lower_bounds, upper_bounds, fit_intercept, tol, max_iter, solver, class_weight, n_jobs
+    penalty_factors, group_by_class, lower_bounds, upper_bounds, fit_intercept, tol, max_iter, solver
+        As `LogisticRegression` has them.
+    class_weight, n_jobs
         As `LogisticRegression` has them.
     sample_weight : array-like of shape (n_samples,) or None
         Weights of the rows, at least 0 and not all 0; None means ones.
@@ -337,8 +339,8 @@ def choose_grid(
 
     Let W be zero except for features without a penalty, and g the gradient of the mean loss by the coefficients. By the
     subgradient of the penalty the zeros are optimal as long as |g_kj| <= l1 f_j for all k and j, or with group_by_class
-    ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality. A slope that
-    leads out of the bounds does not count.
+    ||g_.j|| <= l1 f_j, where l1 = l1_ratio / (C S). The grid begins where one of these holds with equality. Slopes that
+    lead out of the bounds do not count.
 
     Raises
     ------
@@ -351,8 +353,8 @@ def choose_grid(
     bounds = problem.bounds
     if bounds is not None and ((bounds[0] > 0) | (bounds[1] < 0)).any():
         raise ValueError(
-            "Cs must be a list of numbers where lower_bounds and upper_bounds exclude zero: no C leaves all coefficients "
-            "at zero, from which a grid begins."
+            "Cs must be a list of numbers where lower_bounds or upper_bounds exclude zero: the grid begins where all "
+            "penalised coefficients are zero."
         )
     null = problem.minimize(0.0, 1.0, tol=NULL_TOL)
     slopes = problem.slopes(*null.start)

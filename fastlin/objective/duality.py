@@ -107,7 +107,7 @@ def _maximize(point, gradient, entropy, exchange, means, parts):
     objective = point.objective
     if objective.penalty.box is None:
         return FeasibleValue(_maximize_dual(point, gradient, entropy, exchange), means, parts)
-    of_loss = objective.penalty.spread(point.parameters, gradient, exchange)
+    of_loss = objective.penalty.exchanged_slopes(point.parameters, gradient, exchange)
     vanishing = objective.coordinates.vanishing
     # By a column that is constant there is no slope but rounding, of which the entropy has a part.
     entropy += float(np.sum(of_loss[:, vanishing] * point.parameters[:, vanishing]))

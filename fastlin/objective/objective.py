@@ -6,15 +6,17 @@ f_j >= 0 for each feature::
     J(W, b) = (1 / S) sum_i s_i l(W x_i + b, y_i) + (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_kj f_j |W_kj|
 
 l is the logistic loss log(1 + exp(-z)) with K = 1, labels 0 and 1 and z = +-(score) for two classes, and the softmax
-cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. W may have lower and upper bounds. The intercept is not penalised, nor is a feature of factor
-zero. Factors are not rescaled. The grouped penalty (`group_by_class`) has l1 sum_j f_j ||W_.j||_2 in place of the last
-term, W_.j being the coefficients of feature j over the classes. The derivatives are derived in docs/derivations.md.
+cross-entropy log(sum_k exp(score_k)) - score_y for K >= 3. The intercept is not penalised, nor is a feature of factor
+zero. Factors are not rescaled. W may have lower and upper bounds. The grouped penalty (`group_by_class`) has l1 sum_j
+f_j ||W_.j||_2 in place of the last term, W_.j being the coefficients of feature j over the classes. The derivatives are
+derived in docs/derivations.md.
 The passes over X that compute them are in matrices/.
 
 Solvers see J in the coordinates of coordinates.py, one array (K, d + 1) of parameters.
 
 Softmax does not change when a constant is added to all scores. `Objective.center` makes the solution unique: intercepts
-and coefficients that are not penalised by their size sum to zero over the classes. With l2 > 0 the minimum lies there.
+and coefficients that are not penalised by their size and have no bounds sum to zero over the classes. With l2 > 0 the
+minimum lies there.
 """
 
 from __future__ import annotations
@@ -419,9 +421,8 @@ class Objective:
                 coef = within
         return coef, intercept, solution.certificate + rise + self.penalty.size(change)
 
-
     def _move(self, gradient, change, further):
-        """Add to the change (K, d + 1) of parameters of a gradient what bounds have brought, (K, d); return the rise."""
+        """Add what bounds brought, (K, d), to the change (K, d + 1) of parameters with a gradient; return the rise."""
         change[:, :-1] += further
         change[:, -1] += np.abs(further * self.coordinates.shift).sum(axis=1)
         squares = np.square(change)

@@ -4,9 +4,10 @@ With a factor f_j >= 0 for each feature it is, for coefficients W (K, d)::
 
     (l2 / 2) sum_j f_j ||W_.j||^2 + l1 sum_j f_j size(W_.j)
 
-size is the sum of magnitudes over the classes or, grouped, their Euclidean norm, so that a feature is in or out for
-all classes at once. Outside of a Box, where there is one, the penalty is infinite. In scaled coordinates V_kj has the curvature l2 f_j scale_j^2 and the threshold l1 f_j scale_j. The
-proximal operator is `shrink`, beside the kernels of the sums (kernels/linear/penalties.py), which descents compile in.
+size is the sum of magnitudes over the classes or, grouped, their Euclidean norm, so that a feature is in or out for all
+classes at once. Outside of a Box, where there is one, the penalty is infinite. In scaled coordinates V_kj has the
+curvature l2 f_j scale_j^2 and the threshold l1 f_j scale_j. The proximal operator is `shrink`, beside the kernels of
+the sums (kernels/linear/penalties.py), which descents compile in.
 """
 
 from __future__ import annotations
@@ -245,8 +246,8 @@ class Penalty:
         totals[WITHIN] = np.minimum.reduce(sums[:, WITHIN])
         return totals
 
-    def spread(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:
-        """Return the gradient of the loss (K, d) that `conjugate` sums over, after the exchange."""
+    def exchanged_slopes(self, parameters: FloatArray, gradient: FloatArray, exchange: Exchange) -> FloatArray:
+        """Return the gradient of the loss (K, d) after an exchange, of which `conjugate` makes its sums."""
         of_loss = gradient[:, :-1] - self.curvatures[:-1] * parameters[:, :-1]
         if not len(exchange.parts):
             return of_loss

@@ -88,7 +88,7 @@ def _settle_signs(hessian, thresholds, is_curved, parameters, slopes, bounds):
 
 
 def _find_bounds(start, step, bounds):
-    """Return the lengths (m,) at which a step meets the bounds ahead of it, infinite where there are none, and these."""
+    """Return the lengths (m,) at which a step meets the bounds ahead, infinite where there are none, and the bounds."""
     if bounds is None:
         return np.full_like(start, np.inf), start
     ahead = np.where(step > 0, bounds[1], bounds[0])
@@ -99,9 +99,9 @@ def _find_bounds(start, step, bounds):
 def _along_signs(slopes, rises, start, step, thresholds, farthest=np.inf):
     """Return the length to the least point along Newton's step for the present signs, the decrease, and all corners.
 
-    It goes no farther than to `farthest`, where a bound is. rises are what the whole step adds to the slopes, and corners (m,) where each parameter is zero, infinite where that
+    rises are what the whole step adds to the slopes, and corners (m,) where each parameter is zero, infinite where that
     is behind the step. On the way signs may turn, and where the least point is a corner it stays one: feature-sign
-    search (Lee, Battle, Raina and Ng 2006, algorithm 1).
+    search (Lee, Battle, Raina and Ng 2006, algorithm 1). `farthest` is the length at which a bound is met.
     """
     slope = float(np.sum((slopes + thresholds * np.sign(start)) * step))
     bend = float(np.sum(step * rises))

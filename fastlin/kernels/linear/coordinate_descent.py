@@ -5,9 +5,10 @@ A model of J around parameters V, for a step D to Z = V + D::
     m(Z) = g . D + D' H D / 2 + sum_kj of_penalty_j D_kj^2 / 2 + sum_j threshold_j size(Z_.j)
 
 g is the gradient of the smooth part, H the Hessian of the loss, size the sum of magnitudes over the classes, or their
-norm (`grouped`). Where the penalty has bounds, Z stays between them. One coordinate (one feature of all classes, grouped) at a time is put to where the model is least
+norm (`grouped`). One coordinate (one feature of all classes, grouped) at a time is put to where the model is least
 along it (for a group, an upper bound of the model): Friedman, Hastie and Tibshirani 2010, section 2; Simon, Friedman
-and Hastie 2013. Returned is the decrease that the updates promise: the sum of curvature times change squared over 2.
+and Hastie 2013. Where there are bounds that is the least point between them. Returned is the decrease that the updates
+promise: the sum of curvature times change squared over 2.
 """
 
 import math
@@ -110,7 +111,7 @@ class DescentState(NamedTuple):
 
 @kernel
 def descend_by_hessian(hessian, slopes, penalty, n_classes, only_active, parameters):
-    """Visit every coordinate (only those that are neither zero nor at a bound: `only_active`) once; return the decrease.
+    """Visit every coordinate (only those neither at zero nor at a bound: `only_active`) once; return the decrease.
 
     hessian (p, p) is H with the curvatures of the penalty on its diagonal, by classes then features. parameters (p,)
     are Z and slopes (p,) the smooth model's gradient at Z: both are kept up to date. penalty is a PenaltyArrays.
