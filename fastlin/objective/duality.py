@@ -108,10 +108,12 @@ def _maximize(point, gradient, entropy, exchange, means, parts):
     if objective.penalty.box is None:
         return FeasibleValue(_maximize_dual(point, gradient, entropy, exchange), means, parts)
     of_loss = objective.penalty.exchanged_slopes(point.parameters, gradient, exchange)
-    vanishing = objective.coordinates.vanishing
-    # By a column that is constant there is no slope but rounding, of which the entropy has a part.
-    entropy += float(np.sum(of_loss[:, vanishing] * point.parameters[:, vanishing]))
+    vanishing, mean = objective.coordinates.vanishing, objective.coordinates.mean
+    # Where the class sums are those of the labels there is no slope by a column that is constant. At the probabilities
+    # there is one, since rounding leaves such a column next to zero; the slope of the point is without it.
     of_loss[:, vanishing] = 0
+    of_constants = np.einsum("kj,j->k", point.parameters[:, vanishing], mean[vanishing])
+    entropy -= float(np.sum(of_constants * gradient[:, -1]))
     with np.errstate(over="ignore", invalid="ignore"):
         within = BoxDual(objective.penalty, point.parameters, of_loss).maximize(entropy)
     return FeasibleValue(within.value, means, parts, within)

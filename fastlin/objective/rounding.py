@@ -103,13 +103,20 @@ def bound_dual_rounding(point: Point, dual: FeasibleValue) -> float:
     of_gradient += part * ((1 + sqrt(len(means))) * of_gradient + 2 * (of_sums + of_rows))
     if dual.within is not None:
         if objective.fit_intercept:
-            of_gradient += 2 * off / min((mean for mean in means if mean > 0), default=1.0)
+            # A part off / mean of a probability that is exchanged, whose mean square is no more than the mean.
+            of_gradient += 2 * off / sqrt(min((mean for mean in means if mean > 0), default=1.0))
         # Without a quadratic penalty an error counts by how far the conjugate's maximum may be from the parameters.
         counts = (dual.within.reach > 0) & (penalty.gradient_blur > 0)
         error += of_gradient * float(np.sum(penalty.gradient_blur[counts] * dual.within.reach[counts]))
+        # The parameter of a constant column need not be zero, and has a part in the slope.
+        vanishing = objective.coordinates.vanishing
+        values = np.abs(point.parameters[:, vanishing]).sum(axis=0)
+        error += of_gradient * float(np.sum(penalty.columns.blur[vanishing] * values))
         if penalty.l2 == 0:
             part_of_step = of_gradient * penalty.largest_blur + gamma(4)
-            return error + part_of_step * max(entropy, value) if part_of_step < 1 else inf
+            error += part_of_step * max(entropy, value)
+            # Where nothing is left, it is known that J is not below zero.
+            return error if part_of_step < 1 and error < inf else max(value, 0.0)
     if penalty.l2 > 0:
         distance = of_gradient * penalty.blur_norm
         return error + distance * sqrt(2 * max(0.0, point.value - value)) + 0.5 * distance * distance

@@ -87,7 +87,8 @@ def minimize(
             if room is not None:
                 point = objective.at(point.parameters, out=room)
             continue
-        if end is None and not message and mixed < 1 and not is_small:
+        # Within bounds a fit may begin far out.
+        if end is None and not message and mixed < 1 and not (is_small and objective.penalty.box is None):
             by_hessian = False
             mixed = 1.0 if mixed else MIXED
             if room is not None:
