@@ -261,7 +261,7 @@ def dual_value(
             limits = np.where(np.isinf(np.where(slopes < 0, bounds[1], bounds[0])), limits, np.inf)
         high = min(1, limits[..., curvatures == 0].min(initial=1))
     # A concave function of one number.
-    for _ in range(200):
+    for _ in range(200 if bounds is None else 100):
         left, right = low + (high - low) / 3, high - (high - low) / 3
         low, high = (left, high) if dual_at(left) < dual_at(right) else (low, right)
     return max(dual_at(low), dual_at(high), dual_at(0))
