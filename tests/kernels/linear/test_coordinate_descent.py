@@ -1,5 +1,7 @@
 """Coordinate descent on quadratic models against their optimality conditions in NumPy."""
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
@@ -224,9 +226,8 @@ def test_sweeps_by_columns_reach_the_minimum_of_the_model(grouped, storage):
             assert not descent[-1].intercept_steps.any()
 
 
-@pytest.mark.parametrize("storage", ["float64", "entries"])
-def test_sweeps_keep_to_bounds(storage):
-    for n_classes in CLASSES:
+def test_sweeps_keep_to_bounds():
+    for n_classes, storage in itertools.product(CLASSES, ("float64", "entries")):
         model = Model(n_classes, False, storage)
         model.confine()
         point, slopes = model.origin.copy(), model.gradient.copy()
